@@ -1,0 +1,70 @@
+"""One vocabulary of argument checks, with uniform messages.
+
+Every message names the argument and the value it got and says what would have been right:
+``confidence == 95, must be < 1.``
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+def check_scalar(
+    value: Any,
+    name: str,
+    *,
+    type_: type | tuple[type, ...] | None = None,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    in_: Collection[Any] | None = None,
+) -> Any:
+    """Return `value` when it satisfies every given bound.
+
+    Parameters
+    ----------
+    value : object
+        The argument to check.
+    name : str
+        The name to use in the message.
+    type_ : type or tuple of types, optional
+        Accepted types. ``bool`` is not accepted where a number is asked for.
+    gt, ge, lt, le : float, optional
+        Exclusive and inclusive bounds.
+    in_ : collection, optional
+        Accepted values.
+
+    Raises
+    ------
+    TypeError
+        When the type is wrong.
+    ValueError
+        When a bound or the list of accepted values is violated.
+    """
+    if type_ is not None:
+        types = type_ if isinstance(type_, tuple) else (type_,)
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            wanted = " or ".join(t.__name__ for t in types)
+            raise TypeError(f"{name} == {value!r} is a {type(value).__name__}, must be a {wanted}.")
+    bounds = ((gt, ">", lambda v, b: v > b), (ge, ">=", lambda v, b: v >= b))
+    bounds += ((lt, "<", lambda v, b: v < b), (le, "<=", lambda v, b: v <= b))
+    for bound, sign, holds in bounds:
+        if bound is not None and not holds(value, bound):
+            raise ValueError(f"{name} == {value!r}, must be {sign} {bound}.")
+    if in_ is not None and value not in in_:
+        raise ValueError(f"{name} == {value!r}, must be one of {', '.join(map(repr, in_))}.")
+    return value
+
+
+def check_confidence(value: float, name: str = "confidence") -> float:
+    """Return a confidence level strictly between 0 and 1."""
+    return float(check_scalar(value, name, type_=(int, float), gt=0, lt=1))
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return ``' Did you mean "x"?'`` for the nearest choice, or an empty string."""
+    near = difflib.get_close_matches(word, [str(c) for c in choices], n=1, cutoff=0.6)
+    return f' Did you mean "{near[0]}"?' if near else ""

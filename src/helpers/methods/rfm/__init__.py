@@ -1,0 +1,1 @@
+"""Recency, frequency and monetary value: who the members are, how they move, who is worth what."""

@@ -1,0 +1,1 @@
+"""What to do about it: findings, actions, and the thresholds that may fire them."""

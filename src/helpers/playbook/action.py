@@ -1,0 +1,41 @@
+"""An action: what to do about findings, for whom, and what it is expected to be worth."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ConfidenceClass = Literal["experiment", "quasi-experiment", "correlation", "rule"]
+CONFIDENCE_ORDER: tuple[ConfidenceClass, ...] = ("experiment", "quasi-experiment", "correlation", "rule")
+
+
+class Action(BaseModel):
+    """A proposed action with its expected value and the check that will judge it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9_.-]+$")
+    title: str = Field(min_length=1)
+    why: str = Field(min_length=1)
+    finding_ids: tuple[str, ...] = Field(min_length=1)
+    owner_role: str = Field(min_length=1)
+    expected_value: float | None = Field(description="None when the data cannot say; then the action is unranked")
+    low: float | None
+    high: float | None
+    unit: str = Field(default="CNY", min_length=1)
+    cost: float = Field(ge=0)
+    confidence_class: ConfidenceClass
+    check_metric: str = Field(min_length=1)
+    check_after_days: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _interval_brackets_value(self) -> Action:
+        numbers = (self.expected_value, self.low, self.high)
+        if all(number is None for number in numbers):
+            return self
+        if any(number is None for number in numbers):
+            raise ValueError(f"action {self.id}: expected_value, low and high come together; got {numbers}")
+        if not self.low <= self.expected_value <= self.high:  # type: ignore[operator]
+            raise ValueError(f"action {self.id}: {self.expected_value} lies outside [{self.low}, {self.high}]")
+        return self

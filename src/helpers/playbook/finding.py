@@ -1,0 +1,59 @@
+"""A finding: one number a report stands behind, with interval, sample size and origin."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Verdict = Literal["better", "worse", "no clear change", "too little data", "provisional", "stated"]
+Direction = Literal["up is good", "down is good", "neither"]
+
+
+class Provenance(BaseModel):
+    """Which method a finding came from and what it rests on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(min_length=1, description="Method and interval, such as 'Jeffreys interval of counts'")
+    assumption: str = Field(min_length=1, description="What must hold for the number to mean what it says")
+    systems: tuple[str, ...] = Field(default=(), description="Ids of the analytical systems it carries, 'S006'")
+
+
+class Finding(BaseModel):
+    """One number, its uncertainty and a sentence.
+
+    A finding whose verdict is ``too little data`` has no value; every other finding has a value inside its
+    interval. ``stated`` marks a level (not a change) that has nothing to be compared with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9_.-]+$", description="Stable across versions, such as 'rfm.top20_share'")
+    metric: str = Field(min_length=1)
+    scope: str = Field(min_length=1, description="Population, filter and period the number speaks of")
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float = Field(gt=0, lt=1)
+    n: int = Field(ge=0)
+    unit: str = Field(min_length=1)
+    direction: Direction
+    verdict: Verdict
+    sentence: str = Field(min_length=1)
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _number_matches_verdict(self) -> Finding:
+        numbers = (self.value, self.low, self.high)
+        if self.verdict == "too little data":
+            if any(number is not None for number in numbers):
+                raise ValueError(f"finding {self.id}: 'too little data' carries no value; got {numbers}")
+            return self
+        if any(number is None or not math.isfinite(number) for number in numbers):
+            raise ValueError(f"finding {self.id}: value, low and high must be finite; got {numbers}")
+        slack = 1e-9 * max(1.0, abs(self.value or 0.0))
+        if not self.low - slack <= self.value <= self.high + slack:  # type: ignore[operator]
+            raise ValueError(f"finding {self.id}: value {self.value} lies outside [{self.low}, {self.high}]")
+        return self

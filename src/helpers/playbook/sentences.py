@@ -1,0 +1,84 @@
+"""The one door through which sentences reach a reader.
+
+A sentence is a template in plain English with named fields. :func:`say` looks the template up in the
+catalogue of the chosen language and falls back to the template itself, as gettext does, so a second language
+is a catalogue and no method changes. The formatting helpers keep digits, signs and units uniform.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from helpers.checks import check_scalar
+
+_CATALOGUES: dict[str, Mapping[str, str]] = {"en": {}}
+_language = "en"
+
+
+def add_catalogue(language: str, translations: Mapping[str, str]) -> None:
+    """Add or replace the catalogue of a language: English template to translated template."""
+    _CATALOGUES[language] = dict(translations)
+
+
+def use_language(language: str) -> None:
+    """Choose the language of all later sentences."""
+    global _language
+    _language = check_scalar(language, "language", in_=sorted(_CATALOGUES))
+
+
+def say(template: str, /, **values: Any) -> str:
+    """Return the sentence for a template, in the chosen language, with its fields filled in."""
+    return _CATALOGUES[_language].get(template, template).format(**values)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share as per cent: ``0.537 -> '53.7 %'``; ``'–'`` when it is not known."""
+    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "–"
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """Return a number with thousands separators and as many digits as help: about three significant."""
+    if not math.isfinite(value):
+        return "–"
+    if digits is None:
+        magnitude = abs(value)
+        digits = 0 if magnitude >= 100 or float(value).is_integer() else 1 if magnitude >= 10 else 2
+    text = f"{value:,.{digits}f}"
+    return "0" if float(text.replace(",", "")) == 0 and digits == 0 else text
+
+
+def money(value: float, currency: str) -> str:
+    """Return an amount of money with its currency: ``'CNY 1,234'``."""
+    return f"{currency} {number(value)}" if math.isfinite(value) else "–"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a value in its unit: shares as per cent, currencies in front, other units behind."""
+    if unit == "share":
+        return percent(value)
+    if len(unit) == 3 and unit.isupper():
+        return money(value, unit)
+    if unit in {"ratio", ""}:
+        return number(value)
+    return f"{number(value)} {unit}" if math.isfinite(value) else "–"
+
+
+def interval(low: float, high: float, unit: str) -> str:
+    """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return say("too little data")
+    return say("{low} to {high}", low=quantity(low, unit), high=quantity(high, unit))
+
+
+def with_interval(estimate: Any) -> str:
+    """Return ``'53.7 % (51.0 % to 56.3 %, n = 1,411)'`` for any record with value, low, high, n and unit."""
+    if not math.isfinite(estimate.value):
+        return say("too little data (n = {n:,})", n=estimate.n)
+    return say(
+        "{value} ({interval}, n = {n:,})",
+        value=quantity(estimate.value, estimate.unit),
+        interval=interval(estimate.low, estimate.high, estimate.unit),
+        n=estimate.n,
+    )
