@@ -7,6 +7,7 @@ Every message names the argument and the value it got and says what would have b
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -49,8 +50,12 @@ def check_scalar(
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             wanted = " or ".join(t.__name__ for t in types)
             raise TypeError(f"{name} == {value!r} is a {type(value).__name__}, must be a {wanted}.")
-    bounds = ((gt, ">", lambda v, b: v > b), (ge, ">=", lambda v, b: v >= b))
-    bounds += ((lt, "<", lambda v, b: v < b), (le, "<=", lambda v, b: v <= b))
+    bounds = (
+        (gt, ">", operator.gt),
+        (ge, ">=", operator.ge),
+        (lt, "<", operator.lt),
+        (le, "<=", operator.le),
+    )
     for bound, sign, holds in bounds:
         if bound is not None and not holds(value, bound):
             raise ValueError(f"{name} == {value!r}, must be {sign} {bound}.")

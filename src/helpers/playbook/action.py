@@ -20,7 +20,9 @@ class Action(BaseModel):
     why: str = Field(min_length=1)
     finding_ids: tuple[str, ...] = Field(min_length=1)
     owner_role: str = Field(min_length=1)
-    expected_value: float | None = Field(description="None when the data cannot say; then the action is unranked")
+    expected_value: float | None = Field(
+        description="None when the data cannot say; then the action is unranked"
+    )
     low: float | None
     high: float | None
     unit: str = Field(default="CNY", min_length=1)
@@ -37,5 +39,7 @@ class Action(BaseModel):
         if any(number is None for number in numbers):
             raise ValueError(f"action {self.id}: expected_value, low and high come together; got {numbers}")
         if not self.low <= self.expected_value <= self.high:  # type: ignore[operator]
-            raise ValueError(f"action {self.id}: {self.expected_value} lies outside [{self.low}, {self.high}]")
+            raise ValueError(
+                f"action {self.id}: {self.expected_value} lies outside [{self.low}, {self.high}]"
+            )
         return self

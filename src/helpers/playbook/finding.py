@@ -16,9 +16,13 @@ class Provenance(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = Field(min_length=1, description="Method and interval, such as 'Jeffreys interval of counts'")
+    method: str = Field(
+        min_length=1, description="Method and interval, such as 'Jeffreys interval of counts'"
+    )
     assumption: str = Field(min_length=1, description="What must hold for the number to mean what it says")
-    systems: tuple[str, ...] = Field(default=(), description="Ids of the analytical systems it carries, 'S006'")
+    systems: tuple[str, ...] = Field(
+        default=(), description="Ids of the analytical systems it carries, 'S006'"
+    )
 
 
 class Finding(BaseModel):
@@ -30,7 +34,9 @@ class Finding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=r"^[a-z0-9_.-]+$", description="Stable across versions, such as 'rfm.top20_share'")
+    id: str = Field(
+        pattern=r"^[a-z0-9_.-]+$", description="Stable across versions, such as 'rfm.top20_share'"
+    )
     metric: str = Field(min_length=1)
     scope: str = Field(min_length=1, description="Population, filter and period the number speaks of")
     value: float | None

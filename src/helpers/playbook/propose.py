@@ -1,8 +1,8 @@
 """From findings to ranked actions, with expected values by simulation.
 
 Expected value of contacting a group: ``works x size x value x effect - size x cost`` where ``works`` is
-Bernoulli(probability), ``effect`` is triangular and ``value`` is a normal draw from its interval, cut at zero.
-Its mean and equal-tailed interval are reported, so an action that may well lose money says so.
+Bernoulli(probability), ``effect`` is triangular and ``value`` is a normal draw from its interval, cut at
+zero. Its mean and equal-tailed interval are reported, so an action that may well lose money says so.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Effect(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Effect:
         if not self.low <= self.mode <= self.high or self.low == self.high:
-            raise ValueError(f"effect {self.low}, {self.mode}, {self.high} must be ordered and not all equal.")
+            raise ValueError(
+                f"effect {self.low}, {self.mode}, {self.high} must be ordered and not all equal."
+            )
         return self
 
 
@@ -176,7 +178,9 @@ def _why_silent(rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str
         if condition in ("above", "below"):
             place = threshold(rule.threshold or "").compare(finding.low, finding.high)
             if place != condition:
-                return say("{finding} against {key}: {place}", finding=finding_id, key=rule.threshold, place=place)
+                return say(
+                    "{finding} against {key}: {place}", finding=finding_id, key=rule.threshold, place=place
+                )
     if rule.opportunity:
         group = groups.get(rule.opportunity)
         if group is None or group.size == 0:
@@ -213,7 +217,9 @@ def _threshold_text(key: str) -> str:
     return quantity(limit.bounds[1], "share" if limit.unit == "share" else "ratio")
 
 
-def _expected_value(rule: Rule, group: Opportunity, confidence: float, seed: int) -> tuple[float, float, float]:
+def _expected_value(
+    rule: Rule, group: Opportunity, confidence: float, seed: int
+) -> tuple[float, float, float]:
     assert rule.effect is not None and rule.probability is not None
     # crc32 and not hash(): the stream of a rule must not depend on PYTHONHASHSEED
     rng = np.random.default_rng([seed, zlib.crc32(rule.id.encode())])
@@ -225,7 +231,11 @@ def _expected_value(rule: Rule, group: Opportunity, confidence: float, seed: int
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     mean = float(np.clip(draws.mean(), low, high))
-    return round(mean, 2), min(round(float(low), 2), round(mean, 2)), max(round(float(high), 2), round(mean, 2))
+    return (
+        round(mean, 2),
+        min(round(float(low), 2), round(mean, 2)),
+        max(round(float(high), 2), round(mean, 2)),
+    )
 
 
 def _rank(action: Action) -> tuple[bool, float, int, str]:

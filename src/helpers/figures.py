@@ -1,0 +1,168 @@
+"""One style for every picture; a picture without a text alternative is an error.
+
+Pictures are SVG with text kept as text: they can be searched, stay small, and Chinese labels are drawn with
+the reader's own fonts. The style is readable in grey and by colour-blind readers: hues are those of Okabe
+and Ito (2008), and whatever colour says, lightness, a marker or a label says too.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import logging
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from helpers.tables import html_table
+
+# Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
+# each glyph is drawn by the first family on the reader's machine that has it.
+FONT_FAMILIES = (
+    "DejaVu Sans",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "sans-serif",
+)
+
+INK, MUTED, GRID, PAPER = "#1f2933", "#52606d", "#d9dee4", "#ffffff"
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#aa4499"
+ACCENTS = (BLUE, ORANGE, GREEN, PURPLE)
+SEQUENTIAL = LinearSegmentedColormap.from_list("playbook_blues", ["#f3f7fb", "#9cc3e0", "#2f7fb8", "#0b3c5d"])
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": list(FONT_FAMILIES),
+    "font.size": 11,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=ACCENTS),
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "grid.color": GRID,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+}
+
+# Families of other systems are named for the reader's browser; that they are missing here is expected.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture that says one thing, with the words and the numbers that say it too.
+
+    Attributes
+    ----------
+    title : str
+        What the picture shows, as a statement.
+    alt : str
+        Text alternative that states the finding; at least 40 characters.
+    data : pandas.DataFrame
+        The numbers drawn, small enough to be read as a table.
+    figure : matplotlib.figure.Figure
+        The drawing.
+    note : str
+        Units, denominators and source, shown under the picture.
+    """
+
+    title: str
+    alt: str
+    data: pd.DataFrame
+    figure: Figure = field(repr=False)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.alt.strip()) < 40:
+            raise ValueError(f"alt == {self.alt!r}, must state the finding in at least 40 characters.")
+        if not self.title.strip():
+            raise ValueError("title == '', must state what the picture shows.")
+        if self.data.empty:
+            raise ValueError(f"data of {self.title!r} is empty, must hold the numbers drawn.")
+
+    @property
+    def axes(self) -> Sequence[Axes]:
+        """The axes drawn on, for further work by hand."""
+        return self.figure.axes
+
+    def svg(self) -> str:
+        """Return the drawing as an SVG element with title and description, the same bytes each time."""
+        slug = slugify(self.title)
+        with mpl.rc_context({**STYLE, "svg.hashsalt": slug}), warnings.catch_warnings():
+            # The glyphs are drawn by the browser; only their width is guessed here.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            buffer = io.StringIO()
+            self.figure.savefig(
+                buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
+            )
+        return _accessible(buffer.getvalue(), slug, self.title, self.alt)
+
+    def _repr_html_(self) -> str:
+        note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
+        table = html_table(self.data, caption=f"Data behind “{self.title}”")
+        return (
+            f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{self.svg()}{note}'
+            f"<details><summary>Data behind this picture</summary>{table}</details></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Chart: {self.title}"
+
+
+def new_figure(width: float = 7.2, height: float = 4.0, **subplots: Any) -> tuple[Figure, Any]:
+    """Return a figure in the house style and its axes, outside pyplot so that nothing is shown twice."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(**subplots)
+
+
+def slugify(text: str) -> str:
+    """Return a name safe for ids and files; letters of every script are kept."""
+    return re.sub(r"[^\w]+", "-", text.lower()).strip("-") or "chart"
+
+
+def _accessible(svg: str, slug: str, title: str, alt: str) -> str:
+    """Make a drawing fit to be inlined: scalable, described, light, and with ids of its own.
+
+    matplotlib numbers its ids the same way in every drawing and repeats the font stack on every label;
+    inlined into one page, the first would be a defect and the second most of the weight.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{slug}-", svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
+    head, body = svg.split(">", 1)
+    view_box = re.search(r'viewBox="[^"]*"', head)
+    width = re.search(r'width="([\d.]+)pt"', head)
+    assert view_box and width, "matplotlib writes width and viewBox"
+    pixels = round(float(width[1]) * 4 / 3)
+    families = ", ".join(name if name == "sans-serif" else f"'{name}'" for name in FONT_FAMILIES)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view_box[0]} '
+        f'role="img" aria-labelledby="{slug}-title {slug}-desc" stroke-linejoin="round" style="width:100%;'
+        f'max-width:{pixels}px;height:auto;background:{PAPER};font-family:{families}">'
+        f'<title id="{slug}-title">{html.escape(title)}</title>'
+        f'<desc id="{slug}-desc">{html.escape(alt)}</desc>{body.strip()}'
+    )

@@ -1,0 +1,93 @@
+"""Tables for people: a caption, header scopes, sensible digits; readable without a style sheet."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from helpers.playbook.sentences import money, number, percent
+
+Formatter = Callable[[Any], str]
+MISSING = "–"
+
+
+def html_table(
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    units: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    limit: int = 60,
+) -> str:
+    """Return an accessible HTML table.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row per unit; the first column names the row.
+    caption : str
+        What the table shows, with its denominator.
+    units : mapping, optional
+        Column to unit: ``"share"`` prints as per cent, a currency code as money, anything else as a number.
+    labels : mapping, optional
+        Column to heading; by default underscores become spaces.
+    limit : int
+        Rows shown; a longer table says how many it leaves out.
+    """
+    if not caption.strip():
+        raise ValueError("caption == '', must say what the table shows.")
+    units, labels = dict(units or {}), dict(labels or {})
+    shown = frame.head(limit)
+    formats = {column: _formatter(frame[column], units.get(str(column), "")) for column in frame.columns}
+    headings = "".join(
+        f'<th scope="col"{_align(frame[column])}>{html.escape(labels.get(str(column), heading(column)))}</th>'
+        for column in frame.columns
+    )
+    rows = "".join(_row(record, frame, formats) for record in shown.itertuples(index=False, name=None))
+    rest = f" First {limit} of {len(frame):,} rows." if len(frame) > limit else ""
+    return (
+        f"<table><caption>{html.escape(caption + rest)}</caption><thead><tr>{headings}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _row(record: tuple[Any, ...], frame: pd.DataFrame, formats: Mapping[Any, Formatter]) -> str:
+    cells = []
+    for position, (column, value) in enumerate(zip(frame.columns, record, strict=True)):
+        text = html.escape(formats[column](value))
+        align = _align(frame[column])
+        cells.append(f'<th scope="row">{text}</th>' if position == 0 else f"<td{align}>{text}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _align(column: pd.Series) -> str:
+    return ' class="number"' if pd.api.types.is_numeric_dtype(column) else ""
+
+
+def heading(column: Any) -> str:
+    """Return a column name as a heading: ``value_low -> 'value low'``."""
+    return str(column).replace("_", " ")
+
+
+def _formatter(column: pd.Series, unit: str) -> Formatter:
+    if unit == "share":
+        return lambda value: MISSING if _missing(value) else percent(float(value))
+    if len(unit) == 3 and unit.isupper():
+        return lambda value: MISSING if _missing(value) else money(float(value), unit)
+    if pd.api.types.is_bool_dtype(column):
+        return lambda value: MISSING if _missing(value) else "yes" if value else "no"
+    if pd.api.types.is_integer_dtype(column):
+        return lambda value: MISSING if _missing(value) else f"{int(value):,}"
+    if pd.api.types.is_numeric_dtype(column):
+        return lambda value: MISSING if _missing(value) else number(float(value))
+    return lambda value: MISSING if _missing(value) else str(value)
+
+
+def _missing(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or value is pd.NA or value is pd.NaT

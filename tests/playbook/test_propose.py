@@ -1,0 +1,108 @@
+"""Rules fire only when their guard holds, and expected values come with an honest interval."""
+
+import numpy as np
+import pytest
+
+from helpers.playbook.propose import Opportunity, Rule, propose, rules
+from helpers.playbook.thresholds import register, threshold
+from tests.playbook.test_finding import finding
+
+RECALL = Opportunity("rfm.recall", 1000, 20.0, 15.0, 25.0, 0.95, "CNY")
+
+
+def ids(proposal):
+    return [action.id for action in proposal.actions]
+
+
+def test_every_shipped_rule_is_valid_and_names_known_systems():
+    assert len(rules("rfm.")) >= 8
+    assert all(rule.systems for rule in rules())
+
+
+def test_every_shipped_threshold_states_origin_and_guard():
+    assert all(row.guard and row.origin for row in register().values())
+
+
+def test_a_rule_fires_on_its_finding_and_its_opportunity():
+    proposal = propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY")
+    assert ids(proposal) == ["rfm.recall_silent"]
+    assert "1,000 members" in proposal.actions[0].why
+    assert proposal.actions[0].cost == 100.0
+
+
+def test_expected_value_is_the_mean_of_its_formula():
+    """E = size x (probability x E[value] x E[effect] - cost); the triangular mean is (low + mode + high) / 3."""
+    rule = rules("rfm.recall_silent")[0]
+    effect = (rule.effect.low + rule.effect.mode + rule.effect.high) / 3
+    expected = RECALL.size * (rule.probability * RECALL.value * effect - rule.cost)
+    action = propose([finding()], [RECALL], prefix=rule.id, currency="CNY").actions[0]
+    assert action.expected_value == pytest.approx(expected, rel=0.03)
+    assert action.low == pytest.approx(-RECALL.size * rule.cost)
+    assert action.low < action.expected_value < action.high
+
+
+def test_the_same_seed_gives_the_same_value_and_another_seed_another():
+    first, again, other = (
+        propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY", seed=seed).actions[0]
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first.expected_value != other.expected_value
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "fires"), [(0.31, 0.35, True), (0.29, 0.35, False), (0.1, 0.2, False)]
+)
+def test_a_threshold_fires_only_when_the_whole_interval_is_beyond_it(low, high, fires):
+    silent = finding(value=(low + high) / 2, low=low, high=high)
+    proposal = propose([silent], prefix="rfm.clean", currency="CNY")
+    assert ids(proposal) == (["rfm.clean_silent"] if fires else [])
+    assert bool(proposal.silent) != fires
+
+
+@pytest.mark.parametrize(
+    ("findings", "opportunities", "reason"),
+    [
+        ([], [RECALL], "was not measured"),
+        ([finding(verdict="too little data", value=None, low=None, high=None, n=4)], [RECALL], "n = 4"),
+        ([finding()], [], "no members to contact"),
+        ([finding()], [RECALL._replace(size=0)], "no members to contact"),
+        ([finding()], [RECALL._replace(value=np.nan)], "value of a member is not known"),
+    ],
+)
+def test_a_silent_rule_says_why(findings, opportunities, reason):
+    proposal = propose(findings, opportunities, prefix="rfm.recall", currency="CNY")
+    assert proposal.actions == []
+    assert reason in proposal.silent[0][1]
+
+
+def test_actions_are_ranked_by_expected_value_and_valueless_ones_come_last():
+    silent = finding(value=0.4, low=0.35, high=0.45)
+    proposal = propose([silent], [RECALL], prefix="rfm.", currency="CNY")
+    assert ids(proposal) == ["rfm.recall_silent", "rfm.clean_silent"]
+    assert proposal.actions[-1].expected_value is None
+
+
+def test_a_rule_that_compares_must_name_its_threshold():
+    fields = rules("rfm.clean_silent")[0].model_dump()
+    with pytest.raises(ValueError, match="names none"):
+        Rule(**{**fields, "threshold": None})
+
+
+def test_an_unknown_threshold_is_answered_with_the_nearest():
+    with pytest.raises(KeyError, match="Did you mean"):
+        threshold("tiers.value_rato")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "place"),
+    [
+        (9, 10, "above"),
+        (1, 4, "below"),
+        (5.5, 7, "inside"),
+        (4, 9, "cannot tell"),
+        (None, None, "cannot tell"),
+    ],
+)
+def test_a_range_is_judged_by_the_whole_interval(low, high, place):
+    assert threshold("tiers.value_ratio").compare(low, high) == place
