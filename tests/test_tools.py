@@ -1,0 +1,73 @@
+"""Generated and stored files stay in their form, and the checks notice when they do not."""
+
+import importlib.util
+import tomllib
+
+import nbformat
+import pytest
+
+
+def tool(root, name):
+    spec = importlib.util.spec_from_file_location(name, root / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def notebooks(root):
+    return tool(root, "notebooks")
+
+
+def write(folder, cells):
+    path = folder / "01_x.ipynb"
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells)) + "\n", "utf-8")
+    return path
+
+
+def good_cells():
+    parameters = nbformat.v4.new_code_cell("n = 1  # number", metadata={"tags": ["parameters"]})
+    return [nbformat.v4.new_markdown_cell("# Title"), parameters, nbformat.v4.new_code_cell("print(n)")]
+
+
+def test_every_requirement_stands_in_the_conda_environment(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    text = tool(root, "environment").environment(project)
+    assert all(requirement in text for requirement in project["dependencies"])
+    assert text == (root / "environment.yml").read_text("utf-8")
+
+
+def test_cleaning_drops_outputs_counts_and_metadata_but_keeps_compared_numbers(notebooks, tmp_path):
+    cells = good_cells()
+    picture = nbformat.v4.new_output("display_data", data={"image/png": "AAAA", "text/plain": "<Figure>"})
+    number = nbformat.v4.new_output("execute_result", data={"text/plain": "42", "text/html": "<b>42</b>"})
+    cells[2].update(outputs=[picture], execution_count=3)
+    cells.append(nbformat.v4.new_code_cell("# NBVAL_CHECK_OUTPUT\n42", outputs=[number], metadata={"x": 1}))
+    cleaned = notebooks.clean(nbformat.v4.new_notebook(cells=cells, metadata={"widgets": {}}))
+    assert cleaned.cells[2].outputs == []
+    assert cleaned.cells[2].execution_count is None
+    assert cleaned.cells[3].outputs[0].data == {"text/plain": "42"}
+    assert "widgets" not in cleaned.metadata
+
+
+def test_a_cleaned_notebook_has_no_problems_and_cleaning_again_changes_nothing(notebooks, tmp_path):
+    path = write(tmp_path, good_cells())
+    cleaned = notebooks.clean(nbformat.read(path, as_version=4))
+    path.write_text(nbformat.writes(cleaned) + "\n", "utf-8")
+    assert notebooks.problems(path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda cells: cells.append(nbformat.v4.new_markdown_cell("# Second title")), "H1"),
+        (lambda cells: cells.append(nbformat.v4.new_code_cell("def f():\n    pass")), "defines code"),
+        (lambda cells: cells[1].metadata.pop("tags"), "tagged parameters"),
+        (lambda cells: cells.extend(nbformat.v4.new_markdown_cell("x") for _ in range(30)), "at most 30"),
+        (lambda cells: cells[2].update(execution_count=5), "stored form"),
+    ],
+)
+def test_each_defect_of_a_notebook_is_named(notebooks, tmp_path, change, problem):
+    cells = good_cells()
+    change(cells)
+    assert any(problem in found for found in notebooks.problems(write(tmp_path, cells)))
