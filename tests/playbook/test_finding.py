@@ -3,6 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from helpers.methods.intervals import Estimate, unknown
+from helpers.playbook import finding as findings
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
 
@@ -82,3 +84,27 @@ def test_an_action_rests_on_findings_and_an_interval(changes):
 
 def test_an_action_may_be_without_value_but_then_without_interval_too():
     assert action(expected_value=None, low=None, high=None).expected_value is None
+
+
+WORDS = {"id": "rfm.x", "metric": "x", "scope": "all", "sentence": "x.", "assumption": "none"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "direction", "verdict"),
+    [
+        (0.01, 0.05, "up is good", "better"),
+        (0.01, 0.05, "down is good", "worse"),
+        (-0.05, -0.01, "up is good", "worse"),
+        (-0.01, 0.05, "up is good", "no clear change"),
+        (0.0, 0.05, "up is good", "no clear change"),
+    ],
+)
+def test_a_change_is_judged_by_its_interval_alone(low, high, direction, verdict):
+    estimate = Estimate((low + high) / 2, low, high, 100, "share", "Newcombe", 0.95)
+    assert findings.finding(estimate, change=True, direction=direction, **WORDS).verdict == verdict
+
+
+def test_a_level_is_stated_and_an_unknown_estimate_has_no_number():
+    assert findings.finding(Estimate(1.0, 0.5, 2.0, 9, "CNY", "bootstrap", 0.95), **WORDS).verdict == "stated"
+    missing = findings.finding(unknown(2, "share", 0.95), **WORDS)
+    assert (missing.verdict, missing.value, missing.n) == ("too little data", None, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -63,3 +63,84 @@ class Finding(BaseModel):
         if not self.low - slack <= self.value <= self.high + slack:  # type: ignore[operator]
             raise ValueError(f"finding {self.id}: value {self.value} lies outside [{self.low}, {self.high}]")
         return self
+
+
+class EstimateLike(Protocol):
+    """Any record of a value with its interval: what methods return."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+
+
+def finding(
+    estimate: EstimateLike,
+    *,
+    id: str,
+    metric: str,
+    scope: str,
+    sentence: str,
+    assumption: str,
+    direction: Direction = "neither",
+    change: bool = False,
+    systems: tuple[str, ...] = (),
+) -> Finding:
+    """Make a finding from an estimate.
+
+    An estimate without value or interval becomes ``too little data``. A level is ``stated``. A change is judged
+    by its interval alone: it is ``better`` or ``worse`` when the interval excludes zero, else ``no clear change``.
+
+    Parameters
+    ----------
+    estimate : record
+        Value, low, high, n, unit, method and confidence.
+    id, metric, scope, sentence : str
+        As in :class:`Finding`.
+    assumption : str
+        What must hold for the number to mean what it says.
+    direction : str
+        Whether up is good.
+    change : bool
+        Whether the number is a change, to be judged against zero.
+    systems : tuple of str
+        Ids of the analytical systems it carries.
+    """
+    known = all(math.isfinite(x) for x in (estimate.value, estimate.low, estimate.high))
+    numbers = (estimate.value, estimate.low, estimate.high) if known else (None, None, None)
+    verdict: Verdict = "stated"
+    if not known:
+        verdict = "too little data"
+    elif change:
+        verdict = _judge(estimate.low, estimate.high, direction)
+    return Finding(
+        id=id,
+        metric=metric,
+        scope=scope,
+        value=numbers[0],
+        low=numbers[1],
+        high=numbers[2],
+        confidence=estimate.confidence,
+        n=int(estimate.n),
+        unit=estimate.unit,
+        direction=direction,
+        verdict=verdict,
+        sentence=sentence,
+        provenance=Provenance(method=estimate.method, assumption=assumption, systems=systems),
+    )
+
+
+def _judge(low: float, high: float, direction: Direction) -> Verdict:
+    if direction == "neither" or low <= 0 <= high:
+        return "no clear change"
+    return "better" if (low > 0) == (direction == "up is good") else "worse"
