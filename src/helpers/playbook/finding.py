@@ -69,19 +69,32 @@ class EstimateLike(Protocol):
     """Any record of a value with its interval: what methods return."""
 
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """Point estimate; NaN when there is too little data."""
+
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """Lower bound."""
+
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """Upper bound."""
+
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """Sample size."""
+
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """Unit of the value."""
+
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """How the interval was made."""
+
     @property
-    def confidence(self) -> float: ...
+    def confidence(self) -> float:
+        """Level of the interval."""
 
 
 def finding(
