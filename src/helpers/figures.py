@@ -129,6 +129,28 @@ class Chart:
         return f"Chart: {self.title}"
 
 
+@dataclass(frozen=True)
+class NoChart:
+    """What stands where a picture would be when there is too little data to draw it.
+
+    Attributes
+    ----------
+    title : str
+        What the picture would have shown.
+    reason : str
+        Why it cannot be drawn.
+    """
+
+    title: str
+    reason: str
+
+    def _repr_html_(self) -> str:
+        return f'<p class="no-chart"><strong>{html.escape(self.title)}</strong>: {html.escape(self.reason)}</p>'
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.reason}"
+
+
 def new_figure(width: float = 7.2, height: float = 4.0, **subplots: Any) -> tuple[Figure, Any]:
     """Return a figure in the house style and its axes, outside pyplot so that nothing is shown twice."""
     with mpl.rc_context(STYLE):

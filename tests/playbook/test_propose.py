@@ -83,6 +83,14 @@ def test_actions_are_ranked_by_expected_value_and_valueless_ones_come_last():
     assert proposal.actions[-1].expected_value is None
 
 
+def test_an_action_that_is_expected_to_lose_money_is_not_proposed_and_says_so():
+    proposal = propose(
+        [finding()], [RECALL._replace(value=0.1, low=0.05, high=0.15)], prefix="rfm.recall", currency="CNY"
+    )
+    assert proposal.actions == []
+    assert "cost more than it brings" in proposal.not_fired.loc[0, "reason"]
+
+
 def test_a_rule_that_compares_must_name_its_threshold():
     fields = rules("rfm.clean_silent")[0].model_dump()
     with pytest.raises(ValueError, match="names none"):

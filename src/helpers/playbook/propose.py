@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import stats
@@ -119,6 +120,13 @@ class Proposal(NamedTuple):
     actions: list[Action]
     silent: list[tuple[str, str]]
 
+    @property
+    def not_fired(self) -> pd.DataFrame:
+        """The rules that did not fire as a table: rule, title, reason."""
+        titles = {rule.id: rule.title for rule in rules()}
+        rows = [(rule, titles[rule], reason) for rule, reason in self.silent]
+        return pd.DataFrame(rows, columns=["rule", "title", "reason"])
+
 
 @cache
 def rules(prefix: str = "") -> tuple[Rule, ...]:
@@ -161,8 +169,12 @@ def propose(
         reason = _why_silent(rule, known, groups)
         if reason:
             silent.append((rule.id, reason))
+            continue
+        action = _act(rule, groups.get(rule.opportunity or ""), currency, confidence, seed)
+        if action.expected_value is not None and action.expected_value <= 0:
+            silent.append((rule.id, _why_not_worth_it(action)))
         else:
-            actions.append(_act(rule, groups.get(rule.opportunity or ""), currency, confidence, seed))
+            actions.append(action)
     return Proposal(sorted(actions, key=_rank), silent)
 
 
@@ -188,6 +200,15 @@ def _why_silent(rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str
         if not math.isfinite(group.value):
             return say("the value of a member is not known ({group})", group=rule.opportunity)
     return ""
+
+
+def _why_not_worth_it(action: Action) -> str:
+    return say(
+        "expected to cost more than it brings: {value} ({low} to {high})",
+        value=quantity(action.expected_value or 0.0, action.unit),
+        low=quantity(action.low or 0.0, action.unit),
+        high=quantity(action.high or 0.0, action.unit),
+    )
 
 
 def _act(rule: Rule, group: Opportunity | None, currency: str, confidence: float, seed: int) -> Action:

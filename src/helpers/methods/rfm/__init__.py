@@ -1,1 +1,84 @@
-"""Recency, frequency and monetary value: who the members are, how they move, who is worth what."""
+"""Recency, frequency and monetary value: who the members are, how they move, who is worth what.
+
+Rooms, in the order a study walks through them:
+
+- members: :mod:`activity` (what counts), :mod:`values` (R, F, M), :mod:`scores`, :mod:`current` (who is here now);
+- tiers: :mod:`tiers` (one engine, four presets in ``tiers.yml``), :mod:`tier_rules` and :mod:`boxes` (the proof
+  that rules are disjoint and complete), :mod:`blockers`, :mod:`sensitivity`;
+- movement: :mod:`periods`, :mod:`states`, :mod:`migration`, :mod:`chain_tests`, :mod:`forecast`, :mod:`promotion`;
+- value: :mod:`value_cells`, :mod:`inequality`, :mod:`concentration`, :mod:`effort`, :mod:`tier_value`,
+  :mod:`referral`;
+- what comes next: :mod:`cells`, :mod:`alive` (BG/NBD), :mod:`spend` (Gamma-Gamma), :mod:`contest`;
+- behaviour and action: :mod:`features`, :mod:`segments`, :mod:`lists`, :mod:`list_trial`;
+- for the reader: :mod:`plots`, :mod:`findings`.
+"""
+
+from helpers.methods.rfm import findings, plots
+from helpers.methods.rfm.activity import account, activity, check_weights, population, value_unit
+from helpers.methods.rfm.alive import BetaGeometricNBD
+from helpers.methods.rfm.blockers import blockers
+from helpers.methods.rfm.cells import cells, spend_cells
+from helpers.methods.rfm.cells import members as purchase_histories
+from helpers.methods.rfm.concentration import compare_periods, concentration
+from helpers.methods.rfm.contest import contest, predict_value
+from helpers.methods.rfm.current import current_tiers, present_members, prospects, what_counts
+from helpers.methods.rfm.effort import effort_share
+from helpers.methods.rfm.features import behavioural_features
+from helpers.methods.rfm.forecast import backtest, forecast
+from helpers.methods.rfm.list_trial import evaluate_list
+from helpers.methods.rfm.lists import contact_list, standard_lists
+from helpers.methods.rfm.migration import migration
+from helpers.methods.rfm.periods import tier_history
+from helpers.methods.rfm.promotion import time_to_top
+from helpers.methods.rfm.referral import referral_value
+from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.segments import segment_members
+from helpers.methods.rfm.sensitivity import sensitivity
+from helpers.methods.rfm.spend import GammaGamma
+from helpers.methods.rfm.tier_value import tier_value
+from helpers.methods.rfm.tiers import TierScheme, presets, sizes
+from helpers.methods.rfm.values import materialise, member_values
+
+__all__ = [
+    "BetaGeometricNBD",
+    "GammaGamma",
+    "TierScheme",
+    "account",
+    "activity",
+    "backtest",
+    "behavioural_features",
+    "blockers",
+    "cells",
+    "check_weights",
+    "compare_periods",
+    "concentration",
+    "contact_list",
+    "contest",
+    "current_tiers",
+    "effort_share",
+    "evaluate_list",
+    "findings",
+    "forecast",
+    "materialise",
+    "member_values",
+    "migration",
+    "plots",
+    "population",
+    "predict_value",
+    "present_members",
+    "presets",
+    "prospects",
+    "purchase_histories",
+    "referral_value",
+    "score",
+    "segment_members",
+    "sensitivity",
+    "sizes",
+    "spend_cells",
+    "standard_lists",
+    "tier_history",
+    "tier_value",
+    "time_to_top",
+    "value_unit",
+    "what_counts",
+]

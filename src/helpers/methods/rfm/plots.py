@@ -1,231 +1,264 @@
-"""Pictures of the RFM notebook. Each takes tidy frames, says one thing and returns a :class:`Chart`."""
+"""Pictures of the RFM notebook. Each takes a result, says one thing and returns a :class:`Chart`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import ibis
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from helpers import figures
-from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart
+from helpers.data import privacy
+from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
+from helpers.methods.intervals import wilson
+from helpers.methods.rfm.concentration import Concentration
+from helpers.methods.rfm.contest import Contest
+from helpers.methods.rfm.migration import Migration
+from helpers.methods.rfm.periods import TierHistory
 from helpers.playbook.sentences import interval, number, percent, say
 
 
-def tier_pyramid(
-    sizes: pd.DataFrame,
-    transitions: pd.DataFrame,
-    tiers: Sequence[str],
-    labels: Mapping[str, str],
-    scope: str,
-) -> Chart:
-    """Draw the members of each tier, the top tier on top, with the moves across each boundary.
+def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int = 10) -> Chart | NoChart:
+    """Draw the members of each tier in the last period, the top tier on top, with the moves across boundaries.
 
     Parameters
     ----------
-    sizes : DataFrame
-        Columns tier, members, share, low, high.
-    transitions : DataFrame
-        Columns from_tier, to_tier, n: member moves between the last two complete periods.
-    tiers : sequence of str
-        Lowest first.
-    labels : mapping
-        Tier to the name shown.
-    scope : str
-        Period and population, for the note.
+    history : TierHistory
+        Sizes and moves of complete periods.
+    names : mapping
+        Tier to the name shown beside it, such as its Chinese name.
+    k_min : int
+        Tiers and moves of fewer members are kept back.
     """
-    rows = sizes.set_index("tier").reindex(tiers)
-    figure, ax = figures.new_figure(7.2, 0.75 * len(tiers) + 0.9)
-    shades = SEQUENTIAL(np.linspace(0.25, 0.95, len(tiers)))
-    ax.barh(range(len(tiers)), rows["share"], left=-rows["share"] / 2, color=shades, height=0.72)
-    widest = float(rows["share"].max())
-    for level, tier in enumerate(tiers):
-        row = rows.loc[tier]
-        text = f"{labels.get(tier, tier)}: {number(row.members)} ({percent(row.share)})"
-        ax.text(-0.56 * widest, level, text, ha="right", va="center", color=INK)
-    crossings = boundary_crossings(transitions, tiers)
-    for level, (up, down) in enumerate(zip(crossings["up"], crossings["down"], strict=True)):
-        ax.text(
-            0.56 * widest, level + 0.5, f"▲ {up:,} up   ▼ {down:,} down", ha="left", va="center", color=MUTED
-        )
-    ax.set_xlim(-1.25 * widest, 1.25 * widest)
-    ax.set_axis_off()
-    top = rows.loc[tiers[-1]]
+    if not history.periods:
+        return NoChart(say("Tier pyramid"), history.sentence)
+    tiers, last = list(history.labels), history.periods[-1]
+    sizes = history.sizes[history.sizes["period"] == last].set_index("tier").loc[tiers].reset_index()
+    sizes["low"], sizes["high"] = wilson(sizes["members"], sizes["present"])
+    rows = privacy.suppress(sizes, "members", k_min, ["share", "low", "high"]).set_index("tier")
+    moves = history.transitions
+    crossings = boundary_crossings(moves[moves["period"] == last], tiers, k_min=k_min)
+    figure = _draw_pyramid(rows, crossings, [label(tier, names) for tier in tiers])
+    top = rows.astype(object).where(rows.notna(), np.nan).loc[tiers[-1]]
     title = say("{share} of members stand in the top tier", share=percent(top.share))
     alt = say(
-        "Pyramid of {n:,} members in {k} tiers, top tier {top}: {members:,} members, {share} ({interval}). {moves}",
-        n=int(rows["members"].sum()),
+        "Pyramid of {n:,} members in {k} tiers, top tier {top}: {members} members, {share} ({interval}). {moves}",
+        n=int(top.present),
         k=len(tiers),
-        top=labels.get(tiers[-1], tiers[-1]),
-        members=int(top.members),
+        top=label(tiers[-1], names),
+        members=number(top.members),
         share=percent(top.share),
         interval=interval(top.low, top.high, "share"),
         moves="; ".join(f"{c.boundary}: {c.up} up, {c.down} down" for c in crossings.itertuples()),
     )
-    data = rows.reset_index().merge(crossings.assign(tier=list(tiers[1:])), on="tier", how="left")
+    data = rows.reset_index().merge(crossings.assign(tier=tiers[1:]), on="tier", how="left")
     note = say(
-        "{scope}. Arrows count members who crossed that boundary since the period before.", scope=scope
+        "{period}, {n:,} members present all {unit}. Arrows count members who crossed a boundary since the {unit} "
+        "before. Intervals are 95 % Wilson score intervals.",
+        period=last,
+        n=int(top.present),
+        unit=history.period,
     )
     columns = ["tier", "members", "share", "low", "high", "boundary", "up", "down"]
-    return Chart(title, alt, data[columns].astype({"up": "Int64", "down": "Int64"}), figure, note)
+    return Chart(title, alt, data[columns], figure, note)
 
 
-def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str]) -> pd.DataFrame:
-    """Count, for each boundary between neighbouring tiers, the members who crossed it upwards and downwards."""
+def _draw_pyramid(rows: pd.DataFrame, crossings: pd.DataFrame, names: Sequence[str]) -> Figure:
+    figure, ax = figures.new_figure(7.2, 0.75 * len(rows) + 0.9)
+    shades = SEQUENTIAL(np.linspace(0.25, 0.95, len(rows)))
+    shares = rows["share"].astype(float).fillna(0.0)
+    ax.barh(range(len(rows)), shares, left=-shares / 2, color=shades, height=0.72)
+    widest = float(shares.max()) or 1.0
+    for level, (name, row) in enumerate(zip(names, rows.itertuples(), strict=True)):
+        hidden = pd.isna(row.members)
+        text = (
+            say("{name}: too few", name=name) if hidden else f"{name}: {row.members:,} ({percent(row.share)})"
+        )
+        ax.text(-0.56 * widest, level, text, ha="right", va="center", color=INK)
+    for level, (up, down) in enumerate(zip(crossings["up"], crossings["down"], strict=True)):
+        text = say("▲ {up} up   ▼ {down} down", up=up, down=down)
+        ax.text(0.56 * widest, level + 0.5, text, ha="left", va="center", color=MUTED)
+    ax.set_xlim(-1.25 * widest, 1.25 * widest)
+    ax.set_axis_off()
+    return figure
+
+
+def label(tier: str, names: Mapping[str, str]) -> str:
+    """Return a tier's id with the name it goes by, when that says more."""
+    name = names.get(tier, tier)
+    return tier if name == tier else f"{tier} {name}"
+
+
+def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str], *, k_min: int = 10) -> pd.DataFrame:
+    """Count the members who crossed each boundary between neighbouring tiers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        boundary, up, down: counts as text, ``"<10"`` where fewer than `k_min` members moved.
+    """
     rank = {tier: level for level, tier in enumerate(tiers)}
     start, end = transitions["from_tier"].map(rank), transitions["to_tier"].map(rank)
     rows = []
     for level in range(1, len(tiers)):
         up = transitions.loc[(start < level) & (end >= level), "n"].sum()
         down = transitions.loc[(start >= level) & (end < level), "n"].sum()
-        rows.append((f"{tiers[level - 1]} | {tiers[level]}", int(up), int(down)))
+        counts = [f"<{k_min}" if 0 < n < k_min else f"{int(n):,}" for n in (up, down)]
+        rows.append((f"{tiers[level - 1]} | {tiers[level]}", *counts))
     return pd.DataFrame(rows, columns=["boundary", "up", "down"])
 
 
-def recency_frequency_map(cells: pd.DataFrame, bins: int, scope: str) -> Chart:
+def recency_frequency_map(members: ibis.Table, bins: int, note: str, *, k_min: int = 10) -> Chart | NoChart:
     """Draw members by recency and frequency score, with the count in each cell.
 
     Parameters
     ----------
-    cells : DataFrame
-        Columns r_score, f_score, members; a cell kept back for privacy has no count.
+    members : ibis.Table
+        One row per member with r_score and f_score.
     bins : int
         Number of scores; `bins` is best.
-    scope : str
-        Population and window, for the note.
+    note : str
+        Population and window.
+    k_min : int
+        Cells with fewer members are kept back.
     """
-    grid = cells.pivot(index="f_score", columns="r_score", values="members")
+    counts = members.group_by("r_score", "f_score").agg(members=members.count()).to_pandas()
+    total = int(counts["members"].sum())
+    if total < k_min:
+        return NoChart(say("Recency and frequency"), say("too little data (n = {n:,})", n=total))
+    best, neither = _corner(counts, bins, bins), _corner(counts, 1, min(2, bins - 1))
+    shown = privacy.suppress(counts, count="members", k_min=k_min, measures=[])
+    grid = shown.pivot(index="f_score", columns="r_score", values="members")
     grid = grid.reindex(index=range(1, bins + 1), columns=range(1, bins + 1)).astype(float)
     figure, ax = figures.new_figure(6.4, 4.8)
-    _heat(ax, grid, float(grid.max(axis=None)))
+    _heat(ax, grid, float(np.nanmax(grid.to_numpy(), initial=1.0)))
     _label(ax, grid)
     ax.set_xlabel(say("Recency score ({bins} = most recent)", bins=bins))
     ax.set_ylabel(say("Frequency score ({bins} = most often)", bins=bins))
     ax.invert_yaxis()
-    known = cells.dropna(subset=["members"])
-    total = float(known["members"].sum())
-    low = float(known.loc[(known["r_score"] <= 2) & (known["f_score"] <= 2), "members"].sum())
-    best = float(known.loc[(known["r_score"] == bins) & (known["f_score"] == bins), "members"].sum())
-    title = say(
-        "{best} of members are both recent and frequent, {low} are neither",
-        best=percent(best / total, 0),
-        low=percent(low / total, 0),
-    )
+    values = {"n": total, "bins": bins, "best": percent(best / total), "neither": percent(neither / total)}
+    title = say("{best} of members are both recent and frequent, {neither} are neither", **values)
     alt = say(
-        "Heat map of {n:,} members by recency score (columns) and frequency score (rows), 1 to {bins}. {best:,} "
-        "members have the best score in both; {low:,} score 2 or less in both.",
-        n=int(total),
-        bins=bins,
-        best=int(best),
-        low=int(low),
+        "Heat map of {n:,} members by recency score (columns) and frequency score (rows), 1 to {bins}. {best} have "
+        "the best score in both; {neither} have one of the two lowest scores in both.",
+        **values,
     )
-    return Chart(title, alt, cells.reset_index(drop=True), figure, scope)
+    hidden = say("Cells with fewer than {k} members are kept back.", k=k_min)
+    data = shown.sort_values(["r_score", "f_score"]).reset_index(drop=True)
+    return Chart(title, alt, data, figure, f"{note} {hidden}")
 
 
-def lorenz_curve(curve: pd.DataFrame, top_share: float, low: float, high: float, scope: str) -> Chart:
-    """Draw the Lorenz curve of value: cumulative share of value against members, least valuable first.
+def _corner(counts: pd.DataFrame, low: int, high: int) -> int:
+    inside = counts["r_score"].between(low, high) & counts["f_score"].between(low, high)
+    return int(counts.loc[inside, "members"].sum())
 
-    Parameters
-    ----------
-    curve : DataFrame
-        Columns members_share, value_share, both from 0 to 1.
-    top_share, low, high : float
-        Share of value held by the top 20 % of members, with interval.
-    scope : str
-        Population and window, for the note.
-    """
+
+def lorenz_curve(found: Concentration, note: str) -> Chart | NoChart:
+    """Draw the Lorenz curve: cumulative share of value against members, least valuable first."""
+    if found.problem:
+        return NoChart(say("Concentration of value"), found.sentence)
+    curve, top = found.lorenz, found.top_share
     figure, ax = figures.new_figure(5.6, 4.6)
+    x, y = curve["members_share"], curve["value_share"]
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
-    ax.plot(curve["members_share"], curve["value_share"], color=BLUE, linewidth=2.2)
-    ax.fill_between(
-        curve["members_share"], curve["value_share"], curve["members_share"], color=GRID, alpha=0.5
-    )
-    ax.vlines(0.8, 0, 1 - top_share, color=ORANGE, linewidth=1.2, linestyle=":")
-    ax.plot(0.8, 1 - top_share, "o", color=ORANGE)
+    ax.fill_between(x, y, x, color=GRID, alpha=0.5)
+    ax.plot(x, y, color=BLUE, linewidth=2.2)
+    edge = 1 - found.top
+    ax.vlines(edge, 0, 1 - top.value, color=ORANGE, linewidth=1.2, linestyle=":")
+    ax.plot(edge, 1 - top.value, "o", color=ORANGE)
+    text = say("top {top} hold {share}", top=percent(found.top, 0), share=percent(top.value))
     ax.annotate(
-        say("top 20 % hold {share}", share=percent(top_share)),
-        (0.8, 1 - top_share),
-        xytext=(-8, 14),
-        textcoords="offset points",
-        ha="right",
-        color=INK,
+        text, (edge, 1 - top.value), xytext=(-8, 14), textcoords="offset points", ha="right", color=INK
     )
     ax.text(0.42, 0.47, say("equal shares"), rotation=38, color=MUTED, ha="center")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: percent(value, 0))
-    ax.set(xlim=(0, 1), ylim=(min(0.0, float(curve["value_share"].min())), 1))
+    ax.set(xlim=(0, 1), ylim=(min(0.0, float(y.min())), 1.02))
     ax.set_xlabel(say("Members, least valuable first"))
     ax.set_ylabel(say("Cumulative share of value"))
-    title = say("The top fifth of members bring {share} of the value", share=percent(top_share))
+    values = {"top": percent(found.top, 0), "share": percent(top.value)}
+    title = say("The top {top} of members bring {share} of the value", **values)
     alt = say(
-        "Lorenz curve of value over members. The top 20 % hold {share} ({interval}); under equal shares it would "
-        "be 20 %.",
-        share=percent(top_share),
-        interval=interval(low, high, "share"),
+        "Lorenz curve of value over {n:,} members. The top {top} hold {share} ({interval}); under equal shares it "
+        "would be {top}.",
+        n=found.n,
+        interval=interval(top.low, top.high, "share"),
+        **values,
     )
     step = max(1, len(curve) // 20)
     data = pd.concat([curve.iloc[::step], curve.iloc[[-1]]]).drop_duplicates().reset_index(drop=True)
-    return Chart(title, alt, data, figure, scope)
+    return Chart(title, alt, data, figure, note)
 
 
-def migration_map(matrix: pd.DataFrame, tiers: Sequence[str], labels: Mapping[str, str], scope: str) -> Chart:
+def migration_map(
+    moved: Migration, names: Mapping[str, str], note: str, *, scope: str = "pooled", k_min: int = 10
+) -> Chart | NoChart:
     """Draw where the members of each tier stood one period later, with intervals.
 
     Parameters
     ----------
-    matrix : DataFrame
-        Columns from_tier, to_tier, n, at_risk, share, low, high.
-    tiers : sequence of str
-        Lowest first.
-    labels : mapping
-        Tier to the name shown.
-    scope : str
-        Periods and population, for the note.
+    moved : Migration
+        Matrix of moves.
+    names : mapping
+        Tier to the name shown beside it.
+    note : str
+        Periods and population.
+    scope : {"pooled", "last"}
+        All pairs of periods together, or the last one.
+    k_min : int
+        Moves made by fewer members are kept back.
     """
+    tiers = list(moved.labels)
+    matrix = moved.matrix[moved.matrix["scope"] == scope]
+    if not matrix["at_risk"].sum():
+        return NoChart(say("Moves between tiers"), moved.sentence)
+    measures = ["share", "low", "high"]
+    matrix = privacy.suppress(matrix, "n", k_min, measures, within=["from_tier"])
     cells = matrix.set_index(["from_tier", "to_tier"])
-    grid = cells["share"].unstack().reindex(index=tiers[::-1], columns=tiers)
-    figure, ax = figures.new_figure(1.4 * len(tiers) + 1.8, 0.85 * len(tiers) + 1.0)
+    grid = cells["share"].astype(float).unstack().loc[tiers[::-1], tiers]
+    figure, ax = figures.new_figure(1.45 * len(tiers) + 1.8, 0.85 * len(tiers) + 1.0)
     _heat(ax, grid, 1.0)
     for row, start in enumerate(tiers[::-1]):
         for column, end in enumerate(tiers):
-            cell = cells.loc[(start, end)]
-            colour = "white" if cell.share > 0.55 else INK
-            bounds = "" if np.isnan(cell.low) else f"{100 * cell.low:.1f} – {100 * cell.high:.1f}"
-            ax.text(column, row - 0.1, percent(cell.share), ha="center", va="center", color=colour)
+            share, bounds = _cell_text(cells.loc[(start, end)])
+            colour = "white" if grid.loc[start, end] > 0.55 else INK
+            ax.text(column, row - 0.1, share, ha="center", va="center", color=colour)
             ax.text(column, row + 0.22, bounds, ha="center", va="center", color=colour, fontsize=8.5)
     at_risk = matrix.drop_duplicates("from_tier").set_index("from_tier")["at_risk"]
-    ax.set_xticks(range(len(tiers)), [labels.get(t, t) for t in tiers])
-    ax.set_yticks(range(len(tiers)), [f"{labels.get(t, t)} (n = {at_risk[t]:,})" for t in tiers[::-1]])
+    ax.set_xticks(range(len(tiers)), [label(t, names) for t in tiers])
+    ax.set_yticks(range(len(tiers)), [f"{label(t, names)} (n = {at_risk[t]:,})" for t in tiers[::-1]])
     ax.set_xlabel(say("Tier one period later"))
     ax.set_ylabel(say("Tier before"))
     top = cells.loc[(tiers[-1], tiers[-1])]
-    title = say("{share} of the top tier stay there for another period", share=percent(top.share))
+    share = percent(top.share)
+    title = say("{share} of the top tier stay there for another period", share=share)
     alt = say(
-        "Matrix of moves between {k} tiers, rows before and columns after, in per cent of the row with interval "
+        "Matrix of moves between {k} tiers, rows before and columns after, in per cent of the row with the interval "
         "beneath. {share} ({interval}) of {n:,} members of the top tier stay.",
         k=len(tiers),
-        share=percent(top.share),
+        share=share,
         interval=interval(top.low, top.high, "share"),
         n=int(top.at_risk),
     )
     columns = ["from_tier", "to_tier", "n", "at_risk", "share", "low", "high"]
-    return Chart(title, alt, matrix[columns].reset_index(drop=True), figure, scope)
+    hidden = say("Moves made by fewer than {k} members are kept back (–).", k=k_min)
+    return Chart(title, alt, matrix[columns].reset_index(drop=True), figure, f"{note} {hidden}")
 
 
-def value_contest(lifts: pd.DataFrame, verdict: str, scope: str) -> Chart:
-    """Draw the top-decile lift of each forecast of next-period value, with intervals.
+def _cell_text(cell: pd.Series) -> tuple[str, str]:
+    if pd.isna(cell.share):
+        return "–", ""
+    return percent(cell.share), f"{100 * cell.low:.1f} – {100 * cell.high:.1f}"
 
-    Parameters
-    ----------
-    lifts : DataFrame
-        Columns model, lift, low, high, n.
-    verdict : str
-        The sentence the contest ends with.
-    scope : str
-        Split and population, for the note.
-    """
-    rows = lifts.sort_values("lift").reset_index(drop=True)
+
+def value_contest(held: Contest, note: str) -> Chart | NoChart:
+    """Draw the top-decile lift of each forecast of next-period value, with intervals."""
+    rows = held.table.dropna(subset=["lift", "low"]).sort_values("lift").reset_index(drop=True)
+    if rows.empty:
+        return NoChart(say("Value contest"), held.sentence)
     figure, ax = figures.new_figure(7.2, 0.6 * len(rows) + 1.2)
     ax.axvline(1, color=MUTED, linewidth=1, linestyle="--")
     ax.hlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2.2)
@@ -237,21 +270,26 @@ def value_contest(lifts: pd.DataFrame, verdict: str, scope: str) -> Chart:
     ax.set_yticks(rows.index, rows["model"])
     ax.set_ylim(-0.6, len(rows) - 0.3)
     ax.set_xlim(left=min(0.8, float(rows["low"].min()) - 0.1))
-    ax.set_xlabel(
-        say("Value of the top tenth in the hold-out, as a multiple of the average member (1 = no better)")
-    )
+    top = percent(held.top_share, 0)
+    ax.set_xlabel(say("Hold-out value of the top {top}, as a multiple of the average member", top=top))
     best = rows.iloc[-1]
-    title = say("The best forecast finds a top tenth worth {lift} times the average", lift=number(best.lift))
+    title = say(
+        "The best forecast finds a top {top} worth {lift} times the average member",
+        top=top,
+        lift=number(best.lift),
+    )
     alt = say(
-        "Top-decile lift of {k} forecasts with intervals. Highest: {model} with {lift} ({low} to {high}). {verdict}",
+        "Lift of the top {top} by {k} forecasts with intervals; highest {model} with {lift} ({low} to {high}). "
+        "{verdict}",
+        top=top,
         k=len(rows),
         model=best.model,
         lift=number(best.lift),
         low=number(best.low),
         high=number(best.high),
-        verdict=verdict,
+        verdict=held.sentence,
     )
-    return Chart(title, alt, rows[["model", "lift", "low", "high", "n"]], figure, f"{verdict} {scope}")
+    return Chart(title, alt, rows[["model", "lift", "low", "high", "n"]], figure, note)
 
 
 def _heat(ax: Axes, grid: pd.DataFrame, ceiling: float) -> None:

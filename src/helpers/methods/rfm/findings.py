@@ -1,0 +1,162 @@
+"""From results to findings: each number of the RFM notebook that somebody may act on."""
+
+from __future__ import annotations
+
+import ibis
+
+from helpers.methods.intervals import Estimate, proportion
+from helpers.methods.rfm.concentration import Concentration, PeriodComparison
+from helpers.methods.rfm.contest import RFM_SCORE, Contest
+from helpers.methods.rfm.effort import EffortShare
+from helpers.methods.rfm.lists import ContactList, ListSet
+from helpers.methods.rfm.migration import Migration
+from helpers.methods.rfm.segments import Segments
+from helpers.methods.rfm.tier_value import TierValue
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.propose import Opportunity
+from helpers.playbook.sentences import say, with_interval
+
+INDEPENDENT = "members act independently of each other"
+
+
+def silent_share(members: ibis.Table, scope: str, *, confidence: float = 0.95) -> Finding:
+    """State the share of present members without one counted action in their window.
+
+    Parameters
+    ----------
+    members : ibis.Table
+        One row per present member with ``frequency``.
+    scope : str
+        Population and window.
+    confidence : float
+        Level of the interval.
+    """
+    counts = members.aggregate(n=members.count(), silent=(members.frequency == 0).sum()).to_pandas()
+    n, silent = (int(counts[name].fillna(0).iloc[0]) for name in ("n", "silent"))
+    share = proportion(silent, n, confidence)
+    return finding(
+        share,
+        id="rfm.silent_share",
+        metric=say("silent members"),
+        scope=scope,
+        sentence=say("{share} of present members did nothing that counts.", share=with_interval(share)),
+        assumption=say("a member without a recorded action was silent, not elsewhere"),
+        direction="down is good",
+        systems=("S005", "S027"),
+    )
+
+
+def net_promotion(moved: Migration, scope: str) -> Finding:
+    """Judge whether more members moved up than down between the last two periods."""
+    return finding(
+        moved.rate("net promotion", "last"),
+        id="rfm.net_promotion_rate",
+        metric=say("net promotion rate"),
+        scope=scope,
+        sentence=moved.sentence,
+        assumption=INDEPENDENT,
+        direction="up is good",
+        change=True,
+        systems=("S001", "S005"),
+    )
+
+
+def top_share(found: Concentration, scope: str) -> Finding:
+    """State the share of value that the top members hold."""
+    return finding(
+        found.top_share,
+        id="rfm.top_share",
+        metric=say("value held by the top fifth"),
+        scope=scope,
+        sentence=found.sentence,
+        assumption=INDEPENDENT,
+        systems=("S014",),
+    )
+
+
+def carried_share(compared: PeriodComparison, scope: str) -> Finding:
+    """State how much of the next period's value last period's top members brought."""
+    return finding(
+        compared.carried.top_share,
+        id="rfm.carried_share",
+        metric=say("next period's value from the former top fifth"),
+        scope=scope,
+        sentence=compared.sentence,
+        assumption=INDEPENDENT,
+        systems=("S014", "S018"),
+    )
+
+
+def tier_value_ratio(valued: TierValue, scope: str) -> Finding:
+    """State how many times as much a member of the top tier brings as one of the bottom tier."""
+    return finding(
+        valued.ratio,
+        id="rfm.tier_value_ratio",
+        metric=say("value ratio of top to bottom tier"),
+        scope=scope,
+        sentence=valued.sentence,
+        assumption=say(
+            "the next period stands for periods to come; a tier is a sign of value, not its cause"
+        ),
+        systems=("S006",),
+    )
+
+
+def effort_gap(shared: EffortShare, scope: str) -> Finding:
+    """Judge whether the top members receive less effort than the value they bring."""
+    return finding(
+        shared.gap,
+        id="rfm.effort_gap",
+        metric=say("share of effort minus share of value of the top fifth"),
+        scope=scope,
+        sentence=shared.sentence,
+        assumption=say("effort booked on a tier is spread evenly over its members"),
+        change=True,
+        systems=("S014",),
+    )
+
+
+def contest_gain(held: Contest, scope: str) -> Finding:
+    """Judge whether a model finds next period's value better than the plain RFM score."""
+    rows = held.differences
+    best = rows.sort_values("difference").iloc[-1] if len(rows) else None
+    n = int(held.table["n"].max()) if len(held.table) else 0
+    values = (best.difference, best.low, best.high) if best is not None else (float("nan"),) * 3
+    gain = Estimate(*map(float, values), n, "ratio", "paired member bootstrap", held.settings.confidence)
+    return finding(
+        gain,
+        id="rfm.model_gain",
+        metric=say("lift of the best model over the {score}", score=RFM_SCORE),
+        scope=scope,
+        sentence=held.sentence,
+        assumption=say("the hold-out stands for the next period"),
+        direction="up is good",
+        change=True,
+        systems=("S018", "S023"),
+    )
+
+
+def segment_stability(found: Segments, scope: str) -> Finding:
+    """State how well behavioural segments come back in resamples."""
+    return finding(
+        found.agreement,
+        id="rfm.segment_stability",
+        metric=say("agreement of segments across resamples"),
+        scope=scope,
+        sentence=found.sentence,
+        assumption=say("k-means on scaled behaviour; a segment is a description, not a cause"),
+        direction="up is good",
+        systems=("S007",),
+    )
+
+
+def opportunities(lists: ListSet) -> list[Opportunity]:
+    """Return the groups of members that actions may be aimed at: the published lists without their hold-outs."""
+    return [_opportunity(each) for each in lists.lists if not each.withheld]
+
+
+def _opportunity(each: ContactList) -> Opportunity:
+    mean = each.mean_value
+    key = f"rfm.{each.name}"
+    return Opportunity(key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit)
+
