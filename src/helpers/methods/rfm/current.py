@@ -87,8 +87,9 @@ def prospects(
     *,
     as_of: dt.date | str,
     report_tz: str,
+    consent: ibis.Table | None = None,
 ) -> pd.DataFrame:
-    """Put beside each present member what they brought, what they are expected to bring, and whether they are alive.
+    """Put beside each present member what they brought, will bring, and how likely they are still alive.
 
     Parameters
     ----------
@@ -104,6 +105,9 @@ def prospects(
         Last day that is known.
     report_tz : str
         Time zone of calendar days.
+    consent : ibis.Table, optional
+        The table of members; its column ``consent``, if it has one, is carried over, so that lists can leave
+        out who did not agree to be contacted.
 
     Returns
     -------
@@ -122,4 +126,6 @@ def prospects(
     found = members.select("member_id", "tier").to_pandas().merge(bought, "left")
     never = found["past_value"].isna()
     found.loc[never, ["past_value", "expected_value"]] = 0.0
+    if consent is not None and "consent" in consent.columns:
+        found = found.merge(consent.select("member_id", "consent").to_pandas(), "left")
     return found.sort_values("member_id", ignore_index=True)
