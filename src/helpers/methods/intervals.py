@@ -106,7 +106,9 @@ def difference_of_proportions(x1: int, n1: int, x0: int, n0: int, confidence: fl
     delta = p1 - p0
     low = delta - np.sqrt((p1 - l1) ** 2 + (u0 - p0) ** 2)
     high = delta + np.sqrt((u1 - p1) ** 2 + (p0 - l0) ** 2)
-    return Estimate(delta, float(low), float(high), int(n1 + n0), "share", "Newcombe hybrid score", confidence)
+    return Estimate(
+        delta, float(low), float(high), int(n1 + n0), "share", "Newcombe hybrid score", confidence
+    )
 
 
 def percentile_interval(draws: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
