@@ -1,0 +1,162 @@
+"""Purchases of one block: orders that happen anyway, what treatment changes, and orders that touches cause.
+
+Everything is proportional to the tier's order rate, so that ratios of value between tiers are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.data.simulate.behaviour import Behaviour
+from helpers.data.simulate.calendar import DAY, Window
+from helpers.data.simulate.experiments import Assignment, true_effects
+from helpers.data.simulate.members import Members
+from helpers.data.simulate.presence import fit_presence
+
+PRECEDING_DAYS = 1.0
+
+
+@dataclass
+class Points:
+    """Things that happened: row of the member in the block, time in seconds, and a code."""
+
+    member: np.ndarray
+    seconds: np.ndarray
+    code: np.ndarray
+
+    def where(self, keep: np.ndarray) -> Points:
+        """Return the points for which `keep` is true."""
+        return Points(self.member[keep], self.seconds[keep], self.code[keep])
+
+
+def join_points(parts: list[Points]) -> Points:
+    """Return all points of `parts`, ordered by member and time."""
+    member = np.concatenate([part.member for part in parts])
+    seconds = np.concatenate([part.seconds for part in parts])
+    code = np.concatenate([part.code for part in parts])
+    order = np.lexsort((code, seconds, member))
+    return Points(member[order], seconds[order], code[order])
+
+
+@dataclass
+class Purchases:
+    """Orders and touches of one block, and the sums from which their truth follows.
+
+    Attributes
+    ----------
+    orders : Points
+        Code is the number of the channel whose touch caused the order, else -1.
+    touches : Points
+        Code is the number of the channel.
+    channels : numpy.ndarray
+        Shape (4, channels): touches, orders they were expected to cause, orders they caused, and touches
+        that merely came before an order that would have happened anyway.
+    effects : list of dict
+        Per experiment: see `experiments.true_effects`.
+    """
+
+    orders: Points
+    touches: Points
+    channels: np.ndarray
+    effects: list[dict[str, float]]
+
+
+def draw_purchases(
+    rng: np.random.Generator,
+    window: Window,
+    members: Members,
+    behaviour: Behaviour,
+    assignments: list[Assignment],
+) -> Purchases:
+    """Draw touches and orders of one block."""
+    p = window.parameters
+    rates = np.r_[np.asarray(p.orders_per_month), 0.0][behaviour.tiers] * members.ordinary
+    taste = rng.gamma(p.order_rate_shape, 1.0 / p.order_rate_shape, len(members))
+    own, reach = rates * taste, rates / p.orders_per_month[1] * (0.5 + 0.5 * taste)
+    anyway = scatter(rng, window, members, own)
+    for assignment in assignments:
+        anyway = _treat(rng, window, members, assignment, own, anyway)
+    touches, caused, sums = _draw_touches(rng, window, members, reach)
+    preceding = _draw_preceding(rng, window, members, anyway)
+    sums[0] += sums_of(preceding, len(p.channels))
+    sums[3] = sums_of(preceding, len(p.channels))
+    return Purchases(
+        orders=join_points([anyway, caused]),
+        touches=join_points([touches, preceding]),
+        channels=sums,
+        effects=[true_effects(window, members, part, own, reach) for part in assignments],
+    )
+
+
+def sums_of(points: Points, codes: int) -> np.ndarray:
+    """Return the number of points by code."""
+    return np.bincount(points.code, minlength=codes).astype(float)
+
+
+def scatter(rng: np.random.Generator, window: Window, members: Members, rates: np.ndarray) -> Points:
+    """Draw a Poisson process with monthly `rates` of shape (months, members), following the calendar."""
+    counts = rng.poisson((rates * window.month_intensity[:, None]).T)
+    cell = np.repeat(np.arange(counts.size), counts.ravel())
+    member, month = cell // counts.shape[1], cell % counts.shape[1]
+    seconds, keep = fit_presence(members, member, window.draw_times(rng, month))
+    return Points(member, seconds, np.full(len(member), -1)).where(keep)
+
+
+def _treat(
+    rng: np.random.Generator,
+    window: Window,
+    members: Members,
+    assignment: Assignment,
+    own: np.ndarray,
+    orders: Points,
+) -> Points:
+    """Multiply the intensity of treated and exposed units in the outcome window: add or thin out orders."""
+    plan = assignment.plan
+    ratio = plan.experiment.intensity_ratio
+    acts = assignment.acts_on(len(members))
+    if ratio > 1.0:
+        more = scatter(rng, window, members, own * acts * (ratio - 1.0))
+        return join_points([orders, more.where(_within(more, plan.first, plan.last))])
+    hit = acts[orders.member] & _within(orders, plan.first, plan.last)
+    return orders.where(~hit | (rng.random(len(hit)) < ratio))
+
+
+def _within(points: Points, first: int, last: int) -> np.ndarray:
+    return (points.seconds >= first * DAY) & (points.seconds < (last + 1) * DAY)
+
+
+def _draw_touches(
+    rng: np.random.Generator, window: Window, members: Members, reach: np.ndarray
+) -> tuple[Points, Points, np.ndarray]:
+    """Draw touches and the orders they cause, a short while later within the same calendar month."""
+    p = window.parameters
+    shares = np.array([channel.touches_per_month for channel in p.channels])
+    probability = np.array([channel.order_probability for channel in p.channels])
+    touches = scatter(rng, window, members, reach * shares.sum())
+    edges = np.cumsum(shares)[:-1] / shares.sum()
+    touches.code = np.searchsorted(edges, rng.random(len(touches.code)), side="right")
+    causes = rng.random(len(touches.code)) < probability[touches.code]
+    caused = touches.where(causes)
+    ends = np.array([(month.last + 1) * DAY for month in window.months])
+    room = ends[window.month_of_day[caused.seconds // DAY]] - caused.seconds
+    scale = p.touch_delay_days * DAY
+    delay = -scale * np.log1p(rng.random(len(room)) * np.expm1(-room / scale))
+    caused.seconds = caused.seconds + np.minimum(delay.astype(np.int64), room - 1)
+    caused = caused.where(caused.seconds <= members.left[caused.member])
+    total = sums_of(touches, len(shares))
+    return touches, caused, np.array([total, total * probability, sums_of(caused, len(shares)), 0.0 * total])
+
+
+def _draw_preceding(rng: np.random.Generator, window: Window, members: Members, orders: Points) -> Points:
+    """Draw touches that come before orders but cause nothing, such as a search for the shop's name."""
+    parts = []
+    floor = np.maximum(members.joined, 0)[orders.member]
+    for code, channel in enumerate(window.parameters.channels):
+        here = rng.random(len(orders.member)) < channel.orders_preceded
+        gap = rng.exponential(PRECEDING_DAYS * DAY, len(here)).astype(np.int64)
+        room = orders.seconds - floor
+        gap = np.where(gap <= room, gap, (rng.random(len(here)) * room).astype(np.int64))
+        parts.append(Points(orders.member, orders.seconds - gap, np.full(len(here), code)).where(here))
+    return join_points(parts)

@@ -1,0 +1,84 @@
+"""Touchpoints and invitations: contacts of members with channels, and of members with newcomers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers.data.simulate.calendar import DAY, Window
+from helpers.data.simulate.columns import NEVER, Columns, Constant, Digits, Instants, Words
+from helpers.data.simulate.members import Members, choose
+from helpers.data.simulate.parameters import CHANNELS
+from helpers.data.simulate.purchases import Points
+
+INTERACTIONS = ("impression", "click", "visit")
+INTERACTION_SHARES = (0.62, 0.30, 0.08)
+CAMPAIGNS = ("always_on", "retarget", "launch")
+CREATIVES = 4
+INVITE_CHANNELS = ("微信", "抖音", "小红书")
+SENT_DAYS = 3
+
+_ID_FLOOR = 520_000_000_000_000_000
+_INVITE_FLOOR = 630_000_000_000_000_000
+_ID_BLOCK_BITS = 24
+
+
+def touch_columns(
+    rng: np.random.Generator, window: Window, members: Members, touches: Points, block: int
+) -> Columns:
+    """Return the ``touchpoints`` table of one block, ordered by member and time."""
+    rows, costs = len(touches.member), np.array([channel.cost for channel in window.parameters.channels])
+    creatives = [f"{channel}_{number + 1}" for channel in CHANNELS for number in range(CREATIVES)]
+    return {
+        "touch_id": Digits(_ID_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
+        "member_id": Digits(members.number[touches.member]),
+        "ts": Instants(touches.seconds, window.epoch),
+        "channel": Words(touches.code, CHANNELS),
+        "campaign": Words(choose(rng, (0.6, 0.25, 0.15), rows), CAMPAIGNS),
+        "creative_id": Words(touches.code * CREATIVES + rng.integers(0, CREATIVES, rows), creatives),
+        "interaction": Words(choose(rng, INTERACTION_SHARES, rows), INTERACTIONS),
+        "cost": costs[touches.code],
+        "currency": Constant("CNY"),
+        "source": Constant("tracking"),
+        "ingested_at": Instants((touches.seconds // DAY + 1) * DAY + 2 * 3_600, window.epoch),
+    }
+
+
+def referral_columns(rng: np.random.Generator, window: Window, members: Members, block: int) -> Columns:
+    """Return the ``referrals`` table of one block.
+
+    Each invited member who joined inside the window is one accepted invitation. For each success the same
+    inviter has a geometric number of failures, so that an invitation is accepted with the planted probability.
+    """
+    p = window.parameters
+    invitee = np.flatnonzero((members.inviter >= 0) & (members.joined >= 0))
+    inviter = members.inviter[invitee]
+    floor = np.maximum(members.joined[inviter], 0)
+    accepted = members.joined[invitee]
+    gap = rng.integers(60, SENT_DAYS * DAY, len(invitee))
+    sent = np.maximum(accepted - gap, np.minimum(floor, accepted))
+    opened = sent + (rng.random(len(sent)) * (accepted - sent)).astype(np.int64)
+
+    failures = rng.geometric(p.invite_acceptance, len(invitee)) - 1
+    again = np.repeat(inviter, failures)
+    low = np.maximum(members.joined[again], 0)
+    high = np.minimum(members.left[again], window.days * DAY - 1)
+    failed = low + (rng.random(len(again)) * (high - low)).astype(np.int64)
+    looked = np.minimum(failed + rng.integers(60, DAY, len(again)), window.days * DAY - 1)
+    looked = np.where(rng.random(len(again)) < 0.4, looked, NEVER)
+
+    rows, lost = len(invitee) + len(again), np.full(len(again), NEVER)
+    won = np.arange(rows) < len(invitee)
+    return {
+        "invite_id": Digits(_INVITE_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
+        "inviter_id": Digits(members.number[np.r_[inviter, again]]),
+        "invitee_id": Digits(np.where(won, members.number[np.r_[invitee, again]], -1)),
+        "sent_at": Instants(np.r_[sent, failed], window.epoch),
+        "opened_at": Instants(np.r_[opened, looked], window.epoch),
+        "accepted_at": Instants(np.r_[accepted, lost], window.epoch),
+        "channel": Words(choose(rng, (0.6, 0.25, 0.15), rows), INVITE_CHANNELS),
+        "reward_cost": np.where(won, p.invite_reward, 0.0),
+        "currency": Constant("CNY"),
+        "campaign": Constant("invite_friends"),
+        "source": Constant("app_log"),
+        "ingested_at": Instants(np.full(rows, window.days * DAY + 2 * 3_600), window.epoch),
+    }

@@ -1,0 +1,148 @@
+"""Writing a community as Parquet, partition by partition, in memory that does not grow with its size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from helpers.errors import BadParameters
+
+ROW_GROUP = 100_000
+TRUTH = "truth.json"
+STAGING = ".simulating"
+DELTA_STRINGS = ("event_id", "order_id", "touch_id")
+
+Progress = Callable[[int, int], None]
+
+
+def check_folder(out: Path, tables: Collection[str]) -> None:
+    """Refuse a folder that holds tables which no simulation wrote.
+
+    Raises
+    ------
+    BadParameters
+        When the folder holds tables but no ``truth.json``: it is not a simulated community.
+    """
+    found = _tables_in(out, tables)
+    if found and not (out / TRUTH).exists():
+        names = ", ".join(path.name for path in found)
+        raise BadParameters(f"{out} holds {names} but no {TRUTH}: not a simulated community, left as it is.")
+
+
+def _tables_in(out: Path, tables: Collection[str]) -> list[Path]:
+    paths = sorted(out.iterdir()) if out.is_dir() else []
+    return [path for path in paths if path.stem in tables and path.suffix in ("", ".parquet")]
+
+
+def publish(staging: Path, out: Path, tables: Collection[str]) -> None:
+    """Replace the tables of an earlier simulation by those in the staging folder."""
+    for path in _tables_in(out, tables):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    for path in sorted(staging.iterdir()):
+        path.replace(out / path.name)
+    staging.rmdir()
+
+
+class TableWriter:
+    """Writes one table into numbered parts; a table with one part becomes a single file when closed."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        self.folder, self.name, self.part = out / name, name, 0
+        self.pending: list[pa.Table] = []
+        self.writer: pq.ParquetWriter | None = None
+        self.folder.mkdir(parents=True)
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows; they reach the file a row group at a time."""
+        self.pending.append(table)
+        if sum(len(part) for part in self.pending) >= ROW_GROUP:
+            self._flush()
+
+    def end_part(self) -> None:
+        """Close the current part."""
+        self._flush()
+        if self.writer is not None:
+            self.writer.close()
+            self.writer, self.part = None, self.part + 1
+
+    def _flush(self) -> None:
+        if not self.pending:
+            return
+        table, self.pending = pa.concat_tables(self.pending).unify_dictionaries(), []
+        if self.writer is None:
+            path = self.folder / f"part-{self.part:05d}.parquet"
+            self.writer = pq.ParquetWriter(path, table.schema, **writer_options(table.schema))
+        self.writer.write_table(table, row_group_size=len(table))
+
+    def close(self) -> None:
+        """Close the last part; a lone part becomes the file ``<name>.parquet``."""
+        self.end_part()
+        if self.part == 1:
+            (self.folder / "part-00000.parquet").replace(self.folder.with_suffix(".parquet"))
+            self.folder.rmdir()
+
+
+def writer_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return Parquet options: zstd, dictionaries where values repeat, deltas for running numbers and times."""
+    encodings, dictionaries = {}, []
+    for field in schema:
+        if field.name in DELTA_STRINGS:
+            encodings[field.name] = "DELTA_BYTE_ARRAY"
+        elif field.name == "ts":
+            encodings[field.name] = "DELTA_BINARY_PACKED"
+        else:
+            dictionaries.append(field.name)
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": dictionaries,
+        "column_encoding": encodings or None,
+        "store_schema": False,
+    }
+
+
+class Writers:
+    """The writers of all tables of a community, into a staging folder that an error takes away again."""
+
+    def __init__(self, staging: Path, tables: Collection[str]) -> None:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        self.staging = staging
+        self.tables = {name: TableWriter(staging, name) for name in tables}
+
+    def add(self, tables: dict[str, pa.Table]) -> None:
+        """Take rows of several tables."""
+        for name, table in tables.items():
+            self.tables[name].add(table)
+
+    def end_part(self) -> None:
+        """Close the current part of every table."""
+        for writer in self.tables.values():
+            writer.end_part()
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for writer in self.tables.values():
+            writer.close()
+        if kind is not None:
+            shutil.rmtree(self.staging, ignore_errors=True)
+
+
+def write_truth(out: Path, truth: dict[str, Any]) -> None:
+    """Write ``truth.json``, with sorted keys so that equal truths are equal bytes."""
+    text = json.dumps(truth, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    (out / TRUTH).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,292 @@
+"""One report as one HTML file: complete in itself, read without the network and without a script.
+
+Reading order is decisions, findings, contents, story, appendix. A run that did not succeed begins with what went
+wrong. Nothing on the page depends on when or where it was made, unless the manifest brings its bookkeeping.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from nbformat import NotebookNode
+
+from helpers.playbook.action import CONFIDENCE_ORDER, Action
+from helpers.playbook.finding import Finding
+from helpers.report import wording
+from helpers.report.manifest import Manifest
+from helpers.report.markup import Heading, Outline, escape, plain
+from helpers.report.story import Failing, blocks, failing_cell, inline, parameter_meanings
+from helpers.report.wording import word
+
+TEMPLATES = Path(__file__).parent / "template"
+OWN_IDS = frozenset(
+    {"main", "banner", "decisions", "findings", "contents", "appendix", "parameters", "tables-read", "origin"}
+    | {"repeat", "failed-cell"}
+)
+MESSAGES = frozenset({"bad_data", "bad_parameters", "missing_secret", "missing_table", "error"})
+SHORT_HASH = 12
+
+
+class Entry(NamedTuple):
+    """A line of the table of contents with the lines below it."""
+
+    id: str
+    text: str
+    children: list[Entry]
+
+
+class Banner(NamedTuple):
+    """What a run that did not succeed says first.
+
+    Attributes
+    ----------
+    heading, kind : str
+        How the run ended, and what that means.
+    message : str
+        Message meant for a person; empty for an unexpected exception.
+    lead : str
+        Sentence before the failing cell.
+    failing : Failing or None
+        The failing cell; None where the message says all.
+    kept : str
+        What is left of the run.
+    """
+
+    heading: str
+    kind: str
+    message: str
+    lead: str
+    failing: Failing | None
+    kept: str
+
+
+def report_html(
+    notebook: NotebookNode, manifest: Manifest, findings: Sequence[Finding], actions: Sequence[Action]
+) -> str:
+    """Return a report as one self-contained HTML page.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        The executed notebook, partial when the run failed.
+    manifest : Manifest
+        What was run and how it ended. With ``manifest.stable()`` the page is the same for the same inputs;
+        with bookkeeping it names version and git commit too.
+    findings, actions : sequence of Finding, sequence of Action
+        What the notebook recorded. Actions are shown best first.
+
+    Returns
+    -------
+    str
+        HTML that passes :func:`helpers.report.structure.problems`.
+    """
+    outline = Outline(ids=set(OWN_IDS))
+    outline.ids |= {f"finding-{finding.id}" for finding in findings} | {
+        f"action-{action.id}" for action in actions
+    }
+    levels = {finding.confidence for finding in findings}
+    title = inline(manifest.title or manifest.series)
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            manifest=manifest,
+            css=style(),
+            to_index="../" * (manifest.series.count("/") + 2),
+            title=title,
+            title_text=plain(title),
+            question=inline(manifest.question) if manifest.question else "",
+            facts=_facts(manifest),
+            status=wording.status_mark(manifest.status),
+            complete=manifest.status == "succeeded",
+            banner=_banner(notebook, manifest),
+            actions=sorted(actions, key=_rank),
+            findings=findings,
+            findings_lead=_findings_lead(levels),
+            finding_names={finding.id: finding.metric for finding in findings},
+            one_level=len(levels) == 1,
+            check=lambda action: _check(action, manifest),
+            story=blocks(notebook, manifest, outline),
+            contents=_contents(outline.headings),
+            parameters=_parameters(notebook, manifest),
+            tables=_tables(manifest),
+            origin=_origin(manifest),
+            command=command(manifest),
+        )
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Return the template engine with the words and number formats every page uses."""
+    engine = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    names = ("word", "quantity", "interval", "level", "verdict_mark", "status_mark")
+    engine.globals.update({name: getattr(wording, name) for name in names})
+    return engine
+
+
+@cache
+def style() -> Markup:
+    """Return the style sheet without comments and indentation."""
+    sheet = (TEMPLATES / "style.css").read_text("utf-8")
+    sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
+    sheet = re.sub(r"\s*([{};,>])\s*", r"\1", re.sub(r"\s+", " ", sheet))
+    return Markup(re.sub(r":\s+(?=[^{}]*[;}])", ":", sheet).replace(";}", "}").strip())
+
+
+def command(manifest: Manifest) -> str:
+    """Return the command line that repeats the run."""
+    parameters = {name: value for name, value in manifest.parameters.items() if name != "data"}
+    parts = [f"playbook run notebooks/{shlex.quote(manifest.notebook)}.ipynb"]
+    parts += [f"--data {shlex.quote(manifest.data.url)}"] if manifest.data.url else []
+    parts += [f"--label {shlex.quote(manifest.label)}"] if manifest.label else []
+    parts += [
+        f"-p {shlex.quote(f'{name}={_plain_value(value)}')}" for name, value in sorted(parameters.items())
+    ]
+    return " \\\n  ".join(parts)
+
+
+def _plain_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _rank(action: Action) -> tuple[bool, float, int]:
+    value = -action.expected_value if action.expected_value is not None else 0.0
+    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class)
+
+
+def _facts(manifest: Manifest) -> list[tuple[str, str]]:
+    facts = _period(manifest.parameters)
+    if manifest.parameters.get("segment"):
+        facts.append((word("segment"), str(manifest.parameters["segment"])))
+    facts.append((word("data"), f"{manifest.data.url} ({_amount(manifest)})"))
+    return facts
+
+
+def _period(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return first and last day of the window, or the last day alone when the report has no window."""
+    as_of, days, zone = (parameters.get(name) for name in ("as_of", "window_days", "report_tz"))
+    first = wording.day(as_of, 1 - days) if isinstance(days, int) else None
+    if first is not None:
+        zone = f", {zone}" if zone else ""
+        return [(word("period"), word("days_to", first=first, last=as_of, days=days, zone=zone))]
+    return [(word("as_of"), f"{as_of} ({zone})" if zone else str(as_of))] if as_of else []
+
+
+def _amount(manifest: Manifest) -> str:
+    rows = [table.rows for table in manifest.data.tables.values()]
+    if not rows:
+        return word("no_data")
+    tables = word("one_table") if len(rows) == 1 else word("many_tables", number=len(rows))
+    known = [count for count in rows if count is not None]
+    return word("tables_rows", tables=tables, rows=sum(known)) if len(known) == len(rows) else tables
+
+
+def _findings_lead(levels: set[float]) -> str:
+    if len(levels) != 1:
+        return word("findings_lead_mixed")
+    return word("findings_lead", confidence=wording.level(levels.copy().pop()))
+
+
+def _check(action: Action, manifest: Manifest) -> Markup:
+    day = wording.day(manifest.parameters.get("as_of"), action.check_after_days)
+    metric, days = escape(action.check_metric), action.check_after_days
+    if day is None:
+        return Markup(word("check_after", metric=metric, days=days))
+    return Markup(word("check_on", metric=metric, days=days, date=f"<time>{day}</time>"))
+
+
+def _banner(notebook: NotebookNode, manifest: Manifest) -> Banner | None:
+    """Say how the run ended. A message meant for a person stands alone; an unexpected error shows its cell."""
+    failure = manifest.failure
+    if manifest.status == "succeeded":
+        return None
+    if failure is None:
+        return Banner(word(f"banner_{manifest.status}"), "", "", "", None, _kept(notebook, manifest))
+    told = failure.kind in MESSAGES
+    unexpected = failure.kind == "exception"
+    failing = None if told else failing_cell(notebook, manifest)
+    return Banner(
+        heading=word(f"banner_{manifest.status}"),
+        kind=word(f"kind_{failure.kind}"),
+        message="" if unexpected and failing else failure.message,
+        lead=word("raised" if unexpected else "at_cell"),
+        failing=failing,
+        kept=_kept(notebook, manifest),
+    )
+
+
+def _kept(notebook: NotebookNode, manifest: Manifest) -> str:
+    code = {
+        index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()
+    }
+    idle = sum(run.status == "not_run" and run.index in code for run in manifest.cells)
+    return word("partial", number=idle, all=len(code)) if idle else word("partial_none")
+
+
+def _contents(headings: Sequence[Heading]) -> list[Entry]:
+    """Nest the headings of the story, two levels deep, between the page's own parts."""
+    top = [Entry(name, word(name), []) for name in ("decisions", "findings")]
+    for heading in headings:
+        if heading.level == 2:
+            top.append(Entry(heading.id, heading.text, []))
+        elif heading.level == 3:
+            top[-1].children.append(Entry(heading.id, heading.text, []))
+    return [*top, Entry("appendix", word("appendix"), [])]
+
+
+def _parameters(notebook: NotebookNode, manifest: Manifest) -> list[tuple[Markup, Markup, str]]:
+    meanings = parameter_meanings(notebook)
+    return [
+        (
+            Markup("<code>{}</code>").format(name),
+            Markup("<code>{}</code>").format(_plain_value(value)),
+            meanings.get(name, ""),
+        )
+        for name, value in sorted(manifest.parameters.items())
+    ]
+
+
+def _tables(manifest: Manifest) -> list[tuple[str, str, Markup]]:
+    return [
+        (name, word("rows_unknown") if table.rows is None else f"{table.rows:,}", _hash(table.sha256))
+        for name, table in sorted(manifest.data.tables.items())
+    ]
+
+
+def _hash(digest: str) -> Markup:
+    return Markup('<span class="hash">{}</span>').format(digest[:SHORT_HASH])
+
+
+def _origin(manifest: Manifest) -> list[tuple[str, str | Markup]]:
+    code, run = manifest.code, manifest.bookkeeping
+    rows: list[tuple[str, str | Markup]] = [
+        (word("series"), manifest.series),
+        (word("notebook"), manifest.notebook),
+        (word("run_key"), _hash(manifest.run_key)),
+        (word("seed"), word("no_seed") if manifest.seed is None else str(manifest.seed)),
+        (word("python"), manifest.python),
+        (word("notebook_hash"), _hash(code.notebook_sha256)),
+        (word("helpers_hash"), _hash(code.helpers_sha256)),
+    ]
+    if code.lock_sha256:
+        rows.append((word("lock_hash"), _hash(code.lock_sha256)))
+    if run and run.git_commit:
+        commit = run.git_commit[:SHORT_HASH]
+        rows.append((word("git"), word("dirty", commit=commit) if run.git_dirty else commit))
+    return rows

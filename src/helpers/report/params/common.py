@@ -1,0 +1,96 @@
+"""The parameters that every notebook shares, and what a parameter is."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from typing import Any, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from helpers.checks import did_you_mean
+from helpers.errors import BadParameters
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def parameter(default: Any, meaning: str, *, unit: str | None = None, **bounds: Any) -> Any:
+    """Declare a parameter: its default, what it means, its unit, and pydantic bounds such as ``ge=0``."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
+
+
+class CommonParameters(BaseModel):
+    """Base of every notebook's parameters; a frozen record that knows no others than its own.
+
+    Texts are understood by the type of the parameter, because the command line and plain papermill hand over
+    texts: dates as ``2026-06-30`` and nothing else, mappings and lists as JSON or YAML. A truth value is never
+    taken for a number, nor a number for a text.
+
+    ``as_of`` is always a date: a word such as "latest" would make the same parameters mean another day tomorrow.
+    A schedule passes the day it means, as in ``-p as_of=$(date -d yesterday +%F)``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    data: str = parameter("data/sample", "Folder of tables, relative to the project, or a URL", min_length=1)
+    as_of: datetime.date = parameter(datetime.date(2026, 6, 30), "Last day that counts, in report_tz")
+    report_tz: str = parameter("Asia/Shanghai", "Time zone in which a day begins and ends")
+    segment: str = parameter("", "Filter on members, such as platform in ['douyin']; empty for everybody")
+    currency: str = parameter("CNY", "Currency of all money", pattern=r"^[A-Z]{3}$")
+    seed: int = parameter(20260630, "Seed of every random draw", ge=0, le=2**32 - 1)
+    confidence: float = parameter(0.95, "Confidence level of every interval", gt=0.5, lt=1)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _understand_text(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind in (int, float):
+            raise ValueError("must be a number, not a truth value")
+        if kind is datetime.date:
+            return _date(value)
+        if isinstance(value, str) and get_origin(kind) in (dict, list, tuple):
+            return _structure(value)
+        return value
+
+    @field_validator("segment")
+    @classmethod
+    def _filter_parses(cls, value: str) -> str:
+        if value.strip():
+            from helpers.data import segment  # late: it loads the query engine
+
+            try:
+                segment.parse(value)
+            except BadParameters as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("report_tz")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+            hint = did_you_mean(value, zoneinfo.available_timezones())
+            raise ValueError(f"must be a time zone such as Asia/Shanghai.{hint}") from None
+        return value
+
+
+def _date(value: Any) -> datetime.date:
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    if isinstance(value, str) and _ISO_DATE.fullmatch(value.strip()):
+        try:
+            return datetime.date.fromisoformat(value.strip())
+        except ValueError as error:
+            raise ValueError(f"must be a day of the calendar: {error}") from None
+    raise ValueError("must be an ISO date such as 2026-06-30")
+
+
+def _structure(text: str) -> Any:
+    """Read a mapping or list from JSON or YAML; the empty text is left to the type check."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError("must be JSON or YAML, such as {gift: 1.0, order: 0.5}") from None

@@ -1,0 +1,101 @@
+"""Where a run came from: identity of code, lock and packages, state of git, and the run key made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from helpers.report.manifest import Code
+
+DISTRIBUTION = "community-playbook"
+LOCK = "requirements.lock"
+_SOURCES = frozenset({".py", ".yml", ".yaml", ".json", ".j2", ".html", ".css", ".js"})
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Git(NamedTuple):
+    """State of the working tree; None where there is no git."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+def code(notebook: Path, root: Path | None) -> Code:
+    """Return the identity of notebook, package and lock by content."""
+    locks = (folder / LOCK for folder in (root, _PACKAGE.parents[1]) if folder)
+    lock = next((path for path in locks if path.is_file()), None)
+    return Code(
+        notebook_sha256=hashlib.sha256(notebook.read_bytes()).hexdigest(),
+        helpers_sha256=_tree(_PACKAGE),
+        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
+    )
+
+
+def _tree(folder: Path) -> str:
+    """Return one hash over the sources of a folder: names and contents."""
+    total = hashlib.sha256()
+    for path in _sources(folder):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        yield from (Path(place, name) for name in sorted(names) if Path(name).suffix in _SOURCES)
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that the project depends on directly, and its own."""
+    try:
+        wanted = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return {}
+    names = {match[0] for item in wanted if "extra ==" not in item and (match := re.match(r"[\w.-]+", item))}
+    return {name: metadata.version(name) for name in sorted(names | {DISTRIBUTION})}
+
+
+def git(root: Path | None) -> Git:
+    """Return the commit of the working tree and whether it holds changes."""
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return Git(None, None)
+    changes = _git(root, "status", "--porcelain")
+    return Git(commit, None if changes is None else bool(changes))
+
+
+def _git(root: Path | None, *arguments: str) -> str | None:
+    if root is None:
+        return None
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def run_key(identity: dict[str, Any]) -> str:
+    """Return the key under which equal runs are equal.
+
+    Parameters
+    ----------
+    identity : dict
+        JSON of everything that determines the result: code, parameters, data, packages. The interpreter and
+        the salt of pseudonyms are added here.
+    """
+    salt = os.environ.get("PLAYBOOK_SALT", "")
+    whole = identity | {
+        "python": platform.python_version(),
+        "salt": hashlib.sha256(salt.encode()).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

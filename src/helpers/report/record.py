@@ -1,0 +1,320 @@
+"""What a notebook records: tables, pictures, findings, actions and contact lists.
+
+Every call shows its subject in the notebook. In a batch, where ``PLAYBOOK_RUN_FOLDER`` names the folder of the run,
+it also writes it there: the same frame gives the same bytes. A name stands for one thing in a run, so recording it
+twice is an error there; in JupyterLab, where a cell is run again and again, nothing is written and the last counts.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from IPython.display import display
+
+from helpers.checks import did_you_mean
+from helpers.figures import NoChart
+from helpers.playbook.action import Action
+from helpers.playbook.finding import Finding
+from helpers.playbook.sentences import interval, quantity
+from helpers.report.manifest import dump_json
+from helpers.report.project import RUN_FOLDER
+from helpers.tables import html_table
+
+ROWS_SHOWN = 20
+TEXT_ROWS = 10
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_PSEUDONYM = re.compile(r"p_[0-9a-f]{16}")
+_known_findings: set[str] = set()
+
+
+class ChartLike(Protocol):
+    """What a picture must offer: its drawing, the numbers drawn and the words that say the same."""
+
+    title: str
+    alt: str
+    data: pd.DataFrame
+
+    def svg(self) -> str:
+        """Return the drawing as an SVG element."""
+
+    def _repr_html_(self) -> str: ...
+
+
+class Shown(NamedTuple):
+    """An output with an accessible HTML form and a short, stable text form."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def table(
+    name: str,
+    frame: Any,
+    caption: str,
+    *,
+    units: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    note: str | None = None,
+) -> None:
+    """Show a table and keep all of it as ``tables/<name>.parquet``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case name, unique in the run.
+    frame : pandas.DataFrame, pandas.Series or ibis.Table
+        One row per unit, the first column naming the row; a named index becomes the first columns.
+    caption : str
+        What the table shows, with its denominator.
+    units : mapping, optional
+        Column to unit: ``"share"`` prints as per cent, a currency code as money, anything else as a number.
+    labels : mapping, optional
+        Column to heading; by default underscores become spaces.
+    note : str, optional
+        A line under the table, such as the source or what a mark means.
+
+    Raises
+    ------
+    ValueError
+        When the name is taken or not a name, or a member id in the table is not a pseudonym.
+    """
+    rows = _frame(frame)
+    _check_name(name)
+    _check_pseudonyms(f"table {name}", rows)
+    _write_parquet("tables", name, rows)
+    shown = html_table(rows, caption, units=units, labels=labels, limit=ROWS_SHOWN)
+    notes = [note] if note else []
+    if len(rows) > ROWS_SHOWN:
+        notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.parquet.")
+    lines = "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
+    display(Shown(f'<figure class="table">{shown}{lines}</figure>', _plain_table(name, rows)))
+
+
+def figure(name: str, chart: ChartLike | NoChart) -> None:
+    """Show a picture and keep it as ``figures/<name>.svg``, with its numbers in ``figures/<name>.parquet``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case name, unique in the run.
+    chart : helpers.figures.Chart or helpers.figures.NoChart
+        The picture with its title, text alternative and data; or why there is none, which is shown in its place.
+    """
+    _check_name(name)
+    if isinstance(chart, NoChart):
+        display(Shown(chart._repr_html_(), repr(chart)))
+        return
+    rows = _frame(chart.data)
+    _check_pseudonyms(f"figure {name}", rows)
+    _write_parquet("figures", name, rows)
+    _write("figures", f"{name}.svg", chart.svg())
+    display(Shown(chart._repr_html_(), f"Figure {name}: {chart.alt}"))
+
+
+def findings(items: Iterable[Finding]) -> None:
+    """Show the findings of a notebook and keep them as ``findings.json``, in their order.
+
+    Raises
+    ------
+    ValueError
+        When two findings share an id.
+    """
+    found = list(items)
+    _check_unique("finding", [finding.id for finding in found])
+    _write("", "findings.json", dump_json([finding.model_dump(mode="json") for finding in found]))
+    _known_findings.clear()
+    _known_findings.update(finding.id for finding in found)
+    lines = [(f"finding {finding.verdict.replace(' ', '-')}", finding.sentence) for finding in found]
+    text = "\n".join(f"[{finding.verdict}] {finding.sentence}" for finding in found)
+    display(Shown(_list("findings", lines, "No findings."), text or "No findings."))
+
+
+def actions(items: Iterable[Action]) -> None:
+    """Show the proposed actions and keep them as ``actions.json``, in their order.
+
+    Raises
+    ------
+    ValueError
+        When two actions share an id, or one rests on a finding that was not recorded before.
+    """
+    proposed = list(items)
+    _check_unique("action", [action.id for action in proposed])
+    for action in proposed:
+        for missing in sorted(set(action.finding_ids) - _known_findings):
+            hint = did_you_mean(missing, _known_findings)
+            raise ValueError(f"action {action.id} rests on finding {missing!r}, which is not recorded.{hint}")
+    _write("", "actions.json", dump_json([action.model_dump(mode="json") for action in proposed]))
+    lines = [(f"action {action.confidence_class}", _action_line(action)) for action in proposed]
+    text = "\n".join(line for _, line in lines)
+    display(Shown(_list("actions", lines, "No actions."), text or "No actions."))
+
+
+def contact_list(
+    name: str,
+    frame: Any,
+    caption: str,
+    *,
+    held_out: int | None = None,
+    expected_value: float | None = None,
+    unit: str = "CNY",
+) -> None:
+    """Announce a contact list and keep it as ``lists/<name>.parquet`` and ``lists/<name>.csv``.
+
+    The members themselves are not shown in the notebook.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case name, unique in the run.
+    frame : pandas.DataFrame or ibis.Table
+        One row per member, with pseudonyms in ``member_id``.
+    caption : str
+        Whom the list holds and what for.
+    held_out : int, optional
+        Members on the list who are not contacted, so that the action can be measured.
+    expected_value : float, optional
+        What contacting the list is expected to bring, in `unit`.
+    unit : str
+        Currency or unit of `expected_value`.
+
+    Raises
+    ------
+    ValueError
+        When there is no ``member_id``, it repeats, or it holds anything but pseudonyms.
+    """
+    rows = _frame(frame)
+    _check_name(name)
+    if "member_id" not in rows:
+        raise ValueError(f"contact list {name} has no column member_id; it has {', '.join(map(str, rows))}")
+    _check_pseudonyms(f"contact list {name}", rows)
+    _check_unique(f"contact list {name}: member", rows["member_id"].tolist())
+    _write_parquet("lists", name, rows)
+    # The byte order mark lets spreadsheets read Chinese text.
+    _write(
+        "lists", f"{name}.csv", "\ufeff" + rows.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    )
+    parts = [f"{caption}: {len(rows):,} members"]
+    parts += [f"{held_out:,} of them held out"] if held_out is not None else []
+    parts += [f"expected value {quantity(expected_value, unit)}"] if expected_value is not None else []
+    text = f"{', '.join(parts)}. Files: lists/{name}.csv and lists/{name}.parquet."
+    display(Shown(f'<p class="contact-list">{html.escape(text)}</p>', text))
+
+
+def say(sentence: str) -> None:
+    """Show a sentence, such as the ``.sentence`` of a result, as a paragraph of the report."""
+    display(Shown(f'<p class="sentence">{html.escape(sentence)}</p>', sentence))
+
+
+def _frame(frame: Any) -> pd.DataFrame:
+    """Return a frame whose index says nothing, with columns that Parquet knows."""
+    rows = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    rows = rows.to_frame() if isinstance(rows, pd.Series) else rows
+    if not isinstance(rows, pd.DataFrame):
+        raise TypeError(f"frame is a {type(frame).__name__}, must be a DataFrame, a Series or an Ibis table.")
+    if not (isinstance(rows.index, pd.RangeIndex) and rows.index.name is None):
+        keeps_nothing = rows.index.nlevels == 1 and rows.index.name is None
+        rows = rows.reset_index(drop=keeps_nothing and pd.api.types.is_integer_dtype(rows.index))
+    _check_unique("column", [str(column) for column in rows.columns])
+    rows = rows.rename(columns=str)
+    spans = [column for column in rows if isinstance(rows[column].dtype, pd.PeriodDtype | pd.IntervalDtype)]
+    return rows.astype(dict.fromkeys(spans, "str"))
+
+
+def _write_parquet(folder: str, name: str, rows: pd.DataFrame) -> None:
+    """Write rows so that equal frames give equal bytes: no pandas metadata, microseconds, one codec."""
+    path = _target(folder, f"{name}.parquet")
+    if path is None:
+        return
+    try:
+        arrow = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{folder}/{name}: {'; '.join(map(str, error.args))}") from None
+    part = _part(path)
+    pq.write_table(arrow, part, compression="zstd", coerce_timestamps="us", allow_truncated_timestamps=True)
+    part.replace(path)
+
+
+def _write(folder: str, name: str, text: str) -> None:
+    path = _target(folder, name)
+    if path is not None:
+        _part(path).write_text(text, encoding="utf-8", newline="\n")
+        _part(path).replace(path)
+
+
+def _part(path: Path) -> Path:
+    """Return the hidden name under which a file is written, so that a killed kernel leaves no half file."""
+    return path.with_name(f".{path.name}")
+
+
+def _target(folder: str, name: str) -> Path | None:
+    """Return where to write, or None outside a batch."""
+    home = os.environ.get(RUN_FOLDER)
+    if not home:
+        return None
+    path = Path(home) / folder / name
+    if path.exists():
+        raise ValueError(
+            f"{path.relative_to(home).as_posix()} is already recorded in this run; names are unique"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"name == {name!r}, must be lower-case letters, digits and underscores.")
+
+
+def _check_unique(what: str, names: list[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]!r} is there more than once ({len(repeated)} such)")
+
+
+def _check_pseudonyms(what: str, rows: pd.DataFrame) -> None:
+    """Refuse member ids as the platform knows them: what is published carries pseudonyms."""
+    for column in rows:
+        if not str(column).endswith("member_id"):
+            continue
+        plain = [value for value in rows[column].dropna() if not _PSEUDONYM.fullmatch(str(value))]
+        if plain:
+            raise ValueError(
+                f"{what}: {len(plain):,} of {len(rows):,} values of {column} are not pseudonyms; "
+                "pass them through helpers.data.privacy.pseudonymise"
+            )
+
+
+def _plain_table(name: str, rows: pd.DataFrame) -> str:
+    head = rows.head(TEXT_ROWS).to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="–")
+    return f"Table {name}: {len(rows):,} rows\n{head}"
+
+
+def _list(kind: str, lines: list[tuple[str, str]], empty: str) -> str:
+    if not lines:
+        return f'<p class="{kind}">{empty}</p>'
+    items = "".join(f'<li class="{html.escape(style)}">{html.escape(text)}</li>' for style, text in lines)
+    return f'<ol class="{kind}">{items}</ol>'
+
+
+def _action_line(action: Action) -> str:
+    worth = "value not known"
+    if action.expected_value is not None and action.low is not None and action.high is not None:
+        between = interval(action.low, action.high, action.unit)
+        worth = f"{quantity(action.expected_value, action.unit)} ({between})"
+    check = f"check {action.check_metric} after {action.check_after_days} days"
+    return f"{action.title} – {worth}; {action.owner_role}; {check}"

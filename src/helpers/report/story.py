@@ -1,0 +1,309 @@
+"""From the cells of an executed notebook to the blocks of a page, in reading order."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mistune
+from markupsafe import Markup
+from nbformat import NotebookNode
+
+from helpers.report.manifest import Manifest
+from helpers.report.markup import Outline, escape, tidy
+from helpers.report.wording import Mark, word
+
+LONG_TEXT = 12
+_RECORDED = re.compile(r'<(ol|p) class="(findings|actions)">')
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_MARKDOWN = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "footnotes"])
+_PYTHON = re.compile(
+    r"(?P<i>\#[^\n]*)|(?P<u>[rbfu]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"))"
+    r"|\b(?P<b>and|as|assert|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is"
+    r"|lambda|not|or|pass|raise|return|try|while|with|yield|None|True|False)\b",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of the story.
+
+    Attributes
+    ----------
+    kind : str
+        ``html`` (shown as it is), ``code``, ``folded`` (text behind a summary), ``text`` or ``failed``.
+    html : Markup
+        The content.
+    summary : str
+        What a fold is called.
+    mark : Mark or None
+        State beside the summary, such as ``not run``.
+    anchor : str
+        Id of the block, where something leads to it.
+    """
+
+    kind: str
+    html: Markup = field(default_factory=Markup)
+    summary: str = ""
+    mark: Mark | None = None
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """The cell that ended the run.
+
+    Attributes
+    ----------
+    number : int
+        Position of the cell in the notebook, counted from 1.
+    code : Markup
+        Its source.
+    last_line : str
+        Last line of the traceback, or empty.
+    traceback : str
+        All of it, without terminal colours, or empty.
+    """
+
+    number: int
+    code: Markup
+    last_line: str = ""
+    traceback: str = ""
+
+
+def blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> list[Block]:
+    """Return the story of a notebook; headings are added to `outline` as they come."""
+    status = {run.index: run.status for run in manifest.cells}
+    failed = manifest.failure.cell if manifest.failure else None
+    title = _title_cell(notebook)
+    story: list[Block] = []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            source = _without_title(cell.source, manifest) if index == title else cell.source
+            story += _prose(source, cell, outline)
+        elif cell.cell_type == "code":
+            story += _code(cell, status.get(index, "completed"), _end(manifest) if index == failed else None)
+            story += _outputs(cell, index, outline)
+    return story
+
+
+def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
+    """Return the cell that ended the run, or None when no cell had started."""
+    index = manifest.failure.cell if manifest.failure else None
+    if index is None or index >= len(notebook.cells):
+        return None
+    cell = notebook.cells[index]
+    errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+    if not errors:
+        return Failing(index + 1, highlight(cell.source))
+    error = errors[-1]
+    last = f"{error.ename}: {error.evalue}".rstrip(": ")
+    return Failing(index + 1, highlight(cell.source), last, _clean("\n".join(error.traceback)))
+
+
+def highlight(source: str) -> Markup:
+    """Return Python source as HTML: comments in ``<i>``, strings in ``<u>``, keywords in ``<b>``."""
+    parts, end = [], 0
+    for match in _PYTHON.finditer(source):
+        parts.append(escape(source[end : match.start()]))
+        parts.append(f"<{match.lastgroup}>{escape(match[0])}</{match.lastgroup}>")
+        end = match.end()
+    return Markup("".join([*parts, escape(source[end:])]))
+
+
+def inline(text: str) -> Markup:
+    """Return one paragraph of markdown as inline HTML."""
+    rendered = tidy(str(_MARKDOWN(text)), Outline()).strip()
+    return Markup(rendered.removeprefix("<p>").removesuffix("</p>"))
+
+
+def parameter_meanings(notebook: NotebookNode) -> dict[str, str]:
+    """Return the comment that stands beside each assignment of the parameters cell."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
+            return _comments(cell.source)
+    return {}
+
+
+def _comments(source: str) -> dict[str, str]:
+    try:
+        lines = {node.end_lineno: _target(node) for node in ast.parse(source).body}
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (SyntaxError, tokenize.TokenError):
+        return {}
+    comments = {
+        token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT
+    }
+    return {name: comments[line] for line, name in lines.items() if name and line in comments}
+
+
+def _target(node: ast.stmt) -> str:
+    if isinstance(node, ast.Assign):
+        node_target: ast.expr = node.targets[0]
+    elif isinstance(node, ast.AnnAssign):
+        node_target = node.target
+    else:
+        return ""
+    return node_target.id if isinstance(node_target, ast.Name) else ""
+
+
+def _title_cell(notebook: NotebookNode) -> int:
+    titles = (
+        i
+        for i, cell in enumerate(notebook.cells)
+        if cell.cell_type == "markdown" and _starts_title(cell.source)
+    )
+    return next(titles, -1)
+
+
+def _starts_title(source: str) -> bool:
+    return source.lstrip().startswith("# ")
+
+
+def _without_title(source: str, manifest: Manifest) -> str:
+    """Drop the heading and the question from the first cell, because the title block shows them."""
+    body = re.sub(r"\A\s*#\s[^\n]*\n?", "", source).strip()
+    first, _, rest = body.partition("\n\n")
+    return rest if manifest.question and _words(first) == _words(manifest.question) else body
+
+
+def _words(text: str) -> str:
+    return " ".join(re.sub(r"(?m)^\s*>\s?", "", text).split())
+
+
+def _prose(source: str, cell: Mapping[str, Any], outline: Outline) -> list[Block]:
+    for name, bundle in cell.get("attachments", {}).items():
+        for mime, data in bundle.items():
+            source = source.replace(f"attachment:{name}", f"data:{mime};base64,{''.join(data)}")
+    return _shown(str(_MARKDOWN(source)), outline) if source.strip() else []
+
+
+def _shown(fragment: str, outline: Outline) -> list[Block]:
+    text = tidy(fragment, outline).strip()
+    return [Block("html", Markup(text))] if text else []
+
+
+def _end(manifest: Manifest) -> Mark:
+    """Return how the cell is marked in which the run came to its end."""
+    if manifest.status == "not_run":
+        return Mark(word("ended_here"), "○", "quiet")
+    return Mark(word("failed_here" if manifest.status == "failed" else "ended_here"), "✕", "bad")
+
+
+def _code(cell: Mapping[str, Any], status: str, end: Mark | None) -> Iterator[Block]:
+    if not cell["source"].strip():
+        return
+    mark = end or (Mark(word("not_run"), "○", "quiet") if status == "not_run" else None)
+    anchor = "failed-cell" if end else ""
+    yield Block("code", highlight(cell["source"]), code_summary(cell), mark, anchor)
+
+
+def code_summary(cell: Mapping[str, Any]) -> str:
+    """Return what a folded cell is called: its first comment, or its first line, and its length."""
+    tags = cell.get("metadata", {}).get("tags", [])
+    lines = [line.strip() for line in cell["source"].strip().splitlines()]
+    first = lines[0].lstrip("#% ") if lines[0].startswith("#") else lines[0]
+    if "parameters" in tags:
+        first = word("parameters_default")
+    elif "injected-parameters" in tags:
+        first = word("parameters_given")
+    first = first if len(first) <= 72 else f"{first[:70].rstrip()} …"
+    first += "…" if first.endswith(("(", "[", "{")) else ""
+    length = word("line") if len(lines) == 1 else word("lines", number=len(lines))
+    return f"{first} ({length})"
+
+
+def _outputs(cell: Mapping[str, Any], index: int, outline: Outline) -> Iterator[Block]:
+    streams: dict[str, str] = {}
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "stream":
+            streams[output["name"]] = streams.get(output["name"], "") + output["text"]
+        elif output["output_type"] == "error":
+            yield Block("failed", Markup(escape(word("see_top"))))
+        elif not is_recorded(output):
+            yield from _display(output, index, outline)
+    for name, text in sorted(streams.items(), reverse=True):
+        if text.strip():
+            yield _folded(word("printed" if name == "stdout" else "messages"), text)
+
+
+def is_recorded(output: Mapping[str, Any]) -> bool:
+    """Tell whether an output repeats findings or actions that the page shows at its top.
+
+    They are known by the list that :mod:`helpers.report.record` displays: ``<ol class="findings">``, ``<p …>``
+    when there are none, and the same for ``actions``.
+    """
+    return _RECORDED.match(_join(output["data"].get("text/html", ""))) is not None
+
+
+def _display(output: Mapping[str, Any], index: int, outline: Outline) -> Iterator[Block]:
+    data: Mapping[str, Any] = output["data"]
+    if "text/html" in data:
+        shown = _shown(_join(data["text/html"]), outline)
+        yield from shown or [Block("text", Markup(escape(word("left_out"))))]
+    elif "image/svg+xml" in data:
+        svg = re.sub(r"\A.*?(?=<svg)", "", _join(data["image/svg+xml"]), flags=re.DOTALL)
+        yield from _shown(_described_svg(svg, output, index), outline)
+    elif any(mime in data for mime in ("image/png", "image/jpeg")):
+        mime = "image/png" if "image/png" in data else "image/jpeg"
+        yield from _shown(_picture(mime, _join(data[mime]), output, index), outline)
+    elif "text/markdown" in data:
+        yield from _shown(str(_MARKDOWN(_join(data["text/markdown"]))), outline)
+    elif "text/plain" in data:
+        yield _plain_text(_clean(_join(data["text/plain"])))
+
+
+def _described_svg(svg: str, output: Mapping[str, Any], index: int) -> str:
+    if "aria-label" in svg or "<title" in svg:
+        return f'<figure class="chart">{svg}</figure>'
+    text, note, undescribed = _description(output, "image/svg+xml", index)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)
+    return f'<figure class="chart{undescribed}">{svg}{note}</figure>'
+
+
+def _picture(mime: str, base64: str, output: Mapping[str, Any], index: int) -> str:
+    text, note, undescribed = _description(output, mime, index)
+    image = f'<img src="data:{mime};base64,{"".join(base64.split())}" alt="{escape(text)}">'
+    return f'<figure class="chart{undescribed}">{image}{note}</figure>'
+
+
+def _description(output: Mapping[str, Any], mime: str, index: int) -> tuple[str, str, str]:
+    """Return the text alternative, a visible note where there is none, and a class that says so."""
+    metadata = output.get("metadata", {})
+    text = metadata.get("alt") or metadata.get(mime, {}).get("alt") or ""
+    if text:
+        return text, "", ""
+    return (
+        word("undescribed", cell=index + 1),
+        f'<p class="note">{escape(word("undescribed_note"))}</p>',
+        " undescribed",
+    )
+
+
+def _plain_text(text: str) -> Block:
+    if text.count("\n") < LONG_TEXT:
+        return Block("text", Markup(escape(text)))
+    return _folded(word("output"), text)
+
+
+def _folded(name: str, text: str) -> Block:
+    text = _clean(text).strip("\n")
+    count = text.count("\n") + 1
+    length = word("line") if count == 1 else word("lines", number=count)
+    return Block("folded", Markup(escape(text)), f"{name} ({length})")
+
+
+def _clean(text: str) -> str:
+    """Remove terminal colours and resolve carriage returns as a terminal would."""
+    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in _ANSI.sub("", text).split("\n"))
+    return "\n".join(lines)
+
+
+def _join(text: str | Sequence[str]) -> str:
+    return text if isinstance(text, str) else "".join(text)

@@ -1,0 +1,96 @@
+"""The catalogue: derived, deterministic, complete about failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.report import catalog, publish
+
+FINDING = {
+    "id": "rfm.top20_share",
+    "metric": "Share of the top 20 %",
+    "scope": "all members",
+    "value": 0.6,
+    "low": 0.5,
+    "high": 0.7,
+    "confidence": 0.95,
+    "n": 1000,
+    "unit": "share",
+    "direction": "neither",
+    "verdict": "stated",
+    "sentence": "The top 20 % bring 60 %.",
+    "provenance": {"method": "bootstrap", "assumption": "members are independent"},
+}
+
+
+def page(found: catalog.Catalog) -> str:
+    return " ".join(series.series for series in found.series)
+
+
+def test_series_versions_and_latest(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    put_version(tmp_path, "rfm/all", 1, [FINDING])
+    put_version(tmp_path, "rfm/all", 2, [{**FINDING, "id": f"f{n}"} for n in range(7)], status="failed")
+    put_version(tmp_path, "retention/douyin", 10)
+    found = catalog.rebuild(tmp_path, render=page)
+    assert [series.series for series in found.series] == ["retention/douyin", "rfm/all"]
+    rfm = found.series[1]
+    assert [version.version for version in rfm.versions] == [2, 1]
+    assert rfm.latest == 1
+    assert rfm.versions[0].status == "failed" and rfm.versions[0].failure is not None
+    assert (rfm.versions[0].findings, len(rfm.versions[0].headlines)) == (7, catalog.HEADLINES)
+    assert rfm.versions[1].headlines[0].sentence == FINDING["sentence"]
+    assert rfm.versions[1].path == "rfm/all/v1"
+    assert (tmp_path / "index.html").read_text() == "retention/douyin rfm/all"
+
+
+def test_rebuilding_changes_no_byte(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    for version in (1, 2, 3):
+        put_version(tmp_path, "rfm/all", version, [FINDING], minute=version)
+    catalog.rebuild(tmp_path, render=page)
+    first = (tmp_path / "catalog.json").read_bytes()
+    catalog.rebuild(tmp_path, render=page)
+    assert (tmp_path / "catalog.json").read_bytes() == first
+    assert catalog.Catalog.model_validate_json(first) == catalog.build(tmp_path)
+
+
+def test_a_damaged_version_is_named_and_hides_no_other(
+    tmp_path: Path, put_version: Callable[..., Path]
+) -> None:
+    put_version(tmp_path, "rfm/all", 1)
+    (put_version(tmp_path, "rfm/all", 2) / "manifest.json").write_text("{")
+    found = catalog.build(tmp_path)
+    assert found.unreadable == ["rfm/all/v2"]
+    assert [version.version for version in found.series[0].versions] == [1]
+    assert publish.latest(tmp_path, "rfm/all") == 1
+
+
+def test_a_version_published_meanwhile_is_not_missed(
+    tmp_path: Path, put_version: Callable[..., Path]
+) -> None:
+    put_version(tmp_path, "rfm/all", 1)
+    calls = []
+
+    def slow_page(found: catalog.Catalog) -> str:
+        calls.append(len(found.series[0].versions))
+        if len(calls) == 1:
+            put_version(tmp_path, "rfm/all", 2)  # another process publishes while this one renders
+        return ""
+
+    found = catalog.rebuild(tmp_path, render=slow_page)
+    assert calls == [1, 2]
+    assert [version.version for version in found.series[0].versions] == [2, 1]
+
+
+def test_an_empty_reports_folder_has_an_empty_catalogue(tmp_path: Path) -> None:
+    assert catalog.build(tmp_path / "nothing").series == []
+    assert catalog.rebuild(tmp_path / "new", render=page).series == []
+
+
+def test_the_real_index_page_shows_every_series(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    pytest.importorskip("helpers.report.index")
+    put_version(tmp_path, "rfm/douyin", 1, [FINDING])
+    catalog.rebuild(tmp_path)
+    assert "rfm/douyin" in (tmp_path / "index.html").read_text()

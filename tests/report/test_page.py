@@ -1,0 +1,288 @@
+"""The report page: what it says, in which order, and that it depends on its input alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from nbformat.v4 import new_code_cell, new_output
+
+from helpers.report import wording
+from helpers.report.manifest import Failure, Manifest
+from helpers.report.page import command, report_html
+from helpers.report.structure import parse, problems, weight
+from tests.report import sample_pages
+from tests.report.sample_pages import rendered, text_of
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return rendered()
+
+
+@pytest.fixture(scope="module")
+def failed_page() -> str:
+    return report_html(*sample_pages.failed(), [], [])
+
+
+@pytest.fixture(scope="module")
+def not_run_page() -> str:
+    return report_html(*sample_pages.not_run(), [], [])
+
+
+def test_pages_are_sound(page: str, failed_page: str, not_run_page: str) -> None:
+    assert [problems(each) for each in (page, failed_page, not_run_page)] == [[], [], []]
+
+
+def test_reading_order(page: str) -> None:
+    places = [
+        page.index(f'id="{name}"')
+        for name in ("main", "decisions", "findings", "contents", "Data-and-its-health")
+    ]
+    assert [*places, page.index('id="appendix"')] == sorted([*places, page.index('id="appendix"')])
+
+
+def test_page_without_pictures_weighs_little(page: str) -> None:
+    total, figures = weight(page)
+    assert total - figures <= 60_000
+
+
+def test_same_input_gives_the_same_bytes(page: str) -> None:
+    assert rendered() == page
+
+
+def test_stable_manifest_gives_a_page_without_times(page: str) -> None:
+    nb = sample_pages.notebook()
+    full = sample_pages.manifest(nb, bookkeeping=sample_pages.bookkeeping())
+    assert report_html(nb, full.stable(), sample_pages.findings(), sample_pages.actions()) == page
+    shown = text_of(report_html(nb, full, sample_pages.findings(), sample_pages.actions()))
+    assert "version 3" in shown and "0123456789ab, with uncommitted changes" in shown
+    assert "2026-07-01" not in shown
+
+
+def test_title_and_question_are_shown_once(page: str) -> None:
+    text = text_of(page)
+    assert text.count(sample_pages.TITLE) == 1
+    assert text.count(sample_pages.QUESTION) == 1
+    assert "The answer rests on 90 days of 抖音 interactions" in text
+
+
+def test_title_block_names_period_zone_data_and_status(page: str) -> None:
+    text = text_of(page)
+    assert "Period 2026-04-02 to 2026-06-30 (90 days, Asia/Shanghai)" in text
+    assert 'Segment platform == "douyin"' in text
+    assert "Data data/sample (2 tables, 415,514 rows)" in text
+    assert "Status ✓ succeeded" in text
+    assert "As of 2026-06-30 (Asia/Shanghai)" in text_of(
+        rendered(parameters={"as_of": "2026-06-30", "report_tz": "Asia/Shanghai"})
+    )
+
+
+def test_findings_show_value_interval_n_and_verdict(page: str) -> None:
+    text = text_of(page)
+    assert "61.7 % (58.4 % to 65.1 %) · n = 3,412" in text
+    assert "\N{MINUS SIGN}4.3 % (\N{MINUS SIGN}6.1 % to \N{MINUS SIGN}2.5 %) · n = 2,870" in text
+    assert "95 % interval" in text
+    for verdict in ("• stated", "▼ worse", "▲ better", "= no clear change", "? too little data"):
+        assert verdict in text
+    assert re.search(r"too few to value a referral\. n = 17\b", text)
+
+
+def test_findings_of_several_levels_name_their_level() -> None:
+    nb = sample_pages.notebook()
+    first, *rest = sample_pages.findings()
+    mixed = [first.model_copy(update={"confidence": 0.9}), *rest]
+    text = text_of(report_html(nb, sample_pages.manifest(nb), mixed, []))
+    assert "61.7 % (58.4 % to 65.1 %, 90 % interval)" in text
+
+
+def test_actions_are_ranked_and_complete(page: str) -> None:
+    text = text_of(page)
+    titles = ["Keep the top tier close", "Recall 412 silent", "Find out why", "Remind, then ask"]
+    places = [text.index(f"{rank}. {title}") for rank, title in enumerate(titles, 1)]
+    assert places == sorted(places)
+    assert "CNY 12,480 CNY 3,150 to CNY 24,900" in text
+    assert "CNY \N{MINUS SIGN}620 to CNY 5,910 May lose money: the interval reaches below zero." in text
+    assert text.count("May lose money") == 1
+    assert "value a member, contact against hold-out, on 2026-07-30, 30 days after the last day" in text
+    assert text.count("not known") == 2
+
+
+def test_action_links_to_the_findings_it_rests_on(page: str) -> None:
+    assert '<a href="#finding-rfm.top20_share">Value of the top fifth</a>' in page
+    assert "<code>rfm.silent_share</code>" in page
+
+
+def test_every_confidence_class_has_words() -> None:
+    assert all(
+        f"class_{name}" in wording.WORDS for name in ("experiment", "quasi-experiment", "correlation", "rule")
+    )
+
+
+def test_nothing_to_decide_is_said() -> None:
+    nb = sample_pages.notebook()
+    text = text_of(report_html(nb, sample_pages.manifest(nb), [], []))
+    assert "Nothing to decide" in text and "This report recorded no finding." in text
+
+
+def test_recorded_lists_are_not_shown_twice(page: str) -> None:
+    assert "AGAIN" not in page
+
+
+def test_code_and_streams_are_folded_with_a_name(page: str) -> None:
+    root, _ = parse(page)
+    names = [node.text for node in root.find("summary")]
+    for name in (
+        "Code: parameters and their defaults (8 lines)",
+        "Code: Draw the tier pyramid (2 lines)",
+        "Printed output (1 line)",
+        "Warnings and messages (1 line)",
+    ):
+        assert name in names
+    assert all(
+        any(p.tag == "details" for p in node.ancestors())
+        for node in root.find("code")
+        if "rfm.pyramid" in node.text
+    )
+
+
+def test_contents_lead_to_every_part(page: str) -> None:
+    root, _ = parse(page)
+    toc = next(node for node in root.find("nav") if "toc" in node.get("class"))
+    assert [link.get("href") for link in toc.find("a")] == [
+        "#decisions",
+        "#findings",
+        "#Data-and-its-health",
+        "#How-members-spread-over-tiers",
+        "#Movement-between-May-and-June",
+        "#What-could-be-wrong",
+        "#appendix",
+    ]
+
+
+def test_appendix_tells_how_to_repeat(page: str) -> None:
+    text = text_of(page)
+    assert "window_days 90 days up to as_of that count towards frequency and money" in text
+    assert "events 412,090 cdcdcdcdcdcd" in text
+    assert "Seed 20260630" in text and "pandas==2.3.3" in text
+    assert "playbook run notebooks/01_rfm.ipynb" in text
+
+
+def test_command_line_survives_a_shell() -> None:
+    nb = sample_pages.notebook()
+    words = shlex.split(command(sample_pages.manifest(nb)).replace("\\\n", " "))
+    assert words[:7] == [
+        "playbook",
+        "run",
+        "notebooks/01_rfm.ipynb",
+        "--data",
+        "data/sample",
+        "--label",
+        "douyin",
+    ]
+    assert 'segment=platform == "douyin"' in words
+    assert "window_days=90" in words
+
+
+def test_unexpected_error_shows_its_cell_first_and_folds_the_traceback(failed_page: str) -> None:
+    text = text_of(failed_page)
+    assert text.index("This run failed") < text.index("values['monetry']") < text.index("KeyError: 'monetry'")
+    assert text.index("KeyError: 'monetry'") < text.index("Decisions")
+    assert "4 of 8 code cells did not run" in text
+    root, _ = parse(failed_page)
+    traceback = next(node for node in root.find("pre") if "Traceback (most recent call last)" in node.text)
+    assert traceback.parent is not None and traceback.parent.tag == "details"
+    assert "\x1b" not in failed_page
+
+
+def test_cells_that_did_not_run_say_so(failed_page: str) -> None:
+    root, _ = parse(failed_page)
+    marked = [node.text for node in root.find("summary") if "not run" in node.text]
+    assert len(marked) == 4
+    assert all(name.endswith("○ not run") for name in marked)
+    assert "Nothing to decide" not in failed_page
+
+
+def test_message_for_a_person_stands_alone(not_run_page: str) -> None:
+    text = text_of(not_run_page)
+    assert "table orders missing: this report needs members, events and orders." in text
+    assert "This is no failure" in text
+    assert "○ the run ended here" in text and "this cell failed" not in text
+    assert "Traceback" not in text and "traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("timed_out", "timed_out"),
+        ("kernel_died", "kernel_died"),
+        ("failed", "system_exit"),
+        ("kernel_died", "out_of_memory"),
+        ("failed", "bad_data"),
+        ("failed", "bad_parameters"),
+        ("failed", "missing_secret"),
+        ("failed", "error"),
+    ],
+)
+def test_every_way_to_fail_has_a_banner(status: str, kind: str) -> None:
+    nb, _ = sample_pages.failed()
+    nb.cells[6].outputs = []
+    failure = Failure(kind=kind, cell=6, error="Error", message="What happened, in a line.")
+    page = report_html(nb, sample_pages.manifest(nb, status, failure), [], [])
+    assert problems(page) == []
+    text = text_of(page)
+    assert wording.WORDS[f"banner_{status}"] in text and wording.WORDS[f"kind_{kind}"] in text
+    assert "What happened, in a line." in text
+
+
+def test_failure_before_any_cell_is_shown() -> None:
+    nb = sample_pages.notebook()
+    for cell in nb.cells:
+        cell.pop("outputs", None)
+    failure = Failure(
+        kind="kernel_died", cell=None, error="DeadKernelError", message="The kernel did not start."
+    )
+    page = report_html(nb, sample_pages.manifest(nb, "kernel_died", failure), [], [])
+    assert problems(page) == []
+    assert "8 of 8 code cells did not run" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "</main></body>",
+        "<!-- open",
+        "]]>&lt;b&gt;",
+    ],
+)
+def test_hostile_text_stays_text(hostile: str) -> None:
+    nb = sample_pages.notebook()
+    nb.cells.append(
+        new_code_cell(f"# {hostile}\nshow()", outputs=[new_output("stream", name="stdout", text=hostile)])
+    )
+    findings = [
+        f.model_copy(update={"sentence": hostile, "metric": hostile}) for f in sample_pages.findings()
+    ]
+    actions = [a.model_copy(update={"title": hostile, "why": hostile}) for a in sample_pages.actions()]
+    manifest = sample_pages.manifest(nb, parameters={"segment": hostile, "as_of": hostile})
+    page = report_html(nb, manifest, findings, actions)
+    assert problems(page) == []
+    assert hostile in text_of(page) or " ".join(hostile.split()) in text_of(page)
+
+
+def test_link_to_the_index_fits_the_depth_of_the_folder(page: str) -> None:
+    assert 'href="../../../index.html"' in page
+    assert 'href="../../index.html"' in rendered(series="rfm")
+
+
+def test_report_without_parameters_or_data_is_sound() -> None:
+    nb = sample_pages.notebook()
+    bare = sample_pages.manifest(nb, parameters={}, seed=None, title="", question="", packages={})
+    page = report_html(
+        nb, Manifest(**{**dict(bare), "data": {"url": "data/none", "tables": {}}}), [], sample_pages.actions()
+    )
+    assert problems(page) == []
+    assert "value a member, contact against hold-out, after 30 days" in text_of(page)

@@ -1,0 +1,162 @@
+"""Publishing: whole or not at all, also when killed, also when two publish at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.report import publish
+
+# Publishes version after version of two series; each version's manifest names the hash of its payload.
+WRITER = """
+import hashlib, json, sys
+from pathlib import Path
+from helpers.report import publish
+
+reports, rounds = Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+for number in range(rounds):
+    publish.clean(reports)
+    with publish.staging(reports) as folder:
+        payload = str(number).encode() * 50_000
+        (folder / "tables").mkdir()
+        (folder / "tables" / "t.parquet").write_bytes(payload)
+        status = "failed" if number % 3 == 2 else "succeeded"
+
+        def finish(version):
+            manifest = {"version": version, "status": status, "sha256": hashlib.sha256(payload).hexdigest()}
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+
+        publish.publish(folder, reports, "rfm/all", finish)
+    publish.point_latest(reports, "rfm/all")
+"""
+
+
+def start(reports: Path, rounds: int) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(reports), str(rounds)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+def check_intact(reports: Path) -> list[int]:
+    """Every version is whole; the numbers are without a gap; latest names one that succeeded."""
+    numbers = [int(path.rpartition("/v")[2]) for path in publish.published(reports)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) == len(list(reports.glob("rfm/all/v*"))), "a version folder without a manifest"
+    for number in numbers:
+        folder = reports / "rfm" / "all" / f"v{number}"
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert manifest["version"] == number
+        assert (
+            hashlib.sha256((folder / "tables" / "t.parquet").read_bytes()).hexdigest() == manifest["sha256"]
+        )
+    pointer = reports / "rfm" / "all" / "latest.json"
+    if pointer.exists():
+        named = json.loads(pointer.read_text())["version"]
+        assert json.loads((reports / f"rfm/all/v{named}/manifest.json").read_text())["status"] == "succeeded"
+    return numbers
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kill_at_any_moment_leaves_published_versions_intact(tmp_path: Path, seed: int) -> None:
+    process = start(tmp_path, 10_000)
+    time.sleep(random.Random(seed).uniform(0.0, 0.4))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = check_intact(tmp_path)
+    start(tmp_path, 2).wait()
+    assert len(check_intact(tmp_path)) == len(before) + 2
+    assert not list(tmp_path.glob(f"{publish.STAGING}*")), "staging of the dead process is still there"
+    assert json.loads((tmp_path / "rfm/all/latest.json").read_text())["version"] == len(before) + 2
+
+
+def test_two_processes_at_once_claim_different_versions(tmp_path: Path) -> None:
+    writers = [start(tmp_path, 25) for _ in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    numbers = check_intact(tmp_path)
+    assert len(numbers) == 50
+    good = [
+        n
+        for n in numbers
+        if json.loads((tmp_path / f"rfm/all/v{n}/manifest.json").read_text())["status"] == "succeeded"
+    ]
+    assert json.loads((tmp_path / "rfm/all/latest.json").read_text())["version"] == max(good)
+
+
+def test_latest_moves_only_on_success(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    put_version(tmp_path, "rfm/all", 1, status="failed")
+    assert publish.point_latest(tmp_path, "rfm/all") is None
+    assert not (tmp_path / "rfm/all/latest.json").exists()
+    put_version(tmp_path, "rfm/all", 2)
+    assert publish.point_latest(tmp_path, "rfm/all") == 2
+    for version, status in ((3, "not_run"), (4, "timed_out"), (5, "kernel_died")):
+        put_version(tmp_path, "rfm/all", version, status=status)
+        assert publish.point_latest(tmp_path, "rfm/all") == 2
+    put_version(tmp_path, "rfm/all", 10)
+    assert publish.point_latest(tmp_path, "rfm/all") == 10
+
+
+def test_versions_are_ordered_by_number(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    for version in (10, 9, 1):
+        put_version(tmp_path, "rfm/all", version)
+    (tmp_path / "rfm" / "all" / "v2").mkdir()  # nothing in it, so not published
+    assert publish.published(tmp_path) == ["rfm/all/v1", "rfm/all/v9", "rfm/all/v10"]
+
+
+def test_an_exception_while_staging_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError), publish.staging(tmp_path) as folder:
+        folder.write_text("a folder is no file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clean_spares_the_living_and_other_hosts(tmp_path: Path) -> None:
+    other = tmp_path / f"{publish.STAGING}elsewhere-1-abc"
+    other.mkdir()
+    mine_before = tmp_path / f"{publish.STAGING}{publish._host()}-{os.getpid()}-abc"
+    mine_before.mkdir()
+    with publish.staging(tmp_path) as folder:
+        assert publish.clean(tmp_path) == [mine_before.name]
+        assert folder.is_dir() and other.is_dir()
+
+
+def test_replace_file_keeps_the_old_content_when_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalog.json"
+    publish.replace_file(path, b"old")
+
+    def no_space(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        publish.replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["catalog.json"]
+
+
+def test_a_reports_folder_that_refuses_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with (
+        pytest.raises(publish.CannotPublish, match="cannot be written"),
+        publish.staging(tmp_path / "reports"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("series", ["rfm", "rfm/../x", "../x", "rfm/a/b", "rfm/.hidden", ""])
+def test_a_series_stays_in_the_reports_folder(tmp_path: Path, series: str) -> None:
+    with publish.staging(tmp_path) as folder, pytest.raises(publish.CannotPublish, match="must look like"):
+        publish.publish(folder, tmp_path, series, lambda version: None)

@@ -1,0 +1,102 @@
+"""Redaction: no secret in any form, no path of this machine, and nothing else changed."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from helpers.report import redact
+
+SECRET = 'p@ss/w"ord&<é>+42'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        html.escape(SECRET),
+        json.dumps(html.escape(SECRET)),
+        repr(SECRET),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote(SECRET, safe="")
+        .replace("%C3%A9", "%c3%a9")
+        .replace("%40", "%40")
+        .lower()
+        .replace("p%40", "p%40"),
+        quote_plus(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        base64.b64encode(f"user:{SECRET}".encode()).decode(),
+        base64.b64encode(f"u:{SECRET}@host/database".encode()).decode(),
+        base64.b64encode(f"us:{SECRET}".encode()).decode(),
+    ],
+)
+def test_every_form_of_a_secret_is_masked(form: str) -> None:
+    text = redact.Redactor({SECRET}).text(f"before {form} after")
+    assert redact.MASK in text and form not in text
+    assert text.startswith("before ") and text.endswith(" after")
+
+
+def test_url_passwords_and_tokens_are_secrets() -> None:
+    url = "postgres://me:hunter2@db/x?sslmode=require&access_token=abc123def&sig=zz99"
+    assert redact.url_secrets(url) == {"hunter2", "abc123def", "zz99"}
+    assert redact.url_secrets("postgres://me:a%40b@db/x") == {"a%40b", "a@b"}
+    assert redact.url_secrets("folder/of/tables and http://[broken") == set()
+    assert redact.mask_urls(url) == "postgres://me:***@db/x?sslmode=require&access_token=***&sig=***"
+
+
+def test_environment_secrets_go_by_name() -> None:
+    environment = {
+        "PGPASSWORD": "correcthorse",
+        "GITHUB_TOKEN": "ghp_12345678",
+        "PLAYBOOK_SALT": "pepper-and-salt",
+        "AWS_SECRET_ACCESS_KEY": "AKIA1234567890",
+        "DATABASE_URL": "mysql://u:s3cr3t@h/d",
+        "PWD": "/home/me/project",
+        "HOME": "/home/me",
+        "MY_TOKEN": "true",
+        "KEYBOARD": "us-international",
+    }
+    found = redact.environment_secrets(environment)
+    assert found == {"correcthorse", "ghp_12345678", "pepper-and-salt", "AKIA1234567890", "s3cr3t"}
+
+
+def test_a_short_password_masks_its_url_only() -> None:
+    text = redact.Redactor({"a"}).text("a cat, mysql://u:a@host")
+    assert text == "a cat, mysql://u:***@host"
+
+
+def test_machine_paths_addresses_and_kernel_files_go() -> None:
+    redactor = redact.Redactor(set(), {"/home/me/project": "[project]", "/home/me/project/.venv": "[python]"})
+    text = "/home/me/project/notebooks /home/me/project/.venv/bin /home/me/project2 <object at 0x7f31aa02>"
+    assert redactor.text(text) == "[project]/notebooks [python]/bin /home/me/project2 <object at 0x…>"
+    assert redactor.text("/tmp/ipykernel_4023/1382.py:1: UserWarning") == "[cell]:1: UserWarning"
+
+
+def test_a_folder_is_redacted_and_the_rest_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "a.csv").write_bytes(b"\xef\xbb\xbfid\nhunter22\n\xff\n")
+    (tmp_path / "t.parquet").write_bytes(b"hunter22")
+    (tmp_path / "x.json").write_text('{"a": 1}')
+    before = (tmp_path / "x.json").stat().st_mtime_ns
+    redact.Redactor({"hunter22"}).folder(tmp_path)
+    assert (tmp_path / "lists" / "a.csv").read_bytes() == b"\xef\xbb\xbfid\n***\n\xff\n"
+    assert (tmp_path / "t.parquet").read_bytes() == b"hunter22"
+    assert (tmp_path / "x.json").stat().st_mtime_ns == before
+
+
+def test_values_are_redacted_inside_structures() -> None:
+    value = {"url": "x://u:hunter22@h", "list": [1, "hunter22", None], "hunter22": True}
+    assert redact.Redactor({"hunter22"}).value(value) == {
+        "url": "x://u:***@h",
+        "list": [1, "***", None],
+        "***": True,
+    }

@@ -1,0 +1,148 @@
+"""Cells on the page: nothing in them runs, loads or breaks the page, and each has what a reader needs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from helpers.report import story
+from helpers.report.structure import problems
+from tests.report import sample_pages
+from tests.report.sample_pages import rendered, text_of
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
+
+def with_output(output: NotebookNode) -> NotebookNode:
+    """Return the sample notebook with one more cell that shows `output`."""
+    nb = sample_pages.notebook()
+    nb.cells.append(new_code_cell("show()", outputs=[output]))
+    return nb
+
+
+@pytest.mark.parametrize(
+    ("html", "gone"),
+    [
+        ("<p>a</p><script>alert(1)</script>", "alert"),
+        ('<p onclick="alert(1)">a</p>', "alert"),
+        ('<a href="javascript:alert(1)">a</a>', "alert"),
+        ('<iframe src="https://example.org"></iframe><p>a</p>', "example.org"),
+        ('<p>a</p><link rel="stylesheet" href="https://example.org/x.css">', "example.org"),
+        ('<svg role="img" aria-label="x"><image href="https://example.org/x.png"/></svg><p>a</p>', "x.png"),
+        ("<p>a</p><style>@import 'https://example.org/x.css';</style>", "example.org"),
+    ],
+)
+def test_output_that_runs_or_loads_is_cut(html: str, gone: str) -> None:
+    page = rendered(with_output(sample_pages.shown(html)))
+    assert gone not in page.split('class="story"')[1]
+    assert ">a<" in page
+
+
+def test_output_that_was_only_a_script_leaves_a_word() -> None:
+    text = text_of(rendered(with_output(sample_pages.shown("<script>plot()</script>"))))
+    assert "An interactive output was left out" in text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "</main></body></html><p>a",
+        "<div><p>a</div></section>",
+        "<table><tr><td>a",
+        "<h2>a",
+        "a</p>",
+        "<table><tr><td>2026-06-30<td>2026-06-30</table>",
+    ],
+)
+def test_unbalanced_output_cannot_break_the_page(html: str) -> None:
+    found = problems(rendered(with_output(sample_pages.shown(html))))
+    assert [line for line in found if "closes" in line or "closed" in line or "<main>" in line] == []
+
+
+def test_plain_pandas_table_gets_caption_scopes_and_region() -> None:
+    frame = pd.DataFrame({"members": [1, 2]}, index=["core", "active"])
+    page = rendered(with_output(sample_pages.shown(frame.to_html())))
+    assert problems(page) == []
+    assert "Table under “What could be wrong”" in page
+
+
+def test_dates_in_tables_stay_on_one_line() -> None:
+    frame = pd.DataFrame({"first": ["2026-06-30", "in 2026-06-30"]})
+    page = rendered(with_output(sample_pages.shown(frame.to_html(index=False))))
+    assert "<td><time>2026-06-30</time></td>" in page and "<td>in 2026-06-30</td>" in page
+
+
+def test_headings_are_put_in_order() -> None:
+    nb = sample_pages.notebook()
+    nb.cells += [
+        new_markdown_cell("# A second title\n\n#### Far below"),
+        new_markdown_cell("## Data and its health"),
+    ]
+    page = rendered(nb)
+    assert problems(page) == []
+    assert '<h2 id="A-second-title">' in page and '<h3 id="Far-below">' in page
+    assert '<h2 id="Data-and-its-health-2">' in page
+
+
+def test_heading_may_not_take_an_id_of_the_page() -> None:
+    nb = sample_pages.notebook()
+    nb.cells.append(
+        new_markdown_cell("## findings\n\n## 结论 一\n\nSee [above](#结论-一) and [there](#findings).")
+    )
+    page = rendered(nb)
+    assert problems(page) == []
+    assert 'id="findings-2"' in page and 'id="结论-一"' in page
+
+
+def test_same_picture_twice_keeps_ids_apart() -> None:
+    chart = sample_pages.chart_html("Most members are active", "bar")
+    page = rendered(with_output(sample_pages.shown(chart)))
+    assert problems(page) == []
+    assert page.count("<svg") == 3
+
+
+def test_picture_without_description_is_told() -> None:
+    page = rendered(with_output(new_output("display_data", data={"image/png": PNG})))
+    assert "No description was given for this picture." in page
+    assert any("author gave no description" in line for line in problems(page))
+    alt = "Half of the members left within thirty days of joining."
+    output = new_output("display_data", data={"image/png": PNG}, metadata={"image/png": {"alt": alt}})
+    assert problems(rendered(with_output(output))) == []
+
+
+def test_bare_svg_is_described_from_its_metadata() -> None:
+    svg = '<?xml version="1.0"?><!DOCTYPE svg><svg viewBox="0 0 1 1"><path d="M0 0"/></svg>'
+    alt = "Half of the members left within thirty days of joining."
+    page = rendered(
+        with_output(new_output("display_data", data={"image/svg+xml": svg}, metadata={"alt": alt}))
+    )
+    assert problems(page) == []
+    assert 'viewBox="0 0 1 1"' in page
+
+
+def test_long_text_is_folded_and_short_text_is_not() -> None:
+    short = rendered(with_output(new_output("execute_result", data={"text/plain": "42"}, execution_count=1)))
+    assert "<pre>42</pre>" in short
+    output = new_output(
+        "execute_result", data={"text/plain": "\n".join(map(str, range(40)))}, execution_count=1
+    )
+    assert "Output as text (40 lines)" in rendered(with_output(output))
+
+
+def test_progress_bars_show_their_last_state() -> None:
+    output = new_output("stream", name="stderr", text="\x1b[31m 10%\r 50%\r100%\n")
+    page = rendered(with_output(output))
+    assert "100%" in page and "50%" not in text_of(page).split("show()")[1].split("Appendix")[0]
+
+
+def test_parameter_comments_are_read_from_any_form() -> None:
+    cell = new_code_cell(
+        'a: int = 1  # one\nb = "#x"  # two\nc = 3\nd = [\n  1,\n]  # four', metadata={"tags": ["parameters"]}
+    )
+    nb = sample_pages.notebook()
+    nb.cells[1] = cell
+    assert story.parameter_meanings(nb) == {"a": "one", "b": "two", "d": "four"}
+    nb.cells[1].source = "a = = 1"
+    assert story.parameter_meanings(nb) == {}
