@@ -113,7 +113,7 @@ def prospects(
     -------
     pandas.DataFrame
         One row per present member: member_id, tier, past_value (all history), expected_value (the next period; 0
-        for members who never bought, NaN where the contest had too little data), p_alive (missing for members
+        for members who never bought, NaN for all when the contest had too little data), p_alive (missing for members
         who never bought), ordered by member_id.
     """
     settings = held.settings
@@ -125,7 +125,8 @@ def prospects(
     bought = past.merge(expected, "left").merge(lives[["member_id", "p_alive"]], "left")
     found = members.select("member_id", "tier").to_pandas().merge(bought, "left")
     never = found["past_value"].isna()
-    found.loc[never, ["past_value", "expected_value"]] = 0.0
+    found.loc[never, "past_value"] = 0.0
+    found.loc[never & (held.winner is not None), "expected_value"] = 0.0
     if consent is not None and "consent" in consent.columns:
         found = found.merge(consent.select("member_id", "consent").to_pandas(), "left")
     return found.sort_values("member_id", ignore_index=True)

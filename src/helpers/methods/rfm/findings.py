@@ -103,7 +103,7 @@ def tier_value_ratio(valued: TierValue, scope: str) -> Finding:
 
 
 def effort_gap(shared: EffortShare, scope: str) -> Finding:
-    """Judge whether the top members receive less effort than the value they bring."""
+    """State how the effort the top members receive compares with the value they bring."""
     return finding(
         shared.gap,
         id="rfm.effort_gap",
@@ -111,7 +111,6 @@ def effort_gap(shared: EffortShare, scope: str) -> Finding:
         scope=scope,
         sentence=shared.sentence,
         assumption=say("effort booked on a tier is spread evenly over its members"),
-        change=True,
         systems=("S014",),
     )
 

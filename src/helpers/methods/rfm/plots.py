@@ -15,7 +15,7 @@ from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.concentration import Concentration
-from helpers.methods.rfm.contest import Contest
+from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.migration import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.playbook.sentences import interval, number, percent, say
@@ -134,7 +134,7 @@ def recency_frequency_map(members: ibis.Table, bins: int, note: str, *, k_min: i
     grid = shown.pivot(index="f_score", columns="r_score", values="members")
     grid = grid.reindex(index=range(1, bins + 1), columns=range(1, bins + 1)).astype(float)
     figure, ax = figures.new_figure(6.4, 4.8)
-    _heat(ax, grid, float(np.nanmax(grid.to_numpy(), initial=1.0)))
+    _heat(ax, grid, max(1.0, float(grid.fillna(0).max(axis=None))))
     _label(ax, grid)
     ax.set_xlabel(say("Recency score ({bins} = most recent)", bins=bins))
     ax.set_ylabel(say("Frequency score ({bins} = most often)", bins=bins))
@@ -292,6 +292,16 @@ def value_contest(held: Contest, note: str) -> Chart | NoChart:
     return Chart(title, alt, rows[["model", "lift", "low", "high", "n"]], figure, note)
 
 
+def _contest_title(held: Contest, rows: pd.DataFrame, top: str) -> str:
+    lift = number(float(rows.set_index("model").loc[held.winner, "lift"]))
+    if held.winner == RFM_SCORE:
+        text = "Plain RFM is enough: its top {top} bring {lift} times the average, and no model is clearly better"
+        return say(text, top=top, lift=lift)
+    return say(
+        "{model} finds a top {top} worth {lift} times the average", model=held.winner, top=top, lift=lift
+    )
+
+
 def _heat(ax: Axes, grid: pd.DataFrame, ceiling: float) -> None:
     """Draw a grid of cells in one hue, from 0 to `ceiling`."""
     values = np.ma.masked_invalid(grid.to_numpy(float))
@@ -306,7 +316,7 @@ def _heat(ax: Axes, grid: pd.DataFrame, ceiling: float) -> None:
 def _label(ax: Axes, grid: pd.DataFrame) -> None:
     """Write the count into each cell, white on dark."""
     values = grid.to_numpy(float)
-    ceiling = np.nanmax(values)
+    ceiling = np.nan_to_num(values).max()
     for row, column in np.ndindex(values.shape):
         value = values[row, column]
         colour = "white" if value > 0.55 * ceiling else INK

@@ -1,0 +1,113 @@
+"""From the sample community to published reports, through the command an operator types."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.report.structure import problems
+
+COMMAND = [str(Path(sys.executable).with_name("playbook"))]
+
+
+def playbook(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def published(root, tmp_path_factory) -> Path:
+    """Reports of the same inputs, run twice from different places, zones and hash seeds."""
+    reports = tmp_path_factory.mktemp("reports")
+    first = playbook("run", "--reports", str(reports), cwd=root, TZ="UTC", PYTHONHASHSEED="1")
+    assert first.returncode == 0, first.stderr + first.stdout
+    second = playbook(
+        "run", "--reports", str(reports), cwd=root / "notebooks", TZ="America/Lima", PYTHONHASHSEED="2"
+    )
+    assert second.returncode == 0, second.stderr + second.stdout
+    return reports
+
+
+def test_the_same_inputs_give_the_same_bytes(published):
+    one, two = published / "rfm/all/v1", published / "rfm/all/v2"
+    files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert len(files) > 20
+    different = [str(file) for file in files if (one / file).read_bytes() != (two / file).read_bytes()]
+    assert different == ["manifest.json"]
+
+
+def test_report_and_index_are_complete_accessible_and_offline(published):
+    for page in ("rfm/all/v2/report.html", "index.html"):
+        text = (published / page).read_text("utf-8")
+        assert problems(text) == []
+        assert len(text) < 500_000
+    report = (published / "rfm/all/v2/report.html").read_text("utf-8")
+    assert report.count('<figure class="chart">') == 5
+    assert "核心型" in report
+    assert "Traceback" not in report
+
+
+def test_no_machine_path_and_no_member_id_is_published(published, root):
+    members = {f">{identifier}<" for identifier in _member_ids(root)}
+    for path in (published / "rfm/all/v2").rglob("*"):
+        if path.suffix in {".html", ".json", ".csv", ".ipynb", ".svg"}:
+            text = path.read_text("utf-8")
+            assert str(root) not in text, path
+            assert not any(member in text for member in list(members)[:200]), path
+
+
+def _member_ids(root: Path) -> list[str]:
+    import pandas as pd
+
+    return pd.read_parquet(root / "data/sample/members.parquet", columns=["member_id"])["member_id"].tolist()
+
+
+def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published):
+    folder = published / "rfm/all/v2"
+    findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
+    actions = json.loads((folder / "actions.json").read_text("utf-8"))
+    assert len(findings) == 8
+    assert all(
+        f["n"] > 0 and f["low"] <= f["value"] <= f["high"]
+        for f in findings.values()
+        if f["value"] is not None
+    )
+    assert actions
+    assert all(set(action["finding_ids"]) <= set(findings) for action in actions)
+
+
+def test_another_segment_scheme_period_and_value_mix_run_too(root, tmp_path):
+    arguments = ["run", "01_rfm", "--reports", str(tmp_path), "--label", "douyin"]
+    for setting in (
+        'segment=platform_home == "douyin"',
+        "tier_scheme=pyramid",
+        "period=quarter",
+        "value_weights={goods: 1, tip: 1, share: 2}",
+        "window_days=60",
+        "holdout_days=45",
+        "bins=4",
+    ):
+        arguments += ["-p", setting]
+    done = playbook(*arguments, cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = (tmp_path / "rfm/douyin/v1/report.html").read_text("utf-8")
+    assert "核心KOC" in report
+    assert problems(report) == []
+
+
+def test_a_misspelt_parameter_is_refused_before_any_kernel_starts(root, tmp_path):
+    done = playbook("run", "01_rfm", "-p", "segmnt=x", "--reports", str(tmp_path), cwd=root)
+    assert done.returncode == 2
+    assert 'Did you mean "segment"?' in done.stderr
+    assert list(tmp_path.iterdir()) == []
