@@ -145,7 +145,9 @@ class NoChart:
     reason: str
 
     def _repr_html_(self) -> str:
-        return f'<p class="no-chart"><strong>{html.escape(self.title)}</strong>: {html.escape(self.reason)}</p>'
+        return (
+            f'<p class="no-chart"><strong>{html.escape(self.title)}</strong>: {html.escape(self.reason)}</p>'
+        )
 
     def __repr__(self) -> str:
         return f"{self.title}: {self.reason}"

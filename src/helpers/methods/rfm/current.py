@@ -117,7 +117,7 @@ def prospects(
         who never bought), ordered by member_id.
     """
     settings = held.settings
-    rows = materialise(transactions(purchases, report_tz=report_tz, count=settings.count))
+    rows = materialise(transactions(purchases, report_tz=report_tz, count=settings.counted))
     past = rows.group_by("member_id").agg(past_value=rows.value.sum()).to_pandas()
     expected = predict_value(purchases, held, as_of=as_of)[["member_id", "expected_value"]]
     lives = histories(rows, as_day(as_of), settings.unit_days).to_pandas()

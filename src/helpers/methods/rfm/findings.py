@@ -158,4 +158,3 @@ def _opportunity(each: ContactList) -> Opportunity:
     mean = each.mean_value
     key = f"rfm.{each.name}"
     return Opportunity(key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit)
-

@@ -21,6 +21,13 @@ class RfmParameters(CommonParameters):
     tier_scheme: str = parameter(
         "monthly_interactions", "Preset tier scheme, or path of a YAML file with one", min_length=1
     )
+    tier_window_days: int = parameter(
+        0,
+        "Days that decide a tier at the end of each period; 0 is the period itself",
+        unit="days",
+        ge=0,
+        le=3660,
+    )
     bins: int = parameter(5, "Number of R, F and M scores", unit="scores", ge=2, le=10)
     count: Literal["interaction", "order", "all", "auto"] = parameter(
         "auto", "What counts as activity; auto takes interactions where there are any, else orders"

@@ -1,0 +1,264 @@
+"""R, F, M, scores and tiers of 10 M events: ours against hand-written SQL and against pandas, as ratios.
+
+Each contender runs in a fresh process, in turn, several times; medians are compared. All read the same
+Parquet files and must return equal members per score code and tier. The claim is about compute after
+imports: its wall clock, and the peak of memory above what the imports took. Time of imports, CPU time and
+memory of the whole process are printed beside it.
+
+Run: ``python benchmarks/rfm.py`` (``--events 1000000`` for a quick look). Targets: at most 1.3 times the
+SQL, at most 0.5 times pandas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+AS_OF, WINDOW_DAYS, BINS = "2026-06-30", 90, 5
+WEIGHTS = {"goods": 1.0, "membership": 1.0, "tip": 1.0, "share": 2.0, "comment": 0.5}
+CONTENDERS = {"ours": "Ibis on DuckDB", "sql": "hand-written SQL", "pandas": "pandas groupby + qcut"}
+TARGETS = {"sql": 1.3, "pandas": 0.5}
+
+GENERATE = """
+copy (select 'e' || i as event_id,
+             'm' || lpad(((power(random(), 2.5) * {members})::bigint)::varchar, 9, '0') as member_id,
+             timestamptz '2025-07-01 00:00:00+00' + to_seconds((random() * 366 * 86400)::bigint) as ts,
+             ['view', 'view', 'view', 'like', 'like', 'comment', 'share', 'save']
+                 [1 + floor(random() * 8)::int] as event,
+             ['douyin', 'wechat', 'weibo'][1 + floor(random() * 3)::int] as platform
+      from range({events}) t(i)) to '{folder}/events.parquet' (format parquet);
+copy (select 'o' || i as order_id,
+             'm' || lpad(((power(random(), 2.5) * {members})::bigint)::varchar, 9, '0') as member_id,
+             timestamptz '2025-07-01 00:00:00+00' + to_seconds((random() * 366 * 86400)::bigint) as paid_at,
+             round(-ln(1 - random()) * 80, 2) as gross, 'CNY' as currency,
+             ['goods', 'membership', 'tip'][1 + floor(random() * 3)::int] as kind
+      from range({events} // 50) t(i)) to '{folder}/orders.parquet' (format parquet);
+"""
+
+SQL = """
+create temp table member as
+with activity as (
+    select member_id, make_timestamp(epoch_us(ts) + 28800000000)::date as day, true as counted,
+           case event when 'share' then 2.0::double when 'comment' then 0.5::double
+                else 0.0::double end as value
+    from '{folder}/events.parquet'
+    where event in ('like', 'comment', 'share', 'save')
+    union all
+    select member_id, make_timestamp(epoch_us(paid_at) + 28800000000)::date, false, gross
+    from '{folder}/orders.parquet'
+)
+select member_id, date '{as_of}' - max(day) filter (counted) as recency_days,
+       count(*) filter (counted and day > date '{as_of}' - {window}) as frequency,
+       {active_days}
+       coalesce(round(sum(value) filter (day > date '{as_of}' - {window}), 6), 0.0) as monetary
+from activity where day <= date '{as_of}' group by member_id;
+
+create temp table scored as
+with cut as (
+    select quantile_disc(recency_days, [.2, .4, .6, .8]) as r,
+           quantile_disc(frequency, [.2, .4, .6, .8]) as f,
+           quantile_disc(monetary, [.2, .4, .6, .8]) as m
+    from member
+)
+select member.*,
+       case when recency_days is null then 1 when recency_days <= r[1] then 5 when recency_days <= r[2] then 4
+            when recency_days <= r[3] then 3 when recency_days <= r[4] then 2 else 1 end as r_score,
+       case when frequency <= f[1] then 1 when frequency <= f[2] then 2 when frequency <= f[3] then 3
+            when frequency <= f[4] then 4 else 5 end as f_score,
+       case when monetary <= m[1] then 1 when monetary <= m[2] then 2 when monetary <= m[3] then 3
+            when monetary <= m[4] then 4 else 5 end as m_score
+from member, cut;
+
+select r_score, f_score, m_score,
+       case when r_score >= 4 and f_score >= 4 and m_score >= 4 then 'core'
+            when r_score >= 3 and f_score >= 3 then 'active' else 'potential' end as tier,
+       count(*) as members
+from scored group by all;
+"""
+
+
+def run_ours(folder: Path, active_days: bool) -> Any:
+    """Return a function that does the work through the package."""
+    import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
+
+    from helpers.data import source
+    from helpers.methods.rfm.activity import activity
+    from helpers.methods.rfm.scores import score
+    from helpers.methods.rfm.tiers import TierScheme
+    from helpers.methods.rfm.values import member_values
+
+    def work() -> list[tuple[Any, ...]]:
+        dataset = source.open(str(folder), check=False)
+        actions = activity(dataset, as_of=AS_OF, value_weights=WEIGHTS)
+        values = member_values(actions, as_of=AS_OF, window_days=WINDOW_DAYS, active_days=active_days)
+        scored = score(values, bins=BINS)
+        tiered = TierScheme.load("three_tier").assign(scored.table)
+        keys = ["r_score", "f_score", "m_score", "tier"]
+        counts = tiered.group_by(keys).agg(members=tiered.count()).to_pandas()
+        return list(counts.itertuples(index=False, name=None))
+
+    return work
+
+
+def run_sql(folder: Path, active_days: bool) -> Any:
+    """Return a function that does the work with one script of SQL."""
+    import duckdb
+
+    extra = f"count(distinct day) filter (counted and day > date '{AS_OF}' - {WINDOW_DAYS}) as active_days,"
+    script = SQL.format(
+        folder=folder, as_of=AS_OF, window=WINDOW_DAYS, active_days=extra if active_days else ""
+    )
+
+    def work() -> list[tuple[Any, ...]]:
+        connection = duckdb.connect()
+        return connection.execute(script).fetchall()
+
+    return work
+
+
+def run_pandas(folder: Path, active_days: bool) -> Any:
+    """Return a function that does the work in pandas, reading only the columns it needs."""
+    import numpy as np
+    import pandas as pd
+
+    def quintile(values: pd.Series) -> pd.Series:
+        """Return quintiles as qcut makes them (quantiles, then a search), numbers kept under ties."""
+        known = values.dropna()
+        cuts = np.quantile(known, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
+        return pd.Series(np.searchsorted(cuts, known) + 1, index=known.index).reindex(values.index)
+
+    def actions() -> pd.DataFrame:
+        counted = ["like", "comment", "share", "save"]
+        columns = ["member_id", "ts", "event"]
+        only = [("event", "in", counted)]
+        events = pd.read_parquet(folder / "events.parquet", columns=columns, filters=only)
+        events["value"] = events["event"].map(WEIGHTS).fillna(0.0)
+        orders = pd.read_parquet(folder / "orders.parquet", columns=["member_id", "paid_at", "gross"])
+        orders = orders.rename(columns={"paid_at": "ts", "gross": "value"})
+        rows = pd.concat([events.drop(columns="event").assign(counted=True), orders.assign(counted=False)])
+        rows["day"] = (rows.pop("ts").dt.tz_convert(None) + pd.Timedelta(hours=8)).dt.floor("D")
+        return rows[rows["day"] <= AS_OF]
+
+    def work() -> list[tuple[Any, ...]]:
+        rows = actions()
+        inside = rows[rows["day"] > pd.Timestamp(AS_OF) - pd.Timedelta(days=WINDOW_DAYS)]
+        counted = inside[inside["counted"]]
+        table = pd.DataFrame({"last": rows[rows["counted"]].groupby("member_id")["day"].max()})
+        table = table.reindex(rows["member_id"].unique())
+        table["frequency"] = counted.groupby("member_id").size()
+        if active_days:
+            table["active_days"] = counted.drop_duplicates(["member_id", "day"]).groupby("member_id").size()
+        table["monetary"] = inside.groupby("member_id")["value"].sum().round(6)
+        table = table.fillna({"frequency": 0, "monetary": 0.0, "active_days": 0})
+        recency = (pd.Timestamp(AS_OF) - table["last"]).dt.days
+        table["r"] = (BINS + 1 - quintile(recency)).fillna(1)
+        table["f"], table["m"] = quintile(table["frequency"]), quintile(table["monetary"])
+        core = table[["r", "f", "m"]].ge(4).all(axis=1)
+        active = table[["r", "f"]].ge(3).all(axis=1)
+        table["tier"] = np.select([core, active], ["core", "active"], "potential")
+        counts = table.groupby(["r", "f", "m", "tier"]).size().reset_index()
+        return list(counts.itertuples(index=False, name=None))
+
+    return work
+
+
+def child(contender: str, folder: Path, active_days: bool) -> None:
+    """Run one contender in this process and print its figures as JSON."""
+    start = time.perf_counter()
+    work = globals()[f"run_{contender}"](folder, active_days)
+    imported, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    rows = sorted((int(r), int(f), int(m), str(tier), int(n)) for r, f, m, tier, n in work())
+    done, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    figures = {
+        "import_s": imported - start,
+        "compute_s": done - imported,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "import_mb": before.ru_maxrss / 1024,
+        "compute_mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
+        "process_mb": after.ru_maxrss / 1024,
+        "rows": rows,
+    }
+    print(json.dumps(figures))
+
+
+def generate(events: int) -> Path:
+    """Return the folder with the two Parquet files, made once per size."""
+    folder = Path(tempfile.gettempdir()) / f"benchmark-rfm-{events}"
+    if not (folder / "orders.parquet").exists():
+        import duckdb
+
+        folder.mkdir(exist_ok=True)
+        connection = duckdb.connect()
+        connection.execute("select setseed(0.5)")
+        connection.execute(GENERATE.format(events=events, members=events // 10, folder=folder))
+    return folder
+
+
+def measure(folder: Path, rounds: int, active_days: bool) -> dict[str, list[dict[str, Any]]]:
+    """Run all contenders in turn, `rounds` times each."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    for _ in range(rounds):
+        for name, runs in found.items():
+            command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
+            command += ["--active-days"] if active_days else []
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            runs.append(json.loads(answer.stdout))
+    return found
+
+
+def show(found: dict[str, list[dict[str, Any]]]) -> bool:
+    """Print medians and ratios; return whether the results agree and the targets hold."""
+    median = {
+        name: {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "rows"}
+        for name, runs in found.items()
+    }
+    head = f"{'median of runs':24}{'compute s':>10}{'CPU s':>8}{'peak MB':>9} | "
+    print(head + f"{'imports s':>9}{'process MB':>11}")
+    for name, m in median.items():
+        print(
+            f"{CONTENDERS[name]:24}{m['compute_s']:10.2f}{m['cpu_s']:8.2f}{m['compute_mb']:9.0f} | "
+            f"{m['import_s']:9.2f}{m['process_mb']:11.0f}   each: "
+            + ", ".join(f"{run['compute_s']:.2f} s" for run in found[name])
+        )
+    reference = found["sql"][0]["rows"]
+    good = all(run["rows"] == reference for runs in found.values() for run in runs)
+    print(f"results equal: {good} ({len(reference)} cells, {sum(row[-1] for row in reference):,} members)")
+    for name, target in TARGETS.items():
+        ratio = {key: median["ours"][key] / median[name][key] for key in median[name]}
+        good &= ratio["compute_s"] <= target and ratio["compute_mb"] <= target
+        print(
+            f"ours / {CONTENDERS[name]}: wall {ratio['compute_s']:.2f}, peak memory "
+            f"{ratio['compute_mb']:.2f} (target <= {target}); CPU {ratio['cpu_s']:.2f}, "
+            f"memory of the process {ratio['process_mb']:.2f}"
+        )
+    return good
+
+
+def main() -> int:
+    """Read the arguments, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--events", type=int, default=10_000_000, help="events; members are a tenth")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender")
+    parser.add_argument("--active-days", action="store_true", help="also count active days per member")
+    parser.add_argument("--child", choices=list(CONTENDERS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.folder, options.active_days)
+        return 0
+    folder = generate(options.events)
+    size = sum(f.stat().st_size for f in folder.glob("*.parquet")) / 2**20
+    print(f"{options.events:,} events and {options.events // 50:,} orders, {size:.0f} MB of Parquet")
+    return 0 if show(measure(folder, options.rounds, options.active_days)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

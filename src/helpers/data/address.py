@@ -1,0 +1,99 @@
+"""Addresses of data: what kind of place a URL names, and the same URL without its secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from helpers.errors import BadData, BadParameters
+
+SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key|sig|credential)")
+HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A place where tables are.
+
+    Attributes
+    ----------
+    kind : str
+        ``folder``, ``duckdb`` (a file), ``database`` (any other Ibis URL) or ``memory``.
+    shown : str
+        The address without secrets, fit for messages and reports.
+    path : Path, optional
+        Of a folder or a DuckDB file.
+    frames : mapping
+        Of a place in memory.
+    url : str
+        Of a database; may hold secrets, so it is not part of the repr.
+    options : dict
+        Reading options given with a folder or a file.
+    """
+
+    kind: Literal["folder", "duckdb", "database", "memory"]
+    shown: str
+    path: Path | None = None
+    frames: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    url: str = field(default="", repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def redact(url: str) -> str:
+    """Return a URL without its user's password and without secret-looking query values."""
+    text = re.sub(r"(?<=://)([^/@:]*):.*@", rf"\1:{HIDDEN}@", url)
+    head, mark, query = text.partition("?")
+    if not mark:
+        return head
+    pairs = [part.partition("=") for part in query.split("&")]
+    return head + "?" + "&".join(f"{k}{e}{HIDDEN if SECRET.search(k) else v}" for k, e, v in pairs)
+
+
+def parse(data: Any) -> Address:
+    """Return what kind of place `data` names.
+
+    Raises
+    ------
+    BadData
+        When a folder or a file does not exist.
+    BadParameters
+        When `data` is no address at all.
+    """
+    if isinstance(data, Mapping):
+        return Address("memory", "memory", frames=data)
+    if not isinstance(data, str | os.PathLike) or not str(data):
+        raise BadParameters(f"data == {data!r}, must be a folder, a URL or a mapping of frames.")
+    text = os.fspath(data)
+    if "://" in text and not text.startswith(("duckdb://", "file://")):
+        return Address("database", redact(text), url=text)
+    return _local(text)
+
+
+def _local(text: str) -> Address:
+    """Return a folder or a DuckDB file, with the options behind its question mark."""
+    body, mark, query = text.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if mark and Path(text).exists():
+        body, options = text, {}
+    if body.startswith("duckdb://"):
+        path = Path(unquote(body.removeprefix("duckdb://"))).expanduser()
+        # An Ibis URL writes an absolute path with four slashes and a relative one with three.
+        if str(path).startswith("//") or (not path.exists() and Path(str(path).lstrip("/")).exists()):
+            path = Path(str(path)[1:])
+        if not path.is_file():
+            raise BadData(f"There is no DuckDB file {path}.")
+        return Address("duckdb", f"duckdb://{path}", path=path, options=options)
+    if body.startswith("file://"):
+        body = unquote(urlsplit(body).path)
+    folder = Path(body).expanduser()
+    if folder.is_file() and folder.suffix in (".duckdb", ".ddb"):
+        return Address("duckdb", f"duckdb://{folder}", path=folder, options=options)
+    if not folder.is_dir():
+        what = "is a file, not a folder of tables" if folder.exists() else "does not exist"
+        raise BadData(f"{folder} {what}. Name a folder with orders.parquet, events.csv or the like.")
+    return Address("folder", str(folder), path=folder, options=options)

@@ -1,0 +1,95 @@
+"""Calendar days in the report's time zone, written so that every engine computes the same day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from helpers.checks import did_you_mean
+from helpers.errors import BadParameters
+
+FIRST, LAST = dt.datetime(1992, 1, 1), dt.datetime(2041, 1, 1)
+"""Instants for which offsets are known; earlier and later ones take the nearest offset."""
+
+
+def zone(name: str, argument: str = "report_tz") -> zoneinfo.ZoneInfo:
+    """Return a time zone by its IANA name.
+
+    Raises
+    ------
+    BadParameters
+        When there is no zone of that name.
+    """
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        hint = did_you_mean(str(name), zoneinfo.available_timezones())
+        message = f"{argument} == {name!r}, must be an IANA time zone such as 'Asia/Shanghai'.{hint}"
+        raise BadParameters(message) from None
+
+
+@lru_cache(maxsize=32)
+def offsets(name: str) -> tuple[tuple[dt.datetime, int], ...]:
+    """Return (UTC instant, offset in seconds from then on) pairs of a zone, in order.
+
+    The first instant is `FIRST`. Asia/Shanghai has one pair, a zone with summer time two a year.
+    """
+    place = zone(name)
+
+    def offset(instant: dt.datetime) -> int:
+        shift = instant.replace(tzinfo=dt.UTC).astimezone(place).utcoffset()
+        return int(shift.total_seconds()) if shift is not None else 0
+
+    found = [(FIRST, offset(FIRST))]
+    day = FIRST
+    while day < LAST:
+        following = day + dt.timedelta(days=1)
+        if offset(following) != found[-1][1]:
+            low, high = day, following
+            while high - low > dt.timedelta(seconds=1):
+                middle = low + (high - low) // 2
+                low, high = (middle, high) if offset(middle) == found[-1][1] else (low, middle)
+            found.append((high.replace(microsecond=0), offset(following)))
+        day = following
+    return tuple(found)
+
+
+def local_time(column: Any, report_tz: str = "Asia/Shanghai") -> Any:
+    """Return the wall-clock time (timestamp without zone) of UTC instants in `report_tz`.
+
+    Parameters
+    ----------
+    column : ibis timestamp column
+        Instants: ``timestamp('UTC')``, or without a zone and meaning UTC.
+    report_tz : str
+        IANA name of a time zone.
+
+    Notes
+    -----
+    Engines disagree on the name, the arguments and the speed of their zone functions; adding the
+    zone's offset is the same in all of them. Zones with summer time become a binary tree of
+    comparisons with the instants at which the offset changes.
+    """
+    if not column.type().is_timestamp():
+        raise BadParameters(f"{column.get_name()} is {column.type()}, must be a timestamp.")
+    instant = column.cast("timestamp") if column.type().timezone is not None else column
+    return _shift(instant, offsets(report_tz))
+
+
+def _shift(instant: Any, changes: Sequence[tuple[dt.datetime, int]]) -> Any:
+    if len(changes) == 1:
+        return instant + ibis.interval(seconds=changes[0][1])
+    middle = len(changes) // 2
+    before = instant < ibis.timestamp(changes[middle][0].isoformat())
+    return ibis.ifelse(before, _shift(instant, changes[:middle]), _shift(instant, changes[middle:]))
+
+
+def local_date(column: Any, report_tz: str = "Asia/Shanghai") -> ir.DateColumn:
+    """Return the calendar day of UTC instants in `report_tz`; see `local_time`."""
+    return local_time(column, report_tz).date()

@@ -1,0 +1,112 @@
+"""The data contract: what the tables are, and one check that lists everything that breaks it.
+
+The check runs inside the engine: per table one scan for all rules about single rows and one for the
+key. Examples are fetched only for rules that are broken. Nothing is dropped or repaired.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import ibis.expr.types as ir
+
+from helpers.data import rules
+from helpers.data.schema import Column, Invariant, Table, describe_table
+from helpers.data.tables import TABLES
+from helpers.data.violation import ContractError, Violation
+from helpers.errors import BadParameters
+
+__all__ = [
+    "INTERACTIONS",
+    "TABLES",
+    "Column",
+    "ContractError",
+    "Invariant",
+    "Table",
+    "Violation",
+    "check",
+    "describe",
+]
+
+INTERACTIONS: tuple[str, ...] = (
+    "like",
+    "comment",
+    "reply",
+    "reaction",
+    "share",
+    "repost",
+    "save",
+    "post",
+    "follow",
+    "vote",
+    "checkin",
+    "task_done",
+)
+"""Events that count as an interaction of a member.
+
+Not counted: passive ones (view, click, live_enter, push_open), what was done to the member
+(push_sent), changes of membership (join, leave, unfollow) and steps of a purchase (add_to_cart,
+checkout, pay), which the orders table holds with their amounts.
+"""
+
+CLOCK_TOLERANCE = dt.timedelta(days=1)
+"""How far after now a time may lie: a day in the report's zone may begin before it does in UTC."""
+
+
+def describe(name: str | None = None) -> str:
+    """Return one table of the contract, or all of them, as Markdown.
+
+    Raises
+    ------
+    BadParameters
+        When the contract has no table of that name.
+    """
+    if name is None:
+        return "\n".join(describe_table(table) for table in TABLES.values())
+    if name not in TABLES:
+        raise BadParameters(f"The contract has no table {name}. Its tables: {', '.join(TABLES)}.")
+    return describe_table(TABLES[name])
+
+
+def check(
+    tables: Mapping[str, ir.Table],
+    *,
+    now: dt.datetime | None = None,
+    tolerance: dt.timedelta = CLOCK_TOLERANCE,
+) -> list[Violation]:
+    """Return every violation of the contract in every table; an empty list when it holds.
+
+    Parameters
+    ----------
+    tables : mapping of str to ibis.Table
+        Tables by their name in the contract. Other names are an error of the caller.
+    now : datetime, optional
+        The instant that no observation may follow; default the current time.
+    tolerance : timedelta
+        Slack on `now`, one day by default because report zones differ.
+
+    Returns
+    -------
+    list of Violation
+        In the order of the tables, then of the columns.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    if now.tzinfo is not None:
+        now = now.astimezone(dt.UTC).replace(tzinfo=None)
+    violations: list[Violation] = []
+    for name, table in tables.items():
+        violations += _check_table(TABLES[name], table, now + tolerance)
+    return violations
+
+
+def _check_table(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
+    """Check one table: its columns, then its rows, then its key."""
+    violations = rules.wrong_columns(spec, table)
+    usable = {name for name in table.columns if name in spec} - {v.column for v in violations}
+    found = rules.row_rules(spec, table, usable, latest)
+    violations += rules.broken_rows(spec, table, found)
+    if set(spec.key) <= usable:
+        violations += rules.duplicate_keys(spec, table)
+    order = {name: position for position, name in enumerate(spec.names)}
+    return sorted(violations, key=lambda v: order.get(v.column.split(", ")[0], len(order)))

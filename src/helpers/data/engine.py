@@ -1,0 +1,135 @@
+"""The engines behind a dataset: DuckDB in memory or on file, or any other that Ibis can connect to."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from helpers.data import reading
+from helpers.data.address import HIDDEN, Address
+from helpers.data.reading import Found, Options
+from helpers.data.tables import TABLES
+from helpers.data.views import create, identifier
+from helpers.data.violation import Violation
+from helpers.errors import BadData
+
+NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+"""DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time."""
+
+EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
+
+
+def connect(path: Path | None = None) -> Any:
+    """Return an Ibis connection to DuckDB, in memory or read-only on a file."""
+    place = {} if path is None else {"database": path, "read_only": True}
+    spill = str(Path(tempfile.gettempdir()) / "helpers-duckdb")
+    return ibis.duckdb.connect(**place, temp_directory=spill, **NO_DOWNLOADS)
+
+
+def tables(place: Address, wanted: Iterable[str] | None, options: Options) -> Found:
+    """Return the tables of a place as lazy Ibis tables, before any check."""
+    if place.kind == "memory":
+        found = _from_frames(place, wanted)
+    elif place.kind == "folder":
+        assert place.path is not None
+        found = reading.folder(connect(), place.path, wanted, options)
+    else:
+        con = connect(place.path) if place.kind == "duckdb" else _other(place)
+        found = _from_database(con, place, wanted)
+    return options.declared(found)
+
+
+def _other(place: Address) -> Any:
+    """Connect to any other Ibis URL; the message of a failure holds no secret."""
+    scheme = place.url.split("://")[0]
+    try:
+        return ibis.connect(place.url)
+    except (ImportError, ModuleNotFoundError):
+        extra = EXTRAS.get(scheme.split("+")[0])
+        name = f"community-playbook[{extra}]" if extra else f"ibis-framework[{scheme}]"
+        message = f"{place.shown} needs a driver that is not installed: pip install '{name}'."
+        raise BadData(message) from None
+    except Exception as error:  # every driver has errors of its own
+        reason = _without(str(error).split("\n")[0], place)
+        raise BadData(f"Cannot open {place.shown}: {reason}") from None
+
+
+def _without(text: str, place: Address) -> str:
+    """Remove the URL and its password, as written and as decoded, from a driver's message."""
+    text = text.replace(place.url, place.shown)
+    user, at, _ = place.url.split("://", 1)[-1].rpartition("@")
+    secret = user.partition(":")[2] if at else ""
+    for form in {secret, unquote(secret)} - {""}:
+        text = text.replace(form, HIDDEN)
+    return text
+
+
+def _from_database(con: Any, place: Address, wanted: Iterable[str] | None) -> Found:
+    """Return the tables of the contract that a database has in its current schema."""
+    in_file = place.kind == "duckdb"
+    names = _names_in_file(con) if in_file else {name: name for name in con.list_tables()}
+    known = [name for name in TABLES if name in names and (wanted is None or name in wanted)]
+    if not set(names) & set(TABLES):
+        raise BadData(
+            f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
+            f"The contract knows {', '.join(TABLES)}."
+        )
+    others = reading.unknown((name for name in names if name not in TABLES), TABLES)
+    found = {name: create(con, TABLES[name], names[name]) if in_file else con.table(name) for name in known}
+    return Found(found, unrecognised=others)
+
+
+def _names_in_file(con: Any) -> dict[str, str]:
+    """Return the tables and views of a DuckDB file with their full names."""
+    query = (
+        "SELECT table_name, table_catalog, table_schema FROM information_schema.tables "
+        "WHERE table_catalog = current_database() AND table_schema = current_schema()"
+    )
+    rows = con.con.execute(query).fetchall()
+    return {name: ".".join(map(identifier, (catalog, schema, name))) for name, catalog, schema in rows}
+
+
+def _from_frames(place: Address, wanted: Iterable[str] | None) -> Found:
+    """Register frames in a fresh engine; a frame that is no table of the contract is listed."""
+    con = connect()
+    found: dict[str, Any] = {}
+    violations: list[Violation] = []
+    for name, frame in place.frames.items():
+        if name not in TABLES or (wanted is not None and name not in wanted):
+            continue
+        arrow, mixed = _arrow(name, frame)
+        violations += mixed
+        con.con.register(f"frame_{name}", arrow)
+        found[name] = create(con, TABLES[name], identifier(f"frame_{name}"))
+    others = reading.unknown((name for name in place.frames if name not in TABLES), TABLES)
+    return Found(found, violations, others)
+
+
+def _arrow(name: str, frame: Any) -> tuple[pa.Table, list[Violation]]:
+    """Return a frame as an Arrow table; columns that mix types are violations."""
+    if isinstance(frame, pa.Table):
+        return frame, []
+    columns, violations = {}, []
+    for label in frame.columns:
+        series = frame[label]
+        try:
+            columns[str(label)] = pa.array(series, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            kinds = series.dropna().map(lambda value: type(value).__name__).value_counts()
+            advice = f"The column mixes {', '.join(kinds.index)}: cast it to one type."
+            count = int(kinds.iloc[1:].sum())
+            violations.append(Violation(name, str(label), "wrong type", count, (), advice))
+    return pa.table(columns), violations
+
+
+def unzoned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose zoned timestamps are UTC without a zone."""
+    zoned = [label for label in frame.columns if isinstance(frame[label].dtype, pd.DatetimeTZDtype)]
+    return frame.assign(**{label: frame[label].dt.tz_convert("UTC").dt.tz_localize(None) for label in zoned})

@@ -1,0 +1,194 @@
+"""What keeps people unrecognisable in anything published: pseudonyms and suppressed small cells."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from helpers.checks import check_scalar
+from helpers.errors import BadData, BadParameters
+
+SALT_VARIABLE = "PLAYBOOK_SALT"
+PUBLIC_SALT = "community-playbook: public, anyone can recompute these pseudonyms"
+PREFIX = "p_"
+HEX_DIGITS = 16
+
+
+def _key(salt: str | None) -> bytes:
+    """Return the key of the pseudonyms; it is never written anywhere."""
+    return (salt or os.environ.get(SALT_VARIABLE) or PUBLIC_SALT).encode("utf-8")
+
+
+def salt_is_public(salt: str | None = None) -> bool:
+    """Whether the pseudonyms rest on the public default, so that anyone can recompute them."""
+    return _key(salt) == PUBLIC_SALT.encode("utf-8")
+
+
+def salt_sentence(salt: str | None = None) -> str:
+    """Return what a reader must know about the pseudonyms."""
+    if salt_is_public(salt):
+        return (
+            f"{SALT_VARIABLE} is not set: member ids are replaced by pseudonyms under a public salt, which "
+            "anyone who knows an id can recompute. Set it before sharing anything outside the team."
+        )
+    return f"Member ids are replaced by pseudonyms under the secret salt in {SALT_VARIABLE}."
+
+
+def pseudonym(identifier: str, salt: str | None = None) -> str:
+    """Return the pseudonym of one id: ``p_`` and 16 hexadecimal digits."""
+    return _pseudonym(str(identifier), _key(salt))
+
+
+def _pseudonym(identifier: str, key: bytes) -> str:
+    digest = hmac.digest(key, identifier.encode("utf-8"), hashlib.sha256)
+    return PREFIX + digest.hex()[:HEX_DIGITS]
+
+
+def pseudonymise(ids: pd.Series, salt: str | None = None) -> pd.Series:
+    """Replace ids by keyed pseudonyms.
+
+    Parameters
+    ----------
+    ids : pandas.Series of str
+        Member ids; missing ones stay missing.
+    salt : str, optional
+        Secret key; default the environment variable ``PLAYBOOK_SALT``, else a public default that
+        `salt_sentence` announces.
+
+    Returns
+    -------
+    pandas.Series of str
+        ``p_`` and 64 bits of HMAC-SHA256 (RFC 2104) in hexadecimal, on the same index. Equal ids have
+        equal pseudonyms in every table and every run with the same salt.
+
+    Raises
+    ------
+    BadData
+        When two different ids get the same pseudonym (for a million ids the chance is 3 in 10^8). A
+        longer pseudonym for these two only would not be stable between tables, so another salt is asked for.
+    """
+    key = _key(salt)
+    known = pd.Series(ids.dropna().astype(str).unique(), dtype="object")
+    names = known.map(lambda identifier: _pseudonym(identifier, key))
+    if names.duplicated().any():
+        count = int(names.duplicated(keep=False).sum())
+        raise BadData(f"{count} different ids share a pseudonym; set another {SALT_VARIABLE}.")
+    table = dict(zip(known, names, strict=True))
+    result = ids.map(lambda value: table[str(value)], na_action="ignore").astype("object")
+    result.name = ids.name
+    return result
+
+
+def reveal(
+    frame: pd.DataFrame, ids: Iterable[str], salt: str | None = None, column: str = "member_id"
+) -> pd.DataFrame:
+    """Replace the pseudonyms of a contact list by the ids they stand for.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A published list.
+    ids : iterable of str
+        All ids that may occur, such as the ``member_id`` column of the members table.
+    salt : str, optional
+        The salt under which the list was made.
+    column : str
+        The column with the pseudonyms.
+
+    Raises
+    ------
+    BadParameters
+        When the list has no such column.
+    BadData
+        When pseudonyms match no id: the salt or the ids are not those of the list.
+    """
+    if column not in frame:
+        raise BadParameters(f"column == {column!r}, must be one of {', '.join(map(str, frame.columns))}.")
+    known = pd.Series(list(ids), dtype="object").dropna().drop_duplicates()
+    table = dict(zip(pseudonymise(known, salt), known, strict=True))
+    unmatched = ~frame[column].isin(list(table)) & frame[column].notna()
+    if unmatched.any():
+        raise BadData(
+            f"{int(unmatched.sum())} of {len(frame)} pseudonyms match no id, such as "
+            f"{frame[column][unmatched].iloc[0]}. Use the salt and the members the list was made with."
+        )
+    return frame.assign(**{column: frame[column].map(table)})
+
+
+def suppress(
+    frame: pd.DataFrame,
+    count: str = "members",
+    k_min: int = 10,
+    measures: Sequence[str] | None = None,
+    *,
+    within: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Blank out rows about fewer than `k_min` people, so that nobody can be recognised.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row per cell; a partition of people into cells, whose total is or may become known.
+    count : str
+        Column with the number of people in a cell.
+    k_min : int
+        Smallest number of people that may be shown.
+    measures : sequence of str, optional
+        Columns to blank out besides the count; default every numeric column but those in `within`. Name
+        them when numbers, such as scores, label the cells.
+    within : sequence of str
+        Columns that split the frame into tables with a total each, such as the rows of a matrix.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy; the count is Int64, and suppressed counts and measures are missing. Zero stays: an
+        empty cell is about nobody.
+
+    Notes
+    -----
+    Primary suppression blanks cells with 0 < count < `k_min`. From a known total the sum of the blank
+    cells follows, so a single one would be computed by subtraction, and two with one member each would
+    too. Therefore (complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control)
+    the smallest other non-empty cells are blanked until at least two cells with together at least
+    `k_min` people are blank, or no cell is left.
+    """
+    check_scalar(k_min, "k_min", type_=int, ge=1)
+    if count not in frame:
+        raise BadParameters(f"count == {count!r}, must be one of {', '.join(map(str, frame.columns))}.")
+    if measures is None:
+        measures = [
+            name for name in frame.select_dtypes("number").columns if name != count and name not in within
+        ]
+    sizes = frame[count].fillna(0).to_numpy(dtype=float)
+    groups = frame.groupby(list(within), dropna=False, sort=False).ngroup() if len(within) else 0
+    labels = np.broadcast_to(np.asarray(groups), sizes.shape)
+    hidden = np.zeros(len(frame), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        hidden[rows] = _hidden(sizes[rows], k_min)
+    shown = frame.copy()
+    shown[count] = frame[count].astype("Int64").mask(hidden)
+    for name in measures:
+        column = frame[name]
+        whole = pd.api.types.is_integer_dtype(column) and not isinstance(column.dtype, pd.Int64Dtype)
+        shown[name] = (column.astype("Int64") if whole else column).mask(hidden)
+    return shown
+
+
+def _hidden(sizes: np.ndarray, k_min: int) -> np.ndarray:
+    """Return which cells of one table with a known total are blanked."""
+    hidden = (sizes > 0) & (sizes < k_min)
+    if not hidden.any():
+        return hidden
+    for position in np.argsort(sizes, kind="stable"):
+        if hidden.sum() >= 2 and sizes[hidden].sum() >= k_min:
+            break
+        if sizes[position] > 0:
+            hidden[position] = True
+    return hidden

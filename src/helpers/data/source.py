@@ -1,0 +1,236 @@
+"""Open a place where tables are: a folder, a database, or pandas frames.
+
+``open`` returns a `Dataset` of lazy Ibis tables that satisfy the contract. Instants are UTC: timestamp
+columns come out without a zone and mean UTC, which every engine compares and shifts fastest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from helpers.checks import did_you_mean
+from helpers.data import address, contract, engine, reading
+from helpers.data.clock import local_date, local_time, zone
+from helpers.data.fingerprint import TableFingerprint, fingerprint
+from helpers.data.normal import normal
+from helpers.errors import BadParameters, MissingTable
+
+__all__ = ["Dataset", "TableFingerprint", "as_table", "fingerprint", "local_date", "local_time", "open"]
+
+
+class MissingTableError(MissingTable, AttributeError):
+    """A table of the contract is asked for by attribute and is not there."""
+
+
+class Dataset:
+    """Tables of a community, as attributes: ``dataset.orders`` is a lazy Ibis table.
+
+    Attributes
+    ----------
+    url : str
+        Where the tables came from, without secrets.
+    names : tuple of str
+        Tables that are there, in the order of the contract.
+    withheld : dict of str to tuple of str
+        Per table the columns with free text or contact data, which are not exposed.
+    unrecognised : tuple of str
+        Files that are no table of the contract, each with a hint.
+    notes : tuple of str
+        What the loader understood and did not take for granted, such as a time without a zone.
+    report_tz : str
+        Time zone of calendar days.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, ir.Table],
+        *,
+        url: str = "memory",
+        withheld: Mapping[str, tuple[str, ...]] | None = None,
+        unrecognised: Iterable[str] = (),
+        notes: Iterable[str] = (),
+        report_tz: str = "Asia/Shanghai",
+    ) -> None:
+        order = {name: position for position, name in enumerate(contract.TABLES)}
+        self._tables = {name: tables[name] for name in sorted(tables, key=lambda n: order.get(n, len(order)))}
+        self.url = url
+        self.withheld = dict(withheld or {})
+        self.unrecognised = tuple(unrecognised)
+        self.notes = tuple(notes)
+        self.report_tz = report_tz
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tables that are there."""
+        return tuple(self._tables)
+
+    @property
+    def tables(self) -> dict[str, ir.Table]:
+        """The tables by name."""
+        return dict(self._tables)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a table is there."""
+        return name in self._tables
+
+    def __getitem__(self, name: str) -> ir.Table:
+        """Return a table, or raise MissingTable."""
+        self.require(name)
+        return self._tables[name]
+
+    def __getattr__(self, name: str) -> ir.Table:
+        """Return a table, or say that it is missing."""
+        tables = self.__dict__.get("_tables", {})
+        if name in tables:
+            return tables[name]
+        if name in contract.TABLES:
+            raise MissingTableError(f"table {name} missing")
+        raise AttributeError(f"A dataset has no {name!r}.{did_you_mean(name, contract.TABLES)}")
+
+    def __dir__(self) -> list[str]:
+        """Offer the tables to completion."""
+        return [*super().__dir__(), *self._tables]
+
+    def __repr__(self) -> str:
+        """Name the place and the tables."""
+        return f"Dataset({self.url!r}: {', '.join(self.names)})"
+
+    def require(self, *names: str) -> Dataset:
+        """Return the dataset when it has the tables.
+
+        Raises
+        ------
+        MissingTable
+            ``table orders missing``; a notebook then reports that it was not run.
+        """
+        missing = [name for name in names if name not in self._tables]
+        if missing:
+            raise MissingTable(f"table{'s' * (len(missing) > 1)} {', '.join(missing)} missing")
+        return self
+
+    def replace(self, **tables: ir.Table | pd.DataFrame) -> Dataset:
+        """Return a dataset in which some tables are others, for a filter or a covariate."""
+        changed = self._tables | {name: as_table(table) for name, table in tables.items()}
+        return self._like(changed)
+
+    def for_tables(self, *names: str) -> Dataset:
+        """Return a dataset of these tables only; those that are missing stay missing."""
+        return self._like({name: table for name, table in self._tables.items() if name in names})
+
+    def noted(self, *notes: str) -> Dataset:
+        """Return the dataset with more notes."""
+        dataset = self._like(self._tables)
+        dataset.notes = (*self.notes, *notes)
+        return dataset
+
+    def _like(self, tables: Mapping[str, ir.Table]) -> Dataset:
+        return Dataset(
+            tables,
+            url=self.url,
+            withheld={name: columns for name, columns in self.withheld.items() if name in tables},
+            unrecognised=self.unrecognised,
+            notes=self.notes,
+            report_tz=self.report_tz,
+        )
+
+
+def open(
+    data: Any,
+    *,
+    check: bool = True,
+    tables: Iterable[str] | None = None,
+    report_tz: str = "Asia/Shanghai",
+    now: dt.datetime | None = None,
+    local_tz: str | None = None,
+    epoch: Mapping[str, str] | None = None,
+) -> Dataset:
+    """Open tables and check them against the contract.
+
+    Parameters
+    ----------
+    data : str, path, or mapping of str to pandas.DataFrame
+        A folder of Parquet or CSV; ``duckdb:///file``; any other Ibis URL; or frames by table name.
+        A folder may declare how its times are written: ``exports?local_tz=Asia/Shanghai``.
+    check : bool
+        Whether to check the contract. Text that cannot be read is an error in any case.
+    tables : iterable of str, optional
+        Open only these tables; others are neither read nor checked.
+    report_tz : str
+        Time zone of calendar days.
+    now : datetime, optional
+        The instant that no observation may follow (plus one day); default the current time.
+    local_tz : str, optional
+        The zone of times that are written without one. Without it such text is a violation.
+    epoch : mapping of str to str, optional
+        Columns that hold a number since 1970 and its unit, such as ``{"events.ts": "ms"}``.
+
+    Raises
+    ------
+    contract.ContractError
+        With every violation of every table.
+    BadData
+        When there is no such place, or no table in it.
+    BadParameters
+        When an option is wrong.
+    """
+    zone(report_tz)
+    wanted = _wanted(tables)
+    place = address.parse(data)
+    options = reading.Options.of(place.options, local_tz, epoch)
+    found = engine.tables(place, wanted, options)
+    violations = _violations(found, now) if check else found.violations
+    if violations:
+        raise contract.ContractError(violations)
+    cleaned, withheld, notes = normal(found.tables)
+    return Dataset(
+        cleaned,
+        url=place.shown,
+        withheld=withheld,
+        unrecognised=found.unrecognised,
+        notes=(*found.notes, *notes),
+        report_tz=report_tz,
+    )
+
+
+def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.Violation]:
+    """Return what could not be read and what breaks the contract, each mistake once."""
+    # What could not be read is null or not there, and that is not a second mistake.
+    unread = {(v.table, column) for v in found.violations for column in v.column.split(", ")}
+    echoes = ("null key", "null required value", "missing column")
+    broken = [
+        violation
+        for violation in contract.check(found.tables, now=now)
+        if violation.rule not in echoes or (violation.table, violation.column) not in unread
+    ]
+    return found.violations + broken
+
+
+def _wanted(tables: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Check the names of the tables to open."""
+    if tables is None:
+        return None
+    names = (tables,) if isinstance(tables, str) else tuple(tables)
+    for name in names:
+        if name not in contract.TABLES:
+            hint = did_you_mean(name, contract.TABLES)
+            raise BadParameters(f"tables names {name!r}, which the contract does not have.{hint}")
+    return names
+
+
+def as_table(table: ir.Table | pd.DataFrame) -> ir.Table:
+    """Return an Ibis table, from one or from a pandas frame.
+
+    Zoned timestamps of a frame become UTC without a zone, so that frames and files give equal results.
+    """
+    if isinstance(table, ir.Table):
+        return table
+    if not isinstance(table, pd.DataFrame):
+        kind = type(table).__name__
+        raise BadParameters(f"a table must be an Ibis table or a pandas DataFrame, not a {kind}.")
+    return ibis.memtable(engine.unzoned(table))

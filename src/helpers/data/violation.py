@@ -1,0 +1,97 @@
+"""A violation of the data contract, and the one error that lists them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.data.privacy import pseudonym
+from helpers.data.tables import TABLES
+from helpers.errors import BadData
+
+RUN_FOLDER = "PLAYBOOK_RUN_FOLDER"
+"""Set in the environment of a run that publishes what it prints."""
+
+EXAMPLES = 3
+"""Rows shown for each violation."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 row`` or ``1,200 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One rule that one column of one table breaks.
+
+    Attributes
+    ----------
+    table, column : str
+        Where. Several columns are joined by ``", "``.
+    rule : str
+        What is broken: ``missing column``, ``wrong type``, ``null key``, ``null required value``,
+        ``duplicate key``, ``impossible value``, ``broken invariant``, ``time in the future``,
+        ``damaged id``, ``mixed currencies``, or a way in which text could not be read.
+    count : int
+        Rows concerned; for a missing column the number 0.
+    examples : tuple of dict
+        At most three rows: the key and the offending value.
+    advice : str
+        What to do about it.
+    """
+
+    table: str
+    column: str
+    rule: str
+    count: int
+    examples: tuple[dict[str, Any], ...] = field(default=())
+    advice: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The violation in words: where, what, how many, for example, what to do."""
+        text = f"{self.table}.{self.column}: {self.rule}"
+        if self.count:
+            text += f" in {counted(self.count, 'row')}"
+        if self.examples:
+            text += ", such as " + "; ".join(self._row(row) for row in self.examples)
+        return f"{text}. {self.advice}".rstrip()
+
+    def _row(self, row: dict[str, Any]) -> str:
+        """Write one row; in a run whose output is published, member ids are pseudonyms."""
+        personal = _personal(self.table) if os.environ.get(RUN_FOLDER) else ()
+        shown = {
+            name: pseudonym(str(value)) if name in personal and value is not None else value
+            for name, value in row.items()
+        }
+        return ", ".join(f"{name}={_value(value)}" for name, value in shown.items())
+
+
+def _personal(table: str) -> tuple[str, ...]:
+    columns = TABLES[table].columns if table in TABLES else ()
+    return tuple(column.name for column in columns if column.privacy == "P1")
+
+
+def _value(value: Any) -> str:
+    """Show a value as its author would write it, shortened."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+class ContractError(BadData):
+    """The tables break the contract; the message lists every violation of every table.
+
+    Attributes
+    ----------
+    violations : tuple of Violation
+    """
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        tables = list(dict.fromkeys(v.table for v in self.violations))
+        count = counted(len(self.violations), "violation")
+        head = f"{count} of the data contract in {', '.join(tables)}:"
+        super().__init__("\n".join([head, *(f"- {v.sentence}" for v in self.violations)]))

@@ -1,0 +1,425 @@
+"""Behavioural segments that carry a name only when they come back in resamples.
+
+Method
+------
+Features are log1p-scaled unless they are shares, centred by the median, divided by the interquartile range and
+cut at 3 robust deviations. k-means with the number of clusters of highest silhouette. Two guards stand before a
+name:
+
+* structure: the silhouette must exceed that of every one of `NULL_DRAWS` clouds with the same distribution of each
+  feature and the same rank correlations but no groups (the idea of SigClust, Liu et al. 2008, with a Gaussian copula
+  for its Gaussian). k-means cuts any long cloud in two stable halves, and one feature of two humps makes no segment;
+* stability: the mean Jaccard similarity of a cluster with its best match over bootstrap resamples (clusterboot,
+  Hennig 2007) must reach threshold ``segments.stability``; below `UNSTABLE` it is no cluster at all.
+
+Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
+silhouettes and resamples use fewer. All members are then assigned to the nearest centre inside the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import ibis
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+from threadpoolctl import threadpool_limits
+
+from helpers.checks import check_confidence, check_scalar
+from helpers.methods.intervals import Estimate, percentile_interval, unknown
+from helpers.methods.rfm.features import Features
+from helpers.methods.rfm.segment_names import segment_names
+from helpers.playbook.sentences import percent, say, with_interval
+from helpers.playbook.thresholds import threshold
+
+FloatArray = NDArray[np.float64]
+Labels = NDArray[np.int_]
+
+MINIMUM_MEMBERS = 100
+FIT_LIMIT = 10_000
+SILHOUETTE_LIMIT = 1_000
+RESAMPLE_LIMIT = 2_000
+STARTS = 5
+NULL_DRAWS = 19  # a cloud passes by chance once in 20
+UNSTABLE = 0.6
+CUT = 3.0
+
+
+class Scaling(NamedTuple):
+    """How one feature is scaled: ``clip((f(x) - centre) / spread, -3, 3)``, f a signed log1p or nothing."""
+
+    feature: str
+    log: bool
+    centre: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Behavioural segments with their stability.
+
+    Attributes
+    ----------
+    table : ibis.Table or None
+        member_id and segment (name) for every active member; None with too little data.
+    profile : pandas.DataFrame
+        One row per segment, largest first: segment, n, share, jaccard, low, high (of the Jaccard similarity
+        over resamples), status (stable, doubtful or unstable), named.
+    centres : pandas.DataFrame
+        One row per segment and feature: segment, feature, mean (of the fitted members, in the feature's unit),
+        overall (the same of all), deviations (from all, in standard deviations of the scaled feature).
+    selection : pandas.DataFrame
+        One row per number of clusters tried: clusters, silhouette, chosen.
+    agreement : Estimate
+        Adjusted Rand index between the segments and those of a resample: mean and range over resamples.
+    silhouette, null_silhouette : float
+        Of the chosen clusters, and the highest of the clouds without groups.
+    members, silent, fitted : int
+        Active members, members without an action in the window, and members used to fit.
+    unused : tuple of str
+        Features that are the same for everybody.
+    problem : str
+        Why there are no segments; empty otherwise.
+    """
+
+    table: ibis.Table | None
+    profile: pd.DataFrame
+    centres: pd.DataFrame
+    selection: pd.DataFrame
+    agreement: Estimate
+    silhouette: float
+    null_silhouette: float
+    members: int
+    silent: int
+    fitted: int
+    unused: tuple[str, ...]
+    problem: str
+
+    @property
+    def structured(self) -> bool:
+        """Whether the members fall into clusters more clearly than a cloud without any."""
+        return bool(self.silhouette > self.null_silhouette)
+
+    @property
+    def sentence(self) -> str:
+        """Which segments there are and whether they can be relied upon, in plain words."""
+        if self.problem:
+            return say("There are no behavioural segments: {problem}.", problem=self.problem)
+        named = self.profile[self.profile.named]
+        text = say(
+            "{n:,} active members fall into {k} behavioural groups ({silent:,} silent members have no behaviour to "
+            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}.",
+            n=self.members,
+            k=len(self.profile),
+            silent=self.silent,
+            ari=with_interval(self.agreement._replace(unit="")),
+        )
+        if not self.structured:
+            text += " " + say("They are no clearer than those of a cloud without groups, so none is named.")
+        elif named.empty:
+            text += " " + say("None is stable, so none is named.")
+        else:
+            parts = ", ".join(
+                f"“{name}” ({percent(share)})" for name, share in zip(named.segment, named.share, strict=True)
+            )
+            text += " " + say("Stable: {parts}.", parts=parts)
+            if len(named) < len(self.profile):
+                text += " " + say("{n} unstable, not named.", n=len(self.profile) - len(named))
+        return text
+
+
+def _plain(values: FloatArray, log: bool) -> FloatArray:
+    return np.sign(values) * np.log1p(np.abs(values)) if log else values
+
+
+def scalings(frame: pd.DataFrame, names: tuple[str, ...]) -> list[Scaling]:
+    """Return how to scale each feature that is not the same for everybody."""
+    found = []
+    for name in names:
+        log = "share" not in name.split("_")
+        value = _plain(frame[name].to_numpy(float), log)
+        low, centre, high = np.quantile(value, [0.25, 0.5, 0.75])
+        # most members have no spend: the range between quartiles is 0 there and the deviation is not
+        spread = (high - low) / 1.349 if high - low > 1e-9 else float(value.std())
+        if spread > 1e-9:
+            found.append(Scaling(name, log, float(centre), float(spread)))
+    return found
+
+
+def _scaled(frame: pd.DataFrame, rules: list[Scaling]) -> FloatArray:
+    columns = [(_plain(frame[r.feature].to_numpy(float), r.log) - r.centre) / r.spread for r in rules]
+    return np.clip(np.column_stack(columns), -CUT, CUT)
+
+
+def _k_means(points: FloatArray, clusters: int, seed: int, starts: int) -> KMeans:
+    return KMeans(n_clusters=clusters, n_init=starts, random_state=seed).fit(points)
+
+
+def _thin(points: FloatArray, limit: int, rng: np.random.Generator) -> NDArray[np.int_]:
+    if len(points) <= limit:
+        return np.arange(len(points))
+    return np.sort(rng.choice(len(points), limit, replace=False))
+
+
+def _silhouette(points: FloatArray, labels: Labels) -> float:
+    few = np.unique(labels).size
+    return float(silhouette_score(points, labels)) if 1 < few < len(points) else -1.0
+
+
+def choose_clusters(points: FloatArray, *, maximum: int, seed: int) -> tuple[KMeans, pd.DataFrame]:
+    """Return the k-means fit of highest silhouette for 2 to `maximum` clusters, and the silhouettes."""
+    rows = _thin(points, SILHOUETTE_LIMIT, np.random.default_rng(seed))
+    distinct = len(np.unique(points, axis=0))
+    fits = {k: _k_means(points, k, seed, STARTS) for k in range(2, min(maximum, distinct - 1) + 1)}
+    scores = {k: _silhouette(points[rows], fit.labels_[rows]) for k, fit in fits.items()}
+    best = max(scores, key=lambda k: scores[k])
+    table = pd.DataFrame({"clusters": list(scores), "silhouette": list(scores.values())})
+    return fits[best], table.assign(chosen=table.clusters == best)
+
+
+def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
+    """Draw normals of a correlation and map each to the empirical quantiles of its feature."""
+    normal = rng.multivariate_normal(
+        np.zeros(len(correlation)), correlation, size, method="eigh", check_valid="ignore"
+    )
+    place = np.minimum((stats.norm.cdf(normal) * len(ordered)).astype(int), len(ordered) - 1)
+    return np.take_along_axis(ordered, place, axis=0)
+
+
+def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[FloatArray]:
+    """Yield samples without groups: the features' own distributions and correlations, and nothing else.
+
+    A Gaussian copula (NORTA, Cario and Nelson 1997). Ties weaken correlation on the way from the normals to the
+    features, so the correlation of the normals is raised in three steps until that of the features is met.
+    """
+    rng = np.random.default_rng([seed, 1])
+    ordered, target = np.sort(points, axis=0), np.corrcoef(points, rowvar=False)
+    normal = target.copy()
+    for _ in range(3):
+        reached = np.corrcoef(_mapped(ordered, normal, 10_000, rng), rowvar=False)
+        values, vectors = np.linalg.eigh(
+            np.clip(normal + target - reached, -0.99, 0.99) + 0.01 * np.eye(len(target))
+        )
+        normal = (vectors * np.maximum(values, 1e-6)) @ vectors.T
+        scale = np.sqrt(np.diag(normal))
+        normal = normal / np.outer(scale, scale)
+    for _ in range(draws):
+        yield _mapped(ordered, normal, size, rng)
+
+
+def null_silhouettes(points: FloatArray, *, maximum: int, seed: int) -> FloatArray:
+    """Return the highest silhouette over 2 to `maximum` clusters of each cloud without groups, shape (19,)."""
+    size = min(len(points), SILHOUETTE_LIMIT)
+    return np.array(
+        [
+            max(_silhouette(cloud, _k_means(cloud, k, seed, 2).labels_) for k in range(2, maximum + 1))
+            for cloud in clouds(points, draws=NULL_DRAWS, size=size, seed=seed)
+        ]
+    )
+
+
+def stability(
+    points: FloatArray, labels: Labels, clusters: int, *, resamples: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return adjusted Rand indices, shape (resamples,), and Jaccard similarities, (resamples, clusters).
+
+    Each bootstrap resample is clustered afresh. The Rand index compares all points, each given to its nearest
+    new centre; the Jaccard similarity of a cluster is that with its best match among the points drawn.
+    """
+    rng = np.random.default_rng([seed, 2])
+    rand, jaccard = np.empty(resamples), np.full((resamples, clusters), np.nan)
+    for draw in range(resamples):
+        rows = rng.integers(0, len(points), len(points))
+        fit = _k_means(points[rows], clusters, seed + draw, 3)
+        rand[draw] = adjusted_rand_score(labels, fit.predict(points))
+        drawn, first = np.unique(rows, return_index=True)
+        both = np.zeros((clusters, clusters))
+        np.add.at(both, (labels[drawn], fit.labels_[first]), 1)
+        old, new = both.sum(axis=1, keepdims=True), both.sum(axis=0, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            jaccard[draw] = (both / (old + new - both)).max(axis=1)
+    return rand, jaccard
+
+
+def _sample(table: ibis.Table, names: tuple[str, ...], members: int) -> pd.DataFrame:
+    """Fetch every n-th member by id, so that neither engine nor row order changes who is fitted."""
+    step = -(-members // FIT_LIMIT)
+    columns = table.select("member_id", *names)
+    if step > 1:
+        columns = columns.mutate(place=ibis.row_number().over(ibis.window(order_by=columns.member_id)))
+        columns = columns.filter(columns.place % step == 0)
+    return columns.execute().sort_values("member_id", ignore_index=True)
+
+
+def _assign(table: ibis.Table, rules: list[Scaling], centres: FloatArray, names: list[str]) -> ibis.Table:
+    """Return member_id and segment of the nearest centre, as one expression of the engine."""
+
+    def scaled(rule: Scaling) -> ibis.Value:
+        value = table[rule.feature]
+        plain = value.sign() * (value.abs() + 1).ln() if rule.log else value
+        return ((plain - rule.centre) / rule.spread).clip(-CUT, CUT)
+
+    points = table.select("member_id", **{f"x{i}": scaled(rule) for i, rule in enumerate(rules)})
+    distances = {
+        f"d{k}": sum((points[f"x{i}"] - float(c)) ** 2 for i, c in enumerate(centre))
+        for k, centre in enumerate(centres)
+    }
+    far = points.select("member_id", **distances)
+    nearest = ibis.least(*(far[f"d{k}"] for k in range(len(centres))))
+    cases = [(far[f"d{k}"] == nearest, name) for k, name in enumerate(names)]
+    return far.select("member_id", segment=ibis.cases(*cases, else_=names[-1]))
+
+
+def _nothing(problem: str, features: Features, confidence: float, unused: tuple[str, ...] = ()) -> Segments:
+    frames = (
+        ["segment", "n", "share", "jaccard", "low", "high", "status", "named"],
+        ["segment", "feature", "mean", "overall", "deviations"],
+        ["clusters", "silhouette", "chosen"],
+    )
+    profile, centres, selection = (pd.DataFrame(columns=columns) for columns in frames)
+    agreement = unknown(features.members, "index", confidence)
+    nan = float("nan")
+    counts = (features.members, features.silent, 0)
+    return Segments(None, profile, centres, selection, agreement, nan, nan, *counts, unused, problem)
+
+
+def segment_members(
+    features: Features,
+    *,
+    maximum: int = 6,
+    resamples: int = 50,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Segments:
+    """Group active members by behaviour and test whether the groups are real.
+
+    Parameters
+    ----------
+    features : Features
+        As returned by :func:`helpers.methods.rfm.features.behavioural_features`.
+    maximum : int
+        Largest number of segments to try; the smallest is 2.
+    resamples : int
+        Bootstrap resamples for the stability.
+    confidence : float
+        Width of the reported ranges over resamples.
+    seed : int
+        Seed of starts, clouds and resamples.
+
+    Returns
+    -------
+    Segments
+        With `problem` set when there are fewer than 100 active members or fewer than two features vary.
+    """
+    check_confidence(confidence)
+    check_scalar(maximum, "maximum", type_=int, ge=2, le=12)
+    check_scalar(resamples, "resamples", type_=int, ge=20)
+    if features.members < MINIMUM_MEMBERS:
+        reason = say("too little data, {n:,} active members of at least 100 needed", n=features.members)
+        return _nothing(reason, features, confidence)
+    frame = _sample(features.table, features.names, features.members)
+    rules = scalings(frame, features.names)
+    unused = tuple(name for name in features.names if name not in {r.feature for r in rules})
+    points = _scaled(frame, rules) if len(rules) > 1 else np.empty((0, 0))
+    if len(rules) < 2 or len(np.unique(points, axis=0)) < 4:
+        return _nothing(say("too few features vary between members"), features, confidence, unused)
+    with threadpool_limits(1):  # sums of several threads differ in the last bits, and so might a label
+        found = _cluster(points, maximum=maximum, resamples=resamples, seed=seed)
+    names, status, named = _names(found, points, rules)
+    table = _assign(features.table, rules, found.centres, names)
+    low, high = percentile_interval(found.rand, confidence)
+    mean = float(found.rand.mean())
+    return Segments(
+        table=table,
+        profile=_profile(table, names, found.jaccard, confidence).assign(status=status, named=named),
+        centres=_centres(frame, points, found.labels, rules, names),
+        selection=found.selection,
+        agreement=Estimate(mean, low, high, features.members, "index", "range over resamples", confidence),
+        silhouette=found.silhouette,
+        null_silhouette=found.null_silhouette,
+        members=features.members,
+        silent=features.silent,
+        fitted=len(frame),
+        unused=unused,
+        problem="",
+    )
+
+
+class _Clustering(NamedTuple):
+    """A k-means fit, largest cluster first, with its two guards."""
+
+    labels: Labels
+    centres: FloatArray
+    selection: pd.DataFrame
+    silhouette: float
+    null_silhouette: float
+    rand: FloatArray
+    jaccard: FloatArray
+
+
+def _cluster(points: FloatArray, *, maximum: int, resamples: int, seed: int) -> _Clustering:
+    fit, selection = choose_clusters(points, maximum=maximum, seed=seed)
+    clusters = fit.n_clusters
+    order = np.argsort(-np.bincount(fit.labels_, minlength=clusters), kind="stable")
+    labels, centres = np.argsort(order)[fit.labels_], fit.cluster_centers_[order]
+    null = float(null_silhouettes(points, maximum=maximum, seed=seed).max())
+    few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
+    rand, jaccard = stability(points[few], labels[few], clusters, resamples=resamples, seed=seed)
+    return _Clustering(labels, centres, selection, float(selection.silhouette.max()), null, rand, jaccard)
+
+
+def _deviations(points: FloatArray, labels: Labels, cluster: int) -> FloatArray:
+    return (points[labels == cluster].mean(axis=0) - points.mean(axis=0)) / points.std(axis=0)
+
+
+def _names(
+    found: _Clustering, points: FloatArray, rules: list[Scaling]
+) -> tuple[list[str], list[str], list[bool]]:
+    """Return label, status and whether named of every segment: stable ones of a real structure get a name."""
+    means = np.nanmean(found.jaccard, axis=0)
+    limit = threshold("segments.stability").value
+    status = ["stable" if m >= limit else "doubtful" if m >= UNSTABLE else "unstable" for m in means]
+    deviations = [_deviations(points, found.labels, cluster) for cluster in range(len(means))]
+    wording = segment_names([r.feature for r in rules], deviations)
+    structured = found.silhouette > found.null_silhouette
+    named = [structured and state == "stable" for state in status]
+    names = [
+        name if known else say("segment {i} (not named)", i=i + 1)
+        for i, (name, known) in enumerate(zip(wording, named, strict=True))
+    ]
+    return names, status, named
+
+
+def _profile(table: ibis.Table, names: list[str], jaccard: FloatArray, confidence: float) -> pd.DataFrame:
+    sizes = table.group_by("segment").aggregate(n=table.count()).execute().set_index("segment")["n"]
+    sizes = sizes.reindex(names, fill_value=0).astype(int)
+    bounds = [percentile_interval(column, confidence) for column in jaccard.T]
+    return pd.DataFrame(
+        {
+            "segment": names,
+            "n": sizes.to_numpy(),
+            "share": sizes.to_numpy() / sizes.sum(),
+            "jaccard": np.nanmean(jaccard, axis=0),
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+        }
+    )
+
+
+def _centres(
+    frame: pd.DataFrame, points: FloatArray, labels: Labels, rules: list[Scaling], names: list[str]
+) -> pd.DataFrame:
+    rows = []
+    for cluster, name in enumerate(names):
+        deviations = _deviations(points, labels, cluster)
+        for rule, deviation in zip(rules, deviations, strict=True):
+            value = frame[rule.feature]
+            mean, overall = value[labels == cluster].mean(), value.mean()
+            rows.append((name, rule.feature, mean, overall, deviation))
+    return pd.DataFrame(rows, columns=["segment", "feature", "mean", "overall", "deviations"])

@@ -1,0 +1,126 @@
+"""Chains of tiers with a known matrix, and histories made from them without an engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
+
+LABELS = ("silent", "potential", "active", "core")
+AWAY, FRESH = -1, 4
+"""Codes of a member who is not there, and of one who joined during the period."""
+
+
+@pytest.fixture(scope="session")
+def labels() -> tuple[str, ...]:
+    """Tiers from lowest to highest."""
+    return LABELS
+
+
+@pytest.fixture(scope="session")
+def matrices() -> dict[str, NDArray[np.float64]]:
+    """Planted matrices: members who move a lot, and members who hardly do; some moves cannot happen."""
+    lively = [
+        [0.80, 0.17, 0.025, 0.005],
+        [0.33, 0.52, 0.13, 0.02],
+        [0.1, 0.28, 0.52, 0.1],
+        [0.03, 0.08, 0.25, 0.64],
+    ]
+    sticky = [[0.97, 0.03, 0, 0], [0.1, 0.87, 0.03, 0], [0, 0.1, 0.87, 0.03], [0, 0, 0.06, 0.94]]
+    return {"lively": np.array(lively), "sticky": np.array(sticky)}
+
+
+@pytest.fixture(scope="session")
+def run_chains() -> Callable[..., NDArray[np.int64]]:
+    """Run `chains` chains of `members` members over `periods` periods: codes (chains, periods, members)."""
+
+    def run(
+        rng: np.random.Generator, matrix: NDArray[np.float64], members: int, periods: int, chains: int
+    ) -> NDArray[np.int64]:
+        states = np.empty((chains, periods, members), dtype=np.int64)
+        states[:, 0] = rng.choice(4, (chains, members), p=[0.55, 0.30, 0.11, 0.04])
+        edges = matrix.cumsum(axis=1)[:, :-1]
+        for period in range(1, periods):
+            uniform = rng.random((chains, members))[..., None]
+            states[:, period] = (uniform >= edges[states[:, period - 1]]).sum(axis=-1)
+        return states
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def count_pairs() -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    """Count moves of chains: codes (chains, periods, members) to counts (chains, pairs, 4, 4)."""
+
+    def count(states: NDArray[np.int64]) -> NDArray[np.float64]:
+        codes = states[:, :-1] * 4 + states[:, 1:]
+        counts = [(codes == code).sum(axis=-1) for code in range(16)]
+        return np.stack(counts, axis=-1).reshape(*codes.shape[:2], 4, 4).astype(float)
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def history_of() -> Callable[..., TierHistory]:
+    """Make a history from codes (periods, members): tiers 0 to 3, -1 not there, 4 joined in the period."""
+    return _history
+
+
+def _history(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> TierHistory:
+    names = dict(enumerate([*labels, JOINED])) | {AWAY: LEFT}
+    periods = [f"2026-{number + 1:02d}" for number in range(len(states))]
+    calendar = pd.DataFrame({"period": periods, "used": True, "reason": ""})
+    pairs, triples, sizes = [], [], []
+    for position, row in enumerate(states):
+        counts = np.bincount(row[(row >= 0) & (row < len(labels))], minlength=len(labels))
+        sizes += [(periods[position], t, c, counts.sum()) for t, c in zip(labels, counts, strict=True)]
+    for position in range(1, len(states)):
+        before, after = states[position - 1], states[position]
+        for a in range(len(labels) + 1):
+            for b in [*range(len(labels)), AWAY]:
+                count = int(((before == a) & (after == b)).sum())
+                pairs.append((periods[position], names[a], names[b], count))
+    tiers = range(len(labels))
+    for position in range(2, len(states)):
+        three = states[position - 2 : position + 1]
+        codes, counts = np.unique(three[:, np.isin(three, tiers).all(axis=0)], axis=1, return_counts=True)
+        for (a, b, c), count in zip(codes.T, counts, strict=True):
+            triples.append((periods[position], labels[a], labels[b], labels[c], int(count)))
+    size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
+    return TierHistory(
+        scheme="planted",
+        labels=labels,
+        period="month",
+        calendar=calendar,
+        sizes=size_frame.assign(share=size_frame["members"] / size_frame["present"].where(lambda x: x > 0)),
+        flows=pd.DataFrame(pairs, columns=["period", "from_state", "to_state", "n"]),
+        triples=pd.DataFrame(triples, columns=["period", "first", "second", "third", "n"]),
+        passages=_passages(states, labels),
+        newcomers=int((states[-1] == FRESH).sum()) if len(states) else 0,
+        outside=pd.DataFrame({"reason": [], "members": []}),
+        as_of=dt.date(2026, 12, 31),
+        report_tz="Asia/Shanghai",
+        window_days=None,
+    )
+
+
+def _passages(states: NDArray[np.int64], labels: tuple[str, ...]) -> pd.DataFrame:
+    """Count members first seen below the top by that tier, periods until the top or the end, and which."""
+    columns = ["from_tier", "periods", "reached", "members"]
+    if not states.size:
+        return pd.DataFrame(columns=columns)
+    there, top = (states >= 0) & (states < len(labels)), states == len(labels) - 1
+    begin, reached = there.argmax(axis=0), top.any(axis=0)
+    last = np.where(reached, top.argmax(axis=0), len(states) - 1)
+    first = states[begin, np.arange(states.shape[1])]
+    below = there.any(axis=0) & (first < len(labels) - 1)
+    keys = np.stack([first, last - begin, reached])[:, below]
+    codes, counts = np.unique(keys, axis=1, return_counts=True)
+    rows = [(labels[a], int(b), bool(c), int(n)) for (a, b, c), n in zip(codes.T, counts, strict=True)]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,224 @@
+"""Behavioural segments: planted blobs come back with names, a cloud without groups gets none."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score, jaccard_score
+
+from helpers.errors import BadData
+from helpers.methods.rfm.features import Features, behavioural_features
+from helpers.methods.rfm.segment_names import segment_names
+from helpers.methods.rfm.segments import FIT_LIMIT, segment_members, stability
+
+QUICK = {"maximum": 4, "resamples": 20}
+
+
+def features(frame: pd.DataFrame, silent: int = 0) -> Features:
+    """Wrap ready-made features; columns named share are not logged."""
+    ids = [f"m{i:06d}" for i in range(len(frame))]
+    table = ibis.memtable(frame.astype(float).assign(member_id=ids))
+    return Features(table, tuple(frame.columns), len(frame), silent)
+
+
+def blobs(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Three kinds of members: daytime commenters, frequent evening spenders, quiet mixed ones."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n)
+    centre = np.array([[3.0, 0.2, 0.8, 0.2], [5.5, 0.8, 0.1, 4.0], [1.0, 0.5, 0.3, 0.2]])[kind]
+    spread = rng.normal(size=(n, 4)) * [0.3, 0.06, 0.06, 0.1]
+    values = centre + spread
+    frame = pd.DataFrame(
+        {
+            "frequency": np.exp(values[:, 0]),
+            "evening_share": np.clip(values[:, 1], 0, 1),
+            "share_comment": np.clip(values[:, 2], 0, 1),
+            "monetary": np.expm1(np.clip(values[:, 3], 0, None)),
+        }
+    )
+    return frame, kind
+
+
+def cloud(n: int, correlation: float, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    covariance = np.full((4, 4), correlation) + np.eye(4) * (1 - correlation)
+    points = rng.multivariate_normal(np.zeros(4), covariance, n)
+    return pd.DataFrame(points, columns=[f"share_{name}" for name in "abcd"])
+
+
+def test_planted_groups_come_back_with_names():
+    frame, kind = blobs(1500, seed=1)
+    found = segment_members(features(frame, silent=40), **QUICK)
+    table = found.table.execute().sort_values("member_id")
+    assert len(found.profile) == 3
+    assert adjusted_rand_score(kind, table["segment"]) > 0.97  # measured 1.00
+    assert found.profile["named"].all() and found.profile["jaccard"].min() > 0.95
+    assert found.profile["n"].sum() == found.members == 1500
+    assert found.profile["n"].is_monotonic_decreasing
+    assert found.profile["n"].tolist() == table["segment"].value_counts()[found.profile["segment"]].tolist()
+    assert found.agreement.low > 0.9
+    assert any({"high spend", "frequent"} & set(name.split(", ")) for name in found.profile["segment"])
+    assert found.profile["segment"].is_unique
+    assert "40 silent members" in found.sentence and "“" in found.sentence
+
+
+def test_the_engine_assigns_the_nearest_centre():
+    """The means of the members the engine assigned are those of the clusters that scikit-learn fitted."""
+    frame, _ = blobs(600, seed=2)
+    found = segment_members(features(frame), **QUICK)
+    labels = found.table.execute().sort_values("member_id")["segment"].to_numpy()
+    for row in found.centres.itertuples():
+        assert row.mean == pytest.approx(frame.loc[labels == row.segment, row.feature].mean())
+        assert row.overall == pytest.approx(frame[row.feature].mean())
+
+
+def test_row_order_and_repetition_change_nothing():
+    frame, _ = blobs(400, seed=3)
+    wrapped = features(frame)
+    shuffled = wrapped.table.execute().sample(frac=1, random_state=0)
+    again = Features(ibis.memtable(shuffled), wrapped.names, 400, 0)
+    first, second = segment_members(wrapped, **QUICK), segment_members(again, **QUICK)
+    assert first.profile.equals(second.profile)
+    one, two = (
+        each.table.execute().set_index("member_id")["segment"].sort_index() for each in (first, second)
+    )
+    assert one.equals(two)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_a_single_cloud_gets_no_names(correlation: float):
+    """Correlated: two stable halves (Jaccard 0.96) that no silhouette sets apart from a cloud's."""
+    found = segment_members(features(cloud(600, correlation, seed=4)), **QUICK)
+    assert not found.profile["named"].any()
+    assert found.profile["segment"].str.contains("not named").all()
+    assert "none is named" in found.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_clouds_are_seldom_named(correlation: float):
+    """Measured over 40 clouds of 500 members each: 0, 2 and 2 got a name, as a level of 1 in 20 promises."""
+    named = [
+        segment_members(features(cloud(500, correlation, seed)), seed=seed, **QUICK).profile["named"].any()
+        for seed in range(40)
+    ]
+    assert np.mean(named) <= 0.15
+
+
+def test_jaccard_and_rand_equal_those_of_scikit_learn():
+    """One resample by hand: same generator, same fit, similarities by an independent implementation."""
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(5)
+    points = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 2.5])
+    labels = np.repeat([0, 1], 60)
+    rand, jaccard = stability(points, labels, 2, resamples=1, seed=9)
+    rows = np.random.default_rng([9, 2]).integers(0, 120, 120)
+    fit = KMeans(n_clusters=2, n_init=3, random_state=9).fit(points[rows])
+    drawn = np.unique(rows)
+    new = fit.predict(points)
+    for cluster in (0, 1):
+        pairs = [jaccard_score(labels[drawn] == cluster, new[drawn] == other) for other in (0, 1)]
+        assert jaccard[0, cluster] == pytest.approx(max(pairs))
+    assert rand[0] == pytest.approx(adjusted_rand_score(labels, new))
+
+
+def test_many_members_are_fitted_on_a_sample_and_all_assigned():
+    frame, kind = blobs(2 * FIT_LIMIT + 500, seed=6)
+    found = segment_members(features(frame), maximum=3, resamples=20)
+    assert found.fitted <= FIT_LIMIT < found.members
+    table = found.table.execute().sort_values("member_id")
+    assert len(table) == found.members
+    assert adjusted_rand_score(kind, table["segment"]) > 0.97
+
+
+@pytest.mark.parametrize("size", [0, 1, 99])
+def test_few_members_are_too_little_data(size: int):
+    frame, _ = blobs(100, seed=7)
+    found = segment_members(features(frame.iloc[:size]), **QUICK)
+    assert found.table is None and found.profile.empty
+    assert f"too little data, {size} active members" in found.sentence
+
+
+def test_features_that_do_not_vary():
+    frame, _ = blobs(200, seed=8)
+    same = segment_members(features(frame.assign(evening_share=0.5)), **QUICK)
+    assert same.unused == ("evening_share",)
+    constant = segment_members(features(frame * 0 + 1), **QUICK)
+    assert "too few features vary" in constant.sentence and len(constant.unused) == 4
+
+
+def test_names_are_plain_and_different():
+    names = ["frequency", "active_days", "monetary", "share_live_chat"]
+    first, second = np.array([2.0, 1.9, -1.0, 0.1]), np.array([2.0, 1.9, -1.0, -0.5])
+    assert segment_names(names, [first]) == ["frequent, low spend"]  # active days say the same as frequency
+    assert segment_names(names, [first, second]) == [
+        "frequent, low spend, much live chat",
+        "frequent, low spend, little live chat",
+    ]
+    assert segment_names(names, [first, first])[1].endswith("(2)")
+
+
+# --- features ----------------------------------------------------------------------------------------
+
+AS_OF = dt.date(2026, 6, 30)
+
+
+def activity(*rows) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["member_id", "ts", "kind", "action", "value"])
+    ts = pd.to_datetime(frame["ts"], format="ISO8601")
+    return frame.assign(ts=ts, day=(ts + pd.Timedelta(hours=8)).dt.date)
+
+
+PEOPLE = pd.DataFrame({"member_id": ["a", "b", "c"], "joined_day": [dt.date(2026, 1, 1)] * 3})
+ROWS = activity(
+    ("a", "2026-06-29T12:00", "interaction", "like", 0.0),  # 20:00 in Shanghai
+    ("a", "2026-06-29T16:30", "interaction", "comment", 0.0),  # 00:30 of the 30th
+    ("a", "2026-06-28T01:00", "order", "goods", 25.0),
+    ("a", "2026-06-27T01:00", "weighted", "view", 2.0),  # value, but no action
+    ("a", "2026-05-01T01:00", "interaction", "like", 9.0),  # before the window
+    ("b", "2026-06-27T01:00", "weighted", "view", 2.0),
+    ("c", "2026-06-10T10:30", "interaction", "like", 0.0),
+    ("stranger", "2026-06-10T10:30", "interaction", "like", 0.0),
+)
+
+
+def test_features_by_hand():
+    found = behavioural_features(ROWS, PEOPLE, as_of=AS_OF, window_days=30)
+    assert (found.members, found.silent) == (2, 1)
+    assert len(found.names) == 8
+    row = found.table.execute().set_index("member_id").loc["a"]
+    expected = {
+        "recency_days": 0,
+        "frequency": 3,
+        "active_days": 3,
+        "monetary": 27,
+        "evening_share": 1 / 3,
+        "tenure_days": 180,
+        "share_like": 1 / 3,
+        "share_comment": 1 / 3,
+    }
+    assert row[list(expected)].to_dict() == pytest.approx(expected)
+
+
+def test_sessions_become_a_feature_when_events_name_them():
+    events = pd.DataFrame(
+        {
+            "member_id": ["a", "a", "a", "a", "c"],
+            "ts": pd.to_datetime(["2026-06-29", "2026-06-29", "2026-06-28", "2026-05-01", "2026-06-10"]),
+            "session_id": ["1", "1", "2", "3", None],
+        }
+    )
+    found = behavioural_features(ROWS, PEOPLE, as_of=AS_OF, window_days=30, events=events)
+    table = found.table.execute().set_index("member_id")
+    assert len(found.names) == 8 and "share_comment" not in found.names
+    assert table["sessions"].to_dict() == {"a": 2, "c": 0}
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(BadData, match="activity: column action missing"):
+        behavioural_features(ROWS.drop(columns="action"), PEOPLE, as_of=AS_OF, window_days=30)

@@ -1,0 +1,192 @@
+"""Sensitivity to value weights, against a recomputation from scratch and against planted dependence."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from helpers.errors import BadParameters
+from helpers.methods.rfm.sensitivity import sensitivity
+from helpers.methods.rfm.tiers import TierScheme
+
+AS_OF = dt.date(2026, 3, 31)
+WEIGHTS = {"goods": 1.0, "share": 20.0, "comment": 5.0, "like": 0.0}
+
+
+def log(seed: int = 0, rows: int = 3000, members: int = 200) -> pd.DataFrame:
+    """Return activity whose value is already weighted."""
+    rng = np.random.default_rng(seed)
+    action = rng.choice(list(WEIGHTS), rows)
+    amount = np.where(action == "goods", rng.gamma(2, 30, rows).round(2), 1.0)
+    return pd.DataFrame(
+        {
+            "member_id": (members * rng.random(rows) ** 2).astype(int).astype(str),
+            "day": [AS_OF - dt.timedelta(days=int(d)) for d in rng.integers(0, 100, rows)],
+            "kind": np.where(action == "goods", "order", "interaction"),
+            "action": action,
+            "value": amount * pd.Series(action).map(WEIGHTS).to_numpy(),
+        }
+    )
+
+
+def quintile(values: pd.Series) -> pd.Series:
+    """Return scores 1 to 5 from the lowest rank among equals."""
+    return 1 + np.floor(5 * (values.rank(method="min") - 1) / values.count())
+
+
+def recompute(frame: pd.DataFrame, weights: dict[str, float]) -> pd.DataFrame:
+    """Return scores and tiers of the core, active and potential scheme in plain pandas."""
+    inside = frame[frame["day"] > AS_OF - dt.timedelta(days=60)]
+    counted, seen = inside[inside["kind"] == "interaction"], frame[frame["kind"] == "interaction"]
+    table = pd.DataFrame(index=sorted(frame["member_id"].unique()))
+    recency = pd.Series((AS_OF - seen.groupby("member_id")["day"].max()).map(lambda d: d.days))
+    table["r"] = (6 - quintile(recency.astype(float))).reindex(table.index).fillna(1)
+    table["f"] = quintile(counted.groupby("member_id").size().reindex(table.index).fillna(0))
+    factor = inside["action"].map({a: w / WEIGHTS[a] if WEIGHTS[a] else 0.0 for a, w in weights.items()})
+    value = (inside["value"] * factor).groupby(inside["member_id"]).sum()
+    table["m"] = quintile(value.reindex(table.index).fillna(0).round(6))
+    core = table[["r", "f", "m"]].ge(4).all(axis=1)
+    table["tier"] = np.select([core, table[["r", "f"]].ge(3).all(axis=1)], [2, 1], 0)
+    return table
+
+
+def test_against_a_recomputation_from_scratch() -> None:
+    frame = log()
+    scheme = TierScheme.load("three_tier")
+    found = sensitivity(frame, scheme, value_weights=WEIGHTS, as_of=AS_OF, window_days=60)
+    base = recompute(frame, WEIGHTS)
+    total = sum(WEIGHTS.values())
+    assert found.table["weight"].tolist() == ["goods", "goods", "share", "share", "comment", "comment"]
+    for row in found.table.itertuples():
+        moved = {**WEIGHTS, row.weight: WEIGHTS[row.weight] * (1 + row.change)}
+        moved = {name: weight * total / sum(moved.values()) for name, weight in moved.items()}
+        after = recompute(frame, moved)
+        assert row.after == pytest.approx(moved[row.weight])
+        assert row.promoted == (after["tier"] > base["tier"]).sum()
+        assert row.demoted == (after["tier"] < base["tier"]).sum()
+        assert row.code_changed == (after["m"] != base["m"]).sum()
+        low, high = proportion_confint(row.tier_changed, len(base), method="wilson")
+        assert (row.n, row.share) == (len(base), row.tier_changed / len(base))
+        assert (row.low, row.high) == pytest.approx((low, high))
+    assert found.table["tier_changed"].sum() > 0
+    assert found.table["code_changed"].sum() > found.table["tier_changed"].sum()
+
+
+def test_ranking_puts_the_weight_that_decides_first() -> None:
+    found = sensitivity(
+        log(1), TierScheme.load("three_tier"), value_weights=WEIGHTS, as_of=AS_OF, window_days=60
+    )
+    assert found.ranking["rank"].tolist() == [1, 2, 3]
+    assert found.ranking["share"].is_monotonic_decreasing
+    worst = found.table.groupby("weight")["share"].max()
+    assert found.ranking.set_index("weight")["share"].to_dict() == worst.to_dict()
+    top = found.ranking.iloc[0]
+    assert f"the tiers depend most on the weight of {top.weight}" in found.sentence
+    assert f"{found.n:,} members (interval" in found.sentence
+
+
+def test_planted_dependence() -> None:
+    """Members who only buy and members who only share are exactly level: any move reorders all of them."""
+    rows = [(f"b{i}", "goods", 100.0 + i) for i in range(50)] + [
+        (f"s{i}", "share", 100.5 + i) for i in range(50)
+    ]
+    frame = pd.DataFrame(rows, columns=["member_id", "action", "value"]).assign(day=AS_OF, kind="interaction")
+    middle = {
+        "tiers": [
+            {"id": "below", "when": {"value_quantile": [0, 0.5]}},
+            {"id": "above", "when": {"value_quantile": [0.5, 1]}},
+        ]
+    }
+    weights = {"goods": 1.0, "share": 1.0}
+    found = sensitivity(
+        frame, TierScheme.load(middle), value_weights=weights, as_of=AS_OF, window_days=30, change=0.9
+    )
+    assert found.table["promoted"].tolist() == [25, 25, 25, 25]
+    assert found.table["demoted"].tolist() == [25, 25, 25, 25]
+    assert found.ranking["share"].tolist() == [0.5, 0.5]
+    assert found.members_with_value == 100
+
+
+def test_absolute_cuts_see_the_rescaled_value() -> None:
+    frame = pd.DataFrame(
+        {
+            "member_id": ["a", "b"],
+            "action": ["goods", "share"],
+            "value": [100.0, 100.0],
+            "day": [AS_OF, AS_OF],
+            "kind": "interaction",
+        }
+    )
+    rich = {
+        "tiers": [
+            {"id": "low", "when": {"monetary": [None, 105]}},
+            {"id": "rich", "when": {"monetary": [105, None]}},
+        ]
+    }
+    found = sensitivity(
+        frame,
+        TierScheme.load(rich),
+        value_weights={"goods": 1.0, "share": 1.0},
+        as_of=AS_OF,
+        window_days=30,
+        cuts={"monetary": [50, 88, 105, 112]},
+    )
+    # goods down: a 85.7, b 114.3; goods up: a 111.1, b 88.9; share is the mirror image.
+    assert found.table["promoted"].tolist() == [1, 1, 1, 1]
+    assert found.table["demoted"].tolist() == [0, 0, 0, 0]
+    assert found.table["code_changed"].tolist() == [2, 1, 2, 1]
+
+
+def test_single_weight_only_rescales() -> None:
+    frame = log().query("action == 'share'")
+    found = sensitivity(
+        frame, TierScheme.load("three_tier"), value_weights={"share": 20}, as_of=AS_OF, window_days=60
+    )
+    assert found.table["tier_changed"].tolist() == [0, 0]
+    assert found.table["after"].tolist() == [20, 20]
+    assert "Value has the single weight share" in found.sentence
+
+
+def test_scheme_that_does_not_look_at_value() -> None:
+    scheme = TierScheme.load("monthly_interactions")
+    found = sensitivity(log(), scheme, value_weights=WEIGHTS, as_of=AS_OF, window_days=30)
+    assert not found.uses_value
+    assert (found.table["tier_changed"] == 0).all()
+    assert "Tiers of monthly_interactions do not look at value" in found.sentence
+
+
+def test_population_is_the_denominator() -> None:
+    population = pd.DataFrame({"member_id": [str(i) for i in range(1000)]})
+    found = sensitivity(
+        log(),
+        TierScheme.load("pyramid"),
+        value_weights=WEIGHTS,
+        as_of=AS_OF,
+        window_days=30,
+        population=population,
+    )
+    assert found.n == 1000
+    assert found.members_with_value <= 200
+
+
+def test_nobody() -> None:
+    found = sensitivity(
+        log().head(0), TierScheme.load("three_tier"), value_weights=WEIGHTS, as_of=AS_OF, window_days=30
+    )
+    assert found.n == 0
+    assert found.table["share"].isna().all()
+    assert "too little data" in found.sentence
+
+
+def test_bad_arguments() -> None:
+    scheme = TierScheme.load("three_tier")
+    with pytest.raises(BadParameters, match="must hold a weight above 0"):
+        sensitivity(log(), scheme, value_weights={"share": 0}, as_of=AS_OF, window_days=30)
+    with pytest.raises(BadParameters, match="holds other actions too"):
+        sensitivity(log(), scheme, value_weights={"share": 20}, as_of=AS_OF, window_days=60)
+    with pytest.raises(ValueError, match="change == 1, must be < 1"):
+        sensitivity(log(), scheme, value_weights=WEIGHTS, as_of=AS_OF, window_days=30, change=1)

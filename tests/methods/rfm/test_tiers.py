@@ -1,0 +1,299 @@
+"""Tier schemes: presets, proofs at load, one tier for every member, sizes with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from statsmodels.stats.proportion import proportion_confint
+
+from helpers.data import source
+from helpers.data.simulate import community, member_months
+from helpers.errors import BadData, BadParameters
+from helpers.methods.rfm.activity import activity, population
+from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.tiers import TierScheme, percent, presets, sizes
+from helpers.methods.rfm.values import member_values
+
+MONTHLY = ("silent", "potential", "active", "core")
+
+
+def random_members(seed: int = 0, n: int = 500) -> pd.DataFrame:
+    """Return members with all columns a preset may look at."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "member_id": [f"m{i}" for i in range(n)],
+            "recency_days": pd.array(
+                np.where(rng.random(n) < 0.1, None, rng.integers(0, 90, n)), dtype="Int64"
+            ),
+            "frequency": rng.choice([0, 0, 1, 10, 11, 50, 51, 400], n),
+            "active_days": rng.integers(0, 31, n),
+            "monetary": rng.choice([0.0, 0.0, 5.0, 20.5, 99.9], n),
+            "r_score": rng.integers(1, 6, n),
+            "f_score": rng.integers(1, 6, n),
+            "m_score": rng.integers(1, 6, n),
+        }
+    )
+
+
+def tiers_of(scheme: TierScheme, frame: pd.DataFrame) -> pd.Series:
+    """Return the assigned tier of every member in the order of the frame."""
+    return scheme.assign(frame).to_pandas().set_index("member_id")["tier"][frame["member_id"]]
+
+
+def quantile_of(frame: pd.DataFrame) -> pd.Series:
+    """Return the share of members with strictly lower value."""
+    return (frame["monetary"].rank(method="min") - 1) / len(frame)
+
+
+def expected_tiers(name: str, f: pd.DataFrame) -> np.ndarray:
+    """Return the tiers of a preset, written out by hand."""
+    count, days, top = f["frequency"], f["active_days"], quantile_of(f) >= 0.9
+    if name == "three_tier":
+        core = (f["r_score"] >= 4) & (f["f_score"] >= 4) & (f["m_score"] >= 4)
+        active = (f["r_score"] >= 3) & (f["f_score"] >= 3)
+        return np.select([core, active], ["core", "active"], "potential")
+    if name == "monthly_interactions":
+        return np.select([count == 0, count <= 10, count <= 50], ["silent", "potential", "active"], "core")
+    if name == "pyramid":
+        conditions = [count == 0, count <= 10, count <= 50, ~top]
+        return np.select(conditions, ["potential", "participant", "active", "core"], "koc")
+    return np.select([days <= 3, days <= 11, ~top], ["basic", "active", "core"], "koc")
+
+
+@pytest.mark.parametrize("name", ["three_tier", "monthly_interactions", "pyramid", "engagement"])
+def test_presets_against_rules_written_by_hand(name: str) -> None:
+    frame = random_members()
+    frame.loc[::25, "monetary"] = 1000.0
+    found = tiers_of(TierScheme.load(name), frame)
+    assert found.tolist() == expected_tiers(name, frame).tolist()
+    assert found.nunique() == len(TierScheme.load(name).labels)
+
+
+def test_presets_are_listed_with_labels_from_low_to_high() -> None:
+    assert list(presets()) == ["three_tier", "monthly_interactions", "pyramid", "engagement"]
+    labels = {name: TierScheme.load(name).labels for name in presets()}
+    assert labels == {
+        "three_tier": ("potential", "active", "core"),
+        "monthly_interactions": MONTHLY,
+        "pyramid": ("potential", "participant", "active", "core", "koc"),
+        "engagement": ("basic", "active", "core", "koc"),
+    }
+    scheme = TierScheme.load("monthly_interactions")
+    assert scheme.display_names["core"] == "核心型"
+    assert scheme.rank("core") == 3
+    assert scheme.columns == ("frequency",)
+    assert not scheme.uses_value
+    assert TierScheme.load("pyramid").uses_value
+
+
+def test_rules_in_words() -> None:
+    table = TierScheme.load("monthly_interactions").rules_table()
+    assert table["rule"].tolist() == [
+        "frequency in [0, 1)",
+        "frequency in [1, 11)",
+        "frequency in [11, 51)",
+        "frequency >= 51",
+    ]
+
+
+def test_planted_monthly_tiers_of_a_simulated_community() -> None:
+    dataset = source.open(community(400, 62, 11, tables=["members", "events", "orders"]).tables)
+    planted = member_months(400, 62, 11)
+    planted = planted[(planted["month"] == "2025-08") & planted["present"]].set_index("member_id")["tier"]
+    everyone = population(dataset, as_of="2025-08-31")
+    values = member_values(
+        activity(dataset, as_of="2025-08-31"), as_of="2025-08-31", window_days=31, population=everyone
+    )
+    found = TierScheme.load("monthly_interactions").assign(values).to_pandas().set_index("member_id")["tier"]
+    assert found[planted.index].to_dict() == planted.to_dict()
+    assert planted.nunique() == 4
+
+
+def two_tiers(low: object, high: object, **more: object) -> dict[str, object]:
+    """Return a definition of two tiers."""
+    return {"tiers": [{"id": "low", "when": low}, {"id": "high", "when": high}], **more}
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        (
+            two_tiers({"frequency": [0, 10]}, {"frequency": [11, None]}),
+            "leave a gap where frequency in .10, 11",
+        ),
+        (
+            two_tiers({"frequency": [0, 12]}, {"frequency": [11, None]}),
+            "'low' and 'high' overlap where frequency",
+        ),
+        (
+            two_tiers({"recency_days": [30, None]}, {"recency_days": [0, 30]}),
+            "gap where recency_days missing",
+        ),
+        (two_tiers({"f_score": [1, 3]}, {"f_score": [3, 5]}), "gap where f_score in .5, 6"),
+        (two_tiers({"frequency": [0, 10.5]}, {"frequency": [10.5, None]}), "needs whole-number bounds"),
+        (two_tiers({"frequncy": [0, 10]}, {}), "column 'frequncy'.*Did you mean \"frequency\""),
+        (two_tiers({"frequency": [10, 10]}, {}), "holds nothing"),
+        (two_tiers({"frequency": ["1", 10]}, {}), "bound '1' must be a number or null"),
+        (two_tiers({"frequency": 10}, {}), "must be .low, high. with null for no bound"),
+        (two_tiers(["x"], {}), "must map columns to ranges"),
+        (two_tiers({}, {"frequency": [0, None]}, match="first"), "no member can ever be 'low'"),
+        (two_tiers({}, {}, match="last"), "match == 'last', must be exact or first"),
+        (two_tiers({}, {}, tier=[]), "unknown key 'tier'.*Did you mean \"tiers\""),
+        ({"tiers": [{"id": "one", "when": {}}]}, "at least two tiers"),
+        ({"tiers": [{"id": "one", "when": {}}, {"id": "one", "when": {}}]}, "one, one are not unique"),
+        ({"tiers": [{"id": "one", "when": {}}, {"id": "two"}]}, "needs an id and a rule in when"),
+    ],
+)
+def test_bad_definitions(definition: dict[str, object], message: str) -> None:
+    with pytest.raises(BadParameters, match=message):
+        TierScheme.load(definition)
+
+
+def test_unknown_preset_and_file(tmp_path: Path) -> None:
+    with pytest.raises(BadParameters, match='Did you mean "pyramid"'):
+        TierScheme.load("pyramide")
+    with pytest.raises(BadParameters, match="does not exist"):
+        TierScheme.load(tmp_path / "none.yml")
+
+
+def test_own_scheme_from_a_file_with_own_columns_and_missing_values(tmp_path: Path) -> None:
+    definition = {
+        "title": "Win-back",
+        "match": "first",
+        "columns": {"level": {"minimum": 0, "below": 100, "nullable": True}},
+        "tiers": [
+            {"id": "gone", "name": "流失", "when": {}},
+            {"id": "warm", "when": [{"recency_days": [0, 30]}, {"level": [50, 100]}]},
+            {"id": "vip", "when": {"monetary": [99.9, None], "level": {"range": [10, 100], "missing": True}}},
+        ],
+    }
+    path = tmp_path / "winback.yml"
+    path.write_text(yaml.safe_dump(definition, allow_unicode=True), encoding="utf-8")
+    scheme = TierScheme.load(path)
+    assert (scheme.name, scheme.display_names["gone"]) == ("winback", "流失")
+    frame = random_members(1)
+    rng = np.random.default_rng(1)
+    level = pd.Series(np.where(rng.random(len(frame)) < 0.2, np.nan, rng.integers(0, 100, len(frame))))
+    frame["level"] = level
+    vip = (frame["monetary"] >= 99.9) & (level.isna() | (level >= 10))
+    warm = frame["recency_days"].lt(30).fillna(False).to_numpy(bool) | (level >= 50)
+    expected = np.select([vip, warm], ["vip", "warm"], "gone")
+    assert tiers_of(scheme, frame).tolist() == expected.tolist()
+    assert set(expected) == set(scheme.labels)
+
+
+def test_equal_values_have_equal_quantiles_and_tiers() -> None:
+    frame = random_members(2)
+    found = TierScheme.load("pyramid").assign(frame).to_pandas().set_index("member_id")
+    quantile = found.loc[frame["member_id"], "value_quantile"].to_numpy()
+    np.testing.assert_allclose(quantile, quantile_of(frame).to_numpy(), rtol=1e-12)
+    nothing = frame.assign(monetary=0.0, frequency=400)
+    assert set(tiers_of(TierScheme.load("pyramid"), nothing)) == {"core"}
+
+
+def test_quantiles_within_periods() -> None:
+    first, second = random_members(3, 200), random_members(4, 300)
+    first["monetary"], second["monetary"] = np.arange(200.0), 1000 + np.arange(300.0)
+    both = pd.concat([first.assign(period="one"), second.assign(period="two")], ignore_index=True)
+    both["member_id"] = [f"m{i}" for i in range(len(both))]
+    scheme = TierScheme.load("engagement")
+    found = (
+        scheme.assign(both, within=["period"]).to_pandas().set_index("member_id")["tier"][both["member_id"]]
+    )
+    alone = [expected_tiers("engagement", part) for part in (first, second)]
+    assert found.tolist() == np.concatenate(alone).tolist()
+    together = scheme.assign(both).to_pandas().set_index("member_id")["tier"][both["member_id"]]
+    assert found.tolist() != together.tolist()
+
+
+def test_values_that_cannot_be_are_an_error_not_a_missing_tier() -> None:
+    frame = random_members(n=20)
+    scheme = TierScheme.load("monthly_interactions")
+    with pytest.raises(BadData, match=r"frequency of 2 members is not >= 0, for example .*-1"):
+        scheme.assign(frame.assign(frequency=[-1, -1, *range(18)]))
+    with pytest.raises(BadData, match="frequency of 1 members is not >= 0"):
+        scheme.assign(frame.assign(frequency=[None, *range(19)]))
+    with pytest.raises(BadData, match=r"f_score of 1 members is not in \[1, 6\)"):
+        TierScheme.load("three_tier").assign(frame.assign(f_score=[10, *[1] * 19]))
+    with pytest.raises(BadData, match="monthly_interactions needs column frequency; there is member_id"):
+        scheme.assign(frame[["member_id"]])
+
+
+def test_sizes_with_wilson_bounds_and_totals() -> None:
+    frame = random_members(5).query("frequency < 51")
+    scheme = TierScheme.load("monthly_interactions")
+    found = sizes(scheme.assign(frame), scheme, confidence=0.9)
+    tier = expected_tiers("monthly_interactions", frame)
+    table = found.table.set_index("tier")
+    assert table.index.tolist() == list(MONTHLY)
+    for label in MONTHLY:
+        part = frame[tier == label]
+        low, high = proportion_confint(len(part), len(frame), alpha=0.1, method="wilson")
+        row = table.loc[label]
+        assert (row["members"], row["n"]) == (len(part), len(frame))
+        np.testing.assert_allclose(row[["low", "high"]].astype(float), [low, high], atol=1e-12)
+        np.testing.assert_allclose(row["monetary_total"], part["monetary"].sum())
+        np.testing.assert_allclose(row["monetary_share"], part["monetary"].sum() / frame["monetary"].sum())
+    assert table.loc["core", "members"] == 0
+    assert np.isnan(table.loc["core", "frequency_mean"])
+    assert f"Of {len(frame):,} members, 0 (0.0%, interval 0.0% to " in found.sentence
+
+
+def test_sizes_of_nobody() -> None:
+    scheme = TierScheme.load("monthly_interactions")
+    found = sizes(scheme.assign(random_members().head(0)), scheme)
+    assert found.n == 0
+    assert found.table["share"].isna().all()
+    assert "too little data" in found.sentence
+
+
+def test_sizes_refuse_tiers_of_another_scheme() -> None:
+    assigned = TierScheme.load("monthly_interactions").assign(random_members())
+    with pytest.raises(BadData, match="members have no tier of scheme engagement, for example"):
+        sizes(assigned, TierScheme.load("engagement"))
+
+
+def test_one_case_expression_in_the_engine() -> None:
+    connection = ibis.duckdb.connect()
+    table = connection.create_table("members", random_members())
+    scheme = TierScheme.load("monthly_interactions")
+    sql = ibis.to_sql(scheme.assign(table))
+    assert sql.count("CASE") == 1
+    assert sql.count("THEN") == 4
+
+
+def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -> None:
+    raw = pd.read_csv(reference_data / "rfm" / "CDNOW_master.txt", sep=r"\s+", header=0, dtype=str)
+    raw.columns = ["member_id", "date", "n_cds", "gross"]
+    orders = raw.assign(
+        order_id=[f"o{i}" for i in range(len(raw))],
+        paid_at=pd.to_datetime(raw["date"]).dt.tz_localize("Asia/Shanghai"),
+        gross=raw["gross"].astype(float),
+        currency="USD",
+    ).drop(columns=["date", "n_cds"])
+    dataset = source.open({"orders": orders})
+    values = member_values(
+        activity(dataset, as_of="1998-06-30"), as_of="1998-06-30", window_days=365, count="order"
+    )
+    scored = score(values)
+    for name in presets():
+        scheme = TierScheme.load(name)
+        assigned = scheme.assign(scored.table)
+        found = sizes(assigned, scheme)
+        assert found.n == found.table["members"].sum() == 23_570
+        assert assigned.filter(assigned.tier.isnull()).count().execute() == 0
+        frame = assigned.to_pandas()
+        assert frame["tier"].tolist() == expected_tiers(name, frame).tolist()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0.0%"), (0.5, "50.0%"), (0.01, "1.0%"), (0.00042, "0.042%")]
+)
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
