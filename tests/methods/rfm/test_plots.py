@@ -1,78 +1,120 @@
 """Pictures say what the numbers say."""
 
+import datetime as dt
+from types import SimpleNamespace
+
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.data import simulate, source
+from helpers.figures import NoChart
+from helpers.methods import rfm
 from helpers.methods.rfm import plots
+from helpers.methods.rfm.contest import RFM_SCORE
 
 TIERS = ["silent", "potential", "core"]
-LABELS = {"silent": "silent 沉默", "potential": "potential 潜力", "core": "core 核心"}
-TRANSITIONS = pd.DataFrame(
-    [("silent", "silent", 50), ("silent", "core", 3), ("potential", "silent", 7), ("potential", "core", 2)]
-    + [
-        ("potential", "potential", 20),
-        ("core", "silent", 1),
-        ("core", "core", 9),
-        ("silent", "potential", 5),
-    ],
-    columns=["from_tier", "to_tier", "n"],
-)
+MOVES = [
+    ("silent", "core", 13),
+    ("potential", "silent", 27),
+    ("potential", "core", 12),
+    ("core", "silent", 11),
+]
+MOVES += [
+    ("silent", "potential", 25),
+    ("silent", "silent", 50),
+    ("potential", "potential", 20),
+    ("core", "core", 9),
+]
+TRANSITIONS = pd.DataFrame(MOVES, columns=["from_tier", "to_tier", "n"])
 
 
-def matrix():
-    grid = pd.MultiIndex.from_product([TIERS, TIERS], names=["from_tier", "to_tier"]).to_frame(index=False)
-    rows = grid.merge(TRANSITIONS, how="left").fillna({"n": 0}).astype({"n": int})
-    rows["at_risk"] = rows.groupby("from_tier")["n"].transform("sum")
-    rows["share"] = rows["n"] / rows["at_risk"]
-    return rows.assign(low=rows["share"] * 0.9, high=np.minimum(rows["share"] * 1.1, 1))
+@pytest.fixture(scope="module")
+def study():
+    """A small community with its tier history."""
+    community = simulate.community(400, 184, seed=7, tables=("members", "events"))
+    dataset, when = (
+        source.open(community.tables),
+        {"as_of": dt.date(2025, 12, 31), "report_tz": "Asia/Shanghai"},
+    )
+    activity, population = rfm.activity(dataset, **when), rfm.population(dataset, **when)
+    scheme = rfm.TierScheme.load("monthly_interactions")
+    return rfm.tier_history(activity, population, scheme, period="month", **when), scheme.display_names
 
 
 def test_each_move_is_counted_at_every_boundary_it_crosses():
     crossings = plots.boundary_crossings(TRANSITIONS, TIERS)
-    assert crossings["up"].tolist() == [3 + 5, 3 + 2]
-    assert crossings["down"].tolist() == [7 + 1, 1]
+    assert crossings["up"].tolist() == [str(13 + 25), str(13 + 12)]
+    assert crossings["down"].tolist() == [str(27 + 11), str(11)]
 
 
-def test_the_pyramid_states_the_top_tier_in_words_and_draws_chinese_labels():
-    sizes = pd.DataFrame(
-        {"tier": TIERS, "members": [58, 29, 10], "share": [0.598, 0.299, 0.103], "low": 0.05, "high": 0.7}
-    )
-    chart = plots.tier_pyramid(sizes, TRANSITIONS, TIERS, LABELS, "June")
-    assert chart.title == "10.3 % of members stand in the top tier"
-    assert "10 members" in chart.alt
-    assert "core 核心: 10 (10.3 %)" in chart.svg()
-    assert len(chart.axes[0].patches) == len(TIERS)
+def test_few_movers_are_not_counted_out():
+    few = TRANSITIONS.assign(n=1)
+    assert plots.boundary_crossings(few, TIERS)["up"].tolist() == ["<10", "<10"]
 
 
-def test_the_migration_map_writes_every_share_with_its_interval():
-    chart = plots.migration_map(matrix(), TIERS, LABELS, "May to June")
-    svg = chart.svg()
-    assert chart.title == "90.0 % of the top tier stay there for another period"
-    assert svg.count("%</text>") == len(TIERS) ** 2
-    assert "81.0 – 99.0" in svg
+def test_the_pyramid_states_the_top_tier_and_draws_chinese_names(study):
+    history, names = study
+    chart = plots.tier_pyramid(history, names)
+    top = history.sizes[history.sizes["period"] == history.periods[-1]].iloc[-1]
+    assert chart.title == f"{100 * top.share:.1f} % of members stand in the top tier"
+    assert f"core 核心型: {top.members:,} ({100 * top.share:.1f} %)" in chart.svg()
+    assert len(chart.axes[0].patches) == 4
+
+
+def test_a_tier_of_few_members_is_kept_back(study):
+    history, names = study
+    chart = plots.tier_pyramid(history, names, k_min=100_000)
+    assert chart.data["members"].isna().all()
+    assert chart.title == "Fewer than 100000 members stand in the top tier"
+
+
+def test_the_migration_map_writes_every_shown_share_with_its_interval(study):
+    history, names = study
+    moved = rfm.migration(history)
+    chart = plots.migration_map(moved, names, "Months.")
+    shown = chart.data["share"].notna().sum()
+    assert chart.svg().count(" %</text>") == shown > 4
+    stay = moved.shares("pooled").loc["core", "core"]
+    assert chart.title == f"{100 * stay:.1f} % of the top tier stay there for another period"
+    assert (chart.data["n"].dropna() >= 10).all() or (chart.data["n"].dropna() == 0).any()
 
 
 def test_a_suppressed_cell_of_the_map_shows_no_number():
-    cells = pd.DataFrame({"r_score": [1, 1, 2, 2], "f_score": [1, 2, 1, 2], "members": [40, 30, None, 30]})
-    chart = plots.recency_frequency_map(cells, 2, "90 days")
+    rows = [(1, 1)] * 40 + [(1, 2)] * 3 + [(2, 1)] * 30 + [(2, 2)] * 27
+    members = ibis.memtable(pd.DataFrame(rows, columns=["r_score", "f_score"]))
+    chart = plots.recency_frequency_map(members, 2, "90 days.")
     assert ">–</text>" in chart.svg()
     assert "100 members" in chart.alt
+    assert ">3</text>" not in chart.svg()
 
 
 def test_the_lorenz_curve_states_the_top_fifth():
-    x = np.linspace(0, 1, 101)
-    curve = pd.DataFrame({"members_share": x, "value_share": x**3})
-    chart = plots.lorenz_curve(curve, 1 - 0.8**3, 0.45, 0.52, "90 days")
-    assert chart.title == "The top fifth of members bring 48.8 % of the value"
-    assert chart.data["value_share"].iloc[[0, -1]].tolist() == [0, 1]
+    values = pd.DataFrame({"member_id": [f"m{n}" for n in range(500)], "monetary": np.arange(500.0) ** 2})
+    found = rfm.concentration(values, draws=100)
+    chart = plots.lorenz_curve(found, "90 days.")
+    assert chart.title == f"The top 20 % of members bring {100 * found.top_share.value:.1f} % of the value"
+    assert chart.data["value_share"].iloc[0] == 0
+    assert chart.data["value_share"].iloc[-1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("verdict", ["Plain RFM is enough.", "The model wins."])
-def test_the_contest_shows_every_model_and_the_verdict(verdict):
+@pytest.mark.parametrize(
+    ("winner", "title"), [(RFM_SCORE, "Plain RFM is enough"), ("past value", "past value finds")]
+)
+def test_the_contest_shows_every_model_and_the_verdict(winner, title):
     lifts = pd.DataFrame(
-        {"model": ["past value", "RFM"], "lift": [4.9, 5.1], "low": [4.6, 4.8], "high": [5.2, 5.4]}
+        {"model": ["past value", RFM_SCORE], "lift": [4.9, 5.1], "low": [4.6, 4.8], "high": [5.2, 5.4]}
     )
-    chart = plots.value_contest(lifts.assign(n=1000), verdict, "hold-out")
-    assert verdict in chart.alt
-    assert {"past value", "RFM"} <= {label.get_text() for label in chart.axes[0].get_yticklabels()}
+    held = SimpleNamespace(table=lifts.assign(n=1000), sentence="The verdict.", top_share=0.1, winner=winner)
+    chart = plots.value_contest(held, "hold-out")
+    assert "The verdict." in chart.alt
+    assert chart.title.startswith(title)
+    assert {"past value", RFM_SCORE} <= {tick.get_text() for tick in chart.axes[0].get_yticklabels()}
+
+
+def test_too_little_data_give_words_in_place_of_a_picture():
+    empty = ibis.memtable(pd.DataFrame({"r_score": [1], "f_score": [1]}))
+    assert isinstance(plots.recency_frequency_map(empty, 5, ""), NoChart)
+    values = pd.DataFrame({"member_id": ["m1"], "monetary": [0.0]})
+    assert isinstance(plots.lorenz_curve(rfm.concentration(values, draws=100), ""), NoChart)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ibis
 
-from helpers.methods.intervals import Estimate, proportion
+from helpers.methods.intervals import Estimate, proportion, unknown
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
@@ -118,10 +118,12 @@ def effort_gap(shared: EffortShare, scope: str) -> Finding:
 def contest_gain(held: Contest, scope: str) -> Finding:
     """Judge whether a model finds next period's value better than the plain RFM score."""
     rows = held.differences
-    best = rows.sort_values("difference").iloc[-1] if len(rows) else None
     n = int(held.table["n"].max()) if len(held.table) else 0
-    values = (best.difference, best.low, best.high) if best is not None else (float("nan"),) * 3
-    gain = Estimate(*map(float, values), n, "ratio", "paired member bootstrap", held.settings.confidence)
+    gain = unknown(n, "ratio", held.settings.confidence)
+    if len(rows):
+        columns = ["difference", "low", "high"]
+        value, low, high = rows.sort_values("difference")[columns].iloc[-1].astype(float)
+        gain = Estimate(value, low, high, n, "ratio", "paired member bootstrap", held.settings.confidence)
     return finding(
         gain,
         id="rfm.model_gain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ibis
 import numpy as np
@@ -42,8 +43,10 @@ def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int =
     moves = history.transitions
     crossings = boundary_crossings(moves[moves["period"] == last], tiers, k_min=k_min)
     figure = _draw_pyramid(rows, crossings, [label(tier, names) for tier in tiers])
-    top = rows.astype(object).where(rows.notna(), np.nan).loc[tiers[-1]]
+    top: Any = rows.astype(object).where(rows.notna(), np.nan).loc[tiers[-1]]
     title = say("{share} of members stand in the top tier", share=percent(top.share))
+    if np.isnan(top.share):
+        title = say("Fewer than {k} members stand in the top tier", k=k_min)
     alt = say(
         "Pyramid of {n:,} members in {k} tiers, top tier {top}: {members} members, {share} ({interval}). {moves}",
         n=int(top.present),
@@ -72,11 +75,11 @@ def _draw_pyramid(rows: pd.DataFrame, crossings: pd.DataFrame, names: Sequence[s
     shares = rows["share"].astype(float).fillna(0.0)
     ax.barh(range(len(rows)), shares, left=-shares / 2, color=shades, height=0.72)
     widest = float(shares.max()) or 1.0
-    for level, (name, row) in enumerate(zip(names, rows.itertuples(), strict=True)):
+    tiers: list[Any] = list(rows.itertuples())
+    for level, (name, row) in enumerate(zip(names, tiers, strict=True)):
         hidden = pd.isna(row.members)
-        text = (
-            say("{name}: too few", name=name) if hidden else f"{name}: {row.members:,} ({percent(row.share)})"
-        )
+        text = say("too few") if hidden else f"{row.members:,} ({percent(row.share)})"
+        text = f"{name}: {text}"
         ax.text(-0.56 * widest, level, text, ha="right", va="center", color=INK)
     for level, (up, down) in enumerate(zip(crossings["up"], crossings["down"], strict=True)):
         text = say("▲ {up} up   ▼ {down} down", up=up, down=down)
@@ -134,7 +137,7 @@ def recency_frequency_map(members: ibis.Table, bins: int, note: str, *, k_min: i
     grid = shown.pivot(index="f_score", columns="r_score", values="members")
     grid = grid.reindex(index=range(1, bins + 1), columns=range(1, bins + 1)).astype(float)
     figure, ax = figures.new_figure(6.4, 4.8)
-    _heat(ax, grid, max(1.0, float(grid.fillna(0).max(axis=None))))
+    _heat(ax, grid, max(1.0, float(np.nan_to_num(grid.to_numpy()).max())))
     _label(ax, grid)
     ax.set_xlabel(say("Recency score ({bins} = most recent)", bins=bins))
     ax.set_ylabel(say("Frequency score ({bins} = most often)", bins=bins))
@@ -217,7 +220,7 @@ def migration_map(
         return NoChart(say("Moves between tiers"), moved.sentence)
     measures = ["share", "low", "high"]
     matrix = privacy.suppress(matrix, "n", k_min, measures, within=["from_tier"])
-    cells = matrix.set_index(["from_tier", "to_tier"])
+    cells: Any = matrix.set_index(["from_tier", "to_tier"])
     grid = cells["share"].astype(float).unstack().loc[tiers[::-1], tiers]
     figure, ax = figures.new_figure(1.45 * len(tiers) + 1.8, 0.85 * len(tiers) + 1.0)
     _heat(ax, grid, 1.0)
@@ -233,14 +236,16 @@ def migration_map(
     ax.set_xlabel(say("Tier one period later"))
     ax.set_ylabel(say("Tier before"))
     top = cells.loc[(tiers[-1], tiers[-1])]
-    share = percent(top.share)
+    share = percent(float(top.share))
     title = say("{share} of the top tier stay there for another period", share=share)
+    if pd.isna(top.share):
+        title = say("Moves between tiers, one period to the next")
     alt = say(
         "Matrix of moves between {k} tiers, rows before and columns after, in per cent of the row with the interval "
         "beneath. {share} ({interval}) of {n:,} members of the top tier stay.",
         k=len(tiers),
         share=share,
-        interval=interval(top.low, top.high, "share"),
+        interval=interval(float(top.low), float(top.high), "share"),
         n=int(top.at_risk),
     )
     columns = ["from_tier", "to_tier", "n", "at_risk", "share", "low", "high"]
@@ -273,11 +278,7 @@ def value_contest(held: Contest, note: str) -> Chart | NoChart:
     top = percent(held.top_share, 0)
     ax.set_xlabel(say("Hold-out value of the top {top}, as a multiple of the average member", top=top))
     best = rows.iloc[-1]
-    title = say(
-        "The best forecast finds a top {top} worth {lift} times the average member",
-        top=top,
-        lift=number(best.lift),
-    )
+    title = _contest_title(held, rows, top)
     alt = say(
         "Lift of the top {top} by {k} forecasts with intervals; highest {model} with {lift} ({low} to {high}). "
         "{verdict}",
@@ -293,7 +294,7 @@ def value_contest(held: Contest, note: str) -> Chart | NoChart:
 
 
 def _contest_title(held: Contest, rows: pd.DataFrame, top: str) -> str:
-    lift = number(float(rows.set_index("model").loc[held.winner, "lift"]))
+    lift = number(float(rows.loc[rows["model"] == held.winner, "lift"].iloc[0]))
     if held.winner == RFM_SCORE:
         text = "Plain RFM is enough: its top {top} bring {lift} times the average, and no model is clearly better"
         return say(text, top=top, lift=lift)

@@ -1,16 +1,10 @@
 """Behavioural segments that carry a name only when they come back in resamples.
 
-Method
-------
 Features are log1p-scaled unless they are shares, centred by the median, divided by the interquartile range and
-cut at 3 robust deviations. k-means with the number of clusters of highest silhouette. Two guards stand before a
-name:
-
-* structure: the silhouette must exceed that of every one of `NULL_DRAWS` clouds with the same distribution of each
-  feature and the same rank correlations but no groups (the idea of SigClust, Liu et al. 2008, with a Gaussian copula
-  for its Gaussian). k-means cuts any long cloud in two stable halves, and one feature of two humps makes no segment;
-* stability: the mean Jaccard similarity of a cluster with its best match over bootstrap resamples (clusterboot,
-  Hennig 2007) must reach threshold ``segments.stability``; below `UNSTABLE` it is no cluster at all.
+cut at 3 robust deviations; k-means takes the number of clusters of highest silhouette. A segment gets a name when
+the clusters are clearer than those of clouds without groups and its mean Jaccard similarity over resamples reaches
+threshold ``segments.stability``; below `UNSTABLE` it is no cluster at all. Both guards are in
+:mod:`helpers.methods.rfm.clustering`.
 
 Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
 silhouettes and resamples use fewer. All members are then assigned to the nearest centre inside the engine.
@@ -18,35 +12,23 @@ silhouettes and resamples use fewer. All members are then assigned to the neares
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import ibis
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_score
-from threadpoolctl import threadpool_limits
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.methods.intervals import Estimate, percentile_interval, unknown
+from helpers.methods.rfm.clustering import Clustering, FloatArray, Labels, cluster
 from helpers.methods.rfm.features import Features
 from helpers.methods.rfm.segment_names import segment_names
 from helpers.playbook.sentences import percent, say, with_interval
 from helpers.playbook.thresholds import threshold
 
-FloatArray = NDArray[np.float64]
-Labels = NDArray[np.int_]
-
 MINIMUM_MEMBERS = 100
 FIT_LIMIT = 10_000
-SILHOUETTE_LIMIT = 1_000
-RESAMPLE_LIMIT = 2_000
-STARTS = 5
-NULL_DRAWS = 19  # a cloud passes by chance once in 20
 UNSTABLE = 0.6
 CUT = 3.0
 
@@ -157,96 +139,6 @@ def _scaled(frame: pd.DataFrame, rules: list[Scaling]) -> FloatArray:
     return np.clip(np.column_stack(columns), -CUT, CUT)
 
 
-def _k_means(points: FloatArray, clusters: int, seed: int, starts: int) -> KMeans:
-    return KMeans(n_clusters=clusters, n_init=starts, random_state=seed).fit(points)
-
-
-def _thin(points: FloatArray, limit: int, rng: np.random.Generator) -> NDArray[np.int_]:
-    if len(points) <= limit:
-        return np.arange(len(points))
-    return np.sort(rng.choice(len(points), limit, replace=False))
-
-
-def _silhouette(points: FloatArray, labels: Labels) -> float:
-    few = np.unique(labels).size
-    return float(silhouette_score(points, labels)) if 1 < few < len(points) else -1.0
-
-
-def choose_clusters(points: FloatArray, *, maximum: int, seed: int) -> tuple[KMeans, pd.DataFrame]:
-    """Return the k-means fit of highest silhouette for 2 to `maximum` clusters, and the silhouettes."""
-    rows = _thin(points, SILHOUETTE_LIMIT, np.random.default_rng(seed))
-    distinct = len(np.unique(points, axis=0))
-    fits = {k: _k_means(points, k, seed, STARTS) for k in range(2, min(maximum, distinct - 1) + 1)}
-    scores = {k: _silhouette(points[rows], fit.labels_[rows]) for k, fit in fits.items()}
-    best = max(scores, key=lambda k: scores[k])
-    table = pd.DataFrame({"clusters": list(scores), "silhouette": list(scores.values())})
-    return fits[best], table.assign(chosen=table.clusters == best)
-
-
-def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
-    """Draw normals of a correlation and map each to the empirical quantiles of its feature."""
-    normal = rng.multivariate_normal(
-        np.zeros(len(correlation)), correlation, size, method="eigh", check_valid="ignore"
-    )
-    place = np.minimum((stats.norm.cdf(normal) * len(ordered)).astype(int), len(ordered) - 1)
-    return np.take_along_axis(ordered, place, axis=0)
-
-
-def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[FloatArray]:
-    """Yield samples without groups: the features' own distributions and correlations, and nothing else.
-
-    A Gaussian copula (NORTA, Cario and Nelson 1997). Ties weaken correlation on the way from the normals to the
-    features, so the correlation of the normals is raised in three steps until that of the features is met.
-    """
-    rng = np.random.default_rng([seed, 1])
-    ordered, target = np.sort(points, axis=0), np.corrcoef(points, rowvar=False)
-    normal = target.copy()
-    for _ in range(3):
-        reached = np.corrcoef(_mapped(ordered, normal, 10_000, rng), rowvar=False)
-        values, vectors = np.linalg.eigh(
-            np.clip(normal + target - reached, -0.99, 0.99) + 0.01 * np.eye(len(target))
-        )
-        normal = (vectors * np.maximum(values, 1e-6)) @ vectors.T
-        scale = np.sqrt(np.diag(normal))
-        normal = normal / np.outer(scale, scale)
-    for _ in range(draws):
-        yield _mapped(ordered, normal, size, rng)
-
-
-def null_silhouettes(points: FloatArray, *, maximum: int, seed: int) -> FloatArray:
-    """Return the highest silhouette over 2 to `maximum` clusters of each cloud without groups, shape (19,)."""
-    size = min(len(points), SILHOUETTE_LIMIT)
-    return np.array(
-        [
-            max(_silhouette(cloud, _k_means(cloud, k, seed, 2).labels_) for k in range(2, maximum + 1))
-            for cloud in clouds(points, draws=NULL_DRAWS, size=size, seed=seed)
-        ]
-    )
-
-
-def stability(
-    points: FloatArray, labels: Labels, clusters: int, *, resamples: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return adjusted Rand indices, shape (resamples,), and Jaccard similarities, (resamples, clusters).
-
-    Each bootstrap resample is clustered afresh. The Rand index compares all points, each given to its nearest
-    new centre; the Jaccard similarity of a cluster is that with its best match among the points drawn.
-    """
-    rng = np.random.default_rng([seed, 2])
-    rand, jaccard = np.empty(resamples), np.full((resamples, clusters), np.nan)
-    for draw in range(resamples):
-        rows = rng.integers(0, len(points), len(points))
-        fit = _k_means(points[rows], clusters, seed + draw, 3)
-        rand[draw] = adjusted_rand_score(labels, fit.predict(points))
-        drawn, first = np.unique(rows, return_index=True)
-        both = np.zeros((clusters, clusters))
-        np.add.at(both, (labels[drawn], fit.labels_[first]), 1)
-        old, new = both.sum(axis=1, keepdims=True), both.sum(axis=0, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            jaccard[draw] = (both / (old + new - both)).max(axis=1)
-    return rand, jaccard
-
-
 def _sample(table: ibis.Table, names: tuple[str, ...], members: int) -> pd.DataFrame:
     """Fetch every n-th member by id, so that neither engine nor row order changes who is fitted."""
     step = -(-members // FIT_LIMIT)
@@ -329,8 +221,7 @@ def segment_members(
     points = _scaled(frame, rules) if len(rules) > 1 else np.empty((0, 0))
     if len(rules) < 2 or len(np.unique(points, axis=0)) < 4:
         return _nothing(say("too few features vary between members"), features, confidence, unused)
-    with threadpool_limits(1):  # sums of several threads differ in the last bits, and so might a label
-        found = _cluster(points, maximum=maximum, resamples=resamples, seed=seed)
+    found = cluster(points, maximum=maximum, resamples=resamples, seed=seed)
     names, status, named = _names(found, points, rules)
     table = _assign(features.table, rules, found.centres, names)
     low, high = percentile_interval(found.rand, confidence)
@@ -351,35 +242,12 @@ def segment_members(
     )
 
 
-class _Clustering(NamedTuple):
-    """A k-means fit, largest cluster first, with its two guards."""
-
-    labels: Labels
-    centres: FloatArray
-    selection: pd.DataFrame
-    silhouette: float
-    null_silhouette: float
-    rand: FloatArray
-    jaccard: FloatArray
-
-
-def _cluster(points: FloatArray, *, maximum: int, resamples: int, seed: int) -> _Clustering:
-    fit, selection = choose_clusters(points, maximum=maximum, seed=seed)
-    clusters = fit.n_clusters
-    order = np.argsort(-np.bincount(fit.labels_, minlength=clusters), kind="stable")
-    labels, centres = np.argsort(order)[fit.labels_], fit.cluster_centers_[order]
-    null = float(null_silhouettes(points, maximum=maximum, seed=seed).max())
-    few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
-    rand, jaccard = stability(points[few], labels[few], clusters, resamples=resamples, seed=seed)
-    return _Clustering(labels, centres, selection, float(selection.silhouette.max()), null, rand, jaccard)
-
-
 def _deviations(points: FloatArray, labels: Labels, cluster: int) -> FloatArray:
     return (points[labels == cluster].mean(axis=0) - points.mean(axis=0)) / points.std(axis=0)
 
 
 def _names(
-    found: _Clustering, points: FloatArray, rules: list[Scaling]
+    found: Clustering, points: FloatArray, rules: list[Scaling]
 ) -> tuple[list[str], list[str], list[bool]]:
     """Return label, status and whether named of every segment: stable ones of a real structure get a name."""
     means = np.nanmean(found.jaccard, axis=0)

@@ -1,0 +1,148 @@
+"""k-means with the two guards that stand before a segment's name: structure and stability.
+
+* structure: the silhouette must exceed that of every one of `NULL_DRAWS` clouds with the same distribution of each
+  feature and the same correlations but no groups (the idea of SigClust, Liu et al. 2008, with a Gaussian copula for
+  its Gaussian). k-means cuts any long cloud in two stable halves, and one feature of two humps makes no segment;
+* stability: the mean Jaccard similarity of a cluster with its best match over bootstrap resamples (clusterboot,
+  Hennig 2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+from threadpoolctl import threadpool_limits
+
+FloatArray = NDArray[np.float64]
+Labels = NDArray[np.int_]
+
+SILHOUETTE_LIMIT = 1_000
+RESAMPLE_LIMIT = 2_000
+STARTS = 5
+NULL_DRAWS = 19  # a cloud passes by chance once in 20
+
+
+def _k_means(points: FloatArray, clusters: int, seed: int, starts: int) -> KMeans:
+    return KMeans(n_clusters=clusters, n_init=starts, random_state=seed).fit(points)
+
+
+def _thin(points: FloatArray, limit: int, rng: np.random.Generator) -> NDArray[np.int_]:
+    if len(points) <= limit:
+        return np.arange(len(points))
+    return np.sort(rng.choice(len(points), limit, replace=False))
+
+
+def _silhouette(points: FloatArray, labels: Labels) -> float:
+    few = np.unique(labels).size
+    return float(silhouette_score(points, labels)) if 1 < few < len(points) else -1.0
+
+
+def choose_clusters(points: FloatArray, *, maximum: int, seed: int) -> tuple[KMeans, pd.DataFrame]:
+    """Return the k-means fit of highest silhouette for 2 to `maximum` clusters, and the silhouettes."""
+    rows = _thin(points, SILHOUETTE_LIMIT, np.random.default_rng(seed))
+    distinct = len(np.unique(points, axis=0))
+    fits = {k: _k_means(points, k, seed, STARTS) for k in range(2, min(maximum, distinct - 1) + 1)}
+    scores = {k: _silhouette(points[rows], fit.labels_[rows]) for k, fit in fits.items()}
+    best = max(scores, key=lambda k: scores[k])
+    table = pd.DataFrame({"clusters": list(scores), "silhouette": list(scores.values())})
+    return fits[best], table.assign(chosen=table.clusters == best)
+
+
+def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
+    """Draw normals of a correlation and map each to the empirical quantiles of its feature."""
+    normal = rng.multivariate_normal(
+        np.zeros(len(correlation)), correlation, size, method="eigh", check_valid="ignore"
+    )
+    place = np.minimum((stats.norm.cdf(normal) * len(ordered)).astype(int), len(ordered) - 1)
+    return np.take_along_axis(ordered, place, axis=0)
+
+
+def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[FloatArray]:
+    """Yield samples without groups: the features' own distributions and correlations, and nothing else.
+
+    A Gaussian copula (NORTA, Cario and Nelson 1997). Ties weaken correlation on the way from the normals to the
+    features, so the correlation of the normals is raised in three steps until that of the features is met.
+    """
+    rng = np.random.default_rng([seed, 1])
+    ordered, target = np.sort(points, axis=0), np.atleast_2d(np.corrcoef(points, rowvar=False))
+    normal = target.copy()
+    for _ in range(3):
+        reached = np.corrcoef(_mapped(ordered, normal, 10_000, rng), rowvar=False)
+        values, vectors = np.linalg.eigh(
+            np.clip(normal + target - reached, -0.99, 0.99) + 0.01 * np.eye(len(target))
+        )
+        normal = (vectors * np.maximum(values, 1e-6)) @ vectors.T
+        scale = np.sqrt(np.diag(normal))
+        normal = normal / np.outer(scale, scale)
+    for _ in range(draws):
+        yield _mapped(ordered, normal, size, rng)
+
+
+def null_silhouettes(points: FloatArray, *, maximum: int, seed: int) -> FloatArray:
+    """Return the highest silhouette over 2 to `maximum` clusters of each cloud without groups, shape (19,)."""
+    size = min(len(points), SILHOUETTE_LIMIT)
+    return np.array(
+        [
+            max(_silhouette(cloud, _k_means(cloud, k, seed, 2).labels_) for k in range(2, maximum + 1))
+            for cloud in clouds(points, draws=NULL_DRAWS, size=size, seed=seed)
+        ]
+    )
+
+
+def stability(
+    points: FloatArray, labels: Labels, clusters: int, *, resamples: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return adjusted Rand indices, shape (resamples,), and Jaccard similarities, (resamples, clusters).
+
+    Each bootstrap resample is clustered afresh. The Rand index compares all points, each given to its nearest
+    new centre; the Jaccard similarity of a cluster is that with its best match among the points drawn.
+    """
+    rng = np.random.default_rng([seed, 2])
+    rand, jaccard = np.empty(resamples), np.full((resamples, clusters), np.nan)
+    for draw in range(resamples):
+        rows = rng.integers(0, len(points), len(points))
+        fit = _k_means(points[rows], clusters, seed + draw, 3)
+        rand[draw] = adjusted_rand_score(labels, fit.predict(points))
+        drawn, first = np.unique(rows, return_index=True)
+        both = np.zeros((clusters, clusters))
+        np.add.at(both, (labels[drawn], fit.labels_[first]), 1)
+        old, new = both.sum(axis=1, keepdims=True), both.sum(axis=0, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            jaccard[draw] = (both / (old + new - both)).max(axis=1)
+    return rand, jaccard
+
+
+class Clustering(NamedTuple):
+    """A k-means fit, largest cluster first, with its two guards."""
+
+    labels: Labels
+    centres: FloatArray
+    selection: pd.DataFrame
+    silhouette: float
+    null_silhouette: float
+    rand: FloatArray
+    jaccard: FloatArray
+
+
+def cluster(points: FloatArray, *, maximum: int, resamples: int, seed: int) -> Clustering:
+    """Fit, choose and test clusters of scaled points, shape (members, features)."""
+    with threadpool_limits(1):  # sums of several threads differ in the last bits, and so might a label
+        return _cluster(points, maximum, resamples, seed)
+
+
+def _cluster(points: FloatArray, maximum: int, resamples: int, seed: int) -> Clustering:
+    fit, selection = choose_clusters(points, maximum=maximum, seed=seed)
+    clusters = fit.n_clusters
+    order = np.argsort(-np.bincount(fit.labels_, minlength=clusters), kind="stable")
+    labels, centres = np.argsort(order)[fit.labels_], fit.cluster_centers_[order]
+    null = float(null_silhouettes(points, maximum=maximum, seed=seed).max())
+    few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
+    rand, jaccard = stability(points[few], labels[few], clusters, resamples=resamples, seed=seed)
+    return Clustering(labels, centres, selection, float(selection.silhouette.max()), null, rand, jaccard)
