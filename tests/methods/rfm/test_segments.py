@@ -191,6 +191,15 @@ def test_features_that_do_not_vary():
     assert "too few features vary" in constant.sentence and len(constant.unused) == 4
 
 
+@pytest.mark.filterwarnings("error")
+def test_hardly_any_different_members():
+    """Two flags and a feature in which one member differs: no warning, no crash, no name."""
+    rng = np.random.default_rng(12)
+    flags = pd.DataFrame(rng.integers(0, 2, (300, 2)), columns=["share_a", "share_b"])
+    found = segment_members(features(flags.assign(monetary=np.r_[900.0, np.zeros(299)])), **QUICK)
+    assert not found.problem and not found.structured
+
+
 def test_names_are_plain_and_different():
     names = ["frequency", "active_days", "monetary", "share_live_chat"]
     first, second = np.array([2.0, 1.9, -1.0, 0.1]), np.array([2.0, 1.9, -1.0, -0.5])

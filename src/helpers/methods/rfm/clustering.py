@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -74,7 +76,10 @@ def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[
     ordered, target = np.sort(points, axis=0), np.atleast_2d(np.corrcoef(points, rowvar=False))
     normal = target.copy()
     for _ in range(3):
-        reached = np.corrcoef(_mapped(ordered, normal, 10_000, rng), rowvar=False)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reached = np.corrcoef(_mapped(ordered, normal, 10_000, rng), rowvar=False)
+        # a feature that differs for hardly anybody may be the same in the whole draw: nothing to correct there
+        reached = np.where(np.isfinite(reached), reached, target)
         values, vectors = np.linalg.eigh(
             np.clip(normal + target - reached, -0.99, 0.99) + 0.01 * np.eye(len(target))
         )
@@ -133,7 +138,10 @@ class Clustering(NamedTuple):
 
 def cluster(points: FloatArray, *, maximum: int, resamples: int, seed: int) -> Clustering:
     """Fit, choose and test clusters of scaled points, shape (members, features)."""
-    with threadpool_limits(1):  # sums of several threads differ in the last bits, and so might a label
+    # sums of several threads differ in the last bits, and so might a label
+    with threadpool_limits(1), warnings.catch_warnings():
+        # fewer different points than clusters is a poor fit, which its silhouette shows
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return _cluster(points, maximum, resamples, seed)
 
 
@@ -142,7 +150,8 @@ def _cluster(points: FloatArray, maximum: int, resamples: int, seed: int) -> Clu
     clusters = fit.n_clusters
     order = np.argsort(-np.bincount(fit.labels_, minlength=clusters), kind="stable")
     labels, centres = np.argsort(order)[fit.labels_], fit.cluster_centers_[order]
-    null = float(null_silhouettes(points, maximum=maximum, seed=seed).max())
+    tried = int(selection.clusters.max())
+    null = float(null_silhouettes(points, maximum=tried, seed=seed).max())
     few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
     rand, jaccard = stability(points[few], labels[few], clusters, resamples=resamples, seed=seed)
     return Clustering(labels, centres, selection, float(selection.silhouette.max()), null, rand, jaccard)

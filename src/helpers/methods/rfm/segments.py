@@ -242,8 +242,8 @@ def segment_members(
     )
 
 
-def _deviations(points: FloatArray, labels: Labels, cluster: int) -> FloatArray:
-    return (points[labels == cluster].mean(axis=0) - points.mean(axis=0)) / points.std(axis=0)
+def _deviations(points: FloatArray, labels: Labels, place: int) -> FloatArray:
+    return (points[labels == place].mean(axis=0) - points.mean(axis=0)) / points.std(axis=0)
 
 
 def _names(
@@ -253,7 +253,7 @@ def _names(
     means = np.nanmean(found.jaccard, axis=0)
     limit = threshold("segments.stability").value
     status = ["stable" if m >= limit else "doubtful" if m >= UNSTABLE else "unstable" for m in means]
-    deviations = [_deviations(points, found.labels, cluster) for cluster in range(len(means))]
+    deviations = [_deviations(points, found.labels, place) for place in range(len(means))]
     wording = segment_names([r.feature for r in rules], deviations)
     structured = found.silhouette > found.null_silhouette
     named = [structured and state == "stable" for state in status]
@@ -284,10 +284,10 @@ def _centres(
     frame: pd.DataFrame, points: FloatArray, labels: Labels, rules: list[Scaling], names: list[str]
 ) -> pd.DataFrame:
     rows = []
-    for cluster, name in enumerate(names):
-        deviations = _deviations(points, labels, cluster)
+    for place, name in enumerate(names):
+        deviations = _deviations(points, labels, place)
         for rule, deviation in zip(rules, deviations, strict=True):
             value = frame[rule.feature]
-            mean, overall = value[labels == cluster].mean(), value.mean()
+            mean, overall = value[labels == place].mean(), value.mean()
             rows.append((name, rule.feature, mean, overall, deviation))
     return pd.DataFrame(rows, columns=["segment", "feature", "mean", "overall", "deviations"])
