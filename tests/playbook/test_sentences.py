@@ -12,6 +12,10 @@ from helpers.playbook import sentences
     ("value", "unit", "text"),
     [
         (0.5372, "share", "53.7 %"),
+        (0.00042, "share", "0.042 %"),
+        (-0.013, "share", "−1.3 %"),
+        (0.0, "share", "0.0 %"),
+        (-0.001, "CNY", "CNY 0.00"),
         (1234.5, "CNY", "CNY 1,234"),
         (6.04, "ratio", "6.04"),
         (12.0, "days", "12 days"),

@@ -34,8 +34,11 @@ def say(template: str, /, **values: Any) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Return a share as per cent: ``0.537 -> '53.7 %'``; ``'–'`` when it is not known."""
-    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "–"
+    """Return a share as per cent: ``0.537 -> '53.7 %'``; two digits below one; ``'–'`` when not known."""
+    if not math.isfinite(share):
+        return "–"
+    small = 0 < abs(share) < 0.01 and digits > 0
+    return f"{_signed(f'{100 * share:.2g}' if small else f'{100 * share:.{digits}f}')} %"
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -45,8 +48,12 @@ def number(value: float, digits: int | None = None) -> str:
     if digits is None:
         magnitude = abs(value)
         digits = 0 if magnitude >= 100 or float(value).is_integer() else 1 if magnitude >= 10 else 2
-    text = f"{value:,.{digits}f}"
-    return "0" if float(text.replace(",", "")) == 0 and digits == 0 else text
+    return _signed(f"{value:,.{digits}f}")
+
+
+def _signed(text: str) -> str:
+    """Write a minus as a minus and not as a hyphen, and nothing below nothing."""
+    return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
 def money(value: float, currency: str) -> str:

@@ -103,7 +103,7 @@ def test_all_equal_is_one_score_and_is_reported() -> None:
     assert scored.collapsed["attained"].tolist() == [1, 1, 1]
     assert scored.collapsed["empty_scores"].tolist() == ["1, 2, 3, 4", "2, 3, 4, 5", "2, 3, 4, 5"]
     assert scored.collapsed["largest_tie_share"].tolist() == [1.0, 1.0, 1.0]
-    assert "frequency uses 1 of 5 scores (largest group of equals: 100% of members)" in scored.sentence
+    assert "frequency uses 1 of 5 scores (largest group of equals: 100 % of members)" in scored.sentence
 
 
 def test_large_group_of_zeros_is_the_worst_score_and_the_best_score_stays_reachable() -> None:

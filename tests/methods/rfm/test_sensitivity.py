@@ -86,7 +86,7 @@ def test_ranking_puts_the_weight_that_decides_first() -> None:
     assert found.ranking.set_index("weight")["share"].to_dict() == worst.to_dict()
     top = found.ranking.iloc[0]
     assert f"the tiers depend most on the weight of {top.weight}" in found.sentence
-    assert f"{found.n:,} members (interval" in found.sentence
+    assert f"{found.n:,} members (" in found.sentence
 
 
 def test_planted_dependence() -> None:

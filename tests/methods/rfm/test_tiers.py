@@ -16,7 +16,7 @@ from helpers.data.simulate import community, member_months
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.activity import activity, population
 from helpers.methods.rfm.scores import score
-from helpers.methods.rfm.tiers import TierScheme, percent, presets, sizes
+from helpers.methods.rfm.tiers import TierScheme, presets, sizes
 from helpers.methods.rfm.values import member_values
 
 MONTHLY = ("silent", "potential", "active", "core")
@@ -242,7 +242,7 @@ def test_sizes_with_wilson_bounds_and_totals() -> None:
         np.testing.assert_allclose(row["monetary_share"], part["monetary"].sum() / frame["monetary"].sum())
     assert table.loc["core", "members"] == 0
     assert np.isnan(table.loc["core", "frequency_mean"])
-    assert f"Of {len(frame):,} members, 0 (0.0%, interval 0.0% to " in found.sentence
+    assert f"Of {len(frame):,} members, 0 (0.0 %, 0.0 % to " in found.sentence
 
 
 def test_sizes_of_nobody() -> None:
@@ -290,10 +290,3 @@ def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -
         assert assigned.filter(assigned.tier.isnull()).count().execute() == 0
         frame = assigned.to_pandas()
         assert frame["tier"].tolist() == expected_tiers(name, frame).tolist()
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(0, "0.0%"), (0.5, "50.0%"), (0.01, "1.0%"), (0.00042, "0.042%")]
-)
-def test_percent(share: float, text: str) -> None:
-    assert percent(share) == text

@@ -29,6 +29,7 @@ from helpers.data.contract import INTERACTIONS, TABLES
 from helpers.data.source import Dataset, local_date
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.methods.rfm.values import as_day
+from helpers.playbook.sentences import say
 
 ORDER_KINDS: tuple[str, ...] = TABLES["orders"]["kind"].allowed
 UNSTATED_KIND = "goods"
@@ -135,32 +136,32 @@ class ActivityAccount:
     def sentence(self) -> str:
         """What was counted and what was left out."""
         counted = self.table[self.table["reason"] == "counted"].set_index("table")["rows"]
+        events, orders = (int(counted.get(side, 0)) for side in SIDES)
         parts = [
-            f"{counted.get(t, 0):,} {word}" for t, word in zip(SIDES, ("interactions", "orders"), strict=True)
-        ]
-        text = f"Counted: {' and '.join(parts)}; value is in {self.unit}."
-        left_out = [
-            f"{self.rows(reason):,} rows {words}" for reason, words in LEFT_OUT.items() if self.rows(reason)
-        ]
+            say("Counted: {events:,} interactions and {orders:,} orders; value is in {unit}.",
+                events=events, orders=orders, unit=self.unit)
+        ]  # fmt: skip
+        left_out = [say(words, n=self.rows(r)) for r, words in LEFT_OUT.items() if self.rows(r)]
         if left_out:
-            text += f" Left out: {', '.join(left_out)}."
-        text += "".join(f" {self.rows(r):,} {words}." for r, words in REMARKS.items() if self.rows(r))
+            parts.append(say("Left out: {rows}.", rows=", ".join(left_out)))
+        parts += [say(words, n=self.rows(r)) for r, words in REMARKS.items() if self.rows(r)]
         if self.weightless:
-            text += f" Orders of kind {', '.join(self.weightless)} are there and weigh 0."
-        return text
+            kinds = ", ".join(self.weightless)
+            parts.append(say("Orders of kind {kinds} are there and weigh 0.", kinds=kinds))
+        return " ".join(parts)
 
 
 LEFT_OUT = {
-    "no interaction": "of other events",
-    "staff": "of staff",
-    "bot": "of bots",
-    "after as_of": "after the last day",
-    "no member": "without a member",
+    "no interaction": "{n:,} rows of other events",
+    "staff": "{n:,} rows of staff",
+    "bot": "{n:,} rows of bots",
+    "after as_of": "{n:,} rows after the last day",
+    "no member": "{n:,} rows without a member",
 }
 REMARKS = {
-    "weighted": "other events have value and do not count as interactions",
-    "not in members": "counted rows are of ids that the members table lacks",
-    "kind not stated": "orders do not state their kind and count as goods",
+    "weighted": "{n:,} other events have value and do not count as interactions.",
+    "not in members": "{n:,} counted rows are of ids that the members table lacks.",
+    "kind not stated": "{n:,} orders do not state their kind and count as goods.",
 }
 
 

@@ -228,12 +228,12 @@ class BetaGeometricNBD:
         if self.repeat_shares_ is not None:
             text = (
                 "The model of who is still active could not be used. {why} Counted instead: {share} "
-                "[{low}, {high}] of {n} earlier members transacted again within {horizon} {unit}."
+                "({low} to {high}) of {n} earlier members transacted again within {horizon} {unit}."
             )
             horizon = number(self.repeat_shares_.horizon)
             return say(text, **values, **interval, n=number(alive.n), horizon=horizon, unit=self.unit_)
         text = (
-            "Of {again} members who came back, {count} ({share}, interval {low} to {high}) are probably still "
+            "Of {again} members who came back, {count} ({share}, {low} to {high}) are probably still "
             "active; about {leaving} leave after each return. {once} members bought once only, and the model "
             "cannot say whether they have left."
         )
@@ -246,7 +246,7 @@ class BetaGeometricNBD:
         if not leaving.known:
             return percent(leaving.value)
         return say(
-            "{p} [{low}, {high}]",
+            "{p} ({low} to {high})",
             p=percent(leaving.value),
             low=percent(leaving.low),
             high=percent(leaving.high),

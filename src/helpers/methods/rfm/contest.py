@@ -296,7 +296,7 @@ def _winner(table: pd.DataFrame, differences: pd.DataFrame) -> str:
 def _interval(frame: pd.DataFrame, model: str, column: str) -> str:
     row = frame[frame["model"] == model]
     value, low, high = (number(float(row[name].iloc[0]), 2) for name in (column, "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
 def predict_value(

@@ -31,8 +31,10 @@ def silent_share(members: ibis.Table, scope: str, *, confidence: float = 0.95) -
     confidence : float
         Level of the interval.
     """
-    counts = members.aggregate(n=members.count(), silent=(members.frequency == 0).sum()).to_pandas()
-    n, silent = (int(counts[name].fillna(0).iloc[0]) for name in ("n", "silent"))
+    counts = members.aggregate(
+        n=members.count(), silent=(members.frequency == 0).sum().fill_null(0)
+    ).to_pandas()
+    n, silent = (int(counts[name].iloc[0]) for name in ("n", "silent"))
     share = proportion(silent, n, confidence)
     return finding(
         share,

@@ -27,6 +27,7 @@ from helpers.checks import check_scalar, did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.values import materialise
+from helpers.playbook.sentences import percent, say
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
 REVERSED = frozenset({"recency_days"})
@@ -75,17 +76,17 @@ class Scores:
     def sentence(self) -> str:
         """What was scored and which scores stayed empty."""
         if self.n == 0:
-            return "There are no members to score: too little data."
+            return say("There are no members to score: too little data.")
         short = self.collapsed[self.collapsed["attained"] < self.collapsed["asked"]]
-        start = f"{self.n:,} members are scored 1 to {self.bins} on recency, frequency and value."
+        text = "{n:,} members are scored 1 to {bins} on recency, frequency and value."
+        start = say(text, n=self.n, bins=self.bins)
         if short.empty:
-            return f"{start} Every score is used, and equal members have equal scores."
-        why = "; ".join(
-            f"{row.column} uses {row.attained} of {row.asked} scores (largest group of equals: "
-            f"{row.largest_tie_share:.0%} of members)"
-            for row in short.itertuples()
-        )
-        return f"{start} Equal members have equal scores, so some scores stay empty: {why}."
+            return f"{start} {say('Every score is used, and equal members have equal scores.')}"
+        text = "{column} uses {attained} of {asked} scores (largest group of equals: {share} of members)"
+        rows: list[Any] = short[["column", "attained", "asked", "largest_tie_share"]].to_dict("records")
+        why = "; ".join(say(text, **row, share=percent(row["largest_tie_share"], 0)) for row in rows)
+        end = say("Equal members have equal scores, so some scores stay empty: {why}.", why=why)
+        return f"{start} {end}"
 
 
 def score(

@@ -21,7 +21,7 @@ from helpers.checks import check_confidence, check_scalar
 from helpers.errors import BadParameters
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.scores import score, score_expression, value_levels
-from helpers.methods.rfm.tiers import TierScheme, percent, value_quantile
+from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.methods.rfm.values import (
     VALUE_DECIMALS,
     Count,
@@ -30,6 +30,7 @@ from helpers.methods.rfm.values import (
     materialise,
     member_values,
 )
+from helpers.playbook.sentences import percent, say
 
 
 @dataclass(frozen=True)
@@ -70,28 +71,41 @@ class Sensitivity:
     def sentence(self) -> str:
         """The most influential weight with its share of members, interval and denominator."""
         if self.n == 0:
-            return "There are no members whose tier could change with the value weights: too little data."
+            return say(
+                "There are no members whose tier could change with the value weights: too little data."
+            )
         top = self.ranking.iloc[0]
-        moved = f"when any one value weight moves by {self.change:.0%}"
+        values = {
+            "n": self.n,
+            "scheme": self.scheme,
+            "moved": say("when any one value weight moves by {change}", change=percent(self.change, 0)),
+            "code": percent(self.ranking.code_share.max()),
+            "share": percent(top.share),
+            "low": percent(top.low),
+            "high": percent(top.high),
+            "weight": top.weight,
+        }
         if not self.uses_value:
-            return (
-                f"Tiers of {self.scheme} do not look at value, so none of {self.n:,} members changes tier "
-                f"{moved}; the score code changes for at most {percent(self.ranking.code_share.max())}."
+            text = (
+                "Tiers of {scheme} do not look at value, so none of {n:,} members changes tier {moved}; the score "
+                "code changes for at most {code}."
             )
-        if len(self.ranking) == 1:
-            return (
-                f"Value has the single weight {top.weight}: changing it rescales everybody alike, so the "
-                f"tiers of {self.n:,} members cannot depend on it."
+        elif len(self.ranking) == 1:
+            text = (
+                "Value has the single weight {weight}: changing it rescales everybody alike, so the tiers of "
+                "{n:,} members cannot depend on it."
             )
-        if top.share == 0:
-            return (
-                f"None of {self.n:,} members changes tier {moved} (interval up to {percent(top.high)}); the "
-                f"score code changes for at most {percent(self.ranking.code_share.max())}."
+        elif top.share == 0:
+            text = (
+                "None of {n:,} members changes tier {moved} (interval up to {high}); the score code changes for at "
+                "most {code}."
             )
-        return (
-            f"At most {percent(top.share)} of {self.n:,} members (interval {percent(top.low)} to "
-            f"{percent(top.high)}) change tier {moved}; the tiers depend most on the weight of {top.weight}."
-        )
+        else:
+            text = (
+                "At most {share} of {n:,} members ({low} to {high}) change tier {moved}; the tiers depend most on "
+                "the weight of {weight}."
+            )
+        return say(text, **values)
 
 
 class _Move(NamedTuple):

@@ -250,7 +250,7 @@ class GammaGamma:
         text = "A purchase of a member about whom nothing is known is worth {value}"
         start = say(text, value=number(mean.value))
         if mean.known:
-            start += say(" [{low}, {high}]", low=number(mean.low), high=number(mean.high))
+            start += say(" ({low} to {high})", low=number(mean.low), high=number(mean.high))
         return f"{start} ({say('{n} members with repeats', **values)}). {self.independence_sentence}"
 
     @property
@@ -267,7 +267,7 @@ class GammaGamma:
             verdict = "Frequency and value per purchase go together, against the assumption of the model"
         else:
             verdict = "Whether frequency and value per purchase go together is not clear"
-        return say(verdict + " (correlation {r} [{low}, {high}], {n} members).", **values)
+        return say(verdict + " (correlation {r}, {low} to {high}, {n} members).", **values)
 
     def _repr_html_(self) -> str:
         caption = say(

@@ -23,6 +23,7 @@ from helpers.methods.intervals import wilson
 from helpers.methods.rfm.boxes import Box, Domain, describe
 from helpers.methods.rfm.tier_rules import parse_rules, preset_definitions, read_definition
 from helpers.methods.rfm.values import materialise
+from helpers.playbook.sentences import percent, say
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,10 @@ class TierSizes:
     def sentence(self) -> str:
         """Size of the top and the bottom tier with interval and denominator."""
         if self.n == 0:
-            return "There are no members to put into tiers: too little data."
+            return say("There are no members to put into tiers: too little data.")
         ends = [_size_text(self.table.iloc[i]) for i in (-1, 0)]
-        return f"Of {self.n:,} members, {ends[0]} and {ends[1]}; every member is in exactly one tier."
+        text = "Of {n:,} members, {top} and {bottom}; every member is in exactly one tier."
+        return say(text, n=self.n, top=ends[0], bottom=ends[1])
 
 
 def sizes(
@@ -284,9 +286,5 @@ def _size_table(
 def _size_text(row: pd.Series) -> str:
     shown = row["tier"] if row["tier"] == row["display_name"] else f"{row['tier']} ({row['display_name']})"
     share, low, high = (percent(row[c]) for c in ("share", "low", "high"))
-    return f"{row['members']:,} ({share}, interval {low} to {high}) are {shown}"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal, or two significant digits below one percent."""
-    return f"{share:.1%}" if share == 0 or share >= 0.01 else f"{100 * share:.2g}%"
+    text = "{members:,} ({share}, {low} to {high}) are {tier}"
+    return say(text, members=row["members"], share=share, low=low, high=high, tier=shown)
