@@ -31,7 +31,7 @@ lint: $(READY)
 
 test: lint  ## everything that needs only Python
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "not slow and not browser"
-	$(BIN)/python -m pytest -n $(JOBS) -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
 test-all: test  ## and the long proofs, and Chromium
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow or browser"

@@ -43,9 +43,3 @@ class MissingSecret(PlaybookError):
     """A secret that a run needs is not set in the environment."""
 
     kind = "missing_secret"
-
-
-class BadPlan(PlaybookError):
-    """A batch plan cannot be run as written."""
-
-    kind = "bad_plan"

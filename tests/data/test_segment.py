@@ -56,21 +56,21 @@ def kept(dataset: Dataset, expression: str) -> dict[str, str]:
 ALL = {"orders": "a b c", "members": "1 2", "ad_daily": "douyin xhs"}
 CASES = [
     ("", {}),
-    ("gross >= 2", {"orders": "b c"}),
-    ('platform == "douyin"', {"orders": "a c", "ad_daily": "douyin"}),
+    ("gross >= 2", {"orders": "b c", "members": "2"}),
+    ('platform == "douyin"', {"orders": "a c", "members": "1", "ad_daily": "douyin"}),
     ('age_band == "18-24"', {"orders": "a", "members": "1"}),
     ('age_band != "18-24"', {"orders": "b", "members": "2"}),
-    ('platform == "douyin" and age_band in ["18-24"]', {"orders": "a"}),
+    ('platform == "douyin" and age_band in ["18-24"]', {"orders": "a", "members": "1"}),
     ('platform == "douyin" or age_band != "x"', {"orders": "a b"}),
-    ('not (platform == "douyin")', {"orders": "b", "ad_daily": "xhs"}),
+    ('not (platform == "douyin")', {"orders": "b", "members": "2", "ad_daily": "xhs"}),
     # The day is that of the report's time zone, in which the second order was paid on 2 January.
-    ('paid_at >= "2025-01-02"', {"orders": "b c"}),
-    ('paid_at in ["2025-01-01", "2025-01-03"]', {"orders": "a c"}),
-    ('paid_at < "2025-01-02T01:00"', {"orders": "a"}),
-    ('paid_at < "2025-01-01T17:00:00+00:00"', {"orders": "a"}),
+    ('paid_at >= "2025-01-02"', {"orders": "b c", "members": "2"}),
+    ('paid_at in ["2025-01-01", "2025-01-03"]', {"orders": "a c", "members": "1"}),
+    ('paid_at < "2025-01-02T01:00"', {"orders": "a", "members": "1"}),
+    ('paid_at < "2025-01-01T17:00:00+00:00"', {"orders": "a", "members": "1"}),
     ('date == "2025-01-02"', {"ad_daily": "xhs"}),
     ('"2025-01-02" <= joined_at', {"orders": "b", "members": "2"}),
-    ("1 < gross <= 2", {"orders": "b"}),
+    ("1 < gross <= 2", {"orders": "b", "members": "2"}),
 ]
 
 
@@ -81,8 +81,13 @@ def test_which_rows_remain(dataset: Dataset, expression: str, changed: dict[str,
 
 def test_tables_that_stay_whole_are_spoken_of(dataset: Dataset) -> None:
     notes = segment.parse("gross >= 2").apply(dataset).notes
-    assert any("gross >= 2 does not apply to members" in note for note in notes)
+    assert any("gross >= 2 is one of actions: members with at least one" in note for note in notes)
     assert any("gross >= 2 does not apply to ad_daily" in note for note in notes)
+
+
+def test_a_segment_that_fits_no_row_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(BadParameters, match="fits no row of orders, ad_daily; is a value misspelt"):
+        segment.parse('platform == "duoyin"').apply(dataset)
 
 
 def test_no_filter(dataset: Dataset) -> None:

@@ -26,7 +26,7 @@ def test_every_shipped_threshold_states_origin_and_guard():
 def test_a_rule_fires_on_its_finding_and_its_opportunity():
     proposal = propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY")
     assert ids(proposal) == ["rfm.recall_silent"]
-    assert "1,000 members" in proposal.actions[0].why
+    assert "1,000 buyers" in proposal.actions[0].why
     assert proposal.actions[0].cost == 100.0
 
 
@@ -39,6 +39,33 @@ def test_expected_value_is_the_mean_of_its_formula():
     assert action.expected_value == pytest.approx(expected, rel=0.03)
     assert action.low == pytest.approx(-RECALL.size * rule.cost)
     assert action.low < action.expected_value < action.high
+
+
+def test_only_the_margin_of_sales_is_value():
+    whole, third = (
+        propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY", margin=margin)
+        .actions[0]
+        .expected_value
+        for margin in (1.0, 0.5)
+    )
+    cost = RECALL.size * rules("rfm.recall_silent")[0].cost
+    assert third + cost == pytest.approx((whole + cost) / 2, abs=0.02)
+
+
+def test_points_have_no_price():
+    proposal = propose([finding()], [RECALL._replace(unit="points")], prefix="rfm.recall", currency="CNY")
+    assert proposal.silent == [("rfm.recall_silent", "value in points has no price in CNY")]
+
+
+def test_an_action_is_checked_when_its_period_is_over():
+    proposal = propose([finding()], [RECALL._replace(days=60)], prefix="rfm.recall", currency="CNY")
+    assert proposal.actions[0].check_after_days == 60
+
+
+def test_a_seed_threshold_supports_only_the_class_rule():
+    fields = rules("rfm.clean_silent")[0].model_dump()
+    with pytest.raises(ValueError, match="must be rule"):
+        Rule(**{**fields, "confidence_class": "experiment"})
 
 
 def test_the_same_seed_gives_the_same_value_and_another_seed_another():

@@ -51,7 +51,7 @@ def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Optio
     try:
         typed = _write(con, spec, read)
     except duckdb.Error as error:
-        found.violations.append(_malformed(spec, error))
+        found.violations.append(malformed(spec, error))
         return
     counts = _count_verdicts(con, read, typed)
     found.violations += _violations(con, spec, read, counts)
@@ -205,7 +205,7 @@ def _count_verdicts(con: Any, read: dict[str, Cell], typed: str) -> dict[tuple[s
     return dict(zip([*wanted, (PADDED, 0)], row, strict=True))
 
 
-def _malformed(spec: Table, error: duckdb.Error) -> Violation:
+def malformed(spec: Table, error: duckdb.Error) -> Violation:
     """Say which line the CSV reader could not follow."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = " ".join(line for line in lines[:4] if not line.startswith("LINE"))

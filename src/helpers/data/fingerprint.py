@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from helpers.data import address, csv_tables, engine, reading
 from helpers.data.tables import TABLES
-from helpers.data.violation import ContractError, Violation
+from helpers.data.violation import ContractError
 
 CHUNK = 1 << 20
 PRIME = 2_147_483_647
@@ -80,7 +80,7 @@ def _rows(folder: Path, name: str, parts: list[Path]) -> int:
     try:
         return csv_tables.count(engine.connect(), TABLES[name], parts, folder)
     except duckdb.Error as error:
-        raise ContractError([Violation(name, "(row)", "malformed row", 1, (), str(error))]) from None
+        raise ContractError([csv_tables.malformed(TABLES[name], error)]) from None
 
 
 def _of_table(table: ir.Table) -> TableFingerprint:

@@ -39,6 +39,10 @@ HINT = 'Write it like platform == "douyin" and age_band in ["18-24", "25-34"].'
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+ACTIONS = ("events", "orders")
+"""Tables whose rows are things members did."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """A parsed filter.
@@ -73,13 +77,14 @@ class Segment:
         """Return the dataset restricted to the segment.
 
         A table that has all columns of the segment is filtered by its rows. A table with a
-        ``member_id`` that lacks some takes those from ``members``; rows of unknown members fall out. A
-        table to which neither applies stays whole, and a note says so.
+        ``member_id`` that lacks some takes those from ``members``; rows of unknown members fall out. When
+        ``members`` itself lacks a column, as with a segment of actions, the members with at least one row
+        of the segment stay. A table to which nothing applies stays whole. Notes say which was done.
 
         Raises
         ------
         BadParameters
-            When a column is in no table, or no table can be filtered.
+            When a column is in no table, no table can be filtered, or no row fits.
         """
         if self.tree is None:
             return dataset
@@ -91,8 +96,31 @@ class Segment:
         whole = [name for name, table in restricted.items() if table is None]
         if len(whole) == len(restricted):
             raise BadParameters(f"No table has all of {', '.join(self.columns)}, so nothing can be filtered.")
-        notes = [f"The segment {self.expression} does not apply to {name}: it stays whole." for name in whole]
-        return dataset.replace(**{name: t for name, t in restricted.items() if t is not None}).noted(*notes)
+        kept = {name: table for name, table in restricted.items() if table is not None}
+        self._check_not_empty(kept)
+        actors = [
+            t.select("member_id") for name, t in kept.items() if name in ACTIONS and "member_id" in t.columns
+        ]
+        notes = []
+        if "members" in whole and actors:
+            inside = actors[0].union(*actors[1:], distinct=True) if len(actors) > 1 else actors[0].distinct()
+            kept["members"] = dataset.tables["members"].semi_join(inside, "member_id")
+            whole.remove("members")
+            notes.append(
+                f"The segment {self.expression} is one of actions: members with at least one of them stay."
+            )
+        notes += [
+            f"The segment {self.expression} does not apply to {name}: it stays whole." for name in whole
+        ]
+        return dataset.replace(**kept).noted(*notes)
+
+    def _check_not_empty(self, kept: Mapping[str, ir.Table]) -> None:
+        """Refuse a segment that fits no row: most often a misspelt value."""
+        rows = {name: int(table.count().execute()) for name, table in kept.items()}
+        if not any(rows.values()):
+            raise BadParameters(
+                f"The segment {self.expression} fits no row of {', '.join(rows)}; is a value misspelt?"
+            )
 
     def _restrict(self, dataset: Dataset, table: ir.Table) -> ir.Table | None:
         """Return the rows of a table that belong to the segment, or None when it does not apply."""

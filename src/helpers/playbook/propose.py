@@ -1,8 +1,10 @@
 """From findings to ranked actions, with expected values by simulation.
 
-Expected value of contacting a group: ``works x size x value x effect - size x cost`` where ``works`` is
-Bernoulli(probability), ``effect`` is triangular and ``value`` is a normal draw from its interval, cut at
-zero. Its mean and equal-tailed interval are reported, so an action that may well lose money says so.
+Expected value of contacting a group: ``works x size x value x margin x effect - size x cost`` where ``works``
+is Bernoulli(probability), ``effect`` is triangular, ``value`` is a normal draw from its interval, cut at zero,
+and ``margin`` turns sales into what is left of them. Its mean and equal-tailed interval are reported, so an
+action that may well lose money says so. The interval is a prior predictive one: it says what the priors of
+``actions.yml`` and the predicted value allow, and an experiment replaces it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import stats
 
-from helpers.checks import check_confidence
+from helpers.checks import check_confidence, check_scalar
 from helpers.playbook.action import CONFIDENCE_ORDER, Action, ConfidenceClass
 from helpers.playbook.finding import Finding
 from helpers.playbook.sentences import quantity, say
@@ -44,7 +46,9 @@ class Opportunity(NamedTuple):
     confidence : float
         Confidence level of that interval.
     unit : str
-        Currency of the value.
+        Currency of the value; a mix of values has none, and then no action can be priced.
+    days : int
+        Length of the next period; the action is checked when it is over.
     """
 
     key: str
@@ -54,6 +58,7 @@ class Opportunity(NamedTuple):
     high: float
     confidence: float
     unit: str
+    days: int = 0
 
 
 class Effect(BaseModel):
@@ -98,7 +103,8 @@ class Rule(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Rule:
         if self.threshold is not None:
-            threshold(self.threshold)
+            if threshold(self.threshold).origin == "seed" and self.confidence_class != "rule":
+                raise ValueError(f"rule {self.id} compares with a seed threshold, so its class must be rule.")
         elif {"above", "below"} & set(self.when.values()):
             raise ValueError(f"rule {self.id} compares with a threshold but names none.")
         if self.opportunity and (self.effect is None or self.probability is None or not self.prior_origin):
@@ -142,6 +148,7 @@ def propose(
     *,
     prefix: str,
     currency: str,
+    margin: float = 1.0,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Proposal:
@@ -157,20 +164,23 @@ def propose(
         Which rules to consider, such as ``"rfm."``.
     currency : str
         Currency of expected values.
+    margin : float
+        Share of sales that is left after the cost of what was sold.
     confidence : float
         Level of the interval of the expected value.
     seed : int
         Seed of the simulation; each rule has a stream of its own, so adding one changes no other.
     """
     check_confidence(confidence)
+    check_scalar(margin, "margin", gt=0, le=1)
     known, groups = {f.id: f for f in findings}, {o.key: o for o in opportunities}
     actions, silent = [], []
     for rule in rules(prefix):
-        reason = _why_silent(rule, known, groups)
+        reason = _why_silent(rule, known, groups, currency)
         if reason:
             silent.append((rule.id, reason))
             continue
-        action = _act(rule, groups.get(rule.opportunity or ""), currency, confidence, seed)
+        action = _act(rule, groups.get(rule.opportunity or ""), currency, margin, confidence, seed)
         if action.expected_value is not None and action.expected_value <= 0:
             silent.append((rule.id, _why_not_worth_it(action)))
         else:
@@ -178,7 +188,9 @@ def propose(
     return Proposal(sorted(actions, key=_rank), silent)
 
 
-def _why_silent(rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, Opportunity]) -> str:
+def _why_silent(
+    rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, Opportunity], currency: str
+) -> str:
     for finding_id, condition in rule.when.items():
         finding = findings.get(finding_id)
         if finding is None:
@@ -197,6 +209,8 @@ def _why_silent(rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str
         group = groups.get(rule.opportunity)
         if group is None or group.size == 0:
             return say("no members to contact ({group})", group=rule.opportunity)
+        if group.unit != currency:
+            return say("value in {unit} has no price in {currency}", unit=group.unit, currency=currency)
         if not math.isfinite(group.value):
             return say("the value of a member is not known ({group})", group=rule.opportunity)
     return ""
@@ -211,9 +225,14 @@ def _why_not_worth_it(action: Action) -> str:
     )
 
 
-def _act(rule: Rule, group: Opportunity | None, currency: str, confidence: float, seed: int) -> Action:
-    value, low, high = (None, None, None) if group is None else _expected_value(rule, group, confidence, seed)
-    fields = {"size": group.size, "value": quantity(group.value, group.unit)} if group else {}
+def _act(
+    rule: Rule, group: Opportunity | None, currency: str, margin: float, confidence: float, seed: int
+) -> Action:
+    value, low, high = (None, None, None)
+    fields: dict[str, object] = {}
+    if group is not None:
+        value, low, high = _expected_value(rule, group, margin, confidence, seed)
+        fields = {"size": group.size, "value": quantity(group.value, group.unit)}
     if rule.threshold:
         fields["threshold"] = _threshold_text(rule.threshold)
     return Action(
@@ -229,7 +248,7 @@ def _act(rule: Rule, group: Opportunity | None, currency: str, confidence: float
         cost=round(rule.cost * group.size, 2) if group else 0.0,
         confidence_class=rule.confidence_class,
         check_metric=rule.check_metric,
-        check_after_days=rule.check_after_days,
+        check_after_days=group.days if group is not None and group.days else rule.check_after_days,
     )
 
 
@@ -239,7 +258,7 @@ def _threshold_text(key: str) -> str:
 
 
 def _expected_value(
-    rule: Rule, group: Opportunity, confidence: float, seed: int
+    rule: Rule, group: Opportunity, margin: float, confidence: float, seed: int
 ) -> tuple[float, float, float]:
     assert rule.effect is not None and rule.probability is not None
     # crc32 and not hash(): the stream of a rule must not depend on PYTHONHASHSEED
@@ -248,15 +267,12 @@ def _expected_value(
     value = np.maximum(rng.normal(group.value, spread, DRAWS), 0)
     effect = rng.triangular(rule.effect.low, rule.effect.mode, rule.effect.high, DRAWS)
     works = rng.random(DRAWS) < rule.probability
-    draws = group.size * (works * value * effect - rule.cost)
+    draws = group.size * (works * value * margin * effect - rule.cost)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    mean = float(np.clip(draws.mean(), low, high))
-    return (
-        round(mean, 2),
-        min(round(float(low), 2), round(mean, 2)),
-        max(round(float(high), 2), round(mean, 2)),
-    )
+    mean = float(draws.mean())
+    # A rare large success can pull the mean out of the equal-tailed interval, which is then widened to it.
+    low, high = (float(bound) for bound in np.quantile(draws, [tail, 1 - tail]))
+    return round(mean, 2), round(min(low, mean), 2), round(max(high, mean), 2)
 
 
 def _rank(action: Action) -> tuple[bool, float, int, str]:

@@ -57,7 +57,10 @@ class Failure(Record):
     @property
     def headline(self) -> str:
         """One line: the message, led by the class of the exception where nobody wrote it for a reader."""
-        first = self.message.strip().partition("\n")[0]
+        first, *rest = self.message.strip().split("\n")
+        points = [line.removeprefix("- ") for line in rest if line.startswith("- ")]
+        if first.endswith(":") and points:
+            first = points[0] + (f" (and {len(points) - 1} more)" if len(points) > 1 else "")
         if self.kind != "exception":
             return first or self.error
         return f"{self.error}: {first}" if first else self.error

@@ -95,12 +95,18 @@ def locate_data(data: str, start: Path | None = None) -> str:
     return data
 
 
+DUCKDB = "duckdb:///"
+
+
 def portable_data(data: str, root: Path | None, start: Path | None = None) -> str:
     """Return ``data`` as typed in `start`, written relative to the project `root` where it lies inside it.
 
     What does not exist where it was typed is taken to be relative to the project already.
     """
     path, mark, options = data.partition("?")
+    if path.startswith(DUCKDB) and ((start or Path.cwd()) / path.removeprefix(DUCKDB)).is_file():
+        path = path.removeprefix(DUCKDB)  # a relative address, which must not depend on the kernel's folder
+        data = path + mark + options
     typed = (start or Path.cwd()) / path
     if is_url(data) or not typed.exists():
         return data

@@ -16,6 +16,7 @@ from helpers.methods.rfm import bg_nbd
 from helpers.methods.rfm.alive import LEAST_LEAVING, BetaGeometricNBD
 from helpers.methods.rfm.bg_nbd import Likelihood, Parameters
 from helpers.methods.rfm.cells import Cells, cells
+from helpers.methods.rfm.current import alive_share
 
 TRUTH = Parameters(0.8, 6.0, 0.8, 2.5)
 
@@ -292,3 +293,43 @@ def test_impossible_rows_are_refused() -> None:
         BetaGeometricNBD().fit(pd.DataFrame({"x": [1], "t_x": [1.0]}))
     with pytest.raises(BadData, match="1 of 1 rows"):
         BetaGeometricNBD().fit(pd.DataFrame({"x": [1], "t_x": [3.0], "T": [2.0]}))
+
+
+def few_orders(members: int, seed: int, start: str = "2025-01-01") -> pd.DataFrame:
+    """Orders of members of the model's story, who all first buy on the first day."""
+    again, after = bg_nbd.simulate(TRUTH, np.full(members, 52.0), seed)
+    who, when = np.concatenate([np.arange(members), again]), np.concatenate([np.zeros(members), 7 * after])
+    at = pd.Timestamp(start, tz="UTC") + pd.to_timedelta(np.floor(when), unit="D")
+    return pd.DataFrame({"member_id": who.astype(str), "paid_at": at, "gross": 1.0})
+
+
+def test_only_present_members_are_counted_as_alive() -> None:
+    """Of 1,200 buyers a third left and a third joined before the first order that is known."""
+    orders = few_orders(1200, 3)
+    model = BetaGeometricNBD().fit(cells(orders, as_of="2025-12-31"))
+    ids = np.arange(1200)
+    people = pd.DataFrame({"member_id": ids.astype(str), "joined_day": pd.Timestamp("2025-01-01")})
+    people.loc[ids % 3 == 1, "joined_day"] = pd.Timestamp("2024-06-01")
+    people["left_day"] = pd.Series(np.where(ids % 3 == 0, "2025-06-01", None)).astype("datetime64[ns]")
+    found = alive_share(model, orders, people, as_of="2025-12-31")
+    days = orders.assign(day=orders["paid_at"].dt.tz_convert("Asia/Shanghai").dt.normalize())
+    by_member = days.groupby(days["member_id"].astype(int))["day"].agg(["min", "max", "nunique"])
+    here = by_member[by_member.index % 3 != 0]
+    end = pd.Timestamp("2025-12-31", tz="Asia/Shanghai")
+    again = here[here["nunique"] > 1]
+    weeks = [(again[c] - again["min"]).dt.days / 7 for c in ("max",)] + [(end - again["min"]).dt.days / 7]
+    oracle = model.probability_alive(again["nunique"] - 1, weeks[0], weeks[1])
+    assert found.estimate.value == pytest.approx(oracle.mean(), rel=1e-9)
+    assert (found.estimate.n, found.buyers_once) == (len(again), len(here) - len(again))
+    assert found.estimate.low < found.estimate.value < found.estimate.high
+    assert (str(found.first_day), found.joined_before_log) == ("2025-01-01", 400)
+    assert f"Of {len(again)} present members who came back" in found.sentence
+    assert f"{found.buyers_once} present members bought once only" in found.sentence
+    assert "Orders before 2025-01-01 are not known; 400 buyers joined before it." in found.sentence
+    wide = alive_share(model, orders, people, as_of="2025-12-31", confidence=0.99).estimate
+    assert wide.low < found.estimate.low and wide.confidence == 0.99
+    late = people.assign(joined_day=pd.Timestamp("2025-01-01"), left_day=pd.NaT)
+    whole = alive_share(model, orders, late, as_of="2025-12-31")
+    assert whole.estimate.value == pytest.approx(model.alive_.value) and "not known" not in whole.sentence
+    nobody = alive_share(model, orders, people.iloc[:0], as_of="2025-12-31")
+    assert not nobody.estimate.known and "too little data" in nobody.sentence

@@ -127,7 +127,9 @@ def test_cdnow_window_and_holdout(reference_data: Path):
     direct = top_share_by_rows(window.monetary, holdout.monetary)
     assert found.carried.top_share.value == pytest.approx(direct, abs=1e-9)
     assert round(direct, 3) == 0.661
-    assert "70.1 % of members who have no value" in found.sentence
+    assert "70.1 % of members have no value in it" in found.sentence
+    assert "Both are inflated by ranking and counting on the same period; 66.1 % (" in found.sentence
+    assert "is the number to plan with" in found.sentence
     assert found.later_members == 0
     assert set(found.lorenz.label) == set(found.table.label)
 

@@ -51,7 +51,8 @@ def test_costs_reach_tiers_by_project():
     assert found.verdict == "below"
     assert found.gap.value == pytest.approx(found.effort_share.value - found.value_share.value)
     assert found.gap.low <= found.gap.value <= found.gap.high < 0
-    assert "less than the 70 % that the rule asks for" in found.sentence
+    assert "The rule of thumb says 70 % of the effort; nothing shows it is right here." in found.sentence
+    assert "asks for" not in found.sentence and "ranked before" not in found.sentence
 
 
 def test_incentives_reach_members_and_are_not_counted_twice():
@@ -74,7 +75,10 @@ def test_incentives_reach_members_and_are_not_counted_twice():
 def test_members_ranked_in_the_window_and_valued_later():
     data = members().assign(later=1.0)
     ledger = costs(("core", "people", 300.0, DAY), ("potential", "content", 700.0, DAY))
-    found = effort_share(data, costs=ledger, value="later", rank="monetary", **FEW)
+    period = "the 90 days up to 2026-03-31"
+    found = effort_share(data, costs=ledger, value="later", rank="monetary", period=period, **FEW)
+    assert found.sentence.startswith("The top 20 % of members, ranked before, bring 20.0 %")
+    assert "Value and effort were measured over the 90 days up to 2026-03-31." in found.sentence
     assert found.value_share.value == pytest.approx(0.2)
     assert found.effort_share.value == pytest.approx(0.3)
 

@@ -128,6 +128,26 @@ def test_bad_members_are_refused():
         contact_list(data, name="recall")
 
 
+def test_the_error_of_the_prediction_is_in_the_interval():
+    """Wide bounds set the interval, narrow ones leave that of the bootstrap; the value stays."""
+    data = members(400)
+    plain = contact_list(data, name="recall").mean_value
+    value = data["expected_value"]
+    wide = contact_list(data.assign(expected_low=value * 0.4, expected_high=value * 2), name="recall")
+    assert wide.mean_value.value == plain.value
+    bounds = [wide.mean_value.low, wide.mean_value.high]
+    assert bounds == pytest.approx([0.4 * plain.value, 2 * plain.value])
+    assert wide.total_value.high == pytest.approx(800 * plain.value)
+    assert list(wide.frame.columns) == ["member_id", "tier", "arm", "expected_value"]
+    narrow = contact_list(data.assign(expected_low=value, expected_high=value), name="recall").mean_value
+    assert (narrow.low, narrow.high) == (plain.low, plain.high)
+    bad = data.assign(expected_low=value, expected_high=value.where(value.index != 3))
+    with pytest.raises(BadData, match=r"missing in 1 of 400 rows"):
+        contact_list(bad, name="recall")
+    nothing = data.assign(expected_value=np.nan, expected_low=np.nan, expected_high=np.nan)
+    assert not contact_list(nothing, name="recall").mean_value.known
+
+
 # --- what the hold-out can show ----------------------------------------------------------------------
 
 
@@ -184,9 +204,29 @@ def test_standard_lists_equal_the_rules_row_by_row():
         assert set(each.frame["member_id"]) == set(expected.index[expected == each.name]), each.name
     assert found.unlisted == (expected == "").sum()
     assert sum(each.size for each in found.lists) + found.unlisted == 3000
-    assert found.without_p_alive == 7 and "7 members with past value" in found.sentence
+    assert found.without_p_alive == 7 and "7 members who bought have no probability" in found.sentence
     assert found["recall"].baseline == 0.1 and found["protect"].baseline == 0.5
     assert found.overview["size"].tolist() == [each.size for each in found.lists]
+
+
+def test_the_sentence_of_all_lists_holds_the_sentence_of_each():
+    found = standard_lists(members(3000, seed=5), order=ORDER)
+    assert all(each.sentence in found.sentence for each in found.lists)
+
+
+def test_a_refunded_order_is_an_order():
+    """Members who bought and sent everything back have no value, and have had their first order."""
+    data = members(2000, seed=11)
+    data["past_value"] = 0.0
+    data["bought"] = np.arange(2000) % 2 == 0
+    found = standard_lists(data, order=ORDER)
+    listed = set(found["first_order"].frame["member_id"])
+    assert listed == set(pseudonymise(data.loc[~data["bought"] & (data["tier"] != "silent"), "member_id"]))
+    assert found["recall"].size and found["protect"].size
+    with pytest.raises(BadData, match=r"members\.bought: missing in 1 rows"):
+        standard_lists(
+            data.astype({"bought": object}).assign(bought=[None, *data["bought"][1:]]), order=ORDER
+        )
 
 
 def test_small_standard_lists_are_hidden_in_the_overview():

@@ -62,7 +62,19 @@ def test_net_promotion_counts_up_and_down_over_those_at_risk(labels) -> None:
     assert result.rate("promoted").value == pytest.approx(40 / 200)
     assert (result.rate("demoted").low, result.rate("demoted").high) == pytest.approx(wilson(43, 200))
     assert "no clear direction" in result.sentence and "n = 200" in result.sentence
+    assert "of the 200 members present in both periods 20.0 % moved up" in result.sentence
+    assert result.left == 0 and "left" not in result.sentence
     assert result.by_period["net_promotion"].tolist() == [net.value]
+
+
+def test_members_who_left_are_told_and_not_counted(history_of) -> None:
+    """Three left in the pair before the last, two in the last one (-1 is away)."""
+    states = np.array([[0] * 40, [1] * 37 + [-1] * 3, [2] * 20 + [0] * 15 + [-1] * 5])
+    history = history_of(states)
+    result = migration(history)
+    assert (result.left, result.rate().n, result.period) == (2, 35, "month")
+    assert "of the 35 members present in both months" in result.sentence
+    assert result.sentence.endswith("2 others left and are not counted.")
 
 
 def test_net_promotion_interval_has_the_width_of_a_large_sample() -> None:

@@ -25,7 +25,7 @@ MOVES += [
     ("silent", "potential", 25),
     ("silent", "silent", 50),
     ("potential", "potential", 20),
-    ("core", "core", 9),
+    ("core", "core", 19),
 ]
 TRANSITIONS = pd.DataFrame(MOVES, columns=["from_tier", "to_tier", "n"])
 
@@ -51,7 +51,25 @@ def test_each_move_is_counted_at_every_boundary_it_crosses():
 
 def test_few_movers_are_not_counted_out():
     few = TRANSITIONS.assign(n=1)
-    assert plots.boundary_crossings(few, TIERS)["up"].tolist() == ["<10", "<10"]
+    assert plots.boundary_crossings(few, TIERS)["up"].tolist() == ["–", "–"]
+
+
+def test_a_crossing_with_one_kept_back_cell_is_kept_back():
+    """25 + 3 moved up: with 25 published, 28 would give the 3 away."""
+    moves = TRANSITIONS.assign(n=[3, *TRANSITIONS["n"].iloc[1:]])
+    crossings = plots.boundary_crossings(moves, TIERS)
+    assert crossings["up"].tolist() == ["–", "–"]
+    assert crossings["down"].tolist() == [str(27 + 11), str(11)]
+
+
+def test_a_crossing_with_a_cell_that_protects_another_is_kept_back():
+    """Of the row silent 3 and 12 are kept back; 12 alone crosses the upper boundary beside the 15 of potential."""
+    rows = [("silent", "potential", 3), ("silent", "core", 12), ("silent", "silent", 50)]
+    rows += [("potential", "core", 15), ("potential", "silent", 0), ("core", "potential", 20)]
+    moves = pd.DataFrame(rows, columns=["from_tier", "to_tier", "n"])
+    crossings = plots.boundary_crossings(moves, TIERS)
+    assert crossings["up"].tolist() == ["–", "–"]
+    assert crossings["down"].tolist() == ["0", "20"]
 
 
 def test_the_pyramid_states_the_top_tier_and_draws_chinese_names(study):
@@ -61,6 +79,7 @@ def test_the_pyramid_states_the_top_tier_and_draws_chinese_names(study):
     assert chart.title == f"{100 * top.share:.1f} % of members stand in the top tier"
     assert f"core 核心型: {top.members:,} ({100 * top.share:.1f} %)" in chart.svg()
     assert len(chart.axes[0].patches) == 4
+    assert "– is kept back, as it could give away a move of fewer than 10 members" in chart.note
 
 
 def test_a_tier_of_few_members_is_kept_back(study):
@@ -94,19 +113,29 @@ def test_the_lorenz_curve_states_the_top_fifth():
     values = pd.DataFrame({"member_id": [f"m{n}" for n in range(500)], "monetary": np.arange(500.0) ** 2})
     found = rfm.concentration(values, draws=100)
     chart = plots.lorenz_curve(found, "90 days.")
-    assert chart.title == f"The top 20 % of members bring {100 * found.top_share.value:.1f} % of the value"
+    title = f"The top 20 % of members bring {100 * found.top_share.value:.1f} % of the value"
+    assert chart.title == f"{title} in the window"
+    told = plots.lorenz_curve(found, "90 days.", period="in the same 90 days")
+    assert told.title == f"{title} in the same 90 days"
     assert chart.data["value_share"].iloc[0] == 0
     assert chart.data["value_share"].iloc[-1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
-    ("winner", "title"), [(RFM_SCORE, "Plain RFM is enough"), ("past value", "past value finds")]
+    ("winner", "enough", "title"),
+    [
+        (RFM_SCORE, True, "Plain RFM is enough"),
+        (RFM_SCORE, False, "No score is shown to beat plain RFM"),
+        ("past value", False, "past value finds"),
+    ],
 )
-def test_the_contest_shows_every_model_and_the_verdict(winner, title):
+def test_the_contest_shows_every_model_and_the_verdict(winner, enough, title):
     lifts = pd.DataFrame(
         {"model": ["past value", RFM_SCORE], "lift": [4.9, 5.1], "low": [4.6, 4.8], "high": [5.2, 5.4]}
     )
-    held = SimpleNamespace(table=lifts.assign(n=1000), sentence="The verdict.", top_share=0.1, winner=winner)
+    held = SimpleNamespace(
+        table=lifts.assign(n=1000), sentence="The verdict.", top_share=0.1, winner=winner, enough=enough
+    )
     chart = plots.value_contest(held, "hold-out")
     assert "The verdict." in chart.alt
     assert chart.title.startswith(title)

@@ -42,13 +42,19 @@ def test_times_and_chances_equal_the_chain_in_a_large_sample(history_of, matrice
 
 def test_a_ladder_takes_the_sum_of_its_steps(history_of) -> None:
     """Each month half of a tier steps up: two months a step, so six, four and two."""
-    start = np.repeat([0, 1, 2], 200)
+    start_of = np.repeat([0, 1, 2], 200)
     up = np.tile([0, 1], 300)
-    result = time_to_top(history_of(np.array([start, start + up])))
+    result = time_to_top(history_of(np.array([start_of, start_of + up])))
     assert result.times["expected_periods"].tolist() == pytest.approx([6, 4, 2])
     near = result.chances[result.chances["from_tier"] == "active"].set_index("periods")["share"]
     assert near.tolist() == pytest.approx([1 - 0.5**3, 1 - 0.5**6, 1 - 0.5**12])
-    assert "A member in active who stays reaches core after 2 months on average" in result.sentence
+    start = "The chance of a member in active to reach core within 6 months, leavers counted, is 98.4 % ("
+    assert result.sentence.startswith(start) and "n = 200 moves" in result.sentence
+    assert "If moves stay as they are, one who stays takes 2 months on average (" in result.sentence
+    assert "Kaplan-Meier" not in result.sentence  # one pair of months is followed for one month only
+    month = time_to_top(history_of(np.array([start_of, start_of + up])), horizons=(1,)).sentence
+    assert "within 1 months" in month
+    assert "observed by Kaplan-Meier: 50.0 % (43.1 % to 56.9 %; n = 200 members)" in month
 
 
 def test_members_who_leave_do_not_arrive(history_of) -> None:
@@ -161,6 +167,23 @@ def test_blockers_by_hand() -> None:
     assert middle["letter"].to_dict() == {"frequency": "F", "monetary": "M", "recency_days": "R"}
     assert table.loc[("middle", "monetary"), "direction"] == "more"
     assert "low: too little data (n = 4)" in found.sentence
+
+
+def test_a_scheme_of_one_column_is_said_to_be_one() -> None:
+    frequency = np.r_[np.zeros(30, int), np.full(30, 4), np.full(30, 41), np.full(5, 60)]
+    members = pd.DataFrame({"member_id": [f"m{n}" for n in range(95)], "frequency": frequency})
+    scheme = TierScheme.load("monthly_interactions")
+    found = blockers(scheme.assign(members), scheme)
+    assert found.table["blocked"].tolist() == found.table["members"].tolist() == [30, 30, 30]
+    assert found.sentence == (
+        "The tiers look at frequency alone: members in silent need a median of 1 more to rise; members in potential "
+        "need a median of 7 more to rise; members in active need a median of 10 more to rise."
+    )
+    few = members[members.frequency != 4]
+    assert "potential: too little data (n = 0)" in blockers(scheme.assign(few), scheme).sentence
+    ladder = TierScheme.load(LADDER)
+    both = members.assign(recency_days=100, monetary=0.0)
+    assert "alone" not in blockers(ladder.assign(both), ladder).sentence
 
 
 @pytest.mark.parametrize("scheme", ["three_tier", "engagement", "pyramid", "monthly_interactions", "ladder"])

@@ -11,6 +11,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from helpers.errors import BadData
+from helpers.methods.intervals import percentile_interval
+from helpers.methods.rfm import findings, segments
 from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.features import Features, behavioural_features
 from helpers.methods.rfm.segment_names import segment_names
@@ -65,6 +67,51 @@ def test_planted_groups_come_back_with_names():
     assert any({"high spend", "frequent"} & set(name.split(", ")) for name in found.profile["segment"])
     assert found.profile["segment"].is_unique
     assert "40 silent members" in found.sentence and "“" in found.sentence
+    assert (found.profile["reached"] == 1).all()
+    least = found.profile["jaccard"].min()
+    assert found.stability.value == least and found.stability.low <= least <= found.stability.high
+
+
+def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
+    """A good mean is not enough: the first segment is lost in 10 of 40 resamples, the second in 6."""
+    jaccard = np.ones((20, 3))
+    jaccard[:5, 0], jaccard[:, 1], jaccard[:3, 1] = 0.6, 0.9, [0.5, np.nan, 0.7]
+    jaccard = np.vstack([jaccard, jaccard])
+    fit = segments.cluster
+    monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=jaccard))
+    frame, _ = blobs(600, seed=2)
+    found = segment_members(features(frame), **QUICK)
+    assert found.profile["reached"].tolist() == [0.75, 0.85, 1.0]
+    assert found.profile["status"].tolist() == ["stable"] * 3
+    assert found.profile["named"].tolist() == [False, True, True]
+    mean = (17 * 0.9 + 0.5 + 0.7) / 19
+    held = findings.segment_stability(found, "members")
+    assert held.value == pytest.approx(mean) and (held.n, held.unit) == (600, "index")
+    drawn = np.repeat([0.5, 0.7, 0.9], [2, 2, 34])
+    assert (held.low, held.high) == pytest.approx(percentile_interval(drawn))
+    assert held.provenance.method == "clusterwise Jaccard over resamples (Hennig 2007)"
+    assert f"Jaccard similarity of 0.87 on average ({held.low:.2f} to 0.90 over resamples)" in held.sentence
+    assert "1 unstable, not named" in held.sentence
+
+
+def test_the_share_of_silent_members_names_its_days():
+    members = ibis.memtable(pd.DataFrame({"frequency": [0, 0, 3, 1]}))
+    told = findings.silent_share(members, "members", days=90)
+    assert told.value == 0.5
+    assert told.sentence.endswith("did nothing that counts in the 90 days up to the day.")
+    assert findings.silent_share(members, "members").sentence.endswith("did nothing that counts.")
+
+
+def test_without_a_named_segment_there_is_no_stability(monkeypatch):
+    fit = segments.cluster
+    lost = np.tile([1.0, 1.0, 1.0, 0.5], 5)[:, None] * np.ones(3)
+    monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=lost))
+    frame, _ = blobs(600, seed=2)
+    found = segment_members(features(frame), **QUICK)
+    held = findings.segment_stability(found, "members")
+    assert found.structured and not found.profile["named"].any()
+    assert (held.verdict, held.value, held.n) == ("too little data", None, 600)
+    assert "None comes back in 80 % of the resamples, so none is named" in held.sentence
 
 
 def test_the_engine_assigns_the_nearest_centre():
@@ -122,7 +169,9 @@ def test_a_single_cloud_gets_no_names(name: str):
     found = segment_members(features(CLOUDS[name](500, 4)), **QUICK)
     assert not found.profile["named"].any()
     assert found.profile["segment"].str.contains("not named").all()
-    assert "none is named" in found.sentence
+    assert "none is named and there is no stability to state" in found.sentence
+    held = findings.segment_stability(found, "members")
+    assert (held.verdict, held.value, held.n) == ("too little data", None, 500)
 
 
 @pytest.mark.slow
@@ -180,6 +229,7 @@ def test_few_members_are_too_little_data(size: int):
     frame, _ = blobs(100, seed=7)
     found = segment_members(features(frame.iloc[:size]), **QUICK)
     assert found.table is None and found.profile.empty
+    assert not found.stability.known and findings.segment_stability(found, "members").n == size
     assert f"too little data, {size} active members" in found.sentence
 
 

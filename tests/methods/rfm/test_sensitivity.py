@@ -156,7 +156,9 @@ def test_scheme_that_does_not_look_at_value() -> None:
     found = sensitivity(log(), scheme, value_weights=WEIGHTS, as_of=AS_OF, window_days=30)
     assert not found.uses_value
     assert (found.table["tier_changed"] == 0).all()
-    assert "Tiers of monthly_interactions do not look at value" in found.sentence
+    assert found.sentence.startswith(
+        "Not applicable to these tiers: those of monthly_interactions do not look at value"
+    )
 
 
 def test_population_is_the_denominator() -> None:

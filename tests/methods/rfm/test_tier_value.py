@@ -43,6 +43,7 @@ def test_table_equals_the_rows():
     np.testing.assert_allclose(found.table["share_of_value"], rows["sum"] / rows["sum"].sum())
     assert found.ratio.value == pytest.approx(rows["mean"]["core"] / rows["mean"]["potential"])
     assert found.ratio.n == 700
+    assert "n = 100 and 600), " in found.sentence and "n = 700" not in found.sentence
     assert (found.table.low < found.table["mean"]).all() and (found.table["mean"] < found.table.high).all()
 
 
@@ -135,6 +136,20 @@ def test_verdict_against_the_claim(times: float, size: int, verdict: str):
     assert found.claim.bounds == (5, 8)
     assert found.verdict == verdict
     assert "claimed 5 to 8" in found.sentence
+
+
+def test_the_number_of_days_is_stated_beside_a_claim_of_a_lifetime():
+    data = community(np.random.default_rng(6))
+    found = tier_value(data, **HONEST, days=90)
+    assert found.sentence.startswith("In the next 90 days, a member of core brings")
+    assert found.sentence.endswith("The claim speaks of lifetime value; this is 90 days.")
+    assert "lifetime" not in tier_value(data, **HONEST).sentence
+    same = tier_value(data, **(HONEST | {"measured": "same window"}), days=30)
+    assert same.sentence.startswith("In the window of 30 days itself")
+    nothing = tier_value(data.iloc[:0], **HONEST, days=90).sentence
+    assert nothing.startswith("In the next 90 days, the ratio is not known") and "lifetime" not in nothing
+    with pytest.raises(ValueError, match="days == 0"):
+        tier_value(data, **HONEST, days=0)
 
 
 def test_circular_numbers_say_so():
@@ -244,6 +259,31 @@ def test_orders_of_invitees_are_credited_to_the_first_inviter():
     assert not found.share_of_value.known
 
 
+def test_only_invites_of_the_valued_members_are_counted():
+    """b is no member here: what b brought is in no number, but b keeps the invitee that b brought first."""
+    members = pd.DataFrame({"member_id": ["a", "e"], "monetary": [5.0, 1.0]})
+    activity = log(
+        ("c", "2026-06-10", "order", 30.0),
+        ("d", "2026-06-10", "order", 40.0),
+        ("f", "2026-06-10", "order", 50.0),
+    )
+    referrals = invites(
+        ("1", "b", "c", "2026-05-01", 0.0),
+        ("2", "a", "c", "2026-05-02", 0.0),  # too late: b brought c
+        ("3", "a", "d", "2026-05-01", 0.0),
+        ("4", "b", "f", "2026-05-01", 0.0),
+        ("5", "b", "b", "2026-05-01", 0.0),
+    )
+    found = referral_value(referrals, activity, members, as_of=AS_OF, window_days=90)
+    assert (found.inviters, found.invitees, found.buyers) == (1, 1, 1)
+    assert (found.self_invites, found.repeated_invites) == (0, 1)
+    assert found.referral_total == 40.0 and found.invitees == int(found.table.invitees.sum().execute())
+    assert (
+        "An invitee's order counts once as own value and once as referral credit, so credit at 100 % is an "
+        "upper bound."
+    ) in found.sentence
+
+
 def _referring_community(rng, seed: int, n: int = 400):
     """Every member brought one other; own value is three times referral value on average."""
     members = pd.DataFrame({"member_id": [f"m{i}" for i in range(n)], "monetary": rng.gamma(0.5, 6, n)})
@@ -281,4 +321,4 @@ def test_no_accepted_invite():
         window_days=30,
     )
     assert found.table.execute().total_value.tolist() == [5.0]
-    assert found.sentence.startswith("No invite was accepted")
+    assert found.sentence.startswith("No invite by these members was accepted")

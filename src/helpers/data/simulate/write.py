@@ -30,10 +30,11 @@ def check_folder(out: Path, tables: Collection[str]) -> None:
     BadParameters
         When the folder holds tables but no ``truth.json``: it is not a simulated community.
     """
-    found = _tables_in(out, tables)
-    if found and not (out / TRUTH).exists():
+    theirs = [p for p in out.glob("*.*") if p.name.split(".")[0] in tables and p.suffix != ".parquet"]
+    found = _tables_in(out, tables) + sorted(theirs)
+    if found and (theirs or not (out / TRUTH).exists()):
         names = ", ".join(path.name for path in found)
-        raise BadParameters(f"{out} holds {names} but no {TRUTH}: not a simulated community, left as it is.")
+        raise BadParameters(f"{out} holds {names}, which no simulation wrote; it is left as it is.")
 
 
 def _tables_in(out: Path, tables: Collection[str]) -> list[Path]:

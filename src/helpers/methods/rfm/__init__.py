@@ -14,14 +14,27 @@ Rooms, in the order a study walks through them:
 """
 
 from helpers.methods.rfm import findings, plots
-from helpers.methods.rfm.activity import account, activity, check_weights, population, value_unit
+from helpers.methods.rfm.activity import (
+    account,
+    activity,
+    check_recent,
+    check_weights,
+    population,
+    value_unit,
+)
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.blockers import blockers
 from helpers.methods.rfm.cells import cells, spend_cells
 from helpers.methods.rfm.cells import members as purchase_histories
 from helpers.methods.rfm.concentration import compare_periods, concentration
 from helpers.methods.rfm.contest import contest, predict_value
-from helpers.methods.rfm.current import current_tiers, present_members, prospects, what_counts
+from helpers.methods.rfm.current import (
+    alive_share,
+    current_tiers,
+    present_members,
+    prospects,
+    what_counts,
+)
 from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
 from helpers.methods.rfm.forecast import backtest, forecast
@@ -45,10 +58,12 @@ __all__ = [
     "TierScheme",
     "account",
     "activity",
+    "alive_share",
     "backtest",
     "behavioural_features",
     "blockers",
     "cells",
+    "check_recent",
     "check_weights",
     "compare_periods",
     "concentration",

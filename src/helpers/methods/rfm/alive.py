@@ -70,6 +70,8 @@ class BetaGeometricNBD:
         those without say nothing about it. From repeat shares: share of all members that transacted again.
     repeat_shares_ : RepeatShares or None
         The fallback, when it was needed and the cells know their transactions.
+    unit_days_ : float or None
+        Days in the unit of time; None when fitted on a frame, which does not say.
     members_, repeaters_, distinct_ : int
         Members, members with a repeat, and distinct histories fitted.
     """
@@ -93,6 +95,7 @@ class BetaGeometricNBD:
         """
         table = cells.table if isinstance(cells, Cells) else cells
         self._table = check_histories(table)
+        self.unit_days_ = cells.unit_days if isinstance(cells, Cells) else None
         self.unit_ = cells.unit if isinstance(cells, Cells) else "units of time"
         self.members_, self.distinct_ = int(self._table["members"].sum()), len(self._table)
         self.repeaters_ = int(self._table.loc[self._table["x"] > 0, "members"].sum())
@@ -156,33 +159,64 @@ class BetaGeometricNBD:
         if self.source_ != "BG/NBD":
             return unknown(self.members_, "share", self.confidence)
         logit = self._fit.theta[2] - self._fit.theta[3]
-        return self._on_logit_scale(float(logit), np.array([0, 0, 1.0, -1.0]), 0.0, self.members_)
+        return self._on_logit_scale(
+            float(logit), np.array([0, 0, 1.0, -1.0]), 0.0, self.members_, self.confidence
+        )
 
     def _alive(self) -> Estimate:
-        """Return the share alive; its variance is that of the parameters plus that of who left by chance."""
+        """Return the share alive among the members of the fit."""
+        x, t_x, age, members = (self._table[c].to_numpy() for c in ("x", "t_x", "T", "members"))
+        return self.alive_among(x, t_x, age, members)
+
+    def alive_among(
+        self,
+        x: ArrayLike,
+        t_x: ArrayLike,
+        T: ArrayLike,  # noqa: N803
+        members: ArrayLike | None = None,
+        *,
+        confidence: float | None = None,
+    ) -> Estimate:
+        """Return the share alive among any members with a repeat, such as those who are present.
+
+        Its variance is that of the parameters plus that of who left by chance. From repeat shares it is the
+        share of all earlier members, whichever members are asked about.
+
+        Parameters
+        ----------
+        x, t_x, T : array_like, shape (rows,)
+            Histories, in the unit of time of the fit; rows with x == 0 are left out.
+        members : array_like, optional
+            How many members each row stands for; one when not given.
+        confidence : float, optional
+            Level of the interval; that of the model when not given.
+        """
+        level = self.confidence if confidence is None else check_confidence(confidence)
         if self.repeat_shares_ is not None and self.source_ == "repeat shares":
             return self.repeat_shares_.overall
-        if self.source_ != "BG/NBD":
-            return unknown(self.repeaters_, "share", self.confidence)
-        again = self._table[self._table["x"] > 0]
-        x, t_x, age = (again[c].to_numpy() for c in ("x", "t_x", "T"))
-        weight = again["members"].to_numpy() / self.repeaters_
-
+        x, t_x, age = (np.asarray(v, float) for v in (x, t_x, T))
+        weight = np.ones(x.shape) if members is None else np.asarray(members, float)
+        x, t_x, age, weight = (v[x > 0] for v in (x, t_x, age, weight))
+        n = int(weight.sum())
+        if self.source_ != "BG/NBD" or n == 0:
+            return unknown(n, "share", level)
+        weight = weight / n
         alive, each_slope = bg_nbd.probability_alive_slopes(self.params_, x, t_x, age)
         slopes = np.array([float(np.sum(weight * slope)) for slope in each_slope])
         value = float(np.sum(weight * alive))
         spread = value * (1 - value)
         if spread <= 0:
-            return unknown(self.repeaters_, "share", self.confidence)
-        by_chance = float(np.sum(weight * alive * (1 - alive))) / self.repeaters_ / spread**2
-        logit = float(special.logit(value))
-        return self._on_logit_scale(logit, slopes / spread, by_chance, self.repeaters_)
+            return unknown(n, "share", level)
+        by_chance = float(np.sum(weight * alive * (1 - alive))) / n / spread**2
+        return self._on_logit_scale(float(special.logit(value)), slopes / spread, by_chance, n, level)
 
-    def _on_logit_scale(self, logit: float, slopes: FloatArray, by_chance: float, n: int) -> Estimate:
+    def _on_logit_scale(
+        self, logit: float, slopes: FloatArray, by_chance: float, n: int, confidence: float
+    ) -> Estimate:
         variance = float(slopes @ self._fit.covariance @ slopes) + by_chance
-        half = float(stats.norm.ppf(0.5 + self.confidence / 2) * np.sqrt(variance))
+        half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance))
         low, value, high = special.expit([logit - half, logit, logit + half]).tolist()
-        return Estimate(value, low, high, n, "share", "delta method, logit scale", self.confidence)
+        return Estimate(value, low, high, n, "share", "delta method, logit scale", confidence)
 
     def probability_alive(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:  # noqa: N803
         """Return the chance that each member is still alive, shape of the arguments.

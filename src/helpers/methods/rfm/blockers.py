@@ -51,15 +51,30 @@ class Blockers:
 
     @property
     def sentence(self) -> str:
-        """The most common blocker of each tier."""
-        parts = []
+        """The most common blocker of each tier, or that the rules have one column and so nothing else can block."""
+        parts, given = [], []
+        columns = self.table["column"].unique()
         for tier, rows in self.table.groupby("from_tier", sort=False):
             top = rows.to_dict("records")[int(rows["blocked"].to_numpy().argmax())]
             if top["members"] < FEWEST_MEMBERS or not top["blocked"]:
                 parts.append(say("{tier}: too little data (n = {n:,}).", tier=tier, n=top["members"]))
+            elif len(columns) == 1 and top["blocked"] == top["members"]:
+                given.append(_given(top))
             else:
                 parts.append(_sentence(top))
+        if given:
+            head = say("The tiers look at {column} alone", column=columns[0])
+            parts.insert(0, f"{head}: {'; '.join(given)}.")
         return " ".join(parts) or say("Too little data: there are no tiers to compare.")
+
+
+def _given(top: dict[Hashable, Any]) -> str:
+    return say(
+        "members in {tier} need a median of {gap} {direction} to rise",
+        tier=top["from_tier"],
+        gap=number(top["median_gap"]),
+        direction=top["direction"],
+    )
 
 
 def _sentence(top: dict[Hashable, Any]) -> str:

@@ -170,12 +170,13 @@ class PeriodComparison:
         if problems:
             return problems[0]
         text = say(
-            "Last period's top {top} of members held {then} of the value then and hold {now} of the value of the "
-            "period after. That period ranked by itself shows {own}, which is inflated by the {zero} of members who "
+            "Last period's top {top} of members held {then} of the value then, and the top {top} of the period after "
+            "hold {own} of its value. Both are inflated by ranking and counting on the same period; {carried} is the "
+            "number to plan with: the share of the period after that last period's top {top} hold. {zero} of members "
             "have no value in it.",
             top=percent(self.carried.top, 0),
             then=with_interval(self.window.top_share),
-            now=with_interval(self.carried.top_share),
+            carried=with_interval(self.carried.top_share),
             own=with_interval(self.holdout.top_share),
             zero=percent(self.holdout.zero_members / self.holdout.n),
         )

@@ -1,136 +1,51 @@
 """Which score finds next period's value: past value, RFM score, or BG/NBD x Gamma-Gamma?
 
 Members with a transaction up to the split are scored on what was known then, and judged by their net value in
-the hold-out that follows. A more elaborate model wins only when the paired bootstrap interval of its lift
-over the RFM score excludes 0; otherwise plain RFM is enough, and the sentence says so.
+the hold-out that follows. With a population only members who were present at the split take part: whoever had
+left by then brings nothing for a known reason, and a score that finds such members shows no skill.
+
+A challenger wins only when the paired bootstrap interval of its lift over the RFM score excludes 0. Otherwise
+the RFM score is kept, and it is enough when no challenger can be better by a gain worth having. The two
+intervals are Bonferroni-adjusted, so that they hold together at the stated level.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import html
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from helpers.checks import check_confidence, check_scalar
+from helpers.data.source import as_table
+from helpers.errors import BadParameters
 from helpers.methods.intervals import percentile_interval
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.cells import KEYS, Cells, histories, observed_days, transactions
+from helpers.methods.rfm.contest_result import MODEL, PAST_VALUE, RFM_SCORE, VALUE_UNIT, Contest, Settings
 from helpers.methods.rfm.lift import bootstrap_lifts, lift
-from helpers.methods.rfm.score_value import ScoreValue
+from helpers.methods.rfm.score_value import (
+    ScoreValue,
+    calibration,
+    newcomers,
+    rank_correlation,
+)
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.spend import GammaGamma
 from helpers.methods.rfm.values import Count, as_day, materialise, member_values
-from helpers.playbook.sentences import number, say
-from helpers.tables import html_table
+from helpers.playbook.sentences import say
+
+__all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]
 
 FloatArray = NDArray[np.float64]
 
-PAST_VALUE, RFM_SCORE, MODEL = "past value", "RFM score", "BG/NBD x Gamma-Gamma"
 # With fewer, the top decile has under 10 members or next to no value to find.
 FEWEST_MEMBERS = 100
 FEWEST_BUYERS = 20
-
-
-class Settings(NamedTuple):
-    """What a prediction must repeat to be comparable with the contest."""
-
-    report_tz: str
-    unit_days: float
-    bins: int
-    counted: Count
-    confidence: float
-    window_days: int
-    holdout_days: int
-
-
-@dataclass(frozen=True)
-class Contest:
-    """Result of a value contest.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row per score: model, lift, low, high (bootstrap), n (members), spearman, spearman_low,
-        spearman_high (rank correlation with hold-out value), predicted_total, calibration (predicted over
-        actual total), calibration_low, calibration_high. NaN: too little data, or, for totals, a score that
-        is no amount of money.
-    differences : pandas.DataFrame
-        One row per challenger: model, against ("RFM score"), difference (of lifts), low, high, n, wins.
-    winner : str or None
-        The score to use; None when there is too little data.
-    reason : str
-        Why there is too little data, or which candidate could not run; empty otherwise.
-    split, as_of : datetime.date
-        Last day of the calibration and of the hold-out.
-    buyers : int
-        Members with value in the hold-out.
-    top_share : float
-        Share of members that is the top.
-    score_value : ScoreValue or None
-        Mean hold-out value by RFM score.
-    settings : Settings
-        How members were scored.
-    """
-
-    table: pd.DataFrame
-    differences: pd.DataFrame
-    winner: str | None
-    reason: str
-    split: dt.date
-    as_of: dt.date
-    buyers: int
-    top_share: float
-    score_value: ScoreValue | None = field(repr=False)
-    settings: Settings
-
-    @property
-    def sentence(self) -> str:
-        """Which score to use, with the evidence."""
-        members = int(self.table["n"].max())
-        period = say("{days} days after {split}", days=number(self.settings.holdout_days), split=self.split)
-        values = {
-            "members": number(members),
-            "buyers": number(self.buyers),
-            "period": period,
-            "why": self.reason,
-        }
-        if self.winner is None:
-            text = (
-                "Which score finds next period's value: too little data ({members} members, {buyers} of them "
-            )
-            return say(text + "with value in the {period}). {why}", **values).strip()
-        values |= {"top": number(100 * self.top_share), "plain": _interval(self.table, RFM_SCORE, "lift")}
-        if self.winner == RFM_SCORE:
-            text = (
-                "Plain RFM is enough: in the {period} the top {top} % of {members} members by RFM score brought "
-                "{plain} times the value of the average member. {others} {why}"
-            )
-            return say(text, **values, others=self._others()).strip()
-        text = (
-            "{winner} beats plain RFM: in the {period} the top {top} % of {members} members by it brought "
-            "{best} times the value of the average member, by RFM score {plain}; the difference is {gain}. {why}"
-        )
-        gain = _interval(self.differences, self.winner, "difference")
-        best = _interval(self.table, self.winner, "lift")
-        return say(text, **values, winner=self.winner, best=best, gain=gain).strip()
-
-    def _others(self) -> str:
-        parts = [
-            say("{model} differs by {d}", model=model, d=_interval(self.differences, model, "difference"))
-            for model in self.differences.dropna(subset=["low"])["model"]
-        ]
-        return say("No other score does better for certain: {list}.", list="; ".join(parts)) if parts else ""
-
-    def _repr_html_(self) -> str:
-        caption = say("Lift of the top {top} % by each score", top=number(100 * self.top_share))
-        return f"{html_table(self.table, caption)}<p>{html.escape(self.sentence)}</p>"
+CHALLENGERS = (PAST_VALUE, MODEL)
 
 
 def contest(
@@ -146,6 +61,7 @@ def contest(
     confidence: float = 0.95,
     draws: int = 1000,
     seed: int = 0,
+    population: ibis.Table | pd.DataFrame | None = None,
 ) -> Contest:
     """Score members as of a split and compare the scores by the value of the hold-out after it.
 
@@ -153,43 +69,78 @@ def contest(
     ----------
     orders, report_tz, count
         As in :func:`helpers.methods.rfm.cells.transactions`.
-    as_of : date or str
+    as_of
         Last day of the hold-out.
-    holdout_days : int
-        Length of the hold-out; the split is the day before it.
-    unit_days : float
-        Unit of time of the BG/NBD model, in days.
-    bins : int
-        Scores per column of RFM; the score in the contest is their sum.
-    top_share : float
-        Share of members that is the top.
-    confidence : float
-        Level of all intervals.
-    draws, seed : int
-        Resamples of the bootstrap and the seed of its generator.
+    holdout_days, unit_days
+        Days of the hold-out (the split is the day before it) and in the unit of time of the BG/NBD model.
+    bins, top_share
+        Scores per column of RFM, whose sum is the score, and the share of members that is the top.
+    confidence, draws, seed
+        Level of all intervals (the two differences hold together at it: Bonferroni), and their bootstrap.
+    population
+        As made by :func:`population`. When given, only members present at the split are scored and judged.
     """
     check_confidence(confidence)
     check_scalar(holdout_days, "holdout_days", type_=int, ge=1)
     end = as_day(as_of)
     split = end - dt.timedelta(days=holdout_days)
     rows = materialise(transactions(orders, report_tz=report_tz, count=count))
+    late, present = _value_between(rows, split, end), _present(population, split)
+    rows = _of_members(rows, present)
     window = observed_days(rows, split) + 1
-    settings = Settings(report_tz, unit_days, bins, count, confidence, window, holdout_days)
-    members = _features(rows, split, settings).merge(_value_between(rows, split, end), "left", "member_id")
+    only = present is not None
+    settings = Settings(report_tz, unit_days, bins, count, confidence, window, holdout_days, only)
+    members = _features(rows, split, settings).merge(late, "left", "member_id")
     outcome = members["outcome"].fillna(0.0).to_numpy(float)
     buyers = int((outcome > 0).sum())
     scores, reason = _candidates(members, rows, split, settings, horizon_days=holdout_days)
     table, differences = _empty(list(scores), len(members))
     held = Contest(table, differences, None, reason, split, end, buyers, top_share, None, settings)
+    if present is not None:
+        held = _with_newcomers(held, members, late, present, draws, seed)
     if len(members) < FEWEST_MEMBERS or buyers < FEWEST_BUYERS or not outcome.sum() > 0:
-        why = say("It takes {m} members and {b} buyers.", m=FEWEST_MEMBERS, b=FEWEST_BUYERS)
-        return replace(held, reason=why)
+        text = "It takes {m} members and {b} buyers."
+        return replace(held, reason=say(text, m=FEWEST_MEMBERS, b=FEWEST_BUYERS))
     known = {name: s for name, s in scores.items() if np.isfinite(s).all()}
     lifts = bootstrap_lifts(known, outcome, top_share=top_share, draws=draws, seed=seed)
     table = pd.DataFrame([_row(n, s, outcome, lifts.get(n), settings, top_share) for n, s in scores.items()])
     differences = _differences(table, lifts, confidence)
     winner, by_score = _winner(table, differences), ScoreValue.of(scores[RFM_SCORE], outcome, confidence)
     return replace(held, table=table, differences=differences, winner=winner, score_value=by_score)
+
+
+def _with_newcomers(
+    held: Contest, members: pd.DataFrame, late: pd.DataFrame, present: ibis.Table, draws: int, seed: int
+) -> Contest:
+    """Add what the present members without a purchase before the split brought after it."""
+    ids = present.to_pandas()["member_id"]
+    known = ids[ids.isin(members["member_id"])]
+    value = late.set_index("member_id")["outcome"].astype(float)
+    unseen = np.asarray(value[value.index.isin(ids) & ~value.index.isin(known)], np.float64)
+    total = float(value[value.index.isin(ids)].sum())
+    worth = newcomers(
+        unseen,
+        len(ids) - len(known),
+        unit=VALUE_UNIT,
+        confidence=held.settings.confidence,
+        draws=draws,
+        seed=seed,
+    )
+    return replace(held, newcomers=worth, newcomer_share=unseen.sum() / total if total > 0 else np.nan)
+
+
+def _present(population: ibis.Table | pd.DataFrame | None, day: dt.date) -> ibis.Table | None:
+    """Return the ids of the members who had joined by the end of a day and had not left by then."""
+    if population is None:
+        return None
+    found = as_table(population)
+    left = found.left_day.cast("date")
+    here = (found.joined_day.cast("date") <= ibis.date(day)) & (left.isnull() | (left > ibis.date(day)))
+    return materialise(found.filter(here).select(member_id=found.member_id.cast("string")).distinct())
+
+
+def _of_members(rows: ibis.Table, present: ibis.Table | None) -> ibis.Table:
+    return rows if present is None else materialise(rows.semi_join(present, "member_id"))
 
 
 def _features(rows: ibis.Table, day: dt.date, settings: Settings) -> pd.DataFrame:
@@ -244,20 +195,9 @@ def _row(
         return row
     row["lift"] = lift(values, outcome, top_share)
     row["low"], row["high"] = percentile_interval(lifts, settings.confidence)
-    z = float(stats.norm.ppf(0.5 + settings.confidence / 2))
-    if np.ptp(values) > 0:
-        rank = float(stats.spearmanr(values, outcome).statistic)
-        # Bonett and Wright (2000): the variance of Fisher's z for ranks.
-        half = z * np.sqrt((1 + rank**2 / 2) / (values.size - 3))
-        ends = np.tanh(np.arctanh(np.clip(rank, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))
-        row |= {"spearman": rank, "spearman_low": ends[0], "spearman_high": ends[1]}
-    if name != RFM_SCORE and values.sum() > 0:
-        ratio = values.sum() / outcome.sum()
-        # Delta method for the logarithm of a ratio of two sums over the same members.
-        spread = values / values.mean() - outcome / outcome.mean()
-        half = z * spread.std() / np.sqrt(values.size)
-        row |= {"predicted_total": values.sum(), "calibration": ratio}
-        row |= {"calibration_low": ratio * np.exp(-half), "calibration_high": ratio * np.exp(half)}
+    row |= rank_correlation(values, outcome, settings.confidence)
+    if name != RFM_SCORE:
+        row |= calibration(values, outcome, settings.confidence)
     return row
 
 
@@ -276,13 +216,17 @@ def _empty(models: list[str], n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _differences(table: pd.DataFrame, lifts: dict[str, FloatArray], confidence: float) -> pd.DataFrame:
-    """Return the lift of each challenger minus that of the RFM score, with its paired interval."""
+    """Return the lift of each challenger minus that of the RFM score, with its paired interval.
+
+    Each interval is at level 1 - (1 - confidence) / 2 (Bonferroni), whether or not both challengers ran.
+    """
+    each = 1 - (1 - confidence) / len(CHALLENGERS)
     value, n = table.set_index("model")["lift"].astype(float), int(table["n"].max())
     found = []
-    for name in (PAST_VALUE, MODEL):
+    for name in CHALLENGERS:
         low, high = np.nan, np.nan
         if name in lifts:
-            low, high = percentile_interval(lifts[name] - lifts[RFM_SCORE], confidence)
+            low, high = percentile_interval(lifts[name] - lifts[RFM_SCORE], each)
         found.append((name, RFM_SCORE, value[name] - value[RFM_SCORE], low, high, n, bool(low > 0)))
     return pd.DataFrame(found, columns=["model", "against", "difference", "low", "high", "n", "wins"])
 
@@ -293,18 +237,13 @@ def _winner(table: pd.DataFrame, differences: pd.DataFrame) -> str:
     return RFM_SCORE if winners.empty else str(winners.loc[winners["lift"].idxmax(), "model"])
 
 
-def _interval(frame: pd.DataFrame, model: str, column: str) -> str:
-    row = frame[frame["model"] == model]
-    value, low, high = (number(float(row[name].iloc[0]), 2) for name in (column, "low", "high"))
-    return say("{value} ({low} to {high})", value=value, low=low, high=high)
-
-
 def predict_value(
     orders: ibis.Table | pd.DataFrame,
     held: Contest,
     *,
     as_of: dt.date | str,
     horizon_days: int | None = None,
+    population: ibis.Table | pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Predict each member's value in the period after a day, with the winner of a contest.
 
@@ -322,6 +261,8 @@ def predict_value(
     horizon_days : int, optional
         Length of the period; default: as long as the hold-out. RFM scores and past value are taken to grow in
         proportion to it.
+    population : ibis.Table or pandas.DataFrame, optional
+        As given to :func:`contest`, and needed when it was: members present on `as_of` are predicted.
 
     Returns
     -------
@@ -329,11 +270,19 @@ def predict_value(
         member_id, model, expected_value, low, high, horizon_days; ordered by member_id. The interval is that of
         the calibration or of the mean of the score: it bounds what a long list brings on average, not what
         one member will do. NaN where the contest had too little data.
+
+    Raises
+    ------
+    BadParameters
+        When the contest was held among present members and `population` is missing.
     """
+    if held.settings.present_only and population is None:
+        raise BadParameters("population missing; the contest was held among present members only.")
     days = held.settings.holdout_days if horizon_days is None else horizon_days
     check_scalar(days, "horizon_days", type_=int, ge=1)
     day, settings = as_day(as_of), held.settings
     rows = materialise(transactions(orders, report_tz=settings.report_tz, count=settings.counted))
+    rows = _of_members(rows, _present(population, day))
     members = _features(rows, day, settings)
     found = members[["member_id"]].assign(model=held.winner, expected_value=np.nan, low=np.nan, high=np.nan)
     found["horizon_days"] = days

@@ -49,6 +49,10 @@ class EffortShare:
         Currency of the effort.
     sources : tuple of str
         Tables the attributed effort comes from.
+    period : str
+        Period in which value and effort were measured, as words; empty when not told.
+    ranked_before : bool
+        Whether members are ranked by another column than the value, such as that of the period before.
     """
 
     value_share: Estimate
@@ -60,6 +64,8 @@ class EffortShare:
     unattributed: float
     unit: str
     sources: tuple[str, ...]
+    period: str = ""
+    ranked_before: bool = False
 
     @property
     def verdict(self) -> Comparison:
@@ -89,17 +95,21 @@ class EffortShare:
                 "incentives when their member is known.",
                 rest=rest,
             )
-        place = {"above": "more than", "below": "less than"}.get(self.verdict, "not clearly different from")
-        return say(
-            "The top {top} of members bring {value} of the value and receive {effort} of the effort that can be "
-            "attributed ({known}; {rest} cannot). That is {place} the {rule} that the rule asks for.",
+        text = say(
+            "The top {top} of members{ranked} bring {value} of the value and receive {effort} of the effort that can "
+            "be attributed ({known}; {rest} cannot).",
             top=percent(self.top, 0),
+            ranked=say(", ranked before,") if self.ranked_before else "",
             value=with_interval(self.value_share),
             effort=with_interval(self.effort_share),
             known=quantity(self.attributed, self.unit),
             rest=rest,
-            place=place,
-            rule=percent(self.rule.value, 0),
+        )
+        if self.period:
+            text += " " + say("Value and effort were measured over {period}.", period=self.period)
+        rule = percent(self.rule.value, 0)
+        return f"{text} " + say(
+            "The rule of thumb says {rule} of the effort; nothing shows it is right here.", rule=rule
         )
 
 
@@ -204,6 +214,7 @@ def effort_share(
     top: float = 0.2,
     rule: Threshold | None = None,
     unit: str = "CNY",
+    period: str = "",
     **settings: Any,
 ) -> EffortShare:
     """Compare the share of value of the top members with the share of effort they receive.
@@ -225,6 +236,9 @@ def effort_share(
         The share of effort that a rule claims for them; ``pareto.effort_top20`` when not given.
     unit : str
         Unit of the value, and of the effort when `costs` names no currency.
+    period : str
+        Period over which value and effort were measured, for the sentence, such as ``"the 90 days up to
+        2026-03-31"``; name both when they differ.
     **settings :
         confidence, draws and seed of the member bootstrap.
     """
@@ -250,4 +264,6 @@ def effort_share(
         unattributed=found.unattributed,
         unit=found.currency or unit,
         sources=found.sources,
+        period=period,
+        ranked_before=rank is not None and rank != value,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ibis
+import pandas as pd
 
 from helpers.methods.intervals import Estimate, proportion, unknown
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
@@ -10,6 +11,7 @@ from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
 from helpers.methods.rfm.lists import ContactList, ListSet
 from helpers.methods.rfm.migration import Migration
+from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
 from helpers.playbook.finding import Finding, finding
@@ -19,7 +21,9 @@ from helpers.playbook.sentences import say, with_interval
 INDEPENDENT = "members act independently of each other"
 
 
-def silent_share(members: ibis.Table, scope: str, *, confidence: float = 0.95) -> Finding:
+def silent_share(
+    members: ibis.Table, scope: str, *, confidence: float = 0.95, days: int | None = None
+) -> Finding:
     """State the share of present members without one counted action in their window.
 
     Parameters
@@ -30,18 +34,24 @@ def silent_share(members: ibis.Table, scope: str, *, confidence: float = 0.95) -
         Population and window.
     confidence : float
         Level of the interval.
+    days : int, optional
+        Length of the window, for the sentence.
     """
     counts = members.aggregate(
         n=members.count(), silent=(members.frequency == 0).sum().fill_null(0)
     ).to_pandas()
     n, silent = (int(counts[name].iloc[0]) for name in ("n", "silent"))
     share = proportion(silent, n, confidence)
+    text, values = "{share} of present members did nothing that counts.", {"share": with_interval(share)}
+    if days is not None:
+        text = "{share} of present members did nothing that counts in the {days} days up to the day."
+        values["days"] = f"{days:,}"
     return finding(
         share,
         id="rfm.silent_share",
         metric=say("silent members"),
         scope=scope,
-        sentence=say("{share} of present members did nothing that counts.", share=with_interval(share)),
+        sentence=say(text, **values),
         assumption=say("a member without a recorded action was silent, not elsewhere"),
         direction="down is good",
         systems=("S005", "S027"),
@@ -122,10 +132,20 @@ def contest_gain(held: Contest, scope: str) -> Finding:
     rows = held.differences
     n = int(held.table["n"].max()) if len(held.table) else 0
     gain = unknown(n, "ratio", held.settings.confidence)
+    # a challenger that could not run has no difference; sorted last it would hide one that is known
+    rows = rows.dropna(subset=["low"])
     if len(rows):
         columns = ["difference", "low", "high"]
         value, low, high = rows.sort_values("difference")[columns].iloc[-1].astype(float)
-        gain = Estimate(value, low, high, n, "ratio", "paired member bootstrap", held.settings.confidence)
+        gain = Estimate(
+            value,
+            low,
+            high,
+            n,
+            "ratio",
+            "paired member bootstrap, Bonferroni over the challengers",
+            held.settings.confidence,
+        )
     return finding(
         gain,
         id="rfm.model_gain",
@@ -140,11 +160,11 @@ def contest_gain(held: Contest, scope: str) -> Finding:
 
 
 def segment_stability(found: Segments, scope: str) -> Finding:
-    """State how well behavioural segments come back in resamples."""
+    """State how well the least stable named segment comes back in resamples; unknown when none is named."""
     return finding(
-        found.agreement,
+        found.stability,
         id="rfm.segment_stability",
-        metric=say("agreement of segments across resamples"),
+        metric=say("stability of the least stable named segment"),
         scope=scope,
         sentence=found.sentence,
         assumption=say("k-means on scaled behaviour; a segment is a description, not a cause"),
@@ -153,12 +173,61 @@ def segment_stability(found: Segments, scope: str) -> Finding:
     )
 
 
-def opportunities(lists: ListSet) -> list[Opportunity]:
-    """Return the groups of members that actions may be aimed at: the published lists without their hold-outs."""
-    return [_opportunity(each) for each in lists.lists if not each.withheld]
+def opportunities(lists: ListSet, *, days: int) -> list[Opportunity]:
+    """Return the groups that actions may be aimed at: the published lists without their hold-outs.
+
+    Parameters
+    ----------
+    lists : ListSet
+        The contact lists.
+    days : int
+        Length of the period that the expected values are for.
+    """
+    return [_opportunity(each, days) for each in lists.lists if not each.withheld]
 
 
-def _opportunity(each: ContactList) -> Opportunity:
+def _opportunity(each: ContactList, days: int) -> Opportunity:
     mean = each.mean_value
     key = f"rfm.{each.name}"
-    return Opportunity(key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit)
+    return Opportunity(key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit, days)
+
+
+def populations(now: int, history: TierHistory, compared: PeriodComparison, held: Contest) -> pd.DataFrame:
+    """Return which members each part of the study counts, and how many they are.
+
+    Parameters
+    ----------
+    now : int
+        Members present on the last day.
+    history : TierHistory
+        Tiers over complete periods.
+    compared : PeriodComparison
+        Value before and after the split.
+    held : Contest
+        The contest of forecasts.
+    """
+    last = history.periods[-1] if history.periods else ""
+    whole = int(history.sizes.loc[history.sizes["period"] == last, "members"].sum())
+    judged = int(held.table["n"].max()) if len(held.table) else 0
+    rows = [
+        (say("now"), say("present on the last day"), now, say("scores, tiers now, concentration, lists")),
+        (
+            say("whole period"),
+            say("present all of {period}", period=last),
+            whole,
+            say("pyramid, moves, forecast"),
+        ),
+        (
+            say("at the split"),
+            say("present on {day}", day=held.split),
+            compared.window.n,
+            say("value after the split"),
+        ),
+        (
+            say("contest"),
+            say("present on {day} and had bought", day=held.split),
+            judged,
+            say("forecasts of value"),
+        ),
+    ]
+    return pd.DataFrame(rows, columns=["population", "who", "members", "used_for"])

@@ -18,7 +18,7 @@ import pandas as pd
 from helpers.checks import check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
-from helpers.errors import BadParameters
+from helpers.errors import BadData, BadParameters
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.list_trial import (
     HOLDOUT,
@@ -34,6 +34,7 @@ from helpers.playbook.sentences import percent, quantity, say, with_interval
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]
 
+BOUNDS = ("expected_low", "expected_high")
 WORST_BASELINE = 0.5  # the share at which a difference of shares is hardest to see
 
 
@@ -51,8 +52,8 @@ class ContactList:
     size, contacted, held_out : int
         Members on the list and in each arm.
     mean_value, total_value : Estimate
-        Expected value a member and of the whole list. The interval is that of the mean over members; the error
-        of the prediction itself is not in it.
+        Expected value a member and of the whole list. With bounds of the predictions the interval holds their
+        error (see :func:`contact_list`), without them that of the mean over members alone.
     detectable : float
         Smallest difference of shares between the arms that is found with probability `power`; NaN when none is.
     baseline, power : float
@@ -139,7 +140,8 @@ class ListSet:
     unlisted : int
         Members on none of them.
     without_p_alive : int
-        Members with past value but no probability of being alive; their tier alone decides.
+        Members who bought but have no probability of being alive, such as those who bought once; their tier
+        alone decides.
     """
 
     lists: tuple[ContactList, ...]
@@ -179,7 +181,7 @@ class ListSet:
 
     @property
     def sentence(self) -> str:
-        """Sizes of all lists, in plain words."""
+        """Sizes of all lists, then each published list in its own words: worth and what its hold-out can show."""
         parts = [
             say("{name} fewer than {k}", name=each.name, k=each.k_min)
             if each.withheld
@@ -189,10 +191,11 @@ class ListSet:
         text = say("Members to reach: {parts}; no member is on two lists.", parts=", ".join(parts))
         if self.without_p_alive:
             text += " " + say(
-                "{n:,} members with past value have no probability of being alive; their tier alone decides.",
+                "{n:,} members who bought have no probability of being alive (such as one-time buyers); their tier "
+                "alone decides.",
                 n=self.without_p_alive,
             )
-        return text
+        return " ".join([text, *(each.sentence for each in self.lists if not each.withheld)])
 
 
 def _published(frame: pd.DataFrame, arm: pd.Series, salt: str | None) -> pd.DataFrame:
@@ -230,7 +233,9 @@ def contact_list(
     ----------
     members : ibis.Table or pandas.DataFrame
         One row per member with member_id, `tier` and `expected_value` (of the next period, in `unit`). With a
-        column consent only members who agreed to be contacted are listed.
+        column consent only members who agreed to be contacted are listed. With columns expected_low and
+        expected_high (bounds of each prediction) the interval of the mean is at least the average low to the
+        average high and at least the bootstrap: conservative, as if all predictions erred together.
     name, seed, holdout_share :
         Name and seed decide who is held out, each with probability `holdout_share`.
     salt, k_min :
@@ -246,8 +251,7 @@ def contact_list(
     frame = table.execute().sort_values("member_id", ignore_index=True)
     arm = assign_arms(frame["member_id"], name=name, seed=seed, holdout_share=holdout_share)
     size, held_out = len(frame), int((arm == HOLDOUT).sum())
-    base = WORST_BASELINE if baseline is None else baseline
-    contacted = size - held_out
+    base, contacted = WORST_BASELINE if baseline is None else baseline, size - held_out
     mean, total = _worth(frame, f"list {name}", unit, confidence, seed)
     published = _published(frame, arm, salt)
     return ContactList(
@@ -280,6 +284,7 @@ def _agreed(table: ibis.Table, tier: str, expected_value: str, name: str) -> tup
         member_id=agreed["member_id"].cast("string"),
         tier=agreed[tier].cast("string"),
         expected_value=agreed[expected_value],
+        **{bound: agreed[bound].cast("float64") for bound in BOUNDS if bound in agreed.columns},
     )
     return chosen, refused
 
@@ -292,6 +297,13 @@ def _worth(
         return unknown(len(frame), unit, confidence), unknown(len(frame), unit, confidence)
     cells = value_cells(frame, "expected_value", name=name)
     mean = mean_value(cells, unit=unit, confidence=confidence, draws=1000, seed=seed).estimate
+    if set(BOUNDS) <= set(frame.columns):
+        absent = int(frame[list(BOUNDS)].isna().any(axis=1).sum())
+        if absent:
+            raise BadData(f"{name}: {' or '.join(BOUNDS)} missing in {absent} of {len(frame)} rows.")
+        low, high = (float(frame[bound].mean()) for bound in BOUNDS)
+        low, high = np.fmin(mean.low, low), np.fmax(mean.high, high)
+        mean = mean._replace(low=float(low), high=float(high), method="prediction bounds, at least bootstrap")
     bounds = {bound: getattr(mean, bound) * mean.n for bound in ("value", "low", "high")}
     return mean, mean._replace(**bounds)
 
@@ -310,16 +322,19 @@ def standard_lists(
 ) -> ListSet:
     """Make the standard lists from tier, probability of being alive and expected value.
 
-    * recall: brought value and is now in the lowest tier or probably gone (P(alive) below `alive`);
-    * protect: brought value, probably alive, in the highest tier;
-    * nurture: brought value, probably alive, in the tier below the highest;
-    * first_order: never brought value, and above the lowest tier.
+    * recall: bought and is now in the lowest tier or probably gone (P(alive) below `alive`);
+    * protect: bought, probably alive, in the highest tier;
+    * nurture: bought, probably alive, in the tier below the highest;
+    * first_order: never bought, and above the lowest tier.
+
+    A member without a probability of being alive counts as alive.
 
     Parameters
     ----------
     members : ibis.Table or pandas.DataFrame
         One row per member with member_id and the named columns; `p_alive` may be missing (null) for members
-        without orders, whom no purchase model can judge. `past_value` is over all history.
+        whom no purchase model can judge. `past_value` is over all history. A column bought (boolean) says who has
+        an order, even one that was refunded; without it, who has `past_value` above 0.
     order : sequence of str
         Tiers from low to high.
     alive : float
@@ -334,7 +349,7 @@ def standard_lists(
         raise BadParameters(f"order == {list(order)!r}, must name at least two tiers, lowest first.")
     table = materialise(as_table(members))
     require_columns(table, ["member_id", tier, expected_value, past_value, p_alive], "members")
-    bought = table[past_value] > 0
+    bought = _bought(table, past_value)
     placed = table.mutate(list_name=_standard_rules(table, bought, order, tier, table[p_alive] < alive))
     lists = tuple(
         contact_list(
@@ -350,6 +365,16 @@ def standard_lists(
     unlisted = placed.filter(placed.list_name == "").count().execute()
     unjudged = table.filter(bought, table[p_alive].isnull()).count().execute()
     return ListSet(lists, int(unlisted), int(unjudged))
+
+
+def _bought(table: ibis.Table, past_value: str) -> ibis.Value:
+    """Return who has bought; by past value when there is no column that says it."""
+    if "bought" not in table.columns:
+        return table[past_value] > 0
+    absent = int(table.filter(table.bought.isnull()).count().execute())
+    if absent:
+        raise BadData(f"members.bought: missing in {absent} rows; it must be true or false.")
+    return table.bought.cast("boolean")
 
 
 def _standard_rules(

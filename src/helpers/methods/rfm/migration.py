@@ -7,7 +7,11 @@ interval is Jeffreys' (Beta(x + 1/2, n - x + 1/2), 0 and 1 exact at the edges; B
 
 The net promotion rate is (promoted - demoted) / at risk. Each tier's members at risk are given, so its
 interval comes from one Dirichlet(1/2) posterior of (demoted, stayed, promoted) per tier, weighted with the
-tiers' sizes; the bottom tier cannot be demoted and the top one cannot be promoted.
+tiers' sizes; the bottom tier cannot be demoted and the top one cannot be promoted. At risk are the members
+present in both periods; those who left in between moved nowhere and are counted apart.
+
+Months differ in length by up to a tenth, and so do counts in them: between February and March some members rise
+who do the same every day. A net rate should be read against that of the same pair of months of another year.
 
 Measured coverage of nominal 95 % intervals, mean over the cells that can happen. Simulated chains of four
 tiers, 2,000 each (400 of 3,000 members); members who move a lot / hardly; the tests measure Jeffreys again:
@@ -66,6 +70,11 @@ class Migration:
         Level of all intervals.
     periods : tuple of str
         Later period of each pair, in order.
+    left : int
+        Members of the last pair's earlier period who left before the end of the later one; they are not at risk.
+        0 when the counts came as a frame, which does not tell.
+    period : str
+        Unit of time; ``"period"`` when the counts came as a frame.
     """
 
     labels: tuple[str, ...]
@@ -76,6 +85,8 @@ class Migration:
     order: ChainTest
     confidence: float
     periods: tuple[str, ...]
+    left: int = 0
+    period: str = "period"
 
     def rate(self, name: str = "net promotion", scope: str = "last") -> Estimate:
         """Return a rate as an estimate."""
@@ -106,12 +117,15 @@ class Migration:
         if not net.known:
             return say("Too little data: no member was present in two successive periods.")
         up, down = self.rate("promoted"), self.rate("demoted")
-        return say(
-            "In {period} the net promotion rate was {net}: {up} of the members at risk moved up and {down} "
-            "moved down; {verdict}.",
-            period=self.periods[-1], net=with_interval(net), up=percent(up.value), down=percent(down.value),
-            verdict=_direction(net),
+        text = say(
+            "In {last} the net promotion rate was {net}: of the {n:,} members present in both {period}s {up} moved "
+            "up and {down} moved down; {verdict}.",
+            last=self.periods[-1], net=with_interval(net), n=net.n, period=self.period, up=percent(up.value),
+            down=percent(down.value), verdict=_direction(net),
         )  # fmt: skip
+        if self.left:
+            text += " " + say("{left:,} others left and are not counted.", left=self.left)
+        return text
 
 
 def _direction(net: Estimate) -> str:
@@ -175,7 +189,14 @@ def migration(
         order=_order(triples, tiers, seed),
         confidence=confidence,
         periods=tuple(periods),
+        left=_left(history, periods[-1]) if isinstance(history, TierHistory) and periods else 0,
+        period=history.period if isinstance(history, TierHistory) else "period",
     )
+
+
+def _left(history: TierHistory, period: str) -> int:
+    exits = history.exits
+    return int(exits.loc[exits["period"] == period, "n"].sum())
 
 
 def cube(

@@ -60,8 +60,10 @@ def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int =
     data = rows.reset_index().merge(crossings.assign(tier=tiers[1:]), on="tier", how="left")
     note = say(
         "{period}, {n:,} members present all {unit}. Arrows count members who crossed a boundary since the {unit} "
-        "before. Intervals are 95 % Wilson score intervals.",
+        "before; – is kept back, as it could give away a move of fewer than {k} members. Intervals are 95 % "
+        "Wilson score intervals.",
         period=last,
+        k=k_min,
         n=int(top.present),
         unit=history.period,
     )
@@ -101,15 +103,26 @@ def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str], *, k_min
     Returns
     -------
     pandas.DataFrame
-        boundary, up, down: counts as text, ``"<10"`` where fewer than `k_min` members moved.
+        boundary, up, down: counts as text, ``"–"`` where a move that counts in is kept back.
+
+    Notes
+    -----
+    A crossing is a sum of cells of the matrix of moves, and the matrix is published: a sum with one cell that the
+    matrix keeps back would give that cell away. So the same cells are kept back here, those of 0 < n < `k_min`
+    and those that protect them within a row.
     """
+    pairs = pd.MultiIndex.from_product([list(tiers), list(tiers)], names=["from_tier", "to_tier"])
+    moves = (
+        transitions.groupby(["from_tier", "to_tier"])["n"].sum().reindex(pairs, fill_value=0).reset_index()
+    )
+    moves = privacy.suppress(moves, "n", k_min, [], within=["from_tier"])
     rank = {tier: level for level, tier in enumerate(tiers)}
-    start, end = transitions["from_tier"].map(rank), transitions["to_tier"].map(rank)
+    start, end = moves["from_tier"].map(rank), moves["to_tier"].map(rank)
     rows = []
     for level in range(1, len(tiers)):
-        up = transitions.loc[(start < level) & (end >= level), "n"].sum()
-        down = transitions.loc[(start >= level) & (end < level), "n"].sum()
-        counts = [f"<{k_min}" if 0 < n < k_min else f"{int(n):,}" for n in (up, down)]
+        up = moves.loc[(start < level) & (end >= level), "n"]
+        down = moves.loc[(start >= level) & (end < level), "n"]
+        counts = ["–" if n.isna().any() else f"{int(n.sum()):,}" for n in (up, down)]
         rows.append((f"{tiers[level - 1]} | {tiers[level]}", *counts))
     return pd.DataFrame(rows, columns=["boundary", "up", "down"])
 
@@ -159,8 +172,18 @@ def _corner(counts: pd.DataFrame, low: int, high: int) -> int:
     return int(counts.loc[inside, "members"].sum())
 
 
-def lorenz_curve(found: Concentration, note: str) -> Chart | NoChart:
-    """Draw the Lorenz curve: cumulative share of value against members, least valuable first."""
+def lorenz_curve(found: Concentration, note: str, *, period: str = "") -> Chart | NoChart:
+    """Draw the Lorenz curve: cumulative share of value against members, least valuable first.
+
+    Parameters
+    ----------
+    found : Concentration
+        Concentration of value.
+    note : str
+        Population and window.
+    period : str
+        Period the title speaks of, such as ``"in the same 90 days"``; the label of `found` when empty.
+    """
     if found.problem:
         return NoChart(say("Concentration of value"), found.sentence)
     curve, top = found.lorenz, found.top_share
@@ -183,7 +206,10 @@ def lorenz_curve(found: Concentration, note: str) -> Chart | NoChart:
     ax.set_xlabel(say("Members, least valuable first"))
     ax.set_ylabel(say("Cumulative share of value"))
     values = {"top": percent(found.top, 0), "share": percent(top.value)}
-    title = say("The top {top} of members bring {share} of the value", **values)
+    period = period or found.label
+    title = say(
+        "The top {top} of members bring {share} of the value {period}", **values, period=period
+    ).rstrip()
     alt = say(
         "Lorenz curve of value over {n:,} members. The top {top} hold {share} ({interval}); under equal shares it "
         "would be {top}.",
@@ -295,12 +321,13 @@ def value_contest(held: Contest, note: str) -> Chart | NoChart:
 
 def _contest_title(held: Contest, rows: pd.DataFrame, top: str) -> str:
     lift = number(float(rows.loc[rows["model"] == held.winner, "lift"].iloc[0]))
-    if held.winner == RFM_SCORE:
-        text = "Plain RFM is enough: its top {top} bring {lift} times the average, and no model is clearly better"
-        return say(text, top=top, lift=lift)
-    return say(
-        "{model} finds a top {top} worth {lift} times the average", model=held.winner, top=top, lift=lift
-    )
+    if held.winner != RFM_SCORE:
+        text = "{model} finds a top {top} worth {lift} times the average"
+    elif held.enough:
+        text = "Plain RFM is enough: its top {top} bring {lift} times the average"
+    else:
+        text = "No score is shown to beat plain RFM, whose top {top} bring {lift} times the average"
+    return say(text, model=held.winner, top=top, lift=lift)
 
 
 def _heat(ax: Axes, grid: pd.DataFrame, ceiling: float) -> None:

@@ -33,6 +33,7 @@ __all__ = ["Blockers", "TimeToTop", "blockers", "time_to_top"]
 
 Array = NDArray[np.float64]
 DRAWS = 4_000
+TOLD_PERIODS = 6
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,42 @@ class TimeToTop:
 
     @property
     def sentence(self) -> str:
-        """Expected time and longest-horizon chance of the tier next to the top."""
+        """Chance within six periods of the tier next to the top, and the mean time as an extrapolation.
+
+        Without a horizon of six periods the longest is told.
+        """
         row = self.times.iloc[-1]
         if np.isnan(row["expected_periods"]):
             return say("Too little data on how members reach {top}.", top=self.top)
-        chance = self.chances[self.chances["from_tier"] == row["from_tier"]].iloc[-1]
-        head = say(
-            "No path from {tier} to {top} has been seen in {n:,} moves", tier=row["from_tier"], top=self.top,
-            n=int(row["n"]),
+        chances = self.chances[self.chances["from_tier"] == row["from_tier"]]
+        told = chances[chances["periods"] == TOLD_PERIODS]
+        text = self._chance((chances if told.empty else told).iloc[-1])
+        if not np.isfinite(row["expected_periods"]):
+            return f"{text} " + say(
+                "No path from {tier} to {top} has been seen.", tier=row["from_tier"], top=self.top
+            )
+        return f"{text} " + say(
+            "If moves stay as they are, one who stays takes {value} {period}s on average ({low} to {high}), an "
+            "extrapolation.",
+            value=number(row["expected_periods"]), period=self.period, low=number(row["low"]),
+            high=number(row["high"]),
         )  # fmt: skip
-        if np.isfinite(row["expected_periods"]):
-            head = say(
-                "A member in {tier} who stays reaches {top} after {value} {period}s on average "
-                "({low} to {high}; n = {n:,} moves)",
-                tier=row["from_tier"], top=self.top, period=self.period, n=int(row["n"]),
-                value=number(row["expected_periods"]), low=number(row["low"]), high=number(row["high"]),
+
+    def _chance(self, chance: pd.Series) -> str:
+        text = say(
+            "The chance of a member in {tier} to reach {top} within {periods} {period}s, leavers counted, is "
+            "{share} ({low} to {high}; n = {n:,} moves)",
+            tier=chance["from_tier"], top=self.top, periods=int(chance["periods"]), period=self.period,
+            share=percent(chance["share"]), low=percent(chance["low"]), high=percent(chance["high"]),
+            n=int(chance["n"]),
+        )  # fmt: skip
+        if np.isfinite(chance["observed"]):
+            text += say(
+                "; observed by Kaplan-Meier: {share} ({low} to {high}; n = {n:,} members)",
+                share=percent(chance["observed"]), low=percent(chance["observed_low"]),
+                high=percent(chance["observed_high"]), n=int(chance["observed_n"]),
             )  # fmt: skip
-        return head + say(
-            "; the chance to get there within {periods} {period}s, leavers counted, is {share} ({low} to "
-            "{high}).",
-            periods=int(chance["periods"]), period=self.period, share=percent(chance["share"]),
-            low=percent(chance["low"]), high=percent(chance["high"]),
-        )  # fmt: skip
+        return f"{text}."
 
 
 def time_to_top(

@@ -45,11 +45,13 @@ class ReferralValue:
     share_of_value : Estimate
         Referral value as a share of own and referral value together.
     inviters, invitees, buyers : int
-        Members with an accepted invitee, accepted invitees, and those of them who bought in the window.
+        Members of `table` with an accepted invitee, the invitees they brought, and those of them who bought in
+        the window. Invites of anybody else are in no number here.
     referral_total, own_total, reward_total : float
         Sums over `table`.
     self_invites, repeated_invites : int
-        Accepted invites left out because a member invited themselves, or someone else had been accepted first.
+        Accepted invites of these members left out because a member invited themselves, or someone else had been
+        accepted first.
     credit_share : float
         Part of an invitee's value that is credited.
     unit : str
@@ -73,7 +75,9 @@ class ReferralValue:
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
         if not self.invitees:
-            return say("No invite was accepted up to this day, so there is no referral value.")
+            return say(
+                "No invite by these members was accepted up to this day, so there is no referral value."
+            )
         text = say(
             "{inviters:,} members brought {invitees:,} others, of whom {buyers:,} bought in the window for {total} "
             "(credited at {share} of their orders), at {reward} of rewards.",
@@ -89,6 +93,10 @@ class ReferralValue:
             text += " " + say("That is {share} of own and referral value together.", share=share)
         else:
             text += " " + say("Too few members have referral value for an interval.")
+        text += " " + say(
+            "An invitee's order counts once as own value and once as referral credit, so credit at 100 % is an "
+            "upper bound."
+        )
         left_out = self.self_invites + self.repeated_invites
         if left_out:
             text += " " + say(
@@ -140,7 +148,8 @@ def referral_value(
 
     An invitee belongs to the first accepted invite (ties by invite id). Orders count from the acceptance on,
     inside the window (as_of - window_days, as_of]; their value is that of `activity`, so both kinds of M speak
-    of the same money.
+    of the same money. Which invite came first is settled among all invites; what is then counted are the
+    invites of the members of `values`, the same members that totals and sample size speak of.
 
     Parameters
     ----------
@@ -164,7 +173,9 @@ def referral_value(
     require_columns(log, ["member_id", "ts", "day", "kind", "value"], "activity")
     require_unique(own, "member_id", "values")
     start = as_of - dt.timedelta(days=window_days)
-    invites = materialise(_accepted(as_table(referrals), as_of, report_tz))
+    # whoever invited first keeps the invitee, in the table of values or not; only then the others are left out
+    accepted = materialise(_accepted(as_table(referrals), as_of, report_tz))
+    invites = materialise(accepted.semi_join(own, accepted.inviter == own["member_id"].cast("string")))
     counted = invites.filter(~invites.own, invites.place == 0)
     orders = log.filter(log.kind == "order", log.day > ibis.literal(start), log.day <= ibis.literal(as_of))
     bought = orders.inner_join(counted, orders.member_id == counted.invitee)

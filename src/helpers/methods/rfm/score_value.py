@@ -1,4 +1,4 @@
-"""What a score is worth: mean outcome by score, pooled so that a higher score is never worth less."""
+"""What a score is worth: mean outcome by score, how well it ranks and adds up, and what it does not see."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
+
+from helpers.methods.intervals import Estimate, percentile_interval, unknown
+
+FloatArray = NDArray[np.float64]
+
+# With fewer, the mean value of members without an order says next to nothing.
+FEWEST_NEWCOMERS = 20
+FEWEST_NEWCOMERS_WITH_VALUE = 5
 
 
 @dataclass(frozen=True)
@@ -46,3 +54,48 @@ class ScoreValue:
         known = self.table["score"].to_numpy()
         at = np.searchsorted(known, np.asarray(score, float), side="right") - 1
         return self.table[["expected", "low", "high"]].to_numpy()[np.maximum(at, 0)]
+
+
+def rank_correlation(values: FloatArray, outcome: FloatArray, confidence: float) -> dict[str, float]:
+    """Return spearman, spearman_low and spearman_high; nothing when all values are equal.
+
+    Bonett and Wright (2000): the variance of Fisher's z for ranks.
+    """
+    if not np.ptp(values) > 0:
+        return {}
+    rank = float(stats.spearmanr(values, outcome).statistic)
+    half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt((1 + rank**2 / 2) / (values.size - 3))
+    ends = np.tanh(np.arctanh(np.clip(rank, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))
+    return {"spearman": rank, "spearman_low": float(ends[0]), "spearman_high": float(ends[1])}
+
+
+def calibration(values: FloatArray, outcome: FloatArray, confidence: float) -> dict[str, float]:
+    """Return predicted_total, calibration (predicted over actual total) and its bounds; nothing for a total of 0.
+
+    Delta method for the logarithm of a ratio of two sums over the same members.
+    """
+    if not values.sum() > 0:
+        return {}
+    ratio = float(values.sum() / outcome.sum())
+    spread = values / values.mean() - outcome / outcome.mean()
+    factor = float(np.exp(stats.norm.ppf(0.5 + confidence / 2) * spread.std() / np.sqrt(values.size)))
+    bounds = {"calibration_low": ratio / factor, "calibration_high": ratio * factor}
+    return {"predicted_total": float(values.sum()), "calibration": ratio, **bounds}
+
+
+def newcomers(
+    values: FloatArray, n: int, *, unit: str, confidence: float = 0.95, draws: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return the mean value of `n` members of whom only some, with `values`, had any.
+
+    The percentile bootstrap over all `n` members draws those without value as one, which is exact. Not known
+    with fewer than 20 members or fewer than 5 with a value above 0.
+    """
+    if n < FEWEST_NEWCOMERS or (values > 0).sum() < FEWEST_NEWCOMERS_WITH_VALUE:
+        return unknown(n, unit, confidence)
+    rng = np.random.default_rng(seed)
+    ordered = np.sort(values)
+    sizes = rng.binomial(n, ordered.size / n, draws)
+    means = np.array([ordered[rng.integers(0, ordered.size, size)].sum() / n for size in sizes])
+    low, high = percentile_interval(means, confidence)
+    return Estimate(float(ordered.sum()) / n, low, high, n, unit, "member bootstrap", confidence)

@@ -2,8 +2,9 @@
 
 Features are log1p-scaled unless they are shares, centred by the median, divided by the interquartile range and
 cut at 3 robust deviations; k-means takes the number of clusters of highest silhouette. A segment gets a name when
-the clusters are clearer than those of clouds without groups and its mean Jaccard similarity over resamples reaches
-threshold ``segments.stability``; below `UNSTABLE` it is no cluster at all. Both guards are in
+the clusters are clearer than those of clouds without groups, its mean Jaccard similarity over resamples reaches
+threshold ``segments.stability`` and so does that of `LEAST_REACHED` of the resamples, since a good mean may hide
+resamples in which the segment is lost. Below `UNSTABLE` it is no cluster at all. The guards are in
 :mod:`helpers.methods.rfm.clustering`.
 
 Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
@@ -24,12 +25,14 @@ from helpers.methods.intervals import Estimate, percentile_interval, unknown
 from helpers.methods.rfm.clustering import Clustering, FloatArray, Labels, cluster
 from helpers.methods.rfm.features import Features
 from helpers.methods.rfm.segment_names import segment_names
-from helpers.playbook.sentences import percent, say, with_interval
+from helpers.playbook.sentences import number, percent, say, with_interval
 from helpers.playbook.thresholds import threshold
 
 MINIMUM_MEMBERS = 100
 FIT_LIMIT = 10_000
 UNSTABLE = 0.6
+LEAST_REACHED = 0.8
+STABILITY_METHOD = "clusterwise Jaccard over resamples (Hennig 2007)"
 CUT = 3.0
 
 
@@ -52,7 +55,8 @@ class Segments:
         member_id and segment (name) for every active member; None with too little data.
     profile : pandas.DataFrame
         One row per segment, largest first: segment, n, share, jaccard, low, high (of the Jaccard similarity
-        over resamples), status (stable, doubtful or unstable), named.
+        over resamples), reached (share of resamples whose Jaccard similarity is at least that of a stable
+        segment), status by the mean (stable, doubtful or unstable), named.
     centres : pandas.DataFrame
         One row per segment and feature: segment, feature, mean (of the fitted members, in the feature's unit),
         overall (the same of all), deviations (from all, in standard deviations of the scaled feature).
@@ -89,6 +93,20 @@ class Segments:
         return bool(self.silhouette > self.null_silhouette)
 
     @property
+    def stability(self) -> Estimate:
+        """Mean Jaccard similarity of the least stable named segment, with its range over resamples.
+
+        Unknown when no segment is named.
+        """
+        named = self.profile[self.profile.named.astype(bool)]
+        if not self.structured or named.empty:
+            return unknown(self.members, "index", self.agreement.confidence)
+        mean, low, high = (float(named.sort_values("jaccard")[c].iloc[0]) for c in ("jaccard", "low", "high"))
+        # one lost resample of many can pull the mean below the range of the rest
+        low, high = min(low, mean), max(high, mean)
+        return Estimate(mean, low, high, self.members, "index", STABILITY_METHOD, self.agreement.confidence)
+
+    @property
     def sentence(self) -> str:
         """Which segments there are and whether they can be relied upon, in plain words."""
         if self.problem:
@@ -103,14 +121,28 @@ class Segments:
             ari=with_interval(self.agreement._replace(unit="")),
         )
         if not self.structured:
-            text += " " + say("They are no clearer than those of a cloud without groups, so none is named.")
+            text += " " + say(
+                "They are no clearer than those of a cloud without groups, so none is named and there is no "
+                "stability to state."
+            )
         elif named.empty:
-            text += " " + say("None is stable, so none is named.")
+            text += " " + say(
+                "None comes back in {least} of the resamples, so none is named and there is no stability to state.",
+                least=percent(LEAST_REACHED, 0),
+            )
         else:
             parts = ", ".join(
                 f"“{name}” ({percent(share)})" for name, share in zip(named.segment, named.share, strict=True)
             )
             text += " " + say("Stable: {parts}.", parts=parts)
+            held = self.stability
+            text += " " + say(
+                "The least stable of them agrees with its match in resamples by a Jaccard similarity of {mean} on "
+                "average ({low} to {high} over resamples).",
+                mean=number(held.value),
+                low=number(held.low),
+                high=number(held.high),
+            )
             if len(named) < len(self.profile):
                 text += " " + say("{n} unstable, not named.", n=len(self.profile) - len(named))
         return text
@@ -170,7 +202,7 @@ def _assign(table: ibis.Table, rules: list[Scaling], centres: FloatArray, names:
 
 def _nothing(problem: str, features: Features, confidence: float, unused: tuple[str, ...] = ()) -> Segments:
     frames = (
-        ["segment", "n", "share", "jaccard", "low", "high", "status", "named"],
+        ["segment", "n", "share", "jaccard", "low", "high", "reached", "status", "named"],
         ["segment", "feature", "mean", "overall", "deviations"],
         ["clusters", "silhouette", "chosen"],
     )
@@ -256,12 +288,21 @@ def _names(
     deviations = [_deviations(points, found.labels, place) for place in range(len(means))]
     wording = segment_names([r.feature for r in rules], deviations)
     structured = found.silhouette > found.null_silhouette
-    named = [structured and state == "stable" for state in status]
+    often = _reached(found.jaccard) >= LEAST_REACHED
+    named = [structured and state == "stable" and bool(o) for state, o in zip(status, often, strict=True)]
     names = [
         name if known else say("segment {i} (not named)", i=i + 1)
         for i, (name, known) in enumerate(zip(wording, named, strict=True))
     ]
     return names, status, named
+
+
+def _reached(jaccard: FloatArray) -> FloatArray:
+    """Return the share of resamples, per segment, whose similarity reaches that of a stable one.
+
+    A resample that drew no member of a segment did not find it again.
+    """
+    return np.mean(jaccard >= threshold("segments.stability").value, axis=0)
 
 
 def _profile(table: ibis.Table, names: list[str], jaccard: FloatArray, confidence: float) -> pd.DataFrame:
@@ -276,6 +317,7 @@ def _profile(table: ibis.Table, names: list[str], jaccard: FloatArray, confidenc
             "jaccard": np.nanmean(jaccard, axis=0),
             "low": [low for low, _ in bounds],
             "high": [high for _, high in bounds],
+            "reached": _reached(jaccard),
         }
     )
 

@@ -87,8 +87,8 @@ class Sensitivity:
         }
         if not self.uses_value:
             text = (
-                "Tiers of {scheme} do not look at value, so none of {n:,} members changes tier {moved}; the score "
-                "code changes for at most {code}."
+                "Not applicable to these tiers: those of {scheme} do not look at value, so none of {n:,} members "
+                "changes tier {moved}; the score code changes for at most {code}."
             )
         elif len(self.ranking) == 1:
             text = (

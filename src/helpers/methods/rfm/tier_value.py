@@ -29,7 +29,7 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.playbook.sentences import say, with_interval
+from helpers.playbook.sentences import interval, number, say, with_interval
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 
 Measured = Literal["same window", "next period"]
@@ -84,6 +84,8 @@ class TierValue:
         Unit of the value.
     problem : str
         Why there is no ratio; empty otherwise.
+    days : int or None
+        Length of the period the value was measured in, when told.
     """
 
     table: pd.DataFrame
@@ -95,6 +97,7 @@ class TierValue:
     circular: bool
     unit: str
     problem: str
+    days: int | None = None
 
     @property
     def verdict(self) -> Comparison:
@@ -113,26 +116,47 @@ class TierValue:
                 "too uncertain to place against the claimed {low:g} to {high:g}", low=low, high=high
             ),
         }
-        period = say("In the next period") if self.measured == "next period" else say("In the window itself")
+        period = self._period()
         if self.problem:
             text = say("{period}, the ratio is not known: {problem}.", period=period, problem=self.problem)
         else:
             text = say(
-                "{period}, a member of {top} brings {first}, one of {bottom} {second}: {ratio} times as "
-                "much, {place}.",
+                "{period}, a member of {top} brings {first}, one of {bottom} {second}: {ratio}, {place}.",
                 period=period,
                 top=self.top,
                 first=self._mean(self.top),
                 bottom=self.bottom,
                 second=self._mean(self.bottom),
-                ratio=with_interval(self.ratio),
+                ratio=self._ratio(),
                 place=places[self.verdict],
             )
+            if self.days is not None:
+                text += " " + say(
+                    "The claim speaks of lifetime value; this is {days:,} days.", days=self.days
+                )
         if self.circular:
             text += " " + say("The number is circular: this same value helped to set the tier.")
         elif self.measured == "same window":
             text += " " + say("The tier was set in the same window, which flatters the top tier.")
         return text
+
+    def _period(self) -> str:
+        if self.measured == "next period":
+            known = self.days is not None
+            return say("In the next {days:,} days", days=self.days) if known else say("In the next period")
+        if self.days is None:
+            return say("In the window itself")
+        return say("In the window of {days:,} days itself", days=self.days)
+
+    def _ratio(self) -> str:
+        sizes = self.table.set_index("tier")["n"]
+        return say(
+            "{ratio} times as much ({interval}, n = {first:,} and {second:,})",
+            ratio=number(self.ratio.value),
+            interval=interval(self.ratio.low, self.ratio.high, self.ratio.unit),
+            first=sizes[self.top],
+            second=sizes[self.bottom],
+        )
 
     def _mean(self, tier: str) -> str:
         row = self.table[self.table["tier"] == tier].iloc[0]
@@ -230,6 +254,7 @@ def tier_value(
     confidence: float = 0.95,
     draws: int = 1000,
     seed: int = 0,
+    days: int | None = None,
 ) -> TierValue:
     """Measure value a member by tier and the ratio of the top to the bottom tier.
 
@@ -249,7 +274,11 @@ def tier_value(
         The claimed range; ``tiers.value_ratio`` when not given.
     unit, confidence, draws, seed :
         Unit of the value, level of the intervals, number of member resamples and their seed.
+    days : int, optional
+        Length of the period `value` was measured in, for the sentence.
     """
+    if days is not None:
+        check_scalar(days, "days", type_=int, ge=1)
     check_scalar(measured, "measured", in_=("same window", "next period"))
     cells = value_cells(members, value, by=tier, name="members")
     _check_order(list(dict.fromkeys(cells["group"])), order)
@@ -272,6 +301,7 @@ def tier_value(
         circular=tier_uses_value and measured == "same window",
         unit=unit,
         problem=problem,
+        days=days,
     )
 
 

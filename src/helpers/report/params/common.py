@@ -93,4 +93,6 @@ def _structure(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ValueError("must be JSON or YAML, such as {gift: 1.0, order: 0.5}") from None
+        raise ValueError(
+            "must be JSON or YAML, such as {goods: 1, share: 0.5}, a space after each colon"
+        ) from None

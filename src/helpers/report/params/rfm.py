@@ -33,10 +33,18 @@ class RfmParameters(CommonParameters):
         "auto", "What counts as activity; auto takes interactions where there are any, else orders"
     )
     value_weights: dict[str, Weight] = parameter(
-        {}, "Weight of each kind of value in M, by event name or 'order'; empty for net order money"
+        {},
+        "Weight of each kind of order or event in the value, such as {goods: 1, share: 0.5}; empty: order money",
     )
     holdout_days: int = parameter(
         60, "Days kept back before as_of to judge who foresaw the value best", unit="days", ge=7, le=1830
+    )
+    margin: float = parameter(
+        0.3,
+        "Share of sales left after the cost of what was sold; turns sales into value",
+        unit="share",
+        gt=0,
+        le=1,
     )
     list_holdout_share: float = parameter(
         0.1, "Share of each contact list left alone, to measure the action by", unit="share", ge=0, le=0.5
