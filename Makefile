@@ -19,7 +19,7 @@ reports: $(READY)  ## run every notebook on the sample community; open reports/i
 	$(BIN)/playbook run --data data/sample
 
 lab: $(READY)  ## explore the notebooks by hand
-	$(BIN)/jupyter lab --notebook-dir=. notebooks
+	$(BIN)/jupyter lab notebooks
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -689,3 +689,12 @@ def assert_close(left: object, right: object) -> None:
             assert_close(*pair)
     else:
         assert left == (pytest.approx(right, rel=1e-9) if isinstance(right, float) else right)
+
+
+@pytest.mark.parametrize("theirs", ["orders.csv", "events.csv.gz"])
+def test_a_folder_with_tables_of_somebody_else_is_left_as_it_is(theirs: str, tmp_path: Path) -> None:
+    (tmp_path / theirs).write_text("order_id\n1\n", "utf-8")
+    (tmp_path / "truth.json").write_text("{}", "utf-8")
+    with pytest.raises(BadParameters, match=theirs):
+        simulate.write(tmp_path, 20, 31, 1, tables=("members", "orders"))
+    assert (tmp_path / theirs).read_text("utf-8") == "order_id\n1\n"

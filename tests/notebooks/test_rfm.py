@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadData, MissingTable
+from helpers.errors import BadData, BadParameters, MissingTable
 
 FAST = {"bootstrap_draws": 100}
 
@@ -81,6 +81,18 @@ def test_a_missing_table_is_named(run_cells, tmp_path):
     members = pd.DataFrame({"member_id": ["m1"], "joined_at": pd.to_datetime(["2026-01-01"], utc=True)})
     with pytest.raises(MissingTable, match="events or orders missing"):
         run_cells(data=folder(tmp_path / "data", members=members))
+
+
+def test_a_day_long_after_the_last_action_is_refused_instead_of_calling_everybody_silent(run_cells, tmp_path):
+    with pytest.raises(BadParameters, match=r"365 days after the last counted action \(2026-06-15\)"):
+        run_cells(data=folder(tmp_path / "data", orders=CASES["all ties"]), as_of="2027-06-15", **FAST)
+
+
+def test_what_the_loader_says_reaches_the_report(run_cells, tmp_path, capsys):
+    path = folder(tmp_path / "data", orders=CASES["all ties"])
+    (tmp_path / "data" / "order.csv").write_text("a,b\n1,2\n", "utf-8")
+    run_cells(data=path, **FAST)
+    assert "order.csv" in capsys.readouterr().out
 
 
 BROKEN = {

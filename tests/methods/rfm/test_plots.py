@@ -107,6 +107,8 @@ def test_a_suppressed_cell_of_the_map_shows_no_number():
     assert ">–</text>" in chart.svg()
     assert "100 members" in chart.alt
     assert ">3</text>" not in chart.svg()
+    # 27 of 100 are best in both, but that cell is hidden to protect the three, so the title may not count it.
+    assert chart.title == "0.0 % of members are both recent and frequent, 40.0 % are neither"
 
 
 def test_the_lorenz_curve_states_the_top_fifth():

@@ -8,8 +8,11 @@ Rooms, in the order a study walks through them:
 - movement: :mod:`periods`, :mod:`states`, :mod:`migration`, :mod:`chain_tests`, :mod:`forecast`, :mod:`promotion`;
 - value: :mod:`value_cells`, :mod:`inequality`, :mod:`concentration`, :mod:`effort`, :mod:`tier_value`,
   :mod:`referral`;
-- what comes next: :mod:`cells`, :mod:`alive` (BG/NBD), :mod:`spend` (Gamma-Gamma), :mod:`contest`;
-- behaviour and action: :mod:`features`, :mod:`segments`, :mod:`lists`, :mod:`list_trial`;
+- what comes next: :mod:`cells` (compressed histories), :mod:`alive` (BG/NBD, with :mod:`bg_nbd`,
+  :mod:`maximum_likelihood` and the fallback :mod:`repeat_shares`), :mod:`spend` (Gamma-Gamma), :mod:`contest`
+  (with :mod:`lift`, :mod:`score_value`, :mod:`contest_result`);
+- behaviour and action: :mod:`features`, :mod:`clustering`, :mod:`segment_names`, :mod:`segments`, :mod:`lists`,
+  :mod:`list_trial`;
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 

@@ -145,8 +145,9 @@ def recency_frequency_map(members: ibis.Table, bins: int, note: str, *, k_min: i
     total = int(counts["members"].sum())
     if total < k_min:
         return NoChart(say("Recency and frequency"), say("too little data (n = {n:,})", n=total))
-    best, neither = _corner(counts, bins, bins), _corner(counts, 1, min(2, bins - 1))
     shown = privacy.suppress(counts, count="members", k_min=k_min, measures=[])
+    # Sums over shown cells only: a total with a hidden cell in it would give that cell away.
+    best, neither = _corner(shown, bins, bins), _corner(shown, 1, min(2, bins - 1))
     grid = shown.pivot(index="f_score", columns="r_score", values="members")
     grid = grid.reindex(index=range(1, bins + 1), columns=range(1, bins + 1)).astype(float)
     figure, ax = figures.new_figure(6.4, 4.8)
@@ -169,7 +170,7 @@ def recency_frequency_map(members: ibis.Table, bins: int, note: str, *, k_min: i
 
 def _corner(counts: pd.DataFrame, low: int, high: int) -> int:
     inside = counts["r_score"].between(low, high) & counts["f_score"].between(low, high)
-    return int(counts.loc[inside, "members"].sum())
+    return int(counts.loc[inside, "members"].fillna(0).sum())
 
 
 def lorenz_curve(found: Concentration, note: str, *, period: str = "") -> Chart | NoChart:
