@@ -12,29 +12,30 @@ from typer.testing import CliRunner
 from helpers.cli import app
 
 
-@pytest.fixture(scope="module")
-def cdnow(reference_data, tmp_path_factory) -> Path:
-    """A folder with one CSV file, as an operator would have it."""
-    raw = pd.read_csv(
-        reference_data / "rfm/CDNOW_master.txt",
-        sep=r"\s+",
-        names=["member", "day", "n", "gross"],
-        skiprows=1,
-        dtype=str,
-    )
-    folder = tmp_path_factory.mktemp("cdnow")
+def as_orders(raw: pd.DataFrame, folder: Path) -> Path:
+    """Write raw purchases (member, day, gross) as a canonical CSV table, as an operator would have it."""
     day = pd.to_datetime(raw["day"], format="%Y%m%d").dt.strftime("%Y-%m-%dT00:00:00+08:00")
     orders = pd.DataFrame(
-        {
-            "order_id": "o" + raw.index.astype(str),
-            "member_id": raw["member"],
-            "paid_at": day,
-            "gross": raw["gross"],
-            "currency": "USD",
-        }
+        {"order_id": "o" + raw.index.astype(str), "member_id": raw["member"], "paid_at": day}
     )
-    orders.to_csv(folder / "orders.csv", index=False)
+    orders.assign(gross=raw["gross"], currency="USD").to_csv(folder / "orders.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="module")
+def cdnow(reference_data, tmp_path_factory) -> Path:
+    """All 23,570 buyers."""
+    names = ["member", "day", "n", "gross"]
+    raw = pd.read_csv(reference_data / "rfm/CDNOW_master.txt", sep=r"\s+", names=names, skiprows=1, dtype=str)
+    return as_orders(raw, tmp_path_factory.mktemp("cdnow"))
+
+
+@pytest.fixture(scope="module")
+def cdnow_sample(reference_data, tmp_path_factory) -> Path:
+    """The tenth of them that the purchase models were published on."""
+    names = ["master", "member", "day", "n", "gross"]
+    raw = pd.read_csv(reference_data / "rfm/CDNOW_sample.txt", sep=r"\s+", names=names, dtype=str)
+    return as_orders(raw, tmp_path_factory.mktemp("cdnow_sample"))
 
 
 def published(cdnow: Path, reports: Path, label: str, **parameters: str) -> Path:
@@ -122,3 +123,13 @@ def test_the_carried_share_and_the_holdout_concentration(report):
     shares = rows[rows["statistic"].str.startswith("share")].set_index("label")["value"]
     assert shares["in the window"] == pytest.approx(0.629, abs=0.001)
     assert shares["in the hold-out"] == pytest.approx(0.939, abs=0.001)
+
+
+def test_the_published_purchase_models(cdnow_sample, tmp_path):
+    """Published: BG/NBD .243 4.414 .793 2.426; Gamma-Gamma 6.25 3.74 15.44, which has two decimals only."""
+    folder = published(cdnow_sample, tmp_path, "models", as_of="1997-09-30", holdout_days="91")
+    fitted = pd.read_parquet(folder / "tables/purchase_models.parquet").set_index(["model", "parameter"])[
+        "value"
+    ]
+    assert fitted["BG/NBD"].round(3).to_dict() == {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+    assert fitted["Gamma-Gamma"].round(2).to_dict() == {"p": 6.25, "q": 3.74, "v": 15.44}

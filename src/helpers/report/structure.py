@@ -15,27 +15,11 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from helpers.report.markup import VOID
+
 PAGE_LIMIT = 500_000
 ALTERNATIVE_LENGTH = 40
 SCRIPT_LIMIT = 2_500
-VOID = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
 INLINE = frozenset(
     [
         "a",
