@@ -47,6 +47,8 @@ def test_each_move_is_counted_at_every_boundary_it_crosses():
     crossings = plots.boundary_crossings(TRANSITIONS, TIERS)
     assert crossings["up"].tolist() == [str(13 + 25), str(13 + 12)]
     assert crossings["down"].tolist() == [str(27 + 11), str(11)]
+    halved = plots.boundary_crossings(TRANSITIONS, TIERS, pairs=2)
+    assert halved["up"].tolist() == [f"{38 / 2:.0f}", f"{25 / 2:.0f}"]
 
 
 def test_few_movers_are_not_counted_out():

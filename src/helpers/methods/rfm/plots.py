@@ -22,7 +22,9 @@ from helpers.methods.rfm.periods import TierHistory
 from helpers.playbook.sentences import interval, number, percent, say
 
 
-def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int = 10) -> Chart | NoChart:
+def tier_pyramid(
+    history: TierHistory, names: Mapping[str, str], *, k_min: int = 10, confidence: float = 0.95
+) -> Chart | NoChart:
     """Draw the members of each tier in the last period, the top tier on top, with the moves across boundaries.
 
     Parameters
@@ -33,15 +35,18 @@ def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int =
         Tier to the name shown beside it, such as its Chinese name.
     k_min : int
         Tiers and moves of fewer members are kept back.
+    confidence : float
+        Level of the intervals of the shares.
     """
     if not history.periods:
         return NoChart(say("Tier pyramid"), history.sentence)
     tiers, last = list(history.labels), history.periods[-1]
     sizes = history.sizes[history.sizes["period"] == last].set_index("tier").loc[tiers].reset_index()
-    sizes["low"], sizes["high"] = wilson(sizes["members"], sizes["present"])
+    sizes["low"], sizes["high"] = wilson(sizes["members"], sizes["present"], confidence)
     rows = privacy.suppress(sizes, "members", k_min, ["share", "low", "high"]).set_index("tier")
-    moves = history.transitions
-    crossings = boundary_crossings(moves[moves["period"] == last], tiers, k_min=k_min)
+    # All pairs of periods together: in the last one alone, moves of a few members would have to be kept back.
+    pairs = len(history.periods) - 1
+    crossings = boundary_crossings(history.transitions, tiers, k_min=k_min, pairs=max(pairs, 1))
     figure = _draw_pyramid(rows, crossings, [label(tier, names) for tier in tiers])
     top: Any = rows.astype(object).where(rows.notna(), np.nan).loc[tiers[-1]]
     title = say("{share} of members stand in the top tier", share=percent(top.share))
@@ -59,10 +64,12 @@ def tier_pyramid(history: TierHistory, names: Mapping[str, str], *, k_min: int =
     )
     data = rows.reset_index().merge(crossings.assign(tier=tiers[1:]), on="tier", how="left")
     note = say(
-        "{period}, {n:,} members present all {unit}. Arrows count members who crossed a boundary since the {unit} "
-        "before; – is kept back, as it could give away a move of fewer than {k} members. Intervals are 95 % "
-        "Wilson score intervals.",
+        "{period}, {n:,} members present all {unit}. Arrows: members who crossed a boundary from one {unit} to the "
+        "next, on average over {pairs} pairs; – is kept back, as it could give away a move of fewer than {k} "
+        "members. Intervals are {level} Wilson score intervals.",
+        level=percent(confidence, 0),
         period=last,
+        pairs=pairs,
         k=k_min,
         n=int(top.present),
         unit=history.period,
@@ -97,8 +104,10 @@ def label(tier: str, names: Mapping[str, str]) -> str:
     return tier if name == tier else f"{tier} {name}"
 
 
-def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str], *, k_min: int = 10) -> pd.DataFrame:
-    """Count the members who crossed each boundary between neighbouring tiers.
+def boundary_crossings(
+    transitions: pd.DataFrame, tiers: Sequence[str], *, k_min: int = 10, pairs: int = 1
+) -> pd.DataFrame:
+    """Count the members who crossed each boundary between neighbouring tiers, on average over pairs of periods.
 
     Returns
     -------
@@ -111,10 +120,9 @@ def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str], *, k_min
     matrix keeps back would give that cell away. So the same cells are kept back here, those of 0 < n < `k_min`
     and those that protect them within a row.
     """
-    pairs = pd.MultiIndex.from_product([list(tiers), list(tiers)], names=["from_tier", "to_tier"])
-    moves = (
-        transitions.groupby(["from_tier", "to_tier"])["n"].sum().reindex(pairs, fill_value=0).reset_index()
-    )
+    cells = pd.MultiIndex.from_product([list(tiers), list(tiers)], names=["from_tier", "to_tier"])
+    sums = transitions.groupby(["from_tier", "to_tier"])["n"].sum()
+    moves = sums.reindex(cells, fill_value=0).reset_index()
     moves = privacy.suppress(moves, "n", k_min, [], within=["from_tier"])
     rank = {tier: level for level, tier in enumerate(tiers)}
     start, end = moves["from_tier"].map(rank), moves["to_tier"].map(rank)
@@ -122,7 +130,7 @@ def boundary_crossings(transitions: pd.DataFrame, tiers: Sequence[str], *, k_min
     for level in range(1, len(tiers)):
         up = moves.loc[(start < level) & (end >= level), "n"]
         down = moves.loc[(start >= level) & (end < level), "n"]
-        counts = ["–" if n.isna().any() else f"{int(n.sum()):,}" for n in (up, down)]
+        counts = ["–" if n.isna().any() else f"{int(n.sum()) / pairs:,.0f}" for n in (up, down)]
         rows.append((f"{tiers[level - 1]} | {tiers[level]}", *counts))
     return pd.DataFrame(rows, columns=["boundary", "up", "down"])
 
