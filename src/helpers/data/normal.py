@@ -21,13 +21,13 @@ CONTACT = re.compile(
 
 
 @ibis.udf.scalar.builtin(signature=(("timestamp('UTC')",), "int64"))
-def epoch_us(instant):  # type: ignore[no-untyped-def]  # noqa: D103
-    ...
+def epoch_us(instant):  # type: ignore[no-untyped-def]
+    """Return the microseconds since 1970 of an instant; the engine's own function of that name."""
 
 
 @ibis.udf.scalar.builtin(signature=(("int64",), "timestamp"))
-def make_timestamp(microseconds):  # type: ignore[no-untyped-def]  # noqa: D103
-    ...
+def make_timestamp(microseconds):  # type: ignore[no-untyped-def]
+    """Return the time without a zone of microseconds since 1970; the engine's own function of that name."""
 
 
 def normal(

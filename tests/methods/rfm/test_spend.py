@@ -212,3 +212,11 @@ def test_bad_rows_are_counted_and_shown() -> None:
         GammaGamma().fit(pd.DataFrame({"x": [1]}))
     with pytest.raises(BadData, match=r"1 of 2 rows.*row 1"):
         GammaGamma().fit(pd.DataFrame({"x": [1, 2], "mean_repeat_value": [3.0, np.nan]}))
+
+
+def test_the_worth_of_a_purchase_is_said_in_its_unit() -> None:
+    rng = np.random.default_rng(4)
+    value = rng.gamma(6.0, 15.0 / rng.gamma(4.0, 1.0, 600))
+    frame = pd.DataFrame({"x": rng.integers(1, 6, 600), "mean_repeat_value": value})
+    model = GammaGamma(unit="CNY").fit(frame)
+    assert f"worth CNY {model.mean_.value:.1f} (CNY {model.mean_.low:.1f} to CNY" in model.sentence

@@ -27,7 +27,7 @@ from helpers.methods.rfm.maximum_likelihood import (
     pairwise_total,
     parameter_table,
 )
-from helpers.playbook.sentences import number, say
+from helpers.playbook.sentences import interval, number, quantity, say
 from helpers.tables import html_table
 
 FloatArray = NDArray[np.float64]
@@ -108,6 +108,8 @@ class GammaGamma:
     ----------
     confidence : float
         Level of all intervals.
+    unit : str
+        Unit of the values, such as a currency, for the sentence.
 
     Attributes
     ----------
@@ -132,8 +134,9 @@ class GammaGamma:
         the model cannot hold.
     """
 
-    def __init__(self, *, confidence: float = 0.95) -> None:
+    def __init__(self, *, confidence: float = 0.95, unit: str = "") -> None:
         self.confidence = check_confidence(confidence)
+        self.unit = unit
 
     def fit(self, histories: pd.DataFrame) -> Self:
         """Fit to members with repeats; never fails on few or odd data, but says so in `message_`.
@@ -248,9 +251,9 @@ class GammaGamma:
         if self.source_ != "Gamma-Gamma":
             return say("The value of a purchase could not be modelled ({n} members). {why}", **values)
         text = "A purchase of a member about whom nothing is known is worth {value}"
-        start = say(text, value=number(mean.value))
+        start = say(text, value=quantity(mean.value, self.unit))
         if mean.known:
-            start += say(" ({low} to {high})", low=number(mean.low), high=number(mean.high))
+            start += say(" ({between})", between=interval(mean.low, mean.high, self.unit))
         return f"{start} ({say('{n} members with repeats', **values)}). {self.independence_sentence}"
 
     @property
