@@ -35,7 +35,7 @@ from helpers.methods.rfm.score_value import (
 )
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.spend import GammaGamma
-from helpers.methods.rfm.values import Count, as_day, materialise, member_values
+from helpers.methods.rfm.values import VALUE_DECIMALS, Count, as_day, materialise, member_values
 from helpers.playbook.sentences import say
 
 __all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]
@@ -113,7 +113,7 @@ def _with_newcomers(
     held: Contest, members: pd.DataFrame, late: pd.DataFrame, present: ibis.Table, draws: int, seed: int
 ) -> Contest:
     """Add what the present members without a purchase before the split brought after it."""
-    ids = present.to_pandas()["member_id"]
+    ids = present.to_pandas()["member_id"].sort_values(ignore_index=True)  # resamples follow the order
     known = ids[ids.isin(members["member_id"])]
     value = late.set_index("member_id")["outcome"].astype(float)
     unseen = np.asarray(value[value.index.isin(ids) & ~value.index.isin(known)], np.float64)
@@ -157,7 +157,9 @@ def _features(rows: ibis.Table, day: dt.date, settings: Settings) -> pd.DataFram
 
 def _value_between(rows: ibis.Table, after: dt.date, until: dt.date) -> pd.DataFrame:
     late = rows.filter((rows.day > ibis.date(after)) & (rows.day <= ibis.date(until)))
-    return late.group_by("member_id").agg(outcome=late.value.sum()).to_pandas()
+    # Rounding makes the sums independent of the order in which an engine adds them up.
+    total = late.value.sum().cast("float64").round(VALUE_DECIMALS).cast("float64")
+    return late.group_by("member_id").agg(outcome=total).to_pandas()
 
 
 def _candidates(
