@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from helpers.report.run import Plan, RunResult
+    from helpers.report.plan import Plan
+    from helpers.report.run import RunResult
 
 app = typer.Typer(
     name="playbook",
@@ -82,7 +83,7 @@ def _values(texts: list[str]) -> dict[str, str]:
 def _plans(names: list[str], folder: Path | None, **options: Any) -> list[Plan]:
     """Check all runs before the first starts; one error lists what is wrong with any of them."""
     from helpers.report import project
-    from helpers.report.run import plan
+    from helpers.report.plan import plan
 
     folder = _folder(folder)
     plans, problems = [], []

@@ -18,7 +18,8 @@ import pytest
 from helpers.errors import BadData, BadParameters
 from helpers.report import catalog, provenance, publish
 from helpers.report.manifest import read_actions, read_findings, read_manifest
-from helpers.report.run import execute, plan, run
+from helpers.report.plan import plan
+from helpers.report.run import execute, run
 
 BuildNotebook = Callable[..., Path]
 

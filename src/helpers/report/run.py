@@ -1,7 +1,7 @@
-"""One run, from a notebook and its parameters to a published version.
+"""One run, from a checked plan to a published version.
 
-`plan` checks everything that can be checked without a kernel; `execute` runs the plan in a staging folder and
-publishes what came of it, whole or partial. A failing notebook is a result, not an exception.
+`execute` runs a plan in a staging folder and publishes what came of it, whole or partial. A failing notebook is a
+result, not an exception.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import os
 import platform
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report import catalog, engine, notebook, params, project, provenance, publish
+from helpers.report import catalog, engine, notebook, project, provenance, publish
 from helpers.report.manifest import (
     Bookkeeping,
     Code,
@@ -30,38 +28,13 @@ from helpers.report.manifest import (
     FileEntry,
     Manifest,
     RunStatus,
-    TableFingerprint,
     read_actions,
     read_findings,
 )
+from helpers.report.plan import Plan, plan
 from helpers.report.redact import Redactor, environment_secrets, url_secrets
 
 Render = Callable[[Any, Manifest, list[Finding], list[Action]], str]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run that has been checked and can start.
-
-    Attributes
-    ----------
-    notebook : Path
-        The notebook.
-    series : str
-        Such as ``rfm/douyin``.
-    values : dict
-        Effective value of every parameter, as JSON.
-    given : dict
-        Those to be injected; the others stay as the notebook's cell has them.
-    tables : dict
-        Fingerprint of each input table.
-    """
-
-    notebook: Path
-    series: str
-    values: dict[str, Any]
-    given: dict[str, Any]
-    tables: dict[str, TableFingerprint]
 
 
 @dataclass(frozen=True)
@@ -126,44 +99,6 @@ def run(
     return execute(
         plan(notebook, data=data, parameters=parameters, label=label), reports=reports, timeout=timeout
     )
-
-
-def plan(
-    notebook: str | os.PathLike[str],
-    *,
-    data: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    label: str | None = None,
-) -> Plan:
-    """Check a run without starting anything; see `run` for the parameters.
-
-    Raises
-    ------
-    BadParameters
-        With every problem of every parameter.
-    BadData
-        When there is no data at the place named.
-    """
-    path = project.find_notebook(notebook)
-    given = dict(parameters or {}) | ({} if data is None else {"data": data})
-    if isinstance(given.get("data"), str):
-        given["data"] = project.portable_data(given["data"], project.find_root(path.parent))
-    model = params.validate(path, params.cell_defaults(path) | given)
-    values = model.model_dump(mode="json")
-    from helpers.data import source  # late: it loads the query engine, which the checks above do not need
-
-    found = source.fingerprint(project.locate_data(model.data, path.parent))
-    tables = {name: TableFingerprint(rows=table.rows, sha256=table.sha256) for name, table in found.items()}
-    series = f"{project.method_name(path)}/{_label(label, model.segment)}"
-    return Plan(path, series, values, {name: values[name] for name in given}, tables)
-
-
-def _label(label: str | None, segment: str) -> str:
-    text = label if label is not None else segment or "all"
-    slug = re.sub(r"[^\w.-]+", "-", text.lower()).strip("-.")[:60]
-    if not slug:
-        raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
-    return slug
 
 
 def execute(

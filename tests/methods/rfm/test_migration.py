@@ -15,8 +15,8 @@ from scipy import stats
 
 from helpers.data import source
 from helpers.data.simulate import community
+from helpers.methods.activity import activity, population
 from helpers.methods.intervals import jeffreys, wilson
-from helpers.methods.rfm.activity import activity, population
 from helpers.methods.rfm.chain_tests import homogeneity, markov_order
 from helpers.methods.rfm.forecast import backtest, forecast
 from helpers.methods.rfm.migration import migration, net_promotion

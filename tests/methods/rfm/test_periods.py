@@ -12,7 +12,7 @@ import pytest
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.activity import activity, population
+from helpers.methods.activity import activity, population
 from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory, tier_history
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.states import counted_moves, days_of_periods, member_states

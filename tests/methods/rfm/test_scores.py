@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.activity import activity, population
+from helpers.methods.activity import activity, population
 from helpers.methods.rfm.scores import SCORE_COLUMNS, Scores, score, tie_split
 from helpers.methods.rfm.values import member_values
 

@@ -16,28 +16,25 @@ Rooms, in the order a study walks through them:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.rfm import findings, plots
-from helpers.methods.rfm.activity import (
-    account,
+from helpers.methods.account import account
+from helpers.methods.activity import (
     activity,
     check_recent,
     check_weights,
     population,
+    present_members,
     value_unit,
+    what_counts,
 )
+from helpers.methods.frames import materialise
+from helpers.methods.rfm import findings, plots
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.blockers import blockers
 from helpers.methods.rfm.cells import cells, spend_cells
 from helpers.methods.rfm.cells import members as purchase_histories
 from helpers.methods.rfm.concentration import compare_periods, concentration
 from helpers.methods.rfm.contest import contest, predict_value
-from helpers.methods.rfm.current import (
-    alive_share,
-    current_tiers,
-    present_members,
-    prospects,
-    what_counts,
-)
+from helpers.methods.rfm.current import alive_share, current_tiers, prospects
 from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
 from helpers.methods.rfm.forecast import backtest, forecast
@@ -53,7 +50,7 @@ from helpers.methods.rfm.sensitivity import sensitivity
 from helpers.methods.rfm.spend import GammaGamma
 from helpers.methods.rfm.tier_value import tier_value
 from helpers.methods.rfm.tiers import TierScheme, presets, sizes
-from helpers.methods.rfm.values import materialise, member_values
+from helpers.methods.rfm.values import member_values
 
 __all__ = [
     "BetaGeometricNBD",

@@ -29,7 +29,8 @@ import pandas as pd
 from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_date
 from helpers.errors import BadData
-from helpers.methods.rfm.values import COUNTS, VALUE_DECIMALS, Count, as_day
+from helpers.methods.frames import COUNTS, Count, as_day
+from helpers.methods.rfm.values import VALUE_DECIMALS
 
 KEYS = ["x", "t_x", "T"]
 UNIT_NAMES = {1.0: "days", 7.0: "weeks"}

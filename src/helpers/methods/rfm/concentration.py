@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
+from helpers.methods.frames import materialise
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.inequality import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.methods.rfm.value_cells import (
@@ -30,7 +31,6 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.methods.rfm.values import materialise
 from helpers.playbook.sentences import percent, quantity, say, with_interval
 
 

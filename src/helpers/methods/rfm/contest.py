@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadParameters
+from helpers.methods.frames import Count, as_day, materialise
 from helpers.methods.intervals import percentile_interval
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.cells import KEYS, Cells, histories, observed_days, transactions
@@ -35,7 +36,7 @@ from helpers.methods.rfm.score_value import (
 )
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.spend import GammaGamma
-from helpers.methods.rfm.values import VALUE_DECIMALS, Count, as_day, materialise, member_values
+from helpers.methods.rfm.values import VALUE_DECIMALS, member_values
 from helpers.playbook.sentences import say
 
 __all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]

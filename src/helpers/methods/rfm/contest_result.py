@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers.methods.frames import Count
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.score_value import ScoreValue
-from helpers.methods.rfm.values import Count
 from helpers.playbook.sentences import number, percent, say
 from helpers.tables import html_table
 

@@ -9,38 +9,16 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import Dataset, as_table
-from helpers.errors import MissingTable
+from helpers.methods.activity import present_members
+from helpers.methods.frames import Count, as_day, materialise
 from helpers.methods.intervals import Estimate
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.cells import histories, transactions
 from helpers.methods.rfm.contest import Contest, predict_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.methods.rfm.values import Count, as_day, materialise, member_values
+from helpers.methods.rfm.values import member_values
 from helpers.playbook.sentences import number, percent, say
-
-
-def what_counts(dataset: Dataset, count: str = "auto") -> Count:
-    """Return what recency and frequency count; ``"auto"`` takes interactions where there are any, else orders.
-
-    Raises
-    ------
-    MissingTable
-        When there is neither a table of events nor one of orders.
-    """
-    if not {"events", "orders"} & set(dataset.names):
-        raise MissingTable("table events or orders missing; RFM needs one of them")
-    if count != "auto":
-        return count  # type: ignore[return-value]
-    return "interaction" if "events" in dataset else "order"
-
-
-def present_members(population: ibis.Table | pd.DataFrame, *, as_of: dt.date | str) -> ibis.Table:
-    """Return the members who had joined by the end of a day and had not left by then."""
-    members = as_table(population)
-    day = ibis.date(as_day(as_of))
-    return members.filter(members.joined_day <= day, members.left_day.isnull() | (members.left_day > day))
 
 
 def current_tiers(

@@ -19,6 +19,7 @@ from helpers.checks import check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
+from helpers.methods.frames import materialise
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.list_trial import (
     HOLDOUT,
@@ -29,7 +30,6 @@ from helpers.methods.rfm.list_trial import (
 )
 from helpers.methods.rfm.tier_value import mean_value
 from helpers.methods.rfm.value_cells import require_columns, require_unique, value_cells
-from helpers.methods.rfm.values import materialise
 from helpers.playbook.sentences import percent, quantity, say, with_interval
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]

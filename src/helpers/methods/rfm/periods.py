@@ -21,6 +21,7 @@ import pandas as pd
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.methods.frames import COUNTS, Count, as_day
 from helpers.methods.rfm.states import (
     JOINED,
     LEFT,
@@ -32,7 +33,6 @@ from helpers.methods.rfm.states import (
     member_states,
 )
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.methods.rfm.values import COUNTS, Count, as_day
 from helpers.playbook.sentences import say
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
@@ -168,7 +168,7 @@ def tier_history(
     ----------
     activity : ibis.Table or pandas.DataFrame
         member_id, day (in `report_tz`), kind, value, as made by
-        :func:`helpers.methods.rfm.activity.activity`.
+        :func:`helpers.methods.activity.activity`.
     population : ibis.Table or pandas.DataFrame
         member_id, joined_day, left_day (null while the member stays).
     scheme : TierScheme

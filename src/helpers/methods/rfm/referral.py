@@ -18,6 +18,7 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_date
+from helpers.methods.frames import materialise
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.value_cells import (
     MINIMUM_WITH_VALUE,
@@ -29,7 +30,6 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.methods.rfm.values import materialise
 from helpers.playbook.sentences import percent, quantity, say, with_interval
 
 

@@ -27,7 +27,7 @@ import pandas as pd
 from helpers.checks import check_scalar, did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.values import materialise
+from helpers.methods.frames import materialise
 from helpers.playbook.sentences import percent, say
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}

@@ -19,17 +19,11 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.errors import BadParameters
+from helpers.methods.frames import Count, as_day, materialise
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.scores import score, score_expression, value_levels
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
-from helpers.methods.rfm.values import (
-    VALUE_DECIMALS,
-    Count,
-    activity_rows,
-    as_day,
-    materialise,
-    member_values,
-)
+from helpers.methods.rfm.values import VALUE_DECIMALS, activity_rows, member_values
 from helpers.playbook.sentences import percent, say
 
 
@@ -137,7 +131,7 @@ def sensitivity(
     Parameters
     ----------
     activity : ibis.Table or pandas.DataFrame
-        As made with the same `value_weights` by :func:`helpers.methods.rfm.activity.activity`.
+        As made with the same `value_weights` by :func:`helpers.methods.activity.activity`.
     scheme : TierScheme
         The tiers.
     value_weights : mapping of str to float

@@ -19,10 +19,10 @@ import pandas as pd
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.methods.frames import materialise
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.boxes import Box, Domain, describe
 from helpers.methods.rfm.tier_rules import parse_rules, preset_definitions, read_definition
-from helpers.methods.rfm.values import materialise
 from helpers.playbook.sentences import percent, say
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.methods.frames import materialise
 from helpers.methods.intervals import percentile_interval
-from helpers.methods.rfm.values import materialise
 
 FloatArray = NDArray[np.float64]
 

@@ -16,42 +16,18 @@ is the half-open range ``(D - w, D]``: the w days that end with D, D included. N
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
 
 import ibis
-import ibis.expr.operations as ops
 import pandas as pd
 
 from helpers.checks import check_scalar, did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
+from helpers.methods.frames import COUNTS, Count, as_day
 
 ACTIVITY_TYPES = {"member_id": "string", "kind": "string", "action": "string", "value": "float64"}
-Count = Literal["interaction", "order", "all"]
-COUNTS = {"interaction": ("interaction",), "order": ("order",), "all": ("interaction", "order")}
 VALUE_DECIMALS = 6
 """Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals."""
-
-
-def as_day(value: dt.date | str, name: str = "as_of") -> dt.date:
-    """Return a calendar day given as date or as text such as ``"2026-06-30"``."""
-    if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
-        return value
-    try:
-        return dt.date.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise BadParameters(f'{name} == {value!r}, must be a day such as "2026-06-30".') from None
-
-
-def materialise(table: ibis.Table) -> ibis.Table:
-    """Return the table computed once inside its engine (a temporary table), so that no scan is repeated.
-
-    A table that is only a selection from stored rows is returned as it is.
-    """
-    heavy = (ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction, ops.Distinct)
-    return table.cache() if table.op().find(heavy) else table
 
 
 def member_values(
@@ -69,7 +45,7 @@ def member_values(
     ----------
     activity : ibis.Table or pandas.DataFrame
         One row per action with member_id, day, kind and value, as made by
-        :func:`helpers.methods.rfm.activity.activity`.
+        :func:`helpers.methods.activity.activity`.
     as_of : date or str
         Last day that counts.
     window_days : int

@@ -18,7 +18,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import reduce
 
 import ibis
@@ -26,10 +25,9 @@ import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.contract import INTERACTIONS, TABLES
-from helpers.data.source import Dataset, local_date
+from helpers.data.source import Dataset, as_table, local_date
 from helpers.errors import BadData, BadParameters, MissingTable
-from helpers.methods.rfm.values import as_day
-from helpers.playbook.sentences import say
+from helpers.methods.frames import Count, as_day
 
 ORDER_KINDS: tuple[str, ...] = TABLES["orders"]["kind"].allowed
 UNSTATED_KIND = "goods"
@@ -73,7 +71,7 @@ def activity(
         When orders are in more than one currency.
     """
     rows = _rows(dataset, report_tz, check_weights(dataset, value_weights))
-    return _without_excluded(rows.filter(rows.day <= ibis.date(as_day(as_of))), dataset)
+    return _withoutexcluded(rows.filter(rows.day <= ibis.date(as_day(as_of))), dataset)
 
 
 def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia/Shanghai") -> ibis.Table:
@@ -92,105 +90,11 @@ def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia
         return found.mutate(left_day=ibis.null("date"))
     members = dataset.members
     left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
-    found = members.filter(~_excluded(members)).select(
+    found = members.filter(~excluded(members)).select(
         "member_id", joined_day=local_date(members.joined_at, report_tz), left_day=left
     )
     found = found.filter(found.joined_day <= day)
     return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
-
-
-@dataclass(frozen=True)
-class ActivityAccount:
-    """What went into the activity, and what did not and why.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row per table and reason: table, reason, rows. Reasons: "counted" (interactions and orders in
-        the activity), "weighted" (other events in it, which have value only),
-        "no interaction" (events that are neither interactions nor weighted), "staff", "bot" (wins over
-        staff), "after as_of", "no member" (empty member id), "not in members" (counted, but of ids that the
-        members table lacks), "kind not stated" (counted as goods). Every row of events and orders is in
-        exactly one of the reasons before "not in members".
-    weights : dict of str to float
-        Weights that apply; what is not named weighs 0.
-    weightless : tuple of str
-        Kinds of orders that are there and weigh 0.
-    unit : str
-        Unit of the value: a currency, or "points" when a weight is not 1 or an event is weighted.
-    members_excluded : int
-        Staff and bots in the members table.
-    """
-
-    table: pd.DataFrame = field(repr=False)
-    weights: dict[str, float]
-    weightless: tuple[str, ...]
-    unit: str
-    members_excluded: int
-
-    def rows(self, reason: str) -> int:
-        """Return the rows of all tables with a reason."""
-        return int(self.table.loc[self.table["reason"] == reason, "rows"].sum())
-
-    @property
-    def sentence(self) -> str:
-        """What was counted and what was left out."""
-        counted = self.table[self.table["reason"] == "counted"].set_index("table")["rows"]
-        events, orders = (int(counted.get(side, 0)) for side in SIDES)
-        parts = [
-            say("Counted: {events:,} interactions and {orders:,} orders; value is in {unit}.",
-                events=events, orders=orders, unit=self.unit)
-        ]  # fmt: skip
-        left_out = [say(words, n=self.rows(r)) for r, words in LEFT_OUT.items() if self.rows(r)]
-        if left_out:
-            parts.append(say("Left out: {rows}.", rows=", ".join(left_out)))
-        parts += [say(words, n=self.rows(r)) for r, words in REMARKS.items() if self.rows(r)]
-        if self.weightless:
-            kinds = ", ".join(self.weightless)
-            parts.append(say("Orders of kind {kinds} are there and weigh 0.", kinds=kinds))
-        return " ".join(parts)
-
-
-LEFT_OUT = {
-    "no interaction": "{n:,} rows of other events",
-    "staff": "{n:,} rows of staff",
-    "bot": "{n:,} rows of bots",
-    "after as_of": "{n:,} rows after the last day",
-    "no member": "{n:,} rows without a member",
-}
-REMARKS = {
-    "weighted": "{n:,} other events have value and do not count as interactions.",
-    "not in members": "{n:,} counted rows are of ids that the members table lacks.",
-    "kind not stated": "{n:,} orders do not state their kind and count as goods.",
-}
-
-
-def account(
-    dataset: Dataset,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    value_weights: Mapping[str, float] | None = None,
-) -> ActivityAccount:
-    """Count what :func:`activity` uses and what it leaves out; arguments and errors as there."""
-    weights = check_weights(dataset, value_weights)
-    day = ibis.date(as_day(as_of))
-    parts = []
-    for name in (t for t in SIDES if t in dataset):
-        rows = _side(dataset, name, report_tz, weights, everything=True)
-        parts.append(_reasons(rows, dataset, day).mutate(table=ibis.literal(name)))
-    found = (ibis.union(*parts) if len(parts) > 1 else parts[0]).to_pandas()
-    kinds = _present_kinds(dataset)
-    excluded = 0
-    if "members" in dataset:
-        excluded = int(dataset.members.filter(_excluded(dataset.members)).count().execute())
-    return ActivityAccount(
-        table=_account_table(found),
-        weights=weights,
-        weightless=tuple(k for k in kinds if not weights.get(k)),
-        unit=value_unit(dataset, value_weights),
-        members_excluded=excluded,
-    )
 
 
 def value_unit(dataset: Dataset, value_weights: Mapping[str, float] | None = None) -> str:
@@ -217,7 +121,7 @@ def check_weights(dataset: Dataset, value_weights: Mapping[str, float] | None) -
             f"money of different currencies cannot be added: filter to one or convert first."
         )
     if value_weights is None:
-        return dict.fromkeys((*ORDER_KINDS, *_present_kinds(dataset)), 1.0)
+        return dict.fromkeys((*ORDER_KINDS, *present_kinds(dataset)), 1.0)
     present: list[str] | None = None
     for name, weight in value_weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
@@ -234,11 +138,11 @@ def check_weights(dataset: Dataset, value_weights: Mapping[str, float] | None) -
 
 
 def _rows(dataset: Dataset, report_tz: str, weights: Mapping[str, float]) -> ibis.Table:
-    parts = [_side(dataset, name, report_tz, weights) for name in SIDES if name in dataset]
+    parts = [side(dataset, name, report_tz, weights) for name in SIDES if name in dataset]
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
-def _side(
+def side(
     dataset: Dataset, name: str, report_tz: str, weights: Mapping[str, float], *, everything: bool = False
 ) -> ibis.Table:
     """Return one of the two tables in the shape of activity.
@@ -302,51 +206,20 @@ def _weight(name: ibis.ir.StringValue, weights: Mapping[str, float]) -> ibis.ir.
     return ibis.cases(*branches, else_=ibis.literal(0.0, "float64"))
 
 
-def _flag(members: ibis.Table, name: str) -> ibis.ir.BooleanValue:
+def flag(members: ibis.Table, name: str) -> ibis.ir.BooleanValue:
+    """Return a flag of members; what is missing or unknown is false."""
     return members[name].fill_null(False) if name in members.columns else ibis.literal(False)
 
 
-def _excluded(members: ibis.Table) -> ibis.ir.BooleanValue:
-    return _flag(members, "is_staff") | _flag(members, "is_bot")
+def excluded(members: ibis.Table) -> ibis.ir.BooleanValue:
+    """Return whether a member is staff or a bot, who are left out of every method."""
+    return flag(members, "is_staff") | flag(members, "is_bot")
 
 
-def _without_excluded(rows: ibis.Table, dataset: Dataset) -> ibis.Table:
+def _withoutexcluded(rows: ibis.Table, dataset: Dataset) -> ibis.Table:
     if "members" not in dataset or not {"is_staff", "is_bot"} & set(dataset.members.columns):
         return rows
-    return rows.anti_join(dataset.members.filter(_excluded(dataset.members)), "member_id")
-
-
-def _reasons(rows: ibis.Table, dataset: Dataset, day: ibis.ir.DateScalar) -> ibis.Table:
-    """Return rows per reason, split by whether the member is listed and the kind is stated."""
-    if "members" in dataset:
-        members = dataset.members
-        flags = members.select("member_id", staff=_flag(members, "is_staff"), bot=_flag(members, "is_bot"))
-        flags = flags.mutate(listed=ibis.literal(True))
-        rows = rows.left_join(flags, "member_id").drop("member_id_right")
-    else:
-        rows = rows.mutate(staff=ibis.literal(False), bot=ibis.literal(False), listed=ibis.literal(True))
-    reason = ibis.cases(
-        (rows.member_id.isnull(), "no member"),
-        (rows.kind.isnull(), "no interaction"),
-        (rows.bot.fill_null(False), "bot"),
-        (rows.staff.fill_null(False), "staff"),
-        (rows.day > day, "after as_of"),
-        (rows.kind == "weighted", "weighted"),
-        else_="counted",
-    )
-    rows = rows.mutate(reason=reason, listed=rows.listed.fill_null(False))
-    return rows.group_by("reason", "listed", "stated").agg(rows=rows.count())
-
-
-def _account_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Return rows per table and reason, and the two remarks about counted rows as reasons of their own."""
-    counted = found[found["reason"] == "counted"]
-    remarks = [
-        counted[~counted["listed"].astype(bool)].assign(reason="not in members"),
-        counted[~counted["stated"].astype(bool)].assign(reason="kind not stated"),
-    ]
-    every = pd.concat([found, *[r for r in remarks if len(r)]], ignore_index=True)
-    return every.groupby(["table", "reason"], as_index=False)[["rows"]].sum()
+    return rows.anti_join(dataset.members.filter(excluded(dataset.members)), "member_id")
 
 
 def _currencies(dataset: Dataset) -> list[str]:
@@ -356,7 +229,8 @@ def _currencies(dataset: Dataset) -> list[str]:
     return sorted(found.dropna())
 
 
-def _present_kinds(dataset: Dataset) -> list[str]:
+def present_kinds(dataset: Dataset) -> list[str]:
+    """Return the kinds of orders that are in the data."""
     if "orders" not in dataset:
         return []
     if "kind" not in dataset.orders.columns:
@@ -370,7 +244,7 @@ def _present(dataset: Dataset) -> list[str]:
     events = []
     if "events" in dataset:
         events = sorted(dataset.events.select("event").distinct().to_pandas()["event"].dropna())
-    return [*_present_kinds(dataset), *events]
+    return [*present_kinds(dataset), *events]
 
 
 def check_recent(rows: ibis.Table, *, as_of: dt.date, days: int) -> None:
@@ -397,3 +271,25 @@ def check_recent(rows: ibis.Table, *, as_of: dt.date, days: int) -> None:
             f"as_of == {as_of} lies {(as_of - last).days} days after the last counted action ({last}), and tiers "
             f"look back {days} days: everybody would look silent. Use as_of={last}, or bring newer data."
         )
+
+
+def what_counts(dataset: Dataset, count: str = "auto") -> Count:
+    """Return what recency and frequency count; ``"auto"`` takes interactions where there are any, else orders.
+
+    Raises
+    ------
+    MissingTable
+        When there is neither a table of events nor one of orders.
+    """
+    if not {"events", "orders"} & set(dataset.names):
+        raise MissingTable("table events or orders missing; one of them is needed")
+    if count != "auto":
+        return count  # type: ignore[return-value]
+    return "interaction" if "events" in dataset else "order"
+
+
+def present_members(population: ibis.Table | pd.DataFrame, *, as_of: dt.date | str) -> ibis.Table:
+    """Return the members who had joined by the end of a day and had not left by then."""
+    members = as_table(population)
+    day = ibis.date(as_day(as_of))
+    return members.filter(members.joined_day <= day, members.left_day.isnull() | (members.left_day > day))

@@ -12,7 +12,8 @@ from helpers.data import source
 from helpers.data.contract import INTERACTIONS
 from helpers.data.simulate import community
 from helpers.errors import BadData, BadParameters, MissingTable
-from helpers.methods.rfm.activity import account, activity, population, value_unit
+from helpers.methods.account import account
+from helpers.methods.activity import activity, population, value_unit
 
 AS_OF = "2026-03-31"
 

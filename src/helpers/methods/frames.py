@@ -1,0 +1,35 @@
+"""Small things every method needs of days and tables: what a day is, what counts, when to compute a table once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+import ibis
+import ibis.expr.operations as ops
+
+from helpers.errors import BadParameters
+
+Count = Literal["interaction", "order", "all"]
+COUNTS = {"interaction": ("interaction",), "order": ("order",), "all": ("interaction", "order")}
+
+
+def as_day(value: dt.date | str, name: str = "as_of") -> dt.date:
+    """Return a calendar day given as date or as text such as ``"2026-06-30"``."""
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BadParameters(f'{name} == {value!r}, must be a day such as "2026-06-30".') from None
+
+
+def materialise(table: ibis.Table) -> ibis.Table:
+    """Return the table computed once inside its engine (a temporary table), so that no scan is repeated.
+
+    A table that is only a selection from stored rows is returned as it is.
+    """
+    heavy = (ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction, ops.Distinct)
+    return table.cache() if table.op().find(heavy) else table
