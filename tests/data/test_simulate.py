@@ -340,6 +340,25 @@ def test_exit_probabilities_add_up_to_exits(large: simulate.Community, months: p
     assert leaves[risky].mean() > 1.5 * leaves[~risky].mean()
 
 
+def test_expected_value_is_what_newcomers_bring(large: simulate.Community) -> None:
+    members, orders = large.tables["members"], large.tables["orders"]
+    start, end = (date.fromisoformat(large.truth["about"][name]) for name in ("start", "end"))
+    joined = local_day(members["joined_at"])
+    new = ~members["is_staff"] & ~members["is_bot"] & (joined >= start)
+    first = pd.Series(joined[new].to_numpy(), index=members["member_id"][new])
+    rows = orders[orders["member_id"].isin(first.index)]
+    age = (local_day(rows["paid_at"]).to_numpy() - first[rows["member_id"]].to_numpy()).astype(
+        "timedelta64[D]"
+    )
+    net = rows["gross"] - rows["discount"] - rows["refund"]
+    for row in large.truth["value"]["expected"]:
+        mature = first.index[[(end - day).days + 1 >= row["tenure_days"] for day in first]]
+        early = rows["member_id"].isin(mature) & (age.astype(int) < row["tenure_days"])
+        value = net[early].groupby(rows["member_id"][early]).sum().reindex(mature, fill_value=0.0)
+        assert len(mature) == row["members"]
+        assert abs(value.mean() - row["net_value"]) < 4 * value.sem()
+
+
 def test_expected_survival_is_what_kaplan_meier_estimates(large: simulate.Community) -> None:
     members = large.tables["members"]
     members = members[~(members["is_staff"] | members["is_bot"])]

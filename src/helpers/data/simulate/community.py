@@ -110,7 +110,7 @@ class Generator:
         assignments = draw_assignments(self.stream("assignments", number), self.plans, window, members)
         stream = self.stream("purchases", number)
         purchases = draw_purchases(stream, window, members, behaviour, assignments)
-        self.account.add(members, behaviour, purchases)
+        self.account.add(members, behaviour, purchases, assignments)
         made = {
             "orders": order_columns(self.stream("orders", number), window, members, purchases.orders, number)
         }

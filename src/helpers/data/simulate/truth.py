@@ -16,7 +16,8 @@ from helpers.data.simulate.behaviour import (
 )
 from helpers.data.simulate.calendar import REPORT_TZ, Window
 from helpers.data.simulate.columns import NEVER
-from helpers.data.simulate.experiments import Plan
+from helpers.data.simulate.expected import expected_value
+from helpers.data.simulate.experiments import Assignment, Plan
 from helpers.data.simulate.members import INVITED, Members
 from helpers.data.simulate.orders import expected_net
 from helpers.data.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
@@ -43,6 +44,10 @@ DEFINITIONS = {
     " 30.4375 days of ordinary intensity: (orders_per_month[tier] + orders caused by touches) * expected net"
     " value of an order; multiply by calendar.month_intensity for a given month",
     "orders.value_ratio": "value_per_member_month of core over silent",
+    "value.expected": "mean over members who joined inside the window at least t days before its end of the net"
+    " value they are expected to bring in their first t days (the day of joining is the first): sum over days of"
+    " the probability to be there still * expected orders of that day * expected net value of an order, each with"
+    " the member's own covariates, tier path and experiments",
     "experiments[].conversion_*": "mean over all assigned units of P(at least one order from first_day to"
     " last_day), had the unit been in that arm; unexposed units are not affected; the difference is the"
     " intention-to-treat effect",
@@ -67,7 +72,9 @@ class Account:
         self.parts: dict[str, Any] = {}
         self.roles: dict[str, list[str]] = {"staff": [], "bots": []}
 
-    def add(self, members: Members, behaviour: Behaviour, purchases: Purchases) -> None:
+    def add(
+        self, members: Members, behaviour: Behaviour, purchases: Purchases, assignments: list[Assignment]
+    ) -> None:
         """Add one block."""
         ordinary = members.ordinary
         joiners = ordinary & (members.joined >= 0)
@@ -77,6 +84,7 @@ class Account:
             "at_risk": behaviour.at_risk,
             "expected_exits": behaviour.expected_exits,
             "survival": expected_survival(self.window, members, behaviour),
+            "value": expected_value(self.window, members, behaviour, assignments),
             "channels": purchases.channels,
             "ordinary": ordinary.sum(),
             "joiners": joiners.sum(),
@@ -115,6 +123,7 @@ def collect(
         "return": {"log_odds": p.return_log_odds},
         "exit": _exit(account),
         "orders": _orders(p, account),
+        "value": {"expected": _means(account.parts["value"], "net_value")},
         "experiments": [_experiment(account, number, plan) for number, plan in enumerate(plans)],
         "channels": _channels(account),
         "advertising": advertising_truth(window, ads),
@@ -181,20 +190,21 @@ def _tiers(account: Account) -> dict[str, Any]:
     }
 
 
+def _means(sums: np.ndarray, name: str) -> list[dict[str, Any]]:
+    """Return means over members at each tenure; none where nobody has reached it."""
+    return [
+        {"tenure_days": int(day), "members": int(count), name: float(total / count) if count else None}
+        for day, (count, total) in zip(SURVIVAL_DAYS, sums, strict=True)
+    ]
+
+
 def _exit(account: Account) -> dict[str, Any]:
-    p, survival = account.window.parameters, account.parts["survival"]
+    p = account.window.parameters
     return {
         "tenure_breaks_days": list(p.exit_tenure_breaks),
         "daily_hazard": list(p.exit_daily_hazard),
         "log_hazard": p.exit_log_hazard,
-        "expected_survival": [
-            {
-                "tenure_days": int(day),
-                "members": int(count),
-                "survival": float(total / count) if count else None,
-            }
-            for day, (count, total) in zip(SURVIVAL_DAYS, survival, strict=True)
-        ],
+        "expected_survival": _means(account.parts["survival"], "survival"),
         "left_members": int(account.parts["leavers"]),
     }
 
