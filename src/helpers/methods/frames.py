@@ -7,7 +7,9 @@ from typing import Literal
 
 import ibis
 import ibis.expr.operations as ops
+import pandas as pd
 
+from helpers.data.source import as_table
 from helpers.errors import BadParameters
 
 Count = Literal["interaction", "order", "all"]
@@ -33,3 +35,9 @@ def materialise(table: ibis.Table) -> ibis.Table:
     """
     heavy = (ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction, ops.Distinct)
     return table.cache() if table.op().find(heavy) else table
+
+
+def with_days(table: ibis.Table | pd.DataFrame, *columns: str) -> ibis.Table:
+    """Return the table with calendar days as dates: pandas has no dates, so its frames bring instants at midnight."""
+    found = as_table(table)
+    return found.mutate(**{name: found[name].cast("date") for name in columns})
