@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -14,7 +15,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import cli
-from helpers.report.publish import CannotPublish
+from helpers.report.batch import BatchResult
+from helpers.report.manifest import Failure
+from helpers.report.plan import Plan
 
 HEAVY = (
     "pandas",
@@ -32,18 +35,19 @@ HEAVY = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with two notebooks of the same method and a folder of tables."""
+    """A project with a notebook, a folder of tables and a plan of two runs."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "tables").mkdir()
     table = "order_id,member_id,paid_at,gross,currency\no1,m1,2026-01-02T03:04:05Z,10,CNY\n"
     (tmp_path / "tables" / "orders.csv").write_text(table)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    for name in ("01_rfm", "02_rfm"):
-        source = 'data: str = "tables"  # tables\nseed: int = 1  # seed'
-        cells = [new_code_cell(source, metadata={"tags": ["parameters"]}), new_code_cell("assert seed < 5")]
-        nbformat.write(
-            new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / f"notebooks/{name}.ipynb"
-        )
+    source = 'data: str = "tables"  # tables\nseed: int = 1  # seed'
+    cells = [new_code_cell(source, metadata={"tags": ["parameters"]}), new_code_cell("assert seed < 5")]
+    nb = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(nb, tmp_path / "notebooks/01_rfm.ipynb")
+    (tmp_path / "two.yml").write_text(
+        "timeout: 500\njobs:\n  - {notebook: rfm, label: 'n{seed}', matrix: {seed: [1, 2]}}\n"
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,22 +60,25 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(stop.value.code or 0)
 
 
-def fake_runs(monkeypatch: pytest.MonkeyPatch, *ends: Any) -> list[Path]:
-    """Let runs end as told, without kernels: (status, kind) or an exception."""
-    started: list[Path] = []
+def fake_runs(monkeypatch: pytest.MonkeyPatch, *ends: tuple[str, str | None]) -> list[dict[str, Any]]:
+    """Let a batch end as told, without kernels; return what it was asked to do."""
+    asked: list[dict[str, Any]] = []
 
-    def execute(plan: Any, **options: Any) -> Any:
-        end = ends[len(started)]
-        started.append(plan.notebook)
-        if isinstance(end, Exception):
-            raise end
-        failure = SimpleNamespace(kind=end[1]) if end[1] else None
-        return SimpleNamespace(
-            status=end[0], manifest=SimpleNamespace(failure=failure), line=f"{plan.series} {end[0]}"
-        )
+    def execute_all(plans: list[Plan], **options: Any) -> list[BatchResult]:
+        asked.append(options | {"series": [plan.series for plan in plans]})
+        return [
+            BatchResult(
+                plan.series,
+                status,  # type: ignore[arg-type]
+                1,
+                f"{plan.series} {status}",
+                Failure(kind=kind, cell=None, error="E", message="m") if kind else None,
+            )
+            for plan, (status, kind) in zip(plans, ends, strict=True)
+        ]
 
-    monkeypatch.setattr("helpers.report.run.execute", execute)
-    return started
+    monkeypatch.setattr("helpers.report.batch.execute_all", execute_all)
+    return asked
 
 
 def test_the_start_imports_nothing_heavy() -> None:
@@ -87,51 +94,150 @@ def test_help_names_every_command(
 ) -> None:
     assert call(monkeypatch, "--help") == 0
     said = capsys.readouterr().out
-    assert all(f"  {name} " in said for name in ("run", "check", "params", "list", "simulate"))
+    assert all(
+        f"  {name} " in said
+        for name in ("run", "check", "params", "list", "show", "diff", "prune", "simulate")
+    )
 
 
 @pytest.mark.parametrize(
-    ("ends", "code", "failed"),
+    ("ends", "code", "says"),
     [
-        ([("succeeded", None), ("not_run", "missing_table")], 0, 0),
-        ([("failed", "exception"), ("succeeded", None)], 1, 1),
-        ([("kernel_died", "kernel_died"), ("timed_out", "timed_out")], 1, 2),
-        ([("failed", "bad_data"), ("succeeded", None)], 2, 1),
-        ([("failed", "bad_data"), ("failed", "exception")], 1, 2),
-        ([CannotPublish("disk full"), ("succeeded", None)], 1, 1),
+        ([("succeeded", None), ("not_run", "missing_table")], 0, "2 run, 0 skipped, 0 failed"),
+        ([("skipped", None), ("skipped", None)], 0, "0 run, 2 skipped, 0 failed"),
+        ([("failed", "exception"), ("succeeded", None)], 1, "2 run, 0 skipped, 1 failed"),
+        ([("kernel_died", "kernel_died"), ("timed_out", "timed_out")], 1, "2 run, 0 skipped, 2 failed"),
+        ([("failed", "bad_data"), ("skipped", None)], 2, "1 run, 1 skipped, 1 failed"),
+        ([("failed", "missing_secret"), ("failed", "bad_parameters")], 2, "2 run, 0 skipped, 2 failed"),
+        ([("failed", "bad_data"), ("failed", "exception")], 1, "2 run, 0 skipped, 2 failed"),
+        ([("not_published", "error"), ("succeeded", None)], 1, "2 run, 0 skipped, 1 failed"),
     ],
 )
 def test_exit_codes(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    ends: list[Any],
+    ends: list[tuple[str, str | None]],
     code: int,
-    failed: int,
+    says: str,
 ) -> None:
-    started = fake_runs(monkeypatch, *ends)
-    assert call(monkeypatch, "run") == code
-    assert [path.stem for path in started] == ["01_rfm", "02_rfm"], "a failure does not stop the others"
+    asked = fake_runs(monkeypatch, *ends)
+    assert call(monkeypatch, "run", "--plan", "two.yml", "--workers", "3", "--force") == code
+    assert asked[0]["series"] == ["rfm/n1", "rfm/n2"]
+    assert (asked[0]["workers"], asked[0]["force"], asked[0]["reports"]) == (3, True, folder / "reports")
     out = capsys.readouterr().out.splitlines()
-    assert out[-1] == f"2 run, {failed} failed"
-    assert (folder / "reports" / "catalog.json").is_file()
+    assert out[-1] == says
+    failed = [
+        f"rfm/n{n} {status}" for n, (status, kind) in enumerate(ends, 1) if kind and status != "not_run"
+    ]
+    assert out[:-1] == failed, "those that failed are named"
 
 
-def test_real_runs_end_with_their_codes(
+def test_ctrl_c_and_a_request_to_end_have_codes_of_their_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ends_with(number: signal.Signals) -> int:
+        def execute_all(*_: Any, **__: Any) -> None:
+            signal.raise_signal(number)
+            time.sleep(60)
+
+        monkeypatch.setattr("helpers.report.batch.execute_all", execute_all)
+        return call(monkeypatch, "run", "--plan", "two.yml")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert ends_with(signal.SIGINT) == 130
+    assert ends_with(signal.SIGTERM) == 143
+    assert ends_with(signal.SIGALRM) == 1, "the time of the plan is over"
+    assert "the time of the plan is over; what was published stands" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_time_of_a_plan_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helpers.report.batch.execute_all", lambda *_, **__: time.sleep(60))
+    (folder / "two.yml").write_text("timeout: 0.05\njobs: [rfm]")
+    assert call(monkeypatch, "run", "--plan", "two.yml") == 1
+
+
+def test_real_runs_end_with_their_codes_and_are_skipped_when_nothing_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "deep" / "er").mkdir(parents=True)
     monkeypatch.chdir(folder / "deep" / "er")
     assert call(monkeypatch, "run", "01_rfm", "-p", "seed=7", "--label", "high") == 1
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("rfm/high v1: failed in ") and out[0].endswith(
-        "(exception, cell 3): AssertionError"
-    )
+    assert out[0].startswith("rfm/high v1: failed in ")
+    assert out[0].endswith("(exception, cell 3): AssertionError")
     manifest = json.loads((folder / "reports/rfm/high/v1/manifest.json").read_text())
     assert manifest["parameters"]["seed"] == 7
+    assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
+    assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2 run, 0 skipped, 0 failed",
+        "0 run, 2 skipped, 0 failed",
+    ]
+    assert call(monkeypatch, "run", "--plan", "../../two.yml", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "parameters changed: bins" in said and "2 planned, 2 would run, 0 unchanged" in said
+    check_what_is_published(monkeypatch, capsys)
+
+
+def check_what_is_published(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """List and show the three series of the test above."""
     assert call(monkeypatch, "list") == 0
     said = capsys.readouterr().out
-    assert "rfm/high" in said and "failed" in said
+    assert "rfm/high" in said and "failed" in said and "AssertionError" in said
+    assert call(monkeypatch, "list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [one["series"] for one in listed["series"]] == ["rfm/high", "rfm/n1", "rfm/n2"]
+    assert call(monkeypatch, "show", "rfm/high") == 0
+    said = capsys.readouterr().out
+    assert "rfm/high v1: failed" in said and "exception, cell 3: AssertionError" in said
+    assert "report.html" in said and "as_of" in said
+    assert call(monkeypatch, "show", "rfm/n1@v1", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["manifest"]["status"] == "succeeded" and shown["findings"] == shown["actions"] == []
+    assert call(monkeypatch, "show", "rfm/hihg") == 2
+    assert 'no series "rfm/hihg"' in (said := capsys.readouterr().err) and 'Did you mean "rfm/high"?' in said
+    assert call(monkeypatch, "show", "rfm/high@v2") == 2
+    assert "rfm/high has no version v2. There are: v1." in capsys.readouterr().err
+    assert call(monkeypatch, "diff", "rfm/n1@v1", "rfm/n2@v1") == 0
+    assert "seed" in capsys.readouterr().out
+
+
+def test_prune_says_what_it_frees(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2, 3):
+        version = folder / f"reports/rfm/all/v{number}"
+        version.mkdir(parents=True)
+        (version / "manifest.json").write_text('{"status": "succeeded"}')
+    assert call(monkeypatch, "prune", "--keep", "1", "--dry-run") == 0
+    assert "2 versions would be removed, 46 bytes would be freed" in capsys.readouterr().out
+    assert call(monkeypatch, "prune", "--keep", "1") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "rfm/all/v1: 23 bytes",
+        "rfm/all/v2: 23 bytes",
+        "2 versions removed, 46 bytes freed",
+    ]
+    assert call(monkeypatch, "prune", "--keep", "0") == 2
+
+
+def test_a_bad_plan_is_rejected_without_anything_heavy(folder: Path) -> None:
+    jobs = "".join(
+        f"  - {{notebook: rfm, label: n{n}, parameters: {{bins: {n + 11}}}}}\n" for n in range(100)
+    )
+    (folder / "bad.yml").write_text(f"jobs:\n{jobs}")
+    code = f"""import sys
+from helpers import cli
+sys.argv = ["playbook", "run", "--plan", "bad.yml"]
+try:
+    cli.main()
+except SystemExit as stop:
+    heavy = set({HEAVY!r}) - {{"pydantic", "yaml"}}
+    print(stop.code, sorted(name for name in heavy if name in sys.modules))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 []\n"
+    assert done.stderr.count("bad.yml:") == 100 and "100 mistakes, nothing was started" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -145,6 +251,12 @@ def test_real_runs_end_with_their_codes(
         (["-p", "=3"], ["-p takes NAME=VALUE"]),
         (["--data", "nowhere"], ["nowhere does not exist"]),
         (["03_rfm"], ['no notebook "03_rfm"', "Did you mean"]),
+        (["rfm", "01_rfm"], ["01_rfm and 01_rfm would both publish rfm/all"]),
+        (["--data", "postgres://u:${NO_SUCH_PASSWORD}@h/db"], ["names NO_SUCH_PASSWORD"]),
+        (["--plan", "none.yml"], ["plan none.yml cannot be read"]),
+        (["--plan", "two.yml", "rfm"], ["--plan names notebooks and labels itself"]),
+        (["--plan", "two.yml", "-p", "segmnt=x"], ["command line", 'Did you mean "segment"?']),
+        (["--plan", "two.yml", "--workers", "0"], ["--workers"]),
         (["--notebooks", "deep"], ["there is no notebook in deep"]),
         (["--timeout", "0"], ["--timeout"]),
         (["--sedd", "1"], ["--sedd"]),
@@ -157,20 +269,20 @@ def test_bad_usage_ends_with_2_before_any_kernel(
     arguments: list[str],
     parts: list[str],
 ) -> None:
-    started = fake_runs(monkeypatch)
+    asked = fake_runs(monkeypatch)
     assert call(monkeypatch, "run", *arguments) == 2
     said = capsys.readouterr().err
     assert all(part in said for part in parts), said
-    assert "Traceback" not in said and started == []
+    assert "Traceback" not in said and asked == []
 
 
 def test_the_problems_of_all_notebooks_are_listed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_runs(monkeypatch)
-    assert call(monkeypatch, "run", "-p", "seed=x") == 2
+    assert call(monkeypatch, "run", "rfm", "rmf", "01_rfm", "-p", "seed=x") == 2
     said = capsys.readouterr().err
-    assert "01_rfm: 1 parameter" in said and "02_rfm: 1 parameter" in said
+    assert "01_rfm: 1 parameter" in said and 'no notebook "rmf"' in said
 
 
 def test_params_prints_the_model(

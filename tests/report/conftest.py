@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -11,11 +11,23 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from helpers.report import kernels
+from helpers.report.kernels.client import ForkServer
+from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import Bookkeeping, Code, Data, Failure, Manifest
 
 BuildNotebook = Callable[..., Path]
 BuildManifest = Callable[..., Manifest]
 PARAMETERS = 'data: str = "tables"  # where the tables are\nseed: int = 3  # seed of every draw'
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """A fork server with all libraries, started once."""
+    if kernels.mode() != "fork":
+        pytest.skip("kernels are not forked on this system")
+    with ForkServer(kernel_environment("", "")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -74,7 +86,7 @@ def build_manifest() -> BuildManifest:
             parameters={"as_of": "2026-06-30"},
             seed=3,
             data=Data(url="tables", tables={}),
-            code=Code(notebook_sha256="0" * 64, helpers_sha256="1" * 64, lock_sha256=None),
+            code=Code(notebook_sha256="0" * 64, modules={"helpers": "1" * 64}, lock_sha256=None),
             python="3.11",
             packages={},
             run_key="2" * 64,

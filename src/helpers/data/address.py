@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData, BadParameters, MissingSecret
+
+PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""A variable of the environment in an address: ``postgres://user:${PGPASSWORD}@host/db``."""
 
 SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key|sig|credential)")
 HIDDEN = "***"
@@ -31,7 +34,7 @@ class Address:
     frames : mapping
         Of a place in memory.
     url : str
-        Of a database; may hold secrets, so it is not part of the repr.
+        Of a database, with the secrets it names filled in, so it is not part of the repr.
     options : dict
         Reading options given with a folder or a file.
     """
@@ -44,14 +47,65 @@ class Address:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+def names(data: str) -> tuple[str, ...]:
+    """Return the variables of the environment that an address names, in their order, each once.
+
+    Only the URL of a database names any, or a variable that is the whole address: in the path of a folder or a
+    file ``${…}`` is part of the name.
+    """
+    named = _is_database(data) or PLACEHOLDER.fullmatch(data)
+    return tuple(dict.fromkeys(PLACEHOLDER.findall(data))) if named else ()
+
+
+def _is_database(text: str) -> bool:
+    return "://" in text and not text.startswith(("duckdb://", "file://"))
+
+
+def check_secrets(data: Any) -> None:
+    """Refuse an address that names a variable which is not set, or is empty.
+
+    Raises
+    ------
+    MissingSecret
+        With the name of every such variable.
+    """
+    missing = [name for name in names(data) if not os.environ.get(name)] if isinstance(data, str) else []
+    if missing:
+        are = "variables are" if len(missing) > 1 else "variable is"
+        raise MissingSecret(
+            f"data == {redact(data)!r} names {', '.join(missing)}: the environment {are} not set."
+        )
+
+
+def _resolved(text: str) -> str:
+    """Return an address with its variables filled in.
+
+    A variable that is the whole address is taken as it is. Inside a URL its value is quoted, so that a
+    password may hold an @ or a slash.
+    """
+    if PLACEHOLDER.fullmatch(text):
+        return os.environ[text[2:-1]]
+    return PLACEHOLDER.sub(lambda match: quote(os.environ[match[1]], safe=""), text)
+
+
 def redact(url: str) -> str:
-    """Return a URL without its user's password and without secret-looking query values."""
-    text = re.sub(r"(?<=://)([^/@:]*):.*@", rf"\1:{HIDDEN}@", url)
+    """Return a URL without its user's password and without secret-looking query values.
+
+    The name of a variable is no secret and stays.
+    """
+    text = re.sub(
+        r"(?<=://)([^/@:]*):(.*)@",
+        lambda m: m[0] if PLACEHOLDER.fullmatch(m[2]) else f"{m[1]}:{HIDDEN}@",
+        url,
+    )
     head, mark, query = text.partition("?")
     if not mark:
         return head
     pairs = [part.partition("=") for part in query.split("&")]
-    return head + "?" + "&".join(f"{k}{e}{HIDDEN if SECRET.search(k) else v}" for k, e, v in pairs)
+    shown = (
+        f"{k}{e}{HIDDEN if SECRET.search(k) and not PLACEHOLDER.fullmatch(v) else v}" for k, e, v in pairs
+    )
+    return head + "?" + "&".join(shown)
 
 
 def parse(data: Any) -> Address:
@@ -63,15 +117,17 @@ def parse(data: Any) -> Address:
         When a folder or a file does not exist.
     BadParameters
         When `data` is no address at all.
+    MissingSecret
+        When it names a variable of the environment that is not set.
     """
     if isinstance(data, Mapping):
         return Address("memory", "memory", frames=data)
     if not isinstance(data, str | os.PathLike) or not str(data):
         raise BadParameters(f"data == {data!r}, must be a folder, a URL or a mapping of frames.")
     text = os.fspath(data)
-    if "://" in text and not text.startswith(("duckdb://", "file://")):
-        return Address("database", redact(text), url=text)
-    return _local(text)
+    check_secrets(text)
+    place = _resolved(text) if names(text) else text
+    return Address("database", redact(text), url=place) if _is_database(place) else _local(place)
 
 
 def _local(text: str) -> Address:

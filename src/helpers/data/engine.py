@@ -12,7 +12,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from helpers.data import reading
+from helpers.data import layout, reading
 from helpers.data.address import HIDDEN, Address
 from helpers.data.reading import Found, Options
 from helpers.data.tables import TABLES
@@ -81,7 +81,7 @@ def _from_database(con: Any, place: Address, wanted: Iterable[str] | None) -> Fo
             f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
             f"The contract knows {', '.join(TABLES)}."
         )
-    others = reading.unknown((name for name in names if name not in TABLES), TABLES)
+    others = layout.unknown((name for name in names if name not in TABLES), TABLES)
     found = {name: create(con, TABLES[name], names[name]) if in_file else con.table(name) for name in known}
     return Found(found, unrecognised=others)
 
@@ -108,7 +108,7 @@ def _from_frames(place: Address, wanted: Iterable[str] | None) -> Found:
         violations += mixed
         con.con.register(f"frame_{name}", arrow)
         found[name] = create(con, TABLES[name], identifier(f"frame_{name}"))
-    others = reading.unknown((name for name in place.frames if name not in TABLES), TABLES)
+    others = layout.unknown((name for name in place.frames if name not in TABLES), TABLES)
     return Found(found, violations, others)
 
 

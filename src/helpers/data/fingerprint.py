@@ -1,22 +1,22 @@
-"""Fingerprints of tables: which content a report was made from."""
+"""Fingerprints of tables: which content a report was made from.
+
+Files that have not changed are known from a cache, without an engine; see `content_cache`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
-import ibis
-import ibis.expr.types as ir
-import pyarrow.parquet as pq
+from helpers.data import address, layout
+from helpers.data.content_cache import ContentCache
+from helpers.errors import BadData
 
-from helpers.data import address, csv_tables, engine, reading
-from helpers.data.tables import TABLES
-from helpers.data.violation import ContractError
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
-CHUNK = 1 << 20
 PRIME = 2_147_483_647
 """Row hashes are summed modulo this, so that the sum of a billion rows fits into 64 bits."""
 
@@ -28,7 +28,9 @@ class TableFingerprint(NamedTuple):
     sha256: str
 
 
-def fingerprint(data: Any, tables: Iterable[str] | None = None) -> dict[str, TableFingerprint]:
+def fingerprint(
+    data: Any, tables: Iterable[str] | None = None, *, cache: ContentCache | None = None
+) -> dict[str, TableFingerprint]:
     """Return a fingerprint of each table of the contract.
 
     Parameters
@@ -37,54 +39,110 @@ def fingerprint(data: Any, tables: Iterable[str] | None = None) -> dict[str, Tab
         As in ``open``.
     tables : iterable of str, optional
         Only these.
+    cache : ContentCache, optional
+        Shared by the runs of a batch; by default a fresh look, which is not remembered.
 
     Returns
     -------
     dict of str to TableFingerprint
-        For files, SHA-256 over the names within the table's folder and the bytes, streamed. For
-        tables in an engine, SHA-256 over the schema, the number of rows and two sums of row hashes,
-        which do not depend on the order of rows; the engine's hash may change with its version.
+        For files, SHA-256 over the names within the table's folder, sizes and contents. For tables in an
+        engine, SHA-256 over the schema, the number of rows and two sums of row hashes, which do not depend on
+        the order of rows; the engine's hash may change with its version. A DuckDB file that has not changed is
+        not asked again.
+
+    Raises
+    ------
+    BadData
+        When there is no such place, or a table is there twice.
+    ContractError
+        When the rows of a file cannot be counted.
     """
     place = address.parse(data)
     wanted = None if tables is None else set(tables)
+    known = cache or ContentCache()
     if place.path is not None and place.kind == "folder":
-        return _of_folder(place.path, wanted)
-    found = engine.tables(place, wanted, reading.Options())
-    return {name: _of_table(table) for name, table in found.tables.items()}
+        return _of_folder(place.path, wanted, known)
+    key = _engine_key(place, wanted, known)
+    found = known.fact(key) if key else None
+    if found is None:
+        found = _of_engine(place, wanted)
+        if key:
+            known.learn(key, found)
+    return {name: TableFingerprint(*entry) for name, entry in found.items()}
 
 
-def _of_folder(folder: Path, wanted: set[str] | None) -> dict[str, TableFingerprint]:
-    files, _ = reading.layout(folder)
-    return {
-        name: TableFingerprint(_rows(folder, name, parts), _digest(folder, parts))
-        for name, parts in sorted(files.items())
-        if wanted is None or name in wanted
-    }
+def _of_folder(folder: Path, wanted: set[str] | None, cache: ContentCache) -> dict[str, TableFingerprint]:
+    files, _ = layout.layout(folder)
+    found = {}
+    for name, parts in sorted(files.items()):
+        if wanted is None or name in wanted:
+            digest = _digest(folder, parts, cache)
+            key = f"rows {name} {digest}"
+            rows = cache.fact(key)
+            if rows is None:
+                rows = _rows(folder, name, parts)
+                cache.learn(key, rows)
+            found[name] = TableFingerprint(rows, digest)
+    return found
 
 
-def _digest(folder: Path, parts: list[Path]) -> str:
-    """Hash the bytes of files; the name of each part is content too, since it may hold a day."""
+def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
+    """Hash the contents of files; the name of each part is content too, since it may hold a day."""
     total = hashlib.sha256()
     for part in parts:
-        total.update(f"{part.relative_to(folder).as_posix()}\0{part.stat().st_size}\0".encode())
-        with part.open("rb") as file:
-            while piece := file.read(CHUNK):
-                total.update(piece)
+        total.update(f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0".encode())
     return total.hexdigest()
 
 
 def _rows(folder: Path, name: str, parts: list[Path]) -> int:
     """Count rows: Parquet files say it themselves, CSV files are parsed, as lines may be quoted."""
     if parts[0].suffix == ".parquet":
-        return sum(pq.read_metadata(part).num_rows for part in parts)
+        return sum(map(_parquet_rows, parts))
+    import duckdb
+
+    from helpers.data import csv_tables, engine
+    from helpers.data.tables import TABLES
+    from helpers.data.violation import ContractError
+
     try:
         return csv_tables.count(engine.connect(), TABLES[name], parts, folder)
     except duckdb.Error as error:
         raise ContractError([csv_tables.malformed(TABLES[name], error)]) from None
 
 
-def _of_table(table: ir.Table) -> TableFingerprint:
-    """Hash a table inside its engine, in one scan."""
+def _parquet_rows(part: Path) -> int:
+    import pyarrow as pa  # late: a known file needs no engine
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(part).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _engine_key(place: address.Address, wanted: set[str] | None, cache: ContentCache) -> str | None:
+    """Return the name of a DuckDB file's content; None where only the engine knows the content.
+
+    What a running writer has not merged into the file yet lies next to it; such a file is asked.
+    """
+    file = place.path
+    if place.kind != "duckdb" or file is None or file.with_name(f"{file.name}.wal").exists():
+        return None
+    names = "*" if wanted is None else ",".join(sorted(wanted))
+    return f"duckdb {cache.digest(file)} {names}"
+
+
+def _of_engine(place: address.Address, wanted: set[str] | None) -> dict[str, list[Any]]:
+    from helpers.data import engine, reading  # late: they load the query engine
+
+    found = engine.tables(place, wanted, reading.Options())
+    return {name: _of_table(table) for name, table in found.tables.items()}
+
+
+def _of_table(table: ir.Table) -> list[Any]:
+    """Hash a table inside its engine, in one scan; return rows and hash."""
+    import ibis
+
     parts = [table[name].cast("string").fill_null("\x00") for name in table.columns]
     row = ibis.literal("\x1f").join(parts).hash()
     sums = table.aggregate(
@@ -94,4 +152,4 @@ def _of_table(table: ir.Table) -> TableFingerprint:
     )
     values = sums.execute().iloc[0]
     text = f"{table.schema()}|{values['rows']}|{values['low']}|{values['high']}"
-    return TableFingerprint(int(values["rows"]), hashlib.sha256(text.encode()).hexdigest())
+    return [int(values["rows"]), hashlib.sha256(text.encode()).hexdigest()]

@@ -1,7 +1,6 @@
 """Segments: a filter written as a sentence, such as ``platform == "douyin" and age_band in ["18-24"]``.
 
-The language is a small part of Python's: comparisons, ``in`` and ``not in``, ``and``, ``or``, ``not``,
-parentheses, names of columns, and literals. It is parsed, never evaluated.
+`segment_syntax` says what may be written; here it is applied to tables.
 
 Logic has two values, as in pandas: a comparison with a missing value is false, ``!=`` and ``not in`` are
 true. So a segment and its negation part the rows without a rest.
@@ -14,7 +13,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import eq, ge, gt, le, lt, ne
+from operator import eq
 from typing import Any
 
 import ibis
@@ -22,20 +21,11 @@ import ibis.expr.types as ir
 
 from helpers.checks import did_you_mean
 from helpers.data.clock import local_date, local_time
+from helpers.data.segment_syntax import COMPARE, WORDS, literal, parse_syntax
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 
-COMPARE: Mapping[type[ast.cmpop], Any] = {
-    ast.Eq: eq,
-    ast.NotEq: ne,
-    ast.Lt: lt,
-    ast.LtE: le,
-    ast.Gt: gt,
-    ast.GtE: ge,
-}
 NEGATIVE = (ast.NotEq, ast.NotIn)
-WORDS = {"true": True, "false": False}
-HINT = 'Write it like platform == "douyin" and age_band in ["18-24", "25-34"].'
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -145,81 +135,12 @@ def parse(expression: str | None) -> Segment:
     BadParameters
         When the expression is not in the language.
     """
-    text = (expression or "").strip()
-    if not text:
-        return Segment("", ())
-    names: dict[str, None] = {}
-    try:
-        tree = ast.parse(text, mode="eval").body
-        _validate(tree, text, names)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        quotes = " Use plain quotes, \"…\" or '…'." if re.search("[“”‘’「」＂]", text) else ""
-        single = " Equality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
-        reason = getattr(error, "msg", None) or "it cannot be read"
-        raise BadParameters(f"segment == {text!r}: {reason}.{quotes}{single} {HINT}") from None
-    return Segment(text, tuple(names), tree)
+    return Segment(*parse_syntax(expression))
 
 
 def _unknown(name: str, available: Any) -> None:
     hint = did_you_mean(name, available)
     raise BadParameters(f"segment names the column {name!r}.{hint} Columns: {', '.join(available)}.")
-
-
-def _validate(node: ast.expr, text: str, names: dict[str, None]) -> None:
-    """Refuse everything outside the language, and collect the names of columns."""
-    if isinstance(node, ast.BoolOp):
-        for value in node.values:
-            _validate(value, text, names)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        _validate(node.operand, text, names)
-    elif isinstance(node, ast.Compare):
-        _validate_comparison(node, text, names)
-    elif isinstance(node, ast.Name):
-        if node.id not in WORDS:
-            names[node.id] = None
-    elif not (isinstance(node, ast.Constant) and isinstance(node.value, bool)):
-        _refuse(node, text)
-
-
-def _validate_comparison(node: ast.Compare, text: str, names: dict[str, None]) -> None:
-    sides = [node.left, *node.comparators]
-    for operator, right in zip(node.ops, node.comparators, strict=True):
-        listed = isinstance(right, ast.List | ast.Tuple | ast.Set)
-        if isinstance(operator, ast.In | ast.NotIn) != listed or type(operator) not in (
-            *COMPARE,
-            ast.In,
-            ast.NotIn,
-        ):
-            _refuse(node, text)
-    for side in sides:
-        for part in side.elts if isinstance(side, ast.List | ast.Tuple | ast.Set) else [side]:
-            if isinstance(part, ast.Name) and part is side:
-                if part.id not in WORDS:
-                    names[part.id] = None
-            elif _literal(part) is None:
-                _refuse(part, text)
-    if isinstance(sides[0], ast.List | ast.Tuple | ast.Set) or not any(
-        isinstance(side, ast.Name) and side.id not in WORDS for side in sides
-    ):
-        _refuse(node, text)
-
-
-def _refuse(node: ast.AST, text: str) -> None:
-    part = ast.get_source_segment(text, node) or text
-    bits = " Use and, or, not instead of &, |, ~." if re.search("[&|~]", text) else ""
-    raise BadParameters(f"segment == {text!r}: {part!r} is not understood.{bits} {HINT}")
-
-
-def _literal(node: ast.expr) -> Any:
-    """Return a string, number or boolean; None for anything else."""
-    if isinstance(node, ast.Name):
-        return WORDS.get(node.id)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _literal(node.operand)
-        return None if value is None or isinstance(value, str | bool) else -value
-    if isinstance(node, ast.Constant) and isinstance(node.value, str | bool | int | float):
-        return node.value
-    return None
 
 
 class _Translator:
@@ -240,7 +161,7 @@ class _Translator:
             lefts = [node.left, *node.comparators[:-1]]
             steps = zip(lefts, node.ops, node.comparators, strict=True)
             return ibis.and_(*(self.comparison(*step) for step in steps))
-        value = _literal(node)
+        value = literal(node)
         if value is not None:
             return ibis.literal(value)
         assert isinstance(node, ast.Name)
@@ -254,7 +175,7 @@ class _Translator:
         negative = isinstance(operator, NEGATIVE)
         if isinstance(right, ast.List | ast.Tuple | ast.Set):
             column = self.column(left)
-            equal = [eq(*self.typed(column, _literal(part))) for part in right.elts]
+            equal = [eq(*self.typed(column, literal(part))) for part in right.elts]
             inside = ibis.or_(*equal).fill_null(False) if equal else ibis.literal(False)
             return ~inside if negative else inside
         return COMPARE[type(operator)](*self.sides(left, right)).fill_null(negative)
@@ -263,9 +184,9 @@ class _Translator:
         """Return both sides, a literal in the type of the column it is compared with."""
         a, b = self.column(left), self.column(right)
         if a is None:
-            b, a = self.typed(b, _literal(left))
+            b, a = self.typed(b, literal(left))
         elif b is None:
-            a, b = self.typed(a, _literal(right))
+            a, b = self.typed(a, literal(right))
         elif not _comparable(a.type(), b.type()):
             raise BadParameters(
                 f"segment: {a.get_name()} is {a.type()} and {b.get_name()} is {b.type()}, "

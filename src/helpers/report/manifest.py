@@ -84,7 +84,10 @@ class Code(Record):
     """Identity of the code by content, so that it holds without git."""
 
     notebook_sha256: str
-    helpers_sha256: str
+    modules: dict[str, str] = Field(
+        description="Each source that the report depends on -> sha256: modules, data files of packages as "
+        "'helpers.playbook/actions.yml', modules beside the notebook, and files that parameters name"
+    )
     lock_sha256: str | None
 
 
@@ -128,7 +131,7 @@ class Manifest(Record):
     code: Code
     python: str
     packages: dict[str, str]
-    run_key: str = Field(description="sha256 over notebook, helpers, parameters, data, lock and packages")
+    run_key: str = Field(description="sha256 over all that determines the result")
     cells: list[CellRun]
     files: dict[str, FileEntry] = Field(description="Path inside the version folder -> identity")
     bookkeeping: Bookkeeping | None = None

@@ -1,4 +1,4 @@
-"""Where a run came from: identity of code, lock and packages, state of git, and the run key made of them."""
+"""Where a run came from: identity of lock and packages, state of git, and the run key."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from helpers.report import imports
 from helpers.report.manifest import Code
 
 DISTRIBUTION = "community-playbook"
 LOCK = "requirements.lock"
-_SOURCES = frozenset({".py", ".yml", ".yaml", ".json", ".j2", ".html", ".css", ".js"})
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -28,32 +28,28 @@ class Git(NamedTuple):
     dirty: bool | None
 
 
-def code(notebook: Path, root: Path | None) -> Code:
-    """Return the identity of notebook, package and lock by content."""
+def code(notebook: Path, root: Path | None, sources: imports.Sources | None = None) -> Code:
+    """Return the identity of notebook, the sources it depends on, and lock, by content.
+
+    Parameters
+    ----------
+    notebook : Path
+        The notebook.
+    root : Path, optional
+        The project it belongs to.
+    sources : Sources, optional
+        Shared by the notebooks of a batch.
+    """
     locks = (folder / LOCK for folder in (root, _PACKAGE.parents[1]) if folder)
     lock = next((path for path in locks if path.is_file()), None)
     return Code(
         notebook_sha256=hashlib.sha256(notebook.read_bytes()).hexdigest(),
-        helpers_sha256=_tree(_PACKAGE),
+        modules=imports.modules_of(notebook, sources),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
     )
 
 
-def _tree(folder: Path) -> str:
-    """Return one hash over the sources of a folder: names and contents."""
-    total = hashlib.sha256()
-    for path in _sources(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
-    return total.hexdigest()
-
-
-def _sources(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        yield from (Path(place, name) for name in sorted(names) if Path(name).suffix in _SOURCES)
-
-
+@lru_cache(maxsize=1)
 def packages() -> dict[str, str]:
     """Return the versions of the packages that the project depends on directly, and its own."""
     try:

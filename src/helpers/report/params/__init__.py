@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from helpers.report.params.cell import cell_defaults, disagreements
 from helpers.report.params.common import CommonParameters, parameter
-from helpers.report.params.registry import Description, describe, model_for, read, validate
+from helpers.report.params.registry import Description, Problem, check, describe, model_for, read, validate
 
 __all__ = [
     "CommonParameters",
     "Description",
+    "Problem",
     "cell_defaults",
+    "check",
     "describe",
     "disagreements",
     "model_for",

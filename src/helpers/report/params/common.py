@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import re
 import zoneinfo
-from typing import Any, get_origin
+from functools import lru_cache
+from typing import Any, ClassVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from helpers.checks import did_you_mean
+from helpers.data.segment_syntax import parse_syntax
 from helpers.errors import BadParameters
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -30,6 +32,12 @@ class CommonParameters(BaseModel):
 
     ``as_of`` is always a date: a word such as "latest" would make the same parameters mean another day tomorrow.
     A schedule passes the day it means, as in ``-p as_of=$(date -d yesterday +%F)``.
+    """
+
+    tables: ClassVar[tuple[str, ...] | None] = None
+    """Every table that the notebook may read, which it says to ``source.open``; None for all of them.
+
+    A run depends on the content of these tables and no others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
@@ -58,12 +66,10 @@ class CommonParameters(BaseModel):
     @classmethod
     def _filter_parses(cls, value: str) -> str:
         if value.strip():
-            from helpers.data import segment  # late: it loads the query engine
-
             try:
-                segment.parse(value)
+                parse_syntax(value)
             except BadParameters as error:
-                raise ValueError(str(error)) from None
+                raise ValueError(str(error).removeprefix(f"segment == {value.strip()!r}: ")) from None
         return value
 
     @field_validator("report_tz")
@@ -72,9 +78,13 @@ class CommonParameters(BaseModel):
         try:
             zoneinfo.ZoneInfo(value)
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-            hint = did_you_mean(value, zoneinfo.available_timezones())
-            raise ValueError(f"must be a time zone such as Asia/Shanghai.{hint}") from None
+            raise ValueError(f"must be a time zone such as Asia/Shanghai.{_nearest_zone(value)}") from None
         return value
+
+
+@lru_cache(maxsize=32)
+def _nearest_zone(name: str) -> str:
+    return did_you_mean(name, zoneinfo.available_timezones())
 
 
 def _date(value: Any) -> datetime.date:

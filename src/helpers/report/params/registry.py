@@ -86,6 +86,38 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
     return models[0]
 
 
+class Problem(NamedTuple):
+    """What is wrong with one parameter.
+
+    Attributes
+    ----------
+    name : str
+        The parameter; empty when the problem is with all of them together.
+    text : str
+        The value, what would have been right, and the default. Secrets of URLs are masked.
+    """
+
+    name: str
+    text: str
+
+
+def check(
+    notebook: str | os.PathLike[str], values: Mapping[str, Any]
+) -> tuple[CommonParameters | None, list[Problem]]:
+    """Return the checked parameters of a notebook, or None and every problem with them.
+
+    Raises
+    ------
+    BadParameters
+        When the notebook has no parameter model.
+    """
+    model = model_for(notebook)
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as error:
+        return None, [_problem(model, item) for item in error.errors()]
+
+
 def validate(notebook: str | os.PathLike[str], values: Mapping[str, Any]) -> CommonParameters:
     """Return the checked parameters of a notebook; what `values` does not name takes its default.
 
@@ -101,17 +133,20 @@ def validate(notebook: str | os.PathLike[str], values: Mapping[str, Any]) -> Com
     BadParameters
         One error that lists every problem with the value, what would have been right, and the default.
     """
-    model = model_for(notebook)
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        problems = [_problem(model, item) for item in error.errors()]
+    parameters, problems = check(notebook, values)
+    if parameters is not None:
+        return parameters
     count = f"{len(problems)} parameters" if len(problems) > 1 else "1 parameter"
-    lines = "".join(f"\n  - {problem}" for problem in problems)
+    lines = "".join(f"\n  - {problem.text}" for problem in problems)
     raise BadParameters(f"{notebook_name(notebook)}: {count} cannot be used{lines}")
 
 
-def _problem(model: type[CommonParameters], item: Any) -> str:
+def _problem(model: type[CommonParameters], item: Any) -> Problem:
+    name = str(item["loc"][0]) if item["loc"] else ""
+    return Problem(name, _says(model, item))
+
+
+def _says(model: type[CommonParameters], item: Any) -> str:
     name, *inner = map(str, item["loc"]) if item["loc"] else ("parameters",)
     if item["type"] == "extra_forbidden":
         hint = did_you_mean(name, model.model_fields) or f" Known: {', '.join(model.model_fields)}."

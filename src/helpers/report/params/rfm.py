@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,8 @@ Weight = Annotated[float, Field(ge=0)]
 
 class RfmParameters(CommonParameters):
     """Who the members are, how they move between tiers, who is worth what."""
+
+    tables: ClassVar[tuple[str, ...] | None] = ("members", "events", "orders", "referrals", "costs")
 
     window_days: int = parameter(
         90, "Frequency and money are counted over the window_days up to as_of", unit="days", ge=1, le=3660

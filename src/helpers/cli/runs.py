@@ -1,0 +1,186 @@
+"""The command ``run``: from a plan, or from notebooks and options, to published reports."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from helpers.cli import output
+from helpers.cli.application import Notebooks, Reports, app, notebooks_folder, reports_folder
+from helpers.errors import BadParameters, PlaybookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from helpers.report.batch import BatchResult
+    from helpers.report.plan import Plan
+
+YOUR_INPUT = {"bad_data", "bad_parameters", "missing_secret"}
+"""Kinds of failure that the user mends: exit code 2 rather than 1 when there are no others."""
+
+
+class _Ended(KeyboardInterrupt):
+    """The process is to end, for a reason other than Ctrl-C."""
+
+    code = 143
+    says = "ended on request"
+
+
+class _TimeIsUp(_Ended):
+    """The time of the whole plan is over."""
+
+    code = 1
+    says = "the time of the plan is over"
+
+
+@app.command()
+def run(
+    notebook: Annotated[list[str] | None, typer.Argument(help="Paths or names; default: all.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan, such as plans/weekly.yml.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Folder of tables or URL; default: the plan's or the notebook's.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; may be repeated."),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Second half of the series, as in rfm/LABEL.")] = None,
+    reports: Reports = None,
+    notebooks: Notebooks = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: the cores.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for each run.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run also what has not changed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "--check", help="Say what would run and why; start nothing.")
+    ] = False,
+) -> None:
+    """Run notebooks or a plan and publish their reports; what has not changed is skipped."""
+    values = _values(parameter or [])
+    whole = None
+    if plan is None:
+        plans = _plans(notebook or [], notebooks, data=data, parameters=values, label=label)
+    else:
+        if notebook or label:
+            raise BadParameters("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
+        from helpers.report import plan_file
+
+        read = plan_file.read(plan, data=data, parameters=values, notebooks=notebooks, job_timeout=timeout)
+        plans, workers, whole = read.plans, workers or read.workers, read.timeout
+    target = reports or _default_reports(plans, notebooks)
+    if dry_run:
+        _say_what_would_run(plans, target, force)
+        return
+    options = {"reports": target, "workers": workers, "timeout": timeout, "force": force}
+    _finish(_execute(plans, whole, options))
+
+
+def _values(texts: list[str]) -> dict[str, str]:
+    """Return the parameters of the command line, all mistakes in one error."""
+    wrong = [text for text in texts if not text.partition("=")[1] or not text.partition("=")[0].strip()]
+    if wrong:
+        raise BadParameters(f"-p takes NAME=VALUE, got {', '.join(map(repr, wrong))}")
+    pairs = [text.partition("=") for text in texts]
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _default_reports(plans: list[Plan], notebooks: Path | None) -> Path:
+    from helpers.report import project
+
+    root = project.find_root(plans[0].notebook.parent)
+    return root / "reports" if root else reports_folder(None)
+
+
+def _plans(names: list[str], folder: Path | None, *, data: str | None, **options: Any) -> list[Plan]:
+    """Check all runs before the first starts; one error lists what is wrong with any of them."""
+    from helpers.report import project
+    from helpers.report.plan import Desk, plan
+
+    folder = notebooks_folder(folder)
+    plans: list[Plan] = []
+    problems: list[str] = []
+    wanted: list[Any] = list(names) or project.notebooks(folder)
+    if not wanted:
+        raise BadParameters(f"there is no notebook in {folder}")
+    desk = Desk()
+    for name in wanted:
+        try:
+            made = plan(project.find_notebook(name, folder), data=data, desk=desk, **options)
+        except PlaybookError as error:
+            problems.append(str(error))
+            continue
+        twin = next((other for other in plans if other.series == made.series), None)
+        if twin:
+            both = f"{twin.notebook.stem} and {made.notebook.stem}"
+            problems.append(f"{both} would both publish {made.series}: run them with a --label each")
+        plans.append(made)
+    if problems:
+        raise BadParameters("\n".join(dict.fromkeys(problems)))
+    return plans
+
+
+def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
+    from helpers.report.skip import decide
+
+    rows = []
+    for plan in plans:
+        decision = decide(plan, reports)
+        skipped = decision.version is not None and not force
+        reason = "forced" if force and decision.version is not None else decision.reason
+        rows.append((plan.series, plan.notebook.stem, "skip" if skipped else "run", reason))
+    output.table("Runs", ("series", "notebook", "what", "why"), rows)
+    count = sum(row[2] == "run" for row in rows)
+    typer.echo(f"{len(rows)} planned, {count} would run, {len(rows) - count} unchanged; nothing was started")
+
+
+def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[BatchResult]:
+    """Run the plans; Ctrl-C, a request to end, and the end of the plan's time stop them all."""
+    from helpers.report import batch, progress
+
+    try:
+        with _until(seconds), progress.shown(len(plans)) as show:
+            return batch.execute_all(plans, **options, progress=show)
+    except KeyboardInterrupt as stop:
+        says = stop.says if isinstance(stop, _Ended) else "stopped"
+        typer.echo(f"{says}; what was published stands, and the next run does the rest", err=True)
+        raise typer.Exit(stop.code if isinstance(stop, _Ended) else 130) from None
+
+
+@contextlib.contextmanager
+def _until(seconds: float | None) -> Iterator[None]:
+    """Let SIGTERM and the end of a time limit stop the work as Ctrl-C does."""
+
+    def end(*_: Any) -> NoReturn:
+        raise _Ended
+
+    def time_is_up(*_: Any) -> NoReturn:
+        raise _TimeIsUp
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, end)}
+    timed = seconds is not None and hasattr(signal, "setitimer")
+    if timed:
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, time_is_up)
+        signal.setitimer(signal.ITIMER_REAL, float(seconds or 0))
+    elif seconds is not None:
+        typer.echo("this system knows no time limit for a whole plan; each run keeps its own", err=True)
+    try:
+        yield
+    finally:
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _finish(results: list[BatchResult]) -> NoReturn:
+    """Say how many runs there were, name those that failed, and exit with the code that says so."""
+    bad = [result for result in results if not result.good]
+    skipped = sum(result.status == "skipped" for result in results)
+    for result in bad:
+        typer.echo(result.line)
+    typer.echo(f"{len(results) - skipped} run, {skipped} skipped, {len(bad)} failed")
+    kinds = {result.failure.kind if result.failure else "error" for result in bad}
+    raise typer.Exit(0 if not bad else 2 if kinds <= YOUR_INPUT else 1)

@@ -1,0 +1,64 @@
+"""Commands about tables and parameters: ``check``, ``params``, ``simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helpers.cli import output
+from helpers.cli.application import Notebooks, app, notebooks_folder
+
+
+@app.command()
+def check(
+    url: Annotated[str, typer.Argument(help="Folder of tables or URL.")] = "data/sample",
+    describe: Annotated[bool, typer.Option("--describe", help="Print the data contract instead.")] = False,
+    report_tz: Annotated[str, typer.Option(help="Time zone of calendar days.")] = "Asia/Shanghai",
+) -> None:
+    """Check tables against the contract and print their health."""
+    from helpers.data import contract
+
+    if describe:
+        typer.echo(contract.describe())
+        return
+    from helpers.data import health, source
+    from helpers.report.project import locate_data
+
+    typed_here = Path(url.partition("?")[0]).exists()
+    dataset = source.open(url if typed_here else locate_data(url), report_tz=report_tz)
+    state = health.health(dataset)
+    typer.echo(f"{dataset.url}: no violation of the data contract")
+    output.frame("Health of the tables", state.frame)
+    if len(state.unmatched):
+        output.frame("Ids without a partner", state.unmatched)
+    for line in (state.sentence, *state.notes):
+        typer.echo(line)
+
+
+@app.command()
+def params(
+    notebook: Annotated[str, typer.Argument(help="Name or path.")], notebooks: Notebooks = None
+) -> None:
+    """Print the parameters of a notebook: names, types, bounds, defaults, meaning."""
+    from helpers.report import params as models
+    from helpers.report import project
+
+    path = project.find_notebook(notebook, notebooks_folder(notebooks))
+    output.table(f"Parameters of {path.stem}", models.Description._fields, models.describe(path))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    members: Annotated[int, typer.Option(min=1)] = 3000,
+    days: Annotated[int, typer.Option(min=1)] = 365,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Write a simulated community whose truth is known."""
+    from helpers.data.simulate import write
+
+    with output.progress("members") as advance:
+        write(out, members, days, seed, progress=advance)
+    typer.echo(f"{out}: {members:,} members, {days:,} days, seed {seed}")

@@ -1,0 +1,138 @@
+"""What is known of files from an earlier look, so that an unchanged file is not read again.
+
+The cache is one small JSON file in the user's cache folder. It can be deleted at any time: whatever is in it can be
+found out again. A file counts as unchanged when path, size, inode and both of its times are. A file changed within
+the last two seconds is not trusted, because it can change once more without its times showing it. Two processes may
+write at once: each replaces the whole file in one step, and what one of them learned and the other overwrote is
+found out again next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+CACHE_FOLDER = "PLAYBOOK_CACHE"
+"""Environment variable that names another folder for the cache."""
+
+SCHEMA = 1
+CHUNK = 1 << 20
+TRUSTED_AFTER_NS = 2_000_000_000
+LARGEST = 50_000
+"""Number of files that are remembered; beyond it the cache begins anew."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of caches: ``PLAYBOOK_CACHE``, or that of the user as the system has it."""
+    if named := os.environ.get(CACHE_FOLDER):
+        return Path(named)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "community-playbook"
+
+
+class ContentCache:
+    """Digests of files and facts about contents, for one batch.
+
+    Within the batch each file is read at most once, so all its runs speak of the same state of the data.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The JSON file; by default nothing is known at the start and nothing is kept.
+
+    Attributes
+    ----------
+    read : int
+        Files whose content was read because nothing trustworthy was known.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.read = 0
+        self._files, self._facts = self._load()
+        self._seen: dict[str, str] = {}
+        self._changed = False
+
+    @classmethod
+    def of_user(cls) -> ContentCache:
+        """Return the cache that is kept for this user."""
+        return cls(cache_folder() / "contents.json")
+
+    def digest(self, path: Path) -> str:
+        """Return the SHA-256 of a file's content."""
+        name = os.fspath(path)
+        if name not in self._seen:
+            self._seen[name] = self._digest(name)
+        return self._seen[name]
+
+    def _digest(self, name: str) -> str:
+        now, state = time.time_ns(), _state(name)
+        known = self._files.get(name)
+        if known and known[:-1] == state:
+            return str(known[-1])
+        self.read += 1
+        content = _sha256(name)
+        trusted = now - max(state[1], state[2]) > TRUSTED_AFTER_NS and _state(name) == state
+        if trusted:
+            self._files[name] = [*state, content]
+            self._changed = True
+        return content
+
+    def fact(self, key: str) -> Any:
+        """Return what is known about content, such as the rows of a table with a digest; None when nothing."""
+        return self._facts.get(key)
+
+    def learn(self, key: str, value: Any) -> None:
+        """Remember a fact about content; `key` must name the content by its digest."""
+        self._facts[key] = value
+        self._changed = True
+
+    def save(self) -> None:
+        """Write what was learned; a folder that cannot be written only costs time."""
+        if self.path is None or not self._changed:
+            return
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files, facts = self._load()  # of another process that saved meanwhile
+            files, facts = files | self._files, facts | self._facts
+            if len(files) + len(facts) > LARGEST:
+                files, facts = self._files, self._facts
+            text = json.dumps({"schema": SCHEMA, "files": files, "facts": facts})
+            handle, name = tempfile.mkstemp(prefix=".contents-", dir=self.path.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(self.path)
+            self._changed = False
+
+    def _load(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.path is None:
+            return {}, {}
+        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            found = json.loads(self.path.read_bytes())
+            if found.get("schema") == SCHEMA:
+                return dict(found["files"]), dict(found["facts"])
+        return {}, {}
+
+
+def _state(name: str) -> list[int]:
+    """Return what changes when a file does: size, times of content and of entry, inode."""
+    status = Path(name).stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _sha256(name: str) -> str:
+    total = hashlib.sha256()
+    with Path(name).open("rb") as file:
+        while piece := file.read(CHUNK):
+            total.update(piece)
+    return total.hexdigest()

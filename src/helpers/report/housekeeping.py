@@ -1,0 +1,114 @@
+"""Pruning: old versions go, the newest and the latest good one of each series stay.
+
+A version is renamed into a hidden folder first and removed there, so that a reader sees it whole or not at all,
+whatever is killed. What a killed process left behind is removed by the next pruning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.errors import PlaybookError
+from helpers.report import catalog, publish
+
+TRASH = ".trash-"
+_PAGE = re.compile(r"(?:(?P<other>.+)-)?v(?P<before>\d+)-v(?P<after>\d+)\.html")
+
+
+class CannotPrune(PlaybookError):
+    """The reports folder does not let a version go."""
+
+    kind = "error"
+
+
+class Pruned(NamedTuple):
+    """A version that goes, or would go.
+
+    Attributes
+    ----------
+    path : str
+        Such as ``rfm/douyin/v3``.
+    size : int
+        Bytes of its files.
+    """
+
+    path: str
+    size: int
+
+
+def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
+    """Remove the oldest versions of each series.
+
+    Parameters
+    ----------
+    reports : Path
+        The reports folder.
+    keep : int
+        Number of versions to keep of each series, at least 1. The latest good version stays in any case.
+    dry_run : bool
+        Say what would go, and remove nothing.
+
+    Returns
+    -------
+    list of Pruned
+        What went, by series and number. Comparison pages that speak of it go with it.
+
+    Raises
+    ------
+    CannotPrune
+        When the file system refuses; every version is still there whole, or gone.
+    """
+    going = [
+        Pruned(f"{series}/v{number}", _size(reports / series / f"v{number}"))
+        for series in _series(reports)
+        for number in outdated(reports, series, keep)
+    ]
+    if dry_run:
+        return going
+    trash = reports / f"{TRASH}{uuid.uuid4().hex[:12]}"
+    try:
+        if going:
+            trash.mkdir()
+        for number, version in enumerate(going):
+            (reports / version.path).rename(trash / str(number))
+    except OSError as error:
+        raise CannotPrune(f"{error.filename} cannot be removed: {error.strerror}") from error
+    finally:
+        if going:
+            _forget_pages(reports)
+            catalog.rebuild(reports)
+        for folder in reports.glob(f"{TRASH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+    return going
+
+
+def outdated(reports: Path, series: str, keep: int) -> list[int]:
+    """Return the versions of a series that are neither among the newest nor the latest good one."""
+    numbers = publish.versions(reports, series)
+    staying = {*numbers[-max(keep, 1) :], publish.latest(reports, series)}
+    return [number for number in numbers if number not in staying]
+
+
+def _series(reports: Path) -> list[str]:
+    return list(dict.fromkeys(path.rpartition("/")[0] for path in publish.published(reports)))
+
+
+def _size(folder: Path) -> int:
+    return sum(Path(place, name).stat().st_size for place, _, names in os.walk(folder) for name in names)
+
+
+def _forget_pages(reports: Path) -> None:
+    """Remove comparison pages of versions that are gone; they can be made again as long as both are there."""
+    for page in reports.glob("*/*/diffs/*.html"):
+        match = _PAGE.fullmatch(page.name)
+        if match is None:
+            continue
+        home = page.parent.parent
+        other = reports / match["other"].replace(".", "/", 1) if match["other"] else home
+        if not ((other / f"v{match['before']}").is_dir() and (home / f"v{match['after']}").is_dir()):
+            page.unlink(missing_ok=True)

@@ -1,0 +1,217 @@
+"""The text of a plan: YAML in which every key and every value knows its line.
+
+YAML reads some words as something else than they say. A plan takes nothing for granted: ``yes`` and ``off`` are no
+truth values, ``010`` and ``1:30`` are no numbers, no key may come twice, and nothing may be left empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from helpers.checks import did_you_mean
+from helpers.errors import BadParameters
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+
+
+class Where(NamedTuple):
+    """A place in a plan, counted from 1; line 0 is the command line."""
+
+    line: int
+    column: int
+
+
+COMMAND_LINE = Where(0, 0)
+
+
+class Mistake(NamedTuple):
+    """One thing to mend, and where."""
+
+    where: Where
+    text: str
+
+
+class InvalidPlan(BadParameters):
+    """A plan that cannot be used.
+
+    Attributes
+    ----------
+    mistakes : tuple of Mistake
+        All of them, in the order of the file.
+    """
+
+    def __init__(self, path: Path, mistakes: Collection[Mistake]) -> None:
+        self.mistakes = tuple(sorted(set(mistakes)))
+        count = f"{len(self.mistakes)} mistake{'s' * (len(self.mistakes) > 1)}"
+        lines = "".join(f"\n  {_place(path, m.where)}: {m.text}" for m in self.mistakes)
+        super().__init__(f"{path} cannot be used, {count}, nothing was started:{lines}")
+
+
+def _place(path: Path, where: Where) -> str:
+    return "command line" if where == COMMAND_LINE else f"{path}:{where.line}:{where.column}"
+
+
+class Item(NamedTuple):
+    """A value of a plan with its place."""
+
+    value: Any
+    where: Where
+
+
+class Entry(NamedTuple):
+    """A key and the node of its value."""
+
+    where: Where
+    node: yaml.Node
+
+
+def where(node: yaml.Node) -> Where:
+    """Return where a node begins."""
+    return Where(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+class Reader:
+    """Reads the nodes of one plan and collects every mistake on the way.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Attributes
+    ----------
+    mistakes : list of Mistake
+        What has been found so far.
+
+    Raises
+    ------
+    InvalidPlan
+        When the file is no YAML at all.
+    BadParameters
+        When there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mistakes: list[Mistake] = []
+        self.root = self._compose(_text(path))
+        self._construct = yaml.SafeLoader("")
+
+    def _compose(self, text: str) -> yaml.Node:
+        try:
+            root = yaml.compose(text, Loader=_LOADER)
+        except yaml.MarkedYAMLError as error:
+            raise InvalidPlan(self.path, [*_tabs(text), _mistake(error)]) from None
+        except yaml.YAMLError as error:  # a character that YAML forbids
+            raise InvalidPlan(self.path, [Mistake(Where(1, 1), f"is no YAML: {error}")]) from None
+        if root is None:
+            raise InvalidPlan(self.path, [Mistake(Where(1, 1), "the plan is empty; it needs a list of jobs")])
+        return root
+
+    def say(self, place: Where, text: str) -> None:
+        """Add a mistake."""
+        self.mistakes.append(Mistake(place, text))
+
+    def mapping(self, node: yaml.Node, known: Collection[str] | None, what: str) -> dict[str, Entry]:
+        """Return the entries of a mapping; a repeated key, and one that is not `known`, is a mistake."""
+        if not isinstance(node, yaml.MappingNode):
+            self.say(where(node), f"{what} must be a mapping, one `name: value` on each line")
+            return {}
+        found: dict[str, Entry] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            if name in found:
+                self.say(where(key), f'"{name}" is there twice, first in line {found[name].where.line}')
+            elif known is not None and name not in known:
+                hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
+                self.say(where(key), f'unknown key "{name}" in {what}.{hint}')
+            else:
+                found[name] = Entry(where(key), value)
+        return found
+
+    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        """Return the nodes of a list that is not empty."""
+        if not isinstance(node, yaml.SequenceNode):
+            self.say(where(node), f"{what} must be a list, such as [a, b]")
+            return []
+        if not node.value:
+            self.say(where(node), f"{what} is an empty list, which makes no run")
+        return list(node.value)
+
+    def value(self, node: yaml.Node, what: str) -> Item | None:
+        """Return the value of a node, or None after a mistake."""
+        before = len(self.mistakes)
+        for problem in self._problems(node, what, ()):
+            self.mistakes.append(problem)
+        if len(self.mistakes) > before:
+            return None
+        try:
+            return Item(self._construct.construct_object(node, deep=True), where(node))
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            said = getattr(error, "problem", None) or str(error)
+            self.say(where(node), f"{what} cannot be read: {said}")
+            return None
+
+    def _problems(self, node: yaml.Node, what: str, above: tuple[int, ...]) -> Iterator[Mistake]:
+        if id(node) in above:
+            yield Mistake(where(node), f"{what} holds itself")
+        elif isinstance(node, yaml.ScalarNode):
+            if problem := _scalar_problem(node):
+                yield Mistake(where(node), f"{what} {problem}")
+        elif isinstance(node, yaml.MappingNode):
+            for name, entry in self.mapping(node, None, what).items():
+                yield from self._problems(entry.node, f"{what}[{name}]", (*above, id(node)))
+        else:
+            for position, part in enumerate(node.value):
+                yield from self._problems(part, f"{what}[{position}]", (*above, id(node)))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadParameters(f"{path} is no UTF-8 text: byte {error.start} cannot be read") from None
+    except OSError as error:
+        there = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        reason = f"{error.strerror}." + did_you_mean(path.name, there)
+        raise BadParameters(f"plan {path} cannot be read: {reason}") from None
+
+
+def _tabs(text: str) -> list[Mistake]:
+    lines = enumerate(text.splitlines(), 1)
+    found = [(number, re.match(r" *\t", line)) for number, line in lines]
+    says = "is indented with a tab, which YAML forbids; use blanks"
+    return [Mistake(Where(number, match.end()), says) for number, match in found if match]
+
+
+def _mistake(error: yaml.MarkedYAMLError) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    place = Where(mark.line + 1, mark.column + 1) if mark else Where(1, 1)
+    context = f" {error.context}" if error.context else ""
+    return Mistake(place, f"is no YAML:{context} {error.problem or ''}".rstrip())
+
+
+def _scalar_problem(node: yaml.ScalarNode) -> str | None:
+    """Say what is wrong with a word that YAML reads as something else than it looks like."""
+    kind, text = node.tag.removeprefix(_TAG), node.value
+    if kind == "null":
+        return "has no value"
+    if kind == "bool" and text.lower() not in ("true", "false"):
+        return f'is {text}, which YAML takes for a truth value: write true or false, or "{text}" in quotes'
+    if (
+        kind in ("int", "float")
+        and not _NUMBER.fullmatch(text)
+        and "inf" not in text
+        and "nan" not in text.lower()
+    ):
+        return f'is {text}, which YAML takes for another number: write it plainly, or "{text}" in quotes'
+    if kind == "timestamp" and len(text) != len("2026-06-30"):
+        return f'is {text}: write a day such as 2026-06-30, or "{text}" in quotes'
+    return None

@@ -1,0 +1,108 @@
+"""Skip: an unchanged run is not made again, and whatever gives reason to doubt is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.report.manifest import Data, FileEntry, Manifest, TableFingerprint
+from helpers.report.plan import Plan, plan
+from helpers.report.skip import decide, up_to_date
+
+
+@pytest.fixture
+def made(build_notebook: Callable[..., Path]) -> Plan:
+    return plan(build_notebook("from helpers.methods import intervals"))
+
+
+@pytest.fixture
+def reports(project: Path) -> Path:
+    return project / "reports"
+
+
+@pytest.fixture
+def put(made: Plan, reports: Path, build_manifest: Callable[..., Manifest]) -> Callable[..., Path]:
+    """Publish a version of the plan's series with one file, as if it had been run."""
+
+    def put(version: int = 1, status: str = "succeeded", **changes: Any) -> Path:
+        folder = reports / made.series / f"v{version}"
+        folder.mkdir(parents=True)
+        (folder / "report.html").write_text("<p>12345")
+        manifest = build_manifest(made.series, version, status=status).model_copy(
+            update={
+                "run_key": made.run_key,
+                "code": made.code,
+                "parameters": made.values,
+                "data": Data(url="tables", tables=made.tables),
+                "files": {"report.html": FileEntry(bytes=8, sha256="0" * 64)},
+                **changes,
+            }
+        )
+        (folder / "manifest.json").write_text(manifest.to_json())
+        return folder
+
+    return put
+
+
+@pytest.mark.parametrize("status", ["succeeded", "not_run"])
+def test_the_same_key_is_not_run_again(
+    made: Plan, reports: Path, put: Callable[..., Path], status: str
+) -> None:
+    assert decide(made, reports) == (None, "first version")
+    put(1, status)
+    assert decide(made, reports) == (1, "unchanged since v1")
+    assert up_to_date(made, reports) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "timed_out", "kernel_died"])
+def test_what_failed_is_run_again(made: Plan, reports: Path, put: Callable[..., Path], status: str) -> None:
+    put(1)
+    put(2, status)
+    assert decide(made, reports) == (None, f"v2 {status.replace('_', ' ')}")
+
+
+def test_the_newest_version_decides(made: Plan, reports: Path, put: Callable[..., Path]) -> None:
+    put(9)
+    put(10, run_key="0" * 64)
+    assert up_to_date(made, reports) is None
+    put(11)
+    assert up_to_date(made, reports) == 11
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "manifest", "no manifest"])
+def test_damage_is_mended_by_a_run(made: Plan, reports: Path, put: Callable[..., Path], damage: str) -> None:
+    folder = put()
+    if damage == "missing":
+        (folder / "report.html").unlink()
+    elif damage == "short":
+        (folder / "report.html").write_text("<p>")
+    elif damage == "manifest":
+        (folder / "manifest.json").write_text('{"run_key": ')
+    else:
+        (folder / "manifest.json").unlink()
+    version, reason = decide(made, reports)
+    assert version is None and reason in (
+        "files of v1 are missing or cut short",
+        "the manifest of v1 cannot be read",
+        "first version",
+    )
+
+
+def test_the_reason_names_what_changed(made: Plan, reports: Path, put: Callable[..., Path]) -> None:
+    code = made.code.model_copy(update={"modules": made.code.modules | {"helpers.errors": "1" * 64}})
+    tables = {"orders": TableFingerprint(rows=3, sha256="1" * 64)}
+    put(
+        run_key="0" * 64,
+        parameters=made.values | {"seed": 4, "bins": 4},
+        code=code,
+        data=Data(url="tables", tables=tables),
+        packages={},
+    )
+    reason = decide(made, reports).reason
+    assert "parameters changed: bins, seed" in reason
+    assert "data changed: orders" in reason
+    assert "code changed: helpers.errors" in reason
+    assert "packages changed" in reason
