@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= 2
+# The accessibility rules that the browser tests run; a test tool alone, so npm and not the lock brings it.
+AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: reports test test-all lab bench lint clean
+.PHONY: reports test test-all axe lab bench lint clean
 .DEFAULT_GOAL := reports
 
 $(READY): requirements.lock pyproject.toml
@@ -33,7 +35,14 @@ test: lint  ## everything that needs only Python
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "not slow and not browser"
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
-test-all: test  ## and the long proofs, and Chromium
+$(AXE):
+	npm install --prefix .axe --no-save --no-audit --no-fund --silent axe-core@4.14.1
+
+axe:
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
+		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
+
+test-all: test axe  ## and the long proofs, and Chromium
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow or browser"
 
 bench: $(READY)  ## every performance claim, as ratios measured in one run

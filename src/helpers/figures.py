@@ -12,6 +12,7 @@ import io
 import logging
 import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,7 +116,7 @@ class Chart:
             self.figure.savefig(
                 buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
             )
-        return _accessible(buffer.getvalue(), slug, self.title, self.alt)
+        return _accessible(buffer.getvalue(), f"c{zlib.crc32(slug.encode()):08x}", self.title, self.alt)
 
     def _repr_html_(self) -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
@@ -168,13 +169,15 @@ def slugify(text: str) -> str:
 def _accessible(svg: str, slug: str, title: str, alt: str) -> str:
     """Make a drawing fit to be inlined: scalable, described, light, and with ids of its own.
 
-    matplotlib numbers its ids the same way in every drawing and repeats the font stack on every label;
-    inlined into one page, the first would be a defect and the second most of the weight.
+    matplotlib numbers its ids the same way in every drawing, names parts that nothing refers to, and repeats the
+    font stack on every label; inlined into one page, the first would be a defect and the rest most of the weight.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    used = set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if {(m[1], ""), ("", m[1])} & used else "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{slug}-", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
     head, body = svg.split(">", 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from helpers.playbook.sentences import money, number, percent
 
 Formatter = Callable[[Any], str]
 MISSING = "–"
+ALIGNED = 16  # the style sheet sets numbers to the right by column, up to this one
 
 
 def html_table(
@@ -42,30 +43,38 @@ def html_table(
         raise ValueError("caption == '', must say what the table shows.")
     units, labels = dict(units or {}), dict(labels or {})
     shown = frame.head(limit)
-    formats = {column: _formatter(frame[column], units.get(str(column), "")) for column in frame.columns}
+    formats = [_formatter(frame[column], units.get(str(column), "")) for column in frame.columns]
     headings = "".join(
-        f'<th scope="col"{_align(frame[column])}>{html.escape(labels.get(str(column), heading(column)))}</th>'
+        f'<th scope="col">{html.escape(labels.get(str(column), heading(column)))}</th>'
         for column in frame.columns
     )
-    rows = "".join(_row(record, frame, formats) for record in shown.itertuples(index=False, name=None))
+    rows = "".join(_row(record, formats) for record in shown.itertuples(index=False, name=None))
     rest = f" First {limit} of {len(frame):,} rows." if len(frame) > limit else ""
     return (
-        f"<table><caption>{html.escape(caption + rest)}</caption><thead><tr>{headings}</tr></thead>"
+        f"<table{_numbers(frame)}><caption>{html.escape(caption + rest)}</caption><thead><tr>{headings}</tr></thead>"
         f"<tbody>{rows}</tbody></table>"
     )
 
 
-def _row(record: tuple[Any, ...], frame: pd.DataFrame, formats: Mapping[Any, Formatter]) -> str:
-    cells = []
-    for position, (column, value) in enumerate(zip(frame.columns, record, strict=True)):
-        text = html.escape(formats[column](value))
-        align = _align(frame[column])
-        cells.append(f'<th scope="row">{text}</th>' if position == 0 else f"<td{align}>{text}</td>")
-    return f"<tr>{''.join(cells)}</tr>"
+def _row(record: tuple[Any, ...], formats: Sequence[Formatter]) -> str:
+    first, *rest = (html.escape(show(value)) for show, value in zip(formats, record, strict=True))
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>'
 
 
-def _align(column: pd.Series) -> str:
-    return ' class="number"' if pd.api.types.is_numeric_dtype(column) else ""
+def _numbers(frame: pd.DataFrame) -> str:
+    """Return the classes that name the columns of numbers and dates, once for the table, not in every cell."""
+    columns = enumerate(frame.columns[1:ALIGNED], 2)
+    names = [f"n{place}" for place, column in columns if _is_number(frame[column]) or _is_date(frame[column])]
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _is_date(column: pd.Series) -> bool:
+    known = column.dropna().astype(str)
+    return len(known) > 0 and bool(known.str.fullmatch(r"\d{4}-\d\d(-\d\d)?").all())
 
 
 def heading(column: Any) -> str:

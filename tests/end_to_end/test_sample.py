@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report.structure import problems
+from helpers.report.structure import problems, warnings
 
 COMMAND = [str(Path(sys.executable).with_name("playbook"))]
 
@@ -33,7 +33,10 @@ def published(root, tmp_path_factory) -> Path:
     first = playbook("run", "--reports", str(reports), cwd=root, TZ="UTC", PYTHONHASHSEED="1")
     assert first.returncode == 0, first.stderr + first.stdout
     second = playbook(
-        "run", "--reports", str(reports), cwd=root / "notebooks", TZ="America/Lima", PYTHONHASHSEED="2"
+        *("run", "--force", "--reports", str(reports)),
+        cwd=root / "notebooks",
+        TZ="America/Lima",
+        PYTHONHASHSEED="2",
     )
     assert second.returncode == 0, second.stderr + second.stdout
     return reports
@@ -53,6 +56,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         assert problems(text) == []
         assert len(text) < 500_000
     report = (published / "rfm/all/v2/report.html").read_text("utf-8")
+    assert warnings(report) == []
     assert report.count('<figure class="chart">') == 5
     assert "核心型" in report
     assert "Traceback" not in report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +96,46 @@ def test_the_real_index_page_shows_every_series(tmp_path: Path, put_version: Cal
     put_version(tmp_path, "rfm/douyin", 1, [FINDING])
     catalog.rebuild(tmp_path)
     assert "rfm/douyin" in (tmp_path / "index.html").read_text()
+
+
+def test_only_new_versions_are_read_again(
+    tmp_path: Path, put_version: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        put_version(tmp_path, "rfm/all", number, [FINDING])
+    catalog.rebuild(tmp_path, render=page)
+    put_version(tmp_path, "rfm/all", 4, [FINDING])
+    read: list[str] = []
+    whole = catalog.read_manifest
+    monkeypatch.setattr(catalog, "read_manifest", lambda folder: read.append(folder.name) or whole(folder))
+    found = catalog.rebuild(tmp_path, render=page)
+    assert read == ["v4"]
+    assert found == catalog.build(tmp_path)
+
+
+def test_a_number_given_again_is_read_again(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    put_version(tmp_path, "rfm/all", 1)
+    put_version(tmp_path, "rfm/all", 2, [FINDING])
+    put_version(tmp_path, "rfm/all", 3)
+    catalog.rebuild(tmp_path, render=page)
+    shutil.rmtree(tmp_path / "rfm/all/v2")
+    manifest = put_version(tmp_path, "rfm/all", 2) / "manifest.json"
+    later = (tmp_path / "catalog.json").stat().st_mtime_ns + 1_000_000_000
+    os.utime(manifest, ns=(later, later))
+    assert catalog.rebuild(tmp_path, render=page) == catalog.build(tmp_path)
+
+
+def test_a_damaged_catalogue_is_built_anew(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    put_version(tmp_path, "rfm/all", 1, [FINDING])
+    (tmp_path / "catalog.json").write_text("{")
+    assert catalog.unchanged(tmp_path) == {}
+    assert len(catalog.rebuild(tmp_path, render=page).series) == 1
+
+
+def test_pages_that_compare_versions_are_listed(tmp_path: Path, put_version: Callable[..., Path]) -> None:
+    put_version(tmp_path, "rfm/all", 1)
+    diffs = tmp_path / "rfm/all" / catalog.DIFFS
+    diffs.mkdir()
+    for name in ("v1-v2.html", "rfm.weibo-v1-v2.html", ".v1-v2.html-part"):
+        (diffs / name).touch()
+    assert catalog.build(tmp_path).series[0].diffs == ["v1-v2.html"]

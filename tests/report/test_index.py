@@ -13,6 +13,7 @@ from helpers.report.catalog import Catalog
 from helpers.report.index import index_html
 from helpers.report.structure import parse, problems
 from tests.report.sample_records import catalog as sample_catalog
+from tests.report.sample_records import version
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +37,25 @@ def test_failed_and_behind_come_first(page: str) -> None:
     )
     assert "✕ failed" in attention and "KeyError: 'monetry'" in attention
     assert "Version 3 is the last that succeeded. rfm/douyin/v3" in attention
-    assert "As of 2026-05-31, while other reports are as of 2026-06-30." in attention
+    assert "As of 2026-05-31, 30 days before the newest day of any report, 2026-06-30." in attention
     assert "retention/all" not in attention and "○ not run" in every
 
 
 def test_failed_series_shows_the_findings_of_its_last_good_version(page: str) -> None:
     block = text_of(page).split("All series", 1)[1].split("rfm/douyin", 1)[1].split("rfm/小红书")[0]
-    assert "Findings of version 3, the last that succeeded:" in block
-    assert "worse: More slid down" in block
-    assert "and 2 more in the report" in block
+    assert "The newest version, 4: failed." in block
+    assert "The findings below are of version 3, the last that succeeded." in block
+    assert (
+        "▼ worse Net promotion rate \N{MINUS SIGN}4.3 % \N{MINUS SIGN}6.1 % to \N{MINUS SIGN}2.5 %" in block
+    )
 
 
 def test_every_version_can_be_reached(page: str) -> None:
     root, _ = parse(page)
     links = {unquote(link.get("href")) for link in root.find("a")}
     for series in sample_catalog().series:
-        for version in series.versions:
-            assert f"{version.path}/report.html" in links
+        for entry in series.versions:
+            assert f"{entry.path}/report.html" in links
 
 
 def test_series_without_success_says_so() -> None:
@@ -100,3 +103,78 @@ def test_hostile_message_stays_text() -> None:
     )
     assert problems(page) == []
     assert "<script>alert(1)</script>" in text_of(page) and "second line" not in page
+
+
+def drawings(page: str) -> list[str]:
+    root, _ = parse(page)
+    return [node.get("aria-label") for node in root.find("svg")]
+
+
+def moving(values: list[float | None], unit: str = "share") -> Catalog:
+    """Return a catalogue of one series whose first headline takes these values, oldest first."""
+    versions = []
+    for number, value in enumerate(values, 1):
+        entry = version("rfm/all", number, as_of=f"2026-06-{number:02d}", found=1)
+        bounds = {"low": None, "high": None} if value is None else {"low": value - 0.1, "high": value + 0.1}
+        headline = entry.headlines[0].model_copy(update={"value": value, "unit": unit, **bounds})
+        versions.insert(0, entry.model_copy(update={"headlines": [headline]}))
+    whole = sample_catalog().series[0]
+    return Catalog(series=[whole.model_copy(update={"versions": versions, "latest": len(values)})])
+
+
+def test_sparkline_says_and_shows_where_a_number_went() -> None:
+    page = index_html(moving([0.2, 0.3, None, 0.6]))
+    assert drawings(page) == ["Value of the top fifth over 3 versions: from 20.0 % in v1 to 60.0 % in v4"]
+    band, line = re.findall(r'<path d="([^"]+)"', page)
+    # Lowest bound 0.1 lies at the bottom (y = 21), highest 0.7 at the top (y = 3); values at 18, 15 and 6.
+    assert line == "M3 18l45-3 45-9"
+    assert band == "M3 15l45-3 45-9 0 6-45 9-45 3"
+    assert "<circle cy=6 />" in page
+    assert problems(page) == []
+
+
+def test_one_known_value_is_no_course() -> None:
+    assert drawings(index_html(moving([0.2, None]))) == []
+    assert drawings(index_html(moving([0.2]))) == []
+
+
+def test_a_change_of_unit_is_no_course() -> None:
+    catalog = moving([0.2, 0.3])
+    newest = catalog.series[0].versions[0]
+    other = newest.headlines[0].model_copy(update={"unit": "ratio"})
+    versions = [newest.model_copy(update={"headlines": [other]}), catalog.series[0].versions[1]]
+    series = catalog.series[0].model_copy(update={"versions": versions})
+    assert drawings(index_html(Catalog(series=[series]))) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "late"),
+    [
+        (["2026-06-01"], "2026-06-08", False),
+        (["2026-06-01"], "2026-06-09", True),
+        (["2026-04-30", "2026-05-31"], "2026-06-30", False),  # monthly, so a month is no delay
+        (["2026-03-31", "2026-04-30"], "2026-06-30", True),
+        (["2026-06-01"], "not a day", False),
+    ],
+)
+def test_behind_is_judged_by_the_rhythm_of_the_series(own: list[str], others: str, late: bool) -> None:
+    versions = [version("rfm/a", number, as_of=day) for number, day in enumerate(own, 1)][::-1]
+    one, *_ = sample_catalog().series
+    series = [
+        one.model_copy(update={"series": "rfm/a", "versions": versions, "latest": len(own)}),
+        one.model_copy(
+            update={"series": "rfm/b", "versions": [version("rfm/b", 1, as_of=others)], "latest": 1}
+        ),
+    ]
+    attention = text_of(index_html(Catalog(series=series))).split("All series")[0]
+    assert ("rfm/a" in attention) is late
+
+
+def test_page_of_the_last_change_is_linked_where_it_is() -> None:
+    first, *rest = sample_catalog().series
+    changed = first.model_copy(update={"diffs": ["v10-v12.html", "v11-v12.html", "v3-v4.html"]})
+    root, _ = parse(index_html(Catalog(series=[changed, *rest])))
+    links = [link for link in root.find("a") if "diffs" in link.get("href")]
+    assert [(link.get("href"), link.text) for link in links] == [
+        ("rfm/all/diffs/v11-v12.html", "what changed since version 11")
+    ]

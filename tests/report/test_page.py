@@ -37,10 +37,10 @@ def test_pages_are_sound(page: str, failed_page: str, not_run_page: str) -> None
 
 def test_reading_order(page: str) -> None:
     places = [
-        page.index(f'id="{name}"')
+        page.index(f" id={name}")
         for name in ("main", "decisions", "findings", "contents", "Data-and-its-health")
     ]
-    assert [*places, page.index('id="appendix"')] == sorted([*places, page.index('id="appendix"')])
+    assert [*places, page.index(" id=appendix>")] == sorted([*places, page.index(" id=appendix>")])
 
 
 def test_page_without_pictures_weighs_little(page: str) -> None:
@@ -110,7 +110,7 @@ def test_actions_are_ranked_and_complete(page: str) -> None:
 
 
 def test_action_links_to_the_findings_it_rests_on(page: str) -> None:
-    assert '<a href="#finding-rfm.top20_share">Value of the top fifth</a>' in page
+    assert "<a href=#finding-rfm.top20_share>Value of the top fifth</a>" in page
     assert "<code>rfm.silent_share</code>" in page
 
 
@@ -134,7 +134,7 @@ def test_code_and_streams_are_folded_with_a_name(page: str) -> None:
     root, _ = parse(page)
     names = [node.text for node in root.find("summary")]
     for name in (
-        "Code: parameters and their defaults (8 lines)",
+        "Code (1 line)",
         "Code: Draw the tier pyramid (2 lines)",
         "Printed output (1 line)",
         "Warnings and messages (1 line)",
@@ -142,8 +142,8 @@ def test_code_and_streams_are_folded_with_a_name(page: str) -> None:
         assert name in names
     assert all(
         any(p.tag == "details" for p in node.ancestors())
-        for node in root.find("code")
-        if "rfm.pyramid" in node.text
+        for node in root.find("pre")
+        if "plots.pyramid" in node.text
     )
 
 
@@ -274,8 +274,8 @@ def test_hostile_text_stays_text(hostile: str) -> None:
 
 
 def test_link_to_the_index_fits_the_depth_of_the_folder(page: str) -> None:
-    assert 'href="../../../index.html"' in page
-    assert 'href="../../index.html"' in rendered(series="rfm")
+    assert "href=../../../index.html>" in page
+    assert "href=../../index.html>" in rendered(series="rfm")
 
 
 def test_report_without_parameters_or_data_is_sound() -> None:
@@ -286,3 +286,40 @@ def test_report_without_parameters_or_data_is_sound() -> None:
     )
     assert problems(page) == []
     assert "value a member, contact against hold-out, after 30 days" in text_of(page)
+
+
+def test_appendix_names_a_default_that_was_changed(page: str) -> None:
+    nb = sample_pages.notebook()
+    values = sample_pages.manifest(nb).parameters | {"window_days": 30}
+    text = text_of(rendered(parameters=values))
+    assert "window_days 30 days up to as_of that count towards frequency and money (default 90)" in text
+    assert "(default" not in text_of(page)
+
+
+def test_command_leaves_defaults_out(page: str) -> None:
+    nb = sample_pages.notebook()
+    values = sample_pages.manifest(nb).parameters | {"window_days": 30}
+    assert "--label douyin </" not in page and "-p" not in text_of(page).split("How to repeat it")[1]
+    assert text_of(rendered(parameters=values)).split("How to repeat it")[1].count("-p ") == 1
+
+
+def test_parameters_stand_in_the_appendix_alone_unless_they_failed(page: str) -> None:
+    assert "parameters and their defaults" not in page
+    nb = sample_pages.notebook()
+    failure = Failure(kind="bad_parameters", cell=1, error="BadParameters", message="bins == 0, must be > 1.")
+    failed = report_html(nb, sample_pages.manifest(nb, "failed", failure), [], [])
+    assert "Code: parameters and their defaults (8 lines)" in text_of(failed)
+
+
+def test_sentence_that_is_a_finding_is_stated_once() -> None:
+    nb = sample_pages.notebook()
+    stated = sample_pages.findings()[1].sentence
+    nb.cells[4].outputs = [sample_pages.shown(f'<p class="sentence">{stated}</p>')]
+    page = rendered(nb)
+    assert text_of(page).count(stated) == 1
+    assert "Finding: <a href=#finding-rfm.net_promotion_rate>Net promotion rate</a>" in page
+    assert problems(page) == []
+
+
+def test_version_is_where_the_page_lies(page: str) -> None:
+    assert "Version the name of the folder this file lies in" in text_of(page)

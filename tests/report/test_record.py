@@ -90,7 +90,9 @@ def test_a_table_is_accessible_html_and_short_text(shown: list[record.Shown]) ->
         "tiers", FRAME, "Members by tier, n = 1,203", units={"share": "share"}, note="A note & more."
     )
     html, text = shown[0]._repr_html_(), repr(shown[0])
-    assert html.startswith('<figure class="table"><table><caption>Members by tier, n = 1,203</caption>')
+    assert html.startswith(
+        '<figure class="table"><table class="n2 n3"><caption>Members by tier, n = 1,203</caption>'
+    )
     assert '<th scope="col">tier</th>' in html and '<th scope="row">core</th>' in html
     assert "active &lt;b&gt;" in html and "1,200" in html and "50.0 %" in html and "–</td>" in html
     assert "A note &amp; more." in html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.report.page import report_html
-from helpers.report.structure import problems, weight
+from helpers.report.structure import PAGE_LIMIT, TEXT_LIMIT, parse, problems, warnings, weight
 from tests.report import sample_pages
 
 PAGE = """<!doctype html>
@@ -93,3 +93,30 @@ def test_weight_tells_pictures_from_the_rest() -> None:
     assert total == len(page.encode())
     assert 0 < figures < total
     assert page.count('<figure class="chart">') == 2
+
+
+def test_end_tags_that_html_lets_go_are_understood() -> None:
+    table = "<table><thead><tr><th>a<th>b<tbody><tr><td>1<td>2<tr><td>3</table>"
+    root, found = parse(f"<!doctype html>{table}<ul><li>x<ul><li>y</ul><li>z</ul>")
+    assert found == []
+    assert [node.text for node in root.find("td")] == ["1", "2", "3"]
+    assert [len(node.children) for node in root.find("tr")] == [2, 2, 1]
+    assert [len(node.children) for node in root.find("ul")] == [2, 1]
+
+
+def test_heavy_page_is_warned_of_and_a_very_heavy_one_is_an_error() -> None:
+    room = TEXT_LIMIT - len(PAGE.encode())
+    picture = f'<figure class="chart"><p>{"x" * 9_000}</p></figure>'
+    assert warnings(PAGE.replace("text", "text" + room * "x", 1)) == []
+    assert warnings(PAGE.replace("<details>", f"{picture}<details>")) == []
+    heavy = PAGE.replace("text", "text" + (room + 1) * "x", 1)
+    assert warnings(heavy) == ["the page weighs 60,001 bytes without pictures, should be <= 60,000"]
+    assert problems(heavy) == []
+    assert any("must be <= 500,000" in line for line in problems(PAGE.replace("text", PAGE_LIMIT * "x", 1)))
+
+
+def test_picture_without_its_data_is_warned_of() -> None:
+    bare = PAGE.replace("<img", "<figure><img").replace('joining.">', 'joining."></figure>')
+    assert warnings(bare) == ["<figure> has no table with its data"]
+    nb = sample_pages.notebook()
+    assert warnings(report_html(nb, sample_pages.manifest(nb), sample_pages.findings(), [])) == []

@@ -5,7 +5,8 @@ Both are derived from the version folders and can be thrown away at any time: th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from helpers.report.manifest import (
 )
 
 HEADLINES = 5
+DIFFS = "diffs"  # folder of a series where pages that compare two versions lie
 
 
 class Headline(Record):
@@ -68,6 +70,7 @@ class CatalogSeries(Record):
     question: str
     latest: int | None = Field(description="Newest version that succeeded; None when none has")
     versions: list[CatalogVersion] = Field(description="Newest first, never empty")
+    diffs: list[str] = Field(default=[], description="Pages that compare two versions, in <series>/diffs")
 
 
 class Catalog(Record):
@@ -101,10 +104,12 @@ def _version(path: str, folder: Path, manifest: Manifest) -> CatalogVersion:
     )
 
 
-def _series(name: str, versions: list[tuple[Manifest, CatalogVersion]]) -> CatalogSeries:
-    versions = sorted(versions, key=lambda pair: -pair[1].version)
-    newest = versions[0][0]
-    succeeded = [version.version for _, version in versions if version.status == "succeeded"]
+def _diffs(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / DIFFS).glob("v*-v*.html"))
+
+
+def _series(name: str, newest: Manifest, versions: list[CatalogVersion], diffs: list[str]) -> CatalogSeries:
+    succeeded = [version.version for version in versions if version.status == "succeeded"]
     return CatalogSeries(
         series=name,
         notebook=newest.notebook,
@@ -112,36 +117,70 @@ def _series(name: str, versions: list[tuple[Manifest, CatalogVersion]]) -> Catal
         title=newest.title,
         question=newest.question,
         latest=max(succeeded, default=None),
-        versions=[version for _, version in versions],
+        versions=versions,
+        diffs=diffs,
     )
 
 
-def build(reports: Path) -> Catalog:
+def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> Catalog:
     """Read every published version under a reports folder.
 
     Parameters
     ----------
     reports : Path
         The reports folder; need not exist.
+    known : mapping, optional
+        Versions by path that need not be read again, from :func:`unchanged`. Without it all are read.
 
     Returns
     -------
     Catalog
         A function of the folder's content alone. A version that cannot be read is listed in `unreadable`.
     """
-    by_series: dict[str, list[tuple[Manifest, CatalogVersion]]] = {}
-    unreadable = []
+    by_series: dict[str, list[str]] = {}
     for path in publish.published(reports):
-        folder = reports / path
-        try:
-            manifest = read_manifest(folder)
-            entry = _version(path, folder, manifest)
-        except (OSError, ValueError, ValidationError):
-            unreadable.append(path)
-            continue
-        by_series.setdefault(path.rpartition("/")[0], []).append((manifest, entry))
-    series = [_series(name, versions) for name, versions in sorted(by_series.items())]
-    return Catalog(series=series, unreadable=unreadable)
+        by_series.setdefault(path.rpartition("/")[0], []).append(path)
+    series, unreadable = [], []
+    for name, paths in sorted(by_series.items()):
+        newest: Manifest | None = None
+        versions = []
+        for path in reversed(paths):
+            entry = known.get(path) if known and newest else None
+            if entry is None:
+                try:
+                    manifest = read_manifest(reports / path)
+                    entry = _version(path, reports / path, manifest)
+                except (OSError, ValueError, ValidationError):
+                    unreadable.append(path)
+                    continue
+                newest = newest or manifest
+            versions.append(entry)
+        if newest:
+            series.append(_series(name, newest, versions, _diffs(reports / name)))
+    return Catalog(series=series, unreadable=sorted(unreadable))
+
+
+def unchanged(reports: Path) -> dict[str, CatalogVersion]:
+    """Return the versions of the last ``catalog.json`` whose manifests are older than it.
+
+    A published version never changes, so with a thousand of them only the new ones need to be read. One that was
+    removed and whose number was given again is newer than the catalogue, and so is read again.
+    """
+    path = reports / "catalog.json"
+    try:
+        written = path.stat().st_mtime_ns
+        last = Catalog.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return {}
+    entries = (version for series in last.series for version in series.versions)
+    return {entry.path: entry for entry in entries if _modified(reports / entry.path) < written}
+
+
+def _modified(folder: Path) -> float:
+    try:
+        return (folder / "manifest.json").stat().st_mtime_ns
+    except OSError:
+        return math.inf
 
 
 def _index_html(catalog: Catalog) -> str:
@@ -171,7 +210,7 @@ def rebuild(reports: Path, *, render: Callable[[Catalog], str] = _index_html) ->
     reports.mkdir(parents=True, exist_ok=True)
     while True:
         seen = publish.published(reports)
-        catalog = build(reports)
+        catalog = build(reports, unchanged(reports))
         publish.replace_file(reports / "catalog.json", dump_json(catalog.model_dump(mode="json")).encode())
         publish.replace_file(reports / "index.html", render(catalog).encode())
         if publish.published(reports) == seen:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
+from datetime import date
 from functools import cache
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from helpers.report.catalog import Catalog, CatalogSeries, CatalogVersion
+from helpers.report.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
+from helpers.report.compact import compact
 from helpers.report.page import TEMPLATES, environment, style
+from helpers.report.sparkline import Point, sparkline
 from helpers.report.wording import WORDS, Mark, status_mark, word
 
-MOST_HEADLINES = 3
+MOST_HEADLINES = {20: 3, 60: 2, 200: 1}  # series on the page: headlines that each may show
+MOST_DATED = 10  # earlier versions listed with their day; older ones by number alone
 LONGEST_MESSAGE = 240
+PATIENCE_DAYS = 7  # a series may be this far behind, or one and a half of its own steps
 FAILED = frozenset({"failed", "timed_out", "kernel_died"})
 
 
@@ -41,6 +49,13 @@ class Concern(NamedTuple):
     kept: str = ""
 
 
+class Line(NamedTuple):
+    """A headline finding with its course over versions."""
+
+    headline: Headline
+    course: Markup
+
+
 class Row(NamedTuple):
     """A series as the list shows it.
 
@@ -50,17 +65,28 @@ class Row(NamedTuple):
         The series.
     newest, shown : CatalogVersion
         Its newest version, and the one whose findings are shown: the last that succeeded.
-    earlier : list of CatalogVersion
-        All but the newest.
+    marks : list of Mark
+        Status of the newest version, and whether the series is behind.
+    lines : list of Line
+        Headlines of the shown version.
     about : str
-        Version, day and time of the newest version.
+        Version, day and time of the shown version.
+    changed : tuple of str or None
+        What the page of the last change is called, and where it lies.
     """
 
     series: CatalogSeries
     newest: CatalogVersion
     shown: CatalogVersion
-    earlier: list[CatalogVersion]
+    marks: list[Mark]
+    lines: list[Line]
     about: str
+    changed: tuple[str, str] | None
+
+    @property
+    def earlier(self) -> list[CatalogVersion]:
+        """All versions but the one shown and the newest, newest first."""
+        return [version for version in self.series.versions if version not in (self.shown, self.newest)]
 
 
 def index_html(catalog: Catalog) -> str:
@@ -78,21 +104,35 @@ def index_html(catalog: Catalog) -> str:
         everything is shown.
     """
     script, script_hash = _script()
-    versions = sum(len(series.versions) for series in catalog.series)
-    return (
+    newest = max(
+        (version.finished_at for series in catalog.series for version in series.versions), default=""
+    )
+    behind = {series.series: why for series in catalog.series if (why := _behind(series, catalog))}
+    rows = [_row(series, series.series in behind, _most(catalog)) for series in catalog.series]
+    page = (
         environment()
         .get_template("index.html.j2")
         .render(
-            css=style(),
+            css=style("index"),
             script=script,
             script_hash=script_hash,
-            lead=_lead(len(catalog.series), versions),
-            attention=_attention(catalog),
-            rows=[_row(series) for series in catalog.series],
-            most=MOST_HEADLINES,
+            lead=_lead(catalog),
+            newest=newest[:16],
+            attention=_attention(catalog, behind),
+            rows=rows,
+            dated=MOST_DATED,
+            states=list(dict.fromkeys(mark.word for row in rows for mark in row.marks)),
             filter_count=WORDS["filter_count"],
+            days_ago=WORDS["days_ago"],
         )
     )
+    return compact(page)
+
+
+def _most(catalog: Catalog) -> int:
+    """Return how many headlines a series shows: fewer where many series share the page."""
+    number = len(catalog.series)
+    return next((most for limit, most in MOST_HEADLINES.items() if number <= limit), 0)
 
 
 @cache
@@ -103,7 +143,8 @@ def _script() -> tuple[Markup, str]:
     return Markup(text), f"sha256-{digest}"
 
 
-def _lead(series: int, versions: int) -> str:
+def _lead(catalog: Catalog) -> str:
+    series, versions = len(catalog.series), sum(len(series.versions) for series in catalog.series)
     if not series:
         return word("index_empty")
     return word(
@@ -113,20 +154,49 @@ def _lead(series: int, versions: int) -> str:
     )
 
 
-def _attention(catalog: Catalog) -> list[Concern]:
-    """Return what failed, then what cannot be read, then what is behind the newest day of any report."""
-    newest_day = max((v.as_of for s in catalog.series for v in s.versions if v.as_of), default="")
+def _attention(catalog: Catalog, behind: Mapping[str, str]) -> list[Concern]:
+    """Return what failed, then what cannot be read, then what is behind."""
     failed = [_failure(series) for series in catalog.series if series.versions[0].status in FAILED]
     damaged = Mark(word("unreadable"), "✕", "bad")
     lost = [Concern(path, "", damaged, word("unreadable_why")) for path in catalog.unreadable]
-    behind = []
+    late = []
     for series in catalog.series:
         good = _good(series)
-        if good and good.as_of and good.as_of < newest_day:
-            why = word("behind_why", as_of=good.as_of, newest=newest_day)
-            name = f"{series.series} v{good.version}"
-            behind.append(Concern(name, good.path, Mark(word("behind"), "◷", "warn"), why))
-    return failed + lost + behind
+        if good and series.series in behind:
+            late.append(
+                Concern(f"{series.series} v{good.version}", good.path, _behind_mark(), behind[series.series])
+            )
+    return failed + lost + late
+
+
+def _behind_mark() -> Mark:
+    return Mark(word("behind"), "◷", "warn")
+
+
+def _behind(series: CatalogSeries, catalog: Catalog) -> str:
+    """Return why a series is behind, or nothing.
+
+    It is when its last good version covers a day that lies further behind the newest day of any report than one
+    and a half of the steps in which the series itself moves, and than a week. The rule looks at the catalogue
+    alone, so that the same versions give the same page; how old the newest of them is, the reader's clock says.
+    """
+    good = _good(series)
+    newest = max((v.as_of for s in catalog.series for v in s.versions if v.as_of), default="")
+    if not good or not good.as_of or not newest:
+        return ""
+    days = sorted({version.as_of for version in series.versions if version.as_of})
+    steps = [_days(a, b) for a, b in pairwise(days)]
+    patience = max(PATIENCE_DAYS, 1.5 * median(steps) if steps else 0)
+    if _days(good.as_of, newest) <= patience:
+        return ""
+    return word("behind_why", as_of=good.as_of, newest=newest, days=_days(good.as_of, newest))
+
+
+def _days(first: str, last: str) -> int:
+    try:
+        return (date.fromisoformat(last[:10]) - date.fromisoformat(first[:10])).days
+    except ValueError:
+        return 0
 
 
 def _failure(series: CatalogSeries) -> Concern:
@@ -146,9 +216,33 @@ def _good(series: CatalogSeries) -> CatalogVersion | None:
     return next((version for version in series.versions if version.version == series.latest), None)
 
 
-def _row(series: CatalogSeries) -> Row:
-    newest, *earlier = series.versions
-    parts = [word("about_version", number=newest.version)]
-    parts += [word("about_as_of", as_of=newest.as_of)] if newest.as_of else []
-    parts += [word("about_run", time=newest.finished_at[:16].replace("T", " "))]
-    return Row(series, newest, _good(series) or newest, earlier, " · ".join(parts))
+def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
+    newest = series.versions[0]
+    shown = _good(series) or newest
+    marks = [status_mark(newest.status)] + ([_behind_mark()] if behind else [])
+    parts = [word("about_version", number=shown.version)]
+    parts += [word("about_as_of", as_of=shown.as_of)] if shown.as_of else []
+    parts += [word("about_run", time=shown.finished_at[:16].replace("T", " "))]
+    lines = [Line(headline, _course(series, headline)) for headline in shown.headlines[:most]]
+    return Row(series, newest, shown, marks, lines, " · ".join(parts), _changed(series, shown))
+
+
+def _course(series: CatalogSeries, headline: Headline) -> Markup:
+    """Draw a headline over the versions that succeeded, oldest first."""
+    points = [
+        Point(version.version, same.value, same.low, same.high)
+        for version in reversed(series.versions)
+        if version.status == "succeeded"
+        for same in version.headlines
+        if same.id == headline.id and same.unit == headline.unit
+    ]
+    return sparkline(points, headline.metric, headline.unit)
+
+
+def _changed(series: CatalogSeries, shown: CatalogVersion) -> tuple[str, str] | None:
+    """Return the page that compares the shown version with an earlier one, where there is such a page."""
+    for older in series.versions:
+        name = f"v{older.version}-v{shown.version}.html"
+        if older.version < shown.version and name in series.diffs:
+            return word("what_changed", number=older.version), f"{series.series}/{DIFFS}/{name}"
+    return None

@@ -51,12 +51,26 @@ DROPPED = frozenset(
         "title",
     ]
 )
+# Elements whose end goes without saying in HTML, and what ends each: the start of one of these, or the parent's end.
+IMPLIED = {
+    "li": frozenset(["li"]),
+    "dt": frozenset(["dt", "dd"]),
+    "dd": frozenset(["dt", "dd"]),
+    "td": frozenset(["td", "th", "tr", "tbody", "tfoot"]),
+    "th": frozenset(["td", "th", "tr", "tbody", "tfoot"]),
+    "tr": frozenset(["tr", "tbody", "tfoot"]),
+    "thead": frozenset(["tbody", "tfoot"]),
+    "tbody": frozenset(["tbody", "tfoot"]),
+}
 HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
 _IDS = re.compile(r"""\bid=["']([^"']+)["']""")
 _LOADING = frozenset(
     ["src", "srcset", "poster", "data", "background", "action", "formaction", "ping", "xlink:href", "href"]
 )
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
+_ALIGNED = re.compile(
+    r'<table class="n\d'
+)  # by helpers.tables: the style sheet keeps its columns on one line
 _LINK = re.compile(r"^(#|https?://|mailto:|[^:/?#]+([/?#]|$))", re.IGNORECASE)
 
 
@@ -281,7 +295,8 @@ class _Tidier(HTMLParser):
         """Keep a date on one line, and turn a header that names nothing, such as a corner, into a plain cell."""
         start, self.cell = self.cell, None
         text = None if start is None else plain("".join(self.out[start + 1 :]))
-        if start is not None and _DATE.fullmatch(text or ""):
+        aligned = bool(self.tables and _ALIGNED.match(self.out[self.tables[-1].start]))
+        if start is not None and not aligned and _DATE.fullmatch(text or ""):
             self.out[start + 1 :] = [f"<time>{text}</time>"]
         if name == "th" and text == "":
             self.out[start:] = ["<td></td>"]
@@ -296,9 +311,14 @@ class _Tidier(HTMLParser):
             self.out.insert(table.start + 1, f"<caption>{escape(name)}</caption>")
         if table.scrolls:
             return
+        label = f'aria-label="{escape(name)}"'
+        start = table.start + 1 if table.caption is None else table.caption - 1
+        if self.out[start].startswith("<caption>") and name in (given, self.outline.caption()):
+            identity = self.outline.claim("table")
+            label = f'aria-labelledby="{identity}"'
+            self.out[start] = self.out[start].replace("<caption", f'<caption id="{identity}"', 1)
         self.out[table.start] = (
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">'
-            + self.out[table.start]
+            f'<div class="scroll" role="region" tabindex="0" {label}>{self.out[table.start]}'
         )
         self.out.append("</div>")
 

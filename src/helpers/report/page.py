@@ -1,11 +1,14 @@
 """One report as one HTML file: complete in itself, read without the network and without a script.
 
 Reading order is decisions, findings, contents, story, appendix. A run that did not succeed begins with what went
-wrong. Nothing on the page depends on when or where it was made, unless the manifest brings its bookkeeping.
+wrong. Nothing on the page depends on when or where it was made, unless the manifest brings its bookkeeping: the same
+inputs give the same bytes. So a published page shows its run key and no version number. The version is the name of
+the folder it lies in (``v3``), which the address bar shows; the index lists every version, and the appendix says so.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -21,9 +24,10 @@ from nbformat import NotebookNode
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
 from helpers.report import wording
+from helpers.report.compact import compact
 from helpers.report.manifest import Manifest
 from helpers.report.markup import Heading, Outline, escape, plain
-from helpers.report.story import Failing, blocks, failing_cell, inline, parameter_meanings
+from helpers.report.story import Failing, blocks, failing_cell, inline, parameter_defaults, parameter_meanings
 from helpers.report.wording import word
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -33,6 +37,10 @@ OWN_IDS = frozenset(
 )
 MESSAGES = frozenset({"bad_data", "bad_parameters", "missing_secret", "missing_table", "error"})
 SHORT_HASH = 12
+CODE_PARTS = {
+    "notebook_sha256": "notebook_hash",
+    "lock_sha256": "lock_hash",
+}
 
 
 class Entry(NamedTuple):
@@ -94,34 +102,33 @@ def report_html(
     }
     levels = {finding.confidence for finding in findings}
     title = inline(manifest.title or manifest.series)
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            manifest=manifest,
-            css=style(),
-            to_index="../" * (manifest.series.count("/") + 2),
-            title=title,
-            title_text=plain(title),
-            question=inline(manifest.question) if manifest.question else "",
-            facts=_facts(manifest),
-            status=wording.status_mark(manifest.status),
-            complete=manifest.status == "succeeded",
-            banner=_banner(notebook, manifest),
-            actions=sorted(actions, key=_rank),
-            findings=findings,
-            findings_lead=_findings_lead(levels),
-            finding_names={finding.id: finding.metric for finding in findings},
-            one_level=len(levels) == 1,
-            check=lambda action: _check(action, manifest),
-            story=blocks(notebook, manifest, outline),
-            contents=_contents(outline.headings),
-            parameters=_parameters(notebook, manifest),
-            tables=_tables(manifest),
-            origin=_origin(manifest),
-            command=command(manifest),
-        )
+    template = environment().get_template("page.html.j2")
+    page = template.render(
+        manifest=manifest,
+        css=style(),
+        to_index="../" * (manifest.series.count("/") + 2),
+        title=title,
+        title_text=plain(title),
+        question=inline(manifest.question) if manifest.question else "",
+        facts=_facts(manifest),
+        status=wording.status_mark(manifest.status),
+        complete=manifest.status == "succeeded",
+        banner=_banner(notebook, manifest),
+        actions=sorted(actions, key=_rank),
+        findings=findings,
+        findings_lead=_findings_lead(levels),
+        finding_names={finding.id: finding.metric for finding in findings},
+        one_level=len(levels) == 1,
+        one_scope=findings[0].scope if len({finding.scope for finding in findings}) == 1 else "",
+        check=lambda action: _check(action, manifest),
+        story=blocks(notebook, manifest, outline, findings),
+        contents=_contents(outline.headings),
+        parameters=_parameters(notebook, manifest),
+        tables=_tables(manifest),
+        origin=_origin(manifest),
+        command=command(manifest, parameter_defaults(notebook)),
     )
+    return compact(page)
 
 
 @cache
@@ -141,22 +148,24 @@ def environment() -> Environment:
 
 
 @cache
-def style() -> Markup:
-    """Return the style sheet without comments and indentation."""
-    sheet = (TEMPLATES / "style.css").read_text("utf-8")
+def style(*more: str) -> Markup:
+    """Return the style sheet of every page, and more by name, without comments and indentation."""
+    sheet = "".join((TEMPLATES / f"{name}.css").read_text("utf-8") for name in ("style", *more))
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     sheet = re.sub(r"\s*([{};,>])\s*", r"\1", re.sub(r"\s+", " ", sheet))
     return Markup(re.sub(r":\s+(?=[^{}]*[;}])", ":", sheet).replace(";}", "}").strip())
 
 
-def command(manifest: Manifest) -> str:
-    """Return the command line that repeats the run."""
-    parameters = {name: value for name, value in manifest.parameters.items() if name != "data"}
+def command(manifest: Manifest, defaults: Mapping[str, str] | None = None) -> str:
+    """Return the command line that repeats the run; parameters that have their default need not be said."""
+    defaults = defaults or {}
     parts = [f"playbook run notebooks/{shlex.quote(manifest.notebook)}.ipynb"]
     parts += [f"--data {shlex.quote(manifest.data.url)}"] if manifest.data.url else []
     parts += [f"--label {shlex.quote(manifest.label)}"] if manifest.label else []
     parts += [
-        f"-p {shlex.quote(f'{name}={_plain_value(value)}')}" for name, value in sorted(parameters.items())
+        f"-p {shlex.quote(f'{name}={_plain_value(value)}')}"
+        for name, value in sorted(manifest.parameters.items())
+        if name != "data" and not (name in defaults and _same(defaults[name], value))
     ]
     return " \\\n  ".join(parts)
 
@@ -250,42 +259,47 @@ def _contents(headings: Sequence[Heading]) -> list[Entry]:
     return [*top, Entry("appendix", word("appendix"), [])]
 
 
-def _parameters(notebook: NotebookNode, manifest: Manifest) -> list[tuple[Markup, Markup, str]]:
-    meanings = parameter_meanings(notebook)
-    return [
-        (
-            Markup("<code>{}</code>").format(name),
-            Markup("<code>{}</code>").format(_plain_value(value)),
-            meanings.get(name, ""),
-        )
-        for name, value in sorted(manifest.parameters.items())
-    ]
+def _parameters(notebook: NotebookNode, manifest: Manifest) -> list[tuple[str, str, str]]:
+    meanings, defaults = parameter_meanings(notebook), parameter_defaults(notebook)
+    rows = []
+    for name, value in sorted(manifest.parameters.items()):
+        meaning = meanings.get(name, "")
+        if name in defaults and not _same(defaults[name], value):
+            meaning += word("default_differs", default=defaults[name])
+        rows.append((name, _plain_value(value) or '""', meaning))
+    return rows
 
 
-def _tables(manifest: Manifest) -> list[tuple[str, str, Markup]]:
+def _same(source: str, value: Any) -> bool:
+    """Tell whether a default, as Python source, is the value of the run as JSON holds it."""
+    try:
+        return bool(ast.literal_eval(source) == value)
+    except ValueError:
+        return False
+
+
+def _tables(manifest: Manifest) -> list[tuple[str, str, str]]:
     return [
-        (name, word("rows_unknown") if table.rows is None else f"{table.rows:,}", _hash(table.sha256))
+        (name, word("rows_unknown") if table.rows is None else f"{table.rows:,}", table.sha256[:SHORT_HASH])
         for name, table in sorted(manifest.data.tables.items())
     ]
 
 
-def _hash(digest: str) -> Markup:
-    return Markup('<span class="hash">{}</span>').format(digest[:SHORT_HASH])
-
-
-def _origin(manifest: Manifest) -> list[tuple[str, str | Markup]]:
-    code, run = manifest.code, manifest.bookkeeping
-    rows: list[tuple[str, str | Markup]] = [
+def _origin(manifest: Manifest) -> list[tuple[str, str]]:
+    run = manifest.bookkeeping
+    rows = [
         (word("series"), manifest.series),
+        (word("version_label"), str(run.version) if run else word("version_where")),
         (word("notebook"), manifest.notebook),
-        (word("run_key"), _hash(manifest.run_key)),
+        (word("run_key"), manifest.run_key[:SHORT_HASH]),
         (word("seed"), word("no_seed") if manifest.seed is None else str(manifest.seed)),
         (word("python"), manifest.python),
-        (word("notebook_hash"), _hash(code.notebook_sha256)),
-        (word("helpers_hash"), _hash(code.helpers_sha256)),
     ]
-    if code.lock_sha256:
-        rows.append((word("lock_hash"), _hash(code.lock_sha256)))
+    for name, value in manifest.code.model_dump().items():
+        if isinstance(value, str):
+            rows.append((word(CODE_PARTS.get(name, "code_part"), name=name), value[:SHORT_HASH]))
+        elif value:
+            rows.append((word("modules"), word("modules_listed", number=len(value))))
     if run and run.git_commit:
         commit = run.git_commit[:SHORT_HASH]
         rows.append((word("git"), word("dirty", commit=commit) if run.git_dirty else commit))

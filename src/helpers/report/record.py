@@ -101,8 +101,8 @@ def table(
     notes = [note] if note else []
     if len(rows) > ROWS_SHOWN:
         notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.parquet.")
-    lines = "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
-    display(Shown(f'<figure class="table">{shown}{lines}</figure>', _plain_table(name, rows)))
+    shown += "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
+    display(Shown(f'<figure class="table">{shown}</figure>' if notes else shown, _plain_table(name, rows)))
 
 
 def figure(name: str, chart: ChartLike | NoChart) -> None:

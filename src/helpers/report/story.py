@@ -14,18 +14,18 @@ import mistune
 from markupsafe import Markup
 from nbformat import NotebookNode
 
+from helpers.playbook.finding import Finding
 from helpers.report.manifest import Manifest
 from helpers.report.markup import Outline, escape, tidy
 from helpers.report.wording import Mark, word
 
 LONG_TEXT = 12
+LONG_NAME = 60
 _RECORDED = re.compile(r'<(ol|p) class="(findings|actions)">')
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _MARKDOWN = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "footnotes"])
 _PYTHON = re.compile(
-    r"(?P<i>\#[^\n]*)|(?P<u>[rbfu]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"))"
-    r"|\b(?P<b>and|as|assert|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is"
-    r"|lambda|not|or|pass|raise|return|try|while|with|yield|None|True|False)\b",
+    r"(?P<comment>\#[^\n]*)|[rbfu]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -77,8 +77,14 @@ class Failing:
     traceback: str = ""
 
 
-def blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> list[Block]:
-    """Return the story of a notebook; headings are added to `outline` as they come."""
+def blocks(
+    notebook: NotebookNode, manifest: Manifest, outline: Outline, findings: Sequence[Finding] = ()
+) -> list[Block]:
+    """Return the story of a notebook; headings are added to `outline` as they come.
+
+    A sentence that the page has already shown as one of its `findings` becomes a link to it.
+    """
+    stated = {f'<p class="sentence">{escape(finding.sentence)}</p>': finding for finding in findings}
     status = {run.index: run.status for run in manifest.cells}
     failed = manifest.failure.cell if manifest.failure else None
     title = _title_cell(notebook)
@@ -88,9 +94,20 @@ def blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> list
             source = _without_title(cell.source, manifest) if index == title else cell.source
             story += _prose(source, cell, outline)
         elif cell.cell_type == "code":
-            story += _code(cell, status.get(index, "completed"), _end(manifest) if index == failed else None)
-            story += _outputs(cell, index, outline)
+            if not (is_parameters(cell) and index != failed and status.get(index) == "completed"):
+                story += _code(
+                    cell, status.get(index, "completed"), _end(manifest) if index == failed else None
+                )
+            story += [_linked(block, stated) for block in _outputs(cell, index, outline)]
     return story
+
+
+def _linked(block: Block, stated: Mapping[str, Finding]) -> Block:
+    finding = stated.get(str(block.html))
+    if finding is None:
+        return block
+    link = f'<a href="#finding-{escape(finding.id)}">{escape(finding.metric)}</a>'
+    return Block("html", Markup(f'<p class="sentence">{word("finding_above", link=link)}</p>'))
 
 
 def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
@@ -108,12 +125,12 @@ def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
 
 
 def highlight(source: str) -> Markup:
-    """Return Python source as HTML: comments in ``<i>``, strings in ``<u>``, keywords in ``<b>``."""
+    """Return Python source as HTML with comments in ``<i>``; a sign ``#`` within a string starts none."""
     parts, end = [], 0
     for match in _PYTHON.finditer(source):
-        parts.append(escape(source[end : match.start()]))
-        parts.append(f"<{match.lastgroup}>{escape(match[0])}</{match.lastgroup}>")
-        end = match.end()
+        if match["comment"]:
+            parts.append(f"{escape(source[end : match.start()])}<i>{escape(match[0])}</i>")
+            end = match.end()
     return Markup("".join([*parts, escape(source[end:])]))
 
 
@@ -121,6 +138,25 @@ def inline(text: str) -> Markup:
     """Return one paragraph of markdown as inline HTML."""
     rendered = tidy(str(_MARKDOWN(text)), Outline()).strip()
     return Markup(rendered.removeprefix("<p>").removesuffix("</p>"))
+
+
+def is_parameters(cell: Mapping[str, Any]) -> bool:
+    """Tell whether a cell only sets parameters: the appendix lists them with value, default and meaning."""
+    tags = cell.get("metadata", {}).get("tags", [])
+    return "parameters" in tags or "injected-parameters" in tags
+
+
+def parameter_defaults(notebook: NotebookNode) -> dict[str, str]:
+    """Return the default of each assignment of the parameters cell, as Python source."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
+            try:
+                body = ast.parse(cell.source).body
+            except SyntaxError:
+                return {}
+            values = ((_target(node), getattr(node, "value", None)) for node in body)
+            return {name: ast.unparse(value) for name, value in values if name and value is not None}
+    return {}
 
 
 def parameter_meanings(notebook: NotebookNode) -> dict[str, str]:
@@ -201,22 +237,25 @@ def _code(cell: Mapping[str, Any], status: str, end: Mark | None) -> Iterator[Bl
         return
     mark = end or (Mark(word("not_run"), "○", "quiet") if status == "not_run" else None)
     anchor = "failed-cell" if end else ""
-    yield Block("code", highlight(cell["source"]), code_summary(cell), mark, anchor)
+    yield Block("code", highlight(cell["source"]), code_summary(cell, named=mark is not None), mark, anchor)
 
 
-def code_summary(cell: Mapping[str, Any]) -> str:
-    """Return what a folded cell is called: its first comment, or its first line, and its length."""
-    tags = cell.get("metadata", {}).get("tags", [])
+def code_summary(cell: Mapping[str, Any], *, named: bool = False) -> str:
+    """Return what a folded cell is called: its first comment and its length.
+
+    A cell without a comment is called by its length alone, because its first line stands right beneath; where
+    the cell is what the reader looks for, as in a run that ended early, `named` adds that line.
+    """
     lines = [line.strip() for line in cell["source"].strip().splitlines()]
-    first = lines[0].lstrip("#% ") if lines[0].startswith("#") else lines[0]
-    if "parameters" in tags:
-        first = word("parameters_default")
-    elif "injected-parameters" in tags:
-        first = word("parameters_given")
-    first = first if len(first) <= 72 else f"{first[:70].rstrip()} …"
-    first += "…" if first.endswith(("(", "[", "{")) else ""
     length = word("line") if len(lines) == 1 else word("lines", number=len(lines))
-    return f"{first} ({length})"
+    commented = lines[0].startswith("#") and lines[0] != "# NBVAL_CHECK_OUTPUT"
+    first = lines[0].lstrip("#% ") if commented else lines[0] if named else ""
+    if is_parameters(cell):
+        given = "injected-parameters" in cell["metadata"]["tags"]
+        first = word("parameters_given" if given else "parameters_default")
+    first = first if len(first) <= LONG_NAME else f"{first[: LONG_NAME - 2].rstrip()} …"
+    first += "…" if first.endswith(("(", "[", "{")) else ""
+    return f"{word('code')}: {first} ({length})" if first else f"{word('code')} ({length})"
 
 
 def _outputs(cell: Mapping[str, Any], index: int, outline: Outline) -> Iterator[Block]:

@@ -15,9 +15,10 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from helpers.report.markup import VOID
+from helpers.report.markup import IMPLIED, VOID
 
 PAGE_LIMIT = 500_000
+TEXT_LIMIT = 60_000  # bytes of a report without its pictures
 ALTERNATIVE_LENGTH = 40
 SCRIPT_LIMIT = 2_500
 INLINE = frozenset(
@@ -127,6 +128,8 @@ class _Tree(HTMLParser):
         self.doctype = decl.lower()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        while tag in IMPLIED.get(self.current.tag, ()):
+            self._leave()
         node = Node(tag, {name: value or "" for name, value in attrs}, self.current)
         self.current.content.append(node)
         if len(node.attributes) < len(attrs):
@@ -137,16 +140,21 @@ class _Tree(HTMLParser):
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
         if tag not in VOID:
-            self.current = self.current.parent or self.root
+            self._leave()
+
+    def _leave(self) -> None:
+        self.current = self.current.parent or self.root
 
     def handle_endtag(self, tag: str) -> None:
+        while self.current.tag in IMPLIED and self.current.tag != tag:
+            self._leave()
         if self.current.tag != tag:
             self.problems.append(f"</{tag}> closes {self.current.where}")
             if not any(node.tag == tag for node in self.current.ancestors()):
                 return
             while self.current.tag != tag:
-                self.current = self.current.parent or self.root
-        self.current = self.current.parent or self.root
+                self._leave()
+        self._leave()
 
     def handle_data(self, data: str) -> None:
         self.current.content.append(data)
@@ -166,7 +174,7 @@ def parse(html: str) -> tuple[Node, list[str]]:
 
 def weight(html: str) -> Weight:
     """Return the weight of a page in bytes of UTF-8."""
-    figures = re.findall(r"<figure class=\"chart.*?</figure>", html, flags=re.DOTALL)
+    figures = re.findall(r"<figure class=\"?chart.*?</figure>", html, flags=re.DOTALL)
     return Weight(len(html.encode()), sum(len(figure.encode()) for figure in figures))
 
 
@@ -196,6 +204,26 @@ def problems(html: str, *, limit: int = PAGE_LIMIT) -> list[str]:
     size = len(html.encode())
     if size > limit:
         found.append(f"the page weighs {size:,} bytes, must be <= {limit:,}")
+    return found
+
+
+def warnings(html: str) -> list[str]:
+    """Return what could be better on a sound report: its weight without pictures, and pictures without their data.
+
+    Parameters
+    ----------
+    html : str
+        The whole page.
+    """
+    found = []
+    size = weight(html)
+    if size.total - size.figures > TEXT_LIMIT:
+        found.append(
+            f"the page weighs {size.total - size.figures:,} bytes without pictures, should be <= {TEXT_LIMIT:,}"
+        )
+    for node in parse(html)[0].find("figure"):
+        if node.find("svg", "img") and not node.find("table"):
+            found.append(f"{node.where} has no table with its data")
     return found
 
 

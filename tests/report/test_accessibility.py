@@ -1,0 +1,195 @@
+"""axe-core and a real browser over every kind of page: phone and desktop, light and dark, success and failure."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.playbook.finding import Finding
+from helpers.report import diff
+from helpers.report.index import index_html
+from helpers.report.manifest import dump_json
+from helpers.report.page import report_html
+from helpers.report.structure import parse
+from tests.browser.chromium import COMMAND, Chromium, Page
+from tests.report import sample_pages, sample_records
+
+AXE = Path(__file__).resolve().parents[2] / ".axe/node_modules/axe-core/axe.min.js"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+RUN = (
+    "axe.run(document, {runOnly: %s, resultTypes: ['violations']}).then(found => found.violations.map("
+    "v => v.id + ': ' + v.help + ' | ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')))"
+)
+OPEN = "document.querySelectorAll('details').forEach(fold => fold.open = true)"
+
+
+def unfinished(page: tuple[Any, Any]) -> str:
+    """Render the page of a run that did not succeed."""
+    return report_html(*page, [], [])
+
+
+def compared() -> str:
+    """Render the page that compares two versions, the second with other parameters and lower numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        reports = Path(folder)
+        for number in (1, 2):
+            home = reports / f"rfm/douyin/v{number}"
+            (home / "figures").mkdir(parents=True)
+            run = sample_pages.bookkeeping().model_copy(update={"version": number})
+            nb = sample_pages.notebook()
+            manifest = sample_pages.manifest(nb, bookkeeping=run)
+            values = manifest.parameters | {"window_days": 90 * number}
+            text = manifest.model_copy(update={"parameters": values}).to_json()
+            (home / "manifest.json").write_text(text, "utf-8")
+            found = [_scaled(finding, 1 / number) for finding in sample_records.findings()]
+            (home / "findings.json").write_text(
+                dump_json([f.model_dump(mode="json") for f in found]), "utf-8"
+            )
+            chart = sample_pages.chart("Most members are active", "bar")
+            chart.data.to_parquet(home / "figures/pyramid.parquet")
+            (home / "figures/pyramid.svg").write_text(chart.svg(), "utf-8")
+        return diff.write(diff.compare(*diff.resolve(reports, "rfm/douyin"))).read_text("utf-8")
+
+
+def _scaled(finding: Finding, factor: float) -> Finding:
+    numbers = {name: getattr(finding, name) for name in ("value", "low", "high")}
+    scaled = {name: None if number is None else number * factor for name, number in numbers.items()}
+    return finding.model_copy(update=scaled if finding.id != "rfm.net_promotion_rate" else {})
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "succeeded": sample_pages.rendered,
+    "failed": lambda: unfinished(sample_pages.failed()),
+    "not run": lambda: unfinished(sample_pages.not_run()),
+    "index": lambda: index_html(sample_records.catalog()),
+    "comparison": compared,
+    "empty index": lambda: index_html(sample_records.catalog().model_copy(update={"series": []})),
+}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(COMMAND is None, reason="Chromium is not installed (Debian: chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    assert COMMAND
+    with Chromium(COMMAND) as chromium, chromium.page() as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    paths = {name: folder / f"{name.replace(' ', '-')}.html" for name in PAGES}
+    for name, path in paths.items():
+        path.write_text(PAGES[name](), "utf-8")
+    return paths
+
+
+def violations(page: Page, rules: list[str]) -> list[str]:
+    page.evaluate(OPEN)
+    page.evaluate(AXE.read_text("utf-8") + "; 0")
+    return list(page.evaluate(RUN % rules))
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_rule_of_wcag_or_best_practice_is_broken(
+    page: Page, files: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    page.look(width, dark=dark)
+    page.open(files[name])
+    assert violations(page, [*WCAG, "best-practice"]) == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")
+def test_axe_sees_what_is_wrong(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(
+        '<!doctype html><html><body style="color: #999"><img src="data:,"><p>grey</p></body></html>'
+    )
+    page.look(1280)
+    page.open(path)
+    found = " ".join(violations(page, WCAG))
+    assert all(rule in found for rule in ("image-alt", "html-has-lang", "color-contrast"))
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways(page: Page, files: dict[str, Path], name: str, width: int) -> None:
+    page.look(width)
+    page.open(files[name])
+    page.evaluate(OPEN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_requested(page: Page, files: dict[str, Path], name: str) -> None:
+    page.look(1280)
+    page.call("Network.enable")
+    page.open(files[name])
+    asked = [
+        e["params"]["request"]["url"]
+        for e in page.chromium.events
+        if e.get("method") == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith("data:")] == [files[name].as_uri()]
+    assert page.evaluate("document.querySelectorAll('svg').length") == files[name].read_text("utf-8").count(
+        "<svg"
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_scripts_all_of_it_can_be_read(page: Page, files: dict[str, Path], name: str) -> None:
+    page.look(1280)
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        page.open(files[name])
+        read = page.evaluate("document.body.innerText")
+        box = page.evaluate("getComputedStyle(document.querySelector('#filter') || document.body).display")
+    finally:
+        page.call("Emulation.setScriptExecutionDisabled", value=False)
+    root, _ = parse(files[name].read_text("utf-8"))
+    missing = [
+        node.text
+        for node in root.find("h1", "h2", "h3", "summary")
+        if "".join(node.text.split()) not in "".join(read.split())
+    ]
+    assert [text for text in missing if text] == []
+    assert box == ("none" if "index" in name else "block")
+
+
+def test_folds_open_on_paper(page: Page, files: dict[str, Path]) -> None:
+    page.look(794)
+    page.open(files["succeeded"])
+    page.call("Emulation.setEmulatedMedia", media="print")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('details > pre')].map(code => code.getClientRects().length)"
+    )
+    assert heights and all(heights)
+
+
+def test_filter_and_arrow_keys(page: Page, files: dict[str, Path]) -> None:
+    page.look(1280)
+    page.open(files["index"])
+    shown = "[...document.querySelectorAll('#series > li h3 a')].filter(a => a.offsetParent).map(a => a.innerText)"
+    focused = "document.activeElement.innerText"
+    assert page.evaluate(shown) == ["rfm/all", "rfm/douyin", "rfm/小红书", "retention/all"]
+    page.evaluate(
+        "document.getElementById('words').focus(); document.execCommand('insertText', false, 'rfm')"
+    )
+    assert page.evaluate(shown) == ["rfm/all", "rfm/douyin", "rfm/小红书"]
+    assert page.evaluate("document.querySelector('output').innerText") == "3 shown"
+    for key, link in [("ArrowDown", "rfm/all"), ("ArrowDown", "rfm/douyin"), ("ArrowUp", "rfm/all")]:
+        page.press(key)
+        assert page.evaluate(focused) == link
+    page.evaluate("state.value = 'failed'; state.dispatchEvent(new Event('change')); 0")
+    assert page.evaluate(shown) == ["rfm/douyin"]
