@@ -1,0 +1,144 @@
+"""Which two versions are compared: ``rfm/douyin@v3``, ``rfm/douyin`` for the latest good one, or nothing at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.checks import did_you_mean
+from helpers.errors import BadParameters
+from helpers.playbook.action import Action
+from helpers.playbook.finding import Finding
+from helpers.report import publish
+from helpers.report.manifest import Manifest, read_actions, read_findings, read_manifest
+
+_ADDRESS = re.compile(r"(?P<series>[^@/]+(?:/[^@/]+)?)(?:[@/]v(?P<number>[1-9][0-9]*))?/?")
+
+
+class Version(NamedTuple):
+    """One published version with what the comparison needs of it.
+
+    Attributes
+    ----------
+    series, number : str, int
+        ``rfm/douyin`` and 3.
+    folder : Path
+        The folder of the version.
+    manifest, findings, actions : Manifest, list of Finding, list of Action
+        As they were published, secrets redacted.
+    """
+
+    series: str
+    number: int
+    folder: Path
+    manifest: Manifest
+    findings: list[Finding]
+    actions: list[Action]
+
+    @property
+    def name(self) -> str:
+        """The address, ``rfm/douyin@v3``."""
+        return f"{self.series}@v{self.number}"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run came to its end."""
+        return self.manifest.status == "succeeded"
+
+
+def resolve(reports: Path, first: str | None = None, second: str | None = None) -> tuple[Version, Version]:
+    """Return the two versions to compare, the earlier reading first.
+
+    Parameters
+    ----------
+    reports : Path
+        The reports folder.
+    first, second : str, optional
+        Addresses. Two are compared as given. One alone is compared with the version before it, if possible one
+        that succeeded. Without any, the only series there is gives its latest good version.
+
+    Raises
+    ------
+    BadParameters
+        When an address names nothing; the message lists what there is and names the nearest.
+    """
+    published = _by_series(reports)
+    if not published:
+        raise BadParameters(f"no report is published in {reports}; run one first with: playbook run")
+    if second is not None and first is not None:
+        before, after = _find(reports, first, published), _find(reports, second, published)
+    else:
+        after = _find(reports, first or _only(published), published)
+        before = (after[0], _previous(reports, *after, published[after[0]]))
+    if before == after:
+        raise BadParameters(f"{first} and {second} are both {after[0]}@v{after[1]}: name two versions")
+    return _read(reports, *before), _read(reports, *after)
+
+
+def _by_series(reports: Path) -> dict[str, list[int]]:
+    """Return the version numbers of every series, smallest first."""
+    found: dict[str, list[int]] = {}
+    for path in publish.published(reports):
+        series, _, version = path.rpartition("/")
+        found.setdefault(series, []).append(int(version[1:]))
+    return found
+
+
+def _only(published: dict[str, list[int]]) -> str:
+    if len(published) > 1:
+        raise BadParameters(f"there are several series; name one of: {_listed(published)}")
+    return next(iter(published))
+
+
+def _find(reports: Path, address: str, published: dict[str, list[int]]) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise BadParameters(
+            f'"{address}" is no version; write a series, or a version as in {_example(published)}'
+        )
+    series = match["series"]
+    if series not in published:
+        hint = did_you_mean(series, published)
+        raise BadParameters(f'no series "{series}".{hint} There are: {_listed(published)}')
+    if match["number"] is None:
+        return series, publish.latest(reports, series) or published[series][-1]
+    if (number := int(match["number"])) not in published[series]:
+        versions = [f"v{known}" for known in published[series]]
+        hint = did_you_mean(f"v{number}", versions)
+        raise BadParameters(f"{series} has no version v{number}.{hint} There are: {_listed(versions)}")
+    return series, number
+
+
+def _previous(reports: Path, series: str, number: int, numbers: list[int]) -> int:
+    """Return the nearest earlier version that succeeded, or the nearest one at all."""
+    earlier = [known for known in reversed(numbers) if known < number]
+    if not earlier:
+        raise BadParameters(f"{series}@v{number} is the first version of its series: there is none before it")
+    good = (known for known in earlier if _read(reports, series, known).succeeded)
+    return next(good, earlier[0])
+
+
+def _read(reports: Path, series: str, number: int) -> Version:
+    folder = reports / series / f"v{number}"
+    try:
+        manifest = read_manifest(folder)
+        return Version(series, number, folder, manifest, read_findings(folder), read_actions(folder))
+    except OSError as error:
+        raise BadParameters(f"{series}@v{number} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BadParameters(
+            f"{series}@v{number} was written by another release or is damaged; run it again, or name another version"
+        ) from error
+
+
+def _example(published: dict[str, list[int]]) -> str:
+    series = next(iter(published))
+    return f"{series}@v{published[series][-1]}"
+
+
+def _listed(names: Iterable[str], limit: int = 12) -> str:
+    known = list(names)
+    rest = f" and {len(known) - limit} more" if len(known) > limit else ""
+    return ", ".join(known[:limit]) + rest

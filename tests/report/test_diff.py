@@ -1,0 +1,438 @@
+"""Two versions compared: addresses, causes, findings, decisions, the page and the command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from helpers.cli import app
+from helpers.errors import BadParameters
+from helpers.playbook.action import Action
+from helpers.playbook.finding import Finding, Provenance
+from helpers.report import catalog, diff, provenance, publish
+from helpers.report.diff.causes import causes
+from helpers.report.manifest import Data, Manifest, TableFingerprint, dump_json, read_manifest
+from helpers.report.plan import plan
+from helpers.report.publish import CannotPublish
+from helpers.report.run import execute
+from helpers.report.structure import problems
+
+BuildNotebook = Callable[..., Path]
+DAY = "2026-06-30"
+ORDERS = {"orders": TableFingerprint(rows=100, sha256="a" * 64)}
+MORE = {"orders": TableFingerprint(rows=912, sha256="b" * 64)}
+
+
+def finding(id: str = "x.share", value: float | None = 0.4, half: float = 0.02, **changes: Any) -> Finding:
+    known = value is not None
+    values: dict[str, Any] = {
+        "id": id,
+        "metric": f"metric {id}",
+        "scope": f"all members, as of {DAY}",
+        "value": value,
+        "low": value - half if known else None,
+        "high": value + half if known else None,
+        "confidence": 0.95,
+        "n": 900,
+        "unit": "share",
+        "direction": "up is good",
+        "verdict": "stated" if known else "too little data",
+        "sentence": f"{id} is {value}.",
+        "provenance": Provenance(method="Wilson score", assumption="none"),
+    }
+    return Finding(**values | changes)
+
+
+def action(id: str, value: float | None, **changes: Any) -> Action:
+    values = {"title": f"Do {id}", "why": "x", "finding_ids": ("x.share",), "owner_role": "lead", "cost": 0}
+    rest = {"confidence_class": "rule", "check_metric": "x", "check_after_days": 7}
+    span = {"expected_value": value, "low": value and value - 1, "high": value and value + 1}
+    return Action(**{"id": id, **values, **rest, **span, **changes})
+
+
+@pytest.fixture
+def put(build_manifest: Callable[..., Manifest], tmp_path: Path) -> Callable[..., Path]:
+    """Publish a version by hand: findings, actions, frames, and whatever differs in the manifest."""
+
+    def write(
+        number: int,
+        findings: list[Finding] | None = None,
+        *,
+        series: str = "rfm/all",
+        tables: dict[str, TableFingerprint] = ORDERS,
+        status: str = "succeeded",
+        actions: list[Action] | None = None,
+        frames: dict[str, pd.DataFrame] | None = None,
+        **changes: Any,
+    ) -> Path:
+        manifest = build_manifest(series, number, status=status)
+        manifest = manifest.model_copy(update={"data": Data(url="tables", tables=tables), **changes})
+        folder = tmp_path / "reports" / series / f"v{number}"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(manifest.to_json())
+        (folder / "findings.json").write_text(dump_json([f.model_dump(mode="json") for f in findings or []]))
+        (folder / "actions.json").write_text(dump_json([a.model_dump(mode="json") for a in actions or []]))
+        for name, frame in (frames or {}).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            frame.to_parquet(folder / f"{name}.parquet", index=False)
+        return tmp_path / "reports"
+
+    return write
+
+
+def compared(reports: Path, *addresses: str) -> diff.Comparison:
+    return diff.compare(*diff.resolve(reports, *addresses))
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_is_the_latest_good_version_against_the_good_one_before(put: Any) -> None:
+    put(1), put(2), put(3, status="failed"), put(4)
+    reports = put(5, status="failed")
+    names = lambda *addresses: tuple(side.name for side in diff.resolve(reports, *addresses))  # noqa: E731
+    assert names() == ("rfm/all@v2", "rfm/all@v4")
+    assert names("rfm/all") == names()
+    assert names("rfm/all@v2") == ("rfm/all@v1", "rfm/all@v2")
+    assert names("rfm/all@v5") == ("rfm/all@v4", "rfm/all@v5")
+    assert names("rfm/all@v3", "rfm/all") == ("rfm/all@v3", "rfm/all@v4")
+    assert names("rfm/all/v4", "rfm/all@v1") == ("rfm/all@v4", "rfm/all@v1")
+
+
+def test_a_wrong_address_is_told_with_what_there_is(put: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadParameters, match="no report is published"):
+        diff.resolve(tmp_path / "nowhere")
+    reports = put(1)
+    with pytest.raises(BadParameters, match="first version of its series"):
+        diff.resolve(reports)
+    put(2), put(1, series="rfm/douyin")
+    for addresses, message in (
+        ((), "several series; name one of: rfm/all, rfm/douyin"),
+        (("rfm/duoyin",), 'no series "rfm/duoyin". Did you mean "rfm/douyin"?'),
+        (("rfm/all@v3", "rfm/all@v1"), "no version v3"),
+        (("rfm/all@2", "rfm/all@v1"), "is no version"),
+        (("rfm/all", "rfm/all@v2"), "both rfm/all@v2"),
+    ):
+        with pytest.raises(BadParameters, match=re.escape(message)):
+            diff.resolve(reports, *addresses)
+
+
+def test_a_damaged_manifest_is_told(put: Any) -> None:
+    put(1)
+    reports = put(2)
+    (reports / "rfm/all/v1/manifest.json").write_text("{}")
+    with pytest.raises(BadParameters, match="rfm/all@v1 was written by another release or is damaged"):
+        diff.resolve(reports)
+
+
+# --- causes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(project: Path, build_notebook: BuildNotebook, build_manifest: Callable[..., Manifest]) -> Any:
+    """Make manifests whose inputs are those of a real plan, without starting a kernel."""
+    path = build_notebook("1 + 1")
+
+    def manifest(**parameters: Any) -> Manifest:
+        made = plan(path, data=str(project / "tables"), parameters=parameters)
+        return build_manifest().model_copy(
+            update={
+                "parameters": made.values,
+                "data": Data(url=made.values["data"], tables=made.tables),
+                "code": made.code,
+                "packages": provenance.packages(),
+            }
+        )
+
+    return manifest
+
+
+def more_orders(project: Path) -> None:
+    path = project / "tables" / "orders.parquet"
+    orders = pd.read_parquet(path)
+    again = orders.head(3).assign(order_id=[f"o{len(orders) + i}" for i in range(1, 4)])
+    pd.concat([orders, again]).to_parquet(path)
+
+
+def test_the_cause_class_of_single_causes(
+    project: Path, real: Any, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = real()
+    same = causes(first, real())
+    assert (same.classes, same.title) == ([], "none: identical inputs")
+
+    seeded = causes(first, real(seed="4"))
+    assert (seeded.classes, seeded.only_seed, seeded.resampled) == (["parameters"], True, False)
+
+    more_orders(project)
+    data = causes(first, real())
+    assert (data.classes, data.resampled) == (["data"], True)
+    assert data.sentence == "the data changed (orders +3 rows)"
+
+    second = real()
+    build_notebook("2 + 2")
+    code = causes(second, real())
+    assert code.classes == ["code"]
+    assert [change.name for change in code.code] == ["01_rfm.ipynb"]
+
+    third = real()
+    known = provenance.packages()
+    monkeypatch.setattr(provenance, "packages", lambda: {**known, "pandas": "9.9"})
+    environment = causes(third, real())
+    assert environment.classes == ["environment"]
+    assert f"pandas {known['pandas']} → 9.9" in environment.sentence
+
+    several = causes(first, real(seed="5"))
+    assert several.classes == ["data", "parameters", "code", "environment"]
+    assert several.title == "several: data, parameters, code and environment"
+
+
+def test_a_changed_module_and_lock_are_named(put: Any) -> None:
+    reports = put(1)
+    manifest = read_manifest(reports / "rfm/all/v1")
+    changed = {"helpers": "1" * 64, "helpers.methods.rfm.tiers": "3" * 64}
+    code = manifest.code.model_copy(update={"modules": changed, "lock_sha256": "4" * 64})
+    found = causes(manifest, manifest.model_copy(update={"code": code}))
+    assert [change.name for change in found.code] == ["helpers.methods.rfm.tiers"]
+    assert [change.name for change in found.environment] == ["requirements.lock"]
+
+
+def test_data_that_only_moved_house_are_no_cause_and_tables_come_and_go(put: Any) -> None:
+    put(1), put(2, data=Data(url="elsewhere", tables=ORDERS), parameters={"as_of": DAY, "data": "elsewhere"})
+    reports = put(3, tables={"members": TableFingerprint(rows=None, sha256="c" * 64)})
+    moved = compared(reports, "rfm/all@v1", "rfm/all@v2").causes
+    assert moved.classes == [] and moved.address is not None
+    assert compared(reports, "rfm/all@v1", "rfm/all@v3").causes.sentence == (
+        "the data changed (members added, orders removed)"
+    )
+
+
+# --- findings -------------------------------------------------------------------------------------------------------
+
+
+def outcomes(comparison: diff.Comparison) -> dict[str, str]:
+    return {change.id: change.outcome for change in comparison.findings}
+
+
+def test_findings_are_judged_against_chance_and_ranked(put: Any) -> None:
+    put(1, [finding("small", 0.4), finding("large", 0.4), finding("still", 0.1)])
+    reports = put(2, [finding("small", 0.41), finding("large", 0.5), finding("still", 0.1)], tables=MORE)
+    comparison = compared(reports)
+    assert list(outcomes(comparison).items()) == [
+        ("large", "signal"),
+        ("small", "noise"),
+        ("still", "unchanged"),
+    ]
+    assert comparison.sentence == (
+        "v2 against v1: the data changed (orders +812 rows). 1 of 3 findings moved beyond noise: "
+        "metric large rose from 40.0 % to 50.0 %."
+    )
+    large = comparison.findings[0]
+    assert large.tone == "good"
+    assert large.change == "+10.0 points (+7.2 to +12.8)"
+
+
+def test_several_findings_are_harder_to_prove_than_one(put: Any) -> None:
+    """A difference of 2.3 standard errors is a signal alone, and none among eight."""
+    step = 2.3 * 0.02 / 1.959964 * 2**0.5
+    others = [finding(f"other{i}") for i in range(7)]
+    put(1, [finding("one"), *others]), put(2, [finding("one", 0.4 + step)], tables=MORE)
+    reports = put(3, [finding("one", 0.4 + step), *others], tables=MORE)
+    assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v2"))["one"] == "signal"
+    assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v3"))["one"] == "noise"
+
+
+def test_with_the_same_rows_a_difference_has_a_cause_and_is_no_noise(put: Any) -> None:
+    put(1, [finding()]), put(2, [finding(value=0.401)], parameters={"as_of": DAY, "window_days": 30})
+    put(3, [finding(value=0.402)], parameters={"as_of": DAY, "seed": 4})
+    put(4, [finding(value=0.402)], parameters={"as_of": DAY, "seed": 5})
+    reports = put(5, [finding(value=0.403)], parameters={"as_of": DAY, "seed": 5})
+    for pair, outcome, said in (
+        ((1, 2), "caused", "1 of 1 findings changed, caused by the parameters and not by chance"),
+        ((4, 5), "odd", "something that is not recorded changed"),
+        ((3, 4), "unchanged", "No finding changed."),
+    ):
+        comparison = compared(reports, *(f"rfm/all@v{number}" for number in pair))
+        assert outcomes(comparison) == {"x.share": outcome}
+        assert said in comparison.sentence
+        assert all(change.p is None for change in comparison.findings)
+
+
+def test_a_changed_seed_alone_gives_simulation_noise(put: Any) -> None:
+    put(1, [finding()], parameters={"as_of": DAY, "seed": 4})
+    reports = put(2, [finding(value=0.5)], parameters={"as_of": DAY, "seed": 5})
+    assert outcomes(compared(reports)) == {"x.share": "seed"}
+
+
+def test_another_day_is_another_sample_of_the_same_quantity(put: Any) -> None:
+    put(1, [finding()])
+    later = finding(value=0.5, scope="all members, as of 2026-07-31")
+    reports = put(2, [later], parameters={"as_of": "2026-07-31"})
+    comparison = compared(reports)
+    assert comparison.causes.classes == ["parameters"]
+    assert outcomes(comparison) == {"x.share": "signal"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"unit": "CNY"}, "The unit is another"),
+        ({"metric": "something else"}, "The metric is another"),
+        ({"scope": f"buyers, as of {DAY}"}, "The scope is another"),
+        ({"scope": f"all members, as of {DAY}, 60 days"}, "The scope is another"),
+    ],
+)
+def test_what_is_not_comparable_is_never_subtracted(put: Any, changes: dict[str, str], why: str) -> None:
+    put(1, [finding()])
+    [change] = compared(put(2, [finding(value=0.9, **changes)], tables=MORE)).findings
+    assert (change.outcome, change.difference) == ("not_comparable", None)
+    assert change.why.startswith(why)
+
+
+def test_periods_of_another_length_are_not_comparable(put: Any) -> None:
+    put(1, [finding(scope="all, 2026-05-01 to 2026-05-31")])
+    put(2, [finding(scope="all, 2026-06-01 to 2026-06-30")], tables=MORE)
+    reports = put(3, [finding(scope="all, 2026-04-01 to 2026-06-30")], tables=MORE)
+    assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v2")) == {"x.share": "unchanged"}
+    assert outcomes(compared(reports, "rfm/all@v2", "rfm/all@v3")) == {"x.share": "not_comparable"}
+
+
+def test_findings_come_go_lack_data_and_change_their_verdict(put: Any) -> None:
+    put(1, [finding("gone"), finding("lacking", None), finding("turned", verdict="better")])
+    new = [finding("new"), finding("lacking", 0.2), finding("turned", 0.38, verdict="no clear change")]
+    comparison = compared(put(2, new, tables=MORE))
+    expected = {"new": "appeared", "gone": "disappeared", "lacking": "too_little", "turned": "noise"}
+    assert outcomes(comparison) == expected
+    assert [change.id for change in comparison.findings if change.verdict_changed] == ["turned", "lacking"]
+    assert comparison.sentence.endswith("1 appeared. 1 disappeared.")
+
+
+def test_a_failed_side_is_said_and_proves_no_finding_gone(put: Any) -> None:
+    put(1, [finding("kept"), finding("lost")])
+    reports = put(2, [finding("kept", 0.41)], status="failed", tables=MORE)
+    comparison = compared(reports, "rfm/all@v2")
+    assert outcomes(comparison) == {"kept": "noise", "lost": "not_comparable"}
+    page = diff.write(comparison).read_text("utf-8")
+    assert problems(page) == []
+    assert "rfm/all@v2 did not succeed (failed)" in page and "no luck" in page
+
+
+def test_two_series_are_two_groups(put: Any) -> None:
+    groups = {name: f'platform == "{name}"' for name in ("douyin", "weibo")}
+    for name, value in (("douyin", 0.4), ("weibo", 0.6)):
+        own = finding(value=value, scope=f"{groups[name]}, as of {DAY}")
+        reports = put(1, [own], series=f"rfm/{name}", parameters={"as_of": DAY, "segment": groups[name]})
+    comparison = compared(reports, "rfm/douyin", "rfm/weibo@v1")
+    assert outcomes(comparison) == {"x.share": "signal"}
+    assert comparison.sentence.startswith("rfm/weibo v1 against rfm/douyin v1, two different series:")
+    path = diff.write(comparison)
+    assert path == reports / "rfm/weibo/diffs/rfm.douyin-v1-v1.html"
+    page = path.read_text("utf-8")
+    assert problems(page) == []
+    assert "../../douyin/v1/report.html" in page and "../../../index.html" in page
+
+
+def test_actions_added_removed_and_moved(put: Any) -> None:
+    put(1, actions=[action("a", 10), action("b", 5), action("c", None), action("d", 3)])
+    reports = put(2, actions=[action("b", 20), action("a", 10), action("e", None), action("d", 3)])
+    comparison = compared(reports)
+    states = {
+        change.title: (change.state, change.rank_before, change.rank_after) for change in comparison.actions
+    }
+    assert states == {
+        "Do b": ("changed", 2, 1),
+        "Do a": ("changed", 1, 2),
+        "Do e": ("added", None, 4),
+        "Do c": ("removed", 4, None),
+    }
+    assert comparison.actions_same == 1
+
+
+# --- page and command -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_the_same_each_time_and_no_version_to_the_catalogue(put: Any) -> None:
+    put(1, [finding("a"), finding("b", 0.2)])
+    reports = put(2, [finding("a", 0.6), finding("b", 0.21)], tables=MORE)
+    before = publish.published(reports)
+    path = diff.write(compared(reports))
+    page = path.read_bytes()
+    assert path == reports / "rfm/all/diffs/v1-v2.html"
+    assert problems(page.decode()) == []
+    path.unlink()
+    assert diff.write(compared(reports)).read_bytes() == page
+    assert publish.published(reports) == before
+    assert not catalog.build(reports).unreadable
+    assert [file.name for file in path.parent.iterdir()] == ["v1-v2.html"]
+
+
+def test_identical_versions_make_a_page_too(put: Any) -> None:
+    put(1, [finding()])
+    comparison = compared(put(2, [finding()]))
+    assert comparison.sentence == (
+        "v2 against v1: data, parameters, code and environment are identical. No finding changed."
+    )
+    assert problems(diff.write(comparison).read_text("utf-8")) == []
+
+
+def test_a_reports_folder_that_cannot_be_written_is_told(put: Any) -> None:
+    put(1)
+    reports = put(2)
+    (reports / "rfm/all/diffs").write_text("in the way")
+    with pytest.raises(CannotPublish, match="cannot be written"):
+        diff.write(compared(reports))
+
+
+def test_the_command_prints_tables_and_where_the_page_lies(put: Any) -> None:
+    put(1, [finding()], actions=[action("a", 1)])
+    reports = put(2, [finding(value=0.6)], tables=MORE)
+    done = CliRunner().invoke(app, ["diff", "--reports", str(reports)])
+    assert done.exit_code == 0, done.output
+    assert "metric x.share" in done.output and "+20.0 points (+17.2 to +22.8)" in done.output
+    assert "orders" in done.output and "removed" in done.output
+    assert (reports / "rfm/all/diffs/v1-v2.html").is_file()
+    assert isinstance(
+        CliRunner().invoke(app, ["diff", "rfm/al", "--reports", str(reports)]).exception, BadParameters
+    )
+
+
+READ = """import pandas as pd
+from helpers.figures import Chart, new_figure
+from helpers.playbook.finding import Finding, Provenance
+from helpers.report import params, record
+parameters = params.read("01_rfm", globals())
+orders = pd.read_parquet(parameters.data + "/orders.parquet")"""
+RECORD = """share = len(orders) / 1000
+frame = pd.DataFrame({"tier": ["core", "silent"], "share": [share, 1 - share]})
+record.table("tiers", frame, "Tiers")
+figure, ax = new_figure()
+ax.plot([0, share])
+record.figure("tiers", Chart("Tiers", "Two tiers of which the second is the larger by far.", frame, figure))
+record.findings([Finding(id="x.share", metric="share of buyers", scope="all", value=share, low=share / 4,
+                         high=share * 4, confidence=0.95, n=1000, unit="share", direction="up is good",
+                         verdict="stated", sentence="Some buy.",
+                         provenance=Provenance(method="by hand", assumption="none"))])"""
+
+
+def test_two_real_runs_whose_data_differ(
+    project: Path, build_notebook: BuildNotebook, tmp_path: Path
+) -> None:
+    path = build_notebook(READ, RECORD)
+    for _ in range(2):
+        done = execute(plan(path, data=str(project / "tables")), reports=tmp_path / "reports")
+        assert done.status == "succeeded", done.manifest.failure
+        more_orders(project)
+    comparison = compared(tmp_path / "reports")
+    assert comparison.causes.classes == ["data"]
+    assert comparison.causes.sentence == "the data changed (orders +3 rows)"
+    assert outcomes(comparison) == {"x.share": "noise"}
+    page = diff.write(comparison).read_text("utf-8")
+    assert problems(page) == []
+    assert "silent: share fell from 99.7 % to 99.4 %" in page
+    assert page.count("<svg") == 1
