@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
 import pytest
 
 from helpers.report import engine, notebook
+from helpers.report.kernels.client import ForkServer
+from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import FailureKind, RunStatus
 
 # code of the failing cell, seconds for the run, status of run and cell, kind, part of the message
@@ -86,10 +91,25 @@ ENDS: dict[str, tuple[str, float | None, RunStatus, str, FailureKind, str]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_each_end_is_told_apart(build_notebook: Callable[..., Path], end: str) -> None:
-    code, seconds, status, cell_status, kind, message = ENDS[end]
-    nb = notebook.prepare(build_notebook("print('before')", code, "print('never')"), {})
-    outcome = engine.execute(nb, run_seconds=seconds)
+def test_each_end_is_told_apart(
+    build_notebook: Callable[..., Path], end: str, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    nb = notebook.prepare(build_notebook("print('before')", ENDS[end][0], "print('never')"), {})
+    environment = kernel_environment(tmp_path, str(tmp_path))
+    outcome = engine.execute(
+        nb, environment=environment, run_seconds=ENDS[end][1], server=fork_server.address
+    )
+    check_end(outcome, nb, end)
+
+
+@pytest.mark.parametrize("end", ["dead kernel", "exit of the process", "timeout", "bad data"])
+def test_an_ordinary_kernel_tells_the_same(build_notebook: Callable[..., Path], end: str) -> None:
+    nb = notebook.prepare(build_notebook("print('before')", ENDS[end][0], "print('never')"), {})
+    check_end(engine.execute(nb, run_seconds=ENDS[end][1]), nb, end)
+
+
+def check_end(outcome: engine.Outcome, nb: Any, end: str) -> None:
+    _, _, status, cell_status, kind, message = ENDS[end]
     assert outcome.status == status
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.cell) == (kind, 3)
@@ -134,6 +154,23 @@ def test_papermill_itself_can_use_the_engine(build_notebook: Callable[..., Path]
     ]
 
 
+def test_papermill_finds_the_engine_by_its_entry_point(
+    build_notebook: Callable[..., Path], tmp_path: Path, root: Path
+) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (name, target) = next(iter(project["entry-points"]["papermill.engine"].items()))
+    installed = tmp_path / "installed" / "of_the_test-1.dist-info"  # stands for the installed distribution
+    installed.mkdir(parents=True)
+    (installed / "entry_points.txt").write_text(f"[papermill.engine]\n{name} = {target}\n")
+    path, out = build_notebook("import os; os._exit(3)"), tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", "--engine", name, "-k", "python3", str(path), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(installed.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    record = nbformat.read(out, as_version=4).metadata.papermill
+    assert record.failure["message"] == "the kernel's process exited with code 3"
+
+
 def test_plain_papermill_works_and_does_not_miss_a_misspelt_parameter(
     build_notebook: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +192,7 @@ print(parameters.as_of.year, parameters.seed, parameters.data)"""
 def test_a_kernel_that_does_not_start_is_a_result(
     build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     outcome = engine.execute(notebook.prepare(build_notebook("1"), {}))
     assert outcome.status == "kernel_died"
     assert outcome.failure is not None and outcome.failure.cell is None

@@ -242,7 +242,7 @@ def test_the_run_key_follows_whatever_determines_the_result(
     assert len({key, provenance.run_key(identity)} | keys) == 5
     first = provenance.code(build_notebook("1"), None)
     second = provenance.code(build_notebook("2"), None)
-    assert first.notebook_sha256 != second.notebook_sha256 and first.helpers_sha256 == second.helpers_sha256
+    assert first.notebook_sha256 != second.notebook_sha256 and first.modules == second.modules
 
 
 def test_git_tells_commit_and_changes(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 papermill's own engine marks the cell that killed the kernel, a cell that ran out of time, and every cell after
 them as completed. This one, registered as ``playbook``, gives each cell one of completed, failed, timed_out,
 kernel_died and not_run, and the run a status, a kind of failure and the failing cell. It runs a kernel of this very
-interpreter over IPC sockets, with the environment and working folder given to the kernel alone.
+interpreter over IPC sockets, with the environment and working folder given to the kernel alone: one forked from
+a fork server (`helpers.report.kernels`) where it is given the address of one, else one started the ordinary way.
 
 Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or through `helpers.report.run`.
 """
@@ -15,26 +16,25 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from helpers import errors
+from helpers.report.cells import OnCell, TruthfulManager
+from helpers.report.kernels.client import Address
+from helpers.report.kernels.environment import needs_own_start
+from helpers.report.kernels.provisioner import ForkedProvisioner, PromptManager, ThisInterpreter
 from helpers.report.manifest import CellRun, Failure, FailureKind, RunStatus
-from helpers.report.publish import replace_file
 
 NAME = "playbook"
-NOT_RUN = "not_run"
 _LONGEST_SOCKET = 90  # a Unix socket path holds 107 bytes on Linux and 103 on macOS
 
 
@@ -75,63 +75,19 @@ class Outcome(NamedTuple):
     peak_memory_bytes: int | None
 
 
-class TruthfulManager(NotebookExecutionManager):
-    """Keeps the status of cells in the metadata where papermill keeps it, and promotes none to completed."""
-
-    def save(self, **kwargs: Any) -> None:
-        """Save in one step, so that a kill leaves the notebook as last saved."""
-        path = self.output_path
-        if path and "://" not in str(path) and path != "-":
-            replace_file(Path(path), nbformat.writes(self.nb).encode())
-            self.last_save_time = self.now()
-        else:
-            super().save(**kwargs)
-
-    def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
-        """Close a cell with the status it has reached; only a cell still running has completed."""
-        record = cell.metadata.papermill
-        if record["status"] == self.RUNNING:
-            record["status"] = self.COMPLETED
-        record["end_time"] = self.now().isoformat()
-        self.save()
-        if self.pbar:
-            self.pbar.update(1)
-
-    def notebook_complete(self, **kwargs: Any) -> None:
-        """Close the notebook: cells that never started say so."""
-        self.end_time = self.now()
-        self.nb.metadata.papermill["end_time"] = self.end_time.isoformat()
-        self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
-        for cell in self.nb.cells:
-            if cell.metadata.papermill["status"] == self.PENDING:
-                cell.metadata.papermill["status"] = NOT_RUN
-        self.cleanup_pbar()
-        self.save()
-
-    def fail(self, cell: Any, status: str, failure: Failure) -> None:
-        """Note that the run ends with this cell."""
-        stands_for_missing_data = failure.kind == "missing_table"
-        cell.metadata.papermill["status"] = NOT_RUN if stands_for_missing_data else status
-        cell.metadata.papermill["exception"] = True  # what papermill itself looks at to raise
-        self.nb.metadata.papermill["exception"] = True
-        self.nb.metadata.papermill["status"] = NOT_RUN if stands_for_missing_data else status
-        self.nb.metadata.papermill["failure"] = failure.model_dump(mode="json")
-
-
-class ThisInterpreter(KernelSpecManager):
-    """Finds one kernel: that of the running interpreter, whatever kernels a user has installed."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return the specification of an ipykernel of this interpreter."""
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=command, language="python", display_name="Python 3")
-
-
 class TruthfulClient(PapermillNotebookClient):
     """Runs the cells one by one up to a common deadline and names what ended the run."""
 
-    def __init__(self, nb_man: TruthfulManager, *, run_seconds: float | None = None, **options: Any) -> None:
-        super().__init__(nb_man, **options)
+    def __init__(
+        self,
+        nb_man: TruthfulManager,
+        *,
+        run_seconds: float | None = None,
+        server: Address | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(nb_man, kernel_manager_class=PromptManager, **options)
+        self.server = server
         self.deadline = time.monotonic() + run_seconds if run_seconds else None
         self.run_seconds = run_seconds
         self.timeout_func = self._seconds_left if run_seconds else None
@@ -144,7 +100,12 @@ class TruthfulClient(PapermillNotebookClient):
         self.kernel_name = "python3"
         manager = super().create_kernel_manager()
         manager.kernel_spec_manager = ThisInterpreter()
-        self.socket_folder = Path(tempfile.mkdtemp(prefix="playbook-"))
+        if self.server:
+            manager.provisioner = ForkedProvisioner(kernel_spec=manager.kernel_spec, parent=manager)
+            manager.provisioner.server = self.server
+        # The server removes its folder in the end, even that of a kernel whose client was killed.
+        place = Path(self.server.path).parent if self.server else None
+        self.socket_folder = Path(tempfile.mkdtemp(prefix="playbook-", dir=place))
         if os.name == "posix" and len(str(self.socket_folder)) < _LONGEST_SOCKET:
             manager.transport = "ipc"
             manager.ip = str(self.socket_folder / "k")
@@ -212,6 +173,8 @@ class TruthfulClient(PapermillNotebookClient):
             return []
 
     def _peak_memory(self) -> int | None:
+        # Of a forked kernel this counts what it shares with the server, as that of an ordinary kernel counts its
+        # own copy of the same libraries; Linux starts the peak of a new process at what it has, not at its parent's.
         pid = getattr(getattr(self.km, "provisioner", None), "pid", None)
         with contextlib.suppress(OSError, ValueError, StopIteration):
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -221,7 +184,10 @@ class TruthfulClient(PapermillNotebookClient):
 
 def _last_words(provisioner: Any) -> str:
     """Say how the kernel's process ended."""
-    code = getattr(getattr(provisioner, "process", None), "returncode", None)
+    process = getattr(provisioner, "process", None)
+    if getattr(process, "server_lost", False):
+        return "the kernel was killed together with the fork server it came from"
+    code = getattr(process, "returncode", None)
     if code is None:
         return "the kernel died"
     if code >= 0:
@@ -276,6 +242,8 @@ class PlaybookEngine(NBClientEngine):
         run_seconds: float | None = None,
         environment: Mapping[str, str] | None = None,
         folder: str | None = None,
+        server: Address | None = None,
+        on_cell: OnCell | None = None,
         **kwargs: Any,
     ) -> Any:
         """Run the cells.
@@ -290,10 +258,19 @@ class PlaybookEngine(NBClientEngine):
             Environment of the kernel, in place of this process's own.
         folder : str, optional
             Working folder of the kernel, in place of this process's own.
+        server : Address, optional
+            Fork server to get the kernel from, unless the environment needs a process started for it.
+        on_cell : callable, optional
+            Called as each cell starts.
         """
+        nb_man.on_cell = on_cell
+        environment = dict(os.environ if environment is None else environment)
+        if server and needs_own_start(environment, server.environment):
+            server = None
         client = TruthfulClient(
             nb_man,
             run_seconds=run_seconds,
+            server=server,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
             log=logger,
@@ -304,8 +281,7 @@ class PlaybookEngine(NBClientEngine):
             coalesce_streams=True,
             iopub_timeout=60,  # a large output is no timeout of the cell
         )
-        options: dict[str, Any] = {"env": dict(environment)} if environment is not None else {}
-        return client.execute(**options | ({"cwd": folder} if folder else {}))
+        return client.execute(env=environment, cwd=folder or os.getcwd())  # noqa: PTH109
 
 
 def outcome(nb: Any) -> Outcome:
@@ -337,6 +313,8 @@ def execute(
     environment: Mapping[str, str] | None = None,
     folder: str | None = None,
     run_seconds: float | None = None,
+    server: Address | None = None,
+    on_cell: OnCell | None = None,
 ) -> Outcome:
     """Run a notebook node in place through papermill and this engine.
 
@@ -350,13 +328,18 @@ def execute(
         Working folder of the kernel.
     run_seconds : float, optional
         Seconds after which the run is stopped and marked as timed_out.
+    server : Address, optional
+        Fork server to get the kernel from.
+    on_cell : callable, optional
+        Called as each cell starts, with its number counted from 1 and the number of cells.
 
     Returns
     -------
     Outcome
         How it ended; a failing notebook does not raise.
     """
-    options = {"environment": environment, "folder": folder, "run_seconds": run_seconds}
+    options: dict[str, Any] = {"environment": environment, "folder": folder, "run_seconds": run_seconds}
+    options |= {"server": server, "on_cell": on_cell}
     with _quiet():
         papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
     return outcome(nb)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.util
 import os
 import platform
 import sys
@@ -21,9 +20,10 @@ from typing import Any
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.report import catalog, engine, notebook, project, provenance, publish
+from helpers.report.kernels.client import Address
+from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import (
     Bookkeeping,
-    Code,
     Data,
     FileEntry,
     Manifest,
@@ -108,6 +108,9 @@ def execute(
     timeout: float | None = None,
     render: Render | None = None,
     rebuild_catalog: bool = True,
+    server: Address | None = None,
+    on_cell: engine.OnCell | None = None,
+    git: provenance.Git | None = None,
 ) -> RunResult:
     """Run a plan in a staging folder and publish what came of it.
 
@@ -116,11 +119,17 @@ def execute(
     plan : Plan
         From `plan`.
     reports, timeout
-        See `run`.
+        See `run`; the plan's own timeout comes first.
     render : callable, optional
         Makes the page; `helpers.report.page.report_html` by default.
     rebuild_catalog : bool
         Whether to bring catalogue and index up to date; a batch does it once at its end.
+    server : Address, optional
+        Fork server to get the kernel from; by default the kernel is started the ordinary way.
+    on_cell : callable, optional
+        Called as each cell starts, with its number counted from 1 and the number of cells.
+    git : Git, optional
+        State of the working tree, where it is known already.
     """
     target = Path(reports) if reports is not None else default_reports(plan.notebook)
     root = project.find_root(plan.notebook.parent)
@@ -128,14 +137,13 @@ def execute(
     with publish.staging(target) as folder:
         try:
             started = datetime.datetime.now(datetime.UTC)
-            code = provenance.code(plan.notebook, root)  # before the kernel: what it is about to import
             nb = notebook.prepare(plan.notebook, plan.given)
-            outcome = _run_kernel(nb, plan, folder, timeout)
+            outcome = _run_kernel(nb, plan, folder, timeout, server, on_cell)
             redactor = _redactor(plan, folder, root)
-            manifest = _manifest(plan, nb, outcome, redactor, code)
+            manifest = _manifest(plan, nb, outcome, redactor)
             _write(folder, nb, manifest, redactor, render or _page)
             manifest = manifest.model_copy(update={"files": _files(folder)})
-            git = provenance.git(root)
+            git = git or provenance.git(root)
 
             def finish(version: int) -> None:
                 nonlocal manifest
@@ -158,33 +166,27 @@ def default_reports(path: Path) -> Path:
     return (root or Path.cwd()) / "reports"
 
 
-def _run_kernel(nb: Any, plan: Plan, folder: Path, timeout: float | None) -> engine.Outcome:
-    # A fresh IPython folder: start-up files of the user must not change a report.
-    with tempfile.TemporaryDirectory(prefix="playbook-ipython-") as ipython:
-        environment = kernel_environment(folder, ipython)
+def _run_kernel(
+    nb: Any,
+    plan: Plan,
+    folder: Path,
+    timeout: float | None,
+    server: Address | None,
+    on_cell: engine.OnCell | None,
+) -> engine.Outcome:
+    # A fresh IPython folder: start-up files of the user must not change a report. A server removes it in the end.
+    place = Path(server.path).parent if server else None
+    with tempfile.TemporaryDirectory(
+        prefix="playbook-ipython-", dir=place, ignore_cleanup_errors=True
+    ) as ipython:
         return engine.execute(
-            nb, environment=environment, folder=str(plan.notebook.parent), run_seconds=timeout
+            nb,
+            environment=kernel_environment(folder, ipython),
+            folder=str(plan.notebook.parent),
+            run_seconds=timeout if plan.timeout is None else plan.timeout,
+            server=server,
+            on_cell=on_cell,
         )
-
-
-def kernel_environment(folder: Path, ipython: str) -> dict[str, str]:
-    """Return the environment of the kernel: this process's own, without what would make results differ."""
-    matplotlib = importlib.util.find_spec("matplotlib")
-    style = {}
-    if matplotlib and matplotlib.origin:
-        style = {"MATPLOTLIBRC": str(Path(matplotlib.origin).parent / "mpl-data" / "matplotlibrc")}
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    fixed = {
-        project.RUN_FOLDER: str(folder),
-        "IPYTHONDIR": ipython,
-        "MPLBACKEND": "agg",  # pictures are shown by record.figure, once
-        "PYTHONHASHSEED": "0",
-        "PYTHONUTF8": "1",
-        "TZ": "UTC",
-        "LC_ALL": "C.UTF-8",
-        "COLUMNS": "100",
-    }
-    return {**os.environ, **fixed, **one_thread, **style}
 
 
 def _redactor(plan: Plan, folder: Path, root: Path | None) -> Redactor:
@@ -194,16 +196,10 @@ def _redactor(plan: Plan, folder: Path, root: Path | None) -> Redactor:
     return Redactor(secrets, {place: name for place, name in places.items() if len(place) > len("/usr")})
 
 
-def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor, code: Code) -> Manifest:
+def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) -> Manifest:
     title, question = map(redactor.text, notebook.heading(nb))
     values = redactor.value(plan.values)
     data = Data(url=values["data"], tables=plan.tables)
-    packages = provenance.packages()
-    identity = {"code": code, "data": data}
-    key = provenance.run_key(
-        {name: part.model_dump(mode="json") for name, part in identity.items()}
-        | {"parameters": values, "packages": packages, "series": plan.series}
-    )
     failure = outcome.failure and outcome.failure.model_copy(
         update={"message": redactor.text(outcome.failure.message)}
     )
@@ -218,10 +214,10 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor, 
         parameters=values,
         seed=values.get("seed"),
         data=data,
-        code=code,
+        code=plan.code,
         python=platform.python_version(),
-        packages=packages,
-        run_key=key,
+        packages=provenance.packages(),
+        run_key=plan.run_key,
         cells=outcome.cells,
         files={},
     )
