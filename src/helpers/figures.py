@@ -65,6 +65,8 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+
 # Families of other systems are named for the reader's browser; that they are missing here is expected.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -179,6 +181,8 @@ def _accessible(svg: str, slug: str, title: str, alt: str) -> str:
     used = set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if {(m[1], ""), ("", m[1])} & used else "", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{slug}-", svg)
+    # A hundredth of a point is finer than any screen shows.
+    svg = re.sub(r' d="[^"]*"', lambda path: _DECIMALS.sub(r"\1", path[0]), svg)
     svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
     head, body = svg.split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', head)

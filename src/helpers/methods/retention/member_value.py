@@ -139,7 +139,8 @@ class MemberValue:
         Empty when there is too little data.
     table : pandas.DataFrame
         One row per model: model, n, predicted, realised (sums in the hold-out), ratio (realised to predicted),
-        low, high, largest_gap (largest difference of decile shares, in points).
+        low, high, largest_gap (largest difference of decile shares, in points), gap_by_chance (what the largest gap
+        stays below in 95 % of resamples of a right prediction).
     deciles : pandas.DataFrame
         One row per model and decile of predicted value, lowest first: model, decile, n, predicted_share,
         realised_share, low, high (of the realised share).
@@ -174,7 +175,8 @@ class MemberValue:
         row = rows.loc[SURVIVAL]
         text = (
             "In the {days} days after {split}, {n} members brought {realised}, {ratio} of what survival x value had "
-            "predicted ({low} to {high}); by decile the shares of value differed by at most {gap} points."
+            "predicted ({low} to {high}); by decile the shares of value differed by at most {gap} points "
+            "(by chance: up to {chance})."
         )
         values = {name: percent(float(row[name]), 0) for name in ("ratio", "low", "high")}
         said = say(
@@ -184,6 +186,7 @@ class MemberValue:
             n=number(int(row["n"])),
             realised=quantity(float(row["realised"]), self.unit),
             gap=number(float(row["largest_gap"]), 1),
+            chance=number(float(row["gap_by_chance"]), 1),
             **values,
         )
         if MODEL in rows.index and pd.notna(rows.loc[MODEL, "ratio"]):
@@ -323,26 +326,37 @@ def _judge(
         low, high = percentile_interval(
             (weights @ realised) / np.maximum(weights @ values, 1e-12), confidence
         )
-        deciles = _deciles(values, realised, weights, confidence).assign(model=model)
+        deciles, chance = _deciles(values, realised, weights, confidence)
         gap = 100 * float((deciles["realised_share"] - deciles["predicted_share"]).abs().max())
-        rows.append((model, n, total, realised.sum(), ratio, low, high, gap))
-        parts.append(deciles)
-    columns = ["model", "n", "predicted", "realised", "ratio", "low", "high", "largest_gap"]
+        rows.append((model, n, total, realised.sum(), ratio, low, high, gap, chance))
+        parts.append(deciles.assign(model=model))
+    columns = ["model", "n", "predicted", "realised", "ratio", "low", "high", "largest_gap", "gap_by_chance"]
     order = ["model", "decile", "n", "predicted_share", "realised_share", "low", "high"]
     return pd.DataFrame(rows, columns=columns), pd.concat(parts, ignore_index=True)[order]
 
 
 def _deciles(
     values: FloatArray, realised: FloatArray, weights: FloatArray, confidence: float
-) -> pd.DataFrame:
-    """Return predicted and realised shares of value by decile of predicted value, ties in order of the member."""
+) -> tuple[pd.DataFrame, float]:
+    """Return predicted and realised shares by decile of predicted value (ties in order of the member), and chance.
+
+    Chance is the 95th percentile of the largest difference between the shares of a resample and those that came.
+    """
     decile = np.empty(len(values), dtype=int)
     decile[np.argsort(values, kind="stable")] = np.arange(len(values)) * 10 // len(values) + 1
-    whole, rows = np.maximum(weights @ realised, 1e-12), []
-    for number_ in range(1, 11):
-        here = decile == number_
-        low, high = percentile_interval((weights[:, here] @ realised[here]) / whole, confidence)
-        share = values[here].sum() / values.sum() if values.sum() else np.nan
-        came = realised[here].sum() / realised.sum() if realised.sum() else np.nan
-        rows.append((number_, int(here.sum()), share, came, low, high))
-    return pd.DataFrame(rows, columns=["decile", "n", "predicted_share", "realised_share", "low", "high"])
+    here = decile[:, None] == np.arange(1, 11)
+    came = realised @ here / realised.sum() if realised.sum() else np.full(10, np.nan)
+    said = values @ here / values.sum() if values.sum() else np.full(10, np.nan)
+    drawn = (weights * realised) @ here / np.maximum(weights @ realised, 1e-12)[:, None]
+    bounds = [percentile_interval(drawn[:, place], confidence) for place in range(10)]
+    frame = pd.DataFrame(
+        {
+            "decile": np.arange(1, 11),
+            "n": here.sum(axis=0),
+            "predicted_share": said,
+            "realised_share": came,
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+        }
+    )
+    return frame, 100 * float(np.quantile(np.abs(drawn - came).max(axis=1), 0.95))

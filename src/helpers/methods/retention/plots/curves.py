@@ -1,0 +1,250 @@
+"""Pictures of curves: who is active again, who is still there, who comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from helpers import figures
+from helpers.data import privacy
+from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
+from helpers.methods.retention.curves import SurvivalCurves
+from helpers.methods.retention.landmark import LandmarkComparison
+from helpers.methods.retention.silence import ReturnCurves
+from helpers.methods.retention.tables import Retention, cohort_names
+from helpers.playbook.sentences import interval, number, percent, say
+
+STYLES = ("-", "--", "-.", ":")
+MOST_CURVES = len(ACCENTS)
+MOST_POINTS = 90
+MARKS = (7, 30, 90, 180, 365, 730)
+
+
+def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | NoChart:
+    """Draw the share active on the last window by cohort, with intervals; immature cohorts stay blank.
+
+    Parameters
+    ----------
+    found : Retention
+        Retention by cohort, without segments.
+    note : str
+        Population and definitions.
+    k_min : int
+        Cohorts of fewer members are kept back.
+    """
+    window, title = found.windows[-1], say("Retention by cohort")
+    rows = found.trend(window.label)
+    rows = privacy.suppress(rows, "eligible", k_min, ["retained", "share", "low", "high"])
+    rows["cohort"] = cohort_names(rows["cohort"], found.cohort)
+    drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
+    if len(drawn) < 2:
+        return NoChart(title, found.sentence)
+    figure, ax = figures.new_figure(7.2, 3.4)
+    _points(ax, drawn["share"], drawn["low"], drawn["high"])
+    ax.set_xticks(range(len(drawn)), drawn["cohort"], rotation=45 if len(drawn) > 8 else 0)
+    ax.set_ylim(0, min(1.0, 1.15 * float(drawn["high"].max())))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(say("Cohort ({period} of joining)", period=found.cohort or "period"))
+    ax.set_ylabel(say("Active {phrase}", phrase=window.phrase))
+    total = found.total(window.label)
+    title = say("{share} of joiners were active {phrase}", share=percent(total.value), phrase=window.phrase)
+    worst, best = drawn.loc[drawn["share"].idxmin()], drawn.loc[drawn["share"].idxmax()]
+    alt = say(
+        "Share of each cohort active {phrase}, with intervals. Lowest {low_cohort} with {low_share}, highest "
+        "{high_cohort} with {high_share}; all together {total} ({between}, n = {n:,}).",
+        phrase=window.phrase,
+        low_cohort=worst["cohort"],
+        low_share=percent(float(worst["share"])),
+        high_cohort=best["cohort"],
+        high_share=percent(float(best["share"])),
+        total=percent(total.value),
+        between=interval(total.low, total.high, "share"),
+        n=total.n,
+    )
+    columns = ["cohort", "eligible", "retained", "share", "low", "high"]
+    return Chart(title, alt, rows[columns], figure, note)
+
+
+def _points(ax: Axes, value: pd.Series, low: pd.Series, high: pd.Series) -> None:
+    place = np.arange(len(value))
+    ax.vlines(place, low.astype(float), high.astype(float), color=BLUE, linewidth=2)
+    ax.plot(place, value.astype(float), "o-", color=BLUE, linewidth=1, markersize=6)
+    ax.grid(axis="y")
+
+
+def survival_curves(
+    curves: SurvivalCurves, note: str, *, what: str = "members still here"
+) -> Chart | NoChart:
+    """Draw the survival of each segment with its band; the four largest segments when there are more.
+
+    Parameters
+    ----------
+    curves : SurvivalCurves
+        By segment, or of everybody.
+    note : str
+        Population, event and time zone.
+    what : str
+        What survives, for the axis.
+    """
+    summary = curves.summary[(curves.summary["last_day"] >= 7) & (curves.summary["events"] > 0)]
+    if summary.empty:
+        return NoChart(say("How long members stay"), curves.sentence)
+    shown = (
+        summary.sort_values(["n", "segment"], ascending=[False, True]).head(MOST_CURVES)["segment"].tolist()
+    )
+    figure, ax = figures.new_figure(7.2, 4.0)
+    ends = []
+    for segment, colour, style in zip(shown, ACCENTS, STYLES, strict=False):
+        rows = curves.table[curves.table["segment"] == segment]
+        _step(ax, rows, colour, style)
+        ends.append((float(rows["survival"].iloc[-1]), float(rows["day"].iloc[-1]), str(segment), colour))
+    _name_ends(ax, ends if len(shown) > 1 else [])
+    _survival_axes(ax, say("Days since joining"), what)
+    last = int(summary.loc[summary["segment"].isin(shown), "last_day"].min())
+    at = curves.at([day for day in MARKS if day < last] + [last])
+    data = at[at["segment"].isin(shown) & at["survival"].notna()]
+    title, alt = _survival_words(curves, data)
+    left_out = len(summary) - len(shown)
+    if left_out:
+        note = say("{note} Largest {k} of {m} segments.", note=note, k=len(shown), m=len(summary))
+    columns = ["segment", "day", "at_risk", "survival", "low", "high"]
+    return Chart(title, alt, data[columns].reset_index(drop=True), figure, note)
+
+
+def _survival_words(curves: SurvivalCurves, data: pd.DataFrame) -> tuple[str, str]:
+    """Return title and text alternative from the last year's mark, or the last day that all curves reach."""
+    day = int(data.loc[data["day"] <= MARKS[-2], "day"].max())
+    same = data[data["day"] == day].sort_values("survival")
+    columns = [same[name].astype(float) for name in ("survival", "low", "high")]
+    lowest, highest = float(columns[0].iloc[0]), float(columns[0].iloc[-1])
+    title = say("After {day} days {share} are still here", day=day, share=percent(lowest))
+    if len(same) > 1:
+        text = "After {day} days between {low} and {high} of each segment are still here"
+        title = say(text, day=day, low=percent(lowest, 0), high=percent(highest, 0))
+    parts = "; ".join(
+        f"{segment} {percent(value)} ({interval(low, high, 'share')})"
+        for segment, value, low, high in zip(same["segment"].astype(str), *columns, strict=True)
+    )
+    text = "Falling survival curves with bands. On day {day}: {parts}. {n:,} members, {events:,} exits."
+    return title, say(text, day=day, parts=parts, n=curves.n, events=curves.events)
+
+
+def _step(ax: Axes, rows: pd.DataFrame, colour: str, style: str) -> None:
+    # More points than a reader can tell apart only make the page heavy.
+    thinned = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).round().astype(int))
+    rows = rows.iloc[thinned]
+    day, value = rows["day"].to_numpy(float), rows["survival"].to_numpy(float)
+    ax.step(day, value, where="post", color=colour, linestyle=style, linewidth=1.8)
+    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
+    ax.fill_between(day, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+
+
+def _survival_axes(ax: Axes, label: str, what: str) -> None:
+    ax.set_ylim(0, 1.02)
+    ax.set_xlim(left=0)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(label)
+    ax.set_ylabel(say("Share of {what}", what=what))
+    ax.grid(axis="y")
+
+
+def _name_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write each curve's name at its end, pushed apart so that names do not overlap."""
+    last = -1.0
+    for value, day, name, colour in sorted(ends):
+        place = max(value, last + 0.055)
+        last = place
+        ax.annotate(
+            name, (day, value), xytext=(day * 1.015, place), color=colour, va="center", annotation_clip=False
+        )
+
+
+def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
+    """Draw the share of silent members who come back, by how long they had been silent.
+
+    Parameters
+    ----------
+    found : ReturnCurves
+        Curves after several thresholds.
+    note : str
+        Population and definition of activity.
+    """
+    horizon = found.horizons[-1]
+    known = [d for d in found.thresholds if found.share(d, horizon).known]
+    if not known:
+        return NoChart(say("Who comes back after silence"), found.sentence)
+    figure, ax = figures.new_figure(7.2, 4.0)
+    ends = []
+    for threshold, shade in zip(known, np.linspace(0.35, 1.0, len(known)), strict=True):
+        rows = found.curves[(found.curves["threshold"] == threshold) & (found.curves["day"] <= horizon)]
+        ax.step(rows["day"], rows["share"], where="post", color=figures.SEQUENTIAL(shade), linewidth=2)
+        ends.append((float(rows["share"].iloc[-1]), float(horizon), say("{d} days silent", d=threshold), INK))
+    _name_ends(ax, ends)
+    ax.set_ylim(0, min(1.02, 1.2 * max(end[0] for end in ends) + 0.05))
+    ax.set_xlim(0, horizon)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(say("More days"))
+    ax.set_ylabel(say("Share who came back"))
+    ax.grid(axis="y", color=GRID)
+    rows = found.shares[(found.shares["within"] != "ever") & (found.shares["horizon"] == horizon)]
+    first, last = found.share(known[0], horizon), found.share(known[-1], horizon)
+    title = say(
+        "After {d} silent days {share} still come back within {h} days",
+        d=known[-1],
+        share=percent(last.value, 0),
+        h=horizon,
+    )
+    alt = say(
+        "Rising curves of return. Within {h} more days {first} come back after {a} silent days and {last} after "
+        "{b} silent days.",
+        h=horizon,
+        a=known[0],
+        b=known[-1],
+        first=f"{percent(first.value)} ({interval(first.low, first.high, 'share')})",
+        last=f"{percent(last.value)} ({interval(last.low, last.high, 'share')})",
+    )
+    columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
+    return Chart(title, alt, rows[columns].reset_index(drop=True), figure, note)
+
+
+def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
+    """Draw the difference between tiers in days stayed, naive beside landmarked.
+
+    Parameters
+    ----------
+    compared : LandmarkComparison
+        Both comparisons.
+    note : str
+        Population and landmark.
+    """
+    rows = compared.table.dropna(subset=["difference", "low"]).reset_index(drop=True)
+    if rows["comparison"].nunique() < 2:
+        return NoChart(say("Do higher tiers stay longer?"), compared.sentence)
+    segments = list(dict.fromkeys(rows["segment"]))
+    figure, ax = figures.new_figure(7.2, 0.7 * len(segments) + 1.3)
+    for offset, (name, marker, colour) in zip(
+        (0.14, -0.14), (("naive", "s", MUTED), ("landmarked", "o", BLUE)), strict=True
+    ):
+        part = rows[rows["comparison"] == name]
+        place = np.array([segments.index(s) for s in part["segment"]]) + offset
+        ax.hlines(place, part["low"], part["high"], color=colour, linewidth=2)
+        ax.plot(part["difference"], place, marker, color=colour, markersize=7, label=say(name))
+    ax.axvline(0, color=MUTED, linewidth=1, linestyle="--")
+    ax.set_yticks(range(len(segments)), segments)
+    ax.set_ylim(-0.6, len(segments) - 0.4)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    horizon, reference = compared.naive_difference.horizon, compared.naive_difference.reference
+    ax.set_xlabel(
+        say("Days stayed of the first {h:,}, against tier {reference}", h=horizon, reference=reference)
+    )
+    widest = compared.bias.dropna(subset=["bias"])
+    bias = float(widest["bias"].abs().max()) if len(widest) else float("nan")
+    title = say("Counting tiers by their end flatters them by up to {days} days", days=number(bias))
+    alt = say(
+        "Differences in days stayed between tiers, naive and landmarked, with intervals. {sentence}",
+        sentence=compared.sentence,
+    )
+    columns = ["comparison", "segment", "reference", "n", "reference_n", "difference", "low", "high"]
+    return Chart(title, alt, rows[columns], figure, note)

@@ -1,0 +1,210 @@
+"""Pictures of models: what goes with leaving, which forecast holds, what a newcomer is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
+
+from helpers import figures
+from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
+from helpers.methods.retention.drivers import Drivers
+from helpers.methods.retention.lifecycle import Lifecycle
+from helpers.methods.retention.lifetime_value import LifetimeValue
+from helpers.methods.retention.member_value import SURVIVAL, MemberValue
+from helpers.playbook.sentences import interval, number, percent, quantity, say
+
+MOST_ROWS = 16
+MOST_PERIODS = 18
+
+
+def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
+    """Draw the active members of each period: kept, new and returned above the line, lost below.
+
+    Parameters
+    ----------
+    found : Lifecycle
+        Accounting by period.
+    note : str
+        Population and definition of activity.
+    """
+    rows = found.table[found.table["complete"] & ~found.table["provisional"]].tail(MOST_PERIODS)
+    if len(rows) < 2:
+        return NoChart(say("Where active members come from"), found.sentence)
+    figure, ax = figures.new_figure(7.2, 4.0)
+    place, base = np.arange(len(rows)), np.zeros(len(rows))
+    parts = (("returning", "#9cc3e0", ""), ("resurrected", BLUE, "//"), ("new", "#0b3c5d", ""))
+    for name, colour, hatch in parts:
+        height = rows[name].to_numpy(float)
+        ax.bar(
+            place,
+            height,
+            bottom=base,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.4,
+            label=say(name),
+        )
+        base += height
+    lost = -rows["dormant"].to_numpy(float)
+    ax.bar(place, lost, color=ORANGE, edgecolor="white", linewidth=0.4, label=say("fell dormant"))
+    ax.axhline(0, color=MUTED, linewidth=1)
+    step = max(1, -(-len(rows) // 6))
+    ax.set_xticks(place[::step], rows["period"].iloc[::step].astype(str))
+    ax.set_ylabel(say("Members"))
+    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+    last = found.last
+    assert last is not None
+    title = say("{n:,} members were active in {period}", n=int(last["active"]), period=last["period"])
+    if np.isfinite(last["quick_ratio"]):
+        ratio = number(float(last["quick_ratio"]), 2)
+        title = say("For every member lost in {period}, {ratio} were won", period=last["period"], ratio=ratio)
+    alt = say("Stacked bars by {period}. {sentence}", period=found.period, sentence=found.sentence)
+    columns = ["period", "active", "new", "returning", "resurrected", "dormant", "quick_ratio", "low", "high"]
+    return Chart(title, alt, rows[columns].reset_index(drop=True), figure, note)
+
+
+def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
+    """Draw hazard ratios with intervals on a log scale, the strongest on top.
+
+    Parameters
+    ----------
+    found : Drivers
+        The fitted story.
+    note : str
+        Population and what is held constant.
+    """
+    rows = found.table.dropna(subset=["hazard_ratio", "low", "high"])
+    rows = rows[np.isfinite(rows["high"]) & (rows["low"] > 0)]
+    if rows.empty:
+        return NoChart(say("What goes with leaving"), found.sentence)
+    order = rows["log_hazard_ratio"].abs().sort_values(kind="stable").index
+    drawn = rows.loc[order].tail(MOST_ROWS).reset_index(drop=True)
+    figure, ax = figures.new_figure(7.2, 0.36 * len(drawn) + 1.3)
+    clear = drawn["verdict"].isin(["leave faster", "leave slower"])
+    for mask, colour, face in ((clear, BLUE, BLUE), (~clear, MUTED, "white")):
+        part = drawn[mask]
+        ax.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
+        ax.plot(part["hazard_ratio"], part.index, "o", color=colour, markerfacecolor=face, markersize=6)
+    ax.axvline(1, color=MUTED, linewidth=1, linestyle="--")
+    _ratio_axis(ax, drawn["low"], drawn["high"])
+    ax.set_yticks(drawn.index, drawn["covariate"].astype(str))
+    ax.set_ylim(-0.7, len(drawn) - 0.3)
+    ax.set_xlabel(say("Times as fast to leave (filled: clear after correction)"))
+    named = found.named
+    title = say("Nothing tells leavers from stayers clearly")
+    if len(named):
+        top = named.iloc[0]
+        faster = say("faster") if top["hazard_ratio"] > 1 else say("slower")
+        title = say("{name} goes with leaving {direction}", name=top["covariate"], direction=faster)
+    alt = say(
+        "Hazard ratios of {k} characteristics with intervals. {sentence}",
+        k=len(rows),
+        sentence=found.sentence,
+    )
+    columns = ["covariate", "hazard_ratio", "low", "high", "p_holm", "n", "events", "verdict"]
+    shown = drawn[::-1].reset_index(drop=True)
+    return Chart(title, alt, shown[[c for c in columns if c in shown]], figure, note)
+
+
+def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
+    """Scale an axis of ratios so that half and double lie equally far from one."""
+    left, right = max(float(low.min()) / 1.1, 0.05), min(float(high.max()) * 1.1, 20.0)
+    marks = [m for m in (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0) if left <= m <= right]
+    ax.set_xscale("log")  # type: ignore[attr-defined]
+    ax.set_xlim(left, right)  # type: ignore[attr-defined]
+    ax.set_xticks(marks)  # type: ignore[attr-defined]
+    ax.xaxis.set_major_formatter(ScalarFormatter())  # type: ignore[attr-defined]
+    ax.xaxis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
+
+
+def lifetime_curve(
+    found: LifetimeValue, note: str, *, segments: Sequence[str] | None = None
+) -> Chart | NoChart:
+    """Draw the value of a newcomer as it adds up; what is extrapolated is dashed.
+
+    Parameters
+    ----------
+    found : LifetimeValue
+        Value by segment.
+    note : str
+        Population, discount and horizon.
+    segments : sequence of str, optional
+        Segments to draw; by default the first four that are known.
+    """
+    known = [s for s in found.table["segment"].unique() if found.estimate(s).known]
+    shown = [s for s in (segments or known) if s in known][: len(ACCENTS)]
+    if not shown:
+        return NoChart(say("What a newcomer is worth"), found.sentence)
+    figure, ax = figures.new_figure(7.2, 3.8)
+    for segment, colour in zip(shown, ACCENTS, strict=False):
+        rows = found.curve[found.curve["segment"] == segment]
+        seen = rows[rows["observed"].astype(bool)]
+        ahead = rows[rows["day"] >= seen["day"].max()]
+        ax.plot(seen["day"] + 1, seen["cumulative_value"], color=colour, linewidth=2, label=segment)
+        ax.plot(ahead["day"] + 1, ahead["cumulative_value"], color=colour, linewidth=2, linestyle=":")
+        total = found.estimate(segment)
+        ax.vlines(found.horizon_days, total.low, total.high, color=colour, linewidth=2)
+    if len(shown) > 1:
+        ax.legend(loc="upper left")
+    ax.set_xlim(0, found.horizon_days * 1.02)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel(say("Days since joining (dotted: extrapolated)"))
+    ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.unit))
+    ax.grid(axis="y")
+    total = found.estimate(shown[0])
+    title = say(
+        "A newcomer brings {value} in {days} days",
+        value=quantity(total.value, found.unit),
+        days=number(found.horizon_days),
+    )
+    alt = say(
+        "Rising curve of value by days since joining, interval at its end. {sentence}",
+        sentence=found.sentence,
+    )
+    rows = found.table[found.table["segment"].isin(shown)].reset_index(drop=True)
+    return Chart(title, alt, rows, figure, note)
+
+
+def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
+    """Draw predicted and realised shares of value by decile of predicted value.
+
+    Parameters
+    ----------
+    found : MemberValue
+        Prediction and its judgement.
+    note : str
+        Hold-out and population.
+    """
+    rows = found.deciles
+    rows = (
+        rows[rows["model"] == SURVIVAL].dropna(subset=["low"]).reset_index(drop=True) if len(rows) else rows
+    )
+    if rows.empty:
+        return NoChart(say("Did the predicted value come?"), found.sentence)
+    figure, ax = figures.new_figure(7.2, 3.4)
+    ax.bar(rows["decile"], rows["predicted_share"], color="#9cc3e0", label=say("predicted"))
+    ax.vlines(rows["decile"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
+    ax.plot(rows["decile"], rows["realised_share"], "o", color=ORANGE, label=say("came"))
+    ax.set_xticks(rows["decile"])
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(say("Decile of predicted value, lowest first"))
+    ax.set_ylabel(say("Share of all value"))
+    ax.legend(loc="upper left")
+    top = rows.iloc[-1]
+    title = say(
+        "The top tenth was to bring {said} of the value and brought {came}",
+        said=percent(float(top["predicted_share"]), 0),
+        came=percent(float(top["realised_share"]), 0),
+    )
+    alt = say(
+        "Bars of predicted and points of realised shares of value by decile. Top decile: predicted {said}, realised "
+        "{came} ({between}).",
+        said=percent(float(top["predicted_share"])),
+        came=percent(float(top["realised_share"])),
+        between=interval(float(top["low"]), float(top["high"]), "share"),
+    )
+    return Chart(title, alt, rows.drop(columns="model"), figure, note)

@@ -1,0 +1,125 @@
+"""The story of what drives leaving: planted drivers are named, noise is not, and few exits carry few covariates."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.data import simulate, source
+from helpers.methods.retention.drivers import drivers
+from helpers.methods.retention.several_tests import holm
+
+NOW = dt.datetime(2026, 5, 1)
+AS_OF = "2026-04-15"
+
+
+def members(n: int, seed: int, effect: float = 0.0, late_effect: float | None = None) -> pd.DataFrame:
+    """Return members whose column `flag` has an effect (another one after 30 days) and six others have none."""
+    rng = np.random.default_rng(seed)
+    flag = rng.random(n) < 0.5
+    first, later = (
+        0.01 * np.exp(effect * flag),
+        0.01 * np.exp((effect if late_effect is None else late_effect) * flag),
+    )
+    clock = rng.exponential(size=n)
+    stay = np.where(clock < 30 * first, clock / first, 30 + (clock - 30 * first) / later)
+    joined = pd.Timestamp("2025-10-01 04:00", tz="UTC") + pd.to_timedelta(rng.integers(0, 190, n), unit="D")
+    frame = pd.DataFrame({"member_id": [f"m{k:05}" for k in range(n)], "joined_at": joined})
+    left = frame["joined_at"] + pd.to_timedelta(np.floor(stay), unit="D")
+    frame["left_at"] = left.where(left <= pd.Timestamp("2026-04-15 04:00", tz="UTC"), pd.NaT)
+    frame["flag"] = flag
+    for number in range(6):
+        frame[f"noise_{number}"] = rng.choice(["a", "b", "c"], n)
+    return frame
+
+
+def story(frame: pd.DataFrame, **options):
+    return drivers(source.open({"members": frame}, now=NOW), as_of=AS_OF, **options)
+
+
+def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
+    found = story(members(3000, 1, 0.5))
+    assert found.named["covariate"].tolist() == ["flag"]
+    row = found.named.iloc[0]
+    assert row["verdict"] == "leave faster" and row["low"] < np.exp(0.5) < row["high"]
+    assert found.chosen == "hazard ratios" and found.times is None and found.by_tenure == ()
+    assert found.sentence.startswith("1 of 13 characteristics go with leaving")
+    assert found.sentences[1].startswith("Members with flag leave 1.")
+    assert "so one hazard ratio for all days is fair" in found.sentences[2]
+
+
+def test_an_effect_that_does_not_last_is_shown_by_tenure_with_time_ratios() -> None:
+    found = story(members(4000, 2, 1.0, -0.2), columns=["flag", "noise_0"])
+    assert found.chosen == "by tenure" and found.proportionality.unsteady == ["flag"]
+    assert not found.table.set_index("covariate").loc["flag", "steady"]
+    parts = found.by_tenure[0].table.set_index("tenure_part")
+    assert parts.loc["days 7–29", "low"] < np.e < parts.loc["days 7–29", "high"]
+    assert parts.loc["days 30–89", "low"] < np.exp(-0.2) < parts.loc["days 30–89", "high"]
+    assert found.times is not None and found.times.model
+    assert any("use the table by tenure" in text for text in found.sentences)
+
+
+def test_few_exits_carry_few_covariates_in_the_order_asked_for() -> None:
+    frame = members(120, 3, 0.5)
+    exits = int(frame["left_at"].notna().sum())
+    order = ["noise_2", "flag", "noise_0", "noise_1", "noise_3", "noise_4", "noise_5"]
+    found = story(frame, columns=order)
+    parameters = len(found.table)
+    assert parameters <= exits // 10 < 13
+    kept = list(dict.fromkeys(found.table["variable"]))
+    assert kept == [name for name in order if name in kept] and kept[0] == "noise_2"
+    assert set(found.left_out["column"]) == set(order) - set(kept)
+    assert any(
+        text.startswith(f"{exits} exits carry no more than {exits // 10} parameters") for text in found.notes
+    )
+
+
+def test_strata_clusters_and_references_reach_the_model() -> None:
+    frame = members(1500, 4, 0.5).assign(group_id=lambda t: "g" + (t.index // 20).astype(str))
+    found = story(
+        frame, columns=["flag", "noise_0"], strata=["noise_1"], cluster="group_id", reference={"noise_0": "c"}
+    )
+    assert set(found.model.baseline["stratum"]) == {"a", "b", "c"}
+    assert found.model.robust and found.table["reference"].tolist() == ["", "c", "c"]
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_few_members_are_too_little_data(n: int) -> None:
+    nobody = pd.Series(pd.NaT, index=range(40), dtype="datetime64[ns, UTC]")
+    found = story(members(40, 5).assign(left_at=nobody).head(n))
+    assert found.chosen == "too little data" and "too little data" in found.sentence
+    assert found.named.empty
+
+
+def test_holm_is_the_step_down_correction() -> None:
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, np.nan]), [0.03, 0.06, 0.06, np.nan])
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+    assert holm([]).size == 0
+
+
+def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_reply_has_its_own() -> None:
+    made = simulate.community(3000, 365, 11, tables=("members", "events"))
+    found = drivers(
+        source.open(made.tables),
+        as_of=made.truth["about"]["end"],
+        columns=["early_reply"],
+        landmark_day=7,
+        times=False,
+    )
+    assert (found.model._cells.entry >= 7).all()
+    table = found.table.set_index("covariate")
+    planted = np.exp(made.truth["exit"]["log_hazard"]["early_reply"])
+    assert table.loc["early_reply", "low"] < planted < table.loc["early_reply", "high"]
+    assert found.sentence.startswith("From day 7 on:")
+    assert any(name.startswith("first_contribution=") for name in table.index)
+
+
+@pytest.mark.slow
+def test_noise_is_named_a_driver_in_few_communities() -> None:
+    """With 13 terms without any effect, Holm lets a driver be named in at most 5 % of communities."""
+    worlds = 150
+    named = [len(story(members(600, 1000 + world), times=False).named) > 0 for world in range(worlds)]
+    assert np.mean(named) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / worlds)
