@@ -1,0 +1,217 @@
+"""Kaplan–Meier curves of 24 segments from Parquet: ours against lifelines on rows and a bare query, as ratios.
+
+Each contender runs in a fresh process, in turn, several times; medians are compared. All read the same Parquet file
+of members (member_id, joined_at, left_at, plan) and must find the same survival on days 30, 180 and 365.
+
+- ours: the table opened as a dataset, days in the report's time zone, cells counted in the engine, curves with
+  intervals, medians and cumulative hazards for 24 segments;
+- lifelines: the needed columns read with pandas, the same days, 24 fits of rows;
+- bare: one hand-written DuckDB query that shifts both times to days, groups to (plan, day, n, exits) and
+  fetches the rows; it fits nothing and checks nothing.
+
+The claim is about compute after imports: its wall clock, and the peak of memory above what the imports took.
+Run: ``python benchmarks/retention.py`` (``--members 1000000`` for a quick look; ``--skip lifelines`` where the
+rows do not fit in memory, as with ``--members 100000000``). Targets: at most 0.1 times lifelines in time and in
+memory, at most 1.3 times the bare query in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+AS_OF, SEGMENTS, DAYS, CHECKED = "2026-06-30", 24, 730, (30, 180, 365)
+CONTENDERS = {"ours": "Ibis on DuckDB", "lifelines": "lifelines on rows", "bare": "bare grouped query"}
+TARGETS = {"lifelines": {"compute_s": 0.1, "compute_mb": 0.1}, "bare": {"compute_s": 1.3}}
+
+# Weibull times (shape 0.8) of a scale that differs by plan, joined uniformly over two years: about 56 % have left.
+GENERATE = """
+copy (with drawn as (
+          select i, (i % {segments})::int as plan,
+                 timestamp '2024-06-30 16:00:00' + to_seconds((random() * {days} * 86400)::bigint) as joined_at,
+                 (140 + 10 * (i % {segments})) * pow(-ln(1 - random()), 1 / 0.8) as stayed
+          from range({members}) t(i)),
+      timed as (select *, joined_at + to_seconds((stayed * 86400)::bigint) as leaves_at from drawn)
+      select 'm' || lpad(i::varchar, 9, '0') as member_id, joined_at,
+             case when leaves_at < timestamp '2026-06-30 16:00:00' then leaves_at end as left_at,
+             'plan ' || lpad(plan::varchar, 2, '0') as plan
+      from timed) to '{folder}/members.parquet' (format parquet);
+"""
+
+BARE = """
+with days as (
+    select plan, (joined_at + interval 8 hour)::date as joined_day, (left_at + interval 8 hour)::date as left_day
+    from '{folder}/members.parquet')
+select plan, coalesce(left_day, date '{as_of}') - joined_day as tenure_day, count(*) as n, count(left_day) as events
+from days where joined_day <= date '{as_of}' group by all
+"""
+
+
+def run_ours(folder: Path) -> Any:
+    """Return a function that does the work through the package."""
+    import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
+
+    from helpers.data import source
+    from helpers.methods.retention.cells import cells
+    from helpers.methods.retention.curves import survival
+    from helpers.methods.retention.durations import exit_durations, member_stays
+
+    def work() -> list[tuple[Any, ...]]:
+        dataset = source.open(str(folder), check=False)
+        stays = member_stays(dataset, as_of=AS_OF, columns=["plan"])
+        curves = survival(cells(exit_durations(stays, as_of=AS_OF), "plan"), "plan")
+        found = curves.at(list(CHECKED))
+        return list(found[["segment", "day", "survival"]].itertuples(index=False, name=None))
+
+    return work
+
+
+def run_lifelines(folder: Path) -> Any:
+    """Return a function that fits rows, reading only the columns it needs."""
+    import pandas as pd
+    import pyarrow.parquet  # noqa: F401 -- else loaded at the first read
+    from lifelines import KaplanMeierFitter
+
+    def work() -> list[tuple[Any, ...]]:
+        rows = pd.read_parquet(folder / "members.parquet", columns=["joined_at", "left_at", "plan"])
+        shift, end = pd.Timedelta(hours=8), pd.Timestamp(AS_OF)
+        joined = (rows["joined_at"] + shift).dt.floor("D")
+        left = (rows["left_at"] + shift).dt.floor("D")
+        tenure, exited = (left.fillna(end) - joined).dt.days, left.notna()
+        found = []
+        for plan, index in rows.groupby("plan").indices.items():
+            fitted = KaplanMeierFitter().fit(tenure.to_numpy()[index], exited.to_numpy()[index])
+            found += [(plan, day, fitted.predict(day)) for day in CHECKED]
+        return found
+
+    return work
+
+
+def run_bare(folder: Path) -> Any:
+    """Return a function that counts with one query; its survival is computed outside the clock."""
+    import duckdb
+
+    query = BARE.format(folder=folder, as_of=AS_OF)
+
+    def work() -> list[tuple[Any, ...]]:
+        return duckdb.connect().execute(query).fetchall()
+
+    return work
+
+
+def product_limit(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return survival on the checked days from the rows of the bare query, step by step."""
+    found = []
+    for plan in sorted({row[0] for row in rows}):
+        mine = sorted(row[1:] for row in rows if row[0] == plan)
+        at_risk, survived = sum(row[1] for row in mine), {-1: 1.0}
+        for day, n, events in mine:
+            survived[day] = survived[max(survived)] * (1 - events / at_risk)
+            at_risk -= n
+        found += [(plan, day, survived[max(d for d in survived if d <= day)]) for day in CHECKED]
+    return found
+
+
+def child(contender: str, folder: Path) -> None:
+    """Run one contender in this process and print its figures as JSON."""
+    start = time.perf_counter()
+    work = globals()[f"run_{contender}"](folder)
+    imported, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    rows = work()
+    done, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    rows = product_limit(rows) if contender == "bare" else rows
+    figures = {
+        "import_s": imported - start,
+        "compute_s": done - imported,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "compute_mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
+        "process_mb": after.ru_maxrss / 1024,
+        "rows": sorted((str(plan), int(day), round(float(value), 9)) for plan, day, value in rows),
+    }
+    print(json.dumps(figures))
+
+
+def generate(members: int) -> Path:
+    """Return the folder with the Parquet file, made once per size."""
+    folder = Path(tempfile.gettempdir()) / f"benchmark-retention-{members}"
+    if not (folder / "members.parquet").exists():
+        import duckdb
+
+        folder.mkdir(exist_ok=True)
+        connection = duckdb.connect()
+        connection.execute("select setseed(0.5)")
+        connection.execute(GENERATE.format(members=members, segments=SEGMENTS, days=DAYS, folder=folder))
+    return folder
+
+
+def measure(folder: Path, rounds: int, contenders: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Run the contenders in turn, `rounds` times each."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, runs in found.items():
+            command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            runs.append(json.loads(answer.stdout))
+    return found
+
+
+def show(found: dict[str, list[dict[str, Any]]]) -> bool:
+    """Print medians and ratios; return whether the results agree and the targets hold."""
+    median = {
+        name: {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "rows"}
+        for name, runs in found.items()
+    }
+    print(
+        f"{'median of runs':22}{'compute s':>10}{'CPU s':>8}{'peak MB':>9} | {'imports s':>9}{'process MB':>11}"
+    )
+    for name, m in median.items():
+        each = ", ".join(f"{run['compute_s']:.2f} s" for run in found[name])
+        print(
+            f"{CONTENDERS[name]:22}{m['compute_s']:10.2f}{m['cpu_s']:8.2f}{m['compute_mb']:9.0f} | "
+            f"{m['import_s']:9.2f}{m['process_mb']:11.0f}   each: {each}"
+        )
+    reference = found["ours"][0]["rows"]
+    good = all(run["rows"] == reference for runs in found.values() for run in runs)
+    print(f"survival equal to 9 digits: {good} ({len(reference)} values)")
+    for name, targets in TARGETS.items():
+        if name not in median:
+            continue
+        ratio = {key: median["ours"][key] / max(median[name][key], 1e-9) for key in median[name]}
+        good &= all(ratio[key] <= target for key, target in targets.items())
+        print(
+            f"ours / {CONTENDERS[name]}: wall {ratio['compute_s']:.3f} (target <= {targets['compute_s']}), peak "
+            f"memory {ratio['compute_mb']:.3f}; CPU {ratio['cpu_s']:.3f}, memory of the process "
+            f"{ratio['process_mb']:.3f}"
+        )
+    return good
+
+
+def main() -> int:
+    """Read the arguments, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--members", type=int, default=10_000_000, help="members in the file")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender")
+    parser.add_argument("--skip", choices=["lifelines", "bare"], help="leave a contender out")
+    parser.add_argument("--child", choices=list(CONTENDERS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.folder)
+        return 0
+    folder = generate(options.members)
+    size = (folder / "members.parquet").stat().st_size / 2**20
+    print(f"{options.members:,} members, {SEGMENTS} segments, {size:.0f} MB of Parquet")
+    chosen = [name for name in CONTENDERS if name != options.skip]
+    return 0 if show(measure(folder, options.rounds, chosen)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
