@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import cli
+from helpers import cli, errors
 from helpers.report.batch import BatchResult
 from helpers.report.manifest import Failure
 from helpers.report.plan import Plan
@@ -171,10 +171,10 @@ def test_real_runs_end_with_their_codes_and_are_skipped_when_nothing_changed(
     assert manifest["parameters"]["seed"] == 7
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "2 run, 0 skipped, 0 failed",
-        "0 run, 2 skipped, 0 failed",
-    ]
+    index = str(folder / "reports" / "index.html")
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["2 run, 0 skipped, 0 failed", index, "0 run, 2 skipped, 0 failed", index]
+    assert "there is no project" not in said.err
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "parameters changed: bins" in said and "2 planned, 2 would run, 0 unchanged" in said
@@ -228,7 +228,7 @@ def test_a_bad_plan_is_rejected_without_anything_heavy(folder: Path) -> None:
     )
     (folder / "bad.yml").write_text(f"jobs:\n{jobs}")
     code = f"""import sys
-from helpers import cli
+from helpers import cli, errors
 sys.argv = ["playbook", "run", "--plan", "bad.yml"]
 try:
     cli.main()
@@ -257,6 +257,7 @@ except SystemExit as stop:
         (["--plan", "two.yml", "rfm"], ["--plan names notebooks and labels itself"]),
         (["--plan", "two.yml", "-p", "segmnt=x"], ["command line", 'Did you mean "segment"?']),
         (["--plan", "two.yml", "--workers", "0"], ["--workers"]),
+        (["--plan", "two.yml", "--workers", "100000"], ["--workers"]),
         (["--notebooks", "deep"], ["there is no notebook in deep"]),
         (["--timeout", "0"], ["--timeout"]),
         (["--sedd", "1"], ["--sedd"]),
@@ -274,6 +275,34 @@ def test_bad_usage_ends_with_2_before_any_kernel(
     said = capsys.readouterr().err
     assert all(part in said for part in parts), said
     assert "Traceback" not in said and asked == []
+
+
+def test_whose_notebooks_are_run_is_said(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_runs(monkeypatch, ("succeeded", None))
+    monkeypatch.chdir(tmp_path)
+    assert (
+        call(monkeypatch, "run", "rfm", "--reports", str(tmp_path), "--data", str(root / "data/sample")) == 0
+    )
+    line = f"there is no project in {tmp_path}: the notebooks are those of {root}"
+    assert capsys.readouterr().err.splitlines() == [line]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("error", 1), ("bad_data", 2), ("bad_parameters", 2)])
+def test_a_refusal_of_the_system_is_not_the_fault_of_the_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, code: int
+) -> None:
+    class Refused(errors.PlaybookError):
+        pass
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Refused("v1 cannot be removed: Permission denied")
+
+    monkeypatch.setattr(Refused, "kind", kind)
+    monkeypatch.setattr("helpers.report.housekeeping.prune", refuse)
+    assert call(monkeypatch, "prune", "--keep", "1") == code
+    assert capsys.readouterr().err == "v1 cannot be removed: Permission denied\n"
 
 
 def test_the_problems_of_all_notebooks_are_listed(

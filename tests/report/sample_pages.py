@@ -172,7 +172,9 @@ def manifest(
             "data": "data/sample",
         },
         "data": Data(url="data/sample", tables=tables),
-        "code": Code(notebook_sha256="12" * 32, modules={"helpers.methods.rfm": "34" * 32}, lock_sha256="56" * 32),
+        "code": Code(
+            notebook_sha256="12" * 32, modules={"helpers.methods.rfm": "34" * 32}, lock_sha256="56" * 32
+        ),
         "python": "3.11.7",
         "packages": {"pandas": "2.3.3", "numpy": "2.4.0", "ibis-framework": "12.0.0"},
         "run_key": "9f" * 32,

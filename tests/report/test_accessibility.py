@@ -14,7 +14,9 @@ from helpers.report import diff
 from helpers.report.index import index_html
 from helpers.report.manifest import dump_json
 from helpers.report.page import report_html
-from helpers.report.structure import parse
+from helpers.report.plan import plan
+from helpers.report.run import execute
+from helpers.report.structure import parse, warnings
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.report import sample_pages, sample_records
 
@@ -70,6 +72,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "empty index": lambda: index_html(sample_records.catalog().model_copy(update={"series": []})),
 }
 
+REAL = ("01_rfm", "02_retention")
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(COMMAND is None, reason="Chromium is not installed (Debian: chromium)"),
@@ -108,6 +112,34 @@ def test_no_rule_of_wcag_or_best_practice_is_broken(
     page.look(width, dark=dark)
     page.open(files[name])
     assert violations(page, [*WCAG, "best-practice"]) == []
+
+
+@pytest.fixture(scope="session")
+def real(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of the notebooks themselves, run over the sample."""
+    reports = tmp_path_factory.mktemp("reports")
+    paths = {}
+    for name in REAL:
+        made = plan(root / "notebooks" / f"{name}.ipynb", data=str(root / "data/sample"))
+        done = execute(made, reports=reports)
+        assert done.status == "succeeded", done.manifest.failure
+        paths[name] = reports / done.manifest.series / "v1/report.html"
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", REAL)
+def test_real_reports_break_no_rule(
+    page: Page, real: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    page.look(width, dark=dark)
+    page.open(real[name])
+    assert violations(page, [*WCAG, "best-practice"]) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert warnings(real[name].read_text("utf-8")) == []
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 import pytest
@@ -23,9 +23,12 @@ import typer
 from helpers.report import batch, progress, publish
 from helpers.report.kernels.client import ForkServer
 from helpers.report.kernels.executor import ProcessPerCall
-from helpers.report.manifest import read_manifest
+from helpers.report.manifest import FailureKind, read_manifest
+from helpers.report.page import MESSAGES
 from helpers.report.plan import Plan, plan
 from helpers.report.progress import Event
+from helpers.report.wording import word
+from tests.report.sample_pages import text_of
 
 BuildNotebook = Callable[..., Path]
 READ = """from helpers.report import params, record
@@ -132,7 +135,7 @@ ENDS = {
 }
 
 
-def test_all_eight_ends_reach_manifest_result_and_exit_code(
+def test_all_eight_ends_reach_manifest_result_pages_and_exit_code(
     project: Path, build_notebook: BuildNotebook, forked: Executor
 ) -> None:
     from helpers.cli.runs import _finish
@@ -149,7 +152,21 @@ def test_all_eight_ends_reach_manifest_result_and_exit_code(
         with pytest.raises(typer.Exit) as end:
             _finish([result])
         assert end.value.exit_code == code, name
+        check_pages(project / "reports", result.series, kind)
     assert len({(read_manifest(project / "reports" / r.series / "v1").failure.kind) for r in results}) == 8
+
+
+def check_pages(reports: Path, series: str, kind: str) -> None:
+    """The banner of the report tells this kind and no other and shows the cell first; the index tells it too."""
+    page = text_of((reports / series / "v1" / "report.html").read_text())
+    words = {each: word(f"kind_{each}") for each in get_args(FailureKind)}
+    assert [each for each, text in words.items() if text in page] == [kind]
+    first = page.index("from helpers.report import params")
+    assert page.index(words[kind]) < first
+    if kind not in MESSAGES:  # a message says what to mend, and no cell would
+        assert page.index(words[kind]) < page.index("parameters.seed == 3") < first
+    index = text_of((reports / "index.html").read_text())
+    assert words[kind] in index and series in index
 
 
 class Broken(Executor):
@@ -214,6 +231,33 @@ def test_a_stopped_batch_leaves_no_process_and_nothing_half_published(
     if number == signal.SIGINT:
         assert json.loads((reports / "catalog.json").read_bytes())["series"][0]["latest"] == 1
         assert not list(reports.glob(f"{publish.STAGING}*"))
+
+
+def test_ctrl_c_on_a_terminal_ends_an_ordinary_run_without_a_trace(
+    project: Path, build_notebook: BuildNotebook, tmp_path: Path
+) -> None:
+    pids = f"{WORKER}\nopen(parameters.data + '/../pids', 'a').write(f'{{os.getpid()}} {{worker}}')"
+    path = build_notebook(READ, pids, "import time; time.sleep(600)")
+    (tmp_path / "t").mkdir()
+    command = [sys.executable, "-m", "helpers.cli", "run", str(path)]
+    with subprocess.Popen(
+        [*command, "--reports", str(project / "reports")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "t"), "PLAYBOOK_KERNELS": "ordinary"},
+    ) as driver:
+        until = time.monotonic() + 60
+        while not (project / "pids").exists() and driver.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(driver.pid, signal.SIGINT)  # what a terminal does
+        said, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130, said
+    assert "stopped" in said and "Traceback" not in said and len(said.splitlines()) == 2, said
+    assert ended(*map(int, (project / "pids").read_text().split()))
+    assert list((tmp_path / "t").glob("playbook-*")) == []
+    assert not list((project / "reports").glob(".*"))
 
 
 @pytest.mark.slow

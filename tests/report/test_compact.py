@@ -43,14 +43,16 @@ def test_drawings_and_scripts_stay_as_they_are() -> None:
 
 
 def test_style_keeps_what_the_page_uses() -> None:
-    style = "p,.a,.b{margin:0}.b{color:red}@media print{.b{top:0}.a .c,li.a{top:1px}}.a:not(.b,p){top:2px}"
-    assert "<style>p,.a{margin:0}@media print{li.a{top:1px}}</style>" in compact(
-        page('<p class="a">x</p>', style)
+    style = (
+        "p,.a,.b,hr{margin:0}.b,h4{color:red}@media print{.b{top:0}.a .c,li.a{top:1px}}.a:not(.b,p){top:2px}"
+    )
+    assert "<style>p,.a{margin:0}@media print{li.a{top:1px}}.a:not(.b,p){top:2px}</style>" in compact(
+        page('<ul><li class="a">x</li></ul><p>y</p>', style)
     )
 
 
 def test_colours_get_short_names() -> None:
-    style = ":root{--paper:#fff;--ink:#000}p{color:var(--ink);background:var(--paper)}"
-    assert "<style>:root{--a:#fff;--b:#000}p{color:var(--b);background:var(--a)}</style>" in compact(
-        page("", style)
+    style = ":root{--paper:#fff;--ink:#000;--unused:#111}p{color:var(--ink);background:var(--paper)}"
+    assert "<style>:root{--b:#fff;--a:#000}p{color:var(--a);background:var(--b)}</style>" in compact(
+        page("<p>x</p>", style)
     )

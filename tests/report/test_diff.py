@@ -226,12 +226,12 @@ def test_findings_are_judged_against_chance_and_ranked(put: Any) -> None:
     comparison = compared(reports)
     assert list(outcomes(comparison).items()) == [
         ("large", "signal"),
-        ("small", "noise"),
+        ("small", "small"),
         ("still", "unchanged"),
     ]
     assert comparison.sentence == (
-        "v2 against v1: the data changed (orders +812 rows). 1 of 3 findings moved beyond noise: "
-        "metric large rose from 40.0 % to 50.0 %."
+        "v2 against v1: the data changed (orders +812 rows). 1 of 3 findings moved further than chance explains: "
+        "metric large rose from 40.0 % to 50.0 %. 1 did not change. 1 certainly changed by less than a tenth."
     )
     large = comparison.findings[0]
     assert large.tone == "good"
@@ -245,16 +245,77 @@ def test_several_findings_are_harder_to_prove_than_one(put: Any) -> None:
     put(1, [finding("one"), *others]), put(2, [finding("one", 0.4 + step)], tables=MORE)
     reports = put(3, [finding("one", 0.4 + step), *others], tables=MORE)
     assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v2"))["one"] == "signal"
-    assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v3"))["one"] == "noise"
+    assert outcomes(compared(reports, "rfm/all@v1", "rfm/all@v3"))["one"] == "unclear"
 
 
-def test_with_the_same_rows_a_difference_has_a_cause_and_is_no_noise(put: Any) -> None:
+def test_a_small_move_of_versions_that_may_share_members_is_never_called_noise(put: Any) -> None:
+    """The caveat stands in the summary, at the verdict, in the picture and on the terminal, not only at the end."""
+    put(1, [finding("one"), finding("two", 0.2)])
+    reports = put(2, [finding("one", 0.43), finding("two", 0.18)], tables=MORE)
+    comparison = compared(reports)
+    assert outcomes(comparison) == {"one": "unclear", "two": "unclear"}
+    assert comparison.moved == (
+        "No move among 2 findings is proved by this test. 2 cannot be told from chance by this test, which is no "
+        "proof that nothing moved: versions may share members, and then the test is too careful."
+    )
+    page = diff.write(comparison).read_text("utf-8")
+    assert problems(page) == []
+    assert "noise" not in page.split(" id=judged>")[0] and page.count("> cannot tell<") == 2
+    lead, *_ = page.split("<svg")
+    assert "“Cannot tell” is no all-clear" in lead.split(" id=findings>")[1]
+    assert re.findall(r"with a correlation above (0\.\d\d)", page) == ["0.14", "0.62"]
+    shown = CliRunner().invoke(app, ["diff", "--reports", str(reports)]).output
+    assert "no proof that nothing moved" in " ".join(shown.split()) and shown.count("cannot tell ") >= 2
+
+
+def test_noise_is_said_only_where_no_member_is_on_both_sides(put: Any) -> None:
+    members = {"members": TableFingerprint(rows=10, sha256="a" * 64)}
+    other = {"members": TableFingerprint(rows=10, sha256="b" * 64)}
+    segments = {
+        "douyin": 'platform == "douyin"',
+        "weibo": "platform == 'weibo'",
+        "some": 'platform in ["weibo"]',
+    }
+    for number, (segment, tables) in enumerate(
+        [("douyin", members), ("weibo", members), ("some", members), ("weibo", other)], 1
+    ):
+        own = finding(value=0.4 + 0.02 * (number > 1))
+        chosen = {"as_of": DAY, "segment": segments[segment]}
+        reports = put(number, [own], tables=tables, parameters=chosen)
+    found = [
+        outcomes(compared(reports, "rfm/all@v1", f"rfm/all@v{number}"))["x.share"] for number in (2, 3, 4)
+    ]
+    assert found == ["noise", "unclear", "unclear"]
+    apart = compared(reports, "rfm/all@v1", "rfm/all@v2")
+    assert apart.moved == "No move among 1 findings is proved by this test. 1 within noise."
+    assert "no member is on both sides" in diff.write(apart).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name", ["window_days", "period", "report_tz", "count", "history_from", "horizon_days"]
+)
+def test_a_parameter_that_may_choose_rows_is_never_said_to_read_the_same_rows(put: Any, name: str) -> None:
+    put(1, [finding()], parameters={"as_of": DAY, name: "1"})
+    comparison = compared(put(2, [finding(value=0.5)], parameters={"as_of": DAY, name: "2"}))
+    page = diff.write(comparison).read_text("utf-8")
+    assert "same rows" not in page and "read the same tables, so the parameters brought about every" in page
+    assert (
+        "metric x.share: 40.0 % before, 50.0 % after" in comparison.moved and "rose" not in comparison.moved
+    )
+
+
+def test_one_row_is_one_row(put: Any) -> None:
+    more = {"orders": TableFingerprint(rows=101, sha256="b" * 64)}
+    assert compared(put(1) and put(2, tables=more)).causes.sentence == "the data changed (orders +1 row)"
+
+
+def test_with_the_same_tables_a_difference_has_a_cause_and_is_no_noise(put: Any) -> None:
     put(1, [finding()]), put(2, [finding(value=0.401)], parameters={"as_of": DAY, "window_days": 30})
     put(3, [finding(value=0.402)], parameters={"as_of": DAY, "seed": 4})
     put(4, [finding(value=0.402)], parameters={"as_of": DAY, "seed": 5})
     reports = put(5, [finding(value=0.403)], parameters={"as_of": DAY, "seed": 5})
     for pair, outcome, said in (
-        ((1, 2), "caused", "1 of 1 findings changed, caused by the parameters and not by chance"),
+        ((1, 2), "caused", "1 of 1 findings changed, brought about by the parameters on the same tables"),
         ((4, 5), "odd", "something that is not recorded changed"),
         ((3, 4), "unchanged", "No finding changed."),
     ):
@@ -307,7 +368,7 @@ def test_findings_come_go_lack_data_and_change_their_verdict(put: Any) -> None:
     put(1, [finding("gone"), finding("lacking", None), finding("turned", verdict="better")])
     new = [finding("new"), finding("lacking", 0.2), finding("turned", 0.38, verdict="no clear change")]
     comparison = compared(put(2, new, tables=MORE))
-    expected = {"new": "appeared", "gone": "disappeared", "lacking": "too_little", "turned": "noise"}
+    expected = {"new": "appeared", "gone": "disappeared", "lacking": "too_little", "turned": "unclear"}
     assert outcomes(comparison) == expected
     assert [change.id for change in comparison.findings if change.verdict_changed] == ["turned", "lacking"]
     assert comparison.sentence.endswith("1 appeared. 1 disappeared.")
@@ -317,7 +378,7 @@ def test_a_failed_side_is_said_and_proves_no_finding_gone(put: Any) -> None:
     put(1, [finding("kept"), finding("lost")])
     reports = put(2, [finding("kept", 0.41)], status="failed", tables=MORE)
     comparison = compared(reports, "rfm/all@v2")
-    assert outcomes(comparison) == {"kept": "noise", "lost": "not_comparable"}
+    assert outcomes(comparison) == {"kept": "small", "lost": "not_comparable"}
     page = diff.write(comparison).read_text("utf-8")
     assert problems(page) == []
     assert "rfm/all@v2 did not succeed (failed)" in page and "no luck" in page
@@ -431,7 +492,7 @@ def test_two_real_runs_whose_data_differ(
     comparison = compared(tmp_path / "reports")
     assert comparison.causes.classes == ["data"]
     assert comparison.causes.sentence == "the data changed (orders +3 rows)"
-    assert outcomes(comparison) == {"x.share": "noise"}
+    assert outcomes(comparison) == {"x.share": "unclear"}
     page = diff.write(comparison).read_text("utf-8")
     assert problems(page) == []
     assert "silent: share fell from 99.7 % to 99.4 %" in page

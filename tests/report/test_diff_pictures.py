@@ -63,6 +63,19 @@ def test_a_picture_of_categories_says_its_largest_change(sides: tuple[Path, Path
     assert one.chart.svg() == one.chart.svg()
 
 
+def test_where_a_category_may_mean_something_else_nothing_rises_or_falls(sides: tuple[Path, Path]) -> None:
+    scores = pd.DataFrame({"r_score": [3, 4], "members": [200, 102]})
+    put(sides, "rfm_grid", scores, scores.assign(members=[190, 317]))
+    [one] = pictures(*sides, VERSIONS, ["parameters"]).redrawn
+    assert one.chart.title == "r score 4: members 102 before, 317 after"
+    assert one.chart.note.startswith(
+        "The parameters changed, so rows of one name, such as a score or a tier, may"
+    )
+    assert not {"rose", "fell"} & set(f"{one.chart.title} {one.chart.alt} {one.chart.note}".split())
+    [plain] = pictures(*sides, VERSIONS).redrawn
+    assert plain.chart.title == "r score 4: members rose from 102 to 317"
+
+
 def test_an_ordered_picture_is_drawn_as_lines(sides: tuple[Path, Path]) -> None:
     after = CURVE.assign(kept_share=CURVE["kept_share"].where(CURVE["day"] != 7, 0.31))
     [one] = pictures(*put(sides, "survival", CURVE, after), VERSIONS).redrawn
@@ -83,7 +96,7 @@ def test_days_and_groups_make_panels_on_one_scale(sides: tuple[Path, Path]) -> N
     panels = [axes for axes in one.chart.axes if axes.lines]
     assert [axes.get_title(loc="left") for axes in panels] == ["a", "b", "c", "e"]
     assert len({axes.get_ylim() for axes in panels}) == 1
-    assert "The 4 lines with the largest change; 2 more are left out." in one.chart.note
+    assert "The 4 lines with the largest change; left out: 2." in one.chart.note
 
 
 def test_many_rows_leave_the_twelve_that_changed_most(sides: tuple[Path, Path]) -> None:
@@ -91,7 +104,7 @@ def test_many_rows_leave_the_twelve_that_changed_most(sides: tuple[Path, Path]) 
     after = before.assign(members=before["members"] + np.arange(40))
     [one] = pictures(*put(sides, "cities", before, after), VERSIONS).redrawn
     assert list(one.chart.data["city"]) == [f"city {i}" for i in range(28, 40)]
-    assert "The 12 rows with the largest change; 28 more are left out." in one.chart.note
+    assert "The 12 rows with the largest change; left out: 28." in one.chart.note
     assert one.chart.title == "city 39: members rose from 100 to 139"
 
 

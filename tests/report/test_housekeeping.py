@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from helpers.report import housekeeping, publish
+from helpers.cli import app
+from helpers.errors import BadData
+from helpers.report import catalog, housekeeping, publish
+from helpers.report.catalog import Catalog
 from helpers.report.housekeeping import prune
 
 Put = Callable[..., Path]
@@ -84,6 +92,84 @@ def test_a_refusal_leaves_every_version_whole_or_gone(reports: Path, monkeypatch
 
 
 def test_what_a_killed_pruning_left_behind_is_removed(reports: Path) -> None:
-    (reports / ".trash-left" / "0").mkdir(parents=True)
+    catalog.rebuild(reports)
+    (reports / "rfm/all/v1").rename(reports / ".trash-left-0")
+    (reports / "rfm/all/diffs").mkdir()
+    (reports / "rfm/all/diffs/v1-v2.html").write_text("")
     prune(reports, 99)
-    assert not (reports / ".trash-left").exists()
+    assert [path.name for path in reports.rglob(".*")] == []
+    assert not (reports / "rfm/all/diffs/v1-v2.html").exists()
+    listed = json.loads((reports / "catalog.json").read_text())["series"][0]["versions"]
+    assert [version["version"] for version in listed] == list(range(12, 1, -1))
+
+
+PRUNE = """import sys
+from pathlib import Path
+from helpers.report import catalog, housekeeping
+print("ready", flush=True)
+housekeeping.prune(Path(sys.argv[1]), 1)
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_kill_while_pruning_leaves_things_sound(tmp_path: Path, put_version: Put, seed: int) -> None:
+    for number in range(1, 151):
+        folder = put_version(tmp_path, "rfm/all", number, status="succeeded" if number <= 4 else "failed")
+        (folder / "tables").mkdir()
+        (folder / "tables/t.csv").write_text("a")
+    catalog.rebuild(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRUNE, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    time.sleep(random.Random(seed).uniform(0.0, 0.1))
+    process.kill()
+    process.communicate()
+    for path in left(tmp_path):
+        assert {part.name for part in (tmp_path / path).iterdir()} == {
+            "manifest.json",
+            "findings.json",
+            "tables",
+        }
+        assert (tmp_path / path / "tables/t.csv").read_text() == "a"
+    assert {"rfm/all/v4", "rfm/all/v150"} <= set(left(tmp_path))
+    Catalog.model_validate_json((tmp_path / "catalog.json").read_bytes())
+    prune(tmp_path, 1)
+    assert left(tmp_path) == ["rfm/all/v4", "rfm/all/v150"]
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+    listed = json.loads((tmp_path / "catalog.json").read_text())["series"][0]["versions"]
+    assert [version["version"] for version in listed] == [150, 4]
+    assert json.loads((tmp_path / "rfm/all/latest.json").read_bytes())["version"] == 4
+
+
+def test_a_pointer_that_a_kill_left_behind_names_no_pruned_version(reports: Path) -> None:
+    (reports / "rfm/all/latest.json").write_text('{"path": "v1", "version": 1}')
+    prune(reports, 1)
+    assert json.loads((reports / "rfm/all/latest.json").read_bytes()) == {"path": "v4", "version": 4}
+
+
+def test_pruning_sets_a_full_disk_free(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "rebuild", full)
+        with pytest.raises(housekeeping.CannotPrune, match="versions are removed, but the catalogue"):
+            prune(reports, 1)
+    trash = list(reports.glob(".trash-*"))
+    assert trash and not [part for folder in trash for part in folder.iterdir()], "the files are gone"
+    prune(reports, 1)
+    assert not list(reports.glob(".trash-*")) and (reports / "catalog.json").is_file()
+
+
+def test_versions_that_cannot_be_read_are_named(reports: Path) -> None:
+    (reports / "rfm/all/v12/manifest.json").write_text('{"series": 3')
+    (reports / "rfm/new/v1/findings.json").write_text("[1]")
+    run = CliRunner()
+    shown = run.invoke(app, ["list", "--reports", str(reports)])
+    assert shown.exit_code == 0 and "v11" in shown.output
+    assert "rfm/all/v12: manifest cannot be read" in shown.output and "rfm/new/v1: " in shown.output
+    for address in ("rfm/all", "rfm/new"):
+        refused = run.invoke(app, ["show", address, "--reports", str(reports)])
+        assert isinstance(refused.exception, BadData) and "cannot be read" in str(refused.exception)
+    assert run.invoke(app, ["show", "rfm/all@v11", "--reports", str(reports)]).exit_code == 0

@@ -153,12 +153,16 @@ def test_one_changed_source_changes_exactly_the_notebooks_that_use_it(
     assert [name for name in notebooks if before[name] != after[name]] == again
 
 
-def test_nothing_that_is_really_imported_is_missed(root: Path) -> None:
-    notebook = root / "notebooks" / "01_rfm.ipynb"
-    names = sorted(imports.notebook_imports(notebook) or ())
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_that_is_really_imported_is_missed(notebook: Path) -> None:
+    names = sorted(imports.notebook_cells(notebook).imports)
     modules = [name for name in names if name.startswith("helpers")]
+    parameters = f"helpers.report.params.{imports.method_name(notebook)}"
     code = f"""import importlib, sys
-for name in {modules!r} + ["helpers.report.page", "helpers.report.params.rfm"]:
+for name in {modules!r} + ["helpers.report.page", {parameters!r}]:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError:
@@ -181,3 +185,57 @@ def test_modules_beside_the_notebook_count(tmp_path: Path) -> None:
 def test_when_a_cell_is_no_python_every_module_counts(tmp_path: Path) -> None:
     path = write_notebook(tmp_path / "n" / "01_rfm.ipynb", "def broken(:")
     assert "helpers.data.simulate.events" in modules_of(path)
+    (path.parent / "extra.py").write_text("x = 1")
+    assert "extra.py" in modules_of(path), "nobody knows what such a cell runs"
+
+
+def test_what_a_module_beside_the_notebook_imports_counts(tmp_path: Path, cache: ContentCache) -> None:
+    path = write_notebook(tmp_path / "n" / "01_rfm.ipynb", "import mytool")
+    (path.parent / "mytool.py").write_text("import mypkg.inner\nfrom helpers.methods import rfm")
+    (path.parent / "mypkg" / "deep").mkdir(parents=True)
+    (path.parent / "mypkg" / "__init__.py").write_text("from .deep import low")
+    (path.parent / "mypkg" / "inner.py").write_text("no python (")
+    (path.parent / "mypkg" / "deep" / "low.py").write_text("import pandas\npandas.read_csv('prices.csv')")
+    (path.parent / "mypkg" / "unused.py").write_text("")
+    (path.parent / "prices.csv").write_text("a\n1\n")
+    found = set(modules_of(path, Sources(cache=cache)))
+    assert "helpers.methods.rfm.tiers" in found
+    beside = {"mytool.py", "mypkg/__init__.py", "mypkg/inner.py", "mypkg/deep/low.py", "prices.csv"}
+    assert {name for name in found if not name.startswith("helpers")} == beside
+
+
+@pytest.mark.parametrize(
+    ("cell", "counts"),
+    [
+        ("%run extra.py", True),
+        ("  %load extra", True),
+        ("!python extra.py", True),
+        ("exec(open('extra.py').read())", True),
+        ("import sys\nsys.path.insert(0, 'lib')", True),
+        ("%matplotlib inline\n?print\n%time x = 1", False),
+        ("x = 1", False),
+    ],
+)
+def test_where_a_cell_may_run_any_file_all_count(
+    tmp_path: Path, cache: ContentCache, cell: str, counts: bool
+) -> None:
+    path = write_notebook(tmp_path / "n" / "01_rfm.ipynb", cell)
+    (path.parent / "lib").mkdir()
+    (path.parent / "lib" / "deep.py").write_text("from helpers.methods import rfm")
+    (path.parent / "extra.py").write_text("x = 1")
+    found = set(modules_of(path, Sources(cache=cache)))
+    assert ({"extra.py", "lib/deep.py", "helpers.methods.rfm.tiers"} <= found) is counts
+    assert "extra.py" not in found or counts
+    assert "helpers.data.simulate.events" not in found, "the cells can be read, so not every module counts"
+
+
+def test_what_another_reader_has_found_is_not_trusted(
+    tiny: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ContentCache(tmp_path / "cache.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(imports, "_reader", lambda: "an earlier one")
+        patched.setattr(imports, "read_source", lambda *_: imports.Source((), frozenset()))
+        assert Sources(tiny.folder, "tiny", cache).reached(["tiny.late"]) == {"tiny", "tiny.late"}
+    found = Sources(tiny.folder, "tiny", cache).reached(["tiny.late"])
+    assert found == {"tiny", "tiny.late", "tiny.hidden"}

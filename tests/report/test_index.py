@@ -11,6 +11,7 @@ import pytest
 
 from helpers.report.catalog import Catalog
 from helpers.report.index import index_html
+from helpers.report.manifest import Failure
 from helpers.report.structure import parse, problems
 from tests.report.sample_records import catalog as sample_catalog
 from tests.report.sample_records import version
@@ -168,6 +169,39 @@ def test_behind_is_judged_by_the_rhythm_of_the_series(own: list[str], others: st
     ]
     attention = text_of(index_html(Catalog(series=series))).split("All series")[0]
     assert ("rfm/a" in attention) is late
+
+
+def test_a_report_that_ran_and_does_not_any_more_is_a_concern() -> None:
+    missing = Failure(kind="missing_table", cell=3, error="MissingTable", message="table orders missing")
+    lost = version("rfm/all", 2, "not_run").model_copy(update={"failure": missing})
+    one = sample_catalog().series[0]
+    series = one.model_copy(update={"versions": [lost, version("rfm/all", 1)], "latest": 1})
+    page = index_html(Catalog(series=[series]))
+    assert problems(page) == []
+    attention = text_of(page).split("All series")[0]
+    assert "rfm/all v2 ○ not run table orders missing" in attention
+    assert "Version 1 ran; since then something is missing. rfm/all/v1" in attention
+    assert "Nothing failed" not in attention
+
+
+@pytest.mark.parametrize(
+    ("as_of", "old"), [("2026-05-31", False), ("2026-05-30", True), ("not a day", False)]
+)
+def test_data_that_end_long_before_the_newest_run_are_said(as_of: str, old: bool) -> None:
+    one = sample_catalog().series[0]
+    series = one.model_copy(update={"versions": [version("rfm/all", 1, as_of=as_of)], "latest": 1})
+    attention = text_of(index_html(Catalog(series=[series]))).split("All series")[0]
+    said = "The newest day of any report is 2026-05-30, 32 days before the newest run, 2026-07-01."
+    assert (said in attention) is old and ("Nothing failed, and no series is behind" in attention) is not old
+
+
+def test_a_run_that_took_too_long_is_said_once() -> None:
+    message = "the run took longer than the 3 seconds it was given"
+    late = Failure(kind="timed_out", cell=3, error="CellTimeoutError", message=message)
+    slow = version("rfm/all", 1, "timed_out").model_copy(update={"failure": late})
+    series = sample_catalog().series[0].model_copy(update={"versions": [slow], "latest": None})
+    attention = text_of(index_html(Catalog(series=[series]))).split("All series")[0]
+    assert "timed out The run took longer than the 3 seconds it was given. No version" in attention
 
 
 def test_page_of_the_last_change_is_linked_where_it_is() -> None:

@@ -74,6 +74,8 @@ def test_title_block_names_period_zone_data_and_status(page: str) -> None:
     assert 'Segment platform == "douyin"' in text
     assert "Data data/sample (2 tables, 415,514 rows)" in text
     assert "Status ✓ succeeded" in text
+    recorded = {"as_of": "2026-06-30", "history_from": "2025-07-01"}
+    assert "Period 2025-07-01 to 2026-06-30 (365 days)" in text_of(rendered(parameters=recorded))
     assert "As of 2026-06-30 (Asia/Shanghai)" in text_of(
         rendered(parameters={"as_of": "2026-06-30", "report_tz": "Asia/Shanghai"})
     )
@@ -84,7 +86,7 @@ def test_findings_show_value_interval_n_and_verdict(page: str) -> None:
     assert "61.7 % (58.4 % to 65.1 %) · n = 3,412" in text
     assert "\N{MINUS SIGN}4.3 % (\N{MINUS SIGN}6.1 % to \N{MINUS SIGN}2.5 %) · n = 2,870" in text
     assert "95 % interval" in text
-    for verdict in ("• stated", "▼ worse", "▲ better", "= no clear change", "? too little data"):
+    for verdict in ("• measured", "▼ worse", "▲ better", "= no clear change", "? too little data"):
         assert verdict in text
     assert re.search(r"too few to value a referral\. n = 17\b", text)
 
@@ -106,7 +108,47 @@ def test_actions_are_ranked_and_complete(page: str) -> None:
     assert "CNY \N{MINUS SIGN}620 to CNY 5,910 May lose money: the interval reaches below zero." in text
     assert text.count("May lose money") == 1
     assert "value a member, contact against hold-out, on 2026-07-30, 30 days after the last day" in text
-    assert text.count("not known") == 2
+    assert text.count("not known the data cannot say") == 2
+    assert "Ranked by expected value; those whose value is not known stand last." in text
+
+
+def decided(*names: str) -> str:
+    """Return what a page says of some of the sample actions."""
+    nb = sample_pages.notebook()
+    chosen = [action for action in sample_pages.actions() if action.id in names]
+    return text_of(report_html(nb, sample_pages.manifest(nb), sample_pages.findings(), chosen))
+
+
+def test_the_order_of_decisions_is_what_it_is_said_to_be() -> None:
+    unknown = decided("rfm.clean_silent", "rfm.stop_net_demotion")
+    assert "No value can be stated for any of them, so the best evidence stands first." in unknown
+    assert "anked by expected value" not in unknown and "the data cannot say" not in unknown
+    assert unknown.index("1. Find out why") < unknown.index("2. Remind, then ask")  # correlation before rule
+    assert "Ranked by expected value. Each names" in decided("rfm.protect_core", "rfm.recall_silent")
+
+
+def test_a_decision_links_to_the_contact_list_that_the_run_has() -> None:
+    nb = sample_pages.notebook()
+    said = "recall: 412 members, 41 of them held out. Files: lists/recall.csv and lists/recall.parquet."
+    nb.cells[4].outputs = [sample_pages.shown(f'<p class="contact-list">{said}</p>')]
+    page = rendered(nb)
+    assert problems(page) == []
+    assert "<dt>Whom<dd><a href=lists/recall.csv>contact list recall</a>" in page
+    assert "Files: <a href=lists/recall.csv>lists/recall.csv</a> and <a href=lists/recall.parquet>" in page
+    assert page.count("<dt>Whom") == 1  # the run has no list for rfm.protect_core
+    assert "Whom" not in text_of(rendered())
+
+
+def test_contents_can_be_reached_from_the_top(page: str) -> None:
+    assert page.index("<a href=#contents>Contents</a>") < page.index(" id=decisions>")
+
+
+def test_a_scope_that_most_findings_have_is_said_once() -> None:
+    nb, found = sample_pages.notebook(), sample_pages.findings()
+    found[1] = found[1].model_copy(update={"scope": "douyin, two months"})
+    text = text_of(report_html(nb, sample_pages.manifest(nb), found, []))
+    assert "Scope, unless a finding names another: douyin, 90 days up to 2026-06-30." in text
+    assert text.count("90 days up to 2026-06-30") == 1 and "Scope douyin, two months" in text
 
 
 def test_action_links_to_the_findings_it_rests_on(page: str) -> None:
@@ -190,6 +232,8 @@ def test_unexpected_error_shows_its_cell_first_and_folds_the_traceback(failed_pa
     assert text.index("This run failed") < text.index("values['monetry']") < text.index("KeyError: 'monetry'")
     assert text.index("KeyError: 'monetry'") < text.index("Decisions")
     assert "4 of 8 code cells did not run" in text
+    name = "Code cell 4, under “How members spread over tiers”: values = rfm.member_values(activity, as_of=p.as_of)"
+    assert name in text
     root, _ = parse(failed_page)
     traceback = next(node for node in root.find("pre") if "Traceback (most recent call last)" in node.text)
     assert traceback.parent is not None and traceback.parent.tag == "details"

@@ -112,7 +112,8 @@ def test_every_mistake_of_a_plan_is_listed_with_its_place(read: Read) -> None:
         ("jobs:\n  - notebook:", "2:14: notebook has no value"),
         ("jobs:\n  - notebook: []", "2:15: notebook is an empty list"),
         ("jobs:\n  - notbook: rfm", '2:5: unknown key "notbook" in a job. Did you mean "notebook"?'),
-        ("workers: two\njobs: [rfm]", "1:10: workers == 'two', must be a whole number >= 1"),
+        ("workers: two\njobs: [rfm]", "1:10: workers == 'two', must be a whole number from 1 to 64"),
+        ("workers: 100000\njobs: [rfm]", "1:10: workers == 100000, must be a whole number from 1 to 64"),
         ("workers: true\njobs: [rfm]", "1:10: workers == True"),
         ("job_timeout: 0\njobs: [rfm]", "1:14: job_timeout == 0, must be a number of seconds > 0"),
         ("data: notebooks\njobs: [rfm]", "1:7: "),
@@ -251,3 +252,8 @@ def test_the_weekly_plan_of_the_project_is_right(root: Path) -> None:
     plan = plan_file.read(root / "plans" / "weekly.yml", parameters={"as_of": "2026-06-29"})
     assert len({made.series for made in plan.plans}) == len(plan.plans) >= 4
     assert all(made.values["as_of"] == "2026-06-29" for made in plan.plans)
+
+
+def test_an_empty_matrix_is_told_of_once(read: Read) -> None:
+    said = mistakes(read, "jobs:\n  - notebook: rfm\n    label: '{a}'\n    matrix: {a: []}")
+    assert len(said) == 1 and said[0].startswith("4:17: matrix a is an empty list, which makes no run"), said

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from helpers.report import publish
@@ -131,6 +133,56 @@ def test_clean_spares_the_living_and_other_hosts(tmp_path: Path) -> None:
         assert folder.is_dir() and other.is_dir()
 
 
+def test_clean_removes_what_the_dead_have_left(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:  # ended, and nobody has asked yet
+            time.sleep(0.01)
+        owner = f"{publish._host()}-{process.pid}"
+        (tmp_path / f"{publish.STAGING}{owner}-abc").mkdir()
+        (tmp_path / f".catalog.json-{owner}-abc").write_text("half")
+        (tmp_path / f".latest.json-elsewhere-{process.pid}-abc").write_text("half")
+        assert len(publish.clean(tmp_path)) == 2
+    assert [path.name.split("-")[1] for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_clean_knows_a_number_that_was_given_again(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        folders = [
+            tmp_path / f"{publish.STAGING}{publish._host()}-{process.pid}-{name}" for name in ("old", "new")
+        ]
+        for folder in folders:
+            folder.mkdir()
+        os.utime(folders[0], (1_700_000_000, 1_700_000_000))  # long before that process
+        assert publish.clean(tmp_path) == [folders[0].name]
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "pointer", [None, '{"path": "v1", "version": 1}', "{", '{"path": "v9", "version": 9}']
+)
+def test_a_pointer_is_mended(tmp_path: Path, put_version: Callable[..., Path], pointer: str | None) -> None:
+    for version in (1, 2):
+        put_version(tmp_path, "rfm/all", version)
+    path = tmp_path / "rfm/all/latest.json"
+    if pointer is not None:
+        path.write_text(pointer)
+    assert publish.point_latest(tmp_path, "rfm/all") == 2
+    assert json.loads(path.read_bytes()) == {"path": "v2", "version": 2}
+    before = path.stat().st_mtime_ns
+    assert publish.point_latest(tmp_path, "rfm/all") == 2 and path.stat().st_mtime_ns == before
+    shutil.rmtree(tmp_path / "rfm/all/v1")
+    shutil.rmtree(tmp_path / "rfm/all/v2")
+    assert publish.point_latest(tmp_path, "rfm/all") is None and not path.exists()
+
+
+def test_files_that_can_only_be_read_are_published(tmp_path: Path) -> None:
+    with publish.staging(tmp_path) as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "a.txt").chmod(0o444)
+        assert publish.publish(folder, tmp_path, "rfm/all", lambda version: None) == 1
+    assert (tmp_path / "rfm/all/v1/a.txt").read_text() == "a"
+
+
 def test_replace_file_keeps_the_old_content_when_writing_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,3 +212,19 @@ def test_a_reports_folder_that_refuses_is_a_message(tmp_path: Path) -> None:
 def test_a_series_stays_in_the_reports_folder(tmp_path: Path, series: str) -> None:
     with publish.staging(tmp_path) as folder, pytest.raises(publish.CannotPublish, match="must look like"):
         publish.publish(folder, tmp_path, series, lambda version: None)
+
+
+def test_clean_spares_whoever_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As between two containers of one host name, where a process of the one seems to be none in the other."""
+    process = start(tmp_path, 100_000)
+    try:
+        monkeypatch.setattr(publish, "_abandoned", lambda path: True)
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            publish.clean(tmp_path)
+        assert process.poll() is None, "its folder was taken away"
+    finally:
+        process.kill()
+        process.communicate()
+    assert len(publish.clean(tmp_path)) <= 2 and not list(tmp_path.glob(".*"))
+    check_intact(tmp_path)

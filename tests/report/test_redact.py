@@ -89,7 +89,7 @@ def test_a_folder_is_redacted_and_the_rest_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / "x.json").stat().st_mtime_ns
     redact.Redactor({"hunter22"}).folder(tmp_path)
     assert (tmp_path / "lists" / "a.csv").read_bytes() == b"\xef\xbb\xbfid\n***\n\xff\n"
-    assert (tmp_path / "t.parquet").read_bytes() == b"hunter22"
+    assert (tmp_path / "t.parquet").read_bytes() == b"***", "a text, whatever its name says"
     assert (tmp_path / "x.json").stat().st_mtime_ns == before
 
 
@@ -100,3 +100,70 @@ def test_values_are_redacted_inside_structures() -> None:
         "list": [1, "***", None],
         "***": True,
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DB_PASS",
+        "PASS",
+        "GITHUB_PAT",
+        "PAT",
+        "SHOP_AUTH",
+        "SESSION_COOKIE",
+        "SLACK_WEBHOOK_URL",
+        "PGPASSWORD",
+    ],
+)
+def test_a_name_says_that_a_value_is_secret(name: str) -> None:
+    assert redact.environment_secrets({name: "abc123"}) == {"abc123"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "PATTERN",
+        "AUTHOR",
+        "COMPASS",
+        "COMPASS_DIR",
+        "SSH_AUTH_SOCK",
+        "XAUTHORITY",
+        "BYPASSED",
+        "PWD",
+        "COOKIECUTTER_HOME",
+        "OLDPWD",
+    ],
+)
+def test_a_name_that_only_sounds_alike_says_nothing(name: str) -> None:
+    assert redact.environment_secrets({name: "abc123"}) == set()
+
+
+def test_short_passwords_are_masked_and_short_tokens_are_not() -> None:
+    environment = {"PGPASSWORD": "abcde", "DB_PASS": "wxyz", "MY_TOKEN": "true", "OTHER_PASSWORD": "abc"}
+    assert redact.environment_secrets(environment) == {"abcde", "wxyz"}
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("Driver={ODBC};Server=db;Uid=me;Pwd=hunter22;Encrypt=yes", {"hunter22"}),
+        ("Driver={ODBC};Uid=me;PWD={p;w 1};", {"p;w 1"}),
+        ("host=db user=me password=hunter22 dbname=x", {"hunter22"}),
+        ("host=db password='hunter 22' port=1", {"hunter 22"}),
+        ("AccountName=me;AccountKey=abc+/12==;EndpointSuffix=x", {"abc+/12=="}),
+        ("password == other", set()),
+        ("compass=north;bypass=true", set()),
+        ("password=${PGPASSWORD}", set()),
+    ],
+)
+def test_connection_strings_name_their_secrets(value: str, secrets: set[str]) -> None:
+    assert redact.environment_secrets({"CONNECTION_STRING": value, "ODBC_DSN": value}) == secrets
+
+
+def test_a_home_is_a_place_and_a_tag_is_none() -> None:
+    redactor = redact.Redactor(set(), {"/root": "[home]", "/root/project": "[project]"})
+    assert (
+        redactor.text("/root/project/a /root/.cache <root></root>")
+        == "[project]/a [home]/.cache <root></root>"
+    )

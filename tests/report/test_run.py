@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from helpers.errors import BadData, BadParameters
-from helpers.report import catalog, provenance, publish
+from helpers.report import catalog, provenance, publish, skip
 from helpers.report.manifest import read_actions, read_findings, read_manifest
 from helpers.report.plan import plan
 from helpers.report.run import execute, run
@@ -258,3 +258,18 @@ def test_git_tells_commit_and_changes(tmp_path: Path) -> None:
     assert provenance.git(tmp_path) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "new.py").write_text("")
     assert provenance.git(tmp_path).dirty is True
+
+
+def test_data_that_change_while_the_report_is_made_are_told(
+    project: Path, build_notebook: BuildNotebook
+) -> None:
+    touch = "import pathlib\npath = pathlib.Path('../tables/orders.parquet')\n"
+    change = "import pandas as pd\npd.read_parquet(path).head(2).to_parquet(path)"
+    same = run(build_notebook(READ, touch + "path.write_bytes(path.read_bytes())"))
+    assert same.manifest.data.changed == [] and "the data changed" not in same.line
+    other = run(build_notebook(READ, touch + change))
+    assert (other.status, other.manifest.data.changed) == ("succeeded", ["orders"])
+    assert "the data changed while the report was made (orders)" in other.line
+    assert skip.up_to_date(plan(project / "notebooks" / "01_rfm.ipynb"), project / "reports") is None
+    gone = run(build_notebook(READ, touch + "path.unlink()"))
+    assert gone.manifest.data.changed == ["orders"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.report import provenance
 from helpers.report.manifest import Data, FileEntry, Manifest, TableFingerprint
 from helpers.report.plan import Plan, plan
 from helpers.report.skip import decide, up_to_date
@@ -37,6 +40,9 @@ def put(made: Plan, reports: Path, build_manifest: Callable[..., Manifest]) -> C
                 "code": made.code,
                 "parameters": made.values,
                 "data": Data(url="tables", tables=made.tables),
+                "python": platform.python_version(),
+                "packages": provenance.packages(),
+                "environment": made.environment,
                 "files": {"report.html": FileEntry(bytes=8, sha256="0" * 64)},
                 **changes,
             }
@@ -106,3 +112,48 @@ def test_the_reason_names_what_changed(made: Plan, reports: Path, put: Callable[
     assert "data changed: orders" in reason
     assert "code changed: helpers.errors" in reason
     assert "packages changed" in reason
+
+
+def test_the_reason_names_what_changed_in_the_environment(
+    made: Plan, reports: Path, put: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put()
+    assert decide(made, reports).version == 1
+
+    def reason() -> str:
+        decision = decide(plan(made.notebook), reports)
+        assert decision.version is None
+        return decision.reason
+
+    with monkeypatch.context() as patched:
+        patched.setenv("PLAYBOOK_SALT", "another salt")
+        assert reason() == "environment changed: PLAYBOOK_SALT"
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", f"/elsewhere{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        assert reason() == "environment changed: PYTHONPATH"
+    with monkeypatch.context() as patched:
+        patched.setattr(platform, "python_version", lambda: "3.99.1")
+        assert reason().endswith(" to 3.99.1")
+    (project / "tables" / "notes.txt").write_text("")
+    assert reason() == "environment changed: other files in the folder of data"
+
+
+def test_a_package_that_nobody_names_counts(
+    made: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "indirect-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    provenance.installed.cache_clear()
+    first = plan(made.notebook).run_key
+    (tmp_path / "site" / "indirect-1.0.dist-info").rename(tmp_path / "site" / "indirect-1.1.dist-info")
+    provenance.installed.cache_clear()
+    second = plan(made.notebook).run_key
+    provenance.installed.cache_clear()
+    assert len({made.run_key, first, second}) == 3
+
+
+def test_a_report_whose_data_changed_meanwhile_does_not_stand(
+    made: Plan, reports: Path, put: Callable[..., Path]
+) -> None:
+    put(data=Data(url="tables", tables=made.tables, changed=["orders"]))
+    assert decide(made, reports) == (None, "the data changed while v1 was made: orders")

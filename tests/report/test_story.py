@@ -36,7 +36,7 @@ def with_output(output: NotebookNode) -> NotebookNode:
 )
 def test_output_that_runs_or_loads_is_cut(html: str, gone: str) -> None:
     page = rendered(with_output(sample_pages.shown(html)))
-    assert gone not in page.split('class="story"')[1]
+    assert gone not in page.split("class=story")[1]
     assert ">a<" in page
 
 

@@ -92,7 +92,7 @@ def test_weight_tells_pictures_from_the_rest() -> None:
     total, figures = weight(page)
     assert total == len(page.encode())
     assert 0 < figures < total
-    assert page.count('<figure class="chart">') == 2
+    assert page.count("<figure class=chart>") == 2
 
 
 def test_end_tags_that_html_lets_go_are_understood() -> None:

@@ -8,6 +8,7 @@ Everything heavy is imported inside the command that needs it.
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -19,9 +20,18 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command; what a user has to mend is a message on stderr and exit code 2."""
+    """Run the command; a known error is a message without secrets, exit code 2 where it is about input, else 1."""
     try:
         app()
     except PlaybookError as error:
-        typer.echo(f"{error}", err=True)
-        sys.exit(2)
+        typer.echo(_masked(f"{error}"), err=True)
+        sys.exit(1 if error.kind == "error" else 2)  # an error of no other kind is none of the user's input
+    except Exception:
+        typer.echo(_masked(traceback.format_exc()), err=True, nl=False)
+        sys.exit(1)
+
+
+def _masked(text: str) -> str:
+    from helpers.report import redact
+
+    return redact.mask(text, *sys.argv)

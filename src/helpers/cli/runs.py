@@ -51,7 +51,9 @@ def run(
     label: Annotated[str | None, typer.Option(help="Second half of the series, as in rfm/LABEL.")] = None,
     reports: Reports = None,
     notebooks: Notebooks = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: the cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Runs at a time; default: the cores.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for each run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also what has not changed.")] = False,
     dry_run: Annotated[
@@ -71,11 +73,12 @@ def run(
         read = plan_file.read(plan, data=data, parameters=values, notebooks=notebooks, job_timeout=timeout)
         plans, workers, whole = read.plans, workers or read.workers, read.timeout
     target = reports or _default_reports(plans, notebooks)
+    _say_whose(plans[0].notebook)
     if dry_run:
         _say_what_would_run(plans, target, force)
         return
     options = {"reports": target, "workers": workers, "timeout": timeout, "force": force}
-    _finish(_execute(plans, whole, options))
+    _finish(_execute(plans, whole, options), target)
 
 
 def _values(texts: list[str]) -> dict[str, str]:
@@ -139,10 +142,14 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
 def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[BatchResult]:
     """Run the plans; Ctrl-C, a request to end, and the end of the plan's time stop them all."""
     from helpers.report import batch, progress
+    from helpers.report.publish import CannotPublish
 
     try:
         with _until(seconds), progress.shown(len(plans)) as show:
             return batch.execute_all(plans, **options, progress=show)
+    except CannotPublish as error:  # the runs have said their own; this is about what is made of all of them
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt as stop:
         says = stop.says if isinstance(stop, _Ended) else "stopped"
         typer.echo(f"{says}; what was published stands, and the next run does the rest", err=True)
@@ -175,12 +182,23 @@ def _until(seconds: float | None) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _finish(results: list[BatchResult]) -> NoReturn:
-    """Say how many runs there were, name those that failed, and exit with the code that says so."""
+def _say_whose(notebook: Path) -> None:
+    """Say which notebooks are run when they are those of the installed checkout, for want of a project here."""
+    from helpers.report import project
+
+    checkout = project.borrowed()
+    if checkout and notebook.is_relative_to(checkout):
+        typer.echo(f"there is no project in {Path.cwd()}: the notebooks are those of {checkout}", err=True)
+
+
+def _finish(results: list[BatchResult], reports: Path | None = None) -> NoReturn:
+    """Say how many runs there were, name those that failed, say where the reports are, and exit with the code."""
     bad = [result for result in results if not result.good]
     skipped = sum(result.status == "skipped" for result in results)
     for result in bad:
         typer.echo(result.line)
     typer.echo(f"{len(results) - skipped} run, {skipped} skipped, {len(bad)} failed")
+    if reports and (reports / "index.html").is_file():
+        typer.echo(str(reports.resolve() / "index.html"))
     kinds = {result.failure.kind if result.failure else "error" for result in bad}
     raise typer.Exit(0 if not bad else 2 if kinds <= YOUR_INPUT else 1)

@@ -10,7 +10,7 @@ import typer
 
 from helpers.cli import output
 from helpers.cli.application import Reports, app, reports_folder
-from helpers.errors import BadParameters
+from helpers.errors import BadData, BadParameters
 
 if TYPE_CHECKING:
     from helpers.playbook.finding import Finding
@@ -51,12 +51,15 @@ def show(
     from helpers.report.manifest import dump_json, read_actions, read_findings, read_manifest
 
     folder = _version_folder(reports_folder(reports), series)
-    manifest, findings = read_manifest(folder), read_findings(folder)
+    try:
+        manifest, findings, actions = read_manifest(folder), read_findings(folder), read_actions(folder)
+    except (OSError, ValueError) as error:
+        raise BadData(f"{folder} cannot be read: {error}") from None
     if json:
         whole = {
             "manifest": manifest.model_dump(mode="json"),
             "findings": [finding.model_dump(mode="json") for finding in findings],
-            "actions": [action.model_dump(mode="json") for action in read_actions(folder)],
+            "actions": [action.model_dump(mode="json") for action in actions],
         }
         typer.echo(dump_json(whole), nl=False)
         return

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,15 @@ class ContentCache:
             if found.get("schema") == SCHEMA:
                 return dict(found["files"]), dict(found["facts"])
         return {}, {}
+
+
+@lru_cache(maxsize=8)
+def code_digest(folder: Path) -> str:
+    """Return the SHA-256 of the Python files in a folder, for facts that other code might not find in a content."""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        total.update(f"{path.name}\0{_sha256(os.fspath(path))}\0".encode())
+    return total.hexdigest()
 
 
 def _state(name: str) -> list[int]:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.data import address, layout
-from helpers.data.content_cache import ContentCache
+from helpers.data.content_cache import ContentCache, code_digest
 from helpers.errors import BadData
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+_HERE = Path(__file__).parent
 PRIME = 2_147_483_647
 """Row hashes are summed modulo this, so that the sum of a billion rows fits into 64 bits."""
 
@@ -77,7 +78,7 @@ def _of_folder(folder: Path, wanted: set[str] | None, cache: ContentCache) -> di
     for name, parts in sorted(files.items()):
         if wanted is None or name in wanted:
             digest = _digest(folder, parts, cache)
-            key = f"rows {name} {digest}"
+            key = f"rows {code_digest(_HERE)} {name} {digest}"
             rows = cache.fact(key)
             if rows is None:
                 rows = _rows(folder, name, parts)
@@ -129,7 +130,7 @@ def _engine_key(place: address.Address, wanted: set[str] | None, cache: ContentC
     if place.kind != "duckdb" or file is None or file.with_name(f"{file.name}.wal").exists():
         return None
     names = "*" if wanted is None else ",".join(sorted(wanted))
-    return f"duckdb {cache.digest(file)} {names}"
+    return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {names}"
 
 
 def _of_engine(place: address.Address, wanted: set[str] | None) -> dict[str, list[Any]]:

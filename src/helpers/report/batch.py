@@ -21,7 +21,7 @@ import importlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from helpers.errors import PlaybookError
 from helpers.report import kernels, project, publish
 from helpers.report.manifest import Failure, RunStatus
 from helpers.report.progress import Event, Inbox, Progress, sender
+from helpers.report.redact import mask
 
 if TYPE_CHECKING:
     from helpers.report.kernels.client import Address, ForkServer
@@ -116,6 +117,8 @@ def execute_all(
     ------
     KeyboardInterrupt
         After Ctrl-C, when everything has been ended and the catalogue says what was published until then.
+    CannotPublish
+        When all else is done and the reports folder does not take catalogue and index, or ``latest.json``.
     """
     if not plans:
         return []
@@ -128,7 +131,7 @@ def execute_all(
             own = None if executor else _local(len(waiting), workers or _cores(), mode)
             results |= _execute(waiting, target, executor or own, own, timeout, teller)
     finally:
-        _bring_up_to_date(target)
+        _bring_up_to_date(target, {plan.series for plan in plans})
     return [results[index] for index in range(len(plans))]
 
 
@@ -255,7 +258,7 @@ def work(
 
 
 def _server_of_this_process() -> Address | None:
-    from helpers.report.kernels.client import ForkServer
+    from helpers.report.kernels.client import ForkServer, ServerGone
     from helpers.report.kernels.environment import kernel_environment
 
     global _server
@@ -263,7 +266,10 @@ def _server_of_this_process() -> Address | None:
         return None
     with _server_lock:
         if _server is None or _server.process.poll() is not None:
-            _server = ForkServer(kernel_environment("", ""))
+            try:
+                _server = ForkServer(kernel_environment("", ""))
+            except ServerGone:  # kernels are then started the ordinary way
+                return None
     return _server.address
 
 
@@ -273,6 +279,7 @@ def _result(plan: Plan, future: Future[Any]) -> BatchResult:
         run: RunResult = future.result()
     except Exception as error:
         reason = str(error) if isinstance(error, PlaybookError) else f"{type(error).__name__}: {error}"
+        reason = mask(reason, *map(str, plan.values.values()))
         failure = Failure(kind="error", cell=None, error=type(error).__name__, message=reason)
         line = f"{plan.series}: not published: {reason}"
         return BatchResult(plan.series, "not_published", None, line, failure)
@@ -281,18 +288,24 @@ def _result(plan: Plan, future: Future[Any]) -> BatchResult:
     return BatchResult(run.series, run.status, run.version, run.line, run.manifest.failure, seconds)
 
 
-def _bring_up_to_date(reports: Path) -> None:
-    """Remove what ended runs have left in staging; make catalogue and index anew if they miss a version."""
+def _bring_up_to_date(reports: Path, series: Iterable[str] = ()) -> None:
+    """Remove what ended runs have left in staging; mend what is derived from the versions and misses one.
+
+    That are ``latest.json`` of these series, of which a killed run may not have moved it, catalogue and index.
+    """
     from helpers.report import catalog
 
     if not reports.is_dir():
         return
     publish.clean(reports)
-    if (
-        _listed(reports / "catalog.json") != publish.published(reports)
-        or not (reports / "index.html").exists()
-    ):
-        catalog.rebuild(reports)
+    try:
+        for name in sorted(series):
+            publish.point_latest(reports, name)
+        listed = _listed(reports / "catalog.json") == publish.published(reports)
+        if not (listed and (reports / "index.html").exists()):
+            catalog.rebuild(reports)
+    except OSError as error:
+        raise publish.refusal(reports, error) from error
 
 
 def _listed(path: Path) -> list[str] | None:

@@ -14,9 +14,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from helpers import errors
+from helpers.report import memory, scratch
 from helpers.report.cells import OnCell, TruthfulManager
 from helpers.report.kernels.client import Address
 from helpers.report.kernels.environment import needs_own_start
@@ -35,7 +35,6 @@ from helpers.report.kernels.provisioner import ForkedProvisioner, PromptManager,
 from helpers.report.manifest import CellRun, Failure, FailureKind, RunStatus
 
 NAME = "playbook"
-_LONGEST_SOCKET = 90  # a Unix socket path holds 107 bytes on Linux and 103 on macOS
 
 
 def _kinds() -> dict[str, FailureKind]:
@@ -90,6 +89,8 @@ class TruthfulClient(PapermillNotebookClient):
         self.server = server
         self.deadline = time.monotonic() + run_seconds if run_seconds else None
         self.run_seconds = run_seconds
+        self.socket_folder: scratch.Scratch | None = None
+        self.killed_for_memory = memory.kills()
         self.timeout_func = self._seconds_left if run_seconds else None
 
     def _seconds_left(self, cell: Any) -> float:
@@ -105,11 +106,11 @@ class TruthfulClient(PapermillNotebookClient):
             manager.provisioner.server = self.server
         # The server removes its folder in the end, even that of a kernel whose client was killed.
         place = Path(self.server.path).parent if self.server else None
-        self.socket_folder = Path(tempfile.mkdtemp(prefix="playbook-", dir=place))
-        if os.name == "posix" and len(str(self.socket_folder)) < _LONGEST_SOCKET:
+        self.socket_folder = scratch.folder("kernel", place, room=6) if os.name == "posix" else None
+        if self.socket_folder:
             manager.transport = "ipc"
-            manager.ip = str(self.socket_folder / "k")
-            manager.connection_file = str(self.socket_folder / "kernel.json")
+            manager.ip = str(self.socket_folder.path / "k")
+            manager.connection_file = str(self.socket_folder.path / "kernel.json")
         return manager
 
     def execute(self, **kwargs: Any) -> Any:
@@ -120,7 +121,8 @@ class TruthfulClient(PapermillNotebookClient):
                 self.papermill_execute_cells()
                 self.set_widgets_metadata()
         finally:
-            shutil.rmtree(self.socket_folder, ignore_errors=True)
+            if self.socket_folder:
+                self.socket_folder.close()
         return self.nb
 
     def papermill_execute_cells(self) -> None:
@@ -154,10 +156,12 @@ class TruthfulClient(PapermillNotebookClient):
             return "timed_out", Failure(
                 kind="timed_out", cell=index, error="CellTimeoutError", message=message
             )
-        message = _last_words(getattr(self.km, "provisioner", None))
-        return "kernel_died", Failure(
-            kind="kernel_died", cell=index, error="DeadKernelError", message=message
-        )
+        process = getattr(getattr(self.km, "provisioner", None), "process", None)
+        if getattr(process, "returncode", None) == -9 and memory.kills_since(self.killed_for_memory):
+            kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
+        else:
+            kind, message = "kernel_died", _last_words(process)
+        return "kernel_died", Failure(kind=kind, cell=index, error="DeadKernelError", message=message)
 
     def _bases(self) -> list[str]:
         """Ask the kernel for the base classes of its last exception; none when it can no longer say."""
@@ -182,9 +186,8 @@ class TruthfulClient(PapermillNotebookClient):
         return None
 
 
-def _last_words(provisioner: Any) -> str:
+def _last_words(process: Any) -> str:
     """Say how the kernel's process ended."""
-    process = getattr(provisioner, "process", None)
     if getattr(process, "server_lost", False):
         return "the kernel was killed together with the fork server it came from"
     code = getattr(process, "returncode", None)
@@ -281,7 +284,9 @@ class PlaybookEngine(NBClientEngine):
             coalesce_streams=True,
             iopub_timeout=60,  # a large output is no timeout of the cell
         )
-        return client.execute(env=environment, cwd=folder or os.getcwd())  # noqa: PTH109
+        # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return client.execute(env=environment, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
 
 
 def outcome(nb: Any) -> Outcome:

@@ -1,7 +1,7 @@
 """Pruning: old versions go, the newest and the latest good one of each series stay.
 
-A version is renamed into a hidden folder first and removed there, so that a reader sees it whole or not at all,
-whatever is killed. What a killed process left behind is removed by the next pruning.
+A version is given a hidden name first and removed then, so that a reader sees it whole or not at all, whatever is
+killed. What a killed process left behind is removed by the next pruning.
 """
 
 from __future__ import annotations
@@ -70,21 +70,42 @@ def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
     ]
     if dry_run:
         return going
-    trash = reports / f"{TRASH}{uuid.uuid4().hex[:12]}"
+    mark = uuid.uuid4().hex[:12]
     try:
-        if going:
-            trash.mkdir()
+        for series in sorted({version.path.rpartition("/")[0] for version in going}):
+            publish.point_latest(reports, series)  # may be behind after a kill, at a version that goes now
         for number, version in enumerate(going):
-            (reports / version.path).rename(trash / str(number))
+            (reports / version.path).rename(reports / f"{TRASH}{mark}-{number}")
     except OSError as error:
         raise CannotPrune(f"{error.filename} cannot be removed: {error.strerror}") from error
     finally:
-        if going:
-            _forget_pages(reports)
-            catalog.rebuild(reports)
-        for folder in reports.glob(f"{TRASH}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        _sweep(reports)
     return going
+
+
+def _sweep(reports: Path) -> None:
+    """Remove what has been pruned, also by a process that was killed, and bring the catalogue up to date.
+
+    Space is set free first, because the disk may be full; the empty folders stay until the catalogue is right,
+    so that whoever is killed before leaves a sign that it is not.
+    """
+    trash = list(reports.glob(f"{TRASH}*"))
+    for part in (part for folder in trash for part in folder.iterdir()):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    if not trash:
+        return
+    try:
+        _forget_pages(reports)
+        catalog.rebuild(reports)
+    except OSError as error:
+        raise CannotPrune(
+            f"the versions are removed, but the catalogue cannot be written: {error.strerror}"
+        ) from error
+    for folder in trash:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def outdated(reports: Path, series: str, keep: int) -> list[int]:
@@ -104,11 +125,18 @@ def _size(folder: Path) -> int:
 
 def _forget_pages(reports: Path) -> None:
     """Remove comparison pages of versions that are gone; they can be made again as long as both are there."""
-    for page in reports.glob("*/*/diffs/*.html"):
-        match = _PAGE.fullmatch(page.name)
-        if match is None:
-            continue
-        home = page.parent.parent
-        other = reports / match["other"].replace(".", "/", 1) if match["other"] else home
-        if not ((other / f"v{match['before']}").is_dir() and (home / f"v{match['after']}").is_dir()):
-            page.unlink(missing_ok=True)
+    for folder in reports.glob("[!.]*/[!.]*/diffs"):  # hidden folders come and go with other processes
+        publish.clean(folder)
+        for page in folder.glob("*.html"):
+            if not _can_be_made_again(page, reports):
+                page.unlink(missing_ok=True)
+
+
+def _can_be_made_again(page: Path, reports: Path) -> bool:
+    """Whether both versions that a page compares are still there; true of a page that is none of ours."""
+    match = _PAGE.fullmatch(page.name)
+    if match is None:
+        return True
+    home = page.parent.parent
+    other = reports / match["other"].replace(".", "/", 1) if match["other"] else home
+    return (other / f"v{match['before']}").is_dir() and (home / f"v{match['after']}").is_dir()

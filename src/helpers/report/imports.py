@@ -6,16 +6,21 @@ function, in a package's ``__init__``. Imports that are made for the type checke
 
 A data file of a package, such as ``tiers.yml``, counts with the modules in or below that package that name it; one
 that no module names counts with the package.
+
+What lies beside a notebook counts too, see `modules_of`.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +52,12 @@ APART = frozenset(
     )
 )
 """What decides whether and where a run is made, or writes beside its folder: no byte of a report comes from these."""
+
+
+_HARMLESS = frozenset({"matplotlib", "config", "precision", "autosave", "reset"})
+"""Commands of IPython that run no code from another file."""
+_TIMED = re.compile(r"^(\s*)%{1,2}time(?:it)?\b\s*")
+_ELSEWHERE = re.compile(r"\.py\b|\bsys\.path\b|\brunpy\b|\bexec\(")
 
 
 class Source(NamedTuple):
@@ -124,20 +135,32 @@ class Sources:
 
     def _source(self, module: str) -> Source:
         if module not in self._read:
-            package = self._package_of(module)
-            key = f"source {package} {self._digest(self._files[module])}"
-            known = self.cache.fact(key)
-            if known is None:
-                text = self._files[module].read_text(encoding="utf-8")
-                known = [sorted(part) for part in read_source(text, package)]
-                self.cache.learn(key, known)
-            self._read[module] = Source(tuple(known[0]), frozenset(known[1]))
+            self._read[module] = self.source(self._files[module], self._package_of(module))
         return self._read[module]
+
+    def source(self, path: Path, package: str) -> Source:
+        """Return what a file says; one that is no Python imports nothing, as whoever imports it will find."""
+        key = f"source {_reader()} {package} {self._digest(path)}"
+        known = self.cache.fact(key)
+        if known is None:
+            try:
+                said = read_source(path.read_text(encoding="utf-8"), package)
+            except (SyntaxError, ValueError):
+                said = Source((), frozenset())
+            known = [sorted(part) for part in said]
+            self.cache.learn(key, known)
+        return Source(tuple(known[0]), frozenset(known[1]))
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
             self._digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         return self._digests[path]
+
+
+@lru_cache(maxsize=1)
+def _reader() -> str:
+    """Return the digest of this very file: what it once found in a source may be more or less than it finds now."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _modules(folder: Path, package: str) -> Iterator[tuple[str, Path]]:
@@ -220,21 +243,51 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
             yield first.value
 
 
-def notebook_imports(notebook: Path) -> set[str] | None:
-    """Return the dotted names that a notebook's cells import; None when a cell is no Python.
+class Cells(NamedTuple):
+    """What the cells of a notebook say of code outside it.
 
-    Lines for IPython alone, such as ``%matplotlib inline``, are left out.
+    Attributes
+    ----------
+    imports : frozenset of str
+        Dotted names that the cells import.
+    texts : frozenset of str
+        Texts that may name a data file.
+    python : bool
+        Whether every cell could be read as Python.
+    closed : bool
+        Whether imports are all that can run code from another file.
     """
-    found: set[str] = set()
+
+    imports: frozenset[str]
+    texts: frozenset[str]
+    python: bool
+    closed: bool
+
+
+def notebook_cells(notebook: Path) -> Cells:
+    """Read the cells of a notebook; lines for IPython alone, such as ``%matplotlib inline``, are left out."""
+    imports: set[str] = set()
+    texts: set[str] = set()
+    python = closed = True
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     for cell in (cell for cell in cells if cell["cell_type"] == "code"):
-        lines = "".join(cell["source"]).splitlines()
-        plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
+        lines = [_TIMED.sub(r"\1", line) for line in "".join(cell["source"]).splitlines()]
+        commands = [line.strip() for line in lines if line.lstrip().startswith(("%", "!", "?"))]
+        plain = "\n".join("" if line.strip() in commands else line for line in lines)
+        closed &= all(map(_runs_no_file, commands)) and not _ELSEWHERE.search(plain)
         try:
-            found |= set(read_source(plain, "").imports)
+            said = read_source(plain, "")
         except SyntaxError:
-            return None
-    return found
+            python = False
+            continue
+        imports |= set(said.imports)
+        texts |= said.texts
+    return Cells(frozenset(imports), frozenset(texts), python, closed and python)
+
+
+def _runs_no_file(command: str) -> bool:
+    name = re.match(r"%{1,2}(\w*)", command)
+    return command.startswith("?") or (name is not None and name[1] in _HARMLESS)
 
 
 def modules_of(notebook: Path, sources: Sources | None = None) -> dict[str, str]:
@@ -250,30 +303,71 @@ def modules_of(notebook: Path, sources: Sources | None = None) -> dict[str, str]
     Returns
     -------
     dict of str to str
-        By dotted name of a module, or ``package/file`` for a data file; sorted. Modules that lie next to the
-        notebook count under their file name. When a cell cannot be read as Python, every module counts.
+        By dotted name of a module, or ``package/file`` for a data file; sorted. Modules and packages beside the
+        notebook count under their path from there, with the modules that they import and the files that they
+        name. When a cell holds ``%run``, ``!`` or the like, or cannot be read as Python, every Python file below
+        the notebook's folder counts; in the latter case every module does too. Modules on ``PYTHONPATH`` are not
+        looked for.
     """
     sources = sources or Sources()
-    names = notebook_imports(notebook)
-    if names is None:
-        return sources.digests(sources.modules)
-    ours = {name for name in names if name.partition(".")[0] == sources.package}
+    cells = notebook_cells(notebook)
+    beside = _beside(notebook.parent, cells, sources)
+    if not cells.python:
+        return sources.digests(sources.modules) | beside.files
+    ours = {name for name in beside.imports if name.partition(".")[0] == sources.package}
     parameters = f"{sources.package}.report.params.{method_name(notebook)}"
     reached = sources.reached({*ours, *PAGE, parameters}, APART)
-    return sources.digests(reached) | _beside(notebook, names)
+    return sources.digests(reached) | beside.files
 
 
-def _beside(notebook: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the digests of modules in the notebook's own folder, which a kernel can import too."""
-    found: dict[str, str] = {}
-    todo = {name.partition(".")[0] for name in names}
+class Beside(NamedTuple):
+    """What lies beside a notebook: digests by path from there, and every name that is imported there or in cells."""
+
+    files: dict[str, str]
+    imports: set[str]
+
+
+def _beside(folder: Path, cells: Cells, sources: Sources) -> Beside:
+    """Return the modules in the notebook's own folder, which a kernel can import too, and what they lead to."""
+    files: dict[str, str] = {}
+    names, texts = set(cells.imports), set(cells.texts)
+    todo = [found for name in cells.imports for found in _there(folder, name)]
+    if not cells.closed:
+        todo += [(path, _package_in(folder, path)) for path in _python_files(folder)]
     while todo:
-        path = notebook.parent / f"{todo.pop()}.py"
-        if path.name in found or not path.is_file():
-            continue
-        found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        todo |= {name.partition(".")[0] for name in read_source(path.read_text(encoding="utf-8"), "").imports}
-    return dict(sorted(found.items()))
+        path, package = todo.pop()
+        name = path.relative_to(folder).as_posix()
+        if name not in files:
+            files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            said = sources.source(path, package)
+            todo += [found for other in said.imports for found in _there(folder, other)]
+            names |= set(said.imports)
+            texts |= said.texts
+    for text in texts:  # such as read_csv("prices.csv"): kernels work in this folder
+        with contextlib.suppress(OSError, ValueError):
+            files[text] = hashlib.sha256((folder / text).read_bytes()).hexdigest()
+    return Beside(dict(sorted(files.items())), names)
+
+
+def _there(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that an import of a dotted name runs in a folder, each with its package."""
+    parts = [part for part in name.split(".") if part.isidentifier()]
+    for end in range(1, len(parts) + 1):
+        place = folder.joinpath(*parts[:end])
+        for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if path.is_file():
+                yield path, _package_in(folder, path)
+                break
+
+
+def _package_in(folder: Path, path: Path) -> str:
+    return ".".join(path.parent.relative_to(folder).parts)
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        yield from (Path(place, name) for name in sorted(names) if name.endswith(".py"))
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

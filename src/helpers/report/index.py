@@ -22,8 +22,10 @@ from helpers.report.wording import WORDS, Mark, status_mark, word
 MOST_HEADLINES = {20: 3, 60: 2, 200: 1}  # series on the page: headlines that each may show
 MOST_DATED = 10  # earlier versions listed with their day; older ones by number alone
 LONGEST_MESSAGE = 240
+OLD_DAYS = 31  # a monthly report made in time is younger
 PATIENCE_DAYS = 7  # a series may be this far behind, or one and a half of its own steps
 FAILED = frozenset({"failed", "timed_out", "kernel_died"})
+SAID_BY_MESSAGE = frozenset({"timed_out", "kernel_died", "out_of_memory", "system_exit"})
 
 
 class Concern(NamedTuple):
@@ -155,8 +157,11 @@ def _lead(catalog: Catalog) -> str:
 
 
 def _attention(catalog: Catalog, behind: Mapping[str, str]) -> list[Concern]:
-    """Return what failed, then what cannot be read, then what is behind."""
+    """Return what failed, what ran once and does not any more, what cannot be read, and what is behind."""
     failed = [_failure(series) for series in catalog.series if series.versions[0].status in FAILED]
+    failed += [
+        _lost(series) for series in catalog.series if series.versions[0].status == "not_run" and _good(series)
+    ]
     damaged = Mark(word("unreadable"), "✕", "bad")
     lost = [Concern(path, "", damaged, word("unreadable_why")) for path in catalog.unreadable]
     late = []
@@ -166,11 +171,23 @@ def _attention(catalog: Catalog, behind: Mapping[str, str]) -> list[Concern]:
             late.append(
                 Concern(f"{series.series} v{good.version}", good.path, _behind_mark(), behind[series.series])
             )
-    return failed + lost + late
+    return failed + lost + _old_data(catalog) + late
 
 
 def _behind_mark() -> Mark:
     return Mark(word("behind"), "◷", "warn")
+
+
+def _old_data(catalog: Catalog) -> list[Concern]:
+    """Say that the data of all reports end long before the newest run, which no series beside another shows."""
+    versions = [version for series in catalog.series for version in series.versions]
+    as_of = max((version.as_of for version in versions if version.as_of), default="")
+    run = max((version.finished_at for version in versions), default="")[:10]
+    if not as_of or (days := _days(as_of, run)) <= OLD_DAYS:
+        return []
+    mark = Mark(word("old_data"), "◷", "warn")
+    why = word("old_data_why", as_of=as_of, days=days, run=run)
+    return [Concern(word("old_data_name", as_of=as_of), "", mark, why)]
 
 
 def _behind(series: CatalogSeries, catalog: Catalog) -> str:
@@ -201,15 +218,31 @@ def _days(first: str, last: str) -> int:
 
 def _failure(series: CatalogSeries) -> Concern:
     newest, good = series.versions[0], _good(series)
-    why = word(f"kind_{newest.failure.kind}") if newest.failure else word(f"banner_{newest.status}")
-    if newest.failure and newest.failure.message:
-        first = newest.failure.message.strip().splitlines()[0]
-        why += f" {newest.failure.error}: {first[:LONGEST_MESSAGE]}"
     note = word("kept", number=good.version) if good else word("never_good")
-    mark = status_mark(newest.status)
-    return Concern(
-        f"{series.series} v{newest.version}", newest.path, mark, why, note, good.path if good else ""
-    )
+    name, kept = f"{series.series} v{newest.version}", good.path if good else ""
+    return Concern(name, newest.path, status_mark(newest.status), _why(newest), note, kept)
+
+
+def _why(version: CatalogVersion) -> str:
+    """Say why a version did not succeed: what kind of end that is, and its message unless one says the other."""
+    failure = version.failure
+    if failure is None:
+        return word(f"banner_{version.status}")
+    headline = failure.headline[:LONGEST_MESSAGE]
+    if failure.message.strip() and failure.kind in SAID_BY_MESSAGE:
+        return headline[:1].upper() + headline[1:].rstrip(".") + "."
+    kind = word(f"kind_{failure.kind}")
+    return f"{kind} {headline}" if failure.message.strip() else kind
+
+
+def _lost(series: CatalogSeries) -> Concern:
+    """Return the concern about a report that could not be made any more, as when a table is gone."""
+    newest, good = series.versions[0], _good(series)
+    assert good is not None, "it ran before"
+    mark = status_mark(newest.status)._replace(tone="warn")
+    why = newest.failure.headline[:LONGEST_MESSAGE] if newest.failure else word("banner_not_run")
+    note = word("no_longer", number=good.version)
+    return Concern(f"{series.series} v{newest.version}", newest.path, mark, why, note, good.path)
 
 
 def _good(series: CatalogSeries) -> CatalogVersion | None:

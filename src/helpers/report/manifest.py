@@ -78,6 +78,10 @@ class Data(Record):
 
     url: str = Field(description="As given, secrets redacted")
     tables: dict[str, TableFingerprint]
+    changed: list[str] = Field(
+        default_factory=list,
+        description="Tables whose files changed while the report was made; a run that skips does not count it",
+    )
 
 
 class Code(Record):
@@ -130,7 +134,11 @@ class Manifest(Record):
     data: Data
     code: Code
     python: str
-    packages: dict[str, str]
+    packages: dict[str, str] = Field(description="Direct dependencies -> version")
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description="Short digests of what else is part of the run key, such as all installed packages",
+    )
     run_key: str = Field(description="sha256 over all that determines the result")
     cells: list[CellRun]
     files: dict[str, FileEntry] = Field(description="Path inside the version folder -> identity")

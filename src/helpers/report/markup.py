@@ -62,6 +62,10 @@ IMPLIED = {
     "thead": frozenset(["tbody", "tfoot"]),
     "tbody": frozenset(["tbody", "tfoot"]),
 }
+# A paragraph ends without saying where one of these starts, or its parent ends.
+ENDS_PARAGRAPH = frozenset(
+    ["blockquote", "details", "div", "dl", "figure", "footer", "h2", "h3", "h4", "h5", "h6", "nav", "ol"]
+) | frozenset(["p", "pre", "section", "table", "ul"])
 HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
 _IDS = re.compile(r"""\bid=["']([^"']+)["']""")
 _LOADING = frozenset(

@@ -12,11 +12,14 @@ import ast
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbformat import NotebookNode
@@ -27,7 +30,15 @@ from helpers.report import wording
 from helpers.report.compact import compact
 from helpers.report.manifest import Manifest
 from helpers.report.markup import Heading, Outline, escape, plain
-from helpers.report.story import Failing, blocks, failing_cell, inline, parameter_defaults, parameter_meanings
+from helpers.report.story import (
+    Failing,
+    blocks,
+    contact_lists,
+    failing_cell,
+    inline,
+    parameter_defaults,
+    parameter_meanings,
+)
 from helpers.report.wording import word
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -100,35 +111,74 @@ def report_html(
     outline.ids |= {f"finding-{finding.id}" for finding in findings} | {
         f"action-{action.id}" for action in actions
     }
-    levels = {finding.confidence for finding in findings}
+    parts: dict[str, Any] = {
+        **_head(notebook, manifest),
+        **_decided(notebook, manifest, actions),
+        **_found(findings),
+        "story": blocks(notebook, manifest, outline, findings),
+        "parameters": _parameters(notebook, manifest),
+        "tables": _tables(manifest),
+        "origin": _origin(manifest),
+        "command": command(manifest, parameter_defaults(notebook)),
+    }
+    parts["contents"] = _contents(outline.headings)  # the story has brought its headings by now
+    return compact(environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts))
+
+
+def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
+    """Return what the title block shows, and the banner of a run that did not succeed."""
     title = inline(manifest.title or manifest.series)
-    template = environment().get_template("page.html.j2")
-    page = template.render(
-        manifest=manifest,
-        css=style(),
-        to_index="../" * (manifest.series.count("/") + 2),
-        title=title,
-        title_text=plain(title),
-        question=inline(manifest.question) if manifest.question else "",
-        facts=_facts(manifest),
-        status=wording.status_mark(manifest.status),
-        complete=manifest.status == "succeeded",
-        banner=_banner(notebook, manifest),
-        actions=sorted(actions, key=_rank),
-        findings=findings,
-        findings_lead=_findings_lead(levels),
-        finding_names={finding.id: finding.metric for finding in findings},
-        one_level=len(levels) == 1,
-        one_scope=findings[0].scope if len({finding.scope for finding in findings}) == 1 else "",
-        check=lambda action: _check(action, manifest),
-        story=blocks(notebook, manifest, outline, findings),
-        contents=_contents(outline.headings),
-        parameters=_parameters(notebook, manifest),
-        tables=_tables(manifest),
-        origin=_origin(manifest),
-        command=command(manifest, parameter_defaults(notebook)),
-    )
-    return compact(page)
+    return {
+        "to_index": "../" * (manifest.series.count("/") + 2),
+        "title": title,
+        "title_text": plain(title),
+        "question": inline(manifest.question) if manifest.question else "",
+        "facts": _facts(manifest),
+        "status": wording.status_mark(manifest.status),
+        "complete": manifest.status == "succeeded",
+        "banner": _banner(notebook, manifest),
+    }
+
+
+def _decided(notebook: NotebookNode, manifest: Manifest, actions: Sequence[Action]) -> dict[str, Any]:
+    """Return the decisions in order, why they stand in it, and the contact list of each that has one."""
+    unknown = sum(action.expected_value is None for action in actions)
+    order = "order_value" if not unknown else "order_mixed" if unknown < len(actions) else "order_unknown"
+    lists = contact_lists(notebook)
+    return {
+        "actions": sorted(actions, key=_rank),
+        "actions_order": word(order),
+        "value_unknown_why": word("value_unknown_why") if unknown < len(actions) else "",
+        "contacts": {action.id: _contacts(action, lists) for action in actions},
+        "check": lambda action: _check(action, manifest),
+    }
+
+
+def _contacts(action: Action, lists: Sequence[str]) -> str:
+    """Return the contact list that an action is for: the list whose name its rule names as the opportunity."""
+    name = _opportunities().get(action.id, "").rpartition(".")[2]
+    return name if name in lists else ""
+
+
+@cache
+def _opportunities() -> Mapping[str, str]:
+    """Return the opportunity of each rule that has one, such as ``rfm.recall`` of ``rfm.recall_silent``."""
+    rules = yaml.safe_load(resources.files("helpers.playbook").joinpath("actions.yml").read_text("utf-8"))
+    return {rule["id"]: rule["opportunity"] for rule in rules if rule.get("opportunity")}
+
+
+def _found(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return the findings with what they have in common, which is said once."""
+    levels = {finding.confidence for finding in findings}
+    scopes = Counter(finding.scope for finding in findings)
+    return {
+        "findings": findings,
+        "findings_lead": _findings_lead(levels),
+        "finding_names": {finding.id: finding.metric for finding in findings},
+        "one_level": len(levels) == 1,
+        "one_scope": len(scopes) == 1,
+        "scope": next((scope for scope, times in scopes.most_common(1) if times > 1 or len(scopes) == 1), ""),
+    }
 
 
 @cache
@@ -188,9 +238,12 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _period(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return first and last day of the window, or the last day alone when the report has no window."""
+    """Return first and last day of the window or history, or the last day alone when neither is stated."""
     as_of, days, zone = (parameters.get(name) for name in ("as_of", "window_days", "report_tz"))
     first = wording.day(as_of, 1 - days) if isinstance(days, int) else None
+    start, last = wording.day(parameters.get("history_from"), 0), wording.day(as_of, 0)
+    if first is None and start is not None and last is not None:
+        first, days = start, (last - start).days + 1
     if first is not None:
         zone = f", {zone}" if zone else ""
         return [(word("period"), word("days_to", first=first, last=as_of, days=days, zone=zone))]
@@ -203,7 +256,11 @@ def _amount(manifest: Manifest) -> str:
         return word("no_data")
     tables = word("one_table") if len(rows) == 1 else word("many_tables", number=len(rows))
     known = [count for count in rows if count is not None]
-    return word("tables_rows", tables=tables, rows=sum(known)) if len(known) == len(rows) else tables
+    return (
+        word("tables_rows", tables=tables, rows=wording.rows(sum(known)))
+        if len(known) == len(rows)
+        else tables
+    )
 
 
 def _findings_lead(levels: set[float]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from helpers.data import address, fingerprint, layout
 from helpers.data.content_cache import ContentCache
-from helpers.errors import BadParameters, MissingSecret
+from helpers.errors import BadParameters, MissingSecret, PlaybookError
 from helpers.report import params, project, provenance
 from helpers.report.imports import Sources
 from helpers.report.manifest import Code, TableFingerprint
@@ -80,6 +80,10 @@ class Plan:
         pseudonyms and the series. A password in an address is no part of it.
     timeout : float, optional
         Seconds after which this run is stopped; None for the limit of the batch, if it has one.
+    reads : tuple of str, optional
+        Tables that the notebook may read; None for all.
+    environment : dict
+        What else is part of the run key, see `helpers.report.provenance.environment`.
     """
 
     notebook: Path
@@ -90,6 +94,22 @@ class Plan:
     code: Code
     run_key: str
     timeout: float | None = None
+    reads: tuple[str, ...] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def tables_now(self) -> dict[str, TableFingerprint] | None:
+        """Return the fingerprints of the tables as they are now; None for a database, which would count its rows.
+
+        Files that have not changed are not read again. What is not there any more, or cannot be read, is left out.
+        """
+        where = project.locate_data(str(self.values["data"]), self.notebook.parent)
+        try:
+            if address.parse(where).path is None:
+                return None
+            found = fingerprint.fingerprint(where, self.reads, cache=ContentCache.of_user())
+        except PlaybookError:
+            return {}
+        return {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
 
 
 @dataclass
@@ -120,17 +140,20 @@ class Desk:
         """
         code = self.code(run)
         tables = self.tables(run)
+        environment = provenance.environment(self.others(run))
         key = provenance.run_key(
             {
                 "code": code.model_dump(mode="json"),
                 "tables": {name: table.model_dump() for name, table in tables.items()},
                 "not_tables": self.others(run),
+                "environment": environment,
                 "parameters": {name: without_secrets(value) for name, value in run.values.items()},
                 "packages": provenance.packages(),
                 "series": run.series,
             }
         )
-        return Plan(run.notebook, run.series, run.values, run.given, tables, code, key, run.timeout)
+        known = (run.notebook, run.series, run.values, run.given, tables, code, key, run.timeout)
+        return Plan(*known, reads=run.reads, environment=environment)
 
     def code(self, run: Checked) -> Code:
         """Return the identity of a run's code and of the files that its parameters name."""

@@ -43,6 +43,8 @@ from helpers.report.plan_yaml import COMMAND_LINE, Entry, InvalidPlan, Item, Rea
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
 MOST_RUNS = 10_000
+MOST_WORKERS = 64
+"""More than that many processes, each with a kernel, is taken for a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,8 @@ def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
 
 def _workers(reader: Reader, top: Mapping[str, Entry]) -> int | None:
     item = reader.value(top["workers"].node, "workers") if "workers" in top else None
-    if item and (type(item.value) is not int or item.value < 1):
-        reader.say(item.where, f"workers == {item.value!r}, must be a whole number >= 1")
+    if item and (type(item.value) is not int or not 1 <= item.value <= MOST_WORKERS):
+        reader.say(item.where, f"workers == {item.value!r}, must be a whole number from 1 to {MOST_WORKERS}")
     return item.value if item else None
 
 

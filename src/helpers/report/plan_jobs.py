@@ -312,7 +312,9 @@ class Expansion:
             self.reader.say(item.where, self.shared.places[data])
 
     def _check_matrix(self) -> None:
-        """Tell of names in the matrix that are no parameter and are put nowhere."""
+        """Tell of names in the matrix that are no parameter and are put nowhere; without a run nothing is put."""
+        if not self.job.combinations:
+            return
         for notebook in self.job.notebooks:
             model = self.shared.models[notebook]
             assert model is not None

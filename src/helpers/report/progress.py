@@ -1,22 +1,21 @@
 """What a batch says while it runs: events, and who shows them on a terminal or in a log.
 
 Workers send their events to the driver in datagrams over a socket of the machine. A datagram is never waited for:
-a run is not slowed by who watches it, and where it does not arrive, as from another machine of a cluster, the
-driver still knows when a run ends.
+a run is not slowed by who watches it, and where it does not arrive, as from another machine of a cluster or where
+no folder can hold a socket, the driver still knows when a run ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
+
+from helpers.report import scratch
 
 Kind = Literal["start", "cell", "done", "skipped"]
 
@@ -56,10 +55,16 @@ class Inbox:
         self.address: str | None = None
         if not hasattr(socket, "AF_UNIX"):  # Windows: starts and ends are seen from the driver
             return
-        self._folder = tempfile.mkdtemp(prefix="playbook-events-")
-        self.address = str(Path(self._folder) / "s")
+        self._folder = scratch.folder("events", room=1)
+        if self._folder is None:
+            return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
+        try:
+            self._socket.bind(address := str(self._folder.path / "s"))
+        except OSError:  # as where a file system takes no sockets
+            self._end()
+            return
+        self.address = address
         self._thread = threading.Thread(target=self._receive, args=(progress,), daemon=True)
         self._thread.start()
 
@@ -74,8 +79,12 @@ class Inbox:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
             end.sendto(b"", self.address)
         self._thread.join(timeout=5)
+        self._end()
+
+    def _end(self) -> None:
         self._socket.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            self._folder.close()
 
 
 def sender(address: str | None) -> Progress:

@@ -23,12 +23,19 @@ def find_root(start: Path | None = None) -> Path | None:
 
     Falls back on the checkout that this package was installed from, and is None when there is neither.
     """
-    here = (start or Path.cwd()).resolve()
+    return _above(start or Path.cwd()) or borrowed(start)
+
+
+def borrowed(start: Path | None = None) -> Path | None:
+    """Return the checkout that `find_root` falls back on; None when there is a project at or above `start`."""
     checkout = Path(__file__).resolve().parents[3]
-    for folder in (here, *here.parents, checkout):
-        if (folder / "notebooks").is_dir():
-            return folder
-    return None
+    there = _above(start or Path.cwd()) is None and (checkout / "notebooks").is_dir()
+    return checkout if there else None
+
+
+def _above(start: Path) -> Path | None:
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / "notebooks").is_dir()), None)
 
 
 def notebook_name(notebook: str | os.PathLike[str]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
+import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +21,7 @@ from helpers.report.manifest import Code
 
 DISTRIBUTION = "community-playbook"
 LOCK = "requirements.lock"
+_DISTRIBUTIONS = (".dist-info", ".egg-info", ".egg-link")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -60,12 +64,52 @@ def packages() -> dict[str, str]:
     return {name: metadata.version(name) for name in sorted(names | {DISTRIBUTION})}
 
 
+@lru_cache(maxsize=1)
+def installed() -> str:
+    """Return a digest of every distribution that is installed, by name and version.
+
+    They are taken from the names of their folders, which is a hundred times as fast as reading what is in them.
+    """
+    found = set()
+    for place in {Path(each).absolute() for each in sys.path} - {
+        Path.cwd()
+    }:  # a kernel works in another folder
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            found |= {entry.name.lower() for entry in entries if entry.name.endswith(_DISTRIBUTIONS)}
+    return _digest(sorted(found))
+
+
+def environment(others: Iterable[str] = ()) -> dict[str, str]:
+    """Return what determines a result beside code, parameters, tables and direct dependencies; by name.
+
+    Parameters
+    ----------
+    others : iterable of str
+        Names in the folder of data that are no tables.
+
+    Notes
+    -----
+    The values only tell whether something is the same. That of the salt is too short to test guesses with.
+    """
+    salt, path = os.environ.get("PLAYBOOK_SALT", ""), os.environ.get("PYTHONPATH", "")
+    return {
+        "installed packages": installed()[:16],
+        "PYTHONPATH": _digest(path)[:16] if path else "",
+        "PLAYBOOK_SALT": _digest(salt)[:2] if salt else "",
+        "other files in the folder of data": _digest(sorted(others))[:16],
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
 def git(root: Path | None) -> Git:
     """Return the commit of the working tree and whether it holds changes."""
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return Git(None, None)
-    changes = _git(root, "status", "--porcelain")
+    changes = _git(root, "--no-optional-locks", "status", "--porcelain")
     return Git(commit, None if changes is None else bool(changes))
 
 

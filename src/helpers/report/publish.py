@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from helpers.errors import PlaybookError
+from helpers.report import scratch
 
 STAGING = ".staging-"
+_LEFT = (f"{STAGING}*", ".*.json-*", ".*.html-*")
 _VERSION = re.compile(r"v([1-9][0-9]*)")
 _SERIES = re.compile(r"[a-z0-9_]+/[^/\\.\s][^/\\\s]*")
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
-_mine: set[str] = set()  # staging folders this process is filling
+_mine: set[str] = set()  # staging folders and files that this process is filling
 
 
 class CannotPublish(PlaybookError):
@@ -39,6 +41,11 @@ def published(reports: Path) -> list[str]:
     """Return the published versions as ``<series>/v<N>``, by series and number."""
     series = [f"{method}/{label}" for method in _folders(reports) for label in _folders(reports / method)]
     return [f"{name}/v{number}" for name in sorted(series) for number in _numbers(reports / name)]
+
+
+def versions(reports: Path, series: str) -> list[int]:
+    """Return the numbers of the published versions of a series, smallest first."""
+    return _numbers(reports / series)
 
 
 def latest(reports: Path, series: str) -> int | None:
@@ -74,75 +81,163 @@ def point_latest(reports: Path, series: str) -> int | None:
     """Let ``<series>/latest.json`` name the newest version that succeeded, and return it.
 
     A file rather than a symbolic link, because it also survives Windows and zip archives. After writing, the
-    versions are looked at again, so that of two processes the last to write has seen what both published.
+    versions are looked at again, so that of two processes the last to write has seen what both published. Where
+    the file is right already nothing is written; where a process was killed before it came to this, it is mended.
     """
-    written = None
-    while (newest := latest(reports, series)) != written:
-        written = newest
-        text = json.dumps({"path": f"v{newest}", "version": newest}, sort_keys=True) + "\n"
-        replace_file(reports / series / "latest.json", text.encode())
-    return written
+    pointer = reports / series / "latest.json"
+    written = _read(pointer)
+    while (newest := latest(reports, series)) is not None:
+        wanted = json.dumps({"path": f"v{newest}", "version": newest}, sort_keys=True).encode() + b"\n"
+        if wanted == written:
+            return newest
+        replace_file(pointer, wanted, reports)
+        written = wanted
+    pointer.unlink(missing_ok=True)
+    return None
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step: readers see the old content or the new, also after a crash."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+def _read(path: Path) -> bytes | None:
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def replace_file(path: Path, content: bytes, place: Path | None = None) -> None:
+    """Write a file in one step: readers see the old content or the new, also after a crash.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : bytes
+        What it is to hold.
+    place : Path, optional
+        Folder of the same file system in which the new file is prepared; by default that of the file. `clean`
+        removes from a reports folder what a killed process has left there.
+    """
+    handle, name, lock = _temporary(path.name, place or path.parent)
+    _mine.add(Path(name).name)
+    try:
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            scratch.let_go(lock)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
+    finally:
+        _mine.discard(Path(name).name)
     _sync_folder(path.parent)
+
+
+def _temporary(name: str, place: Path) -> tuple[int, str, int | None]:
+    """Return handle, path and lock of a new file."""
+    while True:
+        handle, path = tempfile.mkstemp(prefix=f".{name}-{_owner()}-", dir=place)
+        lock = scratch.hold(Path(path))
+        if Path(path).exists():  # else somebody took it for abandoned before the lock was there
+            return handle, path, lock
+        os.close(handle)
+        scratch.let_go(lock)
 
 
 @contextlib.contextmanager
 def staging(reports: Path) -> Iterator[Path]:
     """Give an empty hidden folder inside the reports folder; what is still there at the end is removed.
 
-    The name carries host and process id, by which a later run recognises what a killed process left behind.
+    The name carries host and process id, and the process holds a lock on the folder, by which a later run recognises
+    what a killed process left behind.
 
     Raises
     ------
     CannotPublish
         When the reports folder cannot be written.
     """
-    name = f"{STAGING}{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    name = f"{STAGING}{_owner()}-{uuid.uuid4().hex[:12]}"
     folder = reports.resolve() / name
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise CannotPublish(f"reports folder {reports} cannot be written: {error.strerror}") from error
     _mine.add(name)
     try:
-        yield folder
+        try:
+            lock = _make(folder)
+        except OSError as error:
+            raise refusal(reports, error) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.let_go(lock)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         _mine.discard(name)
 
 
+def _make(folder: Path) -> int | None:
+    """Make a folder and return the lock on it."""
+    while True:
+        folder.mkdir(parents=True)
+        lock = scratch.hold(folder)
+        if folder.is_dir():  # else somebody took it for abandoned before the lock was there
+            return lock
+        scratch.let_go(lock)
+
+
+def refusal(reports: Path, error: OSError) -> CannotPublish:
+    """Return the error that tells why the reports folder, or another place, did not take a run."""
+    place, filename = f"reports folder {reports}", error.filename
+    if isinstance(filename, str) and not Path(filename).is_relative_to(reports.resolve()):
+        place = filename
+    return CannotPublish(f"{place} cannot be written: {error.strerror or error}")
+
+
 def clean(reports: Path) -> list[str]:
-    """Remove the staging folders of processes of this host that are no more; return their names."""
-    gone = [path for path in reports.glob(f"{STAGING}*") if _abandoned(path.name)]
-    for path in gone:
-        shutil.rmtree(path, ignore_errors=True)
-    return sorted(path.name for path in gone)
+    """Remove what processes of this host that are no more have left half done; return the names.
+
+    These are staging folders, and files that were to replace another.
+    """
+    left = []
+    for path in (path for pattern in _LEFT for path in reports.glob(pattern) if _abandoned(path)):
+        with scratch.seized(path) as free:
+            # Where one host name stands for several, a number that is not known here says nothing: the lock decides.
+            if free is False or not path.exists():
+                continue
+            left.append(path.name)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+    return sorted(left)
 
 
-def _abandoned(name: str) -> bool:
+def _abandoned(path: Path) -> bool:
+    """Whether the process that the name of a hidden file or folder speaks of is gone."""
     import psutil
 
-    host, _, rest = name.removeprefix(STAGING).rpartition("-")[0].rpartition("-")
-    if host != _host() or not rest.isdigit():
+    owner, _, number = path.name.rpartition("-")[0].rpartition("-")
+    if not owner.endswith(f"-{_host()}") or not number.isdigit():
         return False
-    if int(rest) == os.getpid():  # an earlier process may have had our number
-        return name not in _mine
-    return not psutil.pid_exists(int(rest))
+    if int(number) == os.getpid():  # an earlier process may have had our number
+        return path.name not in _mine
+    try:
+        process = psutil.Process(int(number))
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        # An earlier process may have had that number too. Clocks are set, so a minute decides nothing.
+        return bool(process.create_time() > path.stat().st_mtime + 60)
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+def _owner() -> str:
+    return f"{_host()}-{os.getpid()}"
 
 
 def _host() -> str:
@@ -188,7 +283,7 @@ def publish(folder: Path, reports: Path, series: str, finish: Callable[[int], No
         for place in (home, home.parent, reports.resolve()):
             _sync_folder(place)
     except OSError as error:
-        raise CannotPublish(f"{series} cannot be published under {reports}: {error.strerror}") from error
+        raise refusal(reports, error) from error
     return version
 
 
@@ -213,7 +308,8 @@ def sync(folder: Path) -> None:
     """Flush every file and folder below `folder` to disk."""
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
-            with Path(place, name).open("rb+") as file:
+            # Windows flushes only what may be written; elsewhere a file may be one that can only be read.
+            with Path(place, name).open("rb+" if os.name == "nt" else "rb") as file:
                 os.fsync(file.fileno())
         _sync_folder(Path(place))
 

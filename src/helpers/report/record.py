@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from IPython.display import display
 
 from helpers.checks import did_you_mean
@@ -27,6 +26,7 @@ from helpers.playbook.finding import Finding
 from helpers.playbook.sentences import interval, quantity
 from helpers.report.manifest import dump_json
 from helpers.report.project import RUN_FOLDER
+from helpers.report.redact_files import write_parquet
 from helpers.tables import html_table
 
 ROWS_SHOWN = 20
@@ -236,16 +236,16 @@ def _frame(frame: Any) -> pd.DataFrame:
 
 
 def _write_parquet(folder: str, name: str, rows: pd.DataFrame) -> None:
-    """Write rows so that equal frames give equal bytes: no pandas metadata, microseconds, one codec."""
+    """Write rows so that equal frames give equal bytes."""
     path = _target(folder, f"{name}.parquet")
     if path is None:
         return
     try:
-        arrow = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+        arrow = pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"{folder}/{name}: {'; '.join(map(str, error.args))}") from None
     part = _part(path)
-    pq.write_table(arrow, part, compression="zstd", coerce_timestamps="us", allow_truncated_timestamps=True)
+    write_parquet(arrow, part)
     part.replace(path)
 
 

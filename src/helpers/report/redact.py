@@ -1,12 +1,15 @@
 """Nothing secret and nothing of one machine reaches a written byte.
 
 Secrets are the passwords and tokens in the URLs a run is given and the values of environment variables whose name
-says that they are secret. Each is looked for as it is, and as JSON, HTML, URLs and base64 would write it.
+says that they are secret. Each is looked for as it is, and as JSON, HTML, XML, CSV, URLs, base64 and hexadecimal
+digits would write it, one inside another too (JSON printed in HTML kept in JSON), and where a table has cut it
+short. What files hold beside text is looked at in `helpers.report.redact_files`.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import os
@@ -16,32 +19,55 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from helpers.data import address
+from helpers.data.address import PLACEHOLDER
+
 MASK = "***"
-TEXT_SUFFIXES = frozenset({".ipynb", ".html", ".json", ".csv", ".svg", ".txt", ".md"})
 _SECRET_NAME = re.compile(
-    r"(?i)secret|token|passw|passphrase|credential|salt|_pwd$|(^|_)(api|access|private|secret|auth)_?key"
+    r"(?i)secret|token|passw|passphrase|credential|salt|webhook|_pwd$|_key$"
+    r"|(^|_)(api|access|private|secret|auth)_?key|(^|_)(pass|pat|auth|cookies?)$"
+)
+_PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|(^|_)pass$|_pwd$")
+# As in "Driver=x;Server=y;Uid=me;Pwd=secret" or "host=h user=u password='a secret'".
+_PAIR = re.compile(
+    r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
+    r"|sharedaccess(?:key|signature)|client_?secret)\s*=(?!=)\s*"
+    r"(?:\"([^\"]+)\"|'([^']+)'|\{([^}]+)\}|([^\s;,&\"'{][^\s;,&]*))"
 )
 _SECRET_QUERY = re.compile(r"(?i)passw|pwd|secret|token|key|sig|credential|sas$")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
 _SHORTEST = 6  # shorter values of environment variables, such as "1" or "true", would mask ordinary text
+_SHORTEST_PASSWORD = 4  # a word that its name says is a password is one, "true" or not
+_STILL_TELLING = 8  # characters of a secret that a table has cut short, "abcdefgh..."
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,16}\b")
 _KERNEL_FILE = re.compile(r"[^\s\"'<>(]*ipykernel_\d+[/\\]+\d+\.py")
 
 
 def url_secrets(text: str) -> set[str]:
-    """Return the passwords and tokens in the URLs of a text."""
-    found: set[str] = set()
+    """Return the passwords and tokens in the URLs of a text.
+
+    An address may name a variable of the environment, ``postgres://user:${PGPASSWORD}@host/db``. Its name is no
+    secret; its value is one, whatever the variable is called, with the secrets of the URL that it may hold.
+    """
+    found = _named_secrets(text)
     for url in _URL.findall(text):
         try:
             parts = urlsplit(url)
             password = parts.password
         except ValueError:  # not a URL after all, such as an unclosed bracket
             continue
-        if password:
+        if password and not PLACEHOLDER.fullmatch(password):
             found |= {password, unquote(password)}
         for query in (parts.query, parts.fragment):
-            found |= {value for name, value in parse_qsl(query) if _SECRET_QUERY.search(name) and value}
+            pairs = [pair for pair in parse_qsl(query) if not PLACEHOLDER.fullmatch(pair[1])]
+            found |= {value for name, value in pairs if _SECRET_QUERY.search(name) and value}
     return found
+
+
+def _named_secrets(text: str) -> set[str]:
+    """Return the values of the variables that an address names."""
+    values = {os.environ.get(name, "") for name in address.names(text)} - {""}
+    return values.union(*(url_secrets(value) for value in values if not address.names(value)))
 
 
 def mask_urls(text: str) -> str:
@@ -53,19 +79,49 @@ def environment_secrets(environment: Mapping[str, str] | None = None) -> set[str
     """Return the values of the environment variables whose name says that they are secret."""
     environment = os.environ if environment is None else environment
     named = {name: value for name, value in environment.items() if _SECRET_NAME.search(name)}
-    found = {value for value in named.values() if len(value) >= _SHORTEST}
+    found = {value for name, value in named.items() if len(value) >= _shortest(name)}
     for value in environment.values():
-        found |= url_secrets(value)
+        found |= url_secrets(value) | _pair_secrets(value)
     return found
+
+
+def _shortest(name: str) -> int:
+    return _SHORTEST_PASSWORD if _PASSWORD_NAME.search(name) else _SHORTEST
+
+
+def _pair_secrets(text: str) -> set[str]:
+    """Return the passwords and keys of a connection string, which names each before an equals sign."""
+    found = {next(filter(None, match)) for match in _PAIR.findall(text)}
+    return {value for value in found if len(value) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(value)}
 
 
 def _encodings(secret: str) -> set[str]:
     """Return the forms in which a text may carry a secret."""
     quoted = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    forms = {secret, html.escape(secret), html.escape(secret, quote=False), repr(secret)[1:-1]} | quoted
-    forms |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in quoted}
-    forms |= {json.dumps(form, ensure_ascii=flag)[1:-1] for form in set(forms) for flag in (True, False)}
-    return forms | _base64_forms(secret.encode())
+    quoted |= {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in quoted}
+    forms = {secret, repr(secret)[1:-1], secret.replace('"', '""')} | quoted
+    forms |= _as_json(forms)
+    forms |= {escaped for form in forms for escaped in _as_markup(form)}
+    forms |= _as_json(forms)
+    digits = secret.encode().hex()
+    # In base64 also as a URL holds it, which is what is encoded when a whole URL is.
+    return forms.union(
+        {digits, digits.upper()}, *(_base64_forms(form.encode()) for form in {secret, *quoted})
+    )
+
+
+def _as_json(forms: Iterable[str]) -> set[str]:
+    """Return the forms as JSON writes them, also as it does inside HTML, and as pandas writes it."""
+    plain = {json.dumps(form, ensure_ascii=flag)[1:-1] for form in forms for flag in (True, False)}
+    codes = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'"}
+    return plain | {form.translate(codes) for form in plain} | {form.replace("/", r"\/") for form in plain}
+
+
+def _as_markup(form: str) -> set[str]:
+    """Return a form as HTML and XML write it: quotation marks as they are, by name or by number."""
+    inner = html.escape(form, quote=False)
+    marks = (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "'"), ('"', "'"))
+    return {inner.replace('"', double).replace("'", single) for double, single in marks}
 
 
 def _base64_forms(secret: bytes) -> set[str]:
@@ -85,6 +141,14 @@ def _base64_forms(secret: bytes) -> set[str]:
     return forms
 
 
+def _without_cut(text: str, secret: str) -> str:
+    """Return the text without beginnings of a secret that end in an ellipsis."""
+    if (head := secret[:_STILL_TELLING]) not in text:
+        return text
+    cut = re.compile(rf"{re.escape(head)}[^\n]{{0,200}}?(?=\.\.\.|…)")
+    return cut.sub(lambda match: MASK if secret.startswith(match[0]) else match[0], text)
+
+
 class Redactor:
     """Takes secrets, machine paths and memory addresses out of texts.
 
@@ -102,20 +166,28 @@ class Redactor:
         forms = {form for secret in secrets - short for form in _encodings(secret)}
         # A password of one to three characters is masked where a URL holds it and nowhere else.
         forms |= {f":{form}@" for secret in short for form in (secret, quote(secret, safe=""))}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self.forms = sorted(forms, key=lambda form: (-len(form), form))
+        self._long = sorted(secret for secret in secrets if len(secret) > _STILL_TELLING + 4)
         ordered = sorted((places or {}).items(), key=lambda item: -len(item[0]))
         self._places = [
-            (re.compile(rf"(?<![\w.]){re.escape(place)}(?![\w-])"), name) for place, name in ordered
+            (re.compile(rf"(?<![\w.<]){re.escape(place)}(?![\w-])"), name) for place, name in ordered
         ]
 
     def text(self, text: str) -> str:
         """Return the text without secrets, machine paths and memory addresses."""
-        if self._secrets:
-            text = self._secrets.sub(lambda m: f":{MASK}@" if m[0][0] + m[0][-1] == ":@" else MASK, text)
+        text = self.secrets(text)
         for place, name in self._places:
             text = place.sub(name.replace("\\", r"\\"), text)
         return _ADDRESS.sub("0x…", _KERNEL_FILE.sub("[cell]", text))
+
+    def secrets(self, text: str) -> str:
+        """Return the text without secrets."""
+        if found := [form for form in self.forms if form in text]:  # far faster than one large pattern
+            secrets = re.compile("|".join(map(re.escape, found)))
+            text = secrets.sub(lambda m: f":{MASK}@" if m[0][0] + m[0][-1] == ":@" else MASK, text)
+        for secret in self._long:
+            text = _without_cut(text, secret)
+        return text
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with every text in it redacted, keys included."""
@@ -127,13 +199,34 @@ class Redactor:
             return [self.value(item) for item in value]
         return value
 
+    def json(self, text: str) -> str:
+        """Return a JSON text redacted, as JSON: a number that happens to look like a secret stays a number."""
+        masked = self.text(text)
+        if masked != text:
+            with contextlib.suppress(ValueError):
+                whole = json.loads(text)
+                try:
+                    json.loads(masked)
+                except ValueError:
+                    return json.dumps(self.value(whole), ensure_ascii=False, indent=1) + "\n"
+        return masked
+
     def folder(self, folder: Path) -> None:
-        """Redact every text file below a folder in place; files without a finding are not touched."""
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in TEXT_SUFFIXES and path.is_file():
-                before = path.read_bytes()
-                after = self.text(before.decode("utf-8", "surrogateescape")).encode(
-                    "utf-8", "surrogateescape"
-                )
-                if after != before:
-                    path.write_bytes(after)
+        """Redact all files below a folder, in place; files without a finding are not touched."""
+        from helpers.report.redact_files import redact_folder  # late: it needs pyarrow
+
+        redact_folder(folder, self)
+
+
+def mask(text: str, *addresses: str) -> str:
+    """Return a text for a terminal or a log without the secrets of the environment and of URLs in it.
+
+    Parameters
+    ----------
+    text : str
+        Such as the message of an error.
+    *addresses : str
+        What may name secrets besides, such as the arguments of a command.
+    """
+    found = environment_secrets() | url_secrets(text)
+    return Redactor(found.union(*map(url_secrets, addresses))).secrets(text)

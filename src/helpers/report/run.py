@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report import catalog, engine, notebook, project, provenance, publish
+from helpers.report import catalog, engine, notebook, project, provenance, publish, scratch
 from helpers.report.kernels.client import Address
 from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import (
@@ -57,6 +56,9 @@ class RunResult:
         run, failure = self.manifest.bookkeeping, self.manifest.failure
         seconds = f" in {run.seconds:.1f} s" if run else ""
         text = f"{self.series} v{self.version}: {self.status.replace('_', ' ')}{seconds}"
+        if self.manifest.data.changed:
+            names = ", ".join(self.manifest.data.changed)
+            text += f"; the data changed while the report was made ({names}), so the next run makes it again"
         if failure is None:
             return text
         where = f", cell {failure.cell + 1}" if failure.cell is not None else ""
@@ -141,6 +143,7 @@ def execute(
             outcome = _run_kernel(nb, plan, folder, timeout, server, on_cell)
             redactor = _redactor(plan, folder, root)
             manifest = _manifest(plan, nb, outcome, redactor)
+            manifest = _with_changed_data(manifest, plan)
             _write(folder, nb, manifest, redactor, render or _page)
             manifest = manifest.model_copy(update={"files": _files(folder)})
             git = git or provenance.git(root)
@@ -153,10 +156,14 @@ def execute(
 
             version = publish.publish(folder, target, plan.series, finish)
         except OSError as error:
-            raise publish.CannotPublish(f"{plan.series}: {error.strerror}: {error.filename}") from error
-    publish.point_latest(target, plan.series)
-    if rebuild_catalog:
-        catalog.rebuild(target)
+            raise publish.refusal(target, error) from error
+    try:
+        publish.point_latest(target, plan.series)
+        if rebuild_catalog:
+            catalog.rebuild(target)
+    except OSError as error:  # the version stands
+        if rebuild_catalog:  # else a batch mends it at its end, and tells if it cannot
+            raise publish.refusal(target, error) from error
     return RunResult(plan.series, version, target / plan.series / f"v{version}", manifest)
 
 
@@ -176,12 +183,13 @@ def _run_kernel(
 ) -> engine.Outcome:
     # A fresh IPython folder: start-up files of the user must not change a report. A server removes it in the end.
     place = Path(server.path).parent if server else None
-    with tempfile.TemporaryDirectory(
-        prefix="playbook-ipython-", dir=place, ignore_cleanup_errors=True
-    ) as ipython:
+    own = scratch.folder("ipython", place)
+    if own is None:
+        raise publish.CannotPublish("there is no folder for temporary files that can be written: set TMPDIR")
+    with own as ipython:
         return engine.execute(
             nb,
-            environment=kernel_environment(folder, ipython),
+            environment=kernel_environment(folder, str(ipython)),
             folder=str(plan.notebook.parent),
             run_seconds=timeout if plan.timeout is None else plan.timeout,
             server=server,
@@ -191,7 +199,8 @@ def _run_kernel(
 
 def _redactor(plan: Plan, folder: Path, root: Path | None) -> Redactor:
     secrets = environment_secrets().union(*(url_secrets(str(value)) for value in plan.values.values()))
-    places = {str(folder): "[run]", sys.prefix: "[python]", sys.base_prefix: "[python]"}
+    places = {os.path.expanduser("~"): "[home]"}  # noqa: PTH111  a home that cannot be found stays "~"
+    places |= {str(folder): "[run]", sys.prefix: "[python]", sys.base_prefix: "[python]"}
     places |= {str(root): "[project]"} if root else {}
     return Redactor(secrets, {place: name for place, name in places.items() if len(place) > len("/usr")})
 
@@ -217,17 +226,29 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
         code=plan.code,
         python=platform.python_version(),
         packages=provenance.packages(),
+        environment=plan.environment,
         run_key=plan.run_key,
         cells=outcome.cells,
         files={},
     )
 
 
+def _with_changed_data(manifest: Manifest, plan: Plan) -> Manifest:
+    """Note the tables whose files changed since the plan was made: nobody knows what the notebook has read."""
+    now = plan.tables_now()
+    if now is None:
+        return manifest
+    changed = sorted(
+        name for name in now.keys() | plan.tables.keys() if now.get(name) != plan.tables.get(name)
+    )
+    return manifest.model_copy(update={"data": manifest.data.model_copy(update={"changed": changed})})
+
+
 def _write(folder: Path, nb: Any, manifest: Manifest, redactor: Redactor, render: Render) -> None:
     """Write notebook, findings, actions and page, each without secrets."""
     for part in [path for path in folder.rglob(".*") if path.is_file()]:  # of a kernel killed while writing
         part.unlink()
-    text = redactor.text(notebook.to_text(notebook.tidy(nb)))
+    text = redactor.json(notebook.to_text(notebook.tidy(nb)))
     (folder / "notebook.ipynb").write_text(text, encoding="utf-8")
     redactor.folder(folder)
     for name in ("findings.json", "actions.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,6 +68,8 @@ def decide(plan: Plan, reports: Path) -> Decision:
         return Decision(None, _difference(plan, manifest))
     if manifest.get("status") not in DONE:
         return Decision(None, f"v{version} {str(manifest.get('status')).replace('_', ' ')}")
+    if moved := _mapping(manifest, "data").get("changed"):
+        return Decision(None, f"the data changed while v{version} was made: {_few(list(moved))}")
     if not _complete(folder, manifest.get("files")):
         return Decision(None, f"files of v{version} are missing or cut short")
     return Decision(version, f"unchanged since v{version}")
@@ -83,7 +86,7 @@ def _complete(folder: Path, files: Any) -> bool:
 
 
 def _difference(plan: Plan, manifest: Mapping[str, Any]) -> str:
-    """Return what changed since a manifest was written: parameters, data, code or environment."""
+    """Return what changed since a manifest was written: parameters, data, code, packages or environment."""
     before = {name: _mapping(manifest, name) for name in ("parameters", "data", "code", "packages")}
     tables = {name: table.sha256 for name, table in plan.tables.items()}
     old_tables = {name: entry.get("sha256") for name, entry in _mapping(before["data"], "tables").items()}
@@ -100,7 +103,16 @@ def _difference(plan: Plan, manifest: Mapping[str, Any]) -> str:
         "packages": changed(old_lock, lock),
     }
     found = [f"{name} changed: {_few(names)}" for name, names in parts.items() if names]
-    return "; ".join(found) or "environment changed"
+    return "; ".join(found + _environment(plan, manifest)) or "environment changed"
+
+
+def _environment(plan: Plan, manifest: Mapping[str, Any]) -> list[str]:
+    """Return which parts of the environment changed; nothing of a version that does not tell of its own."""
+    before, after = _mapping(manifest, "environment"), dict(plan.environment)
+    names = changed(before, after) if before else []
+    if (python := manifest.get("python")) != platform.python_version():
+        names = [f"Python {python} to {platform.python_version()}", *names]
+    return [f"environment changed: {_few(names)}"] if names else []
 
 
 def _mapping(value: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mistune
@@ -22,6 +22,9 @@ from helpers.report.wording import Mark, word
 LONG_TEXT = 12
 LONG_NAME = 60
 _RECORDED = re.compile(r'<(ol|p) class="(findings|actions)">')
+# By helpers.report.record: the files of a contact list, beside the report.
+_CONTACTS = re.compile(r'<p class="contact-list">')
+_FILE = re.compile(r"\blists/([a-z0-9_]+)\.(csv|parquet)\b")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _MARKDOWN = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "footnotes"])
 _PYTHON = re.compile(
@@ -61,8 +64,8 @@ class Failing:
 
     Attributes
     ----------
-    number : int
-        Position of the cell in the notebook, counted from 1.
+    name : str
+        Its number among the code cells, as in ``In [n]``, the heading it stands under, and what it is called.
     code : Markup
         Its source.
     last_line : str
@@ -71,7 +74,7 @@ class Failing:
         All of it, without terminal colours, or empty.
     """
 
-    number: int
+    name: str
     code: Markup
     last_line: str = ""
     traceback: str = ""
@@ -98,16 +101,31 @@ def blocks(
                 story += _code(
                     cell, status.get(index, "completed"), _end(manifest) if index == failed else None
                 )
-            story += [_linked(block, stated) for block in _outputs(cell, index, outline)]
+            story += [_linked(block, stated) for block in _outputs(cell, outline)]
     return story
 
 
 def _linked(block: Block, stated: Mapping[str, Finding]) -> Block:
+    if _CONTACTS.match(block.html):
+        return replace(block, html=Markup(_FILE.sub(r'<a href="\g<0>">\g<0></a>', str(block.html))))
     finding = stated.get(str(block.html))
     if finding is None:
         return block
     link = f'<a href="#finding-{escape(finding.id)}">{escape(finding.metric)}</a>'
     return Block("html", Markup(f'<p class="sentence">{word("finding_above", link=link)}</p>'))
+
+
+def contact_lists(notebook: NotebookNode) -> list[str]:
+    """Return the names of the contact lists whose files the run announced."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    texts = (_join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    return [
+        file[1]
+        for text in texts
+        if _CONTACTS.match(text)
+        for file in _FILE.finditer(text)
+        if file[2] == "csv"
+    ]
 
 
 def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
@@ -117,11 +135,28 @@ def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
         return None
     cell = notebook.cells[index]
     errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
+    name = _cell_name(notebook, index)
     if not errors:
-        return Failing(index + 1, highlight(cell.source))
+        return Failing(name, highlight(cell.source))
     error = errors[-1]
     last = f"{error.ename}: {error.evalue}".rstrip(": ")
-    return Failing(index + 1, highlight(cell.source), last, _clean("\n".join(error.traceback)))
+    return Failing(name, highlight(cell.source), last, _clean("\n".join(error.traceback)))
+
+
+def _cell_name(notebook: NotebookNode, index: int) -> str:
+    """Name a code cell as a reader finds it: by number, by heading, by its first comment or line."""
+    cell, before = notebook.cells[index], notebook.cells[:index]
+    counted = 1 + sum(one.cell_type == "code" and bool(one.source.strip()) for one in before)
+    number = cell.get("execution_count") or counted
+    headings = [
+        line.lstrip("# ")
+        for one in before
+        if one.cell_type == "markdown"
+        for line in one.source.splitlines()
+        if re.match(r"#{1,6}\s", line)
+    ]
+    values = {"number": number, "name": _cell_title(cell, named=True)}
+    return word("cell_under", heading=headings[-1], **values) if headings else word("cell", **values)
 
 
 def highlight(source: str) -> Markup:
@@ -246,19 +281,24 @@ def code_summary(cell: Mapping[str, Any], *, named: bool = False) -> str:
     A cell without a comment is called by its length alone, because its first line stands right beneath; where
     the cell is what the reader looks for, as in a run that ended early, `named` adds that line.
     """
-    lines = [line.strip() for line in cell["source"].strip().splitlines()]
-    length = word("line") if len(lines) == 1 else word("lines", number=len(lines))
+    count = len(cell["source"].strip().splitlines())
+    length = word("line") if count == 1 else word("lines", number=count)
+    first = _cell_title(cell, named=named)
+    return f"{word('code')}: {first} ({length})" if first else f"{word('code')} ({length})"
+
+
+def _cell_title(cell: Mapping[str, Any], *, named: bool) -> str:
+    lines = [line.strip() for line in cell["source"].strip().splitlines()] or [""]
     commented = lines[0].startswith("#") and lines[0] != "# NBVAL_CHECK_OUTPUT"
     first = lines[0].lstrip("#% ") if commented else lines[0] if named else ""
     if is_parameters(cell):
         given = "injected-parameters" in cell["metadata"]["tags"]
         first = word("parameters_given" if given else "parameters_default")
     first = first if len(first) <= LONG_NAME else f"{first[: LONG_NAME - 2].rstrip()} …"
-    first += "…" if first.endswith(("(", "[", "{")) else ""
-    return f"{word('code')}: {first} ({length})" if first else f"{word('code')} ({length})"
+    return first + ("…" if first.endswith(("(", "[", "{")) else "")
 
 
-def _outputs(cell: Mapping[str, Any], index: int, outline: Outline) -> Iterator[Block]:
+def _outputs(cell: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
     streams: dict[str, str] = {}
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream":
@@ -266,7 +306,7 @@ def _outputs(cell: Mapping[str, Any], index: int, outline: Outline) -> Iterator[
         elif output["output_type"] == "error":
             yield Block("failed", Markup(escape(word("see_top"))))
         elif not is_recorded(output):
-            yield from _display(output, index, outline)
+            yield from _display(output, outline)
     for name, text in sorted(streams.items(), reverse=True):
         if text.strip():
             yield _folded(word("printed" if name == "stdout" else "messages"), text)
@@ -281,45 +321,46 @@ def is_recorded(output: Mapping[str, Any]) -> bool:
     return _RECORDED.match(_join(output["data"].get("text/html", ""))) is not None
 
 
-def _display(output: Mapping[str, Any], index: int, outline: Outline) -> Iterator[Block]:
+def _display(output: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
     data: Mapping[str, Any] = output["data"]
     if "text/html" in data:
         shown = _shown(_join(data["text/html"]), outline)
         yield from shown or [Block("text", Markup(escape(word("left_out"))))]
     elif "image/svg+xml" in data:
         svg = re.sub(r"\A.*?(?=<svg)", "", _join(data["image/svg+xml"]), flags=re.DOTALL)
-        yield from _shown(_described_svg(svg, output, index), outline)
+        yield from _shown(_described_svg(svg, output, outline), outline)
     elif any(mime in data for mime in ("image/png", "image/jpeg")):
         mime = "image/png" if "image/png" in data else "image/jpeg"
-        yield from _shown(_picture(mime, _join(data[mime]), output, index), outline)
+        yield from _shown(_picture(mime, _join(data[mime]), output, outline), outline)
     elif "text/markdown" in data:
         yield from _shown(str(_MARKDOWN(_join(data["text/markdown"]))), outline)
     elif "text/plain" in data:
         yield _plain_text(_clean(_join(data["text/plain"])))
 
 
-def _described_svg(svg: str, output: Mapping[str, Any], index: int) -> str:
+def _described_svg(svg: str, output: Mapping[str, Any], outline: Outline) -> str:
     if "aria-label" in svg or "<title" in svg:
         return f'<figure class="chart">{svg}</figure>'
-    text, note, undescribed = _description(output, "image/svg+xml", index)
+    text, note, undescribed = _description(output, "image/svg+xml", outline)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)
     return f'<figure class="chart{undescribed}">{svg}{note}</figure>'
 
 
-def _picture(mime: str, base64: str, output: Mapping[str, Any], index: int) -> str:
-    text, note, undescribed = _description(output, mime, index)
+def _picture(mime: str, base64: str, output: Mapping[str, Any], outline: Outline) -> str:
+    text, note, undescribed = _description(output, mime, outline)
     image = f'<img src="data:{mime};base64,{"".join(base64.split())}" alt="{escape(text)}">'
     return f'<figure class="chart{undescribed}">{image}{note}</figure>'
 
 
-def _description(output: Mapping[str, Any], mime: str, index: int) -> tuple[str, str, str]:
+def _description(output: Mapping[str, Any], mime: str, outline: Outline) -> tuple[str, str, str]:
     """Return the text alternative, a visible note where there is none, and a class that says so."""
     metadata = output.get("metadata", {})
     text = metadata.get("alt") or metadata.get(mime, {}).get("alt") or ""
     if text:
         return text, "", ""
+    headings = outline.headings
     return (
-        word("undescribed", cell=index + 1),
+        word("undescribed", heading=headings[-1].text) if headings else word("undescribed_first"),
         f'<p class="note">{escape(word("undescribed_note"))}</p>',
         " undescribed",
     )

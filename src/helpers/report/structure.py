@@ -15,8 +15,10 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from helpers.report.markup import IMPLIED, VOID
+from helpers.report.markup import ENDS_PARAGRAPH, VOID
+from helpers.report.markup import IMPLIED as _IMPLIED
 
+IMPLIED = {**_IMPLIED, "p": ENDS_PARAGRAPH}
 PAGE_LIMIT = 500_000
 TEXT_LIMIT = 60_000  # bytes of a report without its pictures
 ALTERNATIVE_LENGTH = 40

@@ -32,12 +32,15 @@ WORDS: Mapping[str, str] = {
     "no_data": "no table was read",
     "one_table": "1 table",
     "many_tables": "{number} tables",
-    "tables_rows": "{tables}, {rows:,} rows",
+    "tables_rows": "{tables}, {rows}",
+    "one_row": "1 row",
+    "many_rows": "{number:,} rows",
     "rows_unknown": "rows not counted",
     "decisions": "Decisions",
-    "decisions_lead": (
-        "Ranked by expected value. Each names the findings it rests on and the check that will judge it."
-    ),
+    "decisions_lead": "{order} Each names the findings it rests on and the check that will judge it.",
+    "order_value": "Ranked by expected value.",
+    "order_mixed": "Ranked by expected value; those whose value is not known stand last.",
+    "order_unknown": "No value can be stated for any of them, so the best evidence stands first.",
     "no_decisions": "Nothing to decide: no rule fired on these findings.",
     "not_reached": "The run ended before this part.",
     "findings": "Findings",
@@ -52,24 +55,27 @@ WORDS: Mapping[str, str] = {
     "no_findings": "This report recorded no finding.",
     "expected_value": "Expected value",
     "value_unknown": "not known",
-    "value_unknown_why": "the data cannot say; ranked last",
+    "value_unknown_why": "the data cannot say",
     "may_lose": "May lose money: the interval reaches below zero.",
     "cost": "Cost",
     "no_cost": "none",
     "confidence": "Confidence",
     "owner": "Owner",
     "check": "Check",
-    "check_on": "{metric}, on {date}, {days} days after the last day of this report",
+    "check_on": "{metric}, on {date}, {days} days after the last day reported",
     "check_after": "{metric}, after {days} days",
     "evidence": "Rests on",
+    "contacts": "Whom",
+    "contacts_link": "contact list {name}",
     "class_experiment": "Experiment: a randomised comparison measured this effect.",
     "class_quasi-experiment": "Quasi-experiment: a comparison without randomisation, corrected for known bias.",
     "class_correlation": "Correlation: seen together in the data; the cause is not proven.",
     "class_rule": "Rule: rests on experience or a stated prior, not on a measured effect. Try it small first.",
     "too_little": "too little data",
     "level": "{confidence} interval",
-    "basis": "What this rests on",
+    "basis": "Basis",
     "scope": "Scope",
+    "scope_common": "Scope, unless a finding names another",
     "method": "Method",
     "assumption": "Assumption",
     "good": "Good is",
@@ -100,7 +106,8 @@ WORDS: Mapping[str, str] = {
     "picture": "Picture",
     "sideways": "scrolls sideways",
     "picture_of": "Picture: {name}",
-    "undescribed": "Picture from cell {cell}. Its author gave it no description; read the text around it.",
+    "undescribed": "Picture under “{heading}”. Its author gave it no description; read the text around it.",
+    "undescribed_first": "Picture before the first heading. Its author gave it no description.",
     "undescribed_note": "No description was given for this picture.",
     "appendix": "Appendix: how to check and repeat this",
     "parameters": "Parameters",
@@ -140,7 +147,8 @@ WORDS: Mapping[str, str] = {
     "banner_not_run": "Not run",
     "partial": "What ran before is kept below. {number} of {all} code cells did not run.",
     "partial_none": "What ran is kept below.",
-    "cell": "Cell {number}",
+    "cell": "Code cell {number}: {name}",
+    "cell_under": "Code cell {number}, under “{heading}”: {name}",
     "go_to_cell": "Go to the cell in the report",
     "at_cell": "It ended in this cell:",
     "raised": "Raised in this cell:",
@@ -164,7 +172,11 @@ WORDS: Mapping[str, str] = {
     "many_versions": "{number:,} versions",
     "index_empty": "No report has been published yet.",
     "attention": "Needs attention",
-    "attention_none": "Nothing failed, and nothing is behind.",
+    "attention_none": "Nothing failed, and no series is behind another.",
+    "old_data": "old data",
+    "old_data_name": "Data end {as_of}",
+    "old_data_why": "The newest day of any report is {as_of}, {days:,} days before the newest run, {run}.",
+    "no_longer": "Version {number} ran; since then something is missing.",
     "all_series": "All series",
     "filter": "Show only series that mention",
     "filter_state": "with status",
@@ -206,6 +218,7 @@ VERDICT_SYMBOL = {
     "provisional": "~",
     "stated": "•",
 }
+VERDICT_WORD = {"stated": "measured"}  # a level without a judgement: what the record calls stated
 
 
 class Mark(NamedTuple):
@@ -240,7 +253,12 @@ def verdict_mark(verdict: str) -> Mark:
     tone = {"better": "good", "worse": "bad", "too little data": "warn", "provisional": "warn"}.get(
         verdict, "quiet"
     )
-    return Mark(say(verdict), VERDICT_SYMBOL[verdict], tone)
+    return Mark(say(VERDICT_WORD.get(verdict, verdict)), VERDICT_SYMBOL[verdict], tone)
+
+
+def rows(number: int) -> str:
+    """Return a number of rows: ``1 row``, ``1,204 rows``."""
+    return word("one_row") if number == 1 else word("many_rows", number=number)
 
 
 def quantity(value: float | None, unit: str) -> str:

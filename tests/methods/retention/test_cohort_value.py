@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.retention.cohort_value import cohort_value
+from helpers.methods.retention.cohort_value import bootstrap_t, cohort_value
+from helpers.playbook.thresholds import threshold
 
 AS_OF = dt.date(2026, 6, 30)
 
@@ -63,6 +64,46 @@ def test_verdict_follows_the_whole_interval(growth: float, verdict: str) -> None
     found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01", unit="CNY")
     assert found.verdict == verdict
     assert "joiners" in found.sentence
+
+
+def test_few_buyers_are_too_little_data_however_many_joined() -> None:
+    _, people = joiners(2, n=2000)
+    mature = people[people["joined_day"] <= pd.Timestamp(AS_OF) - pd.Timedelta(days=59)]
+    half = mature["joined_day"] >= "2026-03-01"
+    buyers = {name: mature[half == name]["member_id"].iloc[:29] for name in (False, True)}
+    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
+    first = pd.concat(buyers.values()).to_frame().merge(people)[["member_id", "joined_day"]]
+    sold = first.rename(columns={"joined_day": "day"}).assign(value=5.0)
+    assert not cohort_value(sold, people, **asked).growth.known
+    more = mature[half]["member_id"].iloc[29:60], mature[~half]["member_id"].iloc[29:60]
+    extra = pd.concat(more).to_frame().merge(people)[["member_id", "joined_day"]]
+    sold = pd.concat([sold, extra.rename(columns={"joined_day": "day"}).assign(value=5.0)])
+    assert cohort_value(sold, people, **asked).growth.known
+
+
+def test_the_goal_is_the_one_of_the_register() -> None:
+    rows, people = joiners(5, n=3000)
+    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
+    assert cohort_value(rows, people, **asked).goal == threshold("cohorts.value_growth").value
+
+
+def halves(rng: np.random.Generator, n: int, share: float, sigma: float) -> list[np.ndarray]:
+    """Return members, value and squares of two groups of equal distribution, one member a bucket."""
+    found = []
+    for _ in range(2):
+        value = rng.lognormal(0, sigma, n) * (rng.random(n) < share)
+        found.append(np.column_stack([np.ones(n), value, value**2]))
+    return found
+
+
+def test_bootstrap_t_covers_with_few_buyers() -> None:
+    rng, hits = np.random.default_rng(3), 0
+    for _ in range(300):
+        after, before = halves(rng, 400, 0.1, 1.0)
+        value, low, high = bootstrap_t(after, before, 0.95, 300, rng)
+        assert value == pytest.approx(after[:, 1].mean() / before[:, 1].mean())
+        hits += low <= 1 <= high
+    assert 0.92 <= hits / 300 <= 0.99
 
 
 @pytest.mark.parametrize("n", [0, 1, 20])

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from helpers.errors import BadParameters
 from helpers.methods.retention.cells import cells
-from helpers.methods.retention.compare import holm, logrank, restricted_mean_difference
+from helpers.methods.retention.compare import logrank, restricted_mean_difference
 
 
 def community(seed: int, n: int = 600, effect: float = 1.0, plans: str = "abc") -> pd.DataFrame:
@@ -136,5 +136,9 @@ def test_difference_of_restricted_means_covers() -> None:
     assert 0.91 <= np.mean(covered) <= 0.985
 
 
-def test_holm_leaves_out_what_is_not_known() -> None:
-    assert holm(np.array([0.01, np.nan, 0.04])).tolist() == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+def test_the_level_of_the_words_is_that_of_the_reader() -> None:
+    table = cells_of(community(3, 300, effect=1.25, plans="ab"))
+    p = logrank(table, "plan").p_value
+    assert 0.001 < p < 0.999
+    said = [logrank(table, "plan", confidence=level).sentence for level in (1 - p * 1.01, 1 - p * 0.99)]
+    assert said[0].startswith("The stay differs") and said[1].startswith("No clear difference")

@@ -14,6 +14,7 @@ from helpers.methods.retention.covariates import candidates
 
 NOW = dt.datetime(2026, 5, 1)
 AS_OF = "2026-04-15"
+COLUMNS = ["source", "city", "verified", "friends", "note", "planet"]
 
 
 def noon(days: np.ndarray | list[int]) -> pd.Series:
@@ -59,7 +60,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(tables: dict[str, pd.DataFrame]):
-    return candidates(source.open(tables, now=NOW), as_of=AS_OF)
+    return candidates(source.open(tables, now=NOW), as_of=AS_OF, columns=COLUMNS)
 
 
 def test_every_usable_column_is_a_candidate_and_others_have_a_reason(found) -> None:
@@ -67,6 +68,52 @@ def test_every_usable_column_is_a_candidate_and_others_have_a_reason(found) -> N
     reasons = found.left_out.set_index("column")["reason"]
     assert reasons["note"] == "has over 200 levels: an identifier"
     assert reasons["planet"] == "is the same for everybody"
+
+
+def test_by_default_only_what_is_known_at_joining_is_looked_at(tables) -> None:
+    """A badge that only those who stay can get is left alone, and flagged when it is named."""
+    frame = tables["members"]
+    stayed = frame["left_at"].isna() | (frame["left_at"] - frame["joined_at"] > pd.Timedelta(days=60))
+    invited = np.where(frame.index % 3 == 0, "m0001", None)
+    frame = frame.assign(badge=stayed, consent=frame["left_at"].isna(), inviter_id=invited)
+    dataset = source.open({**tables, "members": frame}, now=NOW)
+    found = candidates(dataset, as_of=AS_OF)
+    assert found.names == ("source", "invited") and not any("Caution" in note for note in found.notes)
+    rows = found.table.to_pandas().set_index("member_id")
+    expected = frame.set_index("member_id")["inviter_id"].notna()
+    assert (rows["invited"] == expected[rows.index]).all()
+    named = candidates(dataset, as_of=AS_OF, columns=["source", "badge"])
+    assert named.names == ("source", "badge")
+    assert any(note.startswith("Caution: nothing says that badge was known") for note in named.notes)
+
+
+def test_an_invitation_that_is_the_source_is_not_looked_at_twice(tables) -> None:
+    frame = tables["members"]
+    frame = frame.assign(inviter_id=np.where(frame["source"] == "b", "m0001", None))
+    found = candidates(source.open({**tables, "members": frame}, now=NOW), as_of=AS_OF)
+    assert found.names == ("source",)
+    assert found.left_out.to_numpy().tolist() == [["invited", "says what source says"]]
+
+
+@pytest.mark.parametrize("k_min", [1, 10, 40])
+def test_no_level_has_fewer_than_k_members(tables, k_min: int) -> None:
+    n = len(tables["members"])
+    made = {
+        "plan": np.where(np.arange(n) < 3, "gold", np.where(np.arange(n) < 7, "silver", "none")),
+        "rare": np.arange(n) < 8,
+        "common": np.arange(n) >= 8,
+        "gap": pd.Series(np.where(np.arange(n) < 6, None, np.where(np.arange(n) % 2, "x", "y"))),
+        "gifts": np.where(np.arange(n) < 5, 7.0, np.where(np.arange(n) < 60, 3.0, 0.0)),
+    }
+    frame = tables["members"].assign(**made)
+    dataset = source.open({**tables, "members": frame}, now=NOW)
+    columns = ["source", "city", *made]
+    found = candidates(dataset, as_of=AS_OF, columns=columns, least_share=0.0, max_levels=25, k_min=k_min)
+    rows = found.table.to_pandas()
+    sizes = {name: rows[name].value_counts() for name in found.names}
+    assert all(size.min() >= k_min and len(size) >= 2 for size in sizes.values()), sizes
+    assert ("rare" in found.names, "common" in found.names, "plan" in found.names) == (3 * (k_min == 1,))
+    assert all(size.sum() == found.members for size in sizes.values())
 
 
 def test_rare_levels_are_pooled_and_said_and_missing_is_a_level(found, tables) -> None:
@@ -127,7 +174,7 @@ def test_members_who_left_before_the_record_begins_are_said(tables) -> None:
 
 
 def test_the_landmark_looks_only_at_those_still_there_and_only_at_what_came_before(tables) -> None:
-    found = candidates(source.open(tables, now=NOW), as_of=AS_OF, columns=["source"], landmark_day=7)
+    found = candidates(source.open(tables, now=NOW), as_of=AS_OF, columns=["source"], landmark_day=7, k_min=1)
     assert found.names == ("source", "first_contribution", "early_checkin")
     rows = found.table.to_pandas().set_index("member_id")
     assert (rows["entry_day"] == 7).all() and (rows["tenure_day"] >= 7).all()

@@ -173,7 +173,7 @@ def test_levels_have_a_reference_and_missing_is_a_level() -> None:
     assert model.summary["covariate"].tolist() == ["source=(missing)", "source=wechat"]
     assert model.summary["reference"].unique().tolist() == ["search"]
     assert model.summary["n"].tolist() == [10, int((rows["source"] == "wechat").sum())]
-    assert "those with search" in model.sentences[1]
+    assert "those from search" in model.sentences[1]
 
 
 def test_sentences_name_number_interval_and_denominator() -> None:

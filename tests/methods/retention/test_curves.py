@@ -150,6 +150,38 @@ def test_values_at_days(rows: pd.DataFrame) -> None:
         curves.at(-1)
 
 
+def test_watched_are_those_whose_watch_overlaps_the_days_until_then() -> None:
+    rng = np.random.default_rng(11)
+    entry = rng.integers(0, 60, 300) * (rng.random(300) < 0.6)
+    frame = pd.DataFrame({"entry_day": entry, "tenure_days": entry + rng.integers(0, 40, 300)})
+    frame["exited"] = rng.random(300) < 0.5
+    curves = survival(cells(frame))
+    for day in (0, 5, 30, 59, 500):
+        row = curves.at(day).iloc[0]
+        assert row["watched"] == (frame["entry_day"] <= day).sum()
+        assert row["n"] == 300
+        assert row["at_risk"] == ((frame["entry_day"] <= day) & (frame["tenure_days"] >= day)).sum()
+    assert curves.at(5)["watched"].iloc[0] < 300
+
+
+def test_one_table_by_segment_keeps_small_ones_back() -> None:
+    rng = np.random.default_rng(4)
+    source = np.repeat(["a", "b", "c", "few"], [200, 90, 60, 4])
+    stay = rng.geometric(np.where(source == "a", 0.02, 0.1))
+    rows = pd.DataFrame({"source": source, "tenure_days": stay, "exited": True})
+    curves = survival(cells(rows, "source"), "source")
+    table = curves.by_segment(20, k_min=10).set_index("segment")
+    assert table["n"].isna().to_dict() == {"a": False, "b": False, "c": True, "few": True}
+    assert table.loc[["c", "few"], ["events", "median", "mean_days", "mean_low"]].isna().all(axis=None)
+    for name in ("a", "b"):
+        part = rows[rows["source"] == name]["tenure_days"]
+        assert table.loc[name, "mean_days"] == pytest.approx(part.clip(upper=20).mean())
+        assert table.loc[name, "median"] == curves.median(name).value
+        assert table.loc[name, "median_low"] <= table.loc[name, "median"] <= table.loc[name, "median_high"]
+    assert curves.by_segment(20, k_min=1)["n"].tolist() == [200, 90, 60, 4]
+    assert "few" not in curves.sentence and "kept back" in curves.sentence
+
+
 def test_once_everybody_left_survival_stays_zero() -> None:
     found = survival(cells(pd.DataFrame({"tenure_days": [1, 2, 3], "exited": True}))).at([3, 50])
     assert found["survival"].tolist() == [0, 0] and found["low"].tolist() == [0, 0]

@@ -195,3 +195,36 @@ def _walk(
         day += one
     stop = min(left or end, end - (quiet - 1) * one)
     return max(0, (stop - joined).days), False
+
+
+@pytest.mark.parametrize(
+    ("zone", "as_of"),
+    [
+        ("Asia/Shanghai", "2026-03-31"),
+        ("America/New_York", "2026-03-08"),  # clocks go forward
+        ("America/New_York", "2026-11-01"),  # clocks go back
+        (
+            "America/St_Johns",
+            "2010-11-06",
+        ),  # back at a minute past midnight: the 6th comes again after the 7th
+        ("America/Sao_Paulo", "2018-11-03"),  # forward at midnight
+    ],
+)
+def test_the_end_of_a_day_is_that_of_the_calendar(zone: str, as_of: str) -> None:
+    middle = pd.Timestamp(as_of, tz=zone).tz_convert("UTC").tz_localize(None) + pd.Timedelta(days=1)
+    near = middle + pd.to_timedelta(np.arange(-4 * 3600, 4 * 3600, 30), unit="s")
+    near = near.append(near + pd.Timedelta(microseconds=-1))
+    joined = pd.DataFrame({"member_id": [f"m{i}" for i in range(len(near))], "joined_at": near})
+    joined["left_at"] = joined["joined_at"] + pd.Timedelta(minutes=10)
+    day = pd.Timestamp(as_of).date()
+    local = {c: joined[c].dt.tz_localize("UTC").dt.tz_convert(zone).dt.date for c in ("joined_at", "left_at")}
+    kept = local["joined_at"] <= day
+    gone = local["left_at"].where(local["left_at"] <= day)
+    found = member_stays(source.Dataset({"members": source.as_table(joined)}), as_of=as_of, report_tz=zone)
+    frame = found.to_pandas().set_index("member_id")
+    assert 0 < len(frame) < len(joined)
+    assert set(frame.index) == set(joined.loc[kept, "member_id"])
+    expected = gone[kept].set_axis(joined.loc[kept, "member_id"])
+    for name, value in expected.items():
+        shown = frame.loc[name, "left_day"]
+        assert pd.isna(shown) if pd.isna(value) else pd.Timestamp(shown).date() == value

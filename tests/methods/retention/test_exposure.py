@@ -135,6 +135,8 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(found: Episodes, co
     assert pushes.per_unit.low < truth < pushes.per_unit.high and pushes.per_unit.low > 1
     assert pushes.fatigue_from in (1, 3, 6)
     assert pushes.sentence.startswith("Each push more in a month goes with leaving")
+    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in pushes.sentence
+    assert "this is no experiment" in pushes.sentence
     assert "faster" in pushes.sentence and "Fatigue point: from" in pushes.sentence
     assert pushes.table["reference"].unique().tolist() == ["0"] and pushes.table["dose"].tolist() == [
         "1–2",
@@ -144,6 +146,23 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(found: Episodes, co
     assert ads.per_unit.low < 1 < ads.per_unit.high and ads.fatigue_from is None
     assert "No clear effect" in ads.sentence and "no dose" in ads.sentence
     assert len(result.table) == 6
+
+
+def test_doses_of_few_episodes_are_not_shown(found: Episodes) -> None:
+    whole = exposure_effects(found).doses[0].table
+    least = int(whole["n"].min())
+    hidden = exposure_effects(found, k_min=least + 1).doses[0]
+    rare = (whole["n"] == least).to_numpy()
+    numbers = ["hazard_ratio", "low", "high", "p", "p_holm", "n", "events"]
+    assert hidden.table.loc[rare, numbers].isna().all(axis=None)
+    pd.testing.assert_frame_equal(hidden.table[~rare], whole[~rare], check_dtype=False)
+
+
+def test_a_stricter_level_asks_more_of_a_fatigue_point(found: Episodes) -> None:
+    usual = exposure_effects(found).doses[0]
+    p = usual.table.set_index("first").loc[usual.fatigue_from, "p_holm"]
+    strict = exposure_effects(found, confidence=1 - p / 2).doses[0].fatigue_from
+    assert strict is None or strict > usual.fatigue_from
 
 
 def test_planted_effects_lie_in_their_intervals(found: Episodes, community) -> None:

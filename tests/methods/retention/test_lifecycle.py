@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
@@ -11,11 +12,18 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from helpers.data import source
 from helpers.errors import BadParameters
 from helpers.methods.activity import activity, population
-from helpers.methods.retention.lifecycle import COUNTS, check_identities, lifecycle, quick_ratio
+from helpers.methods.retention.lifecycle import (
+    COUNTS,
+    check_identities,
+    lifecycle,
+    mean_ratio,
+    quick_ratio,
+)
 
 FIRST, AS_OF = dt.date(2026, 1, 7), dt.date(2026, 4, 15)
 FREQUENCIES = {"day": "D", "week": "W-SUN", "month": "M"}
@@ -128,7 +136,11 @@ def test_ratio_growth_and_sentence() -> None:
     assert row["net"] == row["new"] + row["resurrected"] - row["dormant"]
     assert row["growth"] == pytest.approx(row["net"] / (row["returning"] + row["dormant"]))
     assert row["low"] < row["quick_ratio"] < row["high"]
-    for piece in (f"In {row['period']}", f"{row['active']:,} members were active", "For every member lost"):
+    for piece in (
+        f"In {row['period']}",
+        f"{row['active']:,} members were active",
+        "For every active member lost",
+    ):
         assert piece in found.sentence
 
 
@@ -203,6 +215,33 @@ def test_the_quick_ratio_covers(gain: float, lost: float, before: int) -> None:
     truth = gain / (before * lost)
     covered = ((low <= truth) & (truth <= high))[known].mean()
     assert 0.93 <= covered <= 0.975
+
+
+def test_weeks_that_move_together_raise_no_alarm() -> None:
+    rng, alarms, single = np.random.default_rng(5), 0, 0
+    for _ in range(400):
+        rate = np.exp(rng.normal(0, 0.25, 9))  # what moves everybody in a week
+        gains, lost = rng.poisson(200 * rate[1:]), rng.binomial(1000, np.clip(0.2 * rate[:-1], 0, 1))
+        found = mean_ratio(gains, lost)
+        alarms += not found.low <= 1 <= found.high
+        _, low, high = quick_ratio(gains[-1:], lost[-1:], [1000])
+        single += not low[0] <= 1 <= high[0]
+    assert alarms / 400 < 0.08
+    assert single / 400 > 0.3  # the interval of one week alone cries wolf
+    shrinking = mean_ratio(rng.poisson(150, 8), rng.binomial(1000, 0.2, 8))
+    assert shrinking.high < 1 and shrinking.n == 8
+
+
+def test_the_direction_comes_from_the_last_periods() -> None:
+    log, people = random_log(9, members=120)
+    found = lifecycle(log, people, as_of=AS_OF, warm_up_days=14)
+    rows = found.table[found.table["complete"] & ~found.table["provisional"]].tail(8)
+    logs = np.log((rows["new"] + rows["resurrected"] + 0.5) / (rows["dormant"] + 0.5))
+    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs))
+    assert found.recent[:3] == pytest.approx(np.exp([logs.mean(), low, high]))
+    assert f"Over the last {len(logs)} complete weeks" in found.sentence
+    few = dataclasses.replace(found, table=found.table[found.table["complete"]].tail(3))
+    assert not few.recent.known and "It takes 4 complete weeks" in few.sentence
 
 
 def test_the_edges_of_the_quick_ratio() -> None:

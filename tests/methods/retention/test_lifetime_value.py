@@ -14,7 +14,7 @@ from lifelines import KaplanMeierFitter
 from helpers.data import simulate, source
 from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity, population
-from helpers.methods.retention.lifetime_value import bca_interval, lifetime_value
+from helpers.methods.retention.lifetime_value import PARTS, bca_interval, lifetime_value
 from helpers.methods.retention.value_days import value_days
 
 START = dt.date(2026, 1, 1)
@@ -74,6 +74,14 @@ def test_cells_equal_brute_force(seed: int) -> None:
                 exits[segment, age] += last == today and not pd.isna(member.left_day)
     np.testing.assert_array_equal(cells.at_risk.sum(axis=1), risk)
     np.testing.assert_array_equal(cells.exits.sum(axis=1), exits)
+    order = people["source"].map({name: k for k, name in enumerate(cells.segments)}).to_numpy()
+    entry = (pd.Timestamp(START) - people["joined_day"]).dt.days.clip(lower=0).to_numpy()
+    last = (people["left_day"].fillna(pd.Timestamp(AS_OF)) - people["joined_day"]).dt.days.to_numpy()
+    for k in range(2):
+        for age in range(60):
+            followed = (order == k) & (entry == 0) & (last >= age)
+            assert cells.newcomers[k, age] == followed.sum()
+            assert cells.entered[k, age] == ((order == k) & (entry == age) & (last >= entry)).sum()
     joined = rows.merge(people, on="member_id")
     age = (pd.to_datetime(joined["day"]) - pd.to_datetime(joined["joined_day"])).dt.days
     assert cells.value.sum() == pytest.approx(joined["value"][age < 60].sum())
@@ -133,13 +141,45 @@ def test_extrapolation_is_apart_and_right_when_hazard_and_value_are_constant() -
     people, rows = make(np.random.default_rng(1), 6000, hazard=0.02, value=5.0)
     cells = value_days(rows, people, as_of=AS_OF, observed_from=START)
     found = lifetime_value(cells, horizon_days=300, discount_rate=0.0)
-    parts = {part: found.estimate(part=part) for part in ("observed", "extrapolated", "total")}
-    assert parts["observed"].value + parts["extrapolated"].value == pytest.approx(parts["total"].value)
+    parts = {part: found.estimate(part=part) for part in PARTS}
+    three = sum(parts[part].value for part in ("observed", "borrowed", "extrapolated"))
+    assert three == pytest.approx(parts["total"].value)
     truth = sum(0.98**d * 5.0 for d in range(300))
     assert parts["total"].low <= truth <= parts["total"].high
-    assert not found.curve["observed"].all()
-    assert found.curve["observed"].sum() == found.table.loc[found.table["part"] == "observed", "days"].iloc[0]
+    days = found.table.set_index("part")["days"]
+    assert days["extrapolated"] > 0
+    for part in ("observed", "borrowed", "extrapolated"):
+        assert (found.curve["part"] == part).sum() == days[part]
     assert "extrapolated" in found.sentence
+
+
+def test_days_known_only_from_earlier_members_are_borrowed() -> None:
+    rng = np.random.default_rng(8)
+    joined = np.concatenate([rng.integers(0, 60, 400), rng.integers(-400, -200, 300)])
+    people = pd.DataFrame(
+        {"member_id": [f"m{i}" for i in range(700)], "joined_day": [day(int(j)) for j in joined]}
+    ).assign(left_day=None)
+    who, when = np.nonzero(rng.random((700, 90)) < 0.3)
+    there = when >= joined[who]
+    rows = pd.DataFrame({"member_id": people["member_id"].to_numpy()[who[there]], "value": 2.0})
+    rows["day"] = [day(int(d)) for d in when[there]]
+    # Recording begins on day 0: whoever joined 200 and more days before is seen from that tenure on.
+    cells = value_days(rows, people, as_of=AS_OF, observed_from=START, days=365)
+    found = lifetime_value(cells, horizon_days=60, discount_rate=0.0, draws=100)
+    assert found.table.set_index("part").loc["borrowed", "days"] == 0
+    assert (
+        found.table["n"].tolist() == [400] * 4
+    )  # nobody who joined before recording says a thing about 60 days
+    assert "borrowed" not in found.sentence
+    middle = people.assign(joined_day=[day(int(j) if j >= 0 else int(j) + 180) for j in joined])
+    cells = value_days(rows, middle, as_of=AS_OF, observed_from=START, days=365)
+    found = lifetime_value(cells, horizon_days=200, discount_rate=0.0, draws=100)
+    table = found.table.set_index("part")
+    newcomers = np.array([(90 - 1 - joined[:400] >= d).sum() for d in range(200)])
+    assert table.loc["observed", "days"] == np.flatnonzero(newcomers < 30)[0]
+    assert table.loc["borrowed", "days"] > 30
+    share = table.loc["borrowed", "value"] / table.loc["total", "value"]
+    assert f"{100 * share:.1f} % (until day" in found.sentence and "borrowed from members" in found.sentence
 
 
 def test_discount_lowers_later_value_only() -> None:

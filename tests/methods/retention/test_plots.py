@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helpers.data import simulate, source
 from helpers.figures import Chart, NoChart
@@ -59,8 +60,20 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     assert "抖音" in chart.svg()
     nobody = retention.survival(retention.cells(exits.filter(exits.tenure_days < 0)))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
-    stay = findings.stay(found, "all", day=90) if found.n else None
-    assert stay is not None
+    overall = retention.survival(retention.cells(exits))
+    stay = findings.stay(overall, "all", day=90)
+    frame = exits.to_pandas()
+    watched, there = (
+        (frame["entry_day"] <= 90).sum(),
+        (frame["entry_day"] <= 90) & (frame["tenure_days"] >= 90),
+    )
+    assert stay.n == watched < overall.n
+    assert f"{there.sum():,} of them on the day itself" in stay.sentence
+    assert f"{overall.n - watched:,} members came under observation only after day 90" in stay.sentence
+    few = found.summary.loc[found.summary["n"] < found.summary["n"].median(), "segment"]
+    largest = int(found.summary.loc[found.summary["segment"].isin(few), "n"].max())
+    kept = plots.survival_curves(found, "note", k_min=largest + 1)
+    assert isinstance(kept, Chart) and not set(kept.data["segment"]) & set(few)
 
 
 def test_lifecycle_adds_up_in_the_picture(study) -> None:
@@ -70,9 +83,11 @@ def test_lifecycle_adds_up_in_the_picture(study) -> None:
     parts = chart.data[["new", "returning", "resurrected"]].sum(axis=1)
     assert (parts == chart.data["active"]).all()
     finding = findings.quick_ratio(found, "all")
-    assert finding.value == pytest.approx(float(found.last["quick_ratio"]) - 1)
-    expected = {True: "better", False: "no clear change"}[bool(found.last["low"] > 1)]
-    assert finding.verdict == ("worse" if found.last["high"] < 1 else expected)
+    recent = found.recent
+    assert finding.value == pytest.approx(recent.value - 1)
+    assert finding.n == recent.n == 8
+    expected = {True: "better", False: "no clear change"}[bool(recent.low > 1)]
+    assert finding.verdict == ("worse" if recent.high < 1 else expected)
 
 
 def test_returns_and_false_churn(study) -> None:
@@ -99,7 +114,9 @@ def test_tiers_naive_and_fair(study) -> None:
         for name in ("naive", "landmarked")
     )
     assert naive > fair  # staying lets members reach the tier
-    assert findings.tier_gap(found, "all").value == pytest.approx(fair)
+    gap = findings.tier_gap(found, "all")
+    assert gap.value == pytest.approx(fair)
+    assert gap.verdict == "stated"  # a difference between groups is no change for the better
 
 
 def test_value_of_newcomers(study) -> None:
@@ -107,7 +124,9 @@ def test_value_of_newcomers(study) -> None:
     found = retention.lifetime_value(cells, horizon_days=400, unit="CNY", draws=100)
     chart = plots.lifetime_curve(found, "note")
     assert isinstance(chart, Chart)
-    assert set(chart.data["part"]) == {"observed", "extrapolated", "total"}
+    assert set(chart.data["part"]) == {"observed", "borrowed", "extrapolated", "total"}
+    styles = {line.get_linestyle() for line in chart.figure.axes[0].lines if len(line.get_xdata())}
+    assert styles >= {"-", "--"}
     finding = findings.newcomer_value(found, "all")
     assert finding.value == pytest.approx(found.estimate().value)
     assert isinstance(plots.lifetime_curve(found, "note", segments=["nobody"]), NoChart)
@@ -125,28 +144,38 @@ def contest(winner: str | None, predictions: pd.DataFrame, windows: int) -> Simp
     )
 
 
-def test_the_gain_of_a_forecast_is_paired_and_clustered_by_member() -> None:
+def test_the_gain_of_a_forecast_is_paired_and_judged_over_windows() -> None:
     from helpers.methods.retention.backtest import BASE_RATE
 
     rng, n = np.random.default_rng(1), 900
     p = rng.beta(1, 2, n)
+    landmark = np.tile(np.arange(3), n // 3) * 2 + np.arange(n) // 450
     frame = pd.DataFrame(
         {
             "member_id": np.repeat([f"m{i}" for i in range(n // 3)], 3),
+            "landmark": landmark,
             "silent": (rng.random(n) < p).astype(int),
             BASE_RATE: 1 / 3,
             "logit": p,
         }
     )
     found = findings.brier_gain(contest("logit", frame, 6))
-    direct = ((1 / 3 - frame["silent"]) ** 2 - (p - frame["silent"]) ** 2).mean()
-    assert found.value == pytest.approx(direct)
-    sums = ((1 / 3 - frame["silent"]) ** 2 - (p - frame["silent"]) ** 2).groupby(frame["member_id"]).sum()
-    spread = (
-        sums.std() * np.sqrt(len(sums)) / n
-    )  # every member has three rows, so the ratio is a mean of sums
-    assert (found.high - found.low) / (2 * 1.959964) == pytest.approx(spread, rel=0.01)
-    assert findings.forecast_gain(contest("logit", frame, 6), "all").verdict == "better"
+    bare = ((1 / 3 - frame["silent"]) ** 2).groupby(landmark).mean()
+    used = ((p - frame["silent"]) ** 2).groupby(landmark).mean()
+    assert found.value == pytest.approx(1 - used.mean() / bare.mean())
+    assert (found.n, found.unit) == (6, "share")
+    # Oracle: leave one window out (jackknife of the ratio).
+    out = [1 - used.drop(k).mean() / bare.drop(k).mean() for k in bare.index]
+    error = np.sqrt(5 / 6 * ((np.array(out) - np.mean(out)) ** 2).sum())
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, 5) * error, rel=0.1)
+    finding = findings.forecast_gain(contest("logit", frame, 6), "all")
+    assert finding.verdict == "stated" and "6 windows" in finding.sentence
+    assert f"{100 * found.value:.1f} %" in finding.sentence
+    assert "chosen on them" in finding.provenance.assumption
+    # A window that moves everybody widens the interval, however many members there are.
+    shaken = frame.assign(logit=np.where(landmark == 0, 1 - p, p))
+    wide = findings.brier_gain(contest("logit", shaken, 6))
+    assert wide.high - wide.low > 3 * (found.high - found.low)
     assert not findings.brier_gain(contest("logit", frame, 5)).known
     assert not findings.brier_gain(contest(BASE_RATE, frame, 6)).known
 
@@ -160,11 +189,13 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
     first = table["cohort"].iloc[0]
     assert first >= "2025-06"
     cells = kept.cells.set_index([kept.cells["cohort"].dt.strftime("%Y-%m"), "window"])
+    back = set(kept.kept_back(10)["cohort"].dt.strftime("%Y-%m"))
     for cohort, text in zip(table["cohort"], table["D1"], strict=True):
         cell = cells.loc[(cohort, "D1")]
         blank = {0: cell["reason"], **dict.fromkeys(range(1, 10), "fewer than 10")}.get(
             cell["eligible"], "kept back"
         )
+        assert not cell["eligible"] or ("n = " in text) == (cohort not in back)
         assert text == blank or f"n = {int(cell['eligible'])})" in text
     assert "not over by" in table["D30"].iloc[-1] or "n = " in table["D30"].iloc[-1]
     assert set(kept.readable(k_min=1000)["D1"][1:]) == {"fewer than 1000"}

@@ -48,9 +48,19 @@ def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame
         ]
         on = [((log["member_id"] == m) & (log["day"] == one)).any() for m, one in due]
         after = [((log["member_id"] == m) & (log["day"] >= one)).any() for m, one in due]
-        for name, hits in (("active on", on), ("active on or after", after)):
+        for name, hits in (("active on, newcomers", on), ("active on or after", after)):
             assert found.measure(name, day).value == pytest.approx(np.mean(hits))
             assert found.measure(name, day).n == len(due)
+
+
+def test_active_on_is_the_number_of_the_retention_table(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    log, people = community
+    found = reconcile(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
+    table = retention(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
+    for day in (1, 7, 30):
+        assert found.measure("active on", day)[:4] == pytest.approx(table.total(f"D{day}")[:4])
+    assert found.measure("active on", 30).n > found.measure("active on, newcomers", 30).n
+    assert "as in the retention table" in found.sentence
 
 
 def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -82,7 +92,7 @@ def test_the_sentence_names_all_four(community: tuple[pd.DataFrame, pd.DataFrame
     assert found.table["why"].ne("").all()
     assert "On day 30" in found.sentence
     assert "four questions" in found.sentence
-    on, after, _awake, here = (found.wide[name] for name in MEASURES)
+    _table, on, after, _awake, here = (found.wide[name] for name in MEASURES)
     assert (on <= after).all() and (on < here).all()
 
 
@@ -106,11 +116,11 @@ def test_curves_may_come_as_frames(community: tuple[pd.DataFrame, pd.DataFrame])
     on = retention(log, people, **asked)  # type: ignore[arg-type]
     after = retention(log, people, definition="on_or_after", **asked)  # type: ignore[arg-type]
     curve = pd.DataFrame({"day": [7], "survival": [0.5], "low": [0.4], "high": [0.6], "n": [100]})
-    found = side_by_side(on, after, curve, curve, silence_days=30)
+    found = side_by_side(on, on, after, curve, curve, silence_days=30)
     assert found.measure("not yet left", 7).value == 0.5
     assert not found.measure("not yet left", 30).known
     with pytest.raises(BadData, match="column n missing"):
-        side_by_side(on, after, curve.drop(columns="n"), curve, silence_days=30)
+        side_by_side(on, on, after, curve.drop(columns="n"), curve, silence_days=30)
 
 
 def test_losses_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -127,7 +137,24 @@ def test_losses_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     day, share = found.largest()
     assert (day, share.value) == (0, ends.count(0) / len(ends))
     assert "The largest loss is on day 0" in found.sentence
-    assert f"After that it is day {found.largest(after=1)[0]}" in found.sentence
+    assert ("After that it is day" in found.sentence) == found.stands_out()
+
+
+def test_a_later_day_is_named_only_when_it_stands_out() -> None:
+    def ends(extra: int, seed: int) -> bool:
+        rng = np.random.default_rng(seed)
+        offsets = np.concatenate([np.zeros(200), rng.integers(1, 31, 600), np.full(extra, 14)]).astype(int)
+        ids = [f"m{i}" for i in range(len(offsets))]
+        people = pd.DataFrame({"member_id": ids, "joined_day": FIRST, "left_day": None})
+        days = [FIRST + dt.timedelta(days=int(o)) for o in offsets]
+        log = pd.DataFrame({"member_id": ids, "day": days, "kind": "interaction"})
+        found = losses(log, people, as_of=AS_OF, days=30, silence_days=30, history_from=FIRST)
+        assert ("After that it is day 14" in found.sentence) or not extra
+        assert found.stands_out() == ("After that" in found.sentence)
+        return found.stands_out()
+
+    assert sum(ends(0, seed) for seed in range(8)) <= 2
+    assert ends(40, 1)
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -171,6 +171,24 @@ def test_who_is_called_churned_today_stands_beside_who_comes_back() -> None:
     assert table["false_churn"].tolist() == [curves.share(d, 90).value for d in (7, 14, 30, 60, 90)]
 
 
+def test_the_phrase_and_small_counts() -> None:
+    rng = np.random.default_rng(6)
+    log = bernoulli_log(rng, 300, 365)
+    curves = return_curves(log, as_of=end_of(365))
+    share = curves.share(30, 90)
+    text = curves.false_churn_phrase(30)
+    expected = f"of members silent for 30 days {100 * share.value:.1f} % ({100 * share.low:.1f} % to "
+    assert text == expected + f"{100 * share.high:.1f} %) come back within 90 days"
+    plain = curves.churned(k_min=1)
+    silent, others = plain["silent"], plain["members"] - plain["silent"]
+    few = silent.between(1, 49) | others.between(1, 49)
+    assert few.any() and not few.all()
+    kept = curves.churned(k_min=50)
+    assert (kept["silent"].isna() == few).all() and (kept["share"].isna() == few).all()
+    nobody = return_curves(log.iloc[:1], as_of=log["day"].iloc[0])
+    assert "too little data" in nobody.false_churn_phrase(30)
+
+
 def curves_with(shares: list[tuple[int, float, float, float]]) -> ReturnCurves:
     table = pd.DataFrame(shares, columns=["threshold", "share", "low", "high"])
     table = table.assign(horizon=90, within="horizon", declarations=500, members=400, returned=1, at_risk=50)

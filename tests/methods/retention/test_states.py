@@ -166,3 +166,20 @@ def test_wrong_questions_are_refused() -> None:
             daily_states(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]
     with pytest.raises(BadParameters):
         daily_states(log, people, as_of=AS_OF).rate("asleep", "new")
+
+
+def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
+    rng = np.random.default_rng(3)
+    who, at = np.nonzero(rng.random((60, 120)) < 0.15)
+    day = [dt.date(2026, 1, 1) + dt.timedelta(days=int(d)) for d in at]
+    log = pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "interaction"})
+    found = daily_states(log, as_of=dt.date(2026, 4, 30), days=60)
+    table = found.readable(k_min=1).set_index("from_state")
+    assert table.loc["current", "at_risk_wau"] == found.rate("current", "at_risk_wau").value
+    np.testing.assert_allclose(table.drop(columns="member_days").dropna().sum(axis=1), 1)
+    kept = found.readable(k_min=10).set_index("from_state")
+    rare = found.matrix[found.matrix["n"].between(1, 9)]
+    assert len(rare)
+    for row in rare.itertuples():
+        assert np.isnan(kept.loc[row.from_state, row.to_state])
+        assert kept.loc[row.from_state].isna().sum() >= 2

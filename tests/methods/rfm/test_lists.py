@@ -18,6 +18,7 @@ from helpers.methods.intervals import difference_of_proportions
 from helpers.methods.rfm.list_trial import assign_arms, detectable_difference, power_of_difference, welch
 from helpers.methods.rfm.lists import contact_list, evaluate_list, standard_lists
 
+DAY = dt.date(2026, 6, 30)
 ORDER = ("silent", "potential", "active", "core")
 
 
@@ -41,26 +42,41 @@ def members(n: int, seed: int = 0) -> pd.DataFrame:
 @given(order=st.permutations(range(30)), kept=st.sets(st.integers(0, 29), min_size=1))
 def test_an_arm_depends_on_the_member_alone(order: list[int], kept: set[int]):
     ids = pd.Series([f"m{i}" for i in range(30)])
-    whole = dict(zip(ids, assign_arms(ids, name="recall", seed=1, holdout_share=0.3), strict=True))
+    whole = dict(zip(ids, assign_arms(ids, day=DAY, seed=1, holdout_share=0.3), strict=True))
     some = ids.iloc[[i for i in order if i in kept]]
-    arms = assign_arms(some, name="recall", seed=1, holdout_share=0.3)
+    arms = assign_arms(some, day=DAY, seed=1, holdout_share=0.3)
     assert [whole[i] for i in some] == arms.tolist()
 
 
-def test_arms_are_random_and_independent_between_lists():
-    """20,000 members: the share is within 4 standard errors and two lists share no pattern (phi near 0)."""
+def test_arms_are_random_and_independent_between_days():
+    """20,000 members: the share is within 4 standard errors and two days or seeds share no pattern (phi near 0)."""
     ids = pd.Series([f"m{i}" for i in range(20_000)])
-    arms = {
-        key: assign_arms(ids, name=key[0], seed=key[1], holdout_share=0.1) == "hold-out"
-        for key in (("recall", 1), ("recall", 2), ("protect", 1))
-    }
-    for held in arms.values():
+    keys = (DAY, 1), (DAY, 2), (dt.date(2026, 7, 30), 1)
+    one, two, three = (assign_arms(ids, day=d, seed=k, holdout_share=0.1) == "hold-out" for d, k in keys)
+    for held in (one, two, three):
         assert abs(held.mean() - 0.1) < 4 * np.sqrt(0.09 / 20_000)
-    one, two, three = arms.values()
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.03
     assert abs(np.corrcoef(one, three)[0, 1]) < 0.03
-    more = assign_arms(ids, name="recall", seed=1, holdout_share=0.2) == "hold-out"
+    more = assign_arms(ids, day=DAY, seed=1, holdout_share=0.2) == "hold-out"
     assert (more | ~one).all()
+
+
+def test_a_member_held_out_of_one_list_is_held_out_of_all_of_that_day():
+    data = members(600)
+    kept = {"seed": 5, "as_of": DAY, "holdout_share": 0.3}
+    first = contact_list(data, name="recall", **kept).frame.set_index("member_id")["arm"]
+    other = contact_list(data.iloc[200:], name="win_back", **kept).frame.set_index("member_id")["arm"]
+    assert len(other) == 400 and (first.reindex(other.index) == other).all()
+    later = contact_list(data, name="recall", **kept | {"as_of": dt.date(2026, 7, 30)}).frame
+    assert (later.set_index("member_id")["arm"].reindex(first.index) != first).mean() > 0.3
+
+
+def test_published_values_are_no_fingerprint():
+    """Rounded to hundredths, while the mean rests on what was predicted."""
+    data = members(100).assign(expected_value=np.arange(100) / 997)
+    found = contact_list(data, name="recall")
+    assert (found.frame["expected_value"] * 100 % 1).round(6).isin((0.0, 1.0)).all()
+    assert found.mean_value.value == pytest.approx(data["expected_value"].mean(), abs=1e-6)
 
 
 # --- one list ----------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ Rooms, in the order a study walks through them:
   :mod:`drivers`; :mod:`landmark` and :mod:`reached` (tiers without immortal time);
 - what comes next: :mod:`landmarks`, :mod:`hazard`, :mod:`predictors`, :mod:`backtest`, :mod:`calibration`,
   :mod:`risk`, :mod:`risk_lists`;
-- value over time: :mod:`value_days`, :mod:`lifetime_value`, :mod:`member_value`, :mod:`cohort_value`;
+- value over time: :mod:`value_days`, :mod:`lifetime_value`, :mod:`member_value` (with :mod:`stays`,
+  :mod:`value_contest`), :mod:`silence_cost`, :mod:`cohort_value`;
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
@@ -25,6 +26,7 @@ from helpers.methods.retention.cells import cells
 from helpers.methods.retention.churn_threshold import silence_threshold
 from helpers.methods.retention.cohort_value import cohort_value
 from helpers.methods.retention.compare import logrank, restricted_mean_difference
+from helpers.methods.retention.covariates import known_at_joining
 from helpers.methods.retention.curves import survival
 from helpers.methods.retention.days import first_day
 from helpers.methods.retention.drivers import drivers
@@ -42,9 +44,11 @@ from helpers.methods.retention.reconcile import reconcile
 from helpers.methods.retention.risk import risk
 from helpers.methods.retention.risk_lists import opportunities, risk_lists
 from helpers.methods.retention.silence import return_curves
+from helpers.methods.retention.silence_cost import silence_cost
 from helpers.methods.retention.states import daily_states
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.tables import retention
+from helpers.methods.retention.tier_lift import tiers_at_landmarks
 from helpers.methods.retention.value_days import value_days
 from helpers.methods.retention.whatif import what_if
 
@@ -64,6 +68,7 @@ __all__ = [
     "findings",
     "first_day",
     "group_life",
+    "known_at_joining",
     "landmarks",
     "lifecycle",
     "lifetime_value",
@@ -81,12 +86,14 @@ __all__ = [
     "return_curves",
     "risk",
     "risk_lists",
+    "silence_cost",
     "silence_durations",
     "silence_threshold",
     "standard_covariates",
     "standard_signals",
     "stickiness",
     "survival",
+    "tiers_at_landmarks",
     "tiers_reached",
     "value_days",
     "what_counts",

@@ -20,7 +20,7 @@ from lifelines.exceptions import ConvergenceError, StatError
 
 from helpers.checks import check_confidence
 from helpers.methods.retention.cox_fit import fit_cox
-from helpers.methods.retention.cox_words import times, who
+from helpers.methods.retention.cox_words import joining_word, times, who
 from helpers.methods.retention.design import check_cells, make_design
 from helpers.methods.retention.risk_sets import RiskSets
 from helpers.playbook.sentences import number, say
@@ -174,11 +174,18 @@ def _sentence(row: Mapping[Any, Any]) -> str:
         return say("{who}: too little data (n = {n}, {events} left).", **values)
     values |= {"ratio": times(row["time_ratio"]), "low": times(row["low"]), "high": times(row["high"])}
     if row["kind"] == "level":
-        text = "{who} stay {ratio} times as long as those with {reference} ({low} to {high}), all else equal"
+        text = (
+            "{who} stay {ratio} times as long as those {word} {reference} ({low} to {high}), all else equal"
+        )
     elif row["kind"] == "number":
         text = "{who}: members stay {ratio} times as long ({low} to {high}), all else equal"
     else:
         text = "{who} stay {ratio} times as long as the others ({low} to {high}), all else equal"
     clear = not row["low"] <= 1 <= row["high"]
     ending = "; association, not cause." if clear else ": no clear difference."
-    return say(text + " (n = {n}, {events} left)" + ending, **values, reference=row["reference"])
+    return say(
+        text + " (n = {n}, {events} left)" + ending,
+        **values,
+        word=joining_word(row),
+        reference=row["reference"],
+    )

@@ -18,18 +18,20 @@ import numpy as np
 import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.errors import BadData
 from helpers.methods.intervals import percentile_interval
 from helpers.methods.retention import calibration
 from helpers.methods.retention.hazard import enough, shifts
 from helpers.methods.retention.landmarks import ACTIVE, Landmarks
 from helpers.methods.retention.predictors import BARE, BASE_RATE, CONTESTANTS, MODELS, RECENCY, Predictors
-from helpers.playbook.sentences import number, say
+from helpers.methods.retention.tier_lift import COLUMNS, tier_lift, tier_lift_sentence
+from helpers.playbook.sentences import number, percent, say
 from helpers.tables import html_table
 
 FEWEST_WINDOWS = 6
 FEWEST_TRAINING = 2
 WARM_UP = 12
+LEARNING = 2
+"""Windows that are predicted for recalibration to learn from before any is judged."""
 BARE_MODELS = tuple(bare for bare, _ in BARE.values())
 METRICS = (
     *("model", "n", "auc", "auc_low", "auc_high", "brier", "brier_low", "brier_high", "log_score"),
@@ -129,6 +131,27 @@ class Backtest:
         text = "The tenth of members at highest risk fell silent {lift} times as often as all of them."
         return say(text, lift=_triple(row, "lift"))
 
+    @property
+    def tier_lift_sentence(self) -> str:
+        """How concentrated silence is inside each tier."""
+        return tier_lift_sentence(self.tier_lift)
+
+    @property
+    def calibration_sentence(self) -> str:
+        """Whether the times of silence disagree with the probabilities of the model in use (D-calibration)."""
+        row = _row(self.table, self.winner) if self.winner and len(self.table) else {}
+        p_value = float(row.get("d_calibration_p_value", np.nan))
+        if self.too_few or not np.isfinite(p_value):
+            return say("Calibration of when silence falls: too little data.")
+        verdict = say("no disagreement is seen, which is no proof of agreement, since the test is cautious")
+        if p_value < 1 - self.confidence:
+            verdict = say("the probabilities and what came disagree")
+        text = "D-calibration of {model} over {w} windows (chi-square {value}, p = {p}, judged at {level}): "
+        text += "{verdict}."
+        values = {"model": self.winner, "w": self.windows, "value": number(float(row["d_calibration"]), 1)}
+        shown = number(p_value, 3) if p_value >= 0.001 else say("less than 0.001")
+        return say(text, **values, p=shown, level=percent(1 - self.confidence), verdict=verdict)
+
     def window_spread(self) -> tuple[float, int]:
         """Return the standard deviation of the winner's window errors on the log-odds scale, and their number.
 
@@ -166,9 +189,11 @@ def backtest(
     models : tuple of str
         Which models of :data:`helpers.methods.retention.predictors.MODELS` take part.
     windows : int, optional
-        How many of the last closed windows are judged; default all that have two closed windows before them.
+        How many of the last closed windows are judged; default all that have two closed windows to be fitted on
+        before them, without the first `LEARNING` of them where six are left without.
     tiers : pandas.DataFrame, optional
-        landmark, member_id, tier, known at the landmark; then the lift is told per tier.
+        landmark, member_id, tier, known at the landmark, such as
+        :func:`helpers.methods.retention.tier_lift.tiers_at_landmarks` makes; then the lift is told per tier.
     confidence, draws, seed
         Level of the intervals, and size and seed of their member bootstrap.
     """
@@ -179,7 +204,7 @@ def backtest(
     predictions = _predict(rows, table, models, windows, seed)
     tried = [m for m in models if m in predictions and predictions[m].notna().all()]
     count = int(predictions["landmark"].nunique())
-    contestants = [m for m in CONTESTANTS if m in tried]
+    contestants = [m for m in CONTESTANTS if m in tried] or [m for m in tried if m != BASE_RATE]
     if not count or not contestants:
         return _empty(predictions, rows.horizon_days, confidence, enough(table, "silent"))
     pooled = pd.DataFrame([_pooled(predictions, m, confidence, draws, seed) for m in models if m in tried])
@@ -195,7 +220,7 @@ def backtest(
         by_window=pd.DataFrame(by_window),
         table=pooled[list(METRICS)],
         differences=gaps,
-        tier_lift=_tier_lift(predictions, winner, tiers, confidence, draws, seed),
+        tier_lift=tier_lift(predictions, winner, tiers, confidence, draws, seed),
         winner=winner,
         best=best,
         windows=count,
@@ -209,7 +234,9 @@ def _predict(
 ) -> pd.DataFrame:
     """Predict each window from the rows whose outcome was complete on its landmark."""
     days = sorted(table["landmark"].unique())[FEWEST_TRAINING:]
-    judged = days if windows is None else days[max(0, len(days) - windows) :]
+    if windows is None:  # the first windows serve to learn from, where enough are left to judge
+        windows = max(len(days) - LEARNING, min(len(days), FEWEST_WINDOWS))
+    judged = days[max(0, len(days) - windows) :]
     # Windows before the judged ones are predicted too, for the recalibration to learn from.
     days = [day for day in days if day in judged or day >= _before(days, judged)]
     needed = {*models, *(BARE[m][0] for m in models if m in BARE)}
@@ -310,34 +337,6 @@ def _one_window(frame: pd.DataFrame, model: str) -> dict[str, object]:
     }
 
 
-def _tier_lift(
-    frame: pd.DataFrame,
-    model: str,
-    tiers: pd.DataFrame | None,
-    confidence: float,
-    draws: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Return the lift at 10 % inside each tier: whether the model knows more than the tier does."""
-    columns = ["tier", "n", "silent", "lift", "low", "high"]
-    if tiers is None:
-        return pd.DataFrame(columns=columns)
-    known = tiers
-    absent = [name for name in ("landmark", "member_id", "tier") if name not in known]
-    if absent:
-        raise BadData(
-            f"tiers: column {', '.join(absent)} missing; there is {', '.join(map(str, known.columns))}."
-        )
-    known = known.assign(landmark=pd.to_datetime(known["landmark"]), member_id=known["member_id"].astype(str))
-    placed = frame.merge(known[["landmark", "member_id", "tier"]], "left", ["landmark", "member_id"])
-    found = []
-    for tier, part in placed.groupby("tier", observed=True):
-        y, p, member = (part[name].to_numpy() for name in ("silent", model, "member_id"))
-        top = calibration.lift(y, p, member, confidence=confidence, draws=draws, seed=seed)
-        found.append((tier, y.size, float(y.mean()), top.value, top.low, top.high))
-    return pd.DataFrame(found, columns=columns)
-
-
 def _empty(predictions: pd.DataFrame, horizon: int, confidence: float, usable: bool) -> Backtest:
     """Return the contest that could not be held; recency alone is used when anything can be fitted."""
     return Backtest(
@@ -345,7 +344,7 @@ def _empty(predictions: pd.DataFrame, horizon: int, confidence: float, usable: b
         by_window=pd.DataFrame(),
         table=pd.DataFrame(columns=list(METRICS)),
         differences=pd.DataFrame(columns=list(GAPS)),
-        tier_lift=pd.DataFrame(columns=["tier", "n", "silent", "lift", "low", "high"]),
+        tier_lift=pd.DataFrame(columns=COLUMNS),
         winner=RECENCY if usable else None,
         best=None,
         windows=0,

@@ -121,15 +121,16 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
         exited=table.exited.cast("boolean"),
     )
     keys = [*names, *entry, "tenure_day"]
+    # Counts of what is not missing are the cheapest aggregates of an engine.
     grouped = plain.group_by(keys).agg(
-        n=plain.count(), events=plain.exited.ifelse(1, 0).sum(), unstated=plain.exited.isnull().sum()
+        n=plain.count(), events=plain.exited.nullif(False).count(), stated=plain.exited.count()
     )
     found = grouped.to_pandas()
     _refuse(found, table)
     for name in names:
         found[name] = found[name].astype(object).where(found[name].notna(), NOT_STATED)
     whole = dict.fromkeys([*entry, "tenure_day", *COUNTS], "int64")
-    found = found.drop(columns="unstated").astype(whole)
+    found = found.drop(columns="stated").astype(whole)
     return found.sort_values(keys, ignore_index=True)
 
 
@@ -213,7 +214,7 @@ def by_names(by: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _refuse(found: pd.DataFrame, table: ibis.Table) -> None:
     """Raise when members have no tenure or a negative one, with examples where there are ids."""
-    if (unstated := int(found["unstated"].fillna(0).sum())) > 0:
+    if (unstated := int((found["n"] - found["stated"]).sum())) > 0:
         raise BadData(
             f"durations, column exited: missing for {unstated:,} members; it must be true or false."
         )

@@ -25,6 +25,7 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.cells import DayCounts, day_counts
 from helpers.methods.retention.curves import common_horizon, restricted_means
 from helpers.methods.retention.days import checked, checked_confidence
+from helpers.methods.retention.several_tests import holm
 from helpers.playbook.sentences import number, say, with_interval
 
 FloatArray = NDArray[np.float64]
@@ -54,6 +55,8 @@ class LogRank:
         segment, n, observed, expected (exits; expected under equal hazards, unweighted).
     pairs : pandas.DataFrame
         first, second, chi_square, p_value, p_holm: every pair of segments, and with Holm's correction for all.
+    confidence : float
+        One minus the p-value below which the segments are said to differ.
     """
 
     chi_square: float
@@ -62,6 +65,7 @@ class LogRank:
     weighting: str
     table: pd.DataFrame
     pairs: pd.DataFrame
+    confidence: float = 0.95
 
     @property
     def sentence(self) -> str:
@@ -72,7 +76,7 @@ class LogRank:
                 "Too little data to compare the stay in {k} segments (n = {n:,}).", k=len(self.table), n=n
             )
         text = say(
-            "The stay differs between the {k} segments" if self.p_value < 0.05
+            "The stay differs between the {k} segments" if self.p_value < 1 - self.confidence
             else "No clear difference in the stay between the {k} segments", k=len(self.table),
         )  # fmt: skip
         return text + say(
@@ -136,7 +140,12 @@ class MeanDifference:
 
 
 def logrank(
-    cells: pd.DataFrame, by: str | Sequence[str], *, weighting: str = "log-rank", pairs: bool = True
+    cells: pd.DataFrame,
+    by: str | Sequence[str],
+    *,
+    weighting: str = "log-rank",
+    pairs: bool = True,
+    confidence: float = 0.95,
 ) -> LogRank:
     """Test whether segments stay equally long.
 
@@ -150,7 +159,10 @@ def logrank(
         Weight of each day.
     pairs : bool
         Whether to test all pairs too.
+    confidence : float
+        One minus the p-value below which the segments are said to differ.
     """
+    checked_confidence(confidence)
     checked(weighting, "weighting", in_=WEIGHTINGS)
     counts = day_counts(cells, by)
     test, labels = _test(counts, weighting), counts.labels
@@ -167,7 +179,8 @@ def logrank(
         for a, b in (combinations(range(len(labels)), 2) if pairs else ())
     ]
     frame = pd.DataFrame(found, columns=["first", "second", "chi_square", "p_value"])
-    return LogRank(*test, weighting, table, frame.assign(p_holm=holm(frame["p_value"].to_numpy(float))))
+    frame = frame.assign(p_holm=holm(frame["p_value"].to_numpy(float)))
+    return LogRank(*test, weighting, table, frame, confidence)
 
 
 def restricted_mean_difference(
@@ -215,16 +228,6 @@ def restricted_mean_difference(
     order = ["segment", "reference", "horizon", "n", "reference_n", "mean", "reference_mean", "difference"]
     table = frame[frame["segment"] != base_row["segment"]][[*order, "low", "high"]].reset_index(drop=True)
     return MeanDifference(table, str(base_row["segment"]), int(days), level)
-
-
-def holm(p_values: FloatArray) -> FloatArray:
-    """Return Holm's step-down adjusted p-values; missing ones stay missing and do not count."""
-    adjusted = np.full(p_values.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    steps = p_values[order] * np.arange(order.size, 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted
 
 
 def _expected(counts: DayCounts) -> FloatArray:

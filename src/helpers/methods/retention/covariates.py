@@ -1,7 +1,11 @@
 """Which characteristics of members may drive leaving, made comparable inside the engine.
 
-A text column gives its levels (rare ones pooled), a flag itself, a number its quantile bins; what is missing is a
-level of its own. Identifiers, times and columns in which everybody is alike are left out, with the reason.
+Only what is known when somebody joins is looked at unless other columns are named: a column that is filled later
+(a badge, a consent that leavers take back) is had by those who stay, and would look like the reason why they do.
+Nothing can check that for a named column, so it comes with a caution.
+
+How columns become levels is told in :mod:`helpers.methods.retention.covariate_levels`; what cannot be used is left
+out, with the reason.
 
 What members did in their first days is only fair to those who were still there when these days were over: with a
 landmark (Anderson, Cain and Gelber 1983) everybody is looked at from that day on, so that nobody can fail to reply
@@ -13,7 +17,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import ibis
 import pandas as pd
@@ -23,24 +26,14 @@ from helpers.data.contract import INTERACTIONS
 from helpers.data.source import Dataset, local_date
 from helpers.errors import BadData, BadParameters
 from helpers.methods.frames import as_day, materialise
+from helpers.methods.retention.covariate_levels import INVITED, LevelRules, make_levels
 from helpers.methods.retention.days import EPOCH, checked, day_number, number_of
-from helpers.methods.retention.design import MISSING, OTHER
 from helpers.methods.retention.durations import EXAMPLES, exit_durations, impossible_stays, member_stays
 from helpers.playbook.sentences import number, say
 
-NOT_DRIVERS = (
-    "member_id",
-    "is_staff",
-    "is_bot",
-    "joined_at",
-    "left_at",
-    "ingested_at",
-    "inviter_id",
-    "group_id",
-)
+KNOWN_AT_JOINING = ("source", "platform_home", "age_band", "gender", "region", INVITED)
+"""Columns of members that are known when they join; ``invited`` is whether an inviter is on record."""
 CONTRIBUTIONS = ("comment", "reply", "post")
-# A text column with more levels than this is an identifier, or as good as one.
-MOST_LEVELS = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,8 @@ class Candidates:
         Members in the table.
     landmark_day : int
         Tenure day from which members are looked at (0: from joining).
+    k_min : int
+        Fewest members of a level.
     """
 
     table: ibis.Table
@@ -69,6 +64,7 @@ class Candidates:
     notes: tuple[str, ...]
     members: int
     landmark_day: int
+    k_min: int = 10
 
     def cells(self, by: Sequence[str] | None = None, *, keys: Sequence[str] = ()) -> pd.DataFrame:
         """Return counts of equal members: the candidates, keys, entry_day, tenure_day, n, events."""
@@ -91,6 +87,7 @@ def candidates(
     max_levels: int = 8,
     least_share: float = 0.01,
     bins: int = 4,
+    k_min: int = 10,
 ) -> Candidates:
     """Return members with their candidates.
 
@@ -103,7 +100,8 @@ def candidates(
     report_tz : str
         Time zone of calendar days.
     columns : sequence of str, optional
-        Columns of members to look at; by default all that may be drivers.
+        Columns of members to look at, or ``invited``; by default those of `KNOWN_AT_JOINING` that are there. Any
+        other is looked at with a caution.
     carry : sequence of str
         Columns of members to keep as they are, for strata or clusters.
     landmark_day : int
@@ -117,43 +115,68 @@ def candidates(
         Levels with a smaller share of members are pooled too.
     bins : int
         Quantile bins of a number.
+    k_min : int
+        Levels of fewer members are pooled; a flag that fewer have, or fewer lack, is left out.
+
+    Raises
+    ------
+    BadParameters
+        When a column is unknown or a number out of range.
+    BadData
+        When a member left before joining.
     """
     dataset.require("members", *(["events"] if landmark_day else []))
-    _check(dataset, [*(columns or ()), *carry], landmark_day, max_levels, least_share, bins)
+    rules = LevelRules(0, max_levels, least_share, bins, k_min)
+    _check(dataset, [*(columns or ()), *carry], landmark_day, rules)
     begin = _begin(dataset, report_tz, observed_from)
-    looked_at = (
-        [c for c in dataset.members.columns if c not in NOT_DRIVERS] if columns is None else list(columns)
-    )
+    looked_at = known_at_joining(dataset) if columns is None else list(columns)
     stays = _stays(dataset, as_day(as_of), report_tz, [*dict.fromkeys([*looked_at, *carry])], begin)
-    notes = list(_who(stays, begin, landmark_day))
+    notes = [*_caution(looked_at), *_who(stays, begin, landmark_day)]
     stays = _inside(stays, begin, landmark_day)
     extra: list[str] = []
     if landmark_day:
         stays, extra = _with_early(dataset, stays, report_tz, landmark_day)
     stays = materialise(stays)
-    members = int(stays.count().execute())
-    table, names, left_out, more = _make(stays, [*looked_at, *extra], members, max_levels, least_share, bins)
+    rules = rules._replace(members=int(stays.count().execute()))
+    table, names, left_out, more = make_levels(stays, [*looked_at, *extra], rules)
     kept = ["member_id", "entry_day", "tenure_day", "exited"]
     table = materialise(table.select(*dict.fromkeys([*kept, *carry, *names])))
     out = pd.DataFrame(left_out, columns=["column", "reason"])
-    return Candidates(table, tuple(names), out, (*notes, *more), members, landmark_day)
+    return Candidates(table, tuple(names), out, (*notes, *more), rules.members, landmark_day, k_min)
 
 
-def _check(
-    dataset: Dataset,
-    columns: Sequence[str],
-    landmark_day: int,
-    max_levels: int,
-    least_share: float,
-    bins: int,
-) -> None:
+def known_at_joining(dataset: Dataset) -> list[str]:
+    """Return the columns of `KNOWN_AT_JOINING` that the dataset has: what is looked at by default."""
+    at_hand = _at_hand(dataset)
+    return [name for name in KNOWN_AT_JOINING if name in at_hand]
+
+
+def _at_hand(dataset: Dataset) -> list[str]:
+    """Return the columns of members that may be asked for."""
+    columns = list(dataset.members.columns)
+    return [*columns, INVITED] if "inviter_id" in columns and INVITED not in columns else columns
+
+
+def _caution(columns: Sequence[str]) -> list[str]:
+    """Say which columns may hold what only came later."""
+    later = [name for name in columns if name not in KNOWN_AT_JOINING]
+    text = (
+        "Caution: nothing says that {names} was known on the day of joining. What only those who stay can get, or "
+        "those who leave take back, looks like a reason to stay without being one."
+    )
+    return [say(text, names=", ".join(later))] if later else []
+
+
+def _check(dataset: Dataset, columns: Sequence[str], landmark_day: int, rules: LevelRules) -> None:
     checked(landmark_day, "landmark_day", type_=int, ge=0)
-    checked(max_levels, "max_levels", type_=int, ge=2)
-    checked(bins, "bins", type_=int, ge=2)
-    checked(least_share, "least_share", ge=0, lt=1)
+    checked(rules.max_levels, "max_levels", type_=int, ge=2)
+    checked(rules.bins, "bins", type_=int, ge=2)
+    checked(rules.least_share, "least_share", ge=0, lt=1)
+    checked(rules.k_min, "k_min", type_=int, ge=1)
+    at_hand = _at_hand(dataset)
     for name in columns:
-        if name not in dataset.members.columns:
-            hint = did_you_mean(name, dataset.members.columns)
+        if name not in at_hand:
+            hint = did_you_mean(name, at_hand)
             raise BadParameters(f"table members has no column {name!r}.{hint}")
 
 
@@ -171,8 +194,12 @@ def _stays(
     dataset: Dataset, end: dt.date, report_tz: str, columns: Sequence[str], begin: dt.date
 ) -> ibis.Table:
     """Return member_id, joined (day number), entry_day, tenure_day, exited, and columns of members."""
-    people = member_stays(dataset, as_of=end, columns=columns, report_tz=report_tz)
+    made = INVITED in columns and INVITED not in dataset.members.columns
+    read = ["inviter_id" if made and name == INVITED else name for name in columns]
+    people = member_stays(dataset, as_of=end, columns=[*dict.fromkeys(read)], report_tz=report_tz)
     stays = exit_durations(people, as_of=end)
+    if made:
+        stays = stays.mutate(**{INVITED: stays.inviter_id.notnull()})
     joined = day_number(stays.joined_day)
     impossible = stays.filter((stays.tenure_days < 0) | stays.tenure_days.isnull())
     if count := int(impossible.count().execute()):
@@ -255,86 +282,3 @@ def _early_levels(stays: ibis.Table, extra: Sequence[str], landmark: int) -> ibi
     )
     flags = {name: stays[name].fill_null(False) for name in extra if name != "first_contribution"}
     return stays.mutate(first_contribution=levels, **flags)
-
-
-def _make(
-    stays: ibis.Table, columns: Sequence[str], members: int, max_levels: int, least_share: float, bins: int
-) -> tuple[ibis.Table, list[str], list[tuple[str, str]], list[str]]:
-    """Return the table with every usable column as levels or a flag, and what was done to the others."""
-    names: list[str] = []
-    left_out: list[tuple[str, str]] = []
-    notes: list[str] = []
-    made: dict[str, ibis.Value] = {}
-    for name in columns:
-        column = stays[name]
-        if column.type().is_boolean():
-            value, note = _from_levels(stays, name, column.cast("string"), members, max_levels, 0.0)
-        elif column.type().is_numeric():
-            value, note = _from_number(stays, name, bins)
-        elif column.type().is_string():
-            value, note = _from_levels(stays, name, column, members, max_levels, least_share)
-        else:
-            value, note = None, say("is no text, flag or number")
-        if value is None:
-            left_out.append((name, str(note)))
-            continue
-        made[name] = value
-        names.append(name)
-        notes += [note] if note else []
-    return stays.mutate(**made), names, left_out, notes
-
-
-def _from_levels(
-    stays: ibis.Table, name: str, text: ibis.Value, members: int, max_levels: int, least_share: float
-) -> tuple[ibis.Value | None, str | None]:
-    """Return a column of levels, rare ones pooled; or nothing and why."""
-    counts = stays.group_by(level=text.fill_null(MISSING)).agg(n=stays.count())
-    found = counts.order_by([counts.n.desc(), counts.level]).limit(MOST_LEVELS + 1).to_pandas()
-    if len(found) < 2:
-        return None, say("is the same for everybody")
-    if len(found) > MOST_LEVELS:
-        return None, say("has over {n} levels: an identifier", n=MOST_LEVELS)
-    if set(found["level"]) == {"true", "false"}:
-        return stays[name], None
-    missing = found["level"] == MISSING
-    kept = found[~missing & (found["n"] >= least_share * members)]
-    if len(kept) + missing.sum() > max_levels or len(kept) + missing.sum() < len(found):
-        kept = kept.head(max_levels - 1 - int(missing.sum()))
-    pooled = found[~missing & ~found["level"].isin(kept["level"])]
-    value = text.fill_null(MISSING)
-    if len(pooled) < 2:
-        return value, None
-    text_note = "{name}: {k} rare levels ({n} members) are pooled as “{other}”: {levels}."
-    note = say(
-        text_note, name=name, k=len(pooled), n=number(pooled["n"].sum()), other=OTHER,
-        levels=", ".join(map(str, pooled["level"].head(5))) + (", …" if len(pooled) > 5 else ""),
-    )  # fmt: skip
-    return value.isin([*kept["level"], MISSING]).ifelse(value, OTHER), note
-
-
-def _from_number(stays: ibis.Table, name: str, bins: int) -> tuple[ibis.Value | None, str | None]:
-    """Return quantile bins of a number as levels; few distinct numbers are levels themselves."""
-    column = stays[name].cast("float64")
-    distinct = stays.select(v=column).distinct().limit(bins + 2).to_pandas()["v"].dropna()
-    if len(distinct) < 2:
-        return None, say("is the same for everybody")
-    edges = sorted(distinct)[1:]
-    if len(distinct) > bins:
-        cuts = {f"q{k}": column.quantile(k / bins) for k in range(1, bins)}
-        found = stays.aggregate(**cuts, least=column.min()).to_pandas().iloc[0]
-        least = float(found.pop("least"))
-        # Where most share the smallest value, quantiles fall on it: then it is one bin and the rest another.
-        above = column.min(where=column > least)
-        edges = sorted(set(found.astype(float)) - {least}) or [
-            float(stays.aggregate(above).to_pandas().iloc[0, 0])
-        ]
-    labels = [say("below {edge}", edge=_edge(edges[0]))]
-    labels += [say("{a} to {b}", a=_edge(a), b=_edge(b)) for a, b in pairwise(edges)]
-    labels.append(say("{edge} or more", edge=_edge(edges[-1])))
-    branches = [(column < edge, label) for edge, label in zip(edges, labels, strict=False)]
-    value = ibis.cases((column.isnull(), MISSING), *branches, else_=labels[-1])
-    return value, say("{name} is cut at {edges}.", name=name, edges=", ".join(map(_edge, edges)))
-
-
-def _edge(value: float) -> str:
-    return f"{value:,.6g}"

@@ -60,7 +60,8 @@ class CoxModel:
     log_likelihood_, null_log_likelihood_ : float
         Log partial likelihood at the maximum, and without covariates.
     concordance_, pairs_ : float
-        Harrell's C over the pairs that can be compared, and how many these are.
+        Harrell's C over the pairs of the members fitted to, which flatters the model (see
+        :mod:`helpers.methods.retention.cox_folds`), and how many these are.
     converged_ : bool
         Whether the maximum was found.
     message_ : str
@@ -263,7 +264,8 @@ class CoxModel:
         test = self.likelihood_ratio_
         text = (
             "{k} characteristics of {n} observations with {events} exits were compared, all else equal. Of two "
-            "members, the model names the one who leaves first in {c} of 100 cases (50 is chance). {why}"
+            "members it was fitted to, the model names the one who leaves first in {c} of 100 cases (50 is chance; "
+            "a fit to noise reaches more on its own members). {why}"
         )
         values = {"k": int(test["degrees_of_freedom"]), "n": number(self.n_), "events": number(self.events_)}
         return say(text, **values, c=number(100 * self.concordance_, 0), why=self.message_).strip()

@@ -8,6 +8,8 @@ import numpy as np
 
 from helpers.playbook.sentences import number, percent, say
 
+K_MIN = 10
+
 if TYPE_CHECKING:
     from helpers.methods.retention.curves import SurvivalCurves
 
@@ -22,6 +24,9 @@ def curve_sentence(curves: SurvivalCurves) -> str:
         n=curves.n, unit=unit, events=curves.events, event=curves.event,
     )  # fmt: skip
     known = summary[summary["median"].notna()]
+    if len(summary) > 1:
+        # A segment of a few members is somebody: it is counted below, and not named.
+        known = known[known["segment"].isin(curves.shown(K_MIN))]
     if stranded := int(curves.counts.stranded.sum()):
         start += " " + say(
             "In {stranded:,} of {parts:,} segments all who were watched early left before others came under "
@@ -40,7 +45,7 @@ def curve_sentence(curves: SurvivalCurves) -> str:
         longest=last["segment"], last=_days(last, curves.confidence),
     )  # fmt: skip
     if few := len(summary) - len(known):
-        text += " " + say("{few:,} more have too little data.", few=few)
+        text += " " + say("{few:,} more have too little data or are kept back.", few=few)
     return text
 
 

@@ -35,6 +35,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.data import privacy
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.bpcp import product_limit, survival_limits
 from helpers.methods.retention.cells import DayCounts, check_cells, day_counts
@@ -93,9 +94,11 @@ class SurvivalCurves:
         return int(self.summary["events"].sum())
 
     def at(self, days: int | Sequence[int]) -> pd.DataFrame:
-        """Return segment, day, at_risk, survival, low, high, n on tenure days; missing where nobody was at risk.
+        """Return segment, day, at_risk, survival, low, high, n, watched on tenure days.
 
-        Once everybody has left, survival stays 0.
+        Estimates are missing where nobody was at risk; once everybody has left, survival stays 0. `n` are all
+        members of the segment, `watched` those who were under observation on any day up to this one: whoever came
+        under observation later says nothing about the share.
         """
         wanted = [days] if isinstance(days, int | np.integer) else list(days)
         for day in wanted:
@@ -112,7 +115,18 @@ class SurvivalCurves:
         for name in ("survival", "low", "high"):
             found[name] = found[name].where(~ended, last[name])
         found["at_risk"] = found["at_risk"].fillna(0).astype("int64")
-        return found[[*self.by, "segment", "day", "at_risk", "survival", "low", "high", "n"]]
+        place = [self.counts.labels.index(segment) for segment in found["segment"]]
+        found["watched"] = [
+            self.watched(day)[row] for row, day in zip(place, found["day"].astype(int), strict=True)
+        ]
+        return found[[*self.by, "segment", "day", "at_risk", "survival", "low", "high", "n", "watched"]]
+
+    def watched(self, day: int) -> NDArray[np.int64]:
+        """Return how many members of each segment were under observation on any of the days 0 to `day`."""
+        counts = self.counts
+        last = min(day, counts.at_risk.shape[1] - 1)
+        gone = (counts.events + counts.censored)[:, :last].sum(axis=1)
+        return (counts.at_risk[:, last] + gone).astype("int64")
 
     def median(self, segment: str | None = None) -> Estimate:
         """Return the median stay of a segment, in days; infinite bounds mean: not reached while watched."""
@@ -150,6 +164,35 @@ class SurvivalCurves:
             low=np.clip(mean - z * error, 0, horizon),
             high=np.clip(mean + z * error, 0, horizon),
         )
+
+    def by_segment(self, horizon: int | None = None, k_min: int = 10) -> pd.DataFrame:
+        """Return medians and restricted means of all segments in one table, ready to be shown.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Days of the restricted mean, as in :meth:`restricted_mean`.
+        k_min : int
+            Segments of fewer members are kept back, with another one where they could be solved for.
+
+        Returns
+        -------
+        pandas.DataFrame
+            segment, n, events, median, median_low, median_high (days; infinite: not reached), horizon, mean_days,
+            mean_low, mean_high (days out of the first `horizon`).
+        """
+        medians = self.summary[["segment", "n", "events", "median", "low", "high"]]
+        medians = medians.rename(columns={"low": "median_low", "high": "median_high"})
+        means = self.restricted_mean(horizon)[["horizon", "mean", "low", "high"]]
+        names = {"mean": "mean_days", "low": "mean_low", "high": "mean_high"}
+        found = pd.concat([medians, means.rename(columns=names)], axis=1)
+        kept = [str(name) for name in found.columns if name not in ("segment", "n", "horizon")]
+        return privacy.suppress(found, "n", k_min, kept)
+
+    def shown(self, k_min: int) -> list[str]:
+        """Return the segments that may be shown: with `k_min` members, and no other solved for from the total."""
+        kept = privacy.suppress(self.summary[["segment", "n"]], "n", k_min, [])
+        return kept.loc[kept["n"].notna(), "segment"].tolist()
 
     @property
     def sentence(self) -> str:

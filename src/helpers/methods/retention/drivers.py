@@ -2,8 +2,10 @@
 
 1. Candidates (:mod:`covariates`): characteristics of members, or what they did in their first days.
 2. As many of them, in their order, as the exits can carry: ten exits a parameter (Peduzzi et al. 1995).
-3. One Cox model on grouped cells; a characteristic is named a driver when Holm's correction for the number of
-   comparisons leaves it below 5 %.
+3. One Cox model on grouped cells. Each of the m characteristics compared has an interval at level 1 - alpha / m
+   (Bonferroni), so that all of them hold together, whichever is picked afterwards; a characteristic is named a
+   driver when its interval leaves out one. Drivers come in the order of their evidence, |z|: ordered by size, rare
+   levels would come first, whose ratios are large because they are uncertain.
 4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are shown,
    and ratios of times from the best accelerated failure time model beside them.
 """
@@ -12,15 +14,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from helpers.data.source import Dataset
 from helpers.methods.retention.aft import TimeRatios, time_ratios
 from helpers.methods.retention.covariates import Candidates, candidates
 from helpers.methods.retention.cox import CoxModel
+from helpers.methods.retention.cox_folds import cross_fitted_concordance
 from helpers.methods.retention.cox_words import hazard_sentence
 from helpers.methods.retention.days import checked_confidence
 from helpers.methods.retention.proportional import (
@@ -30,11 +35,10 @@ from helpers.methods.retention.proportional import (
     proportional_hazards,
     tenure_effects,
 )
-from helpers.methods.retention.several_tests import holm
-from helpers.playbook.sentences import number, say
+from helpers.playbook.sentences import number, percent, say
 
 EXITS_PER_PARAMETER = 10
-LEVEL = 0.05
+MOST_TIME_RATIOS = 3
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,19 @@ class Drivers:
     model : CoxModel
         The main model.
     table : pandas.DataFrame
-        The summary of the model with p_holm, steady (False where the effect changes with tenure) and verdict:
-        "leave faster", "leave slower", "no clear difference" or "too little data".
+        The summary of the model (low and high hold for each row alone) with simultaneous_low and
+        simultaneous_high (hold for all rows together), p_bonferroni, steady (False where the effect changes with
+        tenure) and verdict: "leave faster", "leave slower", "no clear difference" or "too little data". Levels of
+        fewer than k_min members have no row.
     proportionality : Proportionality
         Whether effects last.
     by_tenure : tuple of TenureEffects
         One per characteristic whose effect does not last.
     times : TimeRatios or None
-        Ratios of times, where some effect does not last.
+        Ratios of times of the drivers and of what does not last, where some effect does not last; their intervals
+        hold together like those of the table.
+    concordance : float
+        Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
     left_out : pandas.DataFrame
         column, reason.
     notes : tuple of str
@@ -67,16 +76,28 @@ class Drivers:
     proportionality: Proportionality
     by_tenure: tuple[TenureEffects, ...]
     times: TimeRatios | None
+    concordance: float
     left_out: pd.DataFrame
     notes: tuple[str, ...]
     landmark_day: int
 
     @property
     def named(self) -> pd.DataFrame:
-        """The drivers: rows that pass the correction, the strongest first."""
+        """The drivers: rows whose simultaneous interval leaves out one, those with the most evidence first."""
         rows = self.table[self.table["verdict"].isin(["leave faster", "leave slower"])]
-        order = rows["log_hazard_ratio"].abs().sort_values(ascending=False, kind="stable").index
+        order = rows["z"].abs().sort_values(ascending=False, kind="stable").index
         return rows.loc[order].reset_index(drop=True)
+
+    @property
+    def tested(self) -> int:
+        """How many characteristics were compared."""
+        return int(self.table["p_bonferroni"].notna().sum())
+
+    @property
+    def driver_sentences(self) -> list[str]:
+        """One sentence per driver, with its simultaneous interval."""
+        rows = self.named.assign(low=lambda t: t["simultaneous_low"], high=lambda t: t["simultaneous_high"])
+        return [hazard_sentence(row) for row in rows.to_dict("records")]
 
     @property
     def tenure_table(self) -> pd.DataFrame:
@@ -95,36 +116,54 @@ class Drivers:
     @property
     def sentences(self) -> list[str]:
         """The story: the model, each driver, whether effects last and what they are by tenure, and the notes."""
-        told = [self.sentence, *(hazard_sentence(row) for row in self.named.to_dict("records"))]
+        told = [self.sentence, *self.driver_sentences]
         told.append(self.proportionality.sentence)
         for effects in self.by_tenure:
             covariates = dict.fromkeys(effects.table["covariate"])
             pairs = zip(covariates, effects.sentences, strict=True)
             told += [text for name, text in pairs if name in self.proportionality.unsteady]
-        if self.times is not None:
-            told.append(self.times.sentence)
+        if self.by_tenure:
+            told.append(say("Intervals by tenure hold for each number alone."))
+        told += self._time_sentences()
         return [*told, *self.notes]
 
     @property
     def sentence(self) -> str:
         """How many drivers there are among how many compared, and how well they tell members apart."""
-        model, tried = self.model, int(self.table["p_holm"].notna().sum())
+        model = self.model
         if self.chosen == "too little data":
             return model.sentence
         start = say("From day {day} on: ", day=self.landmark_day) if self.landmark_day else ""
         text = (
-            "{k} of {tried} characteristics go with leaving faster or slower, after correction for comparing so many "
-            "({n} members, {events} left); of two members, the model names the one who leaves first in {c} of 100 "
-            "cases (50 is chance). {why}"
+            "{k} of {tried} characteristics go with leaving faster or slower ({n} members, {events} left); intervals "
+            "hold for all {tried} at once ({level} together, Bonferroni).{apart} {why}"
         )
-        c = number(100 * model.concordance_, 0)
+        apart = ""
+        if np.isfinite(self.concordance):
+            of_two = (
+                " Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases (50 "
+                "is chance)."
+            )
+            apart = say(of_two, c=number(100 * self.concordance, 0))
         values = {
             "k": len(self.named),
-            "tried": tried,
+            "tried": self.tested,
+            "level": percent(model.confidence, 0),
+            "apart": apart,
             "n": number(model.n_),
             "events": number(model.events_),
         }
-        return (start + say(text, **values, c=c, why=model.message_)).strip()
+        return (start + say(text, **values, why=model.message_)).strip()
+
+    def _time_sentences(self) -> list[str]:
+        """Return the time ratios with the most evidence, after the model they come from."""
+        if self.times is None:
+            return []
+        rows = self.table[(self.table["covariate"].isin(self.named["covariate"])) | ~self.table["steady"]]
+        wanted = rows.loc[rows["z"].abs().sort_values(ascending=False, kind="stable").index, "covariate"]
+        told = dict(zip(self.times.table["covariate"], self.times.sentences, strict=True))
+        known = [told[name] for name in wanted if name in told][:MOST_TIME_RATIOS]
+        return [self.times.sentence, *known] if known and self.times.model else []
 
 
 def drivers(
@@ -142,6 +181,8 @@ def drivers(
     max_levels: int = 8,
     times: bool = True,
     confidence: float = 0.95,
+    k_min: int = 10,
+    seed: int = 0,
 ) -> Drivers:
     """Find what goes with leaving.
 
@@ -154,7 +195,9 @@ def drivers(
     report_tz : str
         Time zone of calendar days.
     columns : sequence of str, optional
-        Columns of members, the most important first; by default all that may be drivers.
+        Columns of members, the most important first; by default those of
+        :data:`helpers.methods.retention.covariates.KNOWN_AT_JOINING`. Others come with a caution, because what is
+        filled later may be had by those who stay only.
     strata, cluster : sequence of str, str
         Columns of members with a baseline of their own, and whose members are not independent (``group_id``).
     reference : mapping of str to str, optional
@@ -168,13 +211,17 @@ def drivers(
     times : bool
         Whether to fit accelerated failure time models too where an effect does not last (seconds on many cells).
     confidence : float
-        Level of the intervals.
+        Level at which the intervals of all characteristics hold together, and of the test of proportionality.
+    k_min : int
+        Levels of fewer members are pooled or not shown.
+    seed : int
+        Of the folds from which the concordance comes.
     """
     checked_confidence(confidence)
     carried = [*strata, *([cluster] if cluster else [])]
     found = candidates(
         dataset, as_of=as_of, report_tz=report_tz, columns=columns, carry=carried, landmark_day=landmark_day,
-        observed_from=observed_from, max_levels=max_levels,
+        observed_from=observed_from, max_levels=max_levels, k_min=k_min,
     )  # fmt: skip
     names = [name for name in found.names if name not in carried]
     return drivers_of(
@@ -184,7 +231,9 @@ def drivers(
         cluster=cluster,
         reference=reference,
         breaks=breaks,
+        times=times,
         confidence=confidence,
+        seed=seed,
     )
 
 
@@ -198,27 +247,50 @@ def drivers_of(
     breaks: Sequence[int] = TENURE_BREAKS,
     times: bool = True,
     confidence: float = 0.95,
+    seed: int = 0,
 ) -> Drivers:
     """Find what goes with leaving among candidates that are already there; see :func:`drivers`."""
     cells = found.cells(names, keys=[*strata, *([cluster] if cluster else [])])
     kept, dropped = _affordable(cells, names)
     asked = {name: level for name, level in (reference or {}).items() if name in kept}
-    model = CoxModel(kept, strata=strata, cluster=cluster, reference=asked, confidence=confidence).fit(cells)
-    test = proportional_hazards(model, level=LEVEL)
-    table = _judged(model, test)
-    unsteady = table.loc[table["covariate"].isin(test.unsteady), "variable"].drop_duplicates()
-    split = tuple(tenure_effects(cells, model, name, breaks=_breaks(breaks, found)) for name in unsteady)
+    how: dict[str, Any] = {"strata": strata, "cluster": cluster, "reference": asked}
+    model = CoxModel(kept, **how, confidence=confidence).fit(cells)
+    test = proportional_hazards(model, level=1 - confidence)
+    table = _judged(model, test, found.k_min)
+    unsteady = table.loc[~table["steady"], "variable"].drop_duplicates().tolist()
+    split = tuple(
+        _without_few(tenure_effects(cells, model, name, breaks=_breaks(breaks, found)), found.k_min)
+        for name in unsteady
+    )
     ratios = None
-    if times and len(unsteady):
-        ratios = time_ratios(cells, kept, reference=asked, confidence=confidence)
+    if times and unsteady:
+        clear = table.loc[table["verdict"].isin(["leave faster", "leave slower"]), "variable"]
+        told = [name for name in kept if name in {*unsteady, *clear}]
+        of_told = {name: level for name, level in asked.items() if name in told}
+        level = 1 - (1 - confidence) / max(int(table["p"].notna().sum()), 1)
+        ratios = time_ratios(cells, told, reference=of_told, confidence=level)
+    apart = cross_fitted_concordance(cells, kept, **how, seed=seed) if kept else np.nan
     left_out = pd.concat([found.left_out, dropped], ignore_index=True)
-    notes = list(found.notes)
-    if len(dropped):
-        text = "{events} exits carry no more than {k} parameters; not looked at: {names}."
-        exits = int(cells["events"].sum())
-        values = {"events": number(exits), "k": exits // EXITS_PER_PARAMETER}
-        notes.append(say(text, **values, names=", ".join(dropped["column"])))
-    return Drivers(model, table, test, split, ratios, left_out, tuple(notes), found.landmark_day)
+    notes = [*found.notes, *_too_many(cells, dropped)]
+    return Drivers(model, table, test, split, ratios, apart, left_out, tuple(notes), found.landmark_day)
+
+
+def _too_many(cells: pd.DataFrame, dropped: pd.DataFrame) -> list[str]:
+    """Say what the exits could not carry."""
+    if dropped.empty:
+        return []
+    text = "{events} exits carry no more than {k} parameters; not looked at: {names}."
+    exits = int(cells["events"].sum())
+    values = {"events": number(exits), "k": exits // EXITS_PER_PARAMETER}
+    return [say(text, **values, names=", ".join(dropped["column"]))]
+
+
+def _without_few(effects: TenureEffects, k_min: int) -> TenureEffects:
+    """Return the effects by tenure without the numbers of parts in which fewer than `k_min` members were."""
+    table = effects.table.copy()
+    numbers = ["hazard_ratio", "low", "high", "p", "n", "events"]
+    table[numbers] = table[numbers].where(table["n"] >= k_min)
+    return replace(effects, table=table)
 
 
 def _breaks(breaks: Sequence[int], found: Candidates) -> list[int]:
@@ -244,13 +316,19 @@ def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], p
     return kept, pd.DataFrame(dropped, columns=["column", "reason"])
 
 
-def _judged(model: CoxModel, test: Proportionality) -> pd.DataFrame:
-    """Return the summary with the corrected p, steadiness and a verdict."""
+def _judged(model: CoxModel, test: Proportionality, k_min: int) -> pd.DataFrame:
+    """Return the summary with intervals that hold together, steadiness and a verdict."""
     table = model.summary
-    table["p_holm"] = holm(table["p"])
+    table = table[table["n"] >= k_min].reset_index(drop=True)
+    tested = max(int(table["p"].notna().sum()), 1)
+    alpha = 1 - model.confidence
+    half = stats.norm.isf(alpha / (2 * tested)) * table["standard_error"]
+    with np.errstate(over="ignore"):
+        table["simultaneous_low"] = np.exp(table["log_hazard_ratio"] - half)
+        table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
+    table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
     table["steady"] = ~table["covariate"].isin(test.unsteady)
-    clear = table["p_holm"] < LEVEL
     verdict = np.where(table["log_hazard_ratio"] > 0, "leave faster", "leave slower")
-    verdict = np.where(clear, verdict, "no clear difference")
-    table["verdict"] = np.where(table["p_holm"].isna(), "too little data", verdict)
+    verdict = np.where(table["p_bonferroni"] < alpha, verdict, "no clear difference")
+    table["verdict"] = np.where(table["p"].isna(), "too little data", verdict)
     return table

@@ -31,6 +31,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
+from helpers.data.clock import FIRST, LAST, offsets
 from helpers.data.source import Dataset, as_table, local_date
 from helpers.errors import BadData
 from helpers.methods.activity import excluded
@@ -74,13 +75,10 @@ def member_stays(
     """
     members = dataset["members"]
     _require(members, columns, "members")
-    left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
-    found = members.filter(~excluded(members)).select(
-        "member_id", *columns, joined_day=local_date(members.joined_at, report_tz), left_day=left
-    )
-    day = ibis.date(as_day(as_of))
-    found = found.filter(found.joined_day <= day)
-    return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
+    joined, day = local_date(members.joined_at, report_tz), as_day(as_of)
+    left = _left_day(members, day, report_tz) if "left_at" in members.columns else ibis.null("date")
+    found = members.filter(~excluded(members) & _happened_by(members.joined_at, day, report_tz))
+    return found.select("member_id", *columns, joined_day=joined, left_day=left)
 
 
 def exit_durations(
@@ -118,17 +116,17 @@ def exit_durations(
     table = _typed(population)
     if isinstance(population, pd.DataFrame):
         _refuse_impossible(table)
-    end = ibis.date(as_day(as_of))
-    table = table.filter((table.joined_day <= end) | table.joined_day.isnull())
-    exited = (table.left_day <= end).fill_null(False)
-    joined = day_number(table.joined_day)
-    last = ibis.cases((exited, day_number(table.left_day)), else_=number_of(as_day(as_of)))
-    more: dict[str, Any] = {"tenure_days": (last - joined).cast("int64"), "exited": exited}
+    end = as_day(as_of)
+    # Each expression once: engines repeat what stands in a filter, and in the branches of a case, for every row.
+    table = table.filter(table.joined_day.fill_null(end) <= ibis.date(end))
+    left = table.left_day.fill_null(end + dt.timedelta(days=1))
+    tenure = ibis.least(left, ibis.date(end)).delta(table.joined_day, unit="day")
+    more: dict[str, Any] = {"tenure_days": tenure.cast("int64"), "exited": left <= ibis.date(end)}
     if cohort is not None:
         more["cohort"] = _cohort(table.joined_day, cohort)
     if observed_from is None:
         return table.mutate(**more)
-    entry = number_of(as_day(observed_from, "observed_from")) - joined
+    entry = number_of(as_day(observed_from, "observed_from")) - day_number(table.joined_day)
     table = table.mutate(**more, entry_day=ibis.greatest(entry, 0).cast("int64"))
     # A negative tenure is kept, so that the count of cells can refuse it.
     return table.filter((table.entry_day <= table.tenure_days) | (table.tenure_days < 0))
@@ -196,6 +194,43 @@ def _first_silent_day(days: ibis.Table, stays: ibis.Table, end: int, silence_day
     gaps = marks.mutate(quiet=ibis.coalesce(following, final) - marks["at"] - 1)
     silent = gaps.filter(gaps.quiet >= silence_days)
     return silent.group_by("member_id").agg(begin=silent["at"].min() + 1)
+
+
+def _left_day(members: ibis.Table, day: dt.date, report_tz: str) -> Any:
+    """Return the day of leaving, missing for those who left after `day`."""
+    left = members.left_at
+    return local_date(
+        ibis.cases((_happened_by(left, day, report_tz), left), else_=ibis.null(left.type())), report_tz
+    )
+
+
+def _happened_by(instant: Any, day: dt.date, report_tz: str) -> Any:
+    """Return whether instants lie on a calendar day up to `day`.
+
+    One instant is compared, which costs an engine less than the calendar day of every row, and which lets it skip
+    parts of files that begin later.
+    """
+    end = _end_of(day, report_tz)
+    if end is None:
+        return local_date(instant, report_tz) <= ibis.date(day)
+    moment = instant if instant.type().timezone is None else instant.cast("timestamp")
+    return moment < ibis.timestamp(end.isoformat())
+
+
+def _end_of(day: dt.date, report_tz: str) -> dt.datetime | None:
+    """Return the instant (UTC) at which a calendar day is over; None when there is not exactly one.
+
+    In Newfoundland clocks once went back at a minute past midnight, and the day before came again for an hour.
+    """
+    starts, shifts = zip(*offsets(report_tz), strict=True)
+    if not FIRST.date() < day < LAST.date():
+        return None
+    midnight = dt.datetime.combine(day, dt.time()) + dt.timedelta(days=1)
+    ends = [midnight - dt.timedelta(seconds=shift) for shift in shifts]
+    stops = [*starts[1:], dt.datetime.max]
+    last = max(i for i, (start, end) in enumerate(zip(starts, ends, strict=True)) if start < end)
+    # Exact only when the day had not ended under an offset that applied earlier: else part of it comes again.
+    return min(ends[last], stops[last]) if all(ends[i] >= stops[i] for i in range(last)) else None
 
 
 def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:

@@ -227,8 +227,8 @@ def _episodes(stays: ibis.Table, counts: ibis.Table, calendar: pd.DataFrame, per
         activity_before=ibis.cases(
             (just, JUST_JOINED),
             (_partly(met, calendar), JOINED_BEFORE),
-            *((met.interactions_before < edge, name) for edge, name in _activity_levels(period)[:-1]),
-            else_=_activity_levels(period)[-1][1],
+            *((met.interactions_before < edge, name) for edge, name in activity_levels(period)[:-1]),
+            else_=activity_levels(period)[-1][1],
         ),
     ).drop("joined", "until", "gone", "first", "last")
 
@@ -246,7 +246,7 @@ def _partly(met: ibis.Table, calendar: pd.DataFrame) -> ibis.Value:
     return met.joined > ibis.cases(*known, else_=ibis.literal(number_of(dt.date(9999, 1, 1)), "int64"))
 
 
-def _activity_levels(period: str) -> list[tuple[int, str]]:
+def activity_levels(period: str) -> list[tuple[int, str]]:
     """Return (upper edge, name) of the levels of own activity: ``0``, ``1–10``, …"""
     edges = ACTIVITY_EDGES[period]
     names = ["0", *(f"{a}–{b - 1}" for a, b in pairwise(edges)), f"{edges[-1]}+"]

@@ -24,13 +24,12 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.cox import CoxModel
 from helpers.methods.retention.cox_words import times
 from helpers.methods.retention.days import checked, checked_confidence
-from helpers.methods.retention.episodes import Episodes, episodes
+from helpers.methods.retention.episodes import Episodes, activity_levels, episodes
 from helpers.methods.retention.several_tests import holm
 from helpers.playbook.sentences import number, percent, say
 
 DOSES = (0, 1, 3, 6)
 FEWEST_EXITS = 20
-LEVEL = 0.05
 WHAT = {"pushes_before": "push", "ads_before": "ad shown"}
 CONTROL = "activity_before"
 
@@ -50,7 +49,8 @@ class Dose:
     events : int
         Exits it rests on.
     table : pandas.DataFrame
-        dose (``3–5``), reference, hazard_ratio, low, high, p, p_holm, n (episodes), events.
+        dose (``3–5``), reference, hazard_ratio, low, high, p, p_holm, n (episodes), events; empty numbers where
+        a dose was met in fewer than k_min episodes.
     fatigue_from : int or None
         Smallest number in a period from which members leave clearly faster; None when there is none.
     """
@@ -80,7 +80,16 @@ class Dose:
             text = "No clear effect of one {what} more in a {period} on leaving in the next"
         text += " (hazard ratio {ratio}, {low} to {high}; {n} member-{period}s, {events} left)"
         text += "; association, not cause."
-        return f"{say(text, **values)} {self._fatigue()}"
+        return f"{say(text, **values)} {self._held()} {self._fatigue()}"
+
+    def _held(self) -> str:
+        """Say how coarsely own activity is held constant, and what that cannot do."""
+        names = [name for _, name in activity_levels(self.period)]
+        text = (
+            "Own activity of the {period} before is held constant in {k} levels only ({levels} interactions), so "
+            "that those sent more may still be others within a level; this is no experiment."
+        )
+        return say(text, period=self.period, k=len(names), levels=", ".join(names))
 
     def _fatigue(self) -> str:
         values = {"what": WHAT[self.exposure], "period": self.period}
@@ -156,6 +165,7 @@ def exposure(
     cluster: bool = False,
     observed_from: dt.date | str | None = None,
     confidence: float = 0.95,
+    k_min: int = 10,
 ) -> Exposure:
     """Estimate what pushes and ads of the period before do to leaving.
 
@@ -178,7 +188,9 @@ def exposure(
     observed_from : date or str, optional
         First day on record; by default that of the first event.
     confidence : float
-        Level of the intervals.
+        Level of the intervals, and one minus the corrected p-value below which a dose is clearly worse.
+    k_min : int
+        Doses met in fewer episodes are not shown.
 
     Raises
     ------
@@ -189,10 +201,13 @@ def exposure(
     if list(doses) != sorted(set(doses)) or not doses or doses[0] != 0:
         raise BadParameters(f"doses == {tuple(doses)!r}, must begin with 0 and grow.")
     checked(cluster, "cluster", type_=bool)
+    checked(k_min, "k_min", type_=int, ge=1)
     found = episodes(
         dataset, as_of=as_of, report_tz=report_tz, period=period, columns=columns, observed_from=observed_from
     )
-    return exposure_effects(found, columns=columns, doses=doses, cluster=cluster, confidence=confidence)
+    return exposure_effects(
+        found, columns=columns, doses=doses, cluster=cluster, confidence=confidence, k_min=k_min
+    )
 
 
 def exposure_effects(
@@ -202,6 +217,7 @@ def exposure_effects(
     doses: Sequence[int] = DOSES,
     cluster: bool = False,
     confidence: float = 0.95,
+    k_min: int = 10,
 ) -> Exposure:
     """Estimate the effects from episodes that are already there; see :func:`exposure`."""
     met = [name for name in WHAT if name in found.counted]
@@ -209,13 +225,15 @@ def exposure_effects(
     cells = found.cells(by, members=cluster)
     member = "member_id" if cluster else None
     model = CoxModel(by, cluster=member, confidence=confidence).fit(cells)
-    made = tuple(_dose(cells, model, name, found.period, doses) for name in met)
+    made = tuple(_dose(cells, model, name, found.period, doses, k_min) for name in met)
     missing = [WHAT[name] for name in WHAT if name not in found.counted]
     notes = [say("There is no {what} on record.", what=what) for what in missing]
     return Exposure(model, made, found.calendar, tuple(notes))
 
 
-def _dose(cells: pd.DataFrame, model: CoxModel, name: str, period: str, edges: Sequence[int]) -> Dose:
+def _dose(
+    cells: pd.DataFrame, model: CoxModel, name: str, period: str, edges: Sequence[int], k_min: int
+) -> Dose:
     """Return the effect per unit from the model, and by dose from one with this exposure cut."""
     row = model.summary.set_index("covariate").loc[name]
     per_unit = unknown(model.n_, "ratio", model.confidence)
@@ -240,7 +258,9 @@ def _dose(cells: pd.DataFrame, model: CoxModel, name: str, period: str, edges: S
     table = table.assign(dose=table["level_name"], p_holm=holm(table["p"].where(~table["penalised"])))
     table["first"] = table["dose"].map({text: edge for edge, text in names.items()})
     table = table.sort_values("first", ignore_index=True)[["first", *COLUMNS]]
-    return Dose(name, period, per_unit, model.events_, table, _fatigue_point(table, int(enough.min())))
+    table[list(COLUMNS[2:])] = table[list(COLUMNS[2:])].where(table["n"] >= k_min)
+    fatigue = _fatigue_point(table, int(enough.min()), 1 - model.confidence)
+    return Dose(name, period, per_unit, model.events_, table, fatigue)
 
 
 def dose_names(edges: Sequence[int]) -> list[str]:
@@ -254,11 +274,11 @@ def dose_names(edges: Sequence[int]) -> list[str]:
     return names
 
 
-def _fatigue_point(table: pd.DataFrame, lowest: int) -> int | None:
+def _fatigue_point(table: pd.DataFrame, lowest: int, level: float) -> int | None:
     """Return the smallest dose that is clearly worse than the lowest, with every higher one no better than it."""
-    higher = table[table["first"] > lowest].sort_values("first")
+    higher = table[table["first"] > lowest].dropna(subset=["hazard_ratio"]).sort_values("first")
     ratio, p = (higher[name].to_numpy(float) for name in ("hazard_ratio", "p_holm"))
     for position, first in enumerate(higher["first"].astype(int)):
-        if p[position] < LEVEL and (ratio[position:] > 1).all():
+        if p[position] < level and (ratio[position:] > 1).all():
             return int(first)
     return None

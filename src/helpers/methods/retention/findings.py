@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from helpers.methods.intervals import Estimate, unknown
@@ -19,7 +20,7 @@ from helpers.methods.retention.risk import Risk, expected_share
 from helpers.methods.retention.silence import ReturnCurves
 from helpers.methods.retention.tables import Retention
 from helpers.playbook.finding import Direction, Finding, finding
-from helpers.playbook.sentences import say, with_interval
+from helpers.playbook.sentences import interval, percent, say, with_interval
 
 UP: Direction = "up is good"
 DOWN: Direction = "down is good"
@@ -42,20 +43,31 @@ def day_n(found: Retention, scope: str) -> Finding:
 
 
 def stay(found: SurvivalCurves, scope: str, *, day: int = 90) -> Finding:
-    """State the share still here on a day of tenure (Kaplan-Meier)."""
+    """State the share still here on a day of tenure (Kaplan-Meier); n are those watched on any day until then."""
     row = found.at(day).iloc[0] if found.n else None
-    estimate = unknown(found.n, "share", found.confidence)
+    n, at_risk = (0, 0) if row is None else (int(row["watched"]), int(row["at_risk"]))
+    estimate = unknown(n, "share", found.confidence)
     if row is not None and np.isfinite([row["survival"], row["low"], row["high"]]).all():
         method = f"Kaplan–Meier, {found.method} limits"
         numbers = (float(row["survival"]), float(row["low"]), float(row["high"]))
-        estimate = Estimate(*numbers, found.n, "share", method, found.confidence)
-    text = "{share} of members are still here at the end of day {day}. {more}"
+        estimate = Estimate(*numbers, n, "share", method, found.confidence)
+    text = "{share} of members are still here at the end of day {day}; n are those watched on some day until then"
+    text += ", {at_risk:,} of them on the day itself. {more}"
+    if row is not None and row["n"] > n:
+        text += " {late:,} members came under observation only after day {day} and say nothing about it."
     return finding(
         estimate,
         id="retention.stay",
         metric=say("still here on day {day}", day=day),
         scope=scope,
-        sentence=say(text, share=with_interval(estimate), day=day, more=found.sentence),
+        sentence=say(
+            text,
+            share=with_interval(estimate),
+            day=day,
+            at_risk=at_risk,
+            more=found.sentence,
+            late=0 if row is None else int(row["n"]) - n,
+        ),
         assumption=say("who joined later leaves like who joined before at the same tenure"),
         direction=UP,
         systems=("S025",),
@@ -63,20 +75,21 @@ def stay(found: SurvivalCurves, scope: str, *, day: int = 90) -> Finding:
 
 
 def quick_ratio(found: Lifecycle, scope: str) -> Finding:
-    """Judge whether more members were won than lost in the last complete period."""
-    row = found.last
-    estimate = unknown(0, "share", found.confidence)
-    if row is not None and np.isfinite([row["quick_ratio"], row["low"], row["high"]]).all():
-        value, low, high = (float(row[name]) - 1 for name in ("quick_ratio", "low", "high"))
-        n = int(row["new"] + row["resurrected"] + row["dormant"])
-        estimate = Estimate(value, low, high, n, "share", "log ratio of counts", found.confidence)
+    """Judge whether more members were won than lost over the last complete periods, by their spread."""
+    recent = found.recent
+    estimate = unknown(recent.n, "share", found.confidence)
+    if recent.known:
+        numbers = (recent.value - 1, recent.low - 1, recent.high - 1)
+        estimate = Estimate(*numbers, recent.n, "share", recent.method, found.confidence)
     return finding(
         estimate,
         id="retention.quick_ratio",
-        metric=say("members won over members lost, minus one"),
+        metric=say("members won over members lost, minus one (n: complete {period}s)", period=found.period),
         scope=scope,
         sentence=found.sentence,
-        assumption=say("the last complete {period} is an ordinary one", period=found.period),
+        assumption=say(
+            "the last complete {period}s stand for the next; no longer rhythm", period=found.period
+        ),
         direction=UP,
         change=True,
         systems=("S020",),
@@ -97,14 +110,19 @@ def false_churn(found: ReturnCurves, chosen: SilenceThreshold, scope: str, *, da
 
 
 def strongest_driver(found: Drivers, scope: str) -> Finding:
-    """State the hazard ratio of the characteristic that goes with leaving most clearly."""
+    """State the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
+
+    The interval holds for all compared at once, so that picking the clearest does not make it too narrow.
+    """
     model, named = found.model, found.named
     estimate, text = unknown(int(model.n_), "ratio", model.confidence), found.sentence
     if len(named):
         row = named.iloc[0]
-        numbers = (float(row["hazard_ratio"]), float(row["low"]), float(row["high"]))
-        estimate = Estimate(*numbers, int(model.n_), "ratio", "Cox model (Efron), Holm", model.confidence)
-        text = next((s for s in found.sentences[1:] if s), text)
+        names = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
+        method = say("Cox model (Efron), Bonferroni over {k}", k=found.tested)
+        value, low, high = (float(row[name]) for name in names)
+        estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, model.confidence)
+        text = found.driver_sentences[0]
     return finding(
         estimate,
         id="retention.strongest_driver",
@@ -139,7 +157,7 @@ def push_effect(found: Exposure, scope: str) -> Finding:
 
 
 def tier_gap(found: LandmarkComparison, scope: str) -> Finding:
-    """Judge whether the upper tier stays longer, compared without immortal time."""
+    """State how much longer the upper tier stays, compared without immortal time: a gap and not a change."""
     known = found.landmark_difference.table.dropna(subset=["difference", "low"])
     estimate = unknown(int(found.landmarked.n), "days", found.landmarked.confidence)
     if len(known):
@@ -152,19 +170,21 @@ def tier_gap(found: LandmarkComparison, scope: str) -> Finding:
         sentence=found.sentence,
         assumption=say("a tier is a sign of staying, not its cause"),
         direction=UP,
-        change=True,
         systems=("S004",),
     )
 
 
-def silent_next(found: Risk, scope: str) -> Finding:
-    """State the share of active members expected to fall silent next."""
+def silent_next(found: Risk, scope: str, *, returns: ReturnCurves | None = None, days: int = 30) -> Finding:
+    """State the share of active members expected to fall silent next, and how many of the silent come back."""
+    text = f"{found.sentence} {found.calibration_sentence}"
+    if returns is not None:
+        text += " " + say("Silent is not lost: {phrase}.", phrase=returns.false_churn_phrase(days))
     return finding(
         expected_share(found),
         id="retention.silent_next",
         metric=say("active members expected to fall silent in {h} days", h=found.horizon_days),
         scope=scope,
-        sentence=f"{found.sentence} {found.calibration_sentence}",
+        sentence=text,
         assumption=say("the next period is like the closed ones, apart from a shift as large as theirs"),
         direction=DOWN,
         systems=("S023", "S028"),
@@ -172,38 +192,53 @@ def silent_next(found: Risk, scope: str) -> Finding:
 
 
 def forecast_gain(found: Backtest, scope: str) -> Finding:
-    """Judge whether the forecast in use beats the bare share of silent members (Brier score)."""
+    """State how much better the forecast in use is than the bare share of silent members (Brier score)."""
     gain = brier_gain(found)
     return finding(
         gain,
         id="retention.forecast_gain",
-        metric=say("Brier score saved against the bare share"),
+        metric=say("share of the Brier score of the bare share that the forecast saves (n: windows)"),
         scope=scope,
-        sentence=found.sentence,
-        assumption=say("closed windows stand for the next"),
+        sentence=f"{found.sentence} {_gain_sentence(gain)}",
+        assumption=say(
+            "closed windows stand for the next; the forecast was chosen on them, which flatters it"
+        ),
         direction=UP,
-        change=True,
         systems=("S023",),
     )
 
 
 def brier_gain(found: Backtest) -> Estimate:
-    """Return how much lower the Brier score of the winner is than that of the bare share, by window."""
+    """Return the share of the bare share's Brier score that the winner saves; n is the number of windows.
+
+    A window moves all its members together, so windows and not members are the independent units: mean saving over
+    windows by mean score of the bare share, with a t interval of the residuals of this ratio over windows. The
+    winner was chosen on the same windows: the number leans high by what the choice gained.
+    """
     frame = found.predictions
     if found.winner is None or found.too_few or found.winner == BASE_RATE:
-        return unknown(len(frame), "Brier score", found.confidence)
+        return unknown(found.windows, "share", found.confidence)
     silent = frame["silent"].astype(float)
-    saved = (frame[BASE_RATE].astype(float) - silent) ** 2 - (frame[found.winner].astype(float) - silent) ** 2
-    by_member = saved.groupby(frame["member_id"]).agg(["sum", "size"])
-    value = float(saved.mean())
-    # Members are the independent units: the variance of a ratio of sums over members.
-    spread = by_member["sum"] - value * by_member["size"]
-    error = float(np.sqrt((spread**2).sum()) / by_member["size"].sum())
-    z = float(stats.norm.ppf(0.5 + found.confidence / 2))
-    method = "clustered by member"
-    return Estimate(
-        value, value - z * error, value + z * error, len(frame), "Brier score", method, found.confidence
+    bare = (frame[BASE_RATE].astype(float) - silent) ** 2
+    used = (frame[found.winner].astype(float) - silent) ** 2
+    means = pd.DataFrame({"saved": bare - used, "bare": bare}).groupby(frame["landmark"]).mean()
+    count, value = len(means), float(means["saved"].mean() / means["bare"].mean())
+    error = float(
+        (means["saved"] - value * means["bare"]).std(ddof=1) / np.sqrt(count) / means["bare"].mean()
     )
+    half = float(stats.t.ppf(0.5 + found.confidence / 2, count - 1)) * error
+    return Estimate(
+        value, value - half, value + half, count, "share", "t interval over windows", found.confidence
+    )
+
+
+def _gain_sentence(gain: Estimate) -> str:
+    """Say what the forecast saves, on how many windows."""
+    if not gain.known:
+        return say("What it saves against the bare share: too little data.")
+    text = "That is {share} ({between}) below the Brier score of the bare share, by the spread between {n} windows."
+    between = interval(gain.low, gain.high, "share")
+    return say(text, share=percent(gain.value), between=between, n=gain.n)
 
 
 def newcomer_value(found: LifetimeValue, scope: str) -> Finding:

@@ -66,6 +66,14 @@ class GroupLife:
     window_days: int
     as_of: dt.date
 
+    def readable(self, k_min: int = 10) -> pd.DataFrame:
+        """Return the groups that may be shown: those with at least `k_min` members who were ever active.
+
+        The member count of a group is no part of a published total, so that small groups are left out and counted
+        by the difference to the sentence, without a second one.
+        """
+        return self.groups[self.groups["members"] >= k_min].reset_index(drop=True)
+
     @property
     def enough(self) -> bool:
         """Whether there are groups enough to speak of a typical life."""

@@ -4,7 +4,9 @@ Models
 ------
 - logit: regularised logistic regression on person-period rows, which is the discrete-time hazard model of Singer
   and Willett (1993, Journal of Educational Statistics 18); covariates as ``sign(x) log(1 + |x|)``, standardised,
-  with a linear spline in the days of silence. No row is weighted: who has more periods has more rows.
+  with linear splines in the days of silence, in the actions and in the active days of the last 30: risk levels off
+  among members who hardly act, which no straight line in the logarithm can follow. No row is weighted: who has more
+  periods has more rows.
 - gradient boosting: histogram gradient boosting on the same columns, 100 small trees, no early stopping.
 - blend: the mean of both log odds.
 
@@ -48,7 +50,7 @@ from threadpoolctl import threadpool_limits
 FloatArray = NDArray[np.float64]
 Kind = Literal["logit", "boosting", "blend"]
 
-PENALTY = 0.05
+PENALTY = 0.01
 """Inverse strength of the quadratic penalty on standardised coefficients (scikit-learn's C)."""
 TREES: dict[str, Any] = {
     "max_iter": 100,
@@ -58,7 +60,12 @@ TREES: dict[str, Any] = {
     "l2_regularization": 1.0,
     "early_stopping": False,
 }
-SILENCE_KNOTS = (3.0, 7.0, 14.0, 21.0)
+KNOTS: dict[str, tuple[float, ...]] = {
+    "days_since_last": (3.0, 7.0, 14.0, 21.0),
+    "actions_30": (1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 40.0),
+    "active_days_30": (1.0, 2.0, 4.0, 7.0),
+}
+"""Where the logit's straight lines may bend, by feature: a geometric grid over the counts of an ordinary month."""
 FEWEST_ROWS = 100
 FEWEST_EACH = 10
 DECIMALS = 10
@@ -91,10 +98,15 @@ def design(table: pd.DataFrame, features: tuple[str, ...]) -> FloatArray:
     """Return the columns of the models, shape (rows, features + knots); nothing in it looks at other rows."""
     values = table[list(features)].to_numpy(float)
     columns = [np.sign(values) * np.log1p(np.abs(values))]
-    if "days_since_last" in features:
-        silence = table["days_since_last"].to_numpy(float)[:, None]
-        columns.append(np.maximum(np.log1p(silence) - np.log1p(np.array(SILENCE_KNOTS)), 0.0))
+    for name, knots in _bent(features).items():
+        amount = np.log1p(np.maximum(table[name].to_numpy(float), 0.0))[:, None]
+        columns.append(np.maximum(amount - np.log1p(np.array(knots)), 0.0))
     return np.hstack(columns)
+
+
+def _bent(features: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+    """Return the knots of the features that are there, in the order of the columns."""
+    return {name: knots for name, knots in KNOTS.items() if name in features}
 
 
 def enough(table: pd.DataFrame, outcome: str) -> bool:
@@ -271,11 +283,7 @@ class Hazard:
     @property
     def coefficients(self) -> pd.DataFrame:
         """Standardised coefficients of the logit: term, coefficient (log odds a standard deviation)."""
-        knots = (
-            [f"days_since_last above {k:g}" for k in SILENCE_KNOTS]
-            if "days_since_last" in self.features
-            else []
-        )
+        knots = [f"{name} above {k:g}" for name, where in _bent(self.features).items() for k in where]
         values = self._model("logit")[-1].coef_[0]
         table = pd.DataFrame({"term": [*self.features, *knots], "coefficient": np.round(values, DECIMALS)})
         order = table["coefficient"].abs().sort_values(ascending=False, kind="stable").index

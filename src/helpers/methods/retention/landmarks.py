@@ -229,10 +229,14 @@ def standard_signals(dataset: Dataset, *, report_tz: str = "Asia/Shanghai") -> d
 
 
 def standard_covariates(dataset: Dataset) -> ibis.Table | None:
-    """Return what the members table says of the time of joining: source, and whether a reply came early."""
+    """Return what the members table says of the time of joining: source and home platform.
+
+    Only what is known on that day: a column filled later is a look ahead at every earlier landmark. Age, gender
+    and region are left out, because whom to call back should not rest on them.
+    """
     if "members" not in dataset:
         return None
-    names = [name for name in ("source", "early_reply") if name in dataset.members.columns]
+    names = [name for name in ("source", "platform_home") if name in dataset.members.columns]
     return dataset.members.select("member_id", *names) if names else None
 
 

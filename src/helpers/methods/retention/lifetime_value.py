@@ -8,9 +8,12 @@ Estimator (Lin, Feuer, Etzioni and Wax 1997, Biometrics 53:419-434, with days as
 value of a member at risk on that day, ``r`` the yearly discount rate. Both use everybody who was at risk on the day,
 so newcomers of last week count for the first week and censoring does not bias the sum.
 
-Days on which fewer than `FEWEST_AT_RISK` members were at risk are not observed but extrapolated: exits and value per
+Until at least `FEWEST_AT_RISK` newcomers (members followed from joining on) are at risk the value is *observed*. On
+later days most of those at risk joined before recording began, and are known only from that day of tenure on (late
+entry): that part is *borrowed* from them, and right only if newcomers turn out like them. Days on which fewer than
+`FEWEST_AT_RISK` members of any kind were at risk are extrapolated: exits and value per
 member and day are held at their mean over the last `TAIL_DAYS` observed days. In most communities the hazard goes on
-falling with tenure, so the extrapolated part leans low; it is always shown apart from the observed part.
+falling with tenure, so the extrapolated part leans low. The three parts are always shown apart.
 
 Intervals are joint: buckets of members are resampled, survival and value of a bucket together. A percentile interval
 of a skewed sum stands too low, so it is bias-corrected and accelerated (BCa; Efron 1987, JASA 82:171-185), with the
@@ -35,7 +38,8 @@ FEWEST_AT_RISK = 30
 FEWEST_MEMBERS = 50
 FEWEST_DAYS = 14
 TAIL_DAYS = 90
-PARTS = ("observed", "extrapolated", "total")
+PARTS = ("observed", "borrowed", "extrapolated", "total")
+CURVE = ("day", "survival", "daily_value", "cumulative_value", "part")
 METHOD = "joint bucket bootstrap, BCa"
 
 
@@ -62,9 +66,11 @@ class LifetimeValue:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per segment and part: segment, part ("observed", "extrapolated", "total"), days, value, low, high, n.
+        One row per segment and part: segment, part ("observed" in newcomers, "borrowed" from members who joined
+        before recording began, "extrapolated", "total"), days, value, low, high, n (members under observation on any
+        of the days added up).
     curve : pandas.DataFrame
-        One row per segment and day: segment, day, survival, daily_value, cumulative_value, observed (bool).
+        One row per segment and day: segment, day, survival, daily_value, cumulative_value, part.
     horizon_days : int
         Days that are added up.
     discount_rate : float
@@ -96,28 +102,38 @@ class LifetimeValue:
     def sentence(self) -> str:
         """What a newcomer is worth, and how much of it was seen; of the first segment when there are several."""
         first = self.table["segment"].iloc[0]
-        total, seen = self.estimate(first), self.estimate(first, "observed")
+        total = self.estimate(first)
         if not total.known:
             text = (
                 "What a newcomer brings: too little data ({n} members; it takes {m}, and {d} observed days)."
             )
             return say(text, n=number(total.n), m=FEWEST_MEMBERS, d=FEWEST_DAYS)
-        days = int(self.table.loc[self.table["part"] == "observed", "days"].iloc[0])
-        text = (
-            "A newcomer brings {total} ({low} to {high}) in the first {horizon} days, from {n} members followed; "
-            "{seen} of it lies in the {days} days that were observed and {share} is extrapolated."
-        )
-        return say(
+        text = "A newcomer brings {total} ({low} to {high}) in the first {horizon} days, from {n} members followed."
+        head = say(
             text,
             total=quantity(total.value, self.unit),
             low=quantity(total.low, self.unit),
             high=quantity(total.high, self.unit),
             horizon=number(self.horizon_days),
             n=number(total.n),
-            seen=quantity(seen.value, self.unit),
-            days=number(days),
-            share=percent(1 - seen.value / total.value if total.value else 0.0),
         )
+        return " ".join([head, *self._origin(first, total.value)])
+
+    def _origin(self, segment: str, total: float) -> list[str]:
+        """Say which part was seen in newcomers, which is borrowed and which is extrapolated."""
+        rows = self.table[self.table["segment"] == segment].set_index("part")
+        share = {p: percent(float(rows["value"].loc[p]) / total if total else 0.0) for p in PARTS}
+        days = rows["days"].astype(int)
+        text = "{share} of it was observed in newcomers: on each of the first {days} days at least {k} were followed."
+        found = [say(text, share=share["observed"], days=number(days["observed"]), k=FEWEST_AT_RISK)]
+        seen = days["observed"] + days["borrowed"]
+        if days["borrowed"]:
+            text = "{share} (until day {last}) is borrowed from members who joined before recording began."
+            found.append(say(text, share=share["borrowed"], last=number(seen)))
+        if days["extrapolated"]:
+            text = "{share} (after day {last}) is extrapolated."
+            found.append(say(text, share=share["extrapolated"], last=number(seen)))
+        return found
 
 
 def lifetime_value(
@@ -159,15 +175,14 @@ def lifetime_value(
             cells, index, horizon_days, discount_rate, weights.astype(float), confidence
         )
         rows += [
-            (segment, part, *values, int(cells.members[index]))
+            (segment, part, *values, watched(cells, index, horizon_days))
             for part, values in zip(PARTS, parts, strict=True)
         ]
         curves.append(curve.assign(segment=segment))
     table = pd.DataFrame(rows, columns=["segment", "part", "days", "value", "low", "high", "n"])
-    columns = ["segment", "day", "survival", "daily_value", "cumulative_value", "observed"]
     return LifetimeValue(
         table,
-        pd.concat(curves, ignore_index=True)[columns],
+        pd.concat(curves, ignore_index=True)[["segment", *CURVE]],
         horizon_days,
         float(discount_rate),
         unit,
@@ -179,35 +194,41 @@ def _of_segment(
     cells: ValueDays, index: int, horizon: int, rate: float, weights: FloatArray, confidence: float
 ) -> tuple[list[tuple[int, float, float, float]], pd.DataFrame]:
     at_risk, exits, value = cells.at_risk[index], cells.exits[index], cells.value[index]
-    observed = min(observed_days(at_risk.sum(axis=0)), horizon)
-    days = (observed, horizon - observed, horizon)
-    if cells.members[index] < FEWEST_MEMBERS or observed < min(FEWEST_DAYS, horizon):
-        nothing = pd.DataFrame(columns=["day", "survival", "daily_value", "cumulative_value", "observed"])
-        return [(d, np.nan, np.nan, np.nan) for d in days], nothing
-    buckets, settings = at_risk.shape[0], (observed, horizon, rate)
+    seen = min(enough_days(at_risk.sum(axis=0)), horizon)
+    observed = min(enough_days(cells.newcomers[index]), seen)
+    days = (observed, seen - observed, horizon - seen, horizon)
+    if watched(cells, index, horizon) < FEWEST_MEMBERS or seen < min(FEWEST_DAYS, horizon):
+        return [(d, np.nan, np.nan, np.nan) for d in days], pd.DataFrame(columns=list(CURVE))
+    buckets, settings = at_risk.shape[0], (seen, horizon, rate)
     point = _curve(at_risk.sum(axis=0), exits.sum(axis=0), value.sum(axis=0), *settings)
     resampled = _curve(weights @ at_risk, weights @ exits, weights @ value, *settings)
     ones = np.ones((buckets, buckets)) - np.eye(buckets)
     left_out = _curve(ones @ at_risk, ones @ exits, ones @ value, *settings)
     found = []
-    for part, span in zip(PARTS, (slice(0, observed), slice(observed, None), slice(None)), strict=True):
+    spans = (slice(0, observed), slice(observed, seen), slice(seen, None), slice(None))
+    for length, span in zip(days, spans, strict=True):
         added = float(point.present[span].sum())
         draws = resampled.present[:, span].sum(axis=1)
         low, high = bca_interval(added, draws, left_out.present[:, span].sum(axis=1), confidence)
-        found.append((days[PARTS.index(part)], added, low, high))
+        found.append((length, added, low, high))
     frame = pd.DataFrame(
         {
             "day": np.arange(horizon),
             "survival": point.survival,
             "daily_value": point.daily,
             "cumulative_value": np.cumsum(point.present),
-            "observed": np.arange(horizon) < observed,
+            "part": np.repeat(PARTS[:3], days[:3]),
         }
     )
     return found, frame
 
 
-def observed_days(at_risk: FloatArray) -> int:
+def watched(cells: ValueDays, index: int, days: int) -> int:
+    """Return how many members of a segment were under observation on any of the first `days` days."""
+    return int(cells.entered[index, :days].sum())
+
+
+def enough_days(at_risk: FloatArray) -> int:
     """Return the number of days from the first on which at least `FEWEST_AT_RISK` members were at risk."""
     few = np.flatnonzero(at_risk < FEWEST_AT_RISK)
     return int(few[0]) if few.size else int(at_risk.size)

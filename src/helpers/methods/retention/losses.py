@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import ibis
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, unknown, wilson
@@ -63,7 +64,7 @@ class Losses:
 
     @property
     def sentence(self) -> str:
-        """The day of the largest loss, and the largest one after the first day."""
+        """The day of the largest loss, and the largest one after the first day if it stands out."""
         day, share = self.largest()
         if day is None:
             return say(
@@ -75,10 +76,25 @@ class Losses:
             "joining.",
             day=day, share=with_interval(share), n=self.days + self.silence_days,
         )  # fmt: skip
-        if day == 0 and self.days > 0:
+        if day == 0 and self.stands_out():
             later, part = self.largest(after=1)
-            text += " " + say("After that it is day {day}: {share}.", day=later, share=with_interval(part))
+            text += " " + say(
+                "After that it is day {day}: {share}, more than chance among equal days would make the largest.",
+                day=later, share=with_interval(part),
+            )  # fmt: skip
         return text
+
+    def stands_out(self, *, after: int = 1) -> bool:
+        """Whether the largest loss from day `after` on is more than the largest of equal days would be.
+
+        The losses on these days, were they equally likely on each, are multinomial; the number on the largest day is
+        tested against its binomial share, Bonferroni over the days.
+        """
+        lost = self.table.loc[self.table["day"] >= after, "lost"].to_numpy()
+        if lost.size < 2 or not lost.sum():
+            return False
+        chance = float(stats.binom.sf(lost.max() - 1, lost.sum(), 1 / lost.size))
+        return min(1.0, chance * lost.size) < 1 - self.confidence
 
 
 def losses(

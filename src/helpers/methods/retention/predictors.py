@@ -41,12 +41,9 @@ BOOSTING = "gradient boosting"
 RECALIBRATED = "person-period logit, recalibrated forward"
 BLEND = "logit and boosting"
 BLEND_RECALIBRATED = "logit and boosting, recalibrated forward"
-CONTESTANTS = (
-    *(RECENCY, RFM_RANK, BUY_TILL_YOU_DIE, RECALIBRATED, RESET, LOGIT),
-    *(BLEND_RECALIBRATED, BLEND, BOOSTING),
-)
-"""In order of preference among equals: simpler before more involved, and of one model the form whose level was
-checked on earlier windows before the bare one."""
+CONTESTANTS = (RECENCY, RFM_RANK, BUY_TILL_YOU_DIE, RECALIBRATED, BLEND_RECALIBRATED)
+"""What may be used, simpler before more involved. A probability is published, so of the logit and the blend only the
+form that was checked against earlier windows may win; the bare ones are shown beside it."""
 MODELS = (
     *(BASE_RATE, RECENCY, RFM_RANK, BUY_TILL_YOU_DIE, LOGIT, RESET, RECALIBRATED),
     *(BOOSTING, BLEND, BLEND_RECALIBRATED),

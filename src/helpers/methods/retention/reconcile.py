@@ -1,15 +1,17 @@
 """Day-N retention and survival side by side: four answers to "who is still there", and why they differ.
 
-=================  ===================================================================================================
-measure            who counts as there on day N
-=================  ===================================================================================================
-active on          active on day N itself
-active on or after active on day N or later, by `as_of`
-not yet silent     no silence of `silence_days` days has begun by day N (Kaplan-Meier of the first one)
-not yet left       has not left by the end of day N (Kaplan-Meier)
-=================  ===================================================================================================
+====================  ================================================================================================
+measure               who counts as there on day N
+====================  ================================================================================================
+active on             active on day N itself: the very number of the retention table
+active on, newcomers  the same, of those who joined since the log began
+active on or after    active on day N or later, by `as_of`
+not yet silent        no silence of `silence_days` days has begun by day N (Kaplan-Meier of the first one)
+not yet left          has not left by the end of day N (Kaplan-Meier)
+====================  ================================================================================================
 
-All four are over the same members: those who joined since the log began. The first two use those of them whose day N
+The retention table counts everybody whose day N lies in the log, also who joined shortly before it began. The other
+four are over the same members: those who joined since the log began. Counts of days use those of them whose day N
 is over, the Kaplan-Meier estimates everybody for as long as they were watched; n says how many. Two orders must
 hold and are checked on every call: nobody is active on day N who is not active on or after it, and, of the members
 whose day N is over, nobody is active on or after day N who had left before.
@@ -35,13 +37,17 @@ from helpers.methods.retention.durations import exit_durations, silence_duration
 from helpers.methods.retention.tables import Retention, retention
 from helpers.playbook.sentences import percent, say, with_interval
 
-ON, AFTER, AWAKE, HERE = MEASURES = ("active on", "active on or after", "not yet silent", "not yet left")
+MEASURES = (
+    *("active on", "active on, newcomers", "active on or after"),
+    *("not yet silent", "not yet left"),
+)
+ON, NEW_ON, AFTER, AWAKE, HERE = MEASURES
 COLUMNS = ["day", "measure", "share", "low", "high", "n", "why"]
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Four measures of retention in one table.
+    """Four measures of retention in one table, the first also over the members of the other three.
 
     Attributes
     ----------
@@ -68,7 +74,7 @@ class Reconciliation:
         checked(name, "name", in_=MEASURES)
         checked(day, "day", in_=self.days)
         row = self.table[(self.table["measure"] == name) & (self.table["day"] == day)].iloc[0]
-        method = "Wilson score" if name in (ON, AFTER) else "Kaplan–Meier"
+        method = "Wilson score" if name in (ON, NEW_ON, AFTER) else "Kaplan–Meier"
         return estimate_of(row, row["n"], method, self.confidence)
 
     @property
@@ -79,7 +85,7 @@ class Reconciliation:
 
     @property
     def sentence(self) -> str:
-        """The four measures on the last day that can be observed, and why they are not one number."""
+        """The measures on the last day that can be observed, and why they are not one number."""
         known = [day for day in self.days if self.measure(ON, day).known]
         if not known:
             return say(
@@ -88,10 +94,11 @@ class Reconciliation:
         day = known[-1]
         shares = {name: percent(self.measure(name, day).value) for name in MEASURES[1:]}
         return say(
-            "On day {day} {on} of members are active; {after} are active then or later, {awake} have not been silent "
-            "for {k} days and {here} have not left. These are four questions, not four estimates of one number.",
-            day=day, on=with_interval(self.measure(ON, day)), after=shares[AFTER], awake=shares[AWAKE],
-            here=shares[HERE], k=self.silence_days,
+            "On day {day} {on} of members are active, as in the retention table. Of those who joined since the log "
+            "began {new} are active on the day, {after} then or later, {awake} have not been silent for {k} days and "
+            "{here} have not left. These are four questions, not four estimates of one number.",
+            day=day, on=with_interval(self.measure(ON, day)), new=shares[NEW_ON], after=shares[AFTER],
+            awake=shares[AWAKE], here=shares[HERE], k=self.silence_days,
         )  # fmt: skip
 
 
@@ -132,10 +139,11 @@ def reconcile(
     """
     last, begins = as_day(as_of), first_day(activity, history_from)
     first = begins or last
-    people = stays(population)
-    people = people.filter(people.joined_day >= ibis.date(first)).cache()
+    everybody = stays(population)
+    people = everybody.filter(everybody.joined_day >= ibis.date(first)).cache()
     asked = {"as_of": last, "days": days, "count": count, "history_from": first, "confidence": confidence}
     on = retention(activity, people, cohort=None, **asked)  # type: ignore[arg-type]
+    table = retention(activity, everybody, cohort=None, **asked)  # type: ignore[arg-type]
     after = retention(activity, people, cohort=None, definition="on_or_after", **asked)  # type: ignore[arg-type]
     wanted = [window.first for window in after.windows]
     silent = silence_durations(
@@ -144,10 +152,11 @@ def reconcile(
     left = exit_durations(people, as_of=last)
     awake, here = (survival(cells(rows), confidence=confidence).at(wanted) for rows in (silent, left))
     _check_orders(on, after, people, last)
-    return side_by_side(on, after, awake, here, silence_days=silence_days)
+    return side_by_side(table, on, after, awake, here, silence_days=silence_days)
 
 
 def side_by_side(
+    table: Retention,
     on: Retention,
     on_or_after: Retention,
     not_silent: pd.DataFrame,
@@ -155,12 +164,14 @@ def side_by_side(
     *,
     silence_days: int,
 ) -> Reconciliation:
-    """Return one table of two retention tables and two survival curves.
+    """Return one table of retention tables and survival curves.
 
     Parameters
     ----------
+    table : Retention
+        The published retention table, over everybody, of the definition "on".
     on, on_or_after : Retention
-        For the same days, of the definitions "on" and "on_or_after".
+        For the same days, of the definitions "on" and "on_or_after", of those who joined since the log began.
     not_silent, not_left : pandas.DataFrame
         day, survival, low, high, n on those days, as made by
         :meth:`helpers.methods.retention.curves.SurvivalCurves.at`; a day that is absent is blank.
@@ -169,7 +180,7 @@ def side_by_side(
     """
     why = _reasons(on_or_after.as_of, silence_days)
     parts = []
-    for name, result in ((ON, on), (AFTER, on_or_after)):
+    for name, result in ((ON, table), (NEW_ON, on), (AFTER, on_or_after)):
         rows = result.totals[result.totals["scope"] == "all"]
         rows = rows.rename(columns={"first_day": "day", "eligible": "n"})
         parts.append(rows[["day", "share", "low", "high", "n"]].assign(measure=name))
@@ -180,16 +191,17 @@ def side_by_side(
         rows = frame.rename(columns={"survival": "share"}).set_index("day").reindex(wanted).reset_index()
         rows["n"] = rows["n"].fillna(0).astype("int64")
         parts.append(rows[["day", "share", "low", "high", "n"]].assign(measure=name))
-    table = pd.concat(parts, ignore_index=True)
-    table["why"] = table["measure"].map(why)
-    order = table["measure"].map({name: place for place, name in enumerate(MEASURES)})
-    table = table.assign(order=order).sort_values(["day", "order"], ignore_index=True)[COLUMNS]
-    return Reconciliation(table, tuple(wanted), silence_days, on_or_after.as_of, on_or_after.confidence)
+    found = pd.concat(parts, ignore_index=True)
+    found["why"] = found["measure"].map(why)
+    order = found["measure"].map({name: place for place, name in enumerate(MEASURES)})
+    found = found.assign(order=order).sort_values(["day", "order"], ignore_index=True)[COLUMNS]
+    return Reconciliation(found, tuple(wanted), silence_days, on_or_after.as_of, on_or_after.confidence)
 
 
 def _reasons(as_of: dt.date, silence_days: int) -> dict[str, str]:
     return {
-        ON: say("lowest: who comes every second day is missed on half of the days"),
+        ON: say("the retention table: also who joined before the log began and reached this day in it"),
+        NEW_ON: say("members of all rows below; who comes every second day is missed on half of the days"),
         AFTER: say("a later return until {day} counts; recent members have had less time for it", day=as_of),
         AWAKE: say("gone at the first {k} silent days, even if the member came back later", k=silence_days),
         HERE: say("highest: silent members count as there until they leave"),

@@ -3,9 +3,13 @@
 Risk is not uplift: who is most likely to leave is not who is most likely to be moved by a message. Each list
 therefore holds members out at random, and what contact was worth is the difference between its arms.
 
-- nurture: active members whose risk of silence and whose value are both in the upper part; the expected value is what
-  silence would cost: probability of silence times value of a period.
-- win_back: dormant members of value; the expected value is the probability of return times value of a period.
+- nurture: active members whose risk of silence and whose value are both in the upper part; the expected value is the
+  probability of silence times what silence costs (:mod:`helpers.methods.retention.silence_cost`), and none where no
+  cost can be seen.
+- win_back: dormant members in the upper part of expected value, which is unconditional: the chance that somebody
+  comes back unasked is inside already.
+
+The bounds of the values hold how far past windows lay from their predictions.
 """
 
 from __future__ import annotations
@@ -19,14 +23,20 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadData
+from helpers.errors import BadData, BadParameters
 from helpers.methods.retention.landmarks import ACTIVE
+from helpers.methods.retention.member_value import MemberValue
 from helpers.methods.retention.risk import Risk
+from helpers.methods.retention.silence_cost import SilenceCost, thirds
 from helpers.methods.rfm.lists import ContactList, contact_list
 from helpers.playbook.propose import Opportunity
-from helpers.playbook.sentences import number, percent, say
+from helpers.playbook.sentences import number, percent, quantity, say, with_interval
+from helpers.playbook.thresholds import threshold
 
 NURTURE, WIN_BACK = "nurture", "win_back"
+FEWEST_HELD_OUT = 10
+PLATEAU = 0.01
+"""Probability by which the upper part of risk must stand above the median to be told apart."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,10 @@ class RiskLists:
         nobody could be judged.
     active, dormant : int
         Present members the lists were chosen from.
+    plateau : bool
+        Whether the upper part of risk cannot be told from the middle.
+    provisional : bool
+        Whether the forecast of value erred in one direction or could not be judged often enough.
     """
 
     nurture: ContactList
@@ -50,6 +64,8 @@ class RiskLists:
     value_limit: float
     active: int
     dormant: int
+    plateau: bool = False
+    provisional: bool = False
 
     @property
     def lists(self) -> tuple[ContactList, ContactList]:
@@ -80,17 +96,59 @@ class RiskLists:
             first = say(text, **values)
         else:
             first = say("Nobody active could be judged: too little data for a nurture list.")
-        return " ".join([first, *(each.sentence for each in self.lists), self.caution])
+        if self.plateau:
+            first += " " + say(
+                "The upper part of risk cannot be told from the middle (less than a point), so value alone chooses."
+            )
+        parts = [first, *(_said(each) for each in self.lists), self.caution]
+        if self.provisional:
+            parts.insert(-1, say("The values are provisional: see how the forecast of value did."))
+        return " ".join(parts)
+
+
+def measurable(each: ContactList) -> bool:
+    """Whether the hold-out of a list is large enough to show what contact was worth."""
+    return each.held_out >= FEWEST_HELD_OUT and bool(np.isfinite(each.detectable))
+
+
+def _said(each: ContactList) -> str:
+    """Return size and worth of a list, each in the words that its expected value means."""
+    if each.withheld:
+        return each.sentence
+    text = "List {name}: {size} members, {contacted} to contact and {held} held out."
+    counts = {"size": each.size, "contacted": each.contacted, "held": each.held_out}
+    parts = [say(text, name=each.name, **{name: number(value) for name, value in counts.items()})]
+    mean, total = with_interval(each.mean_value), quantity(each.total_value.value, each.unit)
+    if each.mean_value.known and each.name == NURTURE:
+        worth = "By risk and cost, silence takes {mean} a member in the next period, {total} in all."
+        parts.append(say(worth, mean=mean, total=total))
+    elif each.mean_value.known:
+        worth = "A member is expected to bring {mean} in the next period with or without a message, {total} in all."
+        parts.append(say(worth, mean=mean, total=total))
+    elif each.name == NURTURE:
+        parts.append(say("Silence costs no sales that can be seen here, so the list has no value in money."))
+    else:
+        parts.append(say("What its members will bring is not known."))
+    if not measurable(each):
+        parts.append(say("The list is too small to measure what contact is worth, so no action rests on it."))
+    else:
+        parts.append(each.power_sentence)
+    if each.without_consent:
+        parts.append(
+            say("{n:,} members who did not agree to be contacted are left out.", n=each.without_consent)
+        )
+    return " ".join(parts)
 
 
 def risk_lists(
     found: Risk,
     *,
     unit: str = "CNY",
-    values: pd.DataFrame | None = None,
+    values: MemberValue | None = None,
+    silence: SilenceCost | None = None,
     consent: ibis.Table | pd.DataFrame | None = None,
-    top_risk: float = 0.3,
-    top_value: float = 0.3,
+    top_risk: float | None = None,
+    top_value: float | None = None,
     most: int | None = None,
     holdout_share: float = 0.1,
     seed: int = 0,
@@ -106,13 +164,17 @@ def risk_lists(
         Probabilities of the next period.
     unit : str
         Unit of the value.
-    values : pandas.DataFrame, optional
-        member_id and value (expected value of the next period while active). Default: the past value of a period
-        that :class:`helpers.methods.retention.risk.Risk` holds.
+    values : MemberValue, optional
+        Expected value of each member in a period as long as that of `found`. Without it members are chosen by their
+        past value, and the lists have no value in money.
+    silence : SilenceCost, optional
+        What silence costs; without it the nurture list has no value in money.
     consent : table, optional
         member_id and consent; only members who agreed are listed.
-    top_risk, top_value : float
-        Shares of active members that count as high risk, and of the active with value that count as high value.
+    top_risk : float, optional
+        Share of active members that counts as high risk; by default the threshold ``lists.top_risk``.
+    top_value : float, optional
+        Share of active, and of dormant members that counts as high value; by default ``lists.top_value``.
     most : int, optional
         Longest list; the members of highest expected value are kept.
     holdout_share, seed, salt, k_min, confidence
@@ -121,23 +183,34 @@ def risk_lists(
     Raises
     ------
     BadData
-        When a column of `values` or `consent` is missing or a member has two rows.
+        When a column of `consent` is missing or a member has two rows.
+    BadParameters
+        When `values` or `silence` is about a period of another length.
     """
+    top_risk = float(threshold("lists.top_risk").value) if top_risk is None else top_risk
+    top_value = float(threshold("lists.top_value").value) if top_value is None else top_value
     for share, name in ((top_risk, "top_risk"), (top_value, "top_value")):
         check_scalar(share, name, type_=(int, float), gt=0, le=1)
+    for days, name in ((values, "values"), (silence, "silence")):
+        if days is not None and days.horizon_days != found.horizon_days:
+            raise BadParameters(
+                f"{name}.horizon_days == {days.horizon_days}, must be that of the risk ({found.horizon_days})."
+            )
     members = _with_values(found, values)
     members = members if consent is None else members.merge(_unique(consent, "consent"), "left", "member_id")
     awake, judged = members["state"] == ACTIVE, members["probability"].notna()
     active, dormant = members[awake & judged], members[~awake & judged]
-    worth = active[active["value"] > 0]
-    risk_limit = float(active["probability"].quantile(1 - top_risk)) if len(worth) else float("nan")
-    value_limit = float(worth["value"].quantile(1 - top_value)) if len(worth) else float("nan")
-    nurtured = worth[(worth["probability"] >= risk_limit) & (worth["value"] >= value_limit)]
+    risk_limit, value_limit = _limit(active["probability"], top_risk), _limit(active["value"], top_value)
+    active = active.assign(third=thirds(active["value"].to_numpy(float)))
+    nurtured = active[
+        (active["probability"] >= risk_limit) & (active["value"] >= value_limit) & (active["value"] > 0)
+    ]
+    back = dormant[(dormant["value"] >= _limit(dormant["value"], top_value)) & (dormant["value"] > 0)]
     settings = {"holdout_share": holdout_share, "seed": seed, "salt": salt, "k_min": k_min}
 
     def made(name: str, rows: pd.DataFrame, baseline: float | None) -> ContactList:
         return contact_list(
-            _longest(rows, most),
+            rows,
             name=name,
             baseline=baseline,
             as_of=found.as_of,
@@ -147,15 +220,21 @@ def risk_lists(
             **settings,  # type: ignore[arg-type]
         )
 
-    back = dormant[dormant["value"] > 0]
     return RiskLists(
-        nurture=made(NURTURE, nurtured, _baseline(1 - nurtured["probability"])),
-        win_back=made(WIN_BACK, back, _baseline(back["probability"])),
+        nurture=made(NURTURE, _at_stake(nurtured, silence, most), _baseline(1 - nurtured["probability"])),
+        win_back=made(WIN_BACK, _ahead(back, values, most), _baseline(back["probability"])),
         risk_limit=risk_limit,
         value_limit=value_limit,
         active=int(awake.sum()),
         dormant=int((~awake).sum()),
+        plateau=bool(len(active)) and risk_limit - float(active["probability"].median()) <= PLATEAU,
+        provisional=values is not None and values.spread is not None and values.spread.provisional,
     )
+
+
+def _limit(values: pd.Series, top: float) -> float:
+    """Return from where on a value belongs to the top share; NaN when there is nobody."""
+    return float(values.quantile(1 - top)) if len(values) else float("nan")
 
 
 def check_day(lists: RiskLists) -> dt.date | None:
@@ -164,7 +243,9 @@ def check_day(lists: RiskLists) -> dt.date | None:
 
 
 def opportunities(lists: RiskLists, *, days: int) -> list[Opportunity]:
-    """Return the groups that actions may be aimed at: the published lists without their hold-outs.
+    """Return the groups that actions may be aimed at: published lists without their hold-outs.
+
+    A list whose hold-out cannot show anything, or whose value is not known, is none.
 
     Parameters
     ----------
@@ -175,7 +256,7 @@ def opportunities(lists: RiskLists, *, days: int) -> list[Opportunity]:
     """
     found = []
     for each in lists.lists:
-        if each.withheld:
+        if each.withheld or not measurable(each) or not each.mean_value.known:
             continue
         mean = each.mean_value
         key = f"retention.{each.name}"
@@ -187,17 +268,45 @@ def opportunities(lists: RiskLists, *, days: int) -> list[Opportunity]:
     return found
 
 
-def _with_values(found: Risk, values: pd.DataFrame | None) -> pd.DataFrame:
-    """Put the value of a period and the expected value beside each member."""
+def _with_values(found: Risk, values: MemberValue | None) -> pd.DataFrame:
+    """Put the value of a period beside each member: the expected one, or without a forecast the past one."""
     members = found.members.copy()
-    if values is not None:
-        members = members.drop(columns="value").merge(_unique(values, "value"), "left", "member_id")
+    if values is not None and values.known:
+        ahead = values.members.rename(columns={"expected_value": "value"})[["member_id", "value"]]
+        members = members.drop(columns="value").merge(ahead, "left", "member_id")
         members["value"] = members["value"].astype(float).fillna(0.0)
     if "tier" not in members:
         members["tier"] = members["state"]
     members["tier"] = members["tier"].astype(object).where(members["tier"].notna(), say("no tier"))
-    members["expected_value"] = (members["probability"] * members["value"]).round(6)
-    return members
+    return members.sort_values("member_id", ignore_index=True)
+
+
+def _at_stake(rows: pd.DataFrame, silence: SilenceCost | None, most: int | None) -> pd.DataFrame:
+    """Return the nurture list: risk times the cost of silence in the member's third, none if that may be 0."""
+    rows = _longest(rows.assign(order=rows["probability"] * rows["value"]), most)
+    costs = {third: silence.of(third) for third in rows["third"].unique()} if silence is not None else {}
+    seen = silence is not None and all(each.known for each in costs.values())
+    for column, bound in (("expected_value", "value"), ("expected_low", "low"), ("expected_high", "high")):
+        cost = rows["third"].map({third: getattr(each, bound) for third, each in costs.items()})
+        rows[column] = rows["probability"] * cost.astype(float) if seen else np.nan
+    if seen and len(rows) and rows["expected_low"].mean() <= 0:
+        rows[["expected_value", "expected_low", "expected_high"]] = np.nan
+    return rows[_columns(rows)]
+
+
+def _ahead(rows: pd.DataFrame, values: MemberValue | None, most: int | None) -> pd.DataFrame:
+    """Return the win-back list: expected value as it is, with the error of past windows."""
+    rows = _longest(rows.assign(order=rows["value"]), most)
+    known = values is not None and values.known and values.spread is not None
+    factors = values.spread.factors(rows["value"].to_numpy(float)) if known else (np.nan, np.nan)  # type: ignore[union-attr]
+    rows["expected_value"] = rows["value"] if known else np.nan
+    rows["expected_low"], rows["expected_high"] = (rows["expected_value"] * factor for factor in factors)
+    return rows[_columns(rows)]
+
+
+def _columns(rows: pd.DataFrame) -> list[str]:
+    consent = ["consent"] if "consent" in rows else []
+    return ["member_id", "tier", "expected_value", "expected_low", "expected_high", *consent]
 
 
 def _unique(table: ibis.Table | pd.DataFrame, column: str) -> pd.DataFrame:
@@ -214,9 +323,9 @@ def _unique(table: ibis.Table | pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _longest(rows: pd.DataFrame, most: int | None) -> pd.DataFrame:
-    ordered = rows.sort_values(["expected_value", "member_id"], ascending=[False, True], ignore_index=True)
-    columns = ["member_id", "tier", "expected_value", *(["consent"] if "consent" in rows else [])]
-    return ordered[columns] if most is None else ordered[columns].head(most)
+    """Return those first in order; only they would be contacted, so the others must not be on the list."""
+    ordered = rows.sort_values(["order", "member_id"], ascending=[False, True], ignore_index=True)
+    return ordered if most is None else ordered.head(most).copy()
 
 
 def _baseline(shares: pd.Series) -> float | None:

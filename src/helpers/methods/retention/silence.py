@@ -38,12 +38,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.checks import check_scalar
 from helpers.errors import BadParameters
 from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, wilson
 from helpers.methods.retention.clustered import effective_size, estimate_of
 from helpers.methods.retention.days import checked, checked_confidence, spells
-from helpers.playbook.sentences import say, with_interval
+from helpers.playbook.sentences import interval, percent, say, with_interval
 
 THRESHOLDS = (7, 14, 30, 60, 90)
 HORIZONS = (30, 90)
@@ -96,8 +97,35 @@ class ReturnCurves:
         method = "Aalen-Johansen, clustered by member"
         return estimate_of(row, row["declarations"], method, self.confidence)
 
-    def churned(self, horizon: int | None = None) -> pd.DataFrame:
+    def false_churn_phrase(self, days: int = 30, horizon: int | None = None) -> str:
+        """Say how many are wrongly called churned after so many silent days: to stand beside every churn figure.
+
+        Parameters
+        ----------
+        days : int
+            One of the thresholds.
+        horizon : int, optional
+            One of the horizons; by default the longest.
+        """
+        further = self.horizons[-1] if horizon is None else horizon
+        found = self.share(days, further)
+        if not found.known:
+            text = "how many of the members silent for {days} days come back within {h} days: too little data"
+            return say(text, days=days, h=further)
+        return say(
+            "of members silent for {days} days {share} ({interval}) come back within {h} days",
+            days=days, share=percent(found.value), interval=interval(found.low, found.high, "share"), h=further,
+        )  # fmt: skip
+
+    def churned(self, horizon: int | None = None, k_min: int = 10) -> pd.DataFrame:
         """Return who would be declared churned today, with the false-churn share beside it.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            One of the horizons; by default the longest.
+        k_min : int
+            Counts of fewer silent (or fewer other) members, and shares of fewer declared members, are kept back.
 
         Returns
         -------
@@ -105,6 +133,7 @@ class ReturnCurves:
             threshold; silent (present members silent for at least so many days); members (present members who were
             ever active); share, low, high (Wilson); horizon, false_churn, false_low, false_high (of declarations).
         """
+        check_scalar(k_min, "k_min", type_=int, ge=1)
         horizon = self.horizons[-1] if horizon is None else horizon
         still = self.spells[self.spells["end"] == "open"]
         members, rows = int(still["n"].sum()), []
@@ -116,7 +145,14 @@ class ReturnCurves:
             found = (share, float(low), float(high), horizon, wrong.value, wrong.low, wrong.high)
             rows.append((threshold, silent, members, *found))
         names = ["share", "low", "high", "horizon", "false_churn", "false_low", "false_high"]
-        return pd.DataFrame(rows, columns=["threshold", "silent", "members", *names])
+        table = pd.DataFrame(rows, columns=["threshold", "silent", "members", *names])
+        others = table["members"] - table["silent"]
+        few = table["silent"].between(1, k_min - 1) | others.between(1, k_min - 1)
+        declared = self.shares.groupby("threshold")["members"].first().reindex(self.thresholds).to_numpy()
+        table["silent"] = table["silent"].astype("Int64").mask(few)
+        table[names[:3]] = table[names[:3]].mask(few)
+        table[names[4:]] = table[names[4:]].mask(pd.Series(declared < k_min))
+        return table
 
     @property
     def sentence(self) -> str:

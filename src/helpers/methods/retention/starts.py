@@ -14,12 +14,12 @@ from helpers.errors import BadData
 from helpers.methods.frames import Count
 from helpers.methods.retention.days import checked, counted, day_number, number_of, stays
 from helpers.methods.retention.definitions import Target
+from helpers.methods.retention.design import MISSING
 
 SECONDS = 86_400
 CLOCKS = ("calendar", "hours")
 STARTS = ("joined", "first_activity")
 COHORTS = {"week": "W", "month": "M"}
-MISSING = "(missing)"
 
 
 @dataclass(frozen=True)

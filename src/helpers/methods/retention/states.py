@@ -38,6 +38,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.data import privacy
 from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, jeffreys
 from helpers.methods.retention.clustered import clustered_interval, estimate_of
@@ -109,6 +110,27 @@ class DailyStates:
             found[day, origin, target] = self.moves["n"]
         return found
 
+    def readable(self, k_min: int = 10) -> pd.DataFrame:
+        """Return the matrix with one row per state and one column per next state, ready to be shown.
+
+        Parameters
+        ----------
+        k_min : int
+            Rates that rest on fewer moves are kept back, with another one of the row that would give them away.
+
+        Returns
+        -------
+        pandas.DataFrame
+            from_state, member_days (in the state), and the share that moves to each state and out (``(left)``) by
+            the next day; missing where kept back, or where nobody was in the state.
+        """
+        shown = privacy.suppress(self.matrix, "n", k_min, ["share"], within=["from_state"])
+        wide = shown.set_index(["from_state", "to_state"])["share"].unstack("to_state")
+        wide = wide.reindex(index=list(STATES), columns=[*STATES, LEFT])
+        size = self.matrix.groupby("from_state")["at_risk"].first().reindex(list(STATES))
+        wide.insert(0, "member_days", size)
+        return wide.reset_index().rename_axis(columns=None)
+
     @property
     def sentence(self) -> str:
         """How many are in which state on the last day, and how many come back from dormancy in a day."""
@@ -116,7 +138,8 @@ class DailyStates:
         if not row[list(STATES)].sum():
             return say("Too little data: nobody was ever active by {day}.", day=self.last)
         text = say(
-            "On {day} {dau:,} members were active, {wau:,} in 7 days and {mau:,} in 30; {dormant:,} were dormant.",
+            "On {day} {dau:,} members were active, {wau:,} in 7 days and {mau:,} in 30; {dormant:,} were dormant "
+            "(present, and inactive for 30 days or more after having been active).",
             day=self.last, dau=int(row["dau"]), wau=int(row["wau"]), mau=int(row["mau"]),
             dormant=int(row["dormant"]),
         )  # fmt: skip

@@ -23,13 +23,13 @@ import ibis
 import pandas as pd
 
 from helpers.checks import did_you_mean
-from helpers.data import privacy
 from helpers.errors import BadParameters
 from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, wilson
 from helpers.methods.retention.clustered import clustered_interval, estimate_of
 from helpers.methods.retention.days import checked_confidence, first_day
 from helpers.methods.retention.definitions import Target, targets
+from helpers.methods.retention.kept_back import rows_kept_back
 from helpers.methods.retention.starts import (
     Question,
     check_clock,
@@ -112,10 +112,27 @@ class Retention:
 
     def wide(self) -> pd.DataFrame:
         """Return shares with one row per cohort (and segment) and one column per window; blank stays NaN."""
-        keys = ["cohort", *self.segments]
+        return self._square(self.cells, "share")
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns that name a row: the cohort when there are cohorts, and the segments."""
+        return [*(["cohort"] if self.cohort else []), *self.segments]
+
+    def _square(self, cells: pd.DataFrame, values: str) -> pd.DataFrame:
+        """Return one row per cohort and segment with one column per window."""
         labels = [window.label for window in self.windows]
-        square = self.cells.set_index([*keys, "window"])["share"].unstack("window")
+        if not self.keys:
+            return cells.set_index("window")[[values]].T.reindex(columns=labels).reset_index(drop=True)
+        square = cells.set_index([*self.keys, "window"])[values].unstack("window")
         return square.reindex(columns=labels).reset_index().rename_axis(columns=None)
+
+    def kept_back(self, k_min: int = 10) -> pd.DataFrame:
+        """Return the cohorts and segments that may not be shown: one row of keys each.
+
+        See :func:`helpers.methods.retention.kept_back.rows_kept_back`.
+        """
+        return rows_kept_back(self.cells, self.keys, "window", "eligible", k_min)
 
     def readable(self, k_min: int = 10) -> pd.DataFrame:
         """Return one row per cohort that the log covers, each cell in words: share, interval and eligible members.
@@ -123,21 +140,24 @@ class Retention:
         Parameters
         ----------
         k_min : int
-            Cells of fewer eligible members are kept back, with a second one where they could be solved for.
+            A row with a cell of fewer eligible members is kept back in all windows, with a second row where it
+            could be solved for from the total: the number of members hardly differs between windows, so that one
+            open cell would give the others away.
         """
-        covered = self.cells.loc[self.cells[["eligible", "immature"]].sum(axis=1) > 0, "cohort"]
-        cells = self.cells[self.cells["cohort"].isin(covered)]
-        measures = ["retained", "share", "low", "high"]
-        shown = privacy.suppress(cells, "eligible", k_min, measures, within=["window"])
+        cells, keys = self.cells, self.keys
+        if self.cohort:
+            covered = cells.loc[cells[["eligible", "immature"]].sum(axis=1) > 0, "cohort"]
+            cells = cells[cells["cohort"].isin(covered)]
+        gone = self.kept_back(k_min)
+        back = {tuple(row) for row in gone.itertuples(index=False)}
+        hidden = [len(gone) > 0] * len(cells)
+        if keys:
+            hidden = [tuple(row) in back for row in cells[keys].itertuples(index=False)]
         texts = [
-            _in_words(row, before, k_min)
-            for row, before in zip(shown.itertuples(), cells["eligible"], strict=True)
+            _in_words(row, unseen, k_min) for row, unseen in zip(cells.itertuples(), hidden, strict=True)
         ]
-        keys = ["cohort", *self.segments]
-        square = shown.assign(text=texts).set_index([*keys, "window"])["text"].unstack("window")
-        labels = [window.label for window in self.windows if window.label in square]
-        found = square[labels].reset_index().rename_axis(columns=None)
-        return found.assign(cohort=cohort_names(found["cohort"], self.cohort))
+        found = self._square(cells.assign(text=texts), "text")
+        return found.assign(cohort=cohort_names(found["cohort"], self.cohort)) if self.cohort else found
 
     @property
     def sentence(self) -> str:
@@ -260,12 +280,12 @@ def cohort_names(cohorts: pd.Series, period: str | None) -> pd.Series:
     return pd.to_datetime(cohorts).dt.strftime("%Y-%m" if period == "month" else "%Y-%m-%d")
 
 
-def _in_words(row: Any, eligible: int, k_min: int) -> str:
-    """Return a cell as text; `eligible` is its number before anything was kept back."""
-    if eligible and pd.isna(row.eligible):
-        return say("fewer than {k}", k=k_min) if eligible < k_min else say("kept back")
-    if not eligible:
+def _in_words(row: Any, hidden: bool, k_min: int) -> str:
+    """Return a cell as text; a row that is kept back shows no number, but may say why a cell is blank."""
+    if not row.eligible:
         return str(row.reason)
+    if hidden:
+        return say("fewer than {k}", k=k_min) if row.eligible < k_min else say("kept back")
     text = "{share} ({between}, n = {n:,})"
     between = interval(float(row.low), float(row.high), "share")
     return say(text, share=percent(float(row.share)), between=between, n=int(row.eligible))

@@ -43,6 +43,10 @@ class ValueDays:
         Members seen on the whole day, members who left on it, and value brought on it.
     members : ndarray, shape (segments,)
         Members with at least one day at risk.
+    entered : ndarray, shape (segments, days)
+        Members who came under observation on each day.
+    newcomers : ndarray, shape (segments, days)
+        Of those at risk, the ones followed from the first day on; the rest had come before recording began.
     outside : float
         Value of known members on days on which they were not at risk, such as orders before joining.
     unseen : int
@@ -54,6 +58,8 @@ class ValueDays:
     exits: FloatArray = field(repr=False)
     value: FloatArray = field(repr=False)
     members: NDArray[np.int64]
+    entered: FloatArray = field(repr=False)
+    newcomers: FloatArray = field(repr=False)
     outside: float
     unseen: int
 
@@ -118,9 +124,13 @@ def value_days(
     worth, outside = _worth(rows, spans)
     segments = tuple(sorted(counts["segment"].unique())) or (EVERYBODY,)
     shape = (len(segments), buckets, days)
-    entered, ended, left = (_array(counts[counts["what"] == what], segments, shape) for what in WHAT)
+    entered, ended, left, followed = (
+        _array(counts[counts["what"] == what], segments, shape) for what in WHAT
+    )
     # A member at risk on days entry..last is added at entry and taken away on the day after its last.
-    gone = np.concatenate([np.zeros((*shape[:2], 1)), ended[:, :, :-1]], axis=2)
+    gone, followed_gone = (
+        np.concatenate([np.zeros((*shape[:2], 1)), ends[:, :, :-1]], axis=2) for ends in (ended, followed)
+    )
     return ValueDays(
         segments=segments,
         at_risk=np.cumsum(entered - gone, axis=2),
@@ -133,12 +143,14 @@ def value_days(
             ],
             np.int64,
         ),
+        entered=entered.sum(axis=1),
+        newcomers=(entered[:, :, :1] - np.cumsum(followed_gone, axis=2)).sum(axis=1),
         outside=outside,
         unseen=unseen,
     )
 
 
-WHAT = ("entered", "ended", "left")
+WHAT = ("entered", "ended", "left", "followed")
 
 
 def _begin(rows: ibis.Table, observed_from: dt.date | str | None) -> dt.date | None:
@@ -198,12 +210,16 @@ def _refuse_left_before_joining(people: ibis.Table) -> None:
 
 
 def _counts(spans: ibis.Table) -> pd.DataFrame:
-    """Return how many members enter, end and leave on each day: what, segment, bucket, day, n."""
+    """Return how many members enter, end and leave on each day: what, segment, bucket, day, n.
+
+    Those that end and were followed from the first day on are counted once more.
+    """
     parts = []
     for what, rows, day in (
         ("entered", spans, spans.entry),
         ("ended", spans, spans["last"]),
         ("left", spans.filter(spans.exited), spans["last"]),
+        ("followed", spans.filter(spans.entry == 0), spans["last"]),
     ):
         found = rows.group_by("segment", "bucket", day=day).agg(n=rows.count())
         parts.append(found.mutate(what=ibis.literal(what)).to_pandas())

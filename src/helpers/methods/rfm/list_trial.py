@@ -1,11 +1,14 @@
 """The trial behind a contact list: who is held out, what the hold-out can show, and what it did show.
 
-The arm of a member depends on the member's id, the name of the list and the seed alone (a keyed hash), so it is
-the same in every run, whatever the order of the rows and whoever else is on the list.
+The arm of a member depends on the member's id, the day of the list and the seed alone (a keyed hash), so it is the
+same in every run, whatever the order of the rows and whoever else is on the list. It does not depend on the list: a
+member held out of one list is held out of all lists of that day, or the contact that one list spares it would reach
+it through another and blur both comparisons. On another day others are held out.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -27,14 +30,14 @@ from helpers.playbook.sentences import quantity, say, with_interval
 CONTACT, HOLDOUT = "contact", "hold-out"
 
 
-def assign_arms(ids: pd.Series, *, name: str, seed: int, holdout_share: float) -> pd.Series:
-    """Return "contact" or "hold-out" for every id, the same for the same id, name and seed.
+def assign_arms(ids: pd.Series, *, day: dt.date | None, seed: int, holdout_share: float) -> pd.Series:
+    """Return "contact" or "hold-out" for every id, the same for the same id, day and seed on every list.
 
-    The first 64 bits of HMAC-SHA256 of the id under the name and the seed, read as a number from 0 to 1, fall
-    below `holdout_share` or not. Raising the share therefore only adds members to the hold-out.
+    The first 64 bits of HMAC-SHA256 of the id under the day and the seed, read as a number from 0 to 1, fall below
+    `holdout_share` or not. Raising the share therefore only adds members to the hold-out.
     """
     check_scalar(holdout_share, "holdout_share", type_=(int, float), gt=0, lt=1)
-    key = f"{name}\x1f{seed}".encode()
+    key = f"{'' if day is None else day.isoformat()}\x1f{seed}".encode()
     limit = int(holdout_share * 2**64)
     digests = (hmac.digest(key, str(i).encode(), hashlib.sha256) for i in ids)
     held = [int.from_bytes(digest[:8], "big") < limit for digest in digests]

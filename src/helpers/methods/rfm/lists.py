@@ -105,14 +105,16 @@ class ContactList:
             if self.total_value.known
             else say("an unknown sum"),
         )
-        text += " " + self._power()
+        text += " " + self.power_sentence
         if self.without_consent:
             text += " " + say(
                 "{n:,} members who did not agree to be contacted are left out.", n=self.without_consent
             )
         return text
 
-    def _power(self) -> str:
+    @property
+    def power_sentence(self) -> str:
+        """What the hold-out can show, and when to look."""
         if not np.isfinite(self.detectable):
             return say("The hold-out is too small to show any effect.")
         text = say(
@@ -204,7 +206,8 @@ def _published(frame: pd.DataFrame, arm: pd.Series, salt: str | None) -> pd.Data
             "member_id": pseudonymise(frame["member_id"], salt),
             "tier": frame["tier"],
             "arm": arm,
-            "expected_value": frame["expected_value"].astype(float).round(6),
+            # More digits would be a fingerprint by which a pseudonym can be found again elsewhere.
+            "expected_value": frame["expected_value"].astype(float).round(2),
         }
     )
     return listed.sort_values(["expected_value", "member_id"], ascending=[False, True], ignore_index=True)
@@ -237,7 +240,8 @@ def contact_list(
         expected_high (bounds of each prediction) the interval of the mean is at least the average low to the
         average high and at least the bootstrap: conservative, as if all predictions erred together.
     name, seed, holdout_share :
-        Name and seed decide who is held out, each with probability `holdout_share`.
+        `as_of` and the seed decide who is held out, each with probability `holdout_share` and not by the name: a
+        member held out of one list is held out of all lists of that day.
     salt, k_min :
         Salt of the pseudonyms, and smallest size of a list that is published.
     baseline : float, optional
@@ -249,7 +253,7 @@ def contact_list(
     check_scalar(k_min, "k_min", type_=int, ge=1)
     table, refused = _agreed(materialise(as_table(members)), tier, expected_value, f"list {name}")
     frame = table.execute().sort_values("member_id", ignore_index=True)
-    arm = assign_arms(frame["member_id"], name=name, seed=seed, holdout_share=holdout_share)
+    arm = assign_arms(frame["member_id"], day=as_of, seed=seed, holdout_share=holdout_share)
     size, held_out = len(frame), int((arm == HOLDOUT).sum())
     base, contacted = WORST_BASELINE if baseline is None else baseline, size - held_out
     mean, total = _worth(frame, f"list {name}", unit, confidence, seed)

@@ -15,6 +15,7 @@ from typing import Any
 from helpers.report import publish
 from helpers.report.diff.address import Version, resolve
 from helpers.report.diff.compare import Comparison, compare
+from helpers.report.diff.words import word
 
 FOLDER = "diffs"
 Table = Callable[[str, Iterable[str], Iterable[Iterable[Any]]], None]
@@ -43,7 +44,9 @@ def write(comparison: Comparison) -> Path:
     before, after = comparison.before.folder, comparison.after.folder
     place = page_path(comparison.before, comparison.after)
     names = comparison.names
-    html = diff_html(comparison, pictures(before, after, names), table_diffs(before, after, names), place)
+    redefined = [word(f"cause_{name}") for name in comparison.causes.redefined]
+    drawn = pictures(before, after, names, redefined)
+    html = diff_html(comparison, drawn, table_diffs(before, after, names), place)
     try:
         place.parent.mkdir(exist_ok=True)
         publish.replace_file(place, html.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -11,8 +12,14 @@ from helpers.report.diff.words import amount, word
 from helpers.report.manifest import Manifest, TableFingerprint
 
 Cause = Literal["data", "parameters", "code", "environment"]
-SELECTION = frozenset({"as_of", "segment"})
-"""Parameters that choose which rows of the same tables are read, so that the numbers rest on another sample."""
+QUESTION = frozenset({"as_of", "segment"})
+"""Parameters that ask the same of another day or group, so that a difference may be chance.
+
+Others, such as the length of a window, choose other rows of the tables too; but they ask something else, and a
+difference between two questions is no change of the community, whatever its interval.
+"""
+_SHOWS = ("helpers.report", "helpers.cli")  # code that computes nothing that a report states
+_EQUALS = re.compile(r"""\s*(\w+)\s*==\s*(?:"([^"]*)"|'([^']*)')\s*""")
 SHORT_HASH = 12
 NAMED = 3
 
@@ -70,6 +77,8 @@ class Causes:
         By name. A parameter that only one side knows comes with the code that added or dropped it.
     address : Change or None
         Where the data lie, when that changed.
+    disjoint : bool
+        Whether no member can belong to both versions, as far as that is recorded.
     """
 
     tables: list[TableChange]
@@ -78,6 +87,7 @@ class Causes:
     code: list[Change]
     environment: list[Change]
     address: Change | None
+    disjoint: bool = False
 
     @property
     def classes(self) -> list[Cause]:
@@ -93,8 +103,16 @@ class Causes:
 
     @property
     def resampled(self) -> bool:
-        """Whether the two sides rest on other rows, so that chance alone makes their numbers differ."""
-        return bool(self.tables) or any(change.name in SELECTION for change in self.parameters)
+        """Whether the same was asked of other data, another day or another group, so that chance plays its part."""
+        return bool(self.tables) or any(change.name in QUESTION for change in self.parameters)
+
+    @property
+    def redefined(self) -> list[Cause]:
+        """The causes by which a score, a tier or a period of one name may mean other things on the two sides."""
+        own = {change.name for change in self.parameters} - QUESTION - {"seed"}
+        code = [change for change in self.code if not change.name.startswith(_SHOWS)]
+        found: list[tuple[Cause, Any]] = [("parameters", own), ("code", code)]
+        return [name for name, changes in found if changes]
 
     @property
     def only_seed(self) -> bool:
@@ -136,7 +154,20 @@ def causes(before: Manifest, after: Manifest) -> Causes:
         code=_changes(_sources(before), _sources(after)),
         environment=_changes(_environment(before), _environment(after)),
         address=address,
+        disjoint=disjoint(before, after),
     )
+
+
+def disjoint(before: Manifest, after: Manifest) -> bool:
+    """Tell whether no member can be on both sides: one table of members, and one of its columns another value.
+
+    Anything else, such as two exports, two days, or a segment that is not ``column == "value"``, may share members.
+    """
+    one, other = (_EQUALS.fullmatch(str(side.parameters.get("segment") or "")) for side in (before, after))
+    members = [side.data.tables.get("members") for side in (before, after)]
+    if not one or not other or members[0] is None or members[0] != members[1]:
+        return False
+    return one[1] == other[1] and (one[2] or one[3]) != (other[2] or other[3])
 
 
 def phrase(change: Change) -> str:

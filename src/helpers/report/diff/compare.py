@@ -98,19 +98,25 @@ class Comparison:
         compared = self.of(*RANKED, "unchanged")
         if not compared:
             return word("nothing_to_judge")
-        changed = self.of("signal") if self.causes.resampled else self.of(*RANKED)
-        which = "; ".join(change.sentence for change in changed[:3])
-        if len(changed) > 3:
-            which += "; " + word("rest", number=len(changed) - 3)
-        key = self._moved_key(len(changed), len(compared))
-        cause = joined([word(f"cause_{name}") for name in self.causes.classes])
-        return word(key, number=len(changed), all=len(compared), which=which, cause=cause)
-
-    def _moved_key(self, changed: int, compared: int) -> str:
         if self.causes.resampled:
-            if changed:
-                return "moved_one" if changed == 1 else "moved"
-            return "moved_none_of_one" if compared == 1 else "moved_none"
+            return self._against_chance(len(compared))
+        changed = self.of(*RANKED)
+        cause = joined([word(f"cause_{name}") for name in self.causes.classes])
+        key = self._altered_key(len(changed))
+        return word(key, number=len(changed), all=len(compared), which=_named(changed), cause=cause)
+
+    def _against_chance(self, compared: int) -> str:
+        """Say what is proved, and of the rest in the same breath what it does not prove."""
+        signals = self.of("signal")
+        key = "moved_none" if not signals else "moved_one" if len(signals) == 1 else "moved"
+        parts = [word(key, number=len(signals), all=compared, which=_named(signals))]
+        outcome: Outcome
+        for outcome in ("unchanged", "small", "noise", "unclear"):
+            if number := len(self.of(outcome)):
+                parts.append(word(f"rest_{outcome}", number=number))
+        return " ".join(parts)
+
+    def _altered_key(self, changed: int) -> str:
         if not changed:
             return "altered_none"
         if not self.causes.classes:
@@ -118,6 +124,11 @@ class Comparison:
         if self.causes.only_seed:
             return "altered_seed"
         return "altered_one" if changed == 1 else "altered"
+
+
+def _named(changes: Sequence[FindingChange]) -> str:
+    which = "; ".join(change.sentence for change in changes[:3])
+    return which + ("; " + word("rest", number=len(changes) - 3) if len(changes) > 3 else "")
 
 
 def compare(before: Version, after: Version) -> Comparison:

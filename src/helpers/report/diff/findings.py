@@ -11,12 +11,14 @@ from typing import Literal, NamedTuple
 from helpers.playbook.finding import Finding
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes, joined
-from helpers.report.diff.judge import Difference, Interval, difference, holm
+from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
 from helpers.report.diff.words import amount, amounts, word
 from helpers.report.wording import quantity
 
 Outcome = Literal[
     "signal",
+    "small",
+    "unclear",
     "noise",
     "caused",
     "seed",
@@ -27,7 +29,8 @@ Outcome = Literal[
     "not_comparable",
     "too_little",
 ]
-RANKED: tuple[Outcome, ...] = ("signal", "noise", "caused", "seed", "odd")
+JUDGED: tuple[Outcome, ...] = ("signal", "small", "unclear", "noise")
+RANKED: tuple[Outcome, ...] = (*JUDGED, "caused", "seed", "odd")
 _LATER = ("appeared", "disappeared", "not_comparable", "too_little", "unchanged")
 _DATE = re.compile(r"\b\d{4}-(?:W\d\d|Q[1-4]|\d\d(?:-\d\d)?)\b")
 _DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
@@ -44,15 +47,19 @@ class FindingChange(NamedTuple):
     before, after : Finding or None
         As recorded; None where it was not.
     outcome : str
-        ``signal`` or ``noise`` when other rows were read; ``caused`` by parameters, code or environment when the
-        same rows were read, or ``seed`` when only the draw of random numbers differed; ``odd`` when nothing at all
-        that is recorded differed; else what stands in the way of a comparison.
+        Where chance plays its part: ``signal``, ``small`` (within a tenth of the value before for certain),
+        ``unclear`` (this test cannot tell), or ``noise`` (the same, where no member is on both sides); see
+        :mod:`helpers.report.diff.judge`. ``caused`` by parameters, code or environment when the same tables were
+        read, or ``seed`` when only the draw of random numbers differed; ``odd`` when nothing at all that is recorded
+        differed; else what stands in the way of a comparison.
     difference : Difference or None
         After minus before; None when not comparable.
     p : float or None
         p-value after Holm's adjustment; None when chance is not judged.
     why : str
         Why it cannot be compared, or empty.
+    tipping : float or None
+        Correlation of the two numbers from which on an unclear difference would be a signal.
     """
 
     id: str
@@ -62,6 +69,7 @@ class FindingChange(NamedTuple):
     difference: Difference | None = None
     p: float | None = None
     why: str = ""
+    tipping: float | None = None
 
     @property
     def shown(self) -> Finding:
@@ -88,6 +96,8 @@ class FindingChange(NamedTuple):
         if self.difference is None or self.before is None or self.after is None:
             return self.why
         old, new = (quantity(side.value, side.unit) for side in (self.before, self.after))
+        if self.outcome == "caused":
+            return word("side_by_side", metric=self.after.metric, before=old, after=new)
         still = "stayed" if self.outcome == "unchanged" else "stayed_otherwise"
         verb = "rose" if self.difference.value > 0 else "fell" if self.difference.value < 0 else still
         return word(verb, metric=self.after.metric, before=old, after=new)
@@ -113,8 +123,8 @@ def match(before: Version, after: Version, changed: Causes) -> list[FindingChang
 
     Notes
     -----
-    Chance is judged when the two sides read other rows: the tables differ, or ``as_of`` or ``segment`` does. When
-    they read the same rows, a difference is no sampling noise, whatever its interval.
+    Chance is judged when the same was asked of other data: the tables differ, or ``as_of`` or ``segment`` does. Any
+    other difference on the same tables was brought about by what was changed, whatever its interval.
     """
     found = [_match(item, before, after) for item in _ids(before.findings, after.findings)]
     return sorted(_judge(found, changed), key=_order)
@@ -138,7 +148,7 @@ def _match(item: str, before: Version, after: Version) -> FindingChange:
         return FindingChange(item, old, new, "too_little", why=why)
     one = difference(_interval(old), _interval(new))
     same = (old.value, old.low, old.high) == (new.value, new.low, new.high)
-    return FindingChange(item, old, new, "unchanged" if same else "noise", one)
+    return FindingChange(item, old, new, "unchanged" if same else "unclear", one)
 
 
 def _one_sided(
@@ -200,19 +210,32 @@ def _judge(found: list[FindingChange], changed: Causes) -> list[FindingChange]:
     """Give every difference its verdict: against chance when other rows were read, else by its cause."""
     if not changed.resampled:
         outcome: Outcome = "seed" if changed.only_seed else "caused" if changed.classes else "odd"
-        return [change._replace(outcome=outcome) if change.outcome == "noise" else change for change in found]
+        return [
+            change._replace(outcome=outcome) if change.outcome == "unclear" else change for change in found
+        ]
     tested = {change.id: change.difference for change in found if change.difference}
     p_values = dict(zip(tested, holm([one.p for one in tested.values()]), strict=True))
     alpha = 1 - max((one.confidence for one in tested.values()), default=0.0)
+    judged = [change._replace(p=p_values[change.id]) if change.id in tested else change for change in found]
     return [
-        _with_p(change, p_values[change.id], alpha) if change.id in tested else change for change in found
+        _against_chance(change, alpha, len(tested), changed.disjoint)
+        if change.outcome == "unclear"
+        else change
+        for change in judged
     ]
 
 
-def _with_p(change: FindingChange, p: float, alpha: float) -> FindingChange:
-    if change.outcome == "unchanged":
-        return change._replace(p=p)
-    return change._replace(p=p, outcome="signal" if p < alpha else "noise")
+def _against_chance(change: FindingChange, alpha: float, tested: int, disjoint: bool) -> FindingChange:
+    """Give a difference its verdict; without a shared member a difference that proves nothing is noise."""
+    assert change.before and change.after and change.difference and change.p is not None, "it is comparable"
+    before, after = _interval(change.before), _interval(change.after)
+    if change.p < alpha:
+        return change._replace(outcome="signal")
+    if within_margin(before, change.difference):
+        return change._replace(outcome="small")
+    if disjoint:
+        return change._replace(outcome="noise")
+    return change._replace(tipping=tipping(before, after, tested))
 
 
 def _order(change: FindingChange) -> tuple[int, float]:

@@ -72,6 +72,24 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.parquet"))
 
 
+class Names(NamedTuple):
+    """The frames of two folders by name: those on both sides, and those on one."""
+
+    both: list[str]
+    only_before: list[str]
+    only_after: list[str]
+
+
+def matched(before: Path, after: Path) -> Names:
+    """Return which frames two folders share, in order."""
+    old, new = names(before), names(after)
+    return Names(
+        [name for name in old if name in new],
+        [name for name in old if name not in new],
+        [name for name in new if name not in old],
+    )
+
+
 def read(name: str, before: Path, after: Path) -> Pair:
     """Read a frame from two folders and match its rows.
 

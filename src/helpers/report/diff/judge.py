@@ -16,8 +16,25 @@ the estimate: as it is, log (positive numbers), logit (shares), or arcsine of th
 is the level at which the interval of the difference begins to hold zero, and so agrees with that interval.
 
 Several findings are tested at once; Holm (1979) keeps the chance of even one false signal below 1 - confidence,
-whatever the dependence between the findings. Versions usually share members, which makes their estimates positively
-correlated: then the interval is too wide and the judgement on the careful side.
+whatever the dependence between the findings.
+
+Two versions of a series usually share members, which makes their estimates positively correlated. With correlation
+rho the limits are (Zou 2007, "Toward using confidence intervals to compare correlations", Psychological Methods 12,
+399-413)
+
+    v1 - v0 -+ sqrt(a^2 + b^2 - 2 rho a b)
+
+where a and b are the two distances under the root above. The width shrinks as rho grows, for equal sides by the
+factor sqrt(1 - rho). What a version records does not tell rho: the days that two windows share bound it neither from
+above (a member has habits that outlast a window) nor from below (a count of newcomers shares nobody). So rho is taken
+as zero, which is careful about signals and says little about stability:
+
+- a signal (adjusted p below 1 - confidence) stands whatever rho >= 0 is;
+- a difference whose whole interval stays within :data:`MARGIN` of the value before is small, and stands too,
+  because the true interval lies within this one (two one-sided tests: Schuirmann 1987, Journal of Pharmacokinetics
+  and Biopharmaceutics 15, 657-680, each at half of 1 - confidence);
+- for every other difference the test cannot tell, unless no member is in both versions: then rho is zero, and the
+  difference is within noise. :func:`tipping` says from which rho on it would be a signal.
 """
 
 from __future__ import annotations
@@ -29,6 +46,7 @@ from typing import NamedTuple
 
 MOST_ERRORS = 38.0  # beyond this a p-value is zero in double precision
 STEPS, PRECISION = 60, 1e-12
+MARGIN = 0.1  # a change of less than this part of the value before is small
 
 
 class Interval(NamedTuple):
@@ -128,6 +146,35 @@ def difference(before: Interval, after: Interval) -> Difference:
         scale=scale.name,
         confidence=after.confidence,
     )
+
+
+def within_margin(before: Interval, one: Difference) -> bool:
+    """Tell whether a difference is small for certain: its interval within :data:`MARGIN` of the value before."""
+    margin = MARGIN * abs(before.value)
+    return -margin < one.low and one.high < margin
+
+
+def tipping(before: Interval, after: Interval, tested: int) -> float:
+    """Return the correlation of the two estimates from which on their difference is a signal; above 1 when none is.
+
+    Parameters
+    ----------
+    before, after : Interval
+        As for :func:`difference`.
+    tested : int
+        Findings looked at together, allowed for by Bonferroni's bound, which is at least as careful as Holm's.
+
+    Notes
+    -----
+    The correlation at which the interval of Zou (2007) at the adjusted level touches zero: with a and b the distances
+    from the estimates to those limits that face each other, (a^2 + b^2 - difference^2) / (2 a b).
+    """
+    delta = after.value - before.value
+    z = NormalDist().inv_cdf(1 - (1 - after.confidence) / (2 * max(tested, 1)))
+    scale = _scale(before, after)
+    (l0, u0), (l1, u1) = _limits(before, scale, z), _limits(after, scale, z)
+    a, b = (after.value - l1, u0 - before.value) if delta > 0 else (u1 - after.value, before.value - l0)
+    return (a**2 + b**2 - delta**2) / (2 * a * b) if a * b > 0 else math.inf
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from helpers import figures
 from helpers.figures import BLUE, GRID, INK, MUTED, PAPER, Chart
 from helpers.report.diff.compare import Comparison
-from helpers.report.diff.findings import RANKED, FindingChange
+from helpers.report.diff.findings import JUDGED, RANKED, FindingChange
 from helpers.report.diff.judge import Difference
 from helpers.report.diff.words import word
 from helpers.report.wording import level
@@ -25,7 +25,7 @@ def overview(comparison: Comparison) -> Chart | None:
     """Draw the differences that are judged against chance; None when fewer than two are."""
     judged = [
         change
-        for change in comparison.of("signal", "noise")
+        for change in comparison.of(*JUDGED)
         if change.difference and math.isfinite(change.difference.errors)
     ][:MOST]
     if len(judged) < FEWEST:
@@ -41,13 +41,14 @@ def overview(comparison: Comparison) -> Chart | None:
         verdict=word(first.outcome),
     )
     confidence = level(first.difference.confidence)
+    hollow = "hollow_noise" if comparison.causes.disjoint else "hollow_unclear"
     key = "overview_none" if not signals else "overview_title_one" if len(signals) == 1 else "overview_title"
     return Chart(
         word(key, number=len(signals), all=len(comparison.of(*RANKED, "unchanged"))),
         word("overview_alt", all=len(judged), confidence=confidence, largest=largest),
         rows,
         _draw(rows, [change.outcome == "signal" for change in judged]),
-        word("overview_note", confidence=confidence),
+        word("overview_note", confidence=confidence, hollow=word(hollow)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from pathlib import Path
@@ -73,41 +74,42 @@ def diff_html(comparison: Comparison, pictures: Pictures, tables: TableDiffs, pl
     outline = Outline(ids={*OWN_IDS, *GRIDS, *(f"finding-{view.change.id}" for view in findings)})
     chart = overview(comparison)
     drawn, heavy = _drawn(pictures, outline)
+    parts: dict[str, Any] = {
+        **_head(comparison, place),
+        "findings": findings,
+        "still": "; ".join(change.sentence for change in comparison.of("unchanged")),
+        "findings_lead": _findings_lead(comparison),
+        "confounded": _confounded(comparison),
+        "overview": Markup(tidy(chart._repr_html_(), outline)) if chart else "",
+        "unchanged": _unchanged(comparison),
+        "changes": _changes(comparison.causes),
+        "remarks": _remarks(comparison),
+        "actions": _actions(comparison),
+        "figures": drawn,
+        "figure_notes": _figure_notes(pictures, heavy, comparison.names),
+        "tables": _tables(tables),
+        "tables_same": ", ".join(map(_plain, tables.same)),
+        "judged": _judged(comparison),
+        "command": f"playbook diff {shlex.quote(comparison.before.name)} {shlex.quote(comparison.after.name)}",
+    }
+    return compact(environment().get_template("diff.html.j2").render(word=word, css=style(), **parts))
+
+
+def _head(comparison: Comparison, place: Path) -> dict[str, Any]:
+    """Return what the title block shows, and the banner for a side that did not succeed."""
     before, after = comparison.names
-    page = (
-        environment()
-        .get_template("diff.html.j2")
-        .render(
-            word=word,
-            css=style(),
-            comparison=comparison,
-            causes=comparison.causes,
-            title=_title(comparison),
-            lead=_capital(comparison.summary),
-            series=comparison.after.series,
-            crumb=word("comparison", before=before, after=after),
-            index=_link(place, _home(comparison.after) / "index.html"),
-            before=_side(comparison.before, before, place),
-            after=_side(comparison.after, after, place),
-            unfinished=[_unfinished(side) for side in comparison.unfinished],
-            findings=findings,
-            still="; ".join(change.sentence for change in comparison.of("unchanged")),
-            findings_lead=_findings_lead(comparison),
-            confounded=_confounded(comparison),
-            overview=Markup(tidy(chart._repr_html_(), outline)) if chart else "",
-            unchanged=_unchanged(comparison),
-            changes=_changes(comparison.causes),
-            remarks=_remarks(comparison),
-            actions=_actions(comparison),
-            figures=drawn,
-            figure_notes=_figure_notes(pictures, heavy, comparison.names),
-            tables=_tables(tables),
-            tables_same=", ".join(map(_plain, tables.same)),
-            judged=_judged(comparison),
-            command=f"playbook diff {shlex.quote(comparison.before.name)} {shlex.quote(comparison.after.name)}",
-        )
-    )
-    return compact(page)
+    return {
+        "comparison": comparison,
+        "causes": comparison.causes,
+        "title": _title(comparison),
+        "lead": _capital(comparison.summary),
+        "series": comparison.after.series,
+        "crumb": word("comparison", before=before, after=after),
+        "index": _link(place, _home(comparison.after) / "index.html"),
+        "before": _side(comparison.before, before, place),
+        "after": _side(comparison.after, after, place),
+        "unfinished": [_unfinished(side) for side in comparison.unfinished],
+    }
 
 
 def _title(comparison: Comparison) -> str:
@@ -177,6 +179,9 @@ def _basis(change: FindingChange) -> list[tuple[str, str]]:
         values = word("p_value", p=_p(one.p), adjusted=_p(change.p))
         rows.append((word("p_text"), f"{values}; {word('errors', errors=f'{abs(one.errors):.1f}')}"))
         rows.append((word("limits_on"), word(f"on_{one.scale}")))
+    if change.tipping is not None:
+        shown = word("tipping", correlation=f"{math.ceil(100 * change.tipping) / 100:.2f}")
+        rows.append((word("tipping_text"), shown if change.tipping < 1 else word("tipping_never")))
     for side, scope, said in (
         (change.before, "scope_before", "said_before"),
         (change.after, "scope_after", "said_after"),
@@ -198,7 +203,8 @@ def _findings_lead(comparison: Comparison) -> str:
         return word("findings_lead_plain")
     if comparison.causes.resampled:
         level = wording.level(max(one.confidence for one in judged))
-        return word("findings_lead_diff", confidence=level, number=len(judged))
+        text = word("findings_lead_diff", confidence=level, number=len(judged))
+        return f"{text} {word('lead_unclear')}" if comparison.of("unclear") else text
     names = [word(f"cause_{name}") for name in comparison.causes.classes]
     return word("findings_lead_caused", cause=f"the {why.joined(names)}") if names else ""
 
@@ -206,7 +212,7 @@ def _findings_lead(comparison: Comparison) -> str:
 def _confounded(comparison: Comparison) -> str:
     """Warn that a signal may come from a change of code, parameters or environment and not from the members."""
     others = [word(f"cause_{name}") for name in comparison.causes.classes if name != "data"]
-    own = {change.name for change in comparison.causes.parameters} - why.SELECTION
+    own = {change.name for change in comparison.causes.parameters} - why.QUESTION
     others = [name for name in others if name != word("cause_parameters") or own]
     if not (comparison.causes.resampled and others and comparison.of("signal")):
         return ""
@@ -220,7 +226,8 @@ def _judged(comparison: Comparison) -> list[str]:
         change.difference for change in comparison.findings if change.p is not None and change.difference
     ]
     if tested:
-        keys = ["judged_groups" if comparison.two_series else "judged_interval"]
+        keys = ["judged_disjoint" if causes.disjoint else "judged_interval"]
+        keys += ["judged_small"] if comparison.of("small") else []
         keys += [] if causes.tables else ["judged_selection"]
         keys += ["judged_several", "judged_scale"]
     elif causes.only_seed:

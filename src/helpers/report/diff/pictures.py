@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers.figures import Chart
 from helpers.report.diff import drawing, frames
+from helpers.report.diff.causes import joined
 from helpers.report.diff.frames import Cell, Measure, Pair
 from helpers.report.diff.words import amount, word
 
@@ -50,7 +51,7 @@ class Pictures(NamedTuple):
     skipped: list[tuple[str, str]]
 
 
-def pictures(before: Path, after: Path, versions: tuple[str, str]) -> Pictures:
+def pictures(before: Path, after: Path, versions: tuple[str, str], redefined: Sequence[str] = ()) -> Pictures:
     """Redraw the pictures of two version folders.
 
     Parameters
@@ -59,13 +60,16 @@ def pictures(before: Path, after: Path, versions: tuple[str, str]) -> Pictures:
         Folders of the versions.
     versions : tuple of str
         What they are called.
+    redefined : sequence of str
+        What changed so that rows of one name may mean other things on the two sides, such as ``"parameters"``.
+        Then no row is said to rise or fall.
     """
     old, new = before / "figures", after / "figures"
-    names_old, names_new = frames.names(old), frames.names(new)
+    known = frames.matched(old, new)
     redrawn, same, skipped = [], [], []
-    for name in sorted({*names_old} & {*names_new}):
+    for name in known.both:
         try:
-            found = redraw(frames.read(name, old, new), versions)
+            found = redraw(frames.read(name, old, new), versions, redefined)
         except frames.Unmatched as reason:
             skipped.append((name, word(str(reason))))
             continue
@@ -74,13 +78,18 @@ def pictures(before: Path, after: Path, versions: tuple[str, str]) -> Pictures:
         else:
             same.append(name)
     redrawn.sort(key=lambda one: -one.size)
-    only_before = [name for name in names_old if name not in names_new]
-    only_after = [name for name in names_new if name not in names_old]
-    return Pictures(redrawn, same, only_before, only_after, skipped)
+    return Pictures(redrawn, same, known.only_before, known.only_after, skipped)
 
 
-def redraw(pair: Pair, versions: tuple[str, str]) -> Redrawn | None:
+def redraw(pair: Pair, versions: tuple[str, str], redefined: Sequence[str] = ()) -> Redrawn | None:
     """Draw one frame with both versions in it; None when its numbers are the same.
+
+    Parameters
+    ----------
+    pair : Pair
+        The frame on both sides.
+    versions, redefined : tuple of str, sequence of str
+        As for :func:`pictures`.
 
     Raises
     ------
@@ -94,38 +103,48 @@ def redraw(pair: Pair, versions: tuple[str, str]) -> Redrawn | None:
     one_sided = len(pair.before.index.symmetric_difference(pair.after.index))
     if not moved and not one_sided:
         return None
-    ranked = sorted(
-        found, key=lambda one: min((i for i, c in enumerate(moved) if c.column == one.name), default=99)
-    )
-    drawn, left = ranked[:PANELS], [measure.name for measure in ranked[PANELS:]]
+    drawn, left = _ranked(found, moved)
     axis = drawing.ordered(pair)
     figure, rows, notes = (
         drawing.lines(pair, drawn, moved, axis, versions)
         if axis is not None
         else drawing.marks(pair, drawn, moved, versions)
     )
+    notes = [word("other_meaning", causes=joined(list(redefined)))] * bool(redefined) + notes
     notes += [word("measures_left", names=", ".join(map(frames.heading, left)))] if left else []
     notes += _one_sided(pair, versions)
-    total = len(pair.after.index.intersection(pair.before.index)) * len(found)
-    title = _largest(pair, moved[0]) if moved else word("rows_alone", name=frames.heading(pair.name))
-    alt = word(
+    title = (
+        _largest(pair, moved[0], neutral=bool(redefined))
+        if moved
+        else word("rows_alone", name=frames.heading(pair.name))
+    )
+    alt = _alternative(pair, versions, len(moved), len(found), title)
+    chart = Chart(title, alt, _data(pair, drawn, rows, versions), figure, " ".join(notes))
+    return Redrawn(pair.name, chart, moved[0].size if moved else 0.0)
+
+
+def _ranked(found: list[Measure], moved: list[Cell]) -> tuple[list[Measure], list[str]]:
+    """Return the measures that are drawn, the largest change first, and the names of those left out."""
+    places = {cell.column: place for place, cell in reversed(list(enumerate(moved)))}
+    ranked = sorted(found, key=lambda one: places.get(one.name, len(moved)))
+    return ranked[:PANELS], [measure.name for measure in ranked[PANELS:]]
+
+
+def _alternative(pair: Pair, versions: tuple[str, str], moved: int, measures: int, title: str) -> str:
+    return word(
         "redrawn_alt",
         name=frames.heading(pair.name).capitalize(),
         before=versions[0],
         after=versions[1],
-        moved=len(moved),
-        all=total,
+        moved=moved,
+        all=len(pair.after.index.intersection(pair.before.index)) * measures,
         largest=title,
     )
-    data = _data(pair, drawn, rows, versions)
-    return Redrawn(
-        pair.name, Chart(title, alt, data, figure, " ".join(notes)), moved[0].size if moved else 0.0
-    )
 
 
-def _largest(pair: Pair, cell: Cell) -> str:
+def _largest(pair: Pair, cell: Cell, *, neutral: bool) -> str:
     if np.isfinite(cell.after - cell.before):
-        key = "cell_rose" if cell.after > cell.before else "cell_fell"
+        key = "cell_side_by_side" if neutral else "cell_rose" if cell.after > cell.before else "cell_fell"
     else:
         key = "cell_known" if np.isfinite(cell.after) else "cell_unknown"
     return word(

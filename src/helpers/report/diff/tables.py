@@ -39,18 +39,20 @@ def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> TableDi
         What they are called.
     """
     old, new = before / "tables", after / "tables"
-    one_sided, both = frames.names(old), frames.names(new)
-    changed, same = [], []
-    for name in sorted({*one_sided, *both}):
-        if name not in one_sided or name not in both:
-            only = word("only_table", version=versions[name in both])
-            folder = new if name in both else old
-            changed.append(TableDiff(name, _counted(folder / f"{name}.parquet"), only, "", ""))
-        elif (old / f"{name}.parquet").read_bytes() == (new / f"{name}.parquet").read_bytes():
-            same.append(name)
-        else:
-            changed.append(_table_diff(name, old, new))
-    return TableDiffs(changed, same)
+    known = frames.matched(old, new)
+    same = [
+        name
+        for name in known.both
+        if (old / f"{name}.parquet").read_bytes() == (new / f"{name}.parquet").read_bytes()
+    ]
+    changed = [_table_diff(name, old, new) for name in known.both if name not in same]
+    sides = zip((old, new), (known.only_before, known.only_after), versions, strict=True)
+    changed += [
+        TableDiff(name, _counted(folder / f"{name}.parquet"), word("only_table", version=version), "", "")
+        for folder, names, version in sides
+        for name in names
+    ]
+    return TableDiffs(sorted(changed), same)
 
 
 def _counted(path: Path) -> str:

@@ -23,7 +23,8 @@ def show(comparison: Comparison, table: Callable[..., None], echo: Callable[[str
     if comparison.findings:
         heads = ("finding", before, after, "difference", "verdict")
         cause = joined([word(f"cause_{name}") for name in comparison.causes.classes])
-        table(word("findings"), heads, [_finding(change, cause) for change in comparison.findings])
+        title = word("findings_unclear" if comparison.of("unclear") else "findings")
+        table(title, heads, [_finding(change, cause) for change in comparison.findings])
     if comparison.actions:
         columns = ("decision", "state", f"rank {before}", f"rank {after}")
         table(word("actions"), columns, [_action(change) for change in comparison.actions])
@@ -46,7 +47,7 @@ def _inputs(comparison: Comparison) -> list[tuple[str, ...]]:
 def _rows(side: Any) -> str:
     if side is None:
         return word("not_there")
-    count = word("rows_unknown") if side.rows is None else f"{side.rows:,} rows"
+    count = word("rows_unknown") if side.rows is None else wording.rows(side.rows)
     return f"{count} ({side.sha256[:6]})"
 
 

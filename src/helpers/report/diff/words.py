@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,12 +43,18 @@ WORDS: Mapping[str, str] = {
     "from_to": "{name} {before} → {after}",
     "only_after": "{name} new",
     "only_before": "{name} gone",
-    "moved": "{number} of {all} findings moved beyond noise: {which}.",
-    "moved_one": "1 of {all} findings moved beyond noise: {which}.",
-    "moved_none": "None of {all} findings moved beyond noise.",
-    "moved_none_of_one": "The one finding did not move beyond noise.",
-    "altered": "{number} of {all} findings changed, caused by the {cause} and not by chance: {which}.",
-    "altered_one": "1 of {all} findings changed, caused by the {cause} and not by chance: {which}.",
+    "moved": "{number} of {all} findings moved further than chance explains: {which}.",
+    "moved_one": "1 of {all} findings moved further than chance explains: {which}.",
+    "moved_none": "No move among {all} findings is proved by this test.",
+    "rest_unchanged": "{number} did not change.",
+    "rest_small": "{number} certainly changed by less than a tenth.",
+    "rest_noise": "{number} within noise.",
+    "rest_unclear": (
+        "{number} cannot be told from chance by this test, which is no proof that nothing moved: versions may share "
+        "members, and then the test is too careful."
+    ),
+    "altered": "{number} of {all} findings changed, brought about by the {cause} on the same tables: {which}.",
+    "altered_one": "1 of {all} findings changed, brought about by the {cause} on the same tables: {which}.",
     "altered_seed": "{number} of {all} findings changed by the draw of random numbers alone: {which}.",
     "altered_none": "No finding changed.",
     "unexplained": (
@@ -60,6 +67,7 @@ WORDS: Mapping[str, str] = {
     "went": "{number} disappeared.",
     "rose": "{metric} rose from {before} to {after}",
     "fell": "{metric} fell from {before} to {after}",
+    "side_by_side": "{metric}: {before} before, {after} after",
     "stayed": "{metric} stayed at {after}",
     "stayed_otherwise": "{metric} stayed at {after}, with another interval",
     "rest": "{number} more below",
@@ -87,8 +95,13 @@ WORDS: Mapping[str, str] = {
         "Largest change first, in standard errors. Intervals are {confidence} intervals. A signal is a difference "
         "that chance would hardly bring about, allowing for {number} looked at together."
     ),
+    "lead_unclear": (
+        "“Cannot tell” is no all-clear: the test takes the versions for separate samples, but they may share "
+        "members, and then a smaller move than it can see may be real."
+    ),
     "findings_lead_caused": (
-        "Both versions read the same rows, so a difference here is no chance of sampling: {cause} brought it about."
+        "Both versions read the same tables, so {cause} brought about every difference here. Whether the community "
+        "moved cannot be read from it."
     ),
     "findings_lead_none": "Neither version recorded a finding.",
     "findings_lead_plain": "None of the findings is on both sides with a value that can be compared.",
@@ -99,6 +112,8 @@ WORDS: Mapping[str, str] = {
     "signal": "signal",
     "signal_good": "signal, for the better",
     "signal_bad": "signal, for the worse",
+    "small": "less than a tenth",
+    "unclear": "cannot tell",
     "noise": "within noise",
     "unchanged": "unchanged",
     "caused": "caused by {cause}",
@@ -121,6 +136,12 @@ WORDS: Mapping[str, str] = {
     "no_value": "no value",
     "errors": "{errors} standard errors",
     "p_value": "p = {p}, {adjusted} after Holm",
+    "tipping_text": "Would be a signal",
+    "tipping": (
+        "if members that are on both sides tie the two numbers together with a correlation above {correlation}; "
+        "what the versions record does not say how large it is"
+    ),
+    "tipping_never": "at no correlation between the two numbers",
     "p_text": "Chance of a difference this large",
     "limits_on": "Limits taken as symmetric",
     "on_identity": "as they are",
@@ -132,17 +153,20 @@ WORDS: Mapping[str, str] = {
     "said_before": "Said before",
     "said_after": "Says after",
     "basis_diff": "Scope, sentences and test",
-    "overview_title": "{number} of {all} findings moved beyond noise",
-    "overview_title_one": "1 of {all} findings moved beyond noise",
-    "overview_none": "No finding moved beyond noise",
+    "findings_unclear": "Findings (“cannot tell” is no proof that nothing moved: versions may share members)",
+    "overview_title": "{number} of {all} findings moved further than chance explains",
+    "overview_title_one": "1 of {all} findings moved further than chance explains",
+    "overview_none": "This test proves no move",
     "overview_alt": (
         "Differences of {all} findings with {confidence} intervals, each in its own standard errors. {largest}"
     ),
     "overview_largest": "The largest: {sentence}, {errors} standard errors ({verdict}).",
     "overview_note": (
         "Difference after minus before, divided by its standard error, with its {confidence} interval. Filled: "
-        "signal. Hollow: within noise. Numbers in their own units are in the list."
+        "signal. Hollow: {hollow}. Numbers in their own units are in the list."
     ),
+    "hollow_unclear": "cannot tell, or less than a tenth; true intervals are narrower where members are shared",
+    "hollow_noise": "within noise, or less than a tenth",
     "overview_axis": "difference in standard errors",
     "standard_errors": "standard errors",
     "verdict": "verdict",
@@ -173,14 +197,19 @@ WORDS: Mapping[str, str] = {
     "unreadable_numbers": "its numbers cannot be read",
     "cell_rose": "{row}: {measure} rose from {before} to {after}",
     "cell_fell": "{row}: {measure} fell from {before} to {after}",
+    "cell_side_by_side": "{row}: {measure} {before} before, {after} after",
+    "other_meaning": (
+        "The {causes} changed, so rows of one name, such as a score or a tier, may hold other members by another "
+        "rule: the numbers stand side by side and tell no move."
+    ),
     "cell_known": "{row}: {measure} is {after}, and was not known",
     "cell_unknown": "{row}: {measure} is not known any more, and was {before}",
     "redrawn_alt": (
         "{name}, {before} against {after}: {moved} of {all} numbers differ. The largest change is {largest}."
     ),
     "rows_alone": "{name}: only the rows differ",
-    "rows_left": "The {shown} rows with the largest change; {left} more are left out.",
-    "groups_left": "The {shown} lines with the largest change; {left} more are left out.",
+    "rows_left": "The {shown} rows with the largest change; left out: {left}.",
+    "groups_left": "The {shown} lines with the largest change; left out: {left}.",
     "only_rows": "{number} rows are only in {version}.",
     "only_row": "1 row is only in {version}.",
     "measures_left": "Not drawn: {names}.",
@@ -210,12 +239,21 @@ WORDS: Mapping[str, str] = {
     "judged": "How this was judged",
     "judged_interval": (
         "Each difference has the interval of Zou and Donner (2008), made from the limits of the two findings as if "
-        "their samples were independent. The two versions mostly hold the same members; their numbers then move "
-        "together, and the true interval is narrower. So a signal stands, while noise means only that nothing is "
-        "proved."
+        "their samples were independent: after − before ∓ √(a² + b²), where a and b are the distances from the "
+        "estimates to their limits. Versions of one community mostly hold the same members, and weekly versions "
+        "of a long window most of the same days; with correlation ρ the true interval is √(a² + b² − 2ρab), narrower "
+        "(Zou 2007). So a signal stands, and what is less than a tenth is so; “cannot tell” says that this test "
+        "proves nothing either way. The fold under a finding names the ρ from which on it would be a signal; ρ "
+        "itself is not recorded, and the share of days in common does not bound it."
     ),
-    "judged_groups": (
-        "The two series are compared as independent groups. Where members belong to both, the interval is too wide."
+    "judged_small": (
+        "“Less than a tenth” means that the interval of the difference lies within a tenth of the value before, "
+        "above and below (two one-sided tests, Schuirmann 1987)."
+    ),
+    "judged_disjoint": (
+        "Both versions read one table of members, and their segments name other values of one column: no member is "
+        "on both sides. So the interval of Zou and Donner (2008) for independent samples fits, and a difference "
+        "that is no signal is within noise."
     ),
     "judged_several": (
         "{number} findings are looked at together. By Holm's (1979) method the chance that even one of the signals "
@@ -226,7 +264,10 @@ WORDS: Mapping[str, str] = {
         "Limits of other levels are had by stretching the published ones on the scale (as they are, log, "
         "logit or arcsine) where they are the most symmetric; the fold under each finding says which."
     ),
-    "judged_exact": ("The same rows were read on both sides, so sampling plays no part in a difference."),
+    "judged_exact": (
+        "The same tables were read on both sides, so no test is made: what was changed brought every difference "
+        "about. It may do so by choosing other rows, as a window or a period does; that is no move of the community."
+    ),
     "judged_seed": (
         "Only the seed changed: what differs is the noise of the simulation, and more draws would make it smaller."
     ),
@@ -243,6 +284,8 @@ WORDS: Mapping[str, str] = {
 
 SYMBOLS = {
     "signal": ("●", "warn"),
+    "small": ("≈", "quiet"),
+    "unclear": ("?", "quiet"),
     "noise": ("○", "quiet"),
     "unchanged": ("=", "quiet"),
     "caused": ("◆", "warn"),
@@ -251,7 +294,7 @@ SYMBOLS = {
     "appeared": ("+", "quiet"),
     "disappeared": ("−", "quiet"),
     "not_comparable": ("≠", "quiet"),
-    "too_little": ("?", "warn"),
+    "too_little": ("–", "warn"),
 }
 
 
@@ -272,8 +315,13 @@ def amount(value: float, unit: str) -> str:
         return wording.quantity(value, unit)
     sign = "+" if value > 0 else "−" if value < 0 else "±"
     if unit != "share":
-        return sign + wording.quantity(abs(value), unit)
+        return sign + _one(wording.quantity(abs(value), unit))
     return f"{sign}{_points(value)} {word('points')}"
+
+
+def _one(text: str) -> str:
+    """Return an amount with its unit in the singular where it is one: ``1 row``."""
+    return text[:-1] if re.fullmatch(r"1 [a-z]+s", text) else text
 
 
 def amounts(low: float, high: float, unit: str) -> str:

@@ -11,7 +11,8 @@ unsafe (macOS, Windows) kernels are started the ordinary way, with the same resu
                                    ──forks──> worker of run 2 ...
 
 Nothing outlives who asked for it. Whoever asks for a process holds a connection to the server for as long as the
-process may live; when that connection ends, the server kills the process and all it started. The server ends when
+process may live; when that connection ends, the server kills the process and every process of its group. What a
+notebook starts in a session of its own (``start_new_session=True``) is the notebook's to end. The server ends when
 the driver does, and the kernel (of Linux) ends the processes of a server that is killed.
 
 `PLAYBOOK_KERNELS` set to ``fork`` or ``ordinary`` decides by force.

@@ -36,6 +36,7 @@ def kernel(channel: socket.socket, arguments: list[str], environment: Mapping[st
     from ipykernel.kernelapp import IPKernelApp
 
     become(environment, folder)
+    _hush()
     sys.argv = [str(ipykernel_launcher.__file__), *arguments]
     app = IPKernelApp.instance()
     app.initialize(arguments)
@@ -44,6 +45,14 @@ def kernel(channel: socket.socket, arguments: list[str], environment: Mapping[st
     channel.close()
     app.start()
     return 0
+
+
+def _hush() -> None:
+    """Write to no terminal: a kernel copies there what a notebook prints, before anybody has masked its secrets."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
 
 
 def call(

@@ -6,17 +6,15 @@ import contextlib
 import os
 import pickle
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from helpers.report import scratch
 from helpers.report.kernels.server import ENDED, STARTED
 
 LOST = -int(getattr(signal, "SIGKILL", 9))
@@ -176,22 +174,39 @@ class ForkServer:
         Environment of the server. What matters only as a process starts must be as the kernels need it.
     modules : sequence of str
         What it imports; by default everything that a batch of reports may want.
+
+    Raises
+    ------
+    ServerGone
+        When no folder can hold its socket.
     """
 
     def __init__(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="playbook-server-"))  # readable by this user alone
-        path = str(self.folder / "s")
-        started_with = {**environment, **_FOR_THE_SERVER}
-        self.address = Address(path, dict(environment))
+        self._scratch = scratch.folder("server", room=1)
+        if self._scratch is None:
+            raise ServerGone(
+                "no folder for temporary files can hold a socket: set TMPDIR to one with a short name"
+            )
+        self.folder = self._scratch.path
+        self.address = Address(str(self.folder / "s"), dict(environment))
+        try:
+            self._start({**environment, **_FOR_THE_SERVER}, modules)
+        except BaseException as error:
+            self._scratch.close()
+            if isinstance(error, OSError):
+                raise ServerGone(f"no fork server can be started: {error}") from error
+            raise
+
+    def _start(self, environment: Mapping[str, str], modules: Sequence[str]) -> None:
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
+            listener.bind(self.address.path)
             listener.listen(64)  # from now on a request waits until the imports are done
             lifeline, self._lifeline = os.pipe()
             command = [sys.executable, "-c", _START, str(listener.fileno()), str(lifeline), *modules]
             try:
                 self.process = subprocess.Popen(
                     command,
-                    env=started_with,
+                    env=environment,
                     pass_fds=[listener.fileno(), lifeline],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -211,7 +226,8 @@ class ForkServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._scratch:
+                self._scratch.close()
 
     def __enter__(self) -> ForkServer:
         return self

@@ -10,6 +10,25 @@ from pathlib import Path
 from helpers.report import project
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_KEPT = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "MPLCONFIGDIR"})
+"""Where code and caches are; the value of PYTHONPATH is part of the run key."""
+
+_SWITCHES = (
+    "PYTHON",
+    "MPL",
+    "MATPLOTLIB",
+    "PANDAS",
+    "NUMPY",
+    "NPY_",
+    "SCIPY_",
+    "SKLEARN",
+    "IBIS",
+    "DUCKDB",
+    "ARROW_",
+)
+"""Beginnings of the names of variables that switch something in Python or in a library: a report has none of them."""
+
+_ALSO = frozenset({"LANGUAGE", "SOURCE_DATE_EPOCH", "IPYTHON"})
 _FIXED_AT_START = ("PYTHON", "MPL", "MATPLOTLIB", "LC_", "LANG", "LD_", "OMP_", "OPENBLAS_", "MKL_", "ARROW_")
 
 
@@ -37,7 +56,16 @@ def kernel_environment(folder: str | os.PathLike[str], ipython: str) -> dict[str
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "100",
     }
-    return {**os.environ, **fixed, **ONE_THREAD, **style}
+    return {**without_switches(os.environ), **fixed, **ONE_THREAD, **style}
+
+
+def without_switches(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the variables by which a user sets up Python and its libraries for himself."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _KEPT or not (name in _ALSO or name.startswith(_SWITCHES))
+    }
 
 
 def needs_own_start(environment: Mapping[str, str], server: Mapping[str, str]) -> list[str]:

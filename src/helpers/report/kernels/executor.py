@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
+from helpers.report import scratch
 from helpers.report.kernels import child
 from helpers.report.kernels.client import ForkServer, ServerGone
 from helpers.report.kernels.server import spare_slow_imports
@@ -50,36 +50,75 @@ class _Forked:
         return sent, self._child.wait()
 
 
+_START = """import os, pickle, sys
+answers = os.dup(1)
+os.dup2(2, 1)  # what a library prints is no answer
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from helpers.report.kernels.executor import answer
+answer(answers)"""
+
+
 class _Spawned:
+    """A process in a session of its own, which Ctrl-C on a terminal does not reach: the driver ends it."""
+
     def __init__(self, call: tuple[Any, ...]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._reader, writer = context.Pipe(duplex=False)
-        self._process = context.Process(target=_answer, args=(writer, pickle.dumps(call)))
-        self._process.start()
-        writer.close()
-        self.kill = self._process.kill
+        order = pickle.dumps(sys.path) + pickle.dumps(call)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a process that died already will be reported as such
+            self._process.stdin.write(order)
+            self._process.stdin.flush()
 
     def answer(self) -> tuple[bytes, int]:
-        sent = b""
-        with contextlib.suppress(EOFError, OSError):
-            sent = self._reader.recv_bytes()
-        self._process.join()
-        return sent, self._process.exitcode or 0
+        with self._process as process:
+            assert process.stdout is not None and process.stdin is not None
+            sent = process.stdout.read()
+            process.wait()
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        if process.returncode < 0:
+            scratch.sweep()  # the folders of the process and of its kernel
+        return sent, process.returncode
+
+    def kill(self) -> None:
+        _end(self._process.pid)
 
 
-def _answer(writer: Connection, call: bytes) -> None:
-    """Call and send back what was returned or raised: the main function of a spawned process."""
-    threading.Thread(target=_end_with_driver, daemon=True).start()
+def answer(answers: int) -> None:
+    """Do the call that is waiting on standard input and send back what was returned or raised."""
     spare_slow_imports()
-    fn, args, options = pickle.loads(call)
-    writer.send_bytes(child.outcome(fn, args, options))
+    fn, args, options = pickle.load(sys.stdin.buffer)
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=_end_with_driver, args=(lifeline,), daemon=True).start()
+    with open(answers, "wb") as file:
+        file.write(child.outcome(fn, args, options))
 
 
-def _end_with_driver() -> NoReturn:
-    driver = multiprocessing.parent_process()
-    assert driver is not None
-    driver.join()
-    os._exit(1)
+def _end_with_driver(lifeline: int) -> None:
+    while os.read(lifeline, 4096):
+        pass
+    _end(os.getpid())
+
+
+def _end(pid: int) -> None:
+    """End a process and all it has started: its kernel leads a session of its own and would go on for a while."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if pid != os.getpid():
+            process.suspend()  # so that it starts nothing between the look and the end
+        for each in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 class ProcessPerCall(Executor):
@@ -113,7 +152,7 @@ class ProcessPerCall(Executor):
         self._lent = server
         self._server = server
         if server is None and environment is not None:
-            self._server = ForkServer(environment)
+            self._server = self._new_server()
         self._lock = threading.Lock()
         self._running: set[Worker] = set()
         self._closing = False
@@ -135,7 +174,7 @@ class ProcessPerCall(Executor):
             with self._lock:
                 self._running.discard(worker)
         if not sent:
-            raise WorkerDied(_STOPPED if self._closing else f"the worker process {_end(code)}")
+            raise WorkerDied(_STOPPED if self._closing else f"the worker process {_said(code)}")
         succeeded, value = pickle.loads(sent)
         if succeeded:
             return value
@@ -149,12 +188,23 @@ class ProcessPerCall(Executor):
                     raise WorkerDied(_STOPPED)
                 if self._environment is None:
                     break
-                server = self._server = self._server or ForkServer(self._environment)
+                server = self._server = self._server or self._new_server()
+                if server is None:
+                    break
             try:
                 return _Forked(server, call)
             except ServerGone:
                 self._forget_if_dead(server)
         return _Spawned(call)
+
+    def _new_server(self) -> ForkServer | None:
+        """Start a fork server; from then on processes are spawned where none can be started."""
+        if self._environment is not None:
+            try:
+                return ForkServer(self._environment)
+            except ServerGone:
+                self._environment = None
+        return None
 
     def _forget_if_dead(self, server: ForkServer) -> None:
         """Let go of a server that was killed; one that could not fork just now has other calls to serve."""
@@ -184,7 +234,7 @@ class ProcessPerCall(Executor):
             server.close()
 
 
-def _end(code: int) -> str:
+def _said(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
     return (

@@ -14,6 +14,7 @@ import importlib
 import os
 import pickle
 import pkgutil
+import select
 import selectors
 import shutil
 import signal
@@ -89,6 +90,14 @@ def everything() -> Iterator[str]:
     for name in PACKAGES:
         package = importlib.import_module(name)
         yield from (f"{name}.{module.name}" for module in pkgutil.iter_modules(package.__path__))
+
+
+def while_wanted(names: Iterable[str], lifeline: int) -> Iterator[str]:
+    """Yield the names until the lifeline ends: the imports take long, and need not outlive the driver."""
+    for name in names:
+        if select.select([lifeline], [], [], 0)[0]:
+            return
+        yield name
 
 
 def _draw() -> None:
@@ -248,7 +257,10 @@ def die_with_parent(parent: int) -> None:
 def follow(channel: socket.socket) -> int:
     """Read what to do, a pickled function and its arguments, from a channel and do it."""
     with channel.makefile("rb") as file:
-        function, arguments = pickle.load(file)
+        try:
+            function, arguments = pickle.load(file)
+        except EOFError:  # who asked was killed before it could say what for
+            return 1
     return int(function(channel, *arguments) or 0)
 
 
@@ -270,7 +282,7 @@ def main() -> None:
     """Run the server; arguments are the descriptors of listening socket and lifeline, and modules if not all."""
     listener, lifeline = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     before = dict(os.environ)
-    preload(sys.argv[3:] or everything())
+    preload(while_wanted(sys.argv[3:] or everything(), lifeline))
     child.set_by_imports |= {name: value for name, value in os.environ.items() if before.get(name) != value}
     gc.collect()
     gc.freeze()  # what all processes share is never looked at again, and so never copied

@@ -6,7 +6,7 @@ import datetime
 import re
 import zoneinfo
 from functools import lru_cache
-from typing import Any, ClassVar, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -80,6 +80,49 @@ class CommonParameters(BaseModel):
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
             raise ValueError(f"must be a time zone such as Asia/Shanghai.{_nearest_zone(value)}") from None
         return value
+
+
+Count = Literal["interaction", "order", "all", "auto"]
+Weight = Annotated[float, Field(ge=0)]
+
+# Parameters of more than one notebook. They are no base class, because each notebook has them in an order of its own.
+
+
+def count() -> Any:
+    """Declare what counts as activity."""
+    return parameter(
+        "auto", "What counts as activity; auto takes interactions where there are any, else orders"
+    )
+
+
+def value_weights() -> Any:
+    """Declare what the value of a member is made of."""
+    return parameter(
+        {},
+        "Weight of each kind of order or event in the value, such as {goods: 1, share: 0.5}; empty: order money",
+    )
+
+
+def margin() -> Any:
+    """Declare what is left of sales."""
+    meaning = "Share of sales left after the cost of what was sold; turns sales into value"
+    return parameter(0.3, meaning, unit="share", gt=0, le=1)
+
+
+def list_holdout_share() -> Any:
+    """Declare how many of a contact list are left alone."""
+    meaning = "Share of each contact list left alone, to measure the action by"
+    return parameter(0.1, meaning, unit="share", ge=0, le=0.5)
+
+
+def k_min() -> Any:
+    """Declare the smallest cell that is shown."""
+    return parameter(10, "Cells with fewer members are not shown", unit="members", ge=1, le=1000)
+
+
+def bootstrap_draws(default: int) -> Any:
+    """Declare the number of resamples; each notebook has a default that its time allows."""
+    return parameter(default, "Resamples behind each bootstrap interval", unit="draws", ge=100, le=20000)
 
 
 @lru_cache(maxsize=32)

@@ -7,9 +7,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from helpers.report.params.common import CommonParameters, parameter
+from helpers.report.params.common import (
+    CommonParameters,
+    Count,
+    Weight,
+    bootstrap_draws,
+    count,
+    k_min,
+    list_holdout_share,
+    margin,
+    parameter,
+    value_weights,
+)
 
-Weight = Annotated[float, Field(ge=0)]
 Day = Annotated[int, Field(ge=0, le=3660)]
 
 
@@ -22,9 +32,7 @@ class RetentionParameters(CommonParameters):
         "",
         "First day on which leaving and activity were recorded, such as 2025-07-01; empty: the first event",
     )
-    count: Literal["interaction", "order", "all", "auto"] = parameter(
-        "auto", "What counts as activity; auto takes interactions where there are any, else orders"
-    )
+    count: Count = count()
     retention_days: list[Day] = parameter(
         [1, 7, 30],
         "Days after joining on which retention is measured",
@@ -35,6 +43,9 @@ class RetentionParameters(CommonParameters):
     cohort: Literal["week", "month"] = parameter("month", "Period of joining that makes a cohort")
     split_by: str = parameter(
         "source", "Column of members whose values get a survival curve each; empty: none"
+    )
+    extra_drivers: list[str] = parameter(
+        [], "More columns of members that may go with leaving, beside those that are known at joining"
     )
     period: Literal["day", "week", "month"] = parameter("week", "Period of the lifecycle accounts")
     allowed_false_churn: float = parameter(
@@ -49,10 +60,7 @@ class RetentionParameters(CommonParameters):
     tier_actions: int = parameter(
         10, "Actions that make the upper tier of that comparison", unit="actions", ge=1, le=10000
     )
-    value_weights: dict[str, Weight] = parameter(
-        {},
-        "Weight of each kind of order or event in the value, such as {goods: 1, share: 0.5}; empty: order money",
-    )
+    value_weights: dict[str, Weight] = value_weights()
     value_days: int = parameter(
         365, "Days over which the value of a newcomer is added up", unit="days", ge=30, le=3650
     )
@@ -62,20 +70,10 @@ class RetentionParameters(CommonParameters):
     cohort_age_days: int = parameter(
         90, "Age at which the value of cohorts is compared", unit="days", ge=7, le=1095
     )
-    margin: float = parameter(
-        0.3,
-        "Share of sales left after the cost of what was sold; turns sales into value",
-        unit="share",
-        gt=0,
-        le=1,
-    )
-    list_holdout_share: float = parameter(
-        0.1, "Share of each contact list left alone, to measure the action by", unit="share", ge=0, le=0.5
-    )
-    k_min: int = parameter(10, "Cells with fewer members are not shown", unit="members", ge=1, le=1000)
-    bootstrap_draws: int = parameter(
-        400, "Resamples behind each bootstrap interval", unit="draws", ge=100, le=20000
-    )
+    margin: float = margin()
+    list_holdout_share: float = list_holdout_share()
+    k_min: int = k_min()
+    bootstrap_draws: int = bootstrap_draws(400)
 
     @field_validator("history_from")
     @classmethod

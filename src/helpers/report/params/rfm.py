@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from helpers.report.params.common import CommonParameters, parameter
-
-Weight = Annotated[float, Field(ge=0)]
+from helpers.report.params.common import (
+    CommonParameters,
+    Count,
+    Weight,
+    bootstrap_draws,
+    count,
+    k_min,
+    list_holdout_share,
+    margin,
+    parameter,
+    value_weights,
+)
 
 
 class RfmParameters(CommonParameters):
@@ -31,30 +40,15 @@ class RfmParameters(CommonParameters):
         le=3660,
     )
     bins: int = parameter(5, "Number of R, F and M scores", unit="scores", ge=2, le=10)
-    count: Literal["interaction", "order", "all", "auto"] = parameter(
-        "auto", "What counts as activity; auto takes interactions where there are any, else orders"
-    )
-    value_weights: dict[str, Weight] = parameter(
-        {},
-        "Weight of each kind of order or event in the value, such as {goods: 1, share: 0.5}; empty: order money",
-    )
+    count: Count = count()
+    value_weights: dict[str, Weight] = value_weights()
     holdout_days: int = parameter(
         60, "Days kept back before as_of to judge who foresaw the value best", unit="days", ge=7, le=1830
     )
-    margin: float = parameter(
-        0.3,
-        "Share of sales left after the cost of what was sold; turns sales into value",
-        unit="share",
-        gt=0,
-        le=1,
-    )
-    list_holdout_share: float = parameter(
-        0.1, "Share of each contact list left alone, to measure the action by", unit="share", ge=0, le=0.5
-    )
-    k_min: int = parameter(10, "Cells with fewer members are not shown", unit="members", ge=1, le=1000)
-    bootstrap_draws: int = parameter(
-        500, "Resamples behind each bootstrap interval", unit="draws", ge=100, le=20000
-    )
+    margin: float = margin()
+    list_holdout_share: float = list_holdout_share()
+    k_min: int = k_min()
+    bootstrap_draws: int = bootstrap_draws(500)
 
     @field_validator("tier_scheme")
     @classmethod

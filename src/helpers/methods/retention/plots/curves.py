@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
-from helpers.data import privacy
 from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
 from helpers.methods.retention.curves import SurvivalCurves
 from helpers.methods.retention.landmark import LandmarkComparison
@@ -36,7 +35,12 @@ def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | 
     """
     window, title = found.windows[-1], say("Retention by cohort")
     rows = found.trend(window.label)
-    rows = privacy.suppress(rows, "eligible", k_min, ["retained", "share", "low", "high"])
+    # The same cohorts as in the table: one that is shown in either place is shown.
+    back = rows["cohort"].isin(found.kept_back(k_min)["cohort"]) & (rows["eligible"] > 0)
+    rows["eligible"] = rows["eligible"].astype("Int64").mask(back)
+    rows["retained"] = rows["retained"].astype("Int64").mask(back)
+    for name in ("share", "low", "high"):
+        rows[name] = rows[name].mask(back)
     rows["cohort"] = cohort_names(rows["cohort"], found.cohort)
     drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
     if len(drawn) < 2:
@@ -75,7 +79,7 @@ def _points(ax: Axes, value: pd.Series, low: pd.Series, high: pd.Series) -> None
 
 
 def survival_curves(
-    curves: SurvivalCurves, note: str, *, what: str = "members still here"
+    curves: SurvivalCurves, note: str, *, what: str = "members still here", k_min: int = 10
 ) -> Chart | NoChart:
     """Draw the survival of each segment with its band; the four largest segments when there are more.
 
@@ -87,8 +91,11 @@ def survival_curves(
         Population, event and time zone.
     what : str
         What survives, for the axis.
+    k_min : int
+        Segments of fewer members are kept back.
     """
-    summary = curves.summary[(curves.summary["last_day"] >= 7) & (curves.summary["events"] > 0)]
+    summary = curves.summary[curves.summary["segment"].isin(curves.shown(k_min))]
+    summary = summary[(summary["last_day"] >= 7) & (summary["events"] > 0)]
     if summary.empty:
         return NoChart(say("How long members stay"), curves.sentence)
     shown = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
+from helpers.methods.retention.cox_words import label, who
 from helpers.methods.retention.drivers import Drivers
 from helpers.methods.retention.lifecycle import Lifecycle
 from helpers.methods.retention.lifetime_value import LifetimeValue
@@ -17,7 +19,8 @@ from helpers.methods.retention.member_value import SURVIVAL, MemberValue
 from helpers.playbook.sentences import interval, number, percent, quantity, say
 
 MOST_ROWS = 16
-MOST_PERIODS = 18
+MOST_PERIODS = 13
+VALUE_STYLES = {"observed": "-", "borrowed": "--", "extrapolated": ":"}
 
 
 def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
@@ -68,7 +71,9 @@ def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
 
 
 def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
-    """Draw hazard ratios with intervals on a log scale, the strongest on top.
+    """Draw hazard ratios with intervals on a log scale: drivers on top, then by evidence.
+
+    Intervals hold for all characteristics at once.
 
     Parameters
     ----------
@@ -77,37 +82,52 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
     note : str
         Population and what is held constant.
     """
-    rows = found.table.dropna(subset=["hazard_ratio", "low", "high"])
+    rows = found.table.drop(columns=["low", "high"])
+    rows = rows.rename(columns={"simultaneous_low": "low", "simultaneous_high": "high"})
+    rows = rows.dropna(subset=["hazard_ratio", "low", "high"])
     rows = rows[np.isfinite(rows["high"]) & (rows["low"] > 0)]
     if rows.empty:
         return NoChart(say("What goes with leaving"), found.sentence)
-    order = rows["log_hazard_ratio"].abs().sort_values(kind="stable").index
-    drawn = rows.loc[order].tail(MOST_ROWS).reset_index(drop=True)
+    clear = rows["verdict"].isin(["leave faster", "leave slower"])
+    rows = rows.assign(
+        clear=clear, evidence=rows["z"].abs(), label=[label(r) for r in rows.to_dict("records")]
+    )
+    rows = rows.sort_values(["clear", "evidence"], kind="stable")
+    drawn = rows.tail(MOST_ROWS).reset_index(drop=True)
     figure, ax = figures.new_figure(7.2, 0.36 * len(drawn) + 1.3)
-    clear = drawn["verdict"].isin(["leave faster", "leave slower"])
+    clear = drawn["clear"]
     for mask, colour, face in ((clear, BLUE, BLUE), (~clear, MUTED, "white")):
         part = drawn[mask]
         ax.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
         ax.plot(part["hazard_ratio"], part.index, "o", color=colour, markerfacecolor=face, markersize=6)
     ax.axvline(1, color=MUTED, linewidth=1, linestyle="--")
     _ratio_axis(ax, drawn["low"], drawn["high"])
-    ax.set_yticks(drawn.index, drawn["covariate"].astype(str))
+    ax.set_yticks(drawn.index, drawn["label"])
     ax.set_ylim(-0.7, len(drawn) - 0.3)
     ax.set_xlabel(say("Times as fast to leave (filled: clear after correction)"))
     named = found.named
     title = say("Nothing tells leavers from stayers clearly")
     if len(named):
-        top = named.iloc[0]
-        faster = say("faster") if top["hazard_ratio"] > 1 else say("slower")
-        title = say("{name} goes with leaving {direction}", name=top["covariate"], direction=faster)
+        title = _driver_title(named.iloc[0].to_dict())
     alt = say(
         "Hazard ratios of {k} characteristics with intervals. {sentence}",
         k=len(rows),
         sentence=found.sentence,
     )
-    columns = ["covariate", "hazard_ratio", "low", "high", "p_holm", "n", "events", "verdict"]
+    columns = ["label", "hazard_ratio", "low", "high", "p_bonferroni", "n", "events", "verdict"]
     shown = drawn[::-1].reset_index(drop=True)
-    return Chart(title, alt, shown[[c for c in columns if c in shown]], figure, note)
+    return Chart(title, alt, shown[columns].rename(columns={"label": "characteristic"}), figure, note)
+
+
+def _driver_title(row: Mapping[Any, Any]) -> str:
+    """Return the clearest driver in words: ``Members from search leave slower``."""
+    faster = row["hazard_ratio"] > 1
+    whom = who(row)
+    if row["kind"] == "number":
+        text = "{who} goes with leaving faster" if faster else "{who} goes with leaving slower"
+    else:
+        text = "{who} leave faster" if faster else "{who} leave slower"
+    return say(text, who=whom[:1].upper() + whom[1:])
 
 
 def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
@@ -124,7 +144,7 @@ def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
 def lifetime_curve(
     found: LifetimeValue, note: str, *, segments: Sequence[str] | None = None
 ) -> Chart | NoChart:
-    """Draw the value of a newcomer as it adds up; what is extrapolated is dashed.
+    """Draw the value of a newcomer as it adds up: solid observed, dashed borrowed, dotted extrapolated.
 
     Parameters
     ----------
@@ -142,17 +162,19 @@ def lifetime_curve(
     figure, ax = figures.new_figure(7.2, 3.8)
     for segment, colour in zip(shown, ACCENTS, strict=False):
         rows = found.curve[found.curve["segment"] == segment]
-        seen = rows[rows["observed"].astype(bool)]
-        ahead = rows[rows["day"] >= seen["day"].max()]
-        ax.plot(seen["day"] + 1, seen["cumulative_value"], color=colour, linewidth=2, label=segment)
-        ax.plot(ahead["day"] + 1, ahead["cumulative_value"], color=colour, linewidth=2, linestyle=":")
+        ax.plot([], [], color=colour, linewidth=2, label=segment)
+        for part, style in VALUE_STYLES.items():
+            # Each part begins where the one before ended, so that the line has no gap.
+            inside = rows["part"].eq(part)
+            piece = rows[inside | inside.shift(-1, fill_value=False)] if inside.any() else rows[inside]
+            ax.plot(piece["day"] + 1, piece["cumulative_value"], color=colour, linewidth=2, linestyle=style)
         total = found.estimate(segment)
         ax.vlines(found.horizon_days, total.low, total.high, color=colour, linewidth=2)
     if len(shown) > 1:
         ax.legend(loc="upper left")
     ax.set_xlim(0, found.horizon_days * 1.02)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(say("Days since joining (dotted: extrapolated)"))
+    ax.set_xlabel(say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)"))
     ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.unit))
     ax.grid(axis="y")
     total = found.estimate(shown[0])
