@@ -42,8 +42,9 @@ def published(root, tmp_path_factory) -> Path:
     return reports
 
 
-def test_the_same_inputs_give_the_same_bytes(published):
-    one, two = published / "rfm/all/v1", published / "rfm/all/v2"
+@pytest.mark.parametrize("method", ["rfm", "retention"])
+def test_the_same_inputs_give_the_same_bytes(published, method):
+    one, two = published / f"{method}/all/v1", published / f"{method}/all/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert len(files) > 20
     different = [str(file) for file in files if (one / file).read_bytes() != (two / file).read_bytes()]
@@ -51,7 +52,7 @@ def test_the_same_inputs_give_the_same_bytes(published):
 
 
 def test_report_and_index_are_complete_accessible_and_offline(published):
-    for page in ("rfm/all/v2/report.html", "index.html"):
+    for page in ("rfm/all/v2/report.html", "retention/all/v2/report.html", "index.html"):
         text = (published / page).read_text("utf-8")
         assert problems(text) == []
         assert len(text) < 500_000

@@ -104,7 +104,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("nobody did anything", "two weeks", "joined before the log began")
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
     run_cells("02_retention", data=folder(tmp_path / "data", **CASES[case]), **FAST)
     found = recorded(tmp_path, "findings.json")

@@ -16,7 +16,7 @@ from helpers.report.manifest import dump_json
 from helpers.report.page import report_html
 from helpers.report.plan import plan
 from helpers.report.run import execute
-from helpers.report.structure import parse, warnings
+from helpers.report.structure import parse, problems
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.report import sample_pages, sample_records
 
@@ -139,7 +139,7 @@ def test_real_reports_break_no_rule(
     page.open(real[name])
     assert violations(page, [*WCAG, "best-practice"]) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert warnings(real[name].read_text("utf-8")) == []
+    assert problems(real[name].read_text("utf-8")) == []
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")

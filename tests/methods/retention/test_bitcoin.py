@@ -78,11 +78,13 @@ def rows(reference_data: Path) -> Landmarks:
     return rows_at(reference_data, last_day(reference_data))
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_file(reference_data: Path, rows: Landmarks) -> None:
     assert (len(ratings(reference_data)), ratings(reference_data)["rater"].nunique()) == (35_592, 4_814)
     assert len(rows.windows) == 62
 
 
+@pytest.mark.slow
 def test_recalibrated_logit_on_the_judged_landmarks(rows: Landmarks) -> None:
     """Order and score meet the bar; the decile error of 1,312 rows is what a perfect forecast has by chance."""
     found = scores(backtest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=40), RECALIBRATED)

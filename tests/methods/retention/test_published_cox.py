@@ -78,6 +78,7 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
     np.testing.assert_allclose(model.standard_errors_, other.bse, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_story_of_the_published_data(telco: pd.DataFrame) -> None:
     dataset = source.open({"members": members(telco)}, now=AS_OF.to_pydatetime())
     found = drivers(dataset, as_of="2026-06-30", columns=COVARIATES, breaks=(0, 12, 36), times=False)
