@@ -259,7 +259,7 @@ def test_odd_data_give_a_result_and_no_warning(frame: pd.DataFrame) -> None:
         model = BetaGeometricNBD().fit(frame)
         alive = model.probability_alive([0, 2], [0.0, 4.0], [5.0, 5.0])
         model.expected_transactions(5.0, [0, 2], [0.0, 4.0], [5.0, 5.0])
-    assert model.message_ and model.sentence and "<table>" in model._repr_html_()
+    assert model.message_ and model.sentence and "<table" in model._repr_html_()
     assert np.isnan(alive).all() or ((alive >= 0) & (alive <= 1)).all()
 
 

@@ -198,7 +198,7 @@ def test_odd_data_give_a_result_and_no_warning(frame: pd.DataFrame, source: str 
         text = model.sentence + model.independence_sentence + model._repr_html_()
     assert source is None or model.source_ == source
     assert "too little data" in model.source_ or np.isfinite(value).all()
-    assert "<table>" in text
+    assert "<table" in text
 
 
 def test_no_mean_is_a_result_with_a_fallback() -> None:
