@@ -6,7 +6,7 @@ JOBS ?= 2
 # The accessibility rules that the browser tests run; a test tool alone, so npm and not the lock brings it.
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: reports test test-all axe lab bench lint clean
+.PHONY: reports test test-all proofs axe lab bench lint clean
 .DEFAULT_GOAL := reports
 
 $(READY): requirements.lock pyproject.toml
@@ -42,8 +42,12 @@ axe:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
 		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
 
-test-all: test axe  ## and the long proofs, and Chromium
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow or browser"
+test-all: test axe  ## and Chromium, and the long proofs of RFM
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "browser and not slow"
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow and not browser" tests/methods/rfm
+
+proofs: $(READY) axe  ## all long proofs: kills, coverage, calibration; an hour and more
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"
 
 bench: $(READY)  ## every performance claim, as ratios measured in one run
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
