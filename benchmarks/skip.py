@@ -2,7 +2,7 @@
 
 Prints wall and CPU time of the whole process ``playbook run --plan``, imports included, median of several runs, the
 number of kernels started, the number of mistakes listed, and how many times as fast a second look is as the making.
-Each kernel that starts writes a line from its first cell, and those are counted. Targets: each look within 2 s, no
+Each kernel that starts writes a line from its first cell, and those are counted. Targets: unchanged reports within 2 s, wrong jobs within 1 s, no
 kernel, every mistake listed. The exit code is 1 when one is missed.
 """
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 from helpers.data.simulate import write
 
 REPORTS, JOBS, REPEATS = 50, 100, 5
-TARGET = 2.0  # seconds of wall time
+SKIPPED_WITHIN, REJECTED_WITHIN = 2.0, 1.0  # seconds of wall time
 KERNELS = "PLAYBOOK_BENCHMARK_KERNELS"
 CELLS = (
     'data: str = "tables"  # tables\nseed: int = 1  # seed',
@@ -107,9 +107,9 @@ def report(project: Path) -> bool:
     print(f"{JOBS} wrong jobs rejected: {median(bad)}, {listed} mistakes listed, exit code {bad[-1].code}")
     return targets(
         {
-            f"{REPORTS} unchanged reports within {TARGET:g} s": _wall(again) <= TARGET,
+            f"{REPORTS} unchanged reports within {SKIPPED_WITHIN:g} s": _wall(again) <= SKIPPED_WITHIN,
             "every report made by one kernel, and none by a second look": (started, more) == (REPORTS, 0),
-            f"{JOBS} wrong jobs within {TARGET:g} s": _wall(bad) <= TARGET,
+            f"{JOBS} wrong jobs within {REJECTED_WITHIN:g} s": _wall(bad) <= REJECTED_WITHIN,
             "every wrong job told, exit code 2": (listed, bad[-1].code) == (JOBS, 2),
         }
     )

@@ -162,8 +162,8 @@ def test_connection_strings_name_their_secrets(value: str, secrets: set[str]) ->
 
 
 def test_a_home_is_a_place_and_a_tag_is_none() -> None:
-    redactor = redact.Redactor(set(), {"/root": "[home]", "/root/project": "[project]"})
+    redactor = redact.Redactor(set(), {"/home/ana": "[home]", "/home/ana/project": "[project]"})
     assert (
-        redactor.text("/root/project/a /root/.cache <root></root>")
-        == "[project]/a [home]/.cache <root></root>"
+        redactor.text("/home/ana/project/a /home/ana/.cache <home></home>")
+        == "[project]/a [home]/.cache <home></home>"
     )
