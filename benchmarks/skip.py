@@ -2,8 +2,8 @@
 
 Prints wall and CPU time of the whole process ``playbook run --plan``, imports included, median of several runs, the
 number of kernels started, the number of mistakes listed, and how many times as fast a second look is as the making.
-Each kernel that starts writes a line from its first cell, and those are counted. Targets: unchanged reports within 2 s, wrong jobs within 1 s, no
-kernel, every mistake listed. The exit code is 1 when one is missed.
+Each kernel that starts writes a line from its first cell, and those are counted. Targets: unchanged reports within
+2 s, wrong jobs within 1 s, no kernel, every mistake listed. The exit code is 1 when one is missed.
 """
 
 from __future__ import annotations
