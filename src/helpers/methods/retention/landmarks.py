@@ -184,15 +184,7 @@ def landmarks(
     marks = _marks(days, day, horizon_days, active_days, max_windows, monthly)
     found = known_members(days, people, [*marks, day], active_days, dormant)
     happened = {name: signal_days(table, day, name) for name, table in sorted((signals or {}).items())}
-    ids = (
-        found.filter(found.landmark < ibis.date(day)).select("member_id").distinct().to_pandas()["member_id"]
-    )
-    kept = _sample(ids, max_members, seed)
-    if len(kept) < len(ids):
-        inside = found.semi_join(ibis.memtable(pd.DataFrame({"member_id": kept})), "member_id")
-        found = ibis.union(
-            inside.filter(inside.landmark < ibis.date(day)), found.filter(found.landmark == ibis.date(day))
-        )
+    found, members, sampled = _followed(found, day, max_members, seed)
     frame = tidy(
         found.left_join(later_actions(days, marks, horizon_days), ["member_id", "landmark"]), horizon_days
     )
@@ -210,9 +202,25 @@ def landmarks(
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,
-        members=len(ids),
-        sampled=len(kept),
+        members=members,
+        sampled=sampled,
     )
+
+
+def _followed(found: ibis.Table, day: dt.date, max_members: int, seed: int) -> tuple[ibis.Table, int, int]:
+    """Return the rows of the members followed, everybody's of today, and how many there are and are followed.
+
+    Ids come to memory only when there are too many members and a sample has to be drawn.
+    """
+    past, today = found.landmark < ibis.date(day), found.landmark == ibis.date(day)
+    members = int(found.filter(past).member_id.nunique().execute())
+    if members <= max_members:
+        return found, members, members
+    ids = found.filter(past).select("member_id").distinct().to_pandas()["member_id"]
+    kept = _sample(ids, max_members, seed)
+    inside = found.semi_join(ibis.memtable(pd.DataFrame({"member_id": kept})), "member_id")
+    sampled = ibis.union(inside.filter(inside.landmark < ibis.date(day)), found.filter(today))
+    return sampled, members, len(kept)
 
 
 def standard_signals(dataset: Dataset, *, report_tz: str = "Asia/Shanghai") -> dict[str, ibis.Table]:
@@ -285,7 +293,5 @@ def _windows(table: pd.DataFrame, horizon: int) -> pd.DataFrame:
 
 def _sample(ids: pd.Series, most: int, seed: int) -> list[str]:
     ordered = sorted(ids.dropna())
-    if len(ordered) <= most:
-        return ordered
     drawn = np.random.default_rng(seed).choice(len(ordered), most, replace=False)
     return [ordered[i] for i in sorted(drawn)]
