@@ -80,9 +80,9 @@ def run_ours(folder: Path, start: str) -> Any:
     import ibis.backends.duckdb  # else loaded at the first query
 
     from helpers.data import source
-    from helpers.methods.retention.cells import cells
-    from helpers.methods.retention.curves import survival
-    from helpers.methods.retention.durations import exit_durations, member_stays
+    from helpers.methods.retention.staying.cells import cells
+    from helpers.methods.retention.staying.curves import survival
+    from helpers.methods.retention.staying.durations import exit_durations, member_stays
 
     def work() -> list[tuple[Any, ...]]:
         if start == "durations":

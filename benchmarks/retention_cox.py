@@ -57,7 +57,7 @@ def run_ours(file: Path) -> Any:
     import ibis
     import ibis.backends.duckdb
 
-    from helpers.methods.retention.cox import CoxModel
+    from helpers.methods.retention.leaving.cox import CoxModel
 
     def work() -> dict[str, Any]:
         table = ibis.duckdb.connect().read_parquet(file)

@@ -13,6 +13,9 @@ from helpers.data.source import as_table
 from helpers.errors import BadParameters
 
 Count = Literal["interaction", "order", "all"]
+# The level of members whose column is empty: they count, under a name of their own.
+NOT_STATED = "not stated"
+
 COUNTS = {"interaction": ("interaction",), "order": ("order",), "all": ("interaction", "order")}
 
 

@@ -145,7 +145,7 @@ def contest(winner: str | None, predictions: pd.DataFrame, windows: int) -> Simp
 
 
 def test_the_gain_of_a_forecast_is_paired_and_judged_over_windows() -> None:
-    from helpers.methods.retention.backtest import BASE_RATE
+    from helpers.methods.retention.forecasting.backtest import BASE_RATE
 
     rng, n = np.random.default_rng(1), 900
     p = rng.beta(1, 2, n)

@@ -1,19 +1,16 @@
 """How long members stay, what goes with leaving, who is about to fall silent, and what a member is worth over time.
 
-Rooms, in the order a study walks through them:
+Rooms, in the order a study walks through them; each may use the ones before it:
 
-- days: :mod:`days`, :mod:`starts`, :mod:`definitions`, :mod:`clustered` (small shared parts);
-- coming back: :mod:`tables` (Day-N retention), :mod:`losses`, :mod:`reconcile`, :mod:`lifecycle`, :mod:`states`,
-  :mod:`whatif`, :mod:`stickiness`;
-- staying: :mod:`durations` to :mod:`cells` to :mod:`curves` (with :mod:`bpcp`), :mod:`compare`, :mod:`group_life`;
-- silence: :mod:`silence` (who comes back), :mod:`churn_threshold`;
-- what goes with leaving: :mod:`covariates`, :mod:`cox` (with :mod:`design`, :mod:`risk_sets`, :mod:`cox_fit`,
-  :mod:`cox_residuals`, :mod:`cox_words`), :mod:`proportional`, :mod:`aft`, :mod:`episodes` and :mod:`exposure`,
-  :mod:`drivers`; :mod:`landmark` and :mod:`reached` (tiers without immortal time);
-- what comes next: :mod:`landmarks`, :mod:`hazard`, :mod:`predictors`, :mod:`backtest`, :mod:`calibration`,
-  :mod:`risk`, :mod:`risk_lists`;
-- value over time: :mod:`value_days`, :mod:`lifetime_value`, :mod:`member_value` (with :mod:`stays`,
-  :mod:`value_contest`), :mod:`silence_cost`, :mod:`cohort_value`;
+- shared: :mod:`days` (which days count), :mod:`clustered` (intervals that know days or members belong together),
+  :mod:`several_tests`;
+- :mod:`staying`: durations to cells to curves (with exact intervals), compared between segments and tiers;
+- :mod:`counting`: Day-N tables, losses, lifecycle, daily states with their what-if, stickiness, return from silence,
+  and :mod:`counting.reconcile`, which puts curves and tables side by side;
+- :mod:`leaving`: Cox models on cells, whether effects last, accelerated lives, exposure; :mod:`leaving.drivers`
+  tells the story;
+- :mod:`value`: lifetime value of a joiner, expected value of a member, cost of a silence;
+- :mod:`forecasting`: person-period models judged forward in time, and the lists that follow;
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
@@ -21,36 +18,36 @@ from helpers.methods.account import account
 from helpers.methods.activity import activity, check_recent, what_counts
 from helpers.methods.frames import materialise
 from helpers.methods.retention import findings, plots
-from helpers.methods.retention.backtest import backtest
-from helpers.methods.retention.cells import cells
-from helpers.methods.retention.churn_threshold import silence_threshold
-from helpers.methods.retention.cohort_value import cohort_value
-from helpers.methods.retention.compare import logrank, restricted_mean_difference
-from helpers.methods.retention.covariates import known_at_joining
-from helpers.methods.retention.curves import survival
+from helpers.methods.retention.counting.churn_threshold import silence_threshold
+from helpers.methods.retention.counting.lifecycle import lifecycle
+from helpers.methods.retention.counting.losses import losses
+from helpers.methods.retention.counting.reconcile import reconcile
+from helpers.methods.retention.counting.silence import return_curves
+from helpers.methods.retention.counting.states import daily_states
+from helpers.methods.retention.counting.stickiness import lness, stickiness
+from helpers.methods.retention.counting.tables import retention
+from helpers.methods.retention.counting.whatif import what_if
 from helpers.methods.retention.days import first_day
-from helpers.methods.retention.drivers import drivers
-from helpers.methods.retention.durations import exit_durations, member_stays, silence_durations
-from helpers.methods.retention.exposure import exposure
-from helpers.methods.retention.group_life import group_life
-from helpers.methods.retention.landmark import compare_tiers, tiers_reached
-from helpers.methods.retention.landmarks import landmarks, standard_covariates, standard_signals
-from helpers.methods.retention.lifecycle import lifecycle
-from helpers.methods.retention.lifetime_value import lifetime_value
-from helpers.methods.retention.losses import losses
-from helpers.methods.retention.member_value import member_value
-from helpers.methods.retention.reached import add_reached_day
-from helpers.methods.retention.reconcile import reconcile
-from helpers.methods.retention.risk import risk
-from helpers.methods.retention.risk_lists import opportunities, risk_lists
-from helpers.methods.retention.silence import return_curves
-from helpers.methods.retention.silence_cost import silence_cost
-from helpers.methods.retention.states import daily_states
-from helpers.methods.retention.stickiness import lness, stickiness
-from helpers.methods.retention.tables import retention
-from helpers.methods.retention.tier_lift import tiers_at_landmarks
-from helpers.methods.retention.value_days import value_days
-from helpers.methods.retention.whatif import what_if
+from helpers.methods.retention.forecasting.backtest import backtest
+from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.methods.retention.forecasting.risk import risk
+from helpers.methods.retention.forecasting.risk_lists import opportunities, risk_lists
+from helpers.methods.retention.forecasting.tier_lift import tiers_at_landmarks
+from helpers.methods.retention.leaving.covariates import known_at_joining
+from helpers.methods.retention.leaving.drivers import drivers
+from helpers.methods.retention.leaving.exposure import exposure
+from helpers.methods.retention.staying.cells import cells
+from helpers.methods.retention.staying.compare import logrank, restricted_mean_difference
+from helpers.methods.retention.staying.curves import survival
+from helpers.methods.retention.staying.durations import exit_durations, member_stays, silence_durations
+from helpers.methods.retention.staying.group_life import group_life
+from helpers.methods.retention.staying.landmark import compare_tiers, tiers_reached
+from helpers.methods.retention.staying.reached import add_reached_day
+from helpers.methods.retention.value.cohort_value import cohort_value
+from helpers.methods.retention.value.lifetime_value import lifetime_value
+from helpers.methods.retention.value.member_value import member_value
+from helpers.methods.retention.value.silence_cost import silence_cost
+from helpers.methods.retention.value.value_days import value_days
 
 __all__ = [
     "account",

@@ -7,18 +7,18 @@ import pandas as pd
 from scipy import stats
 
 from helpers.methods.intervals import Estimate, unknown
-from helpers.methods.retention.backtest import BASE_RATE, Backtest
-from helpers.methods.retention.churn_threshold import SilenceThreshold
-from helpers.methods.retention.cohort_value import CohortValue
-from helpers.methods.retention.curves import SurvivalCurves
-from helpers.methods.retention.drivers import Drivers
-from helpers.methods.retention.exposure import Exposure
-from helpers.methods.retention.landmark import LandmarkComparison
-from helpers.methods.retention.lifecycle import Lifecycle
-from helpers.methods.retention.lifetime_value import LifetimeValue
-from helpers.methods.retention.risk import Risk, expected_share
-from helpers.methods.retention.silence import ReturnCurves
-from helpers.methods.retention.tables import Retention
+from helpers.methods.retention.counting.churn_threshold import SilenceThreshold
+from helpers.methods.retention.counting.lifecycle import Lifecycle
+from helpers.methods.retention.counting.silence import ReturnCurves
+from helpers.methods.retention.counting.tables import Retention
+from helpers.methods.retention.forecasting.backtest import BASE_RATE, Backtest
+from helpers.methods.retention.forecasting.risk import Risk, expected_share
+from helpers.methods.retention.leaving.drivers import Drivers
+from helpers.methods.retention.leaving.exposure import Exposure
+from helpers.methods.retention.staying.curves import SurvivalCurves
+from helpers.methods.retention.staying.landmark import LandmarkComparison
+from helpers.methods.retention.value.cohort_value import CohortValue
+from helpers.methods.retention.value.lifetime_value import LifetimeValue
 from helpers.playbook.finding import Direction, Finding, finding
 from helpers.playbook.sentences import interval, percent, say, with_interval
 

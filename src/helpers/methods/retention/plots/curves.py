@@ -9,10 +9,10 @@ from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
-from helpers.methods.retention.curves import SurvivalCurves
-from helpers.methods.retention.landmark import LandmarkComparison
-from helpers.methods.retention.silence import ReturnCurves
-from helpers.methods.retention.tables import Retention, cohort_names
+from helpers.methods.retention.counting.silence import ReturnCurves
+from helpers.methods.retention.counting.tables import Retention, cohort_names
+from helpers.methods.retention.staying.curves import SurvivalCurves
+from helpers.methods.retention.staying.landmark import LandmarkComparison
 from helpers.playbook.sentences import interval, number, percent, say
 
 STYLES = ("-", "--", "-.", ":")

@@ -11,11 +11,11 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.cox_words import label, who
-from helpers.methods.retention.drivers import Drivers
-from helpers.methods.retention.lifecycle import Lifecycle
-from helpers.methods.retention.lifetime_value import LifetimeValue
-from helpers.methods.retention.member_value import SURVIVAL, MemberValue
+from helpers.methods.retention.counting.lifecycle import Lifecycle
+from helpers.methods.retention.leaving.cox_words import label, who
+from helpers.methods.retention.leaving.drivers import Drivers
+from helpers.methods.retention.value.lifetime_value import LifetimeValue
+from helpers.methods.retention.value.member_value import SURVIVAL, MemberValue
 from helpers.playbook.sentences import interval, number, percent, quantity, say
 
 MOST_ROWS = 16

@@ -7,8 +7,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers import figures
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.backtest import Backtest
-from helpers.methods.retention.risk import Risk
+from helpers.methods.retention.forecasting.backtest import Backtest
+from helpers.methods.retention.forecasting.risk import Risk
 from helpers.playbook.sentences import interval, number, percent, say
 
 

@@ -1,0 +1,307 @@
+"""Who is about to fall silent, who may come back: the winner of the backtest, applied to today.
+
+The model that won on closed windows is fitted on all of them and predicts the next `horizon_days` days of everybody
+who is present on `as_of`: the chance of silence for active members, the chance of a counted action for dormant ones.
+
+The interval of how many will fall silent holds three errors: that of the parameters and that of the coming window's
+own level, measured together as the spread of the window errors in the backtest (log-odds scale, Student's t with as
+many degrees of freedom as windows), and the chance of each member (Bernoulli).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from helpers.checks import check_confidence
+from helpers.methods.intervals import Estimate, percentile_interval, unknown
+from helpers.methods.retention.forecasting.backtest import FEWEST_WINDOWS, Backtest, backtest
+from helpers.methods.retention.forecasting.calibration import auc, decile_error, deciles, groups
+from helpers.methods.retention.forecasting.hazard import Hazard, enough
+from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
+from helpers.methods.retention.forecasting.predictors import Predictors
+from helpers.playbook.sentences import number, percent, say
+
+FloatArray = NDArray[np.float64]
+
+DRAWS = 4000
+VALUE_DAYS = 90
+SPREAD_UNKNOWN = 0.3
+"""Spread of window errors that is assumed before a contest could measure it: about 7 points at one half."""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Probabilities of the next period for everybody present.
+
+    Attributes
+    ----------
+    members : pandas.DataFrame
+        One row per present member: member_id, state ("active" or "dormant"), probability (of silence for the active,
+        of return for the dormant), leaving (probability to leave, NaN when hardly anybody did), decile of risk among
+        the active (10 = highest), days_since_last, value (of a period), tier (when given); ordered by member_id.
+        The value of an active member is that of the last 90 days, of a dormant one that of its tenure (90 days or
+        more), scaled to the length of the period.
+    expected_silent, expected_returns : Estimate
+        Expected number of active members who fall silent, and of dormant members who come back; n is how many are
+        at risk. Unknown when there is too little data.
+    contest : Backtest
+        The backtest that chose the model.
+    deciles : pandas.DataFrame
+        group, n, predicted, observed, low, high, difference of the winner, pooled over the judged windows.
+    return_check : dict of str to float
+        auc and decile_error of the return model in the last closed window, fitted without it; NaN when unknown.
+    as_of : datetime.date
+        Last day that is known.
+    horizon_days : int
+        Length of the next period.
+    """
+
+    members: pd.DataFrame = field(repr=False)
+    expected_silent: Estimate
+    expected_returns: Estimate
+    contest: Backtest
+    deciles: pd.DataFrame
+    return_check: dict[str, float]
+    as_of: dt.date
+    horizon_days: int
+
+    @property
+    def known(self) -> bool:
+        """Whether there was data enough for probabilities."""
+        return self.expected_silent.known
+
+    @property
+    def sentence(self) -> str:
+        """How many active members will fall silent, and who predicts it."""
+        n, h = self.expected_silent.n, self.horizon_days
+        if not self.known:
+            text = "Who falls silent in the {h} days after {day}: too little data ({n} active, {w} judged windows)."
+            return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
+        found = self.expected_silent
+        text = (
+            "Of {n} members active in the days before {day}, about {value} ({low} to {high}) are expected to do "
+            "nothing in the next {h} days ({share}), by {winner}."
+        )
+        values = {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
+        text = say(
+            text,
+            n=number(n),
+            day=self.as_of,
+            h=h,
+            share=percent(found.value / n),
+            winner=self.contest.winner,
+            **values,
+        )
+        if self.contest.too_few:
+            more = (
+                "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
+            )
+            text += " " + say(more, w=self.contest.windows, k=FEWEST_WINDOWS)
+        return text
+
+    @property
+    def return_sentence(self) -> str:
+        """How many dormant members are expected back."""
+        found = self.expected_returns
+        if not found.known:
+            return say("Who comes back: too little data ({n} dormant members).", n=number(found.n))
+        text = (
+            "Of {n} dormant members, about {value} ({low} to {high}) are expected back in the next {h} days."
+        )
+        values = {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
+        return say(text, n=number(found.n), h=self.horizon_days, **values)
+
+    @property
+    def by_tier(self) -> pd.DataFrame:
+        """One row per tier: tier, n (active), mean_probability, expected_silent; empty without tiers."""
+        active = self.members[self.members["state"] == ACTIVE]
+        if "tier" not in active or not len(active):
+            return pd.DataFrame(columns=["tier", "n", "mean_probability", "expected_silent"])
+        found = (
+            active.groupby("tier", observed=True)["probability"].agg(["size", "mean", "sum"]).reset_index()
+        )
+        return found.set_axis(["tier", "n", "mean_probability", "expected_silent"], axis=1)
+
+    @property
+    def by_decile(self) -> pd.DataFrame:
+        """One row per decile of risk of the active now: decile, n, low_probability, mean, high_probability."""
+        active = self.members[(self.members["state"] == ACTIVE) & self.members["probability"].notna()]
+        found = active.groupby("decile")["probability"].agg(["size", "min", "mean", "max"]).reset_index()
+        return found.set_axis(["decile", "n", "lowest", "mean_probability", "highest"], axis=1)
+
+    @property
+    def calibration_sentence(self) -> str:
+        """How far predicted and observed shares lay apart, tenth by tenth."""
+        if self.deciles.empty or self.contest.winner is None:
+            return say("Calibration: too little data.")
+        worst = self.deciles.loc[self.deciles["difference"].abs().idxmax()]
+        text = (
+            "In the backtest the tenth of rows furthest off was predicted {p} silent and was {o} ({low} to {high}, "
+            "n = {n})."
+        )
+        shares = {k: percent(float(worst[v])) for k, v in (("p", "predicted"), ("o", "observed"))}
+        shares |= {k: percent(float(worst[k])) for k in ("low", "high")}
+        return say(text, n=number(int(worst["n"])), **shares)
+
+
+def risk(
+    rows: Landmarks,
+    contest: Backtest | None = None,
+    *,
+    tiers: pd.DataFrame | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Risk:
+    """Return the probabilities of the next period by the model that won on closed windows.
+
+    Parameters
+    ----------
+    rows : Landmarks
+        Person-period rows; dormant members get a probability of return when they were asked for there.
+    contest : Backtest, optional
+        The backtest of the same rows; made here with its defaults when not given.
+    tiers : pandas.DataFrame, optional
+        member_id and tier on `as_of`.
+    confidence, seed
+        Level of the intervals, and seed of backtest, boosting and simulation.
+    """
+    check_confidence(confidence)
+    contest = backtest(rows, confidence=confidence, seed=seed) if contest is None else contest
+    now = rows.now.sort_values("member_id", ignore_index=True)
+    known, awake = rows.table[rows.table["state"] == ACTIVE], (now["state"] == ACTIVE).to_numpy()
+    p = np.full(len(now), np.nan)
+    if contest.winner is not None and awake.any() and enough(known, "silent"):
+        fitted = Predictors(
+            known,
+            rows.features,
+            member_days=rows.member_days,
+            horizon_days=rows.horizon_days,
+            seed=seed,
+            history=contest.predictions if len(contest.predictions) else None,
+        )
+        p[awake] = fitted.probability(contest.winner, now[awake])
+    p[~awake], check, spread = _returns(rows, now[~awake], seed)
+    members = now[["member_id", "state", "days_since_last"]].assign(
+        value=_value(now, awake, rows.horizon_days), probability=p, leaving=_leaving(rows, now, seed)
+    )
+    members["decile"] = _deciles_of(p, awake)
+    if tiers is not None:
+        members = members.merge(tiers[["member_id", "tier"]], "left", "member_id")
+    measured, windows = contest.window_spread()
+    error = (measured, windows) if not contest.too_few else (SPREAD_UNKNOWN, FEWEST_WINDOWS)
+    return Risk(
+        members=members,
+        expected_silent=_expected(p[awake], *error, confidence, seed),
+        expected_returns=_expected(p[~awake], *spread, confidence, seed),
+        contest=contest,
+        deciles=_judged(contest, confidence),
+        return_check=check,
+        as_of=rows.as_of,
+        horizon_days=rows.horizon_days,
+    )
+
+
+def _returns(
+    rows: Landmarks, asked: pd.DataFrame, seed: int
+) -> tuple[FloatArray, dict[str, float], tuple[float, int]]:
+    """Return chances of return, their check on the last closed window, and the spread of window errors."""
+    known = rows.table[rows.table["state"] == DORMANT]
+    known = known.assign(returned=1 - known["silent"])
+    nothing = {"auc": float("nan"), "decile_error": float("nan")}
+    found, spread = np.full(len(asked), np.nan), (SPREAD_UNKNOWN, FEWEST_WINDOWS)
+    if not enough(known, "returned") or not len(asked):
+        return found, nothing, spread
+    model = Hazard(known, rows.features, "returned", seed)
+    found = model.probability(asked, "logit", reset=True)
+    table = model.shifts("logit").table
+    if len(table) >= FEWEST_WINDOWS:
+        level = float(np.sqrt(max(0.0, float(np.mean(table["shift"] ** 2 - table["variance"])))))
+        spread = (level, len(table))
+    last = known["landmark"].max()
+    before = known[known["landmark"] + pd.Timedelta(days=rows.horizon_days) <= last]
+    if enough(before, "returned"):
+        late = known[known["landmark"] == last]
+        judged = Hazard(before, rows.features, "returned", seed).probability(late, "logit", reset=True)
+        y = late["returned"].to_numpy()
+        nothing = {"auc": auc(y, judged).value, "decile_error": decile_error(y, judged)}
+    return found, nothing, spread
+
+
+def _value(now: pd.DataFrame, awake: NDArray[np.bool_], horizon: int) -> FloatArray:
+    """Return the past value of a period of each member (see :class:`Risk`)."""
+    tenure = np.maximum(now["tenure_days"].to_numpy(float), VALUE_DAYS)
+    rate = np.where(awake, now["value_90"] / VALUE_DAYS, now["value_all"] / tenure)
+    return np.round(rate * horizon, 6)
+
+
+def _leaving(rows: Landmarks, now: pd.DataFrame, seed: int) -> FloatArray:
+    """Return the probability to leave in the next period, by the logit with its intercept re-set."""
+    found = np.full(len(now), np.nan)
+    for state in (ACTIVE, DORMANT):
+        known, asked = rows.table[rows.table["state"] == state], (now["state"] == state).to_numpy()
+        if asked.any() and enough(known, "left"):
+            model = Hazard(known, rows.features, "left", seed)
+            found[asked] = model.probability(now[asked], "logit", reset=True)
+    return found
+
+
+def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
+    found = pd.array([pd.NA] * p.size, dtype="Int64")
+    known = awake & np.isfinite(p)
+    if known.any():
+        found[known] = groups(p[known]) + 1
+    return pd.Series(found)
+
+
+def _expected(p: FloatArray, spread: float, windows: int, confidence: float, seed: int) -> Estimate:
+    """Return the expected number of events with its predictive interval (see the head of the module)."""
+    known = p[np.isfinite(p)]
+    if not known.size or not np.isfinite(spread):
+        return unknown(int(p.size), "members", confidence)
+    rng = np.random.default_rng(seed)
+    log_odds = special.logit(np.clip(known, 1e-6, 1 - 1e-6))
+    steps = spread * rng.standard_t(max(windows, 1), DRAWS)
+    # A sum of many Bernoulli draws is normal enough, and needs the mean and variance at each shift only.
+    grid = np.linspace(steps.min() - 1e-9, steps.max() + 1e-9, 101)
+    shares = [special.expit(log_odds + step) for step in grid]
+    mean = np.interp(steps, grid, [float(s.sum()) for s in shares])
+    variance = np.interp(steps, grid, [float(np.sum(s * (1 - s))) for s in shares])
+    drawn = np.clip(np.round(rng.normal(mean, np.sqrt(variance))), 0, known.size)
+    low, high = percentile_interval(drawn, confidence)
+    value = round(float(known.sum()), 6)
+    method = "window errors of the backtest and chance"
+    return Estimate(value, min(low, value), max(high, value), int(known.size), "members", method, confidence)
+
+
+def _judged(contest: Backtest, confidence: float) -> pd.DataFrame:
+    """Return the decile table of the winner over the judged windows."""
+    if contest.winner is None or contest.winner not in contest.predictions:
+        return deciles(np.empty(0), np.empty(0), confidence=confidence)
+    frame = contest.predictions
+    return deciles(frame["silent"], frame[contest.winner], confidence=confidence)
+
+
+def expected_share(found: Risk) -> Estimate:
+    """Return the share of active members expected to fall silent, for a finding."""
+    each = found.expected_silent
+    if not each.known:
+        return unknown(each.n, "share", each.confidence)
+    values = {name: getattr(each, name) / each.n for name in ("value", "low", "high")}
+    return each._replace(**values, unit="share")
+
+
+def top_decile_sentence(found: Risk) -> str:
+    """Return what share of the expected losses lies in the tenth at highest risk."""
+    active = found.members[(found.members["state"] == ACTIVE) & found.members["probability"].notna()]
+    if not len(active):
+        return say("The tenth at highest risk: too little data.")
+    top = active[active["decile"] == active["decile"].max()]
+    text = "The {n} members at highest risk stand for {share} of the expected silence; {lift}"
+    share = percent(float(top["probability"].sum() / active["probability"].sum()))
+    return say(text, n=number(len(top)), share=share, lift=found.contest.lift_sentence)

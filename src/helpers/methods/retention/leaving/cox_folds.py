@@ -1,0 +1,87 @@
+"""How well a Cox model tells members apart that it has not seen: concordance over folds of members.
+
+On the members it was fitted to, a model of 34 columns of noise names the right one in 58 of 100 pairs: it has learnt
+them by heart. Here every fifth of the members is judged by a fit to the other four (cross-fitting), and pairs are
+members of the same fifth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from helpers.methods.retention.leaving.cox_fit import fit_cox
+from helpers.methods.retention.leaving.cox_residuals import concordance
+from helpers.methods.retention.leaving.design import check_cells, make_design
+from helpers.methods.retention.leaving.risk_sets import RiskSets
+
+FEWEST_EXITS = 50
+
+
+def cross_fitted_concordance(
+    cells: pd.DataFrame,
+    covariates: Sequence[str],
+    *,
+    strata: Sequence[str] = (),
+    cluster: str | None = None,
+    reference: Mapping[str, str] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> float:
+    """Return Harrell's C of members judged by a model fitted to others; NaN with fewer than 50 exits.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        As for :class:`.leaving.cox.CoxModel`, in a fixed order.
+    covariates, strata, cluster, reference
+        As there. Members of one cluster are in one fold, so that none is judged by what its like have done.
+    folds : int
+        Parts of the members.
+    seed : int
+        Decides who is in which part.
+    """
+    table = check_cells(cells, covariates, strata, cluster)
+    if table["events"].sum() < FEWEST_EXITS:
+        return float("nan")
+    design = make_design(table, covariates, reference or {})
+    matrix = design.matrix - design.matrix.mean(axis=0)
+    keys = (
+        table.groupby(list(strata), sort=True, dropna=False).ngroup() if strata else pd.Series(0, table.index)
+    )
+    entry, last = (table[name].to_numpy(float) for name in ("entry_day", "tenure_day"))
+    left, stayed = _folds(table, cluster, folds, seed)
+    right = pairs = 0.0
+
+    def risk_sets(exits: np.ndarray, others: np.ndarray) -> RiskSets:
+        n = exits + others
+        some = n > 0
+        parts = (design.pattern, keys.to_numpy(np.int64), entry, last, n, exits)
+        return RiskSets(matrix, *(part[some] for part in parts))
+
+    for fold in range(folds):
+        fit = fit_cox(risk_sets(left.sum(axis=1) - left[:, fold], stayed.sum(axis=1) - stayed[:, fold]))
+        beta = np.nan_to_num(fit.beta) if fit.converged else np.zeros(matrix.shape[1])
+        share, count = concordance(risk_sets(left[:, fold], stayed[:, fold]), beta)
+        right += share * count if count else 0.0
+        pairs += count
+    return right / pairs if pairs else float("nan")
+
+
+def _folds(table: pd.DataFrame, cluster: str | None, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many of each cell's exits, and of its others, are in each fold, shape (cells, folds).
+
+    Members of a cell are alike, so that dealing each of them out at random is a multinomial draw.
+    """
+    rng = np.random.default_rng(seed)
+    left = table["events"].to_numpy(np.int64)
+    stayed = table["n"].to_numpy(np.int64) - left
+    if cluster is None:
+        shares = np.full(folds, 1 / folds)
+        return rng.multinomial(left, shares).astype(float), rng.multinomial(stayed, shares).astype(float)
+    number = table.groupby(cluster, dropna=False).ngroup().to_numpy()
+    place = rng.permutation(np.arange(number.max(initial=0) + 1) % folds)[number]
+    inside = place[:, None] == np.arange(folds)
+    return left[:, None] * inside.astype(float), stayed[:, None] * inside.astype(float)

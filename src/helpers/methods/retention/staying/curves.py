@@ -1,0 +1,346 @@
+"""Survival curves from cells: Kaplan–Meier, Nelson–Aalen, medians and restricted means, for all segments at once.
+
+Definitions
+-----------
+Days and ties are as in :mod:`.staying.durations`: S(d) is the share still there at the end of tenure
+day d.
+
+- Kaplan and Meier (1958): S(d) = product over days t <= d of (1 - exits_t / at risk_t). Standard error:
+  Greenwood (1926). Interval: :mod:`.staying.bpcp`.
+- Nelson (1972) and Aalen (1978): H(d) = sum of exits_t / at risk_t, with the variance and the log interval that
+  lifelines uses (``nelson_aalen_smoothing=False``: days with several exits are taken as they are).
+- Median: the first day with S(d) <= 1/2; its interval are the days on which the pointwise limits reach 1/2
+  (Brookmeyer and Crowley 1982).
+- Restricted mean: the days out of the first `horizon` at whose end a member is still there, on average:
+  S(0) + ... + S(horizon - 1), which is the area under the curve; its standard error as in Klein and
+  Moeschberger (2003), section 4.5.
+
+The product limit is computed here, for all segments in one pass, and not by lifelines: 24 segments of 730 days
+take lifelines half a second, as long as the engine takes to count 10 million members. lifelines is the oracle of
+the tests; :func:`lifelines_fitter` hands one segment to it.
+
+With late entry nobody may be at risk on some days; a curve then assumes that nobody leaves on them, and one exit
+among very few on an early day weighs on the whole curve: look at ``at_risk``. When all at risk leave on a day and
+others enter later, the product is 0 for good, which says nothing about those others: too little data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from helpers.data import privacy
+from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.retention.days import checked, checked_confidence
+from helpers.methods.retention.staying.bpcp import product_limit, survival_limits
+from helpers.methods.retention.staying.cells import DayCounts, check_cells, day_counts
+from helpers.methods.retention.staying.curve_words import curve_sentence
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SurvivalCurves:
+    """Survival curves of the segments of a community.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per segment and tenure day on which somebody was at risk: the segment columns, segment, day,
+        at_risk, events, censored (int), survival, low, high, standard_error, cumulative_hazard, hazard_low,
+        hazard_high. Estimates are missing in segments of fewer than two members, and in those where all at risk
+        left before others entered.
+    summary : pandas.DataFrame
+        One row per segment: the segment columns, segment, n, events, last_day (last day with somebody at risk, -1
+        for none), median, low, high (days; infinite when not reached; missing when there is too little data,
+        that is without an exit, or without estimates).
+    by : tuple of str
+        Segment columns.
+    confidence : float
+        Level of all intervals.
+    method : str
+        How the limits of survival were made, as in :func:`.staying.bpcp.survival_limits`.
+    event : str
+        What the event is, in the past tense: ``"left"``.
+    unit : str
+        Who survives: ``"members"``.
+    counts : DayCounts
+        The counts behind the curves.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    by: tuple[str, ...]
+    confidence: float
+    method: str
+    event: str
+    unit: str
+    counts: DayCounts = field(repr=False)
+
+    @property
+    def n(self) -> int:
+        """Members in all segments."""
+        return int(self.summary["n"].sum())
+
+    @property
+    def events(self) -> int:
+        """Exits in all segments."""
+        return int(self.summary["events"].sum())
+
+    def at(self, days: int | Sequence[int]) -> pd.DataFrame:
+        """Return segment, day, at_risk, survival, low, high, n, watched on tenure days.
+
+        Estimates are missing where nobody was at risk; once everybody has left, survival stays 0. `n` are all
+        members of the segment, `watched` those who were under observation on any day up to this one: whoever came
+        under observation later says nothing about the share.
+        """
+        wanted = [days] if isinstance(days, int | np.integer) else list(days)
+        for day in wanted:
+            checked(day, "days", type_=(int, np.integer), ge=0)
+        grid = self.summary[[*self.by, "segment", "n", "last_day"]].merge(
+            pd.DataFrame({"day": wanted}), how="cross"
+        )
+        known = self.table[["segment", "day", "at_risk", "survival", "low", "high"]]
+        found = grid.merge(known, on=["segment", "day"], how="left")
+        last = found[["segment", "last_day"]].merge(
+            known, left_on=["segment", "last_day"], right_on=["segment", "day"], how="left"
+        )
+        ended = (found["day"] > found["last_day"]) & (last["survival"] == 0)
+        for name in ("survival", "low", "high"):
+            found[name] = found[name].where(~ended, last[name])
+        found["at_risk"] = found["at_risk"].fillna(0).astype("int64")
+        place = [self.counts.labels.index(segment) for segment in found["segment"]]
+        found["watched"] = [
+            self.watched(day)[row] for row, day in zip(place, found["day"].astype(int), strict=True)
+        ]
+        return found[[*self.by, "segment", "day", "at_risk", "survival", "low", "high", "n", "watched"]]
+
+    def watched(self, day: int) -> NDArray[np.int64]:
+        """Return how many members of each segment were under observation on any of the days 0 to `day`."""
+        counts = self.counts
+        last = min(day, counts.at_risk.shape[1] - 1)
+        gone = (counts.events + counts.censored)[:, :last].sum(axis=1)
+        return (counts.at_risk[:, last] + gone).astype("int64")
+
+    def median(self, segment: str | None = None) -> Estimate:
+        """Return the median stay of a segment, in days; infinite bounds mean: not reached while watched."""
+        row = self.summary.iloc[self._position(segment)]
+        if np.isnan(row["median"]):
+            return unknown(int(row["n"]), "days", self.confidence)
+        method = "Brookmeyer–Crowley"
+        return Estimate(
+            row["median"], row["low"], row["high"], int(row["n"]), "days", method, self.confidence
+        )
+
+    def restricted_mean(self, horizon: int | None = None) -> pd.DataFrame:
+        """Return the mean number of days stayed of the first `horizon`, per segment.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Days; default: the most for which every segment with at least two members was watched.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The segment columns, segment, horizon, n, mean, standard_error, low, high (days). Missing where a
+            segment was not watched until the horizon, or has fewer than two members.
+        """
+        if horizon is None:
+            horizon = common_horizon(self.counts)
+        checked(horizon, "horizon", type_=(int, np.integer), ge=1)
+        mean, error = restricted_means(self.counts, horizon)
+        z = stats.norm.ppf(0.5 + self.confidence / 2)
+        return self.summary[[*self.by, "segment", "n"]].assign(
+            horizon=horizon,
+            mean=mean,
+            standard_error=error,
+            low=np.clip(mean - z * error, 0, horizon),
+            high=np.clip(mean + z * error, 0, horizon),
+        )
+
+    def by_segment(self, horizon: int | None = None, k_min: int = 10) -> pd.DataFrame:
+        """Return medians and restricted means of all segments in one table, ready to be shown.
+
+        Parameters
+        ----------
+        horizon : int, optional
+            Days of the restricted mean, as in :meth:`restricted_mean`.
+        k_min : int
+            Segments of fewer members are kept back, with another one where they could be solved for.
+
+        Returns
+        -------
+        pandas.DataFrame
+            segment, n, events, median, median_low, median_high (days; infinite: not reached), horizon, mean_days,
+            mean_low, mean_high (days out of the first `horizon`).
+        """
+        medians = self.summary[["segment", "n", "events", "median", "low", "high"]]
+        medians = medians.rename(columns={"low": "median_low", "high": "median_high"})
+        means = self.restricted_mean(horizon)[["horizon", "mean", "low", "high"]]
+        names = {"mean": "mean_days", "low": "mean_low", "high": "mean_high"}
+        found = pd.concat([medians, means.rename(columns=names)], axis=1)
+        kept = [str(name) for name in found.columns if name not in ("segment", "n", "horizon")]
+        return privacy.suppress(found, "n", k_min, kept)
+
+    def shown(self, k_min: int) -> list[str]:
+        """Return the segments that may be shown: with `k_min` members, and no other solved for from the total."""
+        kept = privacy.suppress(self.summary[["segment", "n"]], "n", k_min, [])
+        return kept.loc[kept["n"].notna(), "segment"].tolist()
+
+    @property
+    def sentence(self) -> str:
+        """How many left, and how long half of them stayed, or what is known instead."""
+        return curve_sentence(self)
+
+    def _position(self, segment: str | None) -> int:
+        labels = self.summary["segment"].tolist()
+        if segment is None and len(labels) == 1:
+            return 0
+        return labels.index(checked(segment, "segment", in_=labels))
+
+
+def survival(
+    cells: pd.DataFrame,
+    by: str | Sequence[str] | None = None,
+    confidence: float = 0.95,
+    *,
+    method: str = "score",
+    event: str = "left",
+    unit: str = "members",
+) -> SurvivalCurves:
+    """Return Kaplan–Meier and Nelson–Aalen curves from cells.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        tenure_day, n, events, entry_day where entry is late, and the columns of `by`, as made by
+        :func:`.staying.cells.cells`; further segment columns are added up.
+    by : str or sequence of str, optional
+        Segment columns; default: everybody together.
+    confidence : float
+        Level of the intervals.
+    method : {"score", "bpcp", "mid_p"}
+        Limits of survival; see :mod:`.staying.bpcp`.
+    event, unit : str
+        Words of the sentence: ``"left"`` and ``"members"``, ``"went silent"``, ``"groups"``.
+
+    Raises
+    ------
+    BadData
+        When the cells lack a column or hold what cannot be.
+    BadParameters
+        When the confidence or the method is none.
+    """
+    level = checked_confidence(confidence)
+    counts = day_counts(cells, by)
+    low, high = survival_limits(counts.at_risk, counts.events, level, method)
+    frames = _estimates(counts, level) | {"low": low, "high": high}
+    enough = counts.enough[:, None]
+    frames = {name: np.where(enough, value, np.nan) for name, value in frames.items()}
+    return SurvivalCurves(
+        table=_long(counts, frames),
+        summary=_summary(counts, frames),
+        by=counts.by,
+        confidence=level,
+        method=method,
+        event=event,
+        unit=unit,
+        counts=counts,
+    )
+
+
+def restricted_means(counts: DayCounts, horizon: int) -> tuple[FloatArray, FloatArray]:
+    """Return restricted means and their standard errors, per segment; missing where not watched so long."""
+    survived, _ = product_limit(counts.at_risk, counts.events)
+    ended = survived[:, -1:] == 0
+    wide = np.hstack([survived, np.repeat(survived[:, -1:], max(0, horizon - survived.shape[1]), axis=1)])
+    area = wide[:, :horizon]
+    days = min(horizon, survived.shape[1])
+    # What remains of the area after each day: S(t) counts for the day that follows it.
+    rest = area[:, ::-1].cumsum(axis=1)[:, ::-1][:, :days]
+    n, d = counts.at_risk[:, :days], counts.events[:, :days]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.where((d > 0) & (n > d), rest**2 * d / (n * (n - d)), 0.0).sum(axis=1)
+    watched = (counts.last_day >= horizon - 1) | ended[:, 0]
+    known = watched & counts.enough
+    return np.where(known, area.sum(axis=1), np.nan), np.where(known, np.sqrt(variance), np.nan)
+
+
+def common_horizon(counts: DayCounts) -> int:
+    """Return the days for which every segment with at least two members was watched; at least 1."""
+    usable = counts.enough
+    survived, _ = product_limit(counts.at_risk, counts.events)
+    last = np.where(survived[:, -1] == 0, counts.at_risk.shape[1], counts.last_day + 1)
+    return int(max(1, last[usable].min())) if usable.any() else 1
+
+
+def lifelines_fitter(cells: pd.DataFrame, *, confidence: float = 0.95, label: str = "survival") -> Any:
+    """Return a lifelines ``KaplanMeierFitter`` fitted on cells, for its plots and methods.
+
+    Its interval is the log-log one, which is far too narrow in small samples.
+    """
+    from lifelines import KaplanMeierFitter
+
+    clean = check_cells(cells)
+    stayed = clean.assign(n=clean["n"] - clean["events"], exited=False)
+    rows = pd.concat([clean.assign(n=clean["events"], exited=True), stayed])
+    rows = rows[rows["n"] > 0]
+    # There, who enters at t is at risk only after t; here from day t on.
+    entry = rows["entry_day"].where(rows["entry_day"] == 0, rows["entry_day"] - 0.5)
+    return KaplanMeierFitter(alpha=1 - checked_confidence(confidence), label=label).fit(
+        rows["tenure_day"], rows["exited"], entry=entry, weights=rows["n"]
+    )
+
+
+def _estimates(counts: DayCounts, level: float) -> dict[str, FloatArray]:
+    survived, greenwood = product_limit(counts.at_risk, counts.events)
+    n, d = np.where(counts.at_risk > 0, counts.at_risk, 1.0), counts.events
+    hazard, variance = (d / n).cumsum(axis=1), (d * (n - d) / n**3).cumsum(axis=1)
+    z = stats.norm.ppf(0.5 + level / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(hazard > 0, np.exp(z * np.sqrt(variance) / hazard), 1.0)
+        error = np.where(survived > 0, survived * np.sqrt(greenwood), np.nan)
+    return {
+        "survival": survived, "standard_error": error, "cumulative_hazard": hazard,
+        "hazard_low": hazard / factor, "hazard_high": hazard * factor,
+    }  # fmt: skip
+
+
+def _long(counts: DayCounts, frames: dict[str, FloatArray]) -> pd.DataFrame:
+    """Return one row per segment and day with somebody at risk."""
+    row, day = np.nonzero(counts.at_risk > 0)
+    head = counts.segments.take(row).reset_index(drop=True)
+    whole = {"at_risk": counts.at_risk, "events": counts.events, "censored": counts.censored}
+    columns = {"day": day} | {name: value[row, day].astype("int64") for name, value in whole.items()}
+    order = ["survival", "low", "high", "standard_error", "cumulative_hazard", "hazard_low", "hazard_high"]
+    columns |= {name: frames[name][row, day] for name in order}
+    return pd.concat([head, pd.DataFrame(columns)], axis=1)
+
+
+def _summary(counts: DayCounts, frames: dict[str, FloatArray]) -> pd.DataFrame:
+    events = counts.events.sum(axis=1)
+    known = (events > 0) & counts.enough
+    days = {
+        # Tolerance: a product of ratios may miss one half by rounding.
+        name: np.where(known, _first(frames[source] <= 0.5 + 1e-12, counts.at_risk > 0), np.nan)
+        for name, source in {"median": "survival", "low": "low", "high": "high"}.items()
+    }
+    return counts.segments.assign(
+        n=counts.members.astype("int64"),
+        events=events.astype("int64"),
+        last_day=counts.last_day,
+        **days,
+    )
+
+
+def _first(reached: NDArray[np.bool_], watched: NDArray[np.bool_]) -> FloatArray:
+    """Return the first watched day on which something is reached; infinite when it never is."""
+    hit = reached & watched
+    return np.where(hit.any(axis=1), hit.argmax(axis=1), np.inf)

@@ -1,0 +1,1 @@
+"""What members are worth over time: survival times value, observed and extrapolated apart."""
