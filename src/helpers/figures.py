@@ -13,7 +13,7 @@ import logging
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,8 @@ class Chart:
         The drawing.
     note : str
         Units, denominators and source, shown under the picture.
+    units : mapping of str to str
+        Column of `data` to its unit, as :func:`helpers.tables.html_table` takes it.
     """
 
     title: str
@@ -94,6 +96,7 @@ class Chart:
     data: pd.DataFrame
     figure: Figure = field(repr=False)
     note: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.alt.strip()) < 40:
@@ -122,7 +125,7 @@ class Chart:
 
     def _repr_html_(self) -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
-        table = html_table(self.data, caption=f"Data behind “{self.title}”")
+        table = html_table(self.data, caption=f"Data behind “{self.title}”", units=self.units)
         return (
             f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{self.svg()}{note}'
             f"<details><summary>Data behind this picture</summary>{table}</details></figure>"

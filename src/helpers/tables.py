@@ -33,7 +33,8 @@ def html_table(
     caption : str
         What the table shows, with its denominator.
     units : mapping, optional
-        Column to unit: ``"share"`` prints as per cent, a currency code as money, anything else as a number.
+        Column to unit: ``"share"`` prints as per cent, a currency code as money, ``"score"`` (of a forecast) with
+        three digits behind the point, anything else as a number.
     labels : mapping, optional
         Column to heading; by default underscores become spaces.
     limit : int
@@ -85,6 +86,8 @@ def heading(column: Any) -> str:
 def _formatter(column: pd.Series, unit: str) -> Formatter:
     if unit == "share":
         return lambda value: MISSING if _missing(value) else percent(float(value))
+    if unit == "score":
+        return lambda value: MISSING if _missing(value) else number(float(value), 3)
     if len(unit) == 3 and unit.isupper():
         return lambda value: MISSING if _missing(value) else money(float(value), unit)
     if pd.api.types.is_bool_dtype(column):

@@ -367,3 +367,27 @@ def test_sentence_that_is_a_finding_is_stated_once() -> None:
 
 def test_version_is_where_the_page_lies(page: str) -> None:
     assert "Version the name of the folder this file lies in" in text_of(page)
+
+
+def test_tables_that_changed_under_the_run_are_told_before_the_numbers(page: str) -> None:
+    def told(*names: str) -> str:
+        nb = sample_pages.notebook()
+        data = sample_pages.manifest(nb).data.model_copy(update={"changed": list(names)})
+        found = rendered(nb, data=data)
+        assert problems(found) == [] and found == rendered(nb, data=data)
+        return text_of(found)
+
+    one = "Table events changed while this report ran: numbers may mix two states."
+    text = told("events")
+    assert text.index(sample_pages.QUESTION) < text.index(one) < text.index("Decisions")
+    assert "Tables events, members and <b>x changed while" in told("events", "members", "<b>x")
+    assert "changed while this report ran" not in page and "data-changed" not in page
+
+
+def test_the_notice_of_changed_data_stands_below_why_a_run_failed() -> None:
+    nb, manifest = sample_pages.failed()
+    data = manifest.data.model_copy(update={"changed": ["events"]})
+    page = report_html(nb, manifest.model_copy(update={"data": data}), [], [])
+    assert problems(page) == []
+    text = text_of(page)
+    assert text.index("This run failed") < text.index("Table events changed") < text.index("Decisions")

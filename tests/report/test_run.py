@@ -270,6 +270,9 @@ def test_data_that_change_while_the_report_is_made_are_told(
     other = run(build_notebook(READ, touch + change))
     assert (other.status, other.manifest.data.changed) == ("succeeded", ["orders"])
     assert "the data changed while the report was made (orders)" in other.line
+    told = "Table orders changed while this report ran: numbers may mix two states."
+    pages = [(one.folder / "report.html").read_text("utf-8") for one in (same, other)]
+    assert [told in page for page in pages] == [False, True]
     assert skip.up_to_date(plan(project / "notebooks" / "01_rfm.ipynb"), project / "reports") is None
     gone = run(build_notebook(READ, touch + "path.unlink()"))
     assert gone.manifest.data.changed == ["orders"]

@@ -208,7 +208,10 @@ def _why_silent(
     if rule.opportunity:
         group = groups.get(rule.opportunity)
         if group is None or group.size == 0:
-            return say("no members to contact ({group})", group=rule.opportunity)
+            return say(
+                "no members to contact, or too few to measure what contact is worth ({group})",
+                group=rule.opportunity,
+            )
         if group.unit != currency:
             return say("value in {unit} has no price in {currency}", unit=group.unit, currency=currency)
         if not math.isfinite(group.value):

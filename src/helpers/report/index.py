@@ -25,7 +25,7 @@ LONGEST_MESSAGE = 240
 OLD_DAYS = 31  # a monthly report made in time is younger
 PATIENCE_DAYS = 7  # a series may be this far behind, or one and a half of its own steps
 FAILED = frozenset({"failed", "timed_out", "kernel_died"})
-SAID_BY_MESSAGE = frozenset({"timed_out", "kernel_died", "out_of_memory", "system_exit"})
+SAID_BY_MESSAGE = frozenset({"timed_out", "kernel_died", "out_of_memory", "system_exit", "no_page"})
 
 
 class Concern(NamedTuple):

@@ -28,6 +28,7 @@ FailureKind = Literal[
     "bad_parameters",
     "missing_secret",
     "missing_table",
+    "no_page",
     "error",
 ]
 
@@ -47,7 +48,11 @@ class CellRun(Record):
 
 
 class Failure(Record):
-    """Why a run did not succeed. `missing_table` is the reason of a run that ended as not_run."""
+    """Why a run did not succeed.
+
+    `missing_table` is the reason of a run that ended as not_run, `no_page` that of a notebook that ran to its end and
+    whose page could not be built.
+    """
 
     kind: FailureKind
     cell: int | None = Field(description="Index of the cell in notebook.ipynb; None when no cell had started")

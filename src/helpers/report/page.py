@@ -44,7 +44,7 @@ from helpers.report.wording import word
 TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset(
     {"main", "banner", "decisions", "findings", "contents", "appendix", "parameters", "tables-read", "origin"}
-    | {"repeat", "failed-cell"}
+    | {"repeat", "failed-cell", "data-changed"}
 )
 MESSAGES = frozenset({"bad_data", "bad_parameters", "missing_secret", "missing_table", "error"})
 SHORT_HASH = 12
@@ -137,6 +137,7 @@ def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
         "status": wording.status_mark(manifest.status),
         "complete": manifest.status == "succeeded",
         "banner": _banner(notebook, manifest),
+        "changed": _changed(manifest.data.changed),
     }
 
 
@@ -295,6 +296,13 @@ def _banner(notebook: NotebookNode, manifest: Manifest) -> Banner | None:
         failing=failing,
         kept=_kept(notebook, manifest),
     )
+
+
+def _changed(tables: Sequence[str]) -> str:
+    """Say which tables changed under the run, so that its numbers may belong to no state of the data."""
+    if not tables:
+        return ""
+    return word("changed_one" if len(tables) == 1 else "changed_many", names=wording.joined(tables))
 
 
 def _kept(notebook: NotebookNode, manifest: Manifest) -> str:

@@ -57,20 +57,12 @@ class Checked:
         return project.locate_data(str(self.values["data"]), self.notebook.parent)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A run that has been checked and can start.
+@dataclass(frozen=True, kw_only=True)
+class Plan(Checked):
+    """A run that has been checked and can start; code and data have been looked at.
 
     Attributes
     ----------
-    notebook : Path
-        The notebook.
-    series : str
-        Such as ``rfm/douyin``.
-    values : dict
-        Effective value of every parameter, as JSON.
-    given : dict
-        Those to be injected; the others stay as the notebook's cell has them.
     tables : dict
         Fingerprint of each input table.
     code : Code
@@ -78,23 +70,13 @@ class Plan:
     run_key : str
         Equal for runs that give equal reports: over code, parameters, tables, packages, Python, the salt of
         pseudonyms and the series. A password in an address is no part of it.
-    timeout : float, optional
-        Seconds after which this run is stopped; None for the limit of the batch, if it has one.
-    reads : tuple of str, optional
-        Tables that the notebook may read; None for all.
     environment : dict
         What else is part of the run key, see `helpers.report.provenance.environment`.
     """
 
-    notebook: Path
-    series: str
-    values: dict[str, Any]
-    given: dict[str, Any]
     tables: dict[str, TableFingerprint]
     code: Code
     run_key: str
-    timeout: float | None = None
-    reads: tuple[str, ...] | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
     def tables_now(self) -> dict[str, TableFingerprint] | None:
@@ -102,11 +84,10 @@ class Plan:
 
         Files that have not changed are not read again. What is not there any more, or cannot be read, is left out.
         """
-        where = project.locate_data(str(self.values["data"]), self.notebook.parent)
         try:
-            if address.parse(where).path is None:
+            if address.parse(self.place).path is None:
                 return None
-            found = fingerprint.fingerprint(where, self.reads, cache=ContentCache.of_user())
+            found = fingerprint.fingerprint(self.place, self.reads, cache=ContentCache.of_user())
         except PlaybookError:
             return {}
         return {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
@@ -152,8 +133,7 @@ class Desk:
                 "series": run.series,
             }
         )
-        known = (run.notebook, run.series, run.values, run.given, tables, code, key, run.timeout)
-        return Plan(*known, reads=run.reads, environment=environment)
+        return Plan(**vars(run), tables=tables, code=code, run_key=key, environment=environment)
 
     def code(self, run: Checked) -> Code:
         """Return the identity of a run's code and of the files that its parameters name."""

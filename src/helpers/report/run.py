@@ -1,7 +1,7 @@
 """One run, from a checked plan to a published version.
 
 `execute` runs a plan in a staging folder and publishes what came of it, whole or partial. A failing notebook is a
-result, not an exception.
+result, not an exception, and so is a page that cannot be built.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report import catalog, engine, notebook, project, provenance, publish, scratch
+from helpers.report import catalog, engine, notebook, plain_page, project, provenance, publish, scratch
 from helpers.report.kernels.client import Address
 from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import (
     Bookkeeping,
     Data,
+    Failure,
     FileEntry,
     Manifest,
     RunStatus,
@@ -32,6 +33,7 @@ from helpers.report.manifest import (
 )
 from helpers.report.plan import Plan, plan
 from helpers.report.redact import Redactor, environment_secrets, url_secrets
+from helpers.report.wording import word
 
 Render = Callable[[Any, Manifest, list[Finding], list[Action]], str]
 
@@ -144,7 +146,7 @@ def execute(
             redactor = _redactor(plan, folder, root)
             manifest = _manifest(plan, nb, outcome, redactor)
             manifest = _with_changed_data(manifest, plan)
-            _write(folder, nb, manifest, redactor, render or _page)
+            manifest = _write(folder, nb, manifest, redactor, render or _page)
             manifest = manifest.model_copy(update={"files": _files(folder)})
             git = git or provenance.git(root)
 
@@ -244,8 +246,8 @@ def _with_changed_data(manifest: Manifest, plan: Plan) -> Manifest:
     return manifest.model_copy(update={"data": manifest.data.model_copy(update={"changed": changed})})
 
 
-def _write(folder: Path, nb: Any, manifest: Manifest, redactor: Redactor, render: Render) -> None:
-    """Write notebook, findings, actions and page, each without secrets."""
+def _write(folder: Path, nb: Any, manifest: Manifest, redactor: Redactor, render: Render) -> Manifest:
+    """Write notebook, findings, actions and page, each without secrets; return how the run ended after that."""
     for part in [path for path in folder.rglob(".*") if path.is_file()]:  # of a kernel killed while writing
         part.unlink()
     text = redactor.json(notebook.to_text(notebook.tidy(nb)))
@@ -254,8 +256,26 @@ def _write(folder: Path, nb: Any, manifest: Manifest, redactor: Redactor, render
     for name in ("findings.json", "actions.json"):
         if not (folder / name).exists():
             (folder / name).write_text("[]\n", encoding="utf-8")
-    page = render(notebook.read(text), manifest.stable(), read_findings(folder), read_actions(folder))
+    findings: list[Finding] = []
+    try:
+        findings = read_findings(folder)
+        page = render(notebook.read(text), manifest.stable(), findings, read_actions(folder))
+    except Exception as error:  # whatever breaks the page must not lose an hour of work
+        manifest = _without_page(manifest, error, redactor)
+        page = plain_page.plain_report(manifest, findings, _files(folder))
     (folder / "report.html").write_text(redactor.text(page), encoding="utf-8")
+    return manifest
+
+
+def _without_page(manifest: Manifest, error: Exception, redactor: Redactor) -> Manifest:
+    """Return how a run ended whose page could not be built: failed, by what failed first."""
+    why, before = redactor.text(plain_page.reason(error)), manifest.failure
+    if before is None or manifest.status == "not_run":
+        message = "\n\n".join([word("no_page", reason=why), *([before.message] if before else [])])
+        failure = Failure(kind="no_page", cell=None, error=type(error).__name__, message=message)
+        return manifest.model_copy(update={"status": "failed", "failure": failure})
+    message = "\n\n".join([before.message, word("no_page_either", reason=why)])
+    return manifest.model_copy(update={"failure": before.model_copy(update={"message": message})})
 
 
 def _page(nb: Any, manifest: Manifest, findings: list[Finding], actions: list[Action]) -> str:

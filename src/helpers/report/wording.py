@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from helpers.playbook import sentences
@@ -22,6 +22,7 @@ WORDS: Mapping[str, str] = {
     "all_reports": "All reports",
     "where": "Where this report belongs",
     "version": "version {number}",
+    "and": "{first} and {last}",
     "run": "run {key}",
     "as_of": "As of",
     "period": "Period",
@@ -145,6 +146,10 @@ WORDS: Mapping[str, str] = {
     "banner_timed_out": "This run was stopped: it took too long",
     "banner_kernel_died": "This run ended because its process died",
     "banner_not_run": "Not run",
+    "changed_heading": "The data changed during this run",
+    "changed_one": "Table {names} changed while this report ran: numbers may mix two states.",
+    "changed_many": "Tables {names} changed while this report ran: numbers may mix two states.",
+    "changed_again": "The next run makes the report again.",
     "partial": "What ran before is kept below. {number} of {all} code cells did not run.",
     "partial_none": "What ran is kept below.",
     "cell": "Code cell {number}: {name}",
@@ -159,11 +164,18 @@ WORDS: Mapping[str, str] = {
         "A table that this report needs is not there. This is no failure: add the table and run again."
     ),
     "kind_error": "The run stopped with a message.",
+    "kind_no_page": "The notebook ran, but its page could not be built.",
     "kind_exception": "An unexpected error stopped the run.",
     "kind_timed_out": "A cell ran longer than the time allowed and was stopped.",
     "kind_kernel_died": "The process that ran the notebook died in the middle of a cell.",
     "kind_system_exit": "The notebook ended its own process.",
     "kind_out_of_memory": "The process ran out of memory.",
+    "no_page": "The page of this report could not be built: {reason}.",
+    "no_page_either": "Besides, the page of this report could not be built: {reason}.",
+    "plain_title": "{title}: the page could not be built",
+    "plain_findings": "What the run found",
+    "plain_files": "What the run left",
+    "plain_index_why": "The page that lists the reports could not be built: {reason}.",
     "index_title": "Reports",
     "index_lead": "{series} with {versions}.",
     "one_series": "1 series",
@@ -240,6 +252,11 @@ class Mark(NamedTuple):
 def word(key: str, /, **values: Any) -> str:
     """Return one of the page's own phrases in the chosen language."""
     return say(WORDS[key], **values)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Return parts as a list in a sentence: ``a, b and c``."""
+    return word("and", first=", ".join(parts[:-1]), last=parts[-1]) if len(parts) > 1 else "".join(parts)
 
 
 def status_mark(status: str) -> Mark:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from helpers.methods.rfm.forecast import backtest, between_period_variation, fit, forecast, simulate
 
@@ -136,6 +137,12 @@ def test_backtest_repeats_past_forecasts(history_of, matrices, run_chains) -> No
     assert result.naive_error == pytest.approx((cells["naive"] - cells["actual"]).abs().mean())
     assert result.coverage.value == pytest.approx(cells["covered"].mean()) and result.coverage.n == 5
     assert "In 5 earlier periods" in result.sentence and "of 20 tier sizes" in result.sentence
+    for level in (0.8, 0.95):  # of the share of bands that held, not of the bands
+        judged = backtest(history_of(states), judged_at=level, seed=3)
+        low, high = proportion_confint(5 * judged.coverage.value, 5, 1 - level, "wilson")
+        assert judged.coverage[1:3] == pytest.approx((low, high))
+        assert judged.better.confidence == level and judged.cells.equals(cells)
+        assert f"inside their 90 % band ({100 * level:.0f} % interval" in judged.sentence
 
 
 def test_forecast_beats_the_naive_one_when_tiers_are_moving(history_of, matrices) -> None:

@@ -15,8 +15,17 @@ from statsmodels.stats.proportion import confint_proportions_2indep, power_propo
 from helpers.data.privacy import pseudonymise
 from helpers.errors import BadData
 from helpers.methods.intervals import difference_of_proportions
-from helpers.methods.rfm.list_trial import assign_arms, detectable_difference, power_of_difference, welch
+from helpers.methods.rfm import findings
+from helpers.methods.rfm.list_trial import (
+    assign_arms,
+    detectable_difference,
+    measurable,
+    power_of_difference,
+    welch,
+)
 from helpers.methods.rfm.lists import contact_list, evaluate_list, standard_lists
+from helpers.playbook.propose import Opportunity, propose
+from tests.playbook.test_finding import finding
 
 DAY = dt.date(2026, 6, 30)
 ORDER = ("silent", "potential", "active", "core")
@@ -193,10 +202,33 @@ def test_detectable_difference_is_found_as_often_as_it_says():
 def test_a_holdout_that_shows_nothing_says_so():
     assert np.isnan(detectable_difference(9, 1, 0.5))
     assert np.isnan(detectable_difference(50, 0, 0.5))
-    assert (
-        "too small to show any effect"
-        in contact_list(members(12), name="recall", holdout_share=0.01).sentence
-    )
+    few = contact_list(members(12), name="recall", holdout_share=0.01)
+    assert not few.measurable and "too small to measure what contact is worth" in few.sentence
+
+
+def test_an_action_needs_a_hold_out_of_ten_that_can_show_something():
+    ten, nine, none = (detectable_difference(200, *arm) for arm in ((10, 0.5), (9, 0.5), (10, 0.999999)))
+    assert np.isfinite([ten, nine]).all() and np.isnan(none)  # near one there is no room for a rise to show
+    assert measurable(10, ten) and not measurable(9, nine) and not measurable(10, none)
+
+
+def test_a_list_too_small_to_measure_is_published_and_starts_no_action():
+    """A few buyers of the top tier: a tenth held out at random is fewer than ten, so only the larger lists stay."""
+    data = members(800, seed=3)
+    data = data[(data["tier"] != "core") | (data.index < 600)]
+    found = standard_lists(data, order=ORDER, seed=1, as_of=DAY, baselines={"protect": 0.1})
+    small, large = found["protect"], found["recall"]
+    assert not small.withheld and len(small.frame) and small.held_out < 10 <= large.held_out
+    assert np.isfinite(small.detectable)
+    assert "so no action rests on it" in small.sentence and "will show" not in small.sentence
+    groups = {each.key: each for each in findings.opportunities(found, days=60)}
+    assert "rfm.recall" in groups and "rfm.protect" not in groups
+    mean = large.mean_value
+    wanted = Opportunity("rfm.recall", large.contacted, *mean[:3], mean.confidence, "CNY", 60)
+    assert groups["rfm.recall"] == wanted
+    fires = finding(id="rfm.carried_share", verdict="stated")
+    said = dict(propose([fires], groups.values(), prefix="rfm.protect", currency="CNY").silent)
+    assert "too few to measure" in said["rfm.protect_core"]
 
 
 # --- standard lists ----------------------------------------------------------------------------------

@@ -150,6 +150,24 @@ def test_memory_of_two_periods_is_found(history_of) -> None:
     assert "The tier before last matters: members" in result.order.sentence
 
 
+@pytest.mark.parametrize("test", [homogeneity, markov_order])
+def test_the_verdict_on_the_chain_follows_the_level(test) -> None:
+    """Two tables whose difference has a p-value between one and ten per cent: the level decides what is said."""
+    tables = np.array([[[60, 40], [40, 60]], [[45, 55], [44, 56]]], float)
+    p_value = test(tables).p_value
+    assert 0.01 < p_value < 0.1
+    calm, alert = (test(tables, confidence=level) for level in (1 - p_value * 0.99, 1 - p_value * 1.01))
+    assert not calm.rejected and alert.rejected and calm.p_value == alert.p_value
+    assert calm.sentence.startswith("No sign that") and not alert.sentence.startswith("No sign that")
+
+
+def test_migration_hands_its_level_to_the_tests_of_the_chain(history_of) -> None:
+    states = np.random.default_rng(9).integers(0, 4, (5, 300))
+    for level in (0.8, 0.99):
+        found = migration(history_of(states), level)
+        assert (found.homogeneity.confidence, found.order.confidence) == (level, level)
+
+
 def test_large_samples_do_not_turn_trifles_into_news(labels) -> None:
     base = np.array([[0.8, 0.2, 0, 0], [0.3, 0.5, 0.2, 0], [0, 0.3, 0.5, 0.2], [0, 0, 0.4, 0.6]])
     shifted = base + 0.004 * np.array([[1, -1, 0, 0], [1, -1, 0, 0], [0, 1, -1, 0], [0, 0, 1, -1]])

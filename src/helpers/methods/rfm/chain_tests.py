@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.checks import check_confidence
 from helpers.playbook.sentences import say
 
 Counts = NDArray[np.float64]
@@ -42,6 +43,8 @@ class ChainTest(NamedTuple):
         ``"chi-square"``, ``"random tables with the same margins"`` or ``"too little data"``.
     sentence : str
         The result and what follows from it.
+    confidence : float
+        One minus the p-value below which the property is contradicted.
     """
 
     question: str
@@ -52,20 +55,23 @@ class ChainTest(NamedTuple):
     n: int
     method: str
     sentence: str
+    confidence: float = 0.95
 
     @property
     def rejected(self) -> bool:
-        """Whether the property is contradicted at the 5 % level."""
-        return bool(self.p_value < 0.05)
+        """Whether the property is contradicted."""
+        return bool(self.p_value < 1 - self.confidence)
 
 
-def homogeneity(tables: Counts, *, seed: int = 0) -> ChainTest:
+def homogeneity(tables: Counts, *, confidence: float = 0.95, seed: int = 0) -> ChainTest:
     """Test whether the transition matrix is the same in every pair of periods.
 
     Parameters
     ----------
     tables : ndarray, shape (pairs, tiers, tiers)
         Counts of moves.
+    confidence : float
+        One minus the p-value below which the matrix is said to change.
     seed : int
         Seed of the random tables, used where cells are sparse.
     """
@@ -75,25 +81,29 @@ def homogeneity(tables: Counts, *, seed: int = 0) -> ChainTest:
     return _verdict(
         question,
         result,
+        confidence,
         holds=say("No sign that migration changes between periods: the pooled matrix may be used."),
         small=say("Migration changes between periods, but little: the pooled matrix is a fair summary."),
         fails=say("Migration changes between periods: read the last pair, the pooled matrix is an average."),
     )
 
 
-def markov_order(tables: Counts, *, seed: int = 0) -> ChainTest:
+def markov_order(tables: Counts, *, confidence: float = 0.95, seed: int = 0) -> ChainTest:
     """Test whether the tier before last matters once the last one is known (order 1 against order 2).
 
     Parameters
     ----------
     tables : ndarray, shape (tiers in the middle, tiers before, tiers after)
         Counts of triples.
+    confidence : float
+        One minus the p-value below which the tier before last is said to matter.
     seed : int
         Seed of the random tables, used where cells are sparse.
     """
     return _verdict(
         say("Is this period's tier enough to predict the next?"),
         _independence(list(np.asarray(tables, float)), seed),
+        confidence,
         holds=say("No sign that the tier before last matters: one step of history is enough to forecast."),
         small=say("The tier before last matters, but little: forecasts from one step are a fair summary."),
         fails=say(
@@ -146,15 +156,18 @@ def _g_squared(table: Counts) -> Counts:
     return 2 * (entropy(t).sum(axis=(-2, -1)) - margins + entropy(t.sum(axis=(-2, -1))))
 
 
-def _verdict(question: str, result: _Independence, *, holds: str, small: str, fails: str) -> ChainTest:
+def _verdict(
+    question: str, result: _Independence, confidence: float, *, holds: str, small: str, fails: str
+) -> ChainTest:
+    check_confidence(confidence)
     if not result.df:
         sentence = say("Too little data to answer: {question}", question=question)
-        return ChainTest(question, np.nan, 0, np.nan, np.nan, result.n, result.method, sentence)
+        return ChainTest(question, np.nan, 0, np.nan, np.nan, result.n, result.method, sentence, confidence)
     effect = float(np.sqrt(max(result.statistic - result.df, 0.0) / result.n))
-    reading = holds if result.p_value >= 0.05 else small if effect < NEGLIGIBLE_EFFECT else fails
+    reading = holds if result.p_value >= 1 - confidence else small if effect < NEGLIGIBLE_EFFECT else fails
     sentence = say(
         "{reading} (likelihood ratio {statistic:.1f}, {df} df, p {p}, effect w = {effect:.2f}, n = {n:,})",
         reading=reading, statistic=result.statistic, df=result.df, effect=effect, n=result.n,
         p="< .001" if result.p_value < 0.001 else f"= {result.p_value:.3f}",
     )  # fmt: skip
-    return ChainTest(question, *result[:3], effect, result.n, result.method, sentence)
+    return ChainTest(question, *result[:3], effect, result.n, result.method, sentence, confidence)

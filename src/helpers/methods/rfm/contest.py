@@ -23,7 +23,7 @@ from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadParameters
 from helpers.methods.frames import Count, as_day, materialise
-from helpers.methods.intervals import percentile_interval
+from helpers.methods.intervals import percentile_interval, unknown
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.cells import KEYS, Cells, histories, observed_days, transactions
 from helpers.methods.rfm.contest_result import MODEL, PAST_VALUE, RFM_SCORE, VALUE_UNIT, Contest, Settings
@@ -96,7 +96,10 @@ def contest(
     buyers = int((outcome > 0).sum())
     scores, reason = _candidates(members, rows, split, settings, horizon_days=holdout_days)
     table, differences = _empty(list(scores), len(members))
-    held = Contest(table, differences, None, reason, split, end, buyers, top_share, None, settings)
+    nobody = unknown(0, VALUE_UNIT, confidence)
+    held = Contest(
+        table, differences, None, reason, split, end, buyers, top_share, None, settings, newcomers=nobody
+    )
     if present is not None:
         held = _with_newcomers(held, members, late, present, draws, seed)
     if len(members) < FEWEST_MEMBERS or buyers < FEWEST_BUYERS or not outcome.sum() > 0:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.methods.frames import Count
-from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.intervals import Estimate
 from helpers.methods.rfm.score_value import ScoreValue
 from helpers.playbook.sentences import number, percent, say
 from helpers.tables import html_table
@@ -82,7 +82,7 @@ class Contest:
     top_share: float
     score_value: ScoreValue | None = field(repr=False)
     settings: Settings
-    newcomers: Estimate = field(default_factory=lambda: unknown(0, VALUE_UNIT, 0.95))
+    newcomers: Estimate
     newcomer_share: float = np.nan
 
     @property

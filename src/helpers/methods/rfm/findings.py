@@ -6,10 +6,11 @@ import ibis
 import pandas as pd
 
 from helpers.methods.intervals import Estimate, proportion, unknown
+from helpers.methods.rfm import list_actions
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
-from helpers.methods.rfm.lists import ContactList, ListSet
+from helpers.methods.rfm.lists import ListSet
 from helpers.methods.rfm.migration import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
@@ -174,22 +175,8 @@ def segment_stability(found: Segments, scope: str) -> Finding:
 
 
 def opportunities(lists: ListSet, *, days: int) -> list[Opportunity]:
-    """Return the groups that actions may be aimed at: the published lists without their hold-outs.
-
-    Parameters
-    ----------
-    lists : ListSet
-        The contact lists.
-    days : int
-        Length of the period that the expected values are for.
-    """
-    return [_opportunity(each, days) for each in lists.lists if not each.withheld]
-
-
-def _opportunity(each: ContactList, days: int) -> Opportunity:
-    mean = each.mean_value
-    key = f"rfm.{each.name}"
-    return Opportunity(key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit, days)
+    """Return the groups that actions may be aimed at, see :func:`helpers.methods.rfm.list_actions.opportunities`."""
+    return list_actions.opportunities(lists.lists, method="rfm", days=days)
 
 
 def populations(now: int, history: TierHistory, compared: PeriodComparison, held: Contest) -> pd.DataFrame:

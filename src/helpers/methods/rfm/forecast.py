@@ -153,9 +153,10 @@ class Backtest(NamedTuple):
         if not self.coverage.known:
             return text + " " + say("Too little data to say whether the bands hold.")
         return text + " " + say(
-            "{share} of {cells} tier sizes fell inside their {level} band (interval {low} to {high}).",
+            "{share} of {cells} tier sizes fell inside their {level} band ({judged} interval {low} to {high}).",
             share=percent(self.coverage.value, 0), cells=len(self.cells), level=percent(self.confidence, 0),
             low=percent(self.coverage.low, 0), high=percent(self.coverage.high, 0),
+            judged=percent(self.coverage.confidence, 0),
         )  # fmt: skip
 
 
@@ -339,14 +340,16 @@ def backtest(
     *,
     pairs: int | None = None,
     confidence: float = 0.9,
+    judged_at: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Backtest:
     """Forecast every closed period that has two before it, from what was known then.
 
-    Parameters are those of :func:`forecast`.
+    Parameters are those of :func:`forecast`; `judged_at` is the level of the intervals of coverage and better.
     """
     check_confidence(confidence)
+    check_confidence(judged_at)
     flows, sizes, _joiners = _arrays(history)
     frames = []
     for later in range(1, len(flows)):
@@ -360,12 +363,12 @@ def backtest(
         frame = frame.rename(columns={"last": "naive"}).drop(columns="change")
         frame.insert(0, "period", history.periods[later + 1])
         frames.append(frame.assign(actual=sizes[later + 1].astype(int)))
-    return _score(frames, confidence)
+    return _score(frames, confidence, judged_at)
 
 
-def _score(frames: list[pd.DataFrame], confidence: float) -> Backtest:
+def _score(frames: list[pd.DataFrame], confidence: float, judged_at: float) -> Backtest:
     if not frames:
-        nothing = unknown(0, "share", confidence)
+        nothing = unknown(0, "share", judged_at)
         empty = pd.DataFrame(columns=["period", "tier", "expected", "low", "high", "actual", "naive"])
         return Backtest(empty, np.nan, np.nan, np.nan, nothing, nothing, 0, confidence)
     cells = pd.concat(frames, ignore_index=True)
@@ -379,15 +382,15 @@ def _score(frames: list[pd.DataFrame], confidence: float) -> Backtest:
         mean_absolute_error=float(absolute.mean()),
         naive_error=float(naive.mean()),
         relative_error=float(absolute.sum() / max(cells["actual"].sum(), 1)),
-        coverage=_share_of_periods(float(cells["covered"].mean()), len(frames)),
-        better=_share_of_periods(float(wins.mean()), len(frames)),
+        coverage=_share_of_periods(float(cells["covered"].mean()), len(frames), judged_at),
+        better=_share_of_periods(float(wins.mean()), len(frames), judged_at),
         periods=len(frames),
         confidence=confidence,
     )
 
 
-def _share_of_periods(share: float, periods: int) -> Estimate:
+def _share_of_periods(share: float, periods: int, confidence: float) -> Estimate:
     if periods < FEWEST_BACKTESTS:
-        return unknown(periods, "share", 0.95)
-    low, high = wilson(share * periods, periods)
-    return Estimate(share, float(low), float(high), periods, "share", "Wilson score over periods", 0.95)
+        return unknown(periods, "share", confidence)
+    low, high = wilson(share * periods, periods, confidence)
+    return Estimate(share, float(low), float(high), periods, "share", "Wilson score over periods", confidence)

@@ -28,6 +28,7 @@ from helpers.methods.rfm.value_cells import require_columns, require_unique
 from helpers.playbook.sentences import quantity, say, with_interval
 
 CONTACT, HOLDOUT = "contact", "hold-out"
+FEWEST_HELD_OUT = 10  # below, the normal limits that the power rests on are too rough to plan by
 
 
 def assign_arms(ids: pd.Series, *, day: dt.date | None, seed: int, holdout_share: float) -> pd.Series:
@@ -83,6 +84,19 @@ def detectable_difference(
     if shortfall(1 - baseline) < 0:
         return np.nan
     return float(optimize.brentq(shortfall, 1e-12, 1 - baseline, xtol=1e-10))
+
+
+def measurable(held_out: int, detectable: float) -> bool:
+    """Return whether a hold-out is large enough to show what contact was worth; no action rests on one that is not.
+
+    Parameters
+    ----------
+    held_out : int
+        Members held out.
+    detectable : float
+        From `detectable_difference`.
+    """
+    return held_out >= FEWEST_HELD_OUT and bool(np.isfinite(detectable))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from helpers.methods.rfm.list_trial import (
     assign_arms,
     detectable_difference,
     evaluate_list,
+    measurable,
 )
 from helpers.methods.rfm.tier_value import mean_value
 from helpers.methods.rfm.value_cells import require_columns, require_unique, value_cells
@@ -89,6 +90,11 @@ class ContactList:
         return self.size < self.k_min
 
     @property
+    def measurable(self) -> bool:
+        """Whether the hold-out is large enough to show what contact was worth."""
+        return measurable(self.held_out, self.detectable)
+
+    @property
     def sentence(self) -> str:
         """Size, worth and what the hold-out can show, in plain words."""
         if self.withheld:
@@ -115,8 +121,10 @@ class ContactList:
     @property
     def power_sentence(self) -> str:
         """What the hold-out can show, and when to look."""
-        if not np.isfinite(self.detectable):
-            return say("The hold-out is too small to show any effect.")
+        if not self.measurable:
+            return say(
+                "The hold-out is too small to measure what contact is worth, so no action rests on it."
+            )
         text = say(
             "If {base} act without contact, a difference of {step} percentage points or more will show "
             "({power} power).",
@@ -161,17 +169,11 @@ class ListSet:
         rows = [
             {
                 "list": each.name,
-                "size": each.size,
-                "contacted": each.contacted,
-                "held_out": each.held_out,
+                **{name: getattr(each, name) for name in ("size", "contacted", "held_out")},
                 "mean_value": each.mean_value.value,
-                "low": each.mean_value.low,
-                "high": each.mean_value.high,
+                **{bound: getattr(each.mean_value, bound) for bound in ("low", "high")},
                 "total_value": each.total_value.value,
-                "unit": each.unit,
-                "detectable": each.detectable,
-                "baseline": each.baseline,
-                "check_on": each.check_on,
+                **{name: getattr(each, name) for name in ("unit", "detectable", "baseline", "check_on")},
             }
             for each in self.lists
         ]

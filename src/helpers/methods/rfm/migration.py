@@ -67,7 +67,7 @@ class Migration:
     homogeneity, order : ChainTest
         Is the matrix the same in all periods; does the tier before last matter.
     confidence : float
-        Level of all intervals.
+        Level of all intervals and of both tests.
     periods : tuple of str
         Later period of each pair, in order.
     left : int
@@ -149,7 +149,7 @@ def migration(
     history : TierHistory or pandas.DataFrame
         A history, or counts with the columns period, from_tier, to_tier, n.
     confidence : float
-        Level of the intervals.
+        Level of the intervals, and of the two tests of the chain.
     labels : sequence of str, optional
         Tiers from lowest to highest; needed with a frame.
     triples : pandas.DataFrame, optional
@@ -185,8 +185,8 @@ def migration(
             [_rates(k, table, confidence, seed) for k, table in scopes.items()], ignore_index=True
         ),
         by_period=_by_period(periods, tables, confidence, seed),
-        homogeneity=homogeneity(tables, seed=seed),
-        order=_order(triples, tiers, seed),
+        homogeneity=homogeneity(tables, confidence=confidence, seed=seed),
+        order=_order(triples, tiers, confidence, seed),
         confidence=confidence,
         periods=tuple(periods),
         left=_left(history, periods[-1]) if isinstance(history, TierHistory) and periods else 0,
@@ -301,9 +301,9 @@ def _by_period(periods: list[str], tables: Counts, confidence: float, seed: int)
     return pd.DataFrame(rows, columns=columns)
 
 
-def _order(triples: pd.DataFrame | None, labels: tuple[str, ...], seed: int) -> ChainTest:
+def _order(triples: pd.DataFrame | None, labels: tuple[str, ...], confidence: float, seed: int) -> ChainTest:
     if triples is None:
         triples = pd.DataFrame({name: [] for name in ("first", "second", "third", "n")})
     _check(triples, ["first", "second", "third"], labels, "triples")
     _middle, tables = cube(triples, "second", ["first", "third"], labels)
-    return markov_order(tables, seed=seed)
+    return markov_order(tables, confidence=confidence, seed=seed)

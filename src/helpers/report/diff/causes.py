@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from helpers.report.diff.words import amount, word
 from helpers.report.manifest import Manifest, TableFingerprint
+from helpers.report.wording import joined
 
 Cause = Literal["data", "parameters", "code", "environment"]
 QUESTION = frozenset({"as_of", "segment"})
@@ -175,11 +176,6 @@ def phrase(change: Change) -> str:
     if change.before is None or change.after is None:
         return word("only_after" if change.before is None else "only_before", name=change.name)
     return word("from_to", name=change.name, before=change.before or "“”", after=change.after or "“”")
-
-
-def joined(parts: list[str]) -> str:
-    """Return parts as a list in a sentence: ``a, b and c``."""
-    return word("and", first=", ".join(parts[:-1]), last=parts[-1]) if len(parts) > 1 else "".join(parts)
 
 
 def _content(tables: Mapping[str, TableFingerprint], name: str) -> str | None:

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.report.diff.address import Version
-from helpers.report.diff.causes import Causes, causes, joined
+from helpers.report.diff.causes import Causes, causes
 from helpers.report.diff.findings import RANKED, FindingChange, Outcome, match
 from helpers.report.diff.words import word
+from helpers.report.wording import joined
 
 
 class ActionChange(NamedTuple):

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 
 from helpers.playbook.finding import Finding
 from helpers.report.diff.address import Version
-from helpers.report.diff.causes import Causes, joined
+from helpers.report.diff.causes import Causes
 from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
 from helpers.report.diff.words import amount, amounts, word
-from helpers.report.wording import quantity
+from helpers.report.wording import joined, quantity
 
 Outcome = Literal[
     "signal",

@@ -149,7 +149,7 @@ def _unfinished(side: Version) -> str:
 
 
 def _finding(change: FindingChange, comparison: Comparison) -> FindingView:
-    cause = why.joined([word(f"cause_{name}") for name in comparison.causes.classes])
+    cause = wording.joined([word(f"cause_{name}") for name in comparison.causes.classes])
     one, unit = change.difference, change.shown.unit
     return FindingView(
         change,
@@ -206,7 +206,7 @@ def _findings_lead(comparison: Comparison) -> str:
         text = word("findings_lead_diff", confidence=level, number=len(judged))
         return f"{text} {word('lead_unclear')}" if comparison.of("unclear") else text
     names = [word(f"cause_{name}") for name in comparison.causes.classes]
-    return word("findings_lead_caused", cause=f"the {why.joined(names)}") if names else ""
+    return word("findings_lead_caused", cause=f"the {wording.joined(names)}") if names else ""
 
 
 def _confounded(comparison: Comparison) -> str:
@@ -216,7 +216,7 @@ def _confounded(comparison: Comparison) -> str:
     others = [name for name in others if name != word("cause_parameters") or own]
     if not (comparison.causes.resampled and others and comparison.of("signal")):
         return ""
-    return word("confounded", causes=why.joined(others))
+    return word("confounded", causes=wording.joined(others))
 
 
 def _judged(comparison: Comparison) -> list[str]:
@@ -248,7 +248,7 @@ def _unchanged(comparison: Comparison) -> str:
         for name in ("data", "parameters", "code", "environment")
         if name not in comparison.causes.classes
     ]
-    return why.joined([word(f"cause_{name}") for name in same])
+    return wording.joined([word(f"cause_{name}") for name in same])
 
 
 def _changes(causes: why.Causes) -> list[Grid]:

@@ -16,9 +16,9 @@ import pandas as pd
 
 from helpers.figures import Chart
 from helpers.report.diff import drawing, frames
-from helpers.report.diff.causes import joined
 from helpers.report.diff.frames import Cell, Measure, Pair
 from helpers.report.diff.words import amount, word
+from helpers.report.wording import joined
 
 PANELS = 3
 

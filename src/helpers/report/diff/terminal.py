@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.report import wording
-from helpers.report.diff.causes import joined
 from helpers.report.diff.compare import Comparison
 from helpers.report.diff.findings import FindingChange
 from helpers.report.diff.words import word
@@ -22,7 +21,7 @@ def show(comparison: Comparison, table: Callable[..., None], echo: Callable[[str
         table(word("cause_lead", title=comparison.causes.title), ("what", "name", before, after), rows)
     if comparison.findings:
         heads = ("finding", before, after, "difference", "verdict")
-        cause = joined([word(f"cause_{name}") for name in comparison.causes.classes])
+        cause = wording.joined([word(f"cause_{name}") for name in comparison.causes.classes])
         title = word("findings_unclear" if comparison.of("unclear") else "findings")
         table(title, heads, [_finding(change, cause) for change in comparison.findings])
     if comparison.actions:

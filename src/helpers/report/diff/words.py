@@ -29,7 +29,6 @@ WORDS: Mapping[str, str] = {
     "cause_environment": "environment",
     "cause_several": "several: {causes}",
     "cause_none": "none: identical inputs",
-    "and": "{first} and {last}",
     "and_more": "{number} more",
     "changed_data": "the data changed ({what})",
     "changed_parameters": "the parameters changed ({what})",

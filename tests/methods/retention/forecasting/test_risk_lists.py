@@ -17,14 +17,15 @@ from helpers.methods.retention.forecasting.risk import Risk
 from helpers.methods.retention.forecasting.risk_lists import (
     RiskLists,
     check_day,
-    measurable,
     opportunities,
     risk_lists,
 )
 from helpers.methods.retention.value.member_value import MemberValue, member_value
 from helpers.methods.retention.value.silence_cost import SilenceCost, compare_outcomes, silence_cost, thirds
 from helpers.methods.retention.value.value_contest import RatioSpread
+from helpers.playbook.propose import propose
 from helpers.playbook.thresholds import threshold
+from tests.playbook.test_finding import finding
 
 AS_OF = dt.date(2026, 6, 30)
 EMPTY = pd.DataFrame()
@@ -93,7 +94,13 @@ def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) ->
     free = risk_lists(found, values=worth(found), silence=cost(low=-1.0))
     assert free.nurture.size > 100 and not free.nurture.mean_value.known
     assert "Silence costs no sales that can be seen here" in free.sentence
-    assert [each.key for each in opportunities(free, days=30)] == ["retention.win_back"]
+    known = {each.key: bool(np.isfinite(each.value)) for each in opportunities(free, days=30)}
+    assert known == {"retention.nurture": False, "retention.win_back": True}
+    fires = finding(id="retention.silent_next", verdict="stated")
+    proposal = propose([fires], opportunities(free, days=30), prefix="retention.nurture", currency="CNY")
+    assert proposal.silent == [
+        ("retention.nurture", "the value of a member is not known (retention.nurture)")
+    ]
 
 
 def test_win_back_is_the_upper_part_of_unconditional_value(found: Risk, lists: RiskLists) -> None:
@@ -115,7 +122,7 @@ def test_the_error_of_past_windows_is_in_the_value(found: Risk, lists: RiskLists
 
 def test_lists_hold_out_hide_ids_and_say_when_to_check(lists: RiskLists) -> None:
     for each in lists.lists:
-        assert measurable(each)
+        assert each.measurable
         assert each.frame["member_id"].str.startswith("p_").all()
         assert each.check_on == AS_OF + dt.timedelta(days=30) == check_day(lists)
     assert set(lists.nurture.frame["member_id"]).isdisjoint(lists.win_back.frame["member_id"])
@@ -156,7 +163,7 @@ def test_consent_limit_and_horizon(found: Risk) -> None:
 def test_without_a_forecast_there_is_no_value_in_money(found: Risk) -> None:
     plain = risk_lists(found)
     assert plain.win_back.size and not plain.win_back.mean_value.known
-    assert not opportunities(plain, days=30)
+    assert not any(np.isfinite(each.value) for each in opportunities(plain, days=30))
     nothing = risk_lists(risk_of(probability=float("nan")))
     assert "too little data" in nothing.sentence and not opportunities(nothing, days=30)
 

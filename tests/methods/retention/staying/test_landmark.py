@@ -64,6 +64,13 @@ def test_comparison_does_what_the_simulation_does() -> None:
     assert found.table["comparison"].tolist() == ["naive", "landmarked"]
 
 
+def test_the_tests_of_a_comparison_are_judged_at_its_level() -> None:
+    reached = tiers_reached(community(2, 400), day=DAY)
+    for level in (0.8, 0.99):
+        found = compare_tiers(reached, day=DAY, confidence=level)
+        assert (found.naive_test.confidence, found.landmark_test.confidence) == (level, level)
+
+
 def test_everybody_is_there_at_the_landmark() -> None:
     table = compare_tiers(tiers_reached(community(2, 400), day=DAY), day=DAY).landmarked.table
     assert (table.loc[table["day"] <= DAY, "survival"] == 1).all()

@@ -135,8 +135,10 @@ class Backtest:
         if self.winner is None:
             return say("Lift at 10 %: too little data.")
         row = _row(self.table, self.winner)
-        text = "The tenth of members at highest risk fell silent {lift} times as often as all of them."
-        return say(text, lift=_triple(row, "lift"))
+        text = (
+            "The tenth of members at highest risk fell silent {lift} times as often as all of them (n = {n})."
+        )
+        return say(text, lift=_triple(row, "lift", 2), n=number(row["n"]))
 
     @property
     def tier_lift_sentence(self) -> str:
@@ -254,14 +256,7 @@ def _predict(
         asked = table[table["landmark"] == day]
         if not enough(known, "silent") or not len(asked):
             continue
-        fitted = Predictors(
-            known,
-            rows.features,
-            member_days=rows.member_days,
-            horizon_days=rows.horizon_days,
-            seed=seed,
-            history=_closed(parts, day, rows.horizon_days),
-        )
+        fitted = predictors(rows, known, seed=seed, history=_closed(parts, day, rows.horizon_days))
         asked_for = ordered if day in judged else [m for m in ordered if m in BARE_MODELS]
         found = {model: fitted.probability(model, asked) for model in asked_for}
         parts.append(asked[["landmark", "member_id", "silent"]].assign(**found))
@@ -269,6 +264,32 @@ def _predict(
         return table[["landmark", "member_id", "silent"]].iloc[:0]
     found_all = pd.concat(parts, ignore_index=True)
     return found_all[found_all["landmark"].isin(judged)].reset_index(drop=True)
+
+
+def predictors(
+    rows: Landmarks, known: pd.DataFrame, *, seed: int, history: pd.DataFrame | None
+) -> Predictors:
+    """Return the models of silence that may be fitted on `known`, those of `rows` whose outcome is complete.
+
+    Parameters
+    ----------
+    rows : Landmarks
+        Where the rows come from: features, member days and length of the window.
+    known : pandas.DataFrame
+        The training rows.
+    seed : int
+        Seed of the boosting.
+    history : pandas.DataFrame, optional
+        Predictions of closed windows, for the recalibrated models; see :class:`.predictors.Predictors`.
+    """
+    return Predictors(
+        known,
+        rows.features,
+        member_days=rows.member_days,
+        horizon_days=rows.horizon_days,
+        seed=seed,
+        history=history,
+    )
 
 
 def _before(days: list[pd.Timestamp], judged: list[pd.Timestamp]) -> pd.Timestamp:

@@ -20,11 +20,10 @@ from scipy import special
 
 from helpers.checks import check_confidence
 from helpers.methods.intervals import Estimate, percentile_interval, unknown
-from helpers.methods.retention.forecasting.backtest import FEWEST_WINDOWS, Backtest, backtest
+from helpers.methods.retention.forecasting.backtest import FEWEST_WINDOWS, Backtest, backtest, predictors
 from helpers.methods.retention.forecasting.calibration import auc, decile_error, deciles, groups
 from helpers.methods.retention.forecasting.hazard import Hazard, enough
 from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
-from helpers.methods.retention.forecasting.predictors import Predictors
 from helpers.playbook.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
@@ -177,14 +176,8 @@ def risk(
     known, awake = rows.table[rows.table["state"] == ACTIVE], (now["state"] == ACTIVE).to_numpy()
     p = np.full(len(now), np.nan)
     if contest.winner is not None and awake.any() and enough(known, "silent"):
-        fitted = Predictors(
-            known,
-            rows.features,
-            member_days=rows.member_days,
-            horizon_days=rows.horizon_days,
-            seed=seed,
-            history=contest.predictions if len(contest.predictions) else None,
-        )
+        history = contest.predictions if len(contest.predictions) else None
+        fitted = predictors(rows, known, seed=seed, history=history)
         p[awake] = fitted.probability(contest.winner, now[awake])
     p[~awake], check, spread = _returns(rows, now[~awake], seed)
     members = now[["member_id", "state", "days_since_last"]].assign(

@@ -28,13 +28,13 @@ from helpers.methods.retention.forecasting.landmarks import ACTIVE
 from helpers.methods.retention.forecasting.risk import Risk
 from helpers.methods.retention.value.member_value import MemberValue
 from helpers.methods.retention.value.silence_cost import SilenceCost, thirds
+from helpers.methods.rfm import list_actions
 from helpers.methods.rfm.lists import ContactList, contact_list
 from helpers.playbook.propose import Opportunity
 from helpers.playbook.sentences import number, percent, quantity, say, with_interval
 from helpers.playbook.thresholds import threshold
 
 NURTURE, WIN_BACK = "nurture", "win_back"
-FEWEST_HELD_OUT = 10
 PLATEAU = 0.01
 """Probability by which the upper part of risk must stand above the median to be told apart."""
 
@@ -82,16 +82,21 @@ class RiskLists:
 
     @property
     def sentence(self) -> str:
-        """Who is on the lists, what they are worth, and the caution."""
+        """All of :attr:`sentences`."""
+        return " ".join(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Who is on the lists, what each list is worth, and the caution."""
         if np.isfinite(self.risk_limit):
             text = (
-                "Of {n} active members, nurture holds those with a risk of {risk} or more and a value of {value} or "
-                "more a period."
+                "Of {n} active members, the list “nurture” holds those with a risk of silence of {risk} or more and "
+                "an expected value of {value} or more in the next period; “win back” holds dormant members."
             )
             values = {
                 "n": number(self.active),
                 "risk": percent(self.risk_limit),
-                "value": number(self.value_limit),
+                "value": quantity(self.value_limit, self.nurture.unit),
             }
             first = say(text, **values)
         else:
@@ -103,21 +108,21 @@ class RiskLists:
         parts = [first, *(_said(each) for each in self.lists), self.caution]
         if self.provisional:
             parts.insert(-1, say("The values are provisional: see how the forecast of value did."))
-        return " ".join(parts)
+        return parts
 
 
-def measurable(each: ContactList) -> bool:
-    """Whether the hold-out of a list is large enough to show what contact was worth."""
-    return each.held_out >= FEWEST_HELD_OUT and bool(np.isfinite(each.detectable))
+def list_name(each: ContactList) -> str:
+    """Return the name of a list for readers: ``win_back -> 'win back'``."""
+    return say(each.name.replace("_", " "))
 
 
 def _said(each: ContactList) -> str:
     """Return size and worth of a list, each in the words that its expected value means."""
     if each.withheld:
         return each.sentence
-    text = "List {name}: {size} members, {contacted} to contact and {held} held out."
+    text = "List “{name}”: {size} members, {contacted} to contact and {held} held out."
     counts = {"size": each.size, "contacted": each.contacted, "held": each.held_out}
-    parts = [say(text, name=each.name, **{name: number(value) for name, value in counts.items()})]
+    parts = [say(text, name=list_name(each), **{name: number(value) for name, value in counts.items()})]
     mean, total = with_interval(each.mean_value), quantity(each.total_value.value, each.unit)
     if each.mean_value.known and each.name == NURTURE:
         worth = "By risk and cost, silence takes {mean} a member in the next period, {total} in all."
@@ -129,10 +134,7 @@ def _said(each: ContactList) -> str:
         parts.append(say("Silence costs no sales that can be seen here, so the list has no value in money."))
     else:
         parts.append(say("What its members will bring is not known."))
-    if not measurable(each):
-        parts.append(say("The list is too small to measure what contact is worth, so no action rests on it."))
-    else:
-        parts.append(each.power_sentence)
+    parts.append(each.power_sentence)
     if each.without_consent:
         parts.append(
             say("{n:,} members who did not agree to be contacted are left out.", n=each.without_consent)
@@ -243,29 +245,8 @@ def check_day(lists: RiskLists) -> dt.date | None:
 
 
 def opportunities(lists: RiskLists, *, days: int) -> list[Opportunity]:
-    """Return the groups that actions may be aimed at: published lists without their hold-outs.
-
-    A list whose hold-out cannot show anything, or whose value is not known, is none.
-
-    Parameters
-    ----------
-    lists : RiskLists
-        The contact lists.
-    days : int
-        Length of the period that the expected values are for.
-    """
-    found = []
-    for each in lists.lists:
-        if each.withheld or not measurable(each) or not each.mean_value.known:
-            continue
-        mean = each.mean_value
-        key = f"retention.{each.name}"
-        found.append(
-            Opportunity(
-                key, each.contacted, mean.value, mean.low, mean.high, mean.confidence, each.unit, days
-            )
-        )
-    return found
+    """Return the groups that actions may be aimed at, see :func:`helpers.methods.rfm.list_actions.opportunities`."""
+    return list_actions.opportunities(lists.lists, method="retention", days=days)
 
 
 def _with_values(found: Risk, values: MemberValue | None) -> pd.DataFrame:

@@ -85,11 +85,11 @@ def tier_lift_sentence(table: pd.DataFrame) -> str:
     if known.empty:
         return say("Lift at 10 % per tier: too little data.")
     parts = "; ".join(_in_words(dict(zip(COLUMNS, row, strict=True))) for row in known[COLUMNS].to_numpy())
-    text = "How many times as often as their whole tier the tenth at highest risk fell silent: {parts}."
+    text = "The tenth at highest risk of each tier fell silent this many times as often as the whole tier: {parts}."
     return say(text, parts=parts)
 
 
 def _in_words(row: dict[str, Any]) -> str:
-    lift, low, high = (number(float(row[name])) for name in ("lift", "low", "high"))
+    lift, low, high = (number(float(row[name]), 2) for name in ("lift", "low", "high"))
     text = "{tier} {lift} ({low} to {high}, n = {n:,})"
     return say(text, tier=row["tier"], lift=lift, low=low, high=high, n=int(row["n"]))

@@ -177,7 +177,7 @@ def compare_tiers(
     if reference is None and shared:
         sizes = fair.summary.set_index("segment")["n"]
         reference = max(shared, key=lambda tier: int(sizes[tier]))
-    naive_test, fair_test = (logrank(frame, "tier") for frame in (everybody, there))
+    naive_test, fair_test = (logrank(frame, "tier", confidence=level) for frame in (everybody, there))
     naive_days, fair_days = (
         restricted_mean_difference(frame, "tier", reference=reference, horizon=horizon, confidence=level)
         for frame in (everybody, there)
