@@ -211,14 +211,42 @@ def test_too_few_members_are_said_not_raised(n: int) -> None:
     assert "too little data" in found.sentence
 
 
-def test_nobody_left_and_nobody_bought() -> None:
+def test_nobody_left_is_no_obstacle_and_nobody_bought_is_no_certain_nothing() -> None:
     people, rows = make(np.random.default_rng(1), 300, hazard=0.001)
     people["left_day"] = pd.Series(pd.NaT, people.index, dtype="datetime64[us]")
-    found = lifetime_value(
+    stayed = lifetime_value(value_days(rows, people, as_of=AS_OF, observed_from=START), horizon_days=30)
+    assert (stayed.curve["survival"] == 1).all()
+    assert stayed.estimate().known
+    bought = lifetime_value(
         value_days(rows.iloc[:0], people, as_of=AS_OF, observed_from=START), horizon_days=30
     )
-    assert (found.curve["survival"] == 1).all()
-    assert found.estimate().value == 0
+    assert not bought.estimate().known
+    assert "too little data (300 members, 0 of them with value" in bought.sentence
+
+
+def test_members_with_value_are_counted_once_and_only_where_they_were_at_risk() -> None:
+    people, rows = make(np.random.default_rng(4), 200)
+    cells = value_days(rows, people, as_of=AS_OF, observed_from=START)
+    merged = rows.merge(people, on="member_id")
+    days = [pd.to_datetime(merged[name]) for name in ("day", "joined_day", "left_day")]
+    inside = (days[0] >= days[1]) & ~(days[0] > days[2]) & (merged["value"] != 0)
+    age = (days[0] - days[1]).dt.days[
+        inside & (days[0] >= pd.Timestamp(START)) & (days[0] <= pd.Timestamp(AS_OF))
+    ]
+    first = age.groupby(merged["member_id"]).min()
+    expected = np.bincount(first[first < cells.days], minlength=cells.days)
+    np.testing.assert_array_equal(cells.first_valued[0], expected)
+
+
+def test_few_buyers_are_too_little_data() -> None:
+    people, rows = make(np.random.default_rng(1), 300)
+    buyers = rows.loc[rows["value"] != 0, "member_id"].unique()[:29]
+    found = lifetime_value(
+        value_days(rows[rows["member_id"].isin(buyers)], people, as_of=AS_OF, observed_from=START),
+        horizon_days=30,
+    )
+    assert not found.estimate().known
+    assert "too little data" in found.sentence
 
 
 def test_value_outside_the_stay_and_unseen_members_are_counted() -> None:

@@ -19,7 +19,14 @@ from helpers.methods.retention.value.member_value import (
     member_value,
 )
 from helpers.methods.retention.value.stays import Stays
-from helpers.methods.retention.value.value_contest import MODEL, PAST, SURVIVAL, judge, poisson_deviance
+from helpers.methods.retention.value.value_contest import (
+    MODEL,
+    PAST,
+    SURVIVAL,
+    against_past,
+    judge,
+    poisson_deviance,
+)
 from helpers.methods.retention.value.value_days import value_days
 
 
@@ -52,12 +59,42 @@ def test_features_know_nothing_of_the_days_after(small) -> None:
 
 
 def test_expected_days_are_the_sum_of_conditional_survival() -> None:
-    stays = Stays(np.array([1.0, 0.9, 0.8, 0.6]), 0.25)
+    stays = Stays(1 - np.array([0.9, 0.8, 0.6]) / np.array([1.0, 0.9, 0.8]), 0.25)
     extended = [1.0, 0.9, 0.8, 0.6, *(0.6 * 0.75**k for k in range(1, 40))]
     for tenure in (0, 1, 2, 5):
         start = tenure + 1
         direct = sum(extended[start : start + 7]) / extended[start]
         assert stays.days_ahead(np.array([float(tenure)]), 7)[0] == pytest.approx(direct)
+
+
+def test_one_newcomer_who_left_does_not_end_the_others() -> None:
+    """Hundreds are years past the day on which the only newcomer left; their days ahead must not hang on it."""
+    old = pd.DataFrame({"member_id": [f"m{i}" for i in range(300)], "joined_day": pd.Timestamp("2024-01-01")})
+    old["left_day"] = pd.Series(pd.NaT, old.index, dtype="datetime64[us]")
+    old.loc[:19, "left_day"] = pd.Timestamp("2026-03-01")
+    new = pd.DataFrame(
+        {
+            "member_id": ["new"],
+            "joined_day": [pd.Timestamp("2026-02-01")],
+            "left_day": [pd.Timestamp("2026-02-04")],
+        }
+    )
+    rows = pd.DataFrame({"member_id": ["m299"], "day": [pd.Timestamp("2026-01-05")], "value": [1.0]})
+    tenure = np.array([900.0])
+    found = [
+        Stays.of(
+            value_days(rows, people, as_of="2026-04-30", observed_from="2026-01-01", days=1500)
+        ).days_ahead(tenure, 30)
+        for people in (old, pd.concat([old, new], ignore_index=True))
+    ]
+    assert 28 < found[0][0] < 30
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_everybody_leaving_on_one_day_says_nothing_of_those_past_it() -> None:
+    stays = Stays(np.array([0.0, 1.0, 0.1, 0.1]), 0.1)
+    assert stays.days_ahead(np.array([1.0]), 3)[0] == pytest.approx(1 + 0.9 + 0.81)
+    assert stays.days_ahead(np.array([0.0]), 3)[0] == pytest.approx(1.0)
 
 
 def test_expected_days_of_a_constant_hazard() -> None:
@@ -87,7 +124,9 @@ def test_prediction_and_its_judgement(small) -> None:
     present = people["left_day"].isna().sum()
     assert len(found.members) == present
     assert (found.members["expected_value"] > 0).all()
-    assert "by decile" in found.sentence
+    assert "By tenths of members" in found.sentence and found.sentence == " ".join(found.sentences)
+    for name in ("realised", "predicted"):
+        assert f"CNY {judged[name]:,.0f}" in found.sentence
     again = member_value(rows.sample(frac=1, random_state=3), people, as_of=as_of, horizon_days=45, draws=200)
     pd.testing.assert_frame_equal(found.members, again.members)
 
@@ -117,11 +156,16 @@ def test_a_constant_has_no_ranking_and_is_beaten() -> None:
     rows = table.set_index("model")
     assert rows.loc[SURVIVAL, "gain_low"] > 0
     assert rows.loc[SURVIVAL, "top_tenth"] > 0.35
+    assert against_past(rows.loc[SURVIVAL], SURVIVAL).endswith(f": the {SURVIVAL} wins.")
+    assert "the difference is not clear" in against_past(rows.loc[MODEL], MODEL)
     assert rows.loc[MODEL, "n"] == (past > 0).sum() and rows.loc[MODEL, "gain"] == pytest.approx(0)
     flat, _ = judge(truth.assign(**{SURVIVAL: came.mean()}), came, 0.95, 200, 0)
     flat = flat.set_index("model").loc[SURVIVAL]
     assert flat["ratio"] == pytest.approx(1) and flat["largest_gap"] < 10
     assert flat["top_tenth"] == pytest.approx(0.1) and flat["gain_high"] < 0
+    said = against_past(flat, SURVIVAL)
+    assert f"{SURVIVAL} erred {-100 * flat['gain']:.1f} % more" in said and said.endswith("past value wins.")
+    assert f"(from {-100 * flat['gain_low']:.1f} % more to {-100 * flat['gain_high']:.1f} % more," in said
 
 
 def test_deviance_equals_the_oracle() -> None:

@@ -47,6 +47,8 @@ class ValueDays:
         Members who came under observation on each day.
     newcomers : ndarray, shape (segments, days)
         Of those at risk, the ones followed from the first day on; the rest had come before recording began.
+    first_valued : ndarray, shape (segments, days)
+        Members by the first day at risk on which they brought value.
     outside : float
         Value of known members on days on which they were not at risk, such as orders before joining.
     unseen : int
@@ -60,6 +62,7 @@ class ValueDays:
     members: NDArray[np.int64]
     entered: FloatArray = field(repr=False)
     newcomers: FloatArray = field(repr=False)
+    first_valued: FloatArray = field(repr=False)
     outside: float
     unseen: int
 
@@ -121,7 +124,7 @@ def value_days(
         people, by, end, None if origin is None else as_day(origin, "origin"), begin, buckets
     )
     counts = _counts(spans)
-    worth, outside = _worth(rows, spans)
+    worth, first, outside = _worth(rows, spans)
     segments = tuple(sorted(counts["segment"].unique())) or (EVERYBODY,)
     shape = (len(segments), buckets, days)
     entered, ended, left, followed = (
@@ -145,6 +148,7 @@ def value_days(
         ),
         entered=entered.sum(axis=1),
         newcomers=(entered[:, :, :1] - np.cumsum(followed_gone, axis=2)).sum(axis=1),
+        first_valued=_array(first, segments, shape).sum(axis=1),
         outside=outside,
         unseen=unseen,
     )
@@ -228,18 +232,18 @@ def _counts(spans: ibis.Table) -> pd.DataFrame:
     )
 
 
-def _worth(rows: ibis.Table, spans: ibis.Table) -> tuple[pd.DataFrame, float]:
-    """Return the value brought by segment, bucket and day at risk, and the value outside of such days."""
+def _worth(rows: ibis.Table, spans: ibis.Table) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """Return value by segment, bucket and day at risk, members by the first such day, and value outside of them."""
     joined = rows.select("member_id", "day", "value").join(spans, "member_id")
     age = joined.day.delta(joined.start, unit="day").cast("int64")
     joined = joined.mutate(age=age, inside=(age >= joined.entry) & (age <= joined["last"]))
-    found = (
-        joined.group_by("segment", "bucket", "inside", day=joined.age).agg(n=joined.value.sum()).to_pandas()
-    )
-    found["n"] = found["n"].astype(float).round(VALUE_DECIMALS)
-    found = found.sort_values(["segment", "bucket", "day"], ignore_index=True)
-    inside = found["inside"].astype(bool)
-    return found[inside], float(found.loc[~inside, "n"].sum())
+    found = joined.group_by("segment", "bucket", "inside", day=joined.age).agg(n=joined.value.sum())
+    worth = found.to_pandas().astype({"n": float, "inside": bool}).round({"n": VALUE_DECIMALS})
+    worth = worth.sort_values(["segment", "bucket", "day"], ignore_index=True)
+    kept = joined.filter(joined.inside)
+    members = kept.group_by("segment", "bucket", "member_id").agg(day=kept.age.min())
+    first = members.group_by("segment", "bucket", "day").agg(n=members.count()).to_pandas()
+    return worth[worth["inside"]], first, float(worth.loc[~worth["inside"], "n"].sum())
 
 
 def _array(found: pd.DataFrame, segments: tuple[str, ...], shape: tuple[int, int, int]) -> FloatArray:
