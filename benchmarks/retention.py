@@ -22,16 +22,13 @@ claim; ``--skip lifelines`` where the rows do not fit in memory, as with ``--mem
 
 from __future__ import annotations
 
-import argparse
 import json
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+import _contenders
 
 AS_OF, SEGMENTS, DAYS, CHECKED = "2026-06-30", 24, 730, (30, 180, 365)
 CONTENDERS = {"ours": "Ibis on DuckDB", "lifelines": "lifelines on rows", "bare": "bare grouped query"}
@@ -88,7 +85,7 @@ def run_ours(folder: Path, start: str) -> Any:
         if start == "durations":
             stays = ibis.read_parquet(folder / "durations.parquet")
         else:
-            dataset = source.open({"members": folder / "members.parquet"}, check=False)
+            dataset = source.open(str(folder), tables=["members"], check=False)
             stays = exit_durations(member_stays(dataset, as_of=AS_OF, columns=["plan"]), as_of=AS_OF)
         curves = survival(cells(stays, "plan"), "plan")
         found = curves.at(list(CHECKED))
@@ -149,100 +146,51 @@ def product_limit(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def child(contender: str, folder: Path, start: str) -> None:
     """Run one contender in this process and print its figures as JSON."""
-    begun = time.perf_counter()
-    work = globals()[f"run_{contender}"](folder, start)
-    imported, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    rows = work()
-    done, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    figures, rows = _contenders.timed(lambda: globals()[f"run_{contender}"](folder, start))
     rows = product_limit(rows) if contender == "bare" else rows
-    figures = {
-        "import_s": imported - begun,
-        "compute_s": done - imported,
-        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "compute_mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
-        "process_mb": after.ru_maxrss / 1024,
-        "rows": sorted((str(plan), int(day), round(float(value), 9)) for plan, day, value in rows),
-    }
-    print(json.dumps(figures))
+    survival = sorted((str(plan), int(day), round(float(value), 9)) for plan, day, value in rows)
+    print(json.dumps(figures | {"rows": survival}))
 
 
 def generate(members: int) -> Path:
     """Return the folder with the Parquet files, made once per size."""
     folder = Path(tempfile.gettempdir()) / f"benchmark-retention-{members}"
+    folder.mkdir(exist_ok=True)
     if not (folder / "members.parquet").exists():
-        import duckdb
-
-        folder.mkdir(exist_ok=True)
-        connection = duckdb.connect()
-        connection.execute("select setseed(0.5)")
-        connection.execute(GENERATE.format(members=members, segments=SEGMENTS, days=DAYS, folder=folder))
+        _contenders.generate(GENERATE.format(members=members, segments=SEGMENTS, days=DAYS, folder=folder))
     if not (folder / "durations.parquet").exists():
-        import duckdb
-
-        duckdb.connect().execute(DURATIONS.format(folder=folder, as_of=AS_OF))
+        _contenders.generate(DURATIONS.format(folder=folder, as_of=AS_OF))
     return folder
 
 
-def measure(folder: Path, start: str, rounds: int, contenders: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Run the contenders in turn, `rounds` times each."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, runs in found.items():
-            command = [sys.executable, __file__, "--child", name, "--folder", str(folder), "--start", start]
-            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            runs.append(json.loads(answer.stdout))
-    return found
-
-
-def show(found: dict[str, list[dict[str, Any]]]) -> bool:
+def show(found: _contenders.Runs) -> bool:
     """Print medians and ratios; return whether the results agree and the targets hold."""
-    median = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "rows"}
-        for name, runs in found.items()
-    }
-    print(
-        f"{'median of runs':22}{'compute s':>10}{'CPU s':>8}{'peak MB':>9} | {'imports s':>9}{'process MB':>11}"
-    )
-    for name, m in median.items():
-        each = ", ".join(f"{run['compute_s']:.2f} s" for run in found[name])
-        print(
-            f"{CONTENDERS[name]:22}{m['compute_s']:10.2f}{m['cpu_s']:8.2f}{m['compute_mb']:9.0f} | "
-            f"{m['import_s']:9.2f}{m['process_mb']:11.0f}   each: {each}"
-        )
+    median = _contenders.show(found, CONTENDERS)
     reference = found["ours"][0]["rows"]
     good = all(run["rows"] == reference for runs in found.values() for run in runs)
     print(f"survival equal to 9 digits: {good} ({len(reference)} values)")
     for name, targets in TARGETS.items():
-        if name not in median:
-            continue
-        ratio = {key: median["ours"][key] / max(median[name][key], 1e-9) for key in median[name]}
-        good &= all(ratio[key] <= target for key, target in targets.items())
-        print(
-            f"ours / {CONTENDERS[name]}: wall {ratio['compute_s']:.3f} (target <= {targets['compute_s']}), peak "
-            f"memory {ratio['compute_mb']:.3f}; CPU {ratio['cpu_s']:.3f}, memory of the process "
-            f"{ratio['process_mb']:.3f}"
-        )
+        if name in median:
+            good &= _contenders.compare(median, name, CONTENDERS[name], targets)
     return good
 
 
 def main() -> int:
     """Read the arguments, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--members", type=int, default=10_000_000, help="members in the file")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender")
     parser.add_argument("--start", choices=["durations", "members"], default="durations", help="which file")
     parser.add_argument("--skip", choices=["lifelines", "bare"], help="leave a contender out")
-    parser.add_argument("--child", choices=list(CONTENDERS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        child(options.child, options.folder, options.start)
-        return 0
     folder = generate(options.members)
+    if options.child:
+        child(options.child, folder, options.start)
+        return 0
     size = (folder / f"{options.start}.parquet").stat().st_size / 2**20
     print(f"from {options.start}: {options.members:,} members, {SEGMENTS} segments, {size:.0f} MB of Parquet")
     chosen = [name for name in CONTENDERS if name != options.skip]
-    return 0 if show(measure(folder, options.start, options.rounds, chosen)) else 1
+    arguments = ["--members", str(options.members), "--start", options.start]
+    return 0 if show(_contenders.measure(__file__, chosen, options.rounds, arguments)) else 1
 
 
 if __name__ == "__main__":

@@ -11,21 +11,18 @@ SQL, at most 0.5 times pandas.
 
 from __future__ import annotations
 
-import argparse
 import json
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+import _contenders
 
 AS_OF, WINDOW_DAYS, BINS = "2026-06-30", 90, 5
 WEIGHTS = {"goods": 1.0, "membership": 1.0, "tip": 1.0, "share": 2.0, "comment": 0.5}
 CONTENDERS = {"ours": "Ibis on DuckDB", "sql": "hand-written SQL", "pandas": "pandas groupby + qcut"}
-TARGETS = {"sql": 1.3, "pandas": 0.5}
+TARGETS = {name: {"compute_s": most, "compute_mb": most} for name, most in (("sql", 1.3), ("pandas", 0.5))}
 
 GENERATE = """
 copy (select 'e' || i as event_id,
@@ -172,92 +169,49 @@ def run_pandas(folder: Path, active_days: bool) -> Any:
 
 def child(contender: str, folder: Path, active_days: bool) -> None:
     """Run one contender in this process and print its figures as JSON."""
-    start = time.perf_counter()
-    work = globals()[f"run_{contender}"](folder, active_days)
-    imported, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    rows = sorted((int(r), int(f), int(m), str(tier), int(n)) for r, f, m, tier, n in work())
-    done, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    figures = {
-        "import_s": imported - start,
-        "compute_s": done - imported,
-        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "import_mb": before.ru_maxrss / 1024,
-        "compute_mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
-        "process_mb": after.ru_maxrss / 1024,
-        "rows": rows,
-    }
-    print(json.dumps(figures))
+
+    def prepare() -> Any:
+        work = globals()[f"run_{contender}"](folder, active_days)
+        return lambda: sorted((int(r), int(f), int(m), str(tier), int(n)) for r, f, m, tier, n in work())
+
+    figures, rows = _contenders.timed(prepare)
+    print(json.dumps(figures | {"rows": rows}))
 
 
 def generate(events: int) -> Path:
     """Return the folder with the two Parquet files, made once per size."""
     folder = Path(tempfile.gettempdir()) / f"benchmark-rfm-{events}"
+    folder.mkdir(exist_ok=True)
     if not (folder / "orders.parquet").exists():
-        import duckdb
-
-        folder.mkdir(exist_ok=True)
-        connection = duckdb.connect()
-        connection.execute("select setseed(0.5)")
-        connection.execute(GENERATE.format(events=events, members=events // 10, folder=folder))
+        _contenders.generate(GENERATE.format(events=events, members=events // 10, folder=folder))
     return folder
 
 
-def measure(folder: Path, rounds: int, active_days: bool) -> dict[str, list[dict[str, Any]]]:
-    """Run all contenders in turn, `rounds` times each."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
-    for _ in range(rounds):
-        for name, runs in found.items():
-            command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
-            command += ["--active-days"] if active_days else []
-            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            runs.append(json.loads(answer.stdout))
-    return found
-
-
-def show(found: dict[str, list[dict[str, Any]]]) -> bool:
+def show(found: _contenders.Runs) -> bool:
     """Print medians and ratios; return whether the results agree and the targets hold."""
-    median = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "rows"}
-        for name, runs in found.items()
-    }
-    head = f"{'median of runs':24}{'compute s':>10}{'CPU s':>8}{'peak MB':>9} | "
-    print(head + f"{'imports s':>9}{'process MB':>11}")
-    for name, m in median.items():
-        print(
-            f"{CONTENDERS[name]:24}{m['compute_s']:10.2f}{m['cpu_s']:8.2f}{m['compute_mb']:9.0f} | "
-            f"{m['import_s']:9.2f}{m['process_mb']:11.0f}   each: "
-            + ", ".join(f"{run['compute_s']:.2f} s" for run in found[name])
-        )
+    median = _contenders.show(found, CONTENDERS)
     reference = found["sql"][0]["rows"]
     good = all(run["rows"] == reference for runs in found.values() for run in runs)
     print(f"results equal: {good} ({len(reference)} cells, {sum(row[-1] for row in reference):,} members)")
-    for name, target in TARGETS.items():
-        ratio = {key: median["ours"][key] / median[name][key] for key in median[name]}
-        good &= ratio["compute_s"] <= target and ratio["compute_mb"] <= target
-        print(
-            f"ours / {CONTENDERS[name]}: wall {ratio['compute_s']:.2f}, peak memory "
-            f"{ratio['compute_mb']:.2f} (target <= {target}); CPU {ratio['cpu_s']:.2f}, "
-            f"memory of the process {ratio['process_mb']:.2f}"
-        )
+    for name, targets in TARGETS.items():
+        good &= _contenders.compare(median, name, CONTENDERS[name], targets, digits=2)
     return good
 
 
 def main() -> int:
     """Read the arguments, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--events", type=int, default=10_000_000, help="events; members are a tenth")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender")
     parser.add_argument("--active-days", action="store_true", help="also count active days per member")
-    parser.add_argument("--child", choices=list(CONTENDERS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        child(options.child, options.folder, options.active_days)
-        return 0
     folder = generate(options.events)
+    if options.child:
+        child(options.child, folder, options.active_days)
+        return 0
     size = sum(f.stat().st_size for f in folder.glob("*.parquet")) / 2**20
     print(f"{options.events:,} events and {options.events // 50:,} orders, {size:.0f} MB of Parquet")
-    return 0 if show(measure(folder, options.rounds, options.active_days)) else 1
+    arguments = ["--events", str(options.events), *(["--active-days"] if options.active_days else [])]
+    return 0 if show(_contenders.measure(__file__, CONTENDERS, options.rounds, arguments)) else 1
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_freshness_is_relative_to_a_day(dataset: Dataset) -> None:
 def test_missing_shares(dataset: Dataset) -> None:
     state = health(dataset)
     events = state.frame.set_index("table").loc["events"]
-    assert events["missing"] == "content_id 25.0%, platform 10.0%" and events["missing_share"] == 0.25
+    assert events["missing"] == "content_id 25.0 %, platform 10.0 %" and events["missing_share"] == 0.25
     row = state.missing[(state.missing["table"] == "events") & (state.missing["column"] == "platform")].iloc[
         0
     ]
@@ -106,8 +106,8 @@ def test_the_sentence_and_the_notes(dataset: Dataset) -> None:
     state = health(dataset)
     assert state.sentence.startswith("4 tables with 67 rows from 2025-01-01 to 2025-01-10.")
     assert "events has 2 days without rows." in state.sentence
-    assert "5.0% of the rows of events arrived more than a day late." in state.sentence
-    assert "2 of 3 member_id in orders (66.7%) are not in members." in state.sentence
+    assert "5.0 % of the rows of events arrived more than a day late." in state.sentence
+    assert "2 of 3 member_id in orders (66.7 %) are not in members." in state.sentence
     assert any("phone withheld" in note for note in state.notes)
 
 

@@ -26,7 +26,7 @@ FRAME = pd.DataFrame(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset() -> Dataset:
     times = pd.to_datetime(["2025-01-01 15:00", "2025-01-01 17:00", "2025-01-03 00:00"], utc=True)
     orders = pd.DataFrame(

@@ -218,6 +218,11 @@ def test_tables_or_frames_only(frames: dict[str, pd.DataFrame]) -> None:
         source.as_table([1])  # type: ignore[arg-type]
 
 
+def test_a_path_in_place_of_a_frame_is_refused() -> None:
+    with pytest.raises(BadParameters, match=r"table members must be a pandas DataFrame .* not a str"):
+        source.open({"members": "exports/members.parquet"})
+
+
 def test_fingerprints_follow_the_content(folder: Path, frames: dict[str, pd.DataFrame]) -> None:
     first = source.fingerprint(folder)
     assert {name: print_.rows for name, print_ in first.items()} == {"orders": 3, "members": 2}

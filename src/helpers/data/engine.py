@@ -18,7 +18,7 @@ from helpers.data.reading import Found, Options
 from helpers.data.tables import TABLES
 from helpers.data.views import create, identifier
 from helpers.data.violation import Violation
-from helpers.errors import BadData
+from helpers.errors import BadData, BadParameters
 
 NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time."""
@@ -116,6 +116,11 @@ def _arrow(name: str, frame: Any) -> tuple[pa.Table, list[Violation]]:
     """Return a frame as an Arrow table; columns that mix types are violations."""
     if isinstance(frame, pa.Table):
         return frame, []
+    if not isinstance(frame, pd.DataFrame):
+        raise BadParameters(
+            f"data: table {name} must be a pandas DataFrame or an Arrow table, not a {type(frame).__name__}; "
+            "files and databases are opened by their folder or address."
+        )
     columns, violations = {}, []
     for label in frame.columns:
         series = frame[label]

@@ -162,7 +162,7 @@ def _period(values: Any, known: bool) -> dict[str, Any]:
 def _worst(shares: list[dict[str, Any]]) -> dict[str, Any]:
     """Name the three optional columns with the largest missing share."""
     ranked = sorted((s for s in shares if s["missing"]), key=lambda s: (-s["share"], s["column"]))[:WORST]
-    text = ", ".join(f"{s['column']} {s['share']:.1%}" for s in ranked)
+    text = ", ".join(f"{s['column']} {_percent(s['share'])}" for s in ranked)
     return {"missing": text, "missing_share": ranked[0]["share"] if ranked else 0.0}
 
 
@@ -226,6 +226,11 @@ def _reference(dataset: Dataset, name: str, column: str, target: str) -> dict[st
     }
 
 
+def _percent(share: float) -> str:
+    """Return a share as every sentence of a report writes it: ``0.049 -> '4.9 %'``."""
+    return f"{100 * share:.1f} %"
+
+
 def _records(frame: pd.DataFrame) -> list[SimpleNamespace]:
     """Return the rows of a frame with their columns as attributes."""
     return [
@@ -256,13 +261,13 @@ def _sentences(state: Health) -> list[str]:
         if t.empty_days > 0 and t.rows >= ROWS_A_DAY * ((t.last - t.first).days + 1)
     ]
     said += [
-        f"{t.late_share:.1%} of the rows of {t.table} arrived more than a day late."
+        f"{_percent(t.late_share)} of the rows of {t.table} arrived more than a day late."
         for t in tables
         if t.late_share > 0
     ]
     references = _records(state.unmatched)
     said += [
-        f"{r.unmatched_ids:,} of {r.ids:,} {r.column} in {r.table} ({r.share:.1%}) are not in {r.target}."
+        f"{r.unmatched_ids:,} of {r.ids:,} {r.column} in {r.table} ({_percent(r.share)}) are not in {r.target}."
         for r in references
         if r.unmatched_ids
     ]
