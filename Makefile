@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= 2
+# A file stays with one worker, so that what its tests share is made once; the files with long ones come first.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The accessibility rules that the browser tests run; a test tool alone, so npm and not the lock brings it.
 AXE := .axe/node_modules/axe-core/axe.min.js
 
@@ -32,8 +34,8 @@ lint: $(READY)
 	$(BIN)/python tools/notebooks.py --check
 
 test: lint  ## everything that needs only Python
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "not slow and not browser"
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
+	$(BIN)/python -m pytest $(SPREAD) -q -m "not slow and not browser"
+	$(BIN)/python -m pytest $(SPREAD) -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
 $(AXE):
 	npm install --prefix .axe --no-save --no-audit --no-fund --silent axe-core@4.14.1

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
+# The workers of a test run have the cores already: threads of the linear algebra would only wait for each other.
+# It is read when NumPy is loaded, so it stands before everything that loads it; a kernel gets it too.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 ROOT = Path(__file__).resolve().parent.parent
+LONG = {"end_to_end", "notebooks", "report"}
+"""Folders whose tests run whole notebooks and wait for processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.relative_to(ROOT).parts))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,33 +38,43 @@ def cdnow_sample(reference_data, tmp_path_factory) -> Path:
     return as_orders(raw, tmp_path_factory.mktemp("cdnow_sample"))
 
 
-def published(cdnow: Path, reports: Path, label: str, **parameters: str) -> Path:
-    """Run the notebook on the buyers and return the folder of its report."""
-    arguments = ["run", "01_rfm", "--data", str(cdnow), "--reports", str(reports), "--label", label]
-    for name, value in {"currency": "USD", "period": "quarter", **parameters}.items():
-        arguments += ["-p", f"{name}={value}"]
+# The first report is as of the last day, 39 weeks held out; the second as of the end of the year before.
+PLAN = """
+parameters: {{currency: USD}}
+jobs:
+  - {{notebook: rfm, label: value, data: {all}, parameters: {{period: quarter, as_of: 1998-06-30,
+      window_days: 273, holdout_days: 273}}}}
+  - {{notebook: rfm, label: moves, data: {all}, parameters: {{period: quarter, as_of: 1997-12-31,
+      tier_scheme: {scheme}, tier_window_days: 180}}}}
+  - {{notebook: rfm, label: models, data: {sample}, parameters: {{period: quarter, as_of: 1997-09-30,
+      holdout_days: 91}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def published(cdnow, cdnow_sample, tmp_path_factory) -> Path:
+    """Run a plan of three reports on the buyers, so that the libraries are imported once."""
+    folder = tmp_path_factory.mktemp("plan")
+    (folder / "recent_buyers.yml").write_text(RECENT_BUYERS, "utf-8")
+    places = {"all": cdnow, "sample": cdnow_sample, "scheme": folder / "recent_buyers.yml"}
+    (folder / "cdnow.yml").write_text(PLAN.format(**places), "utf-8")
+    arguments = ["run", "--plan", str(folder / "cdnow.yml"), "--reports", str(folder / "reports")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    return reports / "rfm" / label / "v1"
+    return folder / "reports/rfm"
 
 
 @pytest.fixture(scope="module")
-def report(cdnow, tmp_path_factory) -> Path:
-    """The report as of the last day, 39 weeks held out."""
-    reports = tmp_path_factory.mktemp("value")
-    return published(cdnow, reports, "value", as_of="1998-06-30", window_days="273", holdout_days="273")
+def report(published) -> Path:
+    """The report as of the last day."""
+    return published / "value/v1"
 
 
 @pytest.fixture(scope="module")
-def moves(cdnow, tmp_path_factory) -> pd.DataFrame:
-    """Moves from the third to the fourth quarter of 1997 in a report as of the end of that year."""
-    scheme = tmp_path_factory.mktemp("scheme") / "recent_buyers.yml"
-    scheme.write_text(RECENT_BUYERS, "utf-8")
-    reports = tmp_path_factory.mktemp("moves")
-    folder = published(
-        cdnow, reports, "moves", as_of="1997-12-31", tier_scheme=str(scheme), tier_window_days="180"
-    )
-    return pd.read_parquet(folder / "tables/last_moves.parquet").set_index(["from_tier", "to_tier"])
+def moves(published) -> pd.DataFrame:
+    """Moves from the third to the fourth quarter of 1997."""
+    found = pd.read_parquet(published / "moves/v1/tables/last_moves.parquet")
+    return found.set_index(["from_tier", "to_tier"])
 
 
 RECENT_BUYERS = """
@@ -125,11 +135,9 @@ def test_the_carried_share_and_the_holdout_concentration(report):
     assert shares["in the hold-out"] == pytest.approx(0.939, abs=0.001)
 
 
-def test_the_published_purchase_models(cdnow_sample, tmp_path):
+def test_the_published_purchase_models(published):
     """Published: BG/NBD .243 4.414 .793 2.426; Gamma-Gamma 6.25 3.74 15.44, which has two decimals only."""
-    folder = published(cdnow_sample, tmp_path, "models", as_of="1997-09-30", holdout_days="91")
-    fitted = pd.read_parquet(folder / "tables/purchase_models.parquet").set_index(["model", "parameter"])[
-        "value"
-    ]
+    rows = pd.read_parquet(published / "models/v1/tables/purchase_models.parquet")
+    fitted = rows.set_index(["model", "parameter"])["value"]
     assert fitted["BG/NBD"].round(3).to_dict() == {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
     assert fitted["Gamma-Gamma"].round(2).to_dict() == {"p": 6.25, "q": 3.74, "v": 15.44}

@@ -14,11 +14,14 @@ RunCells = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run_cells(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCells:
-    """Execute all code cells of a notebook with other parameters; what it records goes to ``tmp_path``."""
+    """Execute all code cells of a notebook with other parameters, or those up to the first that has the text `until`.
+
+    What it records goes to ``tmp_path``.
+    """
     monkeypatch.setenv("PLAYBOOK_RUN_FOLDER", str(tmp_path / "run"))
     monkeypatch.chdir(root)
 
-    def run(name: str = "01_rfm", **parameters: Any) -> dict[str, Any]:
+    def run(name: str = "01_rfm", until: str | None = None, **parameters: Any) -> dict[str, Any]:
         notebook = nbformat.read(root / "notebooks" / f"{name}.ipynb", as_version=4)
         namespace: dict[str, Any] = {"__name__": "__main__"}
         for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
@@ -27,6 +30,9 @@ def run_cells(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
                 unknown = set(parameters) - set(namespace)
                 assert not unknown, f"the parameters cell has no {unknown}"
                 namespace.update(parameters)
+            if until and until in cell.source:
+                return namespace
+        assert not until, f"no cell has {until}"
         return namespace
 
     return run

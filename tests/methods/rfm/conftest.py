@@ -86,12 +86,14 @@ def _history(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> Tie
             for b in [*range(len(labels)), AWAY]:
                 count = int(((before == a) & (after == b)).sum())
                 pairs.append((periods[position], names[a], names[b], count))
-    tiers = range(len(labels))
+    base = len(labels)
     for position in range(2, len(states)):
         three = states[position - 2 : position + 1]
-        codes, counts = np.unique(three[:, np.isin(three, tiers).all(axis=0)], axis=1, return_counts=True)
-        for (a, b, c), count in zip(codes.T, counts, strict=True):
-            triples.append((periods[position], labels[a], labels[b], labels[c], int(count)))
+        seen = three[:, ((three >= 0) & (three < base)).all(axis=0)]
+        codes, counts = np.unique(np.array([base * base, base, 1]) @ seen, return_counts=True)
+        for code, count in zip(codes, counts, strict=True):
+            first, second, third = np.unravel_index(code, (base, base, base))
+            triples.append((periods[position], labels[first], labels[second], labels[third], int(count)))
     size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
     return TierHistory(
         scheme="planted",
@@ -120,7 +122,9 @@ def _passages(states: NDArray[np.int64], labels: tuple[str, ...]) -> pd.DataFram
     last = np.where(reached, top.argmax(axis=0), len(states) - 1)
     first = states[begin, np.arange(states.shape[1])]
     below = there.any(axis=0) & (first < len(labels) - 1)
-    keys = np.stack([first, last - begin, reached])[:, below]
-    codes, counts = np.unique(keys, axis=1, return_counts=True)
-    rows = [(labels[a], int(b), bool(c), int(n)) for (a, b, c), n in zip(codes.T, counts, strict=True)]
+    shape = (len(labels), len(states), 2)
+    keys = np.ravel_multi_index((first[below], (last - begin)[below], reached[below].astype(int)), shape)
+    codes, counts = np.unique(keys, return_counts=True)
+    places = np.unravel_index(codes, shape)
+    rows = [(labels[a], int(b), bool(c), int(n)) for a, b, c, n in zip(*places, counts, strict=True)]
     return pd.DataFrame(rows, columns=columns)
