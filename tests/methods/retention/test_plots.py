@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from types import SimpleNamespace
 
@@ -36,7 +37,11 @@ def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
     assert isinstance(chart, Chart)
     total = kept.total("D7")
     assert f"{100 * total.value:.1f} %" in chart.title
-    rows = kept.trend("D7").reset_index(drop=True)
+    rows = kept.trend("D7")
+    before = rows["eligible"].eq(0) & (rows["cohort"] < pd.Timestamp(study.began).replace(day=1))
+    assert before.sum() > 6  # members who joined before the log have cohorts that it does not cover
+    rows = rows[rows["cohort"].isin(kept.covered)].reset_index(drop=True)
+    assert chart.data["cohort"].tolist() == kept.readable(10)["cohort"].tolist() and len(rows) < len(before)
     shown = chart.data["share"].notna().to_numpy()
     np.testing.assert_allclose(chart.data["share"][shown].astype(float), rows["share"][shown])
     assert not shown[(rows["eligible"] < 10).to_numpy()].any()
@@ -55,8 +60,11 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     assert chart.data["segment"].nunique() == 4
     assert "Largest 4 of 7 segments" in chart.note
     day = int(chart.data.loc[chart.data["day"] <= 365, "day"].max())
-    lowest = chart.data[chart.data["day"] == day]["survival"].min()
-    assert f"After {day} days between {100 * lowest:.0f} %" in chart.title
+    same = chart.data[chart.data["day"] == day].sort_values("survival")
+    first, last = same.iloc[0], same.iloc[-1]
+    low, high = (f"{100 * row['survival']:.0f} % of {row['segment']}" for row in (first, last))
+    assert chart.title == f"After {day} days {low} and {high} are still here"
+    assert set(chart.data["day"]) <= set(plots.curves.MARKS) and "marked days" in chart.note
     assert "抖音" in chart.svg()
     nobody = retention.survival(retention.cells(exits.filter(exits.tenure_days < 0)))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
@@ -84,6 +92,8 @@ def test_lifecycle_adds_up_in_the_picture(study) -> None:
     assert (parts == chart.data["active"]).all()
     finding = findings.quick_ratio(found, "all")
     recent = found.recent
+    won = f"{100 * recent.value:.0f} for every 100 lost ({100 * recent.low:.0f} to {100 * recent.high:.0f})"
+    assert chart.title.startswith(f"Members won over the last 8 months: {won}, ") and won in found.sentence
     assert finding.value == pytest.approx(recent.value - 1)
     assert finding.n == recent.n == 8
     expected = {True: "better", False: "no clear change"}[bool(recent.low > 1)]
@@ -95,11 +105,13 @@ def test_returns_and_false_churn(study) -> None:
     chart = plots.return_curves(returns, "note")
     assert isinstance(chart, Chart)
     first = returns.share(7, 90)
-    assert f"{100 * first.value:.1f} %" in chart.alt
+    assert f"{100 * first.value:.1f} %" in chart.alt and f"n = {first.n:,}" in chart.alt
     chosen = retention.silence_threshold(returns, allowed=0.1)
     finding = findings.false_churn(returns, chosen, "all")
     assert finding.value == pytest.approx(returns.share(30, 90).value)
     assert chosen.sentence in finding.sentence
+    phrase = returns.false_churn_phrase(30)
+    assert finding.sentence.startswith(phrase[0].upper() + phrase[1:] + ".")
 
 
 def test_tiers_naive_and_fair(study) -> None:
@@ -114,6 +126,12 @@ def test_tiers_naive_and_fair(study) -> None:
         for name in ("naive", "landmarked")
     )
     assert naive > fair  # staying lets members reach the tier
+    low, high = found.landmark_difference.estimate("reached")[1:3]
+    told = f"“reached” goes with {fair:.0f} days more ({low:.0f} to {high:.0f}), not {naive:.0f}"
+    if low <= 0 <= high:
+        told = f"“reached” makes no clear difference ({low:.0f} to {high:.0f} days)"
+    assert chart.title.replace("\N{MINUS SIGN}", "-") == f"Compared fairly from day 30 on, {told}"
+    assert set(chart.data["comparison"]) == {"by the tier in the end", "by the tier on day 30"}
     gap = findings.tier_gap(found, "all")
     assert gap.value == pytest.approx(fair)
     assert gap.verdict == "stated"  # a difference between groups is no change for the better
@@ -129,6 +147,12 @@ def test_value_of_newcomers(study) -> None:
     assert styles >= {"-", "--"}
     finding = findings.newcomer_value(found, "all")
     assert finding.value == pytest.approx(found.estimate().value)
+    total = found.estimate()
+    assert f"(CNY {total.low:.0f} to CNY {total.high:.0f})" in chart.title
+    assert "leans low" not in finding.provenance.assumption  # nothing is extrapolated here
+    beyond = found.table.assign(days=found.table["days"].mask(found.table["part"] == "extrapolated", 30))
+    longer = findings.newcomer_value(dataclasses.replace(found, table=beyond), "all")
+    assert "leans low" in longer.provenance.assumption
     assert isinstance(plots.lifetime_curve(found, "note", segments=["nobody"]), NoChart)
 
 
@@ -169,8 +193,8 @@ def test_the_gain_of_a_forecast_is_paired_and_judged_over_windows() -> None:
     error = np.sqrt(5 / 6 * ((np.array(out) - np.mean(out)) ** 2).sum())
     assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, 5) * error, rel=0.1)
     finding = findings.forecast_gain(contest("logit", frame, 6), "all")
-    assert finding.verdict == "stated" and "6 windows" in finding.sentence
-    assert f"{100 * found.value:.1f} %" in finding.sentence
+    assert finding.verdict == "stated" and "over 6 windows" in finding.sentence
+    assert f"errs {100 * found.value:.1f} % less ({100 * found.low:.1f} % to " in finding.sentence
     assert "chosen on them" in finding.provenance.assumption
     # A window that moves everybody widens the interval, however many members there are.
     shaken = frame.assign(logit=np.where(landmark == 0, 1 - p, p))
@@ -199,3 +223,69 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
         assert text == blank or f"n = {int(cell['eligible'])})" in text
     assert "not over by" in table["D30"].iloc[-1] or "n = " in table["D30"].iloc[-1]
     assert set(kept.readable(k_min=1000)["D1"][1:]) == {"fewer than 1000"}
+
+
+def test_the_contest_names_the_forecast_in_use_and_what_it_beats() -> None:
+    from helpers.methods.retention.forecasting.backtest import BASE_RATE
+
+    table = pd.DataFrame(
+        {
+            "model": [BASE_RATE, "logit"],
+            "n": 900,
+            "brier": [0.17891, 0.16472],
+            "brier_low": [0.17, 0.16],
+            "brier_high": [0.18, 0.17],
+            "decile_error": [0.00712, 0.0163],
+        }
+    )
+    rng, n = np.random.default_rng(2), 2100
+    p = rng.beta(1, 2, n)
+    frame = pd.DataFrame(
+        {"landmark": np.arange(n) % 7, "silent": rng.random(n) < p, "logit": p, BASE_RATE: 1 / 3}
+    )
+    told = {"table": table, "winner": "logit", "windows": 7, "too_few": False, "confidence": 0.95}
+    found = SimpleNamespace(**told, predictions=frame, sentence="Judged over 7 windows, and the logit won.")
+    chart = plots.model_contest(found, "note")
+    assert isinstance(chart, Chart)
+    assert (
+        chart.title == "“logit” foresees silence better than the bare share (Brier score 0.165 against 0.179)"
+    )
+    shown = chart._repr_html_()
+    assert all(f">{text}<" in shown for text in ("0.165", "0.179", "0.016", "0.007"))
+    level = SimpleNamespace(
+        **{**vars(found), "predictions": frame.assign(logit=1 / 3 + rng.normal(0, 0.01, n))}
+    )
+    assert plots.model_contest(level, "note").title.startswith("No forecast foresees silence clearly better")
+    few = SimpleNamespace(**{**vars(found), "windows": 3, "too_few": True})
+    assert plots.model_contest(few, "note").title == "Too few windows to compare forecasts of silence: 3 of 6"
+
+
+def test_calibration_says_at_most_how_far_and_with_how_many() -> None:
+    rows = pd.DataFrame(
+        {
+            "group": [1, 2],
+            "n": [665, 666],
+            "predicted": [0.045, 0.364],
+            "observed": [0.042, 0.3296],
+            "low": [0.029, 0.3],
+            "high": [0.06, 0.389],
+        }
+    )
+    rows = rows.assign(difference=rows["observed"] - rows["predicted"])
+    risk = SimpleNamespace(deciles=rows, contest=SimpleNamespace(winner="logit"), calibration_sentence="")
+    chart = plots.calibration(risk, "note")
+    assert isinstance(chart, Chart) and chart.title.endswith("by more than 3.5 points")  # 3.44, rounded up
+    assert "highest predicted 36.4 %, observed 33.0 % (30.0 % to 38.9 %, n = 666)" in chart.alt
+
+
+def test_the_push_finding_says_how_coarsely_activity_is_held() -> None:
+    from helpers.methods.intervals import Estimate
+
+    ratio = Estimate(1.05, 1.02, 1.09, 20_167, "ratio", "Cox model on episodes", 0.95)
+    dose = SimpleNamespace(
+        exposure="pushes_before", sentence="Each push more.", per_unit=ratio, period="month"
+    )
+    model = SimpleNamespace(n_=20_167, confidence=0.95)
+    finding = findings.push_effect(SimpleNamespace(doses=(dose,), model=model, sentence=""), "all")
+    assert finding.verdict == "worse" and finding.value == pytest.approx(0.05)
+    assert "held constant in 4 levels only" in finding.provenance.assumption

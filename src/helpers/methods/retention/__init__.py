@@ -4,7 +4,8 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 
 - shared: :mod:`days` (which days count), :mod:`clustered` (intervals that know days or members belong together),
   :mod:`several_tests`;
-- :mod:`staying`: durations to cells to curves (with exact intervals), compared between segments and tiers;
+- :mod:`staying`: durations to cells to curves (with exact intervals), compared between segments and tiers; when
+  members leave fastest; lives and states of groups;
 - :mod:`counting`: Day-N tables, losses, lifecycle, daily states with their what-if, stickiness, return from silence,
   and :mod:`counting.reconcile`, which puts curves and tables side by side;
 - :mod:`leaving`: Cox models on cells, whether effects last, accelerated lives, exposure; :mod:`leaving.drivers`
@@ -37,10 +38,13 @@ from helpers.methods.retention.leaving.covariates import known_at_joining
 from helpers.methods.retention.leaving.drivers import drivers
 from helpers.methods.retention.leaving.exposure import exposure
 from helpers.methods.retention.staying.cells import cells
+from helpers.methods.retention.staying.community_groups import community_groups
 from helpers.methods.retention.staying.compare import logrank, restricted_mean_difference
 from helpers.methods.retention.staying.curves import survival
 from helpers.methods.retention.staying.durations import exit_durations, member_stays, silence_durations
+from helpers.methods.retention.staying.exit_hazard import exit_hazard
 from helpers.methods.retention.staying.group_life import group_life
+from helpers.methods.retention.staying.group_states import group_states
 from helpers.methods.retention.staying.landmark import compare_tiers, tiers_reached
 from helpers.methods.retention.staying.reached import add_reached_day
 from helpers.methods.retention.value.cohort_value import cohort_value
@@ -48,6 +52,7 @@ from helpers.methods.retention.value.lifetime_value import lifetime_value
 from helpers.methods.retention.value.member_value import member_value
 from helpers.methods.retention.value.silence_cost import silence_cost
 from helpers.methods.retention.value.value_days import value_days
+from helpers.methods.rfm.list_trial import evaluate_list
 
 __all__ = [
     "account",
@@ -57,14 +62,18 @@ __all__ = [
     "cells",
     "check_recent",
     "cohort_value",
+    "community_groups",
     "compare_tiers",
     "daily_states",
     "drivers",
+    "evaluate_list",
     "exit_durations",
+    "exit_hazard",
     "exposure",
     "findings",
     "first_day",
     "group_life",
+    "group_states",
     "known_at_joining",
     "landmarks",
     "lifecycle",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-from scipy import stats
 
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.counting.churn_threshold import SilenceThreshold
 from helpers.methods.retention.counting.lifecycle import Lifecycle
 from helpers.methods.retention.counting.silence import ReturnCurves
 from helpers.methods.retention.counting.tables import Retention
-from helpers.methods.retention.forecasting.backtest import BASE_RATE, Backtest
+from helpers.methods.retention.forecasting.backtest import Backtest
+from helpers.methods.retention.forecasting.gain import brier_gain
 from helpers.methods.retention.forecasting.risk import Risk, expected_share
+from helpers.methods.retention.leaving.cox_words import who
 from helpers.methods.retention.leaving.drivers import Drivers
+from helpers.methods.retention.leaving.episodes import activity_levels
 from helpers.methods.retention.leaving.exposure import Exposure
+from helpers.methods.retention.staying.community_groups import CommunityGroups
 from helpers.methods.retention.staying.curves import SurvivalCurves
+from helpers.methods.retention.staying.group_life import TYPICAL_LIFE_DAYS
 from helpers.methods.retention.staying.landmark import LandmarkComparison
 from helpers.methods.retention.value.cohort_value import CohortValue
 from helpers.methods.retention.value.lifetime_value import LifetimeValue
@@ -88,7 +91,8 @@ def quick_ratio(found: Lifecycle, scope: str) -> Finding:
         scope=scope,
         sentence=found.sentence,
         assumption=say(
-            "the last complete {period}s stand for the next; no longer rhythm", period=found.period
+            "the last complete {period}s stand for the next, with no rhythm longer than they are",
+            period=found.period,
         ),
         direction=UP,
         change=True,
@@ -98,12 +102,13 @@ def quick_ratio(found: Lifecycle, scope: str) -> Finding:
 
 def false_churn(found: ReturnCurves, chosen: SilenceThreshold, scope: str, *, days: int = 30) -> Finding:
     """State how many members called churned after some silent days come back."""
+    phrase = found.false_churn_phrase(days)
     return finding(
         found.share(days, found.horizons[-1]),
         id="retention.false_churn",
-        metric=say("come back after {days} silent days", days=days),
+        metric=say("come back after {days} silent days (n: silences)", days=days),
         scope=scope,
-        sentence=f"{found.sentence} {chosen.sentence}",
+        sentence=f"{phrase[:1].upper()}{phrase[1:]}. {chosen.sentence}",
         assumption=say("members who fall silent now come back like those before"),
         systems=("S026", "S027"),
     )
@@ -126,7 +131,7 @@ def strongest_driver(found: Drivers, scope: str) -> Finding:
     return finding(
         estimate,
         id="retention.strongest_driver",
-        metric=say("hazard ratio of leaving: {name}", name=named["covariate"].iloc[0] if len(named) else "–"),
+        metric=say("hazard ratio of leaving: {who}", who=who(named.iloc[0].to_dict()) if len(named) else "–"),
         scope=scope,
         sentence=text,
         assumption=say("association: what goes with leaving need not cause it"),
@@ -149,7 +154,11 @@ def push_effect(found: Exposure, scope: str) -> Finding:
         metric=say("how much faster members leave for each push a month"),
         scope=scope,
         sentence=text,
-        assumption=say("pushes of the period before, own activity held constant; not an experiment"),
+        assumption=say(
+            "pushes of the period before; own activity of that period held constant in {k} levels only, beside who "
+            "had just joined; not an experiment",
+            k=len(activity_levels(doses[0].period)) if doses else 0,
+        ),
         direction=DOWN,
         change=True,
         systems=("S021", "S112"),
@@ -165,7 +174,7 @@ def tier_gap(found: LandmarkComparison, scope: str) -> Finding:
     return finding(
         estimate,
         id="retention.tier_gap",
-        metric=say("days stayed more by members of the upper tier on day {day}", day=found.day),
+        metric=say("days that members of the upper tier on day {day} stay longer", day=found.day),
         scope=scope,
         sentence=found.sentence,
         assumption=say("a tier is a sign of staying, not its cause"),
@@ -174,11 +183,39 @@ def tier_gap(found: LandmarkComparison, scope: str) -> Finding:
     )
 
 
+def group_life(found: CommunityGroups, scope: str) -> Finding:
+    """State the share of groups that live longer than half a year (Kaplan-Meier, late entry)."""
+    return finding(
+        found.life.alive_half_a_year,
+        id="retention.group_life",
+        metric=say("groups that live at least {days} days", days=TYPICAL_LIFE_DAYS),
+        scope=scope,
+        sentence=found.sentences[0],
+        assumption=say("groups founded now live like those before"),
+        direction=UP,
+        systems=("S031",),
+    )
+
+
+def silent_groups(found: CommunityGroups, scope: str) -> Finding:
+    """State the share of groups with members that are silent or folded."""
+    return finding(
+        found.states.silent_share,
+        id="retention.silent_groups",
+        metric=say("groups that are silent, falling silent or folded, of those with members"),
+        scope=scope,
+        sentence=found.sentences[-1],
+        assumption=say("a group that is quiet here is quiet; each trend is judged by itself"),
+        direction=DOWN,
+        systems=("S031",),
+    )
+
+
 def silent_next(found: Risk, scope: str, *, returns: ReturnCurves | None = None, days: int = 30) -> Finding:
     """State the share of active members expected to fall silent next, and how many of the silent come back."""
-    text = f"{found.sentence} {found.calibration_sentence}"
+    text = found.sentence
     if returns is not None:
-        text += " " + say("Silent is not lost: {phrase}.", phrase=returns.false_churn_phrase(days))
+        text += " " + say("Silence is not leaving: {phrase}.", phrase=returns.false_churn_phrase(days))
     return finding(
         expected_share(found),
         id="retention.silent_next",
@@ -197,9 +234,11 @@ def forecast_gain(found: Backtest, scope: str) -> Finding:
     return finding(
         gain,
         id="retention.forecast_gain",
-        metric=say("share of the Brier score of the bare share that the forecast saves (n: windows)"),
+        metric=say(
+            "how much less the forecast of silence errs than the bare share (Brier score; n: windows)"
+        ),
         scope=scope,
-        sentence=f"{found.sentence} {_gain_sentence(gain)}",
+        sentence=_gain_sentence(found, gain),
         assumption=say(
             "closed windows stand for the next; the forecast was chosen on them, which flatters it"
         ),
@@ -208,48 +247,34 @@ def forecast_gain(found: Backtest, scope: str) -> Finding:
     )
 
 
-def brier_gain(found: Backtest) -> Estimate:
-    """Return the share of the bare share's Brier score that the winner saves; n is the number of windows.
-
-    A window moves all its members together, so windows and not members are the independent units: mean saving over
-    windows by mean score of the bare share, with a t interval of the residuals of this ratio over windows. The
-    winner was chosen on the same windows: the number leans high by what the choice gained.
-    """
-    frame = found.predictions
-    if found.winner is None or found.too_few or found.winner == BASE_RATE:
-        return unknown(found.windows, "share", found.confidence)
-    silent = frame["silent"].astype(float)
-    bare = (frame[BASE_RATE].astype(float) - silent) ** 2
-    used = (frame[found.winner].astype(float) - silent) ** 2
-    means = pd.DataFrame({"saved": bare - used, "bare": bare}).groupby(frame["landmark"]).mean()
-    count, value = len(means), float(means["saved"].mean() / means["bare"].mean())
-    error = float(
-        (means["saved"] - value * means["bare"]).std(ddof=1) / np.sqrt(count) / means["bare"].mean()
-    )
-    half = float(stats.t.ppf(0.5 + found.confidence / 2, count - 1)) * error
-    return Estimate(
-        value, value - half, value + half, count, "share", "t interval over windows", found.confidence
-    )
-
-
-def _gain_sentence(gain: Estimate) -> str:
-    """Say what the forecast saves, on how many windows."""
+def _gain_sentence(found: Backtest, gain: Estimate) -> str:
+    """Say what the forecast saves against the bare share, on how many windows."""
     if not gain.known:
-        return say("What it saves against the bare share: too little data.")
-    text = "That is {share} ({between}) below the Brier score of the bare share, by the spread between {n} windows."
-    between = interval(gain.low, gain.high, "share")
-    return say(text, share=percent(gain.value), between=between, n=gain.n)
+        return say(
+            "{contest} What a forecast saves against the bare share: too little data.", contest=found.sentence
+        )
+    return say(
+        "Forecasting who falls silent errs {share} less ({between}) than taking the bare share of the silent for "
+        "everybody, over {n} windows that the forecast ({model}) had not seen; the interval is by the spread between "
+        "them.",
+        share=percent(gain.value), between=interval(gain.low, gain.high, "share"), n=gain.n, model=found.winner,
+    )  # fmt: skip
 
 
 def newcomer_value(found: LifetimeValue, scope: str) -> Finding:
     """State what a newcomer is worth."""
+    first = str(found.table["segment"].iloc[0])
+    rows = found.table[(found.table["segment"] == first) & (found.table["part"] == "extrapolated")]
+    assumption = say("survival and value at a tenure stay as they were")
+    if (rows["days"] > 0).any():
+        assumption = say("survival and value at a tenure stay as they were; the extrapolated part leans low")
     return finding(
-        found.estimate(str(found.table["segment"].iloc[0])),
+        found.estimate(first),
         id="retention.newcomer_value",
         metric=say("value of a newcomer in {days} days", days=found.horizon_days),
         scope=scope,
         sentence=found.sentence,
-        assumption=say("survival and value at a tenure stay as they were; the extrapolated part leans low"),
+        assumption=assumption,
         direction=UP,
         systems=("S018",),
     )

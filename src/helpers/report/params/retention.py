@@ -26,7 +26,7 @@ Day = Annotated[int, Field(ge=0, le=3660)]
 class RetentionParameters(CommonParameters):
     """How long members stay, what goes with leaving, who is about to leave, and what a member is worth over time."""
 
-    tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "touchpoints")
+    tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "touchpoints", "content")
 
     history_from: str = parameter(
         "",

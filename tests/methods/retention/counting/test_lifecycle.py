@@ -139,7 +139,7 @@ def test_ratio_growth_and_sentence() -> None:
     for piece in (
         f"In {row['period']}",
         f"{row['active']:,} members were active",
-        "For every active member lost",
+        f"That week alone won {100 * row['quick_ratio']:.0f} for every 100 lost ({100 * row['low']:.0f} to ",
     ):
         assert piece in found.sentence
 

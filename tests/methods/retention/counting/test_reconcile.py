@@ -48,7 +48,7 @@ def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame
         ]
         on = [((log["member_id"] == m) & (log["day"] == one)).any() for m, one in due]
         after = [((log["member_id"] == m) & (log["day"] >= one)).any() for m, one in due]
-        for name, hits in (("active on, newcomers", on), ("active on or after", after)):
+        for name, hits in (("active on the day, newcomers", on), ("active on the day or later", after)):
             assert found.measure(name, day).value == pytest.approx(np.mean(hits))
             assert found.measure(name, day).n == len(due)
 
@@ -58,8 +58,8 @@ def test_active_on_is_the_number_of_the_retention_table(community: tuple[pd.Data
     found = reconcile(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
     table = retention(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
     for day in (1, 7, 30):
-        assert found.measure("active on", day)[:4] == pytest.approx(table.total(f"D{day}")[:4])
-    assert found.measure("active on", 30).n > found.measure("active on, newcomers", 30).n
+        assert found.measure("active on the day", day)[:4] == pytest.approx(table.total(f"D{day}")[:4])
+    assert found.measure("active on the day", 30).n > found.measure("active on the day, newcomers", 30).n
     assert "as in the retention table" in found.sentence
 
 
@@ -85,13 +85,22 @@ def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> 
             assert found.measure(name, day).value == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_sentence_names_all_four(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_the_sentence_names_all_five_with_interval_and_n(
+    community: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
     log, people = community
     found = reconcile(log, people, as_of=AS_OF, history_from=FIRST)
     assert found.table["measure"].tolist() == list(MEASURES) * 3
     assert found.table["why"].ne("").all()
     assert "On day 30" in found.sentence
-    assert "four questions" in found.sentence
+    assert "five questions" in found.sentence
+    for name in MEASURES:
+        one = found.measure(name, 30)
+        text = f"{100 * one.value:.1f} % ({100 * one.low:.1f} % to {100 * one.high:.1f} %, n = {one.n:,})"
+        assert text in found.sentence
+        row = found.readable().set_index("still_there").loc[name]
+        assert row["day 30"] == text and row["why"]
+    assert list(found.readable().columns) == ["still_there", "day 1", "day 7", "day 30", "why"]
     _table, on, after, _awake, here = (found.wide[name] for name in MEASURES)
     assert (on <= after).all() and (on < here).all()
 

@@ -169,6 +169,11 @@ def test_who_is_called_churned_today_stands_beside_who_comes_back() -> None:
     assert table["silent"].tolist() == [int((silence >= d).sum()) for d in (7, 14, 30, 60, 90)]
     assert (table["members"] == len(silence)).all()
     assert table["false_churn"].tolist() == [curves.share(d, 90).value for d in (7, 14, 30, 60, 90)]
+    words, row = curves.readable().set_index("days_silent").loc[30], table.set_index("threshold").loc[30]
+    assert words["silent_now"].startswith(f"{int(row['silent']):,}: {100 * row['share']:.1f} % (")
+    assert words["came_back"].startswith(f"{100 * row['false_churn']:.1f} % (")
+    assert words["came_back"].endswith(f"n = {int(row['declarations']):,})")
+    assert table["declarations"].tolist() == [curves.share(d, 90).n for d in (7, 14, 30, 60, 90)]
 
 
 def test_the_phrase_and_small_counts() -> None:
@@ -177,14 +182,15 @@ def test_the_phrase_and_small_counts() -> None:
     curves = return_curves(log, as_of=end_of(365))
     share = curves.share(30, 90)
     text = curves.false_churn_phrase(30)
-    expected = f"of members silent for 30 days {100 * share.value:.1f} % ({100 * share.low:.1f} % to "
-    assert text == expected + f"{100 * share.high:.1f} %) come back within 90 days"
+    expected = f"of members silent for 30 days, {100 * share.value:.1f} % ({100 * share.low:.1f} % to "
+    assert text == expected + f"{100 * share.high:.1f} %, n = {share.n:,}) come back within 90 days"
     plain = curves.churned(k_min=1)
     silent, others = plain["silent"], plain["members"] - plain["silent"]
     few = silent.between(1, 49) | others.between(1, 49)
     assert few.any() and not few.all()
     kept = curves.churned(k_min=50)
     assert (kept["silent"].isna() == few).all() and (kept["share"].isna() == few).all()
+    assert (curves.readable(k_min=50)["silent_now"] == "fewer than 50").tolist() == few.tolist()
     nobody = return_curves(log.iloc[:1], as_of=log["day"].iloc[0])
     assert "too little data" in nobody.false_churn_phrase(30)
 
@@ -210,6 +216,76 @@ def test_where_no_silence_qualifies_states_are_recommended() -> None:
     assert not chosen.false_churn.known
     assert "25.0 %" in chosen.sentence
     assert "active or dormant" in chosen.sentence
+
+
+def returns_after(gaps: list[int], last: int, members: int = 40) -> pd.DataFrame:
+    """Every member is active, and back after each of the gaps in turn; the last day active is `last`."""
+    days = last - np.concatenate([[0], np.cumsum(gaps[::-1])])
+    rows = [(f"m{member}", FIRST + dt.timedelta(days=int(day))) for member in range(members) for day in days]
+    return pd.DataFrame(rows, columns=["member_id", "day"]).assign(kind="interaction")
+
+
+def test_a_curve_that_has_levelled_is_carried_forward() -> None:
+    """2,664 silences of 9 to 19 days, all but the last of one member over: nobody is watched for 30 more days."""
+    gaps = [9 + k % 11 for k in range(65)]
+    log = returns_after(gaps, 940)
+    silent = log[log["member_id"] == "m0"].assign(member_id="quiet")
+    silent = silent[silent["day"] <= FIRST + dt.timedelta(days=921)]
+    log, as_of = pd.concat([log, silent]), FIRST + dt.timedelta(days=940)
+    row = return_curves(log, as_of=as_of, thresholds=(7,), horizons=(12, 30)).shares.iloc[1]
+    assert row["declarations"] == 40 * 65 + len(silent) and row["at_risk"] < 10
+    assert row["returned"] == row["declarations"] - 1
+    assert 0.997 < row["low"] <= row["share"] <= row["high"] <= 1 and row["share"] > 0.999
+    chosen = silence_threshold(return_curves(log, as_of=as_of, thresholds=(7,), horizons=(30,)))
+    assert "means churn: even then" in chosen.sentence and chosen.days is None
+
+
+def test_what_is_still_silent_when_a_curve_levels_may_all_come_back() -> None:
+    """By hand: 1,000 silences, 994 back on their 8th day, 6 members lost from view after 9 days."""
+    back = returns_after([8, 8], 500, members=497)
+    lost = returns_after([], 0, members=6).assign(member_id=lambda t: "x" + t["member_id"])
+    lost["day"] = FIRST + dt.timedelta(days=491)
+    as_of = FIRST + dt.timedelta(days=500)
+    row = return_curves(pd.concat([back, lost]), as_of=as_of, thresholds=(7,), horizons=(30,)).shares.iloc[0]
+    assert (row["declarations"], row["returned"], row["share"]) == (1000, 994, 0.994)
+    assert row["low"] < 0.994 and row["high"] == 1
+    lost = pd.concat([lost, lost.assign(member_id=lost["member_id"] + "y")])
+    row = return_curves(pd.concat([back, lost]), as_of=as_of, thresholds=(7,), horizons=(30,)).shares.iloc[0]
+    assert np.isnan(row["share"]) and np.isnan(row["low"])
+
+
+def test_where_nobody_was_lost_from_view_few_at_risk_are_enough() -> None:
+    """Twelve silences that end one by one, all seen: the share is a plain one of twelve members."""
+    rows = [(f"m{k}", FIRST + dt.timedelta(days=day)) for k in range(12) for day in (0, 9 + k)]
+    log = pd.DataFrame(rows, columns=["member_id", "day"]).assign(kind="interaction")
+    people = pd.DataFrame({"member_id": [f"m{k}" for k in range(12)], "joined_day": FIRST})
+    gone = FIRST + dt.timedelta(days=8)
+    people["left_day"] = [gone if k < 3 else FIRST + dt.timedelta(days=9 + k) for k in range(12)]
+    log = log[~log["member_id"].isin(["m0", "m1", "m2"]) | (log["day"] == FIRST)]
+    curves = return_curves(log, people, as_of=FIRST + dt.timedelta(days=90), thresholds=(7,), horizons=(30,))
+    from helpers.methods.intervals import wilson
+
+    estimate = curves.share(7, 30)
+    assert (estimate.value, estimate.n) == (0.75, 12)
+    low, high = wilson(9, 12)
+    # A little wider than Wilson's: Student's t with 11 degrees of freedom.
+    assert low - 0.05 < estimate.low < low and high < estimate.high < high + 0.05
+
+
+def test_two_declarations_are_no_verdict() -> None:
+    log = returns_after([70], 100, members=2)
+    curves = return_curves(log, as_of=FIRST + dt.timedelta(days=100), thresholds=(30, 60), horizons=(30,))
+    assert curves.shares["share"].isna().all()
+    assert "Too little data" in silence_threshold(curves).sentence
+    half = curves_with([(30, 1.0, np.nan, np.nan), (60, 1.0, np.nan, np.nan)])
+    for rule in ("high", "value"):
+        assert "Too little data" in silence_threshold(half, rule=rule).sentence
+
+
+def test_an_interval_around_what_is_allowed_settles_nothing() -> None:
+    chosen = silence_threshold(curves_with([(30, 0.12, 0.05, 0.25)]))
+    assert chosen.days is None and "is sure to mean churn" in chosen.sentence
+    assert "may be more than the 10 % allowed" in chosen.sentence
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])

@@ -12,7 +12,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import BadParameters
-from helpers.methods.retention.counting.states import LEFT, STATES, daily_states, transition_matrix
+from helpers.methods.intervals import jeffreys, wilson
+from helpers.methods.retention.clustered import effective_size
+from helpers.methods.retention.counting.move_variance import MemberSums, covariances
+from helpers.methods.retention.counting.states import (
+    LABELS,
+    LEFT,
+    STATES,
+    DailyStates,
+    daily_states,
+    reachable,
+    transition_matrix,
+)
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 5, 31)
 
@@ -122,31 +133,111 @@ def test_the_rates_of_a_known_chain_are_found_and_covered() -> None:
     assert "come back" in found.sentence
 
 
-def test_rates_are_clustered_by_day() -> None:
-    """Days that differ give wider intervals than the same counts spread evenly."""
-    even, uneven = np.zeros((20, 7, 8)), np.zeros((20, 7, 8))
-    even[:, 1, 1], even[:, 1, 4] = 50, 50
-    uneven[::2, 1, 1], uneven[1::2, 1, 1] = 80, 20
-    uneven[:, 1, 4] = 100 - uneven[:, 1, 1]
-    widths = []
-    for cube in (even, uneven):
-        row = transition_matrix(cube).set_index(["from_state", "to_state"]).loc[("current", "current")]
-        assert row["share"] == 0.5
-        widths.append(row["high"] - row["low"])
-    assert widths[1] > 2 * widths[0]
+def summed(active: np.ndarray, state: int, to: int, rest: int) -> tuple[np.ndarray, MemberSums]:
+    """Return the moves out of one state by day, and over members, of a table of members by days."""
+    counts = np.zeros((len(active), 7 * 8))
+    counts[:, state * 8 + to], counts[:, state * 8 + rest] = active.sum(axis=1), (~active).sum(axis=1)
+    cube, members = np.zeros((active.shape[1], 7, 8)), np.zeros(7)
+    cube[:, state, to], cube[:, state, rest] = active.sum(axis=0), (~active).sum(axis=0)
+    members[state] = len(active)
+    return cube, MemberSums(members, counts.T @ counts)
+
+
+def two_way_by_hand(active: np.ndarray) -> float:
+    """Write out the variance of the share of a table with whole rows and columns (Cameron, Gelbach, Miller 2011)."""
+    off = active - active.mean()
+    rows, columns = active.shape
+    by_member = (off.sum(axis=1) ** 2).sum() * rows / (rows - 1)
+    by_day = (off.sum(axis=0) ** 2).sum() * columns / (columns - 1)
+    return max(by_member + by_day - (off**2).sum(), by_member, by_day) / active.size**2
+
+
+@pytest.mark.parametrize("differ", ["members", "days", "both", "none"])
+def test_the_variance_of_a_rate_is_that_of_two_way_clusters(differ: str) -> None:
+    rng = np.random.default_rng(11)
+    rate = np.full((60, 50), 0.3)
+    if differ in ("members", "both"):
+        rate = rate + rng.uniform(-0.25, 0.25, (60, 1))
+    if differ in ("days", "both"):
+        rate = rate + rng.uniform(-0.25, 0.25, (1, 50))
+    active = rng.random((60, 50)) < rate
+    cube, sums = summed(active, 1, 1, 4)
+    expected = two_way_by_hand(active)
+    assert covariances(cube, sums).variance[1 * 8 + 1] == pytest.approx(expected, rel=1e-9)
+    row = transition_matrix(cube, sums).set_index(["from_state", "to_state"]).loc[("current", "current")]
+    size = effective_size(active.mean(), expected, 49)
+    assert (row["low"], row["high"]) == pytest.approx([float(b) for b in wilson(active.mean() * size, size)])
+    plain = active.mean() * (1 - active.mean()) / active.size
+    assert (expected > 1.5 * plain) == (differ != "none")
+    assert np.linalg.eigvalsh(covariances(cube, sums).both).min() > -1e-12
+
+
+def test_the_sums_over_members_are_those_of_every_member_by_hand() -> None:
+    log, people = random_log(4, members=40)
+    found = daily_states(log, people, as_of=AS_OF, days=60)
+    each = []
+    for person in people.itertuples():
+        one = people[people["member_id"] == person.member_id]
+        _sizes, moves, _trailing = by_hand(log[log["member_id"] == person.member_id], one, found.first)
+        counts = np.zeros((7, 8))
+        for (_day, origin, target), n in moves.items():
+            if target is not None:
+                counts[STATES.index(origin), (*STATES, LEFT).index(target)] += n
+        each.append(counts.ravel())
+    each = np.array(each)
+    np.testing.assert_array_equal(found.sums.products, each.T @ each)
+    np.testing.assert_array_equal(found.sums.members, (each.reshape(-1, 7, 8).sum(axis=2) > 0).sum(axis=0))
+    assert found.matrix.set_index(["from_state", "to_state"]).loc[("dormant", "dormant"), "members"] > 5
+
+
+def test_fewer_than_thirty_members_have_no_rates() -> None:
+    rng = np.random.default_rng(12)
+    for members, known in ((29, False), (30, True)):
+        cube, sums = summed(rng.random((members, 90)) < 0.3, 6, 3, 6)
+        row = (
+            transition_matrix(cube, sums)
+            .set_index(["from_state", "to_state"])
+            .loc[("dormant", "resurrected")]
+        )
+        assert np.isfinite([row["low"], row["high"]]).all() == known
+
+
+def test_a_move_that_never_happens_is_bounded_by_members() -> None:
+    cube, sums = summed(np.zeros((100, 50), dtype=bool), 6, 3, 6)
+    row = transition_matrix(cube, sums).set_index(["from_state", "to_state"]).loc[("dormant", "resurrected")]
+    assert (row["low"], row["high"]) == pytest.approx([float(b) for b in jeffreys(0, 100)])
 
 
 @pytest.mark.slow
 def test_day_clustered_intervals_cover_rates_that_vary_by_day() -> None:
     rng, hits = np.random.default_rng(8), []
     for _sim in range(1000):
-        cube = np.zeros((56, 7, 8))
         rate = rng.beta(0.05 * 200, 0.95 * 200, 56)
-        cube[:, 6, 3] = rng.binomial(400, rate)
-        cube[:, 6, 6] = 400 - cube[:, 6, 3]
-        row = transition_matrix(cube).set_index(["from_state", "to_state"]).loc[("dormant", "resurrected")]
+        matrix = transition_matrix(*summed(rng.random((400, 56)) < rate, 6, 3, 6))
+        row = matrix.set_index(["from_state", "to_state"]).loc[("dormant", "resurrected")]
         hits.append(row["low"] <= 0.05 <= row["high"])
     assert 0.93 <= np.mean(hits) <= 0.97
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_rates_of_members_who_differ() -> None:
+    """Members with gamma rates; the truth is the rate of very many of them."""
+
+    def rates_of(members: int) -> DailyStates:
+        rate = np.minimum(rng.gamma(0.6, 0.05, members), 0.6)
+        who, day = np.nonzero(rng.random((members, 360)) < rate[:, None])
+        at = pd.Timestamp(AS_OF) - pd.to_timedelta(359 - day, unit="D")
+        log = pd.DataFrame({"member_id": who.astype(str), "day": at, "kind": "interaction"})
+        return daily_states(log, as_of=AS_OF, days=90)
+
+    rng = np.random.default_rng(13)
+    moves = (("current", "current"), ("dormant", "resurrected"))
+    truth = {move: rates_of(60_000).rate(*move).value for move in moves}
+    found = [states.rate(*move) for states in (rates_of(300) for _community in range(200)) for move in moves]
+    for position, move in enumerate(moves):
+        hits = [one.low <= truth[move] <= one.high for one in found[position :: len(moves)]]
+        # Three standard errors of 200 communities about .93 and .97.
+        assert 0.875 <= np.mean(hits) <= 0.997
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -170,16 +261,27 @@ def test_wrong_questions_are_refused() -> None:
 
 def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
     rng = np.random.default_rng(3)
-    who, at = np.nonzero(rng.random((60, 120)) < 0.15)
+    who, at = np.nonzero(rng.random((400, 120)) < 0.15)
     day = [dt.date(2026, 1, 1) + dt.timedelta(days=int(d)) for d in at]
     log = pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "interaction"})
     found = daily_states(log, as_of=dt.date(2026, 4, 30), days=60)
-    table = found.readable(k_min=1).set_index("from_state")
+    named = {LABELS.get(state, state): state for state in (*STATES, LEFT)}
+
+    def told(k_min: int) -> pd.DataFrame:
+        rows = found.readable(k_min=k_min).set_index("from_state")
+        return rows.rename(index=named, columns=named)
+
+    table = told(1)
+    assert "at risk, week" in found.readable().columns and "new" not in table.columns
     assert table.loc["current", "at_risk_wau"] == found.rate("current", "at_risk_wau").value
-    np.testing.assert_allclose(table.drop(columns="member_days").dropna().sum(axis=1), 1)
-    kept = found.readable(k_min=10).set_index("from_state")
+    seen = table[table["member_days"] > 0]
+    np.testing.assert_allclose(seen.drop(columns="member_days").fillna(0).sum(axis=1), 1)
+    assert set(table.index) == set(STATES) and len(seen) >= 6
+    for state in seen.index:
+        assert set(table.columns[table.loc[state].notna()]) == {"member_days", LEFT, *reachable(state)}
+    kept = told(10)
     rare = found.matrix[found.matrix["n"].between(1, 9)]
     assert len(rare)
     for row in rare.itertuples():
         assert np.isnan(kept.loc[row.from_state, row.to_state])
-        assert kept.loc[row.from_state].isna().sum() >= 2
+        assert kept.loc[row.from_state].isna().sum() >= table.loc[row.from_state].isna().sum() + 2

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from helpers.errors import BadParameters
 from helpers.methods.intervals import bootstrap
@@ -125,7 +126,12 @@ def test_active_days_are_counted_as_by_hand(days: int) -> None:
     assert found.table["members"].tolist() == [int((each == k).sum()) for k in range(days + 1)]
     assert found.mean == pytest.approx(each[each > 0].mean())
     assert found.table["share"].sum() == pytest.approx(1)
-    assert f"{found.mean:.1f} days on average" in found.sentence
+    active = each[each > 0].to_numpy(float)
+    low, high = stats.t.interval(0.95, len(active) - 1, active.mean(), stats.sem(active))
+    assert found.mean_estimate[:4] == pytest.approx((active.mean(), low, high, len(active)))
+    assert f"came on {active.mean():.1f} ({low:.1f} to {high:.1f}) days on average" in found.sentence
+    often = (active > days / 2).mean()
+    assert f"{100 * often:.1f} % (" in found.sentence and f"({len(active):,} members)" in found.sentence
 
 
 @pytest.mark.parametrize("rows", [0, 1])

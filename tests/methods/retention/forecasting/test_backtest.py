@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadData
-from helpers.methods.retention.forecasting.backtest import FEWEST_WINDOWS, LEARNING, Backtest, backtest
+from helpers.errors import BadData, BadParameters
+from helpers.methods.retention.forecasting.backtest import Backtest, backtest
+from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, LEARNING
 from helpers.methods.retention.forecasting.landmarks import Landmarks, landmarks
 from helpers.methods.retention.forecasting.predictors import (
     BASE_RATE,
@@ -21,6 +23,7 @@ from helpers.methods.retention.forecasting.predictors import (
     probability_of_silence,
     rfm_rank,
 )
+from helpers.methods.retention.forecasting.risk import risk
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.bg_nbd import Parameters, probability_alive, simulate
 
@@ -40,7 +43,7 @@ def poisson_rows(members: int = 300, days: int = 360, seed: int = 0, shape: floa
     people = pd.DataFrame(
         {"member_id": np.arange(members).astype(str), "joined_day": START, "left_day": None}
     )
-    return landmarks(rows, people, as_of=START + dt.timedelta(days=days - 1))
+    return landmarks(rows, people, as_of=START + dt.timedelta(days=days - 1), dormant=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,7 @@ def test_contest_judges_the_windows_after_those_it_learns_from(rows: Landmarks, 
     assert held.by_window.groupby("model").size().eq(held.windows).all()
     assert held.table["model"].tolist() == list(QUICK)
     assert len(held.predictions) == rows.windows["active"].iloc[first:].sum()
+    assert held.history["landmark"].nunique() == held.windows + LEARNING
 
 
 def test_predictions_of_a_window_do_not_know_what_comes_later(rows: Landmarks, held: Backtest) -> None:
@@ -68,12 +72,53 @@ def test_predictions_of_a_window_do_not_know_what_comes_later(rows: Landmarks, h
     before = table["landmark"].unique()[-2]
     open_by_then = table["landmark"] + pd.Timedelta(days=30) > before
     table.loc[open_by_then, "silent"] = 1 - table.loc[open_by_then, "silent"]
-    from dataclasses import replace
-
     other = backtest(replace(rows, table=table), models=QUICK, draws=20)
     for day, same in ((before, True), (last, False)):
         first, second = (b.predictions[b.predictions["landmark"] == day] for b in (held, other))
         assert np.allclose(first[LOGIT], second[LOGIT]) == same
+
+
+def at(rows: Landmarks, day: pd.Timestamp) -> Landmarks:
+    """Return what was known on an earlier landmark, with that day as today."""
+    table = rows.table
+    closed = table[table["landmark"] + pd.Timedelta(days=rows.horizon_days) <= day].reset_index(drop=True)
+    now = table[table["landmark"] == day].drop(columns=["silent", "left"]).reset_index(drop=True)
+    return replace(rows, table=closed, now=now, as_of=day.date())
+
+
+def test_what_is_used_today_is_what_was_judged(rows: Landmarks, held: Backtest) -> None:
+    """On the last landmark, the probabilities of "today" are those by which the backtest judges that window."""
+    last = rows.table["landmark"].max()
+    then = at(rows, last)
+    today = risk(then, backtest(then, models=(RECALIBRATED,), draws=20)).members
+    returns = backtest(rows, state="dormant", models=(RECALIBRATED,), draws=20).predictions
+    for state, judged in (("active", held.predictions), ("dormant", returns)):
+        now = today[today["state"] == state].set_index("member_id")["probability"]
+        backward = judged[judged["landmark"] == last].set_index("member_id")[RECALIBRATED]
+        pd.testing.assert_series_equal(now, backward.sort_index(), check_names=False, check_exact=True)
+
+
+def test_return_is_judged_over_all_windows_like_silence(rows: Landmarks) -> None:
+    found = risk(rows, backtest(rows, models=(RECENCY,), draws=20))
+    held, check = found.return_contest, found.return_check
+    frame = held.predictions
+    assert held.winner == RECALIBRATED
+    assert check["windows"] == held.windows == len(rows.windows) - 2 - LEARNING
+    assert check["n"] == len(frame) == rows.windows["dormant"].iloc[2 + LEARNING :].sum()
+    assert frame["returned"].sum() == rows.windows["returned"].iloc[2 + LEARNING :].sum()
+    assert check["brier"] == pytest.approx(np.mean((frame[RECALIBRATED] - frame["returned"]) ** 2))
+    assert check["brier_base"] == pytest.approx(np.mean((frame[BASE_RATE] - frame["returned"]) ** 2))
+    assert check["worst_decile"] == pytest.approx(held.deciles["difference"].abs().max())
+    assert check["auc"] > 0.6  # rates differ, so who was seen less is less likely back
+    assert f"{held.windows} windows" in found.return_sentence
+    assert "against" in found.return_sentence
+
+
+def test_what_only_active_members_have_is_not_asked_of_dormant_ones(rows: Landmarks) -> None:
+    with pytest.raises(BadParameters, match="tiers"):
+        backtest(rows, state="dormant", tiers=pd.DataFrame())
+    with pytest.raises(ValueError, match="models"):
+        backtest(rows, state="dormant", models=(RFM_RANK,))
 
 
 def test_pooled_scores_equal_plain_means(held: Backtest) -> None:
@@ -100,12 +145,15 @@ def test_recency_is_kept_as_loudly_when_nothing_beats_it() -> None:
 
 
 def test_fewer_windows_than_six_is_too_little_data() -> None:
-    found = backtest(poisson_rows(days=200), models=QUICK, draws=20)
+    rows = poisson_rows(days=200)
+    found = backtest(rows, models=QUICK, draws=20)
     assert 0 < found.windows < FEWEST_WINDOWS
     assert found.winner == RECENCY
     assert found.too_few
     assert "too little data" in found.sentence
     assert str(found.windows) in found.sentence
+    returns = risk(rows, found).return_sentence
+    assert "Provisional" in returns and "too little data to compare" in returns
 
 
 def test_no_window_at_all_is_no_error() -> None:

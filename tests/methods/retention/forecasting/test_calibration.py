@@ -68,6 +68,23 @@ def test_deciles_have_equal_counts_and_keep_ties_together() -> None:
     assert np.unique(calibration.groups(np.full(50, 0.3))).size == 1
 
 
+def test_intervals_of_deciles_count_members_and_not_their_rows() -> None:
+    y, p = drawn(3000, digits=9)
+    member = np.arange(3000)
+    four = [np.tile(each, 4) for each in (y, p, member)]
+    once, naive, clustered = (
+        calibration.deciles(y, p),
+        calibration.deciles(*four[:2]),
+        calibration.deciles(*four),
+    )
+    width = [(found["high"] - found["low"]).mean() for found in (once, naive, clustered)]
+    assert width[1] == pytest.approx(width[0] / 2, rel=0.05)
+    assert width[2] == pytest.approx(width[0], rel=0.03)
+    assert (clustered["n"] == 4 * once["n"]).all()
+    alone = calibration.deciles(y, p, member)
+    assert np.allclose(alone[["low", "high"]], once[["low", "high"]], atol=0.003)
+
+
 def test_decile_error_by_brute_force_and_independent_of_row_order() -> None:
     y, p = drawn(500, digits=9)
     order = np.argsort(p)

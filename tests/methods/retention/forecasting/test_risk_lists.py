@@ -32,10 +32,10 @@ EMPTY = pd.DataFrame()
 
 
 def risk_over(frame: pd.DataFrame) -> Risk:
-    contest = Backtest(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY, None, None, 0, 30, 0.95)
+    contest = Backtest(*(EMPTY,) * 7, None, None, 0, 30, 0.95)
     silent = Estimate(50.0, 40.0, 60.0, len(frame) // 2, "members", "", 0.95)
     nobody = unknown(len(frame) // 2, "members", 0.95)
-    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, EMPTY, {}, AS_OF, 30)
+    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, contest, AS_OF, 30)
 
 
 def risk_of(members: int = 3200, probability: float | None = None) -> Risk:

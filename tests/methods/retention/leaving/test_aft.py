@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from lifelines import WeibullAFTFitter
 
-from helpers.methods.retention.leaving.aft import time_ratios
+from helpers.methods.retention.leaving import aft
+from helpers.methods.retention.leaving.aft import FITTERS, time_ratios
+from helpers.methods.retention.leaving.aft_scores import clustered_covariance, row_scores
 
 
 def lives(n: int, seed: int, shape: str, ratio: float = 2.0, late: bool = False) -> pd.DataFrame:
@@ -62,6 +64,66 @@ def test_what_others_determine_is_left_out_and_said() -> None:
     found = time_ratios(frame, ["flag", "again"])
     assert "Left out: again" in found.message
     assert found.table["time_ratio"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("shape", ["Weibull", "log-normal", "log-logistic"])
+def test_errors_with_every_member_a_cluster_are_the_robust_errors_of_lifelines(shape: str) -> None:
+    rows = lives(300, 1, "Weibull", late=True).reset_index(drop=True)
+    frame = pd.DataFrame(
+        {"x0": rows["flag"], "left": rows["events"], "entry": rows["entry_day"].astype(float)}
+    )
+    frame["duration"] = rows["tenure_day"] + 0.5
+    fitter, name = FITTERS[shape]
+    robust, plain = (
+        fitter().fit(frame, "duration", "left", entry_col="entry", robust=r) for r in (True, False)
+    )
+    scores = row_scores(
+        frame,
+        np.column_stack([frame["x0"], np.ones(len(frame))]),
+        plain.params_.loc[[(name, "x0"), (name, "Intercept")]].to_numpy(),
+        plain.params_.drop(name, level=0).iloc[0],
+        shape,
+    )
+    order = [(name, "x0"), (name, "Intercept"), plain.params_.drop(name, level=0).index[0]]
+    bread = plain.variance_matrix_.loc[order, order].to_numpy()
+    size = len(frame)
+    found = clustered_covariance(scores, np.ones(size), pd.Series(range(size)), bread) * (size - 1) / size
+    np.testing.assert_allclose(np.sqrt(np.diag(found)), robust.standard_errors_.loc[order], rtol=1e-6)
+
+
+def test_members_who_are_the_same_five_times_are_not_five_times_the_evidence() -> None:
+    once = lives(400, 6, "Weibull").reset_index(drop=True).assign(n=1, group=lambda t: t.index)
+    five = once.assign(n=5, events=5 * once["events"])
+    one, same = (time_ratios(frame, ["flag"], cluster="group").table.iloc[0] for frame in (once, five))
+    for number in ("time_ratio", "low", "high", "p"):
+        assert same[number] == pytest.approx(one[number], rel=1e-4)
+    plain = time_ratios(five, ["flag"]).table.iloc[0]
+    assert np.log(same["high"] / same["low"]) > 1.8 * np.log(plain["high"] / plain["low"])
+
+
+def test_few_clusters_are_too_little_data() -> None:
+    frame = lives(300, 6, "Weibull").assign(group=lambda t: np.arange(len(t)) % 29)
+    found = time_ratios(frame, ["flag"], cluster="group")
+    assert found.model == "" and "Only 29 clusters" in found.sentence and found.table["low"].isna().all()
+
+
+def groups(world: int, count: int = 50, size: int = 10) -> pd.DataFrame:
+    """Return members of groups that differ in how fast members leave; the flag of the group has no effect."""
+    rng = np.random.default_rng([7, world])
+    flag, frailty = rng.integers(0, 2, count).astype(float), np.exp(rng.normal(0, 0.5, count))
+    group = np.repeat(np.arange(count), size)
+    stay = rng.geometric(np.minimum(0.012 * frailty[group], 0.9)) - 1
+    frame = pd.DataFrame({"flag": flag[group], "tenure_day": np.minimum(stay, 120), "group": group})
+    return frame.assign(events=(stay < 120).astype(int))
+
+
+@pytest.mark.slow
+def test_clustered_ratios_hold_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the one model that is right; three times as many fits would say the same."""
+    monkeypatch.setattr(aft, "FITTERS", {"Weibull": FITTERS["Weibull"]})
+    rows = [time_ratios(groups(world), ["flag"], cluster="group").table.iloc[0] for world in range(400)]
+    assert 0.03 <= np.mean([row["p"] < 0.05 for row in rows]) <= 0.07
+    assert all((row["p"] < 0.05) == (not row["low"] <= 1 <= row["high"]) for row in rows)
 
 
 @pytest.mark.parametrize("n", [0, 4])

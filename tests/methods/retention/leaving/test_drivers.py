@@ -103,7 +103,7 @@ def test_the_picture_puts_drivers_first_by_evidence_and_speaks_in_words() -> Non
     frame["source"] = np.where(invited, "邀请", "抖音")
     found = story(frame, columns=["source", "flag", "noise_0"], reference={"source": "抖音"}, times=False)
     chart = hazard_ratios(found, "note")
-    assert isinstance(chart, Chart) and chart.title == "Members from 邀请 leave slower"
+    assert isinstance(chart, Chart) and chart.title == "Members from 邀请 leave slower than those from 抖音"
     assert chart.data["characteristic"].tolist()[:2] == ["source = 邀请", "flag"]
     rows = found.table.set_index("covariate")
     assert chart.data["low"].iloc[0] == rows.loc["source=邀请", "simultaneous_low"]
@@ -130,14 +130,17 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
     noise = {f"noise_{number}": rng.choice(list("abcd"), len(frame)) for number in range(10)}
     found = story(frame.assign(**noise), columns=list(noise), times=False)
     assert found.model.concordance_ > 0.54
-    assert abs(found.concordance - 0.5) < 0.03
-    assert f"in {100 * found.concordance:.0f} of 100 cases" in found.sentence
+    told = found.concordance
+    assert abs(told.value - 0.5) < 0.03 and told.low < 0.5 < told.high and told.n == len(frame)
+    text = f"in {100 * told.value:.0f} of 100 cases ({100 * told.low:.0f} to {100 * told.high:.0f}; "
+    assert text in found.sentence
 
 
 def test_what_tells_members_apart_does_so_for_those_not_seen() -> None:
     """With one flag there is next to nothing to learn by heart: both concordances agree."""
     found = story(members(3000, 10, 1.0), columns=["flag"], times=False)
-    assert found.concordance == pytest.approx(found.model.concordance_, abs=0.01) and found.concordance > 0.58
+    assert found.concordance.value == pytest.approx(found.model.concordance_, abs=0.01)
+    assert found.concordance.value > 0.58 and found.concordance.low > 0.5
     again = story(members(3000, 10, 1.0), columns=["flag"], times=False)
     assert again.concordance == found.concordance
 
@@ -164,6 +167,19 @@ def test_strata_clusters_and_references_reach_the_model() -> None:
     )
     assert set(found.model.baseline["stratum"]) == {"a", "b", "c"}
     assert found.model.robust and found.table["reference"].tolist() == ["", "c", "c"]
+
+
+def test_clusters_reach_the_test_and_the_ratios_of_times_and_strata_leave_the_ratios_out() -> None:
+    frame = members(4000, 2, 1.2, late_effect=-0.4).assign(group=lambda t: (t.index // 10).astype(str))
+    options = {"columns": ["flag"], "cluster": "group"}
+    found, plain = story(frame, **options), story(frame, columns=["flag"])
+    assert found.times is not None and found.times.model == plain.times.model
+    assert found.times.table["low"].iloc[0] != plain.times.table["low"].iloc[0]
+    assert found.times.table["time_ratio"].iloc[0] == plain.times.table["time_ratio"].iloc[0]
+    statistics = [one.proportionality.table["statistic"].iloc[0] for one in (found, plain)]
+    assert statistics[0] != statistics[1]
+    stratified = story(frame, **options, strata=["noise_0"])
+    assert stratified.times is None and "their models know no strata" in stratified.sentences[-1]
 
 
 @pytest.mark.parametrize("n", [1, 5])

@@ -160,21 +160,45 @@ def test_parameters() -> None:
         survival_limits([1], [0], 1)
 
 
-def exact_coverage(n: int, survival: float) -> float:
-    """Coverage of the score interval without censoring, where it is a sum over the binomial distribution."""
+def exact_coverage(n: int, survival: NDArray[np.float64], method: str = "score") -> NDArray[np.float64]:
+    """Coverage without censoring at exact values of S, where it is a sum over the binomial distribution."""
     stayed = np.arange(n + 1)
-    low, high = survival_limits(np.full((n + 1, 1), n), (n - stayed)[:, None])
-    covered = (low[:, 0] <= survival) & (survival <= high[:, 0])
-    return float(stats.binom.pmf(stayed, n, survival)[covered].sum())
+    low, high = survival_limits(np.full((n + 1, 1), n), (n - stayed)[:, None], method=method)
+    covered = (low <= survival) & (survival <= high)  # a row per count of those who stayed
+    return (stats.binom.pmf(stayed[:, None], n, survival) * covered).sum(axis=0)
+
+
+EXACT_S = np.arange(5, 96) / 100
+
+
+@pytest.mark.parametrize(
+    ("n", "lowest", "highest", "too_low", "too_high"),
+    [(20, 0.925, 0.978, 10, 14), (50, 0.931, 0.978, 0, 6), (200, 0.938, 0.967, 0, 0)],
+)
+def test_exact_coverage_is_as_the_documentation_states(
+    n: int, lowest: float, highest: float, too_low: int, too_high: int
+) -> None:
+    """Of 91 values of S in hundredths; the averages over S +- .03 of the other tests hide this."""
+    covered = exact_coverage(n, EXACT_S)
+    assert (covered.min(), covered.max()) == pytest.approx((lowest, highest), abs=0.0006)
+    assert ((covered < 0.93).sum(), (covered > 0.97).sum()) == (too_low, too_high)
+
+
+def test_the_other_limits_are_no_nearer_to_the_level_at_20_members() -> None:
+    outside = {
+        method: ((covered < 0.93) | (covered > 0.97)).sum()
+        for method in METHODS
+        for covered in [exact_coverage(20, EXACT_S, method)]
+    }
+    assert outside == {"score": 24, "mid_p": 23, "bpcp": 58}
+    assert exact_coverage(20, EXACT_S, "mid_p").max() > 0.985 and exact_coverage(20, EXACT_S).max() < 0.98
 
 
 def test_at_20_members_and_survival_95_no_interval_of_whole_counts_covers_95_per_cent() -> None:
-    """The honest exception: covering 0 to 2 exits is too little and covering 0 to 3 too much, at this one point."""
     two, three = stats.binom.cdf([2, 3], 20, 0.05)
     assert two < 0.93 and three > 0.97
-    assert exact_coverage(20, 0.95) == pytest.approx(two)
-    near = [exact_coverage(20, s) for s in np.linspace(0.92, 0.98, 61)]
-    assert 0.93 <= np.mean(near) <= 0.97
+    assert exact_coverage(20, np.array([0.95])) == pytest.approx(two)
+    assert 0.93 <= exact_coverage(20, np.linspace(0.92, 0.98, 61)).mean() <= 0.97
 
 
 @pytest.mark.parametrize(
@@ -212,3 +236,27 @@ def test_coverage_with_late_entry(n: int) -> None:
         below, above, _, given = misses("score", batches)
         slack = 3 * np.sqrt(0.05 * 0.95 / given)
         assert 0.93 - slack <= 1 - below - above <= 0.97 + slack, (survival, below, above)
+
+
+def thin(seed: int, n: int, survival: float, size: int) -> Iterator[Batch]:
+    """Yield one batch in which four members are watched from day 0 and the others only from days 27 to 39 on."""
+    rng = np.random.default_rng(seed)
+    entry = rng.integers(27, 40, (size, n))
+    entry[:, :4] = 0
+    exit_day = np.floor(rng.exponential(1, (size, n)) / -np.log(survival) * DAYS).astype(int) + entry
+    yield *counts(np.minimum(exit_day, DAYS), exit_day < DAYS, entry), np.full(size, survival)
+
+
+@pytest.mark.parametrize("survival", [0.8, 0.94])
+def test_days_that_few_have_seen_widen_the_interval(survival: float) -> None:
+    """Members at risk on the day itself would say far too much: such limits covered .79 to .89."""
+    below, above, _, given = misses("score", thin(21, 200, survival, 1_500))
+    slack = 3 * np.sqrt(0.05 * 0.95 / given)
+    assert 0.93 - slack <= 1 - below - above <= 0.97 + slack
+
+
+def test_where_members_at_risk_only_fall_entry_changes_nothing() -> None:
+    """One member who enters on the last day, when no wait is over, moves no limit before it."""
+    at_risk, events = np.array([20.0, 18, 15, 14, 15]), np.array([1.0, 2, 1, 0, 0])
+    before = [limit[:4] for limit in survival_limits(at_risk, events)]
+    np.testing.assert_allclose(before, survival_limits(at_risk[:4], events[:4]), rtol=1e-12)

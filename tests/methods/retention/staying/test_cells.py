@@ -40,6 +40,17 @@ def test_cells_equal_a_count_in_pandas(durations: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(cells(shuffled, ["plan", "year"]), found)
 
 
+def test_order_does_not_hang_on_rows_where_not_stated_is_also_a_label() -> None:
+    plan = ["not stated"] * 7 + [None] * 3 + ["z"]
+    rows = pd.DataFrame({"plan": plan, "tenure_days": 4, "exited": [True] * 6 + [False] * 5})
+    expected = [["not stated", 4, 3, 0], ["not stated", 4, 7, 6], ["z", 4, 1, 0]]
+    for seed in range(5):
+        found = cells(ibis.memtable(rows.sample(frac=1, random_state=seed)), "plan")
+        assert found.to_numpy().tolist() == expected
+    counts = day_counts(found, "plan")
+    assert counts.labels == ["not stated", "z"] and counts.members.tolist() == [10, 1]
+
+
 def test_counts_by_day_are_counts_of_members(durations: pd.DataFrame) -> None:
     counts = day_counts(cells(durations, ["plan", "year"]), "plan")
     assert counts.labels == ["a", "b", "not stated"]
@@ -66,6 +77,7 @@ def test_no_members_and_no_segments() -> None:
         ({"tenure_days": [1, -3]}, "tenure_days: 1 rows are no whole number of at least 0, such as -3"),
         ({"tenure_days": [1.0, np.nan]}, "tenure_days: 1 rows"),
         ({"tenure_days": [1.0, 2.5]}, "such as 2.5"),
+        ({"tenure_days": [1.0, np.inf]}, "tenure_days: 1 rows .* such as inf"),
         ({"exited": [True, None]}, "exited: missing for 1 members"),
     ],
 )

@@ -64,17 +64,25 @@ class SilenceThreshold:
                 "{share}. No shorter silence that was tried qualifies.",
                 d=self.days, allowed=percent(self.allowed, 0), h=self.horizon, share=with_interval(self.false_churn),
             )  # fmt: skip
-        known = self.table[self.table["share"].notna()]
+        known = self.table[self.table[["share", "low", "high"]].notna().all(axis=1)]
         advice = say(
             "Count members as active or dormant and let them return, instead of calling them churned."
         )
         if known.empty:
             return say("Too little data to choose a silence that means churn.") + " " + advice
         row = known.iloc[-1]
+        text = (
+            "No silence up to {d} days means churn: even then {share} ({interval}, n = {n:,}) come back within "
+            "{h} days, and at most {allowed} was allowed."
+        )
+        if row["low"] <= self.allowed:
+            text = (
+                "No silence up to {d} days is sure to mean churn: after it {share} ({interval}, n = {n:,}) come back "
+                "within {h} days, which may be more than the {allowed} allowed."
+            )
         return " ".join([
             say(
-                "No silence up to {d} days means churn: even then {share} ({interval}, n = {n:,}) come back within "
-                "{h} days, and at most {allowed} was allowed.",
+                text,
                 d=number(row["threshold"]), share=percent(row["share"]), n=int(row["declarations"]),
                 interval=interval(row["low"], row["high"], "share"), h=self.horizon,
                 allowed=percent(self.allowed, 0),
@@ -111,7 +119,7 @@ def silence_threshold(
     rows = curves.shares[(curves.shares["within"] != EVER) & (curves.shares["horizon"] == further)]
     table = rows[["threshold", "declarations", "members", "share", "low", "high"]].reset_index(drop=True)
     bound = table["share" if rule == "value" else "high"]
-    table["qualifies"] = bound.notna() & (bound <= allowed)
+    table["qualifies"] = table[["share", "low", "high"]].notna().all(axis=1) & (bound <= allowed)
     chosen = table.loc[table["qualifies"], "threshold"]
     days = int(chosen.iloc[0]) if len(chosen) else None
     return SilenceThreshold(days, float(allowed), further, rule, table, curves.confidence)

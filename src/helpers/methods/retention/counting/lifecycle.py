@@ -54,7 +54,7 @@ from helpers.methods.retention.days import (
     number_of,
     stays,
 )
-from helpers.playbook.sentences import interval, number, say
+from helpers.playbook.sentences import number, say
 
 FREQUENCIES = {"day": "D", "week": "W-SUN", "month": "M"}
 COUNTS = ["active", "new", "returning", "resurrected", "dormant", "left", "known_before"]
@@ -117,7 +117,7 @@ class Lifecycle:
                 period=self.period,
             )
         head = say(
-            "In {name} {active:,} members were active: {new:,} new, {returning:,} returning and {back:,} "
+            "In {name}, {active:,} members were active: {new:,} new, {returning:,} returning and {back:,} "
             "resurrected; {dormant:,} of the {before:,} active before were not active this time, {left:,} of them "
             "because they left.",
             name=row["period"], active=row["active"], new=row["new"], returning=row["returning"],
@@ -126,11 +126,9 @@ class Lifecycle:
         )  # fmt: skip
         if not np.isfinite(row["quick_ratio"]):
             return head
-        return head + " " + say(
-            "For every active member lost {ratio} were won ({interval}) in this {period} alone. {trend}",
-            ratio=number(row["quick_ratio"], 2), interval=interval(row["low"], row["high"], "ratio"),
-            period=self.period, trend=self._trend(),
-        )  # fmt: skip
+        won = per_hundred(row["quick_ratio"], row["low"], row["high"])
+        said = say("That {period} alone won {won}. {trend}", period=self.period, won=won, trend=self._trend())
+        return f"{head} {said}"
 
     def _trend(self) -> str:
         """Say the direction over several periods, by the spread between them."""
@@ -139,17 +137,22 @@ class Lifecycle:
             text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
             return say(text, k=FEWEST, period=self.period, n=found.n)
         return say(
-            "Over the last {n} complete {period}s it is {ratio} ({interval}, from the spread between {period}s): "
-            "{verdict}.",
-            n=found.n, period=self.period, ratio=number(found.value, 2),
-            interval=interval(found.low, found.high, "ratio"), verdict=_verdict(found.low, found.high),
+            "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}.",
+            n=found.n, period=self.period, won=per_hundred(*found[:3]), verdict=verdict(found),
         )  # fmt: skip
 
 
-def _verdict(low: float, high: float) -> str:
-    if low > 1:
+def per_hundred(value: float, low: float, high: float) -> str:
+    """Return members won for every 100 lost: ``1.006, 0.91, 1.11 -> '101 for every 100 lost (91 to 111)'``."""
+    won, least, most = (number(100 * ratio, 0) for ratio in (value, low, high))
+    return say("{won} for every 100 lost ({low} to {high})", won=won, low=least, high=most)
+
+
+def verdict(recent: Estimate) -> str:
+    """Say where the number of active members goes, by the interval of members won for each lost."""
+    if recent.low > 1:
         return say("the number of active members grows")
-    return say("the number of active members shrinks") if high < 1 else say("no clear direction")
+    return say("the number of active members shrinks") if recent.high < 1 else say("no clear direction")
 
 
 def mean_ratio(gains: ArrayLike, lost: ArrayLike, confidence: float = 0.95) -> Estimate:

@@ -1,14 +1,14 @@
-"""Day-N retention and survival side by side: four answers to "who is still there", and why they differ.
+"""Day-N retention and survival side by side: five answers to "who is still there", and why they differ.
 
-====================  ================================================================================================
-measure               who counts as there on day N
-====================  ================================================================================================
-active on             active on day N itself: the very number of the retention table
-active on, newcomers  the same, of those who joined since the log began
-active on or after    active on day N or later, by `as_of`
-not yet silent        no silence of `silence_days` days has begun by day N (Kaplan-Meier of the first one)
-not yet left          has not left by the end of day N (Kaplan-Meier)
-====================  ================================================================================================
+=============================  =======================================================================================
+measure                        who counts as there on day N
+=============================  =======================================================================================
+active on the day              active on day N itself: the very number of the retention table
+active on the day, newcomers   the same, of those who joined since the log began
+active on the day or later     active on day N or later, by `as_of`
+not yet silent                 no silence of `silence_days` days has begun by day N (Kaplan-Meier of the first one)
+not yet left                   has not left by the end of day N (Kaplan-Meier)
+=============================  =======================================================================================
 
 The retention table counts everybody whose day N lies in the log, also who joined shortly before it began. The other
 four are over the same members: those who joined since the log began. Counts of days use those of them whose day N
@@ -35,10 +35,10 @@ from helpers.methods.retention.days import checked, day_number, first_day, membe
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import survival
 from helpers.methods.retention.staying.durations import exit_durations, silence_durations
-from helpers.playbook.sentences import percent, say, with_interval
+from helpers.playbook.sentences import say, with_interval
 
 MEASURES = (
-    *("active on", "active on, newcomers", "active on or after"),
+    *("active on the day", "active on the day, newcomers", "active on the day or later"),
     *("not yet silent", "not yet left"),
 )
 ON, NEW_ON, AFTER, AWAKE, HERE = MEASURES
@@ -47,7 +47,7 @@ COLUMNS = ["day", "measure", "share", "low", "high", "n", "why"]
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Four measures of retention in one table, the first also over the members of the other three.
+    """Five measures of retention in one table: the first over everybody, the others over newcomers.
 
     Attributes
     ----------
@@ -92,14 +92,23 @@ class Reconciliation:
                 "Too little data: day {day} is over for nobody by {end}.", day=self.days[0], end=self.as_of
             )
         day = known[-1]
-        shares = {name: percent(self.measure(name, day).value) for name in MEASURES[1:]}
+        shares = {name: with_interval(self.measure(name, day)) for name in MEASURES}
         return say(
-            "On day {day} {on} of members are active, as in the retention table. Of those who joined since the log "
-            "began {new} are active on the day, {after} then or later, {awake} have not been silent for {k} days and "
-            "{here} have not left. These are four questions, not four estimates of one number.",
-            day=day, on=with_interval(self.measure(ON, day)), new=shares[NEW_ON], after=shares[AFTER],
-            awake=shares[AWAKE], here=shares[HERE], k=self.silence_days,
+            "On day {day}, {on} of members are active, as in the retention table. Of those who joined since the log "
+            "began, {new} are active on the day, {after} then or later, {awake} have not been silent for {k} days "
+            "and {here} have not left. These are five questions, not five estimates of one number.",
+            day=day, on=shares[ON], new=shares[NEW_ON], after=shares[AFTER], awake=shares[AWAKE],
+            here=shares[HERE], k=self.silence_days,
         )  # fmt: skip
+
+    def readable(self) -> pd.DataFrame:
+        """Return one row per measure and one column per day, each cell in words, and in what the measure differs."""
+        rows = [(name, *(with_interval(self.measure(name, day)) for day in self.days)) for name in MEASURES]
+        days = [say("day {day}", day=day) for day in self.days]
+        why = self.table.drop_duplicates("measure").set_index("measure")["why"]
+        return pd.DataFrame(rows, columns=["still_there", *days]).assign(
+            why=why.loc[list(MEASURES)].to_numpy()
+        )
 
 
 def reconcile(
@@ -200,8 +209,12 @@ def side_by_side(
 
 def _reasons(as_of: dt.date, silence_days: int) -> dict[str, str]:
     return {
-        ON: say("the retention table: also who joined before the log began and reached this day in it"),
-        NEW_ON: say("members of all rows below; who comes every second day is missed on half of the days"),
+        ON: say(
+            "the number of the retention table; also who joined before the log began and reached the day in it"
+        ),
+        NEW_ON: say(
+            "the same members as in the rows below; who comes every second day is missed half of the time"
+        ),
         AFTER: say("a later return until {day} counts; recent members have had less time for it", day=as_of),
         AWAKE: say("gone at the first {k} silent days, even if the member came back later", k=silence_days),
         HERE: say("highest: silent members count as there until they leave"),

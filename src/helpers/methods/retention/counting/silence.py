@@ -25,6 +25,10 @@ jackknife over members; Ying and Wei 1994). The variance gives an effective samp
 Measured coverage of nominal 95 % intervals, 400 simulated communities each of members with two daily rates of
 activity (.02 and .10) over 240 days, thresholds 14 and 30 with horizons 14 and 30: 100 members .945, .943, .965,
 .945; 30 members .950, .968, .963, .968.
+
+A share is known when ten declarations are watched to the horizon, or nobody was lost from view before it (all had
+come back, left or been watched). A curve that has levelled before, with at most one in a hundred still silent, is
+carried forward, and its interval reaches from none to all of these coming back.
 """
 
 from __future__ import annotations
@@ -44,11 +48,13 @@ from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, wilson
 from helpers.methods.retention.clustered import effective_size, estimate_of
 from helpers.methods.retention.days import checked, checked_confidence, spells
-from helpers.playbook.sentences import interval, percent, say, with_interval
+from helpers.playbook.sentences import percent, say, with_interval
 
 THRESHOLDS = (7, 14, 30, 60, 90)
 HORIZONS = (30, 90)
 FEWEST_AT_RISK = 10
+# Share of declarations still silent below which a return curve has levelled.
+LEVELLED = 0.01
 DECIMALS = 10
 EVER = "ever"
 ENDS = ("returned", "left", "open")
@@ -113,8 +119,8 @@ class ReturnCurves:
             text = "how many of the members silent for {days} days come back within {h} days: too little data"
             return say(text, days=days, h=further)
         return say(
-            "of members silent for {days} days {share} ({interval}) come back within {h} days",
-            days=days, share=percent(found.value), interval=interval(found.low, found.high, "share"), h=further,
+            "of members silent for {days} days, {share} come back within {h} days",
+            days=days, share=with_interval(found), h=further,
         )  # fmt: skip
 
     def churned(self, horizon: int | None = None, k_min: int = 10) -> pd.DataFrame:
@@ -131,7 +137,8 @@ class ReturnCurves:
         -------
         pandas.DataFrame
             threshold; silent (present members silent for at least so many days); members (present members who were
-            ever active); share, low, high (Wilson); horizon, false_churn, false_low, false_high (of declarations).
+            ever active); share, low, high (Wilson); horizon, false_churn, false_low, false_high (of declarations);
+            declarations.
         """
         check_scalar(k_min, "k_min", type_=int, ge=1)
         horizon = self.horizons[-1] if horizon is None else horizon
@@ -142,17 +149,32 @@ class ReturnCurves:
             low, high = wilson(silent, members, self.confidence)
             wrong = self.share(threshold, horizon)
             share = silent / members if members else np.nan
-            found = (share, float(low), float(high), horizon, wrong.value, wrong.low, wrong.high)
+            found = (share, float(low), float(high), horizon, wrong.value, wrong.low, wrong.high, wrong.n)
             rows.append((threshold, silent, members, *found))
-        names = ["share", "low", "high", "horizon", "false_churn", "false_low", "false_high"]
+        names = ["share", "low", "high", "horizon", "false_churn", "false_low", "false_high", "declarations"]
         table = pd.DataFrame(rows, columns=["threshold", "silent", "members", *names])
         others = table["members"] - table["silent"]
         few = table["silent"].between(1, k_min - 1) | others.between(1, k_min - 1)
         declared = self.shares.groupby("threshold")["members"].first().reindex(self.thresholds).to_numpy()
         table["silent"] = table["silent"].astype("Int64").mask(few)
         table[names[:3]] = table[names[:3]].mask(few)
-        table[names[4:]] = table[names[4:]].mask(pd.Series(declared < k_min))
+        hidden = pd.Series(declared < k_min)
+        table[names[4:7]] = table[names[4:7]].mask(hidden)
+        table["declarations"] = table["declarations"].astype("Int64").mask(hidden)
         return table
+
+    def readable(self, k_min: int = 10) -> pd.DataFrame:
+        """Return :meth:`churned` in words: days_silent, silent_now (of the present members), came_back."""
+        back = say("fewer than {k}", k=k_min)
+        rows = []
+        for days, row in zip(self.thresholds, self.churned(k_min=k_min).to_dict("records"), strict=True):
+            now, wrong = back, self.share(days, self.horizons[-1])
+            if not pd.isna(row["silent"]):
+                values = {name: percent(row[name]) for name in ("share", "low", "high")}
+                now = say("{n:,}: {share} ({low} to {high})", n=row["silent"], **values)
+            hidden = pd.isna(row["declarations"]) and wrong.n
+            rows.append((days, now, back if hidden else with_interval(wrong)))
+        return pd.DataFrame(rows, columns=["days_silent", "silent_now", "came_back"])
 
     @property
     def sentence(self) -> str:
@@ -169,7 +191,9 @@ class ReturnCurves:
             for d in dict.fromkeys((known[0], known[-1]))
         ]
         return say(
-            "Silent members come back within {h} more days: {parts}.", h=horizon, parts="; ".join(parts)
+            "Silent members come back within {h} more days: {parts}; n counts silences.",
+            h=horizon,
+            parts="; ".join(parts),
         )
 
 
@@ -316,6 +340,27 @@ def _variances(
     return found
 
 
+def _bounds(curve: pd.DataFrame, horizon: int) -> tuple[float, float]:
+    """Return the least and the largest share that can have come back by the horizon; NaN when too little is known.
+
+    Both are F where ten are still watched at the horizon, or where ten or more were declared and nobody was lost from
+    view before it. Otherwise the curve is carried forward from the last day on which ten were watched, if it has
+    levelled: at most one in a hundred was still silent, who may have come back since or not.
+    """
+    at_risk, share = curve["at_risk"].to_numpy(), curve["share"].to_numpy()
+    observed = at_risk[horizon] if horizon < len(curve) else 0
+    ended = (curve["returned"] + curve["left"]).to_numpy()
+    reached = float(share[min(horizon, len(share) - 1)])
+    nobody_lost = at_risk[0] >= FEWEST_AT_RISK and at_risk[0] == ended[:horizon].sum() + observed
+    if horizon > 0 and (observed >= FEWEST_AT_RISK or nobody_lost):
+        return reached, reached
+    last = _follow_up(curve)
+    silent = float(curve["silent_before"].iloc[last] * (1 - ended[last] / max(at_risk[last], 1)))
+    if not 0 < last <= horizon or silent > LEVELLED:
+        return np.nan, np.nan
+    return float(share[last]), float(share[last]) + silent
+
+
 def _shares(
     threshold: int,
     curve: pd.DataFrame,
@@ -323,19 +368,20 @@ def _shares(
     variances: pd.Series,
     confidence: float,
 ) -> pd.DataFrame:
-    """Return one row per horizon; NaN where too few are observed that long."""
+    """Return one row per horizon; NaN where too little is known of who came back by then."""
     rows, members, declared = [], int(variances["members"]), int(curve["at_risk"].iloc[0])
     for k, horizon in enumerate(horizons):
         there = curve[curve["day"] <= horizon]
         observed = int(curve["at_risk"].iloc[horizon]) if horizon < len(curve) else 0
-        over = bool(there["share"].iloc[-1] > 1 - 1e-12)
         share = float(there["share"].iloc[-1])
-        enough = horizon > 0 and (observed >= FEWEST_AT_RISK or over)
+        least, most = _bounds(curve, horizon)
         size = float(effective_size(share, variances[f"v{k}"], members - 1, confidence))
         if not np.isfinite(size) or not 0 < share < 1:
-            size = float(min(members, observed))
-        low, high = wilson(share * min(size, declared), min(size, declared), confidence)
-        numbers = (share, float(low), float(high)) if enough and members >= 2 else (np.nan,) * 3
+            size = float(min(members, observed if observed >= FEWEST_AT_RISK else declared))
+        size = min(size, declared)
+        low, high = (wilson(bound * size, size, confidence)[k] for k, bound in enumerate((least, most)))
+        known = members >= 2 and np.isfinite([low, high]).all()
+        numbers = (share, float(low), float(high)) if known else (np.nan,) * 3
         returned = int(there["returned"].sum())
         rows.append((horizon, EVER if k == len(horizons) - 1 else "horizon", returned, observed, *numbers))
     columns = ["horizon", "within", "returned", "at_risk", "share", "low", "high"]

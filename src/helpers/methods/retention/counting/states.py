@@ -24,8 +24,13 @@ from dormant, so that each return has a rate of its own.
 A member who leaves is in the state ``(left)`` from the day after, and never active members are in none. The engine
 groups spells between active days; days are walked through on those few cells only.
 
-Intervals of rates are clustered by day (:mod:`.clustered`): what happens on one day,
-such as a push to all, moves many members at once.
+Intervals of rates are clustered by member and by day (:mod:`.counting.move_variance`): who is active often is so
+every day, and what happens on one day, such as a push to all, moves many members at once. A state that fewer than 30
+members were in has too little data.
+
+Measured coverage of nominal 95 % intervals over 90 days, members with gamma rates (shape .6, mean .03 a day), 400
+communities of 300 members each: current to current .930, dormant to resurrected .968, other returns .938 to .958.
+Intervals clustered by day alone covered .83 and .90 of 60 such communities.
 """
 
 from __future__ import annotations
@@ -40,8 +45,14 @@ from numpy.typing import NDArray
 
 from helpers.data import privacy
 from helpers.methods.frames import Count, as_day
-from helpers.methods.intervals import Estimate, jeffreys
-from helpers.methods.retention.clustered import clustered_interval, estimate_of
+from helpers.methods.intervals import Estimate
+from helpers.methods.retention.clustered import estimate_of
+from helpers.methods.retention.counting.move_variance import (
+    FEWEST_MEMBERS,
+    MemberSums,
+    member_sums,
+    rate_intervals,
+)
 from helpers.methods.retention.days import (
     checked,
     checked_confidence,
@@ -50,11 +61,14 @@ from helpers.methods.retention.days import (
     number_of,
     spells,
 )
-from helpers.playbook.sentences import percent, say, with_interval
+from helpers.playbook.sentences import say, with_interval
 
 ACTIVE = ("new", "current", "reactivated", "resurrected")
 STATES = (*ACTIVE, "at_risk_wau", "at_risk_mau", "dormant")
 LEFT = "(left)"
+LABELS = {"at_risk_wau": "at risk, week", "at_risk_mau": "at risk, month", LEFT: "left"}
+"""Names for readers, of the states whose own name is short for something."""
+KEYS = ["state", "begin", "until", "end"]
 WEEK, MONTH = 7, 30
 ENDS = ("returned", "left", "open")
 
@@ -72,8 +86,10 @@ class DailyStates:
     moves : pandas.DataFrame
         day (of arrival), from_state, to_state (``(left)`` among them), n; only moves that happened.
     matrix : pandas.DataFrame
-        from_state, to_state, n, at_risk (member-days in the state), days (with somebody in it), share, low, high;
-        over the whole window.
+        from_state, to_state, n, at_risk (member-days in the state), members and days (that were in it, or had
+        somebody in it), share, low, high (missing with fewer than 30 members); over the whole window.
+    sums : MemberSums
+        What the intervals need of members.
     first, last : datetime.date
         First and last day of the window; moves arrive from the day after the first on.
     provisional : bool
@@ -85,6 +101,7 @@ class DailyStates:
     counts: pd.DataFrame
     moves: pd.DataFrame
     matrix: pd.DataFrame
+    sums: MemberSums
     first: dt.date
     last: dt.date
     provisional: bool
@@ -97,7 +114,7 @@ class DailyStates:
         row = self.matrix[
             (self.matrix["from_state"] == from_state) & (self.matrix["to_state"] == to_state)
         ].iloc[0]
-        return estimate_of(row, row["at_risk"], "Wilson, clustered by day", self.confidence)
+        return estimate_of(row, row["at_risk"], "Wilson, clustered by member and day", self.confidence)
 
     def cube(self) -> Cube:
         """Return the moves as counts by day of arrival, from and to (``(left)`` last)."""
@@ -121,15 +138,30 @@ class DailyStates:
         Returns
         -------
         pandas.DataFrame
-            from_state, member_days (in the state), and the share that moves to each state and out (``(left)``) by
-            the next day; missing where kept back, or where nobody was in the state.
+            from_state, member_days (in the state), and the share that moves to each other state than new, which
+            nobody comes back to, and out (``left``) by the next day, under the names of :data:`LABELS`; missing where
+            the move cannot be made, where it is kept back, or where nobody was in the state.
         """
-        shown = privacy.suppress(self.matrix, "n", k_min, ["share"], within=["from_state"])
+        known = self.matrix.assign(share=self.matrix["share"].where(self.matrix["low"].notna()))
+        shown = privacy.suppress(known, "n", k_min, ["share"], within=["from_state"])
         wide = shown.set_index(["from_state", "to_state"])["share"].unstack("to_state")
-        wide = wide.reindex(index=list(STATES), columns=[*STATES, LEFT])
+        wide = wide.reindex(index=list(STATES), columns=[*STATES[1:], LEFT])
+        for state in STATES:
+            wide.loc[state, [each for each in STATES[1:] if each not in reachable(state)]] = np.nan
         size = self.matrix.groupby("from_state")["at_risk"].first().reindex(list(STATES))
         wide.insert(0, "member_days", size)
-        return wide.reset_index().rename_axis(columns=None)
+        labels = {state: say(name) for state, name in LABELS.items()}
+        return wide.rename(index=labels, columns=labels).reset_index().rename_axis(columns=None)
+
+    @property
+    def legend(self) -> str:
+        """What the states of :meth:`readable` mean, in words."""
+        return say(
+            "Current: active, and in the {w} days before. Reactivated: back after {a} to {m} days; resurrected: "
+            "after more. At risk: inactive for less than {w} days (week) or {m} (month); dormant: for {m} or more. A "
+            "dash: it cannot happen, or is kept back because it was rare, with another that would give it away.",
+            w=WEEK, a=WEEK + 1, m=MONTH,
+        )  # fmt: skip
 
     @property
     def sentence(self) -> str:
@@ -138,7 +170,7 @@ class DailyStates:
         if not row[list(STATES)].sum():
             return say("Too little data: nobody was ever active by {day}.", day=self.last)
         text = say(
-            "On {day} {dau:,} members were active, {wau:,} in 7 days and {mau:,} in 30; {dormant:,} were dormant "
+            "On {day}, {dau:,} members were active, {wau:,} in 7 days and {mau:,} in 30; {dormant:,} were dormant "
             "(present, and inactive for 30 days or more after having been active).",
             day=self.last, dau=int(row["dau"]), wau=int(row["wau"]), mau=int(row["mau"]),
             dormant=int(row["dormant"]),
@@ -146,13 +178,28 @@ class DailyStates:
         kept, back = self.rate("current", "current"), self.rate("dormant", "resurrected")
         if kept.known:
             text += " " + say(
-                "Of current members {share} are active again the next day.", share=percent(kept.value)
+                "Of current members (active, and in the week before) {share} are active again the next day.",
+                share=with_interval(kept),
             )
         if back.known:
-            text += " " + say("On a day {share} of the dormant come back.", share=with_interval(back))
+            text += " " + say(
+                "On a day, {share} of the dormant come back; n counts member-days.", share=with_interval(back)
+            )
+        if not (kept.known or back.known):
+            text += " " + say(
+                "How they move from day to day: too little data (fewer than {k} members).", k=FEWEST_MEMBERS
+            )
         if self.provisional:
             text += " " + say("The log begins too late to be certain of all states.")
         return text
+
+
+def reachable(from_state: str) -> tuple[str, ...]:
+    """Return the states that a member can be in on the day after, other than by leaving."""
+    quiet = {"at_risk_wau": ("at_risk_wau", "at_risk_mau"), "at_risk_mau": ("at_risk_mau", "dormant")}
+    back = {"at_risk_mau": "reactivated", "dormant": "resurrected"}.get(from_state, "current")
+    stay = quiet.get(from_state, ("dormant",) if from_state == "dormant" else ("at_risk_wau",))
+    return (back, *stay)
 
 
 def daily_states(
@@ -188,13 +235,15 @@ def daily_states(
     last = as_day(as_of)
     first = last - dt.timedelta(days=days)
     log_begins = first_day(activity, history_from)
-    rows = spells(activity, population, as_of=last, count=count)
-    cells = _cells(rows, number_of(first), number_of(last))
-    sizes, cube = walk(cells, number_of(first), number_of(last))
+    rows = _reaching(spells(activity, population, as_of=last, count=count), number_of(first)).cache()
+    cells = _cells(rows)
+    sizes, cube, by_cell = walk(cells, number_of(first), number_of(last))
+    sums = member_sums(rows, cells[KEYS], by_cell, len(STATES))
     return DailyStates(
         counts=_counts(sizes, first),
         moves=_moves(cube, first),
-        matrix=transition_matrix(cube, confidence),
+        matrix=transition_matrix(cube, sums, confidence),
+        sums=sums,
         first=first,
         last=last,
         provisional=log_begins is None or first < log_begins + dt.timedelta(days=MONTH),
@@ -202,8 +251,8 @@ def daily_states(
     )
 
 
-def _cells(rows: ibis.Table, first: int, last: int) -> pd.DataFrame:
-    """Return spells that reach into the window as cells: state, begin, until (its last day), end, n.
+def _reaching(rows: ibis.Table, first: int) -> ibis.Table:
+    """Return spells that reach into the window: member_id, state, begin, until (its last day), end.
 
     A spell that began long before the window is dormant in all of it, so its beginning can be moved nearer.
     """
@@ -215,16 +264,24 @@ def _cells(rows: ibis.Table, first: int, last: int) -> pd.DataFrame:
     earliest = first - MONTH - 1
     begin = ibis.cases((rows["at"] < earliest, earliest), else_=rows["at"])
     end = ibis.cases((back, 0), (rows.left, 1), else_=2)
-    keyed = rows.select(state=state, begin=begin, until=until, end=end).filter(until >= first)
-    found = keyed.group_by("state", "begin", "until", "end").agg(n=keyed.count()).to_pandas()
-    found = found.astype("int64")
-    return found.sort_values(["state", "begin", "until", "end"], ignore_index=True)
+    keyed = rows.select("member_id", state=state, begin=begin, until=until, end=end)
+    return keyed.filter(keyed.until >= first)
 
 
-def walk(cells: pd.DataFrame, first: int, last: int) -> tuple[Cube, Cube]:
-    """Return members by day and state, and moves by day of arrival, from and to, day by day through the cells."""
+def _cells(rows: ibis.Table) -> pd.DataFrame:
+    """Return how many spells there are of each kind: state, begin, until, end, n."""
+    found = rows.group_by(KEYS).agg(n=rows.count()).to_pandas().astype("int64")
+    return found.sort_values(KEYS, ignore_index=True)
+
+
+def walk(cells: pd.DataFrame, first: int, last: int) -> tuple[Cube, Cube, NDArray[np.int32]]:
+    """Return members by day and state, moves by day of arrival, from and to, and moves of one spell of each cell.
+
+    The last has a column per move, numbered as in :class:`.MemberSums`.
+    """
     sizes = np.zeros((last - first + 1, len(STATES)))
     cube = np.zeros((last - first, len(STATES), len(STATES) + 1))
+    by_cell = np.zeros((len(cells), cube[:1].size), dtype=np.int32)
     state, begin, until, end, n = (cells[c].to_numpy() for c in ("state", "begin", "until", "end", "n"))
     for day in range(first, last + 1):
         # Whoever is back on this day belongs to the spell that begins on it.
@@ -240,7 +297,8 @@ def walk(cells: pd.DataFrame, first: int, last: int) -> tuple[Cube, Cube]:
             gone, len(STATES), np.where(back, _state_back(gap), _state_after(state[here], gap))
         )
         np.add.at(cube[day - first], (now, following), n[here])
-    return sizes, cube
+        by_cell[np.flatnonzero(here), now * (len(STATES) + 1) + following] += 1
+    return sizes, cube, by_cell
 
 
 def _state_after(state: NDArray[np.int64], gap: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -272,31 +330,22 @@ def _moves(cube: Cube, first: dt.date) -> pd.DataFrame:
     )
 
 
-def transition_matrix(cube: Cube, confidence: float = 0.95) -> pd.DataFrame:
-    """Return daily rates of all moves with intervals clustered by day, from counts by day, from and to.
-
-    Where days cannot tell how they vary, because a move never or always happens or because no more than one day has
-    anybody in the state, the interval is Jeffreys'.
-    """
-    at_risk = cube.sum(axis=2, keepdims=True)
-    x, n = cube.sum(axis=0), np.broadcast_to(at_risk.sum(axis=0), cube.shape[1:])
-    days = np.broadcast_to((at_risk > 0).sum(axis=0), cube.shape[1:])
-    nn = np.broadcast_to((at_risk**2).sum(axis=0), cube.shape[1:])
-    xx, xn = (cube**2).sum(axis=0), (cube * at_risk).sum(axis=0)
-    low, high = clustered_interval(x, n, xx, xn, nn, days, confidence=confidence)
-    plain_low, plain_high = jeffreys(x, n, confidence)
-    vary = (days > 1) & (x > 0) & (x < n)
-    low, high = np.where(vary, low, plain_low), np.where(vary, high, plain_high)
+def transition_matrix(cube: Cube, sums: MemberSums, confidence: float = 0.95) -> pd.DataFrame:
+    """Return daily rates of all moves with intervals clustered by member and day (:func:`.rate_intervals`)."""
+    at_risk = cube.sum(axis=2)
+    x, n = cube.sum(axis=0), np.broadcast_to(at_risk.sum(axis=0)[:, None], cube.shape[1:])
+    low, high = rate_intervals(cube, sums, confidence)
     with np.errstate(invalid="ignore"):
         share = x / n
     targets = (*STATES, LEFT)
+    by_state = {"members": sums.members, "days": (at_risk > 0).sum(axis=0)}
     return pd.DataFrame(
         {
             "from_state": np.repeat(STATES, len(targets)),
             "to_state": np.tile(targets, len(STATES)),
             "n": x.ravel().astype("int64"),
             "at_risk": n.ravel().astype("int64"),
-            "days": days.ravel().astype("int64"),
+            **{name: np.repeat(part.astype("int64"), len(targets)) for name, part in by_state.items()},
             "share": share.ravel(),
             "low": low.ravel(),
             "high": high.ravel(),

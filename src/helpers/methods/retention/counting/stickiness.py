@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 
 import ibis
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from helpers.methods.activity import present_members
 from helpers.methods.frames import Count, as_day
-from helpers.methods.intervals import Estimate, proportion, wilson
+from helpers.methods.intervals import Estimate, proportion, unknown, wilson
 from helpers.methods.retention.clustered import clustered_frame, estimate_of
 from helpers.methods.retention.days import (
     checked,
@@ -34,7 +36,7 @@ from helpers.methods.retention.days import (
     spells,
     stays,
 )
-from helpers.playbook.sentences import percent, say, with_interval
+from helpers.playbook.sentences import number, percent, say, with_interval
 
 WINDOWS = {"dau": 1, "wau": 7, "mau": 30}
 RATIOS = (("dau", "mau"), ("dau", "wau"), ("wau", "mau"))
@@ -77,8 +79,8 @@ class Stickiness:
                 "Too little data: no window of 30 days before {day} lies inside the log.", day=self.last
             )
         return say(
-            "From {first} to {last} {share} of a month's active members were active on an average day, which is one "
-            "day in {days:.1f} (DAU/MAU; n counts members).",
+            "From {first} to {last}, {share} of a month's active members were active on an average day, which is "
+            "one day in {days:.1f} (DAU/MAU; n counts members).",
             first=self.first, last=self.last, share=with_interval(found), days=1 / found.value,
         )  # fmt: skip
 
@@ -215,6 +217,19 @@ class Lness:
     confidence: float
 
     @property
+    def mean_estimate(self) -> Estimate:
+        """Mean active days of those active at least once, with the t interval of a mean over members."""
+        rows = self.table[self.table["active_days"] > 0]
+        days, members = (rows[name].to_numpy(float) for name in ("active_days", "members"))
+        n = int(members.sum())
+        if n < 2:
+            return unknown(n, "ratio", self.confidence)._replace(value=self.mean)
+        variance = float((members * (days - self.mean) ** 2).sum()) / (n - 1)
+        half = float(stats.t.ppf(0.5 + self.confidence / 2, n - 1)) * float(np.sqrt(variance / n))
+        bounds = (self.mean, self.mean - half, self.mean + half)
+        return Estimate(*bounds, n, "ratio", "t interval over members", self.confidence)
+
+    @property
     def sentence(self) -> str:
         """Mean active days, and the share active on one day only and on most."""
         active = self.table[self.table["active_days"] > 0]
@@ -227,11 +242,20 @@ class Lness:
         often = int(active.loc[active["active_days"] > self.days / 2, "members"].sum())
         shares = [proportion(x, n, self.confidence) for x in (once, often)]
         return say(
-            "In the {d} days to {day} active members came on {mean:.1f} days on average: {once} on a single day, "
-            "{often} on more than half of the days.",
-            d=self.days, day=self.as_of, mean=self.mean, once=with_interval(shares[0]),
-            often=percent(shares[1].value),
+            "In the {d} days to {day}, active members came on {mean} days on average: {once} on a single day, "
+            "{often} on more than half of the days ({n:,} members).",
+            d=self.days, day=self.as_of, mean=_bare(self.mean_estimate), once=_bare(shares[0]),
+            often=_bare(shares[1]), n=n,
         )  # fmt: skip
+
+
+def _bare(found: Estimate) -> str:
+    """Return ``'29.9 % (27.3 % to 32.8 %)'`` or ``'5.0 (4.7 to 5.3)'``, where n is said once for all numbers."""
+    write = percent if found.unit == "share" else partial(number, digits=1)
+    if not found.known:
+        return say("{value} (no interval)", value=write(found.value))
+    values = {name: write(getattr(found, name)) for name in ("value", "low", "high")}
+    return say("{value} ({low} to {high})", **values)
 
 
 def lness(

@@ -127,6 +127,12 @@ class Retention:
         square = cells.set_index([*self.keys, "window"])[values].unstack("window")
         return square.reindex(columns=labels).reset_index().rename_axis(columns=None)
 
+    @property
+    def covered(self) -> list[pd.Timestamp]:
+        """The cohorts of which the log covers somebody, in order."""
+        seen = self.cells[["eligible", "immature"]].sum(axis=1) > 0
+        return sorted(self.cells.loc[seen, "cohort"].unique())
+
     def kept_back(self, k_min: int = 10) -> pd.DataFrame:
         """Return the cohorts and segments that may not be shown: one row of keys each.
 
@@ -146,8 +152,7 @@ class Retention:
         """
         cells, keys = self.cells, self.keys
         if self.cohort:
-            covered = cells.loc[cells[["eligible", "immature"]].sum(axis=1) > 0, "cohort"]
-            cells = cells[cells["cohort"].isin(covered)]
+            cells = cells[cells["cohort"].isin(self.covered)]
         gone = self.kept_back(k_min)
         back = {tuple(row) for row in gone.itertuples(index=False)}
         hidden = [len(gone) > 0] * len(cells)

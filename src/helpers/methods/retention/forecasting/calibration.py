@@ -1,6 +1,7 @@
 """How good predicted probabilities are: discrimination, proper scores, calibration, lift.
 
-Rows of one member are not independent, so every interval clusters by member.
+Rows of one member are not independent, so every interval clusters by member, where members are given. Rows of one
+window are not either: an interval here is about other members in the same windows.
 
 Definitions
 -----------
@@ -28,6 +29,7 @@ from scipy import special, stats
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.methods.intervals import Estimate, percentile_interval, unknown, wilson
+from helpers.methods.retention.clustered import clustered_interval
 from helpers.methods.rfm.lift import top_ranking, top_total
 
 FloatArray = NDArray[np.float64]
@@ -108,19 +110,39 @@ def groups(p: ArrayLike, bins: int = BINS) -> IntArray:
     return np.minimum(np.floor((rank - 0.5) * bins / max(rank.size, 1)), bins - 1).astype(np.int64)
 
 
-def deciles(y: ArrayLike, p: ArrayLike, *, bins: int = BINS, confidence: float = 0.95) -> pd.DataFrame:
+def deciles(
+    y: ArrayLike,
+    p: ArrayLike,
+    member: ArrayLike | None = None,
+    *,
+    bins: int = BINS,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
     """Return predicted and observed rates by group of prediction.
+
+    Parameters
+    ----------
+    y, p : array_like, shape (rows,)
+        Outcome 0 or 1 and prediction.
+    member : array_like, optional
+        Member of each row: the rows of one in a group count together, as in
+        :mod:`helpers.methods.retention.clustered`. Without it rows are independent, and the interval is Wilson's.
 
     Returns
     -------
     pandas.DataFrame
-        group (1 = lowest), n, predicted, observed, low, high (Wilson score), difference (observed - predicted).
+        group (1 = lowest), n, predicted, observed, low, high, difference (observed - predicted).
     """
     outcome, prediction = np.asarray(y, float), np.asarray(p, float)
     frame = pd.DataFrame({"group": groups(prediction, bins) + 1, "y": outcome, "p": prediction})
     found = frame.groupby("group").agg(n=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
-    events = frame.groupby("group")["y"].sum()
-    found["low"], found["high"] = wilson(events, found["n"], confidence)
+    if member is None:
+        found["low"], found["high"] = wilson(frame.groupby("group")["y"].sum(), found["n"], confidence)
+    else:
+        each = frame.groupby(["group", _codes(member, outcome.size)[0]])["y"].agg(x="sum", n="size")
+        sums = each.assign(xx=each["x"] ** 2, xn=each["x"] * each["n"], nn=each["n"] ** 2, clusters=1)
+        bounds = clustered_interval(*sums.groupby("group").sum().to_numpy(float).T, confidence=confidence)
+        found["low"], found["high"] = bounds
     found["difference"] = found["observed"] - found["predicted"]
     return found.reset_index()
 
@@ -284,28 +306,30 @@ def _mass(lower: FloatArray, upper: FloatArray, edges: FloatArray) -> FloatArray
     return np.where(width[:, None] > 1e-12, spread, point)
 
 
-def episodes(table: pd.DataFrame, p: ArrayLike) -> pd.DataFrame:
+def episodes(table: pd.DataFrame, p: ArrayLike, outcome: str = "silent") -> pd.DataFrame:
     """Return each member's first run of consecutive predicted windows as one episode of survival.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        landmark, member_id and silent of predicted rows, closed windows.
+        landmark, member_id and the outcome of predicted rows, closed windows.
     p : array_like, shape (rows,)
-        Predicted probability of silence of each row.
+        Predicted probability of the outcome of each row.
+    outcome : str
+        Column of 0 or 1.
 
     Returns
     -------
     pandas.DataFrame
         member_id, before, after (predicted survival), event; as :func:`d_calibration` takes them.
     """
-    frame = table[["landmark", "member_id", "silent"]].assign(p=np.asarray(p, float))
+    frame = table[["landmark", "member_id"]].assign(event=table[outcome] == 1, p=np.asarray(p, float))
     frame = frame.sort_values(["member_id", "landmark"], ignore_index=True)
     days = sorted(frame["landmark"].unique())
     frame["step"] = frame["landmark"].map({day: i for i, day in enumerate(days)})
     by = frame.groupby("member_id")
     run = frame["step"] - by["step"].transform("first") == by.cumcount()
-    earlier = by["silent"].cumsum() - frame["silent"]
+    earlier = by["event"].cumsum() - frame["event"]
     frame = frame[run & (earlier == 0)].copy()
     frame["after"] = (1 - frame["p"]).groupby(frame["member_id"]).cumprod()
     last = frame.groupby("member_id").tail(1)
@@ -313,4 +337,4 @@ def episodes(table: pd.DataFrame, p: ArrayLike) -> pd.DataFrame:
     found = pd.DataFrame(
         {"member_id": last["member_id"], "before": np.minimum(before, 1.0), "after": last["after"]}
     )
-    return found.assign(event=last["silent"] == 1).reset_index(drop=True)
+    return found.assign(event=last["event"]).reset_index(drop=True)

@@ -2,10 +2,12 @@
 
 The model that won on closed windows is fitted on all of them and predicts the next `horizon_days` days of everybody
 who is present on `as_of`: the chance of silence for active members, the chance of a counted action for dormant ones.
+Both are judged forward, and both are recalibrated today as they were when they were judged: by all predictions whose
+windows had closed. The probability of leaving is not offered, because nothing has judged it.
 
-The interval of how many will fall silent holds three errors: that of the parameters and that of the coming window's
-own level, measured together as the spread of the window errors in the backtest (log-odds scale, Student's t with as
-many degrees of freedom as windows), and the chance of each member (Bernoulli).
+The interval of how many will fall silent, or come back, holds three errors: that of the parameters and that of the
+coming window's own level, measured together by the errors of whole windows in the backtest
+(:mod:`.forecasting.window_errors`), and the chance of each member (Bernoulli).
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from scipy import special
 
 from helpers.checks import check_confidence
 from helpers.methods.intervals import Estimate, percentile_interval, unknown
-from helpers.methods.retention.forecasting.backtest import FEWEST_WINDOWS, Backtest, backtest, predictors
-from helpers.methods.retention.forecasting.calibration import auc, decile_error, deciles, groups
-from helpers.methods.retention.forecasting.hazard import Hazard, enough
+from helpers.methods.retention.forecasting.backtest import Backtest, backtest
+from helpers.methods.retention.forecasting.calibration import groups
+from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, predictors
+from helpers.methods.retention.forecasting.hazard import enough
 from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
+from helpers.methods.retention.forecasting.predictors import BASE_RATE
 from helpers.playbook.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
@@ -42,19 +46,15 @@ class Risk:
     ----------
     members : pandas.DataFrame
         One row per present member: member_id, state ("active" or "dormant"), probability (of silence for the active,
-        of return for the dormant), leaving (probability to leave, NaN when hardly anybody did), decile of risk among
-        the active (10 = highest), days_since_last, value (of a period), tier (when given); ordered by member_id.
+        of return for the dormant), decile of risk among the active (10 = highest), days_since_last, value (of a
+        period), tier (when given); ordered by member_id.
         The value of an active member is that of the last 90 days, of a dormant one that of its tenure (90 days or
         more), scaled to the length of the period.
     expected_silent, expected_returns : Estimate
         Expected number of active members who fall silent, and of dormant members who come back; n is how many are
         at risk. Unknown when there is too little data.
-    contest : Backtest
-        The backtest that chose the model.
-    deciles : pandas.DataFrame
-        group, n, predicted, observed, low, high, difference of the winner, pooled over the judged windows.
-    return_check : dict of str to float
-        auc and decile_error of the return model in the last closed window, fitted without it; NaN when unknown.
+    contest, return_contest : Backtest
+        The backtests that chose the models of silence and of return.
     as_of : datetime.date
         Last day that is known.
     horizon_days : int
@@ -65,8 +65,7 @@ class Risk:
     expected_silent: Estimate
     expected_returns: Estimate
     contest: Backtest
-    deciles: pd.DataFrame
-    return_check: dict[str, float]
+    return_contest: Backtest
     as_of: dt.date
     horizon_days: int
 
@@ -74,6 +73,28 @@ class Risk:
     def known(self) -> bool:
         """Whether there was data enough for probabilities."""
         return self.expected_silent.known
+
+    @property
+    def deciles(self) -> pd.DataFrame:
+        """Predicted and observed silence by tenth, pooled over the judged windows (see :class:`.Backtest`)."""
+        return self.contest.deciles
+
+    @property
+    def return_check(self) -> dict[str, float]:
+        """How good the probabilities of return were over all judged windows; NaN when unknown.
+
+        n (times a dormant member was judged), windows, auc, brier, brier_base (of the bare share), decile_error,
+        decile_error_if_perfect, and worst_decile (the largest gap of a tenth), each with the model in use.
+        """
+        held = self.return_contest
+        names = ("n", "auc", "brier", "decile_error", "decile_error_if_perfect")
+        if held.winner is None or held.table.empty:
+            return dict.fromkeys((*names, "brier_base", "worst_decile"), float("nan")) | {"windows": 0.0}
+        table = held.table.set_index("model")[list(names)].astype(float)
+        found = {name: float(table[name][held.winner]) for name in names}
+        base = float(table["brier"].get(BASE_RATE, np.nan))
+        worst = float(held.deciles["difference"].abs().max())
+        return {**found, "brier_base": base, "worst_decile": worst, "windows": float(held.windows)}
 
     @property
     def sentence(self) -> str:
@@ -97,16 +118,11 @@ class Risk:
             winner=self.contest.winner,
             **values,
         )
-        if self.contest.too_few:
-            more = (
-                "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
-            )
-            text += " " + say(more, w=self.contest.windows, k=FEWEST_WINDOWS)
-        return text
+        return text + _provisional(self.contest)
 
     @property
     def return_sentence(self) -> str:
-        """How many dormant members are expected back."""
+        """How many dormant members are expected back, and how good such predictions were."""
         found = self.expected_returns
         if not found.known:
             return say("Who comes back: too little data ({n} dormant members).", n=number(found.n))
@@ -114,7 +130,8 @@ class Risk:
             "Of {n} dormant members, about {value} ({low} to {high}) are expected back in the next {h} days."
         )
         values = {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
-        return say(text, n=number(found.n), h=self.horizon_days, **values)
+        expected = say(text, n=number(found.n), h=self.horizon_days, **values)
+        return f"{expected}{_provisional(self.return_contest)} {self.return_contest.sentence}"
 
     @property
     def by_tier(self) -> pd.DataFrame:
@@ -173,57 +190,52 @@ def risk(
     check_confidence(confidence)
     contest = backtest(rows, confidence=confidence, seed=seed) if contest is None else contest
     now = rows.now.sort_values("member_id", ignore_index=True)
-    known, awake = rows.table[rows.table["state"] == ACTIVE], (now["state"] == ACTIVE).to_numpy()
+    awake = (now["state"] == ACTIVE).to_numpy()
+    returns = backtest(rows, state=DORMANT, confidence=confidence, seed=seed)
     p = np.full(len(now), np.nan)
-    if contest.winner is not None and awake.any() and enough(known, "silent"):
-        history = contest.predictions if len(contest.predictions) else None
-        fitted = predictors(rows, known, seed=seed, history=history)
-        p[awake] = fitted.probability(contest.winner, now[awake])
-    p[~awake], check, spread = _returns(rows, now[~awake], seed)
+    p[awake] = _ahead(rows, contest, now[awake], ACTIVE, seed)
+    p[~awake] = _ahead(rows, returns, now[~awake], DORMANT, seed)
     members = now[["member_id", "state", "days_since_last"]].assign(
-        value=_value(now, awake, rows.horizon_days), probability=p, leaving=_leaving(rows, now, seed)
+        value=_value(now, awake, rows.horizon_days), probability=p
     )
     members["decile"] = _deciles_of(p, awake)
     if tiers is not None:
         members = members.merge(tiers[["member_id", "tier"]], "left", "member_id")
-    measured, windows = contest.window_spread()
-    error = (measured, windows) if not contest.too_few else (SPREAD_UNKNOWN, FEWEST_WINDOWS)
     return Risk(
         members=members,
-        expected_silent=_expected(p[awake], *error, confidence, seed),
-        expected_returns=_expected(p[~awake], *spread, confidence, seed),
+        expected_silent=_expected(p[awake], _levels(contest, seed), confidence, seed),
+        expected_returns=_expected(p[~awake], _levels(returns, seed), confidence, seed),
         contest=contest,
-        deciles=_judged(contest, confidence),
-        return_check=check,
+        return_contest=returns,
         as_of=rows.as_of,
         horizon_days=rows.horizon_days,
     )
 
 
-def _returns(
-    rows: Landmarks, asked: pd.DataFrame, seed: int
-) -> tuple[FloatArray, dict[str, float], tuple[float, int]]:
-    """Return chances of return, their check on the last closed window, and the spread of window errors."""
-    known = rows.table[rows.table["state"] == DORMANT]
-    known = known.assign(returned=1 - known["silent"])
-    nothing = {"auc": float("nan"), "decile_error": float("nan")}
-    found, spread = np.full(len(asked), np.nan), (SPREAD_UNKNOWN, FEWEST_WINDOWS)
-    if not enough(known, "returned") or not len(asked):
-        return found, nothing, spread
-    model = Hazard(known, rows.features, "returned", seed)
-    found = model.probability(asked, "logit", reset=True)
-    table = model.shifts("logit").table
-    if len(table) >= FEWEST_WINDOWS:
-        level = float(np.sqrt(max(0.0, float(np.mean(table["shift"] ** 2 - table["variance"])))))
-        spread = (level, len(table))
-    last = known["landmark"].max()
-    before = known[known["landmark"] + pd.Timedelta(days=rows.horizon_days) <= last]
-    if enough(before, "returned"):
-        late = known[known["landmark"] == last]
-        judged = Hazard(before, rows.features, "returned", seed).probability(late, "logit", reset=True)
-        y = late["returned"].to_numpy()
-        nothing = {"auc": auc(y, judged).value, "decile_error": decile_error(y, judged)}
-    return found, nothing, spread
+def _provisional(held: Backtest) -> str:
+    """Say that too few windows were judged to measure the error of the next; nothing when there were enough."""
+    if not held.too_few:
+        return ""
+    text = "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
+    return " " + say(text, w=held.windows, k=FEWEST_WINDOWS)
+
+
+def _ahead(rows: Landmarks, held: Backtest, asked: pd.DataFrame, state: str, seed: int) -> FloatArray:
+    """Return the probabilities of the next period by the winner, recalibrated as when it was judged."""
+    known = rows.table[rows.table["state"] == state]
+    known = known if held.outcome in known else known.assign(**{held.outcome: 1 - known["silent"]})
+    if held.winner is None or not len(asked) or not enough(known, held.outcome):
+        return np.full(len(asked), np.nan)
+    fitted = predictors(rows, known, outcome=held.outcome, seed=seed, history=held.history)
+    return fitted.probability(held.winner, asked)
+
+
+def _levels(held: Backtest, seed: int) -> FloatArray:
+    """Draw the level of the coming window on the log-odds scale; an assumed spread before it can be measured."""
+    rng = np.random.default_rng(seed)
+    if held.too_few:
+        return SPREAD_UNKNOWN * rng.standard_t(FEWEST_WINDOWS, DRAWS)
+    return held.window_errors().draw(DRAWS, rng)
 
 
 def _value(now: pd.DataFrame, awake: NDArray[np.bool_], horizon: int) -> FloatArray:
@@ -231,17 +243,6 @@ def _value(now: pd.DataFrame, awake: NDArray[np.bool_], horizon: int) -> FloatAr
     tenure = np.maximum(now["tenure_days"].to_numpy(float), VALUE_DAYS)
     rate = np.where(awake, now["value_90"] / VALUE_DAYS, now["value_all"] / tenure)
     return np.round(rate * horizon, 6)
-
-
-def _leaving(rows: Landmarks, now: pd.DataFrame, seed: int) -> FloatArray:
-    """Return the probability to leave in the next period, by the logit with its intercept re-set."""
-    found = np.full(len(now), np.nan)
-    for state in (ACTIVE, DORMANT):
-        known, asked = rows.table[rows.table["state"] == state], (now["state"] == state).to_numpy()
-        if asked.any() and enough(known, "left"):
-            model = Hazard(known, rows.features, "left", seed)
-            found[asked] = model.probability(now[asked], "logit", reset=True)
-    return found
 
 
 def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
@@ -252,14 +253,23 @@ def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
     return pd.Series(found)
 
 
-def _expected(p: FloatArray, spread: float, windows: int, confidence: float, seed: int) -> Estimate:
-    """Return the expected number of events with its predictive interval (see the head of the module)."""
+def _expected(p: FloatArray, steps: FloatArray, confidence: float, seed: int) -> Estimate:
+    """Return the expected number of events with its predictive interval (see the head of the module).
+
+    Parameters
+    ----------
+    p : ndarray, shape (members,)
+        Probabilities, NaN where unknown.
+    steps : ndarray, shape (draws,)
+        Levels that the coming window may have, on the log-odds scale.
+    confidence, seed
+        Level of the interval, and seed of the simulation.
+    """
     known = p[np.isfinite(p)]
-    if not known.size or not np.isfinite(spread):
+    if not known.size:
         return unknown(int(p.size), "members", confidence)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed + 1)  # not the draws that made the steps
     log_odds = special.logit(np.clip(known, 1e-6, 1 - 1e-6))
-    steps = spread * rng.standard_t(max(windows, 1), DRAWS)
     # A sum of many Bernoulli draws is normal enough, and needs the mean and variance at each shift only.
     grid = np.linspace(steps.min() - 1e-9, steps.max() + 1e-9, 101)
     shares = [special.expit(log_odds + step) for step in grid]
@@ -270,14 +280,6 @@ def _expected(p: FloatArray, spread: float, windows: int, confidence: float, see
     value = round(float(known.sum()), 6)
     method = "window errors of the backtest and chance"
     return Estimate(value, min(low, value), max(high, value), int(known.size), "members", method, confidence)
-
-
-def _judged(contest: Backtest, confidence: float) -> pd.DataFrame:
-    """Return the decile table of the winner over the judged windows."""
-    if contest.winner is None or contest.winner not in contest.predictions:
-        return deciles(np.empty(0), np.empty(0), confidence=confidence)
-    frame = contest.predictions
-    return deciles(frame["silent"], frame[contest.winner], confidence=confidence)
 
 
 def expected_share(found: Risk) -> Estimate:

@@ -4,6 +4,9 @@ Weibull, log-normal and log-logistic by lifelines on cells with weights, where a
 the likelihood a plain sum, so that it equals a fit to one row per member. The one with the lowest AIC (Akaike 1974)
 is used. Tenure is in days, and what happens on a day is put at its middle: somebody who leaves on the day of
 joining stayed half a day, and nobody stayed no time at all.
+
+With clusters the models are fitted as if members were independent, which leaves the ratios consistent, and their
+errors are those of the sandwich over clusters (:mod:`.leaving.aft_scores`).
 """
 
 from __future__ import annotations
@@ -17,8 +20,11 @@ import numpy as np
 import pandas as pd
 from lifelines import LogLogisticAFTFitter, LogNormalAFTFitter, WeibullAFTFitter
 from lifelines.exceptions import ConvergenceError, StatError
+from scipy import stats
 
 from helpers.checks import check_confidence
+from helpers.methods.retention.leaving.aft_scores import clustered_covariance, row_scores
+from helpers.methods.retention.leaving.cox import FEWEST_CLUSTERS
 from helpers.methods.retention.leaving.cox_fit import fit_cox
 from helpers.methods.retention.leaving.cox_words import joining_word, times, who
 from helpers.methods.retention.leaving.design import check_cells, make_design
@@ -83,6 +89,7 @@ def time_ratios(
     cells: pd.DataFrame,
     covariates: Sequence[str],
     *,
+    cluster: str | None = None,
     reference: Mapping[str, str] | None = None,
     confidence: float = 0.95,
 ) -> TimeRatios:
@@ -94,29 +101,38 @@ def time_ratios(
         As for :class:`.leaving.cox.CoxModel`.
     covariates : sequence of str
         Columns that may matter.
+    cluster : str, optional
+        Column that says which cells belong together, as in the Cox model; fewer than 30 are too little data.
     reference : mapping of str to str, optional
         Level to compare with, by column.
     confidence : float
         Level of the intervals.
     """
     check_confidence(confidence)
-    table = check_cells(cells, covariates, (), None)
+    table = check_cells(cells, covariates, (), cluster)
     design = make_design(table, covariates, reference or {})
     n, events = int(table["n"].sum()), int(table["events"].sum())
     kept = _usable(table, design.matrix, design.pattern)
     names = [f"x{j}" for j in np.flatnonzero(kept)]
     left_out = design.terms.loc[~kept, "covariate"]
     message = say("Left out: {names}.", names=", ".join(left_out)) if len(left_out) else ""
+    rows = _rows(table, design.matrix[:, kept][design.pattern], names, cluster)
+    groups = rows["cluster"].nunique(dropna=False)
+    enough = cluster is None or groups >= FEWEST_CLUSTERS
+    if not enough:
+        message = (message + " " + say("Only {n} clusters.", n=groups)).strip()
     fits = {}
-    if events >= FEWEST_EXITS and names:
-        rows = _rows(table, design.matrix[:, kept][design.pattern], names)
-        fits = {name: _fit(fitter, rows, confidence) for name, (fitter, _) in FITTERS.items()}
+    if events >= FEWEST_EXITS and names and enough:
+        whole = _together(rows, names)
+        fits = {name: _fit(fitter, whole, confidence) for name, (fitter, _) in FITTERS.items()}
     models = pd.DataFrame({"model": list(FITTERS)})
     models["aic"] = [float(fits[m].AIC_) if fits.get(m) is not None else np.nan for m in FITTERS]
     models["log_likelihood"] = [float(fits[m].log_likelihood_) if fits.get(m) else np.nan for m in FITTERS]
     best = str(models.loc[models["aic"].idxmin(), "model"]) if models["aic"].notna().any() else ""
     models["used"] = models["model"] == best
     found = _ratios(fits[best], FITTERS[best][1], names, kept) if best else _ratios(None, "", names, kept)
+    if best and cluster is not None:
+        found.loc[np.flatnonzero(kept)] = _clustered(fits[best], best, rows, names, confidence)
     terms = design.terms[["covariate", "variable", "kind", "level", "reference"]]
     result = pd.concat([terms, found, design.terms[["n", "events"]]], axis=1)
     return TimeRatios(result, models, best, message, n, events)
@@ -130,19 +146,23 @@ def _usable(table: pd.DataFrame, matrix: np.ndarray, pattern: np.ndarray) -> np.
     return fit.kept & ~fit.penalised
 
 
-def _rows(table: pd.DataFrame, x: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """Return weighted rows: those who left and those who were last seen, apart; equal rows together."""
+def _rows(table: pd.DataFrame, x: np.ndarray, names: Sequence[str], cluster: str | None) -> pd.DataFrame:
+    """Return weighted rows: those who left and those who were last seen, apart; equal rows of a cluster together."""
     frame = pd.DataFrame(x, columns=list(names))
     frame["entry"] = table["entry_day"].to_numpy()
     frame["duration"] = table["tenure_day"].to_numpy() + HALF_DAY
+    frame["cluster"] = 0 if cluster is None else table.groupby(cluster, dropna=False).ngroup().to_numpy()
     parts = [
         frame.assign(left=1, weight=table["events"].to_numpy()),
         frame.assign(left=0, weight=(table["n"] - table["events"]).to_numpy()),
     ]
     rows = pd.concat(parts)
     rows = rows[(rows["weight"] > 0) & (rows["entry"] < rows["duration"])]
-    keys = [*names, "entry", "duration", "left"]
-    return rows.groupby(keys, sort=True)["weight"].sum().reset_index()
+    return _together(rows, [*names, "cluster"])
+
+
+def _together(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    return rows.groupby([*keys, "entry", "duration", "left"], sort=True)["weight"].sum().reset_index()
 
 
 def _fit(fitter: Any, rows: pd.DataFrame, confidence: float) -> Any:
@@ -165,6 +185,24 @@ def _ratios(fit: Any, parameter: str, names: Sequence[str], kept: np.ndarray) ->
         bounds = [c for c in part.columns if str(c).startswith("exp(coef)")]
         found.loc[np.flatnonzero(kept)] = part[[*bounds, "p"]].to_numpy(float).round(10)
     return found
+
+
+def _clustered(
+    fit: Any, model: str, rows: pd.DataFrame, names: Sequence[str], confidence: float
+) -> np.ndarray:
+    """Return time_ratio, low, high and p by covariate with errors clustered; see :mod:`.leaving.aft_scores`."""
+    order = [(FITTERS[model][1], name) for name in (*names, "Intercept")]
+    order.append((next(key for key, _ in fit.params_.index if key != FITTERS[model][1]), "Intercept"))
+    values = fit.params_.loc[order].to_numpy(float)
+    design = np.column_stack([rows[list(names)].to_numpy(float), np.ones(len(rows))])
+    scores = row_scores(rows, design, values[:-1], values[-1], model)
+    bread = fit.variance_matrix_.loc[order, order].to_numpy(float)
+    covariance = clustered_covariance(scores, rows["weight"].to_numpy(float), rows["cluster"], bread)
+    value, error = (part[: len(names)] for part in (values, np.sqrt(np.diag(covariance))))
+    freedom = rows["cluster"].nunique() - 1
+    half = stats.t.ppf(0.5 + confidence / 2, freedom) * error
+    p = 2 * stats.t.sf(np.abs(value / error), freedom)
+    return np.column_stack([np.exp(value), np.exp(value - half), np.exp(value + half), p]).round(10)
 
 
 def _sentence(row: Mapping[Any, Any]) -> str:

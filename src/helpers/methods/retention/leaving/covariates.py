@@ -28,6 +28,7 @@ from helpers.errors import BadData, BadParameters
 from helpers.methods.frames import as_day, materialise
 from helpers.methods.retention.days import EPOCH, checked, day_number, number_of
 from helpers.methods.retention.leaving.covariate_levels import INVITED, LevelRules, make_levels
+from helpers.methods.retention.leaving.first_support import ANSWERED, can_tell, first_post_answered
 from helpers.methods.retention.staying.durations import (
     EXAMPLES,
     exit_durations,
@@ -111,7 +112,8 @@ def candidates(
         Columns of members to keep as they are, for strata or clusters.
     landmark_day : int
         With 7, what members did on their first 7 days (0 to 6) is added, and only those who joined on record and
-        were still members on day 7 are looked at, from then on.
+        were still members on day 7 are looked at, from then on. Where the tables can tell (:mod:`.first_support`),
+        ``early_reply`` is whether their first post was answered.
     observed_from : date or str, optional
         First day on record, before which leaving was not seen; by default that of the first event, else none.
     max_levels : int
@@ -273,6 +275,11 @@ def _with_early(
     early = _early(dataset, stays, report_tz, landmark)
     extra = [name for name in early.columns if name != "member_id"]
     joined = stays.left_join(early, "member_id").drop("member_id_right")
+    # A column of that name in members is what was asked for, and not made again.
+    if can_tell(dataset) and ANSWERED not in stays.columns:
+        answered = first_post_answered(dataset, stays, report_tz, landmark)
+        joined = joined.left_join(answered, "member_id").drop("member_id_right")
+        extra.append(ANSWERED)
     return _early_levels(joined, extra, landmark), extra
 
 

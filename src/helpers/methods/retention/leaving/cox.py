@@ -129,6 +129,33 @@ class CoxModel:
         found[~kept] = found[:, ~kept] = np.nan
         return found if self.converged_ else np.full_like(found, np.nan)
 
+    def drift(self, weight: FloatArray) -> tuple[FloatArray, FloatArray, int]:
+        """Return the score of effects that grow with a weight of the days, its sandwich, and the clusters behind it.
+
+        The score is that of x * weight added to the model, at its maximum: the weighted sum of the Schoenfeld
+        residuals (Lin 1991). What the estimate of the effects themselves takes from it is taken from each
+        cluster's part too (Lin and Wei 1989), so the sandwich holds for members who are not independent.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (days,)
+            One for each row of :attr:`schoenfeld`.
+
+        Returns
+        -------
+        score : ndarray, shape (k,)
+        covariance : ndarray, shape (k, k)
+        clusters : int
+            Without `cluster` every member is one.
+        """
+        weighted = self._risk_sets.derivatives(self._beta, weight)
+        taken = np.nan_to_num(self._fit.covariance) @ weighted.information
+        design = self._risk_sets.design
+        parts = [score_residuals(design, self._beta, self._days, self._cells, by) for by in (weight, None)]
+        stayed, left = (own - plain @ taken for own, plain in zip(*parts, strict=True))
+        groups = self.n_ if self._cluster is None else int(self._cluster.max(initial=-1)) + 1
+        return weighted.gradient, meat(stayed, left, self._cells, self._cluster), groups
+
     @property
     def params_(self) -> pd.Series:
         """Log hazard ratio by covariate; NaN where it could not be estimated."""

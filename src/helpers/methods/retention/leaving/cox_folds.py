@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.leaving.cox_fit import fit_cox
 from helpers.methods.retention.leaving.cox_residuals import concordance
 from helpers.methods.retention.leaving.design import check_cells, make_design
@@ -29,8 +31,13 @@ def cross_fitted_concordance(
     reference: Mapping[str, str] | None = None,
     folds: int = 5,
     seed: int = 0,
-) -> float:
-    """Return Harrell's C of members judged by a model fitted to others; NaN with fewer than 50 exits.
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return Harrell's C of members judged by a model fitted to others; unknown with fewer than 50 exits.
+
+    The interval is a t interval of the parts' concordances, weighted by pairs, with the correction of Nadeau and
+    Bengio (2003, Machine Learning 52:239-281): the models of the parts share most of the members they were fitted to,
+    so that the spread between parts alone is too small. n is the number of members.
 
     Parameters
     ----------
@@ -42,10 +49,12 @@ def cross_fitted_concordance(
         Parts of the members.
     seed : int
         Decides who is in which part.
+    confidence : float
+        Level of the interval.
     """
     table = check_cells(cells, covariates, strata, cluster)
     if table["events"].sum() < FEWEST_EXITS:
-        return float("nan")
+        return unknown(int(table["n"].sum()), "share", confidence)
     design = make_design(table, covariates, reference or {})
     matrix = design.matrix - design.matrix.mean(axis=0)
     keys = (
@@ -53,7 +62,7 @@ def cross_fitted_concordance(
     )
     entry, last = (table[name].to_numpy(float) for name in ("entry_day", "tenure_day"))
     left, stayed = _folds(table, cluster, folds, seed)
-    right = pairs = 0.0
+    found = np.zeros((folds, 2))  # concordance and pairs of each part
 
     def risk_sets(exits: np.ndarray, others: np.ndarray) -> RiskSets:
         n = exits + others
@@ -64,10 +73,23 @@ def cross_fitted_concordance(
     for fold in range(folds):
         fit = fit_cox(risk_sets(left.sum(axis=1) - left[:, fold], stayed.sum(axis=1) - stayed[:, fold]))
         beta = np.nan_to_num(fit.beta) if fit.converged else np.zeros(matrix.shape[1])
-        share, count = concordance(risk_sets(left[:, fold], stayed[:, fold]), beta)
-        right += share * count if count else 0.0
-        pairs += count
-    return right / pairs if pairs else float("nan")
+        found[fold] = concordance(risk_sets(left[:, fold], stayed[:, fold]), beta)
+    return _pooled(found[found[:, 1] > 0], int(table["n"].sum()), confidence)
+
+
+def _pooled(found: np.ndarray, n: int, confidence: float) -> Estimate:
+    """Return the mean concordance of parts by their pairs, with the t interval of this ratio over parts."""
+    if not len(found):
+        return unknown(n, "share", confidence)
+    share, pairs = found.T
+    value, count = float((share * pairs).sum() / pairs.sum()), len(found)
+    if count < 2:
+        return unknown(n, "share", confidence)._replace(value=value)
+    overlap = 1 + count / (count - 1)  # (1 / count + judged / fitted) / (1 / count)
+    spread = np.sqrt(overlap * count / (count - 1) * ((pairs * (share - value)) ** 2).sum()) / pairs.sum()
+    half = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * float(spread)
+    method = f"corrected t interval over {count} parts"
+    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n, "share", method, confidence)
 
 
 def _folds(table: pd.DataFrame, cluster: str | None, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

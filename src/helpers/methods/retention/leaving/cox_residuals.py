@@ -30,7 +30,7 @@ class CellArrays(NamedTuple):
 
 
 def score_residuals(
-    design: FloatArray, beta: FloatArray, days: Days, cells: CellArrays
+    design: FloatArray, beta: FloatArray, days: Days, cells: CellArrays, weight: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Return the score residual of a member of each cell who stayed, and of one who left.
 
@@ -44,6 +44,8 @@ def score_residuals(
         Sums at `beta`.
     cells : CellArrays
         The cells.
+    weight : ndarray, shape (days,), optional
+        Factor of what each day contributes, such as its place in time; by default 1.
 
     Returns
     -------
@@ -52,22 +54,23 @@ def score_residuals(
     """
     x = design[cells.pattern]
     risk = np.exp(x @ beta)[:, None]
+    factor = np.ones(days.day.size) if weight is None else weight
     stayed, left = np.zeros_like(x), np.zeros_like(x)
     for number in np.unique(cells.stratum):
         here = np.flatnonzero(cells.stratum == number)
         of = days.stratum == number
         if not of.any():
             continue
-        day = days.day[of]
-        hazard = np.concatenate([[0.0], np.cumsum(days.hazard[of])])[:, None]
-        mean = np.vstack([np.zeros((1, x.shape[1])), np.cumsum(days.hazard_mean[of], axis=0)])
+        day, by = days.day[of], factor[of][:, None]
+        hazard = np.concatenate([[0.0], np.cumsum(by[:, 0] * days.hazard[of])])[:, None]
+        mean = np.vstack([np.zeros((1, x.shape[1])), np.cumsum(by * days.hazard_mean[of], axis=0)])
         first = np.searchsorted(day, cells.entry[here], "left")
         after = np.maximum(np.searchsorted(day, cells.last[here], "right"), first)
         own = x[here] * (hazard[after] - hazard[first]) - (mean[after] - mean[first])
         stayed[here] = -risk[here] * own
         last = np.minimum(np.searchsorted(day, cells.last[here], "left"), day.size - 1)
         tie = x[here] * days.tied_hazard[of][last][:, None] - days.tied_hazard_mean[of][last]
-        left[here] = stayed[here] + x[here] - days.mean[of][last] + risk[here] * tie
+        left[here] = stayed[here] + by[last] * (x[here] - days.mean[of][last] + risk[here] * tie)
     seen = (cells.entry <= cells.last)[:, None]
     return np.where(seen, stayed, 0.0), np.where(seen, left, 0.0)
 

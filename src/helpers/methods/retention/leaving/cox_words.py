@@ -8,12 +8,34 @@ from typing import Any
 
 from helpers.playbook.sentences import number, say
 
+# What members did before the landmark, as covariates ``early_<event>``: the words that follow "members who".
+EARLY: dict[str, str] = {
+    "early_reply": "got an early reply",
+    "early_like": "liked something early",
+    "early_reaction": "reacted to something early",
+    "early_share": "shared something early",
+    "early_repost": "reposted something early",
+    "early_save": "saved something early",
+    "early_follow": "followed somebody early",
+    "early_vote": "voted early",
+    "early_checkin": "checked in early",
+    "early_task_done": "did a task early",
+}
 # Covariates whose name alone would not read as English: the words that follow "members", or "one more".
 PHRASES: dict[str, str] = {
-    "early_reply": "who got an early reply",
+    **{name: f"who {words}" for name, words in EARLY.items()},
     "invited": "whom a member invited",
     "pushes_before": "push in the period before",
     "ads_before": "ad shown in the period before",
+}
+# Names of columns that are not those a reader would use.
+NAMES: dict[str, str] = {
+    **EARLY,
+    "platform_home": "home platform",
+    "age_band": "age",
+    "invited": "invited by a member",
+    "pushes_before": "pushes in the period before",
+    "ads_before": "ads in the period before",
 }
 
 
@@ -21,9 +43,16 @@ PHRASES: dict[str, str] = {
 FROM = {"source": "from"}
 
 
+def name_of(covariate: Any) -> str:
+    """Return the name of a covariate for readers: ``platform_home=weibo -> 'home platform = weibo'``."""
+    variable, equals, level = str(covariate).partition("=")
+    name = say(NAMES.get(variable, variable.replace("_", " ")))
+    return f"{name} = {level}" if equals else name
+
+
 def label(row: Mapping[Any, Any]) -> str:
-    """Return the short name of a row of a summary: ``source = search``, ``early reply``."""
-    name = str(row["variable"]).replace("_", " ")
+    """Return the short name of a row of a summary: ``source = search``, ``got an early reply``."""
+    name = name_of(row["variable"])
     return f"{name} = {row['level']}" if row["kind"] == "level" else name
 
 
@@ -34,7 +63,7 @@ def joining_word(row: Mapping[Any, Any]) -> str:
 
 def who(row: Mapping[Any, Any]) -> str:
     """Return whom a row of a summary speaks of: ``members from search``."""
-    name = str(row["variable"]).replace("_", " ")
+    name = name_of(row["variable"])
     if row["kind"] == "level" and row["variable"] in FROM and not str(row["level"]).startswith("("):
         return say("members {word} {level}", word=FROM[str(row["variable"])], level=row["level"])
     if row["kind"] == "level":

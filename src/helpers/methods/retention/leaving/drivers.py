@@ -22,12 +22,13 @@ import pandas as pd
 from scipy import stats
 
 from helpers.data.source import Dataset
+from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.days import checked_confidence
 from helpers.methods.retention.leaving.aft import TimeRatios, time_ratios
 from helpers.methods.retention.leaving.covariates import Candidates, candidates
 from helpers.methods.retention.leaving.cox import CoxModel
 from helpers.methods.retention.leaving.cox_folds import cross_fitted_concordance
-from helpers.methods.retention.leaving.cox_words import hazard_sentence
+from helpers.methods.retention.leaving.cox_words import hazard_sentence, name_of
 from helpers.methods.retention.leaving.proportional import (
     TENURE_BREAKS,
     Proportionality,
@@ -61,7 +62,7 @@ class Drivers:
     times : TimeRatios or None
         Ratios of times of the drivers and of what does not last, where some effect does not last; their intervals
         hold together like those of the table.
-    concordance : float
+    concordance : Estimate
         Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
     left_out : pandas.DataFrame
         column, reason.
@@ -76,7 +77,7 @@ class Drivers:
     proportionality: Proportionality
     by_tenure: tuple[TenureEffects, ...]
     times: TimeRatios | None
-    concordance: float
+    concordance: Estimate
     left_out: pd.DataFrame
     notes: tuple[str, ...]
     landmark_day: int
@@ -101,10 +102,12 @@ class Drivers:
 
     @property
     def tenure_table(self) -> pd.DataFrame:
-        """Effects that do not last: covariate, tenure_part, hazard_ratio, low, high, n, events."""
+        """Effects that do not last, for readers: characteristic, tenure, hazard_ratio, low, high, n, left."""
         columns = ["covariate", "tenure_part", "hazard_ratio", "low", "high", "n", "events"]
         parts = [effects.table[columns] for effects in self.by_tenure]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        names = {"covariate": "characteristic", "tenure_part": "tenure", "events": "left"}
+        return found.assign(covariate=found["covariate"].map(name_of)).rename(columns=names)
 
     @property
     def chosen(self) -> str:
@@ -115,15 +118,9 @@ class Drivers:
 
     @property
     def sentences(self) -> list[str]:
-        """The story: the model, each driver, whether effects last and what they are by tenure, and the notes."""
+        """The story: the model, each driver, whether effects last (else :attr:`tenure_table`), and the notes."""
         told = [self.sentence, *self.driver_sentences]
         told.append(self.proportionality.sentence)
-        for effects in self.by_tenure:
-            covariates = dict.fromkeys(effects.table["covariate"])
-            pairs = zip(covariates, effects.sentences, strict=True)
-            told += [text for name, text in pairs if name in self.proportionality.unsteady]
-        if self.by_tenure:
-            told.append(say("Intervals by tenure hold for each number alone."))
         told += self._time_sentences()
         return [*told, *self.notes]
 
@@ -138,13 +135,14 @@ class Drivers:
             "{k} of {tried} characteristics go with leaving faster or slower ({n} members, {events} left); intervals "
             "hold for all {tried} at once ({level} together, Bonferroni).{apart} {why}"
         )
-        apart = ""
-        if np.isfinite(self.concordance):
+        apart, found = "", self.concordance
+        if found.known:
             of_two = (
-                " Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases (50 "
-                "is chance)."
+                " Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases "
+                "({low} to {high}; 50 is chance)."
             )
-            apart = say(of_two, c=number(100 * self.concordance, 0))
+            shares = {"c": found.value, "low": found.low, "high": found.high}
+            apart = say(of_two, **{name: number(100 * share, 0) for name, share in shares.items()})
         values = {
             "k": len(self.named),
             "tried": self.tested,
@@ -156,10 +154,13 @@ class Drivers:
         return (start + say(text, **values, why=model.message_)).strip()
 
     def _time_sentences(self) -> list[str]:
-        """Return the time ratios with the most evidence, after the model they come from."""
+        """Return the time ratios of what does not last, most evidence first, after the model they come from.
+
+        What lasts is told by its hazard ratio already; its time ratio stands in the table of `times`.
+        """
         if self.times is None:
             return []
-        rows = self.table[(self.table["covariate"].isin(self.named["covariate"])) | ~self.table["steady"]]
+        rows = self.table[~self.table["steady"]]
         wanted = rows.loc[rows["z"].abs().sort_values(ascending=False, kind="stable").index, "covariate"]
         told = dict(zip(self.times.table["covariate"], self.times.sentences, strict=True))
         known = [told[name] for name in wanted if name in told][:MOST_TIME_RATIOS]
@@ -209,7 +210,8 @@ def drivers(
     breaks : sequence of int
         First day of each part of tenure, for effects that do not last.
     times : bool
-        Whether to fit accelerated failure time models too where an effect does not last (seconds on many cells).
+        Whether to fit accelerated failure time models too where an effect does not last (seconds on many cells);
+        with strata, which these models do not know, they are left out.
     confidence : float
         Level at which the intervals of all characteristics hold together, and of the test of proportionality.
     k_min : int
@@ -263,15 +265,19 @@ def drivers_of(
         for name in unsteady
     )
     ratios = None
-    if times and unsteady:
+    if times and unsteady and not strata:
         clear = table.loc[table["verdict"].isin(["leave faster", "leave slower"]), "variable"]
         told = [name for name in kept if name in {*unsteady, *clear}]
         of_told = {name: level for name, level in asked.items() if name in told}
         level = 1 - (1 - confidence) / max(int(table["p"].notna().sum()), 1)
-        ratios = time_ratios(cells, told, reference=of_told, confidence=level)
-    apart = cross_fitted_concordance(cells, kept, **how, seed=seed) if kept else np.nan
+        ratios = time_ratios(cells, told, cluster=cluster, reference=of_told, confidence=level)
+    apart = unknown(model.n_, "share", confidence)
+    if kept:
+        apart = cross_fitted_concordance(cells, kept, **how, seed=seed, confidence=confidence)
     left_out = pd.concat([found.left_out, dropped], ignore_index=True)
     notes = [*found.notes, *_too_many(cells, dropped)]
+    if times and unsteady and strata:
+        notes.append(say("Ratios of times are left out: their models know no strata."))
     return Drivers(model, table, test, split, ratios, apart, left_out, tuple(notes), found.landmark_day)
 
 
@@ -282,7 +288,7 @@ def _too_many(cells: pd.DataFrame, dropped: pd.DataFrame) -> list[str]:
     text = "{events} exits carry no more than {k} parameters; not looked at: {names}."
     exits = int(cells["events"].sum())
     values = {"events": number(exits), "k": exits // EXITS_PER_PARAMETER}
-    return [say(text, **values, names=", ".join(dropped["column"]))]
+    return [say(text, **values, names=", ".join(map(name_of, dropped["column"])))]
 
 
 def _without_few(effects: TenureEffects, k_min: int) -> TenureEffects:

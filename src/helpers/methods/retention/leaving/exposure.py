@@ -63,7 +63,7 @@ class Dose:
     fatigue_from: int | None
 
     @property
-    def sentence(self) -> str:
+    def effect(self) -> str:
         """What one more does, and from where on it is too much."""
         what, effect = WHAT[self.exposure], self.per_unit
         values = {"what": what, "period": self.period, "n": number(effect.n), "events": number(self.events)}
@@ -80,7 +80,12 @@ class Dose:
             text = "No clear effect of one {what} more in a {period} on leaving in the next"
         text += " (hazard ratio {ratio}, {low} to {high}; {n} member-{period}s, {events} left)"
         text += "; association, not cause."
-        return f"{say(text, **values)} {self._held()} {self._fatigue()}"
+        return f"{say(text, **values)} {self._fatigue()}"
+
+    @property
+    def sentence(self) -> str:
+        """The effect, and how coarsely own activity is held constant."""
+        return f"{self.effect} {self._held()}" if self.per_unit.known else self.effect
 
     def _held(self) -> str:
         """Say how coarsely own activity is held constant, and what that cannot do."""
@@ -142,8 +147,9 @@ class Exposure:
 
     @property
     def sentences(self) -> list[str]:
-        """One or two sentences per exposure, then what is not on record."""
-        return [*(dose.sentence for dose in self.doses), *self.notes]
+        """What each exposure does, what is held constant once, then what is not on record."""
+        told = [dose.effect if place else dose.sentence for place, dose in enumerate(self.doses)]
+        return [*told, *self.notes]
 
     @property
     def sentence(self) -> str:

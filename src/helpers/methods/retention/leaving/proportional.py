@@ -3,6 +3,11 @@
 The test is that of Grambsch and Therneau (1994) on scaled Schoenfeld residuals, in the approximation that R used
 until 2019 and lifelines uses. Residuals enter through their sum on each day, so it needs cells only. On tied days
 ``rank`` gives all exits of the day their mean rank, so that no order of rows matters.
+
+Where members are not independent (a model with clusters, or robust errors), the covariance of the same residuals is
+the sandwich over clusters (Lin 1991; Lin and Wei 1989), and fewer than 30 clusters are too little data. Measured size
+at .05, 500 worlds each with two covariates without effect: 150 groups of five equal members .046 and .058; 60 groups
+of 15 with log-normal frailty (.5) and covariates of the group .042 and .032; 30 such groups .068 and .042.
 """
 
 from __future__ import annotations
@@ -19,12 +24,13 @@ from scipy import stats
 from helpers.checks import check_scalar
 from helpers.errors import BadParameters
 from helpers.methods.frames import NOT_STATED
-from helpers.methods.retention.leaving.cox import CoxModel
-from helpers.methods.retention.leaving.cox_words import times, who
+from helpers.methods.retention.leaving.cox import FEWEST_CLUSTERS, CoxModel
+from helpers.methods.retention.leaving.cox_words import name_of, times, who
 from helpers.methods.retention.several_tests import holm
 from helpers.playbook.sentences import number, say
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 TRANSFORMS = ("rank", "km", "identity")
 ALL = "all together"
@@ -71,7 +77,7 @@ class Proportionality:
             "The effect of {names} changes with tenure ({n} exits), so one hazard ratio for all days is an average "
             "of different ones: use the table by tenure."
         )
-        return say(text, names=", ".join(self.unsteady), n=number(exits))
+        return say(text, names=", ".join(f"“{name_of(one)}”" for one in self.unsteady), n=number(exits))
 
 
 def proportional_hazards(model: CoxModel, *, transform: str = "rank", level: float = 0.05) -> Proportionality:
@@ -92,22 +98,20 @@ def proportional_hazards(model: CoxModel, *, transform: str = "rank", level: flo
     names = [str(name) for name in model.covariance_.index]
     exits = residuals["exits"].to_numpy(float)
     total = int(exits.sum())
-    covariance = model.naive_covariance.to_numpy()
-    kept = np.isfinite(np.diag(covariance)) & ~model.summary["penalised"].to_numpy(bool)
-    statistic = correlation = np.full(len(names), np.nan)
+    kept = model.params_.notna().to_numpy() & ~model.summary["penalised"].to_numpy(bool)
+    statistic, correlation = (np.full(len(names), np.nan) for _ in range(2))
     everything = (np.nan, 0)
     if total >= FEWEST_EXITS and kept.any():
         scale = _transformed(model, residuals, transform)
         centred = scale - np.sum(exits * scale) / total
         spread = float(np.sum(exits * centred**2))
-        raw = (centred[:, None] * residuals[names].to_numpy(float)).sum(axis=0)
         if spread > 0:
-            drift = total * np.nan_to_num(covariance) @ np.where(kept, raw, 0.0)
-            errors = total * np.diag(covariance) * spread
-            statistic = np.where(kept, drift**2 / errors, np.nan)
-            correlation = np.where(kept, drift / np.sqrt(errors * total), np.nan)
-            inside = np.ix_(kept, kept)
-            everything = (float(raw[kept] @ covariance[inside] @ raw[kept]) * total / spread, int(kept.sum()))
+            drift, covariance = _drift(model, centred, kept, spread / total)
+            errors = np.diag(model.naive_covariance)[kept] * spread
+            correlation[kept] = drift / np.sqrt(errors)
+            if covariance is not None:
+                statistic[kept] = drift**2 / np.diag(covariance)
+                everything = (float(drift @ np.linalg.solve(covariance, drift)), int(kept.sum()))
     table = pd.DataFrame({"covariate": names, "statistic": statistic, "degrees_of_freedom": 1})
     table["p"] = stats.chi2.sf(table["statistic"], 1)
     table["p_holm"], table["correlation"] = holm(table["p"]), correlation
@@ -116,6 +120,24 @@ def proportional_hazards(model: CoxModel, *, transform: str = "rank", level: flo
     last |= {"p_holm": p, "correlation": np.nan}
     table = pd.concat([table, pd.DataFrame([last])], ignore_index=True) if names else pd.DataFrame([last])
     return Proportionality(table.assign(n=total), transform, level)
+
+
+def _drift(
+    model: CoxModel, weight: FloatArray, kept: BoolArray, variance: float
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return the sum of the scaled residuals times `weight`, and its covariance when effects do not change.
+
+    The covariance is that of the model, or the sandwich where the standard errors of the model are; nothing when
+    there are too few clusters to tell.
+    """
+    bread = model.naive_covariance.to_numpy()[np.ix_(kept, kept)]
+    if not model.robust:
+        residuals = model.schoenfeld[model.covariance_.index].to_numpy(float)
+        score = (weight[:, None] * residuals).sum(axis=0)
+        return bread @ score[kept], variance * bread
+    score, filling, clusters = model.drift(weight)
+    found = bread @ filling[np.ix_(kept, kept)] @ bread
+    return bread @ score[kept], found if clusters >= FEWEST_CLUSTERS else None
 
 
 def _transformed(model: CoxModel, residuals: pd.DataFrame, transform: str) -> FloatArray:

@@ -172,19 +172,26 @@ class RiskSets:
             if stratum.days.size:
                 yield from stratum.blocks()
 
-    def derivatives(self, beta: FloatArray) -> Derivatives:
-        """Return the log partial likelihood and its derivatives at `beta`, shape (k,)."""
-        size = self.design.shape[1]
+    def derivatives(self, beta: FloatArray, weight: FloatArray | None = None) -> Derivatives:
+        """Return the log partial likelihood and its derivatives at `beta`, shape (k,).
+
+        With a weight for each of the :meth:`days`, what each day contributes is multiplied by its weight.
+        """
+        size, first = self.design.shape[1], 0
         value, gradient, information = 0.0, np.zeros(size), np.zeros((size, size))
         for block in self.blocks():
             x = self.design[block.patterns]
             sums, eta = _Sums.of(block, x, beta)
-            steps = sums.steps
-            value += float((block.exits @ eta).sum() - steps.log.sum())
-            left = block.exits.sum(axis=0) @ x
+            steps, exits = sums.steps, block.exits
+            if weight is not None:
+                here = weight[first : first + block.day.size]
+                steps, exits = _Steps(*(here * part for part in steps)), here[:, None] * exits
+            first += block.day.size
+            value += float((exits @ eta).sum() - steps.log.sum())
+            left = exits.sum(axis=0) @ x
             gradient += left - sums.risk_x.T @ steps.one + sums.exit_x.T @ steps.tied
-            weight = (steps.one @ block.at_risk - steps.tied @ block.exits) * sums.risk
-            information += x.T @ (weight[:, None] * x)
+            mass = (steps.one @ block.at_risk - steps.tied @ block.exits) * sums.risk
+            information += x.T @ (mass[:, None] * x)
             cross = sums.risk_x.T @ (steps.tied_square[:, None] * sums.exit_x)
             information -= sums.risk_x.T @ (steps.square[:, None] * sums.risk_x) - cross - cross.T
             information -= sums.exit_x.T @ (steps.tied_tied_square[:, None] * sums.exit_x)

@@ -13,16 +13,19 @@ from helpers.methods.retention.counting.silence import ReturnCurves
 from helpers.methods.retention.counting.tables import Retention, cohort_names
 from helpers.methods.retention.staying.curves import SurvivalCurves
 from helpers.methods.retention.staying.landmark import LandmarkComparison
-from helpers.playbook.sentences import interval, number, percent, say
+from helpers.playbook.sentences import interval, number, percent, say, with_interval
 
 STYLES = ("-", "--", "-.", ":")
 MOST_CURVES = len(ACCENTS)
 MOST_POINTS = 90
-MARKS = (7, 30, 90, 180, 365, 730)
+MARKS = (7, 30, 90, 365, 730)
+SHARES = dict.fromkeys(("share", "survival", "low", "high"), "share")
 
 
 def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | NoChart:
     """Draw the share active on the last window by cohort, with intervals; immature cohorts stay blank.
+
+    Picture and table hold the cohorts that the log covers, as :meth:`Retention.readable` does.
 
     Parameters
     ----------
@@ -35,6 +38,7 @@ def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | 
     """
     window, title = found.windows[-1], say("Retention by cohort")
     rows = found.trend(window.label)
+    rows = rows[rows["cohort"].isin(found.covered)].reset_index(drop=True)
     # The same cohorts as in the table: one that is shown in either place is shown.
     back = rows["cohort"].isin(found.kept_back(k_min)["cohort"]) & (rows["eligible"] > 0)
     rows["eligible"] = rows["eligible"].astype("Int64").mask(back)
@@ -51,9 +55,10 @@ def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | 
     ax.set_ylim(0, min(1.0, 1.15 * float(drawn["high"].max())))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(say("Cohort ({period} of joining)", period=found.cohort or "period"))
-    ax.set_ylabel(say("Active {phrase}", phrase=window.phrase))
+    ax.set_ylabel(say("Share active {phrase}", phrase=window.phrase))
     total = found.total(window.label)
     title = say("{share} of joiners were active {phrase}", share=percent(total.value), phrase=window.phrase)
+    note = say("{note} A dash: the day is not over, or the cohort is kept back.", note=note)
     worst, best = drawn.loc[drawn["share"].idxmin()], drawn.loc[drawn["share"].idxmax()]
     alt = say(
         "Share of each cohort active {phrase}, with intervals. Lowest {low_cohort} with {low_share}, highest "
@@ -68,7 +73,7 @@ def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | 
         n=total.n,
     )
     columns = ["cohort", "eligible", "retained", "share", "low", "high"]
-    return Chart(title, alt, rows[columns], figure, note)
+    return Chart(title, alt, rows[columns], figure, note, SHARES)
 
 
 def _points(ax: Axes, value: pd.Series, low: pd.Series, high: pd.Series) -> None:
@@ -95,7 +100,10 @@ def survival_curves(
         Segments of fewer members are kept back.
     """
     summary = curves.summary[curves.summary["segment"].isin(curves.shown(k_min))]
+    # A curve that begins on a later day is one of those still here then, and no share of all who joined.
+    known = curves.table[(curves.table["from_day"] == 0) & curves.table["survival"].notna()]
     summary = summary[(summary["last_day"] >= 7) & (summary["events"] > 0)]
+    summary = summary[summary["segment"].isin(known["segment"])]
     if summary.empty:
         return NoChart(say("How long members stay"), curves.sentence)
     shown = (
@@ -104,32 +112,44 @@ def survival_curves(
     figure, ax = figures.new_figure(7.2, 4.0)
     ends = []
     for segment, colour, style in zip(shown, ACCENTS, STYLES, strict=False):
-        rows = curves.table[curves.table["segment"] == segment]
+        rows = known[known["segment"] == segment]
         _step(ax, rows, colour, style)
         ends.append((float(rows["survival"].iloc[-1]), float(rows["day"].iloc[-1]), str(segment), colour))
     _name_ends(ax, ends if len(shown) > 1 else [])
     _survival_axes(ax, say("Days since joining"), what)
     last = int(summary.loc[summary["segment"].isin(shown), "last_day"].min())
-    at = curves.at([day for day in MARKS if day < last] + [last])
-    data = at[at["segment"].isin(shown) & at["survival"].notna()]
+    data = _marked(curves, shown, [day for day in MARKS if day <= last])
+    if data["segment"].nunique() < len(shown):  # known on late days alone: all entered late
+        data = _marked(curves, shown, [day for day in MARKS if day < last] + [last])
+    if data.empty:
+        return NoChart(say("How long members stay"), curves.sentence)
     title, alt = _survival_words(curves, data)
     left_out = len(summary) - len(shown)
     if left_out:
         note = say("{note} Largest {k} of {m} segments.", note=note, k=len(shown), m=len(summary))
+    note = say("{note} The table holds marked days.", note=note)
     columns = ["segment", "day", "at_risk", "survival", "low", "high"]
-    return Chart(title, alt, data[columns].reset_index(drop=True), figure, note)
+    return Chart(title, alt, data[columns].reset_index(drop=True), figure, note, SHARES)
+
+
+def _marked(curves: SurvivalCurves, shown: list[str], days: list[int]) -> pd.DataFrame:
+    """Return the curves of some segments on some days, where they are known."""
+    at = curves.at(days)
+    return at[at["segment"].isin(shown) & at["survival"].notna()]
 
 
 def _survival_words(curves: SurvivalCurves, data: pd.DataFrame) -> tuple[str, str]:
     """Return title and text alternative from the last year's mark, or the last day that all curves reach."""
-    day = int(data.loc[data["day"] <= MARKS[-2], "day"].max())
+    day = int(data.loc[data["day"] <= max(MARKS[-2], int(data["day"].min())), "day"].max())
     same = data[data["day"] == day].sort_values("survival")
     columns = [same[name].astype(float) for name in ("survival", "low", "high")]
     lowest, highest = float(columns[0].iloc[0]), float(columns[0].iloc[-1])
     title = say("After {day} days {share} are still here", day=day, share=percent(lowest))
     if len(same) > 1:
-        text = "After {day} days between {low} and {high} of each segment are still here"
-        title = say(text, day=day, low=percent(lowest, 0), high=percent(highest, 0))
+        first, last = same["segment"].iloc[0], same["segment"].iloc[-1]
+        text = "After {day} days {low} of {first} and {high} of {last} are still here"
+        shares = {"low": percent(lowest, 0), "high": percent(highest, 0)}
+        title = say(text, day=day, first=first, last=last, **shares)
     parts = "; ".join(
         f"{segment} {percent(value)} ({interval(low, high, 'share')})"
         for segment, value, low, high in zip(same["segment"].astype(str), *columns, strict=True)
@@ -192,7 +212,7 @@ def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
     ax.set_ylim(0, min(1.02, 1.2 * max(end[0] for end in ends) + 0.05))
     ax.set_xlim(0, horizon)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(say("More days"))
+    ax.set_xlabel(say("Days after the silence was counted"))
     ax.set_ylabel(say("Share who came back"))
     ax.grid(axis="y", color=GRID)
     rows = found.shares[(found.shares["within"] != "ever") & (found.shares["horizon"] == horizon)]
@@ -205,15 +225,17 @@ def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
     )
     alt = say(
         "Rising curves of return. Within {h} more days {first} come back after {a} silent days and {last} after "
-        "{b} silent days.",
+        "{b} silent days; n counts silences.",
         h=horizon,
         a=known[0],
         b=known[-1],
-        first=f"{percent(first.value)} ({interval(first.low, first.high, 'share')})",
-        last=f"{percent(last.value)} ({interval(last.low, last.high, 'share')})",
+        first=with_interval(first),
+        last=with_interval(last),
     )
     columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
-    return Chart(title, alt, rows[columns].reset_index(drop=True), figure, note)
+    names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
+    data = rows[columns].rename(columns=names).reset_index(drop=True)
+    return Chart(title, alt, data, figure, note, SHARES | {"came_back": "share"})
 
 
 def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
@@ -231,27 +253,47 @@ def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
         return NoChart(say("Do higher tiers stay longer?"), compared.sentence)
     segments = list(dict.fromkeys(rows["segment"]))
     figure, ax = figures.new_figure(7.2, 0.7 * len(segments) + 1.3)
+    labels = {
+        "naive": say("by the tier in the end"),
+        "landmarked": say("by the tier on day {day}", day=compared.day),
+    }
     for offset, (name, marker, colour) in zip(
         (0.14, -0.14), (("naive", "s", MUTED), ("landmarked", "o", BLUE)), strict=True
     ):
         part = rows[rows["comparison"] == name]
         place = np.array([segments.index(s) for s in part["segment"]]) + offset
         ax.hlines(place, part["low"], part["high"], color=colour, linewidth=2)
-        ax.plot(part["difference"], place, marker, color=colour, markersize=7, label=say(name))
+        ax.plot(part["difference"], place, marker, color=colour, markersize=7, label=labels[name])
     ax.axvline(0, color=MUTED, linewidth=1, linestyle="--")
     ax.set_yticks(range(len(segments)), segments)
     ax.set_ylim(-0.6, len(segments) - 0.4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     horizon, reference = compared.naive_difference.horizon, compared.naive_difference.reference
     ax.set_xlabel(
-        say("Days stayed of the first {h:,}, against tier {reference}", h=horizon, reference=reference)
+        say("Days stayed more, of the first {h:,}, than “{reference}”", h=horizon, reference=reference)
     )
-    widest = compared.bias.dropna(subset=["bias"])
-    bias = float(widest["bias"].abs().max()) if len(widest) else float("nan")
-    title = say("Counting tiers by their end flatters them by up to {days} days", days=number(bias))
     alt = say(
-        "Differences in days stayed between tiers, naive and landmarked, with intervals. {sentence}",
+        "Differences in days stayed between tiers, by the tier in the end and by the tier on day {day}, with "
+        "intervals. {sentence}",
+        day=compared.day,
         sentence=compared.sentence,
     )
     columns = ["comparison", "segment", "reference", "n", "reference_n", "difference", "low", "high"]
-    return Chart(title, alt, rows[columns], figure, note)
+    data = rows[columns].assign(comparison=rows["comparison"].map(labels)).rename(columns={"segment": "tier"})
+    return Chart(_tier_title(compared), alt, data, figure, note)
+
+
+def _tier_title(compared: LandmarkComparison) -> str:
+    """Return the fair difference of the tier that the naive comparison flatters most, and the naive one."""
+    known = compared.bias.dropna(subset=["bias"])
+    if known.empty:
+        return say("Do higher tiers stay longer? Too little data for a fair comparison")
+    tier = str(known["segment"].iloc[int(known["bias"].abs().to_numpy().argmax())])
+    fair, naive = compared.landmark_difference.estimate(tier), compared.naive_difference.estimate(tier)
+    between = {"low": number(fair.low, 0), "high": number(fair.high, 0)}
+    values = {"tier": tier, "day": compared.day, "fair": number(fair.value, 0), **between}
+    if fair.low <= 0 <= fair.high:
+        text = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
+        return say(text, **values)
+    text = "Compared fairly from day {day} on, “{tier}” goes with {fair} days more ({low} to {high}), not {naive}"
+    return say(text, **values, naive=number(naive.value, 0))

@@ -11,8 +11,8 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.counting.lifecycle import Lifecycle
-from helpers.methods.retention.leaving.cox_words import label, who
+from helpers.methods.retention.counting.lifecycle import Lifecycle, per_hundred, verdict
+from helpers.methods.retention.leaving.cox_words import joining_word, label, who
 from helpers.methods.retention.leaving.drivers import Drivers
 from helpers.methods.retention.value.lifetime_value import LifetimeValue
 from helpers.methods.retention.value.member_value import SURVIVAL, MemberValue
@@ -25,6 +25,8 @@ VALUE_STYLES = {"observed": "-", "borrowed": "--", "extrapolated": ":"}
 
 def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
     """Draw the active members of each period: kept, new and returned above the line, lost below.
+
+    The title speaks of all periods judged, because one alone is no trend.
 
     Parameters
     ----------
@@ -61,13 +63,16 @@ def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
     last = found.last
     assert last is not None
-    title = say("{n:,} members were active in {period}", n=int(last["active"]), period=last["period"])
-    if np.isfinite(last["quick_ratio"]):
-        ratio = number(float(last["quick_ratio"]), 2)
-        title = say("For every member lost in {period}, {ratio} were won", period=last["period"], ratio=ratio)
+    title = say("Active members in {period}: {n:,}", n=int(last["active"]), period=last["period"])
+    recent = found.recent
+    if recent.known:
+        text = "Members won over the last {n} {period}s: {won}, {verdict}"
+        won = per_hundred(*recent[:3])
+        title = say(text, n=recent.n, period=found.period, won=won, verdict=verdict(recent))
     alt = say("Stacked bars by {period}. {sentence}", period=found.period, sentence=found.sentence)
     columns = ["period", "active", "new", "returning", "resurrected", "dormant", "quick_ratio", "low", "high"]
-    return Chart(title, alt, rows[columns].reset_index(drop=True), figure, note)
+    data = rows[columns].rename(columns={"quick_ratio": "won_for_each_lost"})
+    return Chart(title, alt, data.reset_index(drop=True), figure, note)
 
 
 def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
@@ -110,24 +115,31 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
     if len(named):
         title = _driver_title(named.iloc[0].to_dict())
     alt = say(
-        "Hazard ratios of {k} characteristics with intervals. {sentence}",
-        k=len(rows),
+        "How fast members leave by {k} of {m} characteristics (hazard ratios), with intervals. {sentence}",
+        k=len(drawn),
+        m=len(rows),
         sentence=found.sentence,
     )
-    columns = ["label", "hazard_ratio", "low", "high", "p_bonferroni", "n", "events", "verdict"]
-    shown = drawn[::-1].reset_index(drop=True)
-    return Chart(title, alt, shown[columns].rename(columns={"label": "characteristic"}), figure, note)
+    if len(drawn) < len(rows):
+        note = say("{note} The {k} of {m} with the most evidence.", note=note, k=len(drawn), m=len(rows))
+    columns = ["label", "reference", "hazard_ratio", "low", "high", "n", "events"]
+    names = {"label": "characteristic", "reference": "against", "events": "left"}
+    shown = drawn[::-1].reset_index(drop=True)[columns].rename(columns=names)
+    return Chart(title, alt, shown, figure, note)
 
 
 def _driver_title(row: Mapping[Any, Any]) -> str:
-    """Return the clearest driver in words: ``Members from search leave slower``."""
+    """Return the clearest driver in words: ``Members from search leave slower than those from 抖音``."""
     faster = row["hazard_ratio"] > 1
     whom = who(row)
     if row["kind"] == "number":
         text = "{who} goes with leaving faster" if faster else "{who} goes with leaving slower"
     else:
         text = "{who} leave faster" if faster else "{who} leave slower"
-    return say(text, who=whom[:1].upper() + whom[1:])
+    if row["kind"] == "level":
+        text += " than those {word} {reference}"
+    words = {"word": joining_word(row), "reference": row["reference"]}
+    return say(text, who=whom[:1].upper() + whom[1:], **words)
 
 
 def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
@@ -179,9 +191,10 @@ def lifetime_curve(
     ax.grid(axis="y")
     total = found.estimate(shown[0])
     title = say(
-        "A newcomer brings {value} in {days} days",
+        "A newcomer brings {value} in {days} days ({between})",
         value=quantity(total.value, found.unit),
         days=number(found.horizon_days),
+        between=interval(total.low, total.high, found.unit),
     )
     alt = say(
         "Rising curve of value by days since joining, interval at its end. {sentence}",
@@ -213,20 +226,26 @@ def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
     ax.plot(rows["decile"], rows["realised_share"], "o", color=ORANGE, label=say("came"))
     ax.set_xticks(rows["decile"])
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(say("Decile of predicted value, lowest first"))
+    ax.set_xlabel(say("Tenth of members by predicted value, lowest first"))
     ax.set_ylabel(say("Share of all value"))
     ax.legend(loc="upper left")
     top = rows.iloc[-1]
     title = say(
-        "The top tenth was to bring {said} of the value and brought {came}",
+        "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})",
         said=percent(float(top["predicted_share"]), 0),
         came=percent(float(top["realised_share"]), 0),
+        low=percent(float(top["low"]), 0),
+        high=percent(float(top["high"]), 0),
     )
     alt = say(
-        "Bars of predicted and points of realised shares of value by decile. Top decile: predicted {said}, realised "
-        "{came} ({between}).",
+        "Bars of predicted and points of realised shares of value by tenth of {n:,} members. Top tenth: predicted "
+        "{said}, realised {came} ({between}).",
+        n=int(rows["n"].sum()),
         said=percent(float(top["predicted_share"])),
         came=percent(float(top["realised_share"])),
         between=interval(float(top["low"]), float(top["high"]), "share"),
     )
-    return Chart(title, alt, rows.drop(columns="model"), figure, note)
+    shares = dict.fromkeys(("predicted_share", "realised_share", "low", "high"), "share")
+    return Chart(
+        title, alt, rows.drop(columns="model").rename(columns={"decile": "tenth"}), figure, note, shares
+    )

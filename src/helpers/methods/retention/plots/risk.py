@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers import figures
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.forecasting.backtest import Backtest
+from helpers.methods.retention.forecasting.backtest import BASE_RATE, FEWEST_WINDOWS, Backtest
+from helpers.methods.retention.forecasting.gain import brier_gain
 from helpers.methods.retention.forecasting.risk import Risk
 from helpers.playbook.sentences import interval, number, percent, say
 
@@ -38,14 +40,29 @@ def model_contest(found: Backtest, note: str) -> Chart | NoChart:
     ax.set_yticks(rows.index, rows["model"])
     ax.set_ylim(-0.6, len(rows) - 0.2)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(say("Brier score over {w} windows (lower is better)", w=found.windows))
-    title = say("{winner} is used to foresee silence", winner=str(found.winner).capitalize())
+    ax.set_xlabel(say("Brier score (mean squared error; lower is better)"))
+    title = _contest_title(found)
     alt = say(
         "Brier scores of {k} forecasts with intervals. {sentence}", k=len(rows), sentence=found.sentence
     )
-    columns = ["model", "brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high", "decile_error"]
+    columns = ["model", "n", "brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high", "decile_error"]
     shown = rows[::-1].reset_index(drop=True)
-    return Chart(title, alt, shown[[c for c in columns if c in shown]], figure, note)
+    shown = shown[[c for c in columns if c in shown]]
+    note = say("{note} n: times a member was judged. The one in use has a diamond.", note=note)
+    return Chart(title, alt, shown, figure, note, dict.fromkeys(columns[2:], "score"))
+
+
+def _contest_title(found: Backtest) -> str:
+    """Return whether the forecast in use beats the bare share, by the saving in each window."""
+    if found.too_few:
+        text = "Too few windows to compare forecasts of silence: {w} of {k}"
+        return say(text, w=found.windows, k=FEWEST_WINDOWS)
+    gain, scores = brier_gain(found), found.table.set_index("model")["brier"].to_dict()
+    if not (gain.known and gain.low > 0):
+        return say("No forecast foresees silence clearly better than the bare share of the silent")
+    best, base = (number(scores[name], 3) for name in (str(found.winner), BASE_RATE))
+    text = "“{winner}” foresees silence better than the bare share (Brier score {best} against {base})"
+    return say(text, winner=found.winner, best=best, base=base)
 
 
 def calibration(found: Risk, note: str) -> Chart | NoChart:
@@ -70,20 +87,34 @@ def calibration(found: Risk, note: str) -> Chart | NoChart:
     edge = min(1.0, 1.1 * float(rows[["predicted", "high"]].max().max()))
     ax.set_xlim(0, edge)
     ax.set_ylim(0, edge)
-    ax.set_xlabel(say("Predicted to fall silent"))
-    ax.set_ylabel(say("Fell silent"))
+    ax.set_xlabel(say("Share predicted to fall silent, by tenth of risk"))
+    ax.set_ylabel(say("Share that fell silent"))
     gap = float(rows["difference"].abs().max())
-    title = say("Predicted and observed silence differ by at most {gap} points", gap=number(100 * gap, 1))
-    first, last = rows.iloc[0], rows.iloc[-1]
+    title = say(
+        "In no tenth of risk did silence miss its prediction by more than {gap} points", gap=_points(gap)
+    )
+    first, last = (_tenth(rows.iloc[place]) for place in (0, -1))
     alt = say(
-        "Points by tenth of risk along the diagonal. Lowest tenth predicted {p0}, observed {o0}; highest predicted "
-        "{p1}, observed {o1} ({between}).",
-        p0=percent(float(first["predicted"])),
-        o0=percent(float(first["observed"])),
-        p1=percent(float(last["predicted"])),
-        o1=percent(float(last["observed"])),
-        between=interval(float(last["low"]), float(last["high"]), "share"),
+        "Points by tenth of risk along the diagonal. Lowest tenth {first}; highest {last}.",
+        first=first,
+        last=last,
     )
     columns = ["group", "n", "predicted", "observed", "low", "high"]
     data: pd.DataFrame = rows[[c for c in columns if c in rows]].reset_index(drop=True)
-    return Chart(title, alt, data, figure, note)
+    note = say("{note} The dashed line: what was predicted came.", note=note)
+    return Chart(
+        title, alt, data.rename(columns={"group": "tenth"}), figure, note, dict.fromkeys(columns[2:], "share")
+    )
+
+
+def _points(share: float) -> str:
+    """Return a share in percentage points, rounded up: the title says at most."""
+    return number(np.ceil(1000 * share) / 10, 1)
+
+
+def _tenth(row: pd.Series) -> str:
+    """Return ``'predicted 4.5 %, observed 4.2 % (2.9 % to 6.0 %, n = 665)'``."""
+    between = interval(float(row["low"]), float(row["high"]), "share")
+    said, came = (percent(float(row[name])) for name in ("predicted", "observed"))
+    text = "predicted {said}, observed {came} ({between}, n = {n:,})"
+    return say(text, said=said, came=came, between=between, n=int(row["n"]))

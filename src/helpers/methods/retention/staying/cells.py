@@ -9,10 +9,11 @@ cell table is also what may be passed on: it holds no member.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -44,6 +45,9 @@ class DayCounts:
         Counts on tenure days 0 to the last one seen. At risk is who entered by that day and was not gone before.
     members : ndarray, shape (segments,)
         Members of each segment.
+    safe_before_entry : bool
+        Whether nobody can have the event before they enter, as a group cannot fall silent before it comes alive.
+        Otherwise days on which nobody was at risk, before others enter, are days that nobody has seen.
     """
 
     by: tuple[str, ...]
@@ -52,6 +56,7 @@ class DayCounts:
     events: FloatArray
     censored: FloatArray
     members: FloatArray
+    safe_before_entry: bool = False
 
     @property
     def labels(self) -> list[str]:
@@ -64,6 +69,23 @@ class DayCounts:
         seen = self.at_risk > 0
         last = self.at_risk.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
         return np.where(seen.any(axis=1), last, -1)
+
+    @property
+    def from_day(self) -> NDArray[np.int64]:
+        """Tenure day from which a segment was seen: above 0, its curve is of those still here on that day."""
+        return np.argmax(self.at_risk > 0, axis=1) * (not self.safe_before_entry)
+
+    @property
+    def gap_from(self) -> FloatArray:
+        """First later day on which nobody was at risk though others entered after it, per segment; else infinite."""
+        day = np.arange(self.at_risk.shape[1])
+        gap = (self.at_risk == 0) & (day > self.from_day[:, None]) & (day < self.last_day[:, None])
+        return np.where(gap.any(axis=1) & (not self.safe_before_entry), gap.argmax(axis=1), np.inf)
+
+    @property
+    def unseen_from(self) -> FloatArray:
+        """First day that nobody has seen though others came later, per segment; infinite when there is none."""
+        return np.where(self.from_day > 0, 0.0, self.gap_from)
 
     @property
     def stranded(self) -> NDArray[np.bool_]:
@@ -80,9 +102,9 @@ class DayCounts:
     def rows(self, chosen: Sequence[int]) -> DayCounts:
         """Return the counts of some segments only."""
         index = list(chosen)
-        return DayCounts(
-            self.by, self.segments.iloc[index].reset_index(drop=True), self.at_risk[index], self.events[index],
-            self.censored[index], self.members[index],
+        return replace(
+            self, segments=self.segments.iloc[index].reset_index(drop=True), at_risk=self.at_risk[index],
+            events=self.events[index], censored=self.censored[index], members=self.members[index],
         )  # fmt: skip
 
 
@@ -113,25 +135,39 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     needed = ["tenure_days", "exited", *names]
     if absent := [name for name in needed if name not in table.columns]:
         raise BadData(f"durations: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
-    entry = {"entry_day": table.entry_day.cast("int64")} if "entry_day" in table.columns else {}
-    plain = table.select(
-        **{name: table[name].cast("string") for name in names},
-        **entry,
-        tenure_day=table.tenure_days.cast("int64" if table.tenure_days.type().is_integer() else "float64"),
-        exited=table.exited.cast("boolean"),
+    entry = {"entry_day": table.entry_day.cast(dt.int64)} if "entry_day" in table.columns else {}
+    keys = {name: table[name].cast(dt.string) for name in names} | entry
+    keys["tenure_day"] = table.tenure_days.cast(
+        dt.int64 if table.tenure_days.type().is_integer() else dt.float64
     )
-    keys = [*names, *entry, "tenure_day"]
+    exited = table.exited.cast(dt.boolean)
     # Counts of what is not missing are the cheapest aggregates of an engine.
-    grouped = plain.group_by(keys).agg(
-        n=plain.count(), events=plain.exited.nullif(False).count(), stated=plain.exited.count()
+    counted = (
+        table.group_by(**keys)
+        .agg(n=table.count(), events=exited.nullif(False).count(), stated=exited.count())
+        .to_pyarrow()
     )
-    found = grouped.to_pandas()
+    found = {name: counted[name].to_numpy() for name in counted.column_names}
     _refuse(found, table)
+    return _ordered(found, names, [*entry, "tenure_day"])
+
+
+def _ordered(found: dict[str, NDArray[Any]], names: Sequence[str], days: Sequence[str]) -> pd.DataFrame:
+    """Return what was counted with segments as text and days and counts as whole numbers, in order.
+
+    Each label is handled once and not once per cell: there are some dozens of them, and some ten thousand cells.
+    """
+    columns, ranks = {}, []
     for name in names:
-        found[name] = found[name].astype(object).where(found[name].notna(), NOT_STATED)
-    whole = dict.fromkeys([*entry, "tenure_day", *COUNTS], "int64")
-    found = found.drop(columns="stated").astype(whole)
-    return found.sort_values(keys, ignore_index=True)
+        codes, labels = pd.factorize(found[name])
+        texts, rank = np.unique(np.array([*labels, NOT_STATED], dtype=object), return_inverse=True)
+        ranks.append(rank[codes])  # the code of what is missing is -1: the last label
+        columns[name] = texts[ranks[-1]]
+    columns |= {name: found[name].astype("int64") for name in [*days, *COUNTS]}
+    # Counts come last: "not stated" may also be written in the data, which makes two cells of one name.
+    numbers = [columns[name] for name in [*days, *COUNTS]]
+    order = np.lexsort([*reversed(numbers), *reversed(ranks)])
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
 
 
 def check_cells(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -142,6 +178,12 @@ def check_cells(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     BadData
         When a column is missing or a row cannot be: the message counts such rows and shows one.
     """
+    numbers = _checked_numbers(frame, by)
+    return pd.DataFrame({name: _labels(frame[name]) for name in by} | numbers)
+
+
+def _checked_numbers(frame: pd.DataFrame, by: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Return entry_day (0 where there is none), tenure_day, n and events of cells, as in :func:`check_cells`."""
     if not isinstance(frame, pd.DataFrame):
         raise BadData(f"cells: must be a pandas DataFrame as made by cells(), not a {type(frame).__name__}.")
     needed = [*by, "tenure_day", *COUNTS]
@@ -149,26 +191,30 @@ def check_cells(frame: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         raise BadData(
             f"cells: column {', '.join(absent)} missing; there is {', '.join(map(str, frame.columns))}."
         )
-    entry = frame["entry_day"] if "entry_day" in frame.columns else 0
-    numbers = pd.DataFrame(
-        {"entry_day": entry, "tenure_day": frame["tenure_day"], "n": frame["n"], "events": frame["events"]},
-        index=frame.index,
-    ).astype("float64")
-    day, start, n, events = (numbers[c] for c in ("tenure_day", "entry_day", "n", "events"))
+    numbers = {name: frame[name].astype("float64").to_numpy() for name in ("tenure_day", *COUNTS)}
+    late = "entry_day" in frame.columns
+    entry = frame["entry_day"].astype("float64").to_numpy() if late else np.zeros(len(frame))
+    numbers = {"entry_day": entry, **numbers}
+    every = list(numbers.values())
     rules = {
-        "missing or infinite": ~np.isfinite(numbers).all(axis=1),
-        "tenure_day, entry_day, n and events must be whole numbers of at least 0": (
-            (numbers < 0) | (numbers % 1 != 0)
-        ).any(axis=1),
-        "events must not exceed n": events > n,
-        "entry_day must not lie after tenure_day": start > day,
+        "missing or infinite": [~np.isfinite(values) for values in every],
+        "tenure_day, entry_day, n and events must be whole numbers of at least 0": [
+            (values < 0) | (values != np.floor(values)) for values in every
+        ],
+        "events must not exceed n": [numbers["events"] > numbers["n"]],
+        "entry_day must not lie after tenure_day": [entry > numbers["tenure_day"]],
     }
-    for rule, broken in rules.items():
-        if broken.any():
-            example = {str(k): v for k, v in numbers[broken].iloc[0].to_dict().items()}
+    for rule, found in rules.items():
+        if (broken := np.logical_or.reduce(found)).any():
+            example = {name: float(values[broken.argmax()]) for name, values in numbers.items()}
             raise BadData(f"cells: {int(broken.sum())} of {len(frame)} rows: {rule}; such as {example}.")
-    labels = frame[list(by)].astype(object).where(frame[list(by)].notna(), NOT_STATED)
-    return pd.concat([labels, numbers.astype("int64")], axis=1).reset_index(drop=True)
+    return {name: values.astype("int64") for name, values in numbers.items()}
+
+
+def _labels(column: pd.Series) -> NDArray[np.object_]:
+    """Return a segment column, where what is missing is the segment "not stated"."""
+    labels, missing = column.to_numpy(dtype=object), column.isna().to_numpy()
+    return np.where(missing, NOT_STATED, labels) if missing.any() else labels
 
 
 def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> DayCounts:
@@ -180,31 +226,36 @@ def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> Da
         As in :func:`check_cells`.
     """
     names = by_names(by)
-    clean = check_cells(cells, names)
-    if names:
-        segments = (
-            clean[list(names)].astype(str).drop_duplicates().sort_values(list(names), ignore_index=True)
-        )
-        segments["segment"] = segments[list(names)].agg(" · ".join, axis=1) if len(segments) else ""
-        place = (
-            clean[list(names)].astype(str).merge(segments.reset_index(), on=list(names), how="left")["index"]
-        )
-    else:
-        segments, place = pd.DataFrame({"segment": [EVERYBODY]}), pd.Series(0, index=clean.index)
-    days = int(clean["tenure_day"].max()) + 1 if len(clean) else 1
+    numbers = _checked_numbers(cells, names)
+    segments, place = _segments(cells, names)
+    days = int(numbers["tenure_day"].max()) + 1 if len(cells) else 1
     shape = (len(segments), days + 1)
 
-    def table(day: pd.Series, count: pd.Series) -> FloatArray:
-        code = place * shape[1] + day.to_numpy(int)
-        flat = np.bincount(code, count.to_numpy(float), shape[0] * shape[1])
+    def table(day: str, count: str) -> FloatArray:
+        flat = np.bincount(place * shape[1] + numbers[day], numbers[count], shape[0] * shape[1])
         return flat.astype(float).reshape(shape)
 
-    gone, events = table(clean["tenure_day"], clean["n"]), table(clean["tenure_day"], clean["events"])
-    change = table(clean["entry_day"], clean["n"])
+    gone, events = table("tenure_day", "n"), table("tenure_day", "events")
+    change = table("entry_day", "n")
     change[:, 1:] -= gone[:, :-1]
     at_risk = change.cumsum(axis=1)[:, :days]
     gone, events = gone[:, :days], events[:, :days]
     return DayCounts(names, segments, at_risk, events, gone - events, gone.sum(axis=1))
+
+
+def _segments(cells: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the segments in order, and which of them each cell belongs to."""
+    if not names:
+        return pd.DataFrame({"segment": [EVERYBODY]}), np.zeros(len(cells), dtype="int64")
+    labels = {name: pd.Series(_labels(cells[name])).astype(str) for name in names}
+    place = np.zeros(len(cells), dtype="int64")
+    for column in labels.values():
+        codes, texts = pd.factorize(column, sort=True)
+        place = np.unique(place * len(texts) + codes, return_inverse=True)[1]
+    first = np.unique(place, return_index=True)[1]
+    found = {name: column.to_numpy()[first] for name, column in labels.items()}
+    joined = [" · ".join(texts) for texts in zip(*found.values(), strict=True)]
+    return pd.DataFrame(found | {"segment": np.array(joined, dtype=object)}), place
 
 
 def by_names(by: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -212,23 +263,23 @@ def by_names(by: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if by is None else (by,) if isinstance(by, str) else tuple(by)
 
 
-def _refuse(found: pd.DataFrame, table: ibis.Table) -> None:
+def _refuse(found: dict[str, NDArray[Any]], table: ibis.Table) -> None:
     """Raise when members have no tenure or a negative one, with examples where there are ids."""
     if (unstated := int((found["n"] - found["stated"]).sum())) > 0:
         raise BadData(
             f"durations, column exited: missing for {unstated:,} members; it must be true or false."
         )
     day = found["tenure_day"]
-    bad = day.isna() | (day < 0) | (day % 1 != 0)
+    bad = ~(np.isfinite(day) & (day >= 0) & (day == np.floor(day)))  # also what is missing
     if not bad.any():
         return
-    count = int(found.loc[bad, "n"].sum())
+    count = int(found["n"][bad].sum())
     if {"member_id", "joined_day", "left_day"} <= set(table.columns):
         wrong: Any = table.tenure_days.isnull() | (table.tenure_days < 0)
         shown = table.filter(wrong).order_by("member_id").limit(EXAMPLES).to_pandas()
         if len(shown):
             raise BadData(impossible_stays(count, shown))
-    example = found.loc[bad, "tenure_day"].iloc[0]
+    example = day[bad][0]
     raise BadData(
         f"durations, column tenure_days: {count:,} rows are no whole number of at least 0, such as {example}."
     )

@@ -6,7 +6,8 @@ the same hazard on every day; the variance is the hypergeometric one, ties inclu
 Pairs of segments are tested with the same days and Holm's (1979) correction. Late entry needs nothing special.
 
 A p-value says whether, not how much; the difference of restricted means says how many days members of one segment
-stay longer within the first `horizon`, whether or not hazards are proportional.
+stay longer within the first `horizon`, whether or not hazards are proportional. Its interval holds with few exits
+too: :mod:`.staying.restricted_mean`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.several_tests import holm
 from helpers.methods.retention.staying.cells import DayCounts, day_counts
-from helpers.methods.retention.staying.curves import common_horizon, restricted_means
+from helpers.methods.retention.staying.restricted_mean import common_horizon, restricted_means
 from helpers.playbook.sentences import number, say, with_interval
 
 FloatArray = NDArray[np.float64]
@@ -208,26 +209,21 @@ def restricted_mean_difference(
     """
     level, counts = checked_confidence(confidence), day_counts(cells, by)
     days = common_horizon(counts) if horizon is None else checked(horizon, "horizon", type_=int, ge=1)
-    mean, error = restricted_means(counts, days)
     labels = counts.labels
     if reference is not None:
         checked(reference, "reference", in_=labels)
-    base = int(np.argmax([*counts.members, -1])) if reference is None else labels.index(reference)
-    frame = pd.DataFrame(
-        {"segment": labels, "n": counts.members.astype("int64"), "mean": mean, "error": error}
-    )
-    nothing = {"segment": "", "n": 0, "mean": np.nan, "error": np.nan}
-    base_row: dict[str, Any] = nothing if frame.empty else dict(frame.iloc[base])
-    z = stats.norm.ppf(0.5 + level / 2)
-    half = z * np.hypot(frame["error"], base_row["error"])
-    difference = frame["mean"] - base_row["mean"]
-    frame = frame.assign(
-        reference=base_row["segment"], horizon=days, reference_n=int(base_row["n"]),
-        reference_mean=base_row["mean"], difference=difference, low=difference - half, high=difference + half,
-    )  # fmt: skip
     order = ["segment", "reference", "horizon", "n", "reference_n", "mean", "reference_mean", "difference"]
-    table = frame[frame["segment"] != base_row["segment"]][[*order, "low", "high"]].reset_index(drop=True)
-    return MeanDifference(table, str(base_row["segment"]), int(days), level)
+    if not labels:
+        return MeanDifference(pd.DataFrame(columns=[*order, "low", "high"]), "", int(days), level)
+    base = int(np.argmax(counts.members)) if reference is None else labels.index(reference)
+    means, n = restricted_means(counts, days), counts.members.astype("int64")
+    low, high = means.difference_limits(base, level)
+    frame = pd.DataFrame({"segment": labels, "n": n, "mean": means.mean, "low": low, "high": high}).assign(
+        reference=labels[base], horizon=days, reference_n=int(n[base]), reference_mean=means.mean[base],
+        difference=means.mean - means.mean[base],
+    )  # fmt: skip
+    table = frame.drop(index=base)[[*order, "low", "high"]].reset_index(drop=True)
+    return MeanDifference(table, labels[base], int(days), level)
 
 
 def _expected(counts: DayCounts) -> FloatArray:

@@ -33,6 +33,15 @@ def curve_sentence(curves: SurvivalCurves) -> str:
             "observation, which is too little data for a curve.",
             stranded=stranded, parts=len(summary),
         )  # fmt: skip
+    late = int(((summary["from_day"] > 0) & summary["n"].gt(0)).sum())
+    if late and len(summary) == 1:
+        return start + " " + _conditional(curves)
+    if late:
+        start += " " + say(
+            "In {late:,} of {parts:,} segments nobody was watched on the first days of tenure, so that nothing can "
+            "be said about a share of all who joined.",
+            late=late, parts=len(summary),
+        )  # fmt: skip
     if known.empty:
         return start + " " + say("Too little data to say how long they stay.")
     if len(summary) == 1:
@@ -58,6 +67,25 @@ def _one(curves: SurvivalCurves) -> str:
         "More than half are still there after {day:,} days: {share} ({low} to {high}, {at_risk:,} at risk).",
         day=int(end["day"]), share=percent(end["survival"]), low=percent(end["low"]), high=percent(end["high"]),
         at_risk=int(end["at_risk"]),
+    )  # fmt: skip
+
+
+def _conditional(curves: SurvivalCurves) -> str:
+    """Return what is known when nobody was watched on the first days: the share of those still here after them."""
+    day = int(curves.summary["from_day"].iloc[0])
+    text = say(
+        "Nobody was watched before day {day:,} of tenure, so that how long half of all stay is not known.",
+        day=day,
+    )
+    known = curves.table[curves.table["survival"].notna()]
+    if known.empty:
+        return text + " " + say("Too little data to say how long the others stay.")
+    end = known.iloc[-1]
+    return text + " " + say(
+        "Of those still here on day {day:,}, {share} ({low} to {high}, {at_risk:,} at risk) are still here at the "
+        "end of day {last:,}.",
+        day=day, share=percent(end["survival"]), low=percent(end["low"]), high=percent(end["high"]),
+        at_risk=int(end["at_risk"]), last=int(end["day"]),
     )  # fmt: skip
 
 

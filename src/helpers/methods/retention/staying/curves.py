@@ -12,22 +12,24 @@ day d.
 - Median: the first day with S(d) <= 1/2; its interval are the days on which the pointwise limits reach 1/2
   (Brookmeyer and Crowley 1982).
 - Restricted mean: the days out of the first `horizon` at whose end a member is still there, on average:
-  S(0) + ... + S(horizon - 1), which is the area under the curve; its standard error as in Klein and
-  Moeschberger (2003), section 4.5.
+  S(0) + ... + S(horizon - 1), which is the area under the curve: :mod:`.staying.restricted_mean`.
 
 The product limit is computed here, for all segments in one pass, and not by lifelines: 24 segments of 730 days
 take lifelines half a second, as long as the engine takes to count 10 million members. lifelines is the oracle of
 the tests; :func:`lifelines_fitter` hands one segment to it.
 
-With late entry nobody may be at risk on some days; a curve then assumes that nobody leaves on them, and one exit
-among very few on an early day weighs on the whole curve: look at ``at_risk``. When all at risk leave on a day and
-others enter later, the product is 0 for good, which says nothing about those others: too little data.
+With late entry the first days of tenure may be days that nobody has seen. A curve then begins on the first day with
+somebody at risk, ``from_day``, and is one *of those still here on that day*: how many left before, and so the median,
+the restricted mean and the share of all who are still there, is not known. After a later day that nobody has seen
+there is no curve. One exit among very few on an early day weighs on the whole curve: look at ``at_risk``. When all
+at risk leave on a day and others enter later, the product is 0 for good, which says nothing about those others: too
+little data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,7 @@ from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.staying.bpcp import product_limit, survival_limits
 from helpers.methods.retention.staying.cells import DayCounts, check_cells, day_counts
 from helpers.methods.retention.staying.curve_words import curve_sentence
+from helpers.methods.retention.staying.restricted_mean import common_horizon, restricted_means
 
 FloatArray = NDArray[np.float64]
 
@@ -53,13 +56,14 @@ class SurvivalCurves:
     ----------
     table : pandas.DataFrame
         One row per segment and tenure day on which somebody was at risk: the segment columns, segment, day,
-        at_risk, events, censored (int), survival, low, high, standard_error, cumulative_hazard, hazard_low,
-        hazard_high. Estimates are missing in segments of fewer than two members, and in those where all at risk
-        left before others entered.
+        from_day, at_risk, events, censored (int), survival (of those still here on ``from_day``, of all where
+        that is 0), low, high, standard_error, cumulative_hazard, hazard_low, hazard_high. Estimates are missing
+        in segments of fewer than two members, in those where all at risk left before others entered, and after a
+        later day that nobody has seen.
     summary : pandas.DataFrame
-        One row per segment: the segment columns, segment, n, events, last_day (last day with somebody at risk, -1
-        for none), median, low, high (days; infinite when not reached; missing when there is too little data,
-        that is without an exit, or without estimates).
+        One row per segment: the segment columns, segment, n, events, from_day (first day with somebody at risk),
+        last_day (last one, -1 for none), median, low, high (days; infinite when not reached; missing when there is
+        too little data: without an exit, without estimates, or when early days were not seen).
     by : tuple of str
         Segment columns.
     confidence : float
@@ -96,30 +100,40 @@ class SurvivalCurves:
     def at(self, days: int | Sequence[int]) -> pd.DataFrame:
         """Return segment, day, at_risk, survival, low, high, n, watched on tenure days.
 
-        Estimates are missing where nobody was at risk; once everybody has left, survival stays 0. `n` are all
+        Estimates are missing where nobody was at risk, and in segments whose first days nobody has seen: there
+        the share of all is not known. Once everybody has left, survival stays 0. `n` are all
         members of the segment, `watched` those who were under observation on any day up to this one: whoever came
         under observation later says nothing about the share.
         """
         wanted = [days] if isinstance(days, int | np.integer) else list(days)
-        for day in wanted:
-            checked(day, "days", type_=(int, np.integer), ge=0)
-        grid = self.summary[[*self.by, "segment", "n", "last_day"]].merge(
-            pd.DataFrame({"day": wanted}), how="cross"
-        )
-        known = self.table[["segment", "day", "at_risk", "survival", "low", "high"]]
-        found = grid.merge(known, on=["segment", "day"], how="left")
-        last = found[["segment", "last_day"]].merge(
-            known, left_on=["segment", "last_day"], right_on=["segment", "day"], how="left"
-        )
-        ended = (found["day"] > found["last_day"]) & (last["survival"] == 0)
-        for name in ("survival", "low", "high"):
-            found[name] = found[name].where(~ended, last[name])
-        found["at_risk"] = found["at_risk"].fillna(0).astype("int64")
-        place = [self.counts.labels.index(segment) for segment in found["segment"]]
-        found["watched"] = [
-            self.watched(day)[row] for row, day in zip(place, found["day"].astype(int), strict=True)
-        ]
-        return found[[*self.by, "segment", "day", "at_risk", "survival", "low", "high", "n", "watched"]]
+        for one in wanted:
+            checked(one, "days", type_=(int, np.integer), ge=0)
+        segments = len(self.summary)
+        row, day = np.repeat(np.arange(segments), len(wanted)), np.tile(np.array(wanted, "int64"), segments)
+        last = self.counts.last_day[row]
+        over = (day > last) & (self._on(row, last)["survival"] == 0)
+        known, at_risk = self._on(row, np.where(over, last, day)), self._on(row, day)["at_risk"]
+        part = self.counts.from_day[row] > 0
+        watched = np.array([self.watched(one) for one in wanted], "int64").reshape(len(wanted), segments)
+        columns: dict[str, NDArray[Any]] = {
+            "day": day, "at_risk": np.nan_to_num(at_risk).astype("int64"),
+            **{name: np.where(part, np.nan, known[name]) for name in ("survival", "low", "high")},
+            "n": self.summary["n"].to_numpy()[row], "watched": watched.T.ravel(),
+        }  # fmt: skip
+        return _beside(self.counts.segments, row, columns)
+
+    def _on(self, row: NDArray[np.intp], day: NDArray[np.int64]) -> dict[str, FloatArray]:
+        """Return columns of the table for segments by their row, each on a day; missing where nobody was at risk."""
+        seen = self.counts.at_risk > 0
+        inside = (day >= 0) & (day < seen.shape[1])
+        inside[inside] = seen[row[inside], day[inside]]
+        # The table has a row for every segment and day with somebody at risk, in this order.
+        place = seen.ravel().cumsum()[row[inside] * seen.shape[1] + day[inside]] - 1
+        found = {}
+        for name in ("at_risk", "survival", "low", "high"):
+            found[name] = np.full(len(row), np.nan)
+            found[name][inside] = self.table[name].to_numpy()[place]
+        return found
 
     def watched(self, day: int) -> NDArray[np.int64]:
         """Return how many members of each segment were under observation on any of the days 0 to `day`."""
@@ -144,25 +158,22 @@ class SurvivalCurves:
         Parameters
         ----------
         horizon : int, optional
-            Days; default: the most for which every segment with at least two members was watched.
+            Days; default: the most for which every segment that is large enough was watched.
 
         Returns
         -------
         pandas.DataFrame
             The segment columns, segment, horizon, n, mean, standard_error, low, high (days). Missing where a
-            segment was not watched until the horizon, or has fewer than two members.
+            segment was not watched on every day until the horizon, or has fewer than five members. With few exits
+            the limits do not come from the standard error: :mod:`.staying.restricted_mean`.
         """
         if horizon is None:
             horizon = common_horizon(self.counts)
         checked(horizon, "horizon", type_=(int, np.integer), ge=1)
-        mean, error = restricted_means(self.counts, horizon)
-        z = stats.norm.ppf(0.5 + self.confidence / 2)
+        found = restricted_means(self.counts, int(horizon))
+        low, high = found.limits(self.confidence)
         return self.summary[[*self.by, "segment", "n"]].assign(
-            horizon=horizon,
-            mean=mean,
-            standard_error=error,
-            low=np.clip(mean - z * error, 0, horizon),
-            high=np.clip(mean + z * error, 0, horizon),
+            horizon=horizon, mean=found.mean, standard_error=found.error, low=low, high=high
         )
 
     def by_segment(self, horizon: int | None = None, k_min: int = 10) -> pd.DataFrame:
@@ -178,10 +189,13 @@ class SurvivalCurves:
         Returns
         -------
         pandas.DataFrame
-            segment, n, events, median, median_low, median_high (days; infinite: not reached), horizon, mean_days,
-            mean_low, mean_high (days out of the first `horizon`).
+            segment, n, events, seen_from_day (only when above 0 somewhere: nobody was seen before that day of
+            tenure, so that medians and means are missing), median, median_low, median_high (days; infinite: not
+            reached), horizon, mean_days, mean_low, mean_high (days out of the first `horizon`).
         """
-        medians = self.summary[["segment", "n", "events", "median", "low", "high"]]
+        late = ["from_day"] if self.summary["from_day"].gt(0).any() else []
+        medians = self.summary[["segment", "n", "events", *late, "median", "low", "high"]]
+        medians = medians.rename(columns={"from_day": "seen_from_day"})
         medians = medians.rename(columns={"low": "median_low", "high": "median_high"})
         means = self.restricted_mean(horizon)[["horizon", "mean", "low", "high"]]
         names = {"mean": "mean_days", "low": "mean_low", "high": "mean_high"}
@@ -214,6 +228,7 @@ def survival(
     method: str = "score",
     event: str = "left",
     unit: str = "members",
+    safe_before_entry: bool = False,
 ) -> SurvivalCurves:
     """Return Kaplan–Meier and Nelson–Aalen curves from cells.
 
@@ -230,6 +245,8 @@ def survival(
         Limits of survival; see :mod:`.staying.bpcp`.
     event, unit : str
         Words of the sentence: ``"left"`` and ``"members"``, ``"went silent"``, ``"groups"``.
+    safe_before_entry : bool
+        Whether the event cannot happen before entry, so that days with nobody at risk count as days without it.
 
     Raises
     ------
@@ -239,10 +256,10 @@ def survival(
         When the confidence or the method is none.
     """
     level = checked_confidence(confidence)
-    counts = day_counts(cells, by)
+    counts = replace(day_counts(cells, by), safe_before_entry=safe_before_entry)
     low, high = survival_limits(counts.at_risk, counts.events, level, method)
     frames = _estimates(counts, level) | {"low": low, "high": high}
-    enough = counts.enough[:, None]
+    enough = counts.enough[:, None] & (np.arange(counts.at_risk.shape[1]) < counts.gap_from[:, None])
     frames = {name: np.where(enough, value, np.nan) for name, value in frames.items()}
     return SurvivalCurves(
         table=_long(counts, frames),
@@ -254,31 +271,6 @@ def survival(
         unit=unit,
         counts=counts,
     )
-
-
-def restricted_means(counts: DayCounts, horizon: int) -> tuple[FloatArray, FloatArray]:
-    """Return restricted means and their standard errors, per segment; missing where not watched so long."""
-    survived, _ = product_limit(counts.at_risk, counts.events)
-    ended = survived[:, -1:] == 0
-    wide = np.hstack([survived, np.repeat(survived[:, -1:], max(0, horizon - survived.shape[1]), axis=1)])
-    area = wide[:, :horizon]
-    days = min(horizon, survived.shape[1])
-    # What remains of the area after each day: S(t) counts for the day that follows it.
-    rest = area[:, ::-1].cumsum(axis=1)[:, ::-1][:, :days]
-    n, d = counts.at_risk[:, :days], counts.events[:, :days]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.where((d > 0) & (n > d), rest**2 * d / (n * (n - d)), 0.0).sum(axis=1)
-    watched = (counts.last_day >= horizon - 1) | ended[:, 0]
-    known = watched & counts.enough
-    return np.where(known, area.sum(axis=1), np.nan), np.where(known, np.sqrt(variance), np.nan)
-
-
-def common_horizon(counts: DayCounts) -> int:
-    """Return the days for which every segment with at least two members was watched; at least 1."""
-    usable = counts.enough
-    survived, _ = product_limit(counts.at_risk, counts.events)
-    last = np.where(survived[:, -1] == 0, counts.at_risk.shape[1], counts.last_day + 1)
-    return int(max(1, last[usable].min())) if usable.any() else 1
 
 
 def lifelines_fitter(cells: pd.DataFrame, *, confidence: float = 0.95, label: str = "survival") -> Any:
@@ -315,29 +307,34 @@ def _estimates(counts: DayCounts, level: float) -> dict[str, FloatArray]:
 
 def _long(counts: DayCounts, frames: dict[str, FloatArray]) -> pd.DataFrame:
     """Return one row per segment and day with somebody at risk."""
-    row, day = np.nonzero(counts.at_risk > 0)
-    head = counts.segments.take(row).reset_index(drop=True)
+    place = np.flatnonzero(counts.at_risk > 0)
+    row, day = np.divmod(place, counts.at_risk.shape[1])
     whole = {"at_risk": counts.at_risk, "events": counts.events, "censored": counts.censored}
-    columns = {"day": day} | {name: value[row, day].astype("int64") for name, value in whole.items()}
+    columns = {"day": day, "from_day": counts.from_day[row]}
+    columns |= {name: value.take(place).astype("int64") for name, value in whole.items()}
     order = ["survival", "low", "high", "standard_error", "cumulative_hazard", "hazard_low", "hazard_high"]
-    columns |= {name: frames[name][row, day] for name in order}
-    return pd.concat([head, pd.DataFrame(columns)], axis=1)
+    return _beside(counts.segments, row, columns | {name: frames[name].take(place) for name in order})
+
+
+def _beside(segments: pd.DataFrame, row: NDArray[np.intp], columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    """Return columns beside the names of the segments they belong to."""
+    return pd.DataFrame({name: segments[name].to_numpy()[row] for name in segments.columns} | columns)
 
 
 def _summary(counts: DayCounts, frames: dict[str, FloatArray]) -> pd.DataFrame:
     events = counts.events.sum(axis=1)
-    known = (events > 0) & counts.enough
+    known = (events > 0) & counts.enough & (counts.from_day == 0)
     days = {
         # Tolerance: a product of ratios may miss one half by rounding.
         name: np.where(known, _first(frames[source] <= 0.5 + 1e-12, counts.at_risk > 0), np.nan)
         for name, source in {"median": "survival", "low": "low", "high": "high"}.items()
     }
-    return counts.segments.assign(
-        n=counts.members.astype("int64"),
-        events=events.astype("int64"),
-        last_day=counts.last_day,
-        **days,
-    )
+    # A median that was not reached before a day that nobody has seen may be one of those days.
+    lost = np.isinf(days["median"]) & np.isfinite(counts.gap_from)
+    days = {name: np.where(lost, np.nan, value) for name, value in days.items()}
+    whole = {"n": counts.members, "events": events, "from_day": counts.from_day, "last_day": counts.last_day}
+    columns = {name: value.astype("int64") for name, value in whole.items()} | days
+    return _beside(counts.segments, np.arange(len(events)), columns)
 
 
 def _first(reached: NDArray[np.bool_], watched: NDArray[np.bool_]) -> FloatArray:

@@ -24,16 +24,17 @@ import pandas as pd
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.methods.frames import as_day
-from helpers.methods.intervals import Estimate
+from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.days import checked, day_number, number_of
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import SurvivalCurves, survival
-from helpers.playbook.sentences import number, say
+from helpers.playbook.sentences import number, say, with_interval
+from helpers.playbook.thresholds import threshold
 
 MINIMUM_GROUPS = 10
 """With fewer groups a median life is an anecdote."""
 
-TYPICAL_LIFE_DAYS = 182
+TYPICAL_LIFE_DAYS = int(threshold("groups.life_days").value)
 """Half a year: the common claim is that communities live shorter than that."""
 
 
@@ -88,13 +89,32 @@ class GroupLife:
         return found._replace(value=np.nan, low=np.nan, high=np.nan, method="too little data")
 
     @property
+    def alive_half_a_year(self) -> Estimate:
+        """Share of groups alive longer than the typical life that is claimed; known also where the median is not.
+
+        `n` are the groups watched on some day until then; with fewer than ten it is missing.
+        """
+        days = TYPICAL_LIFE_DAYS - 1
+        row = self.curves.at(days).iloc[0] if len(self.groups) else None
+        n = 0 if row is None else int(row["watched"])
+        if (
+            row is None
+            or n < MINIMUM_GROUPS
+            or not np.isfinite([row["survival"], row["low"], row["high"]]).all()
+        ):
+            return unknown(n, "share", self.curves.confidence)
+        numbers = (float(row["survival"]), float(row["low"]), float(row["high"]))
+        method = f"Kaplan–Meier, {self.curves.method} limits"
+        return Estimate(*numbers, n, "share", method, self.curves.confidence)
+
+    @property
     def shorter_than_half_a_year(self) -> str:
         """Whether the claim that communities live shorter than half a year holds here.
 
         Returns
         -------
         str
-            ``"holds"`` or ``"does not hold"`` when the whole interval of the median lies on one side of 182 days,
+            ``"holds"`` or ``"does not hold"`` when the whole interval of the median lies on one side of 183 days,
             ``"cannot tell"`` when it does not, ``"too little data"``.
         """
         if not self.enough:
@@ -115,6 +135,9 @@ class GroupLife:
         )  # fmt: skip
         if self.without_group:
             text += " " + say("{n:,} members are in no group and not counted.", n=self.without_group)
+        if self.alive_half_a_year.known:
+            share = with_interval(self.alive_half_a_year)
+            text += " " + say("{share} live at least {days} days.", share=share, days=TYPICAL_LIFE_DAYS)
         if not self.enough:
             return text + " " + say("Too little data for a typical life.")
         bounds = [
@@ -177,7 +200,7 @@ def group_life(
     lives = _lives(_changes(days, window_days), founded, minimum_active, number_of(last))
     curves = survival(
         cells(lives[["tenure_days", "exited", "entry_day"]]), confidence=confidence, event="fell silent",
-        unit="groups",
+        unit="groups", safe_before_entry=True,
     )  # fmt: skip
     without = int(table.filter(table[group].isnull()).count().execute())
     return GroupLife(

@@ -25,7 +25,8 @@ from helpers.methods.retention.staying.compare import (
     logrank,
     restricted_mean_difference,
 )
-from helpers.methods.retention.staying.curves import SurvivalCurves, common_horizon, survival
+from helpers.methods.retention.staying.curves import SurvivalCurves, survival
+from helpers.methods.retention.staying.restricted_mean import common_horizon
 from helpers.playbook.sentences import number, say, with_interval
 
 REACHED, NOT_REACHED = "reached", "not reached"
@@ -94,11 +95,12 @@ class LandmarkComparison:
         verdict = (
             say("no clear difference remains") if fair.low <= 0 <= fair.high else say("a difference remains")
         )
+        way = say("more") if naive.value >= 0 else say("fewer")
         return say(
-            "Counted by the tier they had in the end, members in the tier “{tier}” stay {naive} days longer of the "
+            "Counted by the tier they had in the end, members in the tier “{tier}” stay {naive} days {way} of the "
             "first {horizon:,} than those in “{reference}”, but it takes staying to get there. Compared by the tier "
-            "on day {day} among those still there, it is {fair}: {verdict}.",
-            tier=tier, naive=number(naive.value), horizon=self.naive_difference.horizon,
+            "on day {day} among those still there, the difference is {fair}: {verdict}.",
+            tier=tier, naive=number(abs(naive.value)), way=way, horizon=self.naive_difference.horizon,
             reference=self.naive_difference.reference, day=self.day, fair=with_interval(fair), verdict=verdict,
         )  # fmt: skip
 

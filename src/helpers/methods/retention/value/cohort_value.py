@@ -99,7 +99,7 @@ class CohortValue:
         }
         return say(
             "Newcomers of the later cohorts brought {later} each in their first {age} days, those of the earlier "
-            "{earlier}: {change} ({low} to {high}) from {n} joiners. Against a goal of {goal}, {judged}.",
+            "{earlier}: a change of {change} ({low} to {high}) from {n} joiners. Against a goal of {goal}, {judged}.",
             later=quantity(mean["later"], self.unit),
             earlier=quantity(mean["earlier"], self.unit),
             age=number(self.age_days),

@@ -16,6 +16,7 @@ its luck, so it takes several windows (:class:`RatioSpread`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +26,12 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from helpers.methods.intervals import percentile_interval
-from helpers.playbook.sentences import percent, say
+from helpers.playbook.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
 
-SURVIVAL = "survival x value"
-MODEL = "BG/NBD x Gamma-Gamma"
+SURVIVAL = "stay-and-spend forecast"
+MODEL = "BG/NBD × Gamma-Gamma model"
 PAST = "past value"
 FEWEST_SPLITS = 3
 FEWEST_JUDGED = 20
@@ -115,16 +116,56 @@ class RatioSpread:
         if not np.isfinite(self.mean):
             return say("No window of value could be judged.")
         value, low, high = (percent(each, 0) for each in self.ratio)
-        text = (
-            "Over {k} windows the sum that came was {value} of the prediction ({low} to {high}, by the spread "
-            "between windows)."
-        )
-        said = say(text, k=self.windows, value=value, low=low, high=high)
+        said = say(
+            "Over {k} such windows, {value} of what the {model} said came ({low} to {high}, by the spread between "
+            "windows).",
+            k=self.windows, model=SURVIVAL, value=value, low=low, high=high,
+        )  # fmt: skip
         if self.windows < FEWEST_SPLITS:
             said += " " + say("Provisional: {k} windows are needed, so a spread is assumed.", k=FEWEST_SPLITS)
         elif self.provisional:
             said += " " + say("Provisional: predictions were off in one direction.")
         return said
+
+
+def against_past(row: Mapping[Any, Any], model: str) -> str:
+    """Say whether a model erred less than each member's own past value; empty where it could not be judged.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of the table of :func:`judge`: n, gain, gain_low, gain_high, ratio, low, high.
+    model : str
+        Its model.
+    """
+    if pd.isna(row["gain_low"]):
+        return ""
+    verdict = say("the difference is not clear")
+    if row["gain_low"] > 0:
+        verdict = say("the {model} wins", model=model)
+    elif row["gain_high"] < 0:
+        verdict = say("past value wins")
+    text = (
+        "Compared on {n} members with each one's own past value, the {model} erred {gain} (from {low} to {high}, "
+        "Poisson deviance): {verdict}."
+    )
+    gains = {
+        name: _less(float(row[f"gain{end}"]))
+        for name, end in (("gain", ""), ("low", "_low"), ("high", "_high"))
+    }
+    said = say(text, n=number(int(row["n"])), model=model, verdict=verdict, **gains)
+    if model == MODEL:
+        shares = {name: percent(float(row[name]), 0) for name in ("ratio", "low", "high")}
+        said += " " + say(
+            "It speaks of buyers only; {ratio} of what it said came ({low} to {high}).", **shares
+        )
+    return said
+
+
+def _less(gain: float) -> str:
+    """Return a share of the error taken away in words: ``0.14 -> '14.0 % less'``, ``-0.04 -> '4.0 % more'``."""
+    size = percent(abs(gain))
+    return say("{size} less", size=size) if gain >= 0 else say("{size} more", size=size)
 
 
 def judge(

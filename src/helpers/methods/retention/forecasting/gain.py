@@ -1,0 +1,34 @@
+"""How much a forecast of silence saves against the bare share of the silent, judged window by window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.retention.forecasting.backtest import BASE_RATE, Backtest
+
+
+def brier_gain(found: Backtest) -> Estimate:
+    """Return the share of the bare share's Brier score that the winner saves; n is the number of windows.
+
+    A window moves all its members together, so windows and not members are the independent units: mean saving over
+    windows by mean score of the bare share, with a t interval of the residuals of this ratio over windows. The
+    winner was chosen on the same windows: the number leans high by what the choice gained.
+    """
+    frame = found.predictions
+    if found.winner is None or found.too_few or found.winner == BASE_RATE:
+        return unknown(found.windows, "share", found.confidence)
+    silent = frame["silent"].astype(float)
+    bare = (frame[BASE_RATE].astype(float) - silent) ** 2
+    used = (frame[found.winner].astype(float) - silent) ** 2
+    means = pd.DataFrame({"saved": bare - used, "bare": bare}).groupby(frame["landmark"]).mean()
+    count, value = len(means), float(means["saved"].mean() / means["bare"].mean())
+    error = float(
+        (means["saved"] - value * means["bare"]).std(ddof=1) / np.sqrt(count) / means["bare"].mean()
+    )
+    half = float(stats.t.ppf(0.5 + found.confidence / 2, count - 1)) * error
+    return Estimate(
+        value, value - half, value + half, count, "share", "t interval over windows", found.confidence
+    )
