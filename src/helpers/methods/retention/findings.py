@@ -56,6 +56,8 @@ def stay(found: SurvivalCurves, scope: str, *, day: int = 90) -> Finding:
         estimate = Estimate(*numbers, n, "share", method, found.confidence)
     text = "{share} of members are still here at the end of day {day}; n are those watched on some day until then"
     text += ", {at_risk:,} of them on the day itself. {more}"
+    if not estimate.known:
+        text = "How many members are still here at the end of day {day}: {share}. {more}"
     if row is not None and row["n"] > n:
         text += " {late:,} members came under observation only after day {day} and say nothing about it."
     return finding(
