@@ -296,7 +296,9 @@ def _tier_title(compared: LandmarkComparison) -> str:
         text = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
         return say(text, **values)
     if fair.value < 0:
-        text = "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
+        text = (
+            "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
+        )
     else:
         text = "Compared fairly from day {day} on, “{tier}” goes with {fair} days more ({low} to {high}), not {naive}"
     return say(text, **values, naive=number(naive.value, 0))
