@@ -44,11 +44,11 @@ axe:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
 		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
 
-test-all: test axe  ## and Chromium, and the long proofs of RFM
+test-all: test axe  ## and Chromium, and the long proofs of the methods
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "browser and not slow"
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow and not browser" tests/methods/rfm
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow and not browser" tests/methods
 
-proofs: $(READY) axe  ## all long proofs: kills, coverage, calibration; an hour and more
+proofs: $(READY) axe  ## all long proofs, two hundred kills of a batch among them; an hour and more
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"
 
 bench: $(READY)  ## every performance claim, as ratios measured in one run

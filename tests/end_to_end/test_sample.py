@@ -26,7 +26,7 @@ def playbook(*arguments: str, cwd: Path, **environment: str) -> subprocess.Compl
     )
 
 
-# The second time both notebooks are named by a plan, which adds one with almost nothing left at its default.
+# The second time both notebooks are named by a plan, which adds each with almost nothing left at its default.
 AGAIN = """
 jobs:
   - notebook: [rfm, retention]
@@ -40,6 +40,24 @@ jobs:
       window_days: 60
       holdout_days: 45
       bins: 4
+  - notebook: retention
+    label: douyin
+    parameters:
+      segment: platform_home == "douyin"
+      count: interaction
+      retention_days: [3, 14]
+      cohort: week
+      split_by: age_band
+      period: month
+      allowed_false_churn: 0.2
+      horizon_days: 45
+      landmark_day: 14
+      tier_actions: 5
+      value_weights: {goods: 1, tip: 1, share: 2}
+      value_days: 180
+      discount_rate: 0.2
+      cohort_age_days: 60
+      confidence: 0.9
 """
 
 
@@ -84,7 +102,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
 
 def test_no_machine_path_and_no_member_id_is_published(published, root):
     members = {f">{identifier}<" for identifier in _member_ids(root)}
-    for path in (published / "rfm/all/v2").rglob("*"):
+    for path in [*(published / "rfm/all/v2").rglob("*"), *(published / "retention/all/v2").rglob("*")]:
         if path.suffix in {".html", ".json", ".csv", ".ipynb", ".svg"}:
             text = path.read_text("utf-8")
             assert str(root) not in text, path
@@ -97,11 +115,12 @@ def _member_ids(root: Path) -> list[str]:
     return pd.read_parquet(root / "data/sample/members.parquet", columns=["member_id"])["member_id"].tolist()
 
 
-def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published):
-    folder = published / "rfm/all/v2"
+@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 13)])
+def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
+    folder = published / f"{method}/all/v2"
     findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
     actions = json.loads((folder / "actions.json").read_text("utf-8"))
-    assert len(findings) == 8
+    assert len(findings) == count
     assert all(
         f["n"] > 0 and f["low"] <= f["value"] <= f["high"]
         for f in findings.values()
@@ -129,6 +148,21 @@ def test_another_segment_scheme_period_and_value_mix_run_too(published, root):
     done = playbook(*typed, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "rfm/douyin: skipped, unchanged since v1" in done.stderr, "typed or in a plan, it is the same run"
+
+
+def test_retention_of_another_segment_horizon_and_level_runs_too(published):
+    folder = published / "retention/douyin/v1"
+    assert problems((folder / "report.html").read_text("utf-8")) == []
+    findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
+    whole = {
+        f["id"]: f for f in json.loads((published / "retention/all/v2/findings.json").read_text("utf-8"))
+    }
+    assert {f["confidence"] for f in findings.values()} == {0.9}
+    assert findings["retention.day_n"]["metric"] != whole["retention.day_n"]["metric"]
+    assert 0 < findings["retention.silent_next"]["n"] < whole["retention.silent_next"]["n"]
+    assert "45 days" in findings["retention.silent_next"]["metric"]
+    assert "in 180 days" in findings["retention.newcomer_value"]["metric"]
+    assert all(f["low"] <= f["value"] <= f["high"] for f in findings.values() if f["value"] is not None)
 
 
 def test_a_misspelt_parameter_is_refused_before_any_kernel_starts(root, tmp_path):
