@@ -68,3 +68,13 @@ def test_bootstrap_of_a_mean_matches_its_standard_error_and_repeats():
 
 def test_too_few_finite_draws_give_no_interval():
     assert np.isnan(percentile_interval([1.0, np.nan] * 15)).all()
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+def test_wilson_bounds_of_none_and_of_all_are_exact(confidence: float) -> None:
+    sizes = np.arange(1, 400)
+    low, _ = wilson(np.zeros(len(sizes)), sizes, confidence)
+    _, high = wilson(sizes, sizes, confidence)
+    assert (low == 0).all()
+    assert (high == 1).all()
+    assert np.isnan(wilson(0, 0, confidence)).all()

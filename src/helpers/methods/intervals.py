@@ -71,7 +71,10 @@ def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tupl
         share = x / size
         centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
         half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    # The bounds of none and of all are 0 and 1 to the last digit, which rounding would miss.
+    low = np.where((x == 0) & (size > 0), 0.0, np.clip(centre - half, 0, 1))
+    high = np.where((x == size) & (size > 0), 1.0, np.clip(centre + half, 0, 1))
+    return low, high
 
 
 def jeffreys(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
