@@ -13,7 +13,8 @@ import pytest
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-# Tests started in the background of a shell script inherit that Ctrl-C is ignored, and so do all processes they start.
+# Tests started in the background of a shell script inherit that Ctrl-C is ignored, and so do all processes they
+# start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
