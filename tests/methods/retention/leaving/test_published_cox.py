@@ -85,4 +85,8 @@ def test_the_story_of_the_published_data(telco: pd.DataFrame) -> None:
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"
     assert found.chosen == "by tenure" and "one_year" in found.proportionality.unsteady
-    assert any(text.startswith("Members with one year: the effect fades") for text in found.sentences)
+    told = next(text for text in found.sentences if "changes with tenure" in text)
+    assert "“one year”" in told and "use the table by tenure" in told
+    table = found.tenure_table
+    fading = table[table["characteristic"] == "one year"]["hazard_ratio"].to_numpy()
+    assert (np.diff(fading) > 0).all() and fading[-1] < 1
