@@ -74,7 +74,8 @@ from days where joined_day <= date '{as_of}' group by all
 def run_ours(folder: Path, start: str) -> Any:
     """Return a function that does the work through the package."""
     import ibis
-    import ibis.backends.duckdb  # else loaded at the first query
+
+    ibis.duckdb  # noqa: B018 -- imports the backend, which the first query would do otherwise
 
     from helpers.data import source
     from helpers.methods.retention.staying.cells import cells

@@ -74,7 +74,7 @@ def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tupl
     # The bounds of none and of all are 0 and 1 to the last digit, which rounding would miss.
     low = np.where((x == 0) & (size > 0), 0.0, np.clip(centre - half, 0, 1))
     high = np.where((x == size) & (size > 0), 1.0, np.clip(centre + half, 0, 1))
-    return low, high
+    return low[()], high[()]  # numbers, not arrays without axes, for one share
 
 
 def jeffreys(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
@@ -88,7 +88,7 @@ def jeffreys(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tu
     low = np.where(x == 0, 0.0, stats.beta.ppf(tail, x + 0.5, size - x + 0.5))
     high = np.where(x == size, 1.0, stats.beta.ppf(1 - tail, x + 0.5, size - x + 0.5))
     empty = size == 0
-    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+    return np.where(empty, np.nan, low)[()], np.where(empty, np.nan, high)[()]
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Estimate:
