@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.rates import confint_poisson
 
 from helpers.methods.intervals import (
     bootstrap,
     difference_of_proportions,
+    garwood,
     jeffreys,
     percentile_interval,
     proportion,
@@ -23,6 +25,16 @@ def test_wilson_and_jeffreys_equal_statsmodels(x, n):
     expected_low, expected_high = proportion_confint(x, n, 0.1, "jeffreys")
     assert low == pytest.approx(0 if x == 0 else expected_low, abs=1e-12)
     assert high == pytest.approx(1 if x == n else expected_high, abs=1e-12)
+
+
+def test_garwood_equals_statsmodels_and_his_table():
+    low, high = garwood([0, 1, 10, 50], [1, 1, 1, 1], 0.95)
+    # Garwood (1936), as in any table of exact Poisson limits.
+    assert np.round(low, 3).tolist() == [0, 0.025, 4.795, 37.111]
+    assert np.round(high, 3).tolist() == [3.689, 5.572, 18.390, 65.919]
+    for x in (1, 7, 300):
+        theirs = confint_poisson(x, 12.5, method="exact-c", alpha=0.1)
+        assert np.allclose(np.ravel(garwood([x], [12.5], 0.9)), theirs)
 
 
 @pytest.mark.parametrize(("x1", "n1", "x0", "n0"), [(5, 20, 3, 25), (0, 30, 4, 30), (50, 90, 40, 110)])

@@ -3,8 +3,9 @@
 Formulas
 --------
 Wilson (1927) score interval; Jeffreys interval from the Beta(x + 1/2, n - x + 1/2) posterior with the
-edge rule of Brown, Cai and DasGupta (2001); Newcombe (1998) hybrid score interval for a difference of
-independent proportions (his method 10); percentile bootstrap (Efron 1979) with a fixed seed.
+edge rule of Brown, Cai and DasGupta (2001); Garwood (1936, Biometrika 28) exact interval of a Poisson rate,
+``chi2(a/2; 2x) / 2`` to ``chi2(1 - a/2; 2x + 2) / 2`` events over the exposure; Newcombe (1998) hybrid score interval
+for a difference of independent proportions (his method 10); percentile bootstrap (Efron 1979) with a fixed seed.
 """
 
 from __future__ import annotations
@@ -89,6 +90,18 @@ def jeffreys(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tu
     high = np.where(x == size, 1.0, stats.beta.ppf(1 - tail, x + 0.5, size - x + 0.5))
     empty = size == 0
     return np.where(empty, np.nan, low)[()], np.where(empty, np.nan, high)[()]
+
+
+def garwood(
+    events: ArrayLike, exposure: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Return the exact Poisson bounds of the rate ``events / exposure``, elementwise; NaN where `exposure` is 0."""
+    tail = (1 - check_confidence(confidence)) / 2
+    x, t = np.asarray(events, float), np.asarray(exposure, float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low = np.where(x == 0, 0.0, stats.chi2.ppf(tail, 2 * x) / 2) / t
+        high = stats.chi2.ppf(1 - tail, 2 * x + 2) / 2 / t
+    return np.where(t > 0, low, np.nan)[()], np.where(t > 0, high, np.nan)[()]
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Estimate:

@@ -130,7 +130,8 @@ def test_the_extra_is_the_difference_of_two_known_paths() -> None:
         for p in (rates, raised(rates, "dormant", "resurrected", 0.01))
     )
     assert found.extra.value == pytest.approx(more[-1] - base[-1])
-    assert found.extra_on_average.value == pytest.approx((more - base)[1:].mean())
+    average = found.intervals[found.intervals["quantity"] == "extra on an average day"]
+    assert average["value"].to_numpy() == pytest.approx((more - base)[1:].mean())
     assert found.new_per_day == INFLOW
     assert found.path["extra"].iloc[0] == 0
     assert (found.path["extra"].iloc[1:] > 0).all()

@@ -16,7 +16,6 @@ from helpers.methods.retention.forecasting.backtest import Backtest
 from helpers.methods.retention.forecasting.risk import Risk
 from helpers.methods.retention.forecasting.risk_lists import (
     RiskLists,
-    check_day,
     opportunities,
     risk_lists,
 )
@@ -35,7 +34,7 @@ def risk_over(frame: pd.DataFrame) -> Risk:
     contest = Backtest(*(EMPTY,) * 7, None, None, 0, 30, 0.95)
     silent = Estimate(50.0, 40.0, 60.0, len(frame) // 2, "members", "", 0.95)
     nobody = unknown(len(frame) // 2, "members", 0.95)
-    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, contest, AS_OF, 30)
+    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, contest, AS_OF, 30, 30)
 
 
 def risk_of(members: int = 3200, probability: float | None = None) -> Risk:
@@ -124,7 +123,7 @@ def test_lists_hold_out_hide_ids_and_say_when_to_check(lists: RiskLists) -> None
     for each in lists.lists:
         assert each.measurable
         assert each.frame["member_id"].str.startswith("p_").all()
-        assert each.check_on == AS_OF + dt.timedelta(days=30) == check_day(lists)
+        assert each.check_on == AS_OF + dt.timedelta(days=30)
     assert set(lists.nurture.frame["member_id"]).isdisjoint(lists.win_back.frame["member_id"])
     assert "Risk is not uplift" in lists.sentence and "notebook 03" in lists.sentence
     assert [each.key for each in opportunities(lists, days=30)] == ["retention.nurture", "retention.win_back"]

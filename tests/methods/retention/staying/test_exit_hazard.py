@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.stats.rates import confint_poisson
 from statsmodels.stats.rates import test_poisson_2indep as poisson_2indep
 
 from helpers.data import simulate, source
@@ -15,7 +14,7 @@ from helpers.errors import BadParameters
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import survival
 from helpers.methods.retention.staying.durations import exit_durations, member_stays
-from helpers.methods.retention.staying.exit_hazard import exit_hazard, garwood
+from helpers.methods.retention.staying.exit_hazard import exit_hazard
 
 
 def stays(rows: list[tuple[int, int, bool]]) -> pd.DataFrame:
@@ -64,16 +63,6 @@ def test_one_day_parts_are_the_steps_of_nelson_aalen() -> None:
     steps = curve.diff().fillna(curve)
     assert np.allclose(found["hazard"].iloc[:39] / 1000, steps.iloc[:39])
     assert found["part"].iloc[0] == "day 0"
-
-
-def test_intervals_equal_those_of_statsmodels_and_of_garwoods_table() -> None:
-    low, high = garwood([0, 1, 10, 50], [1, 1, 1, 1], 0.95)
-    # Garwood (1936), as in any table of exact Poisson limits.
-    assert np.round(low, 3).tolist() == [0, 0.025, 4.795, 37.111]
-    assert np.round(high, 3).tolist() == [3.689, 5.572, 18.390, 65.919]
-    for x in (1, 7, 300):
-        theirs = confint_poisson(x, 12.5, method="exact-c", alpha=0.1)
-        assert np.allclose(np.ravel(garwood([x], [12.5], 0.9)), theirs)
 
 
 def test_the_test_is_the_exact_conditional_one() -> None:

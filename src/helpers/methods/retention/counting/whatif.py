@@ -103,22 +103,12 @@ class WhatIf:
     method: str
     confidence: float
 
-    def _estimate(self, quantity: str) -> Estimate:
-        rows = self.intervals[
-            (self.intervals["method"] == self.method) & (self.intervals["quantity"] == quantity)
-        ]
-        n, row = self.member_days, rows.iloc[0]
-        return estimate_of(row, n, self.method, self.confidence, value="value", unit="members")
-
     @property
     def extra(self) -> Estimate:
         """Extra daily active members on the last day."""
-        return self._estimate("extra on the last day")
-
-    @property
-    def extra_on_average(self) -> Estimate:
-        """Extra daily active members, mean over all days looked ahead."""
-        return self._estimate("extra on an average day")
+        rows = self.intervals.set_index(["method", "quantity"])
+        row = rows.loc[[(self.method, "extra on the last day")]].iloc[0]
+        return estimate_of(row, self.member_days, self.method, self.confidence, value="value", unit="members")
 
     @property
     def sentence(self) -> str:
@@ -227,13 +217,7 @@ def what_if(
     BadParameters
         When an argument is out of bounds, or the move is one that cannot happen.
     """
-    checked(from_state, "from_state", in_=STATES)
-    checked(to_state, "to_state", in_=reachable(from_state))
-    checked(points, "points", type_=(int, float), gt=0, lt=1)
-    checked(horizon, "horizon", type_=int, ge=1)
-    checked(draws, "draws", type_=int, ge=20)
-    if new_per_day is not None:
-        checked(new_per_day, "new_per_day", type_=(int, float), ge=0)
+    _check(from_state, to_state, points, horizon, new_per_day, draws)
     checked_confidence(confidence)
     row, column = STATES.index(from_state), STATES.index(to_state)
     arrivals = (
@@ -243,10 +227,10 @@ def what_if(
     start = states.counts[list(STATES)].iloc[-1].to_numpy(float)
     moved = states.cube().sum(axis=0)
     base, more = _paths(start, matrix_of(moved), inflow, horizon, change)
-    how = (draws, np.random.default_rng(seed), confidence)
+    rng, members = np.random.default_rng(seed), int(states.sums.members[row])
     drawn = {
-        "members and days": _by_covariance(states, arrivals, int(states.sums.members[row]), *how),
-        "weeks of days": _by_weeks(states.cube(), arrivals, *how[:2]),
+        "members and days": _by_covariance(states, arrivals, members, draws, rng, confidence),
+        "weeks of days": _by_weeks(states.cube(), arrivals, draws, rng),
     }
     extras = {
         name: np.subtract(*_paths(start, some, new, horizon, change)[::-1]).T
@@ -271,6 +255,18 @@ def what_if(
         method=method,
         confidence=confidence,
     )
+
+
+def _check(
+    from_state: str, to_state: str, points: float, horizon: int, new_per_day: float | None, draws: int
+) -> None:
+    checked(from_state, "from_state", in_=STATES)
+    checked(to_state, "to_state", in_=reachable(from_state))
+    checked(points, "points", type_=(int, float), gt=0, lt=1)
+    checked(horizon, "horizon", type_=int, ge=1)
+    checked(draws, "draws", type_=int, ge=20)
+    if new_per_day is not None:
+        checked(new_per_day, "new_per_day", type_=(int, float), ge=0)
 
 
 def _enough(states: DailyStates, row: int, column: int) -> bool:

@@ -57,8 +57,8 @@ class Risk:
         The backtests that chose the models of silence and of return.
     as_of : datetime.date
         Last day that is known.
-    horizon_days : int
-        Length of the next period.
+    horizon_days, active_days : int
+        Length of the next period, and of the look-back that makes a member active.
     """
 
     members: pd.DataFrame = field(repr=False)
@@ -68,6 +68,7 @@ class Risk:
     return_contest: Backtest
     as_of: dt.date
     horizon_days: int
+    active_days: int
 
     @property
     def known(self) -> bool:
@@ -105,7 +106,7 @@ class Risk:
             return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
         found = self.expected_silent
         text = (
-            "Of {n} members active in the days before {day}, about {value} ({low} to {high}) are expected to do "
+            "Of {n} members active in the {a} days up to {day}, about {value} ({low} to {high}) are expected to do "
             "nothing in the next {h} days ({share}), by {winner}."
         )
         values = {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
@@ -113,6 +114,7 @@ class Risk:
             text,
             n=number(n),
             day=self.as_of,
+            a=self.active_days,
             h=h,
             share=percent(found.value / n),
             winner=self.contest.winner,
@@ -143,13 +145,6 @@ class Risk:
             active.groupby("tier", observed=True)["probability"].agg(["size", "mean", "sum"]).reset_index()
         )
         return found.set_axis(["tier", "n", "mean_probability", "expected_silent"], axis=1)
-
-    @property
-    def by_decile(self) -> pd.DataFrame:
-        """One row per decile of risk of the active now: decile, n, low_probability, mean, high_probability."""
-        active = self.members[(self.members["state"] == ACTIVE) & self.members["probability"].notna()]
-        found = active.groupby("decile")["probability"].agg(["size", "min", "mean", "max"]).reset_index()
-        return found.set_axis(["decile", "n", "lowest", "mean_probability", "highest"], axis=1)
 
     @property
     def calibration_sentence(self) -> str:
@@ -209,6 +204,7 @@ def risk(
         return_contest=returns,
         as_of=rows.as_of,
         horizon_days=rows.horizon_days,
+        active_days=rows.active_days,
     )
 
 
@@ -289,14 +285,3 @@ def expected_share(found: Risk) -> Estimate:
         return unknown(each.n, "share", each.confidence)
     values = {name: getattr(each, name) / each.n for name in ("value", "low", "high")}
     return each._replace(**values, unit="share")
-
-
-def top_decile_sentence(found: Risk) -> str:
-    """Return what share of the expected losses lies in the tenth at highest risk."""
-    active = found.members[(found.members["state"] == ACTIVE) & found.members["probability"].notna()]
-    if not len(active):
-        return say("The tenth at highest risk: too little data.")
-    top = active[active["decile"] == active["decile"].max()]
-    text = "The {n} members at highest risk stand for {share} of the expected silence; {lift}"
-    share = percent(float(top["probability"].sum() / active["probability"].sum()))
-    return say(text, n=number(len(top)), share=share, lift=found.contest.lift_sentence)

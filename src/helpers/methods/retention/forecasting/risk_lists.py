@@ -14,7 +14,6 @@ The bounds of the values hold how far past windows lay from their predictions.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 import ibis
@@ -237,11 +236,6 @@ def risk_lists(
 def _limit(values: pd.Series, top: float) -> float:
     """Return from where on a value belongs to the top share; NaN when there is nobody."""
     return float(values.quantile(1 - top)) if len(values) else float("nan")
-
-
-def check_day(lists: RiskLists) -> dt.date | None:
-    """Return the day on which the arms of the lists are to be compared."""
-    return lists.nurture.check_on
 
 
 def opportunities(lists: RiskLists, *, days: int) -> list[Opportunity]:

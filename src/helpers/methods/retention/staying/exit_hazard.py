@@ -4,11 +4,11 @@ The hazard of a part is its exits over its member-days at risk. A member-day is 
 leaving would have been seen, so whoever comes under observation late brings no day before that. A part of one day is
 a step of the Nelson–Aalen curve, and a longer one the mean of its steps, weighted by who was at risk.
 
-Intervals are exact for a Poisson count (Garwood 1936, Biometrika 28): ``chi2(a/2; 2x) / 2`` to
-``chi2(1 - a/2; 2x + 2) / 2`` exits over the member-days. Which part has the highest hazard is decided by the exact
-conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given the exits of two parts together, those
-of the one are binomial. The highest part is clear when it is above every other one at a level divided by their
-number, so that the error of naming a wrong one stays below ``1 - confidence`` although it was picked by its rate.
+Intervals are exact for a Poisson count (:func:`helpers.methods.intervals.garwood`). Which part has the highest hazard
+is decided by the exact conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given the exits of two
+parts together, those of the one are binomial. The highest part is clear when it is above every other one at a level
+divided by their number, so that the error of naming a wrong one stays below ``1 - confidence`` although it was picked
+by its rate.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.data import privacy
 from helpers.errors import BadParameters
+from helpers.methods.intervals import garwood
 from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.staying.cells import day_counts
 from helpers.playbook.sentences import number, say
@@ -130,16 +131,6 @@ def exit_hazard(cells: pd.DataFrame, *, parts: Sequence[int] = PARTS, confidence
         table = table.assign(hazard=PER * exits / member_days, low=PER * low, high=PER * high)
     compared = table["members"].to_numpy() >= FEWEST_MEMBERS
     return ExitHazard(table, _p_value(exits[compared], member_days[compared]), level)
-
-
-def garwood(events: ArrayLike, exposure: ArrayLike, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """Return the exact Poisson bounds of ``events / exposure``; missing where there is no exposure."""
-    tail = (1 - confidence) / 2
-    x, t = np.asarray(events, float), np.asarray(exposure, float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low = np.where(x == 0, 0.0, stats.chi2.ppf(tail, 2 * x) / 2) / t
-        high = stats.chi2.ppf(1 - tail, 2 * x + 2) / 2 / t
-    return np.where(t > 0, low, np.nan), np.where(t > 0, high, np.nan)
 
 
 def _p_value(exits: FloatArray, days: FloatArray) -> float:

@@ -146,9 +146,10 @@ def group_states(
     level, last = checked_confidence(confidence), number_of(life.as_of)
     if observed_from is not None:
         weeks = min(weeks, max(last + 1 - number_of(as_day(observed_from, "observed_from")), 0) // 7)
-    people, acts = _people(members, group, last), _acts(activity, last)
+    people = _people(members, group, last)
+    acts = _acts(activity, last).inner_join(people.select("member_id", "group"), "member_id")
     found = _standing(people, acts, life, last)
-    series = _weekly(people, acts, found["group"], last, weeks)
+    series, posting = _weekly(people, acts, found["group"], last, weeks)
     trends = {
         "posters": weekly_trends(series["posters"], confidence=level),
         "exits": weekly_trends(series["exits"], series["present"], confidence=level),
@@ -161,7 +162,6 @@ def group_states(
     grows, shrinks = _growth(found["joins"].to_numpy(), found["exits"].to_numpy(), level)
     state = _states(found, trends, grows, shrinks, life.minimum_active, weeks, folded_days)
     found.insert(1, "state", state)
-    posting = bool(series["posting"].any())
     return GroupStates(
         found.drop(columns=["age_days", "came_alive"]),
         weeks,
@@ -185,7 +185,7 @@ def _people(members: ibis.Table | pd.DataFrame, group: str, last: int) -> ibis.T
 
 
 def _acts(activity: ibis.Table | pd.DataFrame, last: int) -> ibis.Table:
-    """Return member_id, at (day number) and posting of what was done by the last day."""
+    """Return member_id, at (day number) and posting (a flag) of what was done by the last day."""
     table = as_table(activity)
     if absent := [name for name in ("member_id", "day") if name not in table.columns]:
         raise BadData(f"activity: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
@@ -198,10 +198,9 @@ def _acts(activity: ibis.Table | pd.DataFrame, last: int) -> ibis.Table:
 
 def _standing(people: ibis.Table, acts: ibis.Table, life: GroupLife, last: int) -> pd.DataFrame:
     """Return group, members, active, idle_days, age_days, came_alive of every group, in order."""
-    done = acts.inner_join(people.select("member_id", "group"), "member_id")
-    recent = done.filter(done["at"] > last - life.window_days)
+    recent = acts.filter(acts["at"] > last - life.window_days)
     active = recent.group_by("group").agg(active=recent.member_id.nunique())
-    ever = done.group_by("group").agg(latest=done["at"].max())
+    ever = acts.group_by("group").agg(latest=acts["at"].max())
     there = people.group_by("group").agg(members=people["left"].isnull().sum(), founded=people.joined.min())
     found = there.to_pandas()
     for more in (active, ever):
@@ -222,8 +221,11 @@ def _standing(people: ibis.Table, acts: ibis.Table, life: GroupLife, last: int) 
 
 def _weekly(
     people: ibis.Table, acts: ibis.Table, groups: pd.Series, last: int, weeks: int
-) -> dict[str, NDArray[np.int64]]:
-    """Return counts of groups by week: joins, exits, present (when the week begins), posters; and posting."""
+) -> tuple[dict[str, NDArray[np.int64]], bool]:
+    """Return counts of groups by week, and whether posts are told from other acts: else posters are all who act.
+
+    The counts are joins, exits, present (when the week begins) and posters.
+    """
     begin = last + 1 - 7 * weeks
 
     def table(rows: ibis.Table, day: str, number: ibis.Value) -> NDArray[np.int64]:
@@ -241,10 +243,10 @@ def _weekly(
     there = before.group_by("group").agg(n=before.count()).to_pandas().set_index("group")["n"]
     start = there.reindex(groups).fillna(0).to_numpy("int64")[:, None]
     present = start + np.cumsum(joins - exits, axis=1) - (joins - exits)
-    done = acts.inner_join(people.select("member_id", "group"), "member_id")
-    posting = table(done.filter(done.posting), "at", lambda rows: rows.member_id.nunique())
-    posters = posting if posting.any() else table(done, "at", lambda rows: rows.member_id.nunique())
-    return {"joins": joins, "exits": exits, "present": present, "posters": posters, "posting": posting}
+    posters = table(acts.filter(acts.posting), "at", lambda rows: rows.member_id.nunique())
+    posting = bool(posters.any())
+    posters = posters if posting else table(acts, "at", lambda rows: rows.member_id.nunique())
+    return {"joins": joins, "exits": exits, "present": present, "posters": posters}, posting
 
 
 def _growth(

@@ -27,7 +27,7 @@ from helpers.methods.retention.staying.compare import (
 )
 from helpers.methods.retention.staying.curves import SurvivalCurves, survival
 from helpers.methods.retention.staying.restricted_mean import common_horizon
-from helpers.playbook.sentences import number, say, with_interval
+from helpers.playbook.sentences import say, with_interval
 
 REACHED, NOT_REACHED = "reached", "not reached"
 FINAL, AT_LANDMARK = "final_tier", "landmark_tier"
@@ -95,12 +95,12 @@ class LandmarkComparison:
         verdict = (
             say("no clear difference remains") if fair.low <= 0 <= fair.high else say("a difference remains")
         )
-        way = say("more") if naive.value >= 0 else say("fewer")
+        way = say("longer") if naive.value >= 0 else say("shorter")
         return say(
-            "Counted by the tier they had in the end, members in the tier “{tier}” stay {naive} days {way} of the "
-            "first {horizon:,} than those in “{reference}”, but it takes staying to get there. Compared by the tier "
-            "on day {day} among those still there, the difference is {fair}: {verdict}.",
-            tier=tier, naive=number(abs(naive.value)), way=way, horizon=self.naive_difference.horizon,
+            "Counted by the tier they had in the end, members in the tier “{tier}” seem to stay {way} than those in "
+            "“{reference}”: by {naive} of the first {horizon:,}; but it takes staying to get there. Compared by the "
+            "tier on day {day} among those still there, the difference is {fair}: {verdict}.",
+            tier=tier, naive=with_interval(naive), way=way, horizon=self.naive_difference.horizon,
             reference=self.naive_difference.reference, day=self.day, fair=with_interval(fair), verdict=verdict,
         )  # fmt: skip
 
