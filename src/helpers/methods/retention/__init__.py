@@ -11,7 +11,8 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - :mod:`leaving`: Cox models on cells, whether effects last, accelerated lives, exposure; :mod:`leaving.drivers`
   tells the story;
 - :mod:`value`: lifetime value of a joiner, expected value of a member, cost of a silence;
-- :mod:`forecasting`: person-period models judged forward in time, and the lists that follow;
+- :mod:`forecasting`: person-period models of silence, return and orders, judged forward in time, and the lists that
+  follow;
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
@@ -31,6 +32,7 @@ from helpers.methods.retention.counting.whatif import what_if
 from helpers.methods.retention.days import first_day
 from helpers.methods.retention.forecasting.backtest import backtest
 from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.methods.retention.forecasting.purchases import purchases
 from helpers.methods.retention.forecasting.risk import risk
 from helpers.methods.retention.forecasting.risk_lists import opportunities, risk_lists
 from helpers.methods.retention.forecasting.tier_lift import tiers_at_landmarks
@@ -86,6 +88,7 @@ __all__ = [
     "member_value",
     "opportunities",
     "plots",
+    "purchases",
     "reconcile",
     "restricted_mean_difference",
     "retention",

@@ -11,6 +11,7 @@ from helpers.methods.retention.counting.silence import ReturnCurves
 from helpers.methods.retention.counting.tables import Retention
 from helpers.methods.retention.forecasting.backtest import Backtest
 from helpers.methods.retention.forecasting.gain import brier_gain
+from helpers.methods.retention.forecasting.purchases import Purchases
 from helpers.methods.retention.forecasting.risk import Risk, expected_share
 from helpers.methods.retention.leaving.cox_words import who
 from helpers.methods.retention.leaving.drivers import Drivers
@@ -260,6 +261,45 @@ def _gain_sentence(found: Backtest, gain: Estimate) -> str:
         "everybody, over {n} windows that the forecast ({model}) had not seen; the interval is by the spread between "
         "them.",
         share=percent(gain.value), between=interval(gain.low, gain.high, "share"), n=gain.n, model=found.winner,
+    )  # fmt: skip
+
+
+def orders_next(found: Purchases, scope: str) -> Finding:
+    """State the share of members expected to order next."""
+    return finding(
+        found.share,
+        id="retention.orders_next",
+        metric=say("members present who are expected to order in {h} days", h=found.horizon_days),
+        scope=scope,
+        sentence=found.sentence,
+        assumption=say("the next period is like the closed ones, apart from a shift as large as theirs"),
+        direction=UP,
+        systems=("S023",),
+    )
+
+
+def order_forecast_gain(found: Purchases, scope: str) -> Finding:
+    """Judge whether the forecast of orders is better than the bare share of those who order (Brier score)."""
+    gain, contest = brier_gain(found.contest), found.contest
+    text = "{contest} {lift}"
+    if gain.known:
+        text = (
+            "Forecasting who orders errs {share} less ({between}) than taking the bare share for everybody, over "
+            "{n} windows it had not seen. {lift}"
+        )
+    return finding(
+        gain,
+        id="retention.order_forecast_gain",
+        metric=say("how much less the forecast of orders errs than the bare share (Brier score; n: windows)"),
+        scope=scope,
+        sentence=say(
+            text, contest=contest.sentence, lift=contest.lift_sentence, share=percent(gain.value), n=gain.n,
+            between=interval(gain.low, gain.high, "share"),
+        ),
+        assumption=say("closed windows stand for the next"),
+        direction=UP,
+        change=True,
+        systems=("S023",),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from helpers.methods.activity import activity, population
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import decile_error, deciles
 from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.methods.retention.forecasting.next_period import expected_number
 from helpers.methods.retention.forecasting.predictors import (
     BASE_RATE,
     BLEND,
@@ -27,7 +28,6 @@ from helpers.methods.retention.forecasting.predictors import (
 )
 from helpers.methods.retention.forecasting.risk import (
     Risk,
-    _expected,
     expected_share,
     risk,
 )
@@ -110,7 +110,7 @@ def test_tiers_add_up(one: tuple[Risk, pd.DataFrame]) -> None:
 
 def test_expected_number_without_window_errors_is_poisson_binomial() -> None:
     p = np.random.default_rng(0).beta(2, 5, 500)
-    found = _expected(p, np.zeros(4000), 0.95, 0)
+    found = expected_number(p, np.zeros(4000), 0.95, 0)
     half = stats.norm.ppf(0.975) * np.sqrt(np.sum(p * (1 - p)))
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
 
@@ -118,7 +118,7 @@ def test_expected_number_without_window_errors_is_poisson_binomial() -> None:
 def test_expected_number_covers_when_windows_have_a_level() -> None:
     rng, hits = np.random.default_rng(1), 0
     p = rng.beta(2, 5, 800)
-    found = _expected(p, rng.normal(0, 0.3, 4000), 0.95, 0)
+    found = expected_number(p, rng.normal(0, 0.3, 4000), 0.95, 0)
     for _ in range(500):
         shifted = special.expit(special.logit(p) + rng.normal(0, 0.3))
         hits += found.low <= (rng.random(800) < shifted).sum() <= found.high

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
-from helpers.methods.retention.forecasting.risk import _expected
+from helpers.methods.retention.forecasting.next_period import expected_number
 from helpers.methods.retention.forecasting.window_errors import WindowErrors, window_errors
 
 
@@ -49,7 +49,7 @@ def test_intervals_cover_with_six_windows() -> None:
     for run in range(runs):
         level = (0.15, 0.3, 0.5)[run % 3]
         errors, log_odds = windows(6, 300, level, rng)
-        found = _expected(special.expit(log_odds), errors.draw(1000, rng), 0.95, run)
+        found = expected_number(special.expit(log_odds), errors.draw(1000, rng), 0.95, run)
         came = (rng.random(300) < special.expit(log_odds + rng.normal(0, level))).sum()
         hits += found.low <= came <= found.high
     assert 0.91 <= hits / runs <= 0.99

@@ -10,7 +10,8 @@ an interval that includes 0 (Bonferroni over the contestants).
 Windows are a sample, as members are (see :mod:`.scores`): few windows make the intervals wide, and then the simplest
 model is used.
 
-Dormant members are judged alike: the outcome is then ``returned``, a counted action in the window.
+Dormant members are judged alike by whether they return, and everybody present by whether they order
+(:mod:`.outcomes`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from helpers.errors import BadParameters
 from helpers.methods.retention.forecasting import calibration, scores
 from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, Forward, forward
 from helpers.methods.retention.forecasting.hazard import enough
-from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
+from helpers.methods.retention.forecasting.landmarks import ACTIVE, Landmarks
+from helpers.methods.retention.forecasting.outcomes import SILENT, WORDS, at_risk, outcome_of
 from helpers.methods.retention.forecasting.predictors import (
     BASE_RATE,
     CONTESTANTS,
@@ -41,11 +43,10 @@ from helpers.methods.retention.forecasting.window_errors import WindowErrors, wi
 from helpers.playbook.sentences import number, percent, say
 from helpers.tables import html_table
 
-OUTCOMES = {ACTIVE: "silent", DORMANT: "returned"}
 RETURN_MODELS = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
-"""What can be asked about dormant members, whose frequency and value of late are nothing. Hardly anything tells them
-apart, so that Brier scores are alike, while probabilities as fitted are overconfident: only the recalibrated form may
-be used, and the others are shown beside it."""
+"""What can be asked about dormant members, whose frequency and value of late are nothing, and about who orders, where
+many never have. Brier scores are alike among them, while probabilities as fitted are overconfident: only the
+recalibrated form may be used, and the others are shown beside it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Backtest:
         Length of a window.
     confidence : float
         Level of the intervals.
-    outcome : {"silent", "returned"}
+    outcome : {"silent", "returned", "ordered"}
         What was predicted.
     """
 
@@ -105,10 +106,10 @@ class Backtest:
         """Who won, by how much, and how well calibrated; or how many windows are missing."""
         if self.winner is None or self.too_few:
             text = "{who}: too little data to compare models: {w} judged windows of {h} days; {k} needed."
-            who = say("Who falls silent") if self.outcome == "silent" else say("Who comes back")
+            who = say(WORDS[self.outcome].who)
             found = say(text, who=who, w=self.windows, h=self.horizon_days, k=FEWEST_WINDOWS)
             until = "Until then the simplest model is used: {model}."
-            if self.outcome != "silent":
+            if self.outcome != SILENT:
                 until = "Until then {model} is used."
             also = " " + say(until, model=self.winner)
             return found + (also if self.winner else "")
@@ -123,7 +124,7 @@ class Backtest:
         return say(
             text,
             **values,
-            what=say("silence") if self.outcome == "silent" else say("who comes back"),
+            what=say(WORDS[self.outcome].what),
             auc=_triple(row, "auc"),
             brier=_triple(row, "brier", 4),
             base=number(base, 4),
@@ -132,7 +133,7 @@ class Backtest:
         )
 
     def _why(self) -> str:
-        if self.outcome != "silent":
+        if self.outcome != SILENT:
             return say("the one that is corrected by what came of earlier predictions")
         if self.winner == self.best and self.winner != RECENCY:
             return say("the lowest Brier score, and no simpler model comes close")
@@ -148,16 +149,11 @@ class Backtest:
 
     @property
     def lift_sentence(self) -> str:
-        """How concentrated silence, or return, is among the tenth of members most likely to."""
+        """How concentrated the outcome is among the tenth of members to whom it is most likely."""
         if self.winner is None:
             return say("Lift at 10 %: too little data.")
         row = _row(self.table, self.winner)
-        text = (
-            "The tenth of members at highest risk fell silent {lift} times as often as all of them (n = {n})."
-        )
-        if self.outcome != "silent":
-            text = "The tenth most likely to come back did so {lift} times as often as all dormant members (n = {n})."
-        return say(text, lift=_triple(row, "lift", 2), n=number(row["n"]))
+        return say(WORDS[self.outcome].lift, lift=_triple(row, "lift", 2), n=number(row["n"]))
 
     @property
     def tier_lift_sentence(self) -> str:
@@ -212,10 +208,11 @@ def backtest(
     ----------
     rows : Landmarks
         Person-period rows.
-    state : {"active", "dormant"}
-        Whom to judge: active members by whether they fall silent, dormant ones by whether they return.
+    state : {"active", "dormant", "present"}
+        Whom to judge: active members by whether they fall silent, dormant ones by whether they return, everybody
+        present by whether they order (with rows that count orders).
     models : tuple of str, optional
-        Which models take part; default all of :data:`.forecasting.predictors.MODELS`, of dormant members all of
+        Which models take part; default all of :data:`.forecasting.predictors.MODELS`, of others all of
         :data:`RETURN_MODELS`.
     windows : int, optional
         How many of the last closed windows are judged; default all that have two closed windows to be fitted on
@@ -227,15 +224,13 @@ def backtest(
         Level of the intervals, and size and seed of their member bootstrap.
     """
     check_confidence(confidence)
-    check_scalar(state, "state", in_=tuple(OUTCOMES))
-    outcome, allowed = OUTCOMES[state], MODELS if state == ACTIVE else RETURN_MODELS
+    outcome, allowed = outcome_of(rows, state), MODELS if state == ACTIVE else RETURN_MODELS
     models = allowed if models is None else models
     for model in models:
         check_scalar(model, "models", in_=allowed)
     if tiers is not None and state != ACTIVE:
         raise BadParameters(f"tiers: the lift per tier is told of active members, and state == {state!r}.")
-    table = rows.table[rows.table["state"] == state]
-    table = table if outcome in table else table.assign(**{outcome: 1 - table["silent"]})
+    table = at_risk(rows, state)
     made = forward(rows, table, models, outcome=outcome, windows=windows, seed=seed)
     predictions = made.judged
     tried = [m for m in models if m in predictions and predictions[m].notna().all()]

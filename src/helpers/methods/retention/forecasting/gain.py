@@ -1,4 +1,4 @@
-"""How much a forecast of silence saves against the bare share of the silent, judged window by window."""
+"""How much a forecast saves against the bare share, judged window by window."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def brier_gain(found: Backtest) -> Estimate:
     frame = found.predictions
     if found.winner is None or found.too_few or found.winner == BASE_RATE:
         return unknown(found.windows, "share", found.confidence)
-    silent = frame["silent"].astype(float)
-    bare = (frame[BASE_RATE].astype(float) - silent) ** 2
-    used = (frame[found.winner].astype(float) - silent) ** 2
+    came = frame[found.outcome].astype(float)
+    bare = (frame[BASE_RATE].astype(float) - came) ** 2
+    used = (frame[found.winner].astype(float) - came) ** 2
     means = pd.DataFrame({"saved": bare - used, "bare": bare}).groupby(frame["landmark"]).mean()
     count, value = len(means), float(means["saved"].mean() / means["bare"].mean())
     error = float(

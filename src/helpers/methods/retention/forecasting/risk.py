@@ -5,9 +5,7 @@ who is present on `as_of`: the chance of silence for active members, the chance 
 Both are judged forward, and both are recalibrated today as they were when they were judged: by all predictions whose
 windows had closed. The probability of leaving is not offered, because nothing has judged it.
 
-The interval of how many will fall silent, or come back, holds three errors: that of the parameters and that of the
-coming window's own level, measured together by the errors of whole windows in the backtest
-(:mod:`.forecasting.window_errors`), and the chance of each member (Bernoulli).
+The interval of how many will fall silent, or come back, is that of :mod:`.forecasting.next_period`.
 """
 
 from __future__ import annotations
@@ -18,24 +16,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from helpers.checks import check_confidence
-from helpers.methods.intervals import Estimate, percentile_interval, unknown
+from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import groups
-from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, predictors
-from helpers.methods.retention.forecasting.hazard import enough
 from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
+from helpers.methods.retention.forecasting.next_period import (
+    expected_number,
+    levels,
+    probabilities,
+    provisional,
+)
 from helpers.methods.retention.forecasting.predictors import BASE_RATE
 from helpers.playbook.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
 
-DRAWS = 4000
 VALUE_DAYS = 90
-SPREAD_UNKNOWN = 0.3
-"""Spread of window errors that is assumed before a contest could measure it: about 7 points at one half."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Risk:
             winner=self.contest.winner,
             **values,
         )
-        return text + _provisional(self.contest)
+        return text + provisional(self.contest)
 
     @property
     def return_sentence(self) -> str:
@@ -133,7 +131,7 @@ class Risk:
         )
         values = {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
         expected = say(text, n=number(found.n), h=self.horizon_days, **values)
-        return f"{expected}{_provisional(self.return_contest)} {self.return_contest.sentence}"
+        return f"{expected}{provisional(self.return_contest)} {self.return_contest.sentence}"
 
     @property
     def by_tier(self) -> pd.DataFrame:
@@ -188,8 +186,8 @@ def risk(
     awake = (now["state"] == ACTIVE).to_numpy()
     returns = backtest(rows, state=DORMANT, confidence=confidence, seed=seed)
     p = np.full(len(now), np.nan)
-    p[awake] = _ahead(rows, contest, now[awake], ACTIVE, seed)
-    p[~awake] = _ahead(rows, returns, now[~awake], DORMANT, seed)
+    p[awake] = probabilities(rows, contest, now[awake], ACTIVE, seed)
+    p[~awake] = probabilities(rows, returns, now[~awake], DORMANT, seed)
     members = now[["member_id", "state", "days_since_last"]].assign(
         value=_value(now, awake, rows.horizon_days), probability=p
     )
@@ -198,40 +196,14 @@ def risk(
         members = members.merge(tiers[["member_id", "tier"]], "left", "member_id")
     return Risk(
         members=members,
-        expected_silent=_expected(p[awake], _levels(contest, seed), confidence, seed),
-        expected_returns=_expected(p[~awake], _levels(returns, seed), confidence, seed),
+        expected_silent=expected_number(p[awake], levels(contest, seed), confidence, seed),
+        expected_returns=expected_number(p[~awake], levels(returns, seed), confidence, seed),
         contest=contest,
         return_contest=returns,
         as_of=rows.as_of,
         horizon_days=rows.horizon_days,
         active_days=rows.active_days,
     )
-
-
-def _provisional(held: Backtest) -> str:
-    """Say that too few windows were judged to measure the error of the next; nothing when there were enough."""
-    if not held.too_few:
-        return ""
-    text = "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
-    return " " + say(text, w=held.windows, k=FEWEST_WINDOWS)
-
-
-def _ahead(rows: Landmarks, held: Backtest, asked: pd.DataFrame, state: str, seed: int) -> FloatArray:
-    """Return the probabilities of the next period by the winner, recalibrated as when it was judged."""
-    known = rows.table[rows.table["state"] == state]
-    known = known if held.outcome in known else known.assign(**{held.outcome: 1 - known["silent"]})
-    if held.winner is None or not len(asked) or not enough(known, held.outcome):
-        return np.full(len(asked), np.nan)
-    fitted = predictors(rows, known, outcome=held.outcome, seed=seed, history=held.history)
-    return fitted.probability(held.winner, asked)
-
-
-def _levels(held: Backtest, seed: int) -> FloatArray:
-    """Draw the level of the coming window on the log-odds scale; an assumed spread before it can be measured."""
-    rng = np.random.default_rng(seed)
-    if held.too_few:
-        return SPREAD_UNKNOWN * rng.standard_t(FEWEST_WINDOWS, DRAWS)
-    return held.window_errors().draw(DRAWS, rng)
 
 
 def _value(now: pd.DataFrame, awake: NDArray[np.bool_], horizon: int) -> FloatArray:
@@ -247,35 +219,6 @@ def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
     if known.any():
         found[known] = groups(p[known]) + 1
     return pd.Series(found)
-
-
-def _expected(p: FloatArray, steps: FloatArray, confidence: float, seed: int) -> Estimate:
-    """Return the expected number of events with its predictive interval (see the head of the module).
-
-    Parameters
-    ----------
-    p : ndarray, shape (members,)
-        Probabilities, NaN where unknown.
-    steps : ndarray, shape (draws,)
-        Levels that the coming window may have, on the log-odds scale.
-    confidence, seed
-        Level of the interval, and seed of the simulation.
-    """
-    known = p[np.isfinite(p)]
-    if not known.size:
-        return unknown(int(p.size), "members", confidence)
-    rng = np.random.default_rng(seed + 1)  # not the draws that made the steps
-    log_odds = special.logit(np.clip(known, 1e-6, 1 - 1e-6))
-    # A sum of many Bernoulli draws is normal enough, and needs the mean and variance at each shift only.
-    grid = np.linspace(steps.min() - 1e-9, steps.max() + 1e-9, 101)
-    shares = [special.expit(log_odds + step) for step in grid]
-    mean = np.interp(steps, grid, [float(s.sum()) for s in shares])
-    variance = np.interp(steps, grid, [float(np.sum(s * (1 - s))) for s in shares])
-    drawn = np.clip(np.round(rng.normal(mean, np.sqrt(variance))), 0, known.size)
-    low, high = percentile_interval(drawn, confidence)
-    value = round(float(known.sum()), 6)
-    method = "window errors of the backtest and chance"
-    return Estimate(value, min(low, value), max(high, value), int(known.size), "members", method, confidence)
 
 
 def expected_share(found: Risk) -> Estimate:

@@ -1,0 +1,75 @@
+"""What may be asked of the next period, of whom, and in which words.
+
+- active members: will they fall ``silent`` (no counted action);
+- dormant members: will they have ``returned`` (a counted action);
+- everybody present, with rows that count orders: will they have ``ordered``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from helpers.checks import check_scalar
+from helpers.errors import BadParameters
+from helpers.methods.retention.forecasting.landmarks import Landmarks
+from helpers.methods.retention.forecasting.period_features import ACTIVE, DORMANT
+
+PRESENT = "present"
+SILENT, RETURNED, ORDERED = "silent", "returned", "ordered"
+
+
+class Words(NamedTuple):
+    """How sentences name an outcome: who it happens to, what is predicted, and its lift at 10 %."""
+
+    who: str
+    what: str
+    lift: str
+
+
+OUTCOMES = {ACTIVE: SILENT, DORMANT: RETURNED, PRESENT: ORDERED}
+"""Outcome by the members it is asked of."""
+
+WORDS = {
+    SILENT: Words(
+        "Who falls silent",
+        "silence",
+        "The tenth of members at highest risk fell silent {lift} times as often as all of them (n = {n}).",
+    ),
+    RETURNED: Words(
+        "Who comes back",
+        "who comes back",
+        "The tenth most likely to come back did so {lift} times as often as all dormant members (n = {n}).",
+    ),
+    ORDERED: Words(
+        "Who orders",
+        "who orders",
+        "The tenth most likely to order did so {lift} times as often as all members present (n = {n}).",
+    ),
+}
+
+
+def outcome_of(rows: Landmarks, state: str) -> str:
+    """Return the outcome that is asked of the members in a state.
+
+    Raises
+    ------
+    BadParameters
+        When the state is none, or orders are asked for and the rows count something else.
+    """
+    check_scalar(state, "state", in_=tuple(OUTCOMES))
+    if state == PRESENT and rows.count != "order":
+        raise BadParameters(f"rows.count == {rows.count!r}, must be 'order' to ask who orders.")
+    return OUTCOMES[state]
+
+
+def those_in(table: pd.DataFrame, state: str) -> pd.DataFrame:
+    """Return the rows of the members in a state; all of them for those present."""
+    return table if state == PRESENT else table[table["state"] == state]
+
+
+def at_risk(rows: Landmarks, state: str) -> pd.DataFrame:
+    """Return the rows of closed windows of members in a state, with the column of their outcome."""
+    outcome, table = outcome_of(rows, state), those_in(rows.table, state)
+    return table if outcome in table else table.assign(**{outcome: 1 - table["silent"]})

@@ -1,0 +1,178 @@
+"""Who orders next: the chance of an order in the coming days, for everybody present.
+
+The rows are those of :mod:`.forecasting.landmarks` that count orders: what breaks silence is an order, and other
+actions, like pushes and views, are signals. Members who never ordered are among them; how long ago the last order was
+then reads as very long. The contest is held forward in time as for silence, and only the form of the model that
+earlier windows have corrected is used.
+
+A chance is not an effect: who will order anyway needs no benefit, and whether a benefit changes what somebody does
+is for an experiment to tell.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import ibis
+import pandas as pd
+
+from helpers.checks import check_confidence
+from helpers.data import privacy
+from helpers.data.source import as_table
+from helpers.methods.frames import materialise
+from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.retention.forecasting.backtest import Backtest, backtest
+from helpers.methods.retention.forecasting.calibration import groups
+from helpers.methods.retention.forecasting.landmarks import landmarks
+from helpers.methods.retention.forecasting.next_period import (
+    expected_number,
+    levels,
+    probabilities,
+    provisional,
+)
+from helpers.methods.retention.forecasting.outcomes import PRESENT
+from helpers.playbook.sentences import number, percent, say
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Chances of an order in the next period.
+
+    Attributes
+    ----------
+    members : pandas.DataFrame
+        One row per present member: member_id, ordered (whether ever before), probability, tenth (10 = most likely);
+        ordered by member_id. Probability and tenth are missing when there is too little data.
+    expected : Estimate
+        Expected number of members who order; n is how many are present.
+    contest : Backtest
+        The backtest of the chances.
+    as_of : datetime.date
+        Last day that is known.
+    horizon_days : int
+        Length of the next period.
+    """
+
+    members: pd.DataFrame = field(repr=False)
+    expected: Estimate
+    contest: Backtest
+    as_of: dt.date
+    horizon_days: int
+
+    @property
+    def share(self) -> Estimate:
+        """Share of the members present who are expected to order."""
+        if not self.expected.known:
+            return unknown(self.expected.n, "share", self.expected.confidence)
+        values = {name: getattr(self.expected, name) / self.expected.n for name in ("value", "low", "high")}
+        return self.expected._replace(**values, unit="share")
+
+    @property
+    def sentence(self) -> str:
+        """How many members are expected to order, how many of them for the first time, and who predicts it."""
+        n, h = self.expected.n, self.horizon_days
+        if not self.expected.known:
+            text = "Who orders in the {h} days after {day}: too little data ({n} members present, {w} judged "
+            text += "windows)."
+            return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
+        first = float(self.members.loc[~self.members["ordered"], "probability"].sum())
+        text = (
+            "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
+            "days ({share}), {first} of them for the first time, by {winner}."
+        )
+        values = {name: number(round(getattr(self.expected, name))) for name in ("value", "low", "high")}
+        share, winner = percent(self.share.value), self.contest.winner
+        found = say(
+            text,
+            n=number(n),
+            day=self.as_of,
+            h=h,
+            share=share,
+            first=number(round(first)),
+            winner=winner,
+            **values,
+        )
+        return found + provisional(self.contest)
+
+    def by_tenth(self, k_min: int = 10) -> pd.DataFrame:
+        """Return members by chance of an order, now and in the judged windows, those most likely first.
+
+        Parameters
+        ----------
+        k_min : int
+            Tenths of fewer members are kept back.
+
+        Returns
+        -------
+        pandas.DataFrame
+            tenth, members, expected (members who order), chance (mean, now); times (a member was judged in a tenth
+            of then), predicted, ordered, low, high (shares; the interval is clustered by member).
+        """
+        known = self.members.dropna(subset=["probability"])
+        now = (
+            known.groupby("tenth")["probability"]
+            .agg(members="size", expected="sum", chance="mean")
+            .reset_index()
+        )
+        then = self.contest.deciles.rename(columns={"group": "tenth", "n": "times", "observed": "ordered"})
+        columns = ["tenth", "times", "predicted", "ordered", "low", "high"]
+        found = now.astype({"tenth": "int64"}).merge(then[columns], "left", "tenth")
+        found = found.sort_values("tenth", ascending=False, ignore_index=True)
+        return privacy.suppress(found, "members", k_min, ["expected", "chance"])
+
+
+def purchases(
+    rows: ibis.Table | pd.DataFrame,
+    population: ibis.Table | pd.DataFrame,
+    *,
+    as_of: dt.date | str,
+    horizon_days: int = 30,
+    signals: Mapping[str, ibis.Table | pd.DataFrame] | None = None,
+    covariates: ibis.Table | pd.DataFrame | None = None,
+    max_members: int = 50_000,
+    confidence: float = 0.95,
+    draws: int = 500,
+    seed: int = 0,
+) -> Purchases:
+    """Return the chance of an order in the next period for everybody present.
+
+    Parameters
+    ----------
+    rows, population, signals, covariates, max_members
+        As in :func:`.forecasting.landmarks.landmarks`; orders are rows of the kind "order".
+    as_of : date or str
+        Last day that is known.
+    horizon_days : int
+        Length of the next period, and the look-back within which an order is of late.
+    confidence, draws, seed
+        Level of the intervals, size of the bootstrap of the contest, and seed of all draws.
+
+    Raises
+    ------
+    BadData
+        When a column is missing.
+    """
+    check_confidence(confidence)
+    acts = as_table(rows)
+    happened = dict(signals or {})
+    for name, kind in (("interactions", "interaction"), ("orders", "order")):
+        happened[name] = materialise(acts.filter(acts.kind == kind).select("member_id", "day"))
+    known = landmarks(
+        acts, population, as_of=as_of, horizon_days=horizon_days, active_days=horizon_days, count="order",
+        dormant=True, signals=happened, covariates=covariates, max_members=max_members, seed=seed,
+    )  # fmt: skip
+    contest = backtest(known, state=PRESENT, confidence=confidence, draws=draws, seed=seed)
+    now = known.now.sort_values("member_id", ignore_index=True)
+    p = probabilities(known, contest, now, PRESENT, seed)
+    members = now[["member_id"]].assign(ordered=now["active_days_all"] > 0, probability=p)
+    judged = bool(members["probability"].notna().all()) and len(members) > 0
+    members["tenth"] = pd.array(groups(p) + 1 if judged else [pd.NA] * len(members), dtype="Int64")
+    return Purchases(
+        members=members,
+        expected=expected_number(p, levels(contest, seed), confidence, seed),
+        contest=contest,
+        as_of=known.as_of,
+        horizon_days=horizon_days,
+    )

@@ -1,0 +1,173 @@
+"""Who orders next: planted communities, calibration per tenth, no look ahead, too little data."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+from helpers.data import source
+from helpers.data.simulate import START, Parameters, community
+from helpers.errors import BadParameters
+from helpers.methods.activity import activity, population
+from helpers.methods.retention.forecasting.backtest import backtest
+from helpers.methods.retention.forecasting.calibration import auc, decile_error, deciles
+from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.methods.retention.forecasting.predictors import BASE_RATE, RECALIBRATED
+from helpers.methods.retention.forecasting.purchases import Purchases, purchases
+
+END = START + dt.timedelta(days=364)
+AS_OF = END - dt.timedelta(days=30)
+TABLES = ("members", "events", "orders", "touchpoints")
+
+
+def forward(seed: int, members: int, parameters: Parameters | None = None) -> tuple[Purchases, pd.DataFrame]:
+    """Predict the last 30 days of a simulated year from the days before, and see who really ordered in them."""
+    dataset = source.open(community(members, 365, seed, tables=TABLES, parameters=parameters).tables)
+    rows = activity(dataset, as_of=END)
+    found = purchases(
+        rows,
+        population(dataset, as_of=AS_OF),
+        as_of=AS_OF,
+        signals=standard_signals(dataset),
+        covariates=standard_covariates(dataset),
+        draws=50,
+    )
+    late = rows.filter(rows.day > ibis.date(AS_OF), rows.kind == "order")
+    buyers = late.select("member_id").distinct().to_pandas()["member_id"]
+    return found, found.members.assign(came=found.members["member_id"].isin(buyers).astype(int))
+
+
+@pytest.fixture(scope="module")
+def one() -> tuple[Purchases, pd.DataFrame]:
+    return forward(11, 1200)
+
+
+def test_everybody_present_has_a_chance_and_the_chances_add_up(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert members["member_id"].is_unique and members["probability"].between(0, 1).all()
+    assert found.expected.n == len(members)
+    assert found.expected.value == pytest.approx(members["probability"].sum(), abs=1e-6)
+    assert found.expected.low <= members["came"].sum() <= found.expected.high
+    assert found.share.value == pytest.approx(members["probability"].mean())
+    assert 0 < found.share.low < found.share.value < found.share.high < 1
+    assert members.groupby("tenth")["probability"].max().is_monotonic_increasing
+
+
+def test_the_forecast_knows_who_buys(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert auc(members["came"], members["probability"]).low > 0.6
+    scores = found.contest.table.set_index("model")
+    assert found.contest.winner == RECALIBRATED
+    assert scores.loc[RECALIBRATED, "brier"] < scores.loc[BASE_RATE, "brier"]
+    top = members[members["tenth"] == 10]
+    assert top["came"].mean() > 2 * members["came"].mean()
+
+
+def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    before = members.groupby("ordered")["probability"].mean()
+    assert before[False] < before[True]
+    first = round(float(members.loc[~members["ordered"], "probability"].sum()))
+    assert f"{first} of them for the first time" in found.sentence
+
+
+def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
+    assert "is used to predict who orders" in found.contest.sentence
+    assert "members present (n = " in found.contest.lift_sentence
+
+
+def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
+    one: tuple[Purchases, pd.DataFrame],
+) -> None:
+    found, members = one
+    table = found.by_tenth()
+    assert table["tenth"].tolist() == sorted(table["tenth"], reverse=True)
+    assert table["members"].sum() == len(members)
+    assert table["expected"].sum() == pytest.approx(found.expected.value)
+    assert table["times"].sum() == len(found.contest.predictions)
+    came = found.contest.predictions["ordered"]
+    assert (table["ordered"] * table["times"]).sum() == pytest.approx(came.sum())
+    assert found.by_tenth(10_000)[["members", "expected", "chance"]].isna().all(axis=None)
+
+
+def test_what_comes_later_changes_no_chance() -> None:
+    """Orders and events after `as_of` are in one log and not in the other."""
+    dataset = source.open(community(400, 365, 3, tables=TABLES).tables)
+    people = population(dataset, as_of=AS_OF)
+    known, later = (
+        purchases(activity(dataset, as_of=day), people, as_of=AS_OF, draws=20) for day in (AS_OF, END)
+    )
+    pd.testing.assert_frame_equal(known.members, later.members)
+
+
+def test_orders_are_asked_of_rows_that_count_orders() -> None:
+    day = END - dt.timedelta(days=200)
+    rows = pd.DataFrame(
+        {"member_id": ["a", "b"], "day": day, "kind": "interaction", "action": "like", "value": 0.0}
+    )
+    people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
+    counted = landmarks(rows, people, as_of=END, dormant=True)
+    with pytest.raises(BadParameters, match=r"rows.count == 'interaction', must be 'order'"):
+        backtest(counted, state="present")
+    nobody = purchases(rows, people, as_of=END)
+    assert not nobody.expected.known and not nobody.share.known
+    assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
+    assert nobody.members["tenth"].isna().all() and nobody.by_tenth().empty
+    assert "Who orders: too little data" in nobody.contest.sentence
+    alone = purchases(rows, people.iloc[:0], as_of=END)
+    assert not alone.expected.known and alone.members.empty
+
+
+COMMUNITIES: tuple[tuple[int, Parameters], ...] = (
+    (3000, Parameters()),
+    (2500, Parameters(existing_share=0.1, existing_tenure_days=200)),
+    (2500, Parameters(existing_share=0.7, first_tier=(0.15, 0.35, 0.35, 0.15))),
+    (3000, Parameters(exit_daily_hazard=(0.015, 0.008, 0.004, 0.002), pushes_per_month=(2.0, 9.0))),
+    (3000, Parameters(potential_decay=0.6, core_pareto=1.5)),
+    (3500, Parameters(potential_decay=0.9, active_shape=0.6)),
+    (4000, Parameters(first_tier=(0.50, 0.35, 0.12, 0.03), events_per_session=1.5)),
+    (3000, Parameters(return_log_odds={"early_reply": 1.2, "source=抖音": -0.8, "source=邀请": 0.9})),
+)
+"""They differ in size, in how tiers move, in how much is bought, and in who comes, goes and returns."""
+
+
+@pytest.fixture(scope="module")
+def many() -> list[tuple[Purchases, pd.DataFrame]]:
+    """Eight communities, none of which took part in any choice of constants."""
+    return [forward(900 + at, n, each) for at, (n, each) in enumerate(COMMUNITIES)]
+
+
+@pytest.mark.slow
+def test_judged_chances_are_calibrated_per_tenth(many: list[tuple[Purchases, pd.DataFrame]]) -> None:
+    """Pooled over the communities, no tenth is off by more than 3 points; log odds 30 % too large would be."""
+    parts = [found.contest.predictions.assign(at=at) for at, (found, _) in enumerate(many)]
+    rows = pd.concat(parts, ignore_index=True)
+    member = rows["at"].astype(str) + rows["member_id"]
+    table = deciles(rows["ordered"], rows[RECALIBRATED], member)
+    print(table.round(4).to_string())
+    assert table["difference"].abs().max() <= 0.03
+    assert decile_error(rows["ordered"], rows[RECALIBRATED]) <= 0.02
+    overconfident = special.expit(1.3 * special.logit(rows[RECALIBRATED]))
+    assert deciles(rows["ordered"], overconfident)["difference"].abs().max() > 0.03
+
+
+@pytest.mark.slow
+def test_chances_of_today_and_their_number_hold(many: list[tuple[Purchases, pd.DataFrame]]) -> None:
+    """Today is one window in each community: intervals of all ten tenths at once must reach into the 3 points."""
+    today = pd.concat([part.assign(at=at) for at, (_, part) in enumerate(many)], ignore_index=True)
+    table = deciles(today["came"], today["probability"], confidence=1 - 0.05 / 10)
+    print(table.round(4).to_string())
+    assert (table["low"] <= table["predicted"] + 0.03).all()
+    assert (table["high"] >= table["predicted"] - 0.03).all()
+    numbers = today.groupby("at")["came"].sum()
+    inside = [f.expected.low <= numbers[at] <= f.expected.high for at, (f, _) in enumerate(many)]
+    ratios = [numbers[at] / f.expected.value for at, (f, _) in enumerate(many)]
+    print(np.round(ratios, 2), inside)
+    assert sum(inside) >= len(many) - 1
