@@ -21,7 +21,6 @@ import pandas as pd
 from helpers.checks import check_confidence
 from helpers.data import privacy
 from helpers.data.source import as_table
-from helpers.methods.frames import materialise
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import groups
@@ -141,7 +140,8 @@ def purchases(
     Parameters
     ----------
     rows, population, signals, covariates, max_members
-        As in :func:`.forecasting.landmarks.landmarks`; orders are rows of the kind "order".
+        As in :func:`.forecasting.landmarks.landmarks`; orders are rows of the kind "order". Rows of both kinds are
+        signals too, named interactions and orders.
     as_of : date or str
         Last day that is known.
     horizon_days : int
@@ -156,12 +156,13 @@ def purchases(
     """
     check_confidence(confidence)
     acts = as_table(rows)
-    happened = dict(signals or {})
-    for name, kind in (("interactions", "interaction"), ("orders", "order")):
-        happened[name] = materialise(acts.filter(acts.kind == kind).select("member_id", "day"))
+    own = {
+        name: acts.filter(acts.kind == kind).select("member_id", "day")
+        for name, kind in (("interactions", "interaction"), ("orders", "order"))
+    }
     known = landmarks(
         acts, population, as_of=as_of, horizon_days=horizon_days, active_days=horizon_days, count="order",
-        dormant=True, signals=happened, covariates=covariates, max_members=max_members, seed=seed,
+        dormant=True, signals=own | dict(signals or {}), covariates=covariates, max_members=max_members, seed=seed,
     )  # fmt: skip
     contest = backtest(known, state=PRESENT, confidence=confidence, draws=draws, seed=seed)
     now = known.now.sort_values("member_id", ignore_index=True)
