@@ -59,7 +59,7 @@ WORDS: Mapping[str, str] = {
     "value_unknown_why": "the data cannot say",
     "may_lose": "May lose money: the interval reaches below zero.",
     "cost": "Cost",
-    "no_cost": "none",
+    "no_cost": "not counted",
     "confidence": "Confidence",
     "owner": "Owner",
     "check": "Check",
