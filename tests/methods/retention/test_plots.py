@@ -159,6 +159,7 @@ def test_value_of_newcomers(study) -> None:
 def contest(winner: str | None, predictions: pd.DataFrame, windows: int) -> SimpleNamespace:
     return SimpleNamespace(
         winner=winner,
+        outcome="silent",
         predictions=predictions,
         windows=windows,
         too_few=windows < 6,
@@ -243,8 +244,9 @@ def test_the_contest_names_the_forecast_in_use_and_what_it_beats() -> None:
     frame = pd.DataFrame(
         {"landmark": np.arange(n) % 7, "silent": rng.random(n) < p, "logit": p, BASE_RATE: 1 / 3}
     )
-    told = {"table": table, "winner": "logit", "windows": 7, "too_few": False, "confidence": 0.95}
-    found = SimpleNamespace(**told, predictions=frame, sentence="Judged over 7 windows, and the logit won.")
+    told = {"table": table, "winner": "logit", "outcome": "silent", "windows": 7, "too_few": False}
+    words = "Judged over 7 windows, and the logit won."
+    found = SimpleNamespace(**told, confidence=0.95, predictions=frame, sentence=words)
     chart = plots.model_contest(found, "note")
     assert isinstance(chart, Chart)
     assert (
