@@ -279,22 +279,27 @@ def orders_next(found: Purchases, scope: str) -> Finding:
 
 
 def order_forecast_gain(found: Purchases, scope: str) -> Finding:
-    """Judge whether the forecast of orders is better than the bare share of those who order (Brier score)."""
-    gain, contest = brier_gain(found.contest), found.contest
+    """Judge whether the forecast of orders tells members apart, against one chance for all of a window."""
+    gain = brier_gain(found.contest, same_level=True)
     text = "{contest} {lift}"
     if gain.known:
         text = (
-            "Forecasting who orders errs {share} less ({between}) than taking the bare share for everybody, over "
-            "{n} windows it had not seen. {lift}"
+            "The forecast does not clearly tell who orders from who does not: against one chance for all its "
         )
+        text += "errors change by {change} ({between}) over {n} windows it had not seen. {lift} {contest}"
+    bounds = (-gain.high, -gain.low)
+    if gain.known and gain.low > 0:
+        bounds = (gain.low, gain.high)
+        text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
+        text += "windows it had not seen. {lift} {contest}"
     return finding(
         gain,
         id="retention.order_forecast_gain",
-        metric=say("how much less the forecast of orders errs than the bare share (Brier score; n: windows)"),
+        metric=say("how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"),
         scope=scope,
         sentence=say(
-            text, contest=contest.sentence, lift=contest.lift_sentence, share=percent(gain.value), n=gain.n,
-            between=interval(gain.low, gain.high, "share"),
+            text, contest=found.contest.sentence, lift=found.lift_sentence, share=percent(gain.value), n=gain.n,
+            change=percent(-gain.value), between=interval(*bounds, "share"),
         ),
         assumption=say("closed windows stand for the next"),
         direction=UP,

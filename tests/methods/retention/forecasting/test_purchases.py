@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import ibis
 import numpy as np
@@ -12,13 +13,16 @@ from scipy import special
 
 from helpers.data import source
 from helpers.data.simulate import START, Parameters, community
-from helpers.errors import BadParameters
+from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity, population
+from helpers.methods.retention import findings
 from helpers.methods.retention.forecasting.backtest import backtest
 from helpers.methods.retention.forecasting.calibration import auc, decile_error, deciles
 from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
 from helpers.methods.retention.forecasting.predictors import BASE_RATE, RECALIBRATED
 from helpers.methods.retention.forecasting.purchases import Purchases, purchases
+from helpers.playbook.propose import propose
+from helpers.playbook.sentences import percent
 
 END = START + dt.timedelta(days=364)
 AS_OF = END - dt.timedelta(days=30)
@@ -72,15 +76,23 @@ def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]
     found, members = one
     before = members.groupby("ordered")["probability"].mean()
     assert before[False] < before[True]
-    first = round(float(members.loc[~members["ordered"], "probability"].sum()))
-    assert f"{first} of them for the first time" in found.sentence
+    fresh = members.loc[~members["ordered"], "probability"]
+    told = f"{round(float(fresh.sum()))} of them among the {len(fresh)} without an order on record"
+    assert told in found.sentence
 
 
 def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, members = one
     assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
     assert "is used to predict who orders" in found.contest.sentence
-    assert "members present (n = " in found.contest.lift_sentence
+    assert "times a member was judged)" in found.contest.lift_sentence
+    table = found.judged
+    share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
+    top = table.set_index("tenth").loc[10]
+    assert (
+        f"{percent(top['ordered'])} ({percent(top['low'])} to {percent(top['high'])})" in found.lift_sentence
+    )
+    assert f"of all {percent(share)} (n = {len(found.contest.predictions):,} times" in found.lift_sentence
 
 
 def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
@@ -94,7 +106,19 @@ def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
     assert table["times"].sum() == len(found.contest.predictions)
     came = found.contest.predictions["ordered"]
     assert (table["ordered"] * table["times"]).sum() == pytest.approx(came.sum())
-    assert found.by_tenth(10_000)[["members", "expected", "chance"]].isna().all(axis=None)
+    first = found.contest.predictions.groupby("landmark").head(1)["landmark"]
+    assert table["times"].min() > len(first) * 20  # cut within each window: no window fills a tenth alone
+
+
+def test_a_small_tenth_is_kept_back_now_and_as_it_was(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, _ = one
+    assert found.by_tenth(10_000).drop(columns="tenth").isna().all(axis=None)
+    few = found.members[found.members["tenth"] > 1]
+    lowest = found.members[found.members["tenth"] == 1].head(4)
+    table = replace(found, members=pd.concat([few, lowest])).by_tenth(10).set_index("tenth")
+    assert table.loc[1].isna().all()  # what came of the lowest tenth is hidden with it
+    assert table.notna().all(axis=1).sum() == 8  # with another one, or it could be solved for
+    assert table.isna().all(axis=1).sum() == 2
 
 
 def test_what_comes_later_changes_no_chance() -> None:
@@ -107,6 +131,52 @@ def test_what_comes_later_changes_no_chance() -> None:
     pd.testing.assert_frame_equal(known.members, later.members)
 
 
+@pytest.mark.parametrize("rates", [(0.004, 0.016), (0.012, 0.005), (0.008, 0.008)])
+def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, float]) -> None:
+    """All members order alike, more and more, or less and less: no verdict, and no action on benefits."""
+    rng, days = np.random.default_rng(4), pd.date_range("2025-01-01", periods=420).date
+    who, when = np.nonzero(rng.random((800, 420)) < np.geomspace(*rates, 420))
+    names = np.array([f"m{number}" for number in range(800)])
+    log = {"member_id": names[who], "day": days[when], "kind": "order", "action": "order", "value": 10.0}
+    people = pd.DataFrame({"member_id": names, "joined_day": days[0], "left_day": None})
+    found = purchases(pd.DataFrame(log), people, as_of=days[-1], draws=20)
+    finding = findings.order_forecast_gain(found, "all")
+    assert finding.verdict == "no clear change" and finding.low <= 0
+    assert "does not clearly tell who orders from who does not" in finding.sentence
+    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    assert (
+        not proposal.actions and "is: no clear change" in dict(proposal.silent)["retention.benefit_by_chance"]
+    )
+
+
+def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
+    one: tuple[Purchases, pd.DataFrame],
+) -> None:
+    finding = findings.order_forecast_gain(one[0], "all")
+    assert finding.verdict == "better" and finding.n == one[0].contest.windows
+    assert f"errs {percent(finding.value)} less" in finding.sentence
+    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    assert [action.id for action in proposal.actions] == ["retention.benefit_by_chance"]
+
+
+def test_before_a_window_is_judged_nothing_is_foretold() -> None:
+    """By recency alone who never ordered would pass for a buyer of the day of joining."""
+    dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
+    early = START + dt.timedelta(days=75)
+    found = purchases(activity(dataset, as_of=early), population(dataset, as_of=early), as_of=early)
+    assert found.contest.windows == 0 and found.contest.winner is None
+    assert found.expected.n > 100 and not found.expected.known
+    assert "0 judged windows" in found.sentence and "too little data" in found.lift_sentence
+
+
+def test_a_sample_is_told() -> None:
+    dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
+    rows, people = activity(dataset, as_of=AS_OF), population(dataset, as_of=AS_OF)
+    found = purchases(rows, people, as_of=AS_OF, max_members=150, draws=20)
+    assert "Counted on a random sample of 150 of" in found.sentence
+    assert len(found.members) == found.expected.n > 150
+
+
 def test_orders_are_asked_of_rows_that_count_orders() -> None:
     day = END - dt.timedelta(days=200)
     rows = pd.DataFrame(
@@ -116,6 +186,11 @@ def test_orders_are_asked_of_rows_that_count_orders() -> None:
     counted = landmarks(rows, people, as_of=END, dormant=True)
     with pytest.raises(BadParameters, match=r"rows.count == 'interaction', must be 'order'"):
         backtest(counted, state="present")
+    only_active = landmarks(rows, people, as_of=END, count="order")
+    with pytest.raises(BadParameters, match="must be True to ask everybody"):
+        backtest(only_active, state="present")
+    with pytest.raises(BadData, match="activity: column kind missing"):
+        purchases(rows.drop(columns="kind"), people, as_of=END)
     nobody = purchases(rows, people, as_of=END)
     assert not nobody.expected.known and not nobody.share.known
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence

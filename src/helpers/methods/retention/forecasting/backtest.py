@@ -29,7 +29,7 @@ from helpers.methods.retention.forecasting import calibration, scores
 from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, Forward, forward
 from helpers.methods.retention.forecasting.hazard import enough
 from helpers.methods.retention.forecasting.landmarks import ACTIVE, Landmarks
-from helpers.methods.retention.forecasting.outcomes import SILENT, WORDS, at_risk, outcome_of
+from helpers.methods.retention.forecasting.outcomes import ORDERED, SILENT, WORDS, at_risk, outcome_of
 from helpers.methods.retention.forecasting.predictors import (
     BASE_RATE,
     CONTESTANTS,
@@ -166,7 +166,7 @@ class Backtest:
         row = _row(self.table, self.winner) if self.winner and len(self.table) else {}
         p_value = float(row.get("d_calibration_p_value", np.nan))
         if self.too_few or not np.isfinite(p_value):
-            return say("Calibration of when silence falls: too little data.")
+            return say("Calibration in time: too little data.")
         verdict = say("no disagreement is seen, which is no proof of agreement, since the test is cautious")
         if p_value < 1 - self.confidence:
             verdict = say("the probabilities and what came disagree")
@@ -271,7 +271,10 @@ def _deciles(predictions: pd.DataFrame, model: str, outcome: str, confidence: fl
 
 
 def _empty(made: Forward, horizon: int, confidence: float, outcome: str, usable: bool) -> Backtest:
-    """Return the contest that could not be held; recency alone is used when anything can be fitted."""
+    """Return the contest that could not be held; recency alone is used when anything can be fitted.
+
+    Not for orders: who never ordered has no recency, and would pass for a buyer of the day of joining.
+    """
     return Backtest(
         predictions=made.judged,
         history=made.history,
@@ -280,7 +283,7 @@ def _empty(made: Forward, horizon: int, confidence: float, outcome: str, usable:
         differences=pd.DataFrame(columns=list(scores.GAPS)),
         tier_lift=pd.DataFrame(columns=COLUMNS),
         deciles=calibration.deciles(np.empty(0), np.empty(0), confidence=confidence),
-        winner=RECENCY if usable else None,
+        winner=RECENCY if usable and outcome != ORDERED else None,
         best=None,
         windows=0,
         horizon_days=horizon,

@@ -133,8 +133,15 @@ def deciles(
     pandas.DataFrame
         group (1 = lowest), n, predicted, observed, low, high, difference (observed - predicted).
     """
+    return by_group(groups(np.asarray(p, float), bins) + 1, y, p, member, confidence=confidence)
+
+
+def by_group(
+    group: ArrayLike, y: ArrayLike, p: ArrayLike, member: ArrayLike | None = None, *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return predicted and observed rates of given groups of rows; the rest as in :func:`deciles`."""
     outcome, prediction = np.asarray(y, float), np.asarray(p, float)
-    frame = pd.DataFrame({"group": groups(prediction, bins) + 1, "y": outcome, "p": prediction})
+    frame = pd.DataFrame({"group": np.asarray(group), "y": outcome, "p": prediction})
     found = frame.groupby("group").agg(n=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
     if member is None:
         found["low"], found["high"] = wilson(frame.groupby("group")["y"].sum(), found["n"], confidence)

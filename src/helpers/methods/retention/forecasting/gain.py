@@ -10,8 +10,12 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.forecasting.backtest import BASE_RATE, Backtest
 
 
-def brier_gain(found: Backtest) -> Estimate:
+def brier_gain(found: Backtest, *, same_level: bool = False) -> Estimate:
     """Return the share of the bare share's Brier score that the winner saves; n is the number of windows.
+
+    The bare share is that of all earlier windows. A forecast can beat it by following the level alone, when a
+    community grows, without telling one member from another. With `same_level` it is the mean of the winner's own
+    predictions in the window, and what is saved is owed to telling members apart.
 
     A window moves all its members together, so windows and not members are the independent units: mean saving over
     windows by mean score of the bare share, with a t interval of the residuals of this ratio over windows. The
@@ -21,8 +25,12 @@ def brier_gain(found: Backtest) -> Estimate:
     if found.winner is None or found.too_few or found.winner == BASE_RATE:
         return unknown(found.windows, "share", found.confidence)
     came = frame[found.outcome].astype(float)
-    bare = (frame[BASE_RATE].astype(float) - came) ** 2
-    used = (frame[found.winner].astype(float) - came) ** 2
+    winner = frame[found.winner].astype(float)
+    share = (
+        winner.groupby(frame["landmark"]).transform("mean") if same_level else frame[BASE_RATE].astype(float)
+    )
+    bare = (share - came) ** 2
+    used = (winner - came) ** 2
     means = pd.DataFrame({"saved": bare - used, "bare": bare}).groupby(frame["landmark"]).mean()
     count, value = len(means), float(means["saved"].mean() / means["bare"].mean())
     error = float(

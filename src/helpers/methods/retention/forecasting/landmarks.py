@@ -86,6 +86,8 @@ class Landmarks:
         Length of a window, and of the look-back that makes a member active.
     count : {"interaction", "order", "all"}
         Which actions break silence.
+    dormant : bool
+        Whether dormant members are among the rows.
     members, sampled : int
         Members at risk at some closed landmark, and how many of them are in `table`.
     """
@@ -99,6 +101,7 @@ class Landmarks:
     horizon_days: int
     active_days: int
     count: Count
+    dormant: bool
     members: int
     sampled: int
 
@@ -115,10 +118,15 @@ class Landmarks:
         )
         values = {"w": len(self.windows), "h": self.horizon_days, "day": self.as_of, "a": self.active_days}
         text = say(text, **values, n=number(n), s=number(silent), share=percent(silent / n))
-        if self.sampled < self.members:
-            also = "Counted on a random sample of {k} of {m} members."
-            text += " " + say(also, k=number(self.sampled), m=number(self.members))
-        return text
+        return f"{text} {self.sample_sentence}".rstrip()
+
+    @property
+    def sample_sentence(self) -> str:
+        """On how many members the rows of closed windows rest, when not on all; else nothing."""
+        if self.sampled >= self.members:
+            return ""
+        text = "Counted on a random sample of {k} of {m} members."
+        return say(text, k=number(self.sampled), m=number(self.members))
 
 
 def landmarks(
@@ -206,6 +214,7 @@ def landmarks(
         horizon_days=horizon_days,
         active_days=active_days,
         count=count,
+        dormant=dormant,
         members=members,
         sampled=sampled,
     )

@@ -45,7 +45,7 @@ WORDS = {
     ORDERED: Words(
         "Who orders",
         "who orders",
-        "The tenth most likely to order did so {lift} times as often as all members present (n = {n}).",
+        "The tenth most likely to order did so {lift} times as often as all (n = {n} times a member was judged).",
     ),
 }
 
@@ -56,11 +56,13 @@ def outcome_of(rows: Landmarks, state: str) -> str:
     Raises
     ------
     BadParameters
-        When the state is none, or orders are asked for and the rows count something else.
+        When the state is none, or who orders is asked of rows that count something else or lack the dormant.
     """
     check_scalar(state, "state", in_=tuple(OUTCOMES))
     if state == PRESENT and rows.count != "order":
         raise BadParameters(f"rows.count == {rows.count!r}, must be 'order' to ask who orders.")
+    if state == PRESENT and not rows.dormant:
+        raise BadParameters("rows.dormant == False, must be True to ask everybody present.")
     return OUTCOMES[state]
 
 

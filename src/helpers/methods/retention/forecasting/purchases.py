@@ -1,9 +1,9 @@
 """Who orders next: the chance of an order in the coming days, for everybody present.
 
 The rows are those of :mod:`.forecasting.landmarks` that count orders: what breaks silence is an order, and other
-actions, like pushes and views, are signals. Members who never ordered are among them; how long ago the last order was
-then reads as very long. The contest is held forward in time as for silence, and only the form of the model that
-earlier windows have corrected is used.
+actions, like pushes and views, are signals. An order is any row of orders, tips and memberships too. Members without
+an order on record are among them. The contest is held forward in time as for silence, and only the form of the model
+that earlier windows have corrected is used: before there is a window to judge it on, nothing is foretold.
 
 A chance is not an effect: who will order anyway needs no benefit, and whether a benefit changes what somebody does
 is for an experiment to tell.
@@ -20,10 +20,9 @@ import pandas as pd
 
 from helpers.checks import check_confidence
 from helpers.data import privacy
-from helpers.data.source import as_table
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
-from helpers.methods.retention.forecasting.calibration import groups
+from helpers.methods.retention.forecasting.calibration import by_group, groups
 from helpers.methods.retention.forecasting.landmarks import landmarks
 from helpers.methods.retention.forecasting.next_period import (
     expected_number,
@@ -31,7 +30,8 @@ from helpers.methods.retention.forecasting.next_period import (
     probabilities,
     provisional,
 )
-from helpers.methods.retention.forecasting.outcomes import PRESENT
+from helpers.methods.retention.forecasting.outcomes import ORDERED, PRESENT
+from helpers.methods.retention.forecasting.period_features import columns_of
 from helpers.playbook.sentences import number, percent, say
 
 
@@ -42,8 +42,8 @@ class Purchases:
     Attributes
     ----------
     members : pandas.DataFrame
-        One row per present member: member_id, ordered (whether ever before), probability, tenth (10 = most likely);
-        ordered by member_id. Probability and tenth are missing when there is too little data.
+        One row per present member: member_id, ordered (whether there is an order on record), probability, tenth
+        (10 = most likely); ordered by member_id. Probability and tenth are missing when there is too little data.
     expected : Estimate
         Expected number of members who order; n is how many are present.
     contest : Backtest
@@ -52,6 +52,8 @@ class Purchases:
         Last day that is known.
     horizon_days : int
         Length of the next period.
+    sample_sentence : str
+        On how many members the models rest, when not on all.
     """
 
     members: pd.DataFrame = field(repr=False)
@@ -59,6 +61,7 @@ class Purchases:
     contest: Backtest
     as_of: dt.date
     horizon_days: int
+    sample_sentence: str = ""
 
     @property
     def share(self) -> Estimate:
@@ -70,16 +73,16 @@ class Purchases:
 
     @property
     def sentence(self) -> str:
-        """How many members are expected to order, how many of them for the first time, and who predicts it."""
+        """How many members are expected to order, how many of them without an order yet, and who predicts it."""
         n, h = self.expected.n, self.horizon_days
         if not self.expected.known:
             text = "Who orders in the {h} days after {day}: too little data ({n} members present, {w} judged "
             text += "windows)."
             return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
-        first = float(self.members.loc[~self.members["ordered"], "probability"].sum())
+        fresh = self.members.loc[~self.members["ordered"], "probability"]
         text = (
             "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
-            "days ({share}), {first} of them for the first time, by {winner}."
+            "days ({share}), {first} of them among the {fresh} without an order on record, by {winner}."
         )
         values = {name: number(round(getattr(self.expected, name))) for name in ("value", "low", "high")}
         share, winner = percent(self.share.value), self.contest.winner
@@ -89,11 +92,45 @@ class Purchases:
             day=self.as_of,
             h=h,
             share=share,
-            first=number(round(first)),
+            first=number(round(float(fresh.sum()))),
+            fresh=number(len(fresh)),
             winner=winner,
             **values,
         )
-        return found + provisional(self.contest)
+        return f"{found}{provisional(self.contest)} {self.sample_sentence}".rstrip()
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """What came of the chances of closed windows, by tenth of the members of each window.
+
+        Columns: tenth (10 = most likely), times (a member was judged), judged (members), predicted, ordered, low,
+        high (shares; the interval is clustered by member). Tenths are cut within windows, so that a window of a high
+        level is not taken for members of a high chance.
+        """
+        frame, model = self.contest.predictions, self.contest.winner
+        if model is None or not len(frame):
+            return pd.DataFrame(columns=["tenth", "times", "judged", "predicted", "ordered", "low", "high"])
+        tenth = frame.groupby("landmark")[model].transform(groups) + 1
+        columns = (frame[name] for name in (ORDERED, model, "member_id"))
+        found = by_group(tenth, *columns, confidence=self.contest.confidence)
+        found.insert(2, "judged", frame.groupby(tenth)["member_id"].nunique().to_numpy())
+        names = {"group": "tenth", "n": "times", "observed": "ordered"}
+        return found.rename(columns=names).drop(columns="difference")
+
+    @property
+    def lift_sentence(self) -> str:
+        """How much more often the tenth most likely to order did so, within closed windows."""
+        table = self.judged
+        if self.contest.too_few or table.empty:
+            return say("The tenth most likely to order: too little data.")
+        top, times = table.iloc[-1], table["times"].sum()
+        text = (
+            "In closed windows {share} ({low} to {high}) of the tenth most likely to order did, of all {base} "
+            "(n = {n} times a member was judged)."
+        )
+        shares = {name: percent(float(top[name])) for name in ("low", "high")}
+        base = percent(float((table["ordered"] * table["times"]).sum() / times))
+        return say(text, share=percent(float(top["ordered"])), base=base, n=number(int(times)), **shares)
 
     def by_tenth(self, k_min: int = 10) -> pd.DataFrame:
         """Return members by chance of an order, now and in the judged windows, those most likely first.
@@ -101,25 +138,26 @@ class Purchases:
         Parameters
         ----------
         k_min : int
-            Tenths of fewer members are kept back.
+            Tenths of fewer members, now or among those judged, are kept back.
 
         Returns
         -------
         pandas.DataFrame
-            tenth, members, expected (members who order), chance (mean, now); times (a member was judged in a tenth
-            of then), predicted, ordered, low, high (shares; the interval is clustered by member).
+            tenth, members, expected (members who order), chance (mean, now); times, judged, predicted, ordered, low,
+            high, as in :attr:`judged`.
         """
-        known = self.members.dropna(subset=["probability"])
-        now = (
-            known.groupby("tenth")["probability"]
-            .agg(members="size", expected="sum", chance="mean")
-            .reset_index()
-        )
-        then = self.contest.deciles.rename(columns={"group": "tenth", "n": "times", "observed": "ordered"})
-        columns = ["tenth", "times", "predicted", "ordered", "low", "high"]
-        found = now.astype({"tenth": "int64"}).merge(then[columns], "left", "tenth")
+        known = self.members.dropna(subset=["probability"]).astype({"tenth": "int64"})
+        now = known.groupby("tenth")["probability"].agg(members="size", expected="sum", chance="mean")
+        then = self.judged.astype({"tenth": "int64"})
+        found = now.reset_index().merge(then, "left", "tenth")
         found = found.sort_values("tenth", ascending=False, ignore_index=True)
-        return privacy.suppress(found, "members", k_min, ["expected", "chance"])
+        past = ["times", "predicted", "ordered", "low", "high"]
+        found = privacy.suppress(found, "members", k_min, ["expected", "chance"])
+        found = privacy.suppress(found, "judged", k_min, past)
+        hidden = found["members"].isna() | found["judged"].isna()
+        every = ["members", "expected", "chance", "judged", *past]
+        found[every] = found[every].mask(hidden)
+        return found
 
 
 def purchases(
@@ -155,7 +193,7 @@ def purchases(
         When a column is missing.
     """
     check_confidence(confidence)
-    acts = as_table(rows)
+    acts = columns_of(rows, ("member_id", "day", "kind", "action", "value"), "activity")
     own = {
         name: acts.filter(acts.kind == kind).select("member_id", "day")
         for name, kind in (("interactions", "interaction"), ("orders", "order"))
@@ -176,4 +214,5 @@ def purchases(
         contest=contest,
         as_of=known.as_of,
         horizon_days=horizon_days,
+        sample_sentence=known.sample_sentence,
     )

@@ -10,6 +10,7 @@ from helpers import figures
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
 from helpers.methods.retention.forecasting.backtest import BASE_RATE, FEWEST_WINDOWS, Backtest
 from helpers.methods.retention.forecasting.gain import brier_gain
+from helpers.methods.retention.forecasting.outcomes import WORDS
 from helpers.methods.retention.forecasting.risk import Risk
 from helpers.playbook.sentences import interval, number, percent, say
 
@@ -55,14 +56,17 @@ def model_contest(found: Backtest, note: str) -> Chart | NoChart:
 def _contest_title(found: Backtest) -> str:
     """Return whether the forecast in use beats the bare share, by the saving in each window."""
     if found.too_few:
-        text = "Too few windows to compare forecasts of silence: {w} of {k}"
-        return say(text, w=found.windows, k=FEWEST_WINDOWS)
+        text = "Too few windows to compare forecasts of {what}: {w} of {k}"
+        return say(text, what=say(WORDS[found.outcome].what), w=found.windows, k=FEWEST_WINDOWS)
     gain, scores = brier_gain(found), found.table.set_index("model")["brier"].to_dict()
     if not (gain.known and gain.low > 0):
-        return say("No forecast foresees silence clearly better than the bare share of the silent")
+        return say(
+            "No forecast foresees {what} clearly better than the bare share",
+            what=say(WORDS[found.outcome].what),
+        )
     best, base = (number(scores[name], 3) for name in (str(found.winner), BASE_RATE))
-    text = "“{winner}” foresees silence better than the bare share (Brier score {best} against {base})"
-    return say(text, winner=found.winner, best=best, base=base)
+    text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
+    return say(text, winner=found.winner, what=say(WORDS[found.outcome].what), best=best, base=base)
 
 
 def calibration(found: Risk, note: str) -> Chart | NoChart:
