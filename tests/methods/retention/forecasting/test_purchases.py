@@ -85,7 +85,7 @@ def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.Dat
     found, members = one
     assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
     assert "is used to predict who orders" in found.contest.sentence
-    assert "times a member was judged)" in found.contest.lift_sentence
+    assert "members present (n = " in found.contest.lift_sentence
     table = found.judged
     share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
     top = table.set_index("tenth").loc[10]

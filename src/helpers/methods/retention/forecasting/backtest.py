@@ -136,7 +136,7 @@ class Backtest:
         if self.outcome != SILENT:
             return say("the one that is corrected by what came of earlier predictions")
         if self.winner == self.best and self.winner != RECENCY:
-            return say("the lowest Brier score, and no simpler model comes close")
+            return say("the lowest Brier score, and every simpler model is clearly worse")
         if self.winner == self.best:
             return say("how long a member has been quiet says as much as any model")
         row = _row(self.differences, str(self.winner))

@@ -35,17 +35,17 @@ WORDS = {
     SILENT: Words(
         "Who falls silent",
         "silence",
-        "The tenth of members at highest risk fell silent {lift} times as often as all of them (n = {n}).",
+        "The tenth at highest risk fell silent {lift} times as often as all active members (n = {n} times judged).",
     ),
     RETURNED: Words(
         "Who comes back",
         "who comes back",
-        "The tenth most likely to come back did so {lift} times as often as all dormant members (n = {n}).",
+        "The tenth most likely to return did so {lift} times as often as all dormant members (n = {n} times judged).",
     ),
     ORDERED: Words(
         "Who orders",
         "who orders",
-        "The tenth most likely to order did so {lift} times as often as all (n = {n} times a member was judged).",
+        "The tenth most likely to order did so {lift} times as often as all members present (n = {n} times judged).",
     ),
 }
 
