@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Literal
 
 import ibis
@@ -10,7 +11,7 @@ import ibis.expr.operations as ops
 import pandas as pd
 
 from helpers.data.source import as_table
-from helpers.errors import BadParameters
+from helpers.errors import BadData, BadParameters
 
 Count = Literal["interaction", "order", "all"]
 # The level of members whose column is empty: they count, under a name of their own.
@@ -29,6 +30,13 @@ def as_day(value: dt.date | str, name: str = "as_of") -> dt.date:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError):
         raise BadParameters(f'{name} == {value!r}, must be a day such as "2026-06-30".') from None
+
+
+def require_columns(table: ibis.Table | pd.DataFrame, names: Iterable[str], what: str) -> None:
+    """Raise ``BadData`` naming every column of `names` that the table called `what` does not have."""
+    if absent := [name for name in dict.fromkeys(names) if name not in table.columns]:
+        there = ", ".join(map(str, table.columns))
+        raise BadData(f"{what}: column {', '.join(absent)} missing; there is {there}.")
 
 
 def materialise(table: ibis.Table) -> ibis.Table:

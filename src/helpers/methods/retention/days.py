@@ -18,8 +18,8 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadData, BadParameters
-from helpers.methods.frames import COUNTS, Count, as_day
+from helpers.errors import BadParameters
+from helpers.methods.frames import COUNTS, Count, as_day, require_columns
 
 EPOCH = dt.date(1970, 1, 1)
 
@@ -74,8 +74,7 @@ def counted(activity: ibis.Table | pd.DataFrame, count: Count = "interaction") -
     checked(count, "count", in_=tuple(COUNTS))
     table = as_table(activity)
     needed = ["member_id", "day"] if count == "all" else ["member_id", "day", "kind"]
-    if absent := [name for name in needed if name not in table.columns]:
-        raise BadData(f"activity: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, needed, "activity")
     # The casts give an empty frame the types that its columns cannot show.
     typed = {"member_id": table.member_id.cast("string"), "day": table.day.cast("date")}
     table = table.mutate(**typed)
@@ -112,8 +111,7 @@ def stays(population: ibis.Table | pd.DataFrame, columns: tuple[str, ...] = ()) 
     """
     table = as_table(population)
     needed = ["member_id", "joined_day", "left_day", *columns]
-    if absent := [name for name in needed if name not in table.columns]:
-        raise BadData(f"population: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, needed, "population")
     return table.select(
         *columns,
         member_id=table.member_id.cast("string"),
@@ -127,8 +125,7 @@ def with_columns(
 ) -> ibis.Table:
     """Return the population with columns of the members table added, such as a segment or ``joined_at``."""
     table, other = as_table(population), as_table(members)
-    if absent := [name for name in columns if name not in other.columns]:
-        raise BadData(f"members: column {', '.join(absent)} missing; there is {', '.join(other.columns)}.")
+    require_columns(other, columns, "members")
     wanted = other.select("member_id", *columns)
     return table.left_join(wanted, "member_id").drop("member_id_right")
 

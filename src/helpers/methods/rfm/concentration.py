@@ -16,7 +16,7 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
-from helpers.methods.frames import materialise
+from helpers.methods.frames import materialise, require_columns
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.inequality import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.methods.rfm.value_cells import (
@@ -25,7 +25,6 @@ from helpers.methods.rfm.value_cells import (
     FloatArray,
     Moments,
     observed,
-    require_columns,
     require_unique,
     resamples,
     studentised_interval,

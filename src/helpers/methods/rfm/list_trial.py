@@ -23,8 +23,9 @@ from helpers.checks import check_confidence, check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.methods.frames import require_columns
 from helpers.methods.intervals import Estimate, difference_of_proportions, unknown
-from helpers.methods.rfm.value_cells import require_columns, require_unique
+from helpers.methods.rfm.value_cells import require_unique
 from helpers.playbook.sentences import quantity, say, with_interval
 
 CONTACT, HOLDOUT = "contact", "hold-out"

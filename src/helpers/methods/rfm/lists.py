@@ -19,7 +19,7 @@ from helpers.checks import check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.frames import materialise
+from helpers.methods.frames import materialise, require_columns
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.list_trial import (
     HOLDOUT,
@@ -30,7 +30,7 @@ from helpers.methods.rfm.list_trial import (
     measurable,
 )
 from helpers.methods.rfm.tier_value import mean_value
-from helpers.methods.rfm.value_cells import require_columns, require_unique, value_cells
+from helpers.methods.rfm.value_cells import require_unique, value_cells
 from helpers.playbook.sentences import percent, quantity, say, with_interval
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]

@@ -20,8 +20,7 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadData
-from helpers.methods.frames import COUNTS, Count, as_day
+from helpers.methods.frames import COUNTS, Count, as_day, require_columns
 from helpers.methods.rfm.states import (
     JOINED,
     LEFT,
@@ -232,8 +231,7 @@ def tier_history(
 
 def _dated(table: ibis.Table, needed: list[str], days: list[str], name: str) -> ibis.Table:
     """Return the needed columns, days as dates whatever a frame held them as."""
-    if absent := [column for column in needed if column not in table.columns]:
-        raise BadData(f"{name}: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, needed, name)
     return table.select(**{c: table[c].cast("date") if c in days else table[c] for c in needed})
 
 

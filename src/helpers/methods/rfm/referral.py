@@ -18,13 +18,12 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_date
-from helpers.methods.frames import materialise
+from helpers.methods.frames import materialise, require_columns
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.value_cells import (
     MINIMUM_WITH_VALUE,
     Moments,
     observed,
-    require_columns,
     require_unique,
     resamples,
     studentised_interval,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.methods.frames import materialise
+from helpers.methods.frames import materialise, require_columns
 from helpers.methods.intervals import percentile_interval
 
 FloatArray = NDArray[np.float64]
@@ -43,13 +43,6 @@ class Moments(NamedTuple):
     members: FloatArray
     total: FloatArray
     squares: FloatArray
-
-
-def require_columns(table: ibis.Table, columns: list[str], name: str) -> None:
-    """Raise ``BadData`` naming every column of `columns` that `table` does not have."""
-    missing = [column for column in dict.fromkeys(columns) if column not in table.columns]
-    if missing:
-        raise BadData(f"{name}: column {', '.join(missing)} missing; there are {', '.join(table.columns)}.")
 
 
 def require_unique(table: ibis.Table, column: str, name: str) -> None:

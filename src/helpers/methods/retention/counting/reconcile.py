@@ -26,8 +26,7 @@ from dataclasses import dataclass
 import ibis
 import pandas as pd
 
-from helpers.errors import BadData
-from helpers.methods.frames import Count, as_day
+from helpers.methods.frames import Count, as_day, require_columns
 from helpers.methods.intervals import Estimate
 from helpers.methods.retention.clustered import estimate_of
 from helpers.methods.retention.counting.tables import Retention, retention
@@ -195,8 +194,7 @@ def side_by_side(
         parts.append(rows[["day", "share", "low", "high", "n"]].assign(measure=name))
     wanted = [window.first for window in on_or_after.windows]
     for name, frame in ((AWAKE, not_silent), (HERE, not_left)):
-        if absent := [c for c in ("day", "survival", "low", "high", "n") if c not in frame.columns]:
-            raise BadData(f"{name}: column {', '.join(absent)} missing; there is {', '.join(frame.columns)}.")
+        require_columns(frame, ("day", "survival", "low", "high", "n"), name)
         rows = frame.rename(columns={"survival": "share"}).set_index("day").reindex(wanted).reset_index()
         rows["n"] = rows["n"].fillna(0).astype("int64")
         parts.append(rows[["day", "share", "low", "high", "n"]].assign(measure=name))

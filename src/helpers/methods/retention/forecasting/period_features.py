@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.methods.frames import COUNTS, Count, materialise
+from helpers.methods.frames import COUNTS, Count, materialise, require_columns
 
 WINDOWS = (7, 14, 30, 60, 90, 180)
 SIGNAL_WINDOWS = (7, 30, 90)
@@ -47,9 +47,7 @@ FEATURES = (
 def columns_of(table: ibis.Table | pd.DataFrame, names: tuple[str, ...], what: str) -> ibis.Table:
     """Return these columns with the types they need; `what` names the table in the error when one is missing."""
     found = as_table(table)
-    absent = [name for name in names if name not in found.columns]
-    if absent:
-        raise BadData(f"{what}: column {', '.join(absent)} missing; there is {', '.join(found.columns)}.")
+    require_columns(found, names, what)
     types = {
         "member_id": "string",
         "day": "date",

@@ -23,6 +23,7 @@ import pandas as pd
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
+from helpers.methods.frames import require_columns
 from helpers.methods.retention.forecasting.landmarks import ACTIVE
 from helpers.methods.retention.forecasting.risk import Risk
 from helpers.methods.retention.value.member_value import MemberValue
@@ -286,11 +287,7 @@ def _columns(rows: pd.DataFrame) -> list[str]:
 
 def _unique(table: ibis.Table | pd.DataFrame, column: str) -> pd.DataFrame:
     frame = as_table(table).to_pandas()
-    absent = [name for name in ("member_id", column) if name not in frame]
-    if absent:
-        raise BadData(
-            f"{column}: column {', '.join(absent)} missing; there is {', '.join(map(str, frame.columns))}."
-        )
+    require_columns(frame, ("member_id", column), column)
     repeated = frame["member_id"][frame["member_id"].duplicated()]
     if len(repeated):
         raise BadData(f"{column}: {len(repeated):,} members have two rows, such as {repeated.iloc[0]!r}.")

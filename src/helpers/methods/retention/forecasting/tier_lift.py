@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.errors import BadData
+from helpers.methods.frames import require_columns
 from helpers.methods.retention.forecasting import calibration
 from helpers.methods.retention.forecasting.landmarks import Landmarks
 from helpers.playbook.sentences import number, say
@@ -63,11 +63,7 @@ def tier_lift(
     """
     if tiers is None:
         return pd.DataFrame(columns=COLUMNS)
-    absent = [name for name in ("landmark", "member_id", "tier") if name not in tiers.columns]
-    if absent:
-        raise BadData(
-            f"tiers: column {', '.join(absent)} missing; there is {', '.join(map(str, tiers.columns))}."
-        )
+    require_columns(tiers, ("landmark", "member_id", "tier"), "tiers")
     known = tiers.assign(landmark=pd.to_datetime(tiers["landmark"]), member_id=tiers["member_id"].astype(str))
     placed = frame.merge(known[["landmark", "member_id", "tier"]], "left", ["landmark", "member_id"])
     found = []

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.methods.frames import NOT_STATED
+from helpers.methods.frames import NOT_STATED, require_columns
 from helpers.methods.retention.staying.durations import EXAMPLES, impossible_stays
 
 COUNTS = ("n", "events")
@@ -133,8 +133,7 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     table = as_table(durations)
     names = by_names(by)
     needed = ["tenure_days", "exited", *names]
-    if absent := [name for name in needed if name not in table.columns]:
-        raise BadData(f"durations: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, needed, "durations")
     entry = {"entry_day": table.entry_day.cast(dt.int64)} if "entry_day" in table.columns else {}
     keys = {name: table[name].cast(dt.string) for name in names} | entry
     keys["tenure_day"] = table.tenure_days.cast(
@@ -187,10 +186,7 @@ def _checked_numbers(frame: pd.DataFrame, by: Sequence[str]) -> dict[str, NDArra
     if not isinstance(frame, pd.DataFrame):
         raise BadData(f"cells: must be a pandas DataFrame as made by cells(), not a {type(frame).__name__}.")
     needed = [*by, "tenure_day", *COUNTS]
-    if absent := [name for name in needed if name not in frame.columns]:
-        raise BadData(
-            f"cells: column {', '.join(absent)} missing; there is {', '.join(map(str, frame.columns))}."
-        )
+    require_columns(frame, needed, "cells")
     numbers = {name: frame[name].astype("float64").to_numpy() for name in ("tenure_day", *COUNTS)}
     late = "entry_day" in frame.columns
     entry = frame["entry_day"].astype("float64").to_numpy() if late else np.zeros(len(frame))

@@ -35,7 +35,7 @@ from helpers.data.clock import FIRST, LAST, offsets
 from helpers.data.source import Dataset, as_table, local_date
 from helpers.errors import BadData
 from helpers.methods.activity import excluded
-from helpers.methods.frames import as_day
+from helpers.methods.frames import as_day, require_columns
 from helpers.methods.retention.days import checked, day_number, number_of
 
 EXAMPLES = 3
@@ -74,7 +74,7 @@ def member_stays(
         When there is no members table, or it lacks a column.
     """
     members = dataset["members"]
-    _require(members, columns, "members")
+    require_columns(members, columns, "members")
     joined, day = local_date(members.joined_at, report_tz), as_day(as_of)
     left = _left_day(members, day, report_tz) if "left_at" in members.columns else ibis.null("date")
     found = members.filter(~excluded(members) & _happened_by(members.joined_at, day, report_tz))
@@ -236,17 +236,12 @@ def _end_of(day: dt.date, report_tz: str) -> dt.datetime | None:
 def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:
     """Return the population with days as dates; the casts give an empty frame its types."""
     table = as_table(population)
-    _require(table, ("member_id", "joined_day", "left_day"), "population")
+    require_columns(table, ("member_id", "joined_day", "left_day"), "population")
     return table.mutate(
         member_id=table.member_id.cast("string"),
         joined_day=table.joined_day.cast("date"),
         left_day=table.left_day.cast("date"),
     )
-
-
-def _require(table: ibis.Table, columns: Sequence[str], name: str) -> None:
-    if absent := [column for column in columns if column not in table.columns]:
-        raise BadData(f"{name}: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
 
 
 def _cohort(day: Any, period: str) -> Any:

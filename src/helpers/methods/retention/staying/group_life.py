@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.source import as_table
-from helpers.errors import BadData
-from helpers.methods.frames import as_day
+from helpers.methods.frames import as_day, require_columns
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.days import checked, day_number, number_of
 from helpers.methods.retention.staying.cells import cells
@@ -191,8 +190,7 @@ def group_life(
     checked(minimum_active, "minimum_active", type_=int, ge=1)
     checked(window_days, "window_days", type_=int, ge=1)
     last, table = as_day(as_of), as_table(members)
-    if absent := [name for name in ("member_id", group) if name not in table.columns]:
-        raise BadData(f"members: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, ("member_id", group), "members")
     named = table.filter(table[group].notnull())
     members_of = named.select(member_id=named.member_id.cast("string"), group=named[group].cast("string"))
     days = _days_in_groups(as_table(member_days), members_of, last)
@@ -216,8 +214,7 @@ def group_life(
 
 def _days_in_groups(days: ibis.Table, members_of: ibis.Table, last: dt.date) -> ibis.Table:
     """Return the distinct active days of members in groups: group, member_id, at (day number)."""
-    if absent := [name for name in ("member_id", "day") if name not in days.columns]:
-        raise BadData(f"member_days: column {', '.join(absent)} missing; there is {', '.join(days.columns)}.")
+    require_columns(days, ("member_id", "day"), "member_days")
     typed = days.select(member_id=days.member_id.cast("string"), day=days.day.cast("date"))
     typed = typed.filter(typed.day <= ibis.date(last))
     found = typed.select("member_id", at=day_number(typed.day)).distinct()

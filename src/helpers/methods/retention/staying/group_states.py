@@ -30,8 +30,7 @@ from scipy import stats
 
 from helpers.data import privacy
 from helpers.data.source import as_table
-from helpers.errors import BadData
-from helpers.methods.frames import as_day
+from helpers.methods.frames import as_day, require_columns
 from helpers.methods.intervals import Estimate, proportion, unknown
 from helpers.methods.retention.days import checked, checked_confidence, day_number, number_of
 from helpers.methods.retention.staying.group_life import MINIMUM_GROUPS, GroupLife
@@ -174,8 +173,7 @@ def _people(members: ibis.Table | pd.DataFrame, group: str, last: int) -> ibis.T
     """Return member_id, group, joined, left (day numbers, left missing while a member) of members in groups."""
     table = as_table(members)
     needed = ("member_id", "joined_day", "left_day", group)
-    if absent := [name for name in needed if name not in table.columns]:
-        raise BadData(f"members: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, needed, "members")
     left = day_number(table.left_day.cast("date"))
     found = table.filter(table[group].notnull()).select(
         member_id=table.member_id.cast("string"), group=table[group].cast("string"),
@@ -187,8 +185,7 @@ def _people(members: ibis.Table | pd.DataFrame, group: str, last: int) -> ibis.T
 def _acts(activity: ibis.Table | pd.DataFrame, last: int) -> ibis.Table:
     """Return member_id, at (day number) and posting (a flag) of what was done by the last day."""
     table = as_table(activity)
-    if absent := [name for name in ("member_id", "day") if name not in table.columns]:
-        raise BadData(f"activity: column {', '.join(absent)} missing; there is {', '.join(table.columns)}.")
+    require_columns(table, ("member_id", "day"), "activity")
     posting = table.action.isin(POSTS) if "action" in table.columns else ibis.literal(False)
     found = table.select(
         member_id=table.member_id.cast("string"), at=day_number(table.day.cast("date")), posting=posting

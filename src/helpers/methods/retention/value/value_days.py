@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.methods.frames import as_day, materialise, with_days
-from helpers.methods.rfm.value_cells import require_columns
+from helpers.methods.frames import as_day, materialise, require_columns, with_days
 
 FloatArray = NDArray[np.float64]
 BUCKETS = 250
