@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.counting.churn_threshold import SilenceThreshold
 from helpers.methods.retention.counting.lifecycle import Lifecycle
@@ -12,7 +10,7 @@ from helpers.methods.retention.counting.tables import Retention
 from helpers.methods.retention.forecasting.backtest import Backtest
 from helpers.methods.retention.forecasting.gain import brier_gain
 from helpers.methods.retention.forecasting.purchases import Purchases
-from helpers.methods.retention.forecasting.risk import Risk, expected_share
+from helpers.methods.retention.forecasting.risk import Risk
 from helpers.methods.retention.leaving.cox_words import who
 from helpers.methods.retention.leaving.drivers import Drivers
 from helpers.methods.retention.leaving.episodes import activity_levels
@@ -49,12 +47,8 @@ def day_n(found: Retention, scope: str) -> Finding:
 def stay(found: SurvivalCurves, scope: str, *, day: int = 90) -> Finding:
     """State the share still here on a day of tenure (Kaplan-Meier); n are those watched on any day until then."""
     row = found.at(day).iloc[0] if found.n else None
-    n, at_risk = (0, 0) if row is None else (int(row["watched"]), int(row["at_risk"]))
-    estimate = unknown(n, "share", found.confidence)
-    if row is not None and np.isfinite([row["survival"], row["low"], row["high"]]).all():
-        method = f"Kaplan–Meier, {found.method} limits"
-        numbers = (float(row["survival"]), float(row["low"]), float(row["high"]))
-        estimate = Estimate(*numbers, n, "share", method, found.confidence)
+    estimate = found.still_here(day)
+    n, at_risk = estimate.n, 0 if row is None else int(row["at_risk"])
     text = "{share} of members are still here at the end of day {day}; n are those watched on some day until then"
     text += ", {at_risk:,} of them on the day itself. {more}"
     if not estimate.known:
@@ -220,7 +214,7 @@ def silent_next(found: Risk, scope: str, *, returns: ReturnCurves | None = None,
     if returns is not None:
         text += " " + say("Silence is not leaving: {phrase}.", phrase=returns.false_churn_phrase(days))
     return finding(
-        expected_share(found),
+        found.silent_share,
         id="retention.silent_next",
         metric=say("active members expected to fall silent in {h} days", h=found.horizon_days),
         scope=scope,
@@ -281,31 +275,31 @@ def orders_next(found: Purchases, scope: str) -> Finding:
 def order_forecast_gain(found: Purchases, scope: str) -> Finding:
     """Judge whether the forecast of orders tells members apart, against one chance for all of a window."""
     gain = brier_gain(found.contest, same_level=True)
-    text = "{contest} {lift}"
-    if gain.known:
-        text = (
-            "The forecast does not clearly tell who orders from who does not: against one chance for all its "
-        )
-        text += "errors change by {change} ({between}) over {n} windows it had not seen. {lift} {contest}"
-    bounds = (-gain.high, -gain.low)
-    if gain.known and gain.low > 0:
-        bounds = (gain.low, gain.high)
-        text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
-        text += "windows it had not seen. {lift} {contest}"
     return finding(
         gain,
         id="retention.order_forecast_gain",
-        metric=say("how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"),
-        scope=scope,
-        sentence=say(
-            text, contest=found.contest.sentence, lift=found.lift_sentence, share=percent(gain.value), n=gain.n,
-            change=percent(-gain.value), between=interval(*bounds, "share"),
+        metric=say(
+            "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
         ),
+        scope=scope,
+        sentence=" ".join(filter(None, [_apart(gain), found.lift_sentence, found.contest.sentence])),
         assumption=say("closed windows stand for the next"),
         direction=UP,
         change=True,
         systems=("S023",),
-    )  # fmt: skip
+    )
+
+
+def _apart(gain: Estimate) -> str:
+    """Say whether a forecast of orders tells members apart; nothing when that is not known."""
+    if not gain.known:
+        return ""
+    text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
+    text += "windows it had not seen."
+    if gain.low <= 0:
+        text = "The forecast does not clearly tell who orders from who does not: over {n} windows it had not seen it "
+        text += "saves {share} ({between}) of the error of one chance for all."
+    return say(text, share=percent(gain.value), between=interval(gain.low, gain.high, "share"), n=gain.n)
 
 
 def newcomer_value(found: LifetimeValue, scope: str) -> Finding:

@@ -77,8 +77,13 @@ def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]
     before = members.groupby("ordered")["probability"].mean()
     assert before[False] < before[True]
     fresh = members.loc[~members["ordered"], "probability"]
-    told = f"{round(float(fresh.sum()))} of them among the {len(fresh)} without an order on record"
-    assert told in found.sentence
+    first = found.first_orders
+    assert (first.value, first.n) == (pytest.approx(fresh.sum(), abs=1e-6), len(fresh))
+    assert first.low <= members.loc[~members["ordered"], "came"].sum() <= first.high
+    assert (
+        f"Of the {len(fresh)} among them without an order on record, about {first.value:.0f} ("
+        in found.sentence
+    )
 
 
 def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
@@ -89,10 +94,10 @@ def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.Dat
     table = found.judged
     share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
     top = table.set_index("tenth").loc[10]
-    assert (
-        f"{percent(top['ordered'])} ({percent(top['low'])} to {percent(top['high'])})" in found.lift_sentence
-    )
-    assert f"of all {percent(share)} (n = {len(found.contest.predictions):,} times" in found.lift_sentence
+    rates = f"{percent(top['ordered'])} ({percent(top['low'])} to {percent(top['high'])}"
+    assert f"{rates}, n = {int(top['times'])}) of the tenth most likely to order did" in found.lift_sentence
+    assert f"and {percent(share)} (" in found.lift_sentence
+    assert f"n = {len(found.contest.predictions):,}) of all" in found.lift_sentence
 
 
 def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(

@@ -28,7 +28,6 @@ from helpers.methods.retention.forecasting.predictors import (
 )
 from helpers.methods.retention.forecasting.risk import (
     Risk,
-    expected_share,
     risk,
 )
 
@@ -93,7 +92,7 @@ def test_sentences_state_number_interval_and_denominator(one: tuple[Risk, pd.Dat
     assert " to " in found.sentence
     assert "dormant" in found.return_sentence
     assert "n = " in found.calibration_sentence
-    share = expected_share(found)
+    share = found.silent_share
     assert 0 < share.low < share.value < share.high < 1
 
 
@@ -135,7 +134,7 @@ def test_too_little_data_is_no_error() -> None:
     assert "too little data" in found.sentence
     assert "too little data" in found.return_sentence
     assert "too little data" in found.calibration_sentence
-    assert not expected_share(found).known
+    assert not found.silent_share.known
 
 
 LOOSE = (

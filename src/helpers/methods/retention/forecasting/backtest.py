@@ -43,10 +43,10 @@ from helpers.methods.retention.forecasting.window_errors import WindowErrors, wi
 from helpers.playbook.sentences import number, percent, say
 from helpers.tables import html_table
 
-RETURN_MODELS = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
-"""What can be asked about dormant members, whose frequency and value of late are nothing, and about who orders, where
-many never have. Brier scores are alike among them, while probabilities as fitted are overconfident: only the
-recalibrated form may be used, and the others are shown beside it."""
+OTHER_MODELS = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
+"""What can be asked beside silence: about dormant members, whose frequency and value of late are nothing, and about
+who orders, where many never have. Brier scores are alike among them, while probabilities as fitted are overconfident:
+only the recalibrated form may be used, and the others are shown beside it."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def backtest(
         present by whether they order (with rows that count orders).
     models : tuple of str, optional
         Which models take part; default all of :data:`.forecasting.predictors.MODELS`, of others all of
-        :data:`RETURN_MODELS`.
+        :data:`OTHER_MODELS`.
     windows : int, optional
         How many of the last closed windows are judged; default all that have two closed windows to be fitted on
         before them, without the first `LEARNING` of them where six are left without.
@@ -224,7 +224,7 @@ def backtest(
         Level of the intervals, and size and seed of their member bootstrap.
     """
     check_confidence(confidence)
-    outcome, allowed = outcome_of(rows, state), MODELS if state == ACTIVE else RETURN_MODELS
+    outcome, allowed = outcome_of(rows, state), MODELS if state == ACTIVE else OTHER_MODELS
     models = allowed if models is None else models
     for model in models:
         check_scalar(model, "models", in_=allowed)

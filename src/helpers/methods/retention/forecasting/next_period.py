@@ -82,3 +82,11 @@ def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: i
     value = round(float(known.sum()), 6)
     method = "window errors of the backtest and chance"
     return Estimate(value, min(low, value), max(high, value), int(known.size), "members", method, confidence)
+
+
+def share_of(number: Estimate) -> Estimate:
+    """Return an expected number as a share of those at risk, its `n`."""
+    if not number.known:
+        return unknown(number.n, "share", number.confidence)
+    values = {name: getattr(number, name) / number.n for name in ("value", "low", "high")}
+    return number._replace(**values, unit="share")

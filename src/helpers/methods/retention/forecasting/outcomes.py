@@ -66,12 +66,8 @@ def outcome_of(rows: Landmarks, state: str) -> str:
     return OUTCOMES[state]
 
 
-def those_in(table: pd.DataFrame, state: str) -> pd.DataFrame:
-    """Return the rows of the members in a state; all of them for those present."""
-    return table if state == PRESENT else table[table["state"] == state]
-
-
 def at_risk(rows: Landmarks, state: str) -> pd.DataFrame:
     """Return the rows of closed windows of members in a state, with the column of their outcome."""
-    outcome, table = outcome_of(rows, state), those_in(rows.table, state)
+    outcome, table = outcome_of(rows, state), rows.table
+    table = table if state == PRESENT else table[table["state"] == state]
     return table if outcome in table else table.assign(**{outcome: 1 - table["silent"]})

@@ -16,11 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import ibis
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from helpers.checks import check_confidence
 from helpers.data import privacy
-from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.intervals import Estimate
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import by_group, groups
 from helpers.methods.retention.forecasting.landmarks import landmarks
@@ -29,10 +31,11 @@ from helpers.methods.retention.forecasting.next_period import (
     levels,
     probabilities,
     provisional,
+    share_of,
 )
 from helpers.methods.retention.forecasting.outcomes import ORDERED, PRESENT
 from helpers.methods.retention.forecasting.period_features import columns_of
-from helpers.playbook.sentences import number, percent, say
+from helpers.playbook.sentences import interval, number, percent, say
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Purchases:
         (10 = most likely); ordered by member_id. Probability and tenth are missing when there is too little data.
     expected : Estimate
         Expected number of members who order; n is how many are present.
+    first_orders : Estimate
+        Expected number of those who order among the members without an order on record; n is how many these are.
     contest : Backtest
         The backtest of the chances.
     as_of : datetime.date
@@ -58,6 +63,7 @@ class Purchases:
 
     members: pd.DataFrame = field(repr=False)
     expected: Estimate
+    first_orders: Estimate
     contest: Backtest
     as_of: dt.date
     horizon_days: int
@@ -66,10 +72,7 @@ class Purchases:
     @property
     def share(self) -> Estimate:
         """Share of the members present who are expected to order."""
-        if not self.expected.known:
-            return unknown(self.expected.n, "share", self.expected.confidence)
-        values = {name: getattr(self.expected, name) / self.expected.n for name in ("value", "low", "high")}
-        return self.expected._replace(**values, unit="share")
+        return share_of(self.expected)
 
     @property
     def sentence(self) -> str:
@@ -79,24 +82,17 @@ class Purchases:
             text = "Who orders in the {h} days after {day}: too little data ({n} members present, {w} judged "
             text += "windows)."
             return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
-        fresh = self.members.loc[~self.members["ordered"], "probability"]
         text = (
             "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
-            "days ({share}), {first} of them among the {fresh} without an order on record, by {winner}."
+            "days ({share}), by {winner}."
         )
-        values = {name: number(round(getattr(self.expected, name))) for name in ("value", "low", "high")}
         share, winner = percent(self.share.value), self.contest.winner
         found = say(
-            text,
-            n=number(n),
-            day=self.as_of,
-            h=h,
-            share=share,
-            first=number(round(float(fresh.sum()))),
-            fresh=number(len(fresh)),
-            winner=winner,
-            **values,
+            text, n=number(n), day=self.as_of, h=h, share=share, winner=winner, **_whole(self.expected)
         )
+        if self.first_orders.known:
+            text = "Of the {n} among them without an order on record, about {value} ({low} to {high}) are."
+            found += " " + say(text, n=number(self.first_orders.n), **_whole(self.first_orders))
         return f"{found}{provisional(self.contest)} {self.sample_sentence}".rstrip()
 
     @property
@@ -111,11 +107,17 @@ class Purchases:
         if model is None or not len(frame):
             return pd.DataFrame(columns=["tenth", "times", "judged", "predicted", "ordered", "low", "high"])
         tenth = frame.groupby("landmark")[model].transform(groups) + 1
-        columns = (frame[name] for name in (ORDERED, model, "member_id"))
-        found = by_group(tenth, *columns, confidence=self.contest.confidence)
+        found = self._rates(tenth)
         found.insert(2, "judged", frame.groupby(tenth)["member_id"].nunique().to_numpy())
-        names = {"group": "tenth", "n": "times", "observed": "ordered"}
-        return found.rename(columns=names).drop(columns="difference")
+        return found
+
+    def _rates(self, group: ArrayLike) -> pd.DataFrame:
+        """Return tenth (the group), times, predicted, ordered, low, high of groups of the judged rows."""
+        columns = (
+            self.contest.predictions[name] for name in (ORDERED, str(self.contest.winner), "member_id")
+        )
+        found = by_group(group, *columns, confidence=self.contest.confidence).drop(columns="difference")
+        return found.rename(columns={"group": "tenth", "n": "times", "observed": "ordered"})
 
     @property
     def lift_sentence(self) -> str:
@@ -123,14 +125,10 @@ class Purchases:
         table = self.judged
         if self.contest.too_few or table.empty:
             return say("The tenth most likely to order: too little data.")
-        top, times = table.iloc[-1], table["times"].sum()
-        text = (
-            "In closed windows {share} ({low} to {high}) of the tenth most likely to order did, of all {base} "
-            "(n = {n} times a member was judged)."
+        text = "In closed windows {top} of the tenth most likely to order did, and {base} of all; n: times judged."
+        return say(
+            text, top=_share(table.iloc[-1]), base=_share(self._rates(np.ones(table["times"].sum())).iloc[0])
         )
-        shares = {name: percent(float(top[name])) for name in ("low", "high")}
-        base = percent(float((table["ordered"] * table["times"]).sum() / times))
-        return say(text, share=percent(float(top["ordered"])), base=base, n=number(int(times)), **shares)
 
     def by_tenth(self, k_min: int = 10) -> pd.DataFrame:
         """Return members by chance of an order, now and in the judged windows, those most likely first.
@@ -158,6 +156,19 @@ class Purchases:
         every = ["members", "expected", "chance", "judged", *past]
         found[every] = found[every].mask(hidden)
         return found
+
+
+def _share(row: pd.Series) -> str:
+    """Return ``'40.7 % (38.0 % to 43.5 %, n = 1,273)'`` of a row of rates."""
+    between = interval(float(row["low"]), float(row["high"]), "share")
+    return say(
+        "{share} ({between}, n = {n:,})", share=percent(row["ordered"]), between=between, n=int(row["times"])
+    )
+
+
+def _whole(found: Estimate) -> dict[str, str]:
+    """Return value, low and high as whole numbers in words."""
+    return {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
 
 
 def purchases(
@@ -208,9 +219,11 @@ def purchases(
     members = now[["member_id"]].assign(ordered=now["active_days_all"] > 0, probability=p)
     judged = bool(members["probability"].notna().all()) and len(members) > 0
     members["tenth"] = pd.array(groups(p) + 1 if judged else [pd.NA] * len(members), dtype="Int64")
+    ahead = levels(contest, seed)
     return Purchases(
         members=members,
-        expected=expected_number(p, levels(contest, seed), confidence, seed),
+        expected=expected_number(p, ahead, confidence, seed),
+        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, confidence, seed),
         contest=contest,
         as_of=known.as_of,
         horizon_days=horizon_days,

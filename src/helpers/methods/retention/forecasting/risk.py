@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.checks import check_confidence
-from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.intervals import Estimate
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import groups
 from helpers.methods.retention.forecasting.landmarks import ACTIVE, DORMANT, Landmarks
@@ -27,6 +27,7 @@ from helpers.methods.retention.forecasting.next_period import (
     levels,
     probabilities,
     provisional,
+    share_of,
 )
 from helpers.methods.retention.forecasting.predictors import BASE_RATE
 from helpers.playbook.sentences import number, percent, say
@@ -72,6 +73,11 @@ class Risk:
     def known(self) -> bool:
         """Whether there was data enough for probabilities."""
         return self.expected_silent.known
+
+    @property
+    def silent_share(self) -> Estimate:
+        """Share of active members expected to fall silent."""
+        return share_of(self.expected_silent)
 
     @property
     def deciles(self) -> pd.DataFrame:
@@ -219,12 +225,3 @@ def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
     if known.any():
         found[known] = groups(p[known]) + 1
     return pd.Series(found)
-
-
-def expected_share(found: Risk) -> Estimate:
-    """Return the share of active members expected to fall silent, for a finding."""
-    each = found.expected_silent
-    if not each.known:
-        return unknown(each.n, "share", each.confidence)
-    values = {name: getattr(each, name) / each.n for name in ("value", "low", "high")}
-    return each._replace(**values, unit="share")

@@ -55,18 +55,19 @@ def model_contest(found: Backtest, note: str) -> Chart | NoChart:
 
 def _contest_title(found: Backtest) -> str:
     """Return whether the forecast in use beats the bare share, by the saving in each window."""
+    what = say(WORDS[found.outcome].what)
     if found.too_few:
         text = "Too few windows to compare forecasts of {what}: {w} of {k}"
-        return say(text, what=say(WORDS[found.outcome].what), w=found.windows, k=FEWEST_WINDOWS)
+        return say(text, what=what, w=found.windows, k=FEWEST_WINDOWS)
     gain, scores = brier_gain(found), found.table.set_index("model")["brier"].to_dict()
     if not (gain.known and gain.low > 0):
         return say(
             "No forecast foresees {what} clearly better than the bare share",
-            what=say(WORDS[found.outcome].what),
+            what=what,
         )
     best, base = (number(scores[name], 3) for name in (str(found.winner), BASE_RATE))
     text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
-    return say(text, winner=found.winner, what=say(WORDS[found.outcome].what), best=best, base=base)
+    return say(text, winner=found.winner, what=what, best=best, base=base)
 
 
 def calibration(found: Risk, note: str) -> Chart | NoChart:

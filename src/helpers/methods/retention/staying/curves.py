@@ -39,6 +39,7 @@ from scipy import stats
 
 from helpers.data import privacy
 from helpers.methods.intervals import Estimate, unknown
+from helpers.methods.retention.clustered import estimate_of
 from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.staying.bpcp import product_limit, survival_limits
 from helpers.methods.retention.staying.cells import DayCounts, check_cells, day_counts
@@ -121,6 +122,17 @@ class SurvivalCurves:
             "n": self.summary["n"].to_numpy()[row], "watched": watched.T.ravel(),
         }  # fmt: skip
         return _beside(self.counts.segments, row, columns)
+
+    def still_here(self, day: int) -> Estimate:
+        """Return the share of everybody, in curves of one segment, still here at the end of a day of tenure.
+
+        `n` are the members watched on any day up to this one; the share is unknown where :meth:`at` has none.
+        """
+        row = self.at(day).iloc[0] if self.n else None
+        if row is None:
+            return unknown(0, "share", self.confidence)
+        method = f"Kaplan–Meier, {self.method} limits"
+        return estimate_of(row, row["watched"], method, self.confidence, value="survival")
 
     def _on(self, row: NDArray[np.intp], day: NDArray[np.int64]) -> dict[str, FloatArray]:
         """Return columns of the table for segments by their row, each on a day; missing where nobody was at risk."""

@@ -94,17 +94,8 @@ class GroupLife:
         `n` are the groups watched on some day until then; with fewer than ten it is missing.
         """
         days = TYPICAL_LIFE_DAYS - 1
-        row = self.curves.at(days).iloc[0] if len(self.groups) else None
-        n = 0 if row is None else int(row["watched"])
-        if (
-            row is None
-            or n < MINIMUM_GROUPS
-            or not np.isfinite([row["survival"], row["low"], row["high"]]).all()
-        ):
-            return unknown(n, "share", self.curves.confidence)
-        numbers = (float(row["survival"]), float(row["low"]), float(row["high"]))
-        method = f"Kaplan–Meier, {self.curves.method} limits"
-        return Estimate(*numbers, n, "share", method, self.curves.confidence)
+        found = self.curves.still_here(days)
+        return found if found.n >= MINIMUM_GROUPS else unknown(found.n, "share", found.confidence)
 
     @property
     def shorter_than_half_a_year(self) -> str:

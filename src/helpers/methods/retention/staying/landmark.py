@@ -98,8 +98,8 @@ class LandmarkComparison:
         way = say("longer") if naive.value >= 0 else say("shorter")
         return say(
             "Counted by the tier they had in the end, members in the tier “{tier}” seem to stay {way} than those in "
-            "“{reference}”: by {naive} of the first {horizon:,}; but it takes staying to get there. Compared by the "
-            "tier on day {day} among those still there, the difference is {fair}: {verdict}.",
+            "“{reference}”: by {naive} of the first {horizon:,} days; but it takes staying to get there. Compared by "
+            "the tier on day {day} among those still there, the difference is {fair}: {verdict}.",
             tier=tier, naive=with_interval(naive), way=way, horizon=self.naive_difference.horizon,
             reference=self.naive_difference.reference, day=self.day, fair=with_interval(fair), verdict=verdict,
         )  # fmt: skip
