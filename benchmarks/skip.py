@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers.data.simulate import write
+from helpers.simulate import write
 
 REPORTS, JOBS, REPEATS = 50, 100, 5
 SKIPPED_WITHIN, REJECTED_WITHIN = 2.0, 1.0  # seconds of wall time

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.playbook.sentences import money, number, percent
+from helpers.sentences import money, number, percent
 
 Formatter = Callable[[Any], str]
 MISSING = "–"

@@ -10,10 +10,10 @@ import pytest
 
 from helpers.data import source
 from helpers.data.contract import INTERACTIONS
-from helpers.data.simulate import community
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.methods.account import account
 from helpers.methods.activity import activity, population, value_unit
+from helpers.simulate import community
 
 AS_OF = "2026-03-31"
 

@@ -134,7 +134,7 @@ def copy(tmp_path: Path) -> Path:
         ("report/plan_file.py", []),
         ("report/diff/page.py", []),
         ("cli/runs.py", []),
-        ("data/simulate/events.py", []),
+        ("simulate/events.py", []),
     ],
 )
 def test_one_changed_source_changes_exactly_the_notebooks_that_use_it(
@@ -184,7 +184,7 @@ def test_modules_beside_the_notebook_count(tmp_path: Path) -> None:
 
 def test_when_a_cell_is_no_python_every_module_counts(tmp_path: Path) -> None:
     path = write_notebook(tmp_path / "n" / "01_rfm.ipynb", "def broken(:")
-    assert "helpers.data.simulate.events" in modules_of(path)
+    assert "helpers.simulate.events" in modules_of(path)
     (path.parent / "extra.py").write_text("x = 1")
     assert "extra.py" in modules_of(path), "nobody knows what such a cell runs"
 
@@ -226,7 +226,7 @@ def test_where_a_cell_may_run_any_file_all_count(
     found = set(modules_of(path, Sources(cache=cache)))
     assert ({"extra.py", "lib/deep.py", "helpers.methods.rfm.tiers"} <= found) is counts
     assert "extra.py" not in found or counts
-    assert "helpers.data.simulate.events" not in found, "the cells can be read, so not every module counts"
+    assert "helpers.simulate.events" not in found, "the cells can be read, so not every module counts"
 
 
 def test_what_another_reader_has_found_is_not_trusted(

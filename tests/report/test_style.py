@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.playbook import sentences
+from helpers import sentences
 from helpers.report import wording
 from helpers.report.page import TEMPLATES, style
 from helpers.report.structure import problems

@@ -57,7 +57,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> None:
     """Write a simulated community whose truth is known."""
-    from helpers.data.simulate import write
+    from helpers.simulate import write
 
     with output.progress("members") as advance:
         write(out, members, days, seed, progress=advance)

@@ -1,1 +1,1 @@
-"""Where tables come from: contract, source, privacy, simulate."""
+"""Where tables come from: contract, source, privacy."""

@@ -20,7 +20,7 @@ from helpers.methods.activity import (
     value_unit,
 )
 from helpers.methods.frames import as_day
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 __all__ = ["ActivityAccount", "account"]
 

@@ -25,8 +25,8 @@ from scipy import stats
 from helpers.checks import check_confidence, check_scalar
 from helpers.playbook.action import CONFIDENCE_ORDER, Action, ConfidenceClass
 from helpers.playbook.finding import Finding
-from helpers.playbook.sentences import quantity, say
 from helpers.playbook.thresholds import threshold
+from helpers.sentences import quantity, say
 
 Condition = Literal["known", "better", "worse", "above", "below"]
 DRAWS = 20_000

@@ -1,6 +1,6 @@
 """Every word that the report pages say of themselves, in one place.
 
-Words pass through :func:`helpers.playbook.sentences.say`, so a second language is a catalogue and no template
+Words pass through :func:`helpers.sentences.say`, so a second language is a catalogue and no template
 changes. Numbers are written by the same functions that write the sentences of findings.
 """
 
@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from helpers.playbook import sentences
-from helpers.playbook.sentences import say
+from helpers import sentences
+from helpers.sentences import say
 
 WORDS: Mapping[str, str] = {
     "language": "en",

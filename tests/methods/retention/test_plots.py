@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.figures import Chart, NoChart
 from helpers.methods import retention
 from helpers.methods.retention import findings, plots

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from helpers.data import source
-from helpers.data.simulate import community, member_months
 from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity, population
 from helpers.methods.frames import as_day, materialise
 from helpers.methods.rfm.scores import SCORE_COLUMNS, column_levels, score_expression
 from helpers.methods.rfm.tiers import TierScheme, presets, value_quantile
 from helpers.methods.rfm.values import member_values
+from helpers.simulate import community, member_months
 
 AS_OF = dt.date(2026, 3, 31)
 COLUMNS = ["recency_days", "frequency", "active_days", "monetary"]

@@ -22,7 +22,7 @@ from helpers.methods.retention.staying.landmark import LandmarkComparison
 from helpers.methods.retention.value.cohort_value import CohortValue
 from helpers.methods.retention.value.lifetime_value import LifetimeValue
 from helpers.playbook.finding import Direction, Finding, finding
-from helpers.playbook.sentences import interval, percent, say, with_interval
+from helpers.sentences import interval, percent, say, with_interval
 
 UP: Direction = "up is good"
 DOWN: Direction = "down is good"

@@ -22,7 +22,7 @@ from helpers.methods.rfm.bg_nbd import Likelihood, Parameters
 from helpers.methods.rfm.cells import Cells, check_histories
 from helpers.methods.rfm.maximum_likelihood import Fit, maximise, no_fit, parameter_table
 from helpers.methods.rfm.repeat_shares import RepeatShares
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 from helpers.tables import html_table
 
 FloatArray = NDArray[np.float64]

@@ -21,7 +21,7 @@ from helpers.data.source import as_table
 from helpers.methods.intervals import jeffreys
 from helpers.methods.rfm.boxes import Box, Domain, Range
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 FEWEST_MEMBERS = 20
 LETTERS = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.checks import check_confidence
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 Counts = NDArray[np.float64]
 SMALLEST_EXPECTED = 5.0

@@ -30,7 +30,7 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.playbook.sentences import percent, quantity, say, with_interval
+from helpers.sentences import percent, quantity, say, with_interval
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from helpers.methods.rfm.score_value import (
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.spend import GammaGamma
 from helpers.methods.rfm.values import VALUE_DECIMALS, member_values
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 __all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]
 

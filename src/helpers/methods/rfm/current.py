@@ -18,7 +18,7 @@ from helpers.methods.rfm.contest import Contest, predict_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.methods.rfm.values import member_values
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 
 def current_tiers(

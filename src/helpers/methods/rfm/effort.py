@@ -24,8 +24,8 @@ from helpers.methods.frames import materialise, require_columns
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.concentration import concentration
 from helpers.methods.rfm.value_cells import require_unique
-from helpers.playbook.sentences import percent, quantity, say, with_interval
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
+from helpers.sentences import percent, quantity, say, with_interval
 
 
 @dataclass(frozen=True)

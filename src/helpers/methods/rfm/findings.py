@@ -17,7 +17,7 @@ from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Opportunity
-from helpers.playbook.sentences import say, with_interval
+from helpers.sentences import say, with_interval
 
 INDEPENDENT = "members act independently of each other"
 

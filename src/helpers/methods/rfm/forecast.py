@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.methods.intervals import Estimate, unknown, wilson
 from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 Counts = NDArray[np.float64]
 DRAWS = 4_000

@@ -26,7 +26,7 @@ from helpers.errors import BadData
 from helpers.methods.frames import require_columns
 from helpers.methods.intervals import Estimate, difference_of_proportions, unknown
 from helpers.methods.rfm.value_cells import require_unique
-from helpers.playbook.sentences import quantity, say, with_interval
+from helpers.sentences import quantity, say, with_interval
 
 CONTACT, HOLDOUT = "contact", "hold-out"
 FEWEST_HELD_OUT = 10  # below, the normal limits that the power rests on are too rough to plan by

@@ -31,7 +31,7 @@ from helpers.methods.rfm.list_trial import (
 )
 from helpers.methods.rfm.tier_value import mean_value
 from helpers.methods.rfm.value_cells import require_unique, value_cells
-from helpers.playbook.sentences import percent, quantity, say, with_interval
+from helpers.sentences import percent, quantity, say, with_interval
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]
 

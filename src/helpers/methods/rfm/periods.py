@@ -32,7 +32,7 @@ from helpers.methods.rfm.states import (
     member_states,
 )
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
 

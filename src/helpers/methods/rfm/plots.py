@@ -19,7 +19,7 @@ from helpers.methods.rfm.concentration import Concentration
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.migration import Migration
 from helpers.methods.rfm.periods import TierHistory
-from helpers.playbook.sentences import interval, number, percent, say
+from helpers.sentences import interval, number, percent, say
 
 
 def tier_pyramid(

@@ -27,7 +27,7 @@ from helpers.checks import check_confidence, check_scalar
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.blockers import Blockers, blockers
 from helpers.methods.rfm.periods import LEFT, TierHistory
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 __all__ = ["Blockers", "TimeToTop", "blockers", "time_to_top"]
 

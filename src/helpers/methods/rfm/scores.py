@@ -28,7 +28,7 @@ from helpers.checks import check_scalar, did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
 from helpers.methods.frames import materialise
-from helpers.playbook.sentences import percent, say
+from helpers.sentences import percent, say
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
 REVERSED = frozenset({"recency_days"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 WORDS: dict[str, tuple[str, str, str]] = {
     "recency_days": ("recency", "away for a while", "seen lately"),

@@ -24,7 +24,7 @@ from helpers.methods.intervals import wilson
 from helpers.methods.rfm.scores import score, score_expression, value_levels
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.methods.rfm.values import VALUE_DECIMALS, activity_rows, member_values
-from helpers.playbook.sentences import percent, say
+from helpers.sentences import percent, say
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from helpers.methods.rfm.maximum_likelihood import (
     pairwise_total,
     parameter_table,
 )
-from helpers.playbook.sentences import interval, number, quantity, say
+from helpers.sentences import interval, number, quantity, say
 from helpers.tables import html_table
 
 FloatArray = NDArray[np.float64]

@@ -29,8 +29,8 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.playbook.sentences import interval, number, say, with_interval
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
+from helpers.sentences import interval, number, say, with_interval
 
 Measured = Literal["same window", "next period"]
 

@@ -23,7 +23,7 @@ from helpers.methods.frames import materialise
 from helpers.methods.intervals import wilson
 from helpers.methods.rfm.boxes import Box, Domain, describe
 from helpers.methods.rfm.tier_rules import parse_rules, preset_definitions, read_definition
-from helpers.playbook.sentences import percent, say
+from helpers.sentences import percent, say
 
 
 @dataclass(frozen=True)

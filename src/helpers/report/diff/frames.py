@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from helpers.playbook.sentences import number, percent
+from helpers.sentences import number, percent
 from helpers.tables import heading
 
 __all__ = ["Cell", "Measure", "Pair", "Unmatched", "heading"]

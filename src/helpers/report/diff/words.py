@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.playbook.sentences import say
 from helpers.report import wording
 from helpers.report.wording import Mark
+from helpers.sentences import say
 
 WORDS: Mapping[str, str] = {
     "skip_diff": "Skip to the comparison",

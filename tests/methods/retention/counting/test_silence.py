@@ -11,13 +11,13 @@ import pytest
 from lifelines import KaplanMeierFitter
 from numpy.typing import NDArray
 
-from helpers.data.simulate import community
 from helpers.data.source import Dataset, as_table
 from helpers.errors import BadParameters
 from helpers.methods.activity import activity as activity_of
 from helpers.methods.activity import population as population_of
 from helpers.methods.retention.counting.churn_threshold import silence_threshold
 from helpers.methods.retention.counting.silence import ReturnCurves, return_curves
+from helpers.simulate import community
 
 FIRST = dt.date(2026, 1, 1)
 RATES, WEIGHTS = np.array([0.02, 0.10]), np.array([0.7, 0.3])

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from helpers.data.simulate import community
 from helpers.data.source import Dataset, as_table
 from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity as activity_of
 from helpers.methods.activity import population as population_of
 from helpers.methods.retention.counting.tables import Retention, retention
 from helpers.methods.retention.days import with_columns
+from helpers.simulate import community
 
 ZONE = ZoneInfo("Asia/Shanghai")
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 2, 28)

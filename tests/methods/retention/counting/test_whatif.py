@@ -19,7 +19,7 @@ from helpers.methods.retention.counting.states import (
     transition_matrix,
 )
 from helpers.methods.retention.counting.whatif import expected_path, matrix_of, raised, reachable, what_if
-from helpers.playbook.sentences import percent
+from helpers.sentences import percent
 
 FIRST = dt.date(2026, 1, 1)
 RATES = np.zeros((7, 8))

@@ -12,7 +12,6 @@ import pytest
 from scipy import special
 
 from helpers.data import source
-from helpers.data.simulate import START, Parameters, community
 from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity, population
 from helpers.methods.retention import findings
@@ -22,7 +21,8 @@ from helpers.methods.retention.forecasting.landmarks import landmarks, standard_
 from helpers.methods.retention.forecasting.predictors import BASE_RATE, RECALIBRATED
 from helpers.methods.retention.forecasting.purchases import Purchases, purchases
 from helpers.playbook.propose import propose
-from helpers.playbook.sentences import percent
+from helpers.sentences import percent
+from helpers.simulate import START, Parameters, community
 
 END = START + dt.timedelta(days=364)
 AS_OF = END - dt.timedelta(days=30)

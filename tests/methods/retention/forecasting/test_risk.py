@@ -11,7 +11,6 @@ import pytest
 from scipy import special, stats
 
 from helpers.data import source
-from helpers.data.simulate import START, Parameters, community
 from helpers.methods.activity import activity, population
 from helpers.methods.retention.forecasting.backtest import Backtest, backtest
 from helpers.methods.retention.forecasting.calibration import decile_error, deciles
@@ -30,6 +29,7 @@ from helpers.methods.retention.forecasting.risk import (
     Risk,
     risk,
 )
+from helpers.simulate import START, Parameters, community
 
 QUICK = (BASE_RATE, RECENCY, RFM_RANK, LOGIT, RECALIBRATED)
 FULL = (*QUICK, BLEND, BLEND_RECALIBRATED)

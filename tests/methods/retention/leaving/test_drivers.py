@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.figures import Chart
 from helpers.methods.retention.findings import strongest_driver
 from helpers.methods.retention.leaving.drivers import drivers

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from lifelines import CoxTimeVaryingFitter
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.errors import BadParameters, MissingTable
 from helpers.methods.retention.leaving.cox import CoxModel
 from helpers.methods.retention.leaving.episodes import JOINED_BEFORE, JUST_JOINED, Episodes, episodes

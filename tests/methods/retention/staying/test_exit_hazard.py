@@ -8,13 +8,14 @@ import pytest
 from scipy import stats
 from statsmodels.stats.rates import test_poisson_2indep as poisson_2indep
 
-from helpers.data import simulate, source
-from helpers.data.simulate.parameters import Parameters
+from helpers import simulate
+from helpers.data import source
 from helpers.errors import BadParameters
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import survival
 from helpers.methods.retention.staying.durations import exit_durations, member_stays
 from helpers.methods.retention.staying.exit_hazard import exit_hazard
+from helpers.simulate.parameters import Parameters
 
 
 def stays(rows: list[tuple[int, int, bool]]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.errors import BadData, BadParameters
 from helpers.methods.activity import activity, population
 from helpers.methods.retention.value.lifetime_value import PARTS, bca_interval, lifetime_value

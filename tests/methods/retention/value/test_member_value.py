@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mean_poisson_deviance
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.methods.activity import activity, population
 from helpers.methods.retention.value.member_value import (
     FEATURES,

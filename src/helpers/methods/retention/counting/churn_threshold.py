@@ -16,7 +16,7 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.clustered import estimate_of
 from helpers.methods.retention.counting.silence import EVER, ReturnCurves
 from helpers.methods.retention.days import checked
-from helpers.playbook.sentences import interval, number, percent, say, with_interval
+from helpers.sentences import interval, number, percent, say, with_interval
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from helpers.errors import BadParameters
 from helpers.methods.retention.days import checked
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 DEFINITIONS = ("on", "on_or_after", "rolling", "bracket")
 

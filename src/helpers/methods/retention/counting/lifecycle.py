@@ -54,7 +54,7 @@ from helpers.methods.retention.days import (
     number_of,
     stays,
 )
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 FREQUENCIES = {"day": "D", "week": "W-SUN", "month": "M"}
 COUNTS = ["active", "new", "returning", "resurrected", "dormant", "left", "known_before"]

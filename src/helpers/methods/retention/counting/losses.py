@@ -26,7 +26,7 @@ from helpers.methods.retention.days import (
     first_day,
     stays,
 )
-from helpers.playbook.sentences import say, with_interval
+from helpers.sentences import say, with_interval
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from helpers.methods.retention.days import checked, day_number, first_day, membe
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import survival
 from helpers.methods.retention.staying.durations import exit_durations, silence_durations
-from helpers.playbook.sentences import say, with_interval
+from helpers.sentences import say, with_interval
 
 MEASURES = (
     *("active on the day", "active on the day, newcomers", "active on the day or later"),

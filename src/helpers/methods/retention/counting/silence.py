@@ -48,7 +48,7 @@ from helpers.methods.frames import Count, as_day
 from helpers.methods.intervals import Estimate, wilson
 from helpers.methods.retention.clustered import effective_size, estimate_of
 from helpers.methods.retention.days import checked, checked_confidence, spells
-from helpers.playbook.sentences import percent, say, with_interval
+from helpers.sentences import percent, say, with_interval
 
 THRESHOLDS = (7, 14, 30, 60, 90)
 HORIZONS = (30, 90)

@@ -61,7 +61,7 @@ from helpers.methods.retention.days import (
     number_of,
     spells,
 )
-from helpers.playbook.sentences import say, with_interval
+from helpers.sentences import say, with_interval
 
 ACTIVE = ("new", "current", "reactivated", "resurrected")
 STATES = (*ACTIVE, "at_risk_wau", "at_risk_mau", "dormant")

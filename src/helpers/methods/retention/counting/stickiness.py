@@ -36,7 +36,7 @@ from helpers.methods.retention.days import (
     spells,
     stays,
 )
-from helpers.playbook.sentences import number, percent, say, with_interval
+from helpers.sentences import number, percent, say, with_interval
 
 WINDOWS = {"dau": 1, "wau": 7, "mau": 30}
 RATIOS = (("dau", "mau"), ("dau", "wau"), ("wau", "mau"))

@@ -36,7 +36,7 @@ from helpers.methods.retention.counting.starts import (
     observed_starts,
 )
 from helpers.methods.retention.days import checked_confidence, first_day
-from helpers.playbook.sentences import interval, percent, say, with_interval
+from helpers.sentences import interval, percent, say, with_interval
 
 SUMS = ["xx", "xn", "nn", "clusters"]
 

@@ -40,7 +40,7 @@ from helpers.methods.retention.clustered import estimate_of
 from helpers.methods.retention.counting.move_variance import FEWEST_MEMBERS, covariances
 from helpers.methods.retention.counting.states import ACTIVE, LABELS, STATES, DailyStates, reachable
 from helpers.methods.retention.days import checked, checked_confidence
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 BLOCK_DAYS = 7
 FEWEST_BLOCKS = 4

@@ -40,7 +40,7 @@ from helpers.methods.retention.forecasting.predictors import (
 )
 from helpers.methods.retention.forecasting.tier_lift import COLUMNS, tier_lift, tier_lift_sentence
 from helpers.methods.retention.forecasting.window_errors import WindowErrors, window_errors
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 from helpers.tables import html_table
 
 OTHER_MODELS = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)

@@ -49,7 +49,7 @@ from helpers.methods.retention.forecasting.period_features import (
     with_covariates,
     with_signals,
 )
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 __all__ = [
     "ACTIVE",

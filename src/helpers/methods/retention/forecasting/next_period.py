@@ -21,7 +21,7 @@ from helpers.methods.retention.forecasting.forward import FEWEST_WINDOWS, predic
 from helpers.methods.retention.forecasting.hazard import enough
 from helpers.methods.retention.forecasting.landmarks import Landmarks
 from helpers.methods.retention.forecasting.outcomes import at_risk
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 FloatArray = NDArray[np.float64]
 

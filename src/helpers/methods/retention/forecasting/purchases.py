@@ -35,7 +35,7 @@ from helpers.methods.retention.forecasting.next_period import (
 )
 from helpers.methods.retention.forecasting.outcomes import ORDERED, PRESENT
 from helpers.methods.retention.forecasting.period_features import columns_of
-from helpers.playbook.sentences import interval, number, percent, say
+from helpers.sentences import interval, number, percent, say
 
 
 @dataclass(frozen=True)

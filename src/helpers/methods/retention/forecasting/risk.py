@@ -30,7 +30,7 @@ from helpers.methods.retention.forecasting.next_period import (
     share_of,
 )
 from helpers.methods.retention.forecasting.predictors import BASE_RATE
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
 

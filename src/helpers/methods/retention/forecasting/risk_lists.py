@@ -31,8 +31,8 @@ from helpers.methods.retention.value.silence_cost import SilenceCost, thirds
 from helpers.methods.rfm import list_actions
 from helpers.methods.rfm.lists import ContactList, contact_list
 from helpers.playbook.propose import Opportunity
-from helpers.playbook.sentences import number, percent, quantity, say, with_interval
 from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, percent, quantity, say, with_interval
 
 NURTURE, WIN_BACK = "nurture", "win_back"
 PLATEAU = 0.01

@@ -15,8 +15,8 @@ import pandas as pd
 from helpers.methods.frames import require_columns
 from helpers.methods.retention.forecasting import calibration
 from helpers.methods.retention.forecasting.landmarks import Landmarks
-from helpers.playbook.sentences import number, say
 from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, say
 
 COLUMNS = ["tier", "n", "silent", "lift", "low", "high"]
 ACTIONS = "actions_30"

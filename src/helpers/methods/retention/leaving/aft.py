@@ -29,7 +29,7 @@ from helpers.methods.retention.leaving.cox_fit import fit_cox
 from helpers.methods.retention.leaving.cox_words import joining_word, times, who
 from helpers.methods.retention.leaving.design import check_cells, make_design
 from helpers.methods.retention.leaving.risk_sets import RiskSets
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 FITTERS: dict[str, tuple[Any, str]] = {
     "Weibull": (WeibullAFTFitter, "lambda_"),

@@ -16,7 +16,7 @@ import pandas as pd
 
 from helpers.methods.frames import NOT_STATED
 from helpers.methods.retention.leaving.design import OTHER
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 INVITED = "invited"
 # Where a flag is as rare or as common as this in every source, it says what the source says.

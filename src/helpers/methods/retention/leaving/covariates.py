@@ -35,7 +35,7 @@ from helpers.methods.retention.staying.durations import (
     impossible_stays,
     member_stays,
 )
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 KNOWN_AT_JOINING = ("source", "platform_home", "age_band", "gender", "region", INVITED)
 """Columns of members that are known when they join; ``invited`` is whether an inviter is on record."""

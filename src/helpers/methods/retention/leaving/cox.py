@@ -25,7 +25,7 @@ from helpers.methods.retention.leaving.cox_residuals import CellArrays, concorda
 from helpers.methods.retention.leaving.cox_words import hazard_sentence
 from helpers.methods.retention.leaving.design import check_cells, make_design
 from helpers.methods.retention.leaving.risk_sets import RiskSets
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 from helpers.tables import html_table
 
 FloatArray = NDArray[np.float64]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 # What members did before the landmark, as covariates ``early_<event>``: the words that follow "members who".
 EARLY: dict[str, str] = {

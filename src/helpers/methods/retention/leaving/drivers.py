@@ -36,7 +36,7 @@ from helpers.methods.retention.leaving.proportional import (
     proportional_hazards,
     tenure_effects,
 )
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 EXITS_PER_PARAMETER = 10
 MOST_TIME_RATIOS = 3

@@ -26,7 +26,7 @@ from helpers.methods.retention.leaving.cox import CoxModel
 from helpers.methods.retention.leaving.cox_words import times
 from helpers.methods.retention.leaving.episodes import Episodes, activity_levels, episodes
 from helpers.methods.retention.several_tests import holm
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 DOSES = (0, 1, 3, 6)
 FEWEST_EXITS = 20

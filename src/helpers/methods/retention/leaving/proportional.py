@@ -27,7 +27,7 @@ from helpers.methods.frames import NOT_STATED
 from helpers.methods.retention.leaving.cox import FEWEST_CLUSTERS, CoxModel
 from helpers.methods.retention.leaving.cox_words import name_of, times, who
 from helpers.methods.retention.several_tests import holm
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -13,7 +13,7 @@ from helpers.methods.retention.counting.silence import ReturnCurves
 from helpers.methods.retention.counting.tables import Retention, cohort_names
 from helpers.methods.retention.staying.curves import SurvivalCurves
 from helpers.methods.retention.staying.landmark import LandmarkComparison
-from helpers.playbook.sentences import interval, number, percent, say, with_interval
+from helpers.sentences import interval, number, percent, say, with_interval
 
 STYLES = ("-", "--", "-.", ":")
 MOST_CURVES = len(ACCENTS)

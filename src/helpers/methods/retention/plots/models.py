@@ -16,7 +16,7 @@ from helpers.methods.retention.leaving.cox_words import joining_word, label, who
 from helpers.methods.retention.leaving.drivers import Drivers
 from helpers.methods.retention.value.lifetime_value import LifetimeValue
 from helpers.methods.retention.value.member_value import SURVIVAL, MemberValue
-from helpers.playbook.sentences import interval, number, percent, quantity, say
+from helpers.sentences import interval, number, percent, quantity, say
 
 MOST_ROWS = 16
 MOST_PERIODS = 13

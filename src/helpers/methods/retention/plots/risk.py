@@ -12,7 +12,7 @@ from helpers.methods.retention.forecasting.backtest import BASE_RATE, FEWEST_WIN
 from helpers.methods.retention.forecasting.gain import brier_gain
 from helpers.methods.retention.forecasting.outcomes import WORDS
 from helpers.methods.retention.forecasting.risk import Risk
-from helpers.playbook.sentences import interval, number, percent, say
+from helpers.sentences import interval, number, percent, say
 
 
 def model_contest(found: Backtest, note: str) -> Chart | NoChart:

@@ -13,7 +13,7 @@ from helpers.methods.frames import materialise
 from helpers.methods.retention.staying.durations import member_stays
 from helpers.methods.retention.staying.group_life import GroupLife, group_life
 from helpers.methods.retention.staying.group_states import GroupStates, group_states
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 GROUP = "group_id"
 

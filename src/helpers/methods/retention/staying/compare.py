@@ -27,7 +27,7 @@ from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.several_tests import holm
 from helpers.methods.retention.staying.cells import DayCounts, day_counts
 from helpers.methods.retention.staying.restricted_mean import common_horizon, restricted_means
-from helpers.playbook.sentences import number, say, with_interval
+from helpers.sentences import number, say, with_interval
 
 FloatArray = NDArray[np.float64]
 RANK_TOLERANCE = 1e-9

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 K_MIN = 10
 

@@ -28,7 +28,7 @@ from helpers.errors import BadParameters
 from helpers.methods.intervals import garwood
 from helpers.methods.retention.days import checked, checked_confidence
 from helpers.methods.retention.staying.cells import day_counts
-from helpers.playbook.sentences import number, say
+from helpers.sentences import number, say
 
 PARTS = (0, 7, 30, 90, 365)
 """First days of the parts of tenure; the last part is open."""

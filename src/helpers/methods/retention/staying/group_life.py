@@ -27,8 +27,8 @@ from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.days import checked, day_number, number_of
 from helpers.methods.retention.staying.cells import cells
 from helpers.methods.retention.staying.curves import SurvivalCurves, survival
-from helpers.playbook.sentences import number, say, with_interval
 from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, say, with_interval
 
 MINIMUM_GROUPS = 10
 """With fewer groups a median life is an anecdote."""

@@ -35,7 +35,7 @@ from helpers.methods.intervals import Estimate, proportion, unknown
 from helpers.methods.retention.days import checked, checked_confidence, day_number, number_of
 from helpers.methods.retention.staying.group_life import MINIMUM_GROUPS, GroupLife
 from helpers.methods.retention.staying.trends import FEWEST_WEEKS, Trends, weekly_trends
-from helpers.playbook.sentences import say
+from helpers.sentences import say
 
 STATES = ("incubating", "growing", "active", "silent", "folded", "not clear")
 POSTS = ("post", "comment", "reply")

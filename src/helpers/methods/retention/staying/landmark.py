@@ -27,7 +27,7 @@ from helpers.methods.retention.staying.compare import (
 )
 from helpers.methods.retention.staying.curves import SurvivalCurves, survival
 from helpers.methods.retention.staying.restricted_mean import common_horizon
-from helpers.playbook.sentences import say, with_interval
+from helpers.sentences import say, with_interval
 
 REACHED, NOT_REACHED = "reached", "not reached"
 FINAL, AT_LANDMARK = "final_tier", "landmark_tier"

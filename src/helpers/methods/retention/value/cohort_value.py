@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.methods.frames import as_day, with_days
 from helpers.methods.intervals import Estimate, unknown
-from helpers.playbook.sentences import number, percent, quantity, say
 from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, percent, quantity, say
 
 FEWEST_MEMBERS = 30
 FEWEST_WITH_VALUE = 30

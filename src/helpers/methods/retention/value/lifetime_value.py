@@ -34,7 +34,7 @@ from scipy import stats
 from helpers.checks import check_confidence, check_scalar
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.value.value_days import FloatArray, ValueDays
-from helpers.playbook.sentences import number, percent, quantity, say
+from helpers.sentences import number, percent, quantity, say
 
 FEWEST_AT_RISK = 30
 FEWEST_MEMBERS = 50

@@ -45,7 +45,7 @@ from helpers.methods.retention.value.value_days import FloatArray, value_days
 from helpers.methods.rfm.alive import BetaGeometricNBD
 from helpers.methods.rfm.cells import Cells, histories
 from helpers.methods.rfm.spend import GammaGamma
-from helpers.playbook.sentences import number, percent, quantity, say
+from helpers.sentences import number, percent, quantity, say
 
 FEATURES = ("actions_30", "actions_90", "purchases", "past_value", "silent_days", "tenure_days")
 LOOK_BACK_DAYS = 180

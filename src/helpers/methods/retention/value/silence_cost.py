@@ -24,7 +24,7 @@ from helpers.checks import check_confidence, check_scalar
 from helpers.methods.frames import COUNTS, Count, with_days
 from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.retention.value.member_value import MemberValue
-from helpers.playbook.sentences import interval, number, quantity, say
+from helpers.sentences import interval, number, quantity, say
 
 THIRDS = 3
 FEWEST_MEMBERS = 20

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from helpers.methods.intervals import percentile_interval
-from helpers.playbook.sentences import number, percent, say
+from helpers.sentences import number, percent, say
 
 FloatArray = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY
-from helpers.data.simulate.members import Members
+from helpers.simulate.calendar import DAY
+from helpers.simulate.members import Members
 
 
 def fit_presence(members: Members, member: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

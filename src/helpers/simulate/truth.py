@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from helpers.data.simulate.advertising import Advertising, advertising_truth
-from helpers.data.simulate.behaviour import (
+from helpers.simulate.advertising import Advertising, advertising_truth
+from helpers.simulate.behaviour import (
     SURVIVAL_DAYS,
     Behaviour,
     expected_survival,
     stationary,
     whole_pairs,
 )
-from helpers.data.simulate.calendar import REPORT_TZ, Window
-from helpers.data.simulate.columns import NEVER
-from helpers.data.simulate.expected import expected_value
-from helpers.data.simulate.experiments import Assignment, Plan
-from helpers.data.simulate.members import INVITED, Members
-from helpers.data.simulate.orders import expected_net
-from helpers.data.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
-from helpers.data.simulate.purchases import Purchases
+from helpers.simulate.calendar import REPORT_TZ, Window
+from helpers.simulate.columns import NEVER
+from helpers.simulate.expected import expected_value
+from helpers.simulate.experiments import Assignment, Plan
+from helpers.simulate.members import INVITED, Members
+from helpers.simulate.orders import expected_net
+from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
+from helpers.simulate.purchases import Purchases
 
 DEFINITIONS = {
     "tiers.transitions": "P(tier in the next calendar month | tier in this one) without covariate effects; rows"

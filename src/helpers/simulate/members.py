@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY, HOUR_WEIGHTS, Window
-from helpers.data.simulate.columns import NEVER, Columns, Digits, Instants, Words
-from helpers.data.simulate.parameters import PLATFORMS, SOURCES
+from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, Window
+from helpers.simulate.columns import NEVER, Columns, Digits, Instants, Words
+from helpers.simulate.parameters import PLATFORMS, SOURCES
 
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55+")
 AGE_SHARES = (0.34, 0.36, 0.18, 0.08, 0.04)

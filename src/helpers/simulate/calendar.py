@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from helpers.data.simulate.parameters import Parameters
+from helpers.simulate.parameters import Parameters
 
 DAY = 86_400
 REPORT_TZ = "Asia/Shanghai"

@@ -16,10 +16,11 @@ import statsmodels.api as sm
 from pandas.testing import assert_frame_equal
 from scipy import special, stats
 
-from helpers.data import simulate, source
+from helpers import simulate
+from helpers.data import source
 from helpers.data.contract import INTERACTIONS
-from helpers.data.simulate.advertising import marginal_response
 from helpers.errors import BadParameters
+from helpers.simulate.advertising import marginal_response
 
 TIERS = ("silent", "potential", "active", "core")
 SAMPLE = {"members": 3000, "days": 365, "seed": 20250701}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY, HOUR_WEIGHTS, MONTH_DAYS, Window
-from helpers.data.simulate.columns import NEVER, Columns, Constant, Digits, Instants, Words
-from helpers.data.simulate.members import Members
-from helpers.data.simulate.parameters import Experiment
+from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, MONTH_DAYS, Window
+from helpers.simulate.columns import NEVER, Columns, Constant, Digits, Instants, Words
+from helpers.simulate.members import Members
+from helpers.simulate.parameters import Experiment
 
 ARMS = ("control", "treatment")
 TENURE_DAYS = 31

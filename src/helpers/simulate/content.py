@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from helpers.data.simulate.calendar import DAY, HOUR_WEIGHTS, TABLE_BITS, Window, quantile_table
-from helpers.data.simulate.columns import Columns, Constant, Days, Digits, Instants, Words
-from helpers.data.simulate.members import choose
-from helpers.data.simulate.parameters import FORMATS, PLATFORMS, TOPICS
+from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, TABLE_BITS, Window, quantile_table
+from helpers.simulate.columns import Columns, Constant, Days, Digits, Instants, Words
+from helpers.simulate.members import choose
+from helpers.simulate.parameters import FORMATS, PLATFORMS, TOPICS
 
 LEAD_DAYS = 14
 """Posts are published from this many days before the window, so that its first events have something to meet."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import Columns, Constant, Digits, Instants, Words
-from helpers.data.simulate.members import Members, choose
-from helpers.data.simulate.parameters import PLATFORMS, Parameters
-from helpers.data.simulate.purchases import Points
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import Columns, Constant, Digits, Instants, Words
+from helpers.simulate.members import Members, choose
+from helpers.simulate.parameters import PLATFORMS, Parameters
+from helpers.simulate.purchases import Points
 
 KINDS = ("goods", "membership", "tip")
 COUPONS = ("WELCOME10", "D11", "LIVE8", "VIP15")

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from helpers.data.simulate.advertising import Advertising, ad_daily_columns, draw_advertising
-from helpers.data.simulate.behaviour import Behaviour, draw_behaviour
-from helpers.data.simulate.calendar import Window
-from helpers.data.simulate.columns import Columns
-from helpers.data.simulate.content import (
+from helpers.simulate.advertising import Advertising, ad_daily_columns, draw_advertising
+from helpers.simulate.behaviour import Behaviour, draw_behaviour
+from helpers.simulate.calendar import Window
+from helpers.simulate.columns import Columns
+from helpers.simulate.content import (
     Posts,
     content_columns,
     content_daily_columns,
@@ -20,15 +20,15 @@ from helpers.data.simulate.content import (
     member_content_columns,
     member_post_numbers,
 )
-from helpers.data.simulate.events import CODE, Events, draw_events, event_columns, mix_tables
-from helpers.data.simulate.experiments import Plan, assignment_columns, draw_assignments, make_plan
-from helpers.data.simulate.members import Members, draw_inviters, draw_members, member_columns
-from helpers.data.simulate.metrics import Totals, metric_columns
-from helpers.data.simulate.operations import annotation_columns, cost_columns, target_columns
-from helpers.data.simulate.orders import order_columns
-from helpers.data.simulate.purchases import Purchases, draw_purchases
-from helpers.data.simulate.touchpoints import referral_columns, touch_columns
-from helpers.data.simulate.truth import Account
+from helpers.simulate.events import CODE, Events, draw_events, event_columns, mix_tables
+from helpers.simulate.experiments import Plan, assignment_columns, draw_assignments, make_plan
+from helpers.simulate.members import Members, draw_inviters, draw_members, member_columns
+from helpers.simulate.metrics import Totals, metric_columns
+from helpers.simulate.operations import annotation_columns, cost_columns, target_columns
+from helpers.simulate.orders import order_columns
+from helpers.simulate.purchases import Purchases, draw_purchases
+from helpers.simulate.touchpoints import referral_columns, touch_columns
+from helpers.simulate.truth import Account
 
 BLOCK = 1_000
 """Members per block of the generator. Part of the recipe: another size is another community."""

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import numpy as np
 
-from helpers.data.simulate.advertising import Advertising
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import Columns, Constant, Days, Digits, Instants, Words
-from helpers.data.simulate.experiments import Plan
-from helpers.data.simulate.parameters import TIERS
+from helpers.simulate.advertising import Advertising
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import Columns, Constant, Days, Digits, Instants, Words
+from helpers.simulate.experiments import Plan
+from helpers.simulate.parameters import TIERS
 
 KINDS = ("content", "ads", "tools", "people", "incentive")
 EFFORT_SHARES = (0.08, 0.17, 0.30, 0.45)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import NEVER
-from helpers.data.simulate.members import Members, choose
-from helpers.data.simulate.parameters import SOURCES, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import NEVER
+from helpers.simulate.members import Members, choose
+from helpers.simulate.parameters import SOURCES, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
 
 SURVIVAL_DAYS = (7, 30, 90, 180)
 TINY = 1e-12

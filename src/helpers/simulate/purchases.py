@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.data.simulate.behaviour import Behaviour
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.experiments import Assignment, true_effects
-from helpers.data.simulate.members import Members
-from helpers.data.simulate.presence import fit_presence
+from helpers.simulate.behaviour import Behaviour
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.experiments import Assignment, true_effects
+from helpers.simulate.members import Members
+from helpers.simulate.presence import fit_presence
 
 PRECEDING_DAYS = 1.0
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.data.simulate.advertising import INCOMPLETE_DAYS, Advertising
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import NEVER, Columns, Constant, Days, Instants, Words
-from helpers.data.simulate.events import CODE, EVENTS, Events
-from helpers.data.simulate.members import Members
-from helpers.data.simulate.parameters import INTERACTION_EVENTS, PLATFORMS
+from helpers.simulate.advertising import INCOMPLETE_DAYS, Advertising
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import NEVER, Columns, Constant, Days, Instants, Words
+from helpers.simulate.events import CODE, EVENTS, Events
+from helpers.simulate.members import Members
+from helpers.simulate.parameters import INTERACTION_EVENTS, PLATFORMS
 
 BRAND = ("active_members", "members", "new_members", "left_members", "orders", "net_revenue", "conversions")
 """Metrics of the whole brand. ``conversions`` belongs to the advertising world of ``ad_daily``."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from helpers.data.schema import Column, describe_column, describe_table
-from helpers.data.simulate.truth import DEFINITIONS
 from helpers.data.tables import TABLES
+from helpers.simulate.truth import DEFINITIONS
 
 README = "README.md"
 ORIGIN = """Made, and made again at any time with the same bytes, by
@@ -19,7 +19,7 @@ playbook simulate {out} --members {members} --days {days} --seed {seed}
 ```
 """
 ORIGIN_OTHER = (
-    "Made by `helpers.data.simulate.write` with a start, tables or parameters of its own; see `truth.json`.\n"
+    "Made by `helpers.simulate.write` with a start, tables or parameters of its own; see `truth.json`.\n"
 )
 EXTRA = {
     ("members", "early_reply"): Column(

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from helpers import sentences
 from helpers.methods.intervals import Estimate, unknown
-from helpers.playbook import sentences
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from helpers.data.simulate.behaviour import Behaviour
-from helpers.data.simulate.calendar import DAY, TABLE_BITS, Window, quantile_table
-from helpers.data.simulate.columns import (
+from helpers.simulate.behaviour import Behaviour
+from helpers.simulate.calendar import DAY, TABLE_BITS, Window, quantile_table
+from helpers.simulate.columns import (
     NEVER,
     Columns,
     Constant,
@@ -19,11 +19,11 @@ from helpers.data.simulate.columns import (
     digits_array,
     stable_order,
 )
-from helpers.data.simulate.content import Posts, member_post_numbers
-from helpers.data.simulate.members import Members, choose
-from helpers.data.simulate.parameters import INTERACTION_EVENTS, OTHER_EVENTS, PASSIVE_EVENTS, PLATFORMS
-from helpers.data.simulate.presence import fit_presence
-from helpers.data.simulate.purchases import Points
+from helpers.simulate.content import Posts, member_post_numbers
+from helpers.simulate.members import Members, choose
+from helpers.simulate.parameters import INTERACTION_EVENTS, OTHER_EVENTS, PASSIVE_EVENTS, PLATFORMS
+from helpers.simulate.presence import fit_presence
+from helpers.simulate.purchases import Points
 
 EVENTS = INTERACTION_EVENTS + PASSIVE_EVENTS + OTHER_EVENTS
 WITH_CONTENT = np.isin(EVENTS, ("view", "click", "like", "comment", "share", "save"))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.data.simulate.behaviour import SURVIVAL_DAYS, Behaviour, cumulative_hazard
-from helpers.data.simulate.calendar import DAY, MONTH_DAYS, Window
-from helpers.data.simulate.experiments import Assignment
-from helpers.data.simulate.members import Members
-from helpers.data.simulate.orders import expected_net
+from helpers.simulate.behaviour import SURVIVAL_DAYS, Behaviour, cumulative_hazard
+from helpers.simulate.calendar import DAY, MONTH_DAYS, Window
+from helpers.simulate.experiments import Assignment
+from helpers.simulate.members import Members
+from helpers.simulate.orders import expected_net
 
 
 def expected_value(

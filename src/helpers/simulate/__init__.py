@@ -17,15 +17,15 @@ import pandas as pd
 import pyarrow as pa
 
 from helpers.checks import check_scalar, did_you_mean
-from helpers.data.simulate.behaviour import draw_behaviour
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import Columns, to_arrow, to_pandas
-from helpers.data.simulate.community import BLOCK, TABLES, Generator
-from helpers.data.simulate.members import draw_members
-from helpers.data.simulate.parameters import TIERS, Parameters
-from helpers.data.simulate.readme import README, readme
-from helpers.data.simulate.truth import collect
-from helpers.data.simulate.write import STAGING, Progress, Writers, check_folder, publish, write_truth
+from helpers.simulate.behaviour import draw_behaviour
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import Columns, to_arrow, to_pandas
+from helpers.simulate.community import BLOCK, TABLES, Generator
+from helpers.simulate.members import draw_members
+from helpers.simulate.parameters import TIERS, Parameters
+from helpers.simulate.readme import README, readme
+from helpers.simulate.truth import collect
+from helpers.simulate.write import STAGING, Progress, Writers, check_folder, publish, write_truth
 
 __all__ = ["TABLES", "Community", "Parameters", "community", "member_months", "write"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from helpers.data.simulate.calendar import DAY, Window
-from helpers.data.simulate.columns import Columns, Constant, Days, Instants, Words
-from helpers.data.simulate.parameters import PLATFORMS, Campaign
+from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.columns import Columns, Constant, Days, Instants, Words
+from helpers.simulate.parameters import PLATFORMS, Campaign
 
 FLIGHT_DAYS = 14
 RECENT_DAYS = 28
