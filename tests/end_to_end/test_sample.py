@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report.structure import problems, warnings
+from tests.report.structure import problems, warnings
 
 COMMAND = [str(Path(sys.executable).with_name("playbook"))]
 

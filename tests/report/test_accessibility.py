@@ -16,9 +16,9 @@ from helpers.report.manifest import dump_json
 from helpers.report.page import report_html
 from helpers.report.plan import plan
 from helpers.report.run import execute
-from helpers.report.structure import parse, problems
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.report import sample_pages, sample_records
+from tests.report.structure import parse, problems
 
 AXE = Path(__file__).resolve().parents[2] / ".axe/node_modules/axe-core/axe.min.js"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.report.compact import compact
-from helpers.report.structure import Node, parse
+from tests.report.structure import Node, parse
 
 
 def page(body: str, style: str = "") -> str:

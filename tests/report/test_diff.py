@@ -21,7 +21,7 @@ from helpers.report.manifest import Data, Manifest, TableFingerprint, dump_json,
 from helpers.report.plan import plan
 from helpers.report.publish import CannotPublish
 from helpers.report.run import execute
-from helpers.report.structure import problems
+from tests.report.structure import problems
 
 BuildNotebook = Callable[..., Path]
 DAY = "2026-06-30"

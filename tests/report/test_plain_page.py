@@ -13,8 +13,8 @@ from nbformat import NotebookNode
 from helpers.report import catalog, engine, page
 from helpers.report.manifest import CellRun, Failure, read_manifest
 from helpers.report.run import RunResult, run
-from helpers.report.structure import problems
 from tests.report.sample_pages import text_of
+from tests.report.structure import problems
 
 BuildNotebook = Callable[..., Path]
 READ = """from helpers.report import params, record

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from helpers.report.page import report_html
-from helpers.report.structure import PAGE_LIMIT, TEXT_LIMIT, parse, problems, warnings, weight
 from tests.report import sample_pages
+from tests.report.structure import PAGE_LIMIT, TEXT_LIMIT, parse, problems, warnings, weight
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta name="viewport" content="width=device-width"><title>Page</title>

@@ -11,8 +11,8 @@ import pytest
 from helpers import sentences
 from helpers.report import wording
 from helpers.report.page import TEMPLATES, style
-from helpers.report.structure import problems
 from tests.report.sample_pages import rendered
+from tests.report.structure import problems
 
 
 @pytest.fixture

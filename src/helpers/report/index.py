@@ -102,7 +102,7 @@ def index_html(catalog: Catalog) -> str:
     Returns
     -------
     str
-        HTML that passes :func:`helpers.report.structure.problems`. A small script adds a filter; without it
+        HTML that stands alone and reads without eyes or mouse. A small script adds a filter; without it
         everything is shown.
     """
     script, script_hash = _script()
