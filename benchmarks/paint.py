@@ -17,7 +17,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from helpers.report.index import index_html  # noqa: E402
+from helpers.report.page.index import index_html  # noqa: E402
 from tests.browser.chromium import COMMAND, Chromium, Page  # noqa: E402
 from tests.report.sample_records import catalog  # noqa: E402
 

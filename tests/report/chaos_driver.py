@@ -11,7 +11,7 @@ LIGHT = """
 pandas pandas.io.formats.string pyarrow.parquet matplotlib.pyplot matplotlib.backends.backend_agg
 matplotlib.backends.backend_svg ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger
 ipykernel_launcher IPython.core.completerlib sqlite3 helpers.report.params.rfm helpers.figures
-helpers.report.record helpers.report.run helpers.report.page helpers.report.batch
+helpers.report.record helpers.report.run helpers.report.page.report helpers.report.batch
 """
 
 if __name__ == "__main__":

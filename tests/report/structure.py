@@ -15,8 +15,8 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from helpers.report.markup import ENDS_PARAGRAPH, VOID
-from helpers.report.markup import IMPLIED as _IMPLIED
+from helpers.report.page.markup import ENDS_PARAGRAPH, VOID
+from helpers.report.page.markup import IMPLIED as _IMPLIED
 
 IMPLIED = {**_IMPLIED, "p": ENDS_PARAGRAPH}
 PAGE_LIMIT = 500_000

@@ -11,9 +11,9 @@ import pytest
 
 from helpers.playbook.finding import Finding
 from helpers.report import diff
-from helpers.report.index import index_html
 from helpers.report.manifest import dump_json
-from helpers.report.page import report_html
+from helpers.report.page.index import index_html
+from helpers.report.page.report import report_html
 from helpers.report.plan import plan
 from helpers.report.run import execute
 from tests.browser.chromium import COMMAND, Chromium, Page

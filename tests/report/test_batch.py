@@ -24,10 +24,10 @@ from helpers.report import batch, progress, publish
 from helpers.report.kernels.client import ForkServer
 from helpers.report.kernels.executor import ProcessPerCall
 from helpers.report.manifest import FailureKind, read_manifest
-from helpers.report.page import MESSAGES
+from helpers.report.page.report import MESSAGES
+from helpers.report.page.wording import word
 from helpers.report.plan import Plan, plan
 from helpers.report.progress import Event
-from helpers.report.wording import word
 from tests.report.sample_pages import text_of
 
 BuildNotebook = Callable[..., Path]

@@ -92,7 +92,7 @@ def test_an_empty_reports_folder_has_an_empty_catalogue(tmp_path: Path) -> None:
 
 
 def test_the_real_index_page_shows_every_series(tmp_path: Path, put_version: Callable[..., Path]) -> None:
-    pytest.importorskip("helpers.report.index")
+    pytest.importorskip("helpers.report.page.index")
     put_version(tmp_path, "rfm/douyin", 1, [FINDING])
     catalog.rebuild(tmp_path)
     assert "rfm/douyin" in (tmp_path / "index.html").read_text()

@@ -127,9 +127,9 @@ def copy(tmp_path: Path) -> Path:
         ("playbook/actions.yml", ["rfm", "rules"]),
         ("playbook/propose.py", ["rfm", "rules"]),
         ("errors.py", ["rfm", "intervals", "rules"]),
-        ("report/page.py", ["rfm", "intervals", "rules"]),
-        ("report/template/style.css", ["rfm", "intervals", "rules"]),
-        ("report/template/index.html.j2", []),
+        ("report/page/report.py", ["rfm", "intervals", "rules"]),
+        ("report/page/template/style.css", ["rfm", "intervals", "rules"]),
+        ("report/page/template/index.html.j2", []),
         ("report/catalog.py", []),
         ("report/plan_file.py", []),
         ("report/diff/page.py", []),
@@ -162,7 +162,7 @@ def test_nothing_that_is_really_imported_is_missed(notebook: Path) -> None:
     modules = [name for name in names if name.startswith("helpers")]
     parameters = f"helpers.report.params.{imports.method_name(notebook)}"
     code = f"""import importlib, sys
-for name in {modules!r} + ["helpers.report.page", {parameters!r}]:
+for name in {modules!r} + ["helpers.report.page.report", {parameters!r}]:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError:

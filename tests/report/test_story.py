@@ -7,7 +7,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from helpers.report import story
+from helpers.report.page import story
 from tests.report import sample_pages
 from tests.report.sample_pages import rendered, text_of
 from tests.report.structure import problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.report.page import report_html
+from helpers.report.page.report import report_html
 from tests.report import sample_pages
 from tests.report.structure import PAGE_LIMIT, TEXT_LIMIT, parse, problems, warnings, weight
 

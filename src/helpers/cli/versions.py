@@ -104,7 +104,7 @@ def _show_status(manifest: Manifest) -> None:
 
 
 def _finding(found: Finding) -> tuple[Any, ...]:
-    from helpers.report.wording import interval, quantity
+    from helpers.report.page.wording import interval, quantity
 
     bounds = interval(found.low, found.high, found.unit)
     return found.metric, quantity(found.value, found.unit), bounds, f"{found.n:,}", found.verdict

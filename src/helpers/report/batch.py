@@ -188,7 +188,9 @@ def _execute(
         git = _git(plans)
         for index, plan in plans.items():
             futures[_submit(executor, plan, index, git=git[plan.notebook], **shared)] = index
-        importlib.import_module("helpers.report.index")  # needed at the end, and the workers are busy now
+        importlib.import_module(
+            "helpers.report.page.index"
+        )  # needed at the end, and the workers are busy now
         for future in as_completed(futures):
             index = futures[future]
             results[index] = _result(plans[index], future)

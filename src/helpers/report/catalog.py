@@ -186,11 +186,13 @@ def _modified(folder: Path) -> float:
 def _index_html(catalog: Catalog) -> str:
     """Return the index; a plain list of the versions, with the reason, where its page cannot be built."""
     try:
-        from helpers.report.index import index_html  # late: the page needs a template engine, `load` does not
+        from helpers.report.page.index import (
+            index_html,  # late: the page needs a template engine, `load` does not
+        )
 
         return index_html(catalog)
     except Exception as error:  # what was published must stay in reach
-        from helpers.report.plain_page import plain_index, reason
+        from helpers.report.page.plain import plain_index, reason
         from helpers.report.redact import mask
 
         versions = {each.path: each.status for series in catalog.series for each in series.versions}

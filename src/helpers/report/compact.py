@@ -12,7 +12,7 @@ import re
 from itertools import count, product
 from string import ascii_lowercase
 
-from helpers.report.markup import ENDS_PARAGRAPH, IMPLIED
+from helpers.report.page.markup import ENDS_PARAGRAPH, IMPLIED
 
 _PIECE = re.compile(
     r"(?P<verbatim><(style|script|svg|textarea)\b.*?</\2>)"

@@ -30,7 +30,7 @@ from helpers.report.project import method_name
 PACKAGE = "helpers"
 FOLDER = Path(__file__).resolve().parents[1]
 DATA_SUFFIXES = frozenset({".yml", ".yaml", ".json", ".j2", ".html", ".css", ".js", ".csv"})
-PAGE = ("helpers.report.run", "helpers.report.page")
+PAGE = ("helpers.report.run", "helpers.report.page.report")
 """Where the making of a report begins: these and what they import count for every notebook."""
 APART = frozenset(
     f"helpers.report.{name}"
@@ -41,7 +41,7 @@ APART = frozenset(
             "diff",
             "housekeeping",
             "imports",
-            "index",
+            "page.index",
             "plan",
             "plan_file",
             "plan_jobs",

@@ -18,7 +18,7 @@ from typing import Any
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report import catalog, engine, notebook, plain_page, project, provenance, publish, scratch
+from helpers.report import catalog, engine, notebook, project, provenance, publish, scratch
 from helpers.report.kernels.client import Address
 from helpers.report.kernels.environment import kernel_environment
 from helpers.report.manifest import (
@@ -31,9 +31,10 @@ from helpers.report.manifest import (
     read_actions,
     read_findings,
 )
+from helpers.report.page import plain
+from helpers.report.page.wording import word
 from helpers.report.plan import Plan, plan
 from helpers.report.redact import Redactor, environment_secrets, url_secrets
-from helpers.report.wording import word
 
 Render = Callable[[Any, Manifest, list[Finding], list[Action]], str]
 
@@ -125,7 +126,7 @@ def execute(
     reports, timeout
         See `run`; the plan's own timeout comes first.
     render : callable, optional
-        Makes the page; `helpers.report.page.report_html` by default.
+        Makes the page; `helpers.report.page.report.report_html` by default.
     rebuild_catalog : bool
         Whether to bring catalogue and index up to date; a batch does it once at its end.
     server : Address, optional
@@ -262,14 +263,14 @@ def _write(folder: Path, nb: Any, manifest: Manifest, redactor: Redactor, render
         page = render(notebook.read(text), manifest.stable(), findings, read_actions(folder))
     except Exception as error:  # whatever breaks the page must not lose an hour of work
         manifest = _without_page(manifest, error, redactor)
-        page = plain_page.plain_report(manifest, findings, _files(folder))
+        page = plain.plain_report(manifest, findings, _files(folder))
     (folder / "report.html").write_text(redactor.text(page), encoding="utf-8")
     return manifest
 
 
 def _without_page(manifest: Manifest, error: Exception, redactor: Redactor) -> Manifest:
     """Return how a run ended whose page could not be built: failed, by what failed first."""
-    why, before = redactor.text(plain_page.reason(error)), manifest.failure
+    why, before = redactor.text(plain.reason(error)), manifest.failure
     if before is None or manifest.status == "not_run":
         message = "\n\n".join([word("no_page", reason=why), *([before.message] if before else [])])
         failure = Failure(kind="no_page", cell=None, error=type(error).__name__, message=message)
@@ -279,7 +280,7 @@ def _without_page(manifest: Manifest, error: Exception, redactor: Redactor) -> M
 
 
 def _page(nb: Any, manifest: Manifest, findings: list[Finding], actions: list[Action]) -> str:
-    from helpers.report.page import report_html  # late: the template engine is needed only at the end
+    from helpers.report.page.report import report_html  # late: the template engine is needed only at the end
 
     return report_html(nb, manifest, findings, actions)
 

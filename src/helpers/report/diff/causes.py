@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from helpers.report.diff.words import amount, word
 from helpers.report.manifest import Manifest, TableFingerprint
-from helpers.report.wording import joined
+from helpers.report.page.wording import joined
 
 Cause = Literal["data", "parameters", "code", "environment"]
 QUESTION = frozenset({"as_of", "segment"})

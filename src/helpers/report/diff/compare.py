@@ -11,7 +11,7 @@ from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes, causes
 from helpers.report.diff.findings import RANKED, FindingChange, Outcome, match
 from helpers.report.diff.words import word
-from helpers.report.wording import joined
+from helpers.report.page.wording import joined
 
 
 class ActionChange(NamedTuple):

@@ -13,7 +13,7 @@ from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes
 from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
 from helpers.report.diff.words import amount, amounts, word
-from helpers.report.wording import joined, quantity
+from helpers.report.page.wording import joined, quantity
 
 Outcome = Literal[
     "signal",

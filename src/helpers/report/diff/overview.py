@@ -15,7 +15,7 @@ from helpers.report.diff.compare import Comparison
 from helpers.report.diff.findings import JUDGED, RANKED, FindingChange
 from helpers.report.diff.judge import Difference
 from helpers.report.diff.words import word
-from helpers.report.wording import level
+from helpers.report.page.wording import level
 
 FEWEST, MOST = 2, 20
 LONG_NAME = 44

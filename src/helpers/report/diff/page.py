@@ -12,7 +12,6 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from helpers.playbook.finding import Finding
-from helpers.report import wording
 from helpers.report.compact import compact
 from helpers.report.diff import causes as why
 from helpers.report.diff.address import Version
@@ -22,9 +21,10 @@ from helpers.report.diff.overview import overview
 from helpers.report.diff.pictures import Pictures
 from helpers.report.diff.tables import TableDiffs
 from helpers.report.diff.words import amount, amounts, mark, word
-from helpers.report.markup import Outline, tidy
-from helpers.report.page import environment, style
-from helpers.report.wording import Mark
+from helpers.report.page import wording
+from helpers.report.page.markup import Outline, tidy
+from helpers.report.page.report import environment, style
+from helpers.report.page.wording import Mark
 
 OWN_IDS = frozenset({"main", "banner", "findings", "changed", "actions", "figures", "tables", "judged"})
 GRIDS = ("parameters-table", "data-table", "code-table", "environment-table", "actions-table", "tables-table")

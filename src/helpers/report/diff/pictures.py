@@ -18,7 +18,7 @@ from helpers.figures import Chart
 from helpers.report.diff import drawing, frames
 from helpers.report.diff.frames import Cell, Measure, Pair
 from helpers.report.diff.words import amount, word
-from helpers.report.wording import joined
+from helpers.report.page.wording import joined
 
 PANELS = 3
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from helpers.report import wording
 from helpers.report.diff.compare import Comparison
 from helpers.report.diff.findings import FindingChange
 from helpers.report.diff.words import word
+from helpers.report.page import wording
 
 
 def show(comparison: Comparison, table: Callable[..., None], echo: Callable[[str], Any]) -> None:

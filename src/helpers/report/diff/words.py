@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.report import wording
-from helpers.report.wording import Mark
+from helpers.report.page import wording
+from helpers.report.page.wording import Mark
 from helpers.sentences import say
 
 WORDS: Mapping[str, str] = {

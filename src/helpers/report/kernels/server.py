@@ -44,7 +44,7 @@ ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger ipy
 IPython.core.completerlib IPython.core.debugger IPython.core.oinspect IPython.extensions.storemagic sqlite3
 tornado.platform.asyncio tornado.locks tornado.queues pydevd_plugins.extensions.types.pydevd_plugin_numpy_types
 helpers.data.source helpers.data.health helpers.data.privacy helpers.data.segment helpers.figures
-helpers.playbook.propose helpers.report.record helpers.report.run helpers.report.page helpers.report.batch
+helpers.playbook.propose helpers.report.record helpers.report.run helpers.report.page.report helpers.report.batch
 """
 """What notebooks, kernels and workers import; of `PACKAGES` every module is."""
 

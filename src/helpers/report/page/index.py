@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from helpers.report.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
 from helpers.report.compact import compact
-from helpers.report.page import TEMPLATES, environment, style
-from helpers.report.sparkline import Point, sparkline
-from helpers.report.wording import WORDS, Mark, status_mark, word
+from helpers.report.page.report import TEMPLATES, environment, style
+from helpers.report.page.sparkline import Point, sparkline
+from helpers.report.page.wording import WORDS, Mark, status_mark, word
 
 MOST_HEADLINES = {20: 3, 60: 2, 200: 1}  # series on the page: headlines that each may show
 MOST_DATED = 10  # earlier versions listed with their day; older ones by number alone

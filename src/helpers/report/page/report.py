@@ -26,11 +26,11 @@ from nbformat import NotebookNode
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
-from helpers.report import wording
 from helpers.report.compact import compact
 from helpers.report.manifest import Manifest
-from helpers.report.markup import Heading, Outline, escape, plain
-from helpers.report.story import (
+from helpers.report.page import wording
+from helpers.report.page.markup import Heading, Outline, escape, plain
+from helpers.report.page.story import (
     Failing,
     blocks,
     contact_lists,
@@ -39,7 +39,7 @@ from helpers.report.story import (
     parameter_defaults,
     parameter_meanings,
 )
-from helpers.report.wording import word
+from helpers.report.page.wording import word
 
 TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NamedTuple
 
-from helpers.report.wording import word
+from helpers.report.page.wording import word
 
 VOID = frozenset(
     [

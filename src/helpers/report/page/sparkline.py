@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from helpers.report.markup import escape
-from helpers.report.wording import quantity, word
+from helpers.report.page.markup import escape
+from helpers.report.page.wording import quantity, word
 
 WIDTH, HEIGHT, EDGE = 96, 24, 3
 LONGEST = 10  # versions drawn

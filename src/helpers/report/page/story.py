@@ -16,8 +16,8 @@ from nbformat import NotebookNode
 
 from helpers.playbook.finding import Finding
 from helpers.report.manifest import Manifest
-from helpers.report.markup import Outline, escape, tidy
-from helpers.report.wording import Mark, word
+from helpers.report.page.markup import Outline, escape, tidy
+from helpers.report.page.wording import Mark, word
 
 LONG_TEXT = 12
 LONG_NAME = 60

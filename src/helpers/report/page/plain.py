@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from helpers.playbook.finding import Finding
 from helpers.report.manifest import Manifest, RunStatus
-from helpers.report.wording import status_mark, word
+from helpers.report.page.wording import status_mark, word
 
 _PAGE = """<!doctype html>
 <html lang="{language}">

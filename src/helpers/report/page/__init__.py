@@ -1,0 +1,1 @@
+"""What a reader opens: the page of a report, the index of all reports, and the words and markup both are made of."""
