@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -20,12 +20,10 @@ from helpers.data import cells, csv_files
 from helpers.data.cells import Cell
 from helpers.data.csv_files import CsvFile
 from helpers.data.normal import is_withheld
+from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.views import create, identifier, partitions, quoted
 from helpers.data.violation import EXAMPLES, Violation, counted
-
-if TYPE_CHECKING:
-    from helpers.data.reading import Found, Options
 
 BLANKS = " \t\r\n\u3000\u00a0\ufeff"
 """Characters around a cell that carry no meaning; exports put a tab behind ids on purpose."""

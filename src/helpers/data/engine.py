@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import duckdb
 import ibis
 import pandas as pd
 import pyarrow as pa
 
-from helpers.data import layout, reading
+from helpers.data import csv_tables, layout
 from helpers.data.address import HIDDEN, Address
 from helpers.data.reading import Found, Options
+from helpers.data.schema import Table
 from helpers.data.tables import TABLES
-from helpers.data.views import create, identifier
+from helpers.data.views import create, identifier, partitions, quoted
 from helpers.data.violation import Violation
 from helpers.errors import BadData, BadParameters
 
@@ -39,7 +41,7 @@ def tables(place: Address, wanted: Iterable[str] | None, options: Options) -> Fo
         found = _from_frames(place, wanted)
     elif place.kind == "folder":
         assert place.path is not None
-        found = reading.folder(connect(), place.path, wanted, options)
+        found = _from_folder(connect(), place.path, wanted, options)
     else:
         con = connect(place.path) if place.kind == "duckdb" else _other(place)
         found = _from_database(con, place, wanted)
@@ -69,6 +71,43 @@ def _without(text: str, place: Address) -> str:
     for form in {secret, unquote(secret)} - {""}:
         text = text.replace(form, HIDDEN)
     return text
+
+
+def _from_folder(con: Any, path: Path, wanted: Iterable[str] | None, options: Options) -> Found:
+    """Return the tables of a folder as views in a DuckDB connection.
+
+    Raises
+    ------
+    BadData
+        When the folder has no table of the contract.
+    """
+    files, others = layout.layout(path)
+    if not files:
+        hint = f" It has {', '.join(others)}." if others else " It is empty."
+        raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
+    found = Found({}, unrecognised=others)
+    for name, parts in files.items():
+        if wanted is not None and name not in wanted:
+            continue
+        kinds = {"parquet" if part.suffix == ".parquet" else "csv" for part in parts}
+        if len(kinds) > 1:
+            raise BadData(f"{path / name} mixes Parquet and CSV. Keep one of them.")
+        if kinds == {"parquet"}:
+            _parquet(con, TABLES[name], parts, path, found)
+        else:
+            csv_tables.add(con, TABLES[name], parts, path, options, found)
+    return found
+
+
+def _parquet(con: Any, spec: Table, parts: list[Path], root: Path, found: Found) -> None:
+    """Add a view over Parquet files; folders such as ``date=2025-01-01`` become columns."""
+    listed = ", ".join(quoted(str(part)) for part in parts)
+    reader = f"read_parquet([{listed}], union_by_name = true, {partitions(spec, parts, root)})"
+    try:
+        found.tables[spec.name] = create(con, spec, reader)
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), said))
 
 
 def _from_database(con: Any, place: Address, wanted: Iterable[str] | None) -> Found:
