@@ -78,9 +78,9 @@ def run_ours(folder: Path, start: str) -> Any:
     ibis.duckdb  # noqa: B018 -- imports the backend, which the first query would do otherwise
 
     from helpers.data import source
-    from helpers.methods.retention.staying.cells import cells
-    from helpers.methods.retention.staying.curves import survival
-    from helpers.methods.retention.staying.durations import exit_durations, member_stays
+    from helpers.stats.survival.cells import cells
+    from helpers.stats.survival.curves import survival
+    from helpers.study.durations import exit_durations, member_stays
 
     def work() -> list[tuple[Any, ...]]:
         if start == "durations":

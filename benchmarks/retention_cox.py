@@ -55,7 +55,7 @@ def run_ours(file: Path) -> Any:
     import ibis
     import ibis.backends.duckdb
 
-    from helpers.methods.retention.leaving.cox import CoxModel
+    from helpers.stats.cox.model import CoxModel
 
     def work() -> dict[str, Any]:
         table = ibis.duckdb.connect().read_parquet(file)

@@ -87,10 +87,10 @@ def run_ours(folder: Path, active_days: bool) -> Any:
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
     from helpers.data import source
-    from helpers.methods.activity import activity
     from helpers.methods.rfm.scores import score
     from helpers.methods.rfm.tiers import TierScheme
-    from helpers.methods.rfm.values import member_values
+    from helpers.study.activity import activity
+    from helpers.study.values import member_values
 
     def work() -> list[tuple[Any, ...]]:
         dataset = source.open(str(folder), check=False)

@@ -27,7 +27,7 @@ def simulate_orders(path: Path, members: int, days: int, seed: int) -> int:
     import numpy as np
     import pandas as pd
 
-    from helpers.methods.rfm import bg_nbd
+    from helpers.stats.btyd import bg_nbd
 
     joined = np.random.default_rng(seed).integers(0, days, members)
     member, time_after = bg_nbd.simulate(bg_nbd.Parameters(**TRUTH), (days - joined) / WEEK, seed)
@@ -43,8 +43,8 @@ def task_ours(path: Path, days: int) -> dict[str, object]:
     """Compress in the engine and fit."""
     import ibis
 
-    from helpers.methods.rfm.alive import BetaGeometricNBD
-    from helpers.methods.rfm.cells import cells
+    from helpers.stats.btyd.alive import BetaGeometricNBD
+    from helpers.stats.btyd.cells import cells
 
     before, started, cpu = peak_memory(), time.perf_counter(), time.process_time()
     found = cells(ibis.read_parquet(path), as_of=last_day(days), report_tz="UTC")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from helpers import sentences
-from helpers.methods.intervals import Estimate, unknown
+from helpers.stats.estimate import Estimate, unknown
 
 
 @pytest.mark.parametrize(

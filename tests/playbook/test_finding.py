@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from helpers.methods.intervals import Estimate, unknown
 from helpers.playbook import finding as findings
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
+from helpers.stats.estimate import Estimate, unknown
 
 PROVENANCE = Provenance(method="Wilson score", assumption="members act independently")
 

@@ -10,7 +10,7 @@ from helpers.report.kernels import client, executor
 LIGHT = """
 pandas pandas.io.formats.string pyarrow.parquet matplotlib.pyplot matplotlib.backends.backend_agg
 matplotlib.backends.backend_svg ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger
-ipykernel_launcher IPython.core.completerlib sqlite3 helpers.report.params.rfm helpers.figures
+ipykernel_launcher IPython.core.completerlib sqlite3 helpers.methods.rfm.parameters helpers.figures
 helpers.report.record helpers.report.run helpers.report.page.report helpers.report.batch
 """
 

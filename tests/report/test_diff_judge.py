@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers.methods import intervals
 from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
+from helpers.stats import estimate as intervals
 
 LEVEL = 0.95
 TESTED = 6

@@ -123,7 +123,7 @@ def copy(tmp_path: Path) -> Path:
     [
         ("methods/rfm/tiers.py", ["rfm"]),
         ("methods/rfm/tiers.yml", ["rfm"]),
-        ("methods/intervals.py", ["rfm", "intervals"]),
+        ("stats/estimate.py", ["rfm", "intervals"]),
         ("playbook/actions.yml", ["rfm", "rules"]),
         ("playbook/propose.py", ["rfm", "rules"]),
         ("errors.py", ["rfm", "intervals", "rules"]),
@@ -142,7 +142,7 @@ def test_one_changed_source_changes_exactly_the_notebooks_that_use_it(
 ) -> None:
     cells = {
         "rfm": "from helpers.methods import rfm",
-        "intervals": "%matplotlib inline\nimport helpers.methods.intervals as i",
+        "intervals": "%matplotlib inline\nimport helpers.stats.estimate as i",
         "rules": "def late():\n    from helpers.playbook.propose import propose",
     }
     notebooks = {name: write_notebook(tmp_path / "n" / f"{name}.ipynb", cell) for name, cell in cells.items()}
@@ -160,7 +160,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 def test_nothing_that_is_really_imported_is_missed(notebook: Path) -> None:
     names = sorted(imports.notebook_cells(notebook).imports)
     modules = [name for name in names if name.startswith("helpers")]
-    parameters = f"helpers.report.params.{imports.method_name(notebook)}"
+    parameters = f"helpers.methods.{imports.method_name(notebook)}.parameters"
     code = f"""import importlib, sys
 for name in {modules!r} + ["helpers.report.page.report", {parameters!r}]:
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from helpers.errors import BadParameters
+from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
-from helpers.report.params.rfm import RfmParameters
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 COMMON_CELL = """data: str = "data/sample"  # folder of tables

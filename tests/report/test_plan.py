@@ -11,8 +11,8 @@ import pytest
 
 from helpers.data.content_cache import ContentCache
 from helpers.errors import BadData, BadParameters, MissingSecret
+from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
-from helpers.report.params.rfm import RfmParameters
 from helpers.report.plan import Desk, Plan, check, plan
 
 BuildNotebook = Callable[..., Path]

@@ -315,7 +315,7 @@ def modules_of(notebook: Path, sources: Sources | None = None) -> dict[str, str]
     if not cells.python:
         return sources.digests(sources.modules) | beside.files
     ours = {name for name in beside.imports if name.partition(".")[0] == sources.package}
-    parameters = f"{sources.package}.report.params.{method_name(notebook)}"
+    parameters = f"{sources.package}.methods.{method_name(notebook)}.parameters"
     reached = sources.reached({*ours, *PAGE, parameters}, APART)
     return sources.digests(reached) | beside.files
 

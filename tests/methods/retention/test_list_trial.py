@@ -8,7 +8,7 @@ import pytest
 
 from helpers.data.privacy import pseudonymise
 from helpers.methods import retention
-from helpers.methods.rfm.lists import contact_list
+from helpers.playbook.contact.lists import contact_list
 
 
 @pytest.mark.parametrize(("lift", "verdict"), [(0.15, "better"), (0.0, "no clear change"), (-0.12, "worse")])

@@ -171,7 +171,7 @@ def contest(winner: str | None, predictions: pd.DataFrame, windows: int) -> Simp
 
 
 def test_the_gain_of_a_forecast_is_paired_and_judged_over_windows() -> None:
-    from helpers.methods.retention.forecasting.backtest import BASE_RATE
+    from helpers.stats.forecast.backtest import BASE_RATE
 
     rng, n = np.random.default_rng(1), 900
     p = rng.beta(1, 2, n)
@@ -228,7 +228,7 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
 
 
 def test_the_contest_names_the_forecast_in_use_and_what_it_beats() -> None:
-    from helpers.methods.retention.forecasting.backtest import BASE_RATE
+    from helpers.stats.forecast.backtest import BASE_RATE
 
     table = pd.DataFrame(
         {
@@ -282,7 +282,7 @@ def test_calibration_says_at_most_how_far_and_with_how_many() -> None:
 
 
 def test_the_push_finding_says_how_coarsely_activity_is_held() -> None:
-    from helpers.methods.intervals import Estimate
+    from helpers.stats.estimate import Estimate
 
     ratio = Estimate(1.05, 1.02, 1.09, 20_167, "ratio", "Cox model on episodes", 0.95)
     dose = SimpleNamespace(

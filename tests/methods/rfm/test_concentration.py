@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.errors import BadData
 from helpers.methods.rfm.concentration import compare_periods, concentration, of_cells
-from helpers.methods.rfm.value_cells import value_cells
+from helpers.stats.value_cells import value_cells
 
 FEW = {"draws": 50}
 

@@ -12,9 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import BadParameters
-from helpers.methods.rfm.alive import BetaGeometricNBD
-from helpers.methods.rfm.bg_nbd import Parameters, simulate
-from helpers.methods.rfm.cells import cells, transactions
 from helpers.methods.rfm.contest import (
     MODEL,
     PAST_VALUE,
@@ -27,8 +24,11 @@ from helpers.methods.rfm.contest import (
 from helpers.methods.rfm.contest_result import SMALLEST_GAIN
 from helpers.methods.rfm.current import prospects
 from helpers.methods.rfm.findings import contest_gain
-from helpers.methods.rfm.lift import bootstrap_lifts, lift
 from helpers.methods.rfm.score_value import ScoreValue, newcomers
+from helpers.stats.btyd.alive import BetaGeometricNBD
+from helpers.stats.btyd.bg_nbd import Parameters, simulate
+from helpers.stats.btyd.cells import cells, transactions
+from helpers.stats.lift import bootstrap_lifts, lift
 
 
 def simulated_orders(members: int = 1500, days: int = 400, seed: int = 0) -> pd.DataFrame:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.data import source
-from helpers.methods.activity import activity, population
-from helpers.methods.intervals import jeffreys, wilson
-from helpers.methods.rfm.chain_tests import homogeneity, markov_order
 from helpers.methods.rfm.forecast import backtest, forecast
 from helpers.methods.rfm.migration import migration, net_promotion
 from helpers.methods.rfm.periods import TierHistory, tier_history
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.simulate import community
+from helpers.stats.chain_tests import homogeneity, markov_order
+from helpers.stats.estimate import jeffreys, wilson
+from helpers.study.activity import activity, population
 
 Counts = NDArray[np.float64]
 MONTHLY = TierScheme.load("monthly_interactions")

@@ -12,12 +12,12 @@ import pytest
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.activity import activity, population
 from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory, tier_history
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.states import counted_moves, days_of_periods, member_states
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.methods.rfm.values import member_values
+from helpers.study.activity import activity, population
+from helpers.study.values import member_values
 
 ZONE = "Asia/Shanghai"
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 5, 17)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.activity import activity, population
 from helpers.methods.rfm.scores import SCORE_COLUMNS, Scores, score, tie_split
-from helpers.methods.rfm.values import member_values
+from helpers.study.activity import activity, population
+from helpers.study.values import member_values
 
 SCORE_NAMES = list(SCORE_COLUMNS.values())
 QUICK = settings(

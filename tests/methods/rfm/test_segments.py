@@ -11,12 +11,12 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from helpers.errors import BadData
-from helpers.methods.intervals import percentile_interval
 from helpers.methods.rfm import findings, segments
 from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.features import Features, behavioural_features
 from helpers.methods.rfm.segment_names import segment_names
 from helpers.methods.rfm.segments import FIT_LIMIT, segment_members
+from helpers.stats.estimate import percentile_interval
 
 QUICK = {"maximum": 4, "resamples": 20}
 

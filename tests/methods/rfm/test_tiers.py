@@ -13,11 +13,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.activity import activity, population
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.tiers import TierScheme, presets, sizes
-from helpers.methods.rfm.values import member_values
 from helpers.simulate import community, member_months
+from helpers.study.activity import activity, population
+from helpers.study.values import member_values
 
 MONTHLY = ("silent", "potential", "active", "core")
 

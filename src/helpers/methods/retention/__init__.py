@@ -16,45 +16,45 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.account import account
-from helpers.methods.activity import activity, check_recent, what_counts
-from helpers.methods.frames import materialise
+from helpers.methods.outlook.purchases import purchases
+from helpers.methods.outlook.risk import risk
+from helpers.methods.outlook.risk_lists import opportunities, risk_lists
+from helpers.methods.outlook.silence_cost import silence_cost
 from helpers.methods.retention import findings, plots
-from helpers.methods.retention.counting.churn_threshold import silence_threshold
-from helpers.methods.retention.counting.lifecycle import lifecycle
-from helpers.methods.retention.counting.losses import losses
-from helpers.methods.retention.counting.reconcile import reconcile
-from helpers.methods.retention.counting.silence import return_curves
-from helpers.methods.retention.counting.states import daily_states
-from helpers.methods.retention.counting.stickiness import lness, stickiness
-from helpers.methods.retention.counting.tables import retention
-from helpers.methods.retention.counting.whatif import what_if
-from helpers.methods.retention.days import first_day
-from helpers.methods.retention.forecasting.backtest import backtest
-from helpers.methods.retention.forecasting.landmarks import landmarks, standard_covariates, standard_signals
-from helpers.methods.retention.forecasting.purchases import purchases
-from helpers.methods.retention.forecasting.risk import risk
-from helpers.methods.retention.forecasting.risk_lists import opportunities, risk_lists
-from helpers.methods.retention.forecasting.tier_lift import tiers_at_landmarks
-from helpers.methods.retention.leaving.covariates import known_at_joining
-from helpers.methods.retention.leaving.drivers import drivers
-from helpers.methods.retention.leaving.exposure import exposure
-from helpers.methods.retention.staying.cells import cells
-from helpers.methods.retention.staying.community_groups import community_groups
-from helpers.methods.retention.staying.compare import logrank, restricted_mean_difference
-from helpers.methods.retention.staying.curves import survival
-from helpers.methods.retention.staying.durations import exit_durations, member_stays, silence_durations
-from helpers.methods.retention.staying.exit_hazard import exit_hazard
-from helpers.methods.retention.staying.group_life import group_life
-from helpers.methods.retention.staying.group_states import group_states
-from helpers.methods.retention.staying.landmark import compare_tiers, tiers_reached
-from helpers.methods.retention.staying.reached import add_reached_day
-from helpers.methods.retention.value.cohort_value import cohort_value
-from helpers.methods.retention.value.lifetime_value import lifetime_value
-from helpers.methods.retention.value.member_value import member_value
-from helpers.methods.retention.value.silence_cost import silence_cost
-from helpers.methods.retention.value.value_days import value_days
-from helpers.methods.rfm.list_trial import evaluate_list
+from helpers.methods.retention.churn_threshold import silence_threshold
+from helpers.methods.retention.cohort_value import cohort_value
+from helpers.methods.retention.community_groups import community_groups
+from helpers.methods.retention.covariates import known_at_joining
+from helpers.methods.retention.day_n import retention
+from helpers.methods.retention.drivers import drivers
+from helpers.methods.retention.exit_hazard import exit_hazard
+from helpers.methods.retention.exposure import exposure
+from helpers.methods.retention.group_life import group_life
+from helpers.methods.retention.group_states import group_states
+from helpers.methods.retention.landmark import compare_tiers, tiers_reached
+from helpers.methods.retention.lifecycle import lifecycle
+from helpers.methods.retention.lifetime_value import lifetime_value
+from helpers.methods.retention.losses import losses
+from helpers.methods.retention.reached import add_reached_day
+from helpers.methods.retention.reconcile import reconcile
+from helpers.methods.retention.silence import return_curves
+from helpers.methods.retention.states import daily_states
+from helpers.methods.retention.stickiness import lness, stickiness
+from helpers.methods.retention.whatif import what_if
+from helpers.playbook.contact.trial import evaluate_list
+from helpers.stats.forecast.backtest import backtest
+from helpers.stats.forecast.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.stats.forecast.member_value import member_value
+from helpers.stats.forecast.tier_lift import tiers_at_landmarks
+from helpers.stats.survival.cells import cells
+from helpers.stats.survival.compare import logrank, restricted_mean_difference
+from helpers.stats.survival.curves import survival
+from helpers.study.account import account
+from helpers.study.activity import activity, check_recent, what_counts
+from helpers.study.days import first_day
+from helpers.study.durations import exit_durations, member_stays, silence_durations
+from helpers.study.frames import materialise
+from helpers.study.value_days import value_days
 
 __all__ = [
     "account",

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from helpers.methods.intervals import Estimate, unknown
-from helpers.methods.retention.counting.churn_threshold import SilenceThreshold
-from helpers.methods.retention.counting.lifecycle import Lifecycle
-from helpers.methods.retention.counting.silence import ReturnCurves
-from helpers.methods.retention.counting.tables import Retention
-from helpers.methods.retention.forecasting.backtest import Backtest
-from helpers.methods.retention.forecasting.gain import brier_gain
-from helpers.methods.retention.forecasting.purchases import Purchases
-from helpers.methods.retention.forecasting.risk import Risk
-from helpers.methods.retention.leaving.cox_words import who
-from helpers.methods.retention.leaving.drivers import Drivers
-from helpers.methods.retention.leaving.episodes import activity_levels
-from helpers.methods.retention.leaving.exposure import Exposure
-from helpers.methods.retention.staying.community_groups import CommunityGroups
-from helpers.methods.retention.staying.curves import SurvivalCurves
-from helpers.methods.retention.staying.group_life import TYPICAL_LIFE_DAYS
-from helpers.methods.retention.staying.landmark import LandmarkComparison
-from helpers.methods.retention.value.cohort_value import CohortValue
-from helpers.methods.retention.value.lifetime_value import LifetimeValue
+from helpers.methods.outlook.purchases import Purchases
+from helpers.methods.outlook.risk import Risk
+from helpers.methods.retention.churn_threshold import SilenceThreshold
+from helpers.methods.retention.cohort_value import CohortValue
+from helpers.methods.retention.community_groups import CommunityGroups
+from helpers.methods.retention.day_n import Retention
+from helpers.methods.retention.drivers import Drivers
+from helpers.methods.retention.episodes import activity_levels
+from helpers.methods.retention.exposure import Exposure
+from helpers.methods.retention.group_life import TYPICAL_LIFE_DAYS
+from helpers.methods.retention.landmark import LandmarkComparison
+from helpers.methods.retention.lifecycle import Lifecycle
+from helpers.methods.retention.lifetime_value import LifetimeValue
+from helpers.methods.retention.silence import ReturnCurves
 from helpers.playbook.finding import Direction, Finding, finding
 from helpers.sentences import interval, percent, say, with_interval
+from helpers.stats.cox.words import who
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.forecast.backtest import Backtest
+from helpers.stats.forecast.gain import brier_gain
+from helpers.stats.survival.curves import SurvivalCurves
 
 UP: Direction = "up is good"
 DOWN: Direction = "down is good"

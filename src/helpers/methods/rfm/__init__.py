@@ -16,8 +16,31 @@ Rooms, in the order a study walks through them:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.account import account
-from helpers.methods.activity import (
+from helpers.methods.rfm import findings, plots
+from helpers.methods.rfm.blockers import blockers
+from helpers.methods.rfm.concentration import compare_periods, concentration
+from helpers.methods.rfm.contest import contest, predict_value
+from helpers.methods.rfm.current import alive_share, current_tiers, prospects
+from helpers.methods.rfm.effort import effort_share
+from helpers.methods.rfm.features import behavioural_features
+from helpers.methods.rfm.forecast import backtest, forecast
+from helpers.methods.rfm.migration import migration
+from helpers.methods.rfm.periods import tier_history
+from helpers.methods.rfm.promotion import time_to_top
+from helpers.methods.rfm.referral import referral_value
+from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.segments import segment_members
+from helpers.methods.rfm.sensitivity import sensitivity
+from helpers.methods.rfm.tier_value import tier_value
+from helpers.methods.rfm.tiers import TierScheme, presets, sizes
+from helpers.playbook.contact.lists import contact_list, standard_lists
+from helpers.playbook.contact.trial import evaluate_list
+from helpers.stats.btyd.alive import BetaGeometricNBD
+from helpers.stats.btyd.cells import cells, spend_cells
+from helpers.stats.btyd.cells import members as purchase_histories
+from helpers.stats.btyd.spend import GammaGamma
+from helpers.study.account import account
+from helpers.study.activity import (
     activity,
     check_recent,
     check_weights,
@@ -26,31 +49,8 @@ from helpers.methods.activity import (
     value_unit,
     what_counts,
 )
-from helpers.methods.frames import materialise
-from helpers.methods.rfm import findings, plots
-from helpers.methods.rfm.alive import BetaGeometricNBD
-from helpers.methods.rfm.blockers import blockers
-from helpers.methods.rfm.cells import cells, spend_cells
-from helpers.methods.rfm.cells import members as purchase_histories
-from helpers.methods.rfm.concentration import compare_periods, concentration
-from helpers.methods.rfm.contest import contest, predict_value
-from helpers.methods.rfm.current import alive_share, current_tiers, prospects
-from helpers.methods.rfm.effort import effort_share
-from helpers.methods.rfm.features import behavioural_features
-from helpers.methods.rfm.forecast import backtest, forecast
-from helpers.methods.rfm.list_trial import evaluate_list
-from helpers.methods.rfm.lists import contact_list, standard_lists
-from helpers.methods.rfm.migration import migration
-from helpers.methods.rfm.periods import tier_history
-from helpers.methods.rfm.promotion import time_to_top
-from helpers.methods.rfm.referral import referral_value
-from helpers.methods.rfm.scores import score
-from helpers.methods.rfm.segments import segment_members
-from helpers.methods.rfm.sensitivity import sensitivity
-from helpers.methods.rfm.spend import GammaGamma
-from helpers.methods.rfm.tier_value import tier_value
-from helpers.methods.rfm.tiers import TierScheme, presets, sizes
-from helpers.methods.rfm.values import member_values
+from helpers.study.frames import materialise
+from helpers.study.values import member_values
 
 __all__ = [
     "BetaGeometricNBD",

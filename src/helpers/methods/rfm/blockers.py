@@ -18,10 +18,10 @@ import pandas as pd
 
 from helpers.checks import check_confidence
 from helpers.data.source import as_table
-from helpers.methods.intervals import jeffreys
 from helpers.methods.rfm.boxes import Box, Domain, Range
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.sentences import number, percent, say
+from helpers.stats.estimate import jeffreys
 
 FEWEST_MEMBERS = 20
 LETTERS = {

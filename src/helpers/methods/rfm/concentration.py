@@ -1,6 +1,6 @@
 """How concentrated value is: Lorenz curve, Gini index and the share of the top 20 % of members.
 
-The statistics and their standard errors are in :mod:`helpers.methods.rfm.inequality`; intervals come from the
+The statistics and their standard errors are in :mod:`helpers.stats.inequality`; intervals come from the
 studentised member bootstrap. With refunds above sales a member holds a negative value: it counts as it is, is
 named, and lets the Gini index pass 1.
 """
@@ -16,10 +16,10 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
-from helpers.methods.frames import materialise, require_columns
-from helpers.methods.intervals import Estimate, unknown
-from helpers.methods.rfm.inequality import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
-from helpers.methods.rfm.value_cells import (
+from helpers.sentences import percent, quantity, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.inequality import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
+from helpers.stats.value_cells import (
     MINIMUM_MEMBERS,
     MINIMUM_WITH_VALUE,
     FloatArray,
@@ -30,7 +30,7 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.sentences import percent, quantity, say, with_interval
+from helpers.study.frames import materialise, require_columns
 
 
 @dataclass(frozen=True)

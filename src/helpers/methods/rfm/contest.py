@@ -22,12 +22,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadParameters
-from helpers.methods.frames import Count, as_day, materialise
-from helpers.methods.intervals import percentile_interval, unknown
-from helpers.methods.rfm.alive import BetaGeometricNBD
-from helpers.methods.rfm.cells import KEYS, Cells, histories, observed_days, transactions
 from helpers.methods.rfm.contest_result import MODEL, PAST_VALUE, RFM_SCORE, VALUE_UNIT, Contest, Settings
-from helpers.methods.rfm.lift import bootstrap_lifts, lift
 from helpers.methods.rfm.score_value import (
     ScoreValue,
     calibration,
@@ -35,9 +30,14 @@ from helpers.methods.rfm.score_value import (
     rank_correlation,
 )
 from helpers.methods.rfm.scores import score
-from helpers.methods.rfm.spend import GammaGamma
-from helpers.methods.rfm.values import VALUE_DECIMALS, member_values
 from helpers.sentences import say
+from helpers.stats.btyd.alive import BetaGeometricNBD
+from helpers.stats.btyd.cells import KEYS, Cells, histories, observed_days, transactions
+from helpers.stats.btyd.spend import GammaGamma
+from helpers.stats.estimate import percentile_interval, unknown
+from helpers.stats.lift import bootstrap_lifts, lift
+from helpers.study.frames import Count, as_day, materialise
+from helpers.study.values import VALUE_DECIMALS, member_values
 
 __all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]
 
@@ -69,7 +69,7 @@ def contest(
     Parameters
     ----------
     orders, report_tz, count
-        As in :func:`helpers.methods.rfm.cells.transactions`.
+        As in :func:`helpers.stats.btyd.cells.transactions`.
     as_of
         Last day of the hold-out.
     holdout_days, unit_days

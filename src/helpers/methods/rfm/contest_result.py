@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.methods.frames import Count
-from helpers.methods.intervals import Estimate
 from helpers.methods.rfm.score_value import ScoreValue
 from helpers.sentences import number, percent, say
+from helpers.stats.estimate import Estimate
+from helpers.study.frames import Count
 from helpers.tables import html_table
 
 PAST_VALUE, RFM_SCORE, MODEL = "past value", "RFM score", "BG/NBD x Gamma-Gamma"

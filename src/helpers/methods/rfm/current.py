@@ -9,16 +9,16 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.methods.activity import present_members
-from helpers.methods.frames import Count, as_day, materialise
-from helpers.methods.intervals import Estimate
-from helpers.methods.rfm.alive import BetaGeometricNBD
-from helpers.methods.rfm.cells import histories, transactions
 from helpers.methods.rfm.contest import Contest, predict_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.methods.rfm.values import member_values
 from helpers.sentences import number, percent, say
+from helpers.stats.btyd.alive import BetaGeometricNBD
+from helpers.stats.btyd.cells import histories, transactions
+from helpers.stats.estimate import Estimate
+from helpers.study.activity import present_members
+from helpers.study.frames import Count, as_day, materialise
+from helpers.study.values import member_values
 
 
 def current_tiers(
@@ -165,13 +165,13 @@ def alive_share(
     model : BetaGeometricNBD
         Fitted on the same purchases as of the same day.
     activity : ibis.Table or pandas.DataFrame
-        Activity or orders, as given to :func:`helpers.methods.rfm.cells.cells`.
+        Activity or orders, as given to :func:`helpers.stats.btyd.cells.cells`.
     population : ibis.Table or pandas.DataFrame
         member_id, joined_day, left_day, as made by :func:`population`.
     as_of : date or str
         Last day that is known.
     report_tz, count
-        As in :func:`helpers.methods.rfm.cells.transactions`.
+        As in :func:`helpers.stats.btyd.cells.transactions`.
     confidence : float, optional
         Level of the interval; that of the model when not given.
     """

@@ -20,12 +20,12 @@ import pandas as pd
 
 from helpers.data.source import as_table, local_date
 from helpers.errors import BadData
-from helpers.methods.frames import materialise, require_columns
-from helpers.methods.intervals import Estimate, unknown
 from helpers.methods.rfm.concentration import concentration
-from helpers.methods.rfm.value_cells import require_unique
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import percent, quantity, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.value_cells import require_unique
+from helpers.study.frames import materialise, require_columns
 
 
 @dataclass(frozen=True)

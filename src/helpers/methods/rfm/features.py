@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_time
-from helpers.methods.frames import as_day, materialise, require_columns
+from helpers.study.frames import as_day, materialise, require_columns
 
 MAXIMUM_FEATURES = 8
 ACTIONS = ("interaction", "order")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import ibis
 import pandas as pd
 
-from helpers.methods.intervals import Estimate, proportion, unknown
-from helpers.methods.rfm import list_actions
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
-from helpers.methods.rfm.lists import ListSet
 from helpers.methods.rfm.migration import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
+from helpers.playbook.contact import opportunities as list_actions
+from helpers.playbook.contact.lists import ListSet
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Opportunity
 from helpers.sentences import say, with_interval
+from helpers.stats.estimate import Estimate, proportion, unknown
 
 INDEPENDENT = "members act independently of each other"
 
@@ -175,7 +175,7 @@ def segment_stability(found: Segments, scope: str) -> Finding:
 
 
 def opportunities(lists: ListSet, *, days: int) -> list[Opportunity]:
-    """Return the groups that actions may be aimed at, see :func:`helpers.methods.rfm.list_actions.opportunities`."""
+    """Return the groups that actions may be aimed at, see :mod:`helpers.playbook.contact.opportunities`."""
     return list_actions.opportunities(lists.lists, method="rfm", days=days)
 
 

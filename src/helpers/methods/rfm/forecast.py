@@ -25,9 +25,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.methods.intervals import Estimate, unknown, wilson
 from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
 from helpers.sentences import number, percent, say
+from helpers.stats.estimate import Estimate, unknown, wilson
 
 Counts = NDArray[np.float64]
 DRAWS = 4_000

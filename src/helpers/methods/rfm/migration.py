@@ -41,10 +41,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.methods.intervals import Estimate, jeffreys, percentile_interval, unknown, wilson
-from helpers.methods.rfm.chain_tests import ChainTest, homogeneity, markov_order
 from helpers.methods.rfm.periods import TierHistory
 from helpers.sentences import percent, say, with_interval
+from helpers.stats.chain_tests import ChainTest, homogeneity, markov_order
+from helpers.stats.estimate import Estimate, jeffreys, percentile_interval, unknown, wilson
 
 Counts = NDArray[np.float64]
 POSTERIOR_DRAWS = 20_000

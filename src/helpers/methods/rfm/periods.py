@@ -20,7 +20,6 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.methods.frames import COUNTS, Count, as_day, require_columns
 from helpers.methods.rfm.states import (
     JOINED,
     LEFT,
@@ -33,6 +32,7 @@ from helpers.methods.rfm.states import (
 )
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.sentences import say
+from helpers.study.frames import COUNTS, Count, as_day, require_columns
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
 
@@ -167,7 +167,7 @@ def tier_history(
     ----------
     activity : ibis.Table or pandas.DataFrame
         member_id, day (in `report_tz`), kind, value, as made by
-        :func:`helpers.methods.activity.activity`.
+        :func:`helpers.study.activity.activity`.
     population : ibis.Table or pandas.DataFrame
         member_id, joined_day, left_day (null while the member stays).
     scheme : TierScheme

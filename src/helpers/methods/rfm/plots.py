@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from helpers import figures
 from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
-from helpers.methods.intervals import wilson
 from helpers.methods.rfm.concentration import Concentration
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.migration import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.sentences import interval, number, percent, say
+from helpers.stats.estimate import wilson
 
 
 def tier_pyramid(

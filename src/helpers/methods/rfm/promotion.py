@@ -24,10 +24,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.methods.intervals import wilson
 from helpers.methods.rfm.blockers import Blockers, blockers
 from helpers.methods.rfm.periods import LEFT, TierHistory
 from helpers.sentences import number, percent, say
+from helpers.stats.estimate import wilson
 
 __all__ = ["Blockers", "TimeToTop", "blockers", "time_to_top"]
 

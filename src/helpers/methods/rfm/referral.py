@@ -18,9 +18,9 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_date
-from helpers.methods.frames import materialise, require_columns
-from helpers.methods.intervals import Estimate, unknown
-from helpers.methods.rfm.value_cells import (
+from helpers.sentences import percent, quantity, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.value_cells import (
     MINIMUM_WITH_VALUE,
     Moments,
     observed,
@@ -29,7 +29,7 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.sentences import percent, quantity, say, with_interval
+from helpers.study.frames import materialise, require_columns
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from helpers.methods.intervals import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, percentile_interval, unknown
 
 FloatArray = NDArray[np.float64]
 

@@ -27,8 +27,8 @@ import pandas as pd
 from helpers.checks import check_scalar, did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.frames import materialise
 from helpers.sentences import percent, say
+from helpers.study.frames import materialise
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
 REVERSED = frozenset({"recency_days"})

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.methods.intervals import Estimate, percentile_interval, unknown
 from helpers.methods.rfm.clustering import Clustering, FloatArray, Labels, cluster
 from helpers.methods.rfm.features import Features
 from helpers.methods.rfm.segment_names import segment_names
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, say, with_interval
+from helpers.stats.estimate import Estimate, percentile_interval, unknown
 
 MINIMUM_MEMBERS = 100
 FIT_LIMIT = 10_000

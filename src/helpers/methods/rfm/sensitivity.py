@@ -19,12 +19,12 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.errors import BadParameters
-from helpers.methods.frames import Count, as_day, materialise
-from helpers.methods.intervals import wilson
 from helpers.methods.rfm.scores import score, score_expression, value_levels
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
-from helpers.methods.rfm.values import VALUE_DECIMALS, activity_rows, member_values
 from helpers.sentences import percent, say
+from helpers.stats.estimate import wilson
+from helpers.study.frames import Count, as_day, materialise
+from helpers.study.values import VALUE_DECIMALS, activity_rows, member_values
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ def sensitivity(
     Parameters
     ----------
     activity : ibis.Table or pandas.DataFrame
-        As made with the same `value_weights` by :func:`helpers.methods.activity.activity`.
+        As made with the same `value_weights` by :func:`helpers.study.activity.activity`.
     scheme : TierScheme
         The tiers.
     value_weights : mapping of str to float
         The mix; weights of 0 are left alone.
     as_of, window_days, count, population
-        As in :func:`helpers.methods.rfm.values.member_values`.
+        As in :func:`helpers.study.values.member_values`.
     bins, cuts
         As in :func:`helpers.methods.rfm.scores.score`; `bins` is that of the scheme by default.
     change : float

@@ -14,10 +14,10 @@ import pyarrow as pa
 from ibis import _
 
 from helpers.errors import BadData
-from helpers.methods.frames import COUNTS, Count
 from helpers.methods.rfm.scores import REVERSED, SCORE_COLUMNS
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.methods.rfm.values import VALUE_DECIMALS
+from helpers.study.frames import COUNTS, Count
+from helpers.study.values import VALUE_DECIMALS
 
 JOINED = "(joined)"
 LEFT = "(left)"

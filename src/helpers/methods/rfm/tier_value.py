@@ -20,8 +20,10 @@ import pandas as pd
 
 from helpers.checks import check_confidence, check_scalar, did_you_mean
 from helpers.errors import BadData, BadParameters
-from helpers.methods.intervals import Estimate, unknown
-from helpers.methods.rfm.value_cells import (
+from helpers.playbook.thresholds import Comparison, Threshold, threshold
+from helpers.sentences import interval, number, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.value_cells import (
     MINIMUM_WITH_VALUE,
     FloatArray,
     observed,
@@ -29,8 +31,6 @@ from helpers.methods.rfm.value_cells import (
     studentised_interval,
     value_cells,
 )
-from helpers.playbook.thresholds import Comparison, Threshold, threshold
-from helpers.sentences import interval, number, say, with_interval
 
 Measured = Literal["same window", "next period"]
 
@@ -170,7 +170,7 @@ def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int,
     Parameters
     ----------
     cells : pandas.DataFrame
-        As returned by :func:`helpers.methods.rfm.value_cells.value_cells`, for one group.
+        As returned by :func:`helpers.stats.value_cells.value_cells`, for one group.
     unit, confidence, draws, seed :
         Unit of the value, level, number of resamples and their seed.
     """

@@ -19,11 +19,11 @@ import pandas as pd
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.methods.frames import materialise
-from helpers.methods.intervals import wilson
 from helpers.methods.rfm.boxes import Box, Domain, describe
 from helpers.methods.rfm.tier_rules import parse_rules, preset_definitions, read_definition
 from helpers.sentences import percent, say
+from helpers.stats.estimate import wilson
+from helpers.study.frames import materialise
 
 
 @dataclass(frozen=True)

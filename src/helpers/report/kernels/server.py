@@ -48,7 +48,7 @@ helpers.playbook.propose helpers.report.record helpers.report.run helpers.report
 """
 """What notebooks, kernels and workers import; of `PACKAGES` every module is."""
 
-PACKAGES = ("helpers.methods", "helpers.report.params")
+PACKAGES = ("helpers.methods", "helpers.stats", "helpers.study", "helpers.report.params")
 
 
 class Threads(RuntimeError):

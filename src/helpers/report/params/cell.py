@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from helpers.errors import BadParameters
-from helpers.report.params.common import CommonParameters
+from helpers.study.parameters import CommonParameters
 
 
 def cell_defaults(notebook: str | os.PathLike[str]) -> dict[str, Any]:

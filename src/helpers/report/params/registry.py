@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import os
-import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -17,12 +15,12 @@ from pydantic.fields import FieldInfo
 
 from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
-from helpers.report.params.common import CommonParameters
 from helpers.report.project import locate_data, method_name, notebook_name
 from helpers.report.redact import mask_urls
+from helpers.study.parameters import CommonParameters
 
-_PACKAGE = "helpers.report.params"
-_NOT_METHODS = {"cell", "common", "registry"}
+_PACKAGE = "helpers.methods"
+_FOLDER = Path(__file__).resolve().parents[2] / "methods"
 _WORDS = {"str": "text", "int": "whole number", "float": "number", "date": "date", "bool": "true or false"}
 _MESSAGES = {
     "int_parsing": "must be a whole number",
@@ -65,15 +63,13 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
         When there is no module of that name; the message says which one is looked for.
     """
     method = method_name(notebook)
-    if method in _NOT_METHODS or importlib.util.find_spec(f"{_PACKAGE}.{method}") is None:
-        there = [
-            m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in _NOT_METHODS
-        ]
+    name = f"{_PACKAGE}.{method}.parameters"
+    if not (_FOLDER / method / "parameters.py").is_file():
+        there = [path.parent.name for path in sorted(_FOLDER.glob("*/parameters.py"))]
         raise BadParameters(
-            f"{notebook_name(notebook)} has no parameter model: {_PACKAGE}.{method} is missing."
-            f"{did_you_mean(method, there)}"
+            f"{notebook_name(notebook)} has no parameter model: {name} is missing.{did_you_mean(method, there)}"
         )
-    module = importlib.import_module(f"{_PACKAGE}.{method}")
+    module = importlib.import_module(name)
     models = [
         value
         for value in vars(module).values()

@@ -1,5 +1,6 @@
 """Pictures of the retention notebook. Each takes a result, says one thing and returns a chart."""
 
+from helpers.methods.outlook.plots import calibration, model_contest
 from helpers.methods.retention.plots.curves import (
     retention_trend,
     return_curves,
@@ -12,7 +13,6 @@ from helpers.methods.retention.plots.models import (
     lifetime_curve,
     value_deciles,
 )
-from helpers.methods.retention.plots.risk import calibration, model_contest
 
 __all__ = [
     "calibration",

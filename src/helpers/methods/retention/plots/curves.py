@@ -9,11 +9,11 @@ from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
-from helpers.methods.retention.counting.silence import ReturnCurves
-from helpers.methods.retention.counting.tables import Retention, cohort_names
-from helpers.methods.retention.staying.curves import SurvivalCurves
-from helpers.methods.retention.staying.landmark import LandmarkComparison
+from helpers.methods.retention.day_n import Retention, cohort_names
+from helpers.methods.retention.landmark import LandmarkComparison
+from helpers.methods.retention.silence import ReturnCurves
 from helpers.sentences import interval, number, percent, say, with_interval
+from helpers.stats.survival.curves import SurvivalCurves
 
 STYLES = ("-", "--", "-.", ":")
 MOST_CURVES = len(ACCENTS)

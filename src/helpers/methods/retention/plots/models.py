@@ -11,12 +11,12 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.counting.lifecycle import Lifecycle, per_hundred, verdict
-from helpers.methods.retention.leaving.cox_words import joining_word, label, who
-from helpers.methods.retention.leaving.drivers import Drivers
-from helpers.methods.retention.value.lifetime_value import LifetimeValue
-from helpers.methods.retention.value.member_value import SURVIVAL, MemberValue
+from helpers.methods.retention.drivers import Drivers
+from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
+from helpers.methods.retention.lifetime_value import LifetimeValue
 from helpers.sentences import interval, number, percent, quantity, say
+from helpers.stats.cox.words import joining_word, label, who
+from helpers.stats.forecast.member_value import SURVIVAL, MemberValue
 
 MOST_ROWS = 16
 MOST_PERIODS = 13

@@ -1,1 +1,0 @@
-"""Who is about to fall silent: person-period models, judged forward in time, and the lists that follow."""

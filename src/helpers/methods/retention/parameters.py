@@ -1,0 +1,93 @@
+"""Parameters of the retention notebook."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from helpers.study.parameters import (
+    CommonParameters,
+    Count,
+    Weight,
+    bootstrap_draws,
+    count,
+    k_min,
+    list_holdout_share,
+    margin,
+    parameter,
+    value_weights,
+)
+
+Day = Annotated[int, Field(ge=0, le=3660)]
+
+
+class RetentionParameters(CommonParameters):
+    """How long members stay, what goes with leaving, who is about to leave, and what a member is worth over time."""
+
+    tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "touchpoints", "content")
+
+    history_from: str = parameter(
+        "",
+        "First day on which leaving and activity were recorded, such as 2025-07-01; empty: the first event",
+    )
+    count: Count = count()
+    retention_days: list[Day] = parameter(
+        [1, 7, 30],
+        "Days after joining on which retention is measured",
+        unit="days",
+        min_length=1,
+        max_length=6,
+    )
+    cohort: Literal["week", "month"] = parameter("month", "Period of joining that makes a cohort")
+    split_by: str = parameter(
+        "source", "Column of members whose values get a survival curve each; empty: none"
+    )
+    extra_drivers: list[str] = parameter(
+        [], "More columns of members that may go with leaving, beside those that are known at joining"
+    )
+    period: Literal["day", "week", "month"] = parameter("week", "Period of the lifecycle accounts")
+    allowed_false_churn: float = parameter(
+        0.1, "Largest share of members called churned who come back all the same", unit="share", gt=0, lt=1
+    )
+    horizon_days: int = parameter(
+        30, "Days ahead for which silence and value of each member are predicted", unit="days", ge=7, le=180
+    )
+    landmark_day: int = parameter(
+        30, "Day of tenure on which tiers are compared without immortal time", unit="days", ge=1, le=365
+    )
+    tier_actions: int = parameter(
+        10, "Actions that make the upper tier of that comparison", unit="actions", ge=1, le=10000
+    )
+    value_weights: dict[str, Weight] = value_weights()
+    value_days: int = parameter(
+        365, "Days over which the value of a newcomer is added up", unit="days", ge=30, le=3650
+    )
+    discount_rate: float = parameter(
+        0.1, "Share by which value loses worth in a year of waiting", unit="share", ge=0, lt=1
+    )
+    cohort_age_days: int = parameter(
+        90, "Age at which the value of cohorts is compared", unit="days", ge=7, le=1095
+    )
+    margin: float = margin()
+    list_holdout_share: float = list_holdout_share()
+    k_min: int = k_min()
+    bootstrap_draws: int = bootstrap_draws(400)
+
+    @field_validator("history_from")
+    @classmethod
+    def _day_or_nothing(cls, value: str) -> str:
+        if value:
+            try:
+                datetime.date.fromisoformat(value)
+            except ValueError:
+                raise ValueError("must be an ISO date such as 2025-07-01, or empty") from None
+        return value
+
+    @field_validator("retention_days")
+    @classmethod
+    def _different_days(cls, value: list[int]) -> list[int]:
+        if len(set(value)) != len(value):
+            raise ValueError("must not name a day twice")
+        return sorted(value)

@@ -1,1 +1,0 @@
-"""What members are worth over time: survival times value, observed and extrapolated apart."""

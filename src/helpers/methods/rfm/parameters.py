@@ -1,0 +1,58 @@
+"""Parameters of the RFM notebook."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import field_validator
+
+from helpers.study.parameters import (
+    CommonParameters,
+    Count,
+    Weight,
+    bootstrap_draws,
+    count,
+    k_min,
+    list_holdout_share,
+    margin,
+    parameter,
+    value_weights,
+)
+
+
+class RfmParameters(CommonParameters):
+    """Who the members are, how they move between tiers, who is worth what."""
+
+    tables: ClassVar[tuple[str, ...] | None] = ("members", "events", "orders", "referrals", "costs")
+
+    window_days: int = parameter(
+        90, "Frequency and money are counted over the window_days up to as_of", unit="days", ge=1, le=3660
+    )
+    period: Literal["week", "month", "quarter"] = parameter("month", "Period between which tiers migrate")
+    tier_scheme: str = parameter(
+        "monthly_interactions", "Preset tier scheme, or path of a YAML file with one", min_length=1
+    )
+    tier_window_days: int = parameter(
+        0,
+        "Days that decide a tier at the end of each period; 0 is the period itself",
+        unit="days",
+        ge=0,
+        le=3660,
+    )
+    bins: int = parameter(5, "Number of R, F and M scores", unit="scores", ge=2, le=10)
+    count: Count = count()
+    value_weights: dict[str, Weight] = value_weights()
+    holdout_days: int = parameter(
+        60, "Days kept back before as_of to judge who foresaw the value best", unit="days", ge=7, le=1830
+    )
+    margin: float = margin()
+    list_holdout_share: float = list_holdout_share()
+    k_min: int = k_min()
+    bootstrap_draws: int = bootstrap_draws(500)
+
+    @field_validator("tier_scheme")
+    @classmethod
+    def _preset_or_file(cls, value: str) -> str:
+        if not value.endswith((".yml", ".yaml")) and not value.replace("_", "").isalnum():
+            raise ValueError("must be the name of a preset or the path of a .yml file")
+        return value

@@ -1,0 +1,1 @@
+"""Contact lists with a hold-out, and what contact was worth."""

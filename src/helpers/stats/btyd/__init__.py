@@ -1,0 +1,1 @@
+"""Buy till you die: BG/NBD and Gamma-Gamma on cells."""

@@ -1,0 +1,1 @@
+"""The next period of each member: landmarks, models, judging and calibration."""

@@ -1,0 +1,1 @@
+"""What every method starts from: common parameters, activity, days and stays of members."""

@@ -1,0 +1,280 @@
+"""How long members stayed, one row per member: leaving is one event, going silent is another.
+
+Convention of days
+------------------
+Tenure day 0 is the calendar day of joining; a member who leaves d days later leaves on tenure day d, and one who
+joins and leaves on the same day on tenure day 0. `as_of` is the last *complete* day: whoever is still a member
+at its end was watched on tenure days 0 to ``as_of - joined_day`` and stays censored on the last of them. S(d)
+is thus the share that is still there at the end of tenure day d, and S(0) is below 1 when some leave at once.
+On a day with both, exits come before censoring, as in lifelines and R, so that a censored member is at risk on
+the day of censoring. A tenure of ``as_of + 1 - joined_day`` would put members at risk on a day nobody has seen.
+
+Late entry: with `observed_from`, members who had joined before are at risk from tenure day
+``observed_from - joined_day`` on, that day included (``entry_day``), and those who left before are not in the
+table at all, because such data show only the ones that stayed long enough to be seen.
+
+Going silent
+------------
+A silent spell is `silence_days` whole days in a row without a counted action. The time to the first one is
+``first silent day - joined_day``: joining counts as an action, so it is at least 1. A spell that begins on day b
+is known only when day ``b + silence_days - 1`` is over. The last day on which a beginning can be seen is hence
+``as_of - silence_days + 1``; everybody who has not gone silent by then is censored on it (on the day of leaving
+when that is earlier). Censoring at the last action instead would make silence look rarer than it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from helpers.data.clock import FIRST, LAST, offsets
+from helpers.data.source import Dataset, as_table, local_date
+from helpers.errors import BadData
+from helpers.study.activity import excluded
+from helpers.study.days import checked, day_number, number_of
+from helpers.study.frames import as_day, require_columns
+
+EXAMPLES = 3
+COHORTS = ("month", "quarter", "year")
+
+
+def member_stays(
+    dataset: Dataset,
+    *,
+    as_of: dt.date | str,
+    columns: Sequence[str] = (),
+    report_tz: str = "Asia/Shanghai",
+) -> ibis.Table:
+    """Return the population of the members table with further columns of it, without a join.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With the table members.
+    as_of : date or str
+        Last calendar day in `report_tz` that counts.
+    columns : sequence of str
+        Columns of members to keep, such as source or platform_home.
+    report_tz : str
+        Time zone of calendar days.
+
+    Returns
+    -------
+    ibis.Table
+        member_id, joined_day, left_day (missing while a member as of `as_of`), `columns`; staff and bots left
+        out, as in :func:`helpers.study.activity.population`.
+
+    Raises
+    ------
+    MissingTable, BadData
+        When there is no members table, or it lacks a column.
+    """
+    members = dataset["members"]
+    require_columns(members, columns, "members")
+    joined, day = local_date(members.joined_at, report_tz), as_day(as_of)
+    left = _left_day(members, day, report_tz) if "left_at" in members.columns else ibis.null("date")
+    found = members.filter(~excluded(members) & _happened_by(members.joined_at, day, report_tz))
+    return found.select("member_id", *columns, joined_day=joined, left_day=left)
+
+
+def exit_durations(
+    population: ibis.Table | pd.DataFrame,
+    *,
+    as_of: dt.date | str,
+    observed_from: dt.date | str | None = None,
+    cohort: str | None = None,
+) -> ibis.Table:
+    """Return how long every member stayed, and whether they left.
+
+    Parameters
+    ----------
+    population : ibis.Table or pandas.DataFrame
+        member_id, joined_day, left_day (missing while a member) and any further columns.
+    as_of : date or str
+        Last complete day. Who joins later is left out; who leaves later is still here.
+    observed_from : date or str, optional
+        First day on which leaving would have been seen; default: leaving was always seen.
+    cohort : {"month", "quarter", "year"}, optional
+        Adds the calendar period of joining as the column cohort, such as ``"2026-03"`` or ``"2026-Q1"``.
+
+    Returns
+    -------
+    ibis.Table
+        member_id; tenure_days (int); exited (bool); entry_day (int, only with `observed_from`); joined_day,
+        left_day; cohort, when asked for; the further columns of the population. Lazy.
+
+    Raises
+    ------
+    BadData
+        When a column is missing, or, in a frame, when a member left before they joined or has no joined_day.
+        In an engine's table :func:`helpers.stats.survival.cells.cells` finds such members while counting.
+    """
+    table = _typed(population)
+    if isinstance(population, pd.DataFrame):
+        _refuse_impossible(table)
+    end = as_day(as_of)
+    # Each expression once: engines repeat what stands in a filter, and in the branches of a case, for every row.
+    table = table.filter(table.joined_day.fill_null(end) <= ibis.date(end))
+    left = table.left_day.fill_null(end + dt.timedelta(days=1))
+    tenure = ibis.least(left, ibis.date(end)).delta(table.joined_day, unit="day")
+    more: dict[str, Any] = {"tenure_days": tenure.cast("int64"), "exited": left <= ibis.date(end)}
+    if cohort is not None:
+        more["cohort"] = _cohort(table.joined_day, cohort)
+    if observed_from is None:
+        return table.mutate(**more)
+    entry = number_of(as_day(observed_from, "observed_from")) - day_number(table.joined_day)
+    table = table.mutate(**more, entry_day=ibis.greatest(entry, 0).cast("int64"))
+    # A negative tenure is kept, so that the count of cells can refuse it.
+    return table.filter((table.entry_day <= table.tenure_days) | (table.tenure_days < 0))
+
+
+def silence_durations(
+    member_days: ibis.Table | pd.DataFrame,
+    population: ibis.Table | pd.DataFrame,
+    *,
+    as_of: dt.date | str,
+    silence_days: int = 30,
+    observed_from: dt.date | str | None = None,
+    cohort: str | None = None,
+) -> ibis.Table:
+    """Return the time from joining to the beginning of the first silent spell; leaving censors it.
+
+    Parameters
+    ----------
+    member_days : ibis.Table or pandas.DataFrame
+        member_id, day: the days on which a member did something that counts; repeated rows do no harm.
+    population, as_of, cohort
+        As in :func:`exit_durations`.
+    silence_days : int
+        Days without an action that make a spell silent.
+    observed_from : date or str, optional
+        First day the activity covers. Members who joined before are left out: whether they had been silent
+        before is not known.
+
+    Returns
+    -------
+    ibis.Table
+        The columns of :func:`exit_durations`, where exited says that a silent spell began on tenure day
+        tenure_days. Members who joined fewer than `silence_days` days before `as_of` are censored on day 0.
+    """
+    checked(silence_days, "silence_days", type_=int, ge=1)
+    stays = exit_durations(population, as_of=as_of, cohort=cohort)
+    if observed_from is not None:
+        stays = stays.filter(stays.joined_day >= ibis.date(as_day(observed_from, "observed_from")))
+    begun = _first_silent_day(as_table(member_days), stays, number_of(as_day(as_of)), silence_days)
+    found = stays.left_join(begun, "member_id").drop("member_id_right")
+    joined = day_number(found.joined_day)
+    horizon = number_of(as_day(as_of)) - silence_days + 1
+    watched = ibis.least(joined + found.tenure_days, horizon) - joined
+    silent = found.begin.notnull()
+    tenure = ibis.cases((silent, found.begin - joined), else_=ibis.greatest(watched, 0))
+    # A stay that cannot be (left before joined) keeps its negative number for the count of cells.
+    tenure = ibis.cases((found.tenure_days < 0, found.tenure_days), else_=tenure).cast("int64")
+    return found.mutate(tenure_days=tenure, exited=silent).drop("begin")
+
+
+def _first_silent_day(days: ibis.Table, stays: ibis.Table, end: int, silence_days: int) -> ibis.Table:
+    """Return member_id and begin, the number of the first day of the first silent spell."""
+    stay = stays.select(
+        "member_id", joined=day_number(stays.joined_day), last=day_number(stays.joined_day) + stays.tenure_days,
+        exited=stays.exited,
+    )  # fmt: skip
+    acts = days.select(member_id=days.member_id.cast("string"), at=day_number(days.day.cast("date")))
+    acts = acts.inner_join(stay.select("member_id", "joined", "last"), "member_id")
+    acts = acts.filter((acts["at"] > acts["joined"]) & (acts["at"] <= acts["last"]))
+    marks = acts.select("member_id", "at").distinct().union(stay.select("member_id", at=stay["joined"]))
+    marks = marks.inner_join(stay.select("member_id", "last", "exited"), "member_id")
+    following = marks["at"].lead(1).over(ibis.window(group_by="member_id", order_by="at"))
+    # Leaving is no silence: of the last spell count the days before the day of leaving, or up to the last day.
+    final = ibis.cases((marks["exited"], marks["last"]), else_=end + 1)
+    gaps = marks.mutate(quiet=ibis.coalesce(following, final) - marks["at"] - 1)
+    silent = gaps.filter(gaps.quiet >= silence_days)
+    return silent.group_by("member_id").agg(begin=silent["at"].min() + 1)
+
+
+def _left_day(members: ibis.Table, day: dt.date, report_tz: str) -> Any:
+    """Return the day of leaving, missing for those who left after `day`."""
+    left = members.left_at
+    return local_date(
+        ibis.cases((_happened_by(left, day, report_tz), left), else_=ibis.null(left.type())), report_tz
+    )
+
+
+def _happened_by(instant: Any, day: dt.date, report_tz: str) -> Any:
+    """Return whether instants lie on a calendar day up to `day`.
+
+    One instant is compared, which costs an engine less than the calendar day of every row, and which lets it skip
+    parts of files that begin later.
+    """
+    end = _end_of(day, report_tz)
+    if end is None:
+        return local_date(instant, report_tz) <= ibis.date(day)
+    moment = instant if instant.type().timezone is None else instant.cast("timestamp")
+    return moment < ibis.timestamp(end.isoformat())
+
+
+def _end_of(day: dt.date, report_tz: str) -> dt.datetime | None:
+    """Return the instant (UTC) at which a calendar day is over; None when there is not exactly one.
+
+    In Newfoundland clocks once went back at a minute past midnight, and the day before came again for an hour.
+    """
+    starts, shifts = zip(*offsets(report_tz), strict=True)
+    if not FIRST.date() < day < LAST.date():
+        return None
+    midnight = dt.datetime.combine(day, dt.time()) + dt.timedelta(days=1)
+    ends = [midnight - dt.timedelta(seconds=shift) for shift in shifts]
+    stops = [*starts[1:], dt.datetime.max]
+    last = max(i for i, (start, end) in enumerate(zip(starts, ends, strict=True)) if start < end)
+    # Exact only when the day had not ended under an offset that applied earlier: else part of it comes again.
+    return min(ends[last], stops[last]) if all(ends[i] >= stops[i] for i in range(last)) else None
+
+
+def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:
+    """Return the population with days as dates; the casts give an empty frame its types."""
+    table = as_table(population)
+    require_columns(table, ("member_id", "joined_day", "left_day"), "population")
+    return table.mutate(
+        member_id=table.member_id.cast("string"),
+        joined_day=table.joined_day.cast("date"),
+        left_day=table.left_day.cast("date"),
+    )
+
+
+def _cohort(day: Any, period: str) -> Any:
+    """Return the calendar period of a day as text that sorts in time."""
+    checked(period, "cohort", in_=COHORTS)
+    year = day.year().cast("string")
+    if period == "year":
+        return year
+    if period == "quarter":
+        return year + "-Q" + day.quarter().cast("string")
+    return year + "-" + day.month().cast("string").lpad(2, "0")
+
+
+def _refuse_impossible(table: ibis.Table) -> None:
+    """Raise when a member has no day of joining, or left before it."""
+    before = table.filter((table.left_day < table.joined_day) | table.joined_day.isnull())
+    if not (count := int(before.count().execute())):
+        return
+    shown = before.order_by("member_id").limit(EXAMPLES).to_pandas()
+    raise BadData(impossible_stays(count, shown))
+
+
+def impossible_stays(count: int, shown: pd.DataFrame) -> str:
+    """Return the message for members whose days cannot be, with some of them as examples."""
+    examples = [
+        f"{row.member_id} (joined {_day(row.joined_day)}, left {_day(row.left_day)})"
+        for row in shown.itertuples()
+    ]
+    return (
+        f"members, columns joined_at, left_at: {count:,} {'member' if count == 1 else 'members'} without a day of "
+        f"joining, or with a leave before it; for example {', '.join(examples)}. Mend the export."
+    )
+
+
+def _day(value: Any) -> str:
+    return "–" if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"

@@ -1,0 +1,135 @@
+"""Recency, frequency and monetary value of every member as of a day, over a window of calendar days.
+
+Definitions
+-----------
+All days are calendar days in the time zone the activity was built with. The window of length w as of day D
+is the half-open range ``(D - w, D]``: the w days that end with D, D included. Nothing after D is looked at.
+
+- recency_days: D minus the last day with counted activity, over the whole history up to D; 0 when the
+  member was active on D, missing when there never was counted activity. (The "recency" of buy-till-you-die
+  models is another thing: first to last purchase.)
+- frequency: number of counted actions in the window (not of days, not of repeats).
+- active_days: number of different days with counted activity in the window.
+- monetary: sum (not mean) of the weighted value in the window, of all kinds of activity.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import pandas as pd
+
+from helpers.checks import check_scalar, did_you_mean
+from helpers.data.source import as_table
+from helpers.errors import BadData, BadParameters
+from helpers.study.frames import COUNTS, Count, as_day
+
+ACTIVITY_TYPES = {"member_id": "string", "kind": "string", "action": "string", "value": "float64"}
+VALUE_DECIMALS = 6
+"""Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals."""
+
+
+def member_values(
+    activity: ibis.Table | pd.DataFrame,
+    *,
+    as_of: dt.date | str,
+    window_days: int,
+    count: Count = "interaction",
+    population: ibis.Table | pd.DataFrame | None = None,
+    active_days: bool = True,
+) -> ibis.Table:
+    """Return R, F and M of every member as one lazy table.
+
+    Parameters
+    ----------
+    activity : ibis.Table or pandas.DataFrame
+        One row per action with member_id, day, kind and value, as made by
+        :func:`helpers.study.activity.activity`.
+    as_of : date or str
+        Last day that counts.
+    window_days : int
+        Length of the window in days.
+    count : {"interaction", "order", "all"}
+        What recency, frequency and active days count. Value is always summed over all activity.
+    population : ibis.Table or pandas.DataFrame, optional
+        One row per member (member_id): members without activity are kept with frequency 0, and activity of
+        others is left out. Default: everyone with activity up to `as_of`.
+    active_days : bool
+        Whether to count active days, which costs about as much as everything else together.
+
+    Returns
+    -------
+    ibis.Table
+        One row per member: member_id, recency_days (int, days), frequency (int), active_days (int, if asked
+        for), monetary (float, unit of the weighted value).
+
+    Raises
+    ------
+    BadParameters
+        When `count` or `as_of` is not understood.
+    BadData
+        When a column is missing.
+    """
+    if count not in COUNTS:
+        raise BadParameters(
+            f"count == {count!r}, must be one of {', '.join(COUNTS)}.{did_you_mean(count, COUNTS)}"
+        )
+    check_scalar(window_days, "window_days", type_=int, ge=1)
+    day = as_day(as_of)
+    rows = activity_rows(activity)
+    summed = _summed(rows.filter(rows.day <= ibis.date(day)), day, window_days, count, active_days)
+    if population is None:
+        return summed
+    return _of_population(summed, as_table(population))
+
+
+def activity_rows(activity: ibis.Table | pd.DataFrame) -> ibis.Table:
+    """Return activity as an Ibis table with a date in ``day``.
+
+    A pandas frame may hold days as timestamps, and no types at all when it is empty.
+
+    Raises
+    ------
+    BadData
+        When a column is missing or ``day`` holds neither dates nor timestamps.
+    """
+    rows = as_table(activity)
+    absent = [c for c in ("member_id", "day", "kind", "value") if c not in rows.columns]
+    if absent:
+        raise BadData(f"Activity: column {', '.join(absent)} missing; there is {', '.join(rows.columns)}.")
+    kind = rows.day.type()
+    if not (kind.is_date() or kind.is_timestamp() or kind.is_null()):
+        raise BadData(f"Activity: column day is {kind}, must be a date.")
+    untyped = {c: t for c, t in ACTIVITY_TYPES.items() if c in rows.columns and rows[c].type().is_null()}
+    return rows.cast(untyped if kind.is_date() else {**untyped, "day": "date"})
+
+
+def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count, active_days: bool) -> ibis.Table:
+    """Aggregate to one row per member in a single scan."""
+    counted = rows.kind.isin(COUNTS[count])
+    in_window = rows.day > ibis.date(day - dt.timedelta(days=window_days))
+    totals = {
+        "last_day": rows.day.max(where=counted),
+        "frequency": rows.count(where=counted & in_window),
+        "monetary": rows.value.sum(where=in_window),
+    }
+    if active_days:
+        totals["active_days"] = rows.day.nunique(where=counted & in_window)
+    summed = rows.group_by("member_id").agg(**totals)
+    return summed.select(
+        "member_id",
+        recency_days=ibis.date(day).delta(summed.last_day, unit="day").cast("int64"),
+        frequency=summed.frequency.cast("int64"),
+        **({"active_days": summed.active_days.cast("int64")} if active_days else {}),
+        monetary=summed.monetary.fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64"),
+    )
+
+
+def _of_population(summed: ibis.Table, population: ibis.Table) -> ibis.Table:
+    """Return one row per member of the population, without activity as zeros and a missing recency."""
+    joined = population.select("member_id").left_join(summed, "member_id")
+    zeros = {"frequency": 0, "active_days": 0, "monetary": 0.0}
+    return joined.select(
+        *(joined[c].fill_null(zeros[c]).name(c) if c in zeros else joined[c] for c in summed.columns)
+    )

@@ -1,0 +1,253 @@
+"""Who orders next: planted communities, calibration per tenth, no look ahead, too little data."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+from helpers.data import source
+from helpers.errors import BadData, BadParameters
+from helpers.methods.outlook.purchases import Purchases, purchases
+from helpers.methods.retention import findings
+from helpers.playbook.propose import propose
+from helpers.sentences import percent
+from helpers.simulate import START, Parameters, community
+from helpers.stats.forecast.backtest import backtest
+from helpers.stats.forecast.calibration import auc, decile_error, deciles
+from helpers.stats.forecast.landmarks import landmarks, standard_covariates, standard_signals
+from helpers.stats.forecast.predictors import BASE_RATE, RECALIBRATED
+from helpers.study.activity import activity, population
+
+END = START + dt.timedelta(days=364)
+AS_OF = END - dt.timedelta(days=30)
+TABLES = ("members", "events", "orders", "touchpoints")
+
+
+def forward(seed: int, members: int, parameters: Parameters | None = None) -> tuple[Purchases, pd.DataFrame]:
+    """Predict the last 30 days of a simulated year from the days before, and see who really ordered in them."""
+    dataset = source.open(community(members, 365, seed, tables=TABLES, parameters=parameters).tables)
+    rows = activity(dataset, as_of=END)
+    found = purchases(
+        rows,
+        population(dataset, as_of=AS_OF),
+        as_of=AS_OF,
+        signals=standard_signals(dataset),
+        covariates=standard_covariates(dataset),
+        draws=50,
+    )
+    late = rows.filter(rows.day > ibis.date(AS_OF), rows.kind == "order")
+    buyers = late.select("member_id").distinct().to_pandas()["member_id"]
+    return found, found.members.assign(came=found.members["member_id"].isin(buyers).astype(int))
+
+
+@pytest.fixture(scope="module")
+def one() -> tuple[Purchases, pd.DataFrame]:
+    return forward(11, 1200)
+
+
+def test_everybody_present_has_a_chance_and_the_chances_add_up(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert members["member_id"].is_unique and members["probability"].between(0, 1).all()
+    assert found.expected.n == len(members)
+    assert found.expected.value == pytest.approx(members["probability"].sum(), abs=1e-6)
+    assert found.expected.low <= members["came"].sum() <= found.expected.high
+    assert found.share.value == pytest.approx(members["probability"].mean())
+    assert 0 < found.share.low < found.share.value < found.share.high < 1
+    assert members.groupby("tenth")["probability"].max().is_monotonic_increasing
+
+
+def test_the_forecast_knows_who_buys(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert auc(members["came"], members["probability"]).low > 0.6
+    scores = found.contest.table.set_index("model")
+    assert found.contest.winner == RECALIBRATED
+    assert scores.loc[RECALIBRATED, "brier"] < scores.loc[BASE_RATE, "brier"]
+    top = members[members["tenth"] == 10]
+    assert top["came"].mean() > 2 * members["came"].mean()
+
+
+def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    before = members.groupby("ordered")["probability"].mean()
+    assert before[False] < before[True]
+    fresh = members.loc[~members["ordered"], "probability"]
+    first = found.first_orders
+    assert (first.value, first.n) == (pytest.approx(fresh.sum(), abs=1e-6), len(fresh))
+    assert first.low <= members.loc[~members["ordered"], "came"].sum() <= first.high
+    assert (
+        f"Of the {len(fresh)} among them without an order on record, about {first.value:.0f} ("
+        in found.sentence
+    )
+
+
+def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, members = one
+    assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
+    assert "is used to predict who orders" in found.contest.sentence
+    assert "members present (n = " in found.contest.lift_sentence
+    table = found.judged
+    share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
+    top = table.set_index("tenth").loc[10]
+    rates = f"{percent(top['ordered'])} ({percent(top['low'])} to {percent(top['high'])}"
+    assert f"{rates}, n = {int(top['times'])}) of the tenth most likely to order did" in found.lift_sentence
+    assert f"and {percent(share)} (" in found.lift_sentence
+    assert f"n = {len(found.contest.predictions):,}) of all" in found.lift_sentence
+
+
+def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
+    one: tuple[Purchases, pd.DataFrame],
+) -> None:
+    found, members = one
+    table = found.by_tenth()
+    assert table["tenth"].tolist() == sorted(table["tenth"], reverse=True)
+    assert table["members"].sum() == len(members)
+    assert table["expected"].sum() == pytest.approx(found.expected.value)
+    assert table["times"].sum() == len(found.contest.predictions)
+    came = found.contest.predictions["ordered"]
+    assert (table["ordered"] * table["times"]).sum() == pytest.approx(came.sum())
+    first = found.contest.predictions.groupby("landmark").head(1)["landmark"]
+    assert table["times"].min() > len(first) * 20  # cut within each window: no window fills a tenth alone
+
+
+def test_a_small_tenth_is_kept_back_now_and_as_it_was(one: tuple[Purchases, pd.DataFrame]) -> None:
+    found, _ = one
+    assert found.by_tenth(10_000).drop(columns="tenth").isna().all(axis=None)
+    few = found.members[found.members["tenth"] > 1]
+    lowest = found.members[found.members["tenth"] == 1].head(4)
+    table = replace(found, members=pd.concat([few, lowest])).by_tenth(10).set_index("tenth")
+    assert table.loc[1].isna().all()  # what came of the lowest tenth is hidden with it
+    assert table.notna().all(axis=1).sum() == 8  # with another one, or it could be solved for
+    assert table.isna().all(axis=1).sum() == 2
+
+
+def test_what_comes_later_changes_no_chance() -> None:
+    """Orders and events after `as_of` are in one log and not in the other."""
+    dataset = source.open(community(400, 365, 3, tables=TABLES).tables)
+    people = population(dataset, as_of=AS_OF)
+    known, later = (
+        purchases(activity(dataset, as_of=day), people, as_of=AS_OF, draws=20) for day in (AS_OF, END)
+    )
+    pd.testing.assert_frame_equal(known.members, later.members)
+
+
+@pytest.mark.parametrize("rates", [(0.004, 0.016), (0.012, 0.005), (0.008, 0.008)])
+def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, float]) -> None:
+    """All members order alike, more and more, or less and less: no verdict, and no action on benefits."""
+    rng, days = np.random.default_rng(4), pd.date_range("2025-01-01", periods=420).date
+    who, when = np.nonzero(rng.random((800, 420)) < np.geomspace(*rates, 420))
+    names = np.array([f"m{number}" for number in range(800)])
+    log = {"member_id": names[who], "day": days[when], "kind": "order", "action": "order", "value": 10.0}
+    people = pd.DataFrame({"member_id": names, "joined_day": days[0], "left_day": None})
+    found = purchases(pd.DataFrame(log), people, as_of=days[-1], draws=20)
+    finding = findings.order_forecast_gain(found, "all")
+    assert finding.verdict == "no clear change" and finding.low <= 0
+    assert "does not clearly tell who orders from who does not" in finding.sentence
+    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    assert (
+        not proposal.actions and "is: no clear change" in dict(proposal.silent)["retention.benefit_by_chance"]
+    )
+
+
+def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
+    one: tuple[Purchases, pd.DataFrame],
+) -> None:
+    finding = findings.order_forecast_gain(one[0], "all")
+    assert finding.verdict == "better" and finding.n == one[0].contest.windows
+    assert f"errs {percent(finding.value)} less" in finding.sentence
+    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    assert [action.id for action in proposal.actions] == ["retention.benefit_by_chance"]
+
+
+def test_before_a_window_is_judged_nothing_is_foretold() -> None:
+    """By recency alone who never ordered would pass for a buyer of the day of joining."""
+    dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
+    early = START + dt.timedelta(days=75)
+    found = purchases(activity(dataset, as_of=early), population(dataset, as_of=early), as_of=early)
+    assert found.contest.windows == 0 and found.contest.winner is None
+    assert found.expected.n > 100 and not found.expected.known
+    assert "0 judged windows" in found.sentence and "too little data" in found.lift_sentence
+
+
+def test_a_sample_is_told() -> None:
+    dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
+    rows, people = activity(dataset, as_of=AS_OF), population(dataset, as_of=AS_OF)
+    found = purchases(rows, people, as_of=AS_OF, max_members=150, draws=20)
+    assert "Counted on a random sample of 150 of" in found.sentence
+    assert len(found.members) == found.expected.n > 150
+
+
+def test_orders_are_asked_of_rows_that_count_orders() -> None:
+    day = END - dt.timedelta(days=200)
+    rows = pd.DataFrame(
+        {"member_id": ["a", "b"], "day": day, "kind": "interaction", "action": "like", "value": 0.0}
+    )
+    people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
+    counted = landmarks(rows, people, as_of=END, dormant=True)
+    with pytest.raises(BadParameters, match=r"rows.count == 'interaction', must be 'order'"):
+        backtest(counted, state="present")
+    only_active = landmarks(rows, people, as_of=END, count="order")
+    with pytest.raises(BadParameters, match="must be True to ask everybody"):
+        backtest(only_active, state="present")
+    with pytest.raises(BadData, match="activity: column kind missing"):
+        purchases(rows.drop(columns="kind"), people, as_of=END)
+    nobody = purchases(rows, people, as_of=END)
+    assert not nobody.expected.known and not nobody.share.known
+    assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
+    assert nobody.members["tenth"].isna().all() and nobody.by_tenth().empty
+    assert "Who orders: too little data" in nobody.contest.sentence
+    alone = purchases(rows, people.iloc[:0], as_of=END)
+    assert not alone.expected.known and alone.members.empty
+
+
+COMMUNITIES: tuple[tuple[int, Parameters], ...] = (
+    (3000, Parameters()),
+    (2500, Parameters(existing_share=0.1, existing_tenure_days=200)),
+    (2500, Parameters(existing_share=0.7, first_tier=(0.15, 0.35, 0.35, 0.15))),
+    (3000, Parameters(exit_daily_hazard=(0.015, 0.008, 0.004, 0.002), pushes_per_month=(2.0, 9.0))),
+    (3000, Parameters(potential_decay=0.6, core_pareto=1.5)),
+    (3500, Parameters(potential_decay=0.9, active_shape=0.6)),
+    (4000, Parameters(first_tier=(0.50, 0.35, 0.12, 0.03), events_per_session=1.5)),
+    (3000, Parameters(return_log_odds={"early_reply": 1.2, "source=抖音": -0.8, "source=邀请": 0.9})),
+)
+"""They differ in size, in how tiers move, in how much is bought, and in who comes, goes and returns."""
+
+
+@pytest.fixture(scope="module")
+def many() -> list[tuple[Purchases, pd.DataFrame]]:
+    """Eight communities, none of which took part in any choice of constants."""
+    return [forward(900 + at, n, each) for at, (n, each) in enumerate(COMMUNITIES)]
+
+
+@pytest.mark.slow
+def test_judged_chances_are_calibrated_per_tenth(many: list[tuple[Purchases, pd.DataFrame]]) -> None:
+    """Pooled over the communities, no tenth is off by more than 3 points; log odds 30 % too large would be."""
+    parts = [found.contest.predictions.assign(at=at) for at, (found, _) in enumerate(many)]
+    rows = pd.concat(parts, ignore_index=True)
+    member = rows["at"].astype(str) + rows["member_id"]
+    table = deciles(rows["ordered"], rows[RECALIBRATED], member)
+    print(table.round(4).to_string())
+    assert table["difference"].abs().max() <= 0.03
+    assert decile_error(rows["ordered"], rows[RECALIBRATED]) <= 0.02
+    overconfident = special.expit(1.3 * special.logit(rows[RECALIBRATED]))
+    assert deciles(rows["ordered"], overconfident)["difference"].abs().max() > 0.03
+
+
+@pytest.mark.slow
+def test_chances_of_today_and_their_number_hold(many: list[tuple[Purchases, pd.DataFrame]]) -> None:
+    """Today is one window in each community: intervals of all ten tenths at once must reach into the 3 points."""
+    today = pd.concat([part.assign(at=at) for at, (_, part) in enumerate(many)], ignore_index=True)
+    table = deciles(today["came"], today["probability"], confidence=1 - 0.05 / 10)
+    print(table.round(4).to_string())
+    assert (table["low"] <= table["predicted"] + 0.03).all()
+    assert (table["high"] >= table["predicted"] - 0.03).all()
+    numbers = today.groupby("at")["came"].sum()
+    inside = [f.expected.low <= numbers[at] <= f.expected.high for at, (f, _) in enumerate(many)]
+    ratios = [numbers[at] / f.expected.value for at, (f, _) in enumerate(many)]
+    print(np.round(ratios, 2), inside)
+    assert sum(inside) >= len(many) - 1

@@ -1,0 +1,242 @@
+"""Nurture and win-back lists: values that come true, hold-outs, consent, privacy, what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.data.privacy import pseudonymise
+from helpers.errors import BadData, BadParameters
+from helpers.methods.outlook.risk import Risk
+from helpers.methods.outlook.risk_lists import (
+    RiskLists,
+    opportunities,
+    risk_lists,
+)
+from helpers.methods.outlook.silence_cost import SilenceCost, compare_outcomes, silence_cost, thirds
+from helpers.playbook.propose import propose
+from helpers.playbook.thresholds import threshold
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.forecast.backtest import Backtest
+from helpers.stats.forecast.member_value import MemberValue, member_value
+from helpers.stats.forecast.value_contest import RatioSpread
+from tests.playbook.test_finding import finding
+
+AS_OF = dt.date(2026, 6, 30)
+EMPTY = pd.DataFrame()
+
+
+def risk_over(frame: pd.DataFrame) -> Risk:
+    contest = Backtest(*(EMPTY,) * 7, None, None, 0, 30, 0.95)
+    silent = Estimate(50.0, 40.0, 60.0, len(frame) // 2, "members", "", 0.95)
+    nobody = unknown(len(frame) // 2, "members", 0.95)
+    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, contest, AS_OF, 30, 30)
+
+
+def risk_of(members: int = 3200, probability: float | None = None) -> Risk:
+    """A community of which the first half is active; risk and value are drawn independently."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "member_id": [f"m{i:04d}" for i in range(members)],
+            "state": np.where(np.arange(members) < members // 2, "active", "dormant"),
+            "value": rng.gamma(2, 20, members).round(2),
+            "probability": rng.random(members).round(4) if probability is None else probability,
+        }
+    )
+    return risk_over(frame)
+
+
+def worth(found: Risk, **changes) -> MemberValue:
+    """Predictions equal to the past value, judged over four windows with ratios near one."""
+    members = found.members.rename(columns={"value": "expected_value"})[["member_id", "expected_value"]]
+    spread = RatioSpread(
+        **{"mean": 0.0, "deviation": 0.1, "windows": 4, "dispersion": 30.0, "confidence": 0.95} | changes
+    )
+    split = AS_OF - dt.timedelta(days=30)
+    return MemberValue(members, EMPTY, EMPTY, EMPTY, spread, split, AS_OF, 30, "CNY", 0.95)
+
+
+def cost(low: float = 4.0) -> SilenceCost:
+    table = pd.DataFrame({"third": [1, 2, 3], "n": 900, "value": [2.0, 5.0, 12.0], "low": low, "high": 20.0})
+    return SilenceCost(table, 4, 30, "CNY", 0.95)
+
+
+@pytest.fixture(scope="module")
+def found() -> Risk:
+    return risk_of()
+
+
+@pytest.fixture(scope="module")
+def lists(found: Risk) -> RiskLists:
+    return risk_lists(found, values=worth(found), silence=cost(), salt="s")
+
+
+def test_nurture_is_worth_risk_times_the_cost_of_silence(found: Risk, lists: RiskLists) -> None:
+    """High risk and high value of all active members; the value of a member itself is not at stake."""
+    active = found.members[found.members["state"] == "active"]
+    chosen = active[
+        (active["probability"] >= active["probability"].quantile(0.7))
+        & (active["value"] >= active["value"].quantile(0.7))
+    ]
+    assert lists.nurture.size == len(chosen) > 100
+    assert lists.nurture.mean_value.value == pytest.approx(12 * chosen["probability"].mean())
+    assert lists.nurture.mean_value.low <= 4 * chosen["probability"].mean() + 1e-9
+    assert "silence takes" in lists.sentence
+
+
+def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) -> None:
+    free = risk_lists(found, values=worth(found), silence=cost(low=-1.0))
+    assert free.nurture.size > 100 and not free.nurture.mean_value.known
+    assert "Silence costs no sales that can be seen here" in free.sentence
+    known = {each.key: bool(np.isfinite(each.value)) for each in opportunities(free, days=30)}
+    assert known == {"retention.nurture": False, "retention.win_back": True}
+    fires = finding(id="retention.silent_next", verdict="stated")
+    proposal = propose([fires], opportunities(free, days=30), prefix="retention.nurture", currency="CNY")
+    assert proposal.silent == [
+        ("retention.nurture", "the value of a member is not known (retention.nurture)")
+    ]
+
+
+def test_win_back_is_the_upper_part_of_unconditional_value(found: Risk, lists: RiskLists) -> None:
+    dormant = found.members[found.members["state"] == "dormant"]
+    chosen = dormant[dormant["value"] >= dormant["value"].quantile(1 - threshold("lists.top_value").value)]
+    assert lists.win_back.size == len(chosen) == pytest.approx(0.3 * len(dormant), abs=2)
+    assert lists.win_back.mean_value.value == pytest.approx(chosen["value"].mean())
+    assert risk_lists(found, values=worth(found), top_value=0.1).win_back.size < len(chosen) / 2
+
+
+def test_the_error_of_past_windows_is_in_the_value(found: Risk, lists: RiskLists) -> None:
+    wide = risk_lists(found, values=worth(found, deviation=0.5)).win_back.mean_value
+    narrow = lists.win_back.mean_value
+    assert wide.value == narrow.value
+    assert wide.high / wide.low > 3 * narrow.high / narrow.low > 3
+    biased = risk_lists(found, values=worth(found, mean=0.5))
+    assert "provisional" in biased.sentence and "provisional" not in lists.sentence
+
+
+def test_lists_hold_out_hide_ids_and_say_when_to_check(lists: RiskLists) -> None:
+    for each in lists.lists:
+        assert each.measurable
+        assert each.frame["member_id"].str.startswith("p_").all()
+        assert each.check_on == AS_OF + dt.timedelta(days=30)
+    assert set(lists.nurture.frame["member_id"]).isdisjoint(lists.win_back.frame["member_id"])
+    assert "Risk is not uplift" in lists.sentence and "notebook 03" in lists.sentence
+    assert [each.key for each in opportunities(lists, days=30)] == ["retention.nurture", "retention.win_back"]
+    assert opportunities(lists, days=30)[0].size == lists.nurture.contacted
+
+
+def test_a_list_that_cannot_be_measured_is_published_and_starts_no_action() -> None:
+    """About 60 members: a tenth held out at random is fewer than ten."""
+    few = risk_of(400)
+    small = risk_lists(few, values=worth(few), silence=cost())
+    assert not small.win_back.withheld and small.win_back.held_out < 10
+    assert "too small to measure" in small.sentence
+    assert not opportunities(small, days=30)
+    tiny = risk_of(20)
+    assert risk_lists(tiny, values=worth(tiny)).nurture.frame.empty
+
+
+def test_a_plateau_of_risk_is_said(found: Risk, lists: RiskLists) -> None:
+    flat = found.members.assign(probability=0.4 + 0.009 * (found.members["probability"] > 0.6))
+    assert "cannot be told from the middle" in risk_lists(risk_over(flat)).sentence
+    assert "cannot be told" not in lists.sentence
+
+
+def test_consent_limit_and_horizon(found: Risk) -> None:
+    consent = found.members[["member_id"]].assign(consent=[i % 2 == 0 for i in range(3200)])
+    assert risk_lists(found, consent=consent).win_back.without_consent > 0
+    most = risk_lists(found, values=worth(found), most=15, salt="s").win_back
+    dormant = found.members[found.members["state"] == "dormant"].nlargest(15, "value")
+    assert set(most.frame["member_id"]) == set(pseudonymise(dormant["member_id"], "s"))
+    with pytest.raises(BadData, match="two rows"):
+        risk_lists(found, consent=pd.concat([consent, consent]))
+    with pytest.raises(BadParameters, match=r"values.horizon_days == 60, must be that of the risk \(30\)"):
+        risk_lists(found, values=dataclasses.replace(worth(found), horizon_days=60))
+
+
+def test_without_a_forecast_there_is_no_value_in_money(found: Risk) -> None:
+    plain = risk_lists(found)
+    assert plain.win_back.size and not plain.win_back.mean_value.known
+    assert not any(np.isfinite(each.value) for each in opportunities(plain, days=30))
+    nothing = risk_lists(risk_of(probability=float("nan")))
+    assert "too little data" in nothing.sentence and not opportunities(nothing, days=30)
+
+
+# --- planted communities: what the lists say must come ------------------------------------------------
+
+
+def plant(silent_share: float, seed: int, members: int = 900, periods: int = 9):
+    """Members awake or silent in periods of 30 days; in silence they buy `silent_share` as often as awake."""
+    rng = np.random.default_rng(seed)
+    rate, day = rng.gamma(1.0, 0.6, members), pd.Timestamp(AS_OF) - pd.Timedelta(days=30 * (periods - 1))
+    awake, parts = rng.random(members) < 0.6, []
+    for _ in range(periods):
+        awake = np.where(rng.random(members) < 0.35, rng.random(members) < 0.6, awake)
+        for kind, mean in (
+            ("interaction", 5.0 * awake),
+            ("order", rate * np.where(awake, 1.0, silent_share)),
+        ):
+            who = np.repeat(np.arange(members), rng.poisson(mean))
+            value = rng.gamma(4, 10, len(who)).round(2) if kind == "order" else 0.0
+            days = day + pd.to_timedelta(rng.integers(1, 31, len(who)), unit="D")
+            parts.append(
+                pd.DataFrame({"member_id": who.astype(str), "day": days, "kind": kind, "value": value})
+            )
+        day += pd.Timedelta(days=30)
+    joined = pd.Timestamp(AS_OF) - pd.Timedelta(days=30 * periods)
+    people = pd.DataFrame(
+        {"member_id": np.arange(members).astype(str), "joined_day": joined, "left_day": pd.NaT}
+    )
+    return pd.concat(parts, ignore_index=True), people
+
+
+@pytest.mark.parametrize("silent_share", [1.0, 0.1])
+def test_planted_lists_bring_what_they_say(silent_share: float) -> None:
+    """The last planted period lies after the lists; a nurture value only where silence does cost sales.
+
+    Over seeds 0 to 39 with no cost planted, the interval lay above 0 once (seed 3) and never below.
+    """
+    rows, people = plant(silent_share, seed=4)
+    known = rows[rows["day"] <= pd.Timestamp(AS_OF)]
+    values = member_value(known, people, as_of=AS_OF, horizon_days=30, unit="CNY", draws=50)
+    assert values.spread is not None and values.spread.windows >= 3
+    stake = silence_cost(values, known)
+    last = known.loc[known["kind"] == "interaction"].groupby("member_id")["day"].max()
+    ages = (pd.Timestamp(AS_OF) - last.reindex(people["member_id"])).dt.days
+    frame = people[["member_id"]].assign(
+        state=np.where(ages < 30, "active", "dormant"),
+        value=1.0,
+        probability=np.linspace(0.2, 0.5, len(people)),
+    )
+    lists = risk_lists(risk_over(frame), values=values, silence=stake, holdout_share=0.3, salt="s")
+    came = rows[rows["day"] > pd.Timestamp(AS_OF)].groupby("member_id")["value"].sum()
+    listed = pseudonymise(people["member_id"], "s").isin(lists.win_back.frame["member_id"]).to_numpy()
+    realised = came.reindex(people.loc[listed, "member_id"]).fillna(0.0).mean()
+    mean = lists.win_back.mean_value
+    assert mean.low <= realised <= mean.high
+    assert mean.high < 8 * mean.low  # four windows (t = 3.2) and 112 members leave it this wide
+    assert lists.nurture.mean_value.known == (silent_share < 1)
+    assert (stake.of(3).low > 0) == (silent_share < 1)
+
+
+def test_the_cost_of_silence_is_covered_in_clusters() -> None:
+    """Planted: 10 CNY in every third; members differ, and each is seen in four windows. 300 trials, 95 % wanted."""
+    rng, hits = np.random.default_rng(8), 0
+    ids = np.tile(np.arange(200), 4)
+    for _ in range(300):
+        prone, level = rng.random(200), rng.gamma(2, 15, 200)
+        silent = rng.random(800) < 0.2 + 0.5 * (prone[ids] > 0.5)
+        came = np.where(silent, 0.0, 10.0) + level[ids] + rng.normal(0, 5, 800)
+        frame = pd.DataFrame({"member_id": ids, "third": 3, "silent": silent, "realised": came})
+        row = compare_outcomes(frame, 0.95).iloc[2]
+        hits += row["low"] <= 10 <= row["high"]
+    assert 0.91 <= hits / 300 <= 0.985
+
+
+def test_thirds_split_evenly_and_in_order() -> None:
+    assert thirds(np.array([5.0, 1.0, 3.0, 2.0, 4.0, 6.0])).tolist() == [3, 1, 2, 1, 2, 3]

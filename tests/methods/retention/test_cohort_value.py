@@ -1,0 +1,116 @@
+"""Cohorts at equal age: against brute force, and the ratio's interval against planted growth."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.methods.retention.cohort_value import bootstrap_t, cohort_value
+from helpers.playbook.thresholds import threshold
+
+AS_OF = dt.date(2026, 6, 30)
+
+
+def joiners(seed: int, n: int = 1200, growth: float = 1.0):
+    rng = np.random.default_rng(seed)
+    joined = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 181, n), unit="D")
+    people = pd.DataFrame(
+        {"member_id": [f"m{i}" for i in range(n)], "joined_day": joined, "left_day": pd.NaT}
+    )
+    orders = rng.poisson(0.9, n)
+    who = np.repeat(np.arange(n), orders)
+    day = joined[who] + pd.to_timedelta(rng.integers(0, 60, len(who)), unit="D")
+    late = joined[who] >= pd.Timestamp("2026-03-01")
+    value = rng.gamma(1.5, 40, len(who)) * np.where(late, growth, 1.0)
+    rows = pd.DataFrame({"member_id": people["member_id"].to_numpy()[who], "day": day, "value": value})
+    return rows[rows["day"] <= pd.Timestamp(AS_OF)].reset_index(drop=True), people
+
+
+def test_values_equal_brute_force_and_immature_cohorts_are_blank() -> None:
+    rows, people = joiners(1)
+    found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01", unit="CNY")
+    last = pd.Timestamp(AS_OF) - pd.Timedelta(days=59)
+    merged = rows.merge(people, on="member_id")
+    early = (merged["day"] - merged["joined_day"]).dt.days < 60
+    total = merged[early].groupby("member_id")["value"].sum()
+    people["value"] = people["member_id"].map(total).fillna(0.0)
+    people["cohort"] = people["joined_day"].dt.strftime("%Y-%m")
+    mature = people[people["joined_day"] <= last]
+    expected = mature.groupby("cohort")["value"].agg(["mean", "size"])
+    got = found.table.set_index("cohort")
+    np.testing.assert_allclose(got.loc[expected.index, "value"], expected["mean"])
+    assert (got.loc[expected.index, "mature"] == expected["size"]).all()
+    assert got.loc["2026-06", "mature"] == 0
+    assert np.isnan(got.loc["2026-06", "value"])
+    assert (got["n"] == people.groupby("cohort").size()).all()
+
+
+def test_growth_covers_what_was_planted() -> None:
+    hits = 0
+    for seed in range(25):
+        rows, people = joiners(seed, n=800, growth=1.5)
+        found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01")
+        hits += found.growth.low <= 1.5 <= found.growth.high
+        assert list(found.table["half"]) == ["earlier", "earlier", "later", "later", "later", ""]
+    assert hits >= 20
+
+
+@pytest.mark.parametrize(("growth", "verdict"), [(1.0, "missed"), (3.0, "reached")])
+def test_verdict_follows_the_whole_interval(growth: float, verdict: str) -> None:
+    rows, people = joiners(5, n=3000, growth=growth)
+    found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01", unit="CNY")
+    assert found.verdict == verdict
+    assert "joiners" in found.sentence
+
+
+def test_few_buyers_are_too_little_data_however_many_joined() -> None:
+    _, people = joiners(2, n=2000)
+    mature = people[people["joined_day"] <= pd.Timestamp(AS_OF) - pd.Timedelta(days=59)]
+    half = mature["joined_day"] >= "2026-03-01"
+    buyers = {name: mature[half == name]["member_id"].iloc[:29] for name in (False, True)}
+    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
+    first = pd.concat(buyers.values()).to_frame().merge(people)[["member_id", "joined_day"]]
+    sold = first.rename(columns={"joined_day": "day"}).assign(value=5.0)
+    assert not cohort_value(sold, people, **asked).growth.known
+    more = mature[half]["member_id"].iloc[29:60], mature[~half]["member_id"].iloc[29:60]
+    extra = pd.concat(more).to_frame().merge(people)[["member_id", "joined_day"]]
+    sold = pd.concat([sold, extra.rename(columns={"joined_day": "day"}).assign(value=5.0)])
+    assert cohort_value(sold, people, **asked).growth.known
+
+
+def test_the_goal_is_the_one_of_the_register() -> None:
+    rows, people = joiners(5, n=3000)
+    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
+    assert cohort_value(rows, people, **asked).goal == threshold("cohorts.value_growth").value
+
+
+def halves(rng: np.random.Generator, n: int, share: float, sigma: float) -> list[np.ndarray]:
+    """Return members, value and squares of two groups of equal distribution, one member a bucket."""
+    found = []
+    for _ in range(2):
+        value = rng.lognormal(0, sigma, n) * (rng.random(n) < share)
+        found.append(np.column_stack([np.ones(n), value, value**2]))
+    return found
+
+
+def test_bootstrap_t_covers_with_few_buyers() -> None:
+    rng, hits = np.random.default_rng(3), 0
+    for _ in range(300):
+        after, before = halves(rng, 400, 0.1, 1.0)
+        value, low, high = bootstrap_t(after, before, 0.95, 300, rng)
+        assert value == pytest.approx(after[:, 1].mean() / before[:, 1].mean())
+        hits += low <= 1 <= high
+    assert 0.92 <= hits / 300 <= 0.99
+
+
+@pytest.mark.parametrize("n", [0, 1, 20])
+def test_few_joiners_are_said(n: int) -> None:
+    rows, people = joiners(1)
+    people = people.head(n).astype({"joined_day": "datetime64[us]"})
+    found = cohort_value(rows.merge(people[["member_id"]]), people, as_of=AS_OF, age_days=60)
+    assert not found.growth.known
+    assert found.verdict == "open"
+    assert "too little data" in found.sentence

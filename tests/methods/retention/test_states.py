@@ -1,0 +1,287 @@
+"""Daily states against a walk through every member's every day, and rates against a known chain."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from helpers.errors import BadParameters
+from helpers.methods.retention.states import (
+    LABELS,
+    LEFT,
+    STATES,
+    DailyStates,
+    daily_states,
+    reachable,
+    transition_matrix,
+)
+from helpers.stats.clustered import effective_size
+from helpers.stats.estimate import jeffreys, wilson
+from helpers.stats.move_variance import MemberSums, covariances
+
+FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 5, 31)
+
+# Shrinking an example runs the engine hundreds of times.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+def random_log(seed: int, members: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    days = pd.date_range(FIRST, AS_OF + dt.timedelta(days=2)).date
+    rows, people = [], []
+    for number in range(members):
+        rate = rng.choice([0.0, 0.015, 0.05, 0.6])
+        rows += [(f"m{number}", day, "interaction") for day in days[rng.random(len(days)) < rate]]
+        left = days[int(rng.integers(0, len(days)))] if rng.random() < 0.3 else None
+        people.append((f"m{number}", FIRST, left))
+    log = pd.DataFrame(rows, columns=["member_id", "day", "kind"])
+    return log, pd.DataFrame(people, columns=["member_id", "joined_day", "left_day"])
+
+
+def state_by_hand(active: set[dt.date], day: dt.date) -> str | None:
+    """Say the published definitions as they are written."""
+    before = [one for one in active if one < day]
+
+    def within(low: int, high: int) -> bool:
+        return any(day - dt.timedelta(days=k) in active for k in range(low, high + 1))
+
+    if day in active:
+        if not before:
+            return "new"
+        return "current" if within(1, 7) else "reactivated" if within(1, 30) else "resurrected"
+    if not before:
+        return None
+    return "at_risk_wau" if within(0, 6) else "at_risk_mau" if within(0, 29) else "dormant"
+
+
+def by_hand(log: pd.DataFrame, people: pd.DataFrame, first: dt.date) -> tuple[Counter, Counter, Counter]:
+    sizes, moves, trailing = Counter(), Counter(), Counter()
+    days = pd.date_range(first, AS_OF).date
+    for person in people.itertuples():
+        left = person.left_day
+        active = {
+            day for day in log.loc[log["member_id"] == person.member_id, "day"] if not left or day <= left
+        }
+        for day in days:
+            here = state_by_hand(active, day) if not left or day <= left else None
+            if here is None:
+                continue
+            sizes[(day, here)] += 1
+            for name, length in (("dau", 1), ("wau", 7), ("mau", 30)):
+                trailing[(day, name)] += any(day - dt.timedelta(days=k) in active for k in range(length))
+            tomorrow = day + dt.timedelta(days=1)
+            if tomorrow <= AS_OF:
+                there = LEFT if left and tomorrow > left else state_by_hand(active, tomorrow)
+                moves[(tomorrow, here, there)] += 1
+    return sizes, moves, trailing
+
+
+@settings(max_examples=5, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10_000), days=st.sampled_from([1, 20, 90, 150]))
+def test_every_day_of_every_member(seed: int, days: int) -> None:
+    log, people = random_log(seed)
+    found = daily_states(log, people, as_of=AS_OF, days=days)
+    sizes, moves, trailing = by_hand(log, people, found.first)
+    for row in found.counts.to_dict("records"):
+        assert {s: row[s] for s in STATES} == {s: sizes[(row["day"], s)] for s in STATES}
+        assert {k: row[k] for k in ("dau", "wau", "mau")} == {
+            k: trailing[(row["day"], k)] for k in ("dau", "wau", "mau")
+        }
+    assert {(r.day, r.from_state, r.to_state): r.n for r in found.moves.itertuples()} == dict(moves)
+
+
+def test_members_of_a_day_are_those_of_the_day_before_and_the_new_without_those_who_left() -> None:
+    log, people = random_log(3, members=60)
+    found = daily_states(log, people, as_of=AS_OF, days=60)
+    everyone = found.counts[list(STATES)].sum(axis=1).to_numpy()
+    left = found.cube()[:, :, -1].sum(axis=1)
+    assert (everyone[1:] == everyone[:-1] - left + found.counts["new"].to_numpy()[1:]).all()
+    assert left.sum() > 0
+
+
+def test_the_rates_of_a_known_chain_are_found_and_covered() -> None:
+    """Each member is active with a probability that only the state of the day before decides."""
+    rng = np.random.default_rng(5)
+    planted = {"new": 0.3, "current": 0.6, "reactivated": 0.3, "resurrected": 0.2,
+               "at_risk_wau": 0.15, "at_risk_mau": 0.04, "dormant": 0.01}  # fmt: skip
+    rows, days = [], pd.date_range(FIRST, AS_OF).date
+    gap, state = np.zeros(2500, dtype=int), np.full(2500, "new", dtype=object)
+    rows.append(pd.DataFrame({"member_id": np.arange(2500), "day": days[0]}))
+    for day in days[1:]:
+        active = rng.random(2500) < np.array([planted[s] for s in state])
+        gap += 1
+        back = np.where(gap <= 7, "current", np.where(gap <= 30, "reactivated", "resurrected"))
+        quiet = np.where(gap < 7, "at_risk_wau", np.where(gap < 30, "at_risk_mau", "dormant"))
+        state, gap = np.where(active, back, quiet), np.where(active, 0, gap)
+        rows.append(pd.DataFrame({"member_id": np.flatnonzero(active), "day": day}))
+    log = pd.concat(rows, ignore_index=True).astype({"member_id": str}).assign(kind="interaction")
+    found = daily_states(log, as_of=AS_OF, days=100, confidence=0.999)
+    for origin, target in (
+        ("current", "current"), ("reactivated", "current"), ("resurrected", "current"),
+        ("at_risk_wau", "current"), ("at_risk_mau", "reactivated"), ("dormant", "resurrected"),
+    ):  # fmt: skip
+        rate = found.rate(origin, target)
+        assert rate.low < planted[origin] < rate.high
+    assert not found.rate("new", "current").known
+    assert not found.provisional
+    assert "come back" in found.sentence
+
+
+def summed(active: np.ndarray, state: int, to: int, rest: int) -> tuple[np.ndarray, MemberSums]:
+    """Return the moves out of one state by day, and over members, of a table of members by days."""
+    counts = np.zeros((len(active), 7 * 8))
+    counts[:, state * 8 + to], counts[:, state * 8 + rest] = active.sum(axis=1), (~active).sum(axis=1)
+    cube, members = np.zeros((active.shape[1], 7, 8)), np.zeros(7)
+    cube[:, state, to], cube[:, state, rest] = active.sum(axis=0), (~active).sum(axis=0)
+    members[state] = len(active)
+    return cube, MemberSums(members, counts.T @ counts)
+
+
+def two_way_by_hand(active: np.ndarray) -> float:
+    """Write out the variance of the share of a table with whole rows and columns (Cameron, Gelbach, Miller 2011)."""
+    off = active - active.mean()
+    rows, columns = active.shape
+    by_member = (off.sum(axis=1) ** 2).sum() * rows / (rows - 1)
+    by_day = (off.sum(axis=0) ** 2).sum() * columns / (columns - 1)
+    return max(by_member + by_day - (off**2).sum(), by_member, by_day) / active.size**2
+
+
+@pytest.mark.parametrize("differ", ["members", "days", "both", "none"])
+def test_the_variance_of_a_rate_is_that_of_two_way_clusters(differ: str) -> None:
+    rng = np.random.default_rng(11)
+    rate = np.full((60, 50), 0.3)
+    if differ in ("members", "both"):
+        rate = rate + rng.uniform(-0.25, 0.25, (60, 1))
+    if differ in ("days", "both"):
+        rate = rate + rng.uniform(-0.25, 0.25, (1, 50))
+    active = rng.random((60, 50)) < rate
+    cube, sums = summed(active, 1, 1, 4)
+    expected = two_way_by_hand(active)
+    assert covariances(cube, sums).variance[1 * 8 + 1] == pytest.approx(expected, rel=1e-9)
+    row = transition_matrix(cube, sums).set_index(["from_state", "to_state"]).loc[("current", "current")]
+    size = effective_size(active.mean(), expected, 49)
+    assert (row["low"], row["high"]) == pytest.approx([float(b) for b in wilson(active.mean() * size, size)])
+    plain = active.mean() * (1 - active.mean()) / active.size
+    assert (expected > 1.5 * plain) == (differ != "none")
+    assert np.linalg.eigvalsh(covariances(cube, sums).both).min() > -1e-12
+
+
+def test_the_sums_over_members_are_those_of_every_member_by_hand() -> None:
+    log, people = random_log(4, members=40)
+    found = daily_states(log, people, as_of=AS_OF, days=60)
+    each = []
+    for person in people.itertuples():
+        one = people[people["member_id"] == person.member_id]
+        _sizes, moves, _trailing = by_hand(log[log["member_id"] == person.member_id], one, found.first)
+        counts = np.zeros((7, 8))
+        for (_day, origin, target), n in moves.items():
+            if target is not None:
+                counts[STATES.index(origin), (*STATES, LEFT).index(target)] += n
+        each.append(counts.ravel())
+    each = np.array(each)
+    np.testing.assert_array_equal(found.sums.products, each.T @ each)
+    np.testing.assert_array_equal(found.sums.members, (each.reshape(-1, 7, 8).sum(axis=2) > 0).sum(axis=0))
+    assert found.matrix.set_index(["from_state", "to_state"]).loc[("dormant", "dormant"), "members"] > 5
+
+
+def test_fewer_than_thirty_members_have_no_rates() -> None:
+    rng = np.random.default_rng(12)
+    for members, known in ((29, False), (30, True)):
+        cube, sums = summed(rng.random((members, 90)) < 0.3, 6, 3, 6)
+        row = (
+            transition_matrix(cube, sums)
+            .set_index(["from_state", "to_state"])
+            .loc[("dormant", "resurrected")]
+        )
+        assert np.isfinite([row["low"], row["high"]]).all() == known
+
+
+def test_a_move_that_never_happens_is_bounded_by_members() -> None:
+    cube, sums = summed(np.zeros((100, 50), dtype=bool), 6, 3, 6)
+    row = transition_matrix(cube, sums).set_index(["from_state", "to_state"]).loc[("dormant", "resurrected")]
+    assert (row["low"], row["high"]) == pytest.approx([float(b) for b in jeffreys(0, 100)])
+
+
+@pytest.mark.slow
+def test_day_clustered_intervals_cover_rates_that_vary_by_day() -> None:
+    rng, hits = np.random.default_rng(8), []
+    for _sim in range(1000):
+        rate = rng.beta(0.05 * 200, 0.95 * 200, 56)
+        matrix = transition_matrix(*summed(rng.random((400, 56)) < rate, 6, 3, 6))
+        row = matrix.set_index(["from_state", "to_state"]).loc[("dormant", "resurrected")]
+        hits.append(row["low"] <= 0.05 <= row["high"])
+    assert 0.93 <= np.mean(hits) <= 0.97
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_rates_of_members_who_differ() -> None:
+    """Members with gamma rates; the truth is the rate of very many of them."""
+
+    def rates_of(members: int) -> DailyStates:
+        rate = np.minimum(rng.gamma(0.6, 0.05, members), 0.6)
+        who, day = np.nonzero(rng.random((members, 360)) < rate[:, None])
+        at = pd.Timestamp(AS_OF) - pd.to_timedelta(359 - day, unit="D")
+        log = pd.DataFrame({"member_id": who.astype(str), "day": at, "kind": "interaction"})
+        return daily_states(log, as_of=AS_OF, days=90)
+
+    rng = np.random.default_rng(13)
+    moves = (("current", "current"), ("dormant", "resurrected"))
+    truth = {move: rates_of(60_000).rate(*move).value for move in moves}
+    found = [states.rate(*move) for states in (rates_of(300) for _community in range(200)) for move in moves]
+    for position, move in enumerate(moves):
+        hits = [one.low <= truth[move] <= one.high for one in found[position :: len(moves)]]
+        # Three standard errors of 200 communities about .93 and .97.
+        assert 0.875 <= np.mean(hits) <= 0.997
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
+    log = pd.DataFrame({"member_id": ["a"] * rows, "day": [AS_OF] * rows, "kind": ["interaction"] * rows})
+    found = daily_states(log, as_of=AS_OF, days=30)
+    assert found.provisional
+    assert not found.rate("dormant", "resurrected").known
+    assert found.counts["dau"].iloc[-1] == rows
+    assert ("Too little data" in found.sentence) == (rows == 0)
+
+
+def test_wrong_questions_are_refused() -> None:
+    log, people = random_log(1, members=3)
+    for wrong in ({"days": 0}, {"confidence": 0}, {"count": "x"}):
+        with pytest.raises(BadParameters):
+            daily_states(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(BadParameters):
+        daily_states(log, people, as_of=AS_OF).rate("asleep", "new")
+
+
+def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
+    rng = np.random.default_rng(3)
+    who, at = np.nonzero(rng.random((400, 120)) < 0.15)
+    day = [dt.date(2026, 1, 1) + dt.timedelta(days=int(d)) for d in at]
+    log = pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "interaction"})
+    found = daily_states(log, as_of=dt.date(2026, 4, 30), days=60)
+    named = {LABELS.get(state, state): state for state in (*STATES, LEFT)}
+
+    def told(k_min: int) -> pd.DataFrame:
+        rows = found.readable(k_min=k_min).set_index("from_state")
+        return rows.rename(index=named, columns=named)
+
+    table = told(1)
+    assert "at risk, week" in found.readable().columns and "new" not in table.columns
+    assert table.loc["current", "at_risk_wau"] == found.rate("current", "at_risk_wau").value
+    seen = table[table["member_days"] > 0]
+    np.testing.assert_allclose(seen.drop(columns="member_days").fillna(0).sum(axis=1), 1)
+    assert set(table.index) == set(STATES) and len(seen) >= 6
+    for state in seen.index:
+        assert set(table.columns[table.loc[state].notna()]) == {"member_days", LEFT, *reachable(state)}
+    kept = told(10)
+    rare = found.matrix[found.matrix["n"].between(1, 9)]
+    assert len(rare)
+    for row in rare.itertuples():
+        assert np.isnan(kept.loc[row.from_state, row.to_state])
+        assert kept.loc[row.from_state].isna().sum() >= table.loc[row.from_state].isna().sum() + 2

@@ -1,0 +1,273 @@
+"""The grouped Cox model against rows, against lifelines, against a loop over members, and on odd data."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import CoxPHFitter, CoxTimeVaryingFitter
+from lifelines.fitters.coxph_fitter import SemiParametricPHFitter
+from lifelines.utils import concordance_index
+
+from helpers.errors import BadData, BadParameters
+from helpers.stats.cox.model import CoxModel
+
+KEYS = ["a", "b", "stratum", "entry_day", "tenure_day"]
+TIGHT = {"precision": 1e-13, "r_precision": 1e-16}
+
+
+def members(seed: int, n: int = 300, longest: int = 14, late: bool = False) -> pd.DataFrame:
+    """Return one row per member, with many ties."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 2, n).astype(float), rng.integers(0, 3, n).astype(float)
+    stay = np.floor(rng.exponential(7 * np.exp(-0.5 * a + 0.3 * b)))
+    seen = rng.integers(0, longest, n)
+    entry = rng.integers(0, 5, n) if late else np.zeros(n, int)
+    frame = pd.DataFrame({"a": a, "b": b, "stratum": rng.choice(["x", "y"], n), "entry_day": entry})
+    frame["tenure_day"] = np.minimum(stay, seen).astype(int)
+    frame["events"] = (stay <= seen).astype(int)
+    return frame[frame["tenure_day"] >= frame["entry_day"]].reset_index(drop=True)
+
+
+def grouped(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
+    groups = rows.groupby([*KEYS, *more])["events"]
+    return groups.agg(n="size", events="sum").reset_index()
+
+
+def same(left: CoxModel, right: CoxModel, tolerance: float = 1e-10) -> None:
+    for name in ("params_", "standard_errors_"):
+        np.testing.assert_allclose(getattr(left, name), getattr(right, name), rtol=0, atol=tolerance)
+    for name in ("log_likelihood_", "null_log_likelihood_", "concordance_"):
+        assert getattr(left, name) == pytest.approx(getattr(right, name), rel=1e-12, abs=tolerance)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(40, 400), late=st.booleans(), strata=st.booleans())
+def test_cells_give_what_rows_give(seed: int, n: int, late: bool, strata: bool) -> None:
+    rows = members(seed, n, late=late)
+    options = {"strata": ["stratum"] if strata else []}
+    by_rows = CoxModel(["a", "b"], **options).fit(rows)
+    by_cells = CoxModel(["a", "b"], **options).fit(grouped(rows))
+    if by_rows.summary["penalised"].any():
+        assert by_rows.message_ == by_cells.message_
+    same(by_cells, by_rows)
+    pd.testing.assert_frame_equal(by_cells.baseline, by_rows.baseline, rtol=1e-10)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), strata=st.booleans())
+def test_lifelines_finds_no_better_place_on_rows(seed: int, strata: bool) -> None:
+    """A further Newton step by lifelines, on rows, moves the estimate from cells by less than 1e-10."""
+    rows = members(seed)
+    model = CoxModel(["a", "b"], strata=["stratum"] if strata else []).fit(grouped(rows))
+    hessian, gradient, value = np.zeros((2, 2)), np.zeros(2), 0.0
+    for _, part in rows.groupby("stratum") if strata else [("all", rows)]:
+        part = part.sort_values("tenure_day")
+        one = pd.Series(1.0, index=part.index)
+        found = SemiParametricPHFitter()._get_efron_values_single(
+            part[["a", "b"]], part["tenure_day"], part["events"], one, None, model.params_.to_numpy()
+        )
+        hessian, gradient, value = hessian + found[0], gradient + found[1], value + found[2]
+    assert np.abs(np.linalg.solve(hessian, gradient)).max() < 1e-10
+    errors = np.sqrt(np.diag(np.linalg.inv(-hessian)))
+    np.testing.assert_allclose(model.standard_errors_, errors, rtol=0, atol=1e-10)
+    assert model.log_likelihood_ == pytest.approx(value, rel=1e-12)
+
+
+def test_lifelines_takes_a_weighted_row_for_one_exit_which_is_not_the_same() -> None:
+    rows = members(3)
+    cells = rows.groupby(["a", "b", "tenure_day", "events"]).size().rename("w").reset_index()
+    weighted = CoxPHFitter().fit(cells, "tenure_day", "events", weights_col="w", batch_mode=True)
+    ours = CoxModel(["a", "b"]).fit(grouped(rows))
+    assert np.abs(weighted.params_ - ours.params_).max() > 1e-3
+
+
+def test_late_entry_agrees_with_start_and_stop_rows() -> None:
+    rows = members(5, 400, late=True)
+    model = CoxModel(["a", "b"]).fit(grouped(rows))
+    rows = rows.assign(start=rows["entry_day"] - 1.0, stop=rows["tenure_day"].astype(float), id=rows.index)
+    frame = rows[["id", "start", "stop", "events", "a", "b"]]
+    oracle = CoxTimeVaryingFitter().fit(frame, "events", "start", "stop", id_col="id", fit_options=TIGHT)
+    np.testing.assert_allclose(model.params_, oracle.params_, atol=1e-9)
+    np.testing.assert_allclose(model.standard_errors_, oracle.standard_errors_, atol=1e-9)
+    assert model.log_likelihood_ == pytest.approx(oracle.log_likelihood_, rel=1e-12)
+
+
+def test_baseline_concordance_and_likelihood_ratio_agree_with_lifelines() -> None:
+    rows = members(8)
+    model = CoxModel(["a", "b"]).fit(grouped(rows))
+    oracle = CoxPHFitter().fit(
+        rows[["a", "b", "tenure_day", "events"]], "tenure_day", "events", fit_options=TIGHT
+    )
+    at_mean = float(np.exp((rows[["a", "b"]].mean() * oracle.params_).sum()))
+    hazard = oracle.baseline_hazard_["baseline hazard"] / at_mean
+    baseline = model.baseline.set_index("tenure_day")
+    np.testing.assert_allclose(baseline["hazard"], hazard.loc[baseline.index], rtol=1e-9)
+    risk = (rows[["a", "b"]] @ model.params_).round(10)
+    assert model.concordance_ == pytest.approx(
+        concordance_index(rows["tenure_day"], -risk, rows["events"]), abs=1e-12
+    )
+    test = oracle.log_likelihood_ratio_test()
+    assert model.likelihood_ratio_["statistic"] == pytest.approx(test.test_statistic, rel=1e-8)
+    assert model.likelihood_ratio_["p"] == pytest.approx(test.p_value, rel=1e-6)
+
+
+@pytest.mark.parametrize("clustered", [True, False])
+def test_robust_errors_agree_with_lifelines_without_ties(clustered: bool) -> None:
+    rows = members(11, 300)
+    rng = np.random.default_rng(1)
+    rows["tenure_day"], rows["group"] = rng.permutation(len(rows)) + 1, rng.integers(0, 60, len(rows))
+    frame = rows[["a", "b", "tenure_day", "events", *(["group"] if clustered else [])]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = CoxPHFitter().fit(
+            frame,
+            "tenure_day",
+            "events",
+            robust=True,
+            cluster_col="group" if clustered else None,
+            fit_options=TIGHT,
+        )
+    model = CoxModel(["a", "b"], cluster="group" if clustered else None, robust=True).fit(rows)
+    np.testing.assert_allclose(model.standard_errors_, oracle.standard_errors_, atol=1e-9)
+
+
+def efron_score_residuals(rows: pd.DataFrame, beta: np.ndarray) -> np.ndarray:
+    """Return the score residual of each row by a plain loop over days, steps of the tie and members."""
+    x = rows[["a", "b"]].to_numpy()
+    risk = np.exp(x @ beta)
+    residuals = np.zeros_like(x)
+    for day in np.unique(rows.loc[rows["events"] == 1, "tenure_day"]):
+        here = ((rows["entry_day"] <= day) & (rows["tenure_day"] >= day)).to_numpy()
+        leaves = here & ((rows["tenure_day"] == day) & (rows["events"] == 1)).to_numpy()
+        size = leaves.sum()
+        for step in range(size):
+            weight = risk * np.where(leaves, 1 - step / size, 1.0) * here
+            mean = weight @ x / weight.sum()
+            residuals += leaves[:, None] * (x - mean) / size
+            residuals -= (weight / weight.sum())[:, None] * (x - mean)
+    return residuals
+
+
+def test_robust_errors_with_ties_and_late_entry_agree_with_a_loop_over_members() -> None:
+    rows = members(13, 250, late=True)
+    rows["group"] = np.random.default_rng(2).integers(0, 40, len(rows))
+    model = CoxModel(["a", "b"], cluster="group").fit(grouped(rows, "group"))
+    residuals = efron_score_residuals(rows, model.params_.to_numpy())
+    np.testing.assert_allclose(residuals.sum(axis=0), 0, atol=1e-9)
+    bread = model.naive_covariance.to_numpy()
+    summed = pd.DataFrame(residuals).groupby(rows["group"]).sum().to_numpy()
+    np.testing.assert_allclose(model.covariance_, bread @ summed.T @ summed @ bread, atol=1e-12)
+    single = CoxModel(["a", "b"], robust=True).fit(grouped(rows))
+    np.testing.assert_allclose(single.covariance_, bread @ residuals.T @ residuals @ bread, atol=1e-12)
+
+
+def test_levels_have_a_reference_and_missing_is_a_level() -> None:
+    rows = members(4).assign(source=lambda r: np.where(r["a"] == 1, "search", "wechat"))
+    rows.loc[:9, "source"] = None
+    model = CoxModel(["source"], reference={"source": "search"}).fit(rows)
+    assert model.summary["covariate"].tolist() == ["source=not stated", "source=wechat"]
+    assert model.summary["reference"].unique().tolist() == ["search"]
+    assert model.summary["n"].tolist() == [10, int((rows["source"] == "wechat").sum())]
+    assert "those from search" in model.sentences[1]
+
+
+def test_sentences_name_number_interval_and_denominator() -> None:
+    text = CoxModel(["a"]).fit(members(1, 2000)).sentences[0]
+    assert text.startswith("Members with a leave 1.")
+    assert "to" in text and "n = " in text and "association, not cause" in text
+
+
+@pytest.mark.parametrize("exits", [0, 1])
+def test_separation_is_a_message(exits: int) -> None:
+    """Everybody with the flag left on the first day, or nobody with it ever did."""
+    rows = members(2).assign(flag=0.0)
+    rows.loc[:19, "flag"] = 1.0
+    rows.loc[:19, ["events", "tenure_day"]] = [exits, 0 if exits else 13]
+    if exits:
+        rows.loc[20:, "tenure_day"] += 1
+    model = CoxModel(["flag", "a"]).fit(rows)
+    assert model.converged_
+    assert model.summary["penalised"].tolist() == [True, False]
+    assert "no bound to the effect of flag" in model.message_
+    assert np.isfinite(model.summary[["low", "high"]].to_numpy()).all()
+    assert (model.params_["flag"] > 1) == bool(exits)
+    # What is not held has the value it has where the flag is out of the likelihood.
+    if not exits:
+        alone = CoxModel(["a"]).fit(rows[rows["flag"] == 0])
+        assert model.params_["a"] == pytest.approx(alone.params_["a"], abs=0.1)
+
+
+def test_a_covariate_that_others_determine_or_that_never_varies_is_left_out() -> None:
+    rows = members(6).assign(double=lambda r: 2 * r["a"], constant=3.0)
+    model = CoxModel(["a", "double", "constant", "b"]).fit(rows)
+    alone = CoxModel(["a", "b"]).fit(rows)
+    assert np.isnan(model.params_[["double", "constant"]]).all()
+    np.testing.assert_allclose(model.params_[["a", "b"]], alone.params_, atol=1e-10)
+    assert "determine it: double" in model.message_ and "do not differ in it: constant" in model.message_
+    assert "too little data" in model.sentences[1]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5])
+def test_no_exits_and_no_members_is_too_little_data(size: int) -> None:
+    rows = members(1).head(size).assign(events=0)
+    model = CoxModel(["a", "b"], strata=["stratum"], cluster="stratum").fit(rows)
+    assert "too little data" in model.sentence
+    assert model.summary["log_hazard_ratio"].isna().all()
+    assert np.isnan(model.concordance_)
+    assert model.baseline.empty
+
+
+def test_members_gone_before_they_were_seen_are_counted() -> None:
+    rows = members(9)
+    late = rows.head(3).assign(entry_day=20)
+    model = CoxModel(["a"]).fit(pd.concat([rows, late], ignore_index=True))
+    assert "3 members were gone before they could be observed" in model.message_
+    same(model, CoxModel(["a"]).fit(rows))
+
+
+def test_numbers_far_from_zero_lose_no_digits() -> None:
+    rows = members(10)
+    near, far = (CoxModel(["b"]).fit(rows.assign(b=rows["b"] + shift)) for shift in (0, 1e6))
+    assert far.params_["b"] == pytest.approx(near.params_["b"], abs=1e-8)
+
+
+def test_impossible_cells_are_refused_with_count_and_example() -> None:
+    rows = members(1)
+    with pytest.raises(BadData, match=r"more events than members in 2 rows, such as"):
+        CoxModel(["a"]).fit(rows.assign(events=rows["events"].where(rows.index > 1, 5)))
+    with pytest.raises(BadData, match=r"left before joining .* in 1 rows"):
+        CoxModel(["a"]).fit(rows.assign(tenure_day=rows["tenure_day"].where(rows.index > 0, -2)))
+    with pytest.raises(BadData, match=r"column a: 1 of 300 numbers are missing"):
+        CoxModel(["a"]).fit(rows.assign(a=rows["a"].where(rows.index > 0)))
+    with pytest.raises(BadParameters, match=r"no column 'aa'.* Did you mean"):
+        CoxModel(["aa"]).fit(rows)
+    with pytest.raises(BadParameters, match=r"which no member has"):
+        CoxModel(["stratum"], reference={"stratum": "z"}).fit(rows)
+
+
+def test_few_clusters_are_said() -> None:
+    assert "Only 2 clusters" in CoxModel(["a"], cluster="stratum").fit(members(1)).message_
+
+
+@pytest.mark.slow
+def test_clustered_errors_cover_where_plain_ones_do_not() -> None:
+    """Members of a group share a frailty and the covariate: intervals must know how many groups there are."""
+    rng, hits = np.random.default_rng(0), {"plain": 0, "clustered": 0}
+    worlds, groups, size = 300, 80, 15
+    for _ in range(worlds):
+        flag = np.repeat(rng.integers(0, 2, groups), size)
+        frailty = np.repeat(rng.gamma(8, 1 / 8, groups), size)
+        stay = rng.exponential(30 / frailty)
+        rows = pd.DataFrame({"flag": flag.astype(float), "group": np.repeat(np.arange(groups), size)})
+        rows["tenure_day"] = np.minimum(np.floor(stay), 40).astype(int)
+        rows["events"] = (stay <= 40).astype(int)
+        for name, cluster in (("plain", None), ("clustered", "group")):
+            row = CoxModel(["flag"], cluster=cluster).fit(rows).summary.iloc[0]
+            hits[name] += row["low"] <= 1 <= row["high"]
+    assert hits["clustered"] / worlds > 0.915
+    assert hits["plain"] / worlds < 0.87

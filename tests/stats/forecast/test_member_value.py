@@ -1,0 +1,220 @@
+"""Value of each member ahead: no look into the future, expected days against brute force, deciles that come true."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import mean_poisson_deviance
+
+from helpers import simulate
+from helpers.data import source
+from helpers.stats.forecast.member_value import (
+    FEATURES,
+    _Log,
+    member_features,
+    member_value,
+)
+from helpers.stats.forecast.stays import Stays
+from helpers.stats.forecast.value_contest import (
+    MODEL,
+    PAST,
+    SURVIVAL,
+    against_past,
+    judge,
+    poisson_deviance,
+)
+from helpers.study.activity import activity, population
+from helpers.study.value_days import value_days
+
+
+def community(members: int, seed: int, start: dt.date = dt.date(2025, 7, 1)):
+    names = ("members", "orders", "events")
+    made = simulate.community(members, 365, seed, start, tables=names)
+    end = dt.datetime.combine(start, dt.time()) + dt.timedelta(days=400)
+    dataset = source.open({name: made.tables[name] for name in names}, now=end)
+    when = {"as_of": made.truth["about"]["end"]}
+    return activity(dataset, **when).to_pandas(), population(dataset, **when).to_pandas(), when["as_of"]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return community(1000, 77)
+
+
+def test_features_know_nothing_of_the_days_after(small) -> None:
+    rows, people, _ = small
+    split = dt.date(2026, 3, 1)
+    whole = member_features(rows, people, split)
+    past = member_features(rows[pd.to_datetime(rows["day"]) <= pd.Timestamp(split)], people, split)
+    pd.testing.assert_frame_equal(whole, past)
+    one = rows[rows["member_id"] == whole["member_id"].iloc[5]]
+    age = (pd.Timestamp(split) - pd.to_datetime(one["day"])).dt.days
+    got = whole.set_index("member_id").loc[whole["member_id"].iloc[5]]
+    assert got["actions_30"] == age.between(0, 29).sum()
+    assert got["actions_90"] == age.between(0, 89).sum()
+    assert got["purchases"] == (age.between(0, 179) & (one["kind"] == "order")).sum()
+    assert got["past_value"] == pytest.approx(one["value"][age.between(0, 179)].sum())
+    assert set(whole.columns) == {"member_id", *FEATURES}
+
+
+def test_expected_days_are_the_sum_of_conditional_survival() -> None:
+    stays = Stays(1 - np.array([0.9, 0.8, 0.6]) / np.array([1.0, 0.9, 0.8]), 0.25)
+    extended = [1.0, 0.9, 0.8, 0.6, *(0.6 * 0.75**k for k in range(1, 40))]
+    for tenure in (0, 1, 2, 5):
+        start = tenure + 1
+        direct = sum(extended[start : start + 7]) / extended[start]
+        assert stays.days_ahead(np.array([float(tenure)]), 7)[0] == pytest.approx(direct)
+
+
+def test_one_newcomer_who_left_does_not_end_the_others() -> None:
+    """Hundreds are years past the day on which the only newcomer left; their days ahead must not hang on it."""
+    old = pd.DataFrame({"member_id": [f"m{i}" for i in range(300)], "joined_day": pd.Timestamp("2024-01-01")})
+    old["left_day"] = pd.Series(pd.NaT, old.index, dtype="datetime64[us]")
+    old.loc[:19, "left_day"] = pd.Timestamp("2026-03-01")
+    new = pd.DataFrame(
+        {
+            "member_id": ["new"],
+            "joined_day": [pd.Timestamp("2026-02-01")],
+            "left_day": [pd.Timestamp("2026-02-04")],
+        }
+    )
+    rows = pd.DataFrame({"member_id": ["m299"], "day": [pd.Timestamp("2026-01-05")], "value": [1.0]})
+    tenure = np.array([900.0])
+    found = [
+        Stays.of(
+            value_days(rows, people, as_of="2026-04-30", observed_from="2026-01-01", days=1500)
+        ).days_ahead(tenure, 30)
+        for people in (old, pd.concat([old, new], ignore_index=True))
+    ]
+    assert 28 < found[0][0] < 30
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_everybody_leaving_on_one_day_says_nothing_of_those_past_it() -> None:
+    stays = Stays(np.array([0.0, 1.0, 0.1, 0.1]), 0.1)
+    assert stays.days_ahead(np.array([1.0]), 3)[0] == pytest.approx(1 + 0.9 + 0.81)
+    assert stays.days_ahead(np.array([0.0]), 3)[0] == pytest.approx(1.0)
+
+
+def test_expected_days_of_a_constant_hazard() -> None:
+    rng, n = np.random.default_rng(1), 4000
+    stay = rng.geometric(0.02, n) - 1
+    joined = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 60, n), unit="D")
+    left = joined + pd.to_timedelta(stay, unit="D")
+    end = pd.Timestamp("2026-05-31")
+    people = pd.DataFrame(
+        {"member_id": np.arange(n).astype(str), "joined_day": joined, "left_day": left.where(left <= end)}
+    )
+    rows = pd.DataFrame({"member_id": ["0"], "day": [joined[0]], "value": [1.0]})
+    stays = Stays.of(value_days(rows, people, as_of=end.date(), observed_from="2026-01-01"))
+    expected = sum(0.98**d for d in range(30))
+    assert stays.days_ahead(np.array([10.0, 40.0]), 30) == pytest.approx([expected, expected], rel=0.02)
+
+
+def test_prediction_and_its_judgement(small) -> None:
+    rows, people, as_of = small
+    found = member_value(rows, people, as_of=as_of, horizon_days=45, unit="CNY", draws=200)
+    judged = found.table.set_index("model").loc[SURVIVAL]
+    assert judged["low"] < 1 < judged["high"]
+    deciles = found.deciles[found.deciles["model"] == SURVIVAL]
+    for column in ("predicted_share", "realised_share"):
+        assert deciles[column].sum() == pytest.approx(1.0)
+    assert deciles["predicted_share"].is_monotonic_increasing
+    present = people["left_day"].isna().sum()
+    assert len(found.members) == present
+    assert (found.members["expected_value"] > 0).all()
+    assert "By tenths of members" in found.sentence and found.sentence == " ".join(found.sentences)
+    for name in ("realised", "predicted"):
+        assert f"CNY {judged[name]:,.0f}" in found.sentence
+    again = member_value(rows.sample(frac=1, random_state=3), people, as_of=as_of, horizon_days=45, draws=200)
+    pd.testing.assert_frame_equal(found.members, again.members)
+
+
+def test_windows_are_judged_and_the_spread_lies_between_them(small) -> None:
+    """At least three splits of a year; the stated ratio is the t interval of their log ratios."""
+    rows, people, as_of = small
+    found = member_value(rows, people, as_of=as_of, horizon_days=45, draws=20)
+    splits = found.splits
+    assert len(splits) >= 3 and splits["split"].iloc[-1] == found.split
+    logs = np.log(splits["ratio"])
+    t = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert found.spread.ratio[1:] == pytest.approx((np.exp(t.low), np.exp(t.high)))
+    assert found.spread.provisional == (not t.low <= 0 <= t.high)
+    assert "Over" in found.sentence and "windows" in found.sentence
+
+
+def test_a_constant_has_no_ranking_and_is_beaten() -> None:
+    """Planted means over a factor of 50: truth beats past value, a constant (right in sum) gets a tenth."""
+    rng = np.random.default_rng(2)
+    mean = rng.gamma(0.5, 20, 3000) + 0.5
+    came = rng.poisson(mean).astype(float)
+    past = rng.poisson(mean / 4) * 4.0
+    buyers = np.where(past > 0, past, np.nan)
+    truth = pd.DataFrame({SURVIVAL: mean, MODEL: buyers, PAST: past})
+    table, _ = judge(truth, came, 0.95, 200, 0)
+    rows = table.set_index("model")
+    assert rows.loc[SURVIVAL, "gain_low"] > 0
+    assert rows.loc[SURVIVAL, "top_tenth"] > 0.35
+    assert against_past(rows.loc[SURVIVAL], SURVIVAL).endswith(f": the {SURVIVAL} wins.")
+    assert "the difference is not clear" in against_past(rows.loc[MODEL], MODEL)
+    assert rows.loc[MODEL, "n"] == (past > 0).sum() and rows.loc[MODEL, "gain"] == pytest.approx(0)
+    flat, _ = judge(truth.assign(**{SURVIVAL: came.mean()}), came, 0.95, 200, 0)
+    flat = flat.set_index("model").loc[SURVIVAL]
+    assert flat["ratio"] == pytest.approx(1) and flat["largest_gap"] < 10
+    assert flat["top_tenth"] == pytest.approx(0.1) and flat["gain_high"] < 0
+    said = against_past(flat, SURVIVAL)
+    assert f"{SURVIVAL} erred {-100 * flat['gain']:.1f} % more" in said and said.endswith("past value wins.")
+    assert f"(from {-100 * flat['gain_low']:.1f} % more to {-100 * flat['gain_high']:.1f} % more," in said
+
+
+def test_deviance_equals_the_oracle() -> None:
+    rng = np.random.default_rng(4)
+    values, came = rng.gamma(3, 2, 200) + 1, rng.poisson(3, 200).astype(float)
+    oracle = mean_poisson_deviance(came, values)
+    assert poisson_deviance(values, came).mean() == pytest.approx(oracle)
+
+
+def test_every_window_looks_back_equally_far(small) -> None:
+    rows, people, as_of = small
+    begin = pd.to_datetime(rows["day"]).min().date()
+    log = _Log(rows, people, 60, begin, begin)
+    starts, look_back = log.windows(pd.Timestamp(as_of).date() - dt.timedelta(days=60))
+    assert len(starts) == 3 and look_back == (starts[-1] - begin).days + 1 < 180
+
+
+@pytest.mark.slow
+def test_deciles_of_value_come_true_within_three_points() -> None:
+    """Over all judged windows of communities of different calendars, so that no promotion month decides alone."""
+    parts = []
+    for seed in range(8000, 8015):
+        rows, people, as_of = community(2000, seed, dt.date(2025, 1, 5) + dt.timedelta(days=25 * (seed % 15)))
+        found = member_value(rows, people, as_of=as_of, horizon_days=60, draws=100).windows
+        order = found.groupby("split")["predicted"].rank(method="first", pct=True)
+        tenth = np.ceil(order * 10).astype(int).rename("tenth")
+        sums = found.groupby(["split", tenth])[["realised", "predicted"]].sum()
+        parts.append(sums.groupby("tenth").sum())
+    total = sum(part.to_numpy() for part in parts)
+    gaps = 100 * (total[:, 0] / total[:, 0].sum() - total[:, 1] / total[:, 1].sum())
+    # A constant would agree within three points in most tenths, so each must also bring about what was said of it.
+    ratios = total[:, 0] / total[:, 1]
+    print(np.c_[gaps, ratios].round(3), total.sum(axis=0))
+    assert np.abs(gaps).max() <= 3
+    assert ratios.min() > 0.8
+    assert ratios.max() < 1.25
+    assert total[9, 0] / total[:, 0].sum() > 0.25
+    assert total[:, 0].sum() / total[:, 1].sum() == pytest.approx(1, abs=0.1)
+
+
+def test_too_little_history_or_members_is_said(small) -> None:
+    rows, people, as_of = small
+    short = rows[pd.to_datetime(rows["day"]) > pd.Timestamp(as_of) - pd.Timedelta(days=40)]
+    assert "too little data" in member_value(short, people, as_of=as_of, horizon_days=30).sentence
+    few = people.head(20)
+    said = member_value(rows[rows["member_id"].isin(few["member_id"])], few, as_of=as_of, horizon_days=30)
+    assert "too little data" in said.sentence
+    assert said.members.empty
+    assert "too little data" in member_value(rows.iloc[:0], people, as_of=as_of, horizon_days=30).sentence

@@ -1,0 +1,144 @@
+"""Tests and differences from cells, against lifelines, statsmodels and scipy on rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines.statistics import multivariate_logrank_test, pairwise_logrank_test
+from scipy import stats
+from statsmodels.duration.survfunc import survdiff
+from statsmodels.stats.multitest import multipletests
+
+from helpers.errors import BadParameters
+from helpers.stats.survival.cells import cells
+from helpers.stats.survival.compare import logrank, restricted_mean_difference
+
+
+def community(seed: int, n: int = 600, effect: float = 1.0, plans: str = "abc") -> pd.DataFrame:
+    """Durations in plans; the first plan leaves `effect` times as fast."""
+    rng = np.random.default_rng(seed)
+    plan = rng.choice(list(plans), n)
+    time = rng.exponential(np.where(plan == plans[0], 60 / effect, 60))
+    watched = rng.uniform(0, 120, n)
+    tenure = np.minimum(time, watched).astype(int)
+    return pd.DataFrame({"tenure_days": tenure, "exited": time <= watched, "plan": plan})
+
+
+@pytest.mark.parametrize("weighting", ["log-rank", "wilcoxon", "tarone-ware"])
+def test_k_segments_equal_lifelines(weighting: str) -> None:
+    rows = community(1, effect=1.3)
+    found = logrank(cells(rows, "plan"), "plan", weighting=weighting)
+    kind = None if weighting == "log-rank" else weighting
+    theirs = multivariate_logrank_test(rows["tenure_days"], rows["plan"], rows["exited"], weightings=kind)
+    assert found.chi_square == pytest.approx(theirs.test_statistic, rel=1e-9)
+    assert (found.degrees_of_freedom, found.p_value) == (2, pytest.approx(theirs.p_value, rel=1e-8))
+
+
+def test_pairs_equal_lifelines_with_holm() -> None:
+    rows = community(2, effect=1.3)
+    found = logrank(cells(rows, "plan"), "plan").pairs
+    theirs = pairwise_logrank_test(rows["tenure_days"], rows["plan"], rows["exited"]).summary
+    assert found["p_value"].tolist() == pytest.approx(theirs["p"].tolist(), rel=1e-8)
+    expected = multipletests(theirs["p"], method="holm")[1]
+    assert found["p_holm"].tolist() == pytest.approx(expected.tolist(), rel=1e-8)
+
+
+def test_two_segments_equal_scipy() -> None:
+    rows = community(3, plans="ab")
+    parts = [rows[rows["plan"] == plan] for plan in "ab"]
+    data = [
+        stats.CensoredData.right_censored(part["tenure_days"], (~part["exited"]).to_numpy()) for part in parts
+    ]
+    theirs = stats.logrank(*data)
+    assert logrank(cells(rows, "plan"), "plan").p_value == pytest.approx(theirs.pvalue, rel=1e-8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_late_entry_equals_statsmodels(seed: int) -> None:
+    rows = community(seed, 80)
+    rng = np.random.default_rng(seed)
+    rows["entry_day"] = np.floor(rows["tenure_days"] * rng.random(len(rows))).astype(int)
+    # There a member who enters at t is at risk after t, here from day t on.
+    chi_square, p_value = survdiff(
+        rows["tenure_days"], rows["exited"].astype(int), rows["plan"], entry=rows["entry_day"] - 0.5
+    )
+    found = logrank(cells(rows, "plan"), "plan")
+    assert found.chi_square == pytest.approx(chi_square, rel=1e-7, abs=1e-9)
+    assert found.p_value == pytest.approx(p_value, rel=1e-6)
+
+
+def test_expected_exits_add_up_and_the_sentence_says_which_way() -> None:
+    found = logrank(cells(community(4, 2_000, effect=2.0), "plan"), "plan")
+    assert found.table["observed"].sum() == pytest.approx(found.table["expected"].sum())
+    row = found.table.set_index("segment").loc["a"]
+    assert row["observed"] > row["expected"]
+    assert (
+        found.sentence.startswith("The stay differs between the 3 segments") and "p < 0.001" in found.sentence
+    )
+    calm = logrank(cells(community(5, 200), "plan"), "plan")
+    assert calm.p_value > 0.05 and calm.sentence.startswith("No clear difference")
+
+
+def test_under_no_difference_one_in_twenty_tests_rejects() -> None:
+    p_values = [logrank(cells_of(community(seed, 90)), "plan", pairs=False).p_value for seed in range(200)]
+    assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.095
+
+
+def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cells without an engine, for many small communities."""
+    grouped = rows.groupby(["plan", "tenure_days"])["exited"].agg(n="size", events="sum").reset_index()
+    return grouped.rename(columns={"tenure_days": "tenure_day"})
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_too_little_data(rows: int) -> None:
+    few = cells_of(community(1).iloc[:rows])
+    found = logrank(few, "plan")
+    assert np.isnan(found.p_value) and "Too little data" in found.sentence
+    assert "Too little data" in restricted_mean_difference(few, "plan").sentence
+    assert not restricted_mean_difference(few, "plan").estimate().known
+
+
+def test_one_segment_and_no_exits_are_too_little_data() -> None:
+    rows = community(1)
+    assert np.isnan(logrank(cells(rows.assign(plan="a"), "plan"), "plan").p_value)
+    assert np.isnan(logrank(cells(rows.assign(exited=False), "plan"), "plan").p_value)
+
+
+def test_difference_of_restricted_means() -> None:
+    rows = community(7, 3_000, effect=2.0, plans="ab")
+    found = restricted_mean_difference(cells(rows, "plan"), "plan", reference="b", horizon=60)
+    truth = _mean_days(30, 60) - _mean_days(60, 60)
+    estimate = found.estimate("a")
+    assert estimate.low <= truth <= estimate.high and estimate.high < 0 and estimate.n == 3_000
+    assert "a difference of −" in found.sentence and "chance" not in found.sentence
+    with pytest.raises(BadParameters, match="reference == 'z'"):
+        restricted_mean_difference(cells(rows, "plan"), "plan", reference="z")
+    beyond = restricted_mean_difference(cells(rows, "plan"), "plan", horizon=500)
+    assert beyond.table["difference"].isna().all() and "Too little data" in beyond.sentence
+
+
+def _mean_days(scale: float, horizon: int) -> float:
+    """Planted mean of whole days stayed: the sum of S at the end of days 0 to horizon - 1."""
+    return float(np.exp(-np.arange(1, horizon + 1) / scale).sum())
+
+
+def test_difference_of_restricted_means_covers() -> None:
+    truth, covered = _mean_days(40, 60) - _mean_days(60, 60), []
+    for seed in range(200):
+        table = cells_of(community(seed, 200, effect=1.5, plans="ab"))
+        found = restricted_mean_difference(table, "plan", reference="b", horizon=60).estimate("a")
+        covered.append(found.low <= truth <= found.high)
+    assert 0.91 <= np.mean(covered) <= 0.985
+
+
+def test_the_level_of_the_words_is_that_of_the_reader() -> None:
+    table = cells_of(community(3, 300, effect=1.25, plans="ab"))
+    p = logrank(table, "plan").p_value
+    assert 0.001 < p < 0.999
+    said = [logrank(table, "plan", confidence=level).sentence for level in (1 - p * 1.01, 1 - p * 0.99)]
+    assert said[0].startswith("The stay differs") and said[1].startswith("No clear difference")
