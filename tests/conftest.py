@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from helpers.study import Study
 
 # The workers of a test run have the cores already: threads of the linear algebra would only wait for each other.
 # It is read when NumPy is loaded, so it stands before everything that loads it; a kernel gets it too.
@@ -53,3 +58,11 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data absent: set PLAYBOOK_REFERENCE_DATA to the folder that holds SOURCES.md")
     return folder
+
+
+@pytest.fixture(scope="session")
+def study_of() -> Callable[..., Study]:
+    """Make a study of frames: ``study_of({"activity": frame, "population": frame}, "2026-06-30", seed=1)``."""
+    from helpers.study import Study
+
+    return Study.of

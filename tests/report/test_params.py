@@ -106,7 +106,7 @@ def test_parameters_are_frozen() -> None:
 
 def test_a_notebook_without_a_model_is_named() -> None:
     with pytest.raises(
-        BadParameters, match=r"helpers\.report\.params\.rmf is missing\. Did you mean \"rfm\"\?"
+        BadParameters, match=r"helpers\.methods\.rmf\.parameters is missing\. Did you mean \"rfm\"\?"
     ):
         params.validate("07_rmf", {})
 

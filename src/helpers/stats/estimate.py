@@ -11,7 +11,7 @@ for a difference of independent proportions (his method 10); percentile bootstra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,13 +60,38 @@ def unknown(n: int, unit: str, confidence: float, method: str = "too little data
     return Estimate(np.nan, np.nan, np.nan, n, unit, method, confidence)
 
 
-def _z(confidence: float) -> float:
-    return float(stats.norm.ppf(0.5 + check_confidence(confidence) / 2))
+def half_width(error: ArrayLike, confidence: float, degrees: ArrayLike | None = None) -> Any:
+    """Return how far an interval reaches to each side of an estimate with this standard error, elementwise.
+
+    By the normal distribution, or by Student's t with `degrees` of freedom.
+    """
+    level = 0.5 + check_confidence(confidence) / 2
+    factor = stats.norm.ppf(level) if degrees is None else stats.t.ppf(level, degrees)
+    return factor * np.asarray(error, float)[()]
+
+
+def normal_estimate(
+    value: float,
+    error: float,
+    n: int,
+    unit: str,
+    method: str,
+    confidence: float,
+    *,
+    degrees: float | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """Return a value with the symmetric interval of its error, cut at `bounds`; unknown when either is NaN."""
+    if not np.isfinite([value, error]).all():
+        return unknown(n, unit, confidence)
+    half = half_width(error, confidence, degrees)
+    low, high = np.clip([value - half, value + half], *bounds)
+    return Estimate(float(value), float(low), float(high), int(n), unit, method, confidence)
 
 
 def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Return the Wilson score bounds of ``successes / n``, elementwise; NaN where ``n`` is 0."""
-    z = _z(confidence)
+    z = half_width(1.0, confidence)
     x, size = np.asarray(successes, float), np.asarray(n, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = x / size

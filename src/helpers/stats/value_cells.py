@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.stats.estimate import percentile_interval
+from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study.frames import materialise, require_columns
 
 FloatArray = NDArray[np.float64]
@@ -238,3 +238,63 @@ def studentised_interval(
     low, high = value - upper * error, value - lower * error
     low, high = np.clip([low, high], *bounds)
     return float(min(low, value)), float(max(high, value)), "studentised member bootstrap"
+
+
+class MeanValue(NamedTuple):
+    """Mean value of a group of members, and its resamples.
+
+    Attributes
+    ----------
+    estimate : Estimate
+        Mean value a member; unknown when fewer than `MINIMUM_WITH_VALUE` members have value.
+    mean, error : float
+        Mean and its standard error in the data.
+    means, errors : ndarray of float, shape (draws,)
+        The same in each resample.
+    with_value : int
+        Members whose value is not 0.
+    total : float
+        Sum of the value.
+    """
+
+    estimate: Estimate
+    mean: float
+    error: float
+    means: FloatArray
+    errors: FloatArray
+    with_value: int
+    total: float
+
+
+def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int, seed: int) -> MeanValue:
+    """Return the mean of compressed values with its studentised member bootstrap.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        As returned by :func:`value_cells`, for one group.
+    unit, confidence, draws, seed :
+        Unit of the value, level, number of resamples and their seed.
+    """
+    check_confidence(confidence)
+    n = int(cells["count"].sum())
+    with_value = n - int(cells["zero"].sum())
+    if with_value < MINIMUM_WITH_VALUE:
+        total = float((cells["mean"] * cells["count"]).sum())
+        reason = "no member has value" if not with_value else "too few members have value"
+        empty = np.full(draws, np.nan)
+        mean = total / n if n else np.nan
+        return MeanValue(unknown(n, unit, confidence, reason), mean, np.nan, empty, empty, with_value, total)
+    parts = []
+    for groups in [observed(cells), *resamples(cells, draws=draws, seed=seed)]:
+        means = groups.total.sum(axis=1) / n
+        spread = np.maximum(groups.squares.sum(axis=1) / n - means**2, 0)
+        parts.append(np.array([means, np.sqrt(spread / n)]))
+    (mean, *means), (error, *errors) = np.concatenate(parts, axis=1)
+    draws_of = np.array(means), np.array(errors)
+    floor = -np.inf if cells["negative"].any() else 0.0
+    low, high, method = studentised_interval(
+        mean, error, *draws_of, confidence=confidence, bounds=(floor, np.inf)
+    )
+    estimate = Estimate(float(mean), low, high, n, unit, method, confidence)
+    return MeanValue(estimate, float(mean), float(error), *draws_of, with_value, float(mean) * n)

@@ -39,6 +39,8 @@ class CommonParameters(BaseModel):
 
     A run depends on the content of these tables and no others.
     """
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Tables without which the notebook cannot run at all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 

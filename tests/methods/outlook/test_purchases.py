@@ -13,8 +13,8 @@ from scipy import special
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
+from helpers.methods.outlook import findings
 from helpers.methods.outlook.purchases import Purchases, purchases
-from helpers.methods.retention import findings
 from helpers.playbook.propose import propose
 from helpers.sentences import percent
 from helpers.simulate import START, Parameters, community

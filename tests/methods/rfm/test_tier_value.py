@@ -11,8 +11,8 @@ from scipy import stats
 
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.referral import referral_value
-from helpers.methods.rfm.tier_value import mean_value, ratio_of_means, tier_value
-from helpers.stats.value_cells import value_cells
+from helpers.methods.rfm.tier_value import ratio_of_means, tier_value
+from helpers.stats.value_cells import mean_value, value_cells
 
 ORDER = ("potential", "active", "core")
 HONEST = {"order": ORDER, "measured": "next period", "tier_uses_value": True, "draws": 300}

@@ -1,4 +1,4 @@
-"""Pictures of the risk to fall silent: which forecast is best, and whether its probabilities come true."""
+"""Pictures of the next period: which forecast is best, and whether its probabilities and values come true."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from helpers.methods.outlook.risk import Risk
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.forecast.backtest import BASE_RATE, FEWEST_WINDOWS, Backtest
 from helpers.stats.forecast.gain import brier_gain
+from helpers.stats.forecast.member_value import SURVIVAL, MemberValue
 from helpers.stats.forecast.outcomes import WORDS
 
 
@@ -123,3 +124,50 @@ def _tenth(row: pd.Series) -> str:
     said, came = (percent(float(row[name])) for name in ("predicted", "observed"))
     text = "predicted {said}, observed {came} ({between}, n = {n:,})"
     return say(text, said=said, came=came, between=between, n=int(row["n"]))
+
+
+def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
+    """Draw predicted and realised shares of value by decile of predicted value.
+
+    Parameters
+    ----------
+    found : MemberValue
+        Prediction and its judgement.
+    note : str
+        Hold-out and population.
+    """
+    rows = found.deciles
+    rows = (
+        rows[rows["model"] == SURVIVAL].dropna(subset=["low"]).reset_index(drop=True) if len(rows) else rows
+    )
+    if rows.empty:
+        return NoChart(say("Did the predicted value come?"), found.sentence)
+    figure, ax = figures.new_figure(7.2, 3.4)
+    ax.bar(rows["decile"], rows["predicted_share"], color="#9cc3e0", label=say("predicted"))
+    ax.vlines(rows["decile"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
+    ax.plot(rows["decile"], rows["realised_share"], "o", color=ORANGE, label=say("came"))
+    ax.set_xticks(rows["decile"])
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(say("Tenth of members by predicted value, lowest first"))
+    ax.set_ylabel(say("Share of all value"))
+    ax.legend(loc="upper left")
+    top = rows.iloc[-1]
+    title = say(
+        "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})",
+        said=percent(float(top["predicted_share"]), 0),
+        came=percent(float(top["realised_share"]), 0),
+        low=percent(float(top["low"]), 0),
+        high=percent(float(top["high"]), 0),
+    )
+    alt = say(
+        "Bars of predicted and points of realised shares of value by tenth of {n:,} members. Top tenth: predicted "
+        "{said}, realised {came} ({between}).",
+        n=int(rows["n"].sum()),
+        said=percent(float(top["predicted_share"])),
+        came=percent(float(top["realised_share"])),
+        between=interval(float(top["low"]), float(top["high"]), "share"),
+    )
+    shares = dict.fromkeys(("predicted_share", "realised_share", "low", "high"), "share")
+    return Chart(
+        title, alt, rows.drop(columns="model").rename(columns={"decile": "tenth"}), figure, note, shares
+    )

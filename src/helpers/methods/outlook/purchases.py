@@ -2,8 +2,8 @@
 
 The rows are those of :mod:`helpers.stats.forecast.landmarks` that count orders: what breaks silence is an order, and
 other actions, like pushes and views, are signals. An order is any row of orders, tips and memberships too. Members
-without an order on record are among them. The contest is held forward in time as for silence, and only the form of the model
-that earlier windows have corrected is used: before there is a window to judge it on, nothing is foretold.
+without an order on record are among them. The contest is held forward in time as for silence, and only the form of
+the model that earlier windows have corrected is used: before there is a window to judge it on, nothing is foretold.
 
 A chance is not an effect: who will order anyway needs no benefit, and whether a benefit changes what somebody does
 is for an experiment to tell.

@@ -16,10 +16,6 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.outlook.purchases import purchases
-from helpers.methods.outlook.risk import risk
-from helpers.methods.outlook.risk_lists import opportunities, risk_lists
-from helpers.methods.outlook.silence_cost import silence_cost
 from helpers.methods.retention import findings, plots
 from helpers.methods.retention.churn_threshold import silence_threshold
 from helpers.methods.retention.cohort_value import cohort_value
@@ -42,10 +38,6 @@ from helpers.methods.retention.states import daily_states
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.whatif import what_if
 from helpers.playbook.contact.trial import evaluate_list
-from helpers.stats.forecast.backtest import backtest
-from helpers.stats.forecast.landmarks import landmarks, standard_covariates, standard_signals
-from helpers.stats.forecast.member_value import member_value
-from helpers.stats.forecast.tier_lift import tiers_at_landmarks
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank, restricted_mean_difference
 from helpers.stats.survival.curves import survival
@@ -60,7 +52,6 @@ __all__ = [
     "account",
     "activity",
     "add_reached_day",
-    "backtest",
     "cells",
     "check_recent",
     "cohort_value",
@@ -77,7 +68,6 @@ __all__ = [
     "group_life",
     "group_states",
     "known_at_joining",
-    "landmarks",
     "lifecycle",
     "lifetime_value",
     "lness",
@@ -85,24 +75,15 @@ __all__ = [
     "losses",
     "materialise",
     "member_stays",
-    "member_value",
-    "opportunities",
     "plots",
-    "purchases",
     "reconcile",
     "restricted_mean_difference",
     "retention",
     "return_curves",
-    "risk",
-    "risk_lists",
-    "silence_cost",
     "silence_durations",
     "silence_threshold",
-    "standard_covariates",
-    "standard_signals",
     "stickiness",
     "survival",
-    "tiers_at_landmarks",
     "tiers_reached",
     "value_days",
     "what_counts",

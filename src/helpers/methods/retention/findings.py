@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from helpers.methods.outlook.purchases import Purchases
-from helpers.methods.outlook.risk import Risk
 from helpers.methods.retention.churn_threshold import SilenceThreshold
 from helpers.methods.retention.cohort_value import CohortValue
 from helpers.methods.retention.community_groups import CommunityGroups
@@ -17,11 +15,9 @@ from helpers.methods.retention.lifecycle import Lifecycle
 from helpers.methods.retention.lifetime_value import LifetimeValue
 from helpers.methods.retention.silence import ReturnCurves
 from helpers.playbook.finding import Direction, Finding, finding
-from helpers.sentences import interval, percent, say, with_interval
+from helpers.sentences import say, with_interval
 from helpers.stats.cox.words import who
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.forecast.backtest import Backtest
-from helpers.stats.forecast.gain import brier_gain
 from helpers.stats.survival.curves import SurvivalCurves
 
 UP: Direction = "up is good"
@@ -206,100 +202,6 @@ def silent_groups(found: CommunityGroups, scope: str) -> Finding:
         direction=DOWN,
         systems=("S031",),
     )
-
-
-def silent_next(found: Risk, scope: str, *, returns: ReturnCurves | None = None, days: int = 30) -> Finding:
-    """State the share of active members expected to fall silent next, and how many of the silent come back."""
-    text = found.sentence
-    if returns is not None:
-        text += " " + say("Silence is not leaving: {phrase}.", phrase=returns.false_churn_phrase(days))
-    return finding(
-        found.silent_share,
-        id="retention.silent_next",
-        metric=say("active members expected to fall silent in {h} days", h=found.horizon_days),
-        scope=scope,
-        sentence=text,
-        assumption=say("the next period is like the closed ones, apart from a shift as large as theirs"),
-        direction=DOWN,
-        systems=("S023", "S028"),
-    )
-
-
-def forecast_gain(found: Backtest, scope: str) -> Finding:
-    """State how much better the forecast in use is than the bare share of silent members (Brier score)."""
-    gain = brier_gain(found)
-    return finding(
-        gain,
-        id="retention.forecast_gain",
-        metric=say(
-            "how much less the forecast of silence errs than the bare share (Brier score; n: windows)"
-        ),
-        scope=scope,
-        sentence=_gain_sentence(found, gain),
-        assumption=say(
-            "closed windows stand for the next; the forecast was chosen on them, which flatters it"
-        ),
-        direction=UP,
-        systems=("S023",),
-    )
-
-
-def _gain_sentence(found: Backtest, gain: Estimate) -> str:
-    """Say what the forecast saves against the bare share, on how many windows."""
-    if not gain.known:
-        return say(
-            "{contest} What a forecast saves against the bare share: too little data.", contest=found.sentence
-        )
-    return say(
-        "Forecasting who falls silent errs {share} less ({between}) than taking the bare share of the silent for "
-        "everybody, over {n} windows that the forecast ({model}) had not seen; the interval is by the spread between "
-        "them.",
-        share=percent(gain.value), between=interval(gain.low, gain.high, "share"), n=gain.n, model=found.winner,
-    )  # fmt: skip
-
-
-def orders_next(found: Purchases, scope: str) -> Finding:
-    """State the share of members expected to order next."""
-    return finding(
-        found.share,
-        id="retention.orders_next",
-        metric=say("members present who are expected to order in {h} days", h=found.horizon_days),
-        scope=scope,
-        sentence=found.sentence,
-        assumption=say("the next period is like the closed ones, apart from a shift as large as theirs"),
-        direction=UP,
-        systems=("S023",),
-    )
-
-
-def order_forecast_gain(found: Purchases, scope: str) -> Finding:
-    """Judge whether the forecast of orders tells members apart, against one chance for all of a window."""
-    gain = brier_gain(found.contest, same_level=True)
-    return finding(
-        gain,
-        id="retention.order_forecast_gain",
-        metric=say(
-            "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
-        ),
-        scope=scope,
-        sentence=" ".join(filter(None, [_apart(gain), found.lift_sentence, found.contest.sentence])),
-        assumption=say("closed windows stand for the next"),
-        direction=UP,
-        change=True,
-        systems=("S023",),
-    )
-
-
-def _apart(gain: Estimate) -> str:
-    """Say whether a forecast of orders tells members apart; nothing when that is not known."""
-    if not gain.known:
-        return ""
-    text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
-    text += "windows it had not seen."
-    if gain.low <= 0:
-        text = "The forecast does not clearly tell who orders from who does not: over {n} windows it had not seen it "
-        text += "saves {share} ({between}) of the error of one chance for all."
-    return say(text, share=percent(gain.value), between=interval(gain.low, gain.high, "share"), n=gain.n)
 
 
 def newcomer_value(found: LifetimeValue, scope: str) -> Finding:

@@ -27,6 +27,7 @@ class RetentionParameters(CommonParameters):
     """How long members stay, what goes with leaving, who is about to leave, and what a member is worth over time."""
 
     tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "touchpoints", "content")
+    needs: ClassVar[tuple[str, ...]] = ("members",)
 
     history_from: str = parameter(
         "",

@@ -15,8 +15,8 @@ A what-if adds points to one rate; the other rates out of that state shrink in p
 difference of two expected paths of the same chain. Its interval is that of the measured rates (and inflow), drawn
 with their covariance by member and day (:mod:`helpers.stats.move_variance`), on the scale of logs so that no rate
 falls below 0. In windows of four weeks or more there is also a block bootstrap over weeks of days, widened as few
-blocks ask for, because neighbouring days go together; both are in the table, and the wider one is used. Chance in what
-the members do then is not part of it, nor is any doubt that the points can be won: that takes an experiment.
+blocks ask for, because neighbouring days go together; both are in the table, and the wider one is used. Chance in
+what the members do then is not part of it, nor is any doubt that the points can be won: that takes an experiment.
 
 With fewer than 30 members in the state, or fewer than 10 in the next one, whose days to come are what is won, it is
 too little data.

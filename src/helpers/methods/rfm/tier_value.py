@@ -12,53 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.checks import check_confidence, check_scalar, did_you_mean
+from helpers.checks import check_scalar, did_you_mean
 from helpers.errors import BadData, BadParameters
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import interval, number, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.value_cells import (
-    MINIMUM_WITH_VALUE,
-    FloatArray,
-    observed,
-    resamples,
+    MeanValue,
+    mean_value,
     studentised_interval,
     value_cells,
 )
 
 Measured = Literal["same window", "next period"]
-
-
-class TierMean(NamedTuple):
-    """Mean value of the members of a tier, and its resamples.
-
-    Attributes
-    ----------
-    estimate : Estimate
-        Mean value a member; unknown when fewer than `MINIMUM_WITH_VALUE` members have value.
-    mean, error : float
-        Mean and its standard error in the data.
-    means, errors : ndarray of float, shape (draws,)
-        The same in each resample.
-    with_value : int
-        Members whose value is not 0.
-    total : float
-        Sum of the value.
-    """
-
-    estimate: Estimate
-    mean: float
-    error: float
-    means: FloatArray
-    errors: FloatArray
-    with_value: int
-    total: float
 
 
 @dataclass(frozen=True)
@@ -164,41 +136,7 @@ class TierValue:
         return with_interval(Estimate(mean, low, high, int(row["n"]), self.unit, "", self.ratio.confidence))
 
 
-def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int, seed: int) -> TierMean:
-    """Return the mean of compressed values with its studentised member bootstrap.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        As returned by :func:`helpers.stats.value_cells.value_cells`, for one group.
-    unit, confidence, draws, seed :
-        Unit of the value, level, number of resamples and their seed.
-    """
-    check_confidence(confidence)
-    n = int(cells["count"].sum())
-    with_value = n - int(cells["zero"].sum())
-    if with_value < MINIMUM_WITH_VALUE:
-        total = float((cells["mean"] * cells["count"]).sum())
-        reason = "no member has value" if not with_value else "too few members have value"
-        empty = np.full(draws, np.nan)
-        mean = total / n if n else np.nan
-        return TierMean(unknown(n, unit, confidence, reason), mean, np.nan, empty, empty, with_value, total)
-    parts = []
-    for groups in [observed(cells), *resamples(cells, draws=draws, seed=seed)]:
-        means = groups.total.sum(axis=1) / n
-        spread = np.maximum(groups.squares.sum(axis=1) / n - means**2, 0)
-        parts.append(np.array([means, np.sqrt(spread / n)]))
-    (mean, *means), (error, *errors) = np.concatenate(parts, axis=1)
-    draws_of = np.array(means), np.array(errors)
-    floor = -np.inf if cells["negative"].any() else 0.0
-    low, high, method = studentised_interval(
-        mean, error, *draws_of, confidence=confidence, bounds=(floor, np.inf)
-    )
-    estimate = Estimate(float(mean), low, high, n, unit, method, confidence)
-    return TierMean(estimate, float(mean), float(error), *draws_of, with_value, float(mean) * n)
-
-
-def ratio_of_means(top: TierMean, bottom: TierMean, confidence: float) -> tuple[Estimate, str]:
+def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> tuple[Estimate, str]:
     """Return the ratio of two independent means with its interval, or an unknown one and the reason.
 
     The interval is the studentised member bootstrap of the log ratio.
@@ -305,7 +243,7 @@ def tier_value(
     )
 
 
-def _table(means: dict[str, TierMean], unit: str, measured: str) -> pd.DataFrame:
+def _table(means: dict[str, MeanValue], unit: str, measured: str) -> pd.DataFrame:
     total = sum(part.total for part in means.values())
     return pd.DataFrame(
         {

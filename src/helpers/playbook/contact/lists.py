@@ -19,7 +19,6 @@ from helpers.checks import check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.tier_value import mean_value
 from helpers.playbook.contact.trial import (
     HOLDOUT,
     ListEvaluation,
@@ -30,7 +29,7 @@ from helpers.playbook.contact.trial import (
 )
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.value_cells import require_unique, value_cells
+from helpers.stats.value_cells import mean_value, require_unique, value_cells
 from helpers.study.frames import materialise, require_columns
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]

@@ -26,12 +26,13 @@ from helpers.stats.cox.fit import PRIOR_STANDARD_DEVIATION, CoxFit, fit_cox
 from helpers.stats.cox.residuals import CellArrays, concordance, meat, score_residuals
 from helpers.stats.cox.risk_sets import RiskSets
 from helpers.stats.cox.words import hazard_sentence
+from helpers.study import enough
 from helpers.tables import html_table
 
 FloatArray = NDArray[np.float64]
 
 # Fewer clusters than this make a sandwich that is too narrow.
-FEWEST_CLUSTERS = 30
+FEWEST_CLUSTERS = enough.CLUSTERS
 
 
 class CoxModel:

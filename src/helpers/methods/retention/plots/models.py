@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
 from helpers.methods.retention.drivers import Drivers
 from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
 from helpers.methods.retention.lifetime_value import LifetimeValue
-from helpers.sentences import interval, number, percent, quantity, say
+from helpers.sentences import interval, number, quantity, say
 from helpers.stats.cox.words import joining_word, label, who
-from helpers.stats.forecast.member_value import SURVIVAL, MemberValue
 
 MOST_ROWS = 16
 MOST_PERIODS = 13
@@ -202,50 +201,3 @@ def lifetime_curve(
     )
     rows = found.table[found.table["segment"].isin(shown)].reset_index(drop=True)
     return Chart(title, alt, rows, figure, note)
-
-
-def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
-    """Draw predicted and realised shares of value by decile of predicted value.
-
-    Parameters
-    ----------
-    found : MemberValue
-        Prediction and its judgement.
-    note : str
-        Hold-out and population.
-    """
-    rows = found.deciles
-    rows = (
-        rows[rows["model"] == SURVIVAL].dropna(subset=["low"]).reset_index(drop=True) if len(rows) else rows
-    )
-    if rows.empty:
-        return NoChart(say("Did the predicted value come?"), found.sentence)
-    figure, ax = figures.new_figure(7.2, 3.4)
-    ax.bar(rows["decile"], rows["predicted_share"], color="#9cc3e0", label=say("predicted"))
-    ax.vlines(rows["decile"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
-    ax.plot(rows["decile"], rows["realised_share"], "o", color=ORANGE, label=say("came"))
-    ax.set_xticks(rows["decile"])
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(say("Tenth of members by predicted value, lowest first"))
-    ax.set_ylabel(say("Share of all value"))
-    ax.legend(loc="upper left")
-    top = rows.iloc[-1]
-    title = say(
-        "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})",
-        said=percent(float(top["predicted_share"]), 0),
-        came=percent(float(top["realised_share"]), 0),
-        low=percent(float(top["low"]), 0),
-        high=percent(float(top["high"]), 0),
-    )
-    alt = say(
-        "Bars of predicted and points of realised shares of value by tenth of {n:,} members. Top tenth: predicted "
-        "{said}, realised {came} ({between}).",
-        n=int(rows["n"].sum()),
-        said=percent(float(top["predicted_share"])),
-        came=percent(float(top["realised_share"])),
-        between=interval(float(top["low"]), float(top["high"]), "share"),
-    )
-    shares = dict.fromkeys(("predicted_share", "realised_share", "low", "high"), "share")
-    return Chart(
-        title, alt, rows.drop(columns="model").rename(columns={"decile": "tenth"}), figure, note, shares
-    )

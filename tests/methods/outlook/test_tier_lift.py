@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.methods.outlook.tiers import tiers_at_landmarks
 from helpers.stats.forecast.backtest import Backtest, backtest
 from helpers.stats.forecast.landmarks import Landmarks, landmarks
 from helpers.stats.forecast.predictors import BASE_RATE, LOGIT, RECENCY
-from helpers.stats.forecast.tier_lift import tier_lift, tiers_at_landmarks
+from helpers.stats.forecast.tier_lift import tier_lift
 
 START = dt.date(2025, 1, 1)
 LABELS = ["no action", "1–10 actions", "11–50 actions", "51 and more actions"]

@@ -1,0 +1,208 @@
+"""A study: the tables, the day, the filter and the level that every number of a notebook shares.
+
+Whatever a method derives from them and another method needs too is computed here, once, and kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from helpers.data import health, source
+from helpers.data.segment import parse
+from helpers.data.source import Dataset
+from helpers.errors import BadParameters
+from helpers.study.account import ActivityAccount, account
+from helpers.study.activity import activity, population, present_members, value_unit, what_counts
+from helpers.study.days import first_day, member_days
+from helpers.study.durations import member_stays
+from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
+from helpers.study.parameters import CommonParameters
+
+DERIVED = ("activity", "population")
+"""What a study derives from its tables, and what may be handed to it instead."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """Tables with all that the methods share; the first argument of every method.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The tables, already filtered by `segment`.
+    as_of : date
+        Last calendar day in `report_tz` that counts.
+    report_tz : str
+        Time zone in which a day begins and ends.
+    segment : str
+        The filter that was applied; empty for everybody.
+    currency : str
+        Currency of all money.
+    confidence : float
+        Level of every interval.
+    seed : int
+        Seed of every random draw.
+    k_min : int
+        Smallest number of members that may be shown.
+    draws : int
+        Resamples behind each bootstrap interval.
+    count : {"interaction", "order", "all"}
+        What counts as activity.
+    value_weights : mapping of str to float, optional
+        Weight of each kind of value; None counts money only.
+    history_from : date, optional
+        First day on which leaving and activity were recorded, where that is stated.
+    given : mapping
+        Activity and population, where they do not come from the tables; see :meth:`of`.
+    """
+
+    dataset: Dataset
+    as_of: dt.date
+    report_tz: str = "Asia/Shanghai"
+    segment: str = ""
+    currency: str = "CNY"
+    confidence: float = 0.95
+    seed: int = 0
+    k_min: int = 10
+    draws: int = 500
+    count: Count = "interaction"
+    value_weights: Mapping[str, float] | None = None
+    history_from: dt.date | None = None
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check once what every method relies on."""
+        object.__setattr__(self, "as_of", as_day(self.as_of))
+        if self.history_from is not None:
+            object.__setattr__(self, "history_from", as_day(self.history_from, "history_from"))
+        if not 0 < self.confidence < 1:
+            raise BadParameters(f"confidence == {self.confidence!r}, must be above 0 and below 1.")
+        if self.count not in COUNTS:
+            raise BadParameters(f"count == {self.count!r}, must be one of {', '.join(COUNTS)}.")
+
+    @classmethod
+    def open(cls, parameters: CommonParameters) -> Study:
+        """Open the tables that a notebook's parameters name, filter them and take over what is shared.
+
+        Raises
+        ------
+        MissingTable, BadData, BadParameters
+            When a table that is needed is missing, breaks the contract, or a parameter does not fit the tables.
+        """
+        found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
+        found.require(*parameters.needs)
+        dataset = parse(parameters.segment).apply(found)
+        shared = set(parameters.model_fields) & {field.name for field in fields(cls)}
+        values = {name: getattr(parameters, name) for name in shared}
+        # Parameters are plain texts and mappings, where empty means that nothing is asked for.
+        values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
+        values["count"] = what_counts(dataset, values.get("count", "auto"))
+        draws = getattr(parameters, "bootstrap_draws", cls.draws)
+        return cls(dataset=dataset, draws=draws, **values)
+
+    @classmethod
+    def of(cls, tables: Dataset | Mapping[str, Any], as_of: dt.date | str, **settings: Any) -> Study:
+        """Make a study of tables at hand.
+
+        Parameters
+        ----------
+        tables : Dataset or mapping of str to pandas.DataFrame or ibis.Table
+            Tables of the contract by name; also ``activity`` (member_id, day, kind, and ts, action, value where they
+            are needed) and ``population`` (member_id, joined_day, left_day and any further columns), which then
+            stand for what would be derived from the others.
+        as_of : date or str
+            Last day that counts.
+        **settings :
+            Any other attribute.
+        """
+        given = {}
+        if not isinstance(tables, Dataset):
+            given = {name: tables[name] for name in DERIVED if name in tables}
+            rest = {name: table for name, table in tables.items() if name not in DERIVED}
+            frames = rest and all(isinstance(table, pd.DataFrame) for table in rest.values())
+            tables = source.open(rest) if frames else Dataset({}).replace(**rest)
+        if not given:
+            settings.setdefault("count", what_counts(tables))
+        return cls(dataset=tables, as_of=as_day(as_of), given=given, **settings)
+
+    def at(self, day: dt.date) -> Study:
+        """Return the same study seen from another day.
+
+        Its tables are the same and hold what came after that day too; methods look no further than ``as_of``.
+        """
+        shared = {name: getattr(self, name) for name in DERIVED}
+        return replace(self, as_of=day, given=shared)
+
+    @cached_property
+    def activity(self) -> ibis.Table:
+        """What members did: member_id, ts, day, kind, action, value; see :mod:`helpers.study.activity`."""
+        if "activity" in self.given:
+            return source.as_table(self.given["activity"])
+        return materialise(
+            activity(
+                self.dataset, as_of=self.as_of, report_tz=self.report_tz, value_weights=self.value_weights
+            )
+        )
+
+    @cached_property
+    def population(self) -> ibis.Table:
+        """Who was a member by ``as_of``: member_id, joined_day, left_day (missing while a member)."""
+        if "population" in self.given:
+            return source.as_table(self.given["population"])
+        return materialise(population(self.dataset, as_of=self.as_of, report_tz=self.report_tz))
+
+    def population_with(self, *columns: str) -> ibis.Table:
+        """Return the population with further columns of the members table, such as ``source``."""
+        if "population" in self.given or not columns:
+            require_columns(self.population, columns, "members")
+            return self.population
+        stays = member_stays(self.dataset, columns=columns, as_of=self.as_of, report_tz=self.report_tz)
+        return materialise(stays)
+
+    @cached_property
+    def present(self) -> ibis.Table:
+        """The members who are there at the end of ``as_of``."""
+        return present_members(self.population, as_of=self.as_of)
+
+    @cached_property
+    def member_days(self) -> ibis.Table:
+        """The days on which members did something that counts: member_id, day, one row each."""
+        return materialise(member_days(self.activity, count=self.count))
+
+    @cached_property
+    def began(self) -> dt.date | None:
+        """First day that the log covers: as stated, else the day of the first row; None without activity."""
+        return first_day(self.activity, self.history_from)
+
+    @cached_property
+    def account(self) -> ActivityAccount:
+        """What went into the activity and what did not."""
+        return account(
+            self.dataset, as_of=self.as_of, report_tz=self.report_tz, value_weights=self.value_weights
+        )
+
+    @cached_property
+    def health(self) -> health.Health:
+        """How complete and how fresh the tables are."""
+        return health.health(self.dataset, as_of=self.as_of, report_tz=self.report_tz)
+
+    @cached_property
+    def unit(self) -> str:
+        """Unit of the value: a currency, ``"money"`` or ``"points"``."""
+        return value_unit(self.dataset, self.value_weights)
+
+    @property
+    def scope(self) -> str:
+        """Whom the numbers are about, and as of when."""
+        return f"{self.segment or 'all members'}, as of {self.as_of} ({self.report_tz})"
+
+    def __repr__(self) -> str:
+        """Name the scope and the tables."""
+        return f"Study({self.scope}; {', '.join(self.dataset.names) or 'no tables'})"
