@@ -99,7 +99,7 @@ class Study:
         found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
         found.require(*parameters.needs)
         dataset = parse(parameters.segment).apply(found)
-        shared = set(parameters.model_fields) & {field.name for field in fields(cls)}
+        shared = set(type(parameters).model_fields) & {field.name for field in fields(cls)}
         values = {name: getattr(parameters, name) for name in shared}
         # Parameters are plain texts and mappings, where empty means that nothing is asked for.
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
@@ -137,7 +137,7 @@ class Study:
 
         Its tables are the same and hold what came after that day too; methods look no further than ``as_of``.
         """
-        shared = {name: getattr(self, name) for name in DERIVED}
+        shared = {name: getattr(self, name) for name in (DERIVED if self.dataset.names else self.given)}
         return replace(self, as_of=day, given=shared)
 
     @cached_property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import ValidationError
@@ -63,13 +65,13 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
         When there is no module of that name; the message says which one is looked for.
     """
     method = method_name(notebook)
-    name = f"{_PACKAGE}.{method}.parameters"
-    if not (_FOLDER / method / "parameters.py").is_file():
-        there = [path.parent.name for path in sorted(_FOLDER.glob("*/parameters.py"))]
+    name, path = f"{_PACKAGE}.{method}.parameters", _FOLDER / method / "parameters.py"
+    if not path.is_file():
+        there = [file.parent.name for file in sorted(_FOLDER.glob("*/parameters.py"))]
         raise BadParameters(
             f"{notebook_name(notebook)} has no parameter model: {name} is missing.{did_you_mean(method, there)}"
         )
-    module = importlib.import_module(name)
+    module = sys.modules.get(name) or _load(name, path)
     models = [
         value
         for value in vars(module).values()
@@ -80,6 +82,16 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
     if len(models) != 1:
         raise BadParameters(f"{module.__name__} holds {len(models)} parameter models, must be 1")
     return models[0]
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    """Import a module without the package around it, whose statistics take a second to load."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:  # not for a file that is there
+        raise ImportError(name)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Problem(NamedTuple):
