@@ -15,9 +15,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import cli, errors
-from helpers.report.batch import BatchResult
-from helpers.report.manifest import Failure
-from helpers.report.plan import Plan
+from helpers.report.plan.desk import Plan
+from helpers.report.publish.manifest import Failure
+from helpers.report.run.batch import BatchResult
 
 HEAVY = (
     "pandas",
@@ -77,7 +77,7 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch, *ends: tuple[str, str | None]) ->
             for plan, (status, kind) in zip(plans, ends, strict=True)
         ]
 
-    monkeypatch.setattr("helpers.report.batch.execute_all", execute_all)
+    monkeypatch.setattr("helpers.report.run.batch.execute_all", execute_all)
     return asked
 
 
@@ -141,7 +141,7 @@ def test_ctrl_c_and_a_request_to_end_have_codes_of_their_own(
             signal.raise_signal(number)
             time.sleep(60)
 
-        monkeypatch.setattr("helpers.report.batch.execute_all", execute_all)
+        monkeypatch.setattr("helpers.report.run.batch.execute_all", execute_all)
         return call(monkeypatch, "run", "--plan", "two.yml")
 
     before = signal.getsignal(signal.SIGTERM)
@@ -153,7 +153,7 @@ def test_ctrl_c_and_a_request_to_end_have_codes_of_their_own(
 
 
 def test_the_time_of_a_plan_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.report.batch.execute_all", lambda *_, **__: time.sleep(60))
+    monkeypatch.setattr("helpers.report.run.batch.execute_all", lambda *_, **__: time.sleep(60))
     (folder / "two.yml").write_text("timeout: 0.05\njobs: [rfm]")
     assert call(monkeypatch, "run", "--plan", "two.yml") == 1
 

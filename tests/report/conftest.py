@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.report import kernels
-from helpers.report.kernels.client import ForkServer
-from helpers.report.kernels.environment import kernel_environment
-from helpers.report.manifest import Bookkeeping, Code, Data, Failure, Manifest
+from helpers.report.publish.manifest import Bookkeeping, Code, Data, Failure, Manifest
+from helpers.report.run import kernels
+from helpers.report.run.kernels.client import ForkServer
+from helpers.report.run.kernels.environment import kernel_environment
 
 BuildNotebook = Callable[..., Path]
 BuildManifest = Callable[..., Manifest]

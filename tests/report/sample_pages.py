@@ -10,8 +10,16 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.figures import Chart, new_figure
-from helpers.report.manifest import Bookkeeping, CellRun, Code, Data, Failure, Manifest, TableFingerprint
 from helpers.report.page.report import report_html
+from helpers.report.publish.manifest import (
+    Bookkeeping,
+    CellRun,
+    Code,
+    Data,
+    Failure,
+    Manifest,
+    TableFingerprint,
+)
 from helpers.tables import html_table
 from tests.report.sample_records import QUESTION, TITLE, actions, findings
 from tests.report.structure import parse

@@ -11,11 +11,11 @@ import pytest
 
 from helpers.playbook.finding import Finding
 from helpers.report import diff
-from helpers.report.manifest import dump_json
 from helpers.report.page.index import index_html
 from helpers.report.page.report import report_html
-from helpers.report.plan import plan
-from helpers.report.run import execute
+from helpers.report.plan.desk import plan
+from helpers.report.publish.manifest import dump_json
+from helpers.report.run.one_run import execute
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.report import sample_pages, sample_records
 from tests.report.structure import parse, problems

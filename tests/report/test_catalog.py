@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report import catalog, publish
+from helpers.report import catalog
+from helpers.report.publish import store
 
 FINDING = {
     "id": "rfm.top20_share",
@@ -66,7 +67,7 @@ def test_a_damaged_version_is_named_and_hides_no_other(
     found = catalog.build(tmp_path)
     assert found.unreadable == ["rfm/all/v2"]
     assert [version.version for version in found.series[0].versions] == [1]
-    assert publish.latest(tmp_path, "rfm/all") == 1
+    assert store.latest(tmp_path, "rfm/all") == 1
 
 
 def test_a_version_published_meanwhile_is_not_missed(

@@ -15,12 +15,14 @@ from helpers.cli import app
 from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
-from helpers.report import catalog, diff, provenance, publish
+from helpers.report import catalog, diff
 from helpers.report.diff.causes import causes
-from helpers.report.manifest import Data, Manifest, TableFingerprint, dump_json, read_manifest
-from helpers.report.plan import plan
-from helpers.report.publish import CannotPublish
-from helpers.report.run import execute
+from helpers.report.plan import provenance
+from helpers.report.plan.desk import plan
+from helpers.report.publish import store
+from helpers.report.publish.manifest import Data, Manifest, TableFingerprint, dump_json, read_manifest
+from helpers.report.publish.store import CannotPublish
+from helpers.report.run.one_run import execute
 from tests.report.structure import problems
 
 BuildNotebook = Callable[..., Path]
@@ -421,14 +423,14 @@ def test_actions_added_removed_and_moved(put: Any) -> None:
 def test_the_page_is_the_same_each_time_and_no_version_to_the_catalogue(put: Any) -> None:
     put(1, [finding("a"), finding("b", 0.2)])
     reports = put(2, [finding("a", 0.6), finding("b", 0.21)], tables=MORE)
-    before = publish.published(reports)
+    before = store.published(reports)
     path = diff.write(compared(reports))
     page = path.read_bytes()
     assert path == reports / "rfm/all/diffs/v1-v2.html"
     assert problems(page.decode()) == []
     path.unlink()
     assert diff.write(compared(reports)).read_bytes() == page
-    assert publish.published(reports) == before
+    assert store.published(reports) == before
     assert not catalog.build(reports).unreadable
     assert [file.name for file in path.parent.iterdir()] == ["v1-v2.html"]
 

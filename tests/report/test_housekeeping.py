@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from helpers.cli import app
 from helpers.errors import BadData
-from helpers.report import catalog, housekeeping, publish
+from helpers.report import catalog, housekeeping
 from helpers.report.catalog import Catalog
 from helpers.report.housekeeping import prune
+from helpers.report.publish import store
 
 Put = Callable[..., Path]
 
@@ -33,7 +34,7 @@ def reports(tmp_path: Path, put_version: Put) -> Path:
 
 
 def left(reports: Path) -> list[str]:
-    return publish.published(reports)
+    return store.published(reports)
 
 
 def test_the_newest_and_the_latest_good_stay(reports: Path) -> None:
@@ -49,8 +50,8 @@ def test_the_newest_and_the_latest_good_stay(reports: Path) -> None:
 
 def test_a_number_is_never_used_again(reports: Path, tmp_path: Path) -> None:
     prune(reports, 1)
-    with publish.staging(reports) as folder:
-        assert publish.publish(folder, reports, "rfm/all", lambda version: None) == 13
+    with store.staging(reports) as folder:
+        assert store.publish(folder, reports, "rfm/all", lambda version: None) == 13
 
 
 def test_a_dry_run_removes_nothing(reports: Path) -> None:

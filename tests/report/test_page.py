@@ -8,9 +8,9 @@ import shlex
 import pytest
 from nbformat.v4 import new_code_cell, new_output
 
-from helpers.report.manifest import Failure, Manifest
 from helpers.report.page import wording
 from helpers.report.page.report import command, report_html
+from helpers.report.publish.manifest import Failure, Manifest
 from tests.report import sample_pages
 from tests.report.sample_pages import rendered, text_of
 from tests.report.structure import parse, problems, weight

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
-from helpers.report import catalog, engine
-from helpers.report.manifest import CellRun, Failure, read_manifest
+from helpers.report import catalog
 from helpers.report.page import report as page
-from helpers.report.run import RunResult, run
+from helpers.report.publish.manifest import CellRun, Failure, read_manifest
+from helpers.report.run import engine
+from helpers.report.run.one_run import RunResult, run
 from tests.report.sample_pages import text_of
 from tests.report.structure import problems
 

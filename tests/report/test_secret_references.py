@@ -12,8 +12,8 @@ import pytest
 from helpers.data import address
 from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.report import redact
-from helpers.report.plan import plan
-from helpers.report.run import execute
+from helpers.report.plan.desk import plan
+from helpers.report.run.one_run import execute
 
 PASSWORD = "p@ss/w:rd 7 wörtlich"
 URL = "postgres://reader:${SHOP_LOGIN}@host/db?sslmode=require&apikey=${SHOP_KEY}"
@@ -77,7 +77,7 @@ print(base64.b64encode(found.url.encode()).decode(), urllib.parse.quote(os.envir
 pathlib.Path(os.environ["PLAYBOOK_RUN_FOLDER"], "note.txt").write_text(found.url)
 raise ValueError(f"cannot connect to {found.url}")"""
     path = build_notebook(leak)
-    monkeypatch.setattr("helpers.report.plan.fingerprint.fingerprint", lambda *_, **__: {})
+    monkeypatch.setattr("helpers.report.plan.desk.fingerprint.fingerprint", lambda *_, **__: {})
     result = execute(plan(path, data=URL), reports=project / "reports")
     assert result.manifest.failure is not None and result.manifest.failure.error == "ValueError"
     assert result.manifest.parameters["data"] == URL and result.manifest.data.url == URL

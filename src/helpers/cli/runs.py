@@ -16,8 +16,8 @@ from helpers.errors import BadParameters, PlaybookError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from helpers.report.batch import BatchResult
-    from helpers.report.plan import Plan
+    from helpers.report.plan.desk import Plan
+    from helpers.report.run.batch import BatchResult
 
 YOUR_INPUT = {"bad_data", "bad_parameters", "missing_secret"}
 """Kinds of failure that the user mends: exit code 2 rather than 1 when there are no others."""
@@ -68,7 +68,7 @@ def run(
     else:
         if notebook or label:
             raise BadParameters("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
-        from helpers.report import plan_file
+        from helpers.report.plan import plan_file
 
         read = plan_file.read(plan, data=data, parameters=values, notebooks=notebooks, job_timeout=timeout)
         plans, workers, whole = read.plans, workers or read.workers, read.timeout
@@ -100,7 +100,7 @@ def _default_reports(plans: list[Plan], notebooks: Path | None) -> Path:
 def _plans(names: list[str], folder: Path | None, *, data: str | None, **options: Any) -> list[Plan]:
     """Check all runs before the first starts; one error lists what is wrong with any of them."""
     from helpers.report import project
-    from helpers.report.plan import Desk, plan
+    from helpers.report.plan.desk import Desk, plan
 
     folder = notebooks_folder(folder)
     plans: list[Plan] = []
@@ -126,7 +126,7 @@ def _plans(names: list[str], folder: Path | None, *, data: str | None, **options
 
 
 def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
-    from helpers.report.skip import decide
+    from helpers.report.plan.skip import decide
 
     rows = []
     for plan in plans:
@@ -141,8 +141,8 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
 
 def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[BatchResult]:
     """Run the plans; Ctrl-C, a request to end, and the end of the plan's time stop them all."""
-    from helpers.report import batch, progress
-    from helpers.report.publish import CannotPublish
+    from helpers.report.publish.store import CannotPublish
+    from helpers.report.run import batch, progress
 
     try:
         with _until(seconds), progress.shown(len(plans)) as show:

@@ -14,7 +14,7 @@ from helpers.errors import BadData, BadParameters
 
 if TYPE_CHECKING:
     from helpers.playbook.finding import Finding
-    from helpers.report.manifest import Manifest
+    from helpers.report.publish.manifest import Manifest
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(reports: Reports = None, json: Json = False) -> None:
     """Print every series with its newest version."""
     from helpers.report import catalog
-    from helpers.report.manifest import dump_json
+    from helpers.report.publish.manifest import dump_json
 
     found = catalog.build(reports_folder(reports))
     if json:
@@ -48,7 +48,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Print one version, by default the newest: status, parameters, findings, files."""
-    from helpers.report.manifest import dump_json, read_actions, read_findings, read_manifest
+    from helpers.report.publish.manifest import dump_json, read_actions, read_findings, read_manifest
 
     folder = _version_folder(reports_folder(reports), series)
     try:
@@ -73,13 +73,13 @@ def show(
 def _version_folder(reports: Path, address: str) -> Path:
     """Return the folder of ``rfm/all@v3``, or of the newest version of ``rfm/all``."""
     from helpers.checks import did_you_mean
-    from helpers.report import publish
+    from helpers.report.publish import store
 
     match = re.fullmatch(r"(?P<series>[^@]+?)(?:(?:@|/)v(?P<number>[1-9][0-9]*))?/?", address)
     series = match["series"] if match else address
-    numbers = publish.versions(reports, series)
+    numbers = store.numbers(reports, series)
     if not numbers:
-        known = sorted({path.rpartition("/")[0] for path in publish.published(reports)})
+        known = sorted({path.rpartition("/")[0] for path in store.published(reports)})
         hint = did_you_mean(series, known) or (f" There are: {', '.join(known)}." if known else "")
         raise BadParameters(f'no series "{series}" in {reports}.{hint}')
     number = int(match["number"]) if match and match["number"] else numbers[-1]

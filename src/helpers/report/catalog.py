@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from helpers.playbook.finding import Direction, Verdict
-from helpers.report import publish
-from helpers.report.manifest import (
+from helpers.report.publish import store
+from helpers.report.publish.manifest import (
     Failure,
     Manifest,
     Record,
@@ -138,7 +138,7 @@ def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> C
         A function of the folder's content alone. A version that cannot be read is listed in `unreadable`.
     """
     by_series: dict[str, list[str]] = {}
-    for path in publish.published(reports):
+    for path in store.published(reports):
         by_series.setdefault(path.rpartition("/")[0], []).append(path)
     series, unreadable = [], []
     for name, paths in sorted(by_series.items()):
@@ -219,9 +219,9 @@ def rebuild(reports: Path, *, render: Callable[[Catalog], str] = _index_html) ->
     """
     reports.mkdir(parents=True, exist_ok=True)
     while True:
-        seen = publish.published(reports)
+        seen = store.published(reports)
         catalog = build(reports, unchanged(reports))
-        publish.replace_file(reports / "catalog.json", dump_json(catalog.model_dump(mode="json")).encode())
-        publish.replace_file(reports / "index.html", render(catalog).encode())
-        if publish.published(reports) == seen:
+        store.replace_file(reports / "catalog.json", dump_json(catalog.model_dump(mode="json")).encode())
+        store.replace_file(reports / "index.html", render(catalog).encode())
+        if store.published(reports) == seen:
             return catalog

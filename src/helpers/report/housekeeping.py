@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.errors import PlaybookError
-from helpers.report import catalog, publish
+from helpers.report import catalog
+from helpers.report.publish import store
 
 TRASH = ".trash-"
 _PAGE = re.compile(r"(?:(?P<other>.+)-)?v(?P<before>\d+)-v(?P<after>\d+)\.html")
@@ -73,12 +74,13 @@ def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
     mark = uuid.uuid4().hex[:12]
     try:
         for series in sorted({version.path.rpartition("/")[0] for version in going}):
-            publish.point_latest(reports, series)  # may be behind after a kill, at a version that goes now
+            store.point_latest(reports, series)  # may be behind after a kill, at a version that goes now
         for number, version in enumerate(going):
             (reports / version.path).rename(reports / f"{TRASH}{mark}-{number}")
     except OSError as error:
         raise CannotPrune(f"{error.filename} cannot be removed: {error.strerror}") from error
     finally:
+        store.clean(reports)  # what a pruning that was killed was about to put in place of another file
         _sweep(reports)
     return going
 
@@ -110,13 +112,13 @@ def _sweep(reports: Path) -> None:
 
 def outdated(reports: Path, series: str, keep: int) -> list[int]:
     """Return the versions of a series that are neither among the newest nor the latest good one."""
-    numbers = publish.versions(reports, series)
-    staying = {*numbers[-max(keep, 1) :], publish.latest(reports, series)}
+    numbers = store.numbers(reports, series)
+    staying = {*numbers[-max(keep, 1) :], store.latest(reports, series)}
     return [number for number in numbers if number not in staying]
 
 
 def _series(reports: Path) -> list[str]:
-    return list(dict.fromkeys(path.rpartition("/")[0] for path in publish.published(reports)))
+    return list(dict.fromkeys(path.rpartition("/")[0] for path in store.published(reports)))
 
 
 def _size(folder: Path) -> int:
@@ -126,7 +128,7 @@ def _size(folder: Path) -> int:
 def _forget_pages(reports: Path) -> None:
     """Remove comparison pages of versions that are gone; they can be made again as long as both are there."""
     for folder in reports.glob("[!.]*/[!.]*/diffs"):  # hidden folders come and go with other processes
-        publish.clean(folder)
+        store.clean(folder)
         for page in folder.glob("*.html"):
             if not _can_be_made_again(page, reports):
                 page.unlink(missing_ok=True)

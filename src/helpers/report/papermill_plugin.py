@@ -10,7 +10,7 @@ from typing import Any
 
 
 class PlaybookEngine:
-    """Hands every call on to `helpers.report.engine.PlaybookEngine`."""
+    """Hands every call on to `helpers.report.run.engine.PlaybookEngine`."""
 
     @classmethod
     def execute_notebook(cls, *args: Any, **kwargs: Any) -> Any:
@@ -29,6 +29,6 @@ class PlaybookEngine:
 
     @staticmethod
     def _engine() -> Any:
-        from helpers.report.engine import PlaybookEngine as Engine
+        from helpers.report.run.engine import PlaybookEngine as Engine
 
         return Engine

@@ -23,9 +23,9 @@ from helpers.checks import did_you_mean
 from helpers.figures import NoChart
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report.manifest import dump_json
 from helpers.report.project import RUN_FOLDER
-from helpers.report.redact_files import write_parquet
+from helpers.report.publish.manifest import dump_json
+from helpers.report.publish.redact_files import write_parquet
 from helpers.sentences import interval, quantity
 from helpers.tables import html_table
 

@@ -3,7 +3,7 @@
 Secrets are the passwords and tokens in the URLs a run is given and the values of environment variables whose name
 says that they are secret. Each is looked for as it is, and as JSON, HTML, XML, CSV, URLs, base64 and hexadecimal
 digits would write it, one inside another too (JSON printed in HTML kept in JSON), and where a table has cut it
-short. What files hold beside text is looked at in `helpers.report.redact_files`.
+short. What files hold beside text is looked at in `helpers.report.publish.redact_files`.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Redactor:
 
     def folder(self, folder: Path) -> None:
         """Redact all files below a folder, in place; files without a finding are not touched."""
-        from helpers.report.redact_files import redact_folder  # late: it needs pyarrow
+        from helpers.report.publish.redact_files import redact_folder  # late: it needs pyarrow
 
         redact_folder(folder, self)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from helpers.report import publish
 from helpers.report.diff.address import Version, resolve
 from helpers.report.diff.compare import Comparison, compare
 from helpers.report.diff.words import word
+from helpers.report.publish import store
 
 FOLDER = "diffs"
 Table = Callable[[str, Iterable[str], Iterable[Iterable[Any]]], None]
@@ -49,9 +49,9 @@ def write(comparison: Comparison) -> Path:
     html = diff_html(comparison, drawn, table_diffs(before, after, names), place)
     try:
         place.parent.mkdir(exist_ok=True)
-        publish.replace_file(place, html.encode())
+        store.replace_file(place, html.encode())
     except OSError as error:
-        raise publish.CannotPublish(f"{place} cannot be written: {error.strerror}") from error
+        raise store.CannotPublish(f"{place} cannot be written: {error.strerror}") from error
     return place
 
 

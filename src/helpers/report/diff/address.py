@@ -11,8 +11,8 @@ from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report import publish
-from helpers.report.manifest import Manifest, read_actions, read_findings, read_manifest
+from helpers.report.publish import store
+from helpers.report.publish.manifest import Manifest, read_actions, read_findings, read_manifest
 
 _ADDRESS = re.compile(r"(?P<series>[^@/]+(?:/[^@/]+)?)(?:[@/]v(?P<number>[1-9][0-9]*))?/?")
 
@@ -80,7 +80,7 @@ def resolve(reports: Path, first: str | None = None, second: str | None = None) 
 def _by_series(reports: Path) -> dict[str, list[int]]:
     """Return the version numbers of every series, smallest first."""
     found: dict[str, list[int]] = {}
-    for path in publish.published(reports):
+    for path in store.published(reports):
         series, _, version = path.rpartition("/")
         found.setdefault(series, []).append(int(version[1:]))
     return found
@@ -103,7 +103,7 @@ def _find(reports: Path, address: str, published: dict[str, list[int]]) -> tuple
         hint = did_you_mean(series, published)
         raise BadParameters(f'no series "{series}".{hint} There are: {_listed(published)}')
     if match["number"] is None:
-        return series, publish.latest(reports, series) or published[series][-1]
+        return series, store.latest(reports, series) or published[series][-1]
     if (number := int(match["number"])) not in published[series]:
         versions = [f"v{known}" for known in published[series]]
         hint = did_you_mean(f"v{number}", versions)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from helpers.report.diff.words import amount, word
-from helpers.report.manifest import Manifest, TableFingerprint
 from helpers.report.page.wording import joined
+from helpers.report.publish.manifest import Manifest, TableFingerprint
 
 Cause = Literal["data", "parameters", "code", "environment"]
 QUESTION = frozenset({"as_of", "segment"})

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from helpers.playbook.finding import Finding
-from helpers.report.manifest import Manifest, RunStatus
 from helpers.report.page.wording import status_mark, word
+from helpers.report.publish.manifest import Manifest, RunStatus
 
 _PAGE = """<!doctype html>
 <html lang="{language}">

@@ -27,7 +27,6 @@ from nbformat import NotebookNode
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
 from helpers.report.compact import compact
-from helpers.report.manifest import Manifest
 from helpers.report.page import wording
 from helpers.report.page.markup import Heading, Outline, escape, plain
 from helpers.report.page.story import (
@@ -40,6 +39,7 @@ from helpers.report.page.story import (
     parameter_meanings,
 )
 from helpers.report.page.wording import word
+from helpers.report.publish.manifest import Manifest
 
 TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset(

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from nbformat import NotebookNode
 
 from helpers.playbook.finding import Finding
-from helpers.report.manifest import Manifest
 from helpers.report.page.markup import Outline, escape, tidy
 from helpers.report.page.wording import Mark, word
+from helpers.report.publish.manifest import Manifest
 
 LONG_TEXT = 12
 LONG_NAME = 60

@@ -1,0 +1,285 @@
+"""What a run is before it starts: a notebook, its series, checked parameters, the tables it reads, its run key.
+
+Everything that can be checked without a kernel is checked here, in two steps: `check` looks at the parameters
+alone, `Desk.plan` at code and data. All plans of a batch are made at one `Desk`, which reads each file once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helpers.data import address, fingerprint, layout
+from helpers.data.content_cache import ContentCache
+from helpers.errors import BadParameters, MissingSecret, PlaybookError
+from helpers.report import params, project
+from helpers.report.plan import provenance
+from helpers.report.plan.imports import Sources
+from helpers.report.publish.manifest import Code, TableFingerprint
+from helpers.report.redact import mask_urls
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run whose parameters are right; code and data have not been looked at.
+
+    Attributes
+    ----------
+    notebook : Path
+        The notebook.
+    series : str
+        Such as ``rfm/douyin``.
+    values : dict
+        Effective value of every parameter, as JSON.
+    given : dict
+        Those to be injected; the others stay as the notebook's cell has them.
+    reads : tuple of str, optional
+        Tables that the notebook may read; None for all.
+    timeout : float, optional
+        Seconds after which this run is stopped; None for the limit of the batch, if it has one.
+    """
+
+    notebook: Path
+    series: str
+    values: dict[str, Any]
+    given: dict[str, Any]
+    reads: tuple[str, ...] | None = None
+    timeout: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the data are: a URL, or an absolute path where there is one."""
+        return project.locate_data(str(self.values["data"]), self.notebook.parent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Checked):
+    """A run that has been checked and can start; code and data have been looked at.
+
+    Attributes
+    ----------
+    tables : dict
+        Fingerprint of each input table.
+    code : Code
+        Identity of the notebook, of every source its report depends on, and of the lock.
+    run_key : str
+        Equal for runs that give equal reports: over code, parameters, tables, packages, Python, the salt of
+        pseudonyms and the series. A password in an address is no part of it.
+    environment : dict
+        What else is part of the run key, see `helpers.report.plan.provenance.environment`.
+    """
+
+    tables: dict[str, TableFingerprint]
+    code: Code
+    run_key: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def tables_now(self) -> dict[str, TableFingerprint] | None:
+        """Return the fingerprints of the tables as they are now; None for a database, which would count its rows.
+
+        Files that have not changed are not read again. What is not there any more, or cannot be read, is left out.
+        """
+        try:
+            if address.parse(self.place).path is None:
+                return None
+            found = fingerprint.fingerprint(self.place, self.reads, cache=ContentCache.of_user())
+        except PlaybookError:
+            return {}
+        return {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
+
+
+@dataclass
+class Desk:
+    """Where the plans of one batch are made: each file is read once, each module parsed once.
+
+    Parameters
+    ----------
+    cache : ContentCache
+        What is known of files from earlier batches; by default that of the user.
+    """
+
+    cache: ContentCache = field(default_factory=ContentCache.of_user)
+
+    def __post_init__(self) -> None:
+        self.sources = Sources(cache=self.cache)
+        self._code: dict[Path, Code] = {}
+        self._data: dict[tuple[str, tuple[str, ...] | None], dict[str, TableFingerprint]] = {}
+        self._others: dict[str, tuple[str, ...]] = {}
+
+    def plan(self, run: Checked) -> Plan:
+        """Return the plan of a run, with the identity of its code and its data.
+
+        Raises
+        ------
+        BadData
+            When there is no data at the place named.
+        """
+        code = self.code(run)
+        tables = self.tables(run)
+        environment = provenance.environment(self.others(run))
+        key = provenance.run_key(
+            {
+                "code": code.model_dump(mode="json"),
+                "tables": {name: table.model_dump() for name, table in tables.items()},
+                "not_tables": self.others(run),
+                "environment": environment,
+                "parameters": {name: without_secrets(value) for name, value in run.values.items()},
+                "packages": provenance.packages(),
+                "series": run.series,
+            }
+        )
+        return Plan(**vars(run), tables=tables, code=code, run_key=key, environment=environment)
+
+    def code(self, run: Checked) -> Code:
+        """Return the identity of a run's code and of the files that its parameters name."""
+        if run.notebook not in self._code:
+            root = project.find_root(run.notebook.parent)
+            self._code[run.notebook] = provenance.code(run.notebook, root, self.sources)
+        code = self._code[run.notebook]
+        named = _named_files(run)
+        return code.model_copy(update={"modules": code.modules | named}) if named else code
+
+    def tables(self, run: Checked) -> dict[str, TableFingerprint]:
+        """Return the fingerprints of the tables that a run may read."""
+        where = (run.place, run.reads)
+        if where not in self._data:
+            found = fingerprint.fingerprint(run.place, run.reads, cache=self.cache)
+            self._data[where] = {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
+        return self._data[where]
+
+    def others(self, run: Checked) -> tuple[str, ...]:
+        """Return the names in a folder of data that are no table: a report on the health of the data lists them."""
+        if run.place not in self._others:
+            place = address.parse(run.place)
+            folder = place.path if place.kind == "folder" else None
+            self._others[run.place] = layout.layout(folder)[1] if folder else ()
+        return self._others[run.place]
+
+
+def plan(
+    notebook: str | os.PathLike[str],
+    *,
+    data: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    label: str | None = None,
+    timeout: float | None = None,
+    desk: Desk | None = None,
+) -> Plan:
+    """Check a run without starting anything; see `helpers.report.run.one_run.run` for the parameters.
+
+    Raises
+    ------
+    BadParameters
+        With every problem of every parameter.
+    MissingSecret
+        When the address of the data names a variable of the environment that is not set.
+    BadData
+        When there is no data at the place named.
+    """
+    given = dict(parameters or {}) | ({} if data is None else {"data": data})
+    run = check(notebook, given, label=label, timeout=timeout)
+    desk = desk or Desk()
+    made = desk.plan(run)
+    desk.cache.save()
+    return made
+
+
+def check(
+    notebook: str | os.PathLike[str],
+    given: Mapping[str, Any],
+    *,
+    label: str | None = None,
+    timeout: float | None = None,
+) -> Checked:
+    """Check the parameters of a run; the data are not looked at, but what their address names must be set.
+
+    Raises
+    ------
+    BadParameters, MissingSecret
+        As `plan`.
+    """
+    path = project.find_notebook(notebook)
+    given = portable(path, given)
+    values = params.cell_defaults(path) | given
+    try:
+        model = params.validate(path, values)
+    except BadParameters as error:
+        if missing := missing_secrets(values):
+            raise BadParameters(f"{error}\n  - {missing}") from None
+        raise
+    address.check_secrets(model.data)
+    return checked(path, model, given, label=label, timeout=timeout)
+
+
+def missing_secrets(values: Mapping[str, Any]) -> str:
+    """Return what is wrong with the variables that the address of the data names; empty when nothing is."""
+    try:
+        address.check_secrets(values.get("data"))
+    except MissingSecret as error:
+        return str(error)
+    return ""
+
+
+def portable(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters whose ``data``, typed in the working folder, is relative to the project."""
+    given = dict(given)
+    if isinstance(given.get("data"), str):
+        given["data"] = project.portable_data(given["data"], project.find_root(notebook.parent))
+    return given
+
+
+def checked(
+    notebook: Path,
+    model: params.CommonParameters,
+    given: Mapping[str, Any],
+    *,
+    label: str | None = None,
+    timeout: float | None = None,
+) -> Checked:
+    """Return a run from its checked parameters.
+
+    Raises
+    ------
+    BadParameters
+        When the label holds neither letter nor digit.
+    """
+    values = model.model_dump(mode="json")
+    series = f"{project.method_name(notebook)}/{label_slug(label if label is not None else model.segment or 'all')}"
+    reads = None if model.tables is None else tuple(sorted(model.tables))
+    return Checked(notebook, series, values, {name: values[name] for name in given}, reads, timeout)
+
+
+def label_slug(text: str) -> str:
+    """Return the second half of a series from a label: lower case, with hyphens for what a path cannot hold.
+
+    Raises
+    ------
+    BadParameters
+        When nothing is left.
+    """
+    slug = re.sub(r"[^\w.-]+", "-", text.lower()).strip("-.")[:60]
+    if not slug:
+        raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
+    return slug
+
+
+def _named_files(run: Checked) -> dict[str, str]:
+    """Return the digests of files that text parameters name, such as a tier scheme of one's own."""
+    found = {}
+    for name, value in run.values.items():
+        if name != "data" and isinstance(value, str):
+            with contextlib.suppress(OSError, ValueError):  # most texts are no path at all
+                content = (run.notebook.parent / value).read_bytes()
+                found[value] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def without_secrets(value: Any) -> Any:
+    """Return the value of a parameter as a manifest and a run key have it."""
+    return mask_urls(value) if isinstance(value, str) else value

@@ -1,0 +1,188 @@
+"""Plans: files that say which notebooks are run, on which data, with which parameters.
+
+::
+
+    data: data/sample
+    parameters:                    # for every notebook that has them
+      as_of: 2026-06-30
+    workers: 2
+    timeout: 3600                  # seconds for the whole plan
+    job_timeout: 900               # seconds for each run
+    jobs:
+      - notebook: rfm
+      - notebook: rfm
+        label: "{platform}"
+        parameters:
+          segment: platform == "{platform}"
+        matrix:
+          platform: [douyin, xiaohongshu]
+
+A job is one notebook, or a list of them, with parameters, data and a time limit of its own where it names them. Its
+``matrix`` makes a run of every combination (a mapping of lists) or of each line (a list of mappings). A name in the
+matrix is a parameter, or else a word that is put for ``{name}`` into the label and the text parameters of the job.
+
+The whole plan is checked before anything starts, and every mistake is told with its line. Values have the types that
+YAML gives them: a number in quotes is a text, which is a mistake where a number is asked for. A day may be written
+with or without quotes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.checks import did_you_mean
+from helpers.errors import PlaybookError
+from helpers.report.plan import plan_jobs
+from helpers.report.plan.desk import Desk, Plan
+from helpers.report.plan.plan_jobs import Run, Shared
+from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, InvalidPlan, Item, Reader, Where, where
+
+PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
+MOST_RUNS = 10_000
+MOST_WORKERS = 64
+"""More than that many processes, each with a kernel, is taken for a slip of the pen."""
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan that has been checked and can start.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    plans : list of Plan
+        The runs, in the order of the file.
+    workers : int, optional
+        Number of runs at a time.
+    timeout : float, optional
+        Seconds after which the whole plan is stopped. The limit of a run is in its `Plan`.
+    """
+
+    path: Path
+    plans: list[Plan]
+    workers: int | None
+    timeout: float | None
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    data: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    notebooks: Path | None = None,
+    job_timeout: float | None = None,
+    desk: Desk | None = None,
+) -> PlanFile:
+    """Read and check a plan; nothing is started.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    data : str, optional
+        Folder of tables or URL, instead of the data that the plan's jobs share.
+    parameters : mapping, optional
+        Values by name, instead of those that the plan's jobs share; texts are understood by the parameter's
+        type. What a job names itself stays.
+    notebooks : Path, optional
+        Folder of notebooks; by default that of the project.
+    job_timeout : float, optional
+        Seconds for each run, instead of the plan's; what a job names itself stays.
+    desk : Desk, optional
+        Where the plans are made.
+
+    Raises
+    ------
+    InvalidPlan
+        With every mistake and its line.
+    BadParameters
+        When the file cannot be read.
+    """
+    file = Path(path)
+    reader = Reader(file)
+    top = reader.mapping(reader.root, PLAN_KEYS, "the plan")
+    given = dict(parameters or {}) | ({} if data is None else {"data": data})
+    own, limit = plan_jobs.parameters(reader, top), plan_jobs.seconds(reader, top, "job_timeout")
+    shared = Shared(
+        own | {name: Item(value, COMMAND_LINE) for name, value in given.items()},
+        job_timeout or limit,
+        notebooks,
+    )
+    workers, timeout = _workers(reader, top), plan_jobs.seconds(reader, top, "timeout")
+    runs = _runs(reader, top, shared)
+    if reader.mistakes:
+        raise InvalidPlan(file, reader.mistakes)
+    return PlanFile(file, _plans(reader, runs, desk or Desk()), workers, timeout)
+
+
+def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
+    """Look at code and data of the runs; what is wrong with data that could be found is told together."""
+    plans = []
+    for run in runs:
+        assert run.checked is not None  # else there is a mistake
+        try:
+            plans.append(desk.plan(run.checked))
+        except PlaybookError as error:
+            reader.say(run.where, str(error))
+    desk.cache.save()
+    if reader.mistakes:
+        raise InvalidPlan(reader.path, reader.mistakes)
+    return plans
+
+
+def _workers(reader: Reader, top: Mapping[str, Entry]) -> int | None:
+    item = reader.value(top["workers"].node, "workers") if "workers" in top else None
+    if item and (type(item.value) is not int or not 1 <= item.value <= MOST_WORKERS):
+        reader.say(item.where, f"workers == {item.value!r}, must be a whole number from 1 to {MOST_WORKERS}")
+    return item.value if item else None
+
+
+def _runs(reader: Reader, top: Mapping[str, Entry], shared: Shared) -> list[Run]:
+    """Return every run of the plan; mistakes are with the reader."""
+    if "jobs" not in top:
+        reader.say(where(reader.root), "the plan has no jobs: add a list `jobs`, each with a `notebook`")
+        return []
+    jobs = [plan_jobs.job(reader, node, shared) for node in reader.items(top["jobs"].node, "jobs")]
+    count = sum(len(job.notebooks) * len(job.combinations) for job in jobs)
+    if count > MOST_RUNS:
+        reader.say(top["jobs"].where, f"the jobs make {count:,} runs, must be <= {MOST_RUNS:,}")
+        return []
+    runs = [run for job in jobs for run in plan_jobs.Expansion(reader, job, shared).runs()]
+    _unused(reader, shared, complete=all(job.notebooks for job in jobs))
+    _twice(reader, runs)
+    return runs
+
+
+def _unused(reader: Reader, shared: Shared, *, complete: bool) -> None:
+    """Tell of shared parameters that no notebook has; one that is not found may have them, so they must be near."""
+    known = {name for model in shared.models.values() if model for name in model.model_fields}
+    for name, item in shared.parameters.items():
+        if known and name not in known:
+            hint = did_you_mean(name, known)
+            if hint or complete:
+                reader.say(
+                    item.where,
+                    f'unknown parameter "{name}".' + (hint or f" Known: {', '.join(sorted(known))}."),
+                )
+        elif name in known and name not in shared.used and item.where == COMMAND_LINE:
+            reader.say(item.where, f'"{name}" has no effect: every job of the plan names its own')
+
+
+def _twice(reader: Reader, runs: list[Run]) -> None:
+    """Tell of series that more than one run would publish in."""
+    places: dict[str, list[Where]] = {}
+    for run in runs:
+        places.setdefault(run.series, []).append(run.where)
+    for series, found in places.items():
+        if len(found) > 1:
+            lines = ", ".join(str(line) for line in sorted({place.line for place in found}))
+            reader.say(
+                found[-1],
+                f"series {series} would be made {len(found)} times (line {lines}): give each a label of its own, "
+                'such as label: "{segment}"',
+            )

@@ -1,0 +1,339 @@
+"""The jobs of a plan: from what the file says to one checked run for each combination of parameters."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, get_origin
+
+import yaml
+
+from helpers.checks import did_you_mean
+from helpers.data import address, layout
+from helpers.errors import BadParameters, PlaybookError
+from helpers.report import params, project
+from helpers.report.plan.desk import Checked, checked, label_slug, portable
+from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
+
+JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "timeout")
+Model = type[params.CommonParameters]
+_PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
+_PLAIN = {int: "a number", float: "a number", bool: "true or false", dict: "a mapping", list: "a list"}
+
+
+@dataclass
+class Shared:
+    """What all jobs of a plan share, and what has been found out on the way.
+
+    Attributes
+    ----------
+    parameters : dict
+        Values for every notebook that has them.
+    job_timeout : float, optional
+        Seconds for each run.
+    notebooks : Path, optional
+        Folder of notebooks.
+    used : set of str
+        Names of shared parameters that reached a run.
+    models : dict
+        Model of each notebook of the plan; None where there is none.
+    """
+
+    parameters: dict[str, Item]
+    job_timeout: float | None
+    notebooks: Path | None
+    used: set[str] = field(default_factory=set)
+    models: dict[Path, Model | None] = field(default_factory=dict)
+    defaults: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the file has it, its parameters not yet checked."""
+
+    where: Where
+    notebooks: list[Path]
+    label: Item | None
+    parameters: dict[str, Item]
+    keys: dict[str, Where]
+    combinations: list[dict[str, Item]]
+    timeout: float | None
+
+
+def parameters(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
+    """Return ``parameters`` and ``data`` of the plan or of a job."""
+    found: dict[str, Item] = {}
+    if "parameters" in entries:
+        for name, entry in reader.mapping(entries["parameters"].node, None, "parameters").items():
+            if item := reader.value(entry.node, name):
+                found[name] = item
+    if "data" in entries and (item := reader.value(entries["data"].node, "data")):
+        if "data" in found:
+            reader.say(item.where, f"data is there twice, first in line {found['data'].where.line}")
+        found["data"] = item
+    return found
+
+
+def seconds(reader: Reader, entries: Mapping[str, Entry], name: str) -> float | None:
+    """Return a time limit."""
+    item = reader.value(entries[name].node, name) if name in entries else None
+    if item and (type(item.value) not in (int, float) or not 0 < item.value < 1e9):
+        reader.say(item.where, f"{name} == {item.value!r}, must be a number of seconds > 0")
+    return item.value if item else None
+
+
+def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
+    """Read one job; a plain text is the name of its notebook."""
+    if isinstance(node, yaml.ScalarNode):
+        return Job(where(node), _notebooks(reader, node, shared), None, {}, {}, [{}], None)
+    entries = reader.mapping(node, JOB_KEYS, "a job")
+    label = reader.value(entries["label"].node, "label") if "label" in entries else None
+    if label and not isinstance(label.value, str):
+        reader.say(label.where, f"label == {label.value!r}, must be a text: put it in quotes")
+        label = None
+    if "notebook" in entries:
+        notebooks = _notebooks(reader, entries["notebook"].node, shared)
+    else:
+        notebooks = []
+        reader.say(where(node), "the job names no notebook")
+    keys, combinations = _matrix(reader, entries["matrix"].node) if "matrix" in entries else ({}, [{}])
+    own = parameters(reader, entries)
+    return Job(where(node), notebooks, label, own, keys, combinations, seconds(reader, entries, "timeout"))
+
+
+def _notebooks(reader: Reader, node: yaml.Node, shared: Shared) -> list[Path]:
+    nodes = [node] if isinstance(node, yaml.ScalarNode) else reader.items(node, "notebook")
+    found = []
+    for each in nodes:
+        item = reader.value(each, "notebook")
+        if item is None:
+            continue
+        try:
+            path = project.find_notebook(str(item.value), shared.notebooks)
+            if path not in shared.models:
+                shared.models[path] = None
+                shared.models[path] = params.model_for(path)
+                shared.defaults[path] = params.cell_defaults(path)
+        except PlaybookError as error:
+            reader.say(item.where, str(error))
+            continue
+        if shared.models[path]:
+            found.append(path)
+    return found
+
+
+def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dict[str, Item]]]:
+    """Return the names of a matrix and its combinations: of lists every one, else those that are listed."""
+    if isinstance(node, yaml.SequenceNode):
+        keys: dict[str, Where] = {}
+        combinations = []
+        for line in reader.items(node, "matrix"):
+            entries = reader.mapping(line, None, "a line of the matrix")
+            keys = {name: entry.where for name, entry in entries.items()} | keys
+            combinations.append(_items(reader, entries))
+        return keys, combinations
+    entries = reader.mapping(node, None, "matrix")
+    if isinstance(node, yaml.MappingNode) and not node.value:
+        reader.say(where(node), "matrix is empty, which makes no run")
+    lists = []
+    for name, entry in entries.items():
+        nodes = reader.items(entry.node, f"matrix {name}")
+        lists.append([(name, item) for each in nodes if (item := reader.value(each, name))])
+    return {name: entry.where for name, entry in entries.items()}, [dict(row) for row in product(*lists)]
+
+
+def _items(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
+    values = {name: reader.value(entry.node, name) for name, entry in entries.items()}
+    return {name: item for name, item in values.items() if item}
+
+
+class Run(NamedTuple):
+    """A run of the plan; `checked` is None where it has mistakes."""
+
+    series: str
+    where: Where
+    checked: Checked | None
+
+
+class Expansion:
+    """Makes the runs of one job; every mistake goes to the reader.
+
+    Parameters
+    ----------
+    reader : Reader
+        Of the plan.
+    job : Job
+        The job.
+    shared : Shared
+        What the jobs share.
+    """
+
+    def __init__(self, reader: Reader, job: Job, shared: Shared) -> None:
+        self.reader, self.job, self.shared = reader, job, shared
+        self._put: set[str] = set()
+
+    def runs(self) -> Iterator[Run]:
+        """Yield each run; one with mistakes is known by its series alone."""
+        for notebook in self.job.notebooks:
+            for combination in self.job.combinations:
+                if run := self._run(notebook, combination):
+                    yield run
+        self._check_matrix()
+
+    def _run(self, notebook: Path, combination: dict[str, Item]) -> Run | None:
+        model = self.shared.models[notebook]
+        assert model is not None
+        before = len(self.reader.mistakes)
+        words = {name: item.value for name, item in combination.items()}
+        given = {name: self._filled(item, words) for name, item in self._given(model, combination).items()}
+        values = {name: item.value for name, item in given.items() if self._typed(model, name, item)}
+        values = self._located(notebook, given, values)
+        effective = self.shared.defaults[notebook] | values
+        record, problems = params.check(notebook, effective)
+        for problem in problems:
+            self.reader.say(self._place(problem.name, given), problem.text)
+        self._data(notebook, given.get("data") or Item(effective.get("data"), self.job.where))
+        label = self._label({n: f.default for n, f in model.model_fields.items()} | effective, words)
+        if label is None:
+            return None
+        series = f"{project.method_name(notebook)}/{label}"
+        limit = self.job.timeout or self.shared.job_timeout
+        usable = record is not None and len(self.reader.mistakes) == before
+        run = checked(notebook, record, values, label=label, timeout=limit) if usable and record else None
+        return Run(series, self.job.where, run)
+
+    def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
+        """Return the parameters of a run: what is shared, then what the job says, then the matrix."""
+        own = self.job.parameters | {
+            name: item for name, item in combination.items() if name in model.model_fields
+        }
+        shared = {
+            name: item
+            for name, item in self.shared.parameters.items()
+            if name in model.model_fields and name not in own
+        }
+        self.shared.used |= set(shared)
+        return shared | own
+
+    def _filled(self, item: Item, words: Mapping[str, Any]) -> Item:
+        """Put the words of the matrix into a text; a text that is one placeholder takes the word's type."""
+        if not isinstance(item.value, str) or item.where == COMMAND_LINE:
+            return item
+        whole = _PLACEHOLDER.fullmatch(item.value)
+        if whole and whole[1] in words:
+            self._put.add(whole[1])
+            return Item(words[whole[1]], item.where)
+        return Item(
+            _PLACEHOLDER.sub(lambda match: self._word(match, words, item.where), item.value), item.where
+        )
+
+    def _word(self, match: re.Match[str], words: Mapping[str, Any], place: Where) -> str:
+        name = match[1]
+        if name not in words:
+            return match[0]
+        self._put.add(name)
+        return self._text(name, words[name], place)
+
+    def _text(self, name: str, value: Any, place: Where) -> str:
+        if isinstance(value, (str, int, float, datetime.date)) and not isinstance(value, bool):
+            return str(value)
+        self.reader.say(
+            place, f"{{{name}}} == {value!r}, cannot be put into a text: put a word or a number there"
+        )
+        return name
+
+    def _typed(self, model: Model, name: str, item: Item) -> bool:
+        """Whether a value of the file is no text where another type is asked for."""
+        if item.where == COMMAND_LINE or not isinstance(item.value, str) or name not in model.model_fields:
+            return True
+        kind = model.model_fields[name].annotation
+        wanted = _PLAIN.get(get_origin(kind) or kind)  # type: ignore[arg-type]
+        if wanted is None:
+            return True
+        self.reader.say(
+            item.where, f"{name} == {item.value!r} is a text, must be {wanted}: write it without quotes"
+        )
+        return False
+
+    def _place(self, name: str, given: Mapping[str, Item]) -> Where:
+        return given[name].where if name in given else self.job.where
+
+    def _located(self, notebook: Path, given: Mapping[str, Item], values: dict[str, Any]) -> dict[str, Any]:
+        """Let ``data`` be relative to the project; on the command line it was typed in the working folder."""
+        if not isinstance(values.get("data"), str):
+            return values
+        if given["data"].where == COMMAND_LINE:
+            return portable(notebook, values)
+        root = project.find_root(notebook.parent)
+        return values | {"data": project.portable_data(values["data"], root, start=root)}
+
+    def _label(self, effective: Mapping[str, Any], words: Mapping[str, Any]) -> str | None:
+        """Return the label: as given, or made of the matrix, or of the segment."""
+        place, known = self.job.where, {**effective, **words}
+        if self.job.label is not None:
+            place, text = self.job.label.where, self.job.label.value
+        elif words:
+            text = "-".join(f"{{{name}}}" for name in words)
+        else:
+            text = str(effective.get("segment") or "all")
+            return self._slug(text, place)
+        unknown = [name for name in _PLACEHOLDER.findall(text) if name not in known]
+        for name in unknown:
+            hint = did_you_mean(name, known)
+            self.reader.say(
+                place, f"label names {{{name}}}, which is neither a parameter nor in the matrix.{hint}"
+            )
+        if unknown:
+            return None
+        return self._slug(_PLACEHOLDER.sub(lambda m: self._word(m, known, place) or "all", text), place)
+
+    def _slug(self, text: str, place: Where) -> str | None:
+        try:
+            return label_slug(text)
+        except BadParameters as error:
+            self.reader.say(place, str(error))
+            return None
+
+    def _data(self, notebook: Path, item: Item) -> None:
+        """Look at the place of the data, each once: is it there, does it hold tables, are its secrets set?"""
+        if not isinstance(item.value, str) or not item.value:
+            return
+        root = project.find_root(notebook.parent)
+        start = None if item.where == COMMAND_LINE else root
+        data = project.portable_data(item.value, root, start=start)
+        if data not in self.shared.places:
+            self.shared.places[data] = _data_problem(project.locate_data(data, notebook.parent), root)
+        if self.shared.places[data]:
+            self.reader.say(item.where, self.shared.places[data])
+
+    def _check_matrix(self) -> None:
+        """Tell of names in the matrix that are no parameter and are put nowhere; without a run nothing is put."""
+        if not self.job.combinations:
+            return
+        for notebook in self.job.notebooks:
+            model = self.shared.models[notebook]
+            assert model is not None
+            for name, place in self.job.keys.items():
+                if name not in model.model_fields and name not in self._put:
+                    hint = did_you_mean(name, model.model_fields)
+                    advice = f"is no parameter of {notebook.stem}, and no text of the job holds {{{name}}}"
+                    self.reader.say(place, f'"{name}" {advice}.{hint}')
+
+
+def _data_problem(place: str, root: Path | None) -> str:
+    """Return what is wrong with a place of data as far as it can be seen without an engine."""
+    try:
+        found = address.parse(place)
+        if found.kind == "folder" and found.path and not layout.layout(found.path)[0]:
+            return f"{place} has no table of the contract"
+    except PlaybookError as error:
+        folder = ((root or Path()) / place.partition("?")[0]).parent
+        there = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        hint = did_you_mean(Path(place).name, there) if error.kind == "bad_data" else ""
+        return f"{error}{hint}"
+    return ""

@@ -1,0 +1,1 @@
+"""From checked plans to published reports: kernels, the engine that tells the truth, one run and many."""

@@ -1,0 +1,117 @@
+"""Folders for the time of a process: short enough for sockets, swept when left behind, never while in use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.report.publish import scratch
+from helpers.report.run import engine, memory, notebook
+from helpers.report.run.kernels.client import ForkServer, ServerGone
+from helpers.report.run.kernels.environment import kernel_environment
+from helpers.report.run.kernels.executor import ProcessPerCall
+from helpers.report.run.progress import Event, Inbox, sender
+
+HOLDER = """import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from helpers.report.publish import scratch
+print(scratch.folder("events").path, flush=True)
+sys.stdin.read()"""
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these sockets nor locks")
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files, and for what is too long for it too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files whose name is too long for a socket."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_folder_is_swept_when_its_process_is_gone_and_not_before(temporary: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(temporary)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir() and folder.name not in scratch.sweep()
+        # In a container with process ids of its own that process would seem to be none.
+        patched.setattr(scratch, "_ended", lambda _: True)
+        assert folder.name not in scratch.sweep() and folder.is_dir()
+        process.kill()
+    assert scratch.sweep() == [folder.name] and not folder.exists()
+
+
+def test_the_folders_of_others_stay(temporary: Path) -> None:
+    for name in ("playbook-notes", "playbook-events-x-abc", "other-events-1-abc"):
+        (temporary / name).mkdir()
+    own = scratch.folder("kernel")
+    assert own is not None and scratch.sweep() == []
+    own.close()
+    assert not own.path.exists() and len(list(temporary.iterdir())) == 3
+
+
+def test_where_names_are_too_long_sockets_are_elsewhere(
+    long: Path, build_notebook: Callable[..., Path], tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    inbox = Inbox(told.append)
+    assert inbox.address is not None and not inbox.address.startswith(str(long))
+    sender(inbox.address)(Event("start", 0, "rfm/all"))
+    inbox.close()
+    assert told == [Event("start", 0, "rfm/all")] and not Path(inbox.address).parent.exists()
+    nb = notebook.prepare(build_notebook("1"), {})
+    outcome = engine.execute(nb, environment=kernel_environment(tmp_path, str(tmp_path)))
+    assert outcome.status == "succeeded" and list(long.iterdir()) == []
+
+
+def test_where_no_folder_is_short_there_are_no_events_and_ordinary_processes(
+    long: Path, tmp_path: Path, build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "SHORT", tmp_path / "not there")
+    assert Inbox(lambda _: None).address is None
+    with pytest.raises(ServerGone, match="set TMPDIR"):
+        ForkServer({})
+    executor = ProcessPerCall(1, {})
+    assert executor.submit(len, "abc").result() == 3
+    executor.shutdown()
+    nb = notebook.prepare(build_notebook("1"), {})
+    outcome = engine.execute(nb, environment=kernel_environment(tmp_path, str(tmp_path)))
+    assert outcome.status == "succeeded" and list(long.iterdir()) == []
+
+
+def test_a_kernel_killed_for_want_of_memory_is_told_apart(
+    tmp_path: Path, build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "group").mkdir()
+    (tmp_path / "own").write_text("12:pids:/other\n0::/group\n")
+    events = tmp_path / "group" / "memory.events"
+    events.write_text("low 0\noom 2\noom_kill 2\noom_group_kill 0\n")
+    monkeypatch.setattr(memory, "GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "own")
+    assert memory.kills() == 2 and not memory.kills_since(2)
+    count = f"open({str(events)!r}, 'w').write('oom_kill 3')\n"
+    die = "import os; os.kill(os.getpid(), 9)"
+    kinds = []
+    for cell in (count + die, die):
+        outcome = engine.execute(notebook.prepare(build_notebook(cell), {}))
+        assert outcome.failure is not None and outcome.status == "kernel_died"
+        kinds.append(outcome.failure.kind)
+    assert kinds == ["out_of_memory", "kernel_died"]
+    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "nothing")
+    assert memory.kills() is None and not memory.kills_since(None)

@@ -1,0 +1,19 @@
+"""The command ``playbook`` with a fork server that imports only what the small notebooks of the tests need."""
+
+from __future__ import annotations
+
+import functools
+
+from helpers.cli import main
+from helpers.report.run.kernels import client, executor
+
+LIGHT = """
+pandas pandas.io.formats.string pyarrow.parquet matplotlib.pyplot matplotlib.backends.backend_agg
+matplotlib.backends.backend_svg ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger
+ipykernel_launcher IPython.core.completerlib sqlite3 helpers.methods.rfm.parameters helpers.figures
+helpers.report.record helpers.report.page.report helpers.report.run.batch helpers.report.run.one_run
+"""
+
+if __name__ == "__main__":
+    executor.ForkServer = functools.partial(client.ForkServer, modules=LIGHT.split())  # type: ignore[misc]
+    main()

@@ -1,0 +1,282 @@
+"""Runs: what is published, how it ends, that it can be repeated to the byte and tells no secret."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import nbformat
+import pytest
+
+from helpers.errors import BadData, BadParameters
+from helpers.report import catalog
+from helpers.report.plan import provenance, skip
+from helpers.report.plan.desk import plan
+from helpers.report.publish import store
+from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
+from helpers.report.run.one_run import execute, run
+
+BuildNotebook = Callable[..., Path]
+
+READ = """from helpers.report import params, record
+parameters = params.read("01_rfm", globals())"""
+RECORD = """import matplotlib, os, sys, warnings
+import pandas as pd
+from helpers.playbook.action import Action
+from helpers.playbook.finding import Finding, Provenance
+frame = pd.DataFrame({"tier": list({"core", "active", "silent"}), "day": pd.Timestamp("2026-01-01"), "n": 1})
+record.table("tiers", frame, "Tiers in the order of a set, which depends on PYTHONHASHSEED")
+record.contact_list("core", pd.DataFrame({"member_id": ["p_0123456789abcdef"]}), "Core members")
+source = Provenance(method="count", assumption="none")
+numbers = dict(value=1.0, low=0.5, high=1.5, confidence=0.95, n=9, unit="share")
+found = Finding(id="x", metric="X", scope="all", direction="neither", verdict="stated", sentence="X is one.",
+                provenance=source, **numbers)
+record.findings([found])
+record.actions([Action(id="a", title="Do it", why="X", finding_ids=("x",), owner_role="lead",
+                       expected_value=None, low=None, high=None, cost=0, confidence_class="rule",
+                       check_metric="X", check_after_days=7)])"""
+NOISE = """import datetime
+print(object(), hash("a"), datetime.datetime.now().astimezone().tzname(), os.getcwd(), parameters.data)
+warnings.warn("careful")
+print("more")
+matplotlib.rcParams["lines.linewidth"], parameters.seed"""
+
+
+@pytest.fixture
+def rich(build_notebook: BuildNotebook) -> Path:
+    """A notebook that records one of each and prints what likes to differ between machines."""
+    return build_notebook(READ, RECORD, NOISE)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+def start_elsewhere(
+    project: Path, reports: Path, folder: Path, environment: dict[str, str]
+) -> subprocess.Popen[str]:
+    """Run through the command line in a process with its own folder and environment."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "helpers.cli", "run", str(project / "notebooks" / "01_rfm.ipynb")]
+    command += ["-p", "seed=5", "--data", str(project / "tables"), "--reports", str(reports)]
+    environment = {**os.environ, **environment}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_the_same_inputs_give_the_same_bytes(project: Path, rich: Path, tmp_path: Path) -> None:
+    for folder, config in (("a", "x"), ("b", "y")):
+        (tmp_path / config / "matplotlib").mkdir(parents=True)
+        (tmp_path / config / "matplotlib" / "matplotlibrc").write_text(
+            f"lines.linewidth: {len(folder) + ord(config)}"
+        )
+    first = {
+        "TZ": "Asia/Shanghai",
+        "PYTHONHASHSEED": "1",
+        "LANG": "C",
+        "XDG_CONFIG_HOME": str(tmp_path / "x"),
+    }
+    second = {
+        "TZ": "America/Lima",
+        "PYTHONHASHSEED": "2",
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "y"),
+    }
+    processes = [
+        start_elsewhere(project, project / "reports", tmp_path / "here", first),
+        start_elsewhere(project, tmp_path / "other", tmp_path / "there", second),
+    ]
+    said = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert all("rfm/all v1: succeeded" in text for text in said)
+    one, two = project / "reports" / "rfm" / "all" / "v1", tmp_path / "other" / "rfm" / "all" / "v1"
+    assert hashes(one) == hashes(two)
+    assert {"report.html", "notebook.ipynb", "findings.json", "actions.json", "tables/tiers.parquet"} <= set(
+        hashes(one)
+    )
+    assert {"lists/core.csv", "lists/core.parquet"} <= set(hashes(one))
+    assert read_manifest(one).stable() == read_manifest(two).stable()
+    assert str(tmp_path) not in (one / "notebook.ipynb").read_text() + (one / "report.html").read_text()
+    check_manifest(one)
+
+
+def check_manifest(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert (manifest.status, manifest.failure, manifest.series) == ("succeeded", None, "rfm/all")
+    assert (manifest.title, manifest.question) == ("Tiny notebook", "Does it run?")
+    assert (manifest.parameters["seed"], manifest.seed, manifest.parameters["data"]) == (5, 5, "tables")
+    assert manifest.data.tables["orders"].rows == 3
+    assert {cell.status for cell in manifest.cells} == {"completed"}
+    assert {name: entry.sha256 for name, entry in manifest.files.items()} == hashes(folder)
+    assert manifest.bookkeeping is not None and len(manifest.bookkeeping.cell_seconds) == len(manifest.cells)
+    assert "pandas" in manifest.packages and len(manifest.run_key) == 64
+    assert read_findings(folder)[0].sentence == "X is one." and read_actions(folder)[0].id == "a"
+    nb = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    assert "papermill" not in nb.metadata and all("papermill" not in cell.metadata for cell in nb.cells)
+
+
+def test_a_failed_run_publishes_what_it_has_and_latest_stays(
+    project: Path, build_notebook: BuildNotebook
+) -> None:
+    show = 'import pandas as pd\nrecord.table("kept", pd.DataFrame({"a": [1]}), "Kept")'
+    path = build_notebook(
+        READ, show, "assert parameters.seed == 1, f'seed {parameters.seed}'", "print('never')"
+    )
+    good = run(path, parameters={"seed": 1})
+    bad = run(path, parameters={"seed": "2"})
+    assert (good.status, good.version, bad.status, bad.version) == ("succeeded", 1, "failed", 2)
+    assert bad.line.startswith("rfm/all v2: failed in ") and bad.line.endswith(
+        "(exception, cell 6): AssertionError: seed 2"
+    )
+    folder = project / "reports" / "rfm" / "all"
+    assert json.loads((folder / "latest.json").read_text()) == {"path": "v1", "version": 1}
+    assert (folder / "v2" / "tables" / "kept.parquet").is_file()
+    assert bad.manifest.failure is not None and bad.manifest.failure.cell == 5
+    page = (folder / "v2" / "report.html").read_text()
+    assert "seed 2" in page and "Kept" in page
+    (series,) = catalog.build(project / "reports").series
+    assert (series.latest, [version.status for version in series.versions]) == (1, ["failed", "succeeded"])
+    assert (project / "reports" / "index.html").is_file()
+    assert not list((project / "reports").glob(f"{store.STAGING}*"))
+
+
+def test_no_secret_reaches_a_written_byte(
+    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {"PGPASSWORD": "correct/horse&battery", "API_TOKEN": "tok-5up3r-5ecret"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    url_password = "sesame-open-99"
+    leak = """import base64, os, urllib.parse
+for value in (os.environ["PGPASSWORD"], os.environ["API_TOKEN"], "sesame-open-99"):
+    print(value, urllib.parse.quote(value, safe=""), base64.b64encode(b"u:" + value.encode()).decode(), repr(value))
+import pandas as pd
+record.table("leak", pd.DataFrame({"who": [os.environ["API_TOKEN"]]}), os.environ["API_TOKEN"])
+record.say(segment)
+raise ValueError("cannot log in with " + os.environ["PGPASSWORD"])"""
+    path = build_notebook(READ, 'segment = "http://me:sesame-open-99@host/x"', leak)
+    checked = plan(path, parameters={"tier_scheme": f"http://me:{url_password}@host/x.yml"})
+    result = execute(checked, reports=project / "reports")
+    assert result.status == "failed"
+    everything = b"\n".join(
+        p.read_bytes() for p in (project / "reports").rglob("*") if p.suffix != ".parquet" and p.is_file()
+    )
+    for secret in (*secrets.values(), url_password):
+        forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+        inside = base64.b64encode(b"u:" + secret.encode()).decode()[4:-4]
+        assert not [form for form in forms | {inside} if form.encode() in everything]
+    assert b"cannot log in with ***" in everything
+
+
+def test_a_missing_table_is_not_run_and_no_failure(project: Path, build_notebook: BuildNotebook) -> None:
+    code = 'from helpers.data import source\nsource.open(parameters.data, check=False).require("events")'
+    result = run(build_notebook(READ, code), label="Douyin & friends")
+    assert (result.status, result.series) == ("not_run", "rfm/douyin-friends")
+    assert result.manifest.failure is not None
+    assert result.manifest.failure.message == "table events missing"
+    assert not (project / "reports" / "rfm" / "douyin-friends" / "latest.json").exists()
+    assert "table events missing" in (result.folder / "report.html").read_text()
+
+
+def test_everything_is_checked_before_a_kernel_starts(
+    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build_notebook(READ)
+    monkeypatch.setattr(
+        "helpers.report.run.engine.execute", lambda *_, **__: pytest.fail("a kernel was started")
+    )
+    with pytest.raises(BadParameters, match='unknown parameter "segmnt"'):
+        run(path, parameters={"segmnt": "x"})
+    with pytest.raises(BadParameters, match="segment"):
+        run(path, parameters={"segment": "platform = 3"})
+    with pytest.raises(BadParameters, match="label"):
+        run(path, label="//")
+    with pytest.raises(BadData, match="nowhere"):
+        run(path, data="nowhere")
+    with pytest.raises(BadParameters, match="Did you mean"):
+        run(project / "notebooks" / "01_rmf.ipynb")
+    assert not (project / "reports").exists()
+
+
+def test_a_segment_names_its_series(build_notebook: BuildNotebook) -> None:
+    path = build_notebook(READ)
+    assert plan(path).series == "rfm/all"
+    assert plan(path, parameters={"segment": 'platform == "douyin"'}).series == "rfm/platform-douyin"
+    assert plan(path, parameters={"segment": 'platform == "douyin"'}, label="Mine").series == "rfm/mine"
+
+
+def test_values_of_the_cell_are_the_defaults(build_notebook: BuildNotebook) -> None:
+    checked = plan(build_notebook(READ), parameters={"confidence": "0.9"})
+    assert (checked.values["seed"], checked.values["confidence"], checked.values["data"]) == (
+        3,
+        0.9,
+        "tables",
+    )
+    assert checked.given == {"confidence": 0.9}
+
+
+def test_a_reports_folder_that_cannot_be_written_is_a_message(
+    project: Path, build_notebook: BuildNotebook
+) -> None:
+    (project / "blocked").write_text("")
+    with pytest.raises(store.CannotPublish, match="cannot be written"):
+        run(build_notebook(READ), reports=project / "blocked")
+
+
+def test_the_run_key_follows_whatever_determines_the_result(
+    build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = {"code": "a", "parameters": {"seed": 1}, "data": "x"}
+    key = provenance.run_key(identity)
+    assert key == provenance.run_key(dict(reversed(identity.items())))
+    changed = [identity | {"code": "b"}, identity | {"parameters": {"seed": 2}}, identity | {"data": "y"}]
+    keys = {provenance.run_key(other) for other in changed}
+    monkeypatch.setenv("PLAYBOOK_SALT", "another salt gives other pseudonyms")
+    assert len({key, provenance.run_key(identity)} | keys) == 5
+    first = provenance.code(build_notebook("1"), None)
+    second = provenance.code(build_notebook("2"), None)
+    assert first.notebook_sha256 != second.notebook_sha256 and first.modules == second.modules
+
+
+def test_git_tells_commit_and_changes(tmp_path: Path) -> None:
+    assert provenance.git(tmp_path) == (None, None)
+
+    def git(*arguments: str) -> str:
+        names = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        command = ["git", "-C", str(tmp_path), *names, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    assert provenance.git(tmp_path) == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "new.py").write_text("")
+    assert provenance.git(tmp_path).dirty is True
+
+
+def test_data_that_change_while_the_report_is_made_are_told(
+    project: Path, build_notebook: BuildNotebook
+) -> None:
+    touch = "import pathlib\npath = pathlib.Path('../tables/orders.parquet')\n"
+    change = "import pandas as pd\npd.read_parquet(path).head(2).to_parquet(path)"
+    same = run(build_notebook(READ, touch + "path.write_bytes(path.read_bytes())"))
+    assert same.manifest.data.changed == [] and "the data changed" not in same.line
+    other = run(build_notebook(READ, touch + change))
+    assert (other.status, other.manifest.data.changed) == ("succeeded", ["orders"])
+    assert "the data changed while the report was made (orders)" in other.line
+    told = "Table orders changed while this report ran: numbers may mix two states."
+    pages = [(one.folder / "report.html").read_text("utf-8") for one in (same, other)]
+    assert [told in page for page in pages] == [False, True]
+    assert skip.up_to_date(plan(project / "notebooks" / "01_rfm.ipynb"), project / "reports") is None
+    gone = run(build_notebook(READ, touch + "path.unlink()"))
+    assert gone.manifest.data.changed == ["orders"]
