@@ -52,29 +52,20 @@ def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
     row = found.named.iloc[0]
     assert row["verdict"] == "leave faster"
     assert 1 < row["simultaneous_low"] < row["low"] < np.exp(0.5) < row["high"] < row["simultaneous_high"]
-    assert found.chosen == "hazard ratios" and found.times is None and found.by_tenure == ()
+    assert found.chosen == "hazard ratios" and found.by_tenure == ()
     assert found.sentence.startswith("1 of 13 characteristics go with leaving")
     assert found.sentences[1].startswith("Members with flag leave 1.")
     assert "so one hazard ratio for all days is fair" in found.sentences[2]
 
 
-def test_an_effect_that_does_not_last_is_shown_by_tenure_with_time_ratios() -> None:
+def test_an_effect_that_does_not_last_is_shown_by_tenure() -> None:
     found = story(members(4000, 2, 1.0, -0.2), columns=["flag", "noise_0"])
     assert found.chosen == "by tenure" and found.proportionality.unsteady == ["flag"]
     assert not found.table.set_index("covariate").loc["flag", "steady"]
     parts = found.by_tenure[0].table.set_index("tenure_part")
     assert parts.loc["days 7–29", "low"] < np.e < parts.loc["days 7–29", "high"]
     assert parts.loc["days 30–89", "low"] < np.exp(-0.2) < parts.loc["days 30–89", "high"]
-    assert found.times is not None and found.times.model
     assert any("use the table by tenure" in text for text in found.sentences)
-
-
-def test_time_ratios_are_told_for_drivers_and_what_does_not_last_alone() -> None:
-    found = story(members(4000, 2, 1.0, -0.2), columns=["flag", "noise_0", "noise_1"])
-    assert found.times is not None and found.times.table["covariate"].tolist() == ["flag"]
-    assert any(text.startswith("Members with flag stay 0.") for text in found.sentences)
-    without = story(members(4000, 2, 1.0, -0.2), columns=["flag", "noise_0"], times=False)
-    assert without.times is None and not any("AIC" in text for text in without.sentences)
 
 
 def test_drivers_come_by_evidence_and_not_by_size() -> None:
@@ -102,7 +93,7 @@ def test_the_picture_puts_drivers_first_by_evidence_and_speaks_in_words() -> Non
     left = frame["left_at"].notna().to_numpy()
     invited = np.where(left, rng.random(len(frame)) < 0.1, rng.random(len(frame)) < 0.4)
     frame["source"] = np.where(invited, "邀请", "抖音")
-    found = story(frame, columns=["source", "flag", "noise_0"], reference={"source": "抖音"}, times=False)
+    found = story(frame, columns=["source", "flag", "noise_0"], reference={"source": "抖音"})
     chart = hazard_ratios(found, "note")
     assert isinstance(chart, Chart) and chart.title == "Members from 邀请 leave slower than those from 抖音"
     assert chart.data["characteristic"].tolist()[:2] == ["source = 邀请", "flag"]
@@ -129,7 +120,7 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
     frame = members(900, 9)
     rng = np.random.default_rng(9)
     noise = {f"noise_{number}": rng.choice(list("abcd"), len(frame)) for number in range(10)}
-    found = story(frame.assign(**noise), columns=list(noise), times=False)
+    found = story(frame.assign(**noise), columns=list(noise))
     assert found.model.concordance_ > 0.54
     told = found.concordance
     assert abs(told.value - 0.5) < 0.03 and told.low < 0.5 < told.high and told.n == len(frame)
@@ -139,10 +130,10 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
 
 def test_what_tells_members_apart_does_so_for_those_not_seen() -> None:
     """With one flag there is next to nothing to learn by heart: both concordances agree."""
-    found = story(members(3000, 10, 1.0), columns=["flag"], times=False)
+    found = story(members(3000, 10, 1.0), columns=["flag"])
     assert found.concordance.value == pytest.approx(found.model.concordance_, abs=0.01)
     assert found.concordance.value > 0.58 and found.concordance.low > 0.5
-    again = story(members(3000, 10, 1.0), columns=["flag"], times=False)
+    again = story(members(3000, 10, 1.0), columns=["flag"])
     assert again.concordance == found.concordance
 
 
@@ -170,19 +161,6 @@ def test_strata_clusters_and_references_reach_the_model() -> None:
     assert found.model.robust and found.table["reference"].tolist() == ["", "c", "c"]
 
 
-def test_clusters_reach_the_test_and_the_ratios_of_times_and_strata_leave_the_ratios_out() -> None:
-    frame = members(4000, 2, 1.2, late_effect=-0.4).assign(group=lambda t: (t.index // 10).astype(str))
-    options = {"columns": ["flag"], "cluster": "group"}
-    found, plain = story(frame, **options), story(frame, columns=["flag"])
-    assert found.times is not None and found.times.model == plain.times.model
-    assert found.times.table["low"].iloc[0] != plain.times.table["low"].iloc[0]
-    assert found.times.table["time_ratio"].iloc[0] == plain.times.table["time_ratio"].iloc[0]
-    statistics = [one.proportionality.table["statistic"].iloc[0] for one in (found, plain)]
-    assert statistics[0] != statistics[1]
-    stratified = story(frame, **options, strata=["noise_0"])
-    assert stratified.times is None and "their models know no strata" in stratified.sentences[-1]
-
-
 @pytest.mark.parametrize("n", [1, 5])
 def test_few_members_are_too_little_data(n: int) -> None:
     nobody = pd.Series(pd.NaT, index=range(40), dtype="datetime64[ns, UTC]")
@@ -204,7 +182,6 @@ def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_repl
         as_of=made.truth["about"]["end"],
         columns=["early_reply"],
         landmark_day=7,
-        times=False,
     )
     assert (found.model._cells.entry >= 7).all()
     table = found.table.set_index("covariate")
@@ -218,7 +195,7 @@ def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_repl
 def test_noise_is_named_a_driver_in_few_communities() -> None:
     """With 13 terms without any effect, a driver is named in at most 5 % of communities."""
     worlds = 150
-    named = [len(story(members(600, 1000 + world), times=False).named) > 0 for world in range(worlds)]
+    named = [len(story(members(600, 1000 + world)).named) > 0 for world in range(worlds)]
     assert np.mean(named) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / worlds)
 
 
@@ -229,9 +206,7 @@ def test_the_interval_of_the_driver_picked_covers_its_planted_value() -> None:
     for world in range(60):
         made = simulate.community(1500, 365, 3000 + world, tables=("members",))
         about, planted = made.truth["about"], made.truth["exit"]["log_hazard"]
-        found = drivers(
-            source.open(made.tables), as_of=about["end"], observed_from=about["start"], times=False
-        )
+        found = drivers(source.open(made.tables), as_of=about["end"], observed_from=about["start"])
         for row in found.named.head(1).to_dict("records"):
             against = planted.get(f"{row['variable']}={row['reference']}", 0.0)
             truth = np.exp(planted.get(row["covariate"], 0.0) - against)

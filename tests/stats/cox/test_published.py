@@ -81,7 +81,7 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
 @pytest.mark.slow
 def test_the_story_of_the_published_data(telco: pd.DataFrame) -> None:
     dataset = source.open({"members": members(telco)}, now=AS_OF.to_pydatetime())
-    found = drivers(dataset, as_of="2026-06-30", columns=COVARIATES, breaks=(0, 12, 36), times=False)
+    found = drivers(dataset, as_of="2026-06-30", columns=COVARIATES, breaks=(0, 12, 36))
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"
     assert found.chosen == "by tenure" and "one_year" in found.proportionality.unsteady

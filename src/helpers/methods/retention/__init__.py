@@ -5,10 +5,10 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - shared: :mod:`days` (which days count), :mod:`clustered` (intervals that know days or members belong together),
   :mod:`several_tests`;
 - :mod:`staying`: durations to cells to curves (with exact intervals), compared between segments and tiers; when
-  members leave fastest; lives and states of groups;
+  members leave fastest;
 - :mod:`counting`: Day-N tables, losses, lifecycle, daily states with their what-if, stickiness, return from silence,
   and :mod:`counting.reconcile`, which puts curves and tables side by side;
-- :mod:`leaving`: Cox models on cells, whether effects last, accelerated lives, exposure; :mod:`leaving.drivers`
+- :mod:`leaving`: Cox models on cells, whether effects last, exposure; :mod:`leaving.drivers`
   tells the story;
 - :mod:`value`: lifetime value of a joiner, expected value of a member, cost of a silence;
 - :mod:`forecasting`: person-period models of silence, return and orders, judged forward in time, and the lists that
@@ -19,14 +19,11 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 from helpers.methods.retention import findings, plots
 from helpers.methods.retention.churn_threshold import silence_threshold
 from helpers.methods.retention.cohort_value import cohort_value
-from helpers.methods.retention.community_groups import community_groups
 from helpers.methods.retention.covariates import known_at_joining
 from helpers.methods.retention.day_n import retention
 from helpers.methods.retention.drivers import drivers
 from helpers.methods.retention.exit_hazard import exit_hazard
 from helpers.methods.retention.exposure import exposure
-from helpers.methods.retention.group_life import group_life
-from helpers.methods.retention.group_states import group_states
 from helpers.methods.retention.landmark import compare_tiers, tiers_reached
 from helpers.methods.retention.lifecycle import lifecycle
 from helpers.methods.retention.lifetime_value import lifetime_value
@@ -55,7 +52,6 @@ __all__ = [
     "cells",
     "check_recent",
     "cohort_value",
-    "community_groups",
     "compare_tiers",
     "daily_states",
     "drivers",
@@ -65,8 +61,6 @@ __all__ = [
     "exposure",
     "findings",
     "first_day",
-    "group_life",
-    "group_states",
     "known_at_joining",
     "lifecycle",
     "lifetime_value",

@@ -6,8 +6,8 @@
    (Bonferroni), so that all of them hold together, whichever is picked afterwards; a characteristic is named a
    driver when its interval leaves out one. Drivers come in the order of their evidence, |z|: ordered by size, rare
    levels would come first, whose ratios are large because they are uncertain.
-4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are shown,
-   and ratios of times from the best accelerated failure time model beside them.
+4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are shown.
+   Whoever prefers ratios of times hands ``candidates(...).cells()`` to a fitter of lifelines, with ``n`` as weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import pandas as pd
 from scipy import stats
 
 from helpers.data.source import Dataset
-from helpers.methods.retention.aft import TimeRatios, time_ratios
 from helpers.methods.retention.covariates import Candidates, candidates
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
@@ -39,7 +38,6 @@ from helpers.stats.estimate import Estimate, unknown
 from helpers.study.days import checked_confidence
 
 EXITS_PER_PARAMETER = 10
-MOST_TIME_RATIOS = 3
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,6 @@ class Drivers:
         Whether effects last.
     by_tenure : tuple of TenureEffects
         One per characteristic whose effect does not last.
-    times : TimeRatios or None
-        Ratios of times of the drivers and of what does not last, where some effect does not last; their intervals
-        hold together like those of the table.
     concordance : Estimate
         Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
     left_out : pandas.DataFrame
@@ -76,7 +71,6 @@ class Drivers:
     table: pd.DataFrame
     proportionality: Proportionality
     by_tenure: tuple[TenureEffects, ...]
-    times: TimeRatios | None
     concordance: Estimate
     left_out: pd.DataFrame
     notes: tuple[str, ...]
@@ -121,7 +115,6 @@ class Drivers:
         """The story: the model, each driver, whether effects last (else :attr:`tenure_table`), and the notes."""
         told = [self.sentence, *self.driver_sentences]
         told.append(self.proportionality.sentence)
-        told += self._time_sentences()
         return [*told, *self.notes]
 
     @property
@@ -153,19 +146,6 @@ class Drivers:
         }
         return (start + say(text, **values, why=model.message_)).strip()
 
-    def _time_sentences(self) -> list[str]:
-        """Return the time ratios of what does not last, most evidence first, after the model they come from.
-
-        What lasts is told by its hazard ratio already; its time ratio stands in the table of `times`.
-        """
-        if self.times is None:
-            return []
-        rows = self.table[~self.table["steady"]]
-        wanted = rows.loc[rows["z"].abs().sort_values(ascending=False, kind="stable").index, "covariate"]
-        told = dict(zip(self.times.table["covariate"], self.times.sentences, strict=True))
-        known = [told[name] for name in wanted if name in told][:MOST_TIME_RATIOS]
-        return [self.times.sentence, *known] if known and self.times.model else []
-
 
 def drivers(
     dataset: Dataset,
@@ -180,7 +160,6 @@ def drivers(
     observed_from: dt.date | str | None = None,
     breaks: Sequence[int] = TENURE_BREAKS,
     max_levels: int = 8,
-    times: bool = True,
     confidence: float = 0.95,
     k_min: int = 10,
     seed: int = 0,
@@ -209,9 +188,6 @@ def drivers(
         As in :func:`helpers.methods.retention.covariates.candidates`, with its errors.
     breaks : sequence of int
         First day of each part of tenure, for effects that do not last.
-    times : bool
-        Whether to fit accelerated failure time models too where an effect does not last (seconds on many cells);
-        with strata, which these models do not know, they are left out.
     confidence : float
         Level at which the intervals of all characteristics hold together, and of the test of proportionality.
     k_min : int
@@ -233,7 +209,6 @@ def drivers(
         cluster=cluster,
         reference=reference,
         breaks=breaks,
-        times=times,
         confidence=confidence,
         seed=seed,
     )
@@ -247,7 +222,6 @@ def drivers_of(
     cluster: str | None = None,
     reference: Mapping[str, str] | None = None,
     breaks: Sequence[int] = TENURE_BREAKS,
-    times: bool = True,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Drivers:
@@ -264,21 +238,12 @@ def drivers_of(
         _without_few(tenure_effects(cells, model, name, breaks=_breaks(breaks, found)), found.k_min)
         for name in unsteady
     )
-    ratios = None
-    if times and unsteady and not strata:
-        clear = table.loc[table["verdict"].isin(["leave faster", "leave slower"]), "variable"]
-        told = [name for name in kept if name in {*unsteady, *clear}]
-        of_told = {name: level for name, level in asked.items() if name in told}
-        level = 1 - (1 - confidence) / max(int(table["p"].notna().sum()), 1)
-        ratios = time_ratios(cells, told, cluster=cluster, reference=of_told, confidence=level)
     apart = unknown(model.n_, "share", confidence)
     if kept:
         apart = cross_fitted_concordance(cells, kept, **how, seed=seed, confidence=confidence)
     left_out = pd.concat([found.left_out, dropped], ignore_index=True)
     notes = [*found.notes, *_too_many(cells, dropped)]
-    if times and unsteady and strata:
-        notes.append(say("Ratios of times are left out: their models know no strata."))
-    return Drivers(model, table, test, split, ratios, apart, left_out, tuple(notes), found.landmark_day)
+    return Drivers(model, table, test, split, apart, left_out, tuple(notes), found.landmark_day)
 
 
 def _too_many(cells: pd.DataFrame, dropped: pd.DataFrame) -> list[str]:

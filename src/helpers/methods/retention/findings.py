@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from helpers.methods.retention.churn_threshold import SilenceThreshold
 from helpers.methods.retention.cohort_value import CohortValue
-from helpers.methods.retention.community_groups import CommunityGroups
 from helpers.methods.retention.day_n import Retention
 from helpers.methods.retention.drivers import Drivers
 from helpers.methods.retention.episodes import activity_levels
 from helpers.methods.retention.exposure import Exposure
-from helpers.methods.retention.group_life import TYPICAL_LIFE_DAYS
 from helpers.methods.retention.landmark import LandmarkComparison
 from helpers.methods.retention.lifecycle import Lifecycle
 from helpers.methods.retention.lifetime_value import LifetimeValue
@@ -173,34 +171,6 @@ def tier_gap(found: LandmarkComparison, scope: str) -> Finding:
         assumption=say("a tier is a sign of staying, not its cause"),
         direction=UP,
         systems=("S004",),
-    )
-
-
-def group_life(found: CommunityGroups, scope: str) -> Finding:
-    """State the share of groups that live longer than half a year (Kaplan-Meier, late entry)."""
-    return finding(
-        found.life.alive_half_a_year,
-        id="retention.group_life",
-        metric=say("groups that live at least {days} days", days=TYPICAL_LIFE_DAYS),
-        scope=scope,
-        sentence=found.sentences[0],
-        assumption=say("groups founded now live like those before"),
-        direction=UP,
-        systems=("S031",),
-    )
-
-
-def silent_groups(found: CommunityGroups, scope: str) -> Finding:
-    """State the share of groups with members that are silent or folded."""
-    return finding(
-        found.states.silent_share,
-        id="retention.silent_groups",
-        metric=say("groups that are silent, falling silent or folded, of those with members"),
-        scope=scope,
-        sentence=found.sentences[-1],
-        assumption=say("a group that is quiet here is quiet; each trend is judged by itself"),
-        direction=DOWN,
-        systems=("S031",),
     )
 
 
