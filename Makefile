@@ -8,7 +8,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The accessibility rules that the browser tests run; a test tool alone, so npm and not the lock brings it.
 AXE := .axe/node_modules/axe-core/axe.min.js
 
-.PHONY: reports test test-all proofs axe lab bench lint clean
+.PHONY: reports test test-all proofs axe lab bench lint size clean
 .DEFAULT_GOAL := reports
 
 $(READY): requirements.lock pyproject.toml
@@ -25,13 +25,16 @@ reports: $(READY)  ## run every notebook on the sample community; open reports/i
 lab: $(READY)  ## explore the notebooks by hand
 	$(BIN)/jupyter lab notebooks
 
-lint: $(READY)
+lint: $(READY) size
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/environment.py --check
 	$(BIN)/python tools/notebooks.py --check
+
+size: $(READY)  ## code lines by room beside the budget
+	$(BIN)/python tools/size.py
 
 test: lint  ## everything that needs only Python
 	$(BIN)/python -m pytest $(SPREAD) -q -m "not slow and not browser"

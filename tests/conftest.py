@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -66,3 +67,49 @@ def study_of() -> Callable[..., Study]:
     from helpers.study import Study
 
     return Study.of
+
+
+_SECONDS: Counter[str] = Counter()
+"""CPU seconds of this process and of the children it waited for, by room; the first process adds the workers'."""
+_LOADING = "collecting and loading"
+
+
+def _cpu() -> float:
+    return sum(os.times()[:4])
+
+
+def _room(path: Path) -> str:
+    """Return the first folder below `tests`; below `methods` the method too."""
+    folders = path.relative_to(ROOT).parts[1:-1]
+    return "/".join(folders[: 2 if folders[:1] == ("methods",) else 1]) or "tests"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Take the CPU time of a test with its fixtures: what the first test of a room sets up counts for that room."""
+    begin = _cpu()
+    try:
+        return (yield)
+    finally:
+        _SECONDS[_room(item.path)] += _cpu() - begin
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the times of a worker over to the first process, whose children the workers are."""
+    spreads = session.config.pluginmanager.hasplugin("dsession")
+    _SECONDS[_LOADING] += sum(os.times()[:2]) if spreads else _cpu() - sum(_SECONDS.values())
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["cpu_seconds"] = dict(_SECONDS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the times of a worker that ended."""
+    _SECONDS.update(getattr(node, "workeroutput", {}).get("cpu_seconds", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print CPU seconds by room, the dearest first."""
+    terminalreporter.section(f"CPU seconds by room: {sum(_SECONDS.values()):,.0f}")
+    for room, seconds in _SECONDS.most_common():
+        terminalreporter.line(f"{seconds:8.1f}  {room}")

@@ -71,3 +71,45 @@ def test_each_defect_of_a_notebook_is_named(notebooks, tmp_path, change, problem
     cells = good_cells()
     change(cells)
     assert any(problem in found for found in notebooks.problems(write(tmp_path, cells)))
+
+
+COUNTED = '''"""A module.
+
+Two more lines.
+"""
+
+import os  # counts
+
+
+def f(
+    x,
+):
+    """One line."""
+    # not this one
+    text = """three
+
+lines"""
+    return x, text, os
+'''
+
+
+def test_code_lines_leave_out_blanks_comments_and_docstrings(root):
+    # import, def of three lines, a text of three lines (its blank one too), return
+    assert tool(root, "size").count(COUNTED) == (8, 5)
+
+
+def test_lines_are_counted_by_room_and_yaml_apart(root, tmp_path):
+    size = tool(root, "size")
+    for name in ("errors.py", "data/contract.py", "data/exports/mapping.py", "methods/x/life.py", "odd/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a = 1\n\n# b\n", "utf-8")
+    (tmp_path / "data/exports/shop.yml").write_text("# c\na: 1\nb: 2\n", "utf-8")
+    rooms = size.measure(tmp_path)
+    assert {name: lines["code"] for name, lines in rooms.items()} == {
+        **{"ground": 1, "data": 1, "data/exports": 1, "methods/x": 1, "odd": 1}
+    }
+    assert rooms["data/exports"]["yaml"] == 2
+    allowed = size.budgets(rooms)
+    assert allowed["methods/x"] == size.METHOD
+    assert allowed["simulate"] == size.BUDGETS["simulate"] + size.PLANTED
+    assert allowed["odd"] == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import golden
 from tests.report.structure import problems, warnings
 
 COMMAND = [str(Path(sys.executable).with_name("playbook"))]
@@ -86,6 +87,11 @@ def test_the_same_inputs_give_the_same_bytes(published, method):
     assert len(files) > 20
     different = [str(file) for file in files if (one / file).read_bytes() != (two / file).read_bytes()]
     assert different == ["manifest.json"]
+
+
+@pytest.mark.parametrize(("method", "notebook"), [("rfm", "01_rfm"), ("retention", "02_retention")])
+def test_the_numbers_are_the_stored_ones(published, method, notebook):
+    golden.check("sample", notebook, golden.published(published / f"{method}/all/v1"))
 
 
 def test_report_and_index_are_complete_accessible_and_offline(published):

@@ -1,0 +1,47 @@
+"""Both notebooks publish the stored numbers; the sample is compared in `tests/end_to_end`, where a batch ran it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import golden
+
+
+@pytest.fixture(scope="module")
+def below(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the communities lie."""
+    return tmp_path_factory.mktemp("golden")
+
+
+@pytest.mark.parametrize(("name", "notebook"), [run for run in golden.RUNS if run[0] != "sample"])
+def test_the_numbers_are_the_stored_ones(name, notebook, below):
+    golden.check(name, notebook, golden.run(name, notebook, below))
+
+
+def test_each_kind_of_difference_is_one_readable_line():
+    old = {
+        "findings": {"a.b": {"value": 1.0, "n": 3, "unit": "share"}},
+        "tables": {"t": {"columns": {"x": [1, None]}}},
+    }
+    new = {"findings": {"a.b": {"value": 1.1, "n": 3}}, "tables": {"t": {"columns": {"x": [1 + 1e-12, 2]}}}}
+    assert golden.differences(old, old) == []
+    assert golden.differences(old, new) == [
+        "findings/a.b/value: stored 1.0, now 1.1",
+        "findings/a.b/unit: stored 'share', now 'absent'",
+        "tables/t/columns/x/1: stored None, now 2",
+    ]
+
+
+def test_a_tolerance_holds_for_the_places_its_pattern_names(monkeypatch):
+    monkeypatch.setitem(golden.TOLERANCES, "findings/a.*/low", 1e-3)
+    old = {"findings": {"a.b": {"low": 1.0, "value": 1.0}}}
+    new = {"findings": {"a.b": {"low": 1.0005, "value": 1.0005}}}
+    assert golden.differences(old, new) == ["findings/a.b/value: stored 1.0, now 1.0005"]
+
+
+def test_cells_are_kept_as_json_has_them():
+    cells = [float("nan"), float("inf"), None, True, 1 / 3, "at risk", "7 of 12 members left (58.3 %)"]
+    kept = [None, "inf", None, True, 0.333333333333, "at risk", "7 12 58.3"]
+    assert [golden.plain(cell) for cell in cells] == kept
