@@ -69,12 +69,7 @@ def describe(name: str | None = None) -> str:
     return describe_table(TABLES[name])
 
 
-def check(
-    tables: Mapping[str, ir.Table],
-    *,
-    now: dt.datetime | None = None,
-    tolerance: dt.timedelta = CLOCK_TOLERANCE,
-) -> list[Violation]:
+def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> list[Violation]:
     """Return every violation of the contract in every table; an empty list when it holds.
 
     Parameters
@@ -82,9 +77,7 @@ def check(
     tables : mapping of str to ibis.Table
         Tables by their name in the contract. Other names are an error of the caller.
     now : datetime, optional
-        The instant that no observation may follow; default the current time.
-    tolerance : timedelta
-        Slack on `now`, one day by default because report zones differ.
+        The instant that no observation may follow, up to `CLOCK_TOLERANCE`; default the current time.
 
     Returns
     -------
@@ -96,7 +89,7 @@ def check(
         now = now.astimezone(dt.UTC).replace(tzinfo=None)
     violations: list[Violation] = []
     for name, table in tables.items():
-        violations += _check_table(TABLES[name], table, now + tolerance)
+        violations += _check_table(TABLES[name], table, now + CLOCK_TOLERANCE)
     return violations
 
 

@@ -1,19 +1,16 @@
-"""What a table and a column of the data contract are: small frozen records, and their documentation."""
+"""What a table and a column of the data contract are, the words that declare them, and their documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 ColumnType = Literal["string", "timestamp", "date", "integer", "float", "boolean", "category", "json", "list"]
 
-PRIVACY_CLASSES = {
-    "P0": "not personal",
-    "P1": "pseudonymous id",
-    "P2": "profile",
-    "P3": "free text or contact data, never leaves the loader",
-}
+HALF_CENT = 0.005
+"""Slack that forgives the last binary digit of a sum of money."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,18 @@ class Column:
         time zone of the report.
     required : bool
         Whether the column must exist and must hold a value in every row.
+    key : bool
+        Whether it is one of the columns that together are unique and never null.
+    refines : bool
+        Whether it refines the grain when it exists (an hour, an age); it may be null.
     unit, meaning : str
         Documentation. The unit ``share`` marks a number between 0 and 1, the only kind of number
         that a text file may write as a percentage.
     privacy : str
-        ``P0`` none, ``P1`` pseudonymous id, ``P2`` profile, ``P3`` text or contact data.
+        ``P0`` not personal, ``P1`` pseudonymous id, ``P2`` profile, ``P3`` free text or contact data, which never
+        leave the loader.
     minimum, maximum : float, optional
-        Inclusive bounds of a possible value.
+        Inclusive bounds of a possible value; a maximum comes with a minimum.
     allowed : tuple of str
         The closed list of values; empty for an open vocabulary.
     may_be_future : bool
@@ -43,6 +45,8 @@ class Column:
     name: str
     type: ColumnType
     required: bool = False
+    key: bool = False
+    refines: bool = False
     unit: str = ""
     meaning: str = ""
     privacy: str = "P0"
@@ -55,6 +59,14 @@ class Column:
     def is_id(self) -> bool:
         """Whether the column holds identifiers, which a spreadsheet can damage."""
         return self.type == "string" and self.name.endswith("_id")
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words; empty when there are none."""
+        if self.minimum is None:
+            return ""
+        low = f"{self.minimum:g}"
+        return f"at least {low}" if self.maximum is None else f"{low} to {self.maximum:g}"
 
 
 @dataclass(frozen=True)
@@ -85,89 +97,123 @@ class Table:
     ----------
     name, grain : str
         Its name, and what one row is.
+    notebooks : str
+        Numbers of the notebooks that use the table.
     columns : tuple of Column
         In the order of the data model.
-    key : tuple of str
-        Columns that together are unique and never null.
-    needed_by : tuple of str
-        Numbers of the notebooks that use the table.
     invariants : tuple of Invariant
         Relations between columns of one row.
-    key_when_present : tuple of str
-        Optional columns that refine the grain when they exist (an hour, an age); they may be null.
-    money : tuple of str
-        Columns counted in the currency of the row.
     """
 
     name: str
     grain: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    needed_by: tuple[str, ...]
+    notebooks: str
+    columns: tuple[Column, ...] = ()
     invariants: tuple[Invariant, ...] = ()
-    key_when_present: tuple[str, ...] = ()
-    money: tuple[str, ...] = ()
+
+    def of(self, *parts: Column | Invariant) -> Table:
+        """Return the table with these columns and invariants, and with the columns that every table has."""
+        columns = {part.name: part for part in (*COMMON, *parts) if isinstance(part, Column)}
+        declared = dict.fromkeys(part.name for part in parts if isinstance(part, Column))
+        return replace(
+            self,
+            columns=tuple(columns[name] for name in {**declared, **columns}),
+            invariants=tuple(part for part in parts if isinstance(part, Invariant)),
+        )
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     def __getitem__(self, name: str) -> Column:
         """Return the column of that name."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
         """Whether the contract knows a column of that name."""
-        return any(column.name == name for column in self.columns)
+        return name in self._by_name
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return tuple(column.name for column in self.columns)
+        return tuple(self._by_name)
 
     @property
-    def required(self) -> tuple[str, ...]:
-        """Names of the columns that must exist."""
-        return tuple(column.name for column in self.columns if column.required)
+    def key(self) -> tuple[str, ...]:
+        """Columns that together are unique and never null."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def refined_by(self) -> tuple[str, ...]:
+        """Optional columns that refine the grain when they exist."""
+        return tuple(column.name for column in self.columns if column.refines)
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """Columns counted in the currency of the row."""
+        return tuple(column.name for column in self.columns if column.unit == "currency")
+
+
+def column(type_: ColumnType, name: str, meaning: str = "", *, allowed: str = "", **facts: Any) -> Column:
+    """Declare a column; a part of the key is required, and `allowed` lists words with blanks between."""
+    facts["required"] = facts.get("required", False) or facts.get("key", False)
+    return Column(name, type_, meaning=meaning, allowed=tuple(allowed.split()), **facts)
+
+
+text = partial(column, "string")
+key = partial(column, "string", key=True)
+category = partial(column, "category")
+time = partial(column, "timestamp", unit="UTC")
+day = partial(column, "date", unit="day in the report's time zone")
+flag = partial(column, "boolean")
+whole = partial(column, "integer")
+count = partial(column, "integer", unit="count", minimum=0)
+number = partial(column, "float")
+money = partial(column, "float", unit="currency", minimum=0)
+share = partial(column, "float", unit="share", minimum=0, maximum=1)
+
+CURRENCY = category("currency", "ISO 4217 code; one per table")
+COMPLETE = flag("is_complete", "False while the platform may still revise the day")
+COMMON = (
+    category("source", "System the row was exported from"),
+    time("ingested_at", "When the row was exported"),
+)
+"""Columns of every table, because every export has an origin and a moment."""
+
+
+def not_above(lower: str, upper: str, slack: float = 0) -> Invariant:
+    """Declare that `lower` <= `upper`, up to `slack`."""
+    return Invariant(f"{lower} <= {upper}", (upper, lower), lambda t: t[lower] <= t[upper] + slack)
+
+
+def not_before(later: str, earlier: str) -> Invariant:
+    """Declare that `later` is not before `earlier`."""
+    return Invariant(f"{later} >= {earlier}", (earlier, later), lambda t: t[later] >= t[earlier])
 
 
 def describe_column(column: Column) -> str:
     """Return the Markdown row of one column."""
-    limits = []
-    if column.minimum is not None and column.maximum is not None:
-        limits.append(f"{column.minimum:g} to {column.maximum:g}")
-    elif column.minimum is not None:
-        limits.append(f"at least {column.minimum:g}")
-    elif column.maximum is not None:
-        limits.append(f"at most {column.maximum:g}")
-    if column.allowed:
-        limits.append("one of " + ", ".join(column.allowed))
-    if column.may_be_future:
-        limits.append("may lie in the future")
-    cells = (
-        f"`{column.name}`",
-        column.type,
-        "yes" if column.required else "",
-        column.unit,
-        column.privacy,
-        column.meaning,
-        "; ".join(limits),
-    )
+    allowed = "one of " + ", ".join(column.allowed) if column.allowed else ""
+    future = "may lie in the future" if column.may_be_future else ""
+    values = "; ".join(filter(None, (column.bounds, allowed, future)))
+    needed = "yes" if column.required else ""
+    cells = (f"`{column.name}`", column.type, needed, column.unit, column.privacy, column.meaning, values)
     return "| " + " | ".join(cells) + " |"
 
 
 def describe_table(table: Table) -> str:
     """Return one table of the contract as Markdown: grain, key, columns, units and invariants."""
-    key = ", ".join(f"`{name}`" for name in table.key)
-    if table.key_when_present:
-        key += " (and " + ", ".join(f"`{name}`" for name in table.key_when_present) + " when present)"
+    key, refined = (", ".join(f"`{name}`" for name in names) for names in (table.key, table.refined_by))
+    when_present = f" (and {refined} when present)" if refined else ""
+    used = f"Used by notebooks {table.notebooks.replace(' ', ', ')}."
     lines = [
         f"## {table.name}",
         "",
-        f"One row is {table.grain}. Key: {key}. Used by notebooks {', '.join(table.needed_by)}.",
+        f"One row is {table.grain}. Key: {key}{when_present}. {used}",
         "",
         "| column | type | required | unit | privacy | meaning | values |",
         "|---|---|---|---|---|---|---|",
-        *(describe_column(column) for column in table.columns),
+        *map(describe_column, table.columns),
     ]
     rules = [invariant.sentence for invariant in table.invariants]
     if table.money and "currency" in table:
