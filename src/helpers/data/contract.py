@@ -15,7 +15,6 @@ from helpers.data import rules
 from helpers.data.schema import Column, Invariant, Table, describe_table
 from helpers.data.tables import TABLES
 from helpers.data.violation import ContractError, Violation
-from helpers.errors import BadParameters
 
 __all__ = [
     "INTERACTIONS",
@@ -29,19 +28,9 @@ __all__ = [
     "describe",
 ]
 
-INTERACTIONS: tuple[str, ...] = (
-    "like",
-    "comment",
-    "reply",
-    "reaction",
-    "share",
-    "repost",
-    "save",
-    "post",
-    "follow",
-    "vote",
-    "checkin",
-    "task_done",
+INTERACTIONS = (
+    *("like", "comment", "reply", "reaction", "share", "repost", "save"),
+    *("post", "follow", "vote", "checkin", "task_done"),
 )
 """Events that count as an interaction of a member.
 
@@ -54,19 +43,9 @@ CLOCK_TOLERANCE = dt.timedelta(days=1)
 """How far after now a time may lie: a day in the report's zone may begin before it does in UTC."""
 
 
-def describe(name: str | None = None) -> str:
-    """Return one table of the contract, or all of them, as Markdown.
-
-    Raises
-    ------
-    BadParameters
-        When the contract has no table of that name.
-    """
-    if name is None:
-        return "\n".join(describe_table(table) for table in TABLES.values())
-    if name not in TABLES:
-        raise BadParameters(f"The contract has no table {name}. Its tables: {', '.join(TABLES)}.")
-    return describe_table(TABLES[name])
+def describe() -> str:
+    """Return all tables of the contract as Markdown."""
+    return "\n".join(map(describe_table, TABLES.values()))
 
 
 def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> list[Violation]:

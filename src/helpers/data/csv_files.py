@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import gzip
 import io
@@ -16,7 +17,7 @@ from helpers.data.schema import Table
 from helpers.errors import BadData
 
 CHUNK = 1 << 20
-"""Bytes held at a time."""
+"""Characters held at a time."""
 
 DELIMITERS = ",\t;|"
 HEADER_SEARCH = 5
@@ -42,14 +43,19 @@ class CsvFile:
     first_row: tuple[str, ...]
 
 
-def stream(path: Path) -> IO[bytes]:
+def _stream(path: Path) -> IO[bytes]:
     """Open the bytes of a file, unpacked."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def chunks(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file in pieces of bounded size."""
-    with stream(path) as file:
+def _text(path: Path, name: str) -> io.TextIOWrapper:
+    """Open the text of a file in an encoding, with its line ends as they are."""
+    return io.TextIOWrapper(_stream(path), encoding=name, newline="")
+
+
+def _pieces(path: Path, name: str) -> Iterator[str]:
+    """Yield the text of a file in pieces of bounded size."""
+    with _text(path, name) as file:
         while piece := file.read(CHUNK):
             yield piece
 
@@ -64,38 +70,29 @@ def encoding(path: Path) -> str:
     UnreadableFileError
         When the file is in none of these.
     """
-    with stream(path) as file:
+    with _stream(path) as file:
         head = file.read(4)
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    if _decodes(path, "utf-8"):
+    with contextlib.suppress(UnicodeDecodeError):
+        for _ in _pieces(path, "utf-8"):
+            pass
         return "utf-8"
-    if _decodes(path, "gb18030") and _common_share(path) >= TYPICAL:
-        return "gb18030"
+    with contextlib.suppress(UnicodeDecodeError):
+        if _common_share(path) >= TYPICAL:
+            return "gb18030"
     raise UnreadableFileError(
         f"The encoding of {path.name} is unclear: it is neither UTF-8 nor GBK. Save it as UTF-8."
     )
 
 
-def _decodes(path: Path, name: str) -> bool:
-    decoder = codecs.getincrementaldecoder(name)()
-    try:
-        for piece in chunks(path):
-            decoder.decode(piece)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _common_share(path: Path) -> float:
     """Return the share of non-ASCII characters that GB2312 has, over the whole file."""
-    decoder = codecs.getincrementaldecoder("gb18030")()
     common = total = 0
-    for piece in chunks(path):
-        foreign = [character for character in decoder.decode(piece) if character > "\x7f"]
+    for piece in _pieces(path, "gb18030"):
+        foreign = [character for character in piece if character > "\x7f"]
         total += len(foreign)
         common += len("".join(foreign).encode("gb2312", "ignore")) // 2
     return common / total if total else 1.0
@@ -104,17 +101,14 @@ def _common_share(path: Path) -> float:
 def as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
     """Return a UTF-8 file with the same text, and the encoding of the original.
 
-    Files in another encoding are written anew below `folder`, a megabyte at a time.
+    Files in another encoding are written anew below `folder`, piece by piece.
     """
     name = encoding(path)
     if name in ("utf-8", "utf-8-sig"):
         return path, name
     target = folder / f"{len(list(folder.iterdir()))}_{path.name.removesuffix('.gz')}"
-    decoder = codecs.getincrementaldecoder(name)()
-    with target.open("wb") as out:
-        for piece in chunks(path):
-            out.write(decoder.decode(piece).encode("utf-8"))
-        out.write(decoder.decode(b"", final=True).encode("utf-8"))
+    with target.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(_pieces(path, name))
     return target, name
 
 
@@ -129,20 +123,18 @@ def inspect(path: Path, spec: Table) -> CsvFile:
     UnreadableFileError
         When the file is empty.
     """
-    with io.TextIOWrapper(stream(path), encoding="utf-8-sig", newline="") as file:
+    with _text(path, "utf-8-sig") as file:
         lines = list(itertools.islice(file, 4 * HEADER_SEARCH))
     if not any(line.strip() for line in lines):
         raise UnreadableFileError(f"{path.name} is empty: it has no row of column names.")
-    best: tuple[tuple[int, int, int], CsvFile] | None = None
+    found = []
     for delimiter in DELIMITERS:
         rows = _first_rows(lines, delimiter)
         for index, (skipped, row) in enumerate(rows[:HEADER_SEARCH]):
             rank = (sum(name in spec for name in row), -index, len(row))
-            if best is None or rank > best[0]:
-                following = rows[index + 1][1] if index + 1 < len(rows) else ()
-                best = rank, CsvFile(path, delimiter, _named(row), skipped, following)
-    assert best is not None
-    return best[1]
+            following = rows[index + 1][1] if index + 1 < len(rows) else ()
+            found.append((rank, CsvFile(path, delimiter, _named(row), skipped, following)))
+    return max(found, key=lambda each: each[0])[1]
 
 
 def _first_rows(lines: list[str], delimiter: str) -> list[tuple[int, tuple[str, ...]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from helpers.data import cells, csv_files
-from helpers.data.cells import Cell
+from helpers.data.cells import ADVICE, Cell
 from helpers.data.csv_files import CsvFile
 from helpers.data.normal import is_withheld
 from helpers.data.reading import Found, Options
@@ -29,6 +29,9 @@ BLANKS = " \t\r\n\u3000\u00a0\ufeff"
 """Characters around a cell that carry no meaning; exports put a tab behind ids on purpose."""
 
 PADDED = "__padded"
+
+Counts = dict[str, int]
+"""Rows by the verdict on them."""
 
 
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Options, found: Found) -> None:
@@ -45,25 +48,20 @@ def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Optio
         return
     names = _text_view(con, spec, files, partitions(spec, parts, root))
     read = {name: _cell(spec, name, options) for name in names}
-    _judged_view(con, spec, read)
     try:
         typed = _write(con, spec, read)
     except duckdb.Error as error:
         found.violations.append(malformed(spec, error))
         return
-    counts = _count_verdicts(con, read, typed)
-    found.violations += _violations(con, spec, read, counts)
-    found.notes += _notes(spec, read, counts, options)
-    columns = ", ".join(f"{_value(spec, name, counts)} AS {identifier(name)}" for name in names)
+    counts, padded = _count_verdicts(con, names, typed)
+    found.violations += _violations(con, spec, counts, options)
+    found.notes += _notes(spec, counts, padded, options)
+    columns = ", ".join(f"{_value(spec, name, counts[name])} AS {identifier(name)}" for name in names)
     found.tables[spec.name] = create(con, spec, f"(SELECT {columns} FROM {typed})")
 
 
-def _text(spec: Table) -> str:
-    return identifier(f"text_{spec.name}")
-
-
-def _judged(spec: Table) -> str:
-    return identifier(f"judged_{spec.name}")
+def _view(kind: str, spec: Table) -> str:
+    return identifier(f"{kind}_{spec.name}")
 
 
 def _verdict(name: str) -> str:
@@ -74,7 +72,7 @@ def count(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> int:
     """Return the number of rows of some CSV files."""
     files, _ = _prepared(con, spec, parts)
     _text_view(con, spec, files, partitions(spec, parts, root))
-    return int(con.con.execute(f"SELECT count(*) FROM {_text(spec)}").fetchone()[0])
+    return int(con.con.execute(f"SELECT count(*) FROM {_view('text', spec)}").fetchone()[0])
 
 
 def _prepared(con: Any, spec: Table, parts: Sequence[Path]) -> tuple[list[CsvFile], tuple[str, ...]]:
@@ -142,7 +140,7 @@ def _text_view(con: Any, spec: Table, files: Sequence[CsvFile], hive: str) -> li
     ids = [_varchar(name) for name in names if name in spec and spec[name].is_id]
     padded = " OR ".join(_is_padded(name) for name in ids) or "false"
     con.con.execute(
-        f"CREATE TEMPORARY VIEW {_text(spec)} AS "
+        f"CREATE TEMPORARY VIEW {_view('text', spec)} AS "
         f"SELECT {', '.join(trimmed)}, {padded} AS {identifier(PADDED)} FROM ({union})"
     )
     return names
@@ -159,23 +157,17 @@ def _trimmed(text: str) -> str:
     return f"CASE WHEN {_is_padded(text)} THEN trim({text}, {quoted(BLANKS)}) ELSE {text} END"
 
 
-def _judged_view(con: Any, spec: Table, read: dict[str, Cell]) -> None:
-    """Create the view that adds the value of each text, and the verdict on both."""
+def _write(con: Any, spec: Table, read: dict[str, Cell]) -> str:
+    """Write the value of each text and the verdict on both to a Parquet file, and return its reader."""
     values = ", ".join(f"{cell.value} AS {cells.value_of(name)}" for name, cell in read.items())
     verdicts = ", ".join(f"{cell.verdict} AS {_verdict(name)}" for name, cell in read.items())
+    judged, target = _view("judged", spec), quoted(str(_workspace(con) / f"{spec.name}.parquet"))
     con.con.execute(
-        f"CREATE TEMPORARY VIEW {_judged(spec)} AS "
-        f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_text(spec)})"
+        f"CREATE TEMPORARY VIEW {judged} AS "
+        f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"
     )
-
-
-def _write(con: Any, spec: Table, read: dict[str, Cell]) -> str:
-    """Write values and verdicts to a Parquet file, in the order of the text, and return its reader."""
-    columns = [cells.value_of(name) for name in read]
-    columns += [f"CAST({_verdict(name)} AS TINYINT) AS {_verdict(name)}" for name in read]
-    target = quoted(str(_workspace(con) / f"{spec.name}.parquet"))
-    query = f"SELECT {', '.join(columns)}, {identifier(PADDED)} FROM {_judged(spec)}"
-    con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
+    texts = ", ".join(identifier(name) for name in read)
+    con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {judged}) TO {target} (FORMAT parquet)")
     return f"read_parquet({target})"
 
 
@@ -189,18 +181,16 @@ def _cell(spec: Table, name: str, options: Options) -> Cell:
         # Free text and contact data are not even written to the loader's own temporary file.
         return Cell("CAST(NULL AS VARCHAR)")
     if name in spec:
-        unit = options.epoch.get(f"{spec.name}.{name}")
-        return cells.cell(spec[name], spec.name, options.local_tz, unit)
+        return cells.cell(spec[name], options.local_tz, options.epoch.get(f"{spec.name}.{name}"))
     return Cell(identifier(name)) if name.endswith("_id") else cells.free(name)
 
 
-def _count_verdicts(con: Any, read: dict[str, Cell], typed: str) -> dict[tuple[str, int], int]:
-    """Count every verdict of every column in one scan."""
-    wanted = [(name, code) for name, cell in read.items() for code in cell.codes]
-    counts = [f"count(*) FILTER ({_verdict(name)} = {code})" for name, code in wanted]
-    counts.append(f"count(*) FILTER ({identifier(PADDED)})")
-    row = con.con.execute(f"SELECT {', '.join(counts)} FROM {typed}").fetchone()
-    return dict(zip([*wanted, (PADDED, 0)], row, strict=True))
+def _count_verdicts(con: Any, names: Sequence[str], typed: str) -> tuple[dict[str, Counts], int]:
+    """Count every verdict of every column, and the padded rows, in one scan."""
+    counts = ", ".join(f"histogram(CAST({_verdict(name)} AS VARCHAR))" for name in names)
+    padded = f"count(*) FILTER ({identifier(PADDED)})"
+    *found, rows = con.con.execute(f"SELECT {counts}, {padded} FROM {typed}").fetchone()
+    return {name: each or {} for name, each in zip(names, found, strict=True)}, rows
 
 
 def malformed(spec: Table, error: duckdb.Error) -> Violation:
@@ -210,69 +200,56 @@ def malformed(spec: Table, error: duckdb.Error) -> Violation:
     return Violation(spec.name, "(row)", "malformed row", 1, (), f"{said} Mend the line in the file.")
 
 
-def _violations(
-    con: Any, spec: Table, read: dict[str, Cell], counts: dict[tuple[str, int], int]
-) -> list[Violation]:
+def _violations(con: Any, spec: Table, counts: dict[str, Counts], options: Options) -> Iterator[Violation]:
     """Turn verdicts into violations, with examples fetched for those that occur."""
-    violations = []
-    for name, cell in read.items():
-        for code, (rule, advice) in cell.words.items():
-            count = counts[name, code]
-            if not count:
-                continue
-            codes = [code] * EXAMPLES
-            zoned = counts.get((name, cells.ZONED), 0)
-            if code == cells.LOCAL and zoned:
-                rule, codes = "mixed times with and without a zone", [code, code, cells.ZONED]
+    for name, verdicts in counts.items():
+        for rule in filter(verdicts.__contains__, ADVICE):
+            count, zoned = verdicts[rule], verdicts.get(cells.ZONED, 0)
+            advice = ADVICE[rule].format(where=f"{spec.name}.{name}", local_tz=options.local_tz)
+            said, shown = rule, [rule] * EXAMPLES
+            if rule == cells.LOCAL and zoned:
+                said, shown[-1] = "mixed times with and without a zone", cells.ZONED
                 advice = f"{counted(zoned, 'row')} with an offset and {count:,} without. {advice}"
-            rows = _examples(con, spec, name, list(read), codes)
-            violations.append(Violation(spec.name, name, rule, count, rows, advice))
-    return violations
+            rows = _examples(con, spec, name, list(counts), shown)
+            yield Violation(spec.name, name, said, count, rows, advice)
 
 
 def _examples(
-    con: Any, spec: Table, name: str, names: Sequence[str], codes: Sequence[int]
+    con: Any, spec: Table, name: str, names: Sequence[str], verdicts: Sequence[str]
 ) -> tuple[dict[str, Any], ...]:
     """Return one row for each verdict asked for: its key and its text."""
     shown = list(dict.fromkeys([*(key for key in spec.key if key in names), name]))
     columns = ", ".join(identifier(column) for column in shown)
     rows: list[dict[str, Any]] = []
-    for code in dict.fromkeys(codes):
-        where = f"{_verdict(name)} = {code} LIMIT {codes.count(code)}"
-        found = con.con.execute(f"SELECT {columns} FROM {_judged(spec)} WHERE {where}").fetchall()
+    for verdict in dict.fromkeys(verdicts):
+        where = f"{_verdict(name)} = {quoted(verdict)} LIMIT {verdicts.count(verdict)}"
+        found = con.con.execute(f"SELECT {columns} FROM {_view('judged', spec)} WHERE {where}").fetchall()
         rows += [dict(zip(shown, row, strict=True)) for row in found]
     return tuple(rows)
 
 
-def _notes(
-    spec: Table, read: dict[str, Cell], counts: dict[tuple[str, int], int], options: Options
-) -> tuple[str, ...]:
+def _notes(spec: Table, counts: dict[str, Counts], padded: int, options: Options) -> Iterator[str]:
     """Say what was understood only because somebody declared it, and what was set aside."""
-    notes = []
-    for name in read:
-        local = 0 if cells.LOCAL in read[name].words else counts.get((name, cells.LOCAL), 0)
-        twice = counts.get((name, cells.AMBIGUOUS), 0)
-        if local or twice:
-            times = counted(local + twice, "time")
-            notes.append(f"{spec.name}.{name}: {times} without a zone read as {options.local_tz}.")
+    for name, verdicts in counts.items():
+        twice = verdicts.get(cells.TWICE, 0)
+        local = verdicts.get(cells.DECLARED, 0) + twice
+        if local:
+            yield f"{spec.name}.{name}: {counted(local, 'time')} without a zone read as {options.local_tz}."
         if twice:
-            notes.append(
+            yield (
                 f"{spec.name}.{name}: {twice:,} of them in the hour that comes twice when summer time ends."
             )
-        if _is_number(spec, name, counts):
-            notes.append(f"{spec.name}.{name}: not in the contract, read as a number.")
-    padded = counts[PADDED, 0]
+        if _is_number(spec, name, verdicts):
+            yield f"{spec.name}.{name}: not in the contract, read as a number."
     if padded:
-        notes.append(f"{spec.name}: {counted(padded, 'row')} with blanks or tabs around an id, read without.")
-    return tuple(notes)
+        yield f"{spec.name}: {counted(padded, 'row')} with blanks or tabs around an id, read without."
 
 
-def _is_number(spec: Table, name: str, counts: dict[tuple[str, int], int]) -> bool:
+def _is_number(spec: Table, name: str, verdicts: Counts) -> bool:
     """Whether a column outside the contract holds plain numbers only."""
-    numbers, others = counts.get((name, cells.PLAIN), 0), counts.get((name, cells.OTHER), 0)
-    return name not in spec and numbers > 0 and others == 0
+    return name not in spec and verdicts.keys() == {cells.PLAIN}
 
 
-def _value(spec: Table, name: str, counts: dict[tuple[str, int], int]) -> str:
+def _value(spec: Table, name: str, verdicts: Counts) -> str:
     value = cells.value_of(name)
-    return f"TRY_CAST({value} AS DOUBLE)" if _is_number(spec, name, counts) else value
+    return f"TRY_CAST({value} AS DOUBLE)" if _is_number(spec, name, verdicts) else value

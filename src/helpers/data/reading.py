@@ -23,7 +23,7 @@ class Found:
     tables: dict[str, ir.Table]
     violations: list[Violation] = field(default_factory=list)
     unrecognised: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,5 @@ class Options:
             microseconds = (table[column] * EPOCH_MICROSECONDS[unit]).cast("int64")
             instant = ibis.timestamp("1970-01-01T00:00:00") + microseconds.as_interval("us")
             found.tables[name] = table.mutate(**{column: instant.cast("timestamp('UTC')")})
-            found.notes += (f"{where}: read as {unit} since 1970.",)
+            found.notes.append(f"{where}: read as {unit} since 1970.")
         return found
