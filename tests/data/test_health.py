@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -52,7 +53,7 @@ def test_one_row_per_table(dataset: Dataset) -> None:
 
 
 def test_days_are_those_of_the_zone_asked_for(dataset: Dataset) -> None:
-    frame = health(dataset, report_tz="UTC").frame.set_index("table")
+    frame = health(replace(dataset, report_tz="UTC")).frame.set_index("table")
     assert frame.loc["orders", "last"] == dt.date(2025, 1, 9)
 
 
@@ -66,13 +67,8 @@ def test_freshness_is_relative_to_a_day(dataset: Dataset) -> None:
 
 
 def test_missing_shares(dataset: Dataset) -> None:
-    state = health(dataset)
-    events = state.frame.set_index("table").loc["events"]
+    events = health(dataset).frame.set_index("table").loc["events"]
     assert events["missing"] == "content_id 25.0 %, platform 10.0 %" and events["missing_share"] == 0.25
-    row = state.missing[(state.missing["table"] == "events") & (state.missing["column"] == "platform")].iloc[
-        0
-    ]
-    assert (row["missing"], row["rows"], row["share"]) == (6, 60, 0.1)
 
 
 def test_late_rows_and_bulk_exports(dataset: Dataset) -> None:

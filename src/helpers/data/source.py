@@ -6,8 +6,10 @@ columns come out without a zone and mean UTC, which every engine compares and sh
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ibis
@@ -28,15 +30,16 @@ class MissingTableError(MissingTable, AttributeError):
     """A table of the contract is asked for by attribute and is not there."""
 
 
+@dataclass(eq=False, repr=False)
 class Dataset:
     """Tables of a community, as attributes: ``dataset.orders`` is a lazy Ibis table.
 
     Attributes
     ----------
+    tables : dict of str to ibis.Table
+        The tables by name, in the order of the contract.
     url : str
         Where the tables came from, without secrets.
-    names : tuple of str
-        Tables that are there, in the order of the contract.
     withheld : dict of str to tuple of str
         Per table the columns with free text or contact data, which are not exposed.
     unrecognised : tuple of str
@@ -47,46 +50,35 @@ class Dataset:
         Time zone of calendar days.
     """
 
-    def __init__(
-        self,
-        tables: Mapping[str, ir.Table],
-        *,
-        url: str = "memory",
-        withheld: Mapping[str, tuple[str, ...]] | None = None,
-        unrecognised: Iterable[str] = (),
-        notes: Iterable[str] = (),
-        report_tz: str = "Asia/Shanghai",
-    ) -> None:
+    tables: Mapping[str, ir.Table]
+    url: str = "memory"
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unrecognised: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    report_tz: str = "Asia/Shanghai"
+
+    def __post_init__(self) -> None:
         order = {name: position for position, name in enumerate(contract.TABLES)}
-        self._tables = {name: tables[name] for name in sorted(tables, key=lambda n: order.get(n, len(order)))}
-        self.url = url
-        self.withheld = dict(withheld or {})
-        self.unrecognised = tuple(unrecognised)
-        self.notes = tuple(notes)
-        self.report_tz = report_tz
+        names = sorted(self.tables, key=lambda name: order.get(name, len(order)))
+        self.tables = {name: self.tables[name] for name in names}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the tables that are there."""
-        return tuple(self._tables)
-
-    @property
-    def tables(self) -> dict[str, ir.Table]:
-        """The tables by name."""
-        return dict(self._tables)
+        """Names of the tables that are there, in the order of the contract."""
+        return tuple(self.tables)
 
     def __contains__(self, name: object) -> bool:
         """Whether a table is there."""
-        return name in self._tables
+        return name in self.tables
 
     def __getitem__(self, name: str) -> ir.Table:
         """Return a table, or raise MissingTable."""
         self.require(name)
-        return self._tables[name]
+        return self.tables[name]
 
     def __getattr__(self, name: str) -> ir.Table:
         """Return a table, or say that it is missing."""
-        tables = self.__dict__.get("_tables", {})
+        tables = self.__dict__.get("tables", {})
         if name in tables:
             return tables[name]
         if name in contract.TABLES:
@@ -95,7 +87,7 @@ class Dataset:
 
     def __dir__(self) -> list[str]:
         """Offer the tables to completion."""
-        return [*super().__dir__(), *self._tables]
+        return [*super().__dir__(), *self.tables]
 
     def __repr__(self) -> str:
         """Name the place and the tables."""
@@ -109,35 +101,25 @@ class Dataset:
         MissingTable
             ``table orders missing``; a notebook then reports that it was not run.
         """
-        missing = [name for name in names if name not in self._tables]
+        missing = [name for name in names if name not in self.tables]
         if missing:
             raise MissingTable(f"table{'s' * (len(missing) > 1)} {', '.join(missing)} missing")
         return self
 
     def replace(self, **tables: ir.Table | pd.DataFrame) -> Dataset:
         """Return a dataset in which some tables are others, for a filter or a covariate."""
-        changed = self._tables | {name: as_table(table) for name, table in tables.items()}
-        return self._like(changed)
+        changed = {name: as_table(table) for name, table in tables.items()}
+        return dataclasses.replace(self, tables={**self.tables, **changed})
 
     def for_tables(self, *names: str) -> Dataset:
         """Return a dataset of these tables only; those that are missing stay missing."""
-        return self._like({name: table for name, table in self._tables.items() if name in names})
+        kept = {name: table for name, table in self.tables.items() if name in names}
+        withheld = {name: columns for name, columns in self.withheld.items() if name in kept}
+        return dataclasses.replace(self, tables=kept, withheld=withheld)
 
     def noted(self, *notes: str) -> Dataset:
         """Return the dataset with more notes."""
-        dataset = self._like(self._tables)
-        dataset.notes = (*self.notes, *notes)
-        return dataset
-
-    def _like(self, tables: Mapping[str, ir.Table]) -> Dataset:
-        return Dataset(
-            tables,
-            url=self.url,
-            withheld={name: columns for name, columns in self.withheld.items() if name in tables},
-            unrecognised=self.unrecognised,
-            notes=self.notes,
-            report_tz=self.report_tz,
-        )
+        return dataclasses.replace(self, notes=(*self.notes, *notes))
 
 
 def open(
