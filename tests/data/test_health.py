@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -53,7 +52,7 @@ def test_one_row_per_table(dataset: Dataset) -> None:
 
 
 def test_days_are_those_of_the_zone_asked_for(dataset: Dataset) -> None:
-    frame = health(replace(dataset, report_tz="UTC")).frame.set_index("table")
+    frame = health(dataset, report_tz="UTC").frame.set_index("table")
     assert frame.loc["orders", "last"] == dt.date(2025, 1, 9)
 
 

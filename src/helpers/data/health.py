@@ -66,7 +66,7 @@ class Health(NamedTuple):
         return " ".join(_sentences(self))
 
 
-def health(dataset: Dataset, as_of: dt.date | str | None = None) -> Health:
+def health(dataset: Dataset, as_of: dt.date | str | None = None, report_tz: str | None = None) -> Health:
     """Measure the health of a dataset, with one aggregate query per table and one per reference.
 
     Parameters
@@ -75,11 +75,15 @@ def health(dataset: Dataset, as_of: dt.date | str | None = None) -> Health:
     as_of : date or str, optional
         The day that freshness is measured from; default the last day observed in any table.
 
+    report_tz : str, optional
+        Time zone of days; default that of the dataset.
+
     Returns
     -------
     Health
     """
-    rows = [_table(TABLES[name], table, dataset.report_tz) for name, table in dataset.tables.items()]
+    place = report_tz or dataset.report_tz
+    rows = [_table(TABLES[name], table, place) for name, table in dataset.tables.items()]
     until = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
     until = until or max((row["last"] for row in rows if row["last"]), default=None)
     for row in rows:
