@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadData, BadParameters
-from helpers.stats.clustered import clustered_interval
-from helpers.stats.estimate import wilson
+from helpers.stats.estimate import clustered_interval, wilson
 from helpers.study.days import date_of, first_day, member_days, number_of, spells, with_columns
 
 DAY = dt.date(2026, 3, 1)

@@ -23,8 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.stats.clustered import effective_size
-from helpers.stats.estimate import jeffreys, wilson
+from helpers.stats.estimate import effective_size, jeffreys, wilson
 
 FEWEST_MEMBERS = 30
 
@@ -143,8 +142,8 @@ def _corrected(clusters: FloatArray) -> FloatArray:
 def rate_intervals(cube: FloatArray, sums: MemberSums, confidence: float) -> tuple[FloatArray, FloatArray]:
     """Return the bounds of all rates, shape (states, targets); NaN with fewer than 30 members in the state.
 
-    Wilson's interval with the size that the two-way variance is worth, as in :mod:`.clustered`. Where a move never
-    or always happens no cluster differs from another: then Jeffreys', with every member one observation.
+    Wilson's interval with the size that the two-way variance is worth, as in :mod:`helpers.stats.estimate`. Where a
+    move never or always happens no cluster differs from another: then Jeffreys', with every member one observation.
     """
     x, n = cube.sum(axis=0), np.broadcast_to(cube.sum(axis=(0, 2))[:, None], cube.shape[1:])
     members = np.broadcast_to(sums.members[:, None], x.shape)

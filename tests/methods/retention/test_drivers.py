@@ -14,7 +14,7 @@ from helpers.figures import Chart
 from helpers.methods.retention.drivers import drivers
 from helpers.methods.retention.findings import strongest_driver
 from helpers.methods.retention.plots import hazard_ratios
-from helpers.stats.several_tests import holm
+from helpers.stats.estimate import holm
 
 NOW = dt.datetime(2026, 5, 1)
 AS_OF = "2026-04-15"

@@ -128,8 +128,7 @@ def test_the_variance_is_the_jackknife_over_members() -> None:
         slopes.append((aalen_johansen(found, 10, 25, weights) - base) / step)
     variance = len(members) / (len(members) - 1) * float(np.square(slopes).sum())
     curves = return_curves(log, people, as_of=end_of(150), thresholds=(10,), horizons=(25,))
-    from helpers.stats.clustered import effective_size
-    from helpers.stats.estimate import wilson
+    from helpers.stats.estimate import effective_size, wilson
 
     size = effective_size(base, variance, len(members) - 1)
     low, high = wilson(base * size, size)

@@ -21,8 +21,7 @@ from helpers.methods.retention.states import (
     reachable,
     transition_matrix,
 )
-from helpers.stats.clustered import effective_size
-from helpers.stats.estimate import jeffreys, wilson
+from helpers.stats.estimate import effective_size, jeffreys, wilson
 from helpers.stats.move_variance import MemberSums, covariances
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 5, 31)

@@ -14,8 +14,7 @@ import pandas as pd
 
 from helpers.methods.retention.silence import EVER, ReturnCurves
 from helpers.sentences import interval, number, percent, say, with_interval
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.study.days import checked
 
 

@@ -7,7 +7,7 @@ Rules that every cell keeps
   mature members, with their number; a mature cell is never cut off.
 - Members who left stay eligible: they are not retained on the days after.
 - With recurring starts every active day is a day 0, so that n counts member-starts; the interval is clustered by
-  member (:mod:`.clustered`). Otherwise it is Wilson's.
+  member (:mod:`helpers.stats.estimate`). Otherwise it is Wilson's.
 - "On or after" until `as_of` gives an older cohort more time to come back; only with the same `follow_up` for all
   are cohorts comparable, and the sentence says so.
 """
@@ -33,8 +33,7 @@ from helpers.methods.retention.starts import (
     observed_starts,
 )
 from helpers.sentences import interval, percent, say, with_interval
-from helpers.stats.clustered import clustered_interval, estimate_of
-from helpers.stats.estimate import Estimate, wilson
+from helpers.stats.estimate import Estimate, clustered_interval, estimate_of, wilson
 from helpers.study.days import checked_confidence, first_day
 from helpers.study.frames import Count, as_day
 

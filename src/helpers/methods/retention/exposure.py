@@ -24,8 +24,7 @@ from helpers.methods.retention.episodes import Episodes, activity_levels, episod
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.cox.words import times
-from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.several_tests import holm
+from helpers.stats.estimate import Estimate, holm, unknown
 from helpers.study.days import checked, checked_confidence
 
 DOSES = (0, 1, 3, 6)

@@ -45,7 +45,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from helpers.sentences import number, say
-from helpers.stats.estimate import Estimate, unknown, wilson
+from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
 from helpers.study.days import (
     active_days_until,
     checked,
@@ -163,10 +163,8 @@ def mean_ratio(gains: ArrayLike, lost: ArrayLike, confidence: float = 0.95) -> E
     logs = np.log((np.asarray(gains, float) + 0.5) / (np.asarray(lost, float) + 0.5))
     if logs.size < FEWEST:
         return unknown(logs.size, "ratio", confidence)
-    middle = float(logs.mean())
-    half = stats.t.ppf(0.5 + confidence / 2, logs.size - 1) * logs.std(ddof=1) / np.sqrt(logs.size)
-    low, value, high = (float(np.exp(x)) for x in (middle - half, middle, middle + half))
-    return Estimate(value, low, high, logs.size, "ratio", "t interval over periods, log scale", confidence)
+    error, method = logs.std(ddof=1) / np.sqrt(logs.size), "t interval over periods, log scale"
+    return log_estimate(logs.mean(), error, logs.size, "ratio", method, confidence, logs.size - 1)
 
 
 def lifecycle(

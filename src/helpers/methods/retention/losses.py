@@ -16,8 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.sentences import say, with_interval
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate, unknown, wilson
+from helpers.stats.estimate import Estimate, estimate_of, unknown, wilson
 from helpers.study.days import (
     active_days_until,
     checked,

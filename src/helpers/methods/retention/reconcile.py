@@ -28,8 +28,7 @@ import pandas as pd
 
 from helpers.methods.retention.day_n import Retention, retention
 from helpers.sentences import say, with_interval
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.curves import survival
 from helpers.study.days import checked, day_number, first_day, member_days, number_of, stays

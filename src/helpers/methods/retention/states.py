@@ -45,8 +45,7 @@ from numpy.typing import NDArray
 
 from helpers.data import privacy
 from helpers.sentences import say, with_interval
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.move_variance import (
     FEWEST_MEMBERS,
     MemberSums,

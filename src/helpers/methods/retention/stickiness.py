@@ -7,7 +7,7 @@ ratio such as DAU/MAU over a window is the mean DAU over the mean MAU: the share
 as monthly active that they were active on. L7 and L28 are the numbers of active days among the last 7 and 28.
 
 Days repeat members, so days are no sample of independent ones. A member's active days and MAU days of the window
-are one cluster (:mod:`.clustered`): the interval says how far the ratio would move with
+are one cluster (:mod:`helpers.stats.estimate`): the interval says how far the ratio would move with
 other members like these, on these days. Members who left count until the day they left.
 """
 
@@ -20,11 +20,17 @@ from functools import partial
 import ibis
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.clustered import clustered_frame, estimate_of
-from helpers.stats.estimate import Estimate, proportion, unknown, wilson
+from helpers.stats.estimate import (
+    Estimate,
+    clustered_frame,
+    estimate_of,
+    normal_estimate,
+    proportion,
+    unknown,
+    wilson,
+)
 from helpers.study.activity import present_members
 from helpers.study.days import (
     checked,
@@ -225,9 +231,8 @@ class Lness:
         if n < 2:
             return unknown(n, "ratio", self.confidence)._replace(value=self.mean)
         variance = float((members * (days - self.mean) ** 2).sum()) / (n - 1)
-        half = float(stats.t.ppf(0.5 + self.confidence / 2, n - 1)) * float(np.sqrt(variance / n))
-        bounds = (self.mean, self.mean - half, self.mean + half)
-        return Estimate(*bounds, n, "ratio", "t interval over members", self.confidence)
+        error, method = float(np.sqrt(variance / n)), "t interval over members"
+        return normal_estimate(self.mean, error, n, "ratio", method, self.confidence, degrees=n - 1)
 
     @property
     def sentence(self) -> str:

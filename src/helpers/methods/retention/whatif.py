@@ -33,12 +33,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from helpers.methods.retention.states import ACTIVE, LABELS, STATES, DailyStates, reachable
 from helpers.sentences import number, percent, say
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate, percentile_interval
+from helpers.stats.estimate import Estimate, estimate_of, half_width, percentile_interval
 from helpers.stats.move_variance import FEWEST_MEMBERS, covariances
 from helpers.study.days import checked, checked_confidence
 
@@ -313,8 +311,7 @@ def _by_weeks(
 
 def _widening(clusters: float, confidence: float) -> float:
     """Return how much wider intervals are that rest on so few clusters: Student's t over the normal quantile."""
-    level = 0.5 + confidence / 2
-    return float(stats.t.ppf(level, max(clusters - 1, 1)) / stats.norm.ppf(level))
+    return float(half_width(1.0, confidence, max(clusters - 1, 1)) / half_width(1.0, confidence))
 
 
 def _widened(extras: FloatArray, value: FloatArray, days: int, confidence: float) -> FloatArray:

@@ -26,7 +26,7 @@ from helpers.errors import BadParameters
 from helpers.sentences import number, say
 from helpers.stats.cox.model import FEWEST_CLUSTERS, CoxModel
 from helpers.stats.cox.words import name_of, times, who
-from helpers.stats.several_tests import holm
+from helpers.stats.estimate import holm
 from helpers.study.frames import NOT_STATED
 
 FloatArray = NDArray[np.float64]

@@ -28,8 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from helpers.checks import check_confidence, check_scalar
-from helpers.stats.clustered import clustered_interval
-from helpers.stats.estimate import Estimate, percentile_interval, unknown, wilson
+from helpers.stats.estimate import Estimate, clustered_interval, percentile_interval, unknown, wilson
 from helpers.stats.lift import top_ranking, top_total
 
 FloatArray = NDArray[np.float64]
@@ -126,7 +125,7 @@ def deciles(
         Outcome 0 or 1 and prediction.
     member : array_like, optional
         Member of each row: the rows of one in a group count together, as in
-        :mod:`helpers.stats.clustered`. Without it rows are independent, and the interval is Wilson's.
+        :mod:`helpers.stats.estimate`. Without it rows are independent, and the interval is Wilson's.
 
     Returns
     -------

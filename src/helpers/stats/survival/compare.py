@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.sentences import number, say, with_interval
-from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.several_tests import holm
+from helpers.stats.estimate import Estimate, holm, unknown
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
 from helpers.study.days import checked, checked_confidence

@@ -38,8 +38,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.data import privacy
-from helpers.stats.clustered import estimate_of
-from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.survival.bpcp import product_limit, survival_limits
 from helpers.stats.survival.cells import DayCounts, check_cells, day_counts
 from helpers.stats.survival.curve_words import curve_sentence
