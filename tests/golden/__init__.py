@@ -16,7 +16,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -178,25 +177,23 @@ def check(name: str, notebook: str, new: dict[str, Any]) -> None:
     assert not lines, f"{notebook} on {name}, {len(lines)} differences:\n{shown}"
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differences(old: Any, new: Any, place: str = "") -> list[str]:
     """Return a line for each place at which the stored and the new values differ."""
-    before, after = dict(_flat(old)), dict(_flat(new))
-    absent = "absent"
-    pairs = {place: (before.get(place, absent), after.get(place, absent)) for place in {**before, **after}}
-    return [
-        f"{place}: stored {was!r}, now {now!r}"
-        for place, (was, now) in pairs.items()
-        if not _same(was, now, place)
-    ]
-
-
-def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, dict | list):
-        inner = values.items() if isinstance(values, dict) else enumerate(values)
-        for key, value in inner:
-            yield from _flat(value, f"{place}/{key}" if place else str(key))
-    else:
-        yield place, values
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = []
+        for key in {**old, **new}:
+            inner = f"{place}/{key}" if place else key
+            if key in old and key in new:
+                lines += differences(old[key], new[key], inner)
+            else:
+                lines.append(f"{inner}: {'stored, now absent' if key in old else 'new'}")
+        return lines
+    if isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            return [f"{place}: stored {len(old)} rows, now {len(new)}"]
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for row, pair in pairs for line in differences(*pair, f"{place}/{row}")]
+    return [] if _same(old, new, place) else [f"{place}: stored {old!r}, now {new!r}"]
 
 
 def _same(was: Any, now: Any, place: str) -> bool:

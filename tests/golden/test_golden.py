@@ -29,9 +29,10 @@ def test_each_kind_of_difference_is_one_readable_line():
     assert golden.differences(old, old) == []
     assert golden.differences(old, new) == [
         "findings/a.b/value: stored 1.0, now 1.1",
-        "findings/a.b/unit: stored 'share', now 'absent'",
+        "findings/a.b/unit: stored, now absent",
         "tables/t/columns/x/1: stored None, now 2",
     ]
+    assert golden.differences({"x": [1, 2]}, {"x": [1], "y": 2}) == ["x: stored 2 rows, now 1", "y: new"]
 
 
 def test_a_tolerance_holds_for_the_places_its_pattern_names(monkeypatch):
