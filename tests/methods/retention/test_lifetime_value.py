@@ -14,7 +14,8 @@ from lifelines import KaplanMeierFitter
 from helpers import simulate
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.retention.lifetime_value import PARTS, bca_interval, lifetime_value
+from helpers.methods.retention.lifetime_value import PARTS, lifetime_value
+from helpers.stats.resample import bca_interval
 from helpers.study.activity import activity, population
 from helpers.study.value_days import value_days
 

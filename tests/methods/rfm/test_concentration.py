@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.errors import BadData
 from helpers.methods.rfm.concentration import compare_periods, concentration, of_cells
-from helpers.stats.value_cells import value_cells
+from helpers.stats.resample import value_cells
 
 FEW = {"draws": 50}
 
@@ -268,7 +268,7 @@ def test_what_cannot_be_shared_out_is_said(values, words: str):
 def test_missing_values_are_refused_with_their_number():
     data = frame([1.0] * 30)
     data.loc[[3, 4], "monetary"] = np.nan
-    with pytest.raises(BadData, match=r"monetary.*2 rows"):
+    with pytest.raises(BadData, match=r"monetary missing or infinite in 2 rows"):
         concentration(data)
     with pytest.raises(BadData, match="column spend missing"):
         concentration(data, value="spend")

@@ -12,7 +12,7 @@ from scipy import stats
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.referral import referral_value
 from helpers.methods.rfm.tier_value import ratio_of_means, tier_value
-from helpers.stats.value_cells import mean_value, value_cells
+from helpers.stats.resample import mean_value, value_cells
 
 ORDER = ("potential", "active", "core")
 HONEST = {"order": ORDER, "measured": "next period", "tier_uses_value": True, "draws": 300}

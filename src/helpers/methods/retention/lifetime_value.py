@@ -29,11 +29,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from helpers.checks import check_confidence, check_scalar
 from helpers.sentences import number, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.resample import bca_interval, unit_weights
 from helpers.study.value_days import FloatArray, ValueDays
 
 FEWEST_AT_RISK = 30
@@ -170,15 +170,10 @@ def lifetime_value(
     check_scalar(horizon_days, "horizon_days", type_=int, ge=1)
     check_scalar(discount_rate, "discount_rate", type_=(int, float), ge=0, lt=1)
     check_scalar(draws, "draws", type_=int, ge=100)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(
-        cells.at_risk.shape[1], np.full(cells.at_risk.shape[1], 1 / cells.at_risk.shape[1]), draws
-    )
+    weights = unit_weights(cells.at_risk.shape[1], draws, np.random.default_rng(seed))
     rows, curves = [], []
     for index, segment in enumerate(cells.segments):
-        parts, curve = _of_segment(
-            cells, index, horizon_days, discount_rate, weights.astype(float), confidence
-        )
+        parts, curve = _of_segment(cells, index, horizon_days, discount_rate, weights, confidence)
         rows += [
             (segment, part, *values, watched(cells, index, horizon_days), buyers(cells, index, horizon_days))
             for part, values in zip(PARTS, parts, strict=True)
@@ -263,35 +258,3 @@ def _curve(
     stays = np.cumprod(1.0 - np.minimum(hazard, 1.0), axis=-1)
     survival = np.concatenate([np.ones((*stays.shape[:-1], 1)), stays[..., :-1]], axis=-1)
     return Curve(survival, daily, survival * daily * (1.0 + rate) ** (-np.arange(horizon) / 365.0))
-
-
-def bca_interval(
-    value: float, draws: FloatArray, left_out: FloatArray, confidence: float
-) -> tuple[float, float]:
-    """Return the bias-corrected and accelerated bootstrap interval (Efron 1987).
-
-    Parameters
-    ----------
-    value : float
-        Estimate.
-    draws : ndarray
-        Its resamples.
-    left_out : ndarray
-        The estimate with each unit left out in turn (jackknife); units that hold nothing change nothing.
-    confidence : float
-        Level.
-    """
-    if not np.isfinite(draws).all() or np.ptp(draws) == 0:
-        return (np.nan, np.nan) if not np.isfinite(value) or value else (value, value)
-    below = np.clip(np.mean(draws < value), 1 / (len(draws) + 1), len(draws) / (len(draws) + 1))
-    bias = stats.norm.ppf(below)
-    pull = left_out.mean() - left_out
-    spread = (pull**2).sum()
-    acceleration = (pull**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
-    tail = (1 - confidence) / 2
-    levels = []
-    for z in stats.norm.ppf([tail, 1 - tail]):
-        shifted = bias + z
-        levels.append(stats.norm.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-6)))
-    low, high = np.quantile(draws, levels)
-    return float(low), float(high)

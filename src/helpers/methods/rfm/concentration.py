@@ -1,6 +1,6 @@
 """How concentrated value is: Lorenz curve, Gini index and the share of the top 20 % of members.
 
-The statistics and their standard errors are in :mod:`helpers.stats.inequality`; intervals come from the
+The statistics and their standard errors are in :mod:`helpers.stats.concentration`; intervals come from the
 studentised member bootstrap. With refunds above sales a member holds a negative value: it counts as it is, is
 named, and lets the Gini index pass 1.
 """
@@ -17,20 +17,18 @@ import pandas as pd
 from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.sentences import percent, quantity, say, with_interval
+from helpers.stats.concentration import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.inequality import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
-from helpers.stats.value_cells import (
-    MINIMUM_MEMBERS,
-    MINIMUM_WITH_VALUE,
+from helpers.stats.resample import (
     FloatArray,
     Moments,
     observed,
-    require_unique,
     resamples,
     studentised_interval,
     value_cells,
 )
-from helpers.study.frames import materialise, require_columns
+from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
+from helpers.study.frames import materialise, require_columns, require_unique
 
 
 @dataclass(frozen=True)
@@ -224,13 +222,13 @@ def _curve_frame(curve: FloatArray, draws: FloatArray, label: str, n: int, confi
 
 
 def _problem(n: int, with_value: int, total: float, negative: int) -> str:
-    if n < MINIMUM_MEMBERS:
-        return say("too little data, {n} members of at least {least} needed", n=n, least=MINIMUM_MEMBERS)
+    if n < RESAMPLED:
+        return say("too little data, {n} members of at least {least} needed", n=n, least=RESAMPLED)
     if not with_value:
         return say("none of the {n:,} members has any value", n=n)
     if total <= 0 and negative:
         return say("refunds take up all the value of {n:,} members, so there are no shares of it", n=n)
-    if with_value < MINIMUM_WITH_VALUE:
+    if with_value < RESAMPLED_WITH_VALUE:
         return say("too little data, only {few} of {n:,} members have value", few=with_value, n=n)
     return ""
 
@@ -313,7 +311,7 @@ def concentration(
     BadData
         When a column is missing or holds null values.
     """
-    cells = value_cells(values, value, rank=rank, name="member values")
+    cells = value_cells(values, value, rank=rank)
     own = rank is None or rank == value
     return of_cells(
         cells, label=label, top=top, unit=unit, confidence=confidence, draws=draws, seed=seed, own_rank=own

@@ -34,8 +34,8 @@ from helpers.sentences import say
 from helpers.stats.btyd.alive import BetaGeometricNBD
 from helpers.stats.btyd.cells import KEYS, Cells, histories, observed_days, transactions
 from helpers.stats.btyd.spend import GammaGamma
+from helpers.stats.concentration import lift, paired_lifts
 from helpers.stats.estimate import percentile_interval, unknown
-from helpers.stats.lift import bootstrap_lifts, lift
 from helpers.study.frames import Count, as_day, materialise
 from helpers.study.values import VALUE_DECIMALS, member_values
 
@@ -106,7 +106,7 @@ def contest(
         text = "It takes {m} members and {b} buyers."
         return replace(held, reason=say(text, m=FEWEST_MEMBERS, b=FEWEST_BUYERS))
     known = {name: s for name, s in scores.items() if np.isfinite(s).all()}
-    lifts = bootstrap_lifts(known, outcome, top_share=top_share, draws=draws, seed=seed)
+    lifts = paired_lifts(known, outcome, top=top_share, draws=draws, seed=seed)
     table = pd.DataFrame([_row(n, s, outcome, lifts.get(n), settings, top_share) for n, s in scores.items()])
     differences = _differences(table, lifts, confidence)
     winner, by_score = _winner(table, differences), ScoreValue.of(scores[RFM_SCORE], outcome, confidence)

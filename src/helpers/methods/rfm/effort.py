@@ -24,8 +24,7 @@ from helpers.methods.rfm.concentration import concentration
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.value_cells import require_unique
-from helpers.study.frames import materialise, require_columns
+from helpers.study.frames import materialise, require_columns, require_unique
 
 
 @dataclass(frozen=True)

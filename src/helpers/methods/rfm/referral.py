@@ -20,16 +20,9 @@ from helpers.checks import check_scalar
 from helpers.data.source import as_table, local_date
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.value_cells import (
-    MINIMUM_WITH_VALUE,
-    Moments,
-    observed,
-    require_unique,
-    resamples,
-    studentised_interval,
-    value_cells,
-)
-from helpers.study.frames import materialise, require_columns
+from helpers.stats.resample import Moments, observed, resamples, studentised_interval, value_cells
+from helpers.study.enough import RESAMPLED_WITH_VALUE
+from helpers.study.frames import materialise, require_columns, require_unique
 
 
 @dataclass(frozen=True)
@@ -231,9 +224,9 @@ def _member_table(own: ibis.Table, value: str, credit: ibis.Table, brought: ibis
 
 def _share(table: ibis.Table, confidence: float = 0.95, draws: int = 1000, seed: int = 0) -> Estimate:
     """Return referral value over total value with its member bootstrap, a ratio of sums over members."""
-    cells = value_cells(table, "referral_value", rank="total_value", name="values with referrals")
+    cells = value_cells(table, "referral_value", rank="total_value")
     n = int(cells["count"].sum())
-    if n - int(cells["zero"].sum()) < MINIMUM_WITH_VALUE:
+    if n - int(cells["zero"].sum()) < RESAMPLED_WITH_VALUE:
         return unknown(n, "share", confidence)
     total = cells["rank"].drop_duplicates().to_numpy()  # one per rank group, in the order of the moments
 

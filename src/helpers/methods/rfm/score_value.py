@@ -11,12 +11,9 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
 
 FloatArray = NDArray[np.float64]
-
-# With fewer, the mean value of members without an order says next to nothing.
-FEWEST_NEWCOMERS = 20
-FEWEST_NEWCOMERS_WITH_VALUE = 5
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def newcomers(
     The percentile bootstrap over all `n` members draws those without value as one, which is exact. Not known
     with fewer than 20 members or fewer than 5 with a value above 0.
     """
-    if n < FEWEST_NEWCOMERS or (values > 0).sum() < FEWEST_NEWCOMERS_WITH_VALUE:
+    if n < RESAMPLED or (values > 0).sum() < RESAMPLED_WITH_VALUE:
         return unknown(n, unit, confidence)
     rng = np.random.default_rng(seed)
     ordered = np.sort(values)

@@ -23,7 +23,7 @@ from helpers.errors import BadData, BadParameters
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import interval, number, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.value_cells import (
+from helpers.stats.resample import (
     MeanValue,
     mean_value,
     studentised_interval,
@@ -218,7 +218,7 @@ def tier_value(
     if days is not None:
         check_scalar(days, "days", type_=int, ge=1)
     check_scalar(measured, "measured", in_=("same window", "next period"))
-    cells = value_cells(members, value, by=tier, name="members")
+    cells = value_cells(members, value, by=tier)
     _check_order(list(dict.fromkeys(cells["group"])), order)
     top = check_scalar(top or order[-1], "top", in_=order)
     bottom = check_scalar(bottom or order[0], "bottom", in_=order)

@@ -29,8 +29,8 @@ from helpers.playbook.contact.trial import (
 )
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.value_cells import mean_value, require_unique, value_cells
-from helpers.study.frames import materialise, require_columns
+from helpers.stats.resample import mean_value, value_cells
+from helpers.study.frames import materialise, require_columns, require_unique
 
 __all__ = ["ContactList", "ListEvaluation", "ListSet", "contact_list", "evaluate_list", "standard_lists"]
 
@@ -300,7 +300,7 @@ def _worth(
     """Return mean and total; unknown for an empty list, and where nobody's value could be predicted."""
     if frame["expected_value"].isna().all():
         return unknown(len(frame), unit, confidence), unknown(len(frame), unit, confidence)
-    cells = value_cells(frame, "expected_value", name=name)
+    cells = value_cells(frame, "expected_value")
     mean = mean_value(cells, unit=unit, confidence=confidence, draws=1000, seed=seed).estimate
     if set(BOUNDS) <= set(frame.columns):
         absent = int(frame[list(BOUNDS)].isna().any(axis=1).sum())

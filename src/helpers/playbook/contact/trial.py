@@ -25,8 +25,7 @@ from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, difference_of_proportions, unknown
-from helpers.stats.value_cells import require_unique
-from helpers.study.frames import require_columns
+from helpers.study.frames import require_columns, require_unique
 
 CONTACT, HOLDOUT = "contact", "hold-out"
 FEWEST_HELD_OUT = 10  # below, the normal limits that the power rests on are too rough to plan by

@@ -28,8 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from helpers.checks import check_confidence, check_scalar
+from helpers.stats.concentration import Ranking
 from helpers.stats.estimate import Estimate, clustered_interval, percentile_interval, unknown, wilson
-from helpers.stats.lift import top_ranking, top_total
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -224,17 +224,12 @@ def lift(
     outcome, score = np.asarray(y, float), np.asarray(p, float)
     if outcome.size < FEWEST_ROWS or not outcome.sum() > 0:
         return unknown(outcome.size, "ratio", confidence)
-    ranking = top_ranking(score, min(1.0, 3 * top_share))
+    ranking = Ranking.of(score, 3 * top_share * score.size)
     codes, clusters = _codes(member, outcome.size)
     rng = np.random.default_rng(seed)
-
-    def value(weight: FloatArray) -> float:
-        size, events = top_share * weight.sum(), float(weight @ outcome)
-        return top_total(ranking, weight, outcome, size) / top_share / events if events > 0 else np.nan
-
-    found = [value(member_weights(rng, clusters)[codes]) for _ in range(draws)]
+    found = [ranking.lift(member_weights(rng, clusters)[codes], outcome, top_share) for _ in range(draws)]
     low, high = percentile_interval(found, confidence)
-    point = value(np.ones(outcome.size))
+    point = ranking.lift(np.ones(outcome.size), outcome, top_share)
     return Estimate(point, low, high, outcome.size, "ratio", "member bootstrap", confidence)
 
 

@@ -1,9 +1,13 @@
-"""Compress per-member values to cells and resample members from the cells.
+"""Resampling of members: compressed cells, multinomial weights, and the intervals that are read off resamples.
 
 A million members seldom hold more than a few thousand different values, so the engine groups first and the
 member bootstrap draws how many members of each cell are in a resample (a multinomial draw, which is exactly
 the member bootstrap). When there are too many different values, members are grouped by three significant
 digits of the value they are ranked by, and a resampled cell varies by its own standard deviation too.
+
+Intervals: percentile (:func:`helpers.stats.estimate.percentile_interval`); bootstrap-t for means and ratios of
+values with many zeros and a heavy tail, where the percentile interval is too short above; BCa for skewed sums
+whose standard error has no formula. What is compared is resampled together, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -15,18 +19,17 @@ import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
-from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.study.enough import RESAMPLED_WITH_VALUE
 from helpers.study.frames import materialise, require_columns
 
 FloatArray = NDArray[np.float64]
 
 MAXIMUM_CELLS = 20_000
-MINIMUM_MEMBERS = 20
-MINIMUM_WITH_VALUE = 5  # with fewer members who have value, no bootstrap covers as it claims
 SIGNIFICANT_DIGITS = 3
 CHUNK_NUMBERS = 2_000_000  # floats held at once by one array of resamples, 16 MB
 
@@ -45,54 +48,12 @@ class Moments(NamedTuple):
     squares: FloatArray
 
 
-def require_unique(table: ibis.Table, column: str, name: str) -> None:
-    """Raise ``BadData`` when a value of `column` is null or stands in more than one row of `table`."""
-    counts = table.group_by(column).aggregate(rows=lambda t: t.count())
-    repeated = counts.filter((counts["rows"] > 1) | counts[column].isnull())
-    found = (
-        repeated.aggregate(n=repeated.count(), example=repeated[column].cast("string").min())
-        .execute()
-        .iloc[0]
-    )
-    if found["n"]:
-        raise BadData(
-            f"{name}: one row per {column} is needed, but {int(found['n']):,} have several rows or none, "
-            f"for example {found['example']!r}."
-        )
-
-
-def _refuse_missing_values(table: ibis.Table, columns: list[str], name: str) -> None:
-    empty = {}
-    for column in dict.fromkeys(columns):
-        value = table[column]
-        bad = value.isnull()
-        if value.type().is_floating():
-            bad = bad | value.isnan().fill_null(False) | value.isinf().fill_null(False)
-        empty[column] = bad
-    counts = {column: bad.ifelse(1, 0).sum().fill_null(0) for column, bad in empty.items()}
-    found = table.aggregate(**counts).execute().iloc[0]
-    wrong = [f"{column} ({int(found[column]):,} rows)" for column in counts if found[column]]
-    if wrong:
-        raise BadData(
-            f"{name}: missing or infinite values in {', '.join(wrong)}; a member without value has 0, not nothing."
-        )
-
-
-def _digits(value: ibis.expr.types.NumericValue) -> tuple[ibis.Value, ibis.Value]:
-    """Return magnitude and leading digits, which together name the group of nearly equal values."""
-    size = value.abs()
-    magnitude = (size == 0).ifelse(ibis.literal(-99.0), (size == 0).ifelse(1.0, size).log10().floor())
-    unit = ibis.literal(10.0) ** (magnitude - (SIGNIFICANT_DIGITS - 1))
-    return magnitude.cast("int64"), (value == 0).ifelse(0.0, (value / unit).round(0)).cast("int64")
-
-
 def value_cells(
     values: ibis.Table | pd.DataFrame,
     measure: str,
     *,
     rank: str | None = None,
     by: str | None = None,
-    name: str = "values",
     limit: int = MAXIMUM_CELLS,
 ) -> pd.DataFrame:
     """Group members that hold the same values.
@@ -107,8 +68,6 @@ def value_cells(
         Column by which members are ranked; `measure` when not given.
     by : str, optional
         Column with a group label, such as the tier.
-    name : str
-        How messages call the table.
     limit : int
         Above this number of different values, members are grouped by three significant digits of `rank`.
 
@@ -125,17 +84,15 @@ def value_cells(
     BadData
         When a column is missing or holds null, NaN or infinite values.
     """
-    table = as_table(values)
-    rank = rank or measure
-    columns = [column for column in (by, rank, measure) if column]
-    require_columns(table, columns, name)
-    _refuse_missing_values(table, columns, name)
+    table, rank = as_table(values), rank or measure
+    require_columns(table, [column for column in (by, rank, measure) if column], "values of members")
     plain = table.select(
         group=table[by].cast("string") if by else ibis.literal(""),
         rank=table[rank].cast("float64").round(6),
         measure=table[measure].cast("float64").round(6),
     )
     plain = materialise(plain)
+    _refuse_missing(plain, " or ".join(dict.fromkeys((rank, measure))))
     exact = plain.group_by(["group", "rank", "measure"]).aggregate(count=plain.count())
     few = int(exact.count().execute()) <= limit
     frame = _exact_cells(exact.execute()) if few else _grouped_cells(plain)
@@ -146,19 +103,14 @@ def value_cells(
     return frame[["group", "rank", "mean", "deviation", "count", "zero", "negative", "negative_total"]]
 
 
-def _grouped_cells(plain: ibis.Table) -> pd.DataFrame:
-    magnitude, leading = _digits(plain["rank"])
-    keyed = plain.mutate(magnitude=magnitude, leading=leading)
-    groups = keyed.group_by(["group", "magnitude", "leading"]).aggregate(
-        rank=keyed["rank"].mean(),
-        mean=keyed.measure.mean(),
-        deviation=keyed.measure.std(how="pop"),
-        count=keyed.count(),
-        zero=(keyed.measure == 0).ifelse(1, 0).sum(),
-        negative=(keyed.measure < 0).ifelse(1, 0).sum(),
-        negative_total=(keyed.measure < 0).ifelse(keyed.measure, 0.0).sum(),
-    )
-    return groups.execute()
+def _refuse_missing(plain: ibis.Table, names: str) -> None:
+    both = plain.rank + plain.measure
+    missing = both.isnull() | both.isnan() | both.isinf() | plain.group.isnull()
+    n = int(plain.filter(missing).count().execute())
+    if n:
+        raise BadData(
+            f"values of members: {names} missing or infinite in {n:,} rows; a member without value has 0."
+        )
 
 
 def _exact_cells(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,6 +120,29 @@ def _exact_cells(frame: pd.DataFrame) -> pd.DataFrame:
         zero=count.where(value == 0, 0),
         negative=count.where(value < 0, 0),
         negative_total=(value * count).where(value < 0, 0.0),
+    )
+
+
+def _grouped_cells(plain: ibis.Table) -> pd.DataFrame:
+    """Group by magnitude and leading digits of the rank, which together name nearly equal values."""
+    rank, measure = plain["rank"], plain["measure"]
+    size = (rank == 0).ifelse(1.0, rank.abs())
+    magnitude = (rank == 0).ifelse(ibis.literal(-99.0), size.log10().floor())
+    unit = ibis.literal(10.0) ** (magnitude - (SIGNIFICANT_DIGITS - 1))
+    leading = (rank == 0).ifelse(0.0, (rank / unit).round(0))
+    keyed = plain.mutate(magnitude=magnitude.cast("int64"), leading=leading.cast("int64"))
+    return (
+        keyed.group_by(["group", "magnitude", "leading"])
+        .aggregate(
+            rank=rank.mean(),
+            mean=measure.mean(),
+            deviation=measure.std(how="pop"),
+            count=keyed.count(),
+            zero=(measure == 0).ifelse(1, 0).sum(),
+            negative=(measure < 0).ifelse(1, 0).sum(),
+            negative_total=(measure < 0).ifelse(measure, 0.0).sum(),
+        )
+        .execute()
     )
 
 
@@ -191,18 +166,7 @@ def observed(cells: pd.DataFrame) -> Moments:
 
 
 def resamples(cells: pd.DataFrame, *, draws: int, seed: int) -> Iterator[Moments]:
-    """Yield member resamples of the cells in chunks of bounded memory.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        As returned by :func:`value_cells`, one group label only.
-    draws : int
-        Number of resamples in all.
-    seed : int
-        Seed of the generator.
-    """
-    check_scalar(draws, "draws", ge=20)
+    """Yield `draws` member resamples of the cells of one group, in chunks of bounded memory."""
     rng = np.random.default_rng(seed)
     count = cells["count"].to_numpy()
     share = count / count.sum()
@@ -211,6 +175,17 @@ def resamples(cells: pd.DataFrame, *, draws: int, seed: int) -> Iterator[Moments
         size = min(step, draws - start)
         weights = rng.multinomial(int(count.sum()), share, size=size).astype(float)
         yield moments(cells, weights, rng)
+
+
+def unit_weights(units: int, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Return how often each unit (a member, or a bucket of members) is drawn, shape (draws, units)."""
+    return rng.multinomial(units, np.full(units, 1 / units), draws).astype(float)
+
+
+def ratio_interval(above: FloatArray, below: FloatArray, confidence: float) -> tuple[float, float]:
+    """Return the percentile interval of a ratio of two sums that were resampled together."""
+    ratios = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return percentile_interval(ratios, confidence)
 
 
 def studentised_interval(
@@ -228,7 +203,7 @@ def studentised_interval(
     own standard error, which widens the upper side on heavy tails, where the percentile interval is too short.
     It is undefined when the standard error is 0 in the data or in more than 1 % of the resamples.
     """
-    tail = (1 - check_confidence(confidence)) / 2
+    tail = (1 - confidence) / 2
     usable = np.isfinite(draws) & np.isfinite(draw_errors) & (draw_errors > 0)
     if not np.isfinite(error) or error <= 0 or usable.mean() < 0.99:
         low, high = percentile_interval(draws, confidence)
@@ -240,13 +215,43 @@ def studentised_interval(
     return float(min(low, value)), float(max(high, value)), "studentised member bootstrap"
 
 
+def bca_interval(
+    value: float, draws: FloatArray, left_out: FloatArray, confidence: float
+) -> tuple[float, float]:
+    """Return the bias-corrected and accelerated bootstrap interval (Efron 1987, JASA 82:171-185).
+
+    Parameters
+    ----------
+    value : float
+        Estimate.
+    draws : ndarray
+        Its resamples.
+    left_out : ndarray
+        The estimate with each unit left out in turn (jackknife); units that hold nothing change nothing.
+    confidence : float
+        Level.
+    """
+    if not np.isfinite(draws).all() or np.ptp(draws) == 0:
+        return (np.nan, np.nan) if not np.isfinite(value) or value else (value, value)
+    below = np.clip(np.mean(draws < value), 1 / (len(draws) + 1), len(draws) / (len(draws) + 1))
+    bias = stats.norm.ppf(below)
+    pull = left_out.mean() - left_out
+    spread = (pull**2).sum()
+    acceleration = (pull**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
+    tail = (1 - confidence) / 2
+    shifted = bias + stats.norm.ppf([tail, 1 - tail])
+    levels = stats.norm.cdf(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-6))
+    low, high = np.quantile(draws, levels)
+    return float(low), float(high)
+
+
 class MeanValue(NamedTuple):
     """Mean value of a group of members, and its resamples.
 
     Attributes
     ----------
     estimate : Estimate
-        Mean value a member; unknown when fewer than `MINIMUM_WITH_VALUE` members have value.
+        Mean value a member; unknown when fewer than `RESAMPLED_WITH_VALUE` members have value.
     mean, error : float
         Mean and its standard error in the data.
     means, errors : ndarray of float, shape (draws,)
@@ -267,19 +272,10 @@ class MeanValue(NamedTuple):
 
 
 def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int, seed: int) -> MeanValue:
-    """Return the mean of compressed values with its studentised member bootstrap.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        As returned by :func:`value_cells`, for one group.
-    unit, confidence, draws, seed :
-        Unit of the value, level, number of resamples and their seed.
-    """
-    check_confidence(confidence)
+    """Return the mean of the compressed values of one group with its studentised member bootstrap."""
     n = int(cells["count"].sum())
     with_value = n - int(cells["zero"].sum())
-    if with_value < MINIMUM_WITH_VALUE:
+    if with_value < RESAMPLED_WITH_VALUE:
         total = float((cells["mean"] * cells["count"]).sum())
         reason = "no member has value" if not with_value else "too few members have value"
         empty = np.full(draws, np.nan)
