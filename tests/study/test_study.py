@@ -29,10 +29,11 @@ def test_what_is_shared_is_derived_once(study_of) -> None:
     assert sorted(study.activity.to_pandas()["member_id"]) == ["a", "a"], "the rest lies after the last day"
     assert study.began == dt.date(2026, 6, 10)
     assert study.count == "interaction"
-    assert set(study.population_with("source").to_pandas()["source"]) == {"search", "friend"}
+    assert set(study.population.to_pandas()["source"]) == {"search", "friend"}
     assert study.scope == "all members, as of 2026-06-30 (Asia/Shanghai)"
-    with pytest.raises(BadData, match="colour"):
-        study.population_with("colour")
+    without = study_of({"population": MEMBERS.assign(joined_day=DAY)}, "2026-06-30")
+    with pytest.raises(BadData, match="left_day"):
+        _ = without.population
 
 
 def test_frames_stand_for_what_would_be_derived(study_of) -> None:

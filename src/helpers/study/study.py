@@ -19,14 +19,19 @@ from helpers.data.segment import parse
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 from helpers.study.account import ActivityAccount, account
-from helpers.study.activity import activity, population, present_members, value_unit, what_counts
-from helpers.study.days import first_day, member_days
+from helpers.study.activity import activity, present_members, value_unit, what_counts
+from helpers.study.days import first_day, spells
 from helpers.study.durations import member_stays
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 from helpers.study.parameters import CommonParameters
 
 DERIVED = ("activity", "population")
 """What a study derives from its tables, and what may be handed to it instead."""
+TYPES = {
+    **{"member_id": "string", "day": "date", "kind": "string", "action": "string", "value": "float64"},
+    **{"joined_day": "date", "left_day": "date"},
+}
+"""Types of the columns of what is derived; frames bring instants at midnight for days, and nothing when empty."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,7 +149,7 @@ class Study:
     def activity(self) -> ibis.Table:
         """What members did: member_id, ts, day, kind, action, value; see :mod:`helpers.study.activity`."""
         if "activity" in self.given:
-            return source.as_table(self.given["activity"])
+            return _typed(self.given["activity"], "activity", ("member_id", "day"))
         return materialise(
             activity(
                 self.dataset, as_of=self.as_of, report_tz=self.report_tz, value_weights=self.value_weights
@@ -153,18 +158,20 @@ class Study:
 
     @cached_property
     def population(self) -> ibis.Table:
-        """Who was a member by ``as_of``: member_id, joined_day, left_day (missing while a member)."""
-        if "population" in self.given:
-            return source.as_table(self.given["population"])
-        return materialise(population(self.dataset, as_of=self.as_of, report_tz=self.report_tz))
+        """Who was a member by ``as_of``, without staff and bots.
 
-    def population_with(self, *columns: str) -> ibis.Table:
-        """Return the population with further columns of the members table, such as ``source``."""
-        if "population" in self.given or not columns:
-            require_columns(self.population, columns, "members")
-            return self.population
-        stays = member_stays(self.dataset, columns=columns, as_of=self.as_of, report_tz=self.report_tz)
-        return materialise(stays)
+        member_id, joined_day, left_day (missing while a member), and every further column of the members table.
+        Without such a table everybody with activity, joined on the first day of it.
+        """
+        if "population" in self.given:
+            return _typed(self.given["population"], "population", ("member_id", "joined_day", "left_day"))
+        if "members" not in self.dataset:
+            rows = self.activity
+            rows = rows.filter(rows.kind.isin(COUNTS["all"])) if "kind" in rows.columns else rows
+            joined = rows.group_by("member_id").agg(joined_day=rows.day.min())
+            return materialise(joined.mutate(left_day=ibis.null("date")))
+        more = [name for name in self.dataset.members.columns if name not in TYPES]
+        return member_stays(self.dataset, columns=more, as_of=self.as_of, report_tz=self.report_tz)
 
     @cached_property
     def present(self) -> ibis.Table:
@@ -172,9 +179,28 @@ class Study:
         return present_members(self.population, as_of=self.as_of)
 
     @cached_property
+    def counted(self) -> ibis.Table:
+        """The rows of activity that count, of whomever and whenever."""
+        if self.count != "all":
+            require_columns(self.activity, ["kind"], "activity")
+        if "kind" not in self.activity.columns:
+            return self.activity
+        return self.activity.filter(self.activity.kind.isin(COUNTS[self.count]))
+
+    @cached_property
     def member_days(self) -> ibis.Table:
         """The days on which members did something that counts: member_id, day, one row each."""
-        return materialise(member_days(self.activity, count=self.count))
+        return materialise(self.counted.select("member_id", "day").distinct())
+
+    @cached_property
+    def spells(self) -> ibis.Table:
+        """The spells between active days of the population, one row per active day until ``as_of``.
+
+        member_id; at (day number of the active day); before (days since the active day before it, missing for the
+        first); after (days until the next active day, missing for the last); last (day number of the last day
+        observed: ``as_of`` or the day of leaving); left (bool: the member left on it).
+        """
+        return materialise(spells(self.activity, self.population, as_of=self.as_of, count=self.count))
 
     @cached_property
     def began(self) -> dt.date | None:
@@ -206,3 +232,10 @@ class Study:
     def __repr__(self) -> str:
         """Name the scope and the tables."""
         return f"Study({self.scope}; {', '.join(self.dataset.names) or 'no tables'})"
+
+
+def _typed(table: ibis.Table | pd.DataFrame, name: str, needed: tuple[str, ...]) -> ibis.Table:
+    """Return activity or population that was handed over, its days as dates."""
+    found = source.as_table(table)
+    require_columns(found, needed, name)
+    return found.cast({column: TYPES[column] for column in found.columns if column in TYPES})
