@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import Bookkeeping, Code, Data, Failure, Manifest
-from helpers.report.run import kernels
+from helpers.report.run import batch, kernels
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
+from helpers.report.run.one_run import RunResult, execute
 
 BuildNotebook = Callable[..., Path]
 BuildManifest = Callable[..., Manifest]
@@ -63,6 +66,31 @@ def build_notebook(project: Path) -> BuildNotebook:
         return path
 
     return build
+
+
+@pytest.fixture
+def run(project: Path, fork_server: ForkServer) -> Callable[..., RunResult]:
+    """Run one notebook of the project and publish its report."""
+
+    def run(path: Path, reports: Path | None = None, **options: Any) -> RunResult:
+        return execute(plan(path, **options), reports or project / "reports", server=fork_server)
+
+    return run
+
+
+@pytest.fixture
+def forked(fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let batches have their kernels from the server of all tests."""
+
+    class Lent:
+        def __init__(self, environment: object) -> None:
+            self.fork = fork_server.fork
+
+        def close(self) -> None:
+            """It goes on."""
+
+    monkeypatch.setattr(batch, "ForkServer", Lent)
+    monkeypatch.setenv(kernels.VARIABLE, "fork")
 
 
 @pytest.fixture

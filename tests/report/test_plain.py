@@ -14,11 +14,12 @@ from helpers.report import catalog
 from helpers.report.page import report as page
 from helpers.report.publish.manifest import CellRun, Failure, read_manifest
 from helpers.report.run import engine
-from helpers.report.run.one_run import RunResult, run
+from helpers.report.run.one_run import RunResult
 from tests.report.sample_pages import text_of
 from tests.report.structure import problems
 
 BuildNotebook = Callable[..., Path]
+Run = Callable[..., RunResult]
 READ = """from helpers.report import params, record
 parameters = params.read("01_rfm", globals())"""
 RECORD = """import pandas as pd
@@ -55,7 +56,7 @@ def page_of(result: RunResult) -> str:
 
 
 def test_a_broken_template_loses_the_page_alone(
-    project: Path, build_notebook: BuildNotebook, template: Path
+    project: Path, build_notebook: BuildNotebook, template: Path, run: Run
 ) -> None:
     path = build_notebook(READ, RECORD)
     good = run(path)
@@ -76,6 +77,7 @@ def test_a_broken_template_loses_the_page_alone(
         assert name in said
     assert set(written.files) == set(read_manifest(good.folder).files)
     assert json.loads((bad.folder.parent / "latest.json").read_text())["version"] == 1
+    catalog.rebuild(project / "reports")
     index = text_of((project / "reports" / "index.html").read_text("utf-8"))
     assert f"The page of this report could not be built: {reason}." in index
 
@@ -94,7 +96,7 @@ def ending(
 
 
 def test_the_same_inputs_give_the_same_plain_page(
-    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch
+    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     ending(monkeypatch, "succeeded")
     spoil(template / "page.html.j2", "{% endfor %}")
@@ -105,7 +107,7 @@ def test_the_same_inputs_give_the_same_plain_page(
 
 
 def test_a_template_that_is_gone_is_no_fault_of_the_reports_folder(
-    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch
+    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     ending(monkeypatch, "succeeded")
     (template / "page.html.j2").unlink()
@@ -113,7 +115,7 @@ def test_a_template_that_is_gone_is_no_fault_of_the_reports_folder(
 
 
 def test_a_run_that_failed_keeps_its_reason_beside_that_of_its_page(
-    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch
+    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     spoil(template / "page.html.j2")
     ending(monkeypatch, "timed_out", Failure(kind="timed_out", cell=2, error="E", message="It took 9 s."))
@@ -125,7 +127,7 @@ def test_a_run_that_failed_keeps_its_reason_beside_that_of_its_page(
 
 
 def test_a_report_without_its_table_that_has_no_page_either_has_failed(
-    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch
+    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     spoil(template / "page.html.j2")
     missing = Failure(kind="missing_table", cell=2, error="MissingTable", message="table events missing")
@@ -136,19 +138,20 @@ def test_a_report_without_its_table_that_has_no_page_either_has_failed(
 
 
 def test_the_reason_tells_no_secret(
-    project: Path, build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setenv("API_TOKEN", "tok-5up3r-5ecret")
     ending(monkeypatch, "succeeded")
     spoil(template / "page.html.j2", "{{ word('tok-5up3r-5ecret') }}")
     assert "KeyError: '***'" in page_of(run(build_notebook(READ)))
+    catalog.rebuild(project / "reports")
     written = [path for path in (project / "reports").rglob("*") if path.is_file()]
     assert len(written) > 5
     assert not [path for path in written if b"tok-5up3r-5ecret" in path.read_bytes()]
 
 
 def test_findings_that_cannot_be_read_lose_the_page_alone(
-    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     ending(monkeypatch, "succeeded", findings="{")
     result = run(build_notebook(READ))

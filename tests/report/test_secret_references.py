@@ -13,6 +13,7 @@ from helpers.data import address
 from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.report import redact
 from helpers.report.plan.desk import plan
+from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.one_run import execute
 
 PASSWORD = "p@ss/w:rd 7 wörtlich"
@@ -66,7 +67,10 @@ def test_values_are_masked_whatever_the_variables_are_called() -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_the_value_reaches_no_written_byte(
-    project: Path, build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    project: Path,
+    build_notebook: Callable[..., Path],
+    fork_server: ForkServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     leak = """from helpers.data import address
 from helpers.report import params
@@ -78,7 +82,7 @@ pathlib.Path(os.environ["PLAYBOOK_RUN_FOLDER"], "note.txt").write_text(found.url
 raise ValueError(f"cannot connect to {found.url}")"""
     path = build_notebook(leak)
     monkeypatch.setattr("helpers.report.plan.desk.fingerprint.fingerprint", lambda *_, **__: {})
-    result = execute(plan(path, data=URL), reports=project / "reports")
+    result = execute(plan(path, data=URL), project / "reports", server=fork_server)
     assert result.manifest.failure is not None and result.manifest.failure.error == "ValueError"
     assert result.manifest.parameters["data"] == URL and result.manifest.data.url == URL
     encoded = base64.b64encode(f"postgres://reader:{quote(PASSWORD, safe='')}".encode())
@@ -97,11 +101,14 @@ raise ValueError(f"cannot connect to {found.url}")"""
 
 
 def test_a_secret_that_is_missing_in_the_kernel_is_told_apart(
-    project: Path, build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    project: Path,
+    build_notebook: Callable[..., Path],
+    fork_server: ForkServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = build_notebook('from helpers.data import source\nsource.open("postgres://u:${SHOP_LOGIN}@h/db")')
     monkeypatch.delenv("SHOP_LOGIN", raising=False)
-    result = execute(plan(path), reports=project / "reports")
+    result = execute(plan(path), project / "reports", server=fork_server)
     assert result.manifest.failure is not None and result.manifest.failure.kind == "missing_secret"
     assert "names SHOP_LOGIN" in result.manifest.failure.message
 

@@ -160,6 +160,15 @@ def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> C
     return Catalog(series=series, unreadable=sorted(unreadable))
 
 
+def listed(reports: Path) -> set[str] | None:
+    """Return the versions that ``catalog.json`` lists; None when it cannot be read."""
+    try:
+        last = Catalog.model_validate_json((reports / "catalog.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return {version.path for series in last.series for version in series.versions} | set(last.unreadable)
+
+
 def unchanged(reports: Path) -> dict[str, CatalogVersion]:
     """Return the versions of the last ``catalog.json`` whose manifests are older than it.
 

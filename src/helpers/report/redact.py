@@ -15,7 +15,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -210,12 +209,6 @@ class Redactor:
                 except ValueError:
                     return json.dumps(self.value(whole), ensure_ascii=False, indent=1) + "\n"
         return masked
-
-    def folder(self, folder: Path) -> None:
-        """Redact all files below a folder, in place; files without a finding are not touched."""
-        from helpers.report.publish.redact_files import redact_folder  # late: it needs pyarrow
-
-        redact_folder(folder, self)
 
 
 def mask(text: str, *addresses: str) -> str:

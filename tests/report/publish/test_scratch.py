@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from helpers.report.publish import scratch
-from helpers.report.run import engine, memory, notebook
-from helpers.report.run.kernels.client import ForkServer, ServerGone
+from helpers.report.run import engine, notebook
+from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.environment import kernel_environment
-from helpers.report.run.kernels.executor import ProcessPerCall
-from helpers.report.run.progress import Event, Inbox, sender
 
 HOLDER = """import sys, tempfile
 tempfile.tempdir = sys.argv[1]
@@ -66,30 +64,21 @@ def test_the_folders_of_others_stay(temporary: Path) -> None:
     assert not own.path.exists() and len(list(temporary.iterdir())) == 3
 
 
-def test_where_names_are_too_long_sockets_are_elsewhere(
-    long: Path, build_notebook: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("short", [True, False])
+def test_where_names_are_too_long_sockets_are_elsewhere_or_none(
+    long: Path,
+    short: bool,
+    build_notebook: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[Event] = []
-    inbox = Inbox(told.append)
-    assert inbox.address is not None and not inbox.address.startswith(str(long))
-    sender(inbox.address)(Event("start", 0, "rfm/all"))
-    inbox.close()
-    assert told == [Event("start", 0, "rfm/all")] and not Path(inbox.address).parent.exists()
-    nb = notebook.prepare(build_notebook("1"), {})
-    outcome = engine.execute(nb, environment=kernel_environment(tmp_path, str(tmp_path)))
-    assert outcome.status == "succeeded" and list(long.iterdir()) == []
-
-
-def test_where_no_folder_is_short_there_are_no_events_and_ordinary_processes(
-    long: Path, tmp_path: Path, build_notebook: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scratch, "SHORT", tmp_path / "not there")
-    assert Inbox(lambda _: None).address is None
-    with pytest.raises(ServerGone, match="set TMPDIR"):
-        ForkServer({})
-    executor = ProcessPerCall(1, {})
-    assert executor.submit(len, "abc").result() == 3
-    executor.shutdown()
+    if not short:
+        monkeypatch.setattr(scratch, "SHORT", tmp_path / "not there")
+    place = scratch.folder("kernel", room=6)
+    assert (place is not None) is short
+    if place:
+        place.close()
+        assert place.path.parent == scratch.SHORT
     nb = notebook.prepare(build_notebook("1"), {})
     outcome = engine.execute(nb, environment=kernel_environment(tmp_path, str(tmp_path)))
     assert outcome.status == "succeeded" and list(long.iterdir()) == []
@@ -102,9 +91,9 @@ def test_a_kernel_killed_for_want_of_memory_is_told_apart(
     (tmp_path / "own").write_text("12:pids:/other\n0::/group\n")
     events = tmp_path / "group" / "memory.events"
     events.write_text("low 0\noom 2\noom_kill 2\noom_group_kill 0\n")
-    monkeypatch.setattr(memory, "GROUPS", tmp_path)
-    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "own")
-    assert memory.kills() == 2 and not memory.kills_since(2)
+    monkeypatch.setattr(kernel, "GROUPS", tmp_path)
+    monkeypatch.setattr(kernel, "MEMBERSHIP", tmp_path / "own")
+    assert kernel.kills() == 2
     count = f"open({str(events)!r}, 'w').write('oom_kill 3')\n"
     die = "import os; os.kill(os.getpid(), 9)"
     kinds = []
@@ -113,5 +102,5 @@ def test_a_kernel_killed_for_want_of_memory_is_told_apart(
         assert outcome.failure is not None and outcome.status == "kernel_died"
         kinds.append(outcome.failure.kind)
     assert kinds == ["out_of_memory", "kernel_died"]
-    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "nothing")
-    assert memory.kills() is None and not memory.kills_since(None)
+    monkeypatch.setattr(kernel, "MEMBERSHIP", tmp_path / "nothing")
+    assert kernel.kills() is None

@@ -20,7 +20,7 @@ import pytest
 
 from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import read_manifest
-from helpers.report.publish.redact_files import WITHHELD, write_parquet
+from helpers.report.publish.redact_files import WITHHELD, redact_folder, write_parquet
 from helpers.report.redact import Redactor, environment_secrets, mask
 from helpers.report.run import batch
 
@@ -160,7 +160,7 @@ def test_tables_are_masked_in_every_kind_of_column(tmp_path: Path, column: pa.Ar
     table = pa.table({"n": [1, 2, 3], "x": column})
     for name in ("one", "two"):
         pq.write_table(table, tmp_path / f"{name}.parquet", compression="none")
-        Redactor({"hunter22"}).folder(tmp_path)
+        redact_folder(tmp_path, Redactor({"hunter22"}))
     new = pq.read_table(tmp_path / "one.parquet")
     assert new["n"].to_pylist() == [1, 2, 3] and new["x"].type == column.type
     assert str(new["x"].to_pylist()) == str(column.to_pylist()).replace("hunter22", "***")
@@ -177,7 +177,7 @@ def test_names_and_notes_of_a_table_are_masked_and_other_tables_left_alone(tmp_p
     )
     write_parquet(clean, path)
     before = path.read_bytes(), path.stat().st_mtime_ns
-    Redactor({"hunter22"}).folder(tmp_path)
+    redact_folder(tmp_path, Redactor({"hunter22"}))
     named = pq.read_table(tmp_path / "named.parquet")
     assert len(set(named.column_names)) == 3 and b"hunter22" not in (tmp_path / "named.parquet").read_bytes()
     assert [column[0].as_py() for column in named.columns] == ["a", "b", "c"]
@@ -189,7 +189,7 @@ def test_what_cannot_be_masked_is_held_back(tmp_path: Path) -> None:
     pd.DataFrame({"a": ["hunter22"]}).to_pickle(tmp_path / "frame.pickle")
     (tmp_path / "wide.txt").write_bytes("hunter22".encode("utf-16"))
     (tmp_path / "harmless.png").write_bytes(b"\x89PNG\0\xff")
-    Redactor({"hunter22"}).folder(tmp_path)
+    redact_folder(tmp_path, Redactor({"hunter22"}))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "frame.pickle.withheld.txt",
         "harmless.png",
@@ -204,7 +204,7 @@ def test_links_are_not_followed_out_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "run" / "link.txt").symlink_to(tmp_path / "outside.txt")
     (tmp_path / "run" / "broken").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "run" / "pipe")
-    Redactor({"hunter22"}).folder(tmp_path / "run")
+    redact_folder(tmp_path / "run", Redactor({"hunter22"}))
     assert (tmp_path / "outside.txt").read_text() == "hunter22"
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["link.txt"]
     assert not (tmp_path / "run/link.txt").is_symlink() and (tmp_path / "run/link.txt").read_text() == "***"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -22,20 +21,11 @@ from helpers.report.catalog import Catalog
 from helpers.report.publish import store
 from helpers.report.publish.manifest import Manifest, read_manifest
 
-VICTIMS = {
-    "worker": 4,
-    "writer": 2,
-    "flusher": 2,
-    "publisher": 4,
-    "kernel": 4,
-    "server": 1,
-    "driver": 2,
-    "two": 1,
-}
+VICTIMS = {"kernel": 9, "server": 3, "driver": 3, "writer": 1, "flusher": 1, "publisher": 2, "two": 1}
 """Who is killed, out of twenty.
 
-A writer is a worker whose kernel has ended, a flusher one that has written all, a publisher one whose version
-appears in this moment.
+The last but one are the driver too, at a certain moment: a writer when the kernel of a run has ended, a flusher when
+all is written, a publisher when a version appears.
 """
 MOMENTS = {
     "writer": ("notebook.ipynb", 0.12),
@@ -127,22 +117,19 @@ class Batch:
         with suppress(psutil.NoSuchProcess):
             below = psutil.Process(self.driver.pid).children(recursive=True)
             self.seen |= set(below)
+            kernels = {int(line.split()[1]) for line in started(self.project)} & {one.pid for one in below}
             servers = [child.pid for child in below if child.ppid() == self.driver.pid]
-            forked = {child.pid for child in below} - set(servers)
-            workers = self._staging() & forked
-            kernels = {int(line.split()[1]) for line in started(self.project)} & forked
             return {
                 "driver": [self.driver.pid],
-                "server": sorted(servers),
-                "worker": sorted(workers),
+                "server": sorted(set(servers) - kernels),
                 "kernel": sorted(kernels),
             }
-        return {"driver": [], "server": [], "worker": [], "kernel": []}
+        return {"driver": [], "server": [], "kernel": []}
 
-    def _staging(self, holding: str = "") -> set[int]:
-        """Return the workers that have a staging folder, or one that holds a file."""
-        there = [path.name for path in self.reports.glob(f"{store.STAGING}*") if (path / holding).exists()]
-        return {int(match[1]) for name in there if (match := re.search(r"-(\d+)-[0-9a-f]+$", name))}
+    def _staging(self, holding: str) -> set[str]:
+        """Return the staging folders of the driver that hold a file."""
+        there = self.reports.glob(f"{store.STAGING}*-{self.driver.pid}-*")
+        return {path.name for path in there if (path / holding).exists()}
 
     def targets(self, victim: str, draw: random.Random) -> list[int]:
         """Wait for a victim and return the ids of the processes to kill; none when the batch ends before."""
@@ -151,7 +138,7 @@ class Batch:
             return self._writing(victim, draw, until)
         while not self.ended() and time.monotonic() < until:
             there = self.processes()
-            if victim == "two" and there["worker"]:
+            if victim == "two" and there["kernel"]:
                 return draw.sample([pid for pids in there.values() for pid in pids], 2)
             if there.get(victim):
                 return [draw.choice(there[victim])]
@@ -159,16 +146,16 @@ class Batch:
         return []
 
     def _writing(self, victim: str, draw: random.Random, until: float) -> list[int]:
-        """Wait for a worker that comes to a certain point, and a little longer."""
+        """Wait until a run comes to a certain point, and a little longer."""
         file, seconds = MOMENTS[victim]
         already = self._staging(file)
         while not self.ended() and time.monotonic() < until:
-            if writing := sorted(self._staging(file) - already):
+            if self._staging(file) - already:
                 before = self._versions()
-                while victim == "publisher" and self._versions() == before and psutil.pid_exists(writing[0]):
+                while victim == "publisher" and self._versions() == before and not self.ended():
                     pass
                 time.sleep(draw.uniform(0, seconds))
-                return writing[:1]
+                return [self.driver.pid]
             time.sleep(0.0005)
         return []
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 
 from helpers.cli import main
-from helpers.report.run.kernels import client, executor
+from helpers.report.run import batch
+from helpers.report.run.kernels import client
 
 LIGHT = """
 pandas pandas.io.formats.string pyarrow.parquet matplotlib.pyplot matplotlib.backends.backend_agg
 matplotlib.backends.backend_svg ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger
 ipykernel_launcher IPython.core.completerlib sqlite3 helpers.methods.rfm.parameters helpers.figures
-helpers.report.record helpers.report.page.report helpers.report.run.batch helpers.report.run.one_run
+helpers.report.params helpers.report.record
 """
 
 if __name__ == "__main__":
-    executor.ForkServer = functools.partial(client.ForkServer, modules=LIGHT.split())  # type: ignore[misc]
+    batch.ForkServer = functools.partial(client.ForkServer, modules=LIGHT.split())  # type: ignore[misc]
     main()

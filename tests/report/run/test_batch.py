@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, get_args
@@ -25,40 +26,27 @@ from helpers.report.page.wording import word
 from helpers.report.plan.desk import Plan, plan
 from helpers.report.publish import store
 from helpers.report.publish.manifest import FailureKind, read_manifest
-from helpers.report.run import batch, progress
+from helpers.report.run import batch, kernels, progress
 from helpers.report.run.kernels.client import ForkServer
-from helpers.report.run.kernels.executor import ProcessPerCall
 from helpers.report.run.progress import Event
 from tests.report.sample_pages import text_of
 
 BuildNotebook = Callable[..., Path]
 READ = """from helpers.report import params, record
 parameters = params.read("01_rfm", globals())"""
-SHOW = """import os, time
-import pandas as pd
-from helpers.figures import Chart, new_figure
-frame = pd.DataFrame({"tier": sorted({"core", "active"}, key=hash), "members": [1 + parameters.seed, 2]})
-record.table("tiers", frame, "Members by tier, in the order of hashes")
-figure, axes = new_figure()
-axes.bar(frame["tier"], frame["members"])
-record.figure("tiers", Chart("Members", "There are two tiers, and few members in them.", frame, figure))
-print(os.environ["TZ"], time.strftime("%Z"))"""
-WORKER = "import os, re\nworker = int(re.search(r'-(\\d+)-[0-9a-f]+$', os.environ['PLAYBOOK_RUN_FOLDER'])[1])"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+PIDS = "import os\nopen(parameters.data + '/../pids', 'a').write(f'{os.getpid()} ')"
+LIGHT = (
+    "pandas",
+    "ipykernel.zmqshell",
+    "ipykernel_launcher",
+    "helpers.report.params",
+    "helpers.report.record",
+)
+forked = pytest.mark.usefixtures("forked")
 
 
 def checked(path: Path, *seeds: int) -> list[Plan]:
     return [plan(path, parameters={"seed": seed}, label=f"seed-{seed}") for seed in seeds]
-
-
-@pytest.fixture
-def forked(fork_server: ForkServer) -> Executor:
-    """An executor over the fork server of all tests."""
-    return ProcessPerCall(2, server=fork_server)
 
 
 class Refusing(Executor):
@@ -68,13 +56,14 @@ class Refusing(Executor):
         pytest.fail("a run was started")
 
 
+@forked
 def test_results_come_in_plan_order_and_what_stands_is_skipped(
-    project: Path, build_notebook: BuildNotebook, forked: Executor
+    project: Path, build_notebook: BuildNotebook
 ) -> None:
     wait = "import time; time.sleep(1.5 if parameters.seed == 1 else 0); assert parameters.seed != 2, 'two'"
     plans = checked(build_notebook(READ, wait), 1, 2, 3)
     told: list[Event] = []
-    results = batch.execute_all(plans, reports=project / "reports", executor=forked, progress=told.append)
+    results = batch.execute_all(plans, reports=project / "reports", progress=told.append)
     assert [result.series for result in results] == [plan.series for plan in plans]
     assert [result.status for result in results] == ["succeeded", "failed", "succeeded"]
     assert [result.version for result in results] == [1, 1, 1]
@@ -88,27 +77,8 @@ def test_results_come_in_plan_order_and_what_stands_is_skipped(
     again = batch.execute_all([plans[0], plans[2]], reports=project / "reports", executor=Refusing())
     assert [(result.status, result.version, result.good) for result in again] == [("skipped", 1, True)] * 2
     assert again[0].line == "rfm/seed-1: skipped, unchanged since v1"
-    forced = batch.execute_all(plans[2:], reports=project / "reports", executor=forked, force=True)
+    forced = batch.execute_all(plans[2:], reports=project / "reports", force=True)
     assert (forced[0].status, forced[0].version) == ("succeeded", 2)
-
-
-def test_a_worker_that_dies_takes_no_other_run_with_it(
-    project: Path, build_notebook: BuildNotebook, forked: Executor
-) -> None:
-    kill = f"{WORKER}\nif parameters.seed == 2: print(open(f'/proc/{{worker}}/status').read(0)); os.kill(worker, 9)"
-    pids = f"{WORKER}\nopen(parameters.data + '/../pids', 'a').write(f'{{os.getpid()}} {{worker}} ')"
-    wait = "import time; time.sleep(60 if parameters.seed == 2 else 0)"
-    plans = checked(build_notebook(READ, pids, kill, wait), 1, 2, 3)
-    results = batch.execute_all(plans, reports=project / "reports", executor=forked)
-    assert [result.status for result in results] == ["succeeded", "not_published", "succeeded"]
-    assert (
-        results[1].line == "rfm/seed-2: not published: WorkerDied: the worker process was killed by SIGKILL"
-    )
-    assert not results[1].good and results[1].version is None
-    assert store.published(project / "reports") == ["rfm/seed-1/v1", "rfm/seed-3/v1"]
-    assert not list((project / "reports").glob(f"{store.STAGING}*"))
-    for pid in (project / "pids").read_text().split():
-        assert ended(int(pid))
 
 
 def ended(*pids: int) -> bool:
@@ -136,15 +106,16 @@ ENDS = {
 }
 
 
+@forked
 def test_all_eight_ends_reach_manifest_result_pages_and_exit_code(
-    project: Path, build_notebook: BuildNotebook, forked: Executor
+    project: Path, build_notebook: BuildNotebook
 ) -> None:
     from helpers.cli.runs import _finish
 
     cases = "\n".join(f"if parameters.seed == {i}:\n    " + code.replace("\n", "\n    ")
                       for i, (code, *_) in enumerate(ENDS.values()))  # fmt: skip
     plans = checked(build_notebook(READ, cases, "'after'"), *range(len(ENDS)))
-    results = batch.execute_all(plans, reports=project / "reports", executor=forked, timeout=8)
+    results = batch.execute_all(plans, reports=project / "reports", timeout=8)
     for result, (name, (_, status, kind, code)) in zip(results, ENDS.items(), strict=True):
         manifest = read_manifest(project / "reports" / result.series / "v1")
         assert manifest.failure is not None and result.failure == manifest.failure, name
@@ -179,41 +150,18 @@ def check_pages(reports: Path, series: str, kind: str) -> None:
     assert IN_INDEX.get(kind, words[kind]) in line.partition(" No version has succeeded yet.")[0]
 
 
-class Broken(Executor):
-    """A pool whose workers have died."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        raise BrokenProcessPool("a child process terminated abruptly")
-
-
-def test_a_pool_that_is_broken_is_reported_for_each_run(project: Path, build_notebook: BuildNotebook) -> None:
-    plans = checked(build_notebook(READ), 1, 2)
-    results = batch.execute_all(plans, reports=project / "reports", executor=Broken())
-    assert [result.status for result in results] == ["not_published"] * 2
-    assert "terminated abruptly" in results[0].line and not results[0].good
-
-
-def test_forked_and_ordinary_kernels_give_the_same_bytes(
-    project: Path, build_notebook: BuildNotebook, forked: Executor, tmp_path: Path
-) -> None:
-    plans = checked(build_notebook(READ, SHOW, "hash('a'), __name__, parameters.seed"), 1)
-    (one,) = batch.execute_all(plans, reports=tmp_path / "forked", executor=forked)
-    (two,) = batch.execute_all(plans, reports=tmp_path / "ordinary", mode="ordinary")
-    assert (one.status, two.status) == ("succeeded", "succeeded"), (one.line, two.line)
-    first, second = (files(tmp_path / name / one.series / "v1") for name in ("forked", "ordinary"))
-    assert first == second
-    assert {"report.html", "findings.json", "tables/tiers.parquet", "figures/tiers.svg"} <= set(first)
-
-
 DRIVER = """
 import sys
+from pathlib import Path
 from helpers.report.run import batch, progress
 from helpers.report.plan.desk import plan
+server = batch.ForkServer
+batch.ForkServer = lambda environment: server(environment, sys.argv[3:])
 if __name__ == "__main__":
     plans = [plan(sys.argv[1], parameters={"seed": seed}, label=f"seed-{seed}") for seed in range(1, 4)]
     with progress.shown(len(plans)) as show:
         try:
-            batch.execute_all(plans, reports=sys.argv[2], workers=2, progress=show)
+            batch.execute_all(plans, reports=Path(sys.argv[2]), workers=2, progress=show)
         except KeyboardInterrupt:
             sys.exit(130)
 """
@@ -223,16 +171,16 @@ if __name__ == "__main__":
 def test_a_stopped_batch_leaves_no_process_and_nothing_half_published(
     project: Path, build_notebook: BuildNotebook, number: int, code: int
 ) -> None:
-    pids = f"{WORKER}\nopen(parameters.data + '/../pids', 'a').write(f'{{os.getpid()}} {{worker}} {{os.getppid()}} ')"
+    pids = PIDS.replace("} ", "} {os.getppid()} ")
     wait = "import time; time.sleep(0 if parameters.seed == 1 else 600)"
     path, reports = build_notebook(READ, pids, wait), project / "reports"
-    command = [sys.executable, "-c", DRIVER, str(path), str(reports)]
+    command = [sys.executable, "-c", DRIVER, str(path), str(reports), *LIGHT]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
         assert driver.stderr is not None
         said = ""
         while not re.search("seed-1 v1: succeeded", said) and (line := driver.stderr.readline()):
             said += line
-        while len((project / "pids").read_text().split()) < 9 and driver.poll() is None:
+        while len((project / "pids").read_text().split()) < 6 and driver.poll() is None:
             time.sleep(0.05)
         driver.send_signal(number)
         assert driver.wait(60) == code, said
@@ -246,8 +194,7 @@ def test_a_stopped_batch_leaves_no_process_and_nothing_half_published(
 def test_ctrl_c_on_a_terminal_ends_an_ordinary_run_without_a_trace(
     project: Path, build_notebook: BuildNotebook, tmp_path: Path
 ) -> None:
-    pids = f"{WORKER}\nopen(parameters.data + '/../pids', 'a').write(f'{{os.getpid()}} {{worker}}')"
-    path = build_notebook(READ, pids, "import time; time.sleep(600)")
+    path = build_notebook(READ, PIDS, "import time; time.sleep(600)")
     (tmp_path / "t").mkdir()
     command = [sys.executable, "-m", "helpers.cli", "run", str(path)]
     with subprocess.Popen(
@@ -270,41 +217,32 @@ def test_ctrl_c_on_a_terminal_ends_an_ordinary_run_without_a_trace(
     assert not list((project / "reports").glob(".*"))
 
 
-@pytest.mark.slow
-def test_a_server_that_is_killed_is_started_again(project: Path, build_notebook: BuildNotebook) -> None:
-    plans = checked(
-        build_notebook(READ, "import os\nif parameters.seed == 1: os.kill(os.getppid(), 9)"), 1, 2, 3
-    )
-    results = batch.execute_all(plans, reports=project / "reports", workers=1, mode="fork")
-    assert [result.status for result in results] == ["not_published", "succeeded", "succeeded"]
-
-
-@pytest.mark.slow
-def test_the_rfm_notebook_gives_the_same_bytes_from_a_forked_kernel(
-    root: Path, sample: Path, forked: Executor, tmp_path: Path
+def test_a_server_that_is_killed_costs_one_run(
+    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans = [plan(root / "notebooks" / "01_rfm.ipynb", data=str(sample), label="same")]
-    (one,) = batch.execute_all(plans, reports=tmp_path / "forked", executor=forked)
-    (two,) = batch.execute_all(plans, reports=tmp_path / "ordinary", mode="ordinary")
-    assert (one.status, two.status) == ("succeeded", "succeeded"), (one.line, two.line)
-    first, second = (files(tmp_path / name / "rfm" / "same" / "v1") for name in ("forked", "ordinary"))
-    assert first == second and len(first) > 10
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_runs_a_batch(project: Path, build_notebook: BuildNotebook) -> None:
-    distributed = pytest.importorskip("distributed")
-    kill = f"{WORKER}\nif parameters.seed == 2: raise ValueError('two')"
+    monkeypatch.setattr(batch, "ForkServer", lambda environment: ForkServer(environment, LIGHT))
+    monkeypatch.setenv(kernels.VARIABLE, "fork")
+    kill = "import os, time\nif parameters.seed == 1: os.kill(os.getppid(), 9); time.sleep(60)"
     plans = checked(build_notebook(READ, kill), 1, 2, 3)
-    told: list[Event] = []
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        executor = client.get_executor()
-        results = batch.execute_all(
-            plans, reports=project / "reports", executor=executor, progress=told.append
-        )
-    assert [result.status for result in results] == ["succeeded", "failed", "succeeded"]
-    assert {event.run for event in told if event.kind == "done"} == {0, 1, 2}
+    results = batch.execute_all(plans, reports=project / "reports", workers=1)
+    assert [result.status for result in results] == ["kernel_died", "succeeded", "succeeded"]
+
+
+def test_runs_of_another_executor(project: Path, build_notebook: BuildNotebook) -> None:
+    class Here(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            if args[0].series == "rfm/seed-2":
+                future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+            else:
+                future.set_result(fn(*pickle.loads(pickle.dumps(args)), **kwargs))
+            return future
+
+    plans, told = checked(build_notebook("1"), 1, 2), list[Event]()
+    results = batch.execute_all(plans, reports=project / "reports", executor=Here(), progress=told.append)
+    assert [result.status for result in results] == ["succeeded", "not_published"]
+    assert "terminated abruptly" in results[1].line and not results[1].good
+    assert sorted((event.kind, event.run) for event in told) == [("done", 0), ("done", 1)]
 
 
 def test_a_log_gets_plain_lines() -> None:
@@ -335,20 +273,6 @@ def test_a_terminal_shows_a_bar_with_the_running_cell() -> None:
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     assert "rfm/[douyin]" in said and "cell 12 of 29" in said and "1 of 2" in said
     assert "rfm/[douyin] v2: succeeded in 3.2 s" in said
-
-
-def test_events_come_through_and_none_after_the_end(tmp_path: Path) -> None:
-    told: list[Event] = []
-    teller = batch._Teller(told.append)
-    inbox = progress.Inbox(teller)
-    send = progress.sender(inbox.address)
-    send(Event("start", 0, "rfm/all"))
-    send(Event("done", 0, "rfm/all", text="done"))
-    send(Event("cell", 0, "rfm/all", 5, 9))
-    inbox.close()
-    assert [event.kind for event in told] == ["start", "done"]
-    send(Event("cell", 1, "rfm/all"))  # nobody is there any more, and that is no matter
-    progress.sender(None)(Event("cell", 1, "rfm/all"))
 
 
 def test_a_catalogue_is_made_anew_only_when_it_misses_something(

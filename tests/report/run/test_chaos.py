@@ -51,7 +51,7 @@ def test_two_batches_at_once_lose_nothing(project: Path, build_notebook: Callabl
     if kernels.mode() != "fork":
         pytest.skip("kernels are not forked on this system")
     build_notebook(*CELLS)
-    seeds = {f"rfm/s{number}": number for number in range(4)}
+    seeds = {f"rfm/s{number}": number for number in range(2)}
     write_plan(project, seeds)
     batches = [Batch(project, "--force", name=f"said-{number}") for number in range(2)]
     for batch in batches:
@@ -60,15 +60,16 @@ def test_two_batches_at_once_lose_nothing(project: Path, build_notebook: Callabl
     assert flaws(reports) == []
     assert store.published(reports) == [f"{series}/v{number}" for series in seeds for number in (1, 2)]
     assert [json.loads((reports / series / "latest.json").read_bytes())["version"] for series in seeds] == [
-        2
-    ] * 4
+        2,
+        2,
+    ]
     listed = json.loads((reports / "catalog.json").read_bytes())["series"]
     assert [version["path"] for one in listed for version in one["versions"]] == [
         f"{series}/v{number}" for series in seeds for number in (2, 1)
     ]
     page = (reports / "index.html").read_text()
     assert all(f"{series}/v2/report.html" in page for series in seeds)
-    assert len(started(project)) == 8
+    assert len(started(project)) == 4
 
 
 def test_the_flaws_are_seen(tmp_path: Path, put_version: Callable[..., Path]) -> None:

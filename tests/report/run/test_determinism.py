@@ -42,6 +42,8 @@ NOISE = """print(object(), hash("a"), tiers, datetime.datetime.now().astimezone(
 print(locale.getlocale(), f"{1234.5:n}", pathlib.Path("~").name, pd.Timestamp("2026-02-01").strftime("%a %B"))
 print(pd.Series(["ß", "z", "ä"]).sort_values().tolist(), __name__, os.environ["PLAYBOOK_RUN_FOLDER"])
 warnings.warn("careful")
+import matplotlib
+print(matplotlib.rcParams["lines.linewidth"])
 frame"""
 HERE = {"TZ": "Asia/Shanghai", "PYTHONHASHSEED": "1", "LC_ALL": "C", "COLUMNS": "40", "OMP_NUM_THREADS": "2"}
 THERE = {
@@ -68,11 +70,16 @@ def start(
     light: bool,
 ) -> subprocess.Popen[str]:
     """Run a plan in a process whose home and working folder are one of its own; reports lie there too."""
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     program = [str(DRIVER)] if light else ["-m", "helpers.cli"]
     command = [sys.executable, *program, "run", "--plan", str(plan), "--notebooks", str(notebooks)]
     command += ["--reports", str(home / "reports"), "--workers", str(workers)]
-    own = {"HOME": str(home), "PLAYBOOK_KERNELS": kernels, "PLAYBOOK_CACHE": str(home / "cache")}
+    own = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "PLAYBOOK_KERNELS": kernels,
+        "PLAYBOOK_CACHE": str(home / "cache"),
+    }
     return subprocess.Popen(
         command,
         cwd=home,
@@ -114,13 +121,13 @@ def test_where_and_how_a_run_happens_changes_no_byte(
     )
     plan = project / "plan.yml"
     plan.write_text(f"data: tables\njobs:\n{jobs}")
-    ways = {
-        "two workers": (2, "fork", HERE),
-        "one worker": (1, "fork", THERE),
-        "ordinary": (1, "ordinary", THERE),
-    }
-    if not hasattr(os, "fork"):
-        ways = {"one worker": (1, "ordinary", HERE), "ordinary": (2, "ordinary", THERE)}
+    forks = "fork" if hasattr(os, "fork") else "ordinary"
+    ways = {"beside each other": (2, forks, HERE), "one by one": (1, "ordinary", THERE)}
+    for name in ways:
+        (tmp_path / name / ".config" / "matplotlib").mkdir(parents=True)
+        (tmp_path / name / ".config" / "matplotlib" / "matplotlibrc").write_text(
+            f"lines.linewidth: {len(name)}"
+        )
     processes = [
         start(plan, notebooks, tmp_path / name, *options, light=True) for name, options in ways.items()
     ]

@@ -96,9 +96,7 @@ def test_each_end_is_told_apart(
 ) -> None:
     nb = notebook.prepare(build_notebook("print('before')", ENDS[end][0], "print('never')"), {})
     environment = kernel_environment(tmp_path, str(tmp_path))
-    outcome = engine.execute(
-        nb, environment=environment, run_seconds=ENDS[end][1], server=fork_server.address
-    )
+    outcome = engine.execute(nb, environment=environment, run_seconds=ENDS[end][1], server=fork_server)
     check_end(outcome, nb, end)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.report.run.kernels.environment import kernel_environment, without_switches
+from helpers.report.run.kernels.environment import kernel_environment
 
 SWITCHES = [
     "PYTHONWARNINGS",
@@ -25,20 +25,16 @@ SWITCHES = [
     "LANGUAGE",
     "SOURCE_DATE_EPOCH",
 ]
+KEPT = ("PYTHONPATH", "MPLCONFIGDIR", "PGPASSWORD", "MY_PYTHON", "PLAYBOOK_SALT", "LANG")
 
 
 def test_switches_of_python_and_of_libraries_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SWITCHES:
         monkeypatch.setenv(name, "1")
-    for name in ("PYTHONPATH", "MPLCONFIGDIR", "PGPASSWORD", "MY_PYTHON"):
+    for name in KEPT:
         monkeypatch.setenv(name, "kept")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     found = kernel_environment("folder", "ipython")
     assert not set(SWITCHES) & set(found)
-    assert {found[name] for name in ("PYTHONPATH", "MPLCONFIGDIR", "PGPASSWORD", "MY_PYTHON")} == {"kept"}
+    assert {found[name] for name in KEPT} == {"kept"}
     assert (found["PYTHONHASHSEED"], found["TZ"], found["MPLBACKEND"]) == ("0", "UTC", "agg")
-
-
-def test_an_environment_without_switches_stays_as_it_is() -> None:
-    plain = {"PATH": "/bin", "HOME": "/home/me", "PLAYBOOK_SALT": "x", "LANG": "de_DE.UTF-8"}
-    assert without_switches(plain) == plain

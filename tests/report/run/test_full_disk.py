@@ -17,11 +17,10 @@ from helpers.report import catalog
 from helpers.report.plan.desk import Plan, plan
 from helpers.report.publish import store
 from helpers.report.run import batch
-from helpers.report.run.kernels.client import ForkServer
-from helpers.report.run.kernels.executor import ProcessPerCall
 from tests.report.run.chaos import flaws
 
 BuildNotebook = Callable[..., Path]
+forked = pytest.mark.usefixtures("forked")
 CODE = """from helpers.report import params, record
 import os, pathlib
 import pandas as pd
@@ -49,11 +48,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def run(path: Path, reports: Path, seed: int, server: ForkServer) -> tuple[batch.BatchResult, str]:
+def run(path: Path, reports: Path, seed: int) -> tuple[batch.BatchResult, str]:
     """Run one plan and return what became of it, and what the reports folder refused in the end."""
     plans: list[Plan] = [plan(path, parameters={"seed": seed})]
     try:
-        (result,) = batch.execute_all(plans, reports=reports, executor=ProcessPerCall(1, server=server))
+        (result,) = batch.execute_all(plans, reports=reports, workers=1)
     except store.CannotPublish as error:
         return batch.BatchResult("rfm/all", "not_published", None, str(error)), str(error)
     return result, ""
@@ -68,16 +67,17 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@forked
 @pytest.mark.parametrize("free", [0, 8192, 24576])
 def test_a_full_disk_is_a_message_and_is_made_up_for(
-    project: Path, build_notebook: BuildNotebook, fork_server: ForkServer, small_disk: Path, free: int
+    project: Path, build_notebook: BuildNotebook, small_disk: Path, free: int
 ) -> None:
     path, reports = build_notebook(CODE), small_disk / "reports"
-    assert run(path, reports, 1, fork_server)[0].version == 1
+    assert run(path, reports, 1)[0].version == 1
     before = (reports / "rfm/all/v1/manifest.json").read_bytes()
     ballast = fill(small_disk)
     os.truncate(ballast, max(ballast.stat().st_size - free, 0))
-    result, _ = run(path, reports, 3, fork_server)
+    result, _ = run(path, reports, 3)
     assert (result.status, result.version) == ("not_published", None), result.line
     assert (
         result.line
@@ -87,40 +87,40 @@ def test_a_full_disk_is_a_message_and_is_made_up_for(
     assert (reports / "rfm/all/v1/manifest.json").read_bytes() == before
     assert [each.name for each in reports.iterdir() if each.name.startswith(".")] == [], "staging is gone"
     ballast.unlink()
-    assert run(path, reports, 3, fork_server)[0].version == 2
+    assert run(path, reports, 3)[0].version == 2
     assert flaws(reports) == []
     assert json.loads((reports / "rfm/all/latest.json").read_bytes())["version"] == 2
 
 
+@forked
 def test_a_run_that_fills_the_disk_itself_spares_the_others(
-    project: Path, build_notebook: BuildNotebook, fork_server: ForkServer, small_disk: Path
+    project: Path, build_notebook: BuildNotebook, small_disk: Path
 ) -> None:
     path, reports = build_notebook(CODE.replace("1_500_000", "9_000_000")), small_disk / "reports"
-    result, _ = run(path, reports, 2, fork_server)
+    result, _ = run(path, reports, 2)
     assert (result.status, result.good) in (("not_published", False), ("failed", False)), result.line
     assert "No space left on device" in result.line
-    assert run(path, reports, 1, fork_server)[0].status == "succeeded"
+    assert run(path, reports, 1)[0].status == "succeeded"
     assert catalog.build(reports).series[0].latest == store.numbers(reports, "rfm/all")[-1]
 
 
+@forked
 def test_a_folder_that_can_only_be_read(
-    project: Path, build_notebook: BuildNotebook, fork_server: ForkServer, small_disk: Path
+    project: Path, build_notebook: BuildNotebook, small_disk: Path
 ) -> None:
     path, reports = build_notebook(CODE), small_disk / "reports"
-    assert run(path, reports, 1, fork_server)[0].version == 1
+    assert run(path, reports, 1)[0].version == 1
     mount("-o", "remount,ro", str(small_disk))
-    result, refused = run(path, reports, 3, fork_server)
+    result, refused = run(path, reports, 3)
     assert (
         result.line
         == f"rfm/all: not published: reports folder {reports} cannot be written: Read-only file system"
     )
     assert (refused, result.good) == ("", False)
-    assert run(path, reports, 1, fork_server)[0].status == "skipped", (
-        "what is there can still be seen to be there"
-    )
+    assert run(path, reports, 1)[0].status == "skipped", "what is there can still be seen to be there"
     assert flaws(reports) == [] and store.published(reports) == ["rfm/all/v1"]
     mount("-o", "remount,rw", str(small_disk))
-    assert run(path, reports, 3, fork_server)[0].version == 2
+    assert run(path, reports, 3)[0].version == 2
 
 
 # The same without a disk of one's own: the system refuses this call with this error.
@@ -141,7 +141,7 @@ def test_each_refusal_of_the_system_is_a_message(
 
     monkeypatch.setattr(one_run.engine, "execute", lambda *_, **__: Outcome("succeeded", None, [], [], None))
     reports, path = project / "reports", build_notebook(CODE)
-    assert one_run.run(path, reports=reports).version == 1
+    assert one_run.execute(plan(path), reports).version == 1
     owner, number, says = CALLS[call]
     real = getattr(owner, call)
 
@@ -155,10 +155,10 @@ def test_each_refusal_of_the_system_is_a_message(
     with monkeypatch.context() as patched:
         patched.setattr(owner, call, refuse)
         with pytest.raises(store.CannotPublish, match=f"reports folder .* cannot be written: {says}"):
-            one_run.run(path, reports=reports)
+            one_run.execute(plan(path), reports)
     assert store.published(reports) == ["rfm/all/v1"]
     assert [each.name for each in reports.iterdir() if each.name.startswith(".")] == []
-    assert one_run.run(path, reports=reports).version == 2
+    assert one_run.execute(plan(path), reports).version == 2
 
 
 def test_a_catalogue_that_cannot_be_written_is_told_at_the_end(

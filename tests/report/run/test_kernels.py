@@ -20,8 +20,8 @@ import pytest
 from helpers.errors import BadParameters
 from helpers.report.run import engine, kernels, notebook
 from helpers.report.run.kernels import server as server_module
-from helpers.report.run.kernels.client import LOST, Address, ForkServer, ServerGone
-from helpers.report.run.kernels.environment import kernel_environment, needs_own_start
+from helpers.report.run.kernels.client import LOST, ForkServer
+from helpers.report.run.kernels.environment import kernel_environment
 from tests.report.run.forked_functions import die_of, exit_with, fail, raise_exit, sleep_with_a_child
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +73,7 @@ def running(pid: int) -> bool:
     return False
 
 
-def run(path: Path, folder: Path, server: Address | None, **options: Any) -> tuple[engine.Outcome, Any]:
+def run(path: Path, folder: Path, server: ForkServer | None, **options: Any) -> tuple[engine.Outcome, Any]:
     nb = notebook.prepare(path, {})
     environment = kernel_environment(folder, str(folder / "ipython")) | options.pop("environment", {})
     outcome = engine.execute(nb, environment=environment, folder=str(folder), server=server, **options)
@@ -85,15 +85,15 @@ def test_a_forked_kernel_is_a_fresh_process(
 ) -> None:
     path = build_notebook(SEEN % ", ".join(map(repr, DIFFER)))
     seen = []
-    for server in (fork_server.address, None):
-        outcome, nb = run(path, tmp_path, server, environment={"TZ": "Asia/Shanghai"})
+    for server in (fork_server, None):
+        outcome, nb = run(path, tmp_path, server)
         assert outcome.status == "succeeded", outcome
         seen.append(json.loads(nb.cells[2].outputs[0].text))
     forked, ordinary = seen
     assert forked.keys() == ordinary.keys()
     for name in ordinary:
         assert forked[name] == ordinary[name], name
-    assert forked["zone"][1] == 8 and forked["folder"] == str(tmp_path)
+    assert forked["folder"] == str(tmp_path)
 
 
 def test_no_two_kernels_share_random_numbers(
@@ -102,12 +102,12 @@ def test_no_two_kernels_share_random_numbers(
     path = build_notebook(
         "import random, numpy, uuid\nprint(random.random(), numpy.random.rand(), uuid.uuid4())"
     )
-    drawn = [run(path, tmp_path, fork_server.address)[1].cells[2].outputs[0].text.split() for _ in range(2)]
+    drawn = [run(path, tmp_path, fork_server)[1].cells[2].outputs[0].text.split() for _ in range(2)]
     assert all(one != two for one, two in zip(*drawn, strict=True))
 
 
 def test_the_server_has_one_thread_and_knows_when_it_has_more(fork_server: ForkServer) -> None:
-    fork_server.address.fork(bool).wait(60)  # the imports are done
+    fork_server.fork(bool).wait(60)  # the imports are done
     tasks = Path(f"/proc/{fork_server.process.pid}/task")
     if tasks.is_dir():
         assert len(list(tasks.iterdir())) == 1
@@ -137,13 +137,12 @@ def test_the_server_has_one_thread_and_knows_when_it_has_more(fork_server: ForkS
 def test_the_end_of_a_process_is_told_as_it_was(
     light: ForkServer, function: Callable[..., int], arguments: tuple[int, ...], code: int
 ) -> None:
-    child = light.address.fork(function, *arguments)
+    child = light.fork(function, *arguments)
     assert child.wait(20) == code == child.poll()
-    assert not child.server_lost and child.peak_memory_bytes and child.peak_memory_bytes > 1_000_000
 
 
 def test_letting_go_of_a_process_ends_it_and_what_it_has_started(light: ForkServer) -> None:
-    child = light.address.fork(sleep_with_a_child)
+    child = light.fork(sleep_with_a_child)
     pids = json.loads(child.channel.recv(100))
     assert all(map(running, pids)) and child.poll() is None
     child.close()
@@ -151,14 +150,14 @@ def test_letting_go_of_a_process_ends_it_and_what_it_has_started(light: ForkServ
     assert light.process.poll() is None
 
 
-def test_when_the_server_is_killed_all_it_forked_is_gone_and_said_to_be(light: ForkServer) -> None:
-    child = light.address.fork(sleep_with_a_child)
+def test_when_the_server_is_killed_all_it_forked_is_gone_and_another_is_started(light: ForkServer) -> None:
+    child = light.fork(sleep_with_a_child)
     pid, _ = json.loads(child.channel.recv(100))
     light.process.kill()
-    assert (child.wait(20), child.server_lost) == (LOST, True)
+    assert child.wait(20) == LOST
     assert gone(pid)
-    with pytest.raises(ServerGone):
-        light.address.fork(exit_with, 0)
+    light.process.wait()
+    assert light.fork(exit_with, 7).wait(20) == 7
 
 
 DRIVER = """
@@ -167,8 +166,8 @@ sys.path.insert(0, sys.argv[1])
 from helpers.report.run.kernels.client import ForkServer
 from tests.report.run.forked_functions import sleep_with_a_child
 server = ForkServer(dict(os.environ, PYTHONPATH=sys.argv[1]), modules=["json"])
-child = server.address.fork(sleep_with_a_child)
-print(json.dumps([server.process.pid, *json.loads(child.channel.recv(100)), str(server.folder)]), flush=True)
+child = server.fork(sleep_with_a_child)
+print(json.dumps([server.process.pid, *json.loads(child.channel.recv(100))]), flush=True)
 time.sleep(60)
 """
 
@@ -177,41 +176,32 @@ def test_when_the_driver_is_killed_nothing_is_left(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DRIVER, str(ROOT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
-        *pids, folder = json.loads(driver.stdout.readline())
-        assert all(map(running, pids)) and Path(folder).is_dir()
+        pids = json.loads(driver.stdout.readline())
+        assert all(map(running, pids))
         driver.kill()
         assert gone(*pids)
-    assert not Path(folder).exists()
 
 
-def test_a_kernel_whose_server_is_gone_has_died(
+def test_a_kernel_whose_server_is_killed_has_died(
     build_notebook: BuildNotebook, tmp_path: Path, light: ForkServer
 ) -> None:
     kill = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
-    path = build_notebook(kill, "1")
-    outcome, _ = run(path, tmp_path, light.address, environment={"PYTHONPATH": str(ROOT)})
+    outcome, _ = run(build_notebook(kill, "1"), tmp_path, light)
     assert (outcome.status, outcome.failure and outcome.failure.cell) == ("kernel_died", 2)
-    assert outcome.failure is not None and "fork server" in outcome.failure.message
-    outcome, _ = run(path, tmp_path, light.address, environment={"PYTHONPATH": str(ROOT)})
-    assert (outcome.status, outcome.failure and outcome.failure.kind) == ("kernel_died", "kernel_died")
-    assert outcome.failure is not None and "fork server" in outcome.failure.message
+    assert outcome.failure is not None and "killed by SIGKILL" in outcome.failure.message
 
 
-def test_what_must_hold_from_the_start_of_a_process_needs_a_process_of_its_own(
-    build_notebook: BuildNotebook, tmp_path: Path
-) -> None:
-    server = {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg", "TZ": "UTC"}
-    assert needs_own_start(server | {"TZ": "Asia/Shanghai", "HOME": "/nowhere"}, server) == []
-    assert needs_own_start({"PYTHONHASHSEED": "1", "TZ": "UTC"}, server) == ["MPLBACKEND", "PYTHONHASHSEED"]
-    nowhere = Address(str(tmp_path / "nobody"), kernel_environment("", ""))
-    path = build_notebook("print(hash('a'))")
-    outcome, _ = run(path, tmp_path, nowhere, environment={"PYTHONHASHSEED": "1"})
-    assert outcome.status == "succeeded"
+def test_where_no_server_answers_kernels_are_ordinary(build_notebook: BuildNotebook, tmp_path: Path) -> None:
+    with ForkServer(kernel_environment("", ""), modules=["json"]) as gone_server:
+        pass
+    outcome, nb = run(build_notebook("import os\nprint(os.getppid())"), tmp_path, gone_server)
+    assert (outcome.status, nb.cells[2].outputs[0].text) == ("succeeded", f"{os.getpid()}\n")
 
 
 def test_how_kernels_start_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(kernels.VARIABLE, "ordinary")
-    assert (kernels.mode(), kernels.mode("fork")) == ("ordinary", "fork")
+    for word in ("ordinary", "fork"):
+        monkeypatch.setenv(kernels.VARIABLE, word)
+        assert kernels.mode() == kernels.mode(runs=1) == word
     monkeypatch.setenv(kernels.VARIABLE, "quick")
     with pytest.raises(BadParameters, match="must be 'fork' or 'ordinary'"):
         kernels.mode()
@@ -219,6 +209,7 @@ def test_how_kernels_start_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> Non
     for platform, expected in (("linux", "fork"), ("darwin", "ordinary"), ("win32", "ordinary")):
         monkeypatch.setattr(sys, "platform", platform)
         assert (kernels.mode(), kernels.mode(runs=1)) == (expected, "ordinary")
+    monkeypatch.setenv(kernels.VARIABLE, "fork")
     monkeypatch.delattr(os, "fork")
     with pytest.raises(BadParameters, match="cannot fork"):
-        kernels.mode("fork")
+        kernels.mode()

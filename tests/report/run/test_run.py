@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import nbformat
 import pytest
@@ -21,14 +17,14 @@ from helpers.report.plan import provenance, skip
 from helpers.report.plan.desk import plan
 from helpers.report.publish import store
 from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
-from helpers.report.run.one_run import execute, run
+from helpers.report.run.one_run import RunResult
 
 BuildNotebook = Callable[..., Path]
+Run = Callable[..., RunResult]
 
 READ = """from helpers.report import params, record
 parameters = params.read("01_rfm", globals())"""
-RECORD = """import matplotlib, os, sys, warnings
-import pandas as pd
+RECORD = """import pandas as pd
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
 frame = pd.DataFrame({"tier": list({"core", "active", "silent"}), "day": pd.Timestamp("2026-01-01"), "n": 1})
@@ -42,17 +38,6 @@ record.findings([found])
 record.actions([Action(id="a", title="Do it", why="X", finding_ids=("x",), owner_role="lead",
                        expected_value=None, low=None, high=None, cost=0, confidence_class="rule",
                        check_metric="X", check_after_days=7)])"""
-NOISE = """import datetime
-print(object(), hash("a"), datetime.datetime.now().astimezone().tzname(), os.getcwd(), parameters.data)
-warnings.warn("careful")
-print("more")
-matplotlib.rcParams["lines.linewidth"], parameters.seed"""
-
-
-@pytest.fixture
-def rich(build_notebook: BuildNotebook) -> Path:
-    """A notebook that records one of each and prints what likes to differ between machines."""
-    return build_notebook(READ, RECORD, NOISE)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -62,57 +47,17 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def start_elsewhere(
-    project: Path, reports: Path, folder: Path, environment: dict[str, str]
-) -> subprocess.Popen[str]:
-    """Run through the command line in a process with its own folder and environment."""
-    folder.mkdir()
-    command = [sys.executable, "-m", "helpers.cli", "run", str(project / "notebooks" / "01_rfm.ipynb")]
-    command += ["-p", "seed=5", "--data", str(project / "tables"), "--reports", str(reports)]
-    environment = {**os.environ, **environment}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def test_the_same_inputs_give_the_same_bytes(project: Path, rich: Path, tmp_path: Path) -> None:
-    for folder, config in (("a", "x"), ("b", "y")):
-        (tmp_path / config / "matplotlib").mkdir(parents=True)
-        (tmp_path / config / "matplotlib" / "matplotlibrc").write_text(
-            f"lines.linewidth: {len(folder) + ord(config)}"
-        )
-    first = {
-        "TZ": "Asia/Shanghai",
-        "PYTHONHASHSEED": "1",
-        "LANG": "C",
-        "XDG_CONFIG_HOME": str(tmp_path / "x"),
-    }
-    second = {
-        "TZ": "America/Lima",
-        "PYTHONHASHSEED": "2",
-        "HOME": str(tmp_path),
-        "XDG_CONFIG_HOME": str(tmp_path / "y"),
-    }
-    processes = [
-        start_elsewhere(project, project / "reports", tmp_path / "here", first),
-        start_elsewhere(project, tmp_path / "other", tmp_path / "there", second),
-    ]
-    said = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert all("rfm/all v1: succeeded" in text for text in said)
-    one, two = project / "reports" / "rfm" / "all" / "v1", tmp_path / "other" / "rfm" / "all" / "v1"
-    assert hashes(one) == hashes(two)
-    assert {"report.html", "notebook.ipynb", "findings.json", "actions.json", "tables/tiers.parquet"} <= set(
-        hashes(one)
-    )
-    assert {"lists/core.csv", "lists/core.parquet"} <= set(hashes(one))
-    assert read_manifest(one).stable() == read_manifest(two).stable()
-    assert str(tmp_path) not in (one / "notebook.ipynb").read_text() + (one / "report.html").read_text()
-    check_manifest(one)
-
-
-def check_manifest(folder: Path) -> None:
+def test_a_manifest_tells_all_about_a_run(build_notebook: BuildNotebook, run: Run) -> None:
+    folder = run(build_notebook(READ, RECORD), parameters={"seed": "5"}).folder
     manifest = read_manifest(folder)
+    recorded = {
+        "tables/tiers.parquet",
+        "lists/core.csv",
+        "lists/core.parquet",
+        "findings.json",
+        "actions.json",
+    }
+    assert recorded | {"report.html", "notebook.ipynb"} <= set(manifest.files)
     assert (manifest.status, manifest.failure, manifest.series) == ("succeeded", None, "rfm/all")
     assert (manifest.title, manifest.question) == ("Tiny notebook", "Does it run?")
     assert (manifest.parameters["seed"], manifest.seed, manifest.parameters["data"]) == (5, 5, "tables")
@@ -127,7 +72,7 @@ def check_manifest(folder: Path) -> None:
 
 
 def test_a_failed_run_publishes_what_it_has_and_latest_stays(
-    project: Path, build_notebook: BuildNotebook
+    project: Path, build_notebook: BuildNotebook, run: Run
 ) -> None:
     show = 'import pandas as pd\nrecord.table("kept", pd.DataFrame({"a": [1]}), "Kept")'
     path = build_notebook(
@@ -147,39 +92,12 @@ def test_a_failed_run_publishes_what_it_has_and_latest_stays(
     assert "seed 2" in page and "Kept" in page
     (series,) = catalog.build(project / "reports").series
     assert (series.latest, [version.status for version in series.versions]) == (1, ["failed", "succeeded"])
-    assert (project / "reports" / "index.html").is_file()
     assert not list((project / "reports").glob(f"{store.STAGING}*"))
 
 
-def test_no_secret_reaches_a_written_byte(
-    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_table_is_not_run_and_no_failure(
+    project: Path, build_notebook: BuildNotebook, run: Run
 ) -> None:
-    secrets = {"PGPASSWORD": "correct/horse&battery", "API_TOKEN": "tok-5up3r-5ecret"}
-    for name, value in secrets.items():
-        monkeypatch.setenv(name, value)
-    url_password = "sesame-open-99"
-    leak = """import base64, os, urllib.parse
-for value in (os.environ["PGPASSWORD"], os.environ["API_TOKEN"], "sesame-open-99"):
-    print(value, urllib.parse.quote(value, safe=""), base64.b64encode(b"u:" + value.encode()).decode(), repr(value))
-import pandas as pd
-record.table("leak", pd.DataFrame({"who": [os.environ["API_TOKEN"]]}), os.environ["API_TOKEN"])
-record.say(segment)
-raise ValueError("cannot log in with " + os.environ["PGPASSWORD"])"""
-    path = build_notebook(READ, 'segment = "http://me:sesame-open-99@host/x"', leak)
-    checked = plan(path, parameters={"tier_scheme": f"http://me:{url_password}@host/x.yml"})
-    result = execute(checked, reports=project / "reports")
-    assert result.status == "failed"
-    everything = b"\n".join(
-        p.read_bytes() for p in (project / "reports").rglob("*") if p.suffix != ".parquet" and p.is_file()
-    )
-    for secret in (*secrets.values(), url_password):
-        forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-        inside = base64.b64encode(b"u:" + secret.encode()).decode()[4:-4]
-        assert not [form for form in forms | {inside} if form.encode() in everything]
-    assert b"cannot log in with ***" in everything
-
-
-def test_a_missing_table_is_not_run_and_no_failure(project: Path, build_notebook: BuildNotebook) -> None:
     code = 'from helpers.data import source\nsource.open(parameters.data, check=False).require("events")'
     result = run(build_notebook(READ, code), label="Douyin & friends")
     assert (result.status, result.series) == ("not_run", "rfm/douyin-friends")
@@ -190,7 +108,7 @@ def test_a_missing_table_is_not_run_and_no_failure(project: Path, build_notebook
 
 
 def test_everything_is_checked_before_a_kernel_starts(
-    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
+    project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     path = build_notebook(READ)
     monkeypatch.setattr(
@@ -227,7 +145,7 @@ def test_values_of_the_cell_are_the_defaults(build_notebook: BuildNotebook) -> N
 
 
 def test_a_reports_folder_that_cannot_be_written_is_a_message(
-    project: Path, build_notebook: BuildNotebook
+    project: Path, build_notebook: BuildNotebook, run: Run
 ) -> None:
     (project / "blocked").write_text("")
     with pytest.raises(store.CannotPublish, match="cannot be written"):
@@ -265,7 +183,7 @@ def test_git_tells_commit_and_changes(tmp_path: Path) -> None:
 
 
 def test_data_that_change_while_the_report_is_made_are_told(
-    project: Path, build_notebook: BuildNotebook
+    project: Path, build_notebook: BuildNotebook, run: Run
 ) -> None:
     touch = "import pathlib\npath = pathlib.Path('../tables/orders.parquet')\n"
     change = "import pandas as pd\npd.read_parquet(path).head(2).to_parquet(path)"

@@ -20,7 +20,7 @@ from helpers.data.content_cache import ContentCache
 from helpers.errors import BadParameters, MissingSecret, PlaybookError
 from helpers.report import params, project
 from helpers.report.plan import provenance
-from helpers.report.plan.imports import Sources
+from helpers.report.plan.imports import Sources, changed
 from helpers.report.publish.manifest import Code, TableFingerprint
 from helpers.report.redact import mask_urls
 
@@ -80,18 +80,19 @@ class Plan(Checked):
     run_key: str
     environment: dict[str, str] = field(default_factory=dict)
 
-    def tables_now(self) -> dict[str, TableFingerprint] | None:
-        """Return the fingerprints of the tables as they are now; None for a database, which would count its rows.
+    def changed_tables(self) -> list[str]:
+        """Return the tables whose files have changed since the plan was made.
 
-        Files that have not changed are not read again. What is not there any more, or cannot be read, is left out.
+        Nobody knows what a run has read of them. Files that have not changed are not read again; a database is not
+        asked, which would count its rows. What is not there any more, or cannot be read, has changed.
         """
-        try:
+        now: dict[str, fingerprint.TableFingerprint] = {}
+        with contextlib.suppress(PlaybookError):
             if address.parse(self.place).path is None:
-                return None
-            found = fingerprint.fingerprint(self.place, self.reads, cache=ContentCache.of_user())
-        except PlaybookError:
-            return {}
-        return {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
+                return []
+            now = fingerprint.fingerprint(self.place, self.reads, cache=ContentCache.of_user())
+        tables = {name: TableFingerprint(**table._asdict()) for name, table in now.items()}
+        return changed(self.tables, tables)
 
 
 @dataclass
@@ -171,7 +172,22 @@ def plan(
     timeout: float | None = None,
     desk: Desk | None = None,
 ) -> Plan:
-    """Check a run without starting anything; see `helpers.report.run.one_run.run` for the parameters.
+    """Check a run without starting anything.
+
+    Parameters
+    ----------
+    notebook : str or path
+        Path or name of the notebook: ``notebooks/01_rfm.ipynb``, ``01_rfm`` or ``rfm``.
+    data : str, optional
+        Folder of tables or URL; by default the notebook's own.
+    parameters : mapping, optional
+        Values by name; texts are understood by the parameter's type.
+    label : str, optional
+        Second half of the series; by default made of the segment, or ``all``.
+    timeout : float, optional
+        Seconds after which the run is stopped.
+    desk : Desk, optional
+        Where the plans of a batch are made.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helpers.data.content_cache import ContentCache
 from helpers.report.project import method_name
@@ -45,7 +45,7 @@ APART = frozenset(
             "run.batch",
             "run.progress",
         ),
-        *(f"run.kernels.{name}" for name in ("child", "client", "executor", "provisioner", "server")),
+        *("run.kernels.client", "run.kernels.server"),
     )
 )
 """What decides whether and where a run is made, or writes beside its folder: no byte of a report comes from these."""
@@ -367,6 +367,6 @@ def _python_files(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names) if name.endswith(".py"))
 
 
-def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Return the names of sources that differ between two runs."""
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the names of what differs between two runs."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

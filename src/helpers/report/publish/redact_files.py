@@ -17,13 +17,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-if TYPE_CHECKING:
-    from helpers.report.redact import Redactor
+from helpers.report.redact import Redactor
 
 MASKED = "masked"  # the sign of the mask itself is none for the names of files
 WITHHELD = "This file held a secret and was not published.\n"

@@ -4,47 +4,47 @@ papermill's own engine marks the cell that killed the kernel, a cell that ran ou
 them as completed. This one, registered as ``playbook``, gives each cell one of completed, failed, timed_out,
 kernel_died and not_run, and the run a status, a kind of failure and the failing cell. It runs a kernel of this very
 interpreter over IPC sockets, with the environment and working folder given to the kernel alone: one forked from
-a fork server (`helpers.report.run.kernels`) where it is given the address of one, else one started the ordinary way.
+a fork server (`helpers.report.run.kernels`) where it is given one, else one started the ordinary way.
 
-Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or through `helpers.report.run.one_run`.
+Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or through `execute`.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
+import logging
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, papermill_engines
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.log import logger
 
 from helpers import errors
 from helpers.report.publish import scratch
 from helpers.report.publish.manifest import CellRun, Failure, FailureKind, RunStatus
-from helpers.report.run import memory
-from helpers.report.run.cells import OnCell, TruthfulManager
-from helpers.report.run.kernels.client import Address
-from helpers.report.run.kernels.environment import needs_own_start
-from helpers.report.run.kernels.provisioner import ForkedProvisioner, PromptManager, ThisInterpreter
+from helpers.report.run.kernels import kernel
+from helpers.report.run.kernels.client import LOST, ForkServer
 
 NAME = "playbook"
+NOT_RUN = "not_run"
+OnCell = Callable[[int, int], None]
+"""Told the number of the cell that starts, counted from 1, and the number of cells."""
+
+_SILENT = logging.Logger("playbook", logging.CRITICAL + 1)  # what fails is reported in full elsewhere
+_running: set[TruthfulClient] = set()  # of all threads of this process
 
 
 def _kinds() -> dict[str, FailureKind]:
     """Return the failure kind of each class of exception that has one, by the name of the class."""
     kinds: dict[str, FailureKind] = {"SystemExit": "system_exit", "MemoryError": "out_of_memory"}
     known: tuple[FailureKind, ...] = get_args(FailureKind)
-    classes: list[type[errors.PlaybookError]] = [errors.PlaybookError, *errors.PlaybookError.__subclasses__()]
-    for error in (error for error in classes if error.__module__ == errors.__name__):
-        kinds[error.__name__] = next((kind for kind in known if kind == error.kind), "error")
+    for error in (each for each in vars(errors).values() if isinstance(each, type)):
+        kinds[error.__name__] = next((kind for kind in known if kind == getattr(error, "kind", "")), "error")
     return kinds
 
 
@@ -75,6 +75,31 @@ class Outcome(NamedTuple):
     peak_memory_bytes: int | None
 
 
+class TruthfulManager(NotebookExecutionManager):
+    """Keeps the status of cells in the metadata where papermill keeps it, and promotes none to completed."""
+
+    def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        """Close a cell with the status it has reached; only a cell still running has completed."""
+        reached = cell.metadata.papermill["status"]
+        super().cell_complete(cell, cell_index, **kwargs)
+        if reached != self.RUNNING:
+            cell.metadata.papermill["status"] = reached
+
+    def notebook_complete(self, **kwargs: Any) -> None:
+        """Close the notebook: cells that never started say so."""
+        for cell in self.nb.cells:
+            if cell.metadata.papermill["status"] == self.PENDING:
+                cell.metadata.papermill["status"] = NOT_RUN
+        super().notebook_complete(**kwargs)
+
+    def fail(self, status: str, failure: Failure) -> None:
+        """Note that the run ends, with the cell that the failure names."""
+        record, ended = self.nb.metadata.papermill, NOT_RUN if failure.kind == "missing_table" else status
+        record.update(exception=True, status=ended, failure=failure.model_dump(mode="json"))
+        if failure.cell is not None:  # an exception is what papermill itself looks at to raise
+            self.nb.cells[failure.cell].metadata.papermill.update(exception=True, status=ended)
+
+
 class TruthfulClient(PapermillNotebookClient):
     """Runs the cells one by one up to a common deadline and names what ended the run."""
 
@@ -83,86 +108,84 @@ class TruthfulClient(PapermillNotebookClient):
         nb_man: TruthfulManager,
         *,
         run_seconds: float | None = None,
-        server: Address | None = None,
+        server: ForkServer | None = None,
+        on_cell: OnCell | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(nb_man, kernel_manager_class=PromptManager, **options)
-        self.server = server
-        self.deadline = time.monotonic() + run_seconds if run_seconds else None
-        self.run_seconds = run_seconds
-        self.socket_folder: scratch.Scratch | None = None
-        self.killed_for_memory = memory.kills()
-        self.timeout_func = self._seconds_left if run_seconds else None
-
-    def _seconds_left(self, cell: Any) -> float:
-        return max((self.deadline or 0.0) - time.monotonic(), 0.01)
+        super().__init__(nb_man, kernel_manager_class=kernel.PromptManager, **options)
+        self.server, self.on_cell, self.run_seconds = server, on_cell, run_seconds
+        self.sockets: scratch.Scratch | None = None
+        self.kills_before = kernel.kills()
+        if run_seconds:
+            deadline = time.monotonic() + run_seconds
+            self.timeout_func = lambda cell: max(deadline - time.monotonic(), 0.01)
 
     def create_kernel_manager(self) -> Any:
         """Return a manager of a kernel of this interpreter that talks over IPC where the system can."""
         self.kernel_name = "python3"
         manager = super().create_kernel_manager()
-        manager.kernel_spec_manager = ThisInterpreter()
-        if self.server:
-            manager.provisioner = ForkedProvisioner(kernel_spec=manager.kernel_spec, parent=manager)
-            manager.provisioner.server = self.server
-        # The server removes its folder in the end, even that of a kernel whose client was killed.
-        place = Path(self.server.path).parent if self.server else None
-        self.socket_folder = scratch.folder("kernel", place, room=6) if os.name == "posix" else None
-        if self.socket_folder:
+        manager.kernel_spec_manager = kernel.ThisInterpreter()
+        self.provisioner = kernel.Provisioner(kernel_spec=manager.kernel_spec, parent=manager)
+        manager.provisioner, self.provisioner.server = self.provisioner, self.server
+        self.sockets = scratch.folder("kernel", room=6) if os.name == "posix" else None
+        if self.sockets:
             manager.transport = "ipc"
-            manager.ip = str(self.socket_folder.path / "k")
-            manager.connection_file = str(self.socket_folder.path / "kernel.json")
+            manager.ip = str(self.sockets.path / "k")
+            manager.connection_file = str(self.sockets.path / "kernel.json")
         return manager
 
     def execute(self, **kwargs: Any) -> Any:
         """Run the notebook; `kwargs` such as ``env`` go to the kernel."""
         self.reset_execution_trackers()
+        _running.add(self)
         try:
             with self.setup_kernel(**kwargs):
                 self.papermill_execute_cells()
                 self.set_widgets_metadata()
         finally:
-            if self.socket_folder:
-                self.socket_folder.close()
+            _running.discard(self)
+            if self.sockets:
+                self.sockets.close()
         return self.nb
 
     def papermill_execute_cells(self) -> None:
         """Run cell after cell; stop at the first that fails and say how it did."""
-        peak = self.nb_man.nb.metadata.papermill
+        record = self.nb.metadata.papermill
         for index, cell in enumerate(self.nb.cells):
-            started = time.monotonic()
             self.nb_man.cell_start(cell, index)
+            if self.on_cell:
+                self.on_cell(index + 1, len(self.nb.cells))
             try:
                 self.execute_cell(cell, index)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                self.nb_man.fail(cell, *self._diagnose(error, index))
+                self.nb_man.fail(*self._diagnose(error, index))
                 self.shutdown_kernel = "immediate"
                 break
             finally:
-                cell.metadata.papermill["duration"] = time.monotonic() - started
-                peak["peak_memory_bytes"] = self._peak_memory() or peak.get("peak_memory_bytes")
+                peak = kernel.peak_memory(self.provisioner.pid)
+                record["peak_memory_bytes"] = peak or record.get("peak_memory_bytes")
                 self.nb_man.cell_complete(cell, index)
 
     def _diagnose(self, error: Exception, index: int) -> tuple[str, Failure]:
+        status, name = "failed", type(error).__name__
+        kind: FailureKind = "exception"
         if isinstance(error, CellExecutionError):
             name, message = error.ename, error.evalue
-            kind = next((_KINDS[base] for base in (name, *self._bases()) if base in _KINDS), "exception")
+            kind = next((_KINDS[base] for base in (name, *self._bases()) if base in _KINDS), kind)
             if kind == "system_exit":
                 message = f"the notebook called sys.exit({message}); the cells after it did not run"
-            return "failed", Failure(kind=kind, cell=index, error=name, message=message)
-        if isinstance(error, CellTimeoutError):
-            message = (
-                f"the run took longer than the {self.run_seconds or self.timeout:g} seconds it was given"
-            )
-            return "timed_out", Failure(
-                kind="timed_out", cell=index, error="CellTimeoutError", message=message
-            )
-        process = getattr(getattr(self.km, "provisioner", None), "process", None)
-        if getattr(process, "returncode", None) == -9 and memory.kills_since(self.killed_for_memory):
-            kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
+        elif isinstance(error, CellTimeoutError):
+            status = kind = "timed_out"
+            seconds = self.run_seconds or self.timeout
+            message = f"the run took longer than the {seconds:g} seconds it was given"
         else:
-            kind, message = "kernel_died", _last_words(process)
-        return "kernel_died", Failure(kind=kind, cell=index, error="DeadKernelError", message=message)
+            status = kind = "kernel_died"
+            process = self.provisioner.process
+            code = process.returncode if process else None
+            message = kernel.last_words(code)
+            if code == LOST and self.kills_before is not None and kernel.kills() != self.kills_before:
+                kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
+        return status, Failure(kind=kind, cell=index, error=name, message=message)
 
     def _bases(self) -> list[str]:
         """Ask the kernel for the base classes of its last exception; none when it can no longer say."""
@@ -176,29 +199,6 @@ class TruthfulClient(PapermillNotebookClient):
             return [str(name) for name in ast.literal_eval(text)]
         except (DeadKernelError, KeyError, TypeError, ValueError):
             return []
-
-    def _peak_memory(self) -> int | None:
-        # Of a forked kernel this counts what it shares with the server, as that of an ordinary kernel counts its
-        # own copy of the same libraries; Linux starts the peak of a new process at what it has, not at its parent's.
-        pid = getattr(getattr(self.km, "provisioner", None), "pid", None)
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-        return None
-
-
-def _last_words(process: Any) -> str:
-    """Say how the kernel's process ended."""
-    if getattr(process, "server_lost", False):
-        return "the kernel was killed together with the fork server it came from"
-    code = getattr(process, "returncode", None)
-    if code is None:
-        return "the kernel died"
-    if code >= 0:
-        return f"the kernel's process exited with code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-    return f"the kernel was killed by {name}{hint}"
 
 
 class PlaybookEngine(NBClientEngine):
@@ -216,19 +216,13 @@ class PlaybookEngine(NBClientEngine):
         **kwargs: Any,
     ) -> Any:
         """Run a notebook node in place and return it; see papermill's ``Engine.execute_notebook``."""
-        manager = TruthfulManager(
-            nb,
-            output_path=output_path,
-            progress_bar=progress_bar,
-            log_output=log_output,
-            autosave_cell_every=autosave_cell_every,
-        )
+        manager = TruthfulManager(nb, output_path, log_output, progress_bar, autosave_cell_every)
         manager.notebook_start()
         try:
             cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
         except (RuntimeError, OSError) as error:  # the kernel did not come up
             failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
-            nb.metadata.papermill.update(status="kernel_died", failure=failure.model_dump(mode="json"))
+            manager.fail("kernel_died", failure)
         finally:
             manager.notebook_complete()
         return manager.nb
@@ -246,38 +240,20 @@ class PlaybookEngine(NBClientEngine):
         run_seconds: float | None = None,
         environment: Mapping[str, str] | None = None,
         folder: str | None = None,
-        server: Address | None = None,
+        server: ForkServer | None = None,
         on_cell: OnCell | None = None,
+        log: logging.Logger = logger,
         **kwargs: Any,
     ) -> Any:
-        """Run the cells.
-
-        Parameters
-        ----------
-        execution_timeout : float, optional
-            Seconds for each cell, as in papermill.
-        run_seconds : float, optional
-            Seconds for the whole run.
-        environment : mapping, optional
-            Environment of the kernel, in place of this process's own.
-        folder : str, optional
-            Working folder of the kernel, in place of this process's own.
-        server : Address, optional
-            Fork server to get the kernel from, unless the environment needs a process started for it.
-        on_cell : callable, optional
-            Called as each cell starts.
-        """
-        nb_man.on_cell = on_cell
-        environment = dict(os.environ if environment is None else environment)
-        if server and needs_own_start(environment, server.environment):
-            server = None
+        """Run the cells: `execution_timeout` are the seconds of a cell, as in papermill; see `execute`."""
         client = TruthfulClient(
             nb_man,
             run_seconds=run_seconds,
             server=server,
+            on_cell=on_cell,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
-            log=logger,
+            log=log,
             log_output=log_output,
             stdout_file=stdout_file,
             stderr_file=stderr_file,
@@ -287,30 +263,8 @@ class PlaybookEngine(NBClientEngine):
         )
         # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return client.execute(env=environment, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
-
-
-def outcome(nb: Any) -> Outcome:
-    """Read how a notebook that this engine has run ended."""
-    record = nb.metadata.papermill
-    failure = Failure.model_validate(record["failure"]) if record.get("failure") else None
-    statuses = [cell.metadata.papermill["status"] for cell in nb.cells]
-    cells = [
-        CellRun(index=i, id=nb.cells[i].get("id", ""), status=status) for i, status in enumerate(statuses)
-    ]
-    seconds = [cell.metadata.papermill.get("duration") for cell in nb.cells]
-    status: RunStatus = record.get("status", "succeeded")
-    return Outcome(status, failure, cells, seconds, record.get("peak_memory_bytes"))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep nbclient from logging failures that are reported in full elsewhere."""
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
+        env = dict(os.environ if environment is None else environment)
+        return client.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
 
 
 def execute(
@@ -319,7 +273,7 @@ def execute(
     environment: Mapping[str, str] | None = None,
     folder: str | None = None,
     run_seconds: float | None = None,
-    server: Address | None = None,
+    server: ForkServer | None = None,
     on_cell: OnCell | None = None,
 ) -> Outcome:
     """Run a notebook node in place through papermill and this engine.
@@ -329,13 +283,13 @@ def execute(
     nb : nbformat.NotebookNode
         The notebook, parameters injected.
     environment : mapping, optional
-        Environment of the kernel.
+        Environment of the kernel, in place of this process's own.
     folder : str, optional
-        Working folder of the kernel.
+        Working folder of the kernel, in place of this process's own.
     run_seconds : float, optional
         Seconds after which the run is stopped and marked as timed_out.
-    server : Address, optional
-        Fork server to get the kernel from.
+    server : ForkServer, optional
+        Where to get the kernel from.
     on_cell : callable, optional
         Called as each cell starts, with its number counted from 1 and the number of cells.
 
@@ -345,10 +299,27 @@ def execute(
         How it ended; a failing notebook does not raise.
     """
     options: dict[str, Any] = {"environment": environment, "folder": folder, "run_seconds": run_seconds}
-    options |= {"server": server, "on_cell": on_cell}
-    with _quiet():
-        papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
-    return outcome(nb)
+    options |= {"server": server, "on_cell": on_cell, "log": _SILENT, "progress_bar": False}
+    papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", **options)
+    record = nb.metadata.papermill
+    cells = [each.metadata.papermill for each in nb.cells]
+    return Outcome(
+        status=record.get("status", "succeeded"),
+        failure=Failure.model_validate(record["failure"]) if record.get("failure") else None,
+        cells=[
+            CellRun(index=index, id=cell.get("id", ""), status=cell.metadata.papermill["status"])
+            for index, cell in enumerate(nb.cells)
+        ],
+        cell_seconds=[each.get("duration") for each in cells],
+        peak_memory_bytes=record.get("peak_memory_bytes"),
+    )
+
+
+def kill_kernels() -> None:
+    """End the kernels of all notebooks that other threads of this process run now."""
+    for client in list(_running):
+        if provisioner := getattr(client, "provisioner", None):
+            provisioner.kill_now()
 
 
 papermill_engines.register(NAME, PlaybookEngine)

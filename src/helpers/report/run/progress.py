@@ -1,21 +1,11 @@
-"""What a batch says while it runs: events, and who shows them on a terminal or in a log.
-
-Workers send their events to the driver in datagrams over a socket of the machine. A datagram is never waited for:
-a run is not slowed by who watches it, and where it does not arrive, as from another machine of a cluster or where
-no folder can hold a socket, the driver still knows when a run ends.
-"""
+"""What a batch says while it runs: events, and who shows them on a terminal or in a log."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Literal, NamedTuple
-
-from helpers.report.publish import scratch
 
 Kind = Literal["start", "cell", "done", "skipped"]
 
@@ -46,59 +36,6 @@ class Event(NamedTuple):
 
 
 Progress = Callable[[Event], None]
-
-
-class Inbox:
-    """Receives the events of workers and hands them on, in a thread, until closed."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.address: str | None = None
-        if not hasattr(socket, "AF_UNIX"):  # Windows: starts and ends are seen from the driver
-            return
-        self._folder = scratch.folder("events", room=1)
-        if self._folder is None:
-            return
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind(address := str(self._folder.path / "s"))
-        except OSError:  # as where a file system takes no sockets
-            self._end()
-            return
-        self.address = address
-        self._thread = threading.Thread(target=self._receive, args=(progress,), daemon=True)
-        self._thread.start()
-
-    def _receive(self, progress: Progress) -> None:
-        while message := self._socket.recv(65536):
-            progress(Event(*json.loads(message)))
-
-    def close(self) -> None:
-        """Hand on what has arrived, and end."""
-        if self.address is None:
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-            end.sendto(b"", self.address)
-        self._thread.join(timeout=5)
-        self._end()
-
-    def _end(self) -> None:
-        self._socket.close()
-        if self._folder:
-            self._folder.close()
-
-
-def sender(address: str | None) -> Progress:
-    """Return a function that sends events to an inbox, or to nobody when nobody is there."""
-    if address is None or not hasattr(socket, "AF_UNIX"):
-        return lambda event: None
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    connection.setblocking(False)
-
-    def send(event: Event) -> None:
-        with contextlib.suppress(OSError):
-            connection.sendto(json.dumps(event).encode(), address)
-
-    return send
 
 
 @contextlib.contextmanager

@@ -1,14 +1,9 @@
 """Kernels forked from one parent that has imported the heavy libraries once.
 
 A small report spends seconds on imports around tenths of computing. So a batch starts one process, the *fork
-server*, which imports everything a notebook or a worker may want and then forks: each run gets a fresh process
-with its own environment, working folder, session, random state and streams, and pays no import. Where a fork is
-unsafe (macOS, Windows) kernels are started the ordinary way, with the same results.
-
-::
-
-    driver ──starts──> fork server ──forks──> worker of run 1 ──asks for──> kernel of run 1
-                                   ──forks──> worker of run 2 ...
+server*, which imports everything a notebook may want and then forks: each run gets a kernel with its own environment,
+working folder, session, random state and streams that pays no import. Where a fork is unsafe (macOS, Windows), or the
+server is gone, kernels are started the ordinary way, with the same results.
 
 Nothing outlives who asked for it. Whoever asks for a process holds a connection to the server for as long as the
 process may live; when that connection ends, the server kills the process and every process of its group. What a
@@ -30,25 +25,20 @@ VARIABLE = "PLAYBOOK_KERNELS"
 Mode = Literal["fork", "ordinary"]
 
 
-def mode(wanted: str | None = None, runs: int = 2) -> Mode:
+def mode(runs: int = 2) -> Mode:
     """Return how kernels are to be started on this system.
 
-    Parameters
-    ----------
-    wanted : str, optional
-        ``fork`` or ``ordinary``; by default what ``PLAYBOOK_KERNELS`` says, and where it says nothing ``fork`` on
-        Linux alone: system libraries of macOS break in a forked process, and Windows has no fork.
-    runs : int
-        Number of runs. One alone is ``ordinary`` unless something else is wanted: a server imports more than one
-        notebook does.
+    That is what ``PLAYBOOK_KERNELS`` says, and where it says nothing ``fork`` on Linux alone: system libraries of
+    macOS break in a forked process, and Windows has no fork. A single run is ``ordinary`` too, because a server
+    imports more than one notebook does.
 
     Raises
     ------
     BadParameters
-        When another word is given, or ``fork`` where the system cannot.
+        When it says another word, or ``fork`` where the system cannot.
     """
     pays = sys.platform == "linux" and runs > 1
-    word = wanted or os.environ.get(VARIABLE) or ("fork" if pays else "ordinary")
+    word = os.environ.get(VARIABLE) or ("fork" if pays else "ordinary")
     if word not in get_args(Mode):
         raise BadParameters(f"{VARIABLE} == {word!r}, must be 'fork' or 'ordinary'")
     if word == "fork" and not hasattr(os, "fork"):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from helpers.report.publish import scratch
-from helpers.report.run.kernels.server import ENDED, STARTED
+from helpers.report.run.kernels.server import NUMBER
 
 LOST = -int(getattr(signal, "SIGKILL", 9))
 """How a process ended whose server is gone: the system has killed it together with the server."""
@@ -25,6 +23,7 @@ _FOR_THE_SERVER = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger of kernels prints a warning as it loads
 }
 _START = """import sys
+import threading
 if sys.path[0] == "":  # as for any kernel, the folder it happens to start in is no place to import from
     del sys.path[0]
 from helpers.report.run.kernels.server import main
@@ -36,40 +35,23 @@ class ServerGone(RuntimeError):
 
 
 class Child:
-    """A process forked by the server; has the methods of `subprocess.Popen` that jupyter_client uses."""
+    """A process forked by the server; has what jupyter_client uses of `subprocess.Popen`."""
 
     stdin = stdout = stderr = None
 
     def __init__(self, connection: socket.socket, channel: socket.socket, pid: int) -> None:
         self.connection, self.channel, self.pid = connection, channel, pid
         self.returncode: int | None = None
-        self.peak_memory_bytes: int | None = None
-        self.server_lost = False
 
     def poll(self) -> int | None:
         """Return how the process ended, or None while it runs: an exit code, or minus a signal."""
-        return self._read(0)
+        return self.wait(0)
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end of the process.
-
-        Raises
-        ------
-        TimeoutError
-            When it has not ended after `timeout` seconds.
-        """
-        code = self._read(timeout)
-        if code is None:
-            raise TimeoutError(f"process {self.pid} still runs after {timeout} seconds")
-        return code
-
-    def _read(self, timeout: float | None) -> int | None:
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the end of the process; return None when it still runs after so many seconds."""
         if self.returncode is None and _readable(self.connection, timeout):
-            message = _receive(self.connection, ENDED.size)
-            if message is None:
-                self.returncode, self.server_lost = LOST, True
-            else:
-                self.returncode, self.peak_memory_bytes = ENDED.unpack(message)
+            code = _number(self.connection)
+            self.returncode = LOST if code is None else code
             self.close()
         return self.returncode
 
@@ -78,14 +60,6 @@ class Child:
         if self.returncode is None:
             with contextlib.suppress(OSError):
                 self.connection.sendall(bytes([number]))
-
-    def terminate(self) -> None:
-        """Ask the process to end."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the process."""
-        self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Let go of the process, which kills it if it still runs."""
@@ -99,33 +73,42 @@ def _readable(connection: socket.socket, timeout: float | None) -> bool:
         return bool(selector.select(timeout))
 
 
-def _receive(connection: socket.socket, size: int) -> bytes | None:
-    """Return exactly so many bytes, or None when the connection ended before."""
-    message = b""
-    try:
-        while len(message) < size:
-            if not (part := connection.recv(size - len(message))):
-                return None
-            message += part
-    except OSError:
-        return None
-    return message
+def _number(connection: socket.socket) -> int | None:
+    """Return what the server says next, or None when the connection has ended."""
+    with contextlib.suppress(OSError):
+        message = connection.recv(NUMBER.size, socket.MSG_WAITALL)
+        if len(message) == NUMBER.size:
+            return int(NUMBER.unpack(message)[0])
+    return None
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a fork server listens, for those that it has forked itself.
+class ForkServer:
+    """A fork server; `fork` may be called by any thread. One that has served and was killed is started again.
 
-    Attributes
+    Parameters
     ----------
-    path : str
-        Path of its socket.
-    environment : dict
-        Environment that the server was started with.
+    environment : mapping
+        Environment of the server. What matters only as a process starts must be as the kernels need it.
+    modules : sequence of str
+        What it imports; by default everything that the kernels of a batch may want.
     """
 
-    path: str
-    environment: dict[str, str]
+    def __init__(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
+        self._command = [sys.executable, "-c", _START, *modules]
+        self._environment = {**environment, **_FOR_THE_SERVER}
+        self._lock, self._has_served = threading.Lock(), False
+        self._start()
+
+    def _start(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the driver, who then ends the server
+            )
 
     def fork(self, function: Callable[..., Any], *arguments: Any) -> Child:
         """Let a fresh process call ``function(channel, *arguments)``.
@@ -140,94 +123,36 @@ class Address:
         Raises
         ------
         ServerGone
-            When there is no server any more.
+            When there is no server any more, or it could not fork.
         """
-        order = pickle.dumps((function, arguments))
-        connection = socket.socket(socket.AF_UNIX)
-        ours, theirs = socket.socketpair()
-        try:
-            connection.connect(self.path)
-            with theirs:
-                socket.send_fds(connection, [b"1"], [theirs.fileno()])
-            started = _receive(connection, STARTED.size)
-            if started is None:
-                raise ServerGone("the fork server ended before it forked a process")
-            with contextlib.suppress(OSError):  # a process that died already will be reported as such
-                ours.sendall(order)
-            return Child(connection, ours, STARTED.unpack(started)[0])
-        except OSError as error:
-            ours.close()
+        with self._lock:
+            if self._has_served and self.process.poll() is not None:
+                self._requests.close()
+                self._start()
+        connection, there = socket.socketpair()
+        channel, other = socket.socketpair()
+        with there, other, contextlib.suppress(OSError):  # a server that is gone says no number either
+            socket.send_fds(self._requests, [b"1"], [there.fileno(), other.fileno()])
+        if (pid := _number(connection)) is None:
             connection.close()
-            raise ServerGone(f"the fork server does not answer: {error}") from None
-        except ServerGone:
-            ours.close()
-            connection.close()
-            raise
-
-
-class ForkServer:
-    """A running fork server.
-
-    Parameters
-    ----------
-    environment : mapping
-        Environment of the server. What matters only as a process starts must be as the kernels need it.
-    modules : sequence of str
-        What it imports; by default everything that a batch of reports may want.
-
-    Raises
-    ------
-    ServerGone
-        When no folder can hold its socket.
-    """
-
-    def __init__(self, environment: Mapping[str, str], modules: Sequence[str] = ()) -> None:
-        self._scratch = scratch.folder("server", room=1)
-        if self._scratch is None:
-            raise ServerGone(
-                "no folder for temporary files can hold a socket: set TMPDIR to one with a short name"
-            )
-        self.folder = self._scratch.path
-        self.address = Address(str(self.folder / "s"), dict(environment))
-        try:
-            self._start({**environment, **_FOR_THE_SERVER}, modules)
-        except BaseException as error:
-            self._scratch.close()
-            if isinstance(error, OSError):
-                raise ServerGone(f"no fork server can be started: {error}") from error
-            raise
-
-    def _start(self, environment: Mapping[str, str], modules: Sequence[str]) -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.address.path)
-            listener.listen(64)  # from now on a request waits until the imports are done
-            lifeline, self._lifeline = os.pipe()
-            command = [sys.executable, "-c", _START, str(listener.fileno()), str(lifeline), *modules]
-            try:
-                self.process = subprocess.Popen(
-                    command,
-                    env=environment,
-                    pass_fds=[listener.fileno(), lifeline],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for the driver, who then ends the server
-                )
-            finally:
-                os.close(lifeline)
+            channel.close()
+            raise ServerGone("the fork server ended before it forked a process")
+        self._has_served = True
+        with contextlib.suppress(OSError):  # a process that died already will be reported as such
+            channel.sendall(pickle.dumps((function, arguments)))
+        return Child(connection, channel, pid)
 
     def close(self) -> None:
         """End the server and every process it has forked."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
-            self.process.terminate()  # while it still imports, it does not look at the lifeline
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            if self._scratch:
-                self._scratch.close()
+        with self._lock:
+            self._has_served = False
+            self._requests.close()
+        self.process.terminate()  # while it still imports, it does not look at its requests
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def __enter__(self) -> ForkServer:
         return self

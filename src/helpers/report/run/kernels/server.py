@@ -1,8 +1,9 @@
 """The fork server: a process of one thread that has the libraries in memory and forks on request.
 
-It reads no request itself. Whoever wants a process connects, and hands over the end of a channel from which the
-forked process reads what it is to do. On the connection the server then says the process id and, in the end, how
-the process ended; a byte sent to it is a signal for the process, and its end kills the process.
+It reads no request itself. Whoever wants a process hands over, on standard input, the ends of two sockets. From the
+*channel* the forked process reads what it is to do. On the *connection* the server says the process id and, in the
+end, how the process ended; a byte sent to it is a signal for the process, and its end kills the process. When
+standard input ends, so does the server, with everything it has forked.
 """
 
 from __future__ import annotations
@@ -14,23 +15,18 @@ import importlib
 import os
 import pickle
 import pkgutil
-import select
+import random
 import selectors
-import shutil
 import signal
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from helpers.report.run.kernels import child
-
-STARTED = struct.Struct("=i")  # process id
-ENDED = struct.Struct("=iq")  # exit code or minus the signal, peak of resident memory in bytes
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+NUMBER = struct.Struct("=i")  # a process id; later an exit code, or minus the signal
 PR_SET_PDEATHSIG = 1
 
 LIBRARIES = """
@@ -44,26 +40,19 @@ ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger ipy
 IPython.core.completerlib IPython.core.debugger IPython.core.oinspect IPython.extensions.storemagic sqlite3
 tornado.platform.asyncio tornado.locks tornado.queues pydevd_plugins.extensions.types.pydevd_plugin_numpy_types
 helpers.data.source helpers.data.health helpers.data.privacy helpers.data.segment helpers.figures
-helpers.playbook.propose helpers.report.record helpers.report.page.report
-helpers.report.run.batch helpers.report.run.one_run
+helpers.playbook.propose helpers.report.params helpers.report.record
 """
-"""What notebooks, kernels and workers import; of `PACKAGES` every module is."""
+"""What notebooks and kernels import; of `PACKAGES` every module is."""
 
-PACKAGES = ("helpers.methods", "helpers.stats", "helpers.study", "helpers.report.params")
+PACKAGES = ("helpers.methods", "helpers.stats", "helpers.study")
+
+_set_by_imports: dict[
+    str, str
+] = {}  # variables that libraries have set as they were imported, as in any process
 
 
 class Threads(RuntimeError):
     """The imports have left threads behind, so that a fork would not be safe."""
-
-
-def spare_slow_imports() -> None:
-    """Keep jsonschema from compiling a grammar of internationalised addresses, which takes seconds.
-
-    It is for the format ``iri``, an optional check that no schema of notebooks asks for; without the module,
-    jsonschema leaves that one check out.
-    """
-    if "jsonschema" not in sys.modules:
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def preload(names: Iterable[str]) -> None:
@@ -74,31 +63,24 @@ def preload(names: Iterable[str]) -> None:
     Threads
         When a library has started a thread.
     """
-    spare_slow_imports()
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     if "helpers.figures" in sys.modules:
         with contextlib.suppress(Exception):
             _draw()
-    if (count := threads()) != 1:
+    tasks = Path("/proc/self/task")  # knows of threads that Python does not
+    count = len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
+    if count != 1:
         raise Threads(f"{count} threads after the imports, where a safe fork needs 1")
 
 
 def everything() -> Iterator[str]:
-    """Return the names of all modules that a batch of reports may want."""
+    """Return the names of all modules that the kernels of a batch may want."""
     yield from LIBRARIES.split()
     for name in PACKAGES:
         package = importlib.import_module(name)
         yield from (f"{name}.{module.name}" for module in pkgutil.iter_modules(package.__path__))
-
-
-def while_wanted(names: Iterable[str], lifeline: int) -> Iterator[str]:
-    """Yield the names until the lifeline ends: the imports take long, and need not outlive the driver."""
-    for name in names:
-        if select.select([lifeline], [], [], 0)[0]:
-            return
-        yield name
 
 
 def _draw() -> None:
@@ -111,88 +93,73 @@ def _draw() -> None:
     axes.plot([0, 1], [0, 1], label="text")
     axes.legend(title="title")
     axes.set(xlabel="text", ylabel="text", title="title")
-    Chart(
-        "title", "A line that rises from nothing to one, drawn once.", pd.DataFrame({"x": [0, 1]}), figure
-    ).svg()
-
-
-def threads() -> int:
-    """Return the number of threads of this process, those that Python does not know included."""
-    with contextlib.suppress(OSError):
-        return len(list(Path("/proc/self/task").iterdir()))
-    return threading.active_count()
+    alt = "A line that rises from nothing to one, drawn once."
+    Chart("title", alt, pd.DataFrame({"x": [0, 1]}), figure).svg()
 
 
 class Server:
-    """Forks a process for each connection, passes signals on and tells how the process ended."""
+    """Forks a process for each request, passes signals on and tells how the process ended."""
 
-    def __init__(self, listener: socket.socket, lifeline: int) -> None:
-        self.pid, self.listener, self.lifeline = os.getpid(), listener, lifeline
-        self.selector = selectors.DefaultSelector()
-        self.asked_by: dict[int, socket.socket] = {}
-        self.wakeup, wakeup = socket.socketpair()
-        for end in (self.wakeup, wakeup):
+    def __init__(self, requests: socket.socket) -> None:
+        self.pid, self.requests = os.getpid(), requests
+        self.connections: dict[int, socket.socket] = {}
+        self.woken, self.wakes = socket.socketpair()
+        for end in (self.woken, self.wakes):
             end.setblocking(False)
-        self._wakeup_end = wakeup
-        signal.set_wakeup_fd(wakeup.fileno())
+        signal.set_wakeup_fd(self.wakes.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._stop)
-        self.selector.register(listener, selectors.EVENT_READ, self._accept)
-        self.selector.register(lifeline, selectors.EVENT_READ, self._stop)
-        self.selector.register(self.wakeup, selectors.EVENT_READ, self._reap)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(requests, selectors.EVENT_READ, self._fork)
+        self.selector.register(self.woken, selectors.EVENT_READ, self._reap)
 
     def serve(self) -> NoReturn:
-        """Serve until the lifeline ends."""
+        """Serve until the requests end."""
         while True:
             for key, _ in self.selector.select():
-                key.data(key.fileobj)
+                key.data()
 
-    def _accept(self, listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        try:
-            connection.settimeout(5)
-            _, (channel, *_), _, _ = socket.recv_fds(connection, 1, 1)
-        except (OSError, ValueError):
-            connection.close()
-            return
-        os.set_inheritable(channel, False)
+    def _fork(self) -> None:
+        message, ends, *_ = socket.recv_fds(self.requests, 1, 2)
+        if not message:
+            self._stop()
+        connection, channel = (socket.socket(fileno=end) for end in ends)
         try:
             if (pid := os.fork()) == 0:
                 self._become_child(connection, channel)
-        except OSError:  # too many processes or too little memory: who asked may try again
+        except OSError:  # too many processes or too little memory: who asked sees the connection end
             connection.close()
             return
         finally:
-            os.close(channel)
-        self.asked_by[pid] = connection
-        self.selector.register(connection, selectors.EVENT_READ, lambda _: self._signal(pid))
-        self._send(pid, STARTED.pack(pid))
+            channel.close()
+        self.connections[pid] = connection
+        self.selector.register(connection, selectors.EVENT_READ, lambda: self._signal(pid))
+        self._send(pid, pid)
 
-    def _become_child(self, connection: socket.socket, channel: int) -> NoReturn:
+    def _become_child(self, connection: socket.socket, channel: socket.socket) -> NoReturn:
         """Let go of everything that is the server's and do what the channel says."""
         code = 1
         try:
             os.setsid()
             die_with_parent(self.pid)
             signal.set_wakeup_fd(-1)
-            for number in SIGNALS:
+            for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             self.selector.close()
-            for end in (self.listener, self.wakeup, self._wakeup_end, connection, *self.asked_by.values()):
+            os.dup2(os.open(os.devnull, os.O_RDWR), self.requests.detach())  # that was standard input
+            for end in (self.woken, self.wakes, connection, *self.connections.values()):
                 end.close()
-            os.close(self.lifeline)
-            code = follow(socket.socket(fileno=channel))
+            code = _follow(channel)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            leave(code)
+            _leave(code)
 
     def _signal(self, pid: int) -> None:
         """Pass signals on; an end of the connection, in whatever way, is a SIGKILL."""
-        if (connection := self.asked_by.get(pid)) is None:  # reaped a moment ago, in the same round
+        if (connection := self.connections.get(pid)) is None:  # reaped a moment ago, in the same round
             return
         try:
             numbers = connection.recv(16)
@@ -203,35 +170,27 @@ class Server:
         if not numbers:
             self.selector.unregister(connection)
 
-    def _reap(self, wakeup: socket.socket) -> None:
+    def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            wakeup.recv(4096)
+            self.woken.recv(4096)
         with contextlib.suppress(ChildProcessError):
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 pid = ended.si_pid
                 kill_group(pid, signal.SIGKILL)  # what the process has started and left behind
-                _, status, usage = os.wait4(pid, 0)
-                code = os.waitstatus_to_exitcode(status)
-                unit = 1 if sys.platform == "darwin" else 1024
-                self._send(pid, ENDED.pack(code, usage.ru_maxrss * unit))
-                connection = self.asked_by.pop(pid)
+                _, status = os.waitpid(pid, 0)
+                self._send(pid, os.waitstatus_to_exitcode(status))
+                connection = self.connections.pop(pid)
                 with contextlib.suppress(KeyError):
                     self.selector.unregister(connection)
                 connection.close()
 
-    def _send(self, pid: int, message: bytes) -> None:
+    def _send(self, pid: int, number: int) -> None:
         with contextlib.suppress(OSError):  # who asked is gone; the end of the connection says the rest
-            self.asked_by[pid].sendall(message)
+            self.connections[pid].sendall(NUMBER.pack(number))
 
     def _stop(self, *_: Any) -> NoReturn:
-        for pid in self.asked_by:
+        for pid in self.connections:
             kill_group(pid, signal.SIGKILL)
-        with contextlib.suppress(
-            ChildProcessError
-        ):  # the driver cleans up after them once this process is gone
-            while True:
-                os.wait()
-        shutil.rmtree(Path(self.listener.getsockname()).parent, ignore_errors=True)
         os._exit(0)
 
 
@@ -255,7 +214,7 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def follow(channel: socket.socket) -> int:
+def _follow(channel: socket.socket) -> int:
     """Read what to do, a pickled function and its arguments, from a channel and do it."""
     with channel.makefile("rb") as file:
         try:
@@ -265,7 +224,7 @@ def follow(channel: socket.socket) -> int:
     return int(function(channel, *arguments) or 0)
 
 
-def leave(code: int) -> NoReturn:
+def _leave(code: int) -> NoReturn:
     """End the process as the interpreter would, but for taking thousands of modules apart."""
     import atexit
 
@@ -273,18 +232,42 @@ def leave(code: int) -> NoReturn:
         threading._shutdown()  # type: ignore[attr-defined]
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
-            stream.flush()  # type: ignore[union-attr]
+            stream.flush()
     os._exit(code & 0xFF)
 
 
+def kernel(channel: socket.socket, arguments: list[str], environment: Mapping[str, str], folder: str) -> int:
+    """Be an IPython kernel with these arguments; a byte on the channel says that its sockets are open."""
+    import ipykernel_launcher  # type: ignore[import-untyped]
+    from ipykernel.kernelapp import IPKernelApp
+
+    os.environ.clear()
+    os.environ.update(_set_by_imports | dict(environment))
+    os.chdir(folder)
+    random.seed()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
+    nothing = os.open(os.devnull, os.O_RDWR)  # a kernel copies there what a notebook prints, secrets and all
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    sys.argv = [str(ipykernel_launcher.__file__), *arguments]
+    app = IPKernelApp.instance()
+    app.initialize(arguments)
+    with contextlib.suppress(OSError):
+        channel.send(b"1")
+    channel.close()
+    app.start()
+    return 0
+
+
 def main() -> None:
-    """Run the server; arguments are the descriptors of listening socket and lifeline, and modules if not all."""
-    listener, lifeline = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    """Run the server; the arguments are the modules to import if not all."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's background ignores it
     before = dict(os.environ)
-    preload(while_wanted(sys.argv[3:] or everything(), lifeline))
-    child.set_by_imports |= {name: value for name, value in os.environ.items() if before.get(name) != value}
+    preload(sys.argv[1:] or everything())
+    _set_by_imports.update((name, now) for name, now in os.environ.items() if before.get(name) != now)
     gc.collect()
     gc.freeze()  # what all processes share is never looked at again, and so never copied
-    Server(listener, lifeline).serve()
+    Server(socket.socket(fileno=0)).serve()

@@ -1,11 +1,14 @@
-"""How jupyter_client gets a forked kernel: a provisioner, and a client that does not wait longer than it must."""
+"""One kernel: how it is started, forked or not, how its client waits for it no longer than it must, how it ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import time
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -15,10 +18,12 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import default
 
-from helpers.report.run.kernels import child
-from helpers.report.run.kernels.client import Address
+from helpers.report.run.kernels import server
+from helpers.report.run.kernels.client import ForkServer, ServerGone
 
 _STARTS_WITHIN = 60.0  # seconds
+GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 class ThisInterpreter(KernelSpecManager):
@@ -30,22 +35,36 @@ class ThisInterpreter(KernelSpecManager):
         return KernelSpec(argv=command, language="python", display_name="Python 3")
 
 
-class ForkedProvisioner(LocalProvisioner):
-    """Gives a kernel forked by a fork server in place of one started from a command line."""
+class Provisioner(LocalProvisioner):
+    """Gives a kernel forked by a fork server where there is one, else one started from its command line."""
 
-    server: Address
-    started: asyncio.Future[int | None]
+    server: ForkServer | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """Start a kernel."""
+        if self.server:
+            with contextlib.suppress(ServerGone):
+                return await self._fork(self.server, cmd, **kwargs)
+        return await super().launch_kernel(cmd, **kwargs)
+
+    async def _fork(self, server_: ForkServer, cmd: list[str], **kwargs: Any) -> Any:
         """Fork a kernel and return once its sockets are open, or it is dead."""
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        process = self.server.fork(child.kernel, arguments, kwargs["env"], str(kwargs["cwd"]))
+        process = server_.fork(server.kernel, arguments, kwargs["env"], str(kwargs["cwd"]))
         self.process, self.pid, self.pgid = process, process.pid, None
         process.channel.setblocking(False)
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             loop = asyncio.get_running_loop()
             await asyncio.wait_for(loop.sock_recv(process.channel, 1), _STARTS_WITHIN)
         return self.connection_info
+
+    def kill_now(self) -> None:
+        """End the kernel and what it has started, from another thread than the one that runs it."""
+        with contextlib.suppress(OSError):
+            if self.pgid:
+                os.killpg(self.pgid, signal.SIGKILL)
+            elif self.process:
+                self.process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 class PromptManager(AsyncKernelManager):
@@ -86,3 +105,39 @@ class PromptClient(AsyncKernelClient):
             if not await self.is_alive():
                 raise RuntimeError("the kernel died before it was ready")
         raise RuntimeError(f"the kernel was not ready within {timeout:g} seconds")
+
+
+def last_words(code: int | None) -> str:
+    """Say how the process of a kernel ended, from its exit code or minus a signal."""
+    if code is None:
+        return "the kernel died"
+    if code >= 0:
+        return f"the kernel's process exited with code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"the kernel was killed by {name}{hint}"
+
+
+def peak_memory(pid: int | None) -> int | None:
+    """Return the peak of resident memory in bytes, where Linux tells; a forked process starts at what it shares."""
+    with contextlib.suppress(OSError):
+        return _number(Path(f"/proc/{pid}/status"), "VmHWM:", 1024)
+    return None
+
+
+def kills() -> int | None:
+    """Return how many processes of this process's own control group were killed for want of memory; None if unknown.
+
+    What is counted is the field ``oom_kill`` of ``memory.events`` of control groups v2, groups below included.
+    """
+    with contextlib.suppress(OSError, StopIteration):
+        lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
+        group = next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
+        return _number(GROUPS / group.strip("/") / "memory.events", "oom_kill")
+    return None
+
+
+def _number(path: Path, name: str, unit: int = 1) -> int | None:
+    """Return the number that a line of a file of the kernel of Linux gives for a name."""
+    words = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return next((int(each[1]) * unit for each in words if each and each[0] == name), None)
