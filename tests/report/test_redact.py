@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from helpers.report import redact
+from helpers.report.publish.redact_files import redact_folder
 
 SECRET = 'p@ss/w"ord&<é>+42'
 
@@ -87,7 +88,7 @@ def test_a_folder_is_redacted_and_the_rest_left_alone(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"hunter22")
     (tmp_path / "x.json").write_text('{"a": 1}')
     before = (tmp_path / "x.json").stat().st_mtime_ns
-    redact.Redactor({"hunter22"}).folder(tmp_path)
+    redact_folder(tmp_path, redact.Redactor({"hunter22"}))
     assert (tmp_path / "lists" / "a.csv").read_bytes() == b"\xef\xbb\xbfid\n***\n\xff\n"
     assert (tmp_path / "t.parquet").read_bytes() == b"***", "a text, whatever its name says"
     assert (tmp_path / "x.json").stat().st_mtime_ns == before
