@@ -206,7 +206,7 @@ def test_blockers_equal_brute_force(scheme: str) -> None:
     assigned = rules.assign(members).to_pandas()
     table = blockers(assigned, rules).table.set_index(["from_tier", "column"])
     for rank, tier in enumerate(rules.labels[:-1]):
-        above = [box for _label, boxes in rules.rules[rank + 1 :] for box in boxes]
+        above = [rule for tier in rules.tiers[rank + 1 :] for rule in tier.when]
         names = sorted({name for box in above for name in box})
         short: dict[str, list[tuple[bool, float]]] = {name: [] for name in names}
         here = assigned[assigned["tier"] == tier]

@@ -1,20 +1,21 @@
-"""Tier schemes: presets, proofs at load, one tier for every member, sizes with intervals."""
+"""Tier schemes: presets, checks at load against brute force on points, one tier for every member."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from statsmodels.stats.proportion import proportion_confint
 
 from helpers.data import source
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.scores import score
-from helpers.methods.rfm.tiers import TierScheme, presets, sizes
+from helpers.methods.rfm.tiers import TierScheme, presets
 from helpers.simulate import community, member_months
 from helpers.study.activity import activity, population
 from helpers.study.values import member_values
@@ -86,8 +87,7 @@ def test_presets_are_listed_with_labels_from_low_to_high() -> None:
     }
     scheme = TierScheme.load("monthly_interactions")
     assert scheme.display_names["core"] == "核心型"
-    assert scheme.rank("core") == 3
-    assert scheme.columns == ("frequency",)
+    assert scheme.uses == ("frequency",)
     assert not scheme.uses_value
     assert TierScheme.load("pyramid").uses_value
 
@@ -125,34 +125,87 @@ def two_tiers(low: object, high: object, **more: object) -> dict[str, object]:
     [
         (
             two_tiers({"frequency": [0, 10]}, {"frequency": [11, None]}),
-            "leave a gap where frequency in .10, 11",
+            "rules leave a gap where frequency = 10$",
         ),
         (
             two_tiers({"frequency": [0, 12]}, {"frequency": [11, None]}),
-            "'low' and 'high' overlap where frequency",
+            r"rules of .low. and .high. overlap where frequency = 11$",
         ),
         (
             two_tiers({"recency_days": [30, None]}, {"recency_days": [0, 30]}),
             "gap where recency_days missing",
         ),
-        (two_tiers({"f_score": [1, 3]}, {"f_score": [3, 5]}), "gap where f_score in .5, 6"),
+        (two_tiers({"f_score": [1, 3]}, {"f_score": [3, 5]}), "gap where f_score = 5"),
         (two_tiers({"frequency": [0, 10.5]}, {"frequency": [10.5, None]}), "needs whole-number bounds"),
         (two_tiers({"frequncy": [0, 10]}, {}), "column 'frequncy'.*Did you mean \"frequency\""),
         (two_tiers({"frequency": [10, 10]}, {}), "holds nothing"),
-        (two_tiers({"frequency": ["1", 10]}, {}), "bound '1' must be a number or null"),
-        (two_tiers({"frequency": 10}, {}), "must be .low, high. with null for no bound"),
-        (two_tiers(["x"], {}), "must map columns to ranges"),
+        (
+            two_tiers({"frequency": ["1", 10]}, {}),
+            r"tiers.0.when.0.frequency: \['1', 10\] must be .low, high., numbers or null",
+        ),
+        (two_tiers({"frequency": 10}, {}), "10 must be .low, high., numbers or null for no bound"),
+        (two_tiers(["x"], {}), r"tiers.0.when.0: Input should be a valid dictionary"),
         (two_tiers({}, {"frequency": [0, None]}, match="first"), "no member can ever be 'low'"),
-        (two_tiers({}, {}, match="last"), "match == 'last', must be exact or first"),
-        (two_tiers({}, {}, tier=[]), "unknown key 'tier'.*Did you mean \"tiers\""),
-        ({"tiers": [{"id": "one", "when": {}}]}, "at least two tiers"),
+        (two_tiers({}, {}, match="last"), "match: Input should be 'exact' or 'first'"),
+        (two_tiers({}, {}, tier=[]), 'tier: unknown key.*Did you mean "tiers"'),
+        ({"tiers": [{"id": "one", "when": {}}]}, "tiers: Tuple should have at least 2 items"),
         ({"tiers": [{"id": "one", "when": {}}, {"id": "one", "when": {}}]}, "one, one are not unique"),
-        ({"tiers": [{"id": "one", "when": {}}, {"id": "two"}]}, "needs an id and a rule in when"),
+        ({"tiers": [{"id": "one", "when": {}}, {"id": "two"}]}, r"tiers.1.when: Field required"),
     ],
 )
 def test_bad_definitions(definition: dict[str, object], message: str) -> None:
     with pytest.raises(BadParameters, match=message):
         TierScheme.load(definition)
+
+
+def random_rule(rng: np.random.Generator) -> dict[str, Any]:
+    """Return a rule over some of three columns, with missing values and open ends."""
+    rule: dict[str, Any] = {}
+    for column in "abc":
+        if rng.random() < 0.7:
+            low, high = (int(bound) for bound in np.sort(rng.choice(7, 2, replace=False)))
+            bounds = [None if rng.random() < 0.2 else low, None if rng.random() < 0.2 else high]
+            rule[column] = {"range": bounds, "missing": bool(rng.random() < 0.3)}
+    return rule
+
+
+def fits(rule: dict[str, Any], point: dict[str, int | None]) -> bool:
+    """Return whether a point lies in a rule, written without the package."""
+    for column, side in rule.items():
+        low, high = side["range"]
+        value = point[column]
+        if value is None:
+            if not side["missing"]:
+                return False
+        elif (low is not None and value < low) or (high is not None and value >= high):
+            return False
+    return True
+
+
+POINTS = [dict(zip("abc", values, strict=True)) for values in product([None, 0, 1, 2, 3, 4, 5, 6], repeat=3)]
+WHOLE = {column: {"minimum": 0, "below": 7, "integer": True, "nullable": True} for column in "abc"}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_checks_and_tiers_agree_with_brute_force_on_every_point(seed: int) -> None:
+    """A ladder with a lowest tier for everyone, one without, and rules that must not overlap."""
+    rng = np.random.default_rng(seed)
+    tiers = [{"id": f"t{i}", "when": [random_rule(rng) for _ in range(rng.integers(1, 3))]} for i in range(3)]
+    if seed % 3:
+        tiers = [{"id": "rest", "when": {}}, *tiers]
+    match = "exact" if seed % 3 == 2 else "first"
+    rules = [tier["when"] if isinstance(tier["when"], list) else [tier["when"]] for tier in tiers]
+    owners = [[i for i, tier in enumerate(rules) if any(fits(r, point) for r in tier)] for point in POINTS]
+    sound = all(owners) and {max(o) for o in owners} == set(range(len(tiers)))
+    if match == "exact":
+        sound &= all(len(o) == 1 for o in owners)
+    definition = {"name": "random", "match": match, "columns": WHOLE, "tiers": tiers}
+    if not sound:
+        with pytest.raises(BadParameters, match="leave a gap|overlap|no member can ever be"):
+            TierScheme.load(definition)
+        return
+    frame = pd.DataFrame(POINTS, dtype="Int64").assign(member_id=[f"m{i}" for i in range(len(POINTS))])
+    assert tiers_of(TierScheme.load(definition), frame).tolist() == [tiers[max(o)]["id"] for o in owners]
 
 
 def test_unknown_preset_and_file(tmp_path: Path) -> None:
@@ -197,21 +250,6 @@ def test_equal_values_have_equal_quantiles_and_tiers() -> None:
     assert set(tiers_of(TierScheme.load("pyramid"), nothing)) == {"core"}
 
 
-def test_quantiles_within_periods() -> None:
-    first, second = random_members(3, 200), random_members(4, 300)
-    first["monetary"], second["monetary"] = np.arange(200.0), 1000 + np.arange(300.0)
-    both = pd.concat([first.assign(period="one"), second.assign(period="two")], ignore_index=True)
-    both["member_id"] = [f"m{i}" for i in range(len(both))]
-    scheme = TierScheme.load("engagement")
-    found = (
-        scheme.assign(both, within=["period"]).to_pandas().set_index("member_id")["tier"][both["member_id"]]
-    )
-    alone = [expected_tiers("engagement", part) for part in (first, second)]
-    assert found.tolist() == np.concatenate(alone).tolist()
-    together = scheme.assign(both).to_pandas().set_index("member_id")["tier"][both["member_id"]]
-    assert found.tolist() != together.tolist()
-
-
 def test_values_that_cannot_be_are_an_error_not_a_missing_tier() -> None:
     frame = random_members(n=20)
     scheme = TierScheme.load("monthly_interactions")
@@ -221,42 +259,8 @@ def test_values_that_cannot_be_are_an_error_not_a_missing_tier() -> None:
         scheme.assign(frame.assign(frequency=[None, *range(19)]))
     with pytest.raises(BadData, match=r"f_score of 1 members is not in \[1, 6\)"):
         TierScheme.load("three_tier").assign(frame.assign(f_score=[10, *[1] * 19]))
-    with pytest.raises(BadData, match="monthly_interactions needs column frequency; there is member_id"):
+    with pytest.raises(BadData, match="monthly_interactions: column frequency missing; there is member_id"):
         scheme.assign(frame[["member_id"]])
-
-
-def test_sizes_with_wilson_bounds_and_totals() -> None:
-    frame = random_members(5).query("frequency < 51")
-    scheme = TierScheme.load("monthly_interactions")
-    found = sizes(scheme.assign(frame), scheme, confidence=0.9)
-    tier = expected_tiers("monthly_interactions", frame)
-    table = found.table.set_index("tier")
-    assert table.index.tolist() == list(MONTHLY)
-    for label in MONTHLY:
-        part = frame[tier == label]
-        low, high = proportion_confint(len(part), len(frame), alpha=0.1, method="wilson")
-        row = table.loc[label]
-        assert (row["members"], row["n"]) == (len(part), len(frame))
-        np.testing.assert_allclose(row[["low", "high"]].astype(float), [low, high], atol=1e-12)
-        np.testing.assert_allclose(row["monetary_total"], part["monetary"].sum())
-        np.testing.assert_allclose(row["monetary_share"], part["monetary"].sum() / frame["monetary"].sum())
-    assert table.loc["core", "members"] == 0
-    assert np.isnan(table.loc["core", "frequency_mean"])
-    assert f"Of {len(frame):,} members, 0 (0.0 %, 0.0 % to " in found.sentence
-
-
-def test_sizes_of_nobody() -> None:
-    scheme = TierScheme.load("monthly_interactions")
-    found = sizes(scheme.assign(random_members().head(0)), scheme)
-    assert found.n == 0
-    assert found.table["share"].isna().all()
-    assert "too little data" in found.sentence
-
-
-def test_sizes_refuse_tiers_of_another_scheme() -> None:
-    assigned = TierScheme.load("monthly_interactions").assign(random_members())
-    with pytest.raises(BadData, match="members have no tier of scheme engagement, for example"):
-        sizes(assigned, TierScheme.load("engagement"))
 
 
 def test_one_case_expression_in_the_engine() -> None:
@@ -284,9 +288,6 @@ def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -
     scored = score(values)
     for name in presets():
         scheme = TierScheme.load(name)
-        assigned = scheme.assign(scored.table)
-        found = sizes(assigned, scheme)
-        assert found.n == found.table["members"].sum() == 23_570
-        assert assigned.filter(assigned.tier.isnull()).count().execute() == 0
-        frame = assigned.to_pandas()
+        frame = scheme.assign(scored.table).to_pandas()
+        assert len(frame) == 23_570
         assert frame["tier"].tolist() == expected_tiers(name, frame).tolist()

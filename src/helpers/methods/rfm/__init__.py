@@ -3,8 +3,8 @@
 Rooms, in the order a study walks through them:
 
 - members: :mod:`activity` (what counts), :mod:`values` (R, F, M), :mod:`scores`, :mod:`current` (who is here now);
-- tiers: :mod:`tiers` (one engine, four presets in ``tiers.yml``), :mod:`tier_rules` and :mod:`boxes` (the proof
-  that rules are disjoint and complete), :mod:`blockers`, :mod:`sensitivity`;
+- tiers: :mod:`tiers` (one engine, four presets in ``tiers.yml``),
+  :mod:`blockers`, :mod:`sensitivity`;
 - movement: :mod:`periods`, :mod:`states`, :mod:`migration`, :mod:`chain_tests`, :mod:`forecast`, :mod:`promotion`;
 - value: :mod:`value_cells`, :mod:`inequality`, :mod:`concentration`, :mod:`effort`, :mod:`tier_value`,
   :mod:`referral`;
@@ -32,7 +32,7 @@ from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
 from helpers.methods.rfm.sensitivity import sensitivity
 from helpers.methods.rfm.tier_value import tier_value
-from helpers.methods.rfm.tiers import TierScheme, presets, sizes
+from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.contact.lists import contact_list, standard_lists
 from helpers.playbook.contact.trial import evaluate_list
 from helpers.stats.btyd.alive import BetaGeometricNBD
@@ -81,14 +81,12 @@ __all__ = [
     "population",
     "predict_value",
     "present_members",
-    "presets",
     "prospects",
     "purchase_histories",
     "referral_value",
     "score",
     "segment_members",
     "sensitivity",
-    "sizes",
     "spend_cells",
     "standard_lists",
     "tier_history",

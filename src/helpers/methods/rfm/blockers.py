@@ -18,8 +18,7 @@ import pandas as pd
 
 from helpers.checks import check_confidence
 from helpers.data.source import as_table
-from helpers.methods.rfm.boxes import Box, Domain, Range
-from helpers.methods.rfm.tiers import TierScheme
+from helpers.methods.rfm.tiers import Column, Range, Rule, TierScheme
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import jeffreys
 
@@ -114,14 +113,14 @@ def blockers(
     table = as_table(members)
     frames = []
     for rank, tier in enumerate(scheme.labels[:-1]):
-        above = [box for _label, boxes in scheme.rules[rank + 1 :] for box in boxes]
+        above = [box for higher in scheme.tiers[rank + 1 :] for box in higher.when]
         here = table.filter(table[column] == tier)
         frames.append(_blocked(here, above, scheme, tier, scheme.labels[rank + 1], confidence))
     return Blockers(pd.concat(frames, ignore_index=True), confidence)
 
 
 def _blocked(
-    here: ibis.Table, above: list[Box], scheme: TierScheme, tier: str, target: str, confidence: float
+    here: ibis.Table, above: list[Rule], scheme: TierScheme, tier: str, target: str, confidence: float
 ) -> pd.DataFrame:
     columns = sorted({name for box in above for name in box})
     nearest = _nearest(here, above, columns, scheme)
@@ -152,7 +151,7 @@ def _blocked(
     return frame
 
 
-def _nearest(here: ibis.Table, above: list[Box], columns: list[str], scheme: TierScheme) -> ibis.Table:
+def _nearest(here: ibis.Table, above: list[Rule], columns: list[str], scheme: TierScheme) -> ibis.Table:
     """Add, per column, whether it falls short in the rule that asks for the fewest changes, and the gap.
 
     Of equally near rules the one of the lowest tier counts.
@@ -174,14 +173,14 @@ def _nearest(here: ibis.Table, above: list[Box], columns: list[str], scheme: Tie
     return table.mutate(**added)
 
 
-def _short(table: ibis.Table, box: Box, column: str) -> ibis.Value:
+def _short(table: ibis.Table, box: Rule, column: str) -> ibis.Value:
     """Return 1 where the value is outside the range that the rule has for the column, else 0."""
     if column not in box:
         return ibis.literal(0, "int64")
-    return ibis.cases((box[column].expression(table[column]), 0), else_=1).cast("int64")
+    return ibis.cases((box[column].holds(table[column]), 0), else_=1).cast("int64")
 
 
-def _gap(table: ibis.Table, box: Box, column: str, domain: Domain) -> ibis.Value:
+def _gap(table: ibis.Table, box: Rule, column: str, domain: Column) -> ibis.Value:
     """Return what has to be added to a value (negative: taken off) to enter the range; null when inside."""
     side: Range = box.get(column, Range(missing=True))
     value, nothing = table[column].cast("float64"), ibis.null("float64")

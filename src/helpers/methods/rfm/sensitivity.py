@@ -205,7 +205,7 @@ def _moved(scored: ibis.Table, moves: Sequence[_Move], scheme: TierScheme) -> ib
         f"monetary_{m.suffix}": (scored.monetary + m.change * scored[m.part]) * m.rescale for m in moves
     }
     table = scored.mutate(**{name: value.round(VALUE_DECIMALS) for name, value in values.items()})
-    if "value_quantile" not in scheme.columns:
+    if "value_quantile" not in scheme.uses:
         return table
     quantiles = {f"quantile_{m.suffix}": value_quantile(table[f"monetary_{m.suffix}"]) for m in moves}
     return table.mutate(**quantiles)
@@ -222,9 +222,9 @@ def _changes(
     before = _rank(table.tier, scheme)
     for move in moves:
         moved = {"m_score": m_scores[move.suffix], "monetary": table[f"monetary_{move.suffix}"]}
-        if "value_quantile" in scheme.columns:
+        if "value_quantile" in scheme.uses:
             moved["value_quantile"] = table[f"quantile_{move.suffix}"]
-        tier = scheme.expression({c: moved.get(c, table[c]) for c in scheme.columns})
+        tier = scheme.expression({c: moved.get(c, table[c]) for c in scheme.uses})
         after = _rank(tier, scheme)
         found[f"promoted_{move.suffix}"] = table.count(where=after > before)
         found[f"demoted_{move.suffix}"] = table.count(where=after < before)
@@ -248,7 +248,7 @@ def _moved_scores(
 
 
 def _rank(tier: ibis.ir.StringValue, scheme: TierScheme) -> ibis.ir.IntegerValue:
-    return ibis.cases(*[(tier == label, scheme.rank(label)) for label in scheme.labels])
+    return ibis.cases(*[(tier == label, scheme.labels.index(label)) for label in scheme.labels])
 
 
 def _result(

@@ -86,7 +86,7 @@ def member_states(
     A member's rows follow each other without a gap: (joined) at most once, then a tier in every whole period.
     """
     grid = members.select("member_id", "joined_day", "left_day").cross_join(_used_table(used))
-    measured = _measured(log, days, count, "active_days" in scheme.columns)
+    measured = _measured(log, days, count, "active_days" in scheme.uses)
     values = grid.left_join(measured, ["member_id", "position"]).drop("member_id_right", "position_right")
     so_far = ibis.window(group_by="member_id", order_by="position", preceding=None, following=0)
     numbers = {name: values[name].fill_null(0) for name in COUNTED if name in measured.columns}
@@ -122,17 +122,17 @@ def _measured(log: ibis.Table, days: ibis.Table, count: Count, with_days: bool) 
 def _relative(members: ibis.Table, scheme: TierScheme) -> ibis.Table:
     """Add the columns of the scheme that compare a member with the others present in the same period."""
     known = {*COUNTED, "recency_days", "value_quantile", *SCORE_COLUMNS.values()}
-    if strange := sorted(set(scheme.columns) - known):
+    if strange := sorted(set(scheme.uses) - known):
         raise BadData(
             f"Tier scheme {scheme.name}: a history cannot tell {', '.join(strange)} of a past period."
         )
     peers = ibis.window(group_by=["position", "whole"])
     added: dict[str, ibis.Value] = {}
-    if "value_quantile" in scheme.columns:
+    if "value_quantile" in scheme.uses:
         below = members.monetary.rank().over(ibis.window(group_by=["position", "whole"], order_by="monetary"))
         added["value_quantile"] = below.cast("float64") / members.count().over(peers).cast("float64")
     for column, score in SCORE_COLUMNS.items():
-        if score in scheme.columns:
+        if score in scheme.uses:
             added[score] = _score(members, column, scheme.bins)
     return members.mutate(**added)
 

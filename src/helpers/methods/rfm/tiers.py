@@ -1,47 +1,145 @@
-"""One tier engine: ordered labels, rules proven to give every member exactly one of them.
+"""One tier engine: a ladder of rules gives every member exactly one tier.
 
-A :class:`TierScheme` is loaded from a preset, a YAML file or a mapping, is proven disjoint and complete
-over all values its columns can take (see :mod:`helpers.methods.rfm.boxes`), and compiles to one case
-expression inside the engine. Presets and the origin of their cuts stand in ``tiers.yml``.
+A :class:`TierScheme` is read from a preset, a YAML file or a mapping. Its rules are asked from the highest tier down,
+the first that fits wins, so no member is in two tiers. That none is without one, and that every tier can be reached,
+is checked when the scheme is read. Presets and the origin of their cuts stand in ``tiers.yml``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, cached_property, reduce
+from importlib import resources
+from itertools import product
+from operator import and_, or_
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import ibis
+import numpy as np
 import pandas as pd
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from helpers.checks import did_you_mean
 from helpers.data.source import as_table
-from helpers.errors import BadData
-from helpers.methods.rfm.boxes import Box, Domain, describe
-from helpers.methods.rfm.tier_rules import parse_rules, preset_definitions, read_definition
-from helpers.sentences import percent, say
-from helpers.stats.estimate import wilson
-from helpers.study.frames import materialise
+from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
+from helpers.study.frames import materialise, require_columns
 
 
-@dataclass(frozen=True)
-class TierScheme:
+class Range(NamedTuple):
+    """The half-open range ``low <= value < high``, with missing values when `missing` is true."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    missing: bool = False
+
+    @property
+    def numeric(self) -> bool:
+        """Whether any number lies in the range."""
+        return self.low < self.high
+
+    def holds(self, column: Any) -> Any:
+        """Return whether values of a column lie in the range; of the engine or of pandas, as the column is.
+
+        Of a missing value that is not in the range, an engine answers null, which a case takes for no.
+        """
+        if not self.numeric:
+            return column.isnull()
+        # Whole bounds for whole numbers: an engine would convert every row to compare it with a fraction.
+        low, high = (int(b) if float(b).is_integer() else b for b in (self.low, self.high))
+        sides = [column >= low] * math.isfinite(low) + [column < high] * math.isfinite(high)
+        if not sides:
+            return True if self.missing else column.notnull()
+        inside = reduce(and_, sides)
+        return inside | column.isnull() if self.missing else inside
+
+    def __str__(self) -> str:
+        """Return the range as a reader would write it."""
+        text = f"in [{self.low:g}, {self.high:g})"
+        if math.isinf(self.high):
+            text = f">= {self.low:g}" if math.isfinite(self.low) else "any number"
+        elif math.isinf(self.low):
+            text = f"< {self.high:g}"
+        return " or ".join([text] * self.numeric + ["missing"] * self.missing)
+
+
+def _range(given: Any) -> Range:
+    """Read ``[low, high]`` or ``{range: [low, high], missing: true}``."""
+    bounds, missing = given, False
+    if isinstance(given, Mapping):
+        bounds, missing = given.get("range", [0, 0]), bool(given.get("missing", False))
+    numbers = isinstance(bounds, list | tuple) and [b is None or type(b) in (int, float) for b in bounds]
+    if numbers != [True, True]:
+        raise ValueError(f"{given!r} must be [low, high], numbers or null for no bound")
+    low, high = (end if b is None else float(b) for b, end in zip(bounds, (-math.inf, math.inf), strict=True))
+    if not (low < high or missing):
+        raise ValueError(f"[{low:g}, {high:g}] holds nothing; low must be below high")
+    return Range(low, high, missing)
+
+
+def _rules(when: Any) -> Any:
+    return when if isinstance(when, list) else [when]
+
+
+Rule = dict[str, Annotated[Range, BeforeValidator(_range)]]
+"""A range for some columns; a member fits when all their values lie in them."""
+
+
+class Column(BaseModel):
+    """The values that a column can take at all: ``minimum <= value < below``, or missing when `nullable`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    minimum: float = -math.inf
+    below: float = math.inf
+    integer: bool = False
+    nullable: bool = False
+
+    @property
+    def everything(self) -> Range:
+        """All possible values as one range."""
+        return Range(self.minimum, self.below, self.nullable)
+
+
+COLUMNS = {
+    "recency_days": Column(minimum=0, integer=True, nullable=True),
+    "frequency": Column(minimum=0, integer=True),
+    "active_days": Column(minimum=0, integer=True),
+    "monetary": Column(),
+    "value_quantile": Column(minimum=0, below=1),
+}
+SCORES = ("r_score", "f_score", "m_score")
+
+
+class Tier(BaseModel):
+    """A tier with the rules of which one must fit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    id: str
+    name: str = ""
+    when: Annotated[list[Rule], BeforeValidator(_rules)]
+
+    def fits(self, columns: Any) -> Any:
+        """Return whether a rule fits, from what stands for each column's name; True when it always does."""
+        rules = [[side.holds(columns[name]) for name, side in rule.items()] for rule in self.when]
+        return True if [] in rules else reduce(or_, (reduce(and_, sides) for sides in rules))
+
+
+class TierScheme(BaseModel):
     """Ordered tiers and the rules that give every member exactly one.
 
     Attributes
     ----------
     name, title : str
         Short name and what the scheme says.
-    labels : tuple of str
-        Tier ids from low to high, as written in the tier column.
-    display_names : dict of str to str
-        Name to show for each id.
-    rules : tuple of (label, boxes)
-        Disjoint and complete; a member is in a tier when one of its boxes fits.
-    domains : dict of str to Domain
-        Possible values of the columns in the rules.
+    tiers : tuple of Tier
+        From low to high.
+    match : {"exact", "first"}
+        Whether rules of different tiers must not overlap, or the highest that fits is meant to win.
+    columns : dict of str to Column
+        Possible values of columns that are not known from elsewhere.
     window_days : int or None
         Window the cuts are meant for.
     bins : int
@@ -50,93 +148,133 @@ class TierScheme:
         Where structure and cuts come from.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    title: str
-    labels: tuple[str, ...]
-    display_names: dict[str, str]
-    rules: tuple[tuple[str, tuple[Box, ...]], ...] = field(repr=False)
-    domains: dict[str, Domain] = field(repr=False)
-    window_days: int | None = None
-    bins: int = 5
-    provenance: dict[str, str] = field(default_factory=dict)
+    title: str = ""
+    provenance: dict[str, str] = {}
+    window_days: int | None = Field(None, ge=1)
+    bins: int = Field(5, ge=2, le=100)
+    match: Literal["exact", "first"] = "exact"
+    columns: dict[str, Column] = {}
+    tiers: Annotated[tuple[Tier, ...], Field(min_length=2)]
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> TierScheme:
-        """Return a scheme from the name of a preset, the path of a YAML file or a mapping, proven sound.
+        """Return a scheme from the name of a preset, the path of a YAML file or a mapping.
 
         Raises
         ------
         BadParameters
-            When the scheme is unknown or malformed, or when its rules overlap or leave a gap; the message
-            names the region and an example.
+            When the scheme is unknown or malformed, when a member could fit no tier or (unless the first match is
+            meant to win) two, or when a tier can never be reached; the message names an example.
         """
-        name, definition = read_definition(source)
-        rules, domains = parse_rules(name, definition)
-        return cls(
-            name=name,
-            title=str(definition.get("title", name)),
-            labels=tuple(label for label, _ in rules),
-            display_names={str(t["id"]): str(t.get("name", t["id"])) for t in definition["tiers"]},
-            rules=tuple((label, tuple(boxes)) for label, boxes in rules),
-            domains=domains,
-            window_days=definition.get("window_days"),
-            bins=int(definition.get("bins", 5)),
-            provenance=dict(definition.get("provenance", {})),
-        )
+        definition = _definition(source)
+        try:
+            return cls.model_validate(definition)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place, text = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                keys = [key for model in (cls, Tier, Column) for key in model.model_fields]
+                text = f"unknown key.{did_you_mean(str(first['loc'][-1]), keys)}"
+            where = f"{definition['name']}, {place}" if place else definition["name"]
+            raise BadParameters(f"Tier scheme {where}: {text}") from None
+
+    @model_validator(mode="after")
+    def _everybody_is_in_one_tier(self) -> TierScheme:
+        """Raise unless every possible member is in one tier and each tier can be reached.
+
+        No rule changes its answer between two neighbouring bounds, so one value from each stretch between them,
+        combined over the columns, stands for all members there can be.
+        """
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"tier ids {', '.join(self.labels)} are not unique")
+        members = list(product(*(self._values(column) for column in self.uses)))
+        points = pd.DataFrame(members, columns=list(self.uses), dtype=float)
+        fits = np.array([np.broadcast_to(tier.fits(points), len(points)) for tier in self.tiers])
+        several = (fits.sum(axis=0) > 1) & (self.match == "exact")
+        for wrong, text in ((several, "overlap"), (~fits.any(axis=0), "leave a gap")):
+            if wrong.any():
+                point = points[wrong].iloc[0]
+                where = " and ".join(
+                    f"{c} {'missing' if pd.isna(v) else f'= {v:g}'}" for c, v in point.items()
+                )
+                owners = " and ".join(
+                    repr(self.labels[rank]) for rank in np.flatnonzero(fits[:, wrong][:, 0])
+                )
+                raise ValueError(f"the rules {owners and f'of {owners} '}{text} where {where}")
+        highest = len(fits) - 1 - fits[::-1].argmax(axis=0)
+        for rank in set(range(len(fits))) - set(highest):
+            raise ValueError(f"no member can ever be {self.labels[rank]!r}; mend its rule")
+        return self
+
+    def _values(self, column: str) -> list[float]:
+        """Return one value from each stretch between the bounds of a column, and missing if it can be."""
+        domain = self.domains[column]
+        given = {bound for _, name, side in self._sides() if name == column for bound in side[:2]}
+        bounds = {bound for bound in given if domain.minimum < bound < domain.below}
+        start = domain.minimum if math.isfinite(domain.minimum) else min([*bounds, domain.below]) - 1
+        return [start, *sorted(bounds), *[math.nan] * domain.nullable]
+
+    def _sides(self) -> list[tuple[str, str, Range]]:
+        return [(t.id, column, side) for t in self.tiers for rule in t.when for column, side in rule.items()]
+
+    @cached_property
+    def domains(self) -> dict[str, Column]:
+        """Possible values of the columns in the rules."""
+        scores = dict.fromkeys(SCORES, Column(minimum=1, below=self.bins + 1, integer=True))
+        known = {**COLUMNS, **scores, **self.columns}
+        for tier, column, side in self._sides():
+            if column not in known:
+                raise ValueError(
+                    f"column {column!r} of tier {tier} is not one of {', '.join(known)}; declare others under "
+                    f"columns.{did_you_mean(column, known)}"
+                )
+            if known[column].integer and not all(math.isinf(b) or b.is_integer() for b in side[:2]):
+                raise ValueError(f"{column} {side} of tier {tier} needs whole-number bounds")
+        return {column: known[column] for _, column, _ in self._sides()}
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def uses(self) -> tuple[str, ...]:
         """Columns that the rules look at, in alphabetical order."""
         return tuple(sorted(self.domains))
 
     @property
     def uses_value(self) -> bool:
         """Whether a member's tier can depend on the weighted value."""
-        return bool({"monetary", "m_score", "value_quantile"} & set(self.columns))
+        return not {"monetary", "m_score", "value_quantile"}.isdisjoint(self.domains)
 
-    def rank(self, label: str) -> int:
-        """Return the position of a label, 0 for the lowest."""
-        return self.labels.index(label)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Tier ids from low to high, as written in the tier column."""
+        return tuple(tier.id for tier in self.tiers)
+
+    @property
+    def display_names(self) -> dict[str, str]:
+        """Name to show for each id."""
+        return {tier.id: tier.name or tier.id for tier in self.tiers}
 
     def rules_table(self) -> pd.DataFrame:
-        """Return the rules in words: rank (1 lowest), tier, display_name, rule."""
-        rows = [
-            (i, label, self.display_names[label], "; or ".join(describe(box) for box in boxes))
-            for i, (label, boxes) in enumerate(self.rules, start=1)
-        ]
+        """Return the rules in words: rank (1 lowest), tier, display_name, rule; the highest tier that fits wins."""
+        rows = []
+        for rank, tier in enumerate(self.tiers, start=1):
+            rules = [" and ".join(f"{c} {side}" for c, side in rule.items()) for rule in tier.when]
+            text = "; or ".join(rule or say("everyone else") for rule in rules)
+            rows.append((rank, tier.id, tier.name or tier.id, text))
         return pd.DataFrame(rows, columns=["rank", "tier", "display_name", "rule"])
 
     def expression(self, columns: ibis.Table | Mapping[str, ibis.Value]) -> ibis.ir.StringValue:
-        """Return the tier as one case expression.
+        """Return the tier as one case expression, from what stands for each name in :attr:`uses`."""
+        return ibis.cases(*((tier.fits(columns), tier.id) for tier in self.tiers[::-1]))
 
-        Parameters
-        ----------
-        columns : ibis.Table or mapping of str to ibis value
-            What stands for each name in :attr:`columns`.
-        """
-
-        def fits(box: Box) -> ibis.ir.BooleanValue:
-            sides = [side.expression(columns[c]) for c, side in box.items()]
-            return reduce(lambda a, b: a & b, sides, ibis.literal(True))
-
-        branches = [(reduce(lambda a, b: a | b, map(fits, boxes)), label) for label, boxes in self.rules]
-        return ibis.cases(*branches)
-
-    def assign(
-        self, table: ibis.Table | pd.DataFrame, column: str = "tier", *, within: Sequence[str] = ()
-    ) -> ibis.Table:
-        """Return the table with a tier column; every row gets exactly one tier.
+    def assign(self, table: ibis.Table | pd.DataFrame) -> ibis.Table:
+        """Return the table with a column ``tier``; every row gets exactly one.
 
         Parameters
         ----------
         table : ibis.Table or pandas.DataFrame
             One row per member with the columns of the rules. ``value_quantile`` (share of members with a
             strictly lower ``monetary``) is added when the rules need it and it is not there.
-        column : str
-            Name of the new column.
-        within : sequence of str
-            Columns that split the rows into groups whose value is compared inside the group only, such as a
-            period when a member has one row per period. Matters to ``value_quantile`` alone.
 
         Raises
         ------
@@ -144,105 +282,48 @@ class TierScheme:
             When a column is missing or holds a value that it cannot have, such as a negative count.
         """
         members = as_table(table)
-        if "value_quantile" in self.columns and {"value_quantile", "monetary"} & set(members.columns) == {
-            "monetary"
-        }:
-            members = members.mutate(value_quantile=value_quantile(members.monetary, within))
-        absent = [c for c in (*self.columns, *within) if c not in members.columns]
-        if absent:
-            raise BadData(
-                f"Tier scheme {self.name} needs column {', '.join(absent)}; "
-                f"there is {', '.join(members.columns)}."
-            )
+        if "value_quantile" in set(self.uses) - set(members.columns) and "monetary" in members.columns:
+            members = members.mutate(value_quantile=value_quantile(members.monetary))
+        require_columns(members, self.uses, f"Members of tier scheme {self.name}")
         members = materialise(members)
-        self._check_domains(members)
-        return members.mutate(**{column: self.expression(members)})
-
-    def _check_domains(self, members: ibis.Table) -> None:
-        """Raise when a value lies outside what the proof assumed."""
-        if not self.columns:
-            return
-        bad = {c: ~self.domains[c].everything.expression(members[c]).fill_null(False) for c in self.columns}
+        bad = {c: ~domain.everything.holds(members[c]).fill_null(False) for c, domain in self.domains.items()}
         counts = members.aggregate(**{c: members.count(where=wrong) for c, wrong in bad.items()}).to_pandas()
-        for column, count in counts.iloc[0].items():
-            if count:
-                example = members.filter(bad[str(column)]).limit(1).to_pandas().iloc[0].to_dict()
+        for column, wrong in bad.items():
+            if count := int(counts[column].iloc[0]):
+                example = members.filter(wrong).limit(1).to_pandas().iloc[0].to_dict()
                 raise BadData(
-                    f"Tier scheme {self.name}: column {column} of {int(count):,} members is not "
-                    f"{self.domains[str(column)].everything}, for example {example}."
+                    f"Tier scheme {self.name}: column {column} of {count:,} members is not "
+                    f"{self.domains[column].everything}, for example {example}."
                 )
+        return members.mutate(tier=self.expression(members))
 
 
-@dataclass(frozen=True)
-class TierSizes:
-    """How many members are in each tier.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        One row per tier, low to high (also empty ones): rank, tier, display_name, members, n, share, low,
-        high (Wilson score bounds of the share), frequency_mean, monetary_mean, monetary_total, monetary_share
-        for those of these columns that the members have.
-    n : int
-        Members in all tiers.
-    confidence : float
-        Confidence level of the bounds.
-    """
-
-    table: pd.DataFrame
-    n: int
-    confidence: float
-
-    @property
-    def sentence(self) -> str:
-        """Size of the top and the bottom tier with interval and denominator."""
-        if self.n == 0:
-            return say("There are no members to put into tiers: too little data.")
-        ends = [_size_text(self.table.iloc[i]) for i in (-1, 0)]
-        text = "Of {n:,} members, {top} and {bottom}; every member is in exactly one tier."
-        return say(text, n=self.n, top=ends[0], bottom=ends[1])
-
-
-def sizes(
-    assigned: ibis.Table | pd.DataFrame,
-    scheme: TierScheme,
-    *,
-    values: Sequence[str] = ("frequency", "monetary"),
-    confidence: float = 0.95,
-    column: str = "tier",
-) -> TierSizes:
-    """Count members and their values per tier.
-
-    Parameters
-    ----------
-    assigned : ibis.Table or pandas.DataFrame
-        Result of :meth:`TierScheme.assign`.
-    scheme : TierScheme
-        Gives order and display names.
-    values : sequence of str
-        Numeric columns to total per tier; those that the table lacks are left out.
-    confidence : float
-        Level of the Wilson score bounds of the shares.
-    column : str
-        Name of the tier column.
-
-    Raises
-    ------
-    BadData
-        When a row has no tier of this scheme.
-    """
-    members = as_table(assigned)
-    kept = [v for v in values if v in members.columns]
-    totals = {f"{v}_total": members[v].sum() for v in kept}
-    found = members.group_by(column).agg(members=members.count(), **totals).to_pandas()
-    strange = found[~found[column].isin(scheme.labels)]
-    if len(strange):
-        raise BadData(
-            f"Tier column {column}: {int(strange['members'].sum()):,} members have no tier of scheme "
-            f"{scheme.name}, for example {strange[column].iloc[0]!r}."
+def _definition(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a scheme is made of, with its name."""
+    if isinstance(source, Mapping):
+        return {"name": "custom", **source}
+    path = Path(source)
+    if path.suffix in {".yml", ".yaml"}:
+        if not path.is_file():
+            raise BadParameters(f"Tier scheme file {path} does not exist.")
+        definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(definition, Mapping):
+            raise BadParameters(f"Tier scheme file {path} must hold one mapping with the key tiers.")
+        return {"name": path.stem, **definition}
+    known = presets()
+    if source not in known:
+        raise BadParameters(
+            f"Tier scheme {source!r} is not one of {', '.join(known)} nor the path of a .yml file."
+            f"{did_you_mean(str(source), known)}"
         )
-    frame = found.set_index(column).reindex(list(scheme.labels)).fillna(0).rename_axis("tier").reset_index()
-    return _size_table(frame, scheme, kept, confidence)
+    return {"name": source, **known[str(source)]}
+
+
+@cache
+def presets() -> dict[str, Any]:
+    """Return the definitions of all presets by name."""
+    text = (resources.files("helpers.methods.rfm") / "tiers.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
 
 
 def value_quantile(monetary: ibis.ir.NumericColumn, within: Sequence[str] = ()) -> ibis.ir.FloatingColumn:
@@ -253,38 +334,8 @@ def value_quantile(monetary: ibis.ir.NumericColumn, within: Sequence[str] = ()) 
     monetary : ibis column
         Value, one row per member, or per member and group.
     within : sequence of str
-        Columns of the same table that split the rows into groups.
+        Columns of the same table that split the rows into groups, such as periods.
     """
     groups = list(within)
     below = ibis.rank().over(group_by=groups, order_by=monetary)
     return below.cast("float64") / monetary.count().over(group_by=groups).cast("float64")
-
-
-def presets() -> dict[str, str]:
-    """Return names and titles of the presets."""
-    return {name: definition["title"] for name, definition in preset_definitions().items()}
-
-
-def _size_table(
-    frame: pd.DataFrame, scheme: TierScheme, values: Sequence[str], confidence: float
-) -> TierSizes:
-    frame["members"] = frame["members"].astype("int64")
-    n = int(frame["members"].sum())
-    frame.insert(0, "rank", range(1, len(frame) + 1))
-    frame.insert(2, "display_name", [scheme.display_names[label] for label in scheme.labels])
-    frame["n"] = n
-    frame["share"] = frame["members"] / n if n else math.nan
-    frame["low"], frame["high"] = wilson(frame["members"], frame["n"], confidence)
-    for value in values:
-        total = frame.pop(f"{value}_total").astype("float64")
-        frame[f"{value}_total"] = total
-        frame[f"{value}_mean"] = total / frame["members"].where(frame["members"] > 0)
-        frame[f"{value}_share"] = total / total.sum() if total.sum() else math.nan
-    return TierSizes(frame, n, confidence)
-
-
-def _size_text(row: pd.Series) -> str:
-    shown = row["tier"] if row["tier"] == row["display_name"] else f"{row['tier']} ({row['display_name']})"
-    share, low, high = (percent(row[c]) for c in ("share", "low", "high"))
-    text = "{members:,} ({share}, {low} to {high}) are {tier}"
-    return say(text, members=row["members"], share=share, low=low, high=high, tier=shown)
