@@ -245,6 +245,16 @@ def test_runs_of_another_executor(project: Path, build_notebook: BuildNotebook) 
     assert sorted((event.kind, event.run) for event in told) == [("done", 0), ("done", 1)]
 
 
+@pytest.mark.slow
+def test_a_dask_cluster_runs_a_batch(project: Path, build_notebook: BuildNotebook) -> None:
+    distributed = pytest.importorskip("distributed")
+    plans = checked(build_notebook(READ, "if parameters.seed == 2: raise ValueError('two')"), 1, 2, 3)
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        results = batch.execute_all(plans, reports=project / "reports", executor=client.get_executor())
+    assert [result.status for result in results] == ["succeeded", "failed", "succeeded"]
+
+
 def test_a_log_gets_plain_lines() -> None:
     file = io.StringIO()
     with progress.shown(2, file) as show:

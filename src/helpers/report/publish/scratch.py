@@ -1,4 +1,4 @@
-"""Folders for the time of a process: private, short enough for sockets, and swept when they are left behind.
+"""Folders for the time of a process, and how it is seen that one is left behind.
 
 Whoever makes a folder holds a lock on it. The system lets go of the lock when the process ends, however that may
 be, so a folder whose lock can be taken belongs to nobody. That also holds between containers that have one host
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from functools import lru_cache
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 LONGEST = 100
 """Bytes of a path of a socket; Linux allows 107 and macOS 103."""
@@ -23,8 +26,9 @@ LONGEST = 100
 SHORT = Path("/tmp")
 """Where folders for sockets are made when the folder for temporary files has too long a name."""
 
-_NAME = re.compile(r"playbook-[a-z]+-(\d+)-\w+")
+PREFIX = "playbook-scratch-"
 _RANDOM = 8  # characters that tempfile adds
+_DAY = 86400
 
 
 class Scratch:
@@ -52,15 +56,11 @@ class Scratch:
         self.close()
 
 
-def folder(kind: str, place: Path | None = None, *, room: int = 0) -> Scratch | None:
-    """Make a folder.
+def folder(*, room: int = 0) -> Scratch | None:
+    """Make a folder where temporary files are.
 
     Parameters
     ----------
-    kind : str
-        What it is for, in small letters; part of its name.
-    place : Path, optional
-        Where to; by default where temporary files are.
     room : int
         Bytes of the longest name of a socket in it; 0 when there will be none.
 
@@ -69,72 +69,62 @@ def folder(kind: str, place: Path | None = None, *, room: int = 0) -> Scratch | 
     Scratch or None
         None when no place is short enough, or takes it.
     """
-    if place is None:
-        _sweep_once(os.getpid())
-    prefix = f"playbook-{kind}-{os.getpid()}-"
-    for parent in (place or Path(tempfile.gettempdir()), SHORT):
-        length = len(os.fsencode(parent / prefix)) + _RANDOM + 1 + room
-        if not room or length <= LONGEST:
+    _sweep_once(os.getpid())
+    for parent in (Path(tempfile.gettempdir()), SHORT):
+        if not room or len(os.fsencode(parent / PREFIX)) + _RANDOM + 1 + room <= LONGEST:
             with contextlib.suppress(OSError):
-                return _made(parent, prefix)
+                return Scratch(*held(partial(tempfile.mkdtemp, prefix=PREFIX, dir=parent)))
     return None
 
 
-def _made(parent: Path, prefix: str) -> Scratch:
+def held(make: Callable[[], str | Path]) -> tuple[Path, int | None]:
+    """Make a folder or file and lock it until `let_go` or the end of this process; the lock may be None."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = hold(path)
-        if path.is_dir():  # else somebody has swept it before the lock was there
-            return Scratch(path, lock)
+        path = Path(make())
+        lock = None
+        with contextlib.suppress(OSError):  # Windows opens no folder
+            lock = os.open(path, os.O_RDONLY)
+            _locked(lock, exclusive=False)
+        if path.exists():  # else somebody took it for left behind before the lock was there
+            return path, lock
         let_go(lock)
 
 
-def hold(path: Path) -> int | None:
-    """Lock a folder or file until `let_go` or the end of this process; None where the system cannot."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
+def let_go(lock: int | None) -> None:
+    """Let go of a lock."""
+    if lock is not None:
+        os.close(lock)
 
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            return handle
-        except OSError:  # a file system without locks
-            os.close(handle)
+
+def _locked(handle: int, *, exclusive: bool) -> bool | None:
+    """Whether a lock could be taken; None where the system, or the file system, has none."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+            except BlockingIOError:
+                return False
+            return True
     return None
 
 
-def let_go(handle: int | None) -> None:
-    """Let go of what `hold` returned."""
-    if handle is not None:
-        os.close(handle)
-
-
 @contextlib.contextmanager
-def seized(path: Path) -> Iterator[bool | None]:
-    """Say whether nobody holds a folder or file, and keep others from it meanwhile; None when nobody can tell."""
-    if sys.platform == "win32":
-        yield None
-        return
-    import fcntl
+def left_behind(path: Path) -> Iterator[bool]:
+    """Say whether nobody holds a folder or file, and keep others from it meanwhile.
 
-    try:
+    Where there are no locks, what was not touched for a day is left behind.
+    """
+    handle, free = None, None
+    with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        yield None
-        return
+        free = _locked(handle, exclusive=True)
     try:
-        free: bool | None = True
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            free = False
-        except OSError:
-            free = None
-        yield free
+        if free is None:
+            with contextlib.suppress(OSError):
+                free = time.time() - path.stat().st_mtime > _DAY
+        yield bool(free) and path.exists()
     finally:
-        os.close(handle)
+        let_go(handle)
 
 
 @lru_cache(maxsize=1)
@@ -147,16 +137,9 @@ def sweep() -> list[str]:
     """Remove the folders of processes that are no more, where temporary files are; return their names."""
     swept = []
     for parent in {Path(tempfile.gettempdir()), SHORT}:
-        for path in parent.glob("playbook-*-*-*"):
-            if (match := _NAME.fullmatch(path.name)) and _ended(int(match[1])):
-                with seized(path) as free:
-                    if free:
-                        shutil.rmtree(path, ignore_errors=True)
-                        swept.append(path.name)
+        for path in parent.glob(f"{PREFIX}*"):
+            with left_behind(path) as free:
+                if free:
+                    shutil.rmtree(path, ignore_errors=True)
+                    swept.append(path.name)
     return sorted(swept)
-
-
-def _ended(pid: int) -> bool:
-    import psutil
-
-    return pid == os.getpid() or not psutil.pid_exists(pid)

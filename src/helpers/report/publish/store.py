@@ -18,6 +18,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from helpers.errors import PlaybookError
@@ -26,9 +27,7 @@ from helpers.report.publish import scratch
 STAGING = ".staging-"
 _LEFT = (f"{STAGING}*", ".*.json-*", ".*.html-*")
 _VERSION = re.compile(r"v([1-9][0-9]*)")
-_SERIES = re.compile(r"[a-z0-9_]+/[^/\\.\s][^/\\\s]*")
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
-_mine: set[str] = set()  # staging folders and files that this process is filling
 
 
 class CannotPublish(PlaybookError):
@@ -40,26 +39,24 @@ class CannotPublish(PlaybookError):
 def published(reports: Path) -> list[str]:
     """Return the published versions as ``<series>/v<N>``, by series and number."""
     series = [f"{method}/{label}" for method in _folders(reports) for label in _folders(reports / method)]
-    return [f"{name}/v{number}" for name in sorted(series) for number in _numbers(reports / name)]
+    return [f"{name}/v{number}" for name in sorted(series) for number in numbers(reports, name)]
 
 
 def numbers(reports: Path, series: str) -> list[int]:
     """Return the numbers of the published versions of a series, smallest first."""
-    return _numbers(reports / series)
+    home = reports / series
+    found = (_VERSION.fullmatch(name) for name in _folders(home))
+    return sorted(int(match[1]) for match in found if match and (home / match[0] / "manifest.json").is_file())
 
 
 def latest(reports: Path, series: str) -> int | None:
     """Return the newest version that succeeded, from the versions themselves; None when none has."""
-    for number in reversed(_numbers(reports / series)):
-        if _status(reports / series / f"v{number}") == "succeeded":
-            return number
+    for number in reversed(numbers(reports, series)):
+        with contextlib.suppress(OSError, ValueError):
+            manifest = json.loads((reports / series / f"v{number}" / "manifest.json").read_bytes())
+            if manifest.get("status") == "succeeded":
+                return number
     return None
-
-
-def _numbers(home: Path) -> list[int]:
-    """Return the numbers of the versions in the folder of a series, smallest first."""
-    found = (_VERSION.fullmatch(name) for name in _folders(home))
-    return sorted(int(match[1]) for match in found if match and (home / match[0] / "manifest.json").is_file())
 
 
 def _folders(place: Path) -> list[str]:
@@ -71,12 +68,6 @@ def _folders(place: Path) -> list[str]:
         return []
 
 
-def _status(folder: Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
-        return str(json.loads((folder / "manifest.json").read_bytes()).get("status"))
-    return "unreadable"
-
-
 def point_latest(reports: Path, series: str) -> int | None:
     """Let ``<series>/latest.json`` name the newest version that succeeded, and return it.
 
@@ -85,7 +76,7 @@ def point_latest(reports: Path, series: str) -> int | None:
     the file is right already nothing is written; where a process was killed before it came to this, it is mended.
     """
     pointer = reports / series / "latest.json"
-    written = _read(pointer)
+    written = pointer.read_bytes() if pointer.is_file() else None
     while (newest := latest(reports, series)) is not None:
         wanted = json.dumps({"path": f"v{newest}", "version": newest}, sort_keys=True).encode() + b"\n"
         if wanted == written:
@@ -94,13 +85,6 @@ def point_latest(reports: Path, series: str) -> int | None:
         written = wanted
     pointer.unlink(missing_ok=True)
     return None
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def replace_file(path: Path, content: bytes, place: Path | None = None) -> None:
@@ -116,74 +100,54 @@ def replace_file(path: Path, content: bytes, place: Path | None = None) -> None:
         Folder of the same file system in which the new file is prepared; by default that of the file. `clean`
         removes from a reports folder what a killed process has left there.
     """
-    handle, name, lock = _temporary(path.name, place or path.parent)
-    _mine.add(Path(name).name)
+    prefix, place = f".{path.name}-{_owner()}-", place or path.parent
+    new, lock = scratch.held(partial(_empty_file, prefix, place))
     try:
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            scratch.let_go(lock)
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.chmod(0o644)
+        new.replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
+        new.unlink(missing_ok=True)
         raise
     finally:
-        _mine.discard(Path(name).name)
+        scratch.let_go(lock)
     _sync_folder(path.parent)
 
 
-def _temporary(name: str, place: Path) -> tuple[int, str, int | None]:
-    """Return handle, path and lock of a new file."""
-    while True:
-        handle, path = tempfile.mkstemp(prefix=f".{name}-{_owner()}-", dir=place)
-        lock = scratch.hold(Path(path))
-        if Path(path).exists():  # else somebody took it for abandoned before the lock was there
-            return handle, path, lock
-        os.close(handle)
-        scratch.let_go(lock)
+def _empty_file(prefix: str, place: Path) -> str:
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=place)
+    os.close(handle)
+    return name
 
 
 @contextlib.contextmanager
 def staging(reports: Path) -> Iterator[Path]:
     """Give an empty hidden folder inside the reports folder; what is still there at the end is removed.
 
-    The name carries host and process id, and the process holds a lock on the folder, by which a later run recognises
-    what a killed process left behind.
+    The process holds a lock on the folder, by which a later run recognises what a killed process left behind.
 
     Raises
     ------
     CannotPublish
         When the reports folder cannot be written.
     """
-    name = f"{STAGING}{_owner()}-{uuid.uuid4().hex[:12]}"
-    folder = reports.resolve() / name
-    _mine.add(name)
-    try:
-        try:
-            lock = _make(folder)
-        except OSError as error:
-            raise refusal(reports, error) from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.let_go(lock)
-    finally:
-        _mine.discard(name)
 
-
-def _make(folder: Path) -> int | None:
-    """Make a folder and return the lock on it."""
-    while True:
+    def make() -> Path:
+        folder = reports.resolve() / f"{STAGING}{_owner()}-{uuid.uuid4().hex[:12]}"
         folder.mkdir(parents=True)
-        lock = scratch.hold(folder)
-        if folder.is_dir():  # else somebody took it for abandoned before the lock was there
-            return lock
+        return folder
+
+    try:
+        folder, lock = scratch.held(make)
+    except OSError as error:
+        raise refusal(reports, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         scratch.let_go(lock)
 
 
@@ -198,42 +162,19 @@ def refusal(reports: Path, error: OSError) -> CannotPublish:
 def clean(reports: Path) -> list[str]:
     """Remove what processes of this host that are no more have left half done; return the names.
 
-    These are staging folders, and files that were to replace another.
+    These are staging folders, and files that were to replace another. Locks may not reach from host to host.
     """
-    left = []
-    for path in (path for pattern in _LEFT for path in reports.glob(pattern) if _abandoned(path)):
-        with scratch.seized(path) as free:
-            # Where one host name stands for several, a number that is not known here says nothing: the lock decides.
-            if free is False or not path.exists():
-                continue
-            left.append(path.name)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-    return sorted(left)
-
-
-def _abandoned(path: Path) -> bool:
-    """Whether the process that the name of a hidden file or folder speaks of is gone."""
-    import psutil
-
-    owner, _, number = path.name.rpartition("-")[0].rpartition("-")
-    if not owner.endswith(f"-{_host()}") or not number.isdigit():
-        return False
-    if int(number) == os.getpid():  # an earlier process may have had our number
-        return path.name not in _mine
-    try:
-        process = psutil.Process(int(number))
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        # An earlier process may have had that number too. Clocks are set, so a minute decides nothing.
-        return bool(process.create_time() > path.stat().st_mtime + 60)
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return True
-    except psutil.AccessDenied:
-        return False
+    removed = []
+    for path in [path for pattern in _LEFT for path in reports.glob(pattern)]:
+        host = path.name.rpartition("-")[0].rpartition("-")[0]
+        if host.endswith(f"-{_host()}"):
+            with scratch.left_behind(path) as free:
+                if free:
+                    shutil.rmtree(path, ignore_errors=True)  # leaves a file
+                    with contextlib.suppress(OSError):
+                        path.unlink(missing_ok=True)
+                    removed.append(path.name)
+    return sorted(removed)
 
 
 def _owner() -> str:
@@ -268,28 +209,20 @@ def publish(folder: Path, reports: Path, series: str, finish: Callable[[int], No
     CannotPublish
         When the file system refuses; what was published before is untouched.
     """
-    if not _SERIES.fullmatch(series):
-        raise CannotPublish(f"series {series!r} must look like 'rfm/all'")
     home = reports.resolve() / series
     try:
         home.mkdir(parents=True, exist_ok=True)
-        version = _next(home)
-        while True:
+        version = 0
+        while not version or not _claim(folder, home / f"v{version}"):
+            taken = (_VERSION.fullmatch(path.name) for path in home.iterdir())
+            version = max((int(match[1]) for match in taken if match), default=0) + 1
             finish(version)
             sync(folder)
-            if _claim(folder, home / f"v{version}"):
-                break
-            version = max(version + 1, _next(home))
         for place in (home, home.parent, reports.resolve()):
             _sync_folder(place)
     except OSError as error:
         raise refusal(reports, error) from error
     return version
-
-
-def _next(home: Path) -> int:
-    numbers = (_VERSION.fullmatch(path.name) for path in home.iterdir())
-    return max((int(number[1]) for number in numbers if number), default=0) + 1
 
 
 def _claim(folder: Path, target: Path) -> bool:

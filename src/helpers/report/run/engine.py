@@ -127,7 +127,7 @@ class TruthfulClient(PapermillNotebookClient):
         manager.kernel_spec_manager = kernel.ThisInterpreter()
         self.provisioner = kernel.Provisioner(kernel_spec=manager.kernel_spec, parent=manager)
         manager.provisioner, self.provisioner.server = self.provisioner, self.server
-        self.sockets = scratch.folder("kernel", room=6) if os.name == "posix" else None
+        self.sockets = scratch.folder(room=6) if os.name == "posix" else None
         if self.sockets:
             manager.transport = "ipc"
             manager.ip = str(self.sockets.path / "k")

@@ -140,7 +140,7 @@ def _run_kernel(
     server: ForkServer | None,
     on_cell: engine.OnCell | None,
 ) -> engine.Outcome:
-    own = scratch.folder("ipython")  # start-up files of the user must not change a report
+    own = scratch.folder()  # start-up files of the user must not change a report
     if own is None:
         raise store.CannotPublish("there is no folder for temporary files that can be written: set TMPDIR")
     with own as ipython:
