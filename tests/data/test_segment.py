@@ -93,7 +93,6 @@ def test_a_segment_that_fits_no_row_is_refused(dataset: Dataset) -> None:
 def test_no_filter(dataset: Dataset) -> None:
     for nothing in (None, "", "  "):
         assert segment.parse(nothing).apply(dataset) is dataset
-        assert segment.parse(nothing).sentence == "All rows, no filter."
 
 
 def test_unknown_columns_are_named(dataset: Dataset) -> None:

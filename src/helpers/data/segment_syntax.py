@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
@@ -22,6 +22,8 @@ COMPARE: Mapping[type[ast.cmpop], Any] = {
     ast.Gt: gt,
     ast.GtE: ge,
 }
+MEMBER = (ast.In, ast.NotIn)
+LISTS = (ast.List, ast.Tuple, ast.Set)
 WORDS = {"true": True, "false": False}
 HINT = 'Write it like platform == "douyin" and age_band in ["18-24", "25-34"].'
 
@@ -37,70 +39,69 @@ def parse_syntax(expression: str | None) -> tuple[str, tuple[str, ...], ast.expr
     text = (expression or "").strip()
     if not text:
         return "", (), None
-    names: dict[str, None] = {}
     try:
         tree = ast.parse(text, mode="eval").body
-        _validate(tree, text, names)
+        return text, tuple(dict.fromkeys(_names(tree))), tree
+    except _NotUnderstood as error:
+        part = ast.get_source_segment(text, error.node) or text
+        bits = " Use and, or, not instead of &, |, ~." if re.search("[&|~]", text) else ""
+        reason = f"{part!r} is not understood.{bits}"
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         quotes = " Use plain quotes, \"…\" or '…'." if re.search("[“”‘’「」＂]", text) else ""
         single = " Equality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
-        reason = getattr(error, "msg", None) or "it cannot be read"
-        raise BadParameters(f"segment == {text!r}: {reason}.{quotes}{single} {HINT}") from None
-    return text, tuple(names), tree
+        reason = f"{getattr(error, 'msg', None) or 'it cannot be read'}.{quotes}{single}"
+    raise BadParameters(f"segment == {text!r}: {reason} {HINT}")
 
 
-def _validate(node: ast.expr, text: str, names: dict[str, None]) -> None:
-    """Refuse everything outside the language, and collect the names of columns."""
-    if isinstance(node, ast.BoolOp):
-        for value in node.values:
-            _validate(value, text, names)
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        _validate(node.operand, text, names)
-    elif isinstance(node, ast.Compare):
-        _validate_comparison(node, text, names)
-    elif isinstance(node, ast.Name):
-        if node.id not in WORDS:
-            names[node.id] = None
-    elif not (isinstance(node, ast.Constant) and isinstance(node.value, bool)):
-        _refuse(node, text)
+class _NotUnderstood(Exception):
+    """A part of an expression is outside the language."""
+
+    def __init__(self, node: ast.expr) -> None:
+        self.node = node
 
 
-def _validate_comparison(node: ast.Compare, text: str, names: dict[str, None]) -> None:
-    sides = [node.left, *node.comparators]
+def _names(node: ast.expr) -> Iterator[str]:
+    """Yield the names of columns in something that is true or false; refuse what is outside the language."""
+    match node:
+        case ast.BoolOp():
+            for value in node.values:
+                yield from _names(value)
+        case ast.UnaryOp(op=ast.Not()):
+            yield from _names(node.operand)
+        case ast.Compare():
+            yield from _compared(node)
+        case ast.Name():
+            yield from () if node.id in WORDS else (node.id,)
+        case ast.Constant(value=bool()):
+            pass
+        case _:
+            raise _NotUnderstood(node)
+
+
+def _compared(node: ast.Compare) -> list[str]:
+    """Return the names of columns in a comparison, which has one at least; only in and not in take a list."""
     for operator, right in zip(node.ops, node.comparators, strict=True):
-        listed = isinstance(right, ast.List | ast.Tuple | ast.Set)
-        if isinstance(operator, ast.In | ast.NotIn) != listed or type(operator) not in (
-            *COMPARE,
-            ast.In,
-            ast.NotIn,
-        ):
-            _refuse(node, text)
+        if type(operator) not in (COMPARE, MEMBER)[isinstance(right, LISTS)]:
+            raise _NotUnderstood(node)
+    sides = [node.left, *node.comparators]
+    columns = [side.id for side in sides if isinstance(side, ast.Name) and side.id not in WORDS]
     for side in sides:
-        for part in side.elts if isinstance(side, ast.List | ast.Tuple | ast.Set) else [side]:
-            if isinstance(part, ast.Name) and part is side:
-                if part.id not in WORDS:
-                    names[part.id] = None
-            elif literal(part) is None:
-                _refuse(part, text)
-    if isinstance(sides[0], ast.List | ast.Tuple | ast.Set) or not any(
-        isinstance(side, ast.Name) and side.id not in WORDS for side in sides
-    ):
-        _refuse(node, text)
-
-
-def _refuse(node: ast.AST, text: str) -> None:
-    part = ast.get_source_segment(text, node) or text
-    bits = " Use and, or, not instead of &, |, ~." if re.search("[&|~]", text) else ""
-    raise BadParameters(f"segment == {text!r}: {part!r} is not understood.{bits} {HINT}")
+        for part in side.elts if isinstance(side, LISTS) else [side]:
+            if literal(part) is None and not (part is side and isinstance(part, ast.Name)):
+                raise _NotUnderstood(part)
+    if isinstance(node.left, LISTS) or not columns:
+        raise _NotUnderstood(node)
+    return columns
 
 
 def literal(node: ast.expr) -> Any:
     """Return a string, number or boolean; None for anything else."""
-    if isinstance(node, ast.Name):
-        return WORDS.get(node.id)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = literal(node.operand)
-        return None if value is None or isinstance(value, str | bool) else -value
-    if isinstance(node, ast.Constant) and isinstance(node.value, str | bool | int | float):
-        return node.value
+    match node:
+        case ast.Name():
+            return WORDS.get(node.id)
+        case ast.UnaryOp(op=ast.USub()):
+            value = literal(node.operand)
+            return None if value is None or isinstance(value, str | bool) else -value
+        case ast.Constant(value=str() | bool() | int() | float()):
+            return node.value
     return None
