@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -35,7 +35,7 @@ def connect(path: Path | None = None) -> Any:
     return ibis.duckdb.connect(**place, temp_directory=spill, **NO_DOWNLOADS)
 
 
-def tables(place: Address, wanted: Iterable[str] | None, options: Options) -> Found:
+def tables(place: Address, wanted: Collection[str], options: Options) -> Found:
     """Return the tables of a place as lazy Ibis tables, before any check."""
     if place.kind == "memory":
         found = _from_frames(place, wanted)
@@ -73,7 +73,7 @@ def _without(text: str, place: Address) -> str:
     return text
 
 
-def _from_folder(con: Any, path: Path, wanted: Iterable[str] | None, options: Options) -> Found:
+def _from_folder(con: Any, path: Path, wanted: Collection[str], options: Options) -> Found:
     """Return the tables of a folder as views in a DuckDB connection.
 
     Raises
@@ -87,7 +87,7 @@ def _from_folder(con: Any, path: Path, wanted: Iterable[str] | None, options: Op
         raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
     found = Found({}, unrecognised=others)
     for name, parts in files.items():
-        if wanted is not None and name not in wanted:
+        if name not in wanted:
             continue
         kinds = {"parquet" if part.suffix == ".parquet" else "csv" for part in parts}
         if len(kinds) > 1:
@@ -110,57 +110,45 @@ def _parquet(con: Any, spec: Table, parts: list[Path], root: Path, found: Found)
         found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), said))
 
 
-def _from_database(con: Any, place: Address, wanted: Iterable[str] | None) -> Found:
+def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     """Return the tables of the contract that a database has in its current schema."""
     in_file = place.kind == "duckdb"
-    names = _names_in_file(con) if in_file else {name: name for name in con.list_tables()}
-    known = [name for name in TABLES if name in names and (wanted is None or name in wanted)]
+    names = [row[0] for row in con.raw_sql("SHOW TABLES").fetchall()] if in_file else con.list_tables()
     if not set(names) & set(TABLES):
         raise BadData(
             f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
             f"The contract knows {', '.join(TABLES)}."
         )
-    others = layout.unknown((name for name in names if name not in TABLES), TABLES)
-    found = {name: create(con, TABLES[name], names[name]) if in_file else con.table(name) for name in known}
-    return Found(found, unrecognised=others)
+    known = sorted(set(names) & set(TABLES) & set(wanted))
+    if in_file:
+        home = con.raw_sql("SELECT current_database(), current_schema()").fetchone()
+        found = {name: create(con, TABLES[name], ".".join(map(identifier, (*home, name)))) for name in known}
+    else:
+        found = {name: con.table(name) for name in known}
+    return Found(found, unrecognised=layout.unknown(set(names) - set(TABLES)))
 
 
-def _names_in_file(con: Any) -> dict[str, str]:
-    """Return the tables and views of a DuckDB file with their full names."""
-    query = (
-        "SELECT table_name, table_catalog, table_schema FROM information_schema.tables "
-        "WHERE table_catalog = current_database() AND table_schema = current_schema()"
-    )
-    rows = con.con.execute(query).fetchall()
-    return {name: ".".join(map(identifier, (catalog, schema, name))) for name, catalog, schema in rows}
-
-
-def _from_frames(place: Address, wanted: Iterable[str] | None) -> Found:
+def _from_frames(place: Address, wanted: Collection[str]) -> Found:
     """Register frames in a fresh engine; a frame that is no table of the contract is listed."""
     con = connect()
-    found: dict[str, Any] = {}
-    violations: list[Violation] = []
+    found = Found({}, unrecognised=layout.unknown(place.frames.keys() - set(TABLES)))
     for name, frame in place.frames.items():
-        if name not in TABLES or (wanted is not None and name not in wanted):
-            continue
-        arrow, mixed = _arrow(name, frame)
-        violations += mixed
-        con.con.register(f"frame_{name}", arrow)
-        found[name] = create(con, TABLES[name], identifier(f"frame_{name}"))
-    others = layout.unknown((name for name in place.frames if name not in TABLES), TABLES)
-    return Found(found, violations, others)
+        if name in TABLES and name in wanted:
+            con.con.register(f"frame_{name}", _arrow(name, frame, found.violations))
+            found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"))
+    return found
 
 
-def _arrow(name: str, frame: Any) -> tuple[pa.Table, list[Violation]]:
-    """Return a frame as an Arrow table; columns that mix types are violations."""
+def _arrow(name: str, frame: Any, violations: list[Violation]) -> pa.Table:
+    """Return a frame as an Arrow table without the columns that mix types, which are violations."""
     if isinstance(frame, pa.Table):
-        return frame, []
+        return frame
     if not isinstance(frame, pd.DataFrame):
         raise BadParameters(
             f"data: table {name} must be a pandas DataFrame or an Arrow table, not a {type(frame).__name__}; "
             "files and databases are opened by their folder or address."
         )
-    columns, violations = {}, []
+    columns = {}
     for label in frame.columns:
         series = frame[label]
         try:
@@ -170,7 +158,7 @@ def _arrow(name: str, frame: Any) -> tuple[pa.Table, list[Violation]]:
             advice = f"The column mixes {', '.join(kinds.index)}: cast it to one type."
             count = int(kinds.iloc[1:].sum())
             violations.append(Violation(name, str(label), "wrong type", count, (), advice))
-    return pa.table(columns), violations
+    return pa.table(columns)
 
 
 def unzoned(frame: pd.DataFrame) -> pd.DataFrame:

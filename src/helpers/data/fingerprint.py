@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.data import address, layout
 from helpers.data.content_cache import ContentCache, code_digest
+from helpers.data.tables import TABLES
 from helpers.errors import BadData
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def fingerprint(
         When the rows of a file cannot be counted.
     """
     place = address.parse(data)
-    wanted = None if tables is None else set(tables)
+    wanted = set(TABLES if tables is None else tables)
     known = cache or ContentCache()
     if place.path is not None and place.kind == "folder":
         return _of_folder(place.path, wanted, known)
@@ -72,11 +73,11 @@ def fingerprint(
     return {name: TableFingerprint(*entry) for name, entry in found.items()}
 
 
-def _of_folder(folder: Path, wanted: set[str] | None, cache: ContentCache) -> dict[str, TableFingerprint]:
+def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> dict[str, TableFingerprint]:
     files, _ = layout.layout(folder)
     found = {}
     for name, parts in sorted(files.items()):
-        if wanted is None or name in wanted:
+        if name in wanted:
             digest = _digest(folder, parts, cache)
             key = f"rows {code_digest(_HERE)} {name} {digest}"
             rows = cache.fact(key)
@@ -102,7 +103,6 @@ def _rows(folder: Path, name: str, parts: list[Path]) -> int:
     import duckdb
 
     from helpers.data import csv_tables, engine
-    from helpers.data.tables import TABLES
     from helpers.data.violation import ContractError
 
     try:
@@ -121,7 +121,7 @@ def _parquet_rows(part: Path) -> int:
         raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _engine_key(place: address.Address, wanted: set[str] | None, cache: ContentCache) -> str | None:
+def _engine_key(place: address.Address, wanted: set[str], cache: ContentCache) -> str | None:
     """Return the name of a DuckDB file's content; None where only the engine knows the content.
 
     What a running writer has not merged into the file yet lies next to it; such a file is asked.
@@ -129,11 +129,10 @@ def _engine_key(place: address.Address, wanted: set[str] | None, cache: ContentC
     file = place.path
     if place.kind != "duckdb" or file is None or file.with_name(f"{file.name}.wal").exists():
         return None
-    names = "*" if wanted is None else ",".join(sorted(wanted))
-    return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {names}"
+    return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {','.join(sorted(wanted))}"
 
 
-def _of_engine(place: address.Address, wanted: set[str] | None) -> dict[str, list[Any]]:
+def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]:
     from helpers.data import engine, reading  # late: they load the query engine
 
     found = engine.tables(place, wanted, reading.Options())

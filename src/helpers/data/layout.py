@@ -19,11 +19,9 @@ COMPANIONS = {"truth.json", "README.md", "readme.md"}
 SUFFIXES = (".parquet", ".csv.gz", ".csv")
 
 
-def unknown(names: Iterable[str], choices: Iterable[str]) -> tuple[str, ...]:
+def unknown(names: Iterable[str]) -> tuple[str, ...]:
     """Return names that are no table, each with the nearest name that is one."""
-    listed = sorted(names)
-    options = list(choices)
-    return tuple(f"{name}{did_you_mean(name.split('.')[0], options)}" for name in listed)
+    return tuple(f"{name}{did_you_mean(name.split('.')[0], TABLES)}" for name in sorted(names))
 
 
 def layout(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
@@ -34,31 +32,20 @@ def layout(folder: Path) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     BadData
         When a table is there twice, so that nobody can know which one is meant.
     """
-    found: dict[str, list[Path]] = {}
-    places: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, list[Path]]]] = {}
     others = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "_")) or path.name in COMPANIONS:
             continue
-        name, files = _table_files(path)
-        if name is None or not files:
+        name, dot, suffix = path.name.partition(".")
+        parts = [path] if dot else sorted(path.rglob("*"))
+        files = [part for part in parts if part.is_file() and part.name.endswith(SUFFIXES)]
+        if files and name in TABLES and (not dot or dot + suffix in SUFFIXES):
+            found.setdefault(name, []).append((path.name, files))
+        else:
             others.append(path.name)
-            continue
-        found[name] = files
-        places.setdefault(name, []).append(path.name)
-    twice = {name: where for name, where in places.items() if len(where) > 1}
+    twice = {name: [place for place, _ in places] for name, places in found.items() if len(places) > 1}
     if twice:
         text = "; ".join(f"{name} as {' and '.join(where)}" for name, where in twice.items())
         raise BadData(f"{folder} holds a table more than once: {text}. Keep one of them.")
-    return found, unknown(others, TABLES)
-
-
-def _table_files(path: Path) -> tuple[str | None, list[Path]]:
-    """Return the table a file or folder belongs to and its files."""
-    if path.is_dir():
-        files = [f for f in sorted(path.rglob("*")) if f.is_file() and f.name.endswith(SUFFIXES)]
-        return (path.name if path.name in TABLES else None), files
-    for suffix in SUFFIXES:
-        if path.name.endswith(suffix) and path.name.removesuffix(suffix) in TABLES:
-            return path.name.removesuffix(suffix), [path]
-    return None, []
+    return {name: places[0][1] for name, places in found.items()}, unknown(others)

@@ -193,11 +193,9 @@ def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.
     return found.violations + broken
 
 
-def _wanted(tables: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Check the names of the tables to open."""
-    if tables is None:
-        return None
-    names = (tables,) if isinstance(tables, str) else tuple(tables)
+def _wanted(tables: Iterable[str] | None) -> tuple[str, ...]:
+    """Check the names of the tables to open; all by default."""
+    names = (tables,) if isinstance(tables, str) else tuple(contract.TABLES if tables is None else tables)
     for name in names:
         if name not in contract.TABLES:
             hint = did_you_mean(name, contract.TABLES)
