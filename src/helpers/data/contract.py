@@ -63,13 +63,8 @@ def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> 
     list of Violation
         In the order of the tables, then of the columns.
     """
-    now = now or dt.datetime.now(dt.UTC)
-    if now.tzinfo is not None:
-        now = now.astimezone(dt.UTC).replace(tzinfo=None)
-    violations: list[Violation] = []
-    for name, table in tables.items():
-        violations += _check_table(TABLES[name], table, now + CLOCK_TOLERANCE)
-    return violations
+    latest = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(tzinfo=None) + CLOCK_TOLERANCE
+    return [found for name, table in tables.items() for found in _check_table(TABLES[name], table, latest)]
 
 
 def _check_table(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
@@ -80,5 +75,4 @@ def _check_table(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Viol
     violations += rules.broken_rows(spec, table, found)
     if set(spec.key) <= usable:
         violations += rules.duplicate_keys(spec, table)
-    order = {name: position for position, name in enumerate(spec.names)}
-    return sorted(violations, key=lambda v: order.get(v.column.split(", ")[0], len(order)))
+    return sorted(violations, key=lambda violation: spec.names.index(violation.column.split(", ")[0]))

@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from helpers.data.schema import Column, Table
+from helpers.data.schema import Table
 from helpers.data.tables import TABLES
 
 CONTACT = re.compile(
@@ -18,6 +18,9 @@ CONTACT = re.compile(
     r"|手机|电话|微信|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
 )
 """Names of columns that hold contact data, in the words of exports."""
+
+IBIS_TYPES = {"category": "string", "integer": "int64", "float": "float64", "list": "array<string>"}
+"""Types of the contract that Ibis calls otherwise; JSON, and what the contract does not know, stay as they are."""
 
 
 @ibis.udf.scalar.builtin(signature=(("timestamp('UTC')",), "int64"))
@@ -59,21 +62,11 @@ def is_withheld(spec: Table, name: str) -> bool:
 
 
 def _cast(spec: Table, table: ir.Table, name: str, fast: bool) -> Any:
-    value = table[name]
-    if value.type().is_timestamp() and (name not in spec or spec[name].type == "timestamp"):
+    value, type_ = table[name], spec[name].type if name in spec else "json"
+    if value.type().is_timestamp() and (name not in spec or type_ == "timestamp"):
         return unzoned(value, fast)
-    if name not in spec:
-        return value
-    target = _target(spec[name], value.type())
-    return value if target is None or value.type() == ibis.dtype(target) else value.cast(target)
-
-
-def _target(column: Column, dtype: Any) -> str | None:
-    """Return the engine's type for a contract type; None leaves the column as it is."""
-    if column.type == "json":
-        return None
-    names = {"category": "string", "integer": "int64", "float": "float64", "list": "array<string>"}
-    return names.get(column.type, column.type)
+    target = IBIS_TYPES.get(type_, type_)
+    return value if type_ == "json" or value.type() == ibis.dtype(target) else value.cast(target)
 
 
 def unzoned(value: Any, fast: bool = False) -> Any:
@@ -91,16 +84,9 @@ def unzoned(value: Any, fast: bool = False) -> Any:
 
 def _notes(spec: Table, table: ir.Table) -> list[str]:
     """Return what was taken on trust: instants without a zone, money without a currency."""
-    schema = table.schema()
-    bare = [
-        column.name
-        for column in spec.columns
-        if column.type == "timestamp"
-        and column.name in schema
-        and schema[column.name].is_timestamp()
-        and schema[column.name].timezone is None
-    ]
-    notes = []
+    schema, notes = table.schema(), []
+    there = [column.name for column in spec.columns if column.type == "timestamp" and column.name in schema]
+    bare = [name for name in there if schema[name].is_timestamp() and schema[name].timezone is None]
     if bare:
         notes.append(f"{spec.name}: {', '.join(bare)} without a time zone, taken as UTC.")
     money = [name for name in spec.money if name in schema]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Iterable, Sequence
@@ -19,19 +18,14 @@ PREFIX = "p_"
 HEX_DIGITS = 16
 
 
-def _key(salt: str | None) -> bytes:
+def _salt(salt: str | None) -> str:
     """Return the key of the pseudonyms; it is never written anywhere."""
-    return (salt or os.environ.get(SALT_VARIABLE) or PUBLIC_SALT).encode("utf-8")
-
-
-def salt_is_public(salt: str | None = None) -> bool:
-    """Whether the pseudonyms rest on the public default, so that anyone can recompute them."""
-    return _key(salt) == PUBLIC_SALT.encode("utf-8")
+    return salt or os.environ.get(SALT_VARIABLE) or PUBLIC_SALT
 
 
 def salt_sentence(salt: str | None = None) -> str:
     """Return what a reader must know about the pseudonyms."""
-    if salt_is_public(salt):
+    if _salt(salt) == PUBLIC_SALT:
         return (
             f"{SALT_VARIABLE} is not set: member ids are replaced by pseudonyms under a public salt, which "
             "anyone who knows an id can recompute. Set it before sharing anything outside the team."
@@ -41,12 +35,7 @@ def salt_sentence(salt: str | None = None) -> str:
 
 def pseudonym(identifier: str, salt: str | None = None) -> str:
     """Return the pseudonym of one id: ``p_`` and 16 hexadecimal digits."""
-    return _pseudonym(str(identifier), _key(salt))
-
-
-def _pseudonym(identifier: str, key: bytes) -> str:
-    digest = hmac.digest(key, identifier.encode("utf-8"), hashlib.sha256)
-    return PREFIX + digest.hex()[:HEX_DIGITS]
+    return PREFIX + hmac.digest(_salt(salt).encode(), str(identifier).encode(), "sha256").hex()[:HEX_DIGITS]
 
 
 def pseudonymise(ids: pd.Series, salt: str | None = None) -> pd.Series:
@@ -72,16 +61,12 @@ def pseudonymise(ids: pd.Series, salt: str | None = None) -> pd.Series:
         When two different ids get the same pseudonym (for a million ids the chance is 3 in 10^8). A
         longer pseudonym for these two only would not be stable between tables, so another salt is asked for.
     """
-    key = _key(salt)
-    known = pd.Series(ids.dropna().astype(str).unique(), dtype="object")
-    names = known.map(lambda identifier: _pseudonym(identifier, key))
-    if names.duplicated().any():
-        count = int(names.duplicated(keep=False).sum())
+    salt = _salt(salt)
+    names = {identifier: pseudonym(identifier, salt) for identifier in ids.dropna().astype(str).unique()}
+    if len(set(names.values())) < len(names):
+        count = int(pd.Series(names).duplicated(keep=False).sum())
         raise BadData(f"{count} different ids share a pseudonym; set another {SALT_VARIABLE}.")
-    table = dict(zip(known, names, strict=True))
-    result = ids.map(lambda value: table[str(value)], na_action="ignore").astype("object")
-    result.name = ids.name
-    return result
+    return ids.astype("object").map(lambda value: names[str(value)], na_action="ignore")
 
 
 def reveal(
@@ -165,19 +150,16 @@ def suppress(
         measures = [
             name for name in frame.select_dtypes("number").columns if name != count and name not in within
         ]
-    sizes = frame[count].fillna(0).to_numpy(dtype=float)
-    groups = frame.groupby(list(within), dropna=False, sort=False).ngroup() if len(within) else 0
-    labels = np.broadcast_to(np.asarray(groups), sizes.shape)
-    hidden = np.zeros(len(frame), dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        hidden[rows] = _hidden(sizes[rows], k_min)
+    sizes = frame[count].fillna(0).astype(float)
+    groups = frame.groupby(list(within), dropna=False, sort=False).ngroup() if within else 0 * sizes
+    hidden = (
+        sizes.groupby(groups.to_numpy()).transform(lambda part: _hidden(part.to_numpy(), k_min)).astype(bool)
+    )
     shown = frame.copy()
     shown[count] = frame[count].astype("Int64").mask(hidden)
     for name in measures:
-        column = frame[name]
-        whole = pd.api.types.is_integer_dtype(column) and not isinstance(column.dtype, pd.Int64Dtype)
-        shown[name] = (column.astype("Int64") if whole else column).mask(hidden)
+        whole = pd.api.types.is_integer_dtype(frame[name])
+        shown[name] = (frame[name].astype("Int64") if whole else frame[name]).mask(hidden)
     return shown
 
 

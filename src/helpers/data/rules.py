@@ -169,9 +169,9 @@ def _damaged(value: Any) -> Any:
 def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[Violation]:
     """Count all offenders of all row rules in one scan, then fetch examples of those that fail."""
     measures = {f"rule_{i}": table.count(where=rule.breaks) for i, rule in enumerate(found)}
-    currency = _currency(spec, table)
-    if currency is not None:
-        measures |= {"currency_low": currency.min(), "currency_high": currency.max()}
+    currency = spec.money and "currency" in table.columns and table["currency"].type().is_string()
+    if currency:
+        measures |= {"currency_low": table["currency"].min(), "currency_high": table["currency"].max()}
     if not measures:
         return []
     counts = table.aggregate(**measures).execute().iloc[0]
@@ -180,15 +180,9 @@ def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[
         if count := int(counts[f"rule_{i}"]):
             rows = examples(spec, table, rule.breaks, rule.columns)
             violations.append(Violation(spec.name, rule.columns[-1], rule.rule, count, rows, rule.advice))
-    if currency is not None and counts["currency_low"] != counts["currency_high"]:
+    if currency and counts["currency_low"] != counts["currency_high"]:
         violations += _mixed_currencies(spec, table)
     return violations
-
-
-def _currency(spec: Table, table: ir.Table) -> Any:
-    """Return the currency column when the table counts money in it."""
-    there = "currency" in table.columns and table.schema()["currency"].is_string()
-    return table["currency"] if there and spec.money else None
 
 
 def _mixed_currencies(spec: Table, table: ir.Table) -> list[Violation]:

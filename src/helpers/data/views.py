@@ -47,7 +47,7 @@ def create(con: Any, spec: Table, relation: str) -> Any:
     for name, kind, *_ in columns:
         target = TO_MICROSECONDS.get(kind)
         if kind.strip('"') == "NULL":
-            target = DUCKDB_TYPES.get(spec[name].type, "VARCHAR") if name in spec else "VARCHAR"
+            target = _type_of(spec, name)
         if target:
             changes.append(f"CAST({identifier(name)} AS {target}) AS {identifier(name)}")
     replace = f" REPLACE ({', '.join(changes)})" if changes else ""
@@ -57,16 +57,12 @@ def create(con: Any, spec: Table, relation: str) -> Any:
 
 def partitions(spec: Table, parts: Iterable[Path], root: Path) -> str:
     """Return reader options for columns that are written in folder names."""
-    keys = {
-        piece.partition("=")[0]
-        for part in parts
-        for piece in part.relative_to(root).parts[:-1]
-        if "=" in piece
-    }
-    if not keys:
-        return "hive_partitioning = false"
-    types = {
-        key: DUCKDB_TYPES.get(spec[key].type, "VARCHAR") if key in spec else "VARCHAR" for key in sorted(keys)
-    }
-    listed = ", ".join(f"{quoted(key)}: {type_}" for key, type_ in types.items())
-    return f"hive_partitioning = true, hive_types = {{{listed}}}"
+    folders = {piece for part in parts for piece in part.relative_to(root).parts[:-1] if "=" in piece}
+    keys = sorted({folder.partition("=")[0] for folder in folders})
+    types = ", ".join(f"{quoted(key)}: {_type_of(spec, key)}" for key in keys)
+    return f"hive_partitioning = true, hive_types = {{{types}}}" if keys else "hive_partitioning = false"
+
+
+def _type_of(spec: Table, name: str) -> str:
+    """Return the type of a column of the contract; any other is text."""
+    return DUCKDB_TYPES.get(spec[name].type, "VARCHAR") if name in spec else "VARCHAR"
