@@ -15,7 +15,8 @@ from helpers.errors import BadData, BadParameters, MissingSecret
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """A variable of the environment in an address: ``postgres://user:${PGPASSWORD}@host/db``."""
 
-SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key|sig|credential)")
+PASSWORD = re.compile(r"(?<=://)([^/@:]*:)(.*)(@)")
+SECRET_QUERY = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential)[^=&]*=)([^&]*)()")
 HIDDEN = "***"
 
 
@@ -93,19 +94,11 @@ def redact(url: str) -> str:
 
     The name of a variable is no secret and stays.
     """
-    text = re.sub(
-        r"(?<=://)([^/@:]*):(.*)@",
-        lambda m: m[0] if PLACEHOLDER.fullmatch(m[2]) else f"{m[1]}:{HIDDEN}@",
-        url,
-    )
-    head, mark, query = text.partition("?")
-    if not mark:
-        return head
-    pairs = [part.partition("=") for part in query.split("&")]
-    shown = (
-        f"{k}{e}{HIDDEN if SECRET.search(k) and not PLACEHOLDER.fullmatch(v) else v}" for k, e, v in pairs
-    )
-    return head + "?" + "&".join(shown)
+
+    def hidden(match: re.Match[str]) -> str:
+        return match[0] if PLACEHOLDER.fullmatch(match[2]) else f"{match[1]}{HIDDEN}{match[3]}"
+
+    return SECRET_QUERY.sub(hidden, PASSWORD.sub(hidden, url))
 
 
 def parse(data: Any) -> Address:

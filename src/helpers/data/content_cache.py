@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,20 @@ class ContentCache:
             self._changed = True
         return content
 
-    def fact(self, key: str) -> Any:
-        """Return what is known about content, such as the rows of a table with a digest; None when nothing."""
-        return self._facts.get(key)
+    def fact(self, key: str, find: Callable[[], Any]) -> Any:
+        """Return what is known about content, and find it out when it is not.
 
-    def learn(self, key: str, value: Any) -> None:
-        """Remember a fact about content; `key` must name the content by its digest."""
-        self._facts[key] = value
-        self._changed = True
+        Parameters
+        ----------
+        key : str
+            Names the content by its digest, and what is asked.
+        find : callable
+            Returns the answer, as JSON can hold it.
+        """
+        if key not in self._facts:
+            self._facts[key] = find()
+            self._changed = True
+        return self._facts[key]
 
     def save(self) -> None:
         """Write what was learned; a folder that cannot be written only costs time."""

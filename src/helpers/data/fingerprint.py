@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,11 +66,8 @@ def fingerprint(
     if place.path is not None and place.kind == "folder":
         return _of_folder(place.path, wanted, known)
     key = _engine_key(place, wanted, known)
-    found = known.fact(key) if key else None
-    if found is None:
-        found = _of_engine(place, wanted)
-        if key:
-            known.learn(key, found)
+    find = partial(_of_engine, place, wanted)
+    found = known.fact(key, find) if key else find()
     return {name: TableFingerprint(*entry) for name, entry in found.items()}
 
 
@@ -80,10 +78,7 @@ def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> dict[str,
         if name in wanted:
             digest = _digest(folder, parts, cache)
             key = f"rows {code_digest(_HERE)} {name} {digest}"
-            rows = cache.fact(key)
-            if rows is None:
-                rows = _rows(folder, name, parts)
-                cache.learn(key, rows)
+            rows = cache.fact(key, partial(_rows, folder, name, parts))
             found[name] = TableFingerprint(rows, digest)
     return found
 
@@ -145,11 +140,7 @@ def _of_table(table: ir.Table) -> list[Any]:
 
     parts = [table[name].cast("string").fill_null("\x00") for name in table.columns]
     row = ibis.literal("\x1f").join(parts).hash()
-    sums = table.aggregate(
-        rows=table.count(),
-        low=(row % PRIME).cast("int64").sum(),
-        high=((row // PRIME) % PRIME).cast("int64").sum(),
-    )
-    values = sums.execute().iloc[0]
+    low, high = ((part % PRIME).cast("int64").sum() for part in (row, row // PRIME))
+    values = table.aggregate(rows=table.count(), low=low, high=high).execute().iloc[0]
     text = f"{table.schema()}|{values['rows']}|{values['low']}|{values['high']}"
     return [int(values["rows"]), hashlib.sha256(text.encode()).hexdigest()]

@@ -126,8 +126,10 @@ def _table(spec: Table, table: ir.Table, report_tz: str) -> dict[str, Any]:
         "rows": count,
         "duplicate_keys": count_duplicate_keys(spec, table),
     }
-    row |= _worst({column: number / count for column, number in missing.items() if number})
-    row |= {"first": None, "last": None}
+    shares = {column: number / count for column, number in missing.items() if number}
+    worst = sorted(shares, key=lambda column: (-shares[column], column))[:WORST]
+    row["missing"] = ", ".join(f"{column} {percent(shares[column])}" for column in worst)
+    row |= {"missing_share": max(shares.values(), default=0.0), "first": None, "last": None}
     if name is not None and count:
         row |= {end: pd.Timestamp(found[end]).date() for end in ("first", "last")}
         row["empty_days"] = (row["last"] - row["first"]).days + 1 - int(found["days"])
@@ -135,13 +137,6 @@ def _table(spec: Table, table: ir.Table, report_tz: str) -> dict[str, Any]:
     if arrived and int(found["arrivals"]) > 1:
         row |= {"late_rows": int(found["late"]), "late_share": int(found["late"]) / int(found["timed"])}
     return row
-
-
-def _worst(shares: dict[str, float]) -> dict[str, Any]:
-    """Name the three optional columns with the largest missing share."""
-    ranked = sorted(shares, key=lambda name: (-shares[name], name))[:WORST]
-    text = ", ".join(f"{name} {percent(shares[name])}" for name in ranked)
-    return {"missing": text, "missing_share": max(shares.values(), default=0.0)}
 
 
 def _late(value: Any, arrived: Any, report_tz: str) -> Any:

@@ -62,17 +62,11 @@ class Violation:
 
     def _row(self, row: dict[str, Any]) -> str:
         """Write one row; in a run whose output is published, member ids are pseudonyms."""
-        personal = _personal(self.table) if os.environ.get(RUN_FOLDER) else ()
-        shown = {
-            name: pseudonym(str(value)) if name in personal and value is not None else value
-            for name, value in row.items()
-        }
+        shown = dict(row)
+        if os.environ.get(RUN_FOLDER):
+            personal = {column.name for column in TABLES[self.table].columns if column.privacy == "P1"}
+            shown |= {name: pseudonym(row[name]) for name in personal & row.keys() if row[name] is not None}
         return ", ".join(f"{name}={_value(value)}" for name, value in shown.items())
-
-
-def _personal(table: str) -> tuple[str, ...]:
-    columns = TABLES[table].columns if table in TABLES else ()
-    return tuple(column.name for column in columns if column.privacy == "P1")
 
 
 def _value(value: Any) -> str:

@@ -137,21 +137,23 @@ class Sources:
 
     def source(self, path: Path, package: str) -> Source:
         """Return what a file says; one that is no Python imports nothing, as whoever imports it will find."""
-        key = f"source {_reader()} {package} {self._digest(path)}"
-        known = self.cache.fact(key)
-        if known is None:
-            try:
-                said = read_source(path.read_text(encoding="utf-8"), package)
-            except (SyntaxError, ValueError):
-                said = Source((), frozenset())
-            known = [sorted(part) for part in said]
-            self.cache.learn(key, known)
+        known = self.cache.fact(
+            f"source {_reader()} {package} {self._digest(path)}", lambda: _lists_of(path, package)
+        )
         return Source(tuple(known[0]), frozenset(known[1]))
 
     def _digest(self, path: Path) -> str:
         if path not in self._digests:
             self._digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         return self._digests[path]
+
+
+def _lists_of(path: Path, package: str) -> list[list[str]]:
+    try:
+        said = read_source(path.read_text(encoding="utf-8"), package)
+    except (SyntaxError, ValueError):
+        said = Source((), frozenset())
+    return [sorted(part) for part in said]
 
 
 @lru_cache(maxsize=1)
