@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.report import catalog
+from helpers.report.page import index
 from helpers.report.publish import store
 
 FINDING = {
@@ -29,15 +30,11 @@ FINDING = {
 }
 
 
-def page(found: catalog.Catalog) -> str:
-    return " ".join(series.series for series in found.series)
-
-
 def test_series_versions_and_latest(tmp_path: Path, put_version: Callable[..., Path]) -> None:
     put_version(tmp_path, "rfm/all", 1, [FINDING])
     put_version(tmp_path, "rfm/all", 2, [{**FINDING, "id": f"f{n}"} for n in range(7)], status="failed")
     put_version(tmp_path, "retention/douyin", 10)
-    found = catalog.rebuild(tmp_path, render=page)
+    found = index.rebuild(tmp_path)
     assert [series.series for series in found.series] == ["retention/douyin", "rfm/all"]
     rfm = found.series[1]
     assert [version.version for version in rfm.versions] == [2, 1]
@@ -46,15 +43,15 @@ def test_series_versions_and_latest(tmp_path: Path, put_version: Callable[..., P
     assert (rfm.versions[0].findings, len(rfm.versions[0].headlines)) == (7, catalog.HEADLINES)
     assert rfm.versions[1].headlines[0].sentence == FINDING["sentence"]
     assert rfm.versions[1].path == "rfm/all/v1"
-    assert (tmp_path / "index.html").read_text() == "retention/douyin rfm/all"
+    assert "retention/douyin" in (tmp_path / "index.html").read_text()
 
 
 def test_rebuilding_changes_no_byte(tmp_path: Path, put_version: Callable[..., Path]) -> None:
     for version in (1, 2, 3):
         put_version(tmp_path, "rfm/all", version, [FINDING], minute=version)
-    catalog.rebuild(tmp_path, render=page)
+    index.rebuild(tmp_path)
     first = (tmp_path / "catalog.json").read_bytes()
-    catalog.rebuild(tmp_path, render=page)
+    index.rebuild(tmp_path)
     assert (tmp_path / "catalog.json").read_bytes() == first
     assert catalog.Catalog.model_validate_json(first) == catalog.build(tmp_path)
 
@@ -71,7 +68,7 @@ def test_a_damaged_version_is_named_and_hides_no_other(
 
 
 def test_a_version_published_meanwhile_is_not_missed(
-    tmp_path: Path, put_version: Callable[..., Path]
+    tmp_path: Path, put_version: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_version(tmp_path, "rfm/all", 1)
     calls = []
@@ -82,21 +79,15 @@ def test_a_version_published_meanwhile_is_not_missed(
             put_version(tmp_path, "rfm/all", 2)  # another process publishes while this one renders
         return ""
 
-    found = catalog.rebuild(tmp_path, render=slow_page)
+    monkeypatch.setattr(index, "index_html", slow_page)
+    found = index.rebuild(tmp_path)
     assert calls == [1, 2]
     assert [version.version for version in found.series[0].versions] == [2, 1]
 
 
 def test_an_empty_reports_folder_has_an_empty_catalogue(tmp_path: Path) -> None:
     assert catalog.build(tmp_path / "nothing").series == []
-    assert catalog.rebuild(tmp_path / "new", render=page).series == []
-
-
-def test_the_real_index_page_shows_every_series(tmp_path: Path, put_version: Callable[..., Path]) -> None:
-    pytest.importorskip("helpers.report.page.index")
-    put_version(tmp_path, "rfm/douyin", 1, [FINDING])
-    catalog.rebuild(tmp_path)
-    assert "rfm/douyin" in (tmp_path / "index.html").read_text()
+    assert index.rebuild(tmp_path / "new").series == []
 
 
 def test_only_new_versions_are_read_again(
@@ -104,12 +95,12 @@ def test_only_new_versions_are_read_again(
 ) -> None:
     for number in (1, 2, 3):
         put_version(tmp_path, "rfm/all", number, [FINDING])
-    catalog.rebuild(tmp_path, render=page)
+    index.rebuild(tmp_path)
     put_version(tmp_path, "rfm/all", 4, [FINDING])
     read: list[str] = []
     whole = catalog.read_manifest
     monkeypatch.setattr(catalog, "read_manifest", lambda folder: read.append(folder.name) or whole(folder))
-    found = catalog.rebuild(tmp_path, render=page)
+    found = index.rebuild(tmp_path)
     assert read == ["v4"]
     assert found == catalog.build(tmp_path)
 
@@ -118,19 +109,19 @@ def test_a_number_given_again_is_read_again(tmp_path: Path, put_version: Callabl
     put_version(tmp_path, "rfm/all", 1)
     put_version(tmp_path, "rfm/all", 2, [FINDING])
     put_version(tmp_path, "rfm/all", 3)
-    catalog.rebuild(tmp_path, render=page)
+    index.rebuild(tmp_path)
     shutil.rmtree(tmp_path / "rfm/all/v2")
     manifest = put_version(tmp_path, "rfm/all", 2) / "manifest.json"
     later = (tmp_path / "catalog.json").stat().st_mtime_ns + 1_000_000_000
     os.utime(manifest, ns=(later, later))
-    assert catalog.rebuild(tmp_path, render=page) == catalog.build(tmp_path)
+    assert index.rebuild(tmp_path) == catalog.build(tmp_path)
 
 
 def test_a_damaged_catalogue_is_built_anew(tmp_path: Path, put_version: Callable[..., Path]) -> None:
     put_version(tmp_path, "rfm/all", 1, [FINDING])
     (tmp_path / "catalog.json").write_text("{")
     assert catalog.unchanged(tmp_path) == {}
-    assert len(catalog.rebuild(tmp_path, render=page).series) == 1
+    assert len(index.rebuild(tmp_path).series) == 1
 
 
 def test_pages_that_compare_versions_are_listed(tmp_path: Path, put_version: Callable[..., Path]) -> None:

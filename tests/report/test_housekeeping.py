@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from helpers.cli import app
 from helpers.errors import BadData
-from helpers.report import catalog, housekeeping
+from helpers.report import housekeeping
 from helpers.report.catalog import Catalog
 from helpers.report.housekeeping import prune
+from helpers.report.page import index
 from helpers.report.publish import store
 
 Put = Callable[..., Path]
@@ -93,7 +94,7 @@ def test_a_refusal_leaves_every_version_whole_or_gone(reports: Path, monkeypatch
 
 
 def test_what_a_killed_pruning_left_behind_is_removed(reports: Path) -> None:
-    catalog.rebuild(reports)
+    index.rebuild(reports)
     (reports / "rfm/all/v1").rename(reports / ".trash-left-0")
     (reports / "rfm/all/diffs").mkdir()
     (reports / "rfm/all/diffs/v1-v2.html").write_text("")
@@ -106,7 +107,7 @@ def test_what_a_killed_pruning_left_behind_is_removed(reports: Path) -> None:
 
 PRUNE = """import sys
 from pathlib import Path
-from helpers.report import catalog, housekeeping
+from helpers.report import housekeeping
 print("ready", flush=True)
 housekeeping.prune(Path(sys.argv[1]), 1)
 """
@@ -118,7 +119,7 @@ def test_a_kill_while_pruning_leaves_things_sound(tmp_path: Path, put_version: P
         folder = put_version(tmp_path, "rfm/all", number, status="succeeded" if number <= 4 else "failed")
         (folder / "tables").mkdir()
         (folder / "tables/t.csv").write_text("a")
-    catalog.rebuild(tmp_path)
+    index.rebuild(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-c", PRUNE, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -154,7 +155,7 @@ def test_pruning_sets_a_full_disk_free(reports: Path, monkeypatch: pytest.Monkey
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(catalog, "rebuild", full)
+        patched.setattr(index, "rebuild", full)
         with pytest.raises(housekeeping.CannotPrune, match="versions are removed, but the catalogue"):
             prune(reports, 1)
     trash = list(reports.glob(".trash-*"))

@@ -36,7 +36,7 @@ def with_output(output: NotebookNode) -> NotebookNode:
 )
 def test_output_that_runs_or_loads_is_cut(html: str, gone: str) -> None:
     page = rendered(with_output(sample_pages.shown(html)))
-    assert gone not in page.split("class=story")[1]
+    assert gone not in page.split('class="story"')[1]
     assert ">a<" in page
 
 
@@ -82,8 +82,8 @@ def test_headings_are_put_in_order() -> None:
     ]
     page = rendered(nb)
     assert problems(page) == []
-    assert "<h2 id=A-second-title>" in page and "<h3 id=Far-below>" in page
-    assert "<h2 id=Data-and-its-health-2>" in page
+    assert '<h2 id="A-second-title">' in page and '<h3 id="Far-below">' in page
+    assert '<h2 id="Data-and-its-health-2">' in page
 
 
 def test_heading_may_not_take_an_id_of_the_page() -> None:
@@ -93,7 +93,7 @@ def test_heading_may_not_take_an_id_of_the_page() -> None:
     )
     page = rendered(nb)
     assert problems(page) == []
-    assert "id=findings-2>" in page and "id=结论-一>" in page
+    assert 'id="findings-2"' in page and 'id="结论-一"' in page
 
 
 def test_same_picture_twice_keeps_ids_apart() -> None:
@@ -143,6 +143,11 @@ def test_parameter_comments_are_read_from_any_form() -> None:
     )
     nb = sample_pages.notebook()
     nb.cells[1] = cell
-    assert story.parameter_meanings(nb) == {"a": "one", "b": "two", "d": "four"}
+    assert story.parameters(nb) == {
+        "a": ("1", "one"),
+        "b": ("'#x'", "two"),
+        "c": ("3", ""),
+        "d": ("[1]", "four"),
+    }
     nb.cells[1].source = "a = = 1"
-    assert story.parameter_meanings(nb) == {}
+    assert story.parameters(nb) == {}

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.report.page.report import report_html
 from tests.report import sample_pages
-from tests.report.structure import PAGE_LIMIT, TEXT_LIMIT, parse, problems, warnings, weight
+from tests.report.structure import PAGE_LIMIT, TEXT_LIMIT, problems, warnings, weight
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta name="viewport" content="width=device-width"><title>Page</title>
@@ -92,16 +92,7 @@ def test_weight_tells_pictures_from_the_rest() -> None:
     total, figures = weight(page)
     assert total == len(page.encode())
     assert 0 < figures < total
-    assert page.count("<figure class=chart>") == 2
-
-
-def test_end_tags_that_html_lets_go_are_understood() -> None:
-    table = "<table><thead><tr><th>a<th>b<tbody><tr><td>1<td>2<tr><td>3</table>"
-    root, found = parse(f"<!doctype html>{table}<ul><li>x<ul><li>y</ul><li>z</ul>")
-    assert found == []
-    assert [node.text for node in root.find("td")] == ["1", "2", "3"]
-    assert [len(node.children) for node in root.find("tr")] == [2, 2, 1]
-    assert [len(node.children) for node in root.find("ul")] == [2, 1]
+    assert page.count('<figure class="chart">') == 2
 
 
 def test_heavy_page_is_warned_of_and_a_very_heavy_one_is_an_error() -> None:
@@ -110,7 +101,7 @@ def test_heavy_page_is_warned_of_and_a_very_heavy_one_is_an_error() -> None:
     assert warnings(PAGE.replace("text", "text" + room * "x", 1)) == []
     assert warnings(PAGE.replace("<details>", f"{picture}<details>")) == []
     heavy = PAGE.replace("text", "text" + (room + 1) * "x", 1)
-    assert warnings(heavy) == ["the page weighs 60,001 bytes without pictures, should be <= 60,000"]
+    assert warnings(heavy) == ["the page weighs 75,001 bytes without pictures, should be <= 75,000"]
     assert problems(heavy) == []
     assert any("must be <= 500,000" in line for line in problems(PAGE.replace("text", PAGE_LIMIT * "x", 1)))
 

@@ -1,12 +1,12 @@
-"""The catalogue of all published versions: ``reports/catalog.json`` and ``reports/index.html``.
+"""The catalogue of all published versions, ``reports/catalog.json``; ``helpers.report.page.index`` writes it.
 
-Both are derived from the version folders and can be thrown away at any time: the manifests are the truth.
+It is derived from the version folders and can be thrown away at any time: the manifests are the truth.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,6 @@ from helpers.report.publish.manifest import (
     Manifest,
     Record,
     RunStatus,
-    dump_json,
     read_findings,
     read_manifest,
 )
@@ -104,21 +103,17 @@ def _version(path: str, folder: Path, manifest: Manifest) -> CatalogVersion:
     )
 
 
-def _diffs(home: Path) -> list[str]:
-    return sorted(path.name for path in (home / DIFFS).glob("v*-v*.html"))
-
-
-def _series(name: str, newest: Manifest, versions: list[CatalogVersion], diffs: list[str]) -> CatalogSeries:
+def _series(home: Path, newest: Manifest, versions: list[CatalogVersion]) -> CatalogSeries:
     succeeded = [version.version for version in versions if version.status == "succeeded"]
     return CatalogSeries(
-        series=name,
+        series=newest.series,
         notebook=newest.notebook,
         label=newest.label,
         title=newest.title,
         question=newest.question,
         latest=max(succeeded, default=None),
         versions=versions,
-        diffs=diffs,
+        diffs=sorted(path.name for path in (home / DIFFS).glob("v*-v*.html")),
     )
 
 
@@ -156,7 +151,7 @@ def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> C
                 newest = newest or manifest
             versions.append(entry)
         if newest:
-            series.append(_series(name, newest, versions, _diffs(reports / name)))
+            series.append(_series(reports / name, newest, versions))
     return Catalog(series=series, unreadable=sorted(unreadable))
 
 
@@ -190,47 +185,3 @@ def _modified(folder: Path) -> float:
         return (folder / "manifest.json").stat().st_mtime_ns
     except OSError:
         return math.inf
-
-
-def _index_html(catalog: Catalog) -> str:
-    """Return the index; a plain list of the versions, with the reason, where its page cannot be built."""
-    try:
-        from helpers.report.page.index import (
-            index_html,  # late: the page needs a template engine, `load` does not
-        )
-
-        return index_html(catalog)
-    except Exception as error:  # what was published must stay in reach
-        from helpers.report.page.plain import plain_index, reason
-        from helpers.report.redact import mask
-
-        versions = {each.path: each.status for series in catalog.series for each in series.versions}
-        return plain_index(versions, catalog.unreadable, mask(reason(error)))
-
-
-def rebuild(reports: Path, *, render: Callable[[Catalog], str] = _index_html) -> Catalog:
-    """Write ``catalog.json`` and ``index.html`` from the published versions.
-
-    Safe beside other processes: each file is replaced in one step, and the folder is looked at again after
-    writing, so that whoever writes last has seen everything that was published before its write.
-
-    Parameters
-    ----------
-    reports : Path
-        The reports folder.
-    render : callable, optional
-        Makes the index page from the catalogue.
-
-    Returns
-    -------
-    Catalog
-        What was written.
-    """
-    reports.mkdir(parents=True, exist_ok=True)
-    while True:
-        seen = store.published(reports)
-        catalog = build(reports, unchanged(reports))
-        store.replace_file(reports / "catalog.json", dump_json(catalog.model_dump(mode="json")).encode())
-        store.replace_file(reports / "index.html", render(catalog).encode())
-        if store.published(reports) == seen:
-            return catalog

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.errors import PlaybookError
-from helpers.report import catalog
+from helpers.report.catalog import DIFFS
+from helpers.report.page import index
 from helpers.report.publish import store
 
 TRASH = ".trash-"
@@ -101,7 +102,7 @@ def _sweep(reports: Path) -> None:
         return
     try:
         _forget_pages(reports)
-        catalog.rebuild(reports)
+        index.rebuild(reports)
     except OSError as error:
         raise CannotPrune(
             f"the versions are removed, but the catalogue cannot be written: {error.strerror}"
@@ -127,7 +128,7 @@ def _size(folder: Path) -> int:
 
 def _forget_pages(reports: Path) -> None:
     """Remove comparison pages of versions that are gone; they can be made again as long as both are there."""
-    for folder in reports.glob("[!.]*/[!.]*/diffs"):  # hidden folders come and go with other processes
+    for folder in reports.glob(f"[!.]*/[!.]*/{DIFFS}"):  # hidden folders come and go with other processes
         store.clean(folder)
         for page in folder.glob("*.html"):
             if not _can_be_made_again(page, reports):

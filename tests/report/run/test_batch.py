@@ -22,7 +22,7 @@ import pytest
 import typer
 
 from helpers.report.page.report import MESSAGES
-from helpers.report.page.wording import word
+from helpers.report.page.wording import FAILURES
 from helpers.report.plan.desk import Plan, plan
 from helpers.report.publish import store
 from helpers.report.publish.manifest import FailureKind, read_manifest
@@ -139,7 +139,7 @@ IN_INDEX = {
 def check_pages(reports: Path, series: str, kind: str) -> None:
     """The banner of the report tells this kind and no other and shows the cell first; the index tells it too."""
     page = text_of((reports / series / "v1" / "report.html").read_text())
-    words = {each: word(f"kind_{each}") for each in get_args(FailureKind)}
+    words = {each: FAILURES[each] for each in get_args(FailureKind)}
     assert [each for each, text in words.items() if text in page] == [kind]
     first = page.index("from helpers.report import params")
     assert page.index(words[kind]) < first

@@ -1,23 +1,48 @@
-"""Two versions compared: causes, findings, decisions; pictures and tables follow in modules of their own."""
+"""Two versions compared: causes, findings and decisions, and all of it in a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from helpers.playbook.action import CONFIDENCE_ORDER, Action
+from helpers.playbook.action import Action
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes, causes
-from helpers.report.diff.findings import RANKED, FindingChange, Outcome, match
-from helpers.report.diff.words import word
-from helpers.report.page.wording import joined
+from helpers.report.diff.findings import RANKED, FindingChange, match
+from helpers.report.page.report import rank
+from helpers.report.page.wording import status_mark
+from helpers.sentences import say
+
+COUNTED = {
+    "unchanged": "{number} did not change.",
+    "small": "{number} certainly changed by less than a tenth.",
+    "noise": "{number} within noise.",
+    "unclear": (
+        "{number} cannot be told from chance by this test, which is no proof that nothing moved: versions may share "
+        "members, and then the test is too careful."
+    ),
+    "not_comparable": "{number} cannot be compared.",
+    "appeared": "{number} appeared.",
+    "disappeared": "{number} disappeared.",
+}
+"""What is said of the findings with an outcome beside those that moved."""
 
 
 class ActionChange(NamedTuple):
-    """What became of one proposed decision; ranks count from 1, best first."""
+    """What became of one proposed decision; ranks count from 1, best first.
 
-    state: Literal["added", "removed", "changed"]
+    Attributes
+    ----------
+    state : str
+        ``added``, ``removed`` or ``changed``.
+    before, after : Action or None
+        As recorded; None where it was not.
+    rank_before, rank_after : int or None
+        Its rank on the page of the report.
+    """
+
+    state: str
     before: Action | None
     after: Action | None
     rank_before: int | None
@@ -26,7 +51,9 @@ class ActionChange(NamedTuple):
     @property
     def title(self) -> str:
         """The decision as it is now, or as it last was."""
-        return (self.after or self.before).title  # type: ignore[union-attr]
+        shown = self.after or self.before
+        assert shown is not None, "one side has it"
+        return shown.title
 
 
 @dataclass(frozen=True)
@@ -43,8 +70,6 @@ class Comparison:
         Largest change first, then those that cannot be compared, then those that did not change.
     actions : list of ActionChange
         Decisions that differ, in the order of the later version.
-    actions_same : int
-        Decisions that do not.
     """
 
     before: Version
@@ -52,14 +77,6 @@ class Comparison:
     causes: Causes
     findings: list[FindingChange]
     actions: list[ActionChange]
-    actions_same: int
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What the two are called: ``v2`` and ``v3``, or with their series where that differs."""
-        if self.before.series == self.after.series:
-            return f"v{self.before.number}", f"v{self.after.number}"
-        return f"{self.before.series} v{self.before.number}", f"{self.after.series} v{self.after.number}"
 
     @property
     def two_series(self) -> bool:
@@ -67,101 +84,104 @@ class Comparison:
         return self.before.series != self.after.series
 
     @property
-    def unfinished(self) -> list[Version]:
-        """The sides that did not succeed."""
-        return [side for side in (self.before, self.after) if not side.succeeded]
+    def names(self) -> tuple[str, str]:
+        """What the two are called: ``v2`` and ``v3``, or with their series where that differs."""
+        lead = [f"{side.series} " if self.two_series else "" for side in (self.before, self.after)]
+        return f"{lead[0]}v{self.before.number}", f"{lead[1]}v{self.after.number}"
 
-    def of(self, *outcomes: Outcome) -> list[FindingChange]:
+    @property
+    def unfinished(self) -> list[str]:
+        """What is said of each side that did not succeed."""
+        said = "{name} did not succeed ({status}), so this compares only what it left. {why}"
+        return [
+            say(said, name=side.name, status=status_mark(side.manifest.status).word, why=failure.headline)
+            for side in (self.before, self.after)
+            if (failure := side.manifest.failure)
+        ]
+
+    def of(self, *outcomes: str) -> list[FindingChange]:
         """Return the findings with one of the outcomes, in order."""
         return [change for change in self.findings if change.outcome in outcomes]
 
     @property
     def sentence(self) -> str:
         """All of it in a few words for somebody who reads nothing else, led by what is compared."""
-        before, after = self.names
-        lead = "lead_two_series" if self.two_series else "lead"
-        return word(lead, before=before, after=after, summary=self.summary)
+        said = "{after} against {before}, two different series: {summary}"
+        if not self.two_series:
+            said = "{after} against {before}: {summary}"
+        return say(said, before=self.names[0], after=self.names[1], summary=self.summary)
 
     @property
     def summary(self) -> str:
         """What changed and which findings moved."""
-        text = word("summary", changed=self.causes.sentence, moved=self.moved)
-        counted: list[tuple[Outcome, str]]
-        counted = [("not_comparable", "cannot"), ("appeared", "came"), ("disappeared", "went")]
-        for outcome, key in counted:
-            if number := len(self.of(outcome)):
-                text += " " + word(key, number=number)
-        return text
+        counted = [self._counted(name) for name in ("not_comparable", "appeared", "disappeared")]
+        return " ".join(filter(None, [f"{self.causes.sentence}. {self.moved}", *counted]))
 
     @property
     def moved(self) -> str:
         """How many findings moved, which, and whether that is more than chance."""
         compared = self.of(*RANKED, "unchanged")
         if not compared:
-            return word("nothing_to_judge")
+            return say("No finding can be compared.")
         if self.causes.resampled:
             return self._against_chance(len(compared))
         changed = self.of(*RANKED)
-        cause = joined([word(f"cause_{name}") for name in self.causes.classes])
-        key = self._altered_key(len(changed))
-        return word(key, number=len(changed), all=len(compared), which=_named(changed), cause=cause)
+        if not changed:
+            return say("No finding changed.")
+        said = "{number} of {all} findings changed, brought about by the {cause} on the same tables: {which}."
+        if not self.causes.classes:
+            said = (
+                "Yet {number} of {all} findings differ: something that is not recorded changed, so this run "
+                "cannot be repeated: {which}."
+            )
+        elif self.causes.only_seed:
+            said = "{number} of {all} findings changed by the draw of random numbers alone: {which}."
+        counts = {"number": len(changed), "all": len(compared)}
+        return say(said, **counts, which=_named(changed), cause=self.causes.words)
 
     def _against_chance(self, compared: int) -> str:
         """Say what is proved, and of the rest in the same breath what it does not prove."""
         signals = self.of("signal")
-        key = "moved_none" if not signals else "moved_one" if len(signals) == 1 else "moved"
-        parts = [word(key, number=len(signals), all=compared, which=_named(signals))]
-        outcome: Outcome
-        for outcome in ("unchanged", "small", "noise", "unclear"):
-            if number := len(self.of(outcome)):
-                parts.append(word(f"rest_{outcome}", number=number))
-        return " ".join(parts)
+        said = "{number} of {all} findings moved further than chance explains: {which}."
+        if not signals:
+            said = "No move among {all} findings is proved by this test."
+        first = say(said, number=len(signals), all=compared, which=_named(signals))
+        rest = [self._counted(name) for name in ("unchanged", "small", "noise", "unclear")]
+        return " ".join(filter(None, [first, *rest]))
 
-    def _altered_key(self, changed: int) -> str:
-        if not changed:
-            return "altered_none"
-        if not self.causes.classes:
-            return "unexplained"
-        if self.causes.only_seed:
-            return "altered_seed"
-        return "altered_one" if changed == 1 else "altered"
+    def _counted(self, outcome: str) -> str:
+        number = len(self.of(outcome))
+        return say(COUNTED[outcome], number=number) if number else ""
 
 
 def _named(changes: Sequence[FindingChange]) -> str:
-    which = "; ".join(change.sentence for change in changes[:3])
-    return which + ("; " + word("rest", number=len(changes) - 3) if len(changes) > 3 else "")
+    which = [change.sentence for change in changes[:3]]
+    more = [say("{number} more below", number=len(changes) - 3)] if len(changes) > 3 else []
+    return "; ".join([*which, *more])
 
 
 def compare(before: Version, after: Version) -> Comparison:
     """Compare two versions: their inputs, their findings and the decisions they propose."""
     changed = causes(before.manifest, after.manifest)
-    actions, same = _actions(before.actions, after.actions)
-    return Comparison(before, after, changed, match(before, after, changed), actions, same)
+    return Comparison(
+        before, after, changed, match(before, after, changed), _actions(before.actions, after.actions)
+    )
 
 
-def _actions(before: Sequence[Action], after: Sequence[Action]) -> tuple[list[ActionChange], int]:
-    old, new = _ranked(before), _ranked(after)
-    changes: list[ActionChange] = []
-    for item in dict.fromkeys((*new, *old)):
-        (rank0, one), (rank1, other) = old.get(item, (None, None)), new.get(item, (None, None))
-        if one and other and rank0 == rank1 and _worth(one) == _worth(other):
-            continue
-        state: Literal["added", "removed", "changed"]
+def _actions(before: Sequence[Action], after: Sequence[Action]) -> list[ActionChange]:
+    """Return the decisions of another rank or expected value and those that only one side proposes."""
+    old, new = (
+        {action.id: (place, action) for place, action in enumerate(sorted(side, key=rank), 1)}
+        for side in (before, after)
+    )
+    changes = []
+    for item in {**new, **old}:
+        (place0, one), (place1, other) = old.get(item, (None, None)), new.get(item, (None, None))
         state = "added" if one is None else "removed" if other is None else "changed"
-        changes.append(ActionChange(state, one, other, rank0, rank1))
-    return changes, len(old.keys() | new.keys()) - len(changes)
+        if (place0, _worth(one)) != (place1, _worth(other)):
+            changes.append(ActionChange(state, one, other, place0, place1))
+    return changes
 
 
-def _ranked(actions: Sequence[Action]) -> dict[str, tuple[int, Action]]:
-    """Return the actions by id, each with its rank on the report page."""
-    best = sorted(actions, key=_rank)
-    return {action.id: (rank, action) for rank, action in enumerate(best, 1)}
-
-
-def _rank(action: Action) -> tuple[bool, float, int]:
-    value = -action.expected_value if action.expected_value is not None else 0.0
-    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class)
-
-
-def _worth(action: Action) -> tuple[float | None, float | None, float | None, str]:
-    return action.expected_value, action.low, action.high, action.unit
+def _worth(action: Action | None) -> tuple[float | str | None, ...]:
+    return (action.expected_value, action.low, action.high, action.unit) if action else ()

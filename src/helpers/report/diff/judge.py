@@ -44,8 +44,10 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
+import numpy as np
+from scipy.optimize import brentq
+
 MOST_ERRORS = 38.0  # beyond this a p-value is zero in double precision
-STEPS, PRECISION = 60, 1e-12
 MARGIN = 0.1  # a change of less than this part of the value before is small
 
 
@@ -96,32 +98,22 @@ class Difference(NamedTuple):
 
 
 class _Scale(NamedTuple):
-    name: str
     to: Callable[[float], float]
     back: Callable[[float], float]
-    valid: Callable[[Interval], bool]
 
 
 def _logistic(x: float) -> float:
     return 1 / (1 + math.exp(-min(max(x, -700.0), 700.0)))
 
 
-_IDENTITY = _Scale("identity", lambda x: x, lambda x: x, lambda _: True)
-_LOG = _Scale(
-    "log", math.log, lambda x: math.exp(min(x, 700.0)), lambda one: one.low > 0 and one.unit != "share"
-)
-_LOGIT = _Scale(
-    "logit",
-    lambda x: math.log(x / (1 - x)),
-    _logistic,
-    lambda one: one.unit == "share" and one.low > 0 and one.high < 1,
-)
-_ARCSINE = _Scale(
-    "arcsine",
-    lambda x: math.asin(math.sqrt(x)),
-    lambda x: math.sin(min(max(x, 0.0), math.pi / 2)) ** 2,
-    lambda one: one.unit == "share" and one.low >= 0 and one.high <= 1,
-)
+_SCALES = {
+    "identity": _Scale(lambda x: x, lambda x: x),
+    "log": _Scale(math.log, lambda x: math.exp(min(x, 700.0))),
+    "logit": _Scale(lambda x: math.log(x / (1 - x)), _logistic),
+    "arcsine": _Scale(
+        lambda x: math.asin(math.sqrt(x)), lambda x: math.sin(min(max(x, 0.0), math.pi / 2)) ** 2
+    ),
+}
 
 
 def difference(before: Interval, after: Interval) -> Difference:
@@ -132,7 +124,8 @@ def difference(before: Interval, after: Interval) -> Difference:
     before, after : Interval
         Finite numbers in one unit; their levels may differ. The result has the level of `after`.
     """
-    scale = _scale(before, after)
+    name = _scale(before, after)
+    scale = _SCALES[name]
     delta = after.value - before.value
     z = _quantile(after.confidence)
     (l0, u0), (l1, u1) = _limits(before, scale, z), _limits(after, scale, z)
@@ -143,7 +136,7 @@ def difference(before: Interval, after: Interval) -> Difference:
         high=delta + math.hypot(u1 - after.value, before.value - l0),
         errors=math.copysign(errors, delta) if delta else 0.0,
         p=math.erfc(errors / math.sqrt(2)),
-        scale=scale.name,
+        scale=name,
         confidence=after.confidence,
     )
 
@@ -169,12 +162,9 @@ def tipping(before: Interval, after: Interval, tested: int) -> float:
     The correlation at which the interval of Zou (2007) at the adjusted level touches zero: with a and b the distances
     from the estimates to those limits that face each other, (a^2 + b^2 - difference^2) / (2 a b).
     """
-    delta = after.value - before.value
     z = NormalDist().inv_cdf(1 - (1 - after.confidence) / (2 * max(tested, 1)))
-    scale = _scale(before, after)
-    (l0, u0), (l1, u1) = _limits(before, scale, z), _limits(after, scale, z)
-    a, b = (after.value - l1, u0 - before.value) if delta > 0 else (u1 - after.value, before.value - l0)
-    return (a**2 + b**2 - delta**2) / (2 * a * b) if a * b > 0 else math.inf
+    a, b = _facing(before, after, _SCALES[_scale(before, after)], z)
+    return (a**2 + b**2 - (after.value - before.value) ** 2) / (2 * a * b) if a * b > 0 else math.inf
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -183,63 +173,71 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Those below ``1 - confidence`` are signals; the chance that any of them is false is at most that
     (Holm 1979, "A simple sequentially rejective multiple test procedure").
     """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, worst = [1.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, (len(p_values) - rank) * p_values[i])
-        adjusted[i] = min(1.0, worst)
-    return adjusted
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    worst = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(worst, 1.0)
+    return list(map(float, adjusted))
 
 
 def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def _scale(before: Interval, after: Interval) -> _Scale:
+def _scale(before: Interval, after: Interval) -> str:
     """Return the scale on which both intervals are the most symmetric about their estimates."""
     pair = (before, after)
-    open_ended = any(one.value in (one.low, one.high) for one in pair)
-    if open_ended:
-        return _ARCSINE if all(map(_ARCSINE.valid, pair)) else _IDENTITY
-    candidates = [scale for scale in (_IDENTITY, _LOG, _LOGIT) if all(map(scale.valid, pair))]
-    return min(candidates, key=lambda scale: sum(_skew(one, scale) for one in pair))
+    shares = all(one.unit == "share" and one.low >= 0 and one.high <= 1 for one in pair)
+    if any(one.value in (one.low, one.high) for one in pair):
+        return "arcsine" if shares else "identity"
+    candidates = ["identity"]
+    if all(one.low > 0 and one.unit != "share" for one in pair):
+        candidates.append("log")
+    if shares and all(one.low > 0 and one.high < 1 for one in pair):
+        candidates.append("logit")
+    return min(candidates, key=lambda name: sum(_skew(one, _SCALES[name]) for one in pair))
 
 
 def _skew(one: Interval, scale: _Scale) -> float:
-    centre = scale.to(one.value)
-    below, above = centre - scale.to(one.low), scale.to(one.high) - centre
+    below, above = _sides(one, scale)
     return abs(math.log(above / below)) if below > 0 and above > 0 else math.inf
+
+
+def _sides(one: Interval, scale: _Scale) -> tuple[float, float]:
+    """Return how far the limits lie below and above the estimate, on a scale."""
+    centre = scale.to(one.value)
+    return centre - scale.to(one.low), scale.to(one.high) - centre
 
 
 def _limits(one: Interval, scale: _Scale, z: float) -> tuple[float, float]:
     """Return limits of `z` standard errors from the published ones."""
     stretch, centre = z / _quantile(one.confidence), scale.to(one.value)
-    below, above = centre - scale.to(one.low), scale.to(one.high) - centre
+    below, above = _sides(one, scale)
     low = scale.back(centre - stretch * below) if below else one.value
     high = scale.back(centre + stretch * above) if above else one.value
     return low, high
 
 
+def _facing(before: Interval, after: Interval, scale: _Scale, z: float) -> tuple[float, float]:
+    """Return the distances from the estimates to those limits of `z` standard errors that face each other."""
+    (l0, u0), (l1, u1) = _limits(before, scale, z), _limits(after, scale, z)
+    if after.value > before.value:
+        return after.value - l1, u0 - before.value
+    return u1 - after.value, before.value - l0
+
+
 def _errors(before: Interval, after: Interval, scale: _Scale) -> float:
     """Return how many standard errors each side must be stretched for the interval to reach zero."""
-    delta = after.value - before.value
-    if not delta:
+    size = abs(after.value - before.value)
+
+    def beyond(z: float) -> float:
+        return math.hypot(*_facing(before, after, scale, z)) - size
+
+    if not size:
         return 0.0
-
-    def reach(z: float) -> float:
-        (l0, u0), (l1, u1) = _limits(before, scale, z), _limits(after, scale, z)
-        if delta > 0:
-            return math.hypot(after.value - l1, u0 - before.value)
-        return math.hypot(u1 - after.value, before.value - l0)
-
-    if not reach(1.0):
+    if beyond(1.0) == -size:
         return math.inf
-    size, z, low, high = abs(delta), 1.0, 0.0, MOST_ERRORS
-    for _ in range(STEPS):  # the reach grows with z, nearly in proportion; bisection where that guess fails
-        reached = reach(z)
-        if abs(reached - size) <= PRECISION * size:
-            break
-        low, high = (z, high) if reached < size else (low, z)
-        guess = z * size / reached
-        z = guess if low < guess < high else (low + high) / 2
-    return z
+    if beyond(MOST_ERRORS) <= 0:
+        return MOST_ERRORS
+    return float(brentq(beyond, 0.0, MOST_ERRORS, xtol=1e-12))

@@ -1,14 +1,20 @@
-"""What changed in the recorded tables, briefly: rows, columns, the largest change."""
+"""What changed in the recorded tables and in the numbers of pictures: rows, columns, the largest change."""
 
 from __future__ import annotations
 
+import numbers
+from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
+import numpy as np
+import pandas as pd
 
-from helpers.report.diff import frames
-from helpers.report.diff.words import word
+from helpers.sentences import number, percent, say
+from helpers.tables import heading
+
+MOST_KEYS = 4
+RELATIVE = 1e-9  # numbers that agree to this are the same number
 
 
 class TableDiff(NamedTuple):
@@ -17,18 +23,21 @@ class TableDiff(NamedTuple):
     name: str
     rows: str
     changed: str
-    columns: str
-    largest: str
+    columns: str = ""
+    largest: str = ""
 
 
-class TableDiffs(NamedTuple):
-    """All recorded tables: those that differ, and the names of those that do not."""
+class Pair(NamedTuple):
+    """A frame on both sides: the rows that both have, in one order, indexed by the key columns, and all rows."""
 
-    changed: list[TableDiff]
-    same: list[str]
+    keys: list[str]
+    old: pd.DataFrame
+    new: pd.DataFrame
+    before: pd.DataFrame
+    after: pd.DataFrame
 
 
-def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> TableDiffs:
+def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> tuple[list[TableDiff], list[str]]:
     """Compare the tables of two version folders.
 
     Parameters
@@ -37,74 +46,125 @@ def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> TableDi
         Folders of the versions.
     versions : tuple of str
         What they are called.
+
+    Returns
+    -------
+    tuple
+        The tables that differ or are on one side only, and the names of those that are the same.
     """
-    old, new = before / "tables", after / "tables"
-    known = frames.matched(old, new)
-    same = [
-        name
-        for name in known.both
-        if (old / f"{name}.parquet").read_bytes() == (new / f"{name}.parquet").read_bytes()
-    ]
-    changed = [_table_diff(name, old, new) for name in known.both if name not in same]
-    sides = zip((old, new), (known.only_before, known.only_after), versions, strict=True)
-    changed += [
-        TableDiff(name, _counted(folder / f"{name}.parquet"), word("only_table", version=version), "", "")
-        for folder, names, version in sides
-        for name in names
-    ]
-    return TableDiffs(sorted(changed), same)
+    old, new = ({path.stem: path for path in (side / "tables").glob("*.parquet")} for side in (before, after))
+    changed, same = [], []
+    for name in sorted({**old, **new}):
+        if name in old and name in new:
+            equal = old[name].read_bytes() == new[name].read_bytes()
+            same += [name] if equal else []
+            changed += [] if equal else [table_diff(old[name], new[name])]
+        else:
+            only, version = (new[name], versions[1]) if name in new else (old[name], versions[0])
+            count = f"{len(pd.read_parquet(only)):,}"
+            changed.append(TableDiff(heading(name), count, say("only in {version}", version=version)))
+    return changed, same
 
 
-def _counted(path: Path) -> str:
+def table_diff(old: Path, new: Path) -> TableDiff:
+    """Compare two files of one table, rows matched by their first columns."""
+    name = heading(old.stem)
     try:
-        return f"{pq.read_metadata(path).num_rows:,}"
+        frames = [pd.read_parquet(path) for path in (old, new)]
     except (OSError, ValueError):
-        return word("unreadable_numbers")
-
-
-def _table_diff(name: str, old: Path, new: Path) -> TableDiff:
-    try:
-        pair = frames.read(name, old, new)
-    except frames.Unmatched as reason:
-        counts = [_counted(folder / f"{name}.parquet") for folder in (old, new)]
-        return TableDiff(name, _rows(*counts), word(str(reason)), "", "")
-    gone = len(pair.before.index.difference(pair.after.index))
-    came = len(pair.after.index.difference(pair.before.index))
-    return TableDiff(
-        name,
-        _rows(f"{len(pair.before):,}", f"{len(pair.after):,}"),
-        _changed(frames.changed_rows(pair), came, gone),
-        _columns(pair),
-        _largest(pair),
+        return TableDiff(name, "", say("its numbers cannot be read"))
+    counts = [f"{len(frame):,}" for frame in frames]
+    rows = counts[0] if counts[0] == counts[1] else " → ".join(counts)
+    pair = _matched(*frames)
+    if pair is None:
+        return TableDiff(
+            name, rows, say("its rows have no names of their own by which they could be matched")
+        )
+    shared = [column for column in pair.new if column in pair.old]
+    differs = pd.DataFrame({column: _differs(pair.old[column], pair.new[column]) for column in shared})
+    counted = (
+        ("{number:,} changed", int(differs.any(axis=1).sum())),
+        ("{number:,} new", len(pair.after) - len(pair.new)),
+        ("{number:,} gone", len(pair.before) - len(pair.old)),
     )
+    changed = ", ".join(say(said, number=count) for said, count in counted if count)
+    return TableDiff(name, rows, changed, _columns(*frames), _largest(pair, differs))
 
 
-def _changed(changed: int, came: int, gone: int) -> str:
-    counted = (("row_changes", changed), ("row_added", came), ("row_removed", gone))
-    return ", ".join(word(key, number=number) for key, number in counted if number)
+def _matched(before: pd.DataFrame, after: pd.DataFrame) -> Pair | None:
+    """Match rows by the shortest run of first columns that tells them apart on both sides."""
+    for count in range(1, min(MOST_KEYS, len(after.columns) - 1) + 1):
+        keys = list(after.columns[:count])
+        if keys != list(before.columns[:count]):
+            return None
+        if not any(frame.duplicated(keys).any() for frame in (before, after)):
+            old, new = before.set_index(keys), after.set_index(keys)
+            both = new.index.intersection(old.index, sort=False)
+            return Pair(keys, old.loc[both], new.loc[both], old, new)
+    return None
 
 
-def _rows(before: str, after: str) -> str:
-    return after if before == after else word("row_counts", before=before, after=after)
+def _differs(old: pd.Series, new: pd.Series) -> np.ndarray:
+    """Tell where two columns differ, numbers by more than rounding; unknown equals unknown."""
+    if _numeric(old) and _numeric(new):
+        return ~np.isclose(_floats(old), _floats(new), rtol=RELATIVE, atol=0.0, equal_nan=True)
+    return old.astype(str).to_numpy() != new.astype(str).to_numpy()
 
 
-def _columns(pair: frames.Pair) -> str:
-    old, new = ([str(column) for column in side] for side in (pair.before, pair.after))
-    came, gone = [c for c in new if c not in old], [c for c in old if c not in new]
-    parts = [word("columns_added", names=", ".join(came))] if came else []
-    parts += [word("columns_removed", names=", ".join(gone))] if gone else []
-    return "; ".join(parts) or word("columns_same")
+def _columns(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    came = [str(column) for column in after if column not in before]
+    gone = [str(column) for column in before if column not in after]
+    parts = [f"{sign} {', '.join(names)}" for sign, names in (("+", came), ("−", gone)) if names]
+    return "; ".join(parts) or say("same")
 
 
-def _largest(pair: frames.Pair) -> str:
-    found = frames.cells(pair, frames.numeric(pair))
-    if not found:
+def _largest(pair: Pair, differs: pd.DataFrame) -> str:
+    """Return the number that changed most, in units of the largest of its column; empty when none did."""
+    best: tuple[float, str, int] | None = None
+    for column in differs:
+        old, new = pair.old[column], pair.new[column]
+        if not (_numeric(old) and _numeric(new) and differs[column].any()):
+            continue
+        values = np.array([_floats(old), _floats(new)])
+        usual = np.nanmax(np.where(np.isfinite(values), np.abs(values), 0.0)) or 1.0
+        sizes = np.nan_to_num(np.abs(values[1] - values[0]) / usual, posinf=0.0)  # known on one side only
+        place = int(np.argmax(np.where(differs[column], sizes, -1.0)))
+        if best is None or sizes[place] > best[0]:
+            best = sizes[place], str(column), place
+    if best is None:
         return ""
-    cell = found[0]
-    return word(
-        "cell_change",
-        row=frames.row_name(cell.row, pair.keys),
-        column=cell.column.replace("_", " "),
-        before=frames.value_text(cell.before, cell.column),
-        after=frames.value_text(cell.after, cell.column),
+    _, column, place = best
+    texts = [_value(float(frame[column].iloc[place]), column) for frame in (pair.old, pair.new)]
+    row = row_name(pair.new.index[place], pair.keys)
+    return say(
+        "{row}, {column}: {before} → {after}",
+        row=row,
+        column=heading(column),
+        before=texts[0],
+        after=texts[1],
     )
+
+
+def row_name(row: Hashable, keys: Sequence[str]) -> str:
+    """Return the name of a row: its keys, joined, a number led by what it counts, a day without a time."""
+    parts = row if isinstance(row, tuple) else (row,)
+    return " · ".join(_key(key, part) for key, part in zip(keys, parts, strict=True))
+
+
+def _key(name: str, value: Any) -> str:
+    if isinstance(value, pd.Timestamp) and value == value.normalize():
+        return str(value.date())
+    return f"{heading(name)} {value:g}" if isinstance(value, numbers.Number) else str(value)
+
+
+def _value(value: float, column: str) -> str:
+    share = {"share"} & set(column.split("_"))  # by its name a column of shares
+    return percent(value) if share else number(value)
+
+
+def _numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _floats(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=float, na_value=np.nan)

@@ -1,62 +1,68 @@
-"""The comparison on a terminal: what changed, then the findings, then the decisions."""
+"""The command ``playbook diff``: what changed, then the findings, then the decisions, and where the page lies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-from helpers.report.diff.compare import Comparison
+from helpers.report.diff.address import resolve
+from helpers.report.diff.compare import ActionChange, Comparison, compare
 from helpers.report.diff.findings import FindingChange
-from helpers.report.diff.words import word
-from helpers.report.page import wording
+from helpers.report.diff.page import write
+from helpers.report.page.wording import quantity
+from helpers.sentences import say
+
+Table = Callable[[str, Iterable[str], Iterable[Iterable[Any]]], None]
 
 
-def show(comparison: Comparison, table: Callable[..., None], echo: Callable[[str], Any]) -> None:
-    """Print a comparison through the table and line printers of the command line."""
+def command(
+    first: str | None, second: str | None, *, reports: Path, table: Table, echo: Callable[[str], Any]
+) -> None:
+    """Do what ``playbook diff`` does: print the comparison, write its page and say where it lies.
+
+    Parameters
+    ----------
+    first, second : str, optional
+        Addresses as in :func:`~helpers.report.diff.address.resolve`.
+    reports : Path
+        The reports folder.
+    table, echo : callable
+        Print a table (title, headings, rows) and a line.
+
+    Raises
+    ------
+    BadParameters
+        When an address names nothing.
+    CannotPublish
+        When the page cannot be written; by then the comparison is printed.
+    """
+    comparison = compare(*resolve(reports, first, second))
+    for line in (comparison.sentence, *comparison.unfinished):
+        echo(line)
     before, after = comparison.names
-    echo(comparison.sentence)
-    for side in comparison.unfinished:
-        echo(word("not_succeeded", name=side.name, status=wording.STATUS_WORD[side.manifest.status]))
-    if rows := _inputs(comparison):
-        table(word("cause_lead", title=comparison.causes.title), ("what", "name", before, after), rows)
+    if changes := comparison.causes.changes:
+        title = say("Cause: {title}.", title=comparison.causes.title)
+        rows = [(one.cause, one.name, *(x or "–" for x in (one.before, one.after))) for one in changes]
+        table(title, ("what", "name", before, after), rows)
     if comparison.findings:
-        heads = ("finding", before, after, "difference", "verdict")
-        cause = wording.joined([word(f"cause_{name}") for name in comparison.causes.classes])
-        title = word("findings_unclear" if comparison.of("unclear") else "findings")
-        table(title, heads, [_finding(change, cause) for change in comparison.findings])
+        title = say("Findings")
+        if comparison.of("unclear"):
+            title = say("Findings (“cannot tell” is no proof that nothing moved: versions may share members)")
+        rows = [_finding(change, comparison) for change in comparison.findings]
+        table(title, ("finding", before, after, "difference", "verdict"), rows)
     if comparison.actions:
         columns = ("decision", "state", f"rank {before}", f"rank {after}")
-        table(word("actions"), columns, [_action(change) for change in comparison.actions])
+        table(say("Decisions"), columns, map(_action, comparison.actions))
+    echo(str(write(comparison)))
 
 
-def _inputs(comparison: Comparison) -> list[tuple[str, ...]]:
-    causes = comparison.causes
-    rows = [
-        (word("cause_data"), change.name, *(_rows(side) for side in (change.before, change.after)))
-        for change in causes.tables
-    ]
-    groups = (("parameters", causes.parameters), ("code", causes.code), ("environment", causes.environment))
-    for name, changes in groups:
-        for change in changes:
-            states = [word("not_there") if x is None else x or "“”" for x in (change.before, change.after)]
-            rows.append((word(f"cause_{name}"), change.name, *states))
-    return rows
+def _finding(change: FindingChange, comparison: Comparison) -> tuple[str, ...]:
+    sides = (change.before, change.after)
+    values = [quantity(side.value, side.unit) if side else "–" for side in sides]
+    return change.shown.metric, *values, change.change or "–", change.mark(comparison.causes.words).word
 
 
-def _rows(side: Any) -> str:
-    if side is None:
-        return word("not_there")
-    count = word("rows_unknown") if side.rows is None else wording.rows(side.rows)
-    return f"{count} ({side.sha256[:6]})"
-
-
-def _finding(change: FindingChange, cause: str) -> tuple[str, ...]:
-    values = [
-        wording.quantity(side.value, side.unit) if side else "–" for side in (change.before, change.after)
-    ]
-    return change.shown.metric, *values, change.change or "–", word(change.outcome, cause=cause)
-
-
-def _action(change: Any) -> tuple[str, ...]:
-    ranks = ["–" if rank is None else str(rank) for rank in (change.rank_before, change.rank_after)]
-    return change.title, word(change.state), *ranks
+def _action(change: ActionChange) -> tuple[str, ...]:
+    ranks = [str(place or "–") for place in (change.rank_before, change.rank_after)]
+    return change.title, say(change.state), *ranks

@@ -8,19 +8,24 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from helpers.report import catalog as catalogue
 from helpers.report.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
-from helpers.report.compact import compact
+from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
 from helpers.report.page.sparkline import Point, sparkline
-from helpers.report.page.wording import WORDS, Mark, status_mark, word
+from helpers.report.page.wording import FAILURES, Mark, status_mark
+from helpers.report.publish import store
+from helpers.report.publish.manifest import dump_json
+from helpers.report.redact import mask
+from helpers.sentences import say
 
 MOST_HEADLINES = {20: 3, 60: 2, 200: 1}  # series on the page: headlines that each may show
-MOST_DATED = 10  # earlier versions listed with their day; older ones by number alone
 LONGEST_MESSAGE = 240
 OLD_DAYS = 31  # a monthly report made in time is younger
 PATIENCE_DAYS = 7  # a series may be this far behind, or one and a half of its own steps
@@ -51,13 +56,6 @@ class Concern(NamedTuple):
     kept: str = ""
 
 
-class Line(NamedTuple):
-    """A headline finding with its course over versions."""
-
-    headline: Headline
-    course: Markup
-
-
 class Row(NamedTuple):
     """A series as the list shows it.
 
@@ -69,26 +67,48 @@ class Row(NamedTuple):
         Its newest version, and the one whose findings are shown: the last that succeeded.
     marks : list of Mark
         Status of the newest version, and whether the series is behind.
-    lines : list of Line
-        Headlines of the shown version.
-    about : str
-        Version, day and time of the shown version.
-    changed : tuple of str or None
-        What the page of the last change is called, and where it lies.
+    headlines : list of tuple of Headline and str
+        Headlines of the shown version, each with its course over versions.
+    changed : CatalogVersion or None
+        The version that a page compares with the one shown.
     """
 
     series: CatalogSeries
     newest: CatalogVersion
     shown: CatalogVersion
     marks: list[Mark]
-    lines: list[Line]
-    about: str
-    changed: tuple[str, str] | None
+    headlines: list[tuple[Headline, Markup]]
+    changed: CatalogVersion | None
 
     @property
     def earlier(self) -> list[CatalogVersion]:
         """All versions but the one shown and the newest, newest first."""
         return [version for version in self.series.versions if version not in (self.shown, self.newest)]
+
+
+def rebuild(reports: Path) -> Catalog:
+    """Write ``catalog.json`` and ``index.html`` from the published versions, and return the catalogue.
+
+    Safe beside other processes: each file is replaced in one step, and the folder is looked at again after
+    writing, so that whoever writes last has seen everything that was published before its write.
+    """
+    reports.mkdir(parents=True, exist_ok=True)
+    while True:
+        seen = store.published(reports)
+        found = catalogue.build(reports, catalogue.unchanged(reports))
+        store.replace_file(reports / "catalog.json", dump_json(found.model_dump(mode="json")).encode())
+        store.replace_file(reports / "index.html", _page(found).encode())
+        if store.published(reports) == seen:
+            return found
+
+
+def _page(found: Catalog) -> str:
+    """Return the index; a plain list of the versions, with the reason, where its page cannot be built."""
+    try:
+        return index_html(found)
+    except Exception as error:  # what was published must stay in reach
+        versions = {each.path: each.status for series in found.series for each in series.versions}
+        return plain_index(versions, found.unreadable, mask(reason(error)))
 
 
 def index_html(catalog: Catalog) -> str:
@@ -106,107 +126,120 @@ def index_html(catalog: Catalog) -> str:
         everything is shown.
     """
     script, script_hash = _script()
-    newest = max(
-        (version.finished_at for series in catalog.series for version in series.versions), default=""
-    )
-    behind = {series.series: why for series in catalog.series if (why := _behind(series, catalog))}
-    rows = [_row(series, series.series in behind, _most(catalog)) for series in catalog.series]
-    page = (
+    versions = [version for series in catalog.series for version in series.versions]
+    behind = {series.series: why for series in catalog.series if (why := _behind(series, versions))}
+    most = next((most for limit, most in MOST_HEADLINES.items() if len(catalog.series) <= limit), 0)
+    rows = [_row(series, series.series in behind, most) for series in catalog.series]
+    return (
         environment()
         .get_template("index.html.j2")
         .render(
-            css=style("index"),
+            css=style("index.css"),
             script=script,
             script_hash=script_hash,
-            lead=_lead(catalog),
-            newest=newest[:16],
-            attention=_attention(catalog, behind),
+            diffs=DIFFS,
+            versions=len(versions),
+            newest=max((version.finished_at for version in versions), default="")[:16],
+            attention=_attention(catalog, versions, behind),
             rows=rows,
-            dated=MOST_DATED,
             states=list(dict.fromkeys(mark.word for row in rows for mark in row.marks)),
-            filter_count=WORDS["filter_count"],
-            days_ago=WORDS["days_ago"],
         )
     )
-    return compact(page)
-
-
-def _most(catalog: Catalog) -> int:
-    """Return how many headlines a series shows: fewer where many series share the page."""
-    number = len(catalog.series)
-    return next((most for limit, most in MOST_HEADLINES.items() if number <= limit), 0)
 
 
 @cache
 def _script() -> tuple[Markup, str]:
     """Return the filter and its hash, so that the page's policy lets this script run and no other."""
-    text = "\n".join(line.strip() for line in (TEMPLATES / "index.js").read_text("utf-8").splitlines())
+    text = (TEMPLATES / "index.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"sha256-{digest}"
 
 
-def _lead(catalog: Catalog) -> str:
-    series, versions = len(catalog.series), sum(len(series.versions) for series in catalog.series)
-    if not series:
-        return word("index_empty")
-    return word(
-        "index_lead",
-        series=word("one_series") if series == 1 else word("many_series", number=series),
-        versions=word("one_version") if versions == 1 else word("many_versions", number=versions),
-    )
+# --- what needs attention ------------------------------------------------------------------------------------------
 
 
-def _attention(catalog: Catalog, behind: Mapping[str, str]) -> list[Concern]:
+def _attention(catalog: Catalog, versions: list[CatalogVersion], behind: Mapping[str, str]) -> list[Concern]:
     """Return what failed, what ran once and does not any more, what cannot be read, and what is behind."""
-    failed = [_failure(series) for series in catalog.series if series.versions[0].status in FAILED]
-    failed += [
-        _lost(series) for series in catalog.series if series.versions[0].status == "not_run" and _good(series)
+    newest = [(series, series.versions[0].status) for series in catalog.series]
+    failed = [_failure(series) for series, status in newest if status in FAILED]
+    failed += [_lost(series) for series, status in newest if status == "not_run" and _good(series)]
+    unreadable = Mark(say("unreadable"), "✕", "bad")
+    damaged = [
+        Concern(path, "", unreadable, say("The manifest of this version cannot be read."))
+        for path in catalog.unreadable
     ]
-    damaged = Mark(word("unreadable"), "✕", "bad")
-    lost = [Concern(path, "", damaged, word("unreadable_why")) for path in catalog.unreadable]
-    late = []
-    for series in catalog.series:
-        good = _good(series)
-        if good and series.series in behind:
-            late.append(
-                Concern(f"{series.series} v{good.version}", good.path, _behind_mark(), behind[series.series])
-            )
-    return failed + lost + _old_data(catalog) + late
+    late = [
+        Concern(f"{series.series} v{good.version}", good.path, _behind_mark(), behind[series.series])
+        for series in catalog.series
+        if series.series in behind and (good := _good(series))
+    ]
+    return [*failed, *damaged, *_old_data(versions), *late]
 
 
-def _behind_mark() -> Mark:
-    return Mark(word("behind"), "◷", "warn")
+def _failure(series: CatalogSeries) -> Concern:
+    newest, good = series.versions[0], _good(series)
+    note = say("No version has succeeded yet.")
+    if good:
+        note = say("Version {number} is the last that succeeded.", number=good.version)
+    name, kept = f"{series.series} v{newest.version}", good.path if good else ""
+    return Concern(name, newest.path, status_mark(newest.status), _why(newest), note, kept)
 
 
-def _old_data(catalog: Catalog) -> list[Concern]:
+def _why(version: CatalogVersion) -> str:
+    """Say why a version did not succeed: what kind of end that is, and its message unless one says the other."""
+    failure = version.failure
+    assert failure is not None, "it did not succeed"
+    headline = failure.headline[:LONGEST_MESSAGE]
+    if failure.message.strip() and failure.kind in SAID_BY_MESSAGE:
+        return headline[:1].upper() + headline[1:].rstrip(".") + "."
+    kind = say(FAILURES[failure.kind])
+    return f"{kind} {headline}" if failure.message.strip() else kind
+
+
+def _lost(series: CatalogSeries) -> Concern:
+    """Return the concern about a report that could not be made any more, as when a table is gone."""
+    newest, good = series.versions[0], _good(series)
+    assert newest.failure is not None and good is not None, "it ran before and does not any more"
+    mark = status_mark(newest.status)._replace(tone="warn")
+    why = newest.failure.headline[:LONGEST_MESSAGE]
+    note = say("Version {number} ran; since then something is missing.", number=good.version)
+    return Concern(f"{series.series} v{newest.version}", newest.path, mark, why, note, good.path)
+
+
+def _old_data(versions: list[CatalogVersion]) -> list[Concern]:
     """Say that the data of all reports end long before the newest run, which no series beside another shows."""
-    versions = [version for series in catalog.series for version in series.versions]
-    as_of = max((version.as_of for version in versions if version.as_of), default="")
+    as_of = _newest_day(versions)
     run = max((version.finished_at for version in versions), default="")[:10]
     if not as_of or (days := _days(as_of, run)) <= OLD_DAYS:
         return []
-    mark = Mark(word("old_data"), "◷", "warn")
-    why = word("old_data_why", as_of=as_of, days=days, run=run)
-    return [Concern(word("old_data_name", as_of=as_of), "", mark, why)]
+    why = "The newest day of any report is {as_of}, {days:,} days before the newest run, {run}."
+    said = say(why, as_of=as_of, days=days, run=run)
+    return [Concern(say("Data end {as_of}", as_of=as_of), "", Mark(say("old data"), "◷", "warn"), said)]
 
 
-def _behind(series: CatalogSeries, catalog: Catalog) -> str:
+def _behind_mark() -> Mark:
+    return Mark(say("behind"), "◷", "warn")
+
+
+def _behind(series: CatalogSeries, all_versions: list[CatalogVersion]) -> str:
     """Return why a series is behind, or nothing.
 
     It is when its last good version covers a day that lies further behind the newest day of any report than one
     and a half of the steps in which the series itself moves, and than a week. The rule looks at the catalogue
     alone, so that the same versions give the same page; how old the newest of them is, the reader's clock says.
     """
-    good = _good(series)
-    newest = max((v.as_of for s in catalog.series for v in s.versions if v.as_of), default="")
+    good, newest = _good(series), _newest_day(all_versions)
     if not good or not good.as_of or not newest:
         return ""
-    days = sorted({version.as_of for version in series.versions if version.as_of})
-    steps = [_days(a, b) for a, b in pairwise(days)]
+    steps = [_days(a, b) for a, b in pairwise(sorted({one.as_of for one in series.versions if one.as_of}))]
     patience = max(PATIENCE_DAYS, 1.5 * median(steps) if steps else 0)
-    if _days(good.as_of, newest) <= patience:
-        return ""
-    return word("behind_why", as_of=good.as_of, newest=newest, days=_days(good.as_of, newest))
+    days = _days(good.as_of, newest)
+    why = "As of {as_of}, {days} days before the newest day of any report, {newest}."
+    return say(why, as_of=good.as_of, newest=newest, days=days) if days > patience else ""
+
+
+def _newest_day(versions: list[CatalogVersion]) -> str:
+    return max((version.as_of for version in versions if version.as_of), default="")
 
 
 def _days(first: str, last: str) -> int:
@@ -216,48 +249,21 @@ def _days(first: str, last: str) -> int:
         return 0
 
 
-def _failure(series: CatalogSeries) -> Concern:
-    newest, good = series.versions[0], _good(series)
-    note = word("kept", number=good.version) if good else word("never_good")
-    name, kept = f"{series.series} v{newest.version}", good.path if good else ""
-    return Concern(name, newest.path, status_mark(newest.status), _why(newest), note, kept)
-
-
-def _why(version: CatalogVersion) -> str:
-    """Say why a version did not succeed: what kind of end that is, and its message unless one says the other."""
-    failure = version.failure
-    if failure is None:
-        return word(f"banner_{version.status}")
-    headline = failure.headline[:LONGEST_MESSAGE]
-    if failure.message.strip() and failure.kind in SAID_BY_MESSAGE:
-        return headline[:1].upper() + headline[1:].rstrip(".") + "."
-    kind = word(f"kind_{failure.kind}")
-    return f"{kind} {headline}" if failure.message.strip() else kind
-
-
-def _lost(series: CatalogSeries) -> Concern:
-    """Return the concern about a report that could not be made any more, as when a table is gone."""
-    newest, good = series.versions[0], _good(series)
-    assert good is not None, "it ran before"
-    mark = status_mark(newest.status)._replace(tone="warn")
-    why = newest.failure.headline[:LONGEST_MESSAGE] if newest.failure else word("banner_not_run")
-    note = word("no_longer", number=good.version)
-    return Concern(f"{series.series} v{newest.version}", newest.path, mark, why, note, good.path)
-
-
 def _good(series: CatalogSeries) -> CatalogVersion | None:
     return next((version for version in series.versions if version.version == series.latest), None)
+
+
+# --- all series ----------------------------------------------------------------------------------------------------
 
 
 def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
     newest = series.versions[0]
     shown = _good(series) or newest
     marks = [status_mark(newest.status)] + ([_behind_mark()] if behind else [])
-    parts = [word("about_version", number=shown.version)]
-    parts += [word("about_as_of", as_of=shown.as_of)] if shown.as_of else []
-    parts += [word("about_run", time=shown.finished_at[:16].replace("T", " "))]
-    lines = [Line(headline, _course(series, headline)) for headline in shown.headlines[:most]]
-    return Row(series, newest, shown, marks, lines, " · ".join(parts), _changed(series, shown))
+    headlines = [(headline, _course(series, headline)) for headline in shown.headlines[:most]]
+    earlier = (version for version in series.versions if version.version < shown.version)
+    pages = (one for one in earlier if f"v{one.version}-v{shown.version}.html" in series.diffs)
+    return Row(series, newest, shown, marks, headlines, next(pages, None))
 
 
 def _course(series: CatalogSeries, headline: Headline) -> Markup:
@@ -270,12 +276,3 @@ def _course(series: CatalogSeries, headline: Headline) -> Markup:
         if same.id == headline.id and same.unit == headline.unit
     ]
     return sparkline(points, headline.metric, headline.unit)
-
-
-def _changed(series: CatalogSeries, shown: CatalogVersion) -> tuple[str, str] | None:
-    """Return the page that compares the shown version with an earlier one, where there is such a page."""
-    for older in series.versions:
-        name = f"v{older.version}-v{shown.version}.html"
-        if older.version < shown.version and name in series.diffs:
-            return word("what_changed", number=older.version), f"{series.series}/{DIFFS}/{name}"
-    return None

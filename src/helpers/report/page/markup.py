@@ -14,63 +14,13 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NamedTuple
 
-from helpers.report.page.wording import word
+from helpers.sentences import say
 
-VOID = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
-DROPPED = frozenset(
-    [
-        "script",
-        "style",
-        "iframe",
-        "object",
-        "embed",
-        "link",
-        "base",
-        "meta",
-        "form",
-        "button",
-        "input",
-        "noscript",
-        "title",
-    ]
-)
-# Elements whose end goes without saying in HTML, and what ends each: the start of one of these, or the parent's end.
-IMPLIED = {
-    "li": frozenset(["li"]),
-    "dt": frozenset(["dt", "dd"]),
-    "dd": frozenset(["dt", "dd"]),
-    "td": frozenset(["td", "th", "tr", "tbody", "tfoot"]),
-    "th": frozenset(["td", "th", "tr", "tbody", "tfoot"]),
-    "tr": frozenset(["tr", "tbody", "tfoot"]),
-    "thead": frozenset(["tbody", "tfoot"]),
-    "tbody": frozenset(["tbody", "tfoot"]),
-}
-# A paragraph ends without saying where one of these starts, or its parent ends.
-ENDS_PARAGRAPH = frozenset(
-    ["blockquote", "details", "div", "dl", "figure", "footer", "h2", "h3", "h4", "h5", "h6", "nav", "ol"]
-) | frozenset(["p", "pre", "section", "table", "ul"])
-HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
+VOID = re.compile(r"area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr")
+DROPPED = re.compile(r"script|style|iframe|object|embed|link|base|meta|form|button|input|noscript|title")
+HEADING = re.compile(r"h[1-6]")
+_LOADING = re.compile(r"src|srcset|poster|data|background|action|formaction|ping|(xlink:)?href")
 _IDS = re.compile(r"""\bid=["']([^"']+)["']""")
-_LOADING = frozenset(
-    ["src", "srcset", "poster", "data", "background", "action", "formaction", "ping", "xlink:href", "href"]
-)
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
 _ALIGNED = re.compile(
     r'<table class="n\d'
@@ -115,12 +65,14 @@ class Outline:
 
     def caption(self) -> str:
         """Return a caption for a table that brings none: where it stands."""
-        return word("table_under", heading=self.headings[-1].text) if self.headings else word("table")
+        if not self.headings:
+            return say("Table")
+        return say("Table under “{heading}”", heading=self.headings[-1].text)
 
     def named(self, name: str) -> str:
         """Return the name, with a number when it has been given before."""
         self.names[name] += 1
-        return name if self.names[name] == 1 else word("another", name=name, number=self.names[name])
+        return name if self.names[name] == 1 else say("{name} ({number})", name=name, number=self.names[name])
 
     def heading(self, level: int, text: str) -> Heading:
         """Add a heading one level below the last at most, and below the title of the page always."""
@@ -197,7 +149,7 @@ class _Tidier(HTMLParser):
         return "".join(self.out)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._start(tag, attrs, closed=tag in VOID)
+        self._start(tag, attrs, closed=VOID.fullmatch(tag) is not None)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._start(tag, attrs, closed=True)
@@ -208,7 +160,7 @@ class _Tidier(HTMLParser):
             return
         if self.dropping:
             return
-        if tag in HEADINGS:
+        if HEADING.fullmatch(tag):
             self.heading = (len(self.out), int(tag[1]))
         if tag == "table":
             self.tables.append(_Table(len(self.out), scrolls="region" in self.open))
@@ -224,7 +176,8 @@ class _Tidier(HTMLParser):
             self.open.append("region" if marked else tag)
 
     def _drops(self, tag: str) -> bool:
-        return tag in DROPPED and not (tag in ("style", "title") and "svg" in self.open)
+        kept = tag in ("style", "title") and "svg" in self.open
+        return DROPPED.fullmatch(tag) is not None and not kept
 
     def _mend(self, tag: str, attrs: list[tuple[str, str | None]]) -> str:
         """Return the start tag: as it was written when it is in order, else written anew."""
@@ -258,7 +211,7 @@ class _Tidier(HTMLParser):
 
     def _close(self, name: str) -> None:
         self.open.pop()
-        if name in HEADINGS and self.heading:
+        if HEADING.fullmatch(name) and self.heading:
             self._finish_heading()
         elif name in ("td", "th"):
             self._finish_cell(name)
@@ -287,12 +240,12 @@ class _Tidier(HTMLParser):
 
     def _scrolling(self, name: str, picture: str) -> str:
         """Put a picture on paper of its own, in a group that the keyboard can scroll on a small screen."""
-        label = self.outline.named(word("picture_of", name=name) if name else word("picture"))
+        label = self.outline.named(say("Picture: {name}", name=name) if name else say("Picture"))
         width = re.match(r"<svg[^>]*max-width:\s*([\d.]+)px", picture)
         paper = f' style="max-width:calc({width[1]}px + 1.5rem)"' if width else ""
         return (
             f'<div class="scroll" role="group" tabindex="0" aria-label="{escape(label)}" '
-            f'data-hint="{escape(word("sideways"))}"><div class="picture"{paper}>{picture}</div></div>'
+            f'data-hint="{escape(say("scrolls sideways"))}"><div class="picture"{paper}>{picture}</div></div>'
         )
 
     def _finish_cell(self, name: str) -> None:
@@ -309,22 +262,16 @@ class _Tidier(HTMLParser):
 
     def _finish_table(self, table: _Table) -> None:
         """Name the table and let it scroll in a region that the keyboard can reach."""
-        given = "" if table.caption is None else _text_until(self.out[table.caption :], "</caption>")
+        given = (
+            "" if table.caption is None else plain("".join(self.out[table.caption :]).split("</caption>")[0])
+        )
         name = self.outline.named(given or self.outline.caption())
         if table.caption is None:
             self.out.insert(table.start + 1, f"<caption>{escape(name)}</caption>")
-        if table.scrolls:
-            return
-        label = f'aria-label="{escape(name)}"'
-        start = table.start + 1 if table.caption is None else table.caption - 1
-        if self.out[start].startswith("<caption>") and name in (given, self.outline.caption()):
-            identity = self.outline.claim("table")
-            label = f'aria-labelledby="{identity}"'
-            self.out[start] = self.out[start].replace("<caption", f'<caption id="{identity}"', 1)
-        self.out[table.start] = (
-            f'<div class="scroll" role="region" tabindex="0" {label}>{self.out[table.start]}'
-        )
-        self.out.append("</div>")
+        if not table.scrolls:
+            region = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">'
+            self.out[table.start] = region + self.out[table.start]
+            self.out.append("</div>")
 
     def handle_data(self, data: str) -> None:
         if not self.dropping:
@@ -350,12 +297,9 @@ def _runs_or_loads(tag: str, name: str, value: str) -> bool:
     """Tell whether an attribute would run a script or ask a network; the address of a link does neither."""
     if tag == "a" and name == "href":
         return not _LINK.match(value)
-    return name.startswith("on") or (name in _LOADING and not value.startswith(("#", "data:image/")))
+    loads = _LOADING.fullmatch(name) and not value.startswith(("#", "data:image/"))
+    return name.startswith("on") or bool(loads)
 
 
 def _attributes(pairs: list[tuple[str, str | None]]) -> str:
     return "".join(f" {name}" if value is None else f' {name}="{escape(value)}"' for name, value in pairs)
-
-
-def _text_until(parts: list[str], end: str) -> str:
-    return plain("".join(parts).split(end, 1)[0])

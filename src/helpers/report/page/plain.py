@@ -1,36 +1,47 @@
 """Pages for when the template fails: what there is, and why it could not be shown as it should.
 
-An error in the template must not lose a run that took an hour. These pages use no template, so that what broke the
-other page does not break them, and say as little as a reader needs: what is missing and where the rest lies.
+An error in the template must not lose a run that took an hour. These pages use no file of the others, so that what
+broke them does not break these, and say as little as a reader needs: what is missing and where the rest lies.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+
+from jinja2 import Environment
 
 from helpers.playbook.finding import Finding
-from helpers.report.page.wording import status_mark, word
+from helpers.report.page.wording import status_mark
 from helpers.report.publish.manifest import Manifest, RunStatus
+from helpers.sentences import say
 
 _PAGE = """<!doctype html>
-<html lang="{language}">
+<html lang="{{ say('en') }}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>body{{font:1rem/1.6 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}}</style>
+<title>{{ title }}</title>
+<style>body{font:1rem/1.6 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
+p{white-space:pre-line}</style>
 </head>
 <body>
-<a href="#main">{skip}</a>
-<header><nav aria-label="{where}"><a href="{index}">{all_reports}</a></nav></header>
+<a href="#main">{{ say('Skip to the report') }}</a>
+<header><nav aria-label="{{ say('Where this report belongs') }}">
+<a href="{{ index }}">{{ say('All reports') }}</a></nav></header>
 <main id="main" tabindex="-1">
-<h1>{title}</h1>
-{body}
+<h1>{{ title }}</h1>
+{% for text in paragraphs %}<p>{{ text }}</p>
+{% endfor %}
+{% if said %}<h2>{{ say('What the run found') }}</h2>
+<ul>{% for sentence in said %}<li>{{ sentence }}</li>{% endfor %}</ul>
+{% endif %}
+<h2>{{ listed }}</h2>
+<ul>{% for path, text, state in links %}<li><a href="{{ path | urlencode }}">{{ text }}</a>{{ state }}</li>
+{% endfor %}</ul>
 </main>
 </body>
 </html>
@@ -61,16 +72,15 @@ def plain_report(manifest: Manifest, findings: Sequence[Finding], files: Iterabl
     files : iterable of str
         What else was published, as paths inside the version folder.
     """
-    failure = manifest.failure
-    message = failure.message if failure else ""
-    parts = [
-        _paragraph(f"{manifest.series}: {status_mark(manifest.status).word}"),
-        *map(_paragraph, filter(None, message.split("\n\n"))),
-        _listed(word("plain_findings"), [escape(finding.sentence) for finding in findings]),
-        _listed(word("plain_files"), [_link(name, name) for name in sorted({*files, "manifest.json"})]),
-    ]
-    index = "../" * (manifest.series.count("/") + 2) + "index.html"
-    return _page(word("plain_title", title=manifest.title or manifest.series), parts, index)
+    message = manifest.failure.message if manifest.failure else ""
+    return _page(
+        say("{title}: the page could not be built", title=manifest.title or manifest.series),
+        paragraphs=[f"{manifest.series}: {status_mark(manifest.status).word}", *message.split("\n\n")],
+        said=[finding.sentence for finding in findings],
+        listed=say("What the run left"),
+        links=[(name, name, "") for name in sorted({*files, "manifest.json"})],
+        index="../" * (manifest.series.count("/") + 2) + "index.html",
+    )
 
 
 def plain_index(versions: Mapping[str, RunStatus], unreadable: Sequence[str], why: str) -> str:
@@ -86,26 +96,16 @@ def plain_index(versions: Mapping[str, RunStatus], unreadable: Sequence[str], wh
         From `reason`.
     """
     ends = {path: status_mark(status).word for path, status in versions.items()}
-    ends |= dict.fromkeys(unreadable, word("unreadable"))
-    links = [f"{_link(f'{path}/report.html', path)}: {escape(end)}" for path, end in ends.items()]
-    parts = [_paragraph(word("plain_index_why", reason=why)), _listed(word("all_reports"), links)]
-    return _page(word("index_title"), parts, "index.html")
+    ends |= dict.fromkeys(unreadable, say("unreadable"))
+    return _page(
+        say("Reports"),
+        paragraphs=[say("The page that lists the reports could not be built: {reason}.", reason=why)],
+        listed=say("All reports"),
+        links=[(f"{path}/report.html", path, f": {end}") for path, end in ends.items()],
+        index="index.html",
+    )
 
 
-def _page(title: str, parts: Iterable[str], index: str) -> str:
-    words = {name: escape(word(name)) for name in ("language", "skip", "where", "all_reports")}
-    return _PAGE.format(title=escape(title), body="\n".join(filter(None, parts)), index=index, **words)
-
-
-def _paragraph(text: str) -> str:
-    return "<p>" + escape(text).replace("\n", "<br>") + "</p>"
-
-
-def _listed(name: str, items: Sequence[str]) -> str:
-    """Return a list under its name; `items` are HTML. Nothing for none."""
-    lines = "\n".join(f"<li>{item}</li>" for item in items)
-    return f"<h2>{escape(name)}</h2>\n<ul>\n{lines}\n</ul>" if items else ""
-
-
-def _link(path: str, text: str) -> str:
-    return f'<a href="{escape(quote(path))}">{escape(text)}</a>'
+def _page(title: str, **parts: Any) -> str:
+    template = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
+    return template.render(say=say, title=title, **parts)

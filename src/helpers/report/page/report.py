@@ -9,6 +9,7 @@ the folder it lies in (``v3``), which the address bar shows; the index lists eve
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import json
 import re
 import shlex
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,65 +27,30 @@ from nbformat import NotebookNode
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
-from helpers.report.compact import compact
-from helpers.report.page import wording
+from helpers.report.page import story, wording
 from helpers.report.page.markup import Heading, Outline, escape, plain
-from helpers.report.page.story import (
-    Failing,
-    blocks,
-    contact_lists,
-    failing_cell,
-    inline,
-    parameter_defaults,
-    parameter_meanings,
-)
-from helpers.report.page.wording import word
 from helpers.report.publish.manifest import Manifest
+from helpers.sentences import say
 
 TEMPLATES = Path(__file__).parent / "template"
-OWN_IDS = frozenset(
-    {"main", "banner", "decisions", "findings", "contents", "appendix", "parameters", "tables-read", "origin"}
-    | {"repeat", "failed-cell", "data-changed"}
-)
+OWN_IDS = frozenset({"main", "banner", "decisions", "findings", "contents", "appendix"})
+OWN_IDS |= {"parameters", "tables-read", "origin", "repeat", "failed-cell", "data-changed"}
 MESSAGES = frozenset({"bad_data", "bad_parameters", "missing_secret", "missing_table", "error"})
-SHORT_HASH = 12
-CODE_PARTS = {
-    "notebook_sha256": "notebook_hash",
-    "lock_sha256": "lock_hash",
+"""Kinds of failure whose message was written for a reader: it stands alone, without its cell."""
+BANNERS = {
+    "failed": "This run failed",
+    "timed_out": "This run was stopped: it took too long",
+    "kernel_died": "This run ended because its process died",
+    "not_run": "Not run",
 }
-
-
-class Entry(NamedTuple):
-    """A line of the table of contents with the lines below it."""
-
-    id: str
-    text: str
-    children: list[Entry]
-
-
-class Banner(NamedTuple):
-    """What a run that did not succeed says first.
-
-    Attributes
-    ----------
-    heading, kind : str
-        How the run ended, and what that means.
-    message : str
-        Message meant for a person; empty for an unexpected exception.
-    lead : str
-        Sentence before the failing cell.
-    failing : Failing or None
-        The failing cell; None where the message says all.
-    kept : str
-        What is left of the run.
-    """
-
-    heading: str
-    kind: str
-    message: str
-    lead: str
-    failing: Failing | None
-    kept: str
+CONFIDENCE = {
+    "experiment": "Experiment: a randomised comparison measured this effect.",
+    "quasi-experiment": "Quasi-experiment: a comparison without randomisation, corrected for known bias.",
+    "correlation": "Correlation: seen together in the data; the cause is not proven.",
+    "rule": "Rule: rests on experience or a stated prior, not on a measured effect. Try it small first.",
+}
+DIRECTION = {"up is good": "up", "down is good": "down", "neither": "neither up nor down"}
+SHORT_HASH = 12
 
 
 def report_html(
@@ -108,78 +74,21 @@ def report_html(
         HTML that stands alone and reads without eyes or mouse.
     """
     outline = Outline(ids=set(OWN_IDS))
-    outline.ids |= {f"finding-{finding.id}" for finding in findings} | {
-        f"action-{action.id}" for action in actions
-    }
+    outline.ids |= {f"finding-{one.id}" for one in findings} | {f"action-{one.id}" for one in actions}
+    known = story.parameters(notebook)
     parts: dict[str, Any] = {
         **_head(notebook, manifest),
-        **_decided(notebook, manifest, actions),
+        **_decided(notebook, actions),
         **_found(findings),
-        "story": blocks(notebook, manifest, outline, findings),
-        "parameters": _parameters(notebook, manifest),
+        "check": lambda action: _check(action, manifest),
+        "story": story.blocks(notebook, manifest, outline, findings),
+        "parameters": [_parameter(name, value, known) for name, value in sorted(manifest.parameters.items())],
         "tables": _tables(manifest),
         "origin": _origin(manifest),
-        "command": command(manifest, parameter_defaults(notebook)),
+        "command": command(manifest, known),
     }
     parts["contents"] = _contents(outline.headings)  # the story has brought its headings by now
-    return compact(environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts))
-
-
-def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
-    """Return what the title block shows, and the banner of a run that did not succeed."""
-    title = inline(manifest.title or manifest.series)
-    return {
-        "to_index": "../" * (manifest.series.count("/") + 2),
-        "title": title,
-        "title_text": plain(title),
-        "question": inline(manifest.question) if manifest.question else "",
-        "facts": _facts(manifest),
-        "status": wording.status_mark(manifest.status),
-        "complete": manifest.status == "succeeded",
-        "banner": _banner(notebook, manifest),
-        "changed": _changed(manifest.data.changed),
-    }
-
-
-def _decided(notebook: NotebookNode, manifest: Manifest, actions: Sequence[Action]) -> dict[str, Any]:
-    """Return the decisions in order, why they stand in it, and the contact list of each that has one."""
-    unknown = sum(action.expected_value is None for action in actions)
-    order = "order_value" if not unknown else "order_mixed" if unknown < len(actions) else "order_unknown"
-    lists = contact_lists(notebook)
-    return {
-        "actions": sorted(actions, key=_rank),
-        "actions_order": word(order),
-        "value_unknown_why": word("value_unknown_why") if unknown < len(actions) else "",
-        "contacts": {action.id: _contacts(action, lists) for action in actions},
-        "check": lambda action: _check(action, manifest),
-    }
-
-
-def _contacts(action: Action, lists: Sequence[str]) -> str:
-    """Return the contact list that an action is for: the list whose name its rule names as the opportunity."""
-    name = _opportunities().get(action.id, "").rpartition(".")[2]
-    return name if name in lists else ""
-
-
-@cache
-def _opportunities() -> Mapping[str, str]:
-    """Return the opportunity of each rule that has one, such as ``rfm.recall`` of ``rfm.recall_silent``."""
-    rules = yaml.safe_load(resources.files("helpers.playbook").joinpath("actions.yml").read_text("utf-8"))
-    return {rule["id"]: rule["opportunity"] for rule in rules if rule.get("opportunity")}
-
-
-def _found(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the findings with what they have in common, which is said once."""
-    levels = {finding.confidence for finding in findings}
-    scopes = Counter(finding.scope for finding in findings)
-    return {
-        "findings": findings,
-        "findings_lead": _findings_lead(levels),
-        "finding_names": {finding.id: finding.metric for finding in findings},
-        "one_level": len(levels) == 1,
-        "one_scope": len(scopes) == 1,
-        "scope": next((scope for scope, times in scopes.most_common(1) if times > 1 or len(scopes) == 1), ""),
-    }
+    return environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts)
 
 
 @cache
@@ -193,146 +102,176 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("word", "quantity", "interval", "level", "verdict_mark", "status_mark")
+    names = ("quantity", "interval", "level", "verdict_mark", "status_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
+    engine.globals.update(say=say, confidence_words=CONFIDENCE, direction_words=DIRECTION)
     return engine
 
 
 @cache
 def style(*more: str) -> Markup:
     """Return the style sheet of every page, and more by name, without comments and indentation."""
-    sheet = "".join((TEMPLATES / f"{name}.css").read_text("utf-8") for name in ("style", *more))
-    sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
-    sheet = re.sub(r"\s*([{};,>])\s*", r"\1", re.sub(r"\s+", " ", sheet))
-    return Markup(re.sub(r":\s+(?=[^{}]*[;}])", ":", sheet).replace(";}", "}").strip())
+    sheets = [(TEMPLATES / name).read_text("utf-8") for name in ("style.css", *more)]
+    return Markup(re.sub(r"/\*.*?\*/|\n\s*", " ", "".join(sheets), flags=re.DOTALL))
 
 
-def command(manifest: Manifest, defaults: Mapping[str, str] | None = None) -> str:
-    """Return the command line that repeats the run; parameters that have their default need not be said."""
-    defaults = defaults or {}
-    parts = [f"playbook run notebooks/{shlex.quote(manifest.notebook)}.ipynb"]
-    parts += [f"--data {shlex.quote(manifest.data.url)}"] if manifest.data.url else []
-    parts += [f"--label {shlex.quote(manifest.label)}"] if manifest.label else []
-    parts += [
-        f"-p {shlex.quote(f'{name}={_plain_value(value)}')}"
-        for name, value in sorted(manifest.parameters.items())
-        if name != "data" and not (name in defaults and _same(defaults[name], value))
-    ]
-    return " \\\n  ".join(parts)
+# --- title, decisions, findings ------------------------------------------------------------------------------------
 
 
-def _plain_value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _rank(action: Action) -> tuple[bool, float, int]:
-    value = -action.expected_value if action.expected_value is not None else 0.0
-    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class)
+def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
+    """Return what the title block shows, and the banner of a run that did not succeed."""
+    title = story.inline(manifest.title or manifest.series)
+    return {
+        "to_index": "../" * (manifest.series.count("/") + 2),
+        "title": title,
+        "title_text": plain(title),
+        "question": story.inline(manifest.question),
+        "facts": _facts(manifest),
+        "status": wording.status_mark(manifest.status),
+        "complete": manifest.status == "succeeded",
+        "banner": _banner(notebook, manifest),
+        "changed": wording.joined(manifest.data.changed),
+    }
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     facts = _period(manifest.parameters)
-    if manifest.parameters.get("segment"):
-        facts.append((word("segment"), str(manifest.parameters["segment"])))
-    facts.append((word("data"), f"{manifest.data.url} ({_amount(manifest)})"))
-    return facts
+    if segment := manifest.parameters.get("segment"):
+        facts.append((say("Segment"), str(segment)))
+    counts = [table.rows for table in manifest.data.tables.values()]
+    amount = say("1 table") if len(counts) == 1 else say("{number} tables", number=len(counts))
+    if counts and None not in counts:
+        amount += f", {wording.rows(sum(filter(None, counts)))}"
+    return [*facts, (say("Data"), f"{manifest.data.url} ({amount if counts else say('no table was read')})")]
 
 
 def _period(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return first and last day of the window or history, or the last day alone when neither is stated."""
-    as_of, days, zone = (parameters.get(name) for name in ("as_of", "window_days", "report_tz"))
-    first = wording.day(as_of, 1 - days) if isinstance(days, int) else None
-    start, last = wording.day(parameters.get("history_from"), 0), wording.day(as_of, 0)
-    if first is None and start is not None and last is not None:
-        first, days = start, (last - start).days + 1
-    if first is not None:
-        zone = f", {zone}" if zone else ""
-        return [(word("period"), word("days_to", first=first, last=as_of, days=days, zone=zone))]
-    return [(word("as_of"), f"{as_of} ({zone})" if zone else str(as_of))] if as_of else []
+    last, days = _day(parameters.get("as_of")), parameters.get("window_days")
+    first = _day(parameters.get("history_from"))
+    if last and isinstance(days, int):
+        first = last + dt.timedelta(days=1 - days)
+    zone = parameters.get("report_tz")
+    if first and last:
+        number, zone = (last - first).days + 1, f", {zone}" if zone else ""
+        text = say("{first} to {last} ({days:,} days{zone})", first=first, last=last, days=number, zone=zone)
+        return [(say("Period"), text)]
+    as_of = parameters.get("as_of")
+    return [(say("As of"), f"{as_of} ({zone})" if zone else str(as_of))] if as_of else []
 
 
-def _amount(manifest: Manifest) -> str:
-    rows = [table.rows for table in manifest.data.tables.values()]
-    if not rows:
-        return word("no_data")
-    tables = word("one_table") if len(rows) == 1 else word("many_tables", number=len(rows))
-    known = [count for count in rows if count is not None]
-    return (
-        word("tables_rows", tables=tables, rows=wording.rows(sum(known)))
-        if len(known) == len(rows)
-        else tables
-    )
+def _day(text: object) -> dt.date | None:
+    """Return a parameter as a day, or None where it is none, as in a report that was not run for that reason."""
+    try:
+        return dt.date.fromisoformat(str(text)[:10])
+    except ValueError:
+        return None
 
 
-def _findings_lead(levels: set[float]) -> str:
-    if len(levels) != 1:
-        return word("findings_lead_mixed")
-    return word("findings_lead", confidence=wording.level(levels.copy().pop()))
-
-
-def _check(action: Action, manifest: Manifest) -> Markup:
-    day = wording.day(manifest.parameters.get("as_of"), action.check_after_days)
-    metric, days = escape(action.check_metric), action.check_after_days
-    if day is None:
-        return Markup(word("check_after", metric=metric, days=days))
-    return Markup(word("check_on", metric=metric, days=days, date=f"<time>{day}</time>"))
-
-
-def _banner(notebook: NotebookNode, manifest: Manifest) -> Banner | None:
+def _banner(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any] | None:
     """Say how the run ended. A message meant for a person stands alone; an unexpected error shows its cell."""
     failure = manifest.failure
-    if manifest.status == "succeeded":
-        return None
     if failure is None:
-        return Banner(word(f"banner_{manifest.status}"), "", "", "", None, _kept(notebook, manifest))
-    told = failure.kind in MESSAGES
+        return None
     unexpected = failure.kind == "exception"
-    failing = None if told else failing_cell(notebook, manifest)
-    return Banner(
-        heading=word(f"banner_{manifest.status}"),
-        kind=word(f"kind_{failure.kind}"),
-        message="" if unexpected and failing else failure.message,
-        lead=word("raised" if unexpected else "at_cell"),
-        failing=failing,
-        kept=_kept(notebook, manifest),
-    )
-
-
-def _changed(tables: Sequence[str]) -> str:
-    """Say which tables changed under the run, so that its numbers may belong to no state of the data."""
-    if not tables:
-        return ""
-    return word("changed_one" if len(tables) == 1 else "changed_many", names=wording.joined(tables))
+    failing = None if failure.kind in MESSAGES else story.failing_cell(notebook, manifest)
+    return {
+        "heading": say(BANNERS[manifest.status]),
+        "kind": say(wording.FAILURES[failure.kind]),
+        "message": "" if unexpected and failing else failure.message,
+        "lead": say("Raised in this cell:") if unexpected else say("It ended in this cell:"),
+        "failing": failing,
+        "kept": _kept(notebook, manifest),
+    }
 
 
 def _kept(notebook: NotebookNode, manifest: Manifest) -> str:
-    code = {
-        index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()
-    }
+    code = {i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()}
     idle = sum(run.status == "not_run" and run.index in code for run in manifest.cells)
-    return word("partial", number=idle, all=len(code)) if idle else word("partial_none")
+    if not idle:
+        return say("What ran is kept below.")
+    return say(
+        "What ran before is kept below. {number} of {all} code cells did not run.", number=idle, all=len(code)
+    )
 
 
-def _contents(headings: Sequence[Heading]) -> list[Entry]:
+def _decided(notebook: NotebookNode, actions: Sequence[Action]) -> dict[str, Any]:
+    """Return the decisions in order, why they stand in it, and the contact list of each that has one."""
+    unknown = sum(action.expected_value is None for action in actions)
+    order = say("Ranked by expected value.")
+    if unknown:
+        order = say("Ranked by expected value; those whose value is not known stand last.")
+    if unknown == len(actions):
+        order = say("No value can be stated for any of them, so the best evidence stands first.")
+    lists = story.contact_lists(notebook)
+    contacts = {action.id: _opportunities().get(action.id, "").rpartition(".")[2] for action in actions}
+    return {
+        "actions": sorted(actions, key=rank),
+        "actions_order": order,
+        "some_value_known": unknown < len(actions),
+        "contacts": {action: name for action, name in contacts.items() if name in lists},
+    }
+
+
+def rank(action: Action) -> tuple[bool, float, int]:
+    """Return what decisions are sorted by: expected value, then evidence; those of unknown value come last."""
+    value = -action.expected_value if action.expected_value is not None else 0.0
+    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class)
+
+
+@cache
+def _opportunities() -> Mapping[str, str]:
+    """Return the opportunity of each rule that has one, such as ``rfm.recall`` of ``rfm.recall_silent``.
+
+    An action is for the contact list that has the name of its opportunity.
+    """
+    rules = yaml.safe_load(resources.files("helpers.playbook").joinpath("actions.yml").read_text("utf-8"))
+    return {rule["id"]: rule["opportunity"] for rule in rules if rule.get("opportunity")}
+
+
+def _check(action: Action, manifest: Manifest) -> Markup:
+    last, days = _day(manifest.parameters.get("as_of")), action.check_after_days
+    metric = escape(action.check_metric)
+    if last is None:
+        return Markup(say("{metric}, after {days} days", metric=metric, days=days))
+    date = f"<time>{last + dt.timedelta(days=days)}</time>"
+    said = "{metric}, on {date}, {days} days after the last day reported"
+    return Markup(say(said, metric=metric, days=days, date=date))
+
+
+def _found(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return the findings with what they have in common, which is said once."""
+    levels = {finding.confidence for finding in findings}
+    scopes = Counter(finding.scope for finding in findings)
+    return {
+        "findings": findings,
+        "finding_names": {finding.id: finding.metric for finding in findings},
+        "common_level": levels.pop() if len(levels) == 1 else None,
+        "one_scope": len(scopes) == 1,
+        "scope": next((scope for scope, times in scopes.most_common(1) if times > 1 or len(scopes) == 1), ""),
+    }
+
+
+# --- contents and appendix -----------------------------------------------------------------------------------------
+
+
+def _contents(headings: Sequence[Heading]) -> list[tuple[str, str, list[Heading]]]:
     """Nest the headings of the story, two levels deep, between the page's own parts."""
-    top = [Entry(name, word(name), []) for name in ("decisions", "findings")]
+    top: list[tuple[str, str, list[Heading]]]
+    top = [("decisions", say("Decisions"), []), ("findings", say("Findings"), [])]
     for heading in headings:
         if heading.level == 2:
-            top.append(Entry(heading.id, heading.text, []))
+            top.append((heading.id, heading.text, []))
         elif heading.level == 3:
-            top[-1].children.append(Entry(heading.id, heading.text, []))
-    return [*top, Entry("appendix", word("appendix"), [])]
+            top[-1][2].append(heading)
+    return [*top, ("appendix", say("Appendix: how to check and repeat this"), [])]
 
 
-def _parameters(notebook: NotebookNode, manifest: Manifest) -> list[tuple[str, str, str]]:
-    meanings, defaults = parameter_meanings(notebook), parameter_defaults(notebook)
-    rows = []
-    for name, value in sorted(manifest.parameters.items()):
-        meaning = meanings.get(name, "")
-        if name in defaults and not _same(defaults[name], value):
-            meaning += word("default_differs", default=defaults[name])
-        rows.append((name, _plain_value(value) or '""', meaning))
-    return rows
+def _parameter(name: str, value: Any, known: Mapping[str, story.Parameter]) -> tuple[str, str, str]:
+    default, meaning = known.get(name, story.Parameter("", ""))
+    if default and not _same(default, value):
+        meaning += say(" (default {default})", default=default)
+    return name, _plain_value(value) or '""', meaning
 
 
 def _same(source: str, value: Any) -> bool:
@@ -343,29 +282,52 @@ def _same(source: str, value: Any) -> bool:
         return False
 
 
+def _plain_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
 def _tables(manifest: Manifest) -> list[tuple[str, str, str]]:
     return [
-        (name, word("rows_unknown") if table.rows is None else f"{table.rows:,}", table.sha256[:SHORT_HASH])
+        (
+            name,
+            say("rows not counted") if table.rows is None else f"{table.rows:,}",
+            table.sha256[:SHORT_HASH],
+        )
         for name, table in sorted(manifest.data.tables.items())
     ]
 
 
 def _origin(manifest: Manifest) -> list[tuple[str, str]]:
-    run = manifest.bookkeeping
+    run, code = manifest.bookkeeping, manifest.code
+    where = say("the name of the folder this file lies in; the index lists every version")
+    modules = say("{number}, each with its fingerprint in manifest.json", number=len(code.modules))
     rows = [
-        (word("series"), manifest.series),
-        (word("version_label"), str(run.version) if run else word("version_where")),
-        (word("notebook"), manifest.notebook),
-        (word("run_key"), manifest.run_key[:SHORT_HASH]),
-        (word("seed"), word("no_seed") if manifest.seed is None else str(manifest.seed)),
-        (word("python"), manifest.python),
+        (say("Series"), manifest.series),
+        (say("Version"), str(run.version) if run else where),
+        (say("Notebook"), manifest.notebook),
+        (say("Run key"), manifest.run_key[:SHORT_HASH]),
+        (say("Seed"), say("none") if manifest.seed is None else str(manifest.seed)),
+        (say("Python"), manifest.python),
+        (say("Notebook source"), code.notebook_sha256[:SHORT_HASH]),
+        (say("Modules of helpers"), modules),
     ]
-    for name, value in manifest.code.model_dump().items():
-        if isinstance(value, str):
-            rows.append((word(CODE_PARTS.get(name, "code_part"), name=name), value[:SHORT_HASH]))
-        elif value:
-            rows.append((word("modules"), word("modules_listed", number=len(value))))
+    if code.lock_sha256:
+        rows.append((say("Lock file"), code.lock_sha256[:SHORT_HASH]))
     if run and run.git_commit:
         commit = run.git_commit[:SHORT_HASH]
-        rows.append((word("git"), word("dirty", commit=commit) if run.git_dirty else commit))
+        dirty = say("{commit}, with uncommitted changes", commit=commit)
+        rows.append((say("Git commit"), dirty if run.git_dirty else commit))
     return rows
+
+
+def command(manifest: Manifest, known: Mapping[str, story.Parameter]) -> str:
+    """Return the command line that repeats the run; parameters that have their default need not be said."""
+    parts = [f"playbook run notebooks/{shlex.quote(manifest.notebook)}.ipynb"]
+    parts += [f"--data {shlex.quote(manifest.data.url)}"] if manifest.data.url else []
+    parts += [f"--label {shlex.quote(manifest.label)}"] if manifest.label else []
+    parts += [
+        f"-p {shlex.quote(f'{name}={_plain_value(value)}')}"
+        for name, value in sorted(manifest.parameters.items())
+        if name != "data" and not (name in known and _same(known[name].default, value))
+    ]
+    return " \\\n  ".join(parts)

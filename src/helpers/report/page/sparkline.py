@@ -14,7 +14,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from helpers.report.page.markup import escape
-from helpers.report.page.wording import quantity, word
+from helpers.report.page.wording import quantity
+from helpers.sentences import say
 
 WIDTH, HEIGHT, EDGE = 96, 24, 3
 LONGEST = 10  # versions drawn
@@ -51,8 +52,8 @@ def sparkline(points: Sequence[Point], metric: str, unit: str) -> Markup:
     if len(known) < 2:
         return Markup()
     first, last = known[0], known[-1]
-    text = word(
-        "spark",
+    text = say(
+        "{metric} over {number} versions: from {first} to {last}",
         metric=metric,
         number=len(known),
         first=f"{quantity(first.value, unit)} in v{first.version}",

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 from helpers.errors import PlaybookError
 from helpers.report import catalog
+from helpers.report.page.index import rebuild
 from helpers.report.plan.skip import up_to_date
 from helpers.report.publish import store
 from helpers.report.publish.manifest import Failure, RunStatus
@@ -224,6 +225,6 @@ def _bring_up_to_date(reports: Path, series: Iterable[str] = ()) -> None:
             store.point_latest(reports, name)
         listed = catalog.listed(reports) == set(store.published(reports))
         if not (listed and (reports / "index.html").exists()):
-            catalog.rebuild(reports)
+            rebuild(reports)
     except OSError as error:
         raise store.refusal(reports, error) from error

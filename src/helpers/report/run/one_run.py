@@ -20,7 +20,6 @@ from typing import Any
 from helpers.playbook.finding import Finding
 from helpers.report import project
 from helpers.report.page import plain
-from helpers.report.page.wording import word
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
 from helpers.report.publish import scratch, store
@@ -39,6 +38,7 @@ from helpers.report.redact import Redactor, environment_secrets, url_secrets
 from helpers.report.run import engine, notebook
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
+from helpers.sentences import say
 
 
 @dataclass(frozen=True)
@@ -220,12 +220,13 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
 def _without_page(manifest: Manifest, error: Exception, redactor: Redactor) -> Manifest:
     """Return how a run ended whose page could not be built: failed, by what failed first."""
     why, before = redactor.text(plain.reason(error)), manifest.failure
+    told = say("The page of this report could not be built: {reason}.", reason=why)
     if before is None or manifest.status == "not_run":
-        message = "\n\n".join([word("no_page", reason=why), *([before.message] if before else [])])
+        message = f"{told}\n\n{before.message}" if before else told
         failure = Failure(kind="no_page", cell=None, error=type(error).__name__, message=message)
         return manifest.model_copy(update={"status": "failed", "failure": failure})
-    message = "\n\n".join([before.message, word("no_page_either", reason=why)])
-    return manifest.model_copy(update={"failure": before.model_copy(update={"message": message})})
+    failure = before.model_copy(update={"message": f"{before.message}\n\n{told}"})
+    return manifest.model_copy(update={"failure": failure})
 
 
 def _files(folder: Path) -> dict[str, FileEntry]:
