@@ -14,6 +14,7 @@ from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
 from helpers.report.plan.desk import Desk, Plan, check, plan
+from helpers.study.parameters import CommonParameters
 
 BuildNotebook = Callable[..., Path]
 
@@ -145,7 +146,7 @@ def contract_tables() -> tuple[str, ...]:
 
 
 def test_tables_are_no_parameter() -> None:
-    class Tiny(params.CommonParameters):
+    class Tiny(CommonParameters):
         """Reads one table."""
 
         tables: ClassVar[tuple[str, ...] | None] = ("orders",)

@@ -23,6 +23,7 @@ from helpers.report.plan import provenance
 from helpers.report.plan.imports import Sources, changed
 from helpers.report.publish.manifest import Code, TableFingerprint
 from helpers.report.redact import mask_urls
+from helpers.study.parameters import CommonParameters
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def portable(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def checked(
     notebook: Path,
-    model: params.CommonParameters,
+    model: CommonParameters,
     given: Mapping[str, Any],
     *,
     label: str | None = None,

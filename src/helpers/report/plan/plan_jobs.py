@@ -18,9 +18,10 @@ from helpers.errors import BadParameters, PlaybookError
 from helpers.report import params, project
 from helpers.report.plan.desk import Checked, checked, label_slug, portable
 from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
+from helpers.study.parameters import CommonParameters
 
 JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "timeout")
-Model = type[params.CommonParameters]
+Model = type[CommonParameters]
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 _PLAIN = {int: "a number", float: "a number", bool: "true or false", dict: "a mapping", list: "a list"}
 

@@ -1,10 +1,16 @@
-"""From a notebook's name to its model, and from values to a checked record or a full list of problems."""
+"""Parameters of the notebooks: one model each, found by the notebook's name, checked before any kernel starts.
+
+``01_rfm.ipynb`` has its model in ``helpers.methods.rfm.parameters``; a new notebook brings its own module and needs
+no edit elsewhere. The notebook's cell tagged ``parameters`` holds the same names as plain typed assignments, and its
+next cell says ``parameters = params.read("01_rfm", globals())``.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import inspect
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,14 +28,12 @@ from helpers.report.redact import mask_urls
 from helpers.study.parameters import CommonParameters
 
 _PACKAGE = "helpers.methods"
-_FOLDER = Path(__file__).resolve().parents[2] / "methods"
-_WORDS = {"str": "text", "int": "whole number", "float": "number", "date": "date", "bool": "true or false"}
+_FOLDER = Path(__file__).resolve().parents[1] / "methods"
+_WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+_WORDS |= {"date": "date", "dict": "mapping", "Literal": "choice"}
 _MESSAGES = {
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_type": "must be a whole number",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
     "finite_number": "must be finite",
     "string_type": "must be a text",
     "dict_type": "must be a mapping such as {order: 1.0}",
@@ -150,24 +154,18 @@ def validate(notebook: str | os.PathLike[str], values: Mapping[str, Any]) -> Com
 
 
 def _problem(model: type[CommonParameters], item: Any) -> Problem:
-    name = str(item["loc"][0]) if item["loc"] else ""
-    return Problem(name, _says(model, item))
-
-
-def _says(model: type[CommonParameters], item: Any) -> str:
-    name, *inner = map(str, item["loc"]) if item["loc"] else ("parameters",)
+    name, *inner = map(str, item["loc"]) if item["loc"] else ("",)
     if item["type"] == "extra_forbidden":
         hint = did_you_mean(name, model.model_fields) or f" Known: {', '.join(model.model_fields)}."
-        return f'unknown parameter "{name}".{hint}'
+        return Problem(name, f'unknown parameter "{name}".{hint}')
     template = _MESSAGES.get(item["type"])
     says = template.format(**item.get("ctx", {})) if template else item["msg"]
-    where = name + "".join(f"[{key}]" for key in inner)
-    got = f"{where} == {mask_urls(repr(item['input']))}, {says}"
-    if name not in model.model_fields:
-        return got
-    about = _describe(name, model.model_fields[name])
-    bounds = f", {about.bounds}" if about.bounds else ""
-    return f"{got} ({about.type}{bounds}; default {about.default})"
+    where = (name or "parameters") + "".join(f"[{key}]" for key in inner)
+    text = f"{where} == {mask_urls(repr(item['input']))}, {says}"
+    if name in model.model_fields:
+        about = _describe(name, model.model_fields[name])
+        text += f" ({', '.join(filter(None, (about.type, about.bounds)))}; default {about.default})"
+    return Problem(name, text)
 
 
 def describe(notebook: str | os.PathLike[str]) -> list[Description]:
@@ -176,17 +174,12 @@ def describe(notebook: str | os.PathLike[str]) -> list[Description]:
 
 
 def _describe(name: str, field: FieldInfo) -> Description:
-    kind = field.annotation
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    word = "choice" if get_origin(kind) is Literal else _WORDS.get(getattr(kind, "__name__", ""), str(kind))
-    if get_origin(kind) is dict:
-        word = "mapping"
-    default = field.default
+    kind, default = field.annotation, field.default
+    word = _WORDS.get(getattr(get_origin(kind) or kind, "__name__", ""), str(kind))
     shown = repr(default) if isinstance(default, (str, dict)) else str(default)
-    unit = extra.get("unit")
-    return Description(
-        name, word, ", ".join(_bounds(field)), shown, str(unit) if unit else "", field.description or ""
-    )
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    unit, meaning = str(extra.get("unit") or ""), field.description or ""
+    return Description(name, word, ", ".join(_bounds(field)), shown, unit, meaning)
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:
@@ -228,9 +221,37 @@ def read(notebook: str, namespace: Mapping[str, Any]) -> CommonParameters:
 
 def _injected(namespace: Mapping[str, Any]) -> list[str]:
     """Return the names assigned in the cells that papermill injected into the running notebook."""
-    names = []
-    for source in namespace.get("In", ()):
-        if str(source).startswith("# Parameters\n"):
-            targets = [node.targets for node in ast.parse(source).body if isinstance(node, ast.Assign)]
-            names += [target.id for group in targets for target in group if isinstance(target, ast.Name)]
-    return names
+    cells = [str(source) for source in namespace.get("In", ()) if str(source).startswith("# Parameters\n")]
+    return [name for source in cells for name, _ in _assignments(source)]
+
+
+def cell_defaults(notebook: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the values assigned in a notebook's parameters cell; empty when it has none.
+
+    Raises
+    ------
+    BadParameters
+        When a value is not a literal: a default must be readable without running anything.
+    """
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    values: dict[str, Any] = {}
+    for cell in tagged[:1]:
+        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        for name, value in _assignments(source):
+            try:
+                values[name] = ast.literal_eval(value)
+            except ValueError:
+                raise BadParameters(
+                    f"{Path(notebook).name}: {name} = {ast.unparse(value)} in the parameters cell must be a "
+                    "plain value"
+                ) from None
+    return values
+
+
+def _assignments(source: str) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            yield node.target.id, node.value
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value

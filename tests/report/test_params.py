@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from papermill import inspect_notebook
+from pydantic import ValidationError
 
 from helpers.errors import BadParameters
 from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
+from helpers.study.parameters import CommonParameters, parameter
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[3] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 COMMON_CELL = """data: str = "data/sample"  # folder of tables
 as_of: str = "2026-06-30"  # last day that counts
 report_tz: str = "Asia/Shanghai"  # zone of the days
@@ -23,10 +31,10 @@ confidence: float = 0.95  # level
 """
 
 
-class TinyParameters(params.CommonParameters):
+class TinyParameters(CommonParameters):
     """The common parameters and one of its own."""
 
-    weights: dict[str, float] = params.parameter({}, "Weights")
+    weights: dict[str, float] = parameter({}, "Weights")
 
 
 def test_texts_are_understood_by_type() -> None:
@@ -125,6 +133,48 @@ def test_description_names_type_bounds_default_unit_and_meaning() -> None:
     assert rows["period"].bounds == "week | month | quarter"
 
 
+def disagreements(notebook: str | os.PathLike[str], model: type[CommonParameters]) -> list[str]:
+    """Return every difference between a notebook's parameters cell, as papermill reads it, and its model.
+
+    The cell must name the parameters of the model and no others, each on a line of its own with a type, the
+    model's default, and a comment. Papermill skips a line with a second ``=``, so a comment must do without.
+    """
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    found = inspect_notebook(os.fspath(notebook))
+    problems = [
+        f"{name}: in the cell, not in {model.__name__}" for name in found if name not in model.model_fields
+    ]
+    for name in model.model_fields:
+        if name not in found:
+            problems.append(f"{name}: in {model.__name__}, not in the cell (or its line has a second '=')")
+        else:
+            problems += [f"{name}: {problem}" for problem in _differences(model, name, found[name])]
+    return problems
+
+
+def _differences(model: type[CommonParameters], name: str, line: Mapping[str, str]) -> Iterator[str]:
+    wanted = _cell_type(model.model_fields[name].annotation)
+    if line["inferred_type_name"] != wanted:
+        yield f"typed {line['inferred_type_name']} in the cell, must be {wanted}"
+    if not line["help"]:
+        yield "has no comment"
+    try:
+        value = getattr(model.model_validate({name: ast.literal_eval(line["default"])}), name)
+    except (ValueError, SyntaxError, ValidationError) as error:
+        yield f"default {line['default']} is not accepted by the model: {error}"
+        return
+    if value != model.model_fields[name].default:
+        yield f"default {value!r} in the cell, {model.model_fields[name].default!r} in {model.__name__}"
+
+
+def _cell_type(kind: Any) -> str:
+    """Return the annotation that a plain notebook cell uses for a model's type."""
+    if get_origin(kind) is Literal:
+        return type(get_args(kind)[0]).__name__
+    name = getattr(get_origin(kind) or kind, "__name__", str(kind))
+    return "str" if name == "date" else name
+
+
 def write_cell(folder: Path, source: str) -> Path:
     path = folder / "01_tiny.ipynb"
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source, "outputs": []}
@@ -138,7 +188,7 @@ def write_cell(folder: Path, source: str) -> Path:
 
 def test_a_cell_that_agrees_has_no_disagreements(tmp_path: Path) -> None:
     path = write_cell(tmp_path, COMMON_CELL + "weights: dict = {}  # weights")
-    assert params.disagreements(path, TinyParameters) == []
+    assert disagreements(path, TinyParameters) == []
     assert params.cell_defaults(path)["seed"] == 20260630
 
 
@@ -155,7 +205,7 @@ def test_a_cell_that_agrees_has_no_disagreements(tmp_path: Path) -> None:
     ],
 )
 def test_each_disagreement_is_found(tmp_path: Path, line: str, problem: str) -> None:
-    found = params.disagreements(write_cell(tmp_path, COMMON_CELL + line), TinyParameters)
+    found = disagreements(write_cell(tmp_path, COMMON_CELL + line), TinyParameters)
     assert any(problem in item for item in found), found
 
 
@@ -166,7 +216,7 @@ def test_a_cell_holds_plain_values_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_agrees_with_its_model(path: Path) -> None:
-    assert params.disagreements(path, params.model_for(path)) == []
+    assert disagreements(path, params.model_for(path)) == []
 
 
 def test_read_takes_the_notebooks_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
