@@ -13,3 +13,21 @@ RESAMPLED = 20
 
 RESAMPLED_WITH_VALUE = 5
 """Members with value among them: with fewer the resamples hold the same few values over and over."""
+
+MEMBERS_OF_A_CURVE = 2
+"""Members behind a survival curve: with one, or none, there is none."""
+
+MEMBERS_OF_A_MEAN = 5
+"""Members behind a restricted mean: the coverage of its interval was measured from here on."""
+
+MEMBERS_OF_A_PART = 10
+"""Members watched in a part of tenure that is compared: what is said of fewer is said of somebody."""
+
+EXITS_OF_AN_EFFECT = 20
+"""Exits behind a dose, an effect of exposure and the test whether effects last."""
+
+EXITS_OF_A_CONCORDANCE = 50
+"""Exits behind a concordance over folds: every fifth of the members needs some of its own."""
+
+EXITS_PER_PARAMETER = 10
+"""Exits that carry one parameter of a Cox model (Peduzzi et al. 1995)."""

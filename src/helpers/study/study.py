@@ -133,7 +133,7 @@ class Study:
             rest = {name: table for name, table in tables.items() if name not in DERIVED}
             frames = rest and all(isinstance(table, pd.DataFrame) for table in rest.values())
             tables = source.open(rest) if frames else Dataset({}).replace(**rest)
-        if not given:
+        if not given and {"events", "orders"} & set(tables.names):
             settings.setdefault("count", what_counts(tables))
         return cls(dataset=tables, as_of=as_day(as_of), given=given, **settings)
 
@@ -205,7 +205,11 @@ class Study:
     @cached_property
     def began(self) -> dt.date | None:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
-        return first_day(self.activity, self.history_from)
+        if self.history_from is not None or not (
+            self.given or {"events", "orders"} & set(self.dataset.names)
+        ):
+            return self.history_from
+        return first_day(self.activity, None)
 
     @cached_property
     def account(self) -> ActivityAccount:

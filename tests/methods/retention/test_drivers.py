@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import simulate
-from helpers.data import source
 from helpers.figures import Chart
 from helpers.methods.retention.drivers import drivers
-from helpers.methods.retention.findings import strongest_driver
 from helpers.methods.retention.plots import hazard_ratios
 from helpers.stats.estimate import holm
+from helpers.study import Study
 
-NOW = dt.datetime(2026, 5, 1)
 AS_OF = "2026-04-15"
 COLUMNS = ["flag", *(f"noise_{number}" for number in range(6))]
 
@@ -41,9 +37,8 @@ def members(n: int, seed: int, effect: float = 0.0, late_effect: float | None = 
     return frame
 
 
-def story(frame: pd.DataFrame, **options):
-    options = {"columns": COLUMNS} | options
-    return drivers(source.open({"members": frame}, now=NOW), as_of=AS_OF, **options)
+def story(frame: pd.DataFrame, *columns: str, **settings):
+    return drivers(Study.of({"members": frame}, AS_OF, **settings), columns or COLUMNS)
 
 
 def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
@@ -52,17 +47,17 @@ def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
     row = found.named.iloc[0]
     assert row["verdict"] == "leave faster"
     assert 1 < row["simultaneous_low"] < row["low"] < np.exp(0.5) < row["high"] < row["simultaneous_high"]
-    assert found.chosen == "hazard ratios" and found.by_tenure == ()
+    assert found.by_tenure.empty
     assert found.sentence.startswith("1 of 13 characteristics go with leaving")
     assert found.sentences[1].startswith("Members with flag leave 1.")
     assert "so one hazard ratio for all days is fair" in found.sentences[2]
 
 
 def test_an_effect_that_does_not_last_is_shown_by_tenure() -> None:
-    found = story(members(4000, 2, 1.0, -0.2), columns=["flag", "noise_0"])
-    assert found.chosen == "by tenure" and found.proportionality.unsteady == ["flag"]
+    found = story(members(4000, 2, 1.0, -0.2), "flag", "noise_0")
+    assert found.proportionality.unsteady == ["flag"]
     assert not found.table.set_index("covariate").loc["flag", "steady"]
-    parts = found.by_tenure[0].table.set_index("tenure_part")
+    parts = found.by_tenure.set_index("tenure")
     assert parts.loc["days 7–29", "low"] < np.e < parts.loc["days 7–29", "high"]
     assert parts.loc["days 30–89", "low"] < np.exp(-0.2) < parts.loc["days 30–89", "high"]
     assert any("use the table by tenure" in text for text in found.sentences)
@@ -74,11 +69,11 @@ def test_drivers_come_by_evidence_and_not_by_size() -> None:
     rng = np.random.default_rng(6)
     left = frame["left_at"].notna().to_numpy()
     rare = np.where(left, rng.random(len(frame)) < 0.004, rng.random(len(frame)) < 0.03)
-    found = story(frame.assign(rare=rare), columns=["rare", "flag"])
+    found = story(frame.assign(rare=rare), "rare", "flag")
     named = found.named.set_index("covariate")
     assert named.index.tolist() == ["flag", "rare"]
     assert abs(named.loc["rare", "log_hazard_ratio"]) > abs(named.loc["flag", "log_hazard_ratio"])
-    made = strongest_driver(found, "everybody")
+    made = found.finding()
     flagged = frame["flag"].sum()
     assert made.n == flagged == named.loc["flag", "n"]
     assert (made.low, made.high) == pytest.approx(
@@ -93,7 +88,7 @@ def test_the_picture_puts_drivers_first_by_evidence_and_speaks_in_words() -> Non
     left = frame["left_at"].notna().to_numpy()
     invited = np.where(left, rng.random(len(frame)) < 0.1, rng.random(len(frame)) < 0.4)
     frame["source"] = np.where(invited, "邀请", "抖音")
-    found = story(frame, columns=["source", "flag", "noise_0"], reference={"source": "抖音"})
+    found = story(frame, "source", "flag", "noise_0")
     chart = hazard_ratios(found, "note")
     assert isinstance(chart, Chart) and chart.title == "Members from 邀请 leave slower than those from 抖音"
     assert chart.data["characteristic"].tolist()[:2] == ["source = 邀请", "flag"]
@@ -120,7 +115,7 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
     frame = members(900, 9)
     rng = np.random.default_rng(9)
     noise = {f"noise_{number}": rng.choice(list("abcd"), len(frame)) for number in range(10)}
-    found = story(frame.assign(**noise), columns=list(noise))
+    found = story(frame.assign(**noise), *noise)
     assert found.model.concordance_ > 0.54
     told = found.concordance
     assert abs(told.value - 0.5) < 0.03 and told.low < 0.5 < told.high and told.n == len(frame)
@@ -130,10 +125,10 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
 
 def test_what_tells_members_apart_does_so_for_those_not_seen() -> None:
     """With one flag there is next to nothing to learn by heart: both concordances agree."""
-    found = story(members(3000, 10, 1.0), columns=["flag"])
+    found = story(members(3000, 10, 1.0), "flag")
     assert found.concordance.value == pytest.approx(found.model.concordance_, abs=0.01)
     assert found.concordance.value > 0.58 and found.concordance.low > 0.5
-    again = story(members(3000, 10, 1.0), columns=["flag"])
+    again = story(members(3000, 10, 1.0), "flag")
     assert again.concordance == found.concordance
 
 
@@ -141,31 +136,21 @@ def test_few_exits_carry_few_covariates_in_the_order_asked_for() -> None:
     frame = members(120, 3, 0.5)
     exits = int(frame["left_at"].notna().sum())
     order = ["noise_2", "flag", "noise_0", "noise_1", "noise_3", "noise_4", "noise_5"]
-    found = story(frame, columns=order)
+    found = story(frame, *order)
     parameters = len(found.table)
     assert parameters <= exits // 10 < 13
     kept = list(dict.fromkeys(found.table["variable"]))
     assert kept == [name for name in order if name in kept] and kept[0] == "noise_2"
-    assert set(found.left_out["column"]) == set(order) - set(kept)
-    assert any(
-        text.startswith(f"{exits} exits carry no more than {exits // 10} parameters") for text in found.notes
-    )
-
-
-def test_strata_clusters_and_references_reach_the_model() -> None:
-    frame = members(1500, 4, 0.5).assign(group_id=lambda t: "g" + (t.index // 20).astype(str))
-    found = story(
-        frame, columns=["flag", "noise_0"], strata=["noise_1"], cluster="group_id", reference={"noise_0": "c"}
-    )
-    assert set(found.model.baseline["stratum"]) == {"a", "b", "c"}
-    assert found.model.robust and found.table["reference"].tolist() == ["", "c", "c"]
+    dropped = ", ".join(name.replace("_", " ") for name in order if name not in kept)
+    assert found.notes[-1].startswith(f"{exits} exits carry no more than {exits // 10} parameters")
+    assert found.notes[-1].endswith(f"not looked at: {dropped}.")
 
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_few_members_are_too_little_data(n: int) -> None:
     nobody = pd.Series(pd.NaT, index=range(40), dtype="datetime64[ns, UTC]")
     found = story(members(40, 5).assign(left_at=nobody).head(n))
-    assert found.chosen == "too little data" and "too little data" in found.sentence
+    assert found.tested == 0 and "too little data" in found.sentence
     assert found.named.empty
 
 
@@ -177,17 +162,12 @@ def test_holm_is_the_step_down_correction() -> None:
 
 def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_reply_has_its_own() -> None:
     made = simulate.community(3000, 365, 11, tables=("members", "events"))
-    found = drivers(
-        source.open(made.tables),
-        as_of=made.truth["about"]["end"],
-        columns=["early_reply"],
-        landmark_day=7,
-    )
-    assert (found.model._cells.entry >= 7).all()
+    found = drivers(Study.of(made.tables, made.truth["about"]["end"]), ["early_reply"], landmark_day=7)
+    assert (found.model._risk_sets.cells.entry >= 7).all()
     table = found.table.set_index("covariate")
     planted = np.exp(made.truth["exit"]["log_hazard"]["early_reply"])
     assert table.loc["early_reply", "low"] < planted < table.loc["early_reply", "high"]
-    assert found.sentence.startswith("From day 7 on:")
+    assert "from day 7 of tenure on" in found.sentence
     assert any(name.startswith("first_contribution=") for name in table.index)
 
 
@@ -206,7 +186,7 @@ def test_the_interval_of_the_driver_picked_covers_its_planted_value() -> None:
     for world in range(60):
         made = simulate.community(1500, 365, 3000 + world, tables=("members",))
         about, planted = made.truth["about"], made.truth["exit"]["log_hazard"]
-        found = drivers(source.open(made.tables), as_of=about["end"], observed_from=about["start"])
+        found = drivers(Study.of(made.tables, about["end"], history_from=about["start"]))
         for row in found.named.head(1).to_dict("records"):
             against = planted.get(f"{row['variable']}={row['reference']}", 0.0)
             truth = np.exp(planted.get(row["covariate"], 0.0) - against)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,18 @@ import pytest
 from lifelines import CoxTimeVaryingFitter
 
 from helpers import simulate
-from helpers.data import source
-from helpers.errors import BadParameters, MissingTable
-from helpers.methods.retention.episodes import JOINED_BEFORE, JUST_JOINED, Episodes, episodes
-from helpers.methods.retention.exposure import dose_names, exposure, exposure_effects
+from helpers.errors import BadData, MissingTable
+from helpers.methods.retention.exposure import (
+    JOINED_BEFORE,
+    JUST_JOINED,
+    Episodes,
+    dose_names,
+    effects,
+    episodes,
+    exposure,
+)
 from helpers.stats.cox.model import CoxModel
+from helpers.study import Study
 
 PLANTED = {
     "early_reply": "early_reply",
@@ -63,8 +70,8 @@ def by_hand() -> pd.DataFrame:
         *[("new", "2026-03-20", "like")] * 12,
         ("first", "2026-02-03", "comment"),
     ]
-    dataset = source.open(frames(members, events), now=dt.datetime(2026, 5, 1))
-    found = episodes(dataset, as_of="2026-04-15").table.to_pandas()
+    study = Study.of(frames(members, events), "2026-04-15", history_from="2026-02-01")
+    found = episodes(study).table.to_pandas()
     return found.sort_values(["member_id", "entry_day"]).set_index("member_id")
 
 
@@ -76,23 +83,11 @@ def test_episodes_run_from_the_first_to_the_last_day_of_tenure_in_each_month(by_
 
 
 def test_exposure_is_that_of_the_month_before_and_never_of_the_same(by_hand: pd.DataFrame) -> None:
-    assert by_hand.loc["old", "pushes_before"] == 3 and by_hand.loc["old", "opens_before"] == 1
+    assert by_hand.loc["old", "pushes_before"] == 3
     assert by_hand.loc["new", "pushes_before"].tolist() == [0, 1, 0]
     assert by_hand.loc["new", "activity_before"].tolist() == [JUST_JOINED, JOINED_BEFORE, "11–50"]
     # Who joined on the first day of a month was there for all of it.
     assert by_hand.loc["first", "activity_before"].tolist() == [JUST_JOINED, "1–10", "0"]
-
-
-def test_weeks_begin_on_monday() -> None:
-    members = [("a", "2026-03-02", "2026-03-17"), ("b", "2026-03-04", None)]
-    events = [("a", "2026-03-02", "view"), ("a", "2026-03-08", "push_sent"), ("a", "2026-03-16", "push_sent")]
-    dataset = source.open(frames(members, events), now=dt.datetime(2026, 5, 1))
-    found = episodes(dataset, as_of="2026-03-18", period="week").table.to_pandas()
-    found = found.sort_values(["member_id", "entry_day"]).set_index("member_id")
-    assert found.loc["a", ["entry_day", "tenure_day"]].to_numpy().tolist() == [[0, 6], [7, 13], [14, 15]]
-    assert found.loc["a", "pushes_before"].tolist() == [0, 1, 0]
-    assert found.loc["a", "exited"].tolist() == [False, False, True]
-    assert found.loc["b", "tenure_day"].tolist() == [4, 11, 14]
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +96,16 @@ def community() -> simulate.Community:
 
 
 @pytest.fixture(scope="module")
-def dataset(community: simulate.Community) -> source.Dataset:
-    return source.open(community.tables)
+def study(community: simulate.Community) -> Study:
+    return Study.of(community.tables, community.truth["about"]["end"])
 
 
-def test_cells_agree_with_lifelines_on_start_and_stop_rows(dataset: source.Dataset, community) -> None:
-    found = episodes(dataset, as_of=community.truth["about"]["end"], columns=["early_reply"])
+@pytest.fixture(scope="module")
+def found(study: Study) -> Episodes:
+    return episodes(study, ["early_reply", "source"])
+
+
+def test_cells_agree_with_lifelines_on_start_and_stop_rows(found: Episodes) -> None:
     rows = found.table.to_pandas()
     rows = rows[rows["member_id"].isin(sorted(rows["member_id"].unique())[:300])]
     rows["silent"] = (rows["activity_before"] == "0").astype(float)
@@ -124,20 +123,20 @@ def test_cells_agree_with_lifelines_on_start_and_stop_rows(dataset: source.Datas
     np.testing.assert_allclose(model.standard_errors_, oracle.standard_errors_, atol=1e-8)
 
 
-@pytest.fixture(scope="module")
-def found(dataset: source.Dataset, community: simulate.Community) -> Episodes:
-    return episodes(dataset, as_of=community.truth["about"]["end"], columns=["early_reply", "source"])
-
-
-def test_pushes_drive_members_away_as_planted_and_ads_do_not(found: Episodes, community) -> None:
+def test_pushes_drive_members_away_as_planted_and_ads_do_not(
+    study: Study, found: Episodes, community
+) -> None:
     truth = np.exp(community.truth["exit"]["log_hazard"]["pushes_previous_month"])
-    result = exposure_effects(found, columns=["early_reply", "source"])
+    result = effects(study, found, ["early_reply", "source"])
     pushes, ads = result.doses
     assert pushes.per_unit.low < truth < pushes.per_unit.high and pushes.per_unit.low > 1
     assert pushes.fatigue_from in (1, 3, 6)
     assert pushes.sentence.startswith("Each push more in a month goes with leaving")
-    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in pushes.sentence
-    assert "this is no experiment" in pushes.sentence
+    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in result.sentence
+    assert "this is no experiment" in result.sentence
+    told = result.finding()
+    assert told.verdict == "worse" and told.value == pytest.approx(pushes.per_unit.value - 1)
+    assert "held constant in 4 levels only" in told.provenance.assumption
     assert "faster" in pushes.sentence and "Fatigue point: from" in pushes.sentence
     assert pushes.table["reference"].unique().tolist() == ["0"] and pushes.table["dose"].tolist() == [
         "1–2",
@@ -149,20 +148,20 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(found: Episodes, co
     assert len(result.table) == 6
 
 
-def test_doses_of_few_episodes_are_not_shown(found: Episodes) -> None:
-    whole = exposure_effects(found).doses[0].table
+def test_doses_of_few_episodes_are_not_shown(study: Study, found: Episodes) -> None:
+    whole = effects(study, found).doses[0].table
     least = int(whole["n"].min())
-    hidden = exposure_effects(found, k_min=least + 1).doses[0]
+    hidden = effects(dataclasses.replace(study, k_min=least + 1), found).doses[0]
     rare = (whole["n"] == least).to_numpy()
     numbers = ["hazard_ratio", "low", "high", "p", "p_holm", "n", "events"]
     assert hidden.table.loc[rare, numbers].isna().all(axis=None)
     pd.testing.assert_frame_equal(hidden.table[~rare], whole[~rare], check_dtype=False)
 
 
-def test_a_stricter_level_asks_more_of_a_fatigue_point(found: Episodes) -> None:
-    usual = exposure_effects(found).doses[0]
+def test_a_stricter_level_asks_more_of_a_fatigue_point(study: Study, found: Episodes) -> None:
+    usual = effects(study, found).doses[0]
     p = usual.table.set_index("first").loc[usual.fatigue_from, "p_holm"]
-    strict = exposure_effects(found, confidence=1 - p / 2).doses[0].fatigue_from
+    strict = effects(dataclasses.replace(study, confidence=1 - p / 2), found).doses[0].fatigue_from
     assert strict is None or strict > usual.fatigue_from
 
 
@@ -182,7 +181,7 @@ def test_planted_effects_lie_in_their_intervals(found: Episodes, community) -> N
 def test_clustering_by_member_changes_the_errors_and_not_the_effects(found: Episodes) -> None:
     plain, clustered = (
         CoxModel(["pushes_before"], cluster="member_id" if cluster else None).fit(
-            found.cells(["pushes_before"], members=cluster)
+            found.cells(["pushes_before", *(["member_id"] if cluster else [])])
         )
         for cluster in (False, True)
     )
@@ -192,13 +191,10 @@ def test_clustering_by_member_changes_the_errors_and_not_the_effects(found: Epis
 
 
 def test_what_is_not_on_record_is_said() -> None:
-    quiet = source.open(
-        frames([("a", "2026-01-10", "2026-03-05")], [("a", "2026-02-01", "like")]),
-        now=dt.datetime(2026, 5, 1),
-    )
-    found = exposure(quiet, as_of="2026-04-15")
+    quiet = frames([("a", "2026-01-10", "2026-03-05")], [("a", "2026-02-01", "like")])
+    found = exposure(Study.of(quiet, "2026-04-15"))
     assert found.sentences == ["There is no push on record.", "There is no ad shown on record."]
-    assert found.table.empty
+    assert found.table.empty and found.finding().verdict == "too little data"
 
 
 def test_few_exits_are_too_little_data() -> None:
@@ -210,20 +206,16 @@ def test_few_exits_are_too_little_data() -> None:
     ]
     tables = frames(members, events)
     for as_of in ("2026-04-15", "2026-02-03", "2025-01-01"):
-        found = exposure(source.open(tables, now=dt.datetime(2026, 5, 1)), as_of=as_of)
+        found = exposure(Study.of(tables, as_of))
         assert all("too little data" in dose.sentence for dose in found.doses)
 
 
-def test_doses_have_names_and_must_grow(dataset: source.Dataset) -> None:
-    assert dose_names((0, 1, 3, 6)) == ["0", "1–2", "3–5", "6+"]
-    with pytest.raises(BadParameters, match="must begin with 0 and grow"):
-        exposure(dataset, as_of="2026-06-30", doses=(1, 3))
-    with pytest.raises(BadParameters, match=r"has no column 'sourc'.* Did you mean"):
-        exposure(dataset, as_of="2026-06-30", columns=["sourc"])
-    with pytest.raises(BadParameters, match="period == 'day'"):
-        exposure(dataset, as_of="2026-06-30", period="day")
+def test_names_and_missing_tables(study: Study) -> None:
+    assert dose_names() == ["0", "1–2", "3–5", "6+"]
+    with pytest.raises(BadData, match="column sourc missing"):
+        exposure(study, ["sourc"])
     with pytest.raises(MissingTable, match="events"):
-        exposure(dataset.for_tables("members"), as_of="2026-06-30")
+        exposure(dataclasses.replace(study, dataset=study.dataset.for_tables("members")))
 
 
 @pytest.mark.slow
@@ -233,7 +225,7 @@ def test_intervals_cover_the_planted_effects_in_many_communities() -> None:
     by = ["early_reply", "source", "activity_before", "pushes_before"]
     for seed in range(worlds):
         made = simulate.community(1500, 365, 1000 + seed, tables=("members", "events"))
-        found = episodes(source.open(made.tables), as_of=made.truth["about"]["end"], columns=by[:2])
+        found = episodes(Study.of(made.tables, made.truth["about"]["end"]), by[:2])
         rows = CoxModel(by, reference=REFERENCE).fit(found.cells(by)).summary.set_index("covariate")
         for name, planted in PLANTED.items():
             truth = np.exp(made.truth["exit"]["log_hazard"][planted])

@@ -15,6 +15,7 @@ from helpers.data import source
 from helpers.figures import Chart, NoChart
 from helpers.methods import retention
 from helpers.methods.retention import findings, plots
+from helpers.study import Study
 
 AS_OF = dt.date(2026, 4, 30)
 
@@ -24,10 +25,15 @@ def study() -> SimpleNamespace:
     """A small community of ten months."""
     made = simulate.community(700, 304, seed=7, tables=("members", "events", "orders"))
     dataset, when = source.open(made.tables), {"as_of": AS_OF}
+    seen = Study.of(dataset, AS_OF)
     activity = retention.materialise(retention.activity(dataset, **when))
     people = retention.materialise(retention.member_stays(dataset, columns=["source"], **when))
     return SimpleNamespace(
-        dataset=dataset, activity=activity, people=people, began=retention.first_day(activity, None)
+        seen=seen,
+        dataset=dataset,
+        activity=activity,
+        people=people,
+        began=retention.first_day(activity, None),
     )
 
 
@@ -53,8 +59,7 @@ def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
 
 
 def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
-    exits = retention.exit_durations(study.people, as_of=AS_OF, observed_from=study.began)
-    found = retention.survival(retention.cells(exits, "source"), "source")
+    found = retention.staying(study.seen, "source")
     chart = plots.survival_curves(found, "note")
     assert isinstance(chart, Chart)
     assert chart.data["segment"].nunique() == 4
@@ -66,22 +71,18 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     assert chart.title == f"After {day} days {low} and {high} are still here"
     assert set(chart.data["day"]) <= set(plots.curves.MARKS) and "marked days" in chart.note
     assert "抖音" in chart.svg()
-    nobody = retention.survival(retention.cells(exits.filter(exits.tenure_days < 0)))
+    nobody = retention.staying(Study.of(study.dataset, "2020-01-01", history_from="2019-12-01"))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
-    overall = retention.survival(retention.cells(exits))
-    stay = findings.stay(overall, "all", day=90)
-    frame = exits.to_pandas()
-    watched, there = (
-        (frame["entry_day"] <= 90).sum(),
-        (frame["entry_day"] <= 90) & (frame["tenure_days"] >= 90),
-    )
-    assert stay.n == watched < overall.n
-    assert f"{there.sum():,} of them on the day itself" in stay.sentence
-    assert f"{overall.n - watched:,} members came under observation only after day 90" in stay.sentence
-    few = found.summary.loc[found.summary["n"] < found.summary["n"].median(), "segment"]
-    largest = int(found.summary.loc[found.summary["segment"].isin(few), "n"].max())
-    kept = plots.survival_curves(found, "note", k_min=largest + 1)
-    assert isinstance(kept, Chart) and not set(kept.data["segment"]) & set(few)
+    told = found.finding()
+    exits = retention.exit_durations(study.people, as_of=AS_OF, observed_from=study.began).to_pandas()
+    watched = exits["entry_day"] <= 90
+    assert told.n == watched.sum() < found.everybody.n
+    assert f"{(watched & (exits['tenure_days'] >= 90)).sum():,} of them on the day itself" in told.sentence
+    assert f"{(~watched).sum():,} members came under observation only after day 90" in told.sentence
+    sizes = found.segments.summary.set_index("segment")["n"]
+    few = sizes[sizes < sizes.median()]
+    kept = plots.survival_curves(dataclasses.replace(found, k_min=int(few.max()) + 1), "note")
+    assert isinstance(kept, Chart) and not set(kept.data["segment"]) & set(few.index)
 
 
 def test_lifecycle_adds_up_in_the_picture(study) -> None:
@@ -115,10 +116,7 @@ def test_returns_and_false_churn(study) -> None:
 
 
 def test_tiers_naive_and_fair(study) -> None:
-    newcomers = study.people.filter(study.people.joined_day >= study.began)
-    stays = retention.exit_durations(newcomers, as_of=AS_OF)
-    reached = retention.add_reached_day(stays, study.activity, actions=10)
-    found = retention.compare_tiers(retention.tiers_reached(reached, day=30), day=30)
+    found = retention.compare_tiers(study.seen)
     chart = plots.tier_comparison(found, "note")
     assert isinstance(chart, Chart)
     naive, fair = (
@@ -126,15 +124,12 @@ def test_tiers_naive_and_fair(study) -> None:
         for name in ("naive", "landmarked")
     )
     assert naive > fair  # staying lets members reach the tier
-    low, high = found.landmark_difference.estimate("reached")[1:3]
+    low, high = found.fair[1:3]
     told = f"“reached” goes with {fair:.0f} days more ({low:.0f} to {high:.0f}), not {naive:.0f}"
     if low <= 0 <= high:
         told = f"“reached” makes no clear difference ({low:.0f} to {high:.0f} days)"
     assert chart.title.replace("\N{MINUS SIGN}", "-") == f"Compared fairly from day 30 on, {told}"
     assert set(chart.data["comparison"]) == {"by the tier in the end", "by the tier on day 30"}
-    gap = findings.tier_gap(found, "all")
-    assert gap.value == pytest.approx(fair)
-    assert gap.verdict == "stated"  # a difference between groups is no change for the better
 
 
 def test_value_of_newcomers(study) -> None:
@@ -175,16 +170,3 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
         assert text == blank or f"n = {int(cell['eligible'])})" in text
     assert "not over by" in table["D30"].iloc[-1] or "n = " in table["D30"].iloc[-1]
     assert set(kept.readable(k_min=1000)["D1"][1:]) == {"fewer than 1000"}
-
-
-def test_the_push_finding_says_how_coarsely_activity_is_held() -> None:
-    from helpers.stats.estimate import Estimate
-
-    ratio = Estimate(1.05, 1.02, 1.09, 20_167, "ratio", "Cox model on episodes", 0.95)
-    dose = SimpleNamespace(
-        exposure="pushes_before", sentence="Each push more.", per_unit=ratio, period="month"
-    )
-    model = SimpleNamespace(n_=20_167, confidence=0.95)
-    finding = findings.push_effect(SimpleNamespace(doses=(dose,), model=model, sentence=""), "all")
-    assert finding.verdict == "worse" and finding.value == pytest.approx(0.05)
-    assert "held constant in 4 levels only" in finding.provenance.assumption

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 
 import numpy as np
@@ -10,10 +9,11 @@ import pandas as pd
 import pytest
 from lifelines import KaplanMeierFitter
 
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadParameters
 from helpers.methods.retention.day_n import retention
 from helpers.methods.retention.losses import losses
-from helpers.methods.retention.reconcile import MEASURES, _check_orders, reconcile, side_by_side
+from helpers.methods.retention.reconcile import MEASURES, Reconciliation, reconcile
+from helpers.study import Study
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 4, 30)
 
@@ -37,9 +37,16 @@ def community() -> tuple[pd.DataFrame, pd.DataFrame]:
     return log, pd.DataFrame(people, columns=["member_id", "joined_day", "left_day"])
 
 
+def reconciled(
+    log: pd.DataFrame, people: pd.DataFrame, days=(1, 7, 30), as_of=AS_OF, **options
+) -> Reconciliation:
+    study = Study.of({"activity": log, "population": people}, as_of, history_from=FIRST)
+    return reconcile(study, days, **options)
+
+
 def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    found = reconcile(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
+    found = reconciled(log, people).estimates
     for day in (1, 7, 30):
         due = [
             (m, j + dt.timedelta(days=day))
@@ -49,23 +56,22 @@ def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame
         on = [((log["member_id"] == m) & (log["day"] == one)).any() for m, one in due]
         after = [((log["member_id"] == m) & (log["day"] >= one)).any() for m, one in due]
         for name, hits in (("active on the day, newcomers", on), ("active on the day or later", after)):
-            assert found.measure(name, day).value == pytest.approx(np.mean(hits))
-            assert found.measure(name, day).n == len(due)
+            assert found[name, day].value == pytest.approx(np.mean(hits))
+            assert found[name, day].n == len(due)
 
 
 def test_active_on_is_the_number_of_the_retention_table(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    found = reconcile(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
+    found = reconciled(log, people).estimates
     table = retention(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
     for day in (1, 7, 30):
-        assert found.measure("active on the day", day)[:4] == pytest.approx(table.total(f"D{day}")[:4])
-    assert found.measure("active on the day", 30).n > found.measure("active on the day, newcomers", 30).n
-    assert "as in the retention table" in found.sentence
+        assert found["active on the day", day][:4] == pytest.approx(table.total(f"D{day}")[:4])
+    assert found["active on the day", 30].n > found["active on the day, newcomers", 30].n
 
 
 def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    found = reconcile(log, people, as_of=AS_OF, days=(7, 30), history_from=FIRST, silence_days=14)
+    found = reconciled(log, people, (7, 30), silence_days=14).estimates
     here = people[people["joined_day"] >= FIRST]
     ends = [left or AS_OF for left in here["left_day"]]
     stay = [(end - joined).days for end, joined in zip(ends, here["joined_day"], strict=True)]
@@ -82,54 +88,24 @@ def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> 
     for day in (7, 30):
         for name, curve in (("not yet left", fitted), ("not yet silent", awake)):
             expected = curve.survival_function_at_times(day).iloc[0]
-            assert found.measure(name, day).value == pytest.approx(expected, abs=1e-9)
+            assert found[name, day].value == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_sentence_names_all_five_with_interval_and_n(
+def test_the_table_says_all_five_in_words_and_their_orders_hold(
     community: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:
     log, people = community
-    found = reconcile(log, people, as_of=AS_OF, history_from=FIRST)
-    assert found.table["measure"].tolist() == list(MEASURES) * 3
-    assert found.table["why"].ne("").all()
-    assert "On day 30" in found.sentence
-    assert "five questions" in found.sentence
-    for name in MEASURES:
-        one = found.measure(name, 30)
+    found = reconciled(log, people)
+    table = found.table.set_index("still_there")
+    assert table.index.tolist() == list(MEASURES) and table["why"].str.len().gt(20).all()
+    assert table.columns.tolist() == ["day 1", "day 7", "day 30", "why"]
+    for (name, day), one in found.estimates.items():
         text = f"{100 * one.value:.1f} % ({100 * one.low:.1f} % to {100 * one.high:.1f} %, n = {one.n:,})"
-        assert text in found.sentence
-        row = found.readable().set_index("still_there").loc[name]
-        assert row["day 30"] == text and row["why"]
-    assert list(found.readable().columns) == ["still_there", "day 1", "day 7", "day 30", "why"]
-    _table, on, after, _awake, here = (found.wide[name] for name in MEASURES)
-    assert (on <= after).all() and (on < here).all()
-
-
-def test_tables_that_contradict_each_other_are_an_error(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    log, people = community
-    from helpers.study.days import stays
-
-    asked = {"as_of": AS_OF, "days": (7,), "cohort": None, "history_from": FIRST}
-    young = people[people["joined_day"] >= FIRST]
-    on = retention(log, young, **asked)  # type: ignore[arg-type]
-    after = retention(log, young, definition="on_or_after", **asked)  # type: ignore[arg-type]
-    _check_orders(on, after, stays(young), AS_OF)
-    wrong = dataclasses.replace(after, totals=after.totals.assign(retained=0))
-    with pytest.raises(RuntimeError, match="cannot all be right"):
-        _check_orders(on, wrong, stays(young), AS_OF)
-
-
-def test_curves_may_come_as_frames(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    log, people = community
-    asked = {"as_of": AS_OF, "days": (7, 30), "cohort": None}
-    on = retention(log, people, **asked)  # type: ignore[arg-type]
-    after = retention(log, people, definition="on_or_after", **asked)  # type: ignore[arg-type]
-    curve = pd.DataFrame({"day": [7], "survival": [0.5], "low": [0.4], "high": [0.6], "n": [100]})
-    found = side_by_side(on, on, after, curve, curve, silence_days=30)
-    assert found.measure("not yet left", 7).value == 0.5
-    assert not found.measure("not yet left", 30).known
-    with pytest.raises(BadData, match="column n missing"):
-        side_by_side(on, on, after, curve.drop(columns="n"), curve, silence_days=30)
+        assert table.loc[name, f"day {day}"] == text
+    on, after, here = MEASURES[1], MEASURES[2], MEASURES[4]
+    for day in (1, 7, 30):
+        assert found.estimates[on, day].value <= found.estimates[after, day].value
+        assert found.estimates[on, day].value < found.estimates[here, day].value
 
 
 def test_losses_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -170,17 +146,17 @@ def test_a_later_day_is_named_only_when_it_stands_out() -> None:
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     people = pd.DataFrame({"member_id": ["a"], "joined_day": [FIRST], "left_day": [None]}).iloc[:rows]
     log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": ["interaction"]}).iloc[:rows]
-    found = reconcile(log, people, as_of=FIRST)
-    assert "Too little data" in found.sentence
-    assert found.table["share"].isna().all()
+    found = reconciled(log, people, as_of=FIRST)
+    assert not any(one.known for one in found.estimates.values())
+    assert found.table["day 1"].str.contains("too little data").all()
     assert "Too little data" in losses(log, people, as_of=FIRST).sentence
 
 
 def test_wrong_questions_are_refused(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    for wrong in ({"days": ()}, {"days": (0,)}, {"silence_days": 0}, {"confidence": 2}, {"count": "x"}):
+    for wrong in ({"days": ()}, {"days": (0,)}, {"silence_days": 0}):
         with pytest.raises(BadParameters):
-            reconcile(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]
+            reconciled(log, people, **wrong)
     for wrong in ({"days": -1}, {"silence_days": 0}, {"confidence": 2}):
         with pytest.raises(BadParameters):
             losses(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]

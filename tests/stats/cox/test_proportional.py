@@ -42,16 +42,14 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-@pytest.mark.parametrize("transform", ["rank", "km", "identity"])
-def test_statistic_from_cells_is_that_of_lifelines_from_rows(transform: str) -> None:
+def test_statistic_from_cells_is_that_of_lifelines_from_rows() -> None:
     rows = fading(300, 1, 1.0, -0.5)
-    if transform == "rank":
-        # lifelines ranks tied exits in the order of rows, which has no meaning.
-        rows["tenure_day"] = rows["tenure_day"].rank(method="first").astype(int)
+    # lifelines ranks tied exits in the order of rows, which has no meaning.
+    rows["tenure_day"] = rows["tenure_day"].rank(method="first").astype(int)
     oracle = CoxPHFitter().fit(rows, "tenure_day", "events", fit_options=TIGHT)
-    expected = proportional_hazard_test(oracle, rows, time_transform=transform)
+    expected = proportional_hazard_test(oracle, rows, time_transform="rank")
     model = CoxModel(["flag", "other"]).fit(cells(rows))
-    table = proportional_hazards(model, transform=transform).table.set_index("covariate")
+    table = proportional_hazards(model).table.set_index("covariate")
     np.testing.assert_allclose(table.loc[["flag", "other"], "statistic"], expected.test_statistic, rtol=1e-7)
     np.testing.assert_allclose(table.loc[["flag", "other"], "p"], expected.p_value, rtol=1e-6)
 
@@ -65,25 +63,16 @@ def test_rank_does_not_depend_on_the_order_of_tied_rows() -> None:
     pd.testing.assert_frame_equal(one, other, rtol=1e-9)
 
 
-def test_a_planted_fading_effect_is_found_told_and_split() -> None:
+def test_a_planted_fading_effect_is_found_and_split() -> None:
     frame = cells(fading(6000, 3, 1.0, 0.0))
     model = CoxModel(["flag", "other"]).fit(frame)
     test = proportional_hazards(model)
     assert test.unsteady == ["flag"]
-    assert "effect of “flag” changes with tenure" in test.sentence
-    effects = tenure_effects(frame, model, "flag", breaks=(0, 30))
-    ratios = effects.table.set_index("tenure_part")
+    ratios = tenure_effects(frame, model, "flag", breaks=(0, 30)).set_index("tenure_part")
     assert ratios.index.tolist() == ["days 0–29", "day 30 on"]
     assert ratios.loc["days 0–29", "low"] < np.e < ratios.loc["days 0–29", "high"]
     assert ratios.loc["day 30 on", "low"] < 1 < ratios.loc["day 30 on", "high"]
-    assert "fades with tenure" in effects.sentences[0]
     assert ratios["events"].sum() == frame.loc[frame["flag"] == 1, "events"].sum()
-
-
-def test_an_effect_that_turns_round_is_called_so() -> None:
-    frame = cells(fading(8000, 4, -0.8, 0.8))
-    model = CoxModel(["flag", "other"]).fit(frame)
-    assert "turns round" in tenure_effects(frame, model, "flag", breaks=(0, 30)).sentences[0]
 
 
 def test_levels_keep_their_names_and_reference_by_tenure() -> None:
@@ -91,9 +80,9 @@ def test_levels_keep_their_names_and_reference_by_tenure() -> None:
         source=lambda t: np.where(t["flag"] == 1, "search", "wechat")
     )
     model = CoxModel(["source", "other"], reference={"source": "wechat"}).fit(frame)
-    table = tenure_effects(frame, model, "source", breaks=(0, 30)).table
+    table = tenure_effects(frame, model, "source", breaks=(0, 30))
     assert table["covariate"].unique().tolist() == ["source=search"] and set(table["reference"]) == {"wechat"}
-    flags = tenure_effects(frame, CoxModel(["flag", "other"]).fit(frame), "flag", breaks=(0, 30)).table
+    flags = tenure_effects(frame, CoxModel(["flag", "other"]).fit(frame), "flag", breaks=(0, 30))
     np.testing.assert_allclose(table["hazard_ratio"], flags["hazard_ratio"], rtol=1e-9)
 
 
@@ -188,7 +177,7 @@ def test_members_who_are_the_same_five_times_are_not_five_times_the_evidence() -
 
 def test_few_clusters_are_too_little_data() -> None:
     found = proportional_hazards(CoxModel(["flag"], cluster="group").fit(alike(1, groups=29)))
-    assert "too little data" in found.sentence and found.table["p"].isna().all()
+    assert found.table["p"].isna().all()
 
 
 @pytest.mark.slow
@@ -220,6 +209,5 @@ def test_few_members_are_too_little_data(n: int) -> None:
     frame = cells(fading(50, 1, 0, 0).head(n))
     model = CoxModel(["flag", "other"]).fit(frame)
     test = proportional_hazards(model)
-    assert "too little data" in test.sentence and test.unsteady == []
-    for text in tenure_effects(frame, model, "flag").sentences:
-        assert "too little data" in text
+    assert test.table["p"].isna().all() and test.unsteady == []
+    assert tenure_effects(frame, model, "flag")["p"].isna().all()

@@ -14,6 +14,7 @@ from helpers.data import source
 from helpers.methods.retention.covariates import candidates
 from helpers.methods.retention.drivers import drivers
 from helpers.stats.cox.model import CoxModel
+from helpers.study import Study
 
 AS_OF = pd.Timestamp("2026-06-30")
 COVARIATES = ["one_year", "two_year", "fibre", "no_internet", "security", "partner", "electronic_check"]
@@ -44,10 +45,13 @@ def members(telco: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**flags)
 
 
+def study(telco: pd.DataFrame) -> Study:
+    return Study.of(source.open({"members": members(telco)}, now=AS_OF.to_pydatetime()), "2026-06-30")
+
+
 @pytest.fixture(scope="module")
 def model(telco: pd.DataFrame) -> CoxModel:
-    dataset = source.open({"members": members(telco)}, now=AS_OF.to_pydatetime())
-    found = candidates(dataset, as_of="2026-06-30", columns=COVARIATES)
+    found = candidates(study(telco), COVARIATES)
     assert found.names == tuple(COVARIATES)
     cells = found.cells()
     assert len(cells) < len(telco) / 3
@@ -79,14 +83,14 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
 
 
 @pytest.mark.slow
-def test_the_story_of_the_published_data(telco: pd.DataFrame) -> None:
-    dataset = source.open({"members": members(telco)}, now=AS_OF.to_pydatetime())
-    found = drivers(dataset, as_of="2026-06-30", columns=COVARIATES, breaks=(0, 12, 36))
+def test_the_story_of_the_published_data(telco: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helpers.methods.retention.drivers.TENURE_BREAKS", (0, 12, 36))
+    found = drivers(study(telco), COVARIATES)
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"
-    assert found.chosen == "by tenure" and "one_year" in found.proportionality.unsteady
+    assert "one_year" in found.proportionality.unsteady
     told = next(text for text in found.sentences if "changes with tenure" in text)
     assert "“one year”" in told and "use the table by tenure" in told
-    table = found.tenure_table
+    table = found.by_tenure
     fading = table[table["characteristic"] == "one year"]["hazard_ratio"].to_numpy()
     assert (np.diff(fading) > 0).all() and fading[-1] < 1

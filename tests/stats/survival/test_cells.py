@@ -88,18 +88,12 @@ def test_durations_that_cannot_be(change: dict[str, list[object]], message: str)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n": [1, 0.5]}, "whole numbers"),
-        ({"n": [1, -1]}, "whole numbers"),
-        ({"events": [2, 0]}, "events must not exceed n"),
-        ({"tenure_day": [np.nan, 0]}, "missing or infinite"),
-        ({"entry_day": [4, 0]}, "entry_day must not lie after tenure_day"),
-    ],
+    "change",
+    [{"n": [1, 0.5]}, {"n": [1, -1]}, {"events": [2, 0]}, {"tenure_day": [np.nan, 0]}, {"entry_day": [4, 0]}],
 )
-def test_cells_that_cannot_be(change: dict[str, list[float]], message: str) -> None:
+def test_cells_that_cannot_be(change: dict[str, list[float]]) -> None:
     frame = pd.DataFrame({"tenure_day": [3, 4], "n": [1, 2], "events": [1, 0]}).assign(**change)
-    with pytest.raises(BadData, match=message):
+    with pytest.raises(BadData, match=r"1 of 2 rows cannot be; .* whole numbers"):
         check_cells(frame)
 
 
@@ -108,5 +102,5 @@ def test_missing_columns() -> None:
         cells(pd.DataFrame({"tenure_days": [1]}), "plan")
     with pytest.raises(BadData, match="column events missing"):
         check_cells(pd.DataFrame({"tenure_day": [1], "n": [1]}))
-    with pytest.raises(BadData, match="must be a pandas DataFrame"):
-        check_cells(ibis.memtable(pd.DataFrame({"n": [1]})))  # type: ignore[arg-type]
+    rows = check_cells(pd.DataFrame({"tenure_day": [2.0], "events": [1]}))
+    assert rows.to_dict("records") == [{"entry_day": 0, "tenure_day": 2, "n": 1, "events": 1}]

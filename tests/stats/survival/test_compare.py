@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines.statistics import multivariate_logrank_test, pairwise_logrank_test
+from lifelines.statistics import multivariate_logrank_test
 from scipy import stats
 from statsmodels.duration.survfunc import survdiff
-from statsmodels.stats.multitest import multipletests
 
 from helpers.errors import BadParameters
 from helpers.stats.survival.cells import cells
@@ -27,23 +26,12 @@ def community(seed: int, n: int = 600, effect: float = 1.0, plans: str = "abc") 
     return pd.DataFrame({"tenure_days": tenure, "exited": time <= watched, "plan": plan})
 
 
-@pytest.mark.parametrize("weighting", ["log-rank", "wilcoxon", "tarone-ware"])
-def test_k_segments_equal_lifelines(weighting: str) -> None:
+def test_k_segments_equal_lifelines() -> None:
     rows = community(1, effect=1.3)
-    found = logrank(cells(rows, "plan"), "plan", weighting=weighting)
-    kind = None if weighting == "log-rank" else weighting
-    theirs = multivariate_logrank_test(rows["tenure_days"], rows["plan"], rows["exited"], weightings=kind)
+    found = logrank(cells(rows, "plan"), "plan")
+    theirs = multivariate_logrank_test(rows["tenure_days"], rows["plan"], rows["exited"])
     assert found.chi_square == pytest.approx(theirs.test_statistic, rel=1e-9)
     assert (found.degrees_of_freedom, found.p_value) == (2, pytest.approx(theirs.p_value, rel=1e-8))
-
-
-def test_pairs_equal_lifelines_with_holm() -> None:
-    rows = community(2, effect=1.3)
-    found = logrank(cells(rows, "plan"), "plan").pairs
-    theirs = pairwise_logrank_test(rows["tenure_days"], rows["plan"], rows["exited"]).summary
-    assert found["p_value"].tolist() == pytest.approx(theirs["p"].tolist(), rel=1e-8)
-    expected = multipletests(theirs["p"], method="holm")[1]
-    assert found["p_holm"].tolist() == pytest.approx(expected.tolist(), rel=1e-8)
 
 
 def test_two_segments_equal_scipy() -> None:
@@ -71,20 +59,15 @@ def test_late_entry_equals_statsmodels(seed: int) -> None:
     assert found.p_value == pytest.approx(p_value, rel=1e-6)
 
 
-def test_expected_exits_add_up_and_the_sentence_says_which_way() -> None:
+def test_expected_exits_add_up() -> None:
     found = logrank(cells(community(4, 2_000, effect=2.0), "plan"), "plan")
     assert found.table["observed"].sum() == pytest.approx(found.table["expected"].sum())
     row = found.table.set_index("segment").loc["a"]
     assert row["observed"] > row["expected"]
-    assert (
-        found.sentence.startswith("The stay differs between the 3 segments") and "p < 0.001" in found.sentence
-    )
-    calm = logrank(cells(community(5, 200), "plan"), "plan")
-    assert calm.p_value > 0.05 and calm.sentence.startswith("No clear difference")
 
 
 def test_under_no_difference_one_in_twenty_tests_rejects() -> None:
-    p_values = [logrank(cells_of(community(seed, 90)), "plan", pairs=False).p_value for seed in range(200)]
+    p_values = [logrank(cells_of(community(seed, 90)), "plan").p_value for seed in range(200)]
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.095
 
 
@@ -98,9 +81,8 @@ def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
 def test_too_little_data(rows: int) -> None:
     few = cells_of(community(1).iloc[:rows])
     found = logrank(few, "plan")
-    assert np.isnan(found.p_value) and "Too little data" in found.sentence
-    assert "Too little data" in restricted_mean_difference(few, "plan").sentence
-    assert not restricted_mean_difference(few, "plan").estimate().known
+    assert np.isnan(found.p_value)
+    assert not restricted_mean_difference(few, "plan").estimate("b").known
 
 
 def test_one_segment_and_no_exits_are_too_little_data() -> None:
@@ -115,11 +97,10 @@ def test_difference_of_restricted_means() -> None:
     truth = _mean_days(30, 60) - _mean_days(60, 60)
     estimate = found.estimate("a")
     assert estimate.low <= truth <= estimate.high and estimate.high < 0 and estimate.n == 3_000
-    assert "a difference of −" in found.sentence and "chance" not in found.sentence
     with pytest.raises(BadParameters, match="reference == 'z'"):
         restricted_mean_difference(cells(rows, "plan"), "plan", reference="z")
     beyond = restricted_mean_difference(cells(rows, "plan"), "plan", horizon=500)
-    assert beyond.table["difference"].isna().all() and "Too little data" in beyond.sentence
+    assert beyond.table["difference"].isna().all()
 
 
 def _mean_days(scale: float, horizon: int) -> float:
@@ -134,11 +115,3 @@ def test_difference_of_restricted_means_covers() -> None:
         found = restricted_mean_difference(table, "plan", reference="b", horizon=60).estimate("a")
         covered.append(found.low <= truth <= found.high)
     assert 0.91 <= np.mean(covered) <= 0.985
-
-
-def test_the_level_of_the_words_is_that_of_the_reader() -> None:
-    table = cells_of(community(3, 300, effect=1.25, plans="ab"))
-    p = logrank(table, "plan").p_value
-    assert 0.001 < p < 0.999
-    said = [logrank(table, "plan", confidence=level).sentence for level in (1 - p * 1.01, 1 - p * 0.99)]
-    assert said[0].startswith("The stay differs") and said[1].startswith("No clear difference")

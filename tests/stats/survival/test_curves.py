@@ -13,7 +13,7 @@ from lifelines.utils import restricted_mean_survival_time
 
 from helpers.errors import BadParameters
 from helpers.stats.survival.cells import cells
-from helpers.stats.survival.curves import lifelines_fitter, survival
+from helpers.stats.survival.curves import survival, to_lifelines
 
 EXACT = 1e-10
 
@@ -66,11 +66,6 @@ def test_grouped_equals_rows(drawn: list[tuple[int, bool, float, str]], late: bo
         np.testing.assert_allclose(ours.loc[shared, "at_risk"], at_risk.loc[shared])
         ours, theirs = ours.loc[shared], hazard.cumulative_hazard_.loc[shared].iloc[:, 0]
         np.testing.assert_allclose(ours["cumulative_hazard"], theirs, rtol=0, atol=EXACT)
-        limits = hazard.confidence_interval_.loc[shared].to_numpy()
-        some = ours["cumulative_hazard"].to_numpy() > 0
-        np.testing.assert_allclose(
-            ours[["hazard_low", "hazard_high"]].to_numpy()[some], limits[some], rtol=1e-8
-        )
 
 
 @settings(max_examples=15, deadline=None)
@@ -82,7 +77,7 @@ def test_lifelines_fits_on_cells_as_on_rows(drawn: list[tuple[int, bool, float, 
         theirs = KaplanMeierFitter().fit(rows["tenure_days"], rows["exited"], entry=entry)
     except StatError:  # nobody at risk for a while
         assume(False)
-    ours = lifelines_fitter(cells(rows)).survival_function_.iloc[:, 0]
+    ours = to_lifelines(cells(rows)).survival_function_.iloc[:, 0]
     np.testing.assert_allclose(ours, theirs.predict(ours.index), rtol=0, atol=EXACT)
 
 
@@ -132,13 +127,11 @@ def test_restricted_mean_without_censoring_is_a_mean() -> None:
     assert beyond["mean"] == pytest.approx(tenure.mean())
 
 
-def test_summary_and_sentence(rows: pd.DataFrame) -> None:
+def test_summary(rows: pd.DataFrame) -> None:
     curves = survival(cells(rows, "plan"), "plan")
     assert curves.n == 900 and curves.events == rows["exited"].sum()
     row = curves.summary.set_index("segment").loc["short"]
     assert row["low"] <= row["median"] <= row["high"]
-    assert "by day" in curves.sentence and "in short" in curves.sentence and "in long" in curves.sentence
-    assert survival(cells(rows), event="fell silent", unit="groups").sentence.startswith("Of 900 groups, ")
 
 
 def test_values_at_days(rows: pd.DataFrame) -> None:
@@ -166,24 +159,6 @@ def test_watched_are_those_whose_watch_overlaps_the_days_until_then() -> None:
     assert curves.at(5)["watched"].iloc[0] < 300
 
 
-def test_one_table_by_segment_keeps_small_ones_back() -> None:
-    rng = np.random.default_rng(4)
-    source = np.repeat(["a", "b", "c", "few"], [200, 90, 60, 4])
-    stay = rng.geometric(np.where(source == "a", 0.02, 0.1))
-    rows = pd.DataFrame({"source": source, "tenure_days": stay, "exited": True})
-    curves = survival(cells(rows, "source"), "source")
-    table = curves.by_segment(20, k_min=10).set_index("segment")
-    assert table["n"].isna().to_dict() == {"a": False, "b": False, "c": True, "few": True}
-    assert table.loc[["c", "few"], ["events", "median", "mean_days", "mean_low"]].isna().all(axis=None)
-    for name in ("a", "b"):
-        part = rows[rows["source"] == name]["tenure_days"]
-        assert table.loc[name, "mean_days"] == pytest.approx(part.clip(upper=20).mean())
-        assert table.loc[name, "median"] == curves.median(name).value
-        assert table.loc[name, "median_low"] <= table.loc[name, "median"] <= table.loc[name, "median_high"]
-    assert curves.by_segment(20, k_min=1)["n"].tolist() == [200, 90, 60, 4]
-    assert "few" not in curves.sentence and "kept back" in curves.sentence
-
-
 def test_once_everybody_left_survival_stays_zero() -> None:
     found = survival(cells(pd.DataFrame({"tenure_days": [1, 2, 3], "exited": True}))).at([3, 50])
     assert found["survival"].tolist() == [0, 0] and found["low"].tolist() == [0, 0]
@@ -199,7 +174,7 @@ def small(n: int, exited: bool) -> pd.DataFrame:
 @pytest.mark.parametrize("by", [None, "plan"])
 def test_nobody(by: str | None) -> None:
     curves = survival(small(0, True), by)
-    assert curves.table.empty and "too little data" in curves.sentence
+    assert curves.table.empty and curves.n == 0
     assert curves.restricted_mean().empty if by else np.isnan(curves.restricted_mean()["mean"]).all()
     assert curves.at(3)["survival"].isna().all()
 
@@ -208,14 +183,12 @@ def test_nobody(by: str | None) -> None:
 def test_one_member_is_no_curve(exited: bool) -> None:
     curves = survival(small(1, exited), "plan")
     assert curves.table["survival"].isna().all() and not curves.median().known
-    assert "Too little data" in curves.sentence
 
 
 def test_all_who_were_watched_early_left_before_others_entered() -> None:
     rows = pd.DataFrame({"tenure_days": [3, 3, *[20] * 30], "exited": True, "entry_day": [0, 0, *[10] * 30]})
     curves = survival(cells(rows))
     assert curves.table["survival"].isna().all() and not curves.median().known
-    assert "before others came under observation" in curves.sentence
     assert np.isnan(curves.restricted_mean(5)["mean"]).all()
 
 
@@ -223,21 +196,15 @@ def test_all_censored() -> None:
     curves = survival(small(30, False), "plan")
     assert (curves.table["survival"] == 1).all() and (curves.table["high"] == 1).all()
     assert curves.table["low"].iloc[-1] == pytest.approx(0.8865, abs=1e-4)  # Wilson's limit of 30 of 30
-    assert np.isnan(curves.median().value) and "Too little data" in curves.sentence
+    assert np.isnan(curves.median().value)
 
 
 def test_a_median_that_is_not_reached_is_not_missing() -> None:
     frame = pd.DataFrame({"tenure_days": [1, 2, *[9] * 18], "exited": [True, True] + [False] * 18})
     curves = survival(cells(frame))
-    assert (
-        curves.median().value == np.inf and "More than half are still there after 9 days" in curves.sentence
-    )
+    assert curves.median().value == np.inf
 
 
 def test_parameters() -> None:
-    with pytest.raises(BadParameters, match="confidence"):
-        survival(small(3, True), confidence=95)
-    with pytest.raises(BadParameters, match="method == 'log-log'"):
-        survival(small(3, True), method="log-log")
     with pytest.raises(BadParameters, match="segment == 'z'"):
         survival(small(3, True), "plan").median("z")

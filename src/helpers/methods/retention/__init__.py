@@ -22,22 +22,21 @@ from helpers.methods.retention.cohort_value import cohort_value
 from helpers.methods.retention.covariates import known_at_joining
 from helpers.methods.retention.day_n import retention
 from helpers.methods.retention.drivers import drivers
-from helpers.methods.retention.exit_hazard import exit_hazard
 from helpers.methods.retention.exposure import exposure
-from helpers.methods.retention.landmark import compare_tiers, tiers_reached
 from helpers.methods.retention.lifecycle import lifecycle
 from helpers.methods.retention.lifetime_value import lifetime_value
 from helpers.methods.retention.losses import losses
-from helpers.methods.retention.reached import add_reached_day
 from helpers.methods.retention.reconcile import reconcile
 from helpers.methods.retention.silence import return_curves
 from helpers.methods.retention.states import daily_states
+from helpers.methods.retention.staying import exit_hazard, staying
 from helpers.methods.retention.stickiness import lness, stickiness
+from helpers.methods.retention.tiers import compare_tiers
 from helpers.methods.retention.whatif import what_if
 from helpers.playbook.contact.trial import evaluate_list
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank, restricted_mean_difference
-from helpers.stats.survival.curves import survival
+from helpers.stats.survival.curves import survival, to_lifelines
 from helpers.study.account import account
 from helpers.study.activity import activity, check_recent, what_counts
 from helpers.study.days import first_day
@@ -48,7 +47,6 @@ from helpers.study.value_days import value_days
 __all__ = [
     "account",
     "activity",
-    "add_reached_day",
     "cells",
     "check_recent",
     "cohort_value",
@@ -76,9 +74,10 @@ __all__ = [
     "return_curves",
     "silence_durations",
     "silence_threshold",
+    "staying",
     "stickiness",
     "survival",
-    "tiers_reached",
+    "to_lifelines",
     "value_days",
     "what_counts",
     "what_if",

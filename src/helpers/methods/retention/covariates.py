@@ -4,8 +4,9 @@ Only what is known when somebody joins is looked at unless other columns are nam
 (a badge, a consent that leavers take back) is had by those who stay, and would look like the reason why they do.
 Nothing can check that for a named column, so it comes with a caution.
 
-How columns become levels is told in :mod:`helpers.methods.retention.covariate_levels`; what cannot be used is left
-out, with the reason.
+A text column gives its levels, a flag itself, a number its quantile bins; what is missing is a level of its own.
+Levels of fewer than `k_min` members are pooled, or the column is left out. Identifiers, times and columns in which
+everybody is alike are left out, with the reason.
 
 What members did in their first days is only fair to those who were still there when these days were over: with a
 landmark (Anderson, Cain and Gelber 1983) everybody is looked at from that day on, so that nobody can fail to reply
@@ -17,29 +18,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import ibis
 import pandas as pd
 
 from helpers.checks import did_you_mean
-from helpers.data.contract import INTERACTIONS
-from helpers.data.source import Dataset, local_date
 from helpers.errors import BadData, BadParameters
-from helpers.methods.retention.covariate_levels import INVITED, LevelRules, make_levels
-from helpers.methods.retention.first_support import ANSWERED, can_tell, first_post_answered
+from helpers.methods.retention.first_days import with_first_days
 from helpers.sentences import number, say
-from helpers.study.days import EPOCH, checked, day_number, number_of
-from helpers.study.durations import (
-    EXAMPLES,
-    exit_durations,
-    impossible_stays,
-    member_stays,
-)
-from helpers.study.frames import as_day, materialise
+from helpers.stats.cox.design import OTHER
+from helpers.study import Study
+from helpers.study.days import day_number, number_of
+from helpers.study.durations import EXAMPLES, exit_durations, impossible_stays
+from helpers.study.frames import NOT_STATED, materialise
 
+INVITED = "invited"
 KNOWN_AT_JOINING = ("source", "platform_home", "age_band", "gender", "region", INVITED)
 """Columns of members that are known when they join; ``invited`` is whether an inviter is on record."""
-CONTRIBUTIONS = ("comment", "reply", "post")
+# Where a flag is as rare or as common as this in every source, it says what the source says.
+SAME_AS_SOURCE = 0.02
+# A text column with more levels than this is an identifier, or as good as one.
+MOST_LEVELS = 200
+# Levels that are kept; the others, and those with a smaller share of members, are pooled.
+KEPT_LEVELS = 8
+LEAST_SHARE = 0.01
+BINS = 4
 
 
 @dataclass(frozen=True)
@@ -52,115 +56,82 @@ class Candidates:
         member_id, entry_day, tenure_day, exited (bool), and one column per candidate.
     names : tuple of str
         The candidates.
-    left_out : pandas.DataFrame
-        column, reason.
     notes : tuple of str
-        Which levels were pooled, which numbers binned, who could not be looked at.
-    members : int
-        Members in the table.
-    landmark_day : int
-        Tenure day from which members are looked at (0: from joining).
-    k_min : int
-        Fewest members of a level.
+        Who and which columns could not be looked at, which levels were pooled and which numbers cut.
     """
 
     table: ibis.Table
     names: tuple[str, ...]
-    left_out: pd.DataFrame
     notes: tuple[str, ...]
-    members: int
-    landmark_day: int
-    k_min: int = 10
 
-    def cells(self, by: Sequence[str] | None = None, *, keys: Sequence[str] = ()) -> pd.DataFrame:
-        """Return counts of equal members: the candidates, keys, entry_day, tenure_day, n, events."""
-        wanted = [*dict.fromkeys([*(self.names if by is None else by), *keys]), "entry_day", "tenure_day"]
+    def cells(self) -> pd.DataFrame:
+        """Return counts of equal members: the candidates, entry_day, tenure_day, n, events."""
+        wanted = [*self.names, "entry_day", "tenure_day"]
         found = self.table.group_by(wanted).agg(
             n=self.table.count(), events=self.table.exited.cast("int64").sum()
         )
         return found.to_pandas().sort_values(wanted, na_position="last", ignore_index=True)
 
 
-def candidates(
-    dataset: Dataset,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    columns: Sequence[str] | None = None,
-    carry: Sequence[str] = (),
-    landmark_day: int = 0,
-    observed_from: dt.date | str | None = None,
-    max_levels: int = 8,
-    least_share: float = 0.01,
-    bins: int = 4,
-    k_min: int = 10,
-) -> Candidates:
+def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_day: int = 0) -> Candidates:
     """Return members with their candidates.
 
     Parameters
     ----------
-    dataset : Dataset
-        With members; events when there is a landmark.
-    as_of : date or str
-        Last day observed.
-    report_tz : str
-        Time zone of calendar days.
+    study : Study
+        With members; events when there is a landmark. Who joined before the log began enters late.
     columns : sequence of str, optional
         Columns of members to look at, or ``invited``; by default those of `KNOWN_AT_JOINING` that are there. Any
         other is looked at with a caution.
-    carry : sequence of str
-        Columns of members to keep as they are, for strata or clusters.
     landmark_day : int
         With 7, what members did on their first 7 days (0 to 6) is added, and only those who joined on record and
-        were still members on day 7 are looked at, from then on. Where the tables can tell (:mod:`.first_support`),
-        ``early_reply`` is whether their first post was answered.
-    observed_from : date or str, optional
-        First day on record, before which leaving was not seen; by default that of the first event, else none.
-    max_levels : int
-        Levels of a text column that are kept; the rest is pooled as "other".
-    least_share : float
-        Levels with a smaller share of members are pooled too.
-    bins : int
-        Quantile bins of a number.
-    k_min : int
-        Levels of fewer members are pooled; a flag that fewer have, or fewer lack, is left out.
+        were still members on day 7 are looked at, from then on: :mod:`helpers.methods.retention.first_days`.
 
     Raises
     ------
     BadParameters
-        When a column is unknown or a number out of range.
+        When a column is unknown.
     BadData
         When a member left before joining.
     """
-    dataset.require("members", *(["events"] if landmark_day else []))
-    rules = LevelRules(0, max_levels, least_share, bins, k_min)
-    _check(dataset, [*(columns or ()), *carry], landmark_day, rules)
-    begin = _begin(dataset, report_tz, observed_from)
-    looked_at = known_at_joining(dataset) if columns is None else list(columns)
-    stays = _stays(dataset, as_day(as_of), report_tz, [*dict.fromkeys([*looked_at, *carry])], begin)
-    notes = [*_caution(looked_at), *_who(stays, begin, landmark_day)]
-    stays = _inside(stays, begin, landmark_day)
-    extra: list[str] = []
+    study.dataset.require("members", *(["events"] if landmark_day else []))
+    looked_at = known_at_joining(study) if columns is None else list(columns)
+    at_hand = _at_hand(study)
+    for name in looked_at:
+        if name not in at_hand:
+            hint = did_you_mean(name, at_hand)
+            raise BadParameters(f"table members has no column {name!r}.{hint}")
+    stays = _stays(study, looked_at)
+    notes = [*_caution(looked_at), *_who(stays, study.began, landmark_day)]
+    stays = stays.filter(stays.tenure_day >= stays.entry_day)
     if landmark_day:
-        stays, extra = _with_early(dataset, stays, report_tz, landmark_day)
+        stays = stays.filter(~stays.older, stays.tenure_day >= landmark_day)
+        stays = stays.mutate(entry_day=ibis.greatest(stays.entry_day, landmark_day))
+        stays, early = with_first_days(study, stays, landmark_day)
+        looked_at += early
     stays = materialise(stays)
-    rules = rules._replace(members=int(stays.count().execute()))
-    table, names, left_out, more = make_levels(stays, [*looked_at, *extra], rules)
-    kept = ["member_id", "entry_day", "tenure_day", "exited"]
-    table = materialise(table.select(*dict.fromkeys([*kept, *carry, *names])))
-    out = pd.DataFrame(left_out, columns=["column", "reason"])
-    return Candidates(table, tuple(names), out, (*notes, *more), rules.members, landmark_day, k_min)
+    levels = _Levels(stays, int(stays.count().execute()), study.k_min)
+    made: dict[str, ibis.Value] = {}
+    for name in looked_at:
+        value, note = levels.of(name)
+        if value is None:
+            note = say("{column} is not looked at: it {reason}.", column=name, reason=note)
+        else:
+            made[name] = value
+        notes += [note] if note else []
+    table = stays.select("member_id", "entry_day", "tenure_day", "exited", **made)
+    return Candidates(materialise(table), tuple(made), tuple(notes))
 
 
-def known_at_joining(dataset: Dataset) -> list[str]:
-    """Return the columns of `KNOWN_AT_JOINING` that the dataset has: what is looked at by default."""
-    at_hand = _at_hand(dataset)
+def known_at_joining(study: Study) -> list[str]:
+    """Return the columns of `KNOWN_AT_JOINING` that the tables have: what is looked at by default."""
+    at_hand = _at_hand(study)
     return [name for name in KNOWN_AT_JOINING if name in at_hand]
 
 
-def _at_hand(dataset: Dataset) -> list[str]:
+def _at_hand(study: Study) -> list[str]:
     """Return the columns of members that may be asked for."""
-    columns = list(dataset.members.columns)
+    columns = list(study.dataset.members.columns)
     return [*columns, INVITED] if "inviter_id" in columns and INVITED not in columns else columns
 
 
@@ -174,123 +145,143 @@ def _caution(columns: Sequence[str]) -> list[str]:
     return [say(text, names=", ".join(later))] if later else []
 
 
-def _check(dataset: Dataset, columns: Sequence[str], landmark_day: int, rules: LevelRules) -> None:
-    checked(landmark_day, "landmark_day", type_=int, ge=0)
-    checked(rules.max_levels, "max_levels", type_=int, ge=2)
-    checked(rules.bins, "bins", type_=int, ge=2)
-    checked(rules.least_share, "least_share", ge=0, lt=1)
-    checked(rules.k_min, "k_min", type_=int, ge=1)
-    at_hand = _at_hand(dataset)
-    for name in columns:
-        if name not in at_hand:
-            hint = did_you_mean(name, at_hand)
-            raise BadParameters(f"table members has no column {name!r}.{hint}")
-
-
-def _begin(dataset: Dataset, report_tz: str, observed_from: dt.date | str | None) -> dt.date:
-    """Return the first day on record."""
-    if observed_from is not None:
-        return as_day(observed_from, "observed_from")
-    if "events" not in dataset:
-        return EPOCH - dt.timedelta(days=100_000)
-    found = local_date(dataset.events.ts, report_tz).min().execute()
-    return EPOCH if pd.isna(found) else pd.Timestamp(found).date()
-
-
-def _stays(
-    dataset: Dataset, end: dt.date, report_tz: str, columns: Sequence[str], begin: dt.date
-) -> ibis.Table:
-    """Return member_id, joined (day number), entry_day, tenure_day, exited, and columns of members."""
-    made = INVITED in columns and INVITED not in dataset.members.columns
-    read = ["inviter_id" if made and name == INVITED else name for name in columns]
-    people = member_stays(dataset, as_of=end, columns=[*dict.fromkeys(read)], report_tz=report_tz)
-    stays = exit_durations(people, as_of=end)
+def _stays(study: Study, columns: Sequence[str]) -> ibis.Table:
+    """Return member_id, joined (day number), older (than the log), entry_day, tenure_day, exited, and columns."""
+    made = INVITED in columns and INVITED not in study.dataset.members.columns
+    stays = exit_durations(study.population, as_of=study.as_of)
     if made:
         stays = stays.mutate(**{INVITED: stays.inviter_id.notnull()})
-    joined = day_number(stays.joined_day)
     impossible = stays.filter((stays.tenure_days < 0) | stays.tenure_days.isnull())
     if count := int(impossible.count().execute()):
         raise BadData(impossible_stays(count, impossible.order_by("member_id").limit(EXAMPLES).to_pandas()))
+    joined = day_number(stays.joined_day)
+    begin = ibis.literal(number_of(study.began), "int64") if study.began else joined
     return stays.select(
         "member_id",
         *columns,
         joined=joined,
-        entry_day=ibis.greatest(ibis.literal(number_of(begin), "int64") - joined, 0),
+        older=joined < begin,
+        entry_day=ibis.greatest(begin - joined, 0),
         tenure_day=stays.tenure_days,
         exited=stays.exited,
     )
 
 
-def _who(stays: ibis.Table, begin: dt.date, landmark: int) -> list[str]:
+def _who(stays: ibis.Table, begin: dt.date | None, landmark: int) -> list[str]:
     """Say who cannot be looked at, and why."""
-    before = stays.tenure_day < stays.entry_day
-    older = ~before & (stays.joined < number_of(begin))
-    early = ~before & ~older & (stays.tenure_day < landmark)
-    flags = {"gone": before, "older": older, "early": early}
-    counts = stays.aggregate(**{name: flag.cast("int64").sum().fill_null(0) for name, flag in flags.items()})
-    found = counts.to_pandas().iloc[0]
-    notes = []
-    if found["gone"]:
-        text = "{n} members left before the record begins ({day}) and are not looked at."
-        notes.append(say(text, n=number(found["gone"]), day=begin))
-    if landmark and found["older"]:
-        text = "{n} members joined before the record begins, so their first days are unknown: not looked at."
-        notes.append(say(text, n=number(found["older"])))
-    if landmark and found["early"]:
-        text = "{n} members were gone, or had not been members long enough, by day {day}: not in this comparison."
-        notes.append(say(text, n=number(found["early"]), day=landmark))
-    return notes
+    gone = stays.tenure_day < stays.entry_day
+    early = ~gone & ~stays.older & (stays.tenure_day < landmark)
+    texts = {
+        "{n} members left before the record begins ({day}) and are not looked at.": gone,
+        "{n} members joined before the record begins, so their first days are unknown: not looked at.": (
+            ~gone & stays.older & (landmark > 0)
+        ),
+        "{n} members were gone, or had not been members long enough, by day {landmark}: not compared.": early,
+    }
+    counts = {str(place): flag.cast("int64").sum().fill_null(0) for place, flag in enumerate(texts.values())}
+    found = stays.aggregate(**counts).to_pandas().iloc[0]
+    return [
+        say(text, n=number(n), day=begin, landmark=landmark)
+        for text, n in zip(texts, found, strict=True)
+        if n
+    ]
 
 
-def _inside(stays: ibis.Table, begin: dt.date, landmark: int) -> ibis.Table:
-    stays = stays.filter(stays.tenure_day >= stays.entry_day)
-    if landmark:
-        stays = stays.filter(stays.joined >= number_of(begin), stays.tenure_day >= landmark)
-        stays = stays.mutate(entry_day=ibis.greatest(stays.entry_day, landmark))
-    return stays
+class _Levels:
+    """Columns of members as levels that can be compared."""
 
+    def __init__(self, stays: ibis.Table, members: int, k_min: int) -> None:
+        self.stays, self.members, self.k_min = stays, members, k_min
 
-def _early(dataset: Dataset, stays: ibis.Table, report_tz: str, landmark: int) -> ibis.Table:
-    """Return what each member did before the landmark: counts by event, and the first day of a contribution."""
-    events = dataset.events.filter(dataset.events.event.isin(list(INTERACTIONS)))
-    rows = events.select(
-        key=events.member_id.cast("string"),
-        event=events.event,
-        at=day_number(local_date(events.ts, report_tz)),
-    )
-    rows = rows.inner_join(stays.select("member_id", "joined"), rows.key == stays.member_id)
-    rows = rows.filter(rows["at"] >= rows.joined, rows["at"] < rows.joined + landmark)
-    rows = rows.mutate(after=rows["at"] - rows.joined)
-    present = sorted(rows.select("event").distinct().to_pandas()["event"])
-    columns = {f"early_{name}": (rows.event == name).any() for name in present if name not in CONTRIBUTIONS}
-    return rows.group_by("member_id").agg(
-        first_contribution=rows["after"].min(where=rows.event.isin(CONTRIBUTIONS)), **columns
-    )
+    def of(self, name: str) -> tuple[ibis.Value | None, str]:
+        """Return a column as levels or a flag and what was done to it, or nothing and why."""
+        column = self.stays[name]
+        if name == INVITED and "source" in self.stays.columns and self._follows_source():
+            return None, say("says what source says")
+        if column.type().is_boolean():
+            return self._from_text(name, column.cast("string"), 0.0, KEPT_LEVELS)
+        if column.type().is_numeric():
+            return self._from_number(name)
+        if column.type().is_string():
+            return self._from_text(name, column, LEAST_SHARE * self.members, KEPT_LEVELS)
+        return None, say("is no text, flag or number")
 
+    def _follows_source(self) -> bool:
+        """Return whether being invited is (nearly) certain or excluded in every source."""
+        rows = self.stays.group_by(level=self.stays.source.fill_null(NOT_STATED))
+        share = rows.agg(share=self.stays[INVITED].cast("float64").mean()).to_pandas()["share"]
+        return bool(((share <= SAME_AS_SOURCE) | (share >= 1 - SAME_AS_SOURCE)).all())
 
-def _with_early(
-    dataset: Dataset, stays: ibis.Table, report_tz: str, landmark: int
-) -> tuple[ibis.Table, list[str]]:
-    """Return the members with what they did before the landmark, and the names of it."""
-    early = _early(dataset, stays, report_tz, landmark)
-    extra = [name for name in early.columns if name != "member_id"]
-    joined = stays.left_join(early, "member_id").drop("member_id_right")
-    # A column of that name in members is what was asked for, and not made again.
-    if can_tell(dataset) and ANSWERED not in stays.columns:
-        answered = first_post_answered(dataset, stays, report_tz, landmark)
-        joined = joined.left_join(answered, "member_id").drop("member_id_right")
-        extra.append(ANSWERED)
-    return _early_levels(joined, extra, landmark), extra
+    def _from_text(
+        self, name: str, text: ibis.Value, least: float, most: int
+    ) -> tuple[ibis.Value | None, str]:
+        """Return a column of levels, where those of fewer than `least` members or beyond `most` are pooled."""
+        value = text.fill_null(NOT_STATED)
+        counts = self.stays.group_by(level=value).agg(n=self.stays.count())
+        found = counts.order_by([counts.n.desc(), counts.level]).limit(MOST_LEVELS + 1).to_pandas()
+        if len(found) < 2:
+            return None, say("is the same for everybody")
+        if len(found) > MOST_LEVELS:
+            return None, say("has over {n} levels: an identifier", n=MOST_LEVELS)
+        kept = self._kept(found, least, most)
+        if not kept.any() or (len(found) == 2 and not kept.all()):
+            return None, say("has no two levels of {k} members", k=self.k_min)
+        if set(found["level"]) == {"true", "false"}:
+            return self.stays[name], ""
+        if kept.all():
+            return value, ""
+        pooled = found[~kept]
+        levels = ", ".join(map(str, pooled["level"].head(5))) + (", …" if len(pooled) > 5 else "")
+        note = "{name}: {k} rare levels ({n} members) are pooled as “{other}”: {levels}."
+        values = {"k": len(pooled), "n": number(pooled["n"].sum()), "other": OTHER, "levels": levels}
+        return value.isin(found.loc[kept, "level"].tolist()).ifelse(value, OTHER), say(
+            note, name=name, **values
+        )
 
+    def _kept(self, found: pd.DataFrame, least: float, most: int) -> pd.Series:
+        """Return which levels, the largest first, stay what they are.
 
-def _early_levels(stays: ibis.Table, extra: Sequence[str], landmark: int) -> ibis.Table:
-    """Turn what was counted into flags and levels; nothing recorded is nothing done."""
-    first = stays.first_contribution
-    levels = ibis.cases(
-        (first.isnull(), "none"),
-        (first == 0, "day 0"),
-        (first <= 2, "days 1–2"),
-        else_=f"days 3–{landmark - 1}",
-    )
-    flags = {name: stays[name].fill_null(False) for name in extra if name != "first_contribution"}
-    return stays.mutate(first_contribution=levels, **flags)
+        A pool that would itself be too small takes in the smallest levels that stay. A single rare level stays what
+        it is when it has members enough: "other" would be but another name.
+        """
+        missing = found["level"] == NOT_STATED
+        rare = ~missing & (found["n"] < least) | (found["n"] < self.k_min)
+        named = found[~rare & ~missing]
+        own = int((missing & ~rare).sum())
+        if rare.any() or len(named) + own > most:
+            named = named.head(most - 1 - own)
+        stays = found["level"].isin(named["level"]) | (missing & ~rare)
+        if (~stays).sum() == 1 and (found.loc[~stays, "n"] >= self.k_min).all():
+            stays[:] = True
+        while 0 < found.loc[~stays, "n"].sum() < self.k_min and stays.any():
+            stays[found.index[stays][-1]] = False
+        return stays
+
+    def _from_number(self, name: str) -> tuple[ibis.Value | None, str]:
+        """Return quantile bins of a number as levels; few distinct numbers are levels themselves."""
+        column = self.stays[name].cast("float64")
+        distinct = self.stays.select(v=column).distinct().limit(BINS + 2).to_pandas()["v"].dropna()
+        if len(distinct) < 2:
+            return None, say("is the same for everybody")
+        edges = sorted(distinct)[1:] if len(distinct) <= BINS else self._quantiles(column)
+        shown = [f"{edge:,.6g}" for edge in edges]
+        labels = [say("below {edge}", edge=shown[0])]
+        labels += [say("{a} to {b}", a=a, b=b) for a, b in pairwise(shown)]
+        branches = [(column < edge, label) for edge, label in zip(edges, labels, strict=True)]
+        last = say("{edge} or more", edge=shown[-1])
+        cut = ibis.cases((column.isnull(), NOT_STATED), *branches, else_=last)
+        value, note = self._from_text(name, cut, 0.0, BINS + 2)
+        if value is None:
+            return None, note
+        return value, f"{say('{name} is cut at {edges}.', name=name, edges=', '.join(shown))} {note}".strip()
+
+    def _quantiles(self, column: ibis.Value) -> list[float]:
+        """Return the quantiles at which a number is cut.
+
+        Where most share the smallest value, quantiles fall on it: then it is one bin and the rest another.
+        """
+        cuts = {f"q{k}": column.quantile(k / BINS) for k in range(1, BINS)}
+        found = self.stays.aggregate(**cuts, least=column.min()).to_pandas().iloc[0]
+        least = float(found.pop("least"))
+        edges = sorted(set(found.astype(float)) - {least})
+        return edges or [float(self.stays.aggregate(column.min(where=column > least)).to_pandas().iloc[0, 0])]

@@ -6,38 +6,50 @@
    (Bonferroni), so that all of them hold together, whichever is picked afterwards; a characteristic is named a
    driver when its interval leaves out one. Drivers come in the order of their evidence, |z|: ordered by size, rare
    levels would come first, whose ratios are large because they are uncertain.
-4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are shown.
-   Whoever prefers ratios of times hands ``candidates(...).cells()`` to a fitter of lifelines, with ``n`` as weights.
+4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are told.
+   Whoever prefers ratios of times hands ``candidates(study).cells()`` to a fitter of lifelines, weighted by ``n``.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.data.source import Dataset
-from helpers.methods.retention.covariates import Candidates, candidates
+from helpers.methods.retention.covariates import candidates
+from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.cox.proportional import (
     TENURE_BREAKS,
     Proportionality,
-    TenureEffects,
     proportional_hazards,
     tenure_effects,
 )
-from helpers.stats.cox.words import hazard_sentence, name_of
 from helpers.stats.estimate import Estimate, unknown
-from helpers.study.days import checked_confidence
+from helpers.study import Study, enough
 
-EXITS_PER_PARAMETER = 10
+FASTER, SLOWER = "leave faster", "leave slower"
+# Covariates whose name alone would not read as English: the words that follow "members", or "one more".
+PHRASES = {
+    "early_reply": "who got an early reply",
+    "invited": "whom a member invited",
+    "pushes_before": "push in the period before",
+    "ads_before": "ad shown in the period before",
+}
+# Names of columns that are not those a reader would use.
+NAMES = {
+    "early_reply": "got an early reply",
+    "platform_home": "home platform",
+    "age_band": "age",
+    "invited": "invited by a member",
+}
 
 
 @dataclass(frozen=True)
@@ -55,31 +67,32 @@ class Drivers:
         fewer than k_min members have no row.
     proportionality : Proportionality
         Whether effects last.
-    by_tenure : tuple of TenureEffects
-        One per characteristic whose effect does not last.
+    by_tenure : pandas.DataFrame
+        Effects that do not last, for readers: characteristic, tenure, hazard_ratio, low, high, n, left; no numbers
+        where fewer than k_min members were in a part.
     concordance : Estimate
         Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
-    left_out : pandas.DataFrame
-        column, reason.
     notes : tuple of str
-        What was pooled, binned or not looked at.
+        What was pooled, cut or not looked at.
     landmark_day : int
         Tenure day from which members are looked at.
+    scope : str
+        Whom the numbers are about.
     """
 
     model: CoxModel
     table: pd.DataFrame
     proportionality: Proportionality
-    by_tenure: tuple[TenureEffects, ...]
+    by_tenure: pd.DataFrame
     concordance: Estimate
-    left_out: pd.DataFrame
     notes: tuple[str, ...]
     landmark_day: int
+    scope: str
 
     @property
     def named(self) -> pd.DataFrame:
         """The drivers: rows whose simultaneous interval leaves out one, those with the most evidence first."""
-        rows = self.table[self.table["verdict"].isin(["leave faster", "leave slower"])]
+        rows = self.table[self.table["verdict"].isin([FASTER, SLOWER])]
         order = rows["z"].abs().sort_values(ascending=False, kind="stable").index
         return rows.loc[order].reset_index(drop=True)
 
@@ -89,202 +102,138 @@ class Drivers:
         return int(self.table["p_bonferroni"].notna().sum())
 
     @property
-    def driver_sentences(self) -> list[str]:
-        """One sentence per driver, with its simultaneous interval."""
-        rows = self.named.assign(low=lambda t: t["simultaneous_low"], high=lambda t: t["simultaneous_high"])
-        return [hazard_sentence(row) for row in rows.to_dict("records")]
-
-    @property
-    def tenure_table(self) -> pd.DataFrame:
-        """Effects that do not last, for readers: characteristic, tenure, hazard_ratio, low, high, n, left."""
-        columns = ["covariate", "tenure_part", "hazard_ratio", "low", "high", "n", "events"]
-        parts = [effects.table[columns] for effects in self.by_tenure]
-        found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-        names = {"covariate": "characteristic", "tenure_part": "tenure", "events": "left"}
-        return found.assign(covariate=found["covariate"].map(name_of)).rename(columns=names)
-
-    @property
-    def chosen(self) -> str:
-        """Which table to read: ``"hazard ratios"``, ``"by tenure"`` or ``"too little data"``."""
-        if not self.table["log_hazard_ratio"].notna().any():
-            return "too little data"
-        return "by tenure" if self.by_tenure else "hazard ratios"
-
-    @property
     def sentences(self) -> list[str]:
-        """The story: the model, each driver, whether effects last (else :attr:`tenure_table`), and the notes."""
-        told = [self.sentence, *self.driver_sentences]
-        told.append(self.proportionality.sentence)
-        return [*told, *self.notes]
+        """The story: the model, each driver with its simultaneous interval, whether effects last, and the notes."""
+        rows = self.named.assign(low=lambda t: t["simultaneous_low"], high=lambda t: t["simultaneous_high"])
+        told = [hazard_sentence(row) for row in rows.to_dict("records")]
+        return [self.sentence, *told, self._lasting(), *self.notes]
 
     @property
     def sentence(self) -> str:
         """How many drivers there are among how many compared, and how well they tell members apart."""
-        model = self.model
-        if self.chosen == "too little data":
-            return model.sentence
-        start = say("From day {day} on: ", day=self.landmark_day) if self.landmark_day else ""
+        model, values = self.model, {"n": number(self.model.n_), "events": number(self.model.events_)}
+        if not self.tested:
+            text = "What drives leaving among {n} members ({events} left): too little data. {why}"
+            return say(text, **values, why=model.message_).strip()
         text = (
-            "{k} of {tried} characteristics go with leaving faster or slower ({n} members, {events} left); intervals "
-            "hold for all {tried} at once ({level} together, Bonferroni).{apart} {why}"
+            "{k} of {tried} characteristics go with leaving faster or slower from day {day} of tenure on ({n} "
+            "members, {events} left); intervals hold for all {tried} at once ({level} together, Bonferroni). "
+            "{apart} {why}"
         )
         apart, found = "", self.concordance
         if found.known:
-            of_two = (
-                " Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases "
-                "({low} to {high}; 50 is chance)."
+            apart = say(
+                "Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases "
+                "({low} to {high}; 50 is chance).",
+                c=number(100 * found.value, 0), low=number(100 * found.low, 0), high=number(100 * found.high, 0),
+            )  # fmt: skip
+        values |= {"k": str(len(self.named)), "tried": str(self.tested), "day": str(self.landmark_day)}
+        return say(
+            text, **values, level=percent(model.confidence, 0), apart=apart, why=model.message_
+        ).strip()
+
+    def _lasting(self) -> str:
+        """Say whether one hazard ratio is fair for all days."""
+        test, exits = self.proportionality, number(self.model.events_)
+        text = (
+            "No effect was seen to change with tenure ({n} exits), so one hazard ratio for all days is fair."
+        )
+        if test.unsteady:
+            text = (
+                "The effect of {names} changes with tenure ({n} exits), so one hazard ratio for all days is an "
+                "average of different ones: use the table by tenure."
             )
-            shares = {"c": found.value, "low": found.low, "high": found.high}
-            apart = say(of_two, **{name: number(100 * share, 0) for name, share in shares.items()})
-        values = {
-            "k": len(self.named),
-            "tried": self.tested,
-            "level": percent(model.confidence, 0),
-            "apart": apart,
-            "n": number(model.n_),
-            "events": number(model.events_),
-        }
-        return (start + say(text, **values, why=model.message_)).strip()
+        elif not test.table["p"].notna().any():
+            text = "Whether effects last: too little data ({n} exits)."
+        return say(text, names=", ".join(f"“{name_of(one)}”" for one in test.unsteady), n=exits)
+
+    def finding(self) -> Finding:
+        """State the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
+
+        The interval holds for all compared at once, so that picking the clearest does not make it too narrow.
+        """
+        confidence, named = self.model.confidence, self.named
+        estimate, text, whom = unknown(int(self.model.n_), "ratio", confidence), self.sentence, "–"
+        if len(named):
+            row = named.iloc[0]
+            names = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
+            value, low, high = (float(row[name]) for name in names)
+            method = say("Cox model (Efron), Bonferroni over {k}", k=self.tested)
+            estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, confidence)
+            text, whom = self.sentences[1], who(row.to_dict())
+        return finding(
+            estimate,
+            id="retention.strongest_driver",
+            metric=say("hazard ratio of leaving: {who}", who=whom),
+            scope=self.scope,
+            sentence=text,
+            assumption=say("association: what goes with leaving need not cause it"),
+            systems=("S029", "S030"),
+        )
 
 
-def drivers(
-    dataset: Dataset,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    columns: Sequence[str] | None = None,
-    strata: Sequence[str] = (),
-    cluster: str | None = None,
-    reference: Mapping[str, str] | None = None,
-    landmark_day: int = 0,
-    observed_from: dt.date | str | None = None,
-    breaks: Sequence[int] = TENURE_BREAKS,
-    max_levels: int = 8,
-    confidence: float = 0.95,
-    k_min: int = 10,
-    seed: int = 0,
-) -> Drivers:
+def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day: int = 0) -> Drivers:
     """Find what goes with leaving.
 
     Parameters
     ----------
-    dataset : Dataset
-        With members; events for the day the record begins and for a landmark.
-    as_of : date or str
-        Last day observed.
-    report_tz : str
-        Time zone of calendar days.
+    study : Study
+        With members; events for the day the record begins and for a landmark. Its confidence is that at which the
+        intervals of all characteristics hold together, and that of the test whether effects last.
     columns : sequence of str, optional
         Columns of members, the most important first; by default those of
         :data:`helpers.methods.retention.covariates.KNOWN_AT_JOINING`. Others come with a caution, because what is
         filled later may be had by those who stay only.
-    strata, cluster : sequence of str, str
-        Columns of members with a baseline of their own, and whose members are not independent (``group_id``).
-    reference : mapping of str to str, optional
-        Level to compare with, by column.
     landmark_day : int
         With 7, what members did in their first 7 days is looked at too, from day 7 on.
-    observed_from, max_levels
-        As in :func:`helpers.methods.retention.covariates.candidates`, with its errors.
-    breaks : sequence of int
-        First day of each part of tenure, for effects that do not last.
-    confidence : float
-        Level at which the intervals of all characteristics hold together, and of the test of proportionality.
-    k_min : int
-        Levels of fewer members are pooled or not shown.
-    seed : int
-        Of the folds from which the concordance comes.
     """
-    checked_confidence(confidence)
-    carried = [*strata, *([cluster] if cluster else [])]
-    found = candidates(
-        dataset, as_of=as_of, report_tz=report_tz, columns=columns, carry=carried, landmark_day=landmark_day,
-        observed_from=observed_from, max_levels=max_levels, k_min=k_min,
-    )  # fmt: skip
-    names = [name for name in found.names if name not in carried]
-    return drivers_of(
-        found,
-        names,
-        strata=strata,
-        cluster=cluster,
-        reference=reference,
-        breaks=breaks,
-        confidence=confidence,
-        seed=seed,
-    )
-
-
-def drivers_of(
-    found: Candidates,
-    names: Sequence[str],
-    *,
-    strata: Sequence[str] = (),
-    cluster: str | None = None,
-    reference: Mapping[str, str] | None = None,
-    breaks: Sequence[int] = TENURE_BREAKS,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Drivers:
-    """Find what goes with leaving among candidates that are already there; see :func:`drivers`."""
-    cells = found.cells(names, keys=[*strata, *([cluster] if cluster else [])])
-    kept, dropped = _affordable(cells, names)
-    asked = {name: level for name, level in (reference or {}).items() if name in kept}
-    how: dict[str, Any] = {"strata": strata, "cluster": cluster, "reference": asked}
-    model = CoxModel(kept, **how, confidence=confidence).fit(cells)
-    test = proportional_hazards(model, level=1 - confidence)
-    table = _judged(model, test, found.k_min)
-    unsteady = table.loc[~table["steady"], "variable"].drop_duplicates().tolist()
-    split = tuple(
-        _without_few(tenure_effects(cells, model, name, breaks=_breaks(breaks, found)), found.k_min)
-        for name in unsteady
-    )
-    apart = unknown(model.n_, "share", confidence)
+    found = candidates(study, columns, landmark_day=landmark_day)
+    cells, level = found.cells(), study.confidence
+    kept, dropped = _affordable(cells, found.names)
+    model = CoxModel(kept, confidence=level).fit(cells)
+    test = proportional_hazards(model, level=1 - level)
+    table = _judged(model, test, study.k_min)
+    breaks = [0, *(day for day in TENURE_BREAKS if day > landmark_day)]
+    unsteady = table.loc[~table["steady"], "variable"].drop_duplicates()
+    parts = [tenure_effects(cells, model, name, breaks=breaks) for name in unsteady]
+    apart = unknown(model.n_, "share", level)
     if kept:
-        apart = cross_fitted_concordance(cells, kept, **how, seed=seed, confidence=confidence)
-    left_out = pd.concat([found.left_out, dropped], ignore_index=True)
-    notes = [*found.notes, *_too_many(cells, dropped)]
-    return Drivers(model, table, test, split, apart, left_out, tuple(notes), found.landmark_day)
+        apart = cross_fitted_concordance(cells, kept, seed=study.seed, confidence=level)
+    notes = (*found.notes, *dropped)
+    return Drivers(
+        model, table, test, _by_tenure(parts, study.k_min), apart, notes, landmark_day, study.scope
+    )
 
 
-def _too_many(cells: pd.DataFrame, dropped: pd.DataFrame) -> list[str]:
-    """Say what the exits could not carry."""
-    if dropped.empty:
-        return []
-    text = "{events} exits carry no more than {k} parameters; not looked at: {names}."
-    exits = int(cells["events"].sum())
-    values = {"events": number(exits), "k": exits // EXITS_PER_PARAMETER}
-    return [say(text, **values, names=", ".join(map(name_of, dropped["column"])))]
-
-
-def _without_few(effects: TenureEffects, k_min: int) -> TenureEffects:
-    """Return the effects by tenure without the numbers of parts in which fewer than `k_min` members were."""
-    table = effects.table.copy()
-    numbers = ["hazard_ratio", "low", "high", "p", "n", "events"]
-    table[numbers] = table[numbers].where(table["n"] >= k_min)
-    return replace(effects, table=table)
-
-
-def _breaks(breaks: Sequence[int], found: Candidates) -> list[int]:
-    """Return the breaks after the landmark, from 0."""
-    return [0, *(day for day in breaks if day > found.landmark_day)]
-
-
-def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], pd.DataFrame]:
-    """Return the first characteristics that ten exits a parameter allow, and those that had to be left out.
+def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the first characteristics that ten exits a parameter allow, and a note on those left out.
 
     The order is the reader's, never that of the effects: choosing by effect would find drivers in noise.
     """
-    budget = int(cells["events"].sum()) // EXITS_PER_PARAMETER
+    exits = int(cells["events"].sum())
+    budget = exits // enough.EXITS_PER_PARAMETER
     kept: list[str] = []
-    dropped = []
+    left = budget
     for name in names:
         size = max(cells[name].nunique(dropna=False) - 1, 1)
-        if size <= budget:
+        if size <= left:
             kept.append(name)
-            budget -= size
-        else:
-            dropped.append((name, say("too few exits for one more characteristic")))
-    return kept, pd.DataFrame(dropped, columns=["column", "reason"])
+            left -= size
+    dropped = ", ".join(name_of(name) for name in names if name not in kept)
+    text = "{events} exits carry no more than {k} parameters; not looked at: {names}."
+    return kept, [say(text, events=number(exits), k=budget, names=dropped)] if dropped else []
+
+
+def _by_tenure(parts: Sequence[pd.DataFrame], k_min: int) -> pd.DataFrame:
+    """Return effects by part of tenure for readers, without numbers of fewer than `k_min` members."""
+    columns = {"covariate": "characteristic", "tenure_part": "tenure", "hazard_ratio": "hazard_ratio"}
+    columns |= {"low": "low", "high": "high", "n": "n", "events": "left"}
+    if not parts:
+        return pd.DataFrame(columns=list(columns.values()))
+    found = pd.concat(parts, ignore_index=True)[list(columns)].rename(columns=columns)
+    numbers = list(columns.values())[2:]
+    found[numbers] = found[numbers].where(found["n"] >= k_min)
+    return found.assign(characteristic=found["characteristic"].map(name_of))
 
 
 def _judged(model: CoxModel, test: Proportionality, k_min: int) -> pd.DataFrame:
@@ -299,7 +248,60 @@ def _judged(model: CoxModel, test: Proportionality, k_min: int) -> pd.DataFrame:
         table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
     table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
     table["steady"] = ~table["covariate"].isin(test.unsteady)
-    verdict = np.where(table["log_hazard_ratio"] > 0, "leave faster", "leave slower")
+    verdict = np.where(table["log_hazard_ratio"] > 0, FASTER, SLOWER)
     verdict = np.where(table["p_bonferroni"] < alpha, verdict, "no clear difference")
     table["verdict"] = np.where(table["p"].isna(), "too little data", verdict)
     return table
+
+
+def name_of(covariate: Any) -> str:
+    """Return the name of a covariate for readers: ``platform_home=weibo -> 'home platform = weibo'``."""
+    variable, equals, level = str(covariate).partition("=")
+    name = say(NAMES.get(variable, variable.replace("_", " ")))
+    return f"{name} = {level}" if equals else name
+
+
+def joining_word(row: Mapping[Any, Any]) -> str:
+    """Return the word between members and their level: ``from`` a source, else ``with``."""
+    return "from" if row["variable"] == "source" else "with"
+
+
+def who(row: Mapping[Any, Any]) -> str:
+    """Return whom a row of a summary speaks of: ``members from search``."""
+    variable, name = str(row["variable"]), name_of(row["variable"])
+    if row["kind"] == "level" and variable == "source":
+        return say("members from {level}", level=row["level"])
+    if row["kind"] == "level":
+        return say("members with {name} = {level}", name=name, level=row["level"])
+    if row["kind"] == "number":
+        return say("one more {name}", name=PHRASES.get(variable, name))
+    return say("members {phrase}", phrase=PHRASES.get(variable, say("with {name}", name=name)))
+
+
+def hazard_sentence(row: Mapping[Any, Any]) -> str:
+    """Return a row of :attr:`helpers.stats.cox.model.CoxModel.summary` as a sentence."""
+    whom = who(row)
+    values = {"who": whom[:1].upper() + whom[1:], "n": number(row["n"]), "events": number(row["events"])}
+    if not all(math.isfinite(row[name]) for name in ("hazard_ratio", "low", "high")):
+        return say("{who}: too little data (n = {n}, {events} left).", **values)
+    text = {
+        "number": "{who}: leaving is {ratio} times as fast ({low} to {high}), all else equal",
+        "level": "{who} leave {ratio} times as fast as those {word} {reference} ({low} to {high}), all else equal",
+        "flag": "{who} leave {ratio} times as fast as the others ({low} to {high}), all else equal",
+    }[row["kind"]]
+    text += " (n = {n}, {events} left)"
+    text += ": no clear difference." if row["low"] <= 1 <= row["high"] else "; association, not cause."
+    ratios = {name: times(row[column]) for name, column in zip(RATIOS, COLUMNS, strict=True)}
+    return say(text, **values, **ratios, word=joining_word(row), reference=row["reference"])
+
+
+COLUMNS, RATIOS = ("hazard_ratio", "low", "high"), ("ratio", "low", "high")
+
+
+def times(ratio: float) -> str:
+    """Return a ratio with two or three digits: ``0.64``, ``1.60``, ``12``; ``over 1,000`` where it says no more."""
+    if ratio > 1000:
+        return say("over {n}", n=number(1000))
+    if ratio < 0.01:
+        return say("under {n}", n=number(0.01)) if ratio < 0.001 else number(ratio, 3)
+    return number(ratio, 2 if ratio < 10 else 0)

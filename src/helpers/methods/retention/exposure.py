@@ -1,36 +1,154 @@
-"""Do pushes and ads drive members away? Exposure of the period before, as a covariate that changes with time.
+"""Do pushes and ads drive members away? Exposure of the month before, as a covariate that changes with time.
 
-A Cox model on episodes (:mod:`helpers.methods.retention.episodes`): each calendar period of a member enters at its
-first tenure day and ends on its last, with what the member met in the period before. One effect per push more, and
-one per dose, from which the fatigue point is read: the smallest dose at which members leave clearly faster than
-those at the lowest, with no smaller rate at any higher dose.
+An episode is a member in a calendar month: from the first to the last tenure day in it, with whether the member left
+on that last day. What may drive leaving (pushes, ads, own activity) is counted in the month before and never in the
+same one: otherwise a member who is about to leave, and therefore does less and is sent less, would make pushes look
+good. All of it is counted in the engine. The first whole month on record is looked back at only, except for those who
+join in it.
 
-Who is sent more pushes is rarely left to chance. Own activity of the period before and the columns asked for are
-held constant; what is not recorded is not. Only an experiment on the frequency settles it.
+A Cox model on episodes: one effect per push more, and one per dose, from which the fatigue point is read, the least
+dose at which members leave clearly faster than those at the lowest, with no smaller rate at any higher dose.
+
+Who is sent more pushes is rarely left to chance. Own activity of the month before is held constant; what is not
+recorded is not. Only an experiment on the frequency settles it.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import Dataset
-from helpers.errors import BadParameters
-from helpers.methods.retention.episodes import Episodes, activity_levels, episodes
+from helpers.data.contract import INTERACTIONS
+from helpers.data.source import local_date
+from helpers.methods.retention.drivers import times
+from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.model import CoxModel
-from helpers.stats.cox.words import times
 from helpers.stats.estimate import Estimate, holm, unknown
-from helpers.study.days import checked, checked_confidence
+from helpers.study import Study, enough
+from helpers.study.days import EPOCH, day_number, number_of
+from helpers.study.frames import materialise, require_columns
 
 DOSES = (0, 1, 3, 6)
-FEWEST_EXITS = 20
 WHAT = {"pushes_before": "push", "ads_before": "ad shown"}
 CONTROL = "activity_before"
+# Counts of pushes and ads above it are taken as it, so that the number of patterns stays small.
+MOST = 30
+# Own activity in the month before, by number of interactions.
+ACTIVITY_EDGES = (1, 11, 51)
+JUST_JOINED, JOINED_BEFORE = "joined in this month", "joined in the month before"
+NEVER = 10_000_000
+COLUMNS = ("dose", "reference", "hazard_ratio", "low", "high", "p", "p_holm", "n", "events")
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Months of members.
+
+    Attributes
+    ----------
+    table : ibis.Table
+        member_id, entry_day, tenure_day (first and last day of tenure in the month), exited (bool), pushes_before,
+        ads_before (counts in the month before), activity_before (level), and the columns that were asked for.
+    counted : tuple of str
+        Which of the counts the data have any row of.
+    """
+
+    table: ibis.Table
+    counted: tuple[str, ...]
+
+    def cells(self, by: Sequence[str]) -> pd.DataFrame:
+        """Return how many episodes are alike: `by`, entry_day, tenure_day, n, events, in a fixed order."""
+        keys = [*by, "entry_day", "tenure_day"]
+        found = self.table.group_by(keys).agg(
+            n=self.table.count(), events=self.table.exited.cast("int64").sum()
+        )
+        return found.to_pandas().sort_values(keys, na_position="last", ignore_index=True)
+
+
+def episodes(study: Study, columns: Sequence[str] = ()) -> Episodes:
+    """Cut the stays of members at the calendar, add what was counted in the month before, and keep some columns."""
+    study.dataset.require("members", "events")
+    counts, calendar = materialise(_counts(study)), _calendar(study)
+    people, end = study.population, number_of(study.as_of)
+    require_columns(people, columns, "members")
+    stays = people.select(
+        *columns,
+        member_id=people.member_id.cast("string"),
+        joined=day_number(people.joined_day),
+        until=day_number(people.left_day).fill_null(end),
+        gone=people.left_day.notnull(),
+    )
+    months = ibis.memtable(calendar, schema=dict.fromkeys(calendar.columns, "int64"))
+    here = stays.inner_join(months, [stays.joined <= months["last"], stays.until >= months["first"]])
+    # Nothing is known of the month before the first, except of those who were no members in it.
+    here = here.filter((here.before < NEVER) | (here.joined >= here["first"]))
+    past = counts.mutate(month=counts.month + 1).rename(counted="month", counted_id="member_id")
+    met = here.left_join(past, [here.member_id == past.counted_id, here.month == past.counted])
+    met = met.mutate(**{name: met[name].fill_null(0) for name in (*WHAT, "interactions")})
+    levels = zip(ACTIVITY_EDGES, activity_levels(), strict=False)
+    table = met.select(
+        "member_id",
+        *columns,
+        *WHAT,
+        entry_day=ibis.greatest(met.joined, met["first"]) - met.joined,
+        tenure_day=ibis.least(met.until, met["last"]) - met.joined,
+        exited=met.gone & (met.until <= met["last"]),
+        activity_before=ibis.cases(
+            (met.joined >= met["first"], JUST_JOINED),
+            (met.joined > met.before, JOINED_BEFORE),
+            *((met.interactions < edge, level) for edge, level in levels),
+            else_=activity_levels()[-1],
+        ),
+    )
+    most = counts.aggregate(**{name: counts[name].max().fill_null(0) for name in WHAT}).to_pandas().iloc[0]
+    return Episodes(materialise(table), tuple(name for name in WHAT if most[name] > 0))
+
+
+def activity_levels() -> list[str]:
+    """Return the names of the levels of own activity: ``0``, ``1–10``, …"""
+    return ["0", *(f"{a}–{b - 1}" for a, b in pairwise(ACTIVITY_EDGES)), f"{ACTIVITY_EDGES[-1]}+"]
+
+
+def _calendar(study: Study) -> pd.DataFrame:
+    """Return the whole months on record and the last one up to `as_of`, days as numbers.
+
+    month (since year 0), first, last, before (first day of the month before, `NEVER` where that is not on record).
+    """
+    begin = study.began or study.as_of
+    months = pd.period_range(begin, study.as_of, freq="M")
+    months = months[months.start_time >= pd.Timestamp(begin)]
+    first = (months.start_time - pd.Timestamp(EPOCH)).days
+    last = np.minimum((months.end_time - pd.Timestamp(EPOCH)).days, number_of(study.as_of))
+    number = months.year * 12 + months.month - 1
+    before = np.append(NEVER, first[:-1])[: len(first)]
+    return pd.DataFrame({"month": number, "first": first, "last": last, "before": before}).astype("int64")
+
+
+def _counts(study: Study) -> ibis.Table:
+    """Return what each member met and did in each month: member_id, month, pushes, ads and interactions."""
+    dataset, tz = study.dataset, study.report_tz
+    events = dataset.events.filter(dataset.events.event.isin([*INTERACTIONS, "push_sent"]))
+    pushed = events.event == "push_sent"
+    what = pushed.ifelse("pushes_before", "interactions")
+    rows = events.select(member_id=events.member_id.cast("string"), day=local_date(events.ts, tz), what=what)
+    if "touchpoints" in dataset:
+        seen = dataset.touchpoints
+        if "interaction" in seen.columns:
+            seen = seen.filter(seen.interaction.isnull() | (seen.interaction == "impression"))
+        ads = seen.select(member_id=seen.member_id.cast("string"), day=local_date(seen.ts, tz))
+        rows = rows.union(ads.mutate(what=ibis.literal("ads_before")))
+    rows = rows.filter(rows.day <= ibis.date(study.as_of), rows.member_id.notnull())
+    month = rows.day.year().cast("int64") * 12 + rows.day.month().cast("int64") - 1
+    rows = rows.mutate(month=month)
+    sums = {name: (rows.what == name).cast("int64").sum() for name in (*WHAT, "interactions")}
+    found = rows.group_by(["member_id", "month"]).agg(**sums)
+    return found.mutate(**{name: ibis.least(found[name], MOST) for name in WHAT})
 
 
 @dataclass(frozen=True)
@@ -41,78 +159,53 @@ class Dose:
     ----------
     exposure : str
         ``pushes_before`` or ``ads_before``.
-    period : str
-        ``"week"`` or ``"month"``.
     per_unit : Estimate
-        Hazard ratio of one more in the period before; n is the number of episodes.
+        Hazard ratio of one more in the month before; n is the number of episodes.
     events : int
         Exits it rests on.
     table : pandas.DataFrame
-        dose (``3–5``), reference, hazard_ratio, low, high, p, p_holm, n (episodes), events; empty numbers where
-        a dose was met in fewer than k_min episodes.
+        first, dose (``3–5``), reference, hazard_ratio, low, high, p, p_holm, n (episodes), events; empty numbers
+        where a dose was met in fewer than k_min episodes.
     fatigue_from : int or None
-        Smallest number in a period from which members leave clearly faster; None when there is none.
+        Smallest number in a month from which members leave clearly faster; None when there is none.
     """
 
     exposure: str
-    period: str
     per_unit: Estimate
     events: int
     table: pd.DataFrame
     fatigue_from: int | None
 
     @property
-    def effect(self) -> str:
-        """What one more does, and from where on it is too much."""
-        what, effect = WHAT[self.exposure], self.per_unit
-        values = {"what": what, "period": self.period, "n": number(effect.n), "events": number(self.events)}
-        if not effect.known:
-            text = "Whether one more {what} a {period} drives members away: too little data"
-            return say(text + " ({n} member-{period}s, {events} left).", **values)
-        values |= {"ratio": times(effect.value), "low": times(effect.low), "high": times(effect.high)}
-        values |= {"change": percent(abs(effect.value - 1), 0)}
-        if effect.low > 1:
-            text = "Each {what} more in a {period} goes with leaving {change} faster in the next"
-        elif effect.high < 1:
-            text = "Each {what} more in a {period} goes with leaving {change} slower in the next"
-        else:
-            text = "No clear effect of one {what} more in a {period} on leaving in the next"
-        text += " (hazard ratio {ratio}, {low} to {high}; {n} member-{period}s, {events} left)"
-        text += "; association, not cause."
-        return f"{say(text, **values)} {self._fatigue()}"
-
-    @property
     def sentence(self) -> str:
-        """The effect, and how coarsely own activity is held constant."""
-        return f"{self.effect} {self._held()}" if self.per_unit.known else self.effect
-
-    def _held(self) -> str:
-        """Say how coarsely own activity is held constant, and what that cannot do."""
-        names = [name for _, name in activity_levels(self.period)]
-        text = (
-            "Own activity of the {period} before is held constant in {k} levels only ({levels} interactions), so "
-            "that those sent more may still be others within a level; this is no experiment."
-        )
-        return say(text, period=self.period, k=len(names), levels=", ".join(names))
-
-    def _fatigue(self) -> str:
-        values = {"what": WHAT[self.exposure], "period": self.period}
+        """What one more does, and from where on it is too much."""
+        effect = self.per_unit
+        values = {"what": WHAT[self.exposure], "n": number(effect.n), "events": number(self.events)}
+        if not effect.known:
+            text = "Whether one more {what} a month drives members away: too little data"
+            return say(text + " ({n} member-months, {events} left).", **values)
+        text = "No clear effect of one {what} more in a month on leaving in the next"
+        if effect.low > 1:
+            text = "Each {what} more in a month goes with leaving {change} faster in the next"
+        elif effect.high < 1:
+            text = "Each {what} more in a month goes with leaving {change} slower in the next"
+        text += " (hazard ratio {ratio}, {low} to {high}; {n} member-months, {events} left); association, not cause. "
         if self.fatigue_from is None:
-            return say("There is no dose from which on members leave clearly faster.", **values)
-        row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
-        text = (
-            "Fatigue point: from {dose} a {period} on members leave {ratio} times as fast as at {reference} "
-            "({low} to {high})."
-        )
-        ratios = {name: times(row[name]) for name in ("low", "high")}
-        return say(
-            text,
-            **values,
-            **ratios,
-            dose=row["dose"],
-            reference=row["reference"],
-            ratio=times(row["hazard_ratio"]),
-        )
+            text += "There is no dose from which on members leave clearly faster."
+        else:
+            row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
+            text += (
+                "Fatigue point: from {dose} a month on members leave {d_ratio} times as fast as at {reference} "
+                "({d_low} to {d_high})."
+            )
+            values |= {
+                "dose": row["dose"],
+                "reference": row["reference"],
+                "d_ratio": times(row["hazard_ratio"]),
+            }
+            values |= {"d_low": times(row["low"]), "d_high": times(row["high"])}
+        values |= {"ratio": times(effect.value), "low": times(effect.low), "high": times(effect.high)}
+        return say(text, **values, change=percent(abs(effect.value - 1), 0))
 
 
 @dataclass(frozen=True)
@@ -122,168 +215,131 @@ class Exposure:
     Attributes
     ----------
     model : CoxModel
-        With one effect per unit of each exposure, and the columns held constant.
+        With one effect per unit of each exposure, and own activity held constant.
     doses : tuple of Dose
         One per exposure.
-    periods : pandas.DataFrame
-        Calendar periods used.
-    notes : tuple of str
-        What is not on record.
+    scope : str
+        Whom the numbers are about.
     """
 
     model: CoxModel
     doses: tuple[Dose, ...]
-    periods: pd.DataFrame
-    notes: tuple[str, ...]
+    scope: str
 
     @property
     def table(self) -> pd.DataFrame:
         """All doses: exposure, dose, reference, hazard_ratio, low, high, p, p_holm, n, events."""
-        parts = [dose.table.assign(exposure=dose.exposure).drop(columns="first") for dose in self.doses]
-        if not parts:
-            return pd.DataFrame(columns=["exposure", *COLUMNS])
-        return pd.concat(parts, ignore_index=True)[["exposure", *COLUMNS]]
+        parts = [dose.table.assign(exposure=dose.exposure) for dose in self.doses]
+        found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        return found.reindex(columns=["exposure", *COLUMNS])
 
     @property
     def sentences(self) -> list[str]:
-        """What each exposure does, what is held constant once, then what is not on record."""
-        told = [dose.effect if place else dose.sentence for place, dose in enumerate(self.doses)]
-        return [*told, *self.notes]
+        """What each exposure does, how coarsely own activity is held constant, then what is not on record."""
+        told = [dose.sentence for dose in self.doses]
+        if any(dose.per_unit.known for dose in self.doses):
+            text = (
+                "Own activity of the month before is held constant in {k} levels only ({levels} interactions), so "
+                "that those sent more may still be others within a level; this is no experiment."
+            )
+            told.append(say(text, k=len(activity_levels()), levels=", ".join(activity_levels())))
+        met = {dose.exposure for dose in self.doses}
+        missing = [what for name, what in WHAT.items() if name not in met]
+        return [*told, *(say("There is no {what} on record.", what=what) for what in missing)]
 
     @property
     def sentence(self) -> str:
         """All of it."""
         return " ".join(self.sentences)
 
+    def finding(self) -> Finding:
+        """Judge whether more pushes go with leaving faster."""
+        pushes = [dose for dose in self.doses if dose.exposure == "pushes_before"]
+        estimate, text = unknown(int(self.model.n_), "share", self.model.confidence), self.sentence
+        if pushes:
+            text, ratio = pushes[0].sentence, pushes[0].per_unit
+            if ratio.known:
+                gain = {name: getattr(ratio, name) - 1 for name in ("value", "low", "high")}
+                estimate = ratio._replace(**gain, unit="share")
+        return finding(
+            estimate,
+            id="retention.push_effect",
+            metric=say("how much faster members leave for each push a month"),
+            scope=self.scope,
+            sentence=text,
+            assumption=say(
+                "pushes of the month before; own activity of that month held constant in {k} levels only, beside who "
+                "had just joined; not an experiment",
+                k=len(activity_levels()),
+            ),
+            direction="down is good",
+            change=True,
+            systems=("S021", "S112"),
+        )
 
-COLUMNS = ("dose", "reference", "hazard_ratio", "low", "high", "p", "p_holm", "n", "events")
 
-
-def exposure(
-    dataset: Dataset,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    period: str = "month",
-    columns: Sequence[str] = (),
-    doses: Sequence[int] = DOSES,
-    cluster: bool = False,
-    observed_from: dt.date | str | None = None,
-    confidence: float = 0.95,
-    k_min: int = 10,
-) -> Exposure:
-    """Estimate what pushes and ads of the period before do to leaving.
+def exposure(study: Study, columns: Sequence[str] = ()) -> Exposure:
+    """Estimate what pushes and ads of the month before do to leaving.
 
     Parameters
     ----------
-    dataset : Dataset
-        With members and events (push_sent); touchpoints for ads.
-    as_of : date or str
-        Last day observed.
-    report_tz : str
-        Time zone of calendar days.
-    period : {"month", "week"}
-        Length of a period.
+    study : Study
+        With members and events (push_sent); touchpoints for ads. Its confidence is also one minus the corrected
+        p-value below which a dose is clearly worse.
     columns : sequence of str
-        Columns of members that are held constant, besides own activity in the period before.
-    doses : sequence of int
-        Smallest number of each dose, from 0: (0, 1, 3, 6) makes 0, 1–2, 3–5 and 6 or more a period.
-    cluster : bool
-        Whether standard errors are clustered by member; episodes then come to memory one by one.
-    observed_from : date or str, optional
-        First day on record; by default that of the first event.
-    confidence : float
-        Level of the intervals, and one minus the corrected p-value below which a dose is clearly worse.
-    k_min : int
-        Doses met in fewer episodes are not shown.
+        Columns of members that are held constant, besides own activity in the month before.
 
     Raises
     ------
     MissingTable
         When members or events are missing.
     """
-    checked_confidence(confidence)
-    if list(doses) != sorted(set(doses)) or not doses or doses[0] != 0:
-        raise BadParameters(f"doses == {tuple(doses)!r}, must begin with 0 and grow.")
-    checked(cluster, "cluster", type_=bool)
-    checked(k_min, "k_min", type_=int, ge=1)
-    found = episodes(
-        dataset, as_of=as_of, report_tz=report_tz, period=period, columns=columns, observed_from=observed_from
-    )
-    return exposure_effects(
-        found, columns=columns, doses=doses, cluster=cluster, confidence=confidence, k_min=k_min
-    )
+    return effects(study, episodes(study, columns), columns)
 
 
-def exposure_effects(
-    found: Episodes,
-    *,
-    columns: Sequence[str] = (),
-    doses: Sequence[int] = DOSES,
-    cluster: bool = False,
-    confidence: float = 0.95,
-    k_min: int = 10,
-) -> Exposure:
+def effects(study: Study, found: Episodes, columns: Sequence[str] = ()) -> Exposure:
     """Estimate the effects from episodes that are already there; see :func:`exposure`."""
-    met = [name for name in WHAT if name in found.counted]
-    by = [*columns, CONTROL, *met]
-    cells = found.cells(by, members=cluster)
-    member = "member_id" if cluster else None
-    model = CoxModel(by, cluster=member, confidence=confidence).fit(cells)
-    made = tuple(_dose(cells, model, name, found.period, doses, k_min) for name in met)
-    missing = [WHAT[name] for name in WHAT if name not in found.counted]
-    notes = [say("There is no {what} on record.", what=what) for what in missing]
-    return Exposure(model, made, found.calendar, tuple(notes))
+    by = [*columns, CONTROL, *found.counted]
+    cells = found.cells(by)
+    model = CoxModel(by, confidence=study.confidence).fit(cells)
+    doses = tuple(_dose(cells, model, name, study.k_min) for name in found.counted)
+    return Exposure(model, doses, study.scope)
 
 
-def _dose(
-    cells: pd.DataFrame, model: CoxModel, name: str, period: str, edges: Sequence[int], k_min: int
-) -> Dose:
+def _dose(cells: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:
     """Return the effect per unit from the model, and by dose from one with this exposure cut."""
     row = model.summary.set_index("covariate").loc[name]
     per_unit = unknown(model.n_, "ratio", model.confidence)
-    if model.events_ >= FEWEST_EXITS and np.isfinite(row["low"]) and not row["penalised"]:
+    if model.events_ >= enough.EXITS_OF_AN_EFFECT and np.isfinite(row["low"]) and not row["penalised"]:
         value, low, high = (float(row[column]) for column in ("hazard_ratio", "low", "high"))
         per_unit = Estimate(value, low, high, model.n_, "ratio", "Cox model on episodes", model.confidence)
-    first = pd.Series(np.asarray(edges)[np.searchsorted(edges, cells[name], "right") - 1], index=cells.index)
-    names = dict(zip(edges, dose_names(edges), strict=True))
-    cut = cells.assign(dose=first.map(names))
+    first = pd.Series(np.asarray(DOSES)[np.searchsorted(DOSES, cells[name], "right") - 1], index=cells.index)
     exits = cells["events"].groupby(first).sum()
-    enough = exits[exits >= FEWEST_EXITS].index
-    empty = pd.DataFrame(columns=["first", *COLUMNS])
-    if len(enough) < 2:
-        return Dose(name, period, per_unit, model.events_, empty, None)
-    lowest = names[int(enough.min())]
-    others = [column for column in model.covariates if column != name]
-    fitted = CoxModel(
-        [*others, "dose"], reference={"dose": lowest}, cluster=model.cluster, confidence=model.confidence
-    ).fit(cut)
-    table = fitted.summary
-    table = table[table["variable"] == "dose"].rename(columns={"level": "level_name"})
-    table = table.assign(dose=table["level_name"], p_holm=holm(table["p"].where(~table["penalised"])))
+    known = exits[exits >= enough.EXITS_OF_AN_EFFECT].index
+    if len(known) < 2:
+        return Dose(name, per_unit, model.events_, pd.DataFrame(columns=["first", *COLUMNS]), None)
+    names = dict(zip(DOSES, dose_names(), strict=True))
+    covariates = [*(column for column in model.covariates if column != name), "dose"]
+    lowest = {"dose": names[int(known.min())]}
+    fitted = CoxModel(covariates, reference=lowest, confidence=model.confidence)
+    table = fitted.fit(cells.assign(dose=first.map(names))).summary
+    table = table[table["variable"] == "dose"]
+    table = table.assign(dose=table["level"], p_holm=holm(table["p"].where(~table["penalised"])))
     table["first"] = table["dose"].map({text: edge for edge, text in names.items()})
     table = table.sort_values("first", ignore_index=True)[["first", *COLUMNS]]
     table[list(COLUMNS[2:])] = table[list(COLUMNS[2:])].where(table["n"] >= k_min)
-    fatigue = _fatigue_point(table, int(enough.min()), 1 - model.confidence)
-    return Dose(name, period, per_unit, model.events_, table, fatigue)
+    fatigue = _fatigue_point(table[table["first"] > known.min()], 1 - model.confidence)
+    return Dose(name, per_unit, model.events_, table, fatigue)
 
 
-def dose_names(edges: Sequence[int]) -> list[str]:
+def dose_names() -> list[str]:
     """Return names of doses: ``0``, ``1–2``, ``3–5``, ``6+``."""
-    names = []
-    for low, high in zip(edges, [*edges[1:], None], strict=True):
-        if high is None:
-            names.append(f"{low}+")
-        else:
-            names.append(str(low) if high == low + 1 else f"{low}–{high - 1}")
-    return names
+    names = [str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in pairwise(DOSES)]
+    return [*names, f"{DOSES[-1]}+"]
 
 
-def _fatigue_point(table: pd.DataFrame, lowest: int, level: float) -> int | None:
-    """Return the smallest dose that is clearly worse than the lowest, with every higher one no better than it."""
-    higher = table[table["first"] > lowest].dropna(subset=["hazard_ratio"]).sort_values("first")
-    ratio, p = (higher[name].to_numpy(float) for name in ("hazard_ratio", "p_holm"))
-    for position, first in enumerate(higher["first"].astype(int)):
-        if p[position] < level and (ratio[position:] > 1).all():
-            return int(first)
-    return None
+def _fatigue_point(higher: pd.DataFrame, level: float) -> int | None:
+    """Return the smallest of the higher doses that is clearly worse, with every one above no better than it."""
+    higher = higher.dropna(subset=["hazard_ratio"])
+    worse = (higher["hazard_ratio"] > 1)[::-1].cummin()[::-1] & (higher["p_holm"] < level)
+    return int(higher.loc[worse, "first"].min()) if worse.any() else None

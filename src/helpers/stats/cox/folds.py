@@ -7,31 +7,25 @@ members of the same fifth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from numpy.typing import NDArray
 
-from helpers.stats.cox.design import check_cells, make_design
+from helpers.stats.cox.design import make_design
 from helpers.stats.cox.fit import fit_cox
+from helpers.stats.cox.model import arrays, modelled
 from helpers.stats.cox.residuals import concordance
-from helpers.stats.cox.risk_sets import RiskSets
-from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.cox.risk_sets import Cells, RiskSets
+from helpers.stats.estimate import Estimate, normal_estimate, unknown
+from helpers.study import enough
 
-FEWEST_EXITS = 50
+FOLDS = 5
 
 
 def cross_fitted_concordance(
-    cells: pd.DataFrame,
-    covariates: Sequence[str],
-    *,
-    strata: Sequence[str] = (),
-    cluster: str | None = None,
-    reference: Mapping[str, str] | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    confidence: float = 0.95,
+    cells: pd.DataFrame, covariates: Sequence[str], *, seed: int = 0, confidence: float = 0.95
 ) -> Estimate:
     """Return Harrell's C of members judged by a model fitted to others; unknown with fewer than 50 exits.
 
@@ -43,67 +37,45 @@ def cross_fitted_concordance(
     ----------
     cells : pandas.DataFrame
         As for :class:`helpers.stats.cox.model.CoxModel`, in a fixed order.
-    covariates, strata, cluster, reference
-        As there. Members of one cluster are in one fold, so that none is judged by what its like have done.
-    folds : int
-        Parts of the members.
+    covariates : sequence of str
+        As there.
     seed : int
         Decides who is in which part.
     confidence : float
         Level of the interval.
     """
-    table = check_cells(cells, covariates, strata, cluster)
-    if table["events"].sum() < FEWEST_EXITS:
-        return unknown(int(table["n"].sum()), "share", confidence)
-    design = make_design(table, covariates, reference or {})
-    matrix = design.matrix - design.matrix.mean(axis=0)
-    keys = (
-        table.groupby(list(strata), sort=True, dropna=False).ngroup() if strata else pd.Series(0, table.index)
-    )
-    entry, last = (table[name].to_numpy(float) for name in ("entry_day", "tenure_day"))
-    left, stayed = _folds(table, cluster, folds, seed)
-    found = np.zeros((folds, 2))  # concordance and pairs of each part
+    table = modelled(cells, covariates)
+    total, exits = int(table["n"].sum()), table["events"].to_numpy()
+    if exits.sum() < enough.EXITS_OF_A_CONCORDANCE:
+        return unknown(total, "share", confidence)
+    design = make_design(table, covariates, {})
+    whole = arrays(table, design.pattern)
+    # Members of a cell are alike, so that dealing each of them out at random is a multinomial draw.
+    rng = np.random.default_rng(seed)
+    dealt = [rng.multinomial(count, np.full(FOLDS, 1 / FOLDS)) for count in (exits, table["n"] - exits)]
 
-    def risk_sets(exits: np.ndarray, others: np.ndarray) -> RiskSets:
-        n = exits + others
-        some = n > 0
-        parts = (design.pattern, keys.to_numpy(np.int64), entry, last, n, exits)
-        return RiskSets(matrix, *(part[some] for part in parts))
+    def risk_sets(exits: NDArray[np.int64], others: NDArray[np.int64]) -> RiskSets:
+        some = exits + others > 0
+        n, left = ((exits + others)[some].astype(float), exits[some].astype(float))
+        return RiskSets(
+            design.matrix, Cells(whole.pattern[some], whole.entry[some], whole.last[some], n, left)
+        )
 
-    for fold in range(folds):
-        fit = fit_cox(risk_sets(left.sum(axis=1) - left[:, fold], stayed.sum(axis=1) - stayed[:, fold]))
-        beta = np.nan_to_num(fit.beta) if fit.converged else np.zeros(matrix.shape[1])
-        found[fold] = concordance(risk_sets(left[:, fold], stayed[:, fold]), beta)
-    return _pooled(found[found[:, 1] > 0], int(table["n"].sum()), confidence)
+    found = np.zeros((FOLDS, 2))  # concordance and pairs of each part
+    for fold in range(FOLDS):
+        fit = fit_cox(risk_sets(*(count.sum(axis=1) - count[:, fold] for count in dealt)))
+        beta = np.nan_to_num(fit.beta) if fit.converged else np.zeros(design.matrix.shape[1])
+        found[fold] = concordance(risk_sets(*(count[:, fold] for count in dealt)), beta)
+    return _pooled(found[found[:, 1] > 0], total, confidence)
 
 
-def _pooled(found: np.ndarray, n: int, confidence: float) -> Estimate:
+def _pooled(found: NDArray[np.float64], n: int, confidence: float) -> Estimate:
     """Return the mean concordance of parts by their pairs, with the t interval of this ratio over parts."""
-    if not len(found):
+    if len(found) < 2:
         return unknown(n, "share", confidence)
     share, pairs = found.T
     value, count = float((share * pairs).sum() / pairs.sum()), len(found)
-    if count < 2:
-        return unknown(n, "share", confidence)._replace(value=value)
     overlap = 1 + count / (count - 1)  # (1 / count + judged / fitted) / (1 / count)
     spread = np.sqrt(overlap * count / (count - 1) * ((pairs * (share - value)) ** 2).sum()) / pairs.sum()
-    half = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * float(spread)
     method = f"corrected t interval over {count} parts"
-    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n, "share", method, confidence)
-
-
-def _folds(table: pd.DataFrame, cluster: str | None, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many of each cell's exits, and of its others, are in each fold, shape (cells, folds).
-
-    Members of a cell are alike, so that dealing each of them out at random is a multinomial draw.
-    """
-    rng = np.random.default_rng(seed)
-    left = table["events"].to_numpy(np.int64)
-    stayed = table["n"].to_numpy(np.int64) - left
-    if cluster is None:
-        shares = np.full(folds, 1 / folds)
-        return rng.multinomial(left, shares).astype(float), rng.multinomial(stayed, shares).astype(float)
-    number = table.groupby(cluster, dropna=False).ngroup().to_numpy()
-    place = rng.permutation(np.arange(number.max(initial=0) + 1) % folds)[number]
-    inside = place[:, None] == np.arange(folds)
-    return left[:, None] * inside.astype(float), stayed[:, None] * inside.astype(float)
+    return normal_estimate(value, spread, n, "share", method, confidence, degrees=count - 1, bounds=(0, 1))

@@ -1,6 +1,6 @@
 """Sums over risk sets, day by day, from counts of members: what an exact grouped Efron Cox model is made of.
 
-A cell is (stratum, covariate pattern, first day at risk, last day at risk, members, exits on the last day). A
+A cell is (covariate pattern, first day at risk, last day at risk, members, exits on the last day). A
 member is at risk on tenure day t when first day <= t <= last day. Members of one cell are alike to the partial
 likelihood, so the sums over cells equal those over members, ties included: of D exits on a day, Efron (1977)
 takes the mean exit out of the risk set D - 1 times, and he does so whichever rows the exits stand in. (Weights
@@ -13,7 +13,6 @@ Counts at risk are whole numbers, so they are exact; the work per step is patter
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +34,12 @@ class Derivatives(NamedTuple):
 
 
 class Days(NamedTuple):
-    """What happened on each day with exits; rows run over strata, then days.
+    """What happened on each day with exits, in order of days.
 
     Attributes
     ----------
-    stratum : ndarray of int, shape (days,)
-        Number of the stratum.
-    day : ndarray, shape (days,)
-        Tenure day.
-    at_risk, exits : ndarray, shape (days,)
-        Members at risk and members who left.
-    relative_risk : ndarray, shape (days,)
-        Sum of exp(x beta) over the members at risk.
+    day, exits : ndarray, shape (days,)
+        Tenure day, and members who left.
     mean : ndarray, shape (days, k)
         Mean of the covariates over the risk set, averaged over the steps of Efron.
     exit_sum : ndarray, shape (days, k)
@@ -57,11 +50,8 @@ class Days(NamedTuple):
         The same sums with the mean of the covariates in each step as a factor.
     """
 
-    stratum: IntArray
     day: FloatArray
-    at_risk: FloatArray
     exits: FloatArray
-    relative_risk: FloatArray
     mean: FloatArray
     exit_sum: FloatArray
     hazard: FloatArray
@@ -71,47 +61,25 @@ class Days(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some days of one stratum: counts at risk and exits, shape (days, patterns seen in the stratum)."""
+    """Some of the days with exits: counts at risk and exits, shape (days, patterns)."""
 
-    stratum: int
     day: FloatArray
-    patterns: IntArray
     at_risk: FloatArray
     exits: FloatArray
 
 
-@dataclass(frozen=True)
-class _Stratum:
-    number: int
-    days: FloatArray
-    patterns: IntArray
-    when: IntArray
-    where: IntArray
-    change: FloatArray
-    exit_when: IntArray
-    exit_where: IntArray
+class Cells(NamedTuple):
+    """Cells as arrays of shape (cells,).
+
+    pattern: row of the design; entry, last: first and last tenure day at risk; n: members; exits: how many of them
+    left on the last day.
+    """
+
+    pattern: IntArray
+    entry: FloatArray
+    last: FloatArray
+    n: FloatArray
     exits: FloatArray
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the counts by day and pattern, a limited number of days at a time."""
-        size, total = self.patterns.size, self.days.size
-        step = max(1, BLOCK_ENTRIES // max(size, 1))
-        before = np.zeros(size)
-        for first in range(0, total, step):
-            last = min(first + step, total)
-            changes = self._table(self.when, self.where, self.change, first, last)
-            changes[0] += before
-            at_risk = np.cumsum(changes, axis=0)
-            before = at_risk[-1]
-            exits = self._table(self.exit_when, self.exit_where, self.exits, first, last)
-            yield Block(self.number, self.days[first:last], self.patterns, at_risk, exits)
-
-    def _table(self, when: IntArray, where: IntArray, count: FloatArray, first: int, last: int) -> FloatArray:
-        size = self.patterns.size
-        inside = slice(*np.searchsorted(when, [first, last]))
-        code = (when[inside] - first) * size + where[inside]
-        counts = np.bincount(code, count[inside], (last - first) * size).astype(float)
-        return counts.reshape(last - first, size)
 
 
 class RiskSets:
@@ -121,56 +89,41 @@ class RiskSets:
     ----------
     design : ndarray, shape (patterns, k)
         Covariates of each pattern.
-    pattern, stratum : ndarray of int, shape (cells,)
-        Row of `design`, and number of the stratum.
-    entry, last : ndarray, shape (cells,)
-        First and last tenure day at risk.
-    n, exits : ndarray, shape (cells,)
-        Members, and how many of them left on the last day.
+    cells : Cells
+        The cells.
 
     Attributes
     ----------
-    never : float
-        Members whose first day at risk lies after their last: they are in no risk set.
-    exits_total : float
-        Exits of members that are in a risk set.
     spread : ndarray, shape (k,)
         Largest minus smallest value of each covariate.
     """
 
-    def __init__(
-        self,
-        design: FloatArray,
-        pattern: IntArray,
-        stratum: IntArray,
-        entry: FloatArray,
-        last: FloatArray,
-        n: FloatArray,
-        exits: FloatArray,
-    ) -> None:
-        self.design = design
+    def __init__(self, design: FloatArray, cells: Cells) -> None:
+        self.design, self.cells = design, cells
         self.spread = np.ptp(design, axis=0) if len(design) else np.zeros(design.shape[1])
-        seen = entry <= last
-        self.never = float(n[~seen].sum())
-        self.exits_total = float(exits[seen].sum())
-        cells = (pattern[seen], entry[seen], last[seen], n[seen], exits[seen])
-        self._strata = [
-            _make(int(number), *(part[stratum[seen] == number] for part in cells))
-            for number in np.unique(stratum[seen])
-        ]
-
+        self._days = np.unique(cells.last[cells.exits > 0])
+        first = np.searchsorted(self._days, cells.entry, "left")
+        after = np.searchsorted(self._days, cells.last, "right")
+        self._changes = _by_day([first, after], [cells.pattern] * 2, [cells.n, -cells.n], first < after)
+        self._exits = _by_day([after - 1], [cells.pattern], [cells.exits], cells.exits > 0)
         # Counts that fit are made once; larger ones are made anew in every step, so that memory stays bounded.
-        entries = sum(part.days.size * part.patterns.size for part in self._strata)
-        self._held = list(self._walk()) if entries <= BLOCK_ENTRIES else None
+        self._held = list(self._walk()) if self._days.size * len(design) <= BLOCK_ENTRIES else None
 
     def blocks(self) -> Iterator[Block]:
-        """Yield all counts, stratum by stratum."""
+        """Yield the counts by day and pattern, a limited number of days at a time."""
         return self._walk() if self._held is None else iter(self._held)
 
     def _walk(self) -> Iterator[Block]:
-        for stratum in self._strata:
-            if stratum.days.size:
-                yield from stratum.blocks()
+        size = len(self.design)
+        step = max(1, BLOCK_ENTRIES // max(size, 1))
+        before = np.zeros(size)
+        for first in range(0, self._days.size, step):
+            last = min(first + step, self._days.size)
+            changes = _table(self._changes, first, last, size)
+            changes[0] += before
+            at_risk = np.cumsum(changes, axis=0)
+            before = at_risk[-1]
+            yield Block(self._days[first:last], at_risk, _table(self._exits, first, last, size))
 
     def derivatives(self, beta: FloatArray, weight: FloatArray | None = None) -> Derivatives:
         """Return the log partial likelihood and its derivatives at `beta`, shape (k,).
@@ -180,7 +133,7 @@ class RiskSets:
         size, first = self.design.shape[1], 0
         value, gradient, information = 0.0, np.zeros(size), np.zeros((size, size))
         for block in self.blocks():
-            x = self.design[block.patterns]
+            x = self.design
             sums, eta = _Sums.of(block, x, beta)
             steps, exits = sums.steps, block.exits
             if weight is not None:
@@ -199,56 +152,49 @@ class RiskSets:
 
     def days(self, beta: FloatArray) -> Days:
         """Return the sums of each day with exits at `beta`, shape (k,)."""
-        parts = []
+        none, wide = np.zeros(0), np.zeros((0, self.design.shape[1]))
+        parts = [Days(none, none, wide, wide, none, none, wide, wide)]
         for block in self.blocks():
-            x = self.design[block.patterns]
-            sums, _ = _Sums.of(block, x, beta)
-            steps, scale = sums.steps, sums.scale
-            count = block.exits.sum(axis=1)
+            sums, _ = _Sums.of(block, self.design, beta)
+            steps, scale, count = sums.steps, sums.scale, block.exits.sum(axis=1)
             mean = sums.risk_x * steps.one[:, None] - sums.exit_x * steps.tied[:, None]
             hazard_mean = sums.risk_x * steps.square[:, None] - sums.exit_x * steps.tied_square[:, None]
             tied_mean = sums.risk_x * steps.tied_square[:, None]
             tied_mean -= sums.exit_x * steps.tied_tied_square[:, None]
             parts.append(
                 Days(
-                    np.full(block.day.size, block.stratum),
-                    block.day,
-                    block.at_risk.sum(axis=1),
-                    count,
-                    sums.risk_sum * scale,
-                    mean / count[:, None],
-                    block.exits @ x,
-                    steps.one / scale,
-                    steps.tied / scale,
-                    hazard_mean / scale,
-                    tied_mean / scale,
+                    day=block.day,
+                    exits=count,
+                    mean=mean / count[:, None],
+                    exit_sum=block.exits @ self.design,
+                    hazard=steps.one / scale,
+                    tied_hazard=steps.tied / scale,
+                    hazard_mean=hazard_mean / scale,
+                    tied_hazard_mean=tied_mean / scale,
                 )
             )
-        if not parts:
-            none, wide = np.zeros(0), np.zeros((0, self.design.shape[1]))
-            return Days(none.astype("int64"), none, none, none, none, wide, wide, none, none, wide, wide)
         return Days(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _make(
-    number: int, pattern: IntArray, entry: FloatArray, last: FloatArray, n: FloatArray, exits: FloatArray
-) -> _Stratum:
-    """Turn the cells of one stratum into changes of the counts at risk, in the order of days with exits."""
-    days = np.unique(last[exits > 0])
-    patterns, where = np.unique(pattern, return_inverse=True)
-    first = np.searchsorted(days, entry, "left")
-    after = np.searchsorted(days, last, "right")
-    inside = first < after
-    when = np.concatenate([first[inside], after[inside]])
-    place = np.concatenate([where[inside], where[inside]])
-    change = np.concatenate([n[inside], -n[inside]])
-    order = np.argsort(when, kind="stable")
-    left = np.flatnonzero(exits > 0)
-    left = left[np.argsort(last[left], kind="stable")]
-    return _Stratum(
-        number, days, patterns, when[order], place[order], change[order],
-        np.searchsorted(days, last[left]), where[left], exits[left],
-    )  # fmt: skip
+Changes = tuple[IntArray, IntArray, FloatArray]
+"""Number of the day, pattern and count of what changes, in order of days."""
+
+
+def _by_day(
+    when: list[IntArray], pattern: list[IntArray], count: list[FloatArray], kept: NDArray[np.bool_]
+) -> Changes:
+    """Return what changes for the cells that are kept, in order of days."""
+    day, where, size = (np.concatenate([part[kept] for part in parts]) for parts in (when, pattern, count))
+    order = np.argsort(day, kind="stable")
+    return day[order], where[order], size[order]
+
+
+def _table(changes: Changes, first: int, last: int, size: int) -> FloatArray:
+    """Return counts by day from `first` to `last` (exclusive) and pattern."""
+    inside = slice(*np.searchsorted(changes[0], [first, last]))
+    code = (changes[0][inside] - first) * size + changes[1][inside]
+    counts = np.bincount(code, changes[2][inside], (last - first) * size)
+    return counts.astype(float).reshape(last - first, size)
 
 
 class _Steps(NamedTuple):
@@ -270,7 +216,6 @@ class _Sums(NamedTuple):
     """Risk of each pattern (scaled), and its sums over those at risk and those who left, by day."""
 
     risk: FloatArray
-    risk_sum: FloatArray
     risk_x: FloatArray
     exit_x: FloatArray
     steps: _Steps
@@ -286,7 +231,7 @@ class _Sums(NamedTuple):
         weighted = np.column_stack([risk, risk[:, None] * x])
         at_risk, left = block.at_risk @ weighted, block.exits @ weighted
         steps = _efron(at_risk[:, 0], left[:, 0], block.exits.sum(axis=1))
-        return cls(risk, at_risk[:, 0], at_risk[:, 1:], left[:, 1:], steps, float(np.exp(top))), eta
+        return cls(risk, at_risk[:, 1:], left[:, 1:], steps, float(np.exp(top))), eta
 
 
 def _efron(risk: FloatArray, exits: FloatArray, count: FloatArray) -> _Steps:

@@ -24,7 +24,7 @@ or less changes it by half. There the interval comes from draws of whole curves:
 
 The limits are quantiles of `DRAWS` curves from a fixed seed, the same for every segment, so that neither the order
 of segments nor the other segments matter. A difference takes all pairs of values of the two segments, which is what
-independent draws are, without their noise. Fewer than `MINIMUM_MEMBERS` members are too little data.
+independent draws are, without their noise. Fewer than five members are too little data.
 
 Measured
 --------
@@ -74,12 +74,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.stats.survival.bpcp import product_limit
+from helpers.stats.estimate import half_width
 from helpers.stats.survival.cells import DayCounts
+from helpers.stats.survival.limits import product_limit
+from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 FEW_EXITS = 100
-MINIMUM_MEMBERS = 5
 DRAWS = 2_000
 PAIRED = 400
 SEED = 20_130
@@ -108,7 +109,7 @@ class RestrictedMeans:
     def limits(self, confidence: float) -> tuple[FloatArray, FloatArray]:
         """Return the limits of each mean, in days."""
         tail = (1 - confidence) / 2
-        half = float(stats.norm.ppf(1 - tail)) * self.error
+        half = half_width(self.error, confidence)
         low, high = self.mean - half, self.mean + half
         for row, drawn in enumerate(self.draws):
             if drawn is not None:
@@ -121,7 +122,7 @@ class RestrictedMeans:
         """Return the limits of each mean minus that of the segment in row `base`, in days."""
         tail = (1 - confidence) / 2
         difference = self.mean - self.mean[base]
-        half = float(stats.norm.ppf(1 - tail)) * np.hypot(self.error, self.error[base])
+        half = half_width(np.hypot(self.error, self.error[base]), confidence)
         low, high = difference - half, difference + half
         other = self._values(base)
         for row in np.flatnonzero(np.isfinite(difference)).tolist():
@@ -141,7 +142,7 @@ class RestrictedMeans:
 
 def restricted_means(counts: DayCounts, horizon: int) -> RestrictedMeans:
     """Return restricted means of all segments, with what their intervals are made of."""
-    survived, _ = product_limit(counts.at_risk, counts.events)
+    survived = product_limit(counts.at_risk, counts.events)
     ended = survived[:, -1] == 0
     beyond = max(0, horizon - survived.shape[1])
     area = np.hstack([survived, np.repeat(survived[:, -1:], beyond, axis=1)])[:, :horizon]
@@ -152,7 +153,7 @@ def restricted_means(counts: DayCounts, horizon: int) -> RestrictedMeans:
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where((d > 0) & (n > d), rest**2 * d / (n * (n - d)), 0.0).sum(axis=1)
     watched = ((counts.last_day >= horizon - 1) | ended) & (counts.unseen_from >= horizon)
-    known = watched & counts.enough & (counts.members >= MINIMUM_MEMBERS)
+    known = watched & counts.enough & (counts.members >= enough.MEMBERS_OF_A_MEAN)
     few = known & (d.sum(axis=1) < FEW_EXITS)
     draws = tuple(
         np.sort(drawn_means(n[row], d[row], horizon)) if few[row] else None for row in range(len(few))
@@ -208,10 +209,10 @@ def common_horizon(counts: DayCounts) -> int:
 
     Segments with days that nobody has seen count only when there are no others.
     """
-    survived, _ = product_limit(counts.at_risk, counts.events)
+    survived = product_limit(counts.at_risk, counts.events)
     last = np.where(survived[:, -1] == 0, counts.at_risk.shape[1], counts.last_day + 1)
     last = np.minimum(last, counts.unseen_from)
-    usable = counts.enough & (counts.members >= MINIMUM_MEMBERS) & (last > 0)
+    usable = counts.enough & (counts.members >= enough.MEMBERS_OF_A_MEAN) & (last > 0)
     whole = usable & np.isinf(counts.unseen_from)
     chosen = last[whole if whole.any() else usable]
     return int(max(1, chosen.min())) if chosen.size else 1

@@ -10,8 +10,9 @@ from matplotlib.ticker import PercentFormatter
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
 from helpers.methods.retention.day_n import Retention, cohort_names
-from helpers.methods.retention.landmark import LandmarkComparison
 from helpers.methods.retention.silence import ReturnCurves
+from helpers.methods.retention.staying import Staying
+from helpers.methods.retention.tiers import TierComparison
 from helpers.sentences import interval, number, percent, say, with_interval
 from helpers.stats.survival.curves import SurvivalCurves
 
@@ -83,29 +84,24 @@ def _points(ax: Axes, value: pd.Series, low: pd.Series, high: pd.Series) -> None
     ax.grid(axis="y")
 
 
-def survival_curves(
-    curves: SurvivalCurves, note: str, *, what: str = "members still here", k_min: int = 10
-) -> Chart | NoChart:
+def survival_curves(found: Staying, note: str) -> Chart | NoChart:
     """Draw the survival of each segment with its band; the four largest segments when there are more.
 
     Parameters
     ----------
-    curves : SurvivalCurves
-        By segment, or of everybody.
+    found : Staying
+        By segment, or of everybody; small segments are kept back.
     note : str
         Population, event and time zone.
-    what : str
-        What survives, for the axis.
-    k_min : int
-        Segments of fewer members are kept back.
     """
-    summary = curves.summary[curves.summary["segment"].isin(curves.shown(k_min))]
+    curves, summary = found.segments, found.segments.summary
+    summary = summary[summary["segment"].isin(found.shown)]
     # A curve that begins on a later day is one of those still here then, and no share of all who joined.
     known = curves.table[(curves.table["from_day"] == 0) & curves.table["survival"].notna()]
     summary = summary[(summary["last_day"] >= 7) & (summary["events"] > 0)]
     summary = summary[summary["segment"].isin(known["segment"])]
     if summary.empty:
-        return NoChart(say("How long members stay"), curves.sentence)
+        return NoChart(say("How long members stay"), found.sentence)
     shown = (
         summary.sort_values(["n", "segment"], ascending=[False, True]).head(MOST_CURVES)["segment"].tolist()
     )
@@ -116,13 +112,13 @@ def survival_curves(
         _step(ax, rows, colour, style)
         ends.append((float(rows["survival"].iloc[-1]), float(rows["day"].iloc[-1]), str(segment), colour))
     _name_ends(ax, ends if len(shown) > 1 else [])
-    _survival_axes(ax, say("Days since joining"), what)
+    _survival_axes(ax, say("Days since joining"))
     last = int(summary.loc[summary["segment"].isin(shown), "last_day"].min())
     data = _marked(curves, shown, [day for day in MARKS if day <= last])
     if data["segment"].nunique() < len(shown):  # known on late days alone: all entered late
         data = _marked(curves, shown, [day for day in MARKS if day < last] + [last])
     if data.empty:
-        return NoChart(say("How long members stay"), curves.sentence)
+        return NoChart(say("How long members stay"), found.sentence)
     title, alt = _survival_words(curves, data)
     left_out = len(summary) - len(shown)
     if left_out:
@@ -168,12 +164,12 @@ def _step(ax: Axes, rows: pd.DataFrame, colour: str, style: str) -> None:
     ax.fill_between(day, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
 
 
-def _survival_axes(ax: Axes, label: str, what: str) -> None:
+def _survival_axes(ax: Axes, label: str) -> None:
     ax.set_ylim(0, 1.02)
     ax.set_xlim(left=0)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(label)
-    ax.set_ylabel(say("Share of {what}", what=what))
+    ax.set_ylabel(say("Share of members still here"))
     ax.grid(axis="y")
 
 
@@ -238,12 +234,12 @@ def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
     return Chart(title, alt, data, figure, note, SHARES | {"came_back": "share"})
 
 
-def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
+def tier_comparison(compared: TierComparison, note: str) -> Chart | NoChart:
     """Draw the difference between tiers in days stayed, naive beside landmarked.
 
     Parameters
     ----------
-    compared : LandmarkComparison
+    compared : TierComparison
         Both comparisons.
     note : str
         Population and landmark.
@@ -268,7 +264,7 @@ def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
     ax.set_yticks(range(len(segments)), segments)
     ax.set_ylim(-0.6, len(segments) - 0.4)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    horizon, reference = compared.naive_difference.horizon, compared.naive_difference.reference
+    horizon, reference = compared.naive.horizon, compared.naive.reference
     ax.set_xlabel(
         say("Days stayed more, of the first {h:,}, than “{reference}”", h=horizon, reference=reference)
     )
@@ -283,13 +279,11 @@ def tier_comparison(compared: LandmarkComparison, note: str) -> Chart | NoChart:
     return Chart(_tier_title(compared), alt, data, figure, note)
 
 
-def _tier_title(compared: LandmarkComparison) -> str:
-    """Return the fair difference of the tier that the naive comparison flatters most, and the naive one."""
-    known = compared.bias.dropna(subset=["bias"])
-    if known.empty:
+def _tier_title(compared: TierComparison) -> str:
+    """Return the fair difference, and the naive one."""
+    fair, naive, tier = compared.fair, compared.seeming, compared.tier
+    if not (fair.known and naive.known):
         return say("Do higher tiers stay longer? Too little data for a fair comparison")
-    tier = str(known["segment"].iloc[int(known["bias"].abs().to_numpy().argmax())])
-    fair, naive = compared.landmark_difference.estimate(tier), compared.naive_difference.estimate(tier)
     between = {"low": number(fair.low, 0), "high": number(fair.high, 0)}
     values = {"tier": tier, "day": compared.day, "fair": number(fair.value, 0), **between}
     if fair.low <= 0 <= fair.high:

@@ -11,11 +11,10 @@ from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.retention.drivers import Drivers
+from helpers.methods.retention.drivers import Drivers, joining_word, name_of, who
 from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
 from helpers.methods.retention.lifetime_value import LifetimeValue
 from helpers.sentences import interval, number, quantity, say
-from helpers.stats.cox.words import joining_word, label, who
 
 MOST_ROWS = 16
 MOST_PERIODS = 13
@@ -93,9 +92,7 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
     if rows.empty:
         return NoChart(say("What goes with leaving"), found.sentence)
     clear = rows["verdict"].isin(["leave faster", "leave slower"])
-    rows = rows.assign(
-        clear=clear, evidence=rows["z"].abs(), label=[label(r) for r in rows.to_dict("records")]
-    )
+    rows = rows.assign(clear=clear, evidence=rows["z"].abs(), label=rows["covariate"].map(name_of))
     rows = rows.sort_values(["clear", "evidence"], kind="stable")
     drawn = rows.tail(MOST_ROWS).reset_index(drop=True)
     figure, ax = figures.new_figure(7.2, 0.36 * len(drawn) + 1.3)

@@ -1,4 +1,4 @@
-"""Intervals for survival that cover in small samples, from counts at risk alone.
+"""The product limit, and intervals for it that cover in small samples, from counts at risk alone.
 
 Between two exits, the survival function drops by a random factor that follows a beta distribution whatever the
 true survival is; with d exits of n at risk on a day the factor is Beta(n - d + 1, d). Fay, Brittain and Proschan
@@ -7,14 +7,12 @@ factor Beta(Y, 1) of the next exit, with Y members still at risk, for the lower 
 is taken as the beta distribution with the same mean and variance ("method of moments"; exact when nobody is
 censored, where the limits are Clopper and Pearson's).
 
-- ``bpcp``: those limits. Guaranteed to cover at least as often as stated, hence too wide on average.
-- ``mid_p``: Fay and Brittain (Stat Med 2016, 35:2726): W+ and W- with probability 1/2 each.
-- ``score`` (default): Wilson's score limits with the size that a beta product is worth. A
-  beta distribution with parameters a and b stands for x = a - 1/2 survivors of a + b - 1 members; the lower limit
-  takes the product times Beta(Y + 1/2, 1/2), half-way between W+ and W-, and the upper limit the
-  Kaplan–Meier estimate with the size of W+ (the number still at risk while nobody has left). Without censoring
-  this *is* Wilson's interval of a share, so that a curve and a Day-N table with Wilson intervals agree. When
-  nobody is left after an exit day, the lower limit is 0. It is our construction, kept because it covers best.
+Those limits cover at least as often as stated, hence too wide on average. Here they give Wilson's score limits the
+size that a beta product is worth. A beta distribution with parameters a and b stands for x = a - 1/2 survivors of
+a + b - 1 members; the lower limit takes the product times Beta(Y + 1/2, 1/2), half-way between W+ and W-, and the
+upper limit the Kaplan–Meier estimate with the size of W+ (the number still at risk while nobody has left). Without
+censoring this *is* Wilson's interval of a share, so that a curve and a Day-N table with Wilson intervals agree. When
+nobody is left after an exit day, the lower limit is 0. It is our construction, kept because it covers best.
 
 Measured coverage of nominal 95 % score limits
 ----------------------------------------------
@@ -53,15 +51,13 @@ n    lowest  highest  below .93  above .97
 ===  ======  =======  =========  =========
 
 The lowest is S = .05 and .95 with n = 20, where no interval can do better: covering 0 to 2 exits is .925 and 0 to
-3 is .984, and nothing lies in between. At n = 20 ``mid_p`` is outside .93 to .97 as often (25 % of S, all above,
-up to .989) and ``bpcp`` far more (64 %, all above, up to .994); Jeffreys' limits of a share go down to .896.
+3 is .984, and nothing lies in between; Jeffreys' limits of a share go down to .896.
 Misses are lopsided: near S = 1 nearly all are truths above the interval, near 0 below it.
 
 For comparison (4,000 communities each, averaged in the same way): lifelines' log-log limits .40 to .57 at n = 20,
-S = .95; ``bpcp`` .971 to .997 and ``mid_p`` .949 to .994 at n = 20; Wilson's limits with the plain Greenwood size
-down to .84 where one or two members are left at risk. The construction was chosen on this
-grid. Tried afterwards on others (Weibull shapes .6 and 2, exponential censoring and censoring in blocks; n = 30, 100,
-500; S = .07 to .93; 4,000 communities each): .941 to .970 in all 72 settings.
+S = .95; Wilson's limits with the plain Greenwood size down to .84 where one or two members are left at risk. The
+construction was chosen on this grid. Tried afterwards on others (Weibull shapes .6 and 2, exponential censoring and
+censoring in blocks; n = 30, 100, 500; S = .07 to .93; 4,000 communities each): .941 to .970 in all 72 settings.
 
 Late entry: the same products over the members at risk on each day. The theory of the beta product assumes that
 everybody enters on day 0. When many enter later, days that few have seen would be judged by the many at risk when the
@@ -76,17 +72,25 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
-from helpers.study.days import checked, checked_confidence
+from helpers.stats.estimate import wilson
 
 FloatArray = NDArray[np.float64]
-METHODS = ("score", "bpcp", "mid_p")
-BISECTIONS = 50
+Product = tuple[FloatArray, FloatArray]
+"""Logarithms of the mean and of 1 + squared coefficient of variation of a product of betas."""
+
+
+def product_limit(at_risk: ArrayLike, events: ArrayLike) -> FloatArray:
+    """Return the share that is left after each day, shape (..., days): the product of 1 - events / at risk.
+
+    Days with nobody at risk change nothing. Hazards instead of counts are events of one at risk.
+    """
+    n, d = np.broadcast_arrays(np.asarray(at_risk, float), np.asarray(events, float))
+    return np.where(n > 0, (n - d) / np.where(n > 0, n, 1.0), 1.0).cumprod(axis=-1)
 
 
 def survival_limits(
-    at_risk: ArrayLike, events: ArrayLike, confidence: float = 0.95, method: str = "score"
+    at_risk: ArrayLike, events: ArrayLike, confidence: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:
     """Return pointwise limits of the survival function on every day.
 
@@ -96,41 +100,20 @@ def survival_limits(
         Members at risk on each successive day, before exits, and exits on it.
     confidence : float
         Level of the interval on each single day, not of a band.
-    method : {"score", "bpcp", "mid_p"}
-        As in the text above.
 
     Returns
     -------
     low, high : ndarray, shape (..., days)
     """
-    level = checked_confidence(confidence)
-    checked(method, "method", in_=METHODS)
     n, d = np.asarray(at_risk, float), np.asarray(events, float)
     product = _product(n, d)
-    seen, size = _seen(n, d, product)
-    if method == "score":
-        return _score(n, d, product, _times(seen, size, 0.5), level)
-    tail, left = (1 - level) / 2, n - d
-    below = _times(seen, size, 0.0)
-    if method == "bpcp":
-        low, high = _quantile(below, np.full(n.shape, tail)), _quantile(product, np.full(n.shape, 1 - tail))
-    else:
-        low, high = (_mixed_quantile(below, product, p) for p in (tail, 1 - tail))
-    return np.where(left > 0, low, 0.0), np.where(d.cumsum(axis=-1) > 0, high, 1.0)
-
-
-def product_limit(at_risk: FloatArray, events: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return survival and Greenwood's sum of d / (n (n - d)) by day; the sum is infinite once nobody is left."""
-    some = at_risk > 0
-    n = np.where(some, at_risk, 1.0)
-    survived = np.where(some, (n - events) / n, 1.0).cumprod(axis=-1)
-    with np.errstate(divide="ignore"):
-        terms = np.where(events > 0, events / (n * (n - events)), 0.0)
-    return survived, terms.cumsum(axis=-1)
-
-
-Product = tuple[FloatArray, FloatArray]
-"""Logarithms of the mean and of 1 + squared coefficient of variation of a product of betas."""
+    left, none = n - d, d.cumsum(axis=-1) == 0
+    a, b = _beta(_with_next(*_seen(n, d, product)))
+    low, _ = wilson(np.clip(a - 0.5, 0.0, a + b - 1), a + b - 1, confidence)
+    a, b = _beta(product)
+    size = np.where(none, np.maximum(n, 1.0), a + b - 1)
+    _, high = wilson(product_limit(n, d) * size, size, confidence)
+    return np.where(left > 0, low, 0.0), np.where(none, 1.0, high)
 
 
 def _product(n: FloatArray, d: FloatArray) -> Product:
@@ -165,11 +148,10 @@ def _seen(n: FloatArray, d: FloatArray, product: Product) -> tuple[Product, Floa
     return (product[0] + shift, product[1] + spread), np.where(exits, left, np.minimum(left, mean))
 
 
-def _times(product: Product, left: FloatArray, half: float) -> Product:
-    """Return the product times Beta(left + half, 1 - half); where nobody is left, with one member."""
+def _with_next(product: Product, left: FloatArray) -> Product:
+    """Return the product times Beta(left + 1/2, 1/2); where nobody is left, with one member."""
     y = np.where(left > 0, left, 1.0)
-    mean = np.log1p(-(1 - half) / (y + 1))
-    return product[0] + mean, product[1] + np.log1p((1 - half) / ((y + half) * (y + 2)))
+    return product[0] + np.log1p(-0.5 / (y + 1)), product[1] + np.log1p(0.5 / ((y + 0.5) * (y + 2)))
 
 
 def _beta(product: Product) -> tuple[FloatArray, FloatArray]:
@@ -178,39 +160,3 @@ def _beta(product: Product) -> tuple[FloatArray, FloatArray]:
     still = rest <= 0
     size = np.where(still, 2.0, rest / np.where(still, 1.0, mean * relative) - 1)
     return np.where(still, 1.0, mean * size), np.where(still, 1.0, rest * size)
-
-
-def _score(
-    n: FloatArray, d: FloatArray, product: Product, below: Product, level: float
-) -> tuple[FloatArray, FloatArray]:
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    left, none = n - d, d.cumsum(axis=-1) == 0
-    a, b = _beta(below)
-    low = _wilson(np.clip((a - 0.5) / (a + b - 1), 0.0, 1.0), a + b - 1, -z)
-    a, b = _beta(product)
-    high = _wilson(product_limit(n, d)[0], np.where(none, np.maximum(n, 1.0), a + b - 1), z)
-    return np.where(left > 0, low, 0.0), np.where(none, 1.0, high)
-
-
-def _wilson(share: FloatArray, size: FloatArray, z: float) -> FloatArray:
-    """Return Wilson's lower (z < 0) or upper limit of a share of a size that need not be whole."""
-    spread = np.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
-    return np.clip((share + z * z / (2 * size) + z * spread) / (1 + z * z / size), 0, 1)
-
-
-def _quantile(product: Product, probability: FloatArray) -> FloatArray:
-    a, b = _beta(product)
-    return special.betaincinv(a, b, probability)
-
-
-def _mixed_quantile(below: Product, above: Product, probability: float) -> FloatArray:
-    """Return the quantile of W- and W+ in equal parts, by bisection; W+ is 1 before the first exit."""
-    first, second = _beta(below), _beta(above)
-    one = above[0] >= 0
-    low, high = np.zeros(one.shape), np.ones(one.shape)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        upper = np.where(one, 0.0, special.betainc(*second, middle))
-        under = (special.betainc(*first, middle) + upper) / 2 < probability
-        low, high = np.where(under, middle, low), np.where(under, high, middle)
-    return (low + high) / 2

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.data import source
 from helpers.methods.retention.covariates import candidates
 from helpers.methods.retention.drivers import drivers
-from helpers.methods.retention.first_support import can_tell
+from helpers.study import Study
 
-NOW = dt.datetime(2026, 7, 15)
 START = pd.Timestamp("2026-01-01 04:00", tz="UTC")  # noon in Shanghai
 AS_OF = "2026-06-30"
 
@@ -55,11 +51,9 @@ def by_hand() -> Tables:
     return {"members": members, "events": events, "content": content}
 
 
-def look(tables: Tables, **options: object):
-    dataset = source.open(tables, now=NOW)
-    return candidates(
-        dataset, as_of=AS_OF, columns=[], landmark_day=7, observed_from="2026-01-01", k_min=1, **options
-    )
+def look(tables: Tables, *columns: str):
+    study = Study.of(tables, AS_OF, history_from="2026-01-01", k_min=1)
+    return candidates(study, columns, landmark_day=7)
 
 
 def test_who_was_answered_by_hand() -> None:
@@ -77,24 +71,18 @@ def test_never_where_the_tables_cannot_tell(absent: str) -> None:
     else:
         table = "content" if absent == "creator_id" else "events"
         tables[table] = tables[table].drop(columns=absent)
-    assert not can_tell(source.open(tables, now=NOW))
     found = look(tables)
-    assert "early_reply" not in found.names and "early_reply" not in set(found.left_out["column"])
+    assert "early_reply" not in found.names and not any("early_reply" in note for note in found.notes)
 
 
 def test_without_answers_it_is_left_out_and_a_column_of_members_is_not_made_again() -> None:
     tables = by_hand()
     tables["events"] = tables["events"].assign(content_id="other")
     tables["content"]["parent_id"] = None
-    reasons = look(tables).left_out.set_index("column")["reason"]
-    assert reasons["early_reply"] == "is the same for everybody"
+    assert "early_reply is not looked at: it is the same for everybody." in look(tables).notes
     given = by_hand()
     given["members"]["early_reply"] = given["members"]["member_id"].isin(["c", "d"])
-    dataset = source.open(given, now=NOW)
-    found = candidates(
-        dataset, as_of=AS_OF, columns=["early_reply"], landmark_day=7, observed_from="2026-01-01", k_min=1
-    )
-    rows = found.table.to_pandas().set_index("member_id")["early_reply"]
+    rows = look(given, "early_reply").table.to_pandas().set_index("member_id")["early_reply"]
     assert set(rows.index[rows]) == {"c", "d"}
 
 
@@ -120,8 +108,8 @@ def planted(n: int, ratio: float, seed: int) -> Tables:
 
 
 def test_a_planted_effect_is_found_and_said() -> None:
-    dataset = source.open(planted(1_500, 0.55, 3), now=NOW)
-    found = drivers(dataset, as_of=AS_OF, landmark_day=7, columns=[], observed_from="2026-01-01")
+    study = Study.of(planted(1_500, 0.55, 3), AS_OF, history_from="2026-01-01")
+    found = drivers(study, [], landmark_day=7)
     row = found.named.iloc[0]
     assert row["covariate"] == "early_reply" and row["low"] <= 0.55 <= row["high"]
-    assert "got an early reply" in found.driver_sentences[0]
+    assert "got an early reply" in found.sentences[1]

@@ -1,4 +1,4 @@
-"""Small-sample limits: closed forms, an independent beta product, and measured coverage on planted survival."""
+"""The product limit and its small-sample limits: closed forms, and measured coverage on planted survival."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
-from helpers.errors import BadParameters
 from helpers.stats.estimate import wilson
-from helpers.stats.survival.bpcp import METHODS, survival_limits
+from helpers.stats.survival.limits import product_limit, survival_limits
 
 DAYS = 60
 STAYING = {"none": None, "half": 0.5, "heavy": 0.2}
@@ -64,14 +63,14 @@ def counts(
     return at_risk[:, :DAYS], table((offset + end)[left])[:, :DAYS]
 
 
-def misses(method: str, batches: Iterator[Batch]) -> tuple[float, float, float, int]:
+def misses(batches: Iterator[Batch]) -> tuple[float, float, float, int]:
     """Return the shares of truths below and above the interval, of communities without one, and how many had one.
 
     There is no interval when nobody is at risk on the last day, unless everybody has left.
     """
     below, above, given, total = 0, 0, 0, 0
     for at_risk, events, truth in batches:
-        low, high = (limit[:, -1] for limit in survival_limits(at_risk, events, method=method))
+        low, high = (limit[:, -1] for limit in survival_limits(at_risk, events))
         gone = (events >= at_risk) & (events > 0)
         there = (at_risk[:, -1] > 0) | gone.any(axis=1)
         below += int((truth < low - 1e-12)[there].sum())
@@ -89,56 +88,28 @@ def censored() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @pytest.mark.parametrize("exits", [0, 1, 7, 19, 20])
 def test_without_censoring_limits_are_those_of_a_share(exits: int) -> None:
-    """One day, or the same exits spread over days: Wilson, and Clopper and Pearson."""
+    """One day, or the same exits spread over days."""
     for events in ([exits], [exits // 2, exits - exits // 2]):
         at_risk = 20 - np.concatenate([[0], np.cumsum(events)[:-1]])
         low, high = (limit[-1] for limit in survival_limits(at_risk, events))
         expected = wilson(20 - exits, 20)
         assert (low, high) == pytest.approx((float(expected[0]), float(expected[1])), abs=1e-9)
-        low, high = (limit[-1] for limit in survival_limits(at_risk, events, method="bpcp"))
-        exact = stats.binomtest(20 - exits, 20).proportion_ci(method="exact")
-        assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
-def test_mid_p_without_censoring_is_the_mid_p_interval_of_a_share() -> None:
-    low, high = (limit[-1] for limit in survival_limits([20], [6], method="mid_p"))
-
-    def tail(p: float, side: int) -> float:
-        more = stats.binom.sf(14, 20, p) if side > 0 else stats.binom.cdf(13, 20, p)
-        return float(more + stats.binom.pmf(14, 20, p) / 2 - 0.025)
-
-    assert low == pytest.approx(optimize.brentq(tail, 0.01, 0.7, args=(1,)), abs=1e-6)
-    assert high == pytest.approx(optimize.brentq(tail, 0.7, 0.999, args=(-1,)), abs=1e-6)
-
-
-def test_limits_are_quantiles_of_products_of_betas(censored: tuple[NDArray[np.float64], ...]) -> None:
-    """The product drawn at random; two moments do not make it exact, so the tolerance is a hundredth."""
-    n, d = (part[:3] for part in censored)
-    rng = np.random.default_rng(0)
-    low, high = survival_limits(n, d, method="bpcp")
-    for community in range(3):
-        days = np.flatnonzero(d[community] > 0)
-        draws = rng.beta((n - d + 1)[community, days], d[community, days], (40_000, days.size)).prod(axis=1)
-        last = rng.beta((n - d)[community, -1], 1, 40_000) * draws
-        assert high[community, -1] == pytest.approx(np.quantile(draws, 0.975), abs=0.01)
-        assert low[community, -1] == pytest.approx(np.quantile(last, 0.025), abs=0.01)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_limits_keep_order_and_level(method: str, censored: tuple[NDArray[np.float64], ...]) -> None:
+def test_limits_keep_order_and_level(censored: tuple[NDArray[np.float64], ...]) -> None:
     n, d = censored
-    low, high = survival_limits(n, d, method=method)
-    inner_low, inner_high = survival_limits(n, d, 0.8, method)
-    survival = np.cumprod(1 - d / np.maximum(n, 1), axis=1)
+    low, high = survival_limits(n, d)
+    inner_low, inner_high = survival_limits(n, d, 0.8)
+    survival = product_limit(n, d)
+    np.testing.assert_allclose(survival, np.cumprod(1 - d / np.maximum(n, 1), axis=1))
     assert ((low >= 0) & (low <= survival + 1e-9) & (survival <= high + 1e-9) & (high <= 1)).all()
     assert (low <= inner_low + 1e-9).all() and (inner_high <= high + 1e-9).all()
-    one = survival_limits(n[0], d[0], method=method)
+    one = survival_limits(n[0], d[0])
     np.testing.assert_allclose(one[0], low[0])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_edges(method: str) -> None:
-    low, high = survival_limits([3, 2, 1, 0], [0, 1, 1, 0], method=method)
+def test_edges() -> None:
+    low, high = survival_limits([3, 2, 1, 0], [0, 1, 1, 0])
     assert high[0] == 1 and low[0] > 0
     assert low[2] == 0 and low[3] == 0 and 0 < high[3] < 1 and high[3] == pytest.approx(high[2])
     assert np.isfinite([low, high]).all()
@@ -153,17 +124,10 @@ def test_many_members_lose_no_digits() -> None:
     assert 1 - high[-1] == pytest.approx(1 - float(expected[1]), rel=1e-6)
 
 
-def test_parameters() -> None:
-    with pytest.raises(BadParameters, match="method == 'wald'"):
-        survival_limits([1], [0], method="wald")
-    with pytest.raises(BadParameters, match="confidence == 1"):
-        survival_limits([1], [0], 1)
-
-
-def exact_coverage(n: int, survival: NDArray[np.float64], method: str = "score") -> NDArray[np.float64]:
+def exact_coverage(n: int, survival: NDArray[np.float64]) -> NDArray[np.float64]:
     """Coverage without censoring at exact values of S, where it is a sum over the binomial distribution."""
     stayed = np.arange(n + 1)
-    low, high = survival_limits(np.full((n + 1, 1), n), (n - stayed)[:, None], method=method)
+    low, high = survival_limits(np.full((n + 1, 1), n), (n - stayed)[:, None])
     covered = (low <= survival) & (survival <= high)  # a row per count of those who stayed
     return (stats.binom.pmf(stayed[:, None], n, survival) * covered).sum(axis=0)
 
@@ -184,16 +148,6 @@ def test_exact_coverage_is_as_the_documentation_states(
     assert ((covered < 0.93).sum(), (covered > 0.97).sum()) == (too_low, too_high)
 
 
-def test_the_other_limits_are_no_nearer_to_the_level_at_20_members() -> None:
-    outside = {
-        method: ((covered < 0.93) | (covered > 0.97)).sum()
-        for method in METHODS
-        for covered in [exact_coverage(20, EXACT_S, method)]
-    }
-    assert outside == {"score": 24, "mid_p": 23, "bpcp": 58}
-    assert exact_coverage(20, EXACT_S, "mid_p").max() > 0.985 and exact_coverage(20, EXACT_S).max() < 0.98
-
-
 def test_at_20_members_and_survival_95_no_interval_of_whole_counts_covers_95_per_cent() -> None:
     two, three = stats.binom.cdf([2, 3], 20, 0.05)
     assert two < 0.93 and three > 0.97
@@ -206,14 +160,9 @@ def test_at_20_members_and_survival_95_no_interval_of_whole_counts_covers_95_per
     [(20, 0.95, "half"), (20, 0.25, "half"), (50, 0.05, "half"), (50, 0.9, "none"), (200, 0.5, "heavy")],
 )
 def test_coverage(n: int, survival: float, censoring: str) -> None:
-    below, above, _, given = misses("score", communities(17, n, survival, censoring, 2_000, jitter=JITTER))
+    below, above, _, given = misses(communities(17, n, survival, censoring, 2_000, jitter=JITTER))
     slack = 3 * np.sqrt(0.05 * 0.95 / given)
     assert 0.93 - slack <= 1 - below - above <= 0.97 + slack
-
-
-def test_bpcp_covers_at_least_as_often_as_it_says() -> None:
-    below, above, _, given = misses("bpcp", communities(18, 20, 0.94, "half", 2_000))
-    assert 1 - below - above >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / given)
 
 
 @pytest.mark.slow
@@ -223,7 +172,7 @@ def test_coverage_everywhere(n: int, censoring: str) -> None:
     """93 to 97 per cent near every S, up to Monte-Carlo error; heavy censoring was measured at up to .971."""
     for survival in GRID_S:
         size = 10_000 if n < 2_000 else 3_000
-        below, above, _, given = misses("score", communities(19, n, survival, censoring, size, jitter=JITTER))
+        below, above, _, given = misses(communities(19, n, survival, censoring, size, jitter=JITTER))
         slack = 3 * np.sqrt(0.05 * 0.95 / given)
         assert 0.93 - slack <= 1 - below - above <= 0.97 + slack, (survival, below, above)
 
@@ -233,7 +182,7 @@ def test_coverage_everywhere(n: int, censoring: str) -> None:
 def test_coverage_with_late_entry(n: int) -> None:
     for survival in (0.25, 0.5, 0.75, 0.9):
         batches = communities(20, n, survival, "half", 5_000, jitter=JITTER, late=True)
-        below, above, _, given = misses("score", batches)
+        below, above, _, given = misses(batches)
         slack = 3 * np.sqrt(0.05 * 0.95 / given)
         assert 0.93 - slack <= 1 - below - above <= 0.97 + slack, (survival, below, above)
 
@@ -250,7 +199,7 @@ def thin(seed: int, n: int, survival: float, size: int) -> Iterator[Batch]:
 @pytest.mark.parametrize("survival", [0.8, 0.94])
 def test_days_that_few_have_seen_widen_the_interval(survival: float) -> None:
     """Members at risk on the day itself would say far too much: such limits covered .79 to .89."""
-    below, above, _, given = misses("score", thin(21, 200, survival, 1_500))
+    below, above, _, given = misses(thin(21, 200, survival, 1_500))
     slack = 3 * np.sqrt(0.05 * 0.95 / given)
     assert 0.93 - slack <= 1 - below - above <= 0.97 + slack
 

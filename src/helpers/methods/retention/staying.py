@@ -1,0 +1,280 @@
+"""How long members stay: survival curves of everybody and by segment, and when in their tenure members leave fastest.
+
+The hazard of a part of tenure is its exits over its member-days at risk. A member-day is one member on one tenure
+day on which leaving would have been seen, so whoever comes under observation late brings no day before that. A part
+of one day is a step of the Nelson–Aalen curve, and a longer one the mean of its steps, weighted by who was at risk.
+
+Intervals of hazards are exact for a Poisson count (:func:`helpers.stats.estimate.garwood`). Which part has the
+highest hazard is decided by the exact conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given
+the exits of two parts together, those of the one are binomial. The highest part is clear when it is above every
+other one at a level divided by their number, so that the error of naming a wrong one stays below ``1 - confidence``
+although it was picked by its rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from helpers.data import privacy
+from helpers.playbook.finding import Finding, finding
+from helpers.sentences import number, percent, say, with_interval
+from helpers.stats.estimate import garwood
+from helpers.stats.survival.cells import cells, day_counts
+from helpers.stats.survival.compare import LogRank, logrank
+from helpers.stats.survival.curves import SurvivalCurves, survival
+from helpers.study import Study, enough
+from helpers.study.durations import exit_durations
+
+PARTS = (0, 7, 30, 90, 365)
+"""First days of the parts of tenure; the last part is open."""
+
+PER = 1_000
+SHARES = {"share": "survival", "low": "low", "high": "high"}
+
+FloatArray = NDArray[np.float64]
+
+
+def exit_cells(study: Study, *by: str) -> pd.DataFrame:
+    """Return the stays of all members by segment as cells; who joined before the log began enters late."""
+    return cells(exit_durations(study.population, as_of=study.as_of, observed_from=study.began), by)
+
+
+@dataclass(frozen=True)
+class Staying:
+    """How long members stay until they leave on record.
+
+    Attributes
+    ----------
+    everybody, segments : SurvivalCurves
+        One curve of all members, and one for each segment; the same without segments.
+    test : LogRank or None
+        Whether the segments differ; None without segments.
+    scope : str
+        Whom the numbers are about.
+    k_min : int
+        Segments of fewer members are kept back, with another one where they could be solved for.
+    """
+
+    everybody: SurvivalCurves
+    segments: SurvivalCurves
+    test: LogRank | None
+    scope: str
+    k_min: int
+
+    @property
+    def sentence(self) -> str:
+        """How many left and how long half of them stayed, or what is known instead; and whether segments differ."""
+        return self._stay() if self.test is None else f"{self._stay()} {self._difference(self.test)}"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Medians and restricted means by segment, ready to be shown.
+
+        segment, n, events, seen_from_day (only when above 0 somewhere: nobody was seen before that day of
+        tenure, so that medians and means are missing), median, median_low, median_high (days; infinite: not
+        reached), horizon, mean_days, mean_low, mean_high (days out of the first `horizon`).
+        """
+        names = {"from_day": "seen_from_day", "low": "median_low", "high": "median_high"}
+        late = ["from_day"] if self.segments.summary["from_day"].gt(0).any() else []
+        medians = self.segments.summary[["segment", "n", "events", *late, "median", "low", "high"]]
+        means = self.segments.restricted_mean()[["horizon", "mean", "low", "high"]]
+        means = means.rename(columns={"mean": "mean_days", "low": "mean_low", "high": "mean_high"})
+        found = medians.rename(columns=names).join(means)
+        kept = [str(name) for name in found.columns if name not in ("segment", "n", "horizon")]
+        return privacy.suppress(found, "n", self.k_min, kept)
+
+    @property
+    def shown(self) -> list[str]:
+        """The segments that may be shown: with `k_min` members, and no other solved for from the total."""
+        kept = privacy.suppress(self.segments.summary[["segment", "n"]], "n", self.k_min, [])
+        return kept.loc[kept["n"].notna(), "segment"].tolist()
+
+    def finding(self, day: int = 90) -> Finding:
+        """State the share still here on a day of tenure; n are those watched on any day until then."""
+        estimate, row = self.everybody.still_here(day), self.everybody.at(day).iloc[0]
+        text = "{share} of members are still here at the end of day {day}; n are those watched on some day until then"
+        text += ", {at_risk:,} of them on the day itself. {more}"
+        if not estimate.known:
+            text = "How many members are still here at the end of day {day}: {share}. {more}"
+        if late := int(row["n"]) - estimate.n:
+            text += " {late:,} members came under observation only after day {day} and say nothing about it."
+        values = {"share": with_interval(estimate), "at_risk": int(row["at_risk"]), "more": self._stay()}
+        return finding(
+            estimate,
+            id="retention.stay",
+            metric=say("still here on day {day}", day=day),
+            scope=self.scope,
+            sentence=say(text, day=day, late=late, **values),
+            assumption=say("who joined later leaves like who joined before at the same tenure"),
+            direction="up is good",
+            systems=("S025",),
+        )
+
+    def _stay(self) -> str:
+        curves, row = self.everybody, self.everybody.summary.iloc[0]
+        start = say(
+            "Of {n:,} members, {left:,} left while they were watched.", n=curves.n, left=curves.events
+        )
+        known = curves.table[curves.table["survival"].notna()]
+        if known.empty or not (curves.events or row["from_day"]):
+            return f"{start} " + say("That is too little data to say how long they stay.")
+        end, bounds = known.iloc[-1], []
+        for bound in (row["low"], row["high"]):
+            beyond = say("beyond day {day:,}", day=int(row["last_day"]))
+            bounds.append(number(bound) if np.isfinite(bound) else beyond)
+        text = "More than half are still there after {day:,} days: {share} ({low} to {high}, {at_risk:,} at risk)."
+        if row["from_day"]:
+            text = (
+                "Nobody was watched before day {first:,} of tenure, so that how long half of all stay is not known. "
+                "Of those still here on it, {share} ({low} to {high}, {at_risk:,} at risk) are still here at the end "
+                "of day {day:,}."
+            )
+        elif np.isfinite(row["median"]):
+            text = "Half are gone by day {median} ({level} interval {early} to {late}, n = {n:,})."
+        shares = {name: percent(end[column]) for name, column in SHARES.items()}
+        told = say(
+            text, **shares, day=int(end["day"]), at_risk=int(end["at_risk"]), first=int(row["from_day"]), n=curves.n,
+            median=number(row["median"]), level=percent(curves.confidence, 0), early=bounds[0], late=bounds[1],
+        )  # fmt: skip
+        return f"{start} {told}"
+
+    def _difference(self, test: LogRank) -> str:
+        n, k = int(test.table["n"].sum()), len(test.table)
+        if not np.isfinite(test.p_value):
+            return say("Too little data to compare the stay in {k} segments (n = {n:,}).", k=k, n=n)
+        text = "No clear difference in the stay between the {k} segments"
+        if test.p_value < 1 - self.everybody.confidence:
+            text = "The stay differs between the {k} segments"
+        return say(
+            text + " (log-rank test, χ² = {chi} on {df}, p {p}, n = {n:,}).", k=k, n=n,
+            chi=number(test.chi_square, 1), df=test.degrees_of_freedom,
+            p="< 0.001" if test.p_value < 0.001 else f"= {test.p_value:.3f}",
+        )  # fmt: skip
+
+
+def staying(study: Study, by: str | None = None) -> Staying:
+    """Return how long members stay until they leave on record.
+
+    Parameters
+    ----------
+    study : Study
+        With members; who joined before the log began is watched from then on.
+    by : str, optional
+        Column of members whose values get a curve each.
+    """
+    found = exit_cells(study, *([by] if by else []))
+    everybody = survival(found, None, study.confidence)
+    segments, test = everybody, None
+    if by:
+        segments, test = survival(found, by, study.confidence), logrank(found, by)
+    return Staying(everybody, segments, test, study.scope, study.k_min)
+
+
+@dataclass(frozen=True)
+class ExitHazard:
+    """Exits per 1,000 member-days, by part of tenure.
+
+    Attributes
+    ----------
+    counts : pandas.DataFrame
+        One row per part: part ("days 0–6"), members (watched on some day of the part), exits, member_days (int),
+        hazard, low, high (exits per 1,000 member-days; missing where nobody was watched).
+    p_value : float
+        That the highest part is not above each of the others, corrected for their number; missing with fewer than
+        two parts in which at least 10 members were watched, or without an exit.
+    confidence : float
+        Level of the intervals, each of which holds alone.
+    k_min : int
+        Parts in which fewer members were watched are kept back.
+    """
+
+    counts: pd.DataFrame
+    p_value: float
+    confidence: float
+    k_min: int
+
+    @property
+    def highest(self) -> str | None:
+        """The part with the clearly highest hazard; None when that is not clear."""
+        return str(self._ranked["part"].iloc[0]) if self.p_value <= 1 - self.confidence else None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The counts, ready to be shown."""
+        return privacy.suppress(self.counts, "members", self.k_min)
+
+    @property
+    def sentence(self) -> str:
+        """In which part members leave fastest, or that it is not clear, or that there is too little data."""
+        if np.isnan(self.p_value):
+            text = "Exits by part of tenure: too little data ({exits:,} exits in {days:,} member-days)."
+            return say(text, exits=self.counts["exits"].sum(), days=self.counts["member_days"].sum())
+        first, second = (_in_words(row) for row in self._ranked.head(2).to_dict("records"))
+        text = "Members leave fastest on {first}; next highest is {second}."
+        if self.highest is None:
+            text = "When in their tenure members leave fastest is not clear: {first} is not clearly above {second}."
+        return say(text, first=first, second=second)
+
+    @property
+    def _ranked(self) -> pd.DataFrame:
+        known = self.counts[self.counts["members"] >= enough.MEMBERS_OF_A_PART]
+        return known.sort_values("hazard", ascending=False, kind="stable", ignore_index=True)
+
+
+def exit_hazard(study: Study) -> ExitHazard:
+    """Return exits per 1,000 member-days in the first week, month, quarter and year of tenure and later."""
+    return hazard_of(exit_cells(study), PARTS, study.confidence, study.k_min)
+
+
+def hazard_of(cells: pd.DataFrame, parts: Sequence[int], confidence: float, k_min: int = 10) -> ExitHazard:
+    """Return the exit hazard of cells in parts of tenure that begin on rising days; the last part has no end."""
+    counts = day_counts(cells)
+    at_risk, gone = (values.sum(axis=0) for values in (counts.at_risk, counts.events + counts.censored))
+    events = counts.events.sum(axis=0)
+    # Whoever is at risk today and was not among those of yesterday who stayed has come under observation today.
+    entered = at_risk - np.append(0, (at_risk - gone)[:-1])
+    rows: list[dict[str, Any]] = []
+    for first, after in zip(parts, [*parts[1:], None], strict=True):
+        days = slice(first, after)
+        watched = at_risk[days][:1].sum() + entered[days][1:].sum()
+        numbers = {"members": watched, "exits": events[days].sum(), "member_days": at_risk[days].sum()}
+        rows.append({"part": _part(first, after)} | {name: round(float(x)) for name, x in numbers.items()})
+    table = pd.DataFrame(rows)
+    exits, member_days = (table[name].to_numpy(float) for name in ("exits", "member_days"))
+    low, high = garwood(exits, member_days, confidence)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = table.assign(hazard=PER * exits / member_days, low=PER * low, high=PER * high)
+    compared = table["members"].to_numpy() >= enough.MEMBERS_OF_A_PART
+    return ExitHazard(table, _p_value(exits[compared], member_days[compared]), confidence, k_min)
+
+
+def _p_value(exits: FloatArray, days: FloatArray) -> float:
+    """Return the corrected p-value of the highest rate not being above all others."""
+    if exits.size < 2 or not exits.sum():
+        return np.nan
+    top = int(np.argmax(exits / days))
+    others = np.delete(np.arange(exits.size), top)
+    share = days[top] / (days[top] + days[others])
+    alone = stats.binom.sf(exits[top] - 1, exits[top] + exits[others], share)
+    return float(min(1.0, alone.max() * others.size))
+
+
+def _part(first: int, after: int | None) -> str:
+    if after is None:
+        return say("days {first} and later", first=first)
+    if after == first + 1:
+        return say("day {first}", first=first)
+    return say("days {first}–{last}", first=first, last=after - 1)
+
+
+def _in_words(row: dict[Any, Any]) -> str:
+    hazard, low, high = (number(row[name]) for name in ("hazard", "low", "high"))
+    text = "{part} with {hazard} exits per 1,000 member-days ({low} to {high}; {exits:,} exits)"
+    return say(text, part=row["part"], hazard=hazard, low=low, high=high, exits=row["exits"])

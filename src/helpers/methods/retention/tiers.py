@@ -1,0 +1,180 @@
+"""Tiers compared by how long members stay: naively, and from a landmark day on.
+
+The naive comparison counts a member from the day of joining in the tier they had in the end. Whoever reached a
+high tier had to stay long enough to reach it: the days before are immortal time, and they make any tier that takes
+time look as if it kept members, even when it does nothing (Anderson, Cain and Gelber 1983). The landmark
+comparison takes the members who are still there at the end of tenure day `day`, by the tier they have *then*, and
+compares how long they stay from there on. It answers a narrower question, and is fair. Neither says that lifting a
+member into a tier would make them stay: that takes an experiment.
+
+The tier is the simplest one that is reached late: to have done something so many times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import pandas as pd
+
+from helpers.data.source import as_table
+from helpers.playbook.finding import Finding, finding
+from helpers.sentences import say, with_interval
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.survival.cells import cells, day_counts
+from helpers.stats.survival.compare import LogRank, MeanDifference, logrank, restricted_mean_difference
+from helpers.stats.survival.restricted_mean import common_horizon
+from helpers.study import Study
+from helpers.study.days import checked
+from helpers.study.durations import exit_durations
+from helpers.study.frames import COUNTS, with_days
+
+REACHED, NOT_REACHED = "reached", "not reached"
+NAIVE, LANDMARKED = "naive", "landmarked"
+
+
+@dataclass(frozen=True)
+class TierComparison:
+    """The naive comparison of a tier with those who do not have it, beside the landmarked one.
+
+    Attributes
+    ----------
+    naive, landmarked : MeanDifference
+        Days stayed of the first `horizon` by final tier from the start, and by the tier on the landmark day among
+        those still there; up to the landmark everybody of the second is there by choice.
+    tests : dict of str to LogRank
+        Do the tiers differ, naively and landmarked.
+    day : int
+        Landmark: end of this tenure day.
+    scope : str
+        Whom the numbers are about.
+    """
+
+    naive: MeanDifference
+    landmarked: MeanDifference
+    tests: dict[str, LogRank]
+    day: int
+    scope: str
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Columns comparison, segment, reference, n, reference_n, difference, low, high, chi_square, p_value."""
+        keep = ["segment", "reference", "n", "reference_n", "difference", "low", "high"]
+        parts = []
+        for name, found in ((NAIVE, self.naive), (LANDMARKED, self.landmarked)):
+            test = self.tests[name]
+            part = found.table[keep].assign(chi_square=test.chi_square, p_value=test.p_value)
+            part.insert(0, "comparison", name)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def tier(self) -> str:
+        """The tier that is compared: of the two the one with fewer members on the landmark day."""
+        return NOT_REACHED if self.naive.reference == REACHED else REACHED
+
+    @property
+    def seeming(self) -> Estimate:
+        """The naive difference in days."""
+        return self.naive.estimate(self.tier)
+
+    @property
+    def fair(self) -> Estimate:
+        """The landmarked difference in days."""
+        return self.landmarked.estimate(self.tier)
+
+    @property
+    def sentence(self) -> str:
+        """Both differences, and which to believe."""
+        n = int(self.tests[LANDMARKED].table["n"].sum())
+        if not (self.seeming.known and self.fair.known):
+            text = "Too little data to compare tiers from day {day} on (n = {n:,})."
+            return say(text, day=self.day, n=n)
+        text = (
+            "Counted by the tier they had in the end, members in “{tier}” seem to stay {naive} of the first "
+            "{horizon:,} days longer than those in “{reference}”; but it takes staying to get there. Compared by the "
+            "tier on day {day} among those still there, the difference is {fair}: "
+        )
+        text += (
+            "no clear difference remains."
+            if self.fair.low <= 0 <= self.fair.high
+            else "a difference remains."
+        )
+        values = {"tier": self.tier, "reference": self.naive.reference, "horizon": self.naive.horizon}
+        differences = {"naive": with_interval(self.seeming), "fair": with_interval(self.fair)}
+        return say(text, day=self.day, **values, **differences)
+
+    def finding(self) -> Finding:
+        """State how much longer the tier stays, compared without immortal time: a gap and not a change."""
+        estimate = self.fair
+        if not estimate.known:
+            n = int(self.tests[LANDMARKED].table["n"].sum())
+            estimate = unknown(n, "days", self.landmarked.confidence)
+        return finding(
+            estimate,
+            id="retention.tier_gap",
+            metric=say("days that members of the upper tier on day {day} stay longer", day=self.day),
+            scope=self.scope,
+            sentence=self.sentence,
+            assumption=say("a tier is a sign of staying, not its cause"),
+            direction="up is good",
+            systems=("S004",),
+        )
+
+
+def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComparison:
+    """Compare members who did something so many times with the others, naively and from a landmark day on.
+
+    Parameters
+    ----------
+    study : Study
+        With activity; those who joined since the log began are compared.
+    actions : int
+        Counted actions that make the tier.
+    day : int
+        Landmark: end of this tenure day.
+    """
+    checked(actions, "actions", ge=1)
+    people, began = study.population, study.began or study.as_of
+    newcomers = exit_durations(people.filter(people.joined_day >= ibis.date(began)), as_of=study.as_of)
+    return tiers_of(reached_days(study, newcomers, actions), day, study.confidence, study.scope)
+
+
+def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Table:
+    """Add reached_day, the tenure day of the n-th counted action; missing for members who never had so many."""
+    rows = with_days(study.activity, "day")
+    rows = rows.filter(rows.kind.isin(COUNTS[study.count]))
+    place = ibis.row_number().over(ibis.window(group_by="member_id", order_by=["ts", "day"]))
+    numbered = rows.select("member_id", "day", place=place)
+    nth = numbered.filter(numbered["place"] == actions - 1).select("member_id", nth_day="day")
+    found = durations.left_join(nth, "member_id").drop("member_id_right")
+    reached = found.nth_day.delta(found.joined_day, unit="day")
+    # An action before joining counts on the day of joining; "greatest" would make a day of what never came.
+    return found.mutate(reached_day=ibis.cases((reached < 0, 0), else_=reached).cast("int64")).drop("nth_day")
+
+
+def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, scope: str) -> TierComparison:
+    """Compare tiers of durations with reached_day, the tenure day on which a member first had the tier."""
+    table = as_table(durations)
+    when = table.reached_day.cast("float64")
+    # A pandas frame writes "never" as NaN, which engines order above every number.
+    when = when.isnan().ifelse(ibis.null("float64"), when)
+    tiers = {NAIVE: when <= table.tenure_days, LANDMARKED: when <= day}
+    table = table.mutate(
+        **{name: had.fill_null(False).ifelse(REACHED, NOT_REACHED) for name, had in tiers.items()}
+    )
+    counted = {
+        NAIVE: cells(table, NAIVE),
+        LANDMARKED: cells(table.filter(table.tenure_days > day), LANDMARKED),
+    }
+    counts = {name: day_counts(frame, name) for name, frame in counted.items()}
+    sizes = dict(zip(counts[LANDMARKED].labels, counts[LANDMARKED].members, strict=True))
+    shared = [tier for tier in counts[LANDMARKED].labels if tier in counts[NAIVE].labels]
+    reference = max(shared, key=lambda tier: sizes[tier]) if shared else None
+    horizon = max(day + 1, min(common_horizon(both) for both in counts.values()))
+    naive, landmarked = (
+        restricted_mean_difference(frame, name, reference=reference, horizon=horizon, confidence=confidence)
+        for name, frame in counted.items()
+    )
+    tests = {name: logrank(frame, name) for name, frame in counted.items()}
+    return TierComparison(naive, landmarked, tests, day, scope)
