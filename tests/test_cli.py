@@ -199,7 +199,7 @@ def check_what_is_published(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert call(monkeypatch, "show", "rfm/hihg") == 2
     assert 'no series "rfm/hihg"' in (said := capsys.readouterr().err) and 'Did you mean "rfm/high"?' in said
     assert call(monkeypatch, "show", "rfm/high@v2") == 2
-    assert "rfm/high has no version v2. There are: v1." in capsys.readouterr().err
+    assert "rfm/high has no version v2. There are: v1" in capsys.readouterr().err
     assert call(monkeypatch, "diff", "rfm/n1@v1", "rfm/n2@v1") == 0
     assert "seed" in capsys.readouterr().out
 

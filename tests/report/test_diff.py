@@ -115,9 +115,9 @@ def test_a_wrong_address_is_told_with_what_there_is(put: Any, tmp_path: Path) ->
     put(2), put(1, series="rfm/douyin")
     for addresses, message in (
         ((), "several series; name one of: rfm/all, rfm/douyin"),
-        (("rfm/duoyin",), 'no series "rfm/duoyin". Did you mean "rfm/douyin"?'),
+        (("rfm/duoyin",), 'Did you mean "rfm/douyin"? There are: rfm/all, rfm/douyin'),
         (("rfm/all@v3", "rfm/all@v1"), "no version v3"),
-        (("rfm/all@2", "rfm/all@v1"), "is no version"),
+        (("rfm/all@2", "rfm/all@v1"), 'no series "rfm/all@2"'),
         (("rfm/all", "rfm/all@v2"), "both rfm/all@v2"),
     ):
         with pytest.raises(BadParameters, match=re.escape(message)):

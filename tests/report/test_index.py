@@ -179,8 +179,8 @@ def test_a_report_that_ran_and_does_not_any_more_is_a_concern() -> None:
     page = index_html(Catalog(series=[series]))
     assert problems(page) == []
     attention = text_of(page).split("All series")[0]
-    assert "rfm/all v2 ○ not run table orders missing" in attention
-    assert "Version 1 ran; since then something is missing. rfm/all/v1" in attention
+    assert "rfm/all v2 ○ not run A table that this report needs is not there." in attention
+    assert "table orders missing Version 1 is the last that succeeded. rfm/all/v1" in attention
     assert "Nothing failed" not in attention
 
 

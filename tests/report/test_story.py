@@ -68,12 +68,6 @@ def test_plain_pandas_table_gets_caption_scopes_and_region() -> None:
     assert "Table under “What could be wrong”" in page
 
 
-def test_dates_in_tables_stay_on_one_line() -> None:
-    frame = pd.DataFrame({"first": ["2026-06-30", "in 2026-06-30"]})
-    page = rendered(with_output(sample_pages.shown(frame.to_html(index=False))))
-    assert "<td><time>2026-06-30</time>" in page and "<td>in 2026-06-30" in page
-
-
 def test_headings_are_put_in_order() -> None:
     nb = sample_pages.notebook()
     nb.cells += [

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from helpers.cli import output
 from helpers.cli.application import Reports, app, reports_folder
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData
 
 if TYPE_CHECKING:
     from helpers.playbook.finding import Finding
@@ -48,9 +46,12 @@ def show(
     json: Json = False,
 ) -> None:
     """Print one version, by default the newest: status, parameters, findings, files."""
+    from helpers.report.diff.address import find
     from helpers.report.publish.manifest import dump_json, read_actions, read_findings, read_manifest
 
-    folder = _version_folder(reports_folder(reports), series)
+    home = reports_folder(reports)
+    name, number = find(home, series, newest=True)
+    folder = home / name / f"v{number}"
     try:
         manifest, findings, actions = read_manifest(folder), read_findings(folder), read_actions(folder)
     except (OSError, ValueError) as error:
@@ -68,26 +69,6 @@ def show(
     output.table("Findings", ("finding", "value", "interval", "n", "verdict"), map(_finding, findings))
     output.table("Files", ("file", "bytes"), [(n, f"{f.bytes:,}") for n, f in manifest.files.items()])
     typer.echo(str(folder))
-
-
-def _version_folder(reports: Path, address: str) -> Path:
-    """Return the folder of ``rfm/all@v3``, or of the newest version of ``rfm/all``."""
-    from helpers.checks import did_you_mean
-    from helpers.report.publish import store
-
-    match = re.fullmatch(r"(?P<series>[^@]+?)(?:(?:@|/)v(?P<number>[1-9][0-9]*))?/?", address)
-    series = match["series"] if match else address
-    numbers = store.numbers(reports, series)
-    if not numbers:
-        known = sorted({path.rpartition("/")[0] for path in store.published(reports)})
-        hint = did_you_mean(series, known) or (f" There are: {', '.join(known)}." if known else "")
-        raise BadParameters(f'no series "{series}" in {reports}.{hint}')
-    number = int(match["number"]) if match and match["number"] else numbers[-1]
-    if number not in numbers:
-        raise BadParameters(
-            f"{series} has no version v{number}. There are: {', '.join(f'v{n}' for n in numbers)}."
-        )
-    return reports / series / f"v{number}"
 
 
 def _show_status(manifest: Manifest) -> None:

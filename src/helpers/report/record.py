@@ -13,14 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 from IPython.display import display
 
 from helpers.checks import did_you_mean
-from helpers.figures import NoChart
+from helpers.figures import Chart, NoChart
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.report.project import RUN_FOLDER
@@ -34,19 +34,6 @@ TEXT_ROWS = 10
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _PSEUDONYM = re.compile(r"p_[0-9a-f]{16}")
 _known_findings: set[str] = set()
-
-
-class ChartLike(Protocol):
-    """What a picture must offer: its drawing, the numbers drawn and the words that say the same."""
-
-    title: str
-    alt: str
-    data: pd.DataFrame
-
-    def svg(self) -> str:
-        """Return the drawing as an SVG element."""
-
-    def _repr_html_(self) -> str: ...
 
 
 class Shown(NamedTuple):
@@ -68,7 +55,6 @@ def table(
     caption: str,
     *,
     units: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
     note: str | None = None,
 ) -> None:
     """Show a table and keep all of it as ``tables/<name>.parquet``.
@@ -83,8 +69,6 @@ def table(
         What the table shows, with its denominator.
     units : mapping, optional
         Column to unit: ``"share"`` prints as per cent, a currency code as money, anything else as a number.
-    labels : mapping, optional
-        Column to heading; by default underscores become spaces.
     note : str, optional
         A line under the table, such as the source or what a mark means.
 
@@ -97,7 +81,7 @@ def table(
     _check_name(name)
     _check_pseudonyms(f"table {name}", rows)
     _write_parquet("tables", name, rows)
-    shown = html_table(rows, caption, units=units, labels=labels, limit=ROWS_SHOWN)
+    shown = html_table(rows, caption, units=units, limit=ROWS_SHOWN)
     notes = [note] if note else []
     if len(rows) > ROWS_SHOWN:
         notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.parquet.")
@@ -105,7 +89,7 @@ def table(
     display(Shown(f'<figure class="table">{shown}</figure>' if notes else shown, _plain_table(name, rows)))
 
 
-def figure(name: str, chart: ChartLike | NoChart) -> None:
+def figure(name: str, chart: Chart | NoChart) -> None:
     """Show a picture and keep it as ``figures/<name>.svg``, with its numbers in ``figures/<name>.parquet``.
 
     Parameters
@@ -164,15 +148,7 @@ def actions(items: Iterable[Action]) -> None:
     display(Shown(_list("actions", lines, "No actions."), text or "No actions."))
 
 
-def contact_list(
-    name: str,
-    frame: Any,
-    caption: str,
-    *,
-    held_out: int | None = None,
-    expected_value: float | None = None,
-    unit: str = "CNY",
-) -> None:
+def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = None) -> None:
     """Announce a contact list and keep it as ``lists/<name>.parquet`` and ``lists/<name>.csv``.
 
     The members themselves are not shown in the notebook.
@@ -187,10 +163,6 @@ def contact_list(
         Whom the list holds and what for.
     held_out : int, optional
         Members on the list who are not contacted, so that the action can be measured.
-    expected_value : float, optional
-        What contacting the list is expected to bring, in `unit`.
-    unit : str
-        Currency or unit of `expected_value`.
 
     Raises
     ------
@@ -208,10 +180,8 @@ def contact_list(
     _write(
         "lists", f"{name}.csv", "\ufeff" + rows.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     )
-    parts = [f"{caption}: {len(rows):,} members"]
-    parts += [f"{held_out:,} of them held out"] if held_out is not None else []
-    parts += [f"expected value {quantity(expected_value, unit)}"] if expected_value is not None else []
-    text = f"{', '.join(parts)}. Files: lists/{name}.csv and lists/{name}.parquet."
+    out = f", {held_out:,} of them held out" if held_out is not None else ""
+    text = f"{caption}: {len(rows):,} members{out}. Files: lists/{name}.csv and lists/{name}.parquet."
     display(Shown(f'<p class="contact-list">{html.escape(text)}</p>', text))
 
 

@@ -64,17 +64,40 @@ def resolve(reports: Path, first: str | None = None, second: str | None = None) 
     BadParameters
         When an address names nothing; the message lists what there is and names the nearest.
     """
-    published = _by_series(reports)
-    if not published:
-        raise BadParameters(f"no report is published in {reports}; run one first with: playbook run")
     if second is not None and first is not None:
-        before, after = _find(reports, first, published), _find(reports, second, published)
+        before, after = find(reports, first), find(reports, second)
     else:
-        after = _find(reports, first or _only(published), published)
-        before = (after[0], _previous(reports, *after, published[after[0]]))
+        after = find(reports, first or _only(reports))
+        before = (after[0], _previous(reports, *after))
     if before == after:
         raise BadParameters(f"{first} and {second} are both {after[0]}@v{after[1]}: name two versions")
     return _read(reports, *before), _read(reports, *after)
+
+
+def find(reports: Path, address: str, *, newest: bool = False) -> tuple[str, int]:
+    """Return series and number of the version that an address names.
+
+    A series alone means its latest version that succeeded, or with `newest`, or where none did, the last one.
+
+    Raises
+    ------
+    BadParameters
+        When there is no such version; the message lists what there is and names the nearest.
+    """
+    published = _by_series(reports)
+    match = _ADDRESS.fullmatch(address)
+    series = match["series"] if match else address
+    if match is None or series not in published:
+        hint = did_you_mean(series, published)
+        raise BadParameters(f'no series "{series}" in {reports}.{hint} There are: {_listed(published)}')
+    numbers = published[series]
+    if match["number"] is None:
+        return series, numbers[-1] if newest else store.latest(reports, series) or numbers[-1]
+    if (number := int(match["number"])) not in numbers:
+        known = [f"v{each}" for each in numbers]
+        hint = did_you_mean(f"v{number}", known)
+        raise BadParameters(f"{series} has no version v{number}.{hint} There are: {_listed(known)}")
+    return series, number
 
 
 def _by_series(reports: Path) -> dict[str, list[int]]:
@@ -83,37 +106,21 @@ def _by_series(reports: Path) -> dict[str, list[int]]:
     for path in store.published(reports):
         series, _, version = path.rpartition("/")
         found.setdefault(series, []).append(int(version[1:]))
+    if not found:
+        raise BadParameters(f"no report is published in {reports}; run one first with: playbook run")
     return found
 
 
-def _only(published: dict[str, list[int]]) -> str:
+def _only(reports: Path) -> str:
+    published = _by_series(reports)
     if len(published) > 1:
         raise BadParameters(f"there are several series; name one of: {_listed(published)}")
     return next(iter(published))
 
 
-def _find(reports: Path, address: str, published: dict[str, list[int]]) -> tuple[str, int]:
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise BadParameters(
-            f'"{address}" is no version; write a series, or a version as in {_example(published)}'
-        )
-    series = match["series"]
-    if series not in published:
-        hint = did_you_mean(series, published)
-        raise BadParameters(f'no series "{series}".{hint} There are: {_listed(published)}')
-    if match["number"] is None:
-        return series, store.latest(reports, series) or published[series][-1]
-    if (number := int(match["number"])) not in published[series]:
-        versions = [f"v{known}" for known in published[series]]
-        hint = did_you_mean(f"v{number}", versions)
-        raise BadParameters(f"{series} has no version v{number}.{hint} There are: {_listed(versions)}")
-    return series, number
-
-
-def _previous(reports: Path, series: str, number: int, numbers: list[int]) -> int:
+def _previous(reports: Path, series: str, number: int) -> int:
     """Return the nearest earlier version that succeeded, or the nearest one at all."""
-    earlier = [known for known in reversed(numbers) if known < number]
+    earlier = [known for known in reversed(_by_series(reports)[series]) if known < number]
     if not earlier:
         raise BadParameters(f"{series}@v{number} is the first version of its series: there is none before it")
     good = (known for known in earlier if _read(reports, series, known).succeeded)
@@ -125,17 +132,10 @@ def _read(reports: Path, series: str, number: int) -> Version:
     try:
         manifest = read_manifest(folder)
         return Version(series, number, folder, manifest, read_findings(folder), read_actions(folder))
-    except OSError as error:
-        raise BadParameters(f"{series}@v{number} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise BadParameters(
             f"{series}@v{number} was written by another release or is damaged; run it again, or name another version"
         ) from error
-
-
-def _example(published: dict[str, list[int]]) -> str:
-    series = next(iter(published))
-    return f"{series}@v{published[series][-1]}"
 
 
 def _listed(names: Iterable[str], limit: int = 12) -> str:

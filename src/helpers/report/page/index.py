@@ -162,7 +162,7 @@ def _attention(catalog: Catalog, versions: list[CatalogVersion], behind: Mapping
     """Return what failed, what ran once and does not any more, what cannot be read, and what is behind."""
     newest = [(series, series.versions[0].status) for series in catalog.series]
     failed = [_failure(series) for series, status in newest if status in FAILED]
-    failed += [_lost(series) for series, status in newest if status == "not_run" and _good(series)]
+    failed += [_failure(series) for series, status in newest if status == "not_run" and _good(series)]
     unreadable = Mark(say("unreadable"), "✕", "bad")
     damaged = [
         Concern(path, "", unreadable, say("The manifest of this version cannot be read."))
@@ -177,12 +177,16 @@ def _attention(catalog: Catalog, versions: list[CatalogVersion], behind: Mapping
 
 
 def _failure(series: CatalogSeries) -> Concern:
+    """Return the concern about a run that failed, or about a report that could not be made any more."""
     newest, good = series.versions[0], _good(series)
+    mark, why = status_mark(newest.status), _why(newest)
     note = say("No version has succeeded yet.")
     if good:
         note = say("Version {number} is the last that succeeded.", number=good.version)
+    if newest.status == "not_run":  # it ran before, and now a table is gone
+        mark = mark._replace(tone="warn")
     name, kept = f"{series.series} v{newest.version}", good.path if good else ""
-    return Concern(name, newest.path, status_mark(newest.status), _why(newest), note, kept)
+    return Concern(name, newest.path, mark, why, note, kept)
 
 
 def _why(version: CatalogVersion) -> str:
@@ -194,16 +198,6 @@ def _why(version: CatalogVersion) -> str:
         return headline[:1].upper() + headline[1:].rstrip(".") + "."
     kind = say(FAILURES[failure.kind])
     return f"{kind} {headline}" if failure.message.strip() else kind
-
-
-def _lost(series: CatalogSeries) -> Concern:
-    """Return the concern about a report that could not be made any more, as when a table is gone."""
-    newest, good = series.versions[0], _good(series)
-    assert newest.failure is not None and good is not None, "it ran before and does not any more"
-    mark = status_mark(newest.status)._replace(tone="warn")
-    why = newest.failure.headline[:LONGEST_MESSAGE]
-    note = say("Version {number} ran; since then something is missing.", number=good.version)
-    return Concern(f"{series.series} v{newest.version}", newest.path, mark, why, note, good.path)
 
 
 def _old_data(versions: list[CatalogVersion]) -> list[Concern]:

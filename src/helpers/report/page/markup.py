@@ -21,10 +21,6 @@ DROPPED = re.compile(r"script|style|iframe|object|embed|link|base|meta|form|butt
 HEADING = re.compile(r"h[1-6]")
 _LOADING = re.compile(r"src|srcset|poster|data|background|action|formaction|ping|(xlink:)?href")
 _IDS = re.compile(r"""\bid=["']([^"']+)["']""")
-_DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
-_ALIGNED = re.compile(
-    r'<table class="n\d'
-)  # by helpers.tables: the style sheet keeps its columns on one line
 _LINK = re.compile(r"^(#|https?://|mailto:|[^:/?#]+([/?#]|$))", re.IGNORECASE)
 
 
@@ -249,13 +245,9 @@ class _Tidier(HTMLParser):
         )
 
     def _finish_cell(self, name: str) -> None:
-        """Keep a date on one line, and turn a header that names nothing, such as a corner, into a plain cell."""
+        """Turn a header that names nothing, such as a corner, into a plain cell."""
         start, self.cell = self.cell, None
-        text = None if start is None else plain("".join(self.out[start + 1 :]))
-        aligned = bool(self.tables and _ALIGNED.match(self.out[self.tables[-1].start]))
-        if start is not None and not aligned and _DATE.fullmatch(text or ""):
-            self.out[start + 1 :] = [f"<time>{text}</time>"]
-        if name == "th" and text == "":
+        if name == "th" and start is not None and not plain("".join(self.out[start + 1 :])):
             self.out[start:] = ["<td></td>"]
         else:
             self.out.append(f"</{name}>")
