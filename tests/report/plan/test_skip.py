@@ -12,7 +12,7 @@ import pytest
 
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan, plan
-from helpers.report.plan.skip import decide, up_to_date
+from helpers.report.plan.skip import decide
 from helpers.report.publish.manifest import Data, FileEntry, Manifest, TableFingerprint
 
 
@@ -60,7 +60,7 @@ def test_the_same_key_is_not_run_again(
     assert decide(made, reports) == (None, "first version")
     put(1, status)
     assert decide(made, reports) == (1, "unchanged since v1")
-    assert up_to_date(made, reports) == 1
+    assert decide(made, reports).version == 1
 
 
 @pytest.mark.parametrize("status", ["failed", "timed_out", "kernel_died"])
@@ -73,9 +73,9 @@ def test_what_failed_is_run_again(made: Plan, reports: Path, put: Callable[..., 
 def test_the_newest_version_decides(made: Plan, reports: Path, put: Callable[..., Path]) -> None:
     put(9)
     put(10, run_key="0" * 64)
-    assert up_to_date(made, reports) is None
+    assert decide(made, reports).version is None
     put(11)
-    assert up_to_date(made, reports) == 11
+    assert decide(made, reports).version == 11
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "manifest", "no manifest"])

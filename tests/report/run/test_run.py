@@ -195,6 +195,6 @@ def test_data_that_change_while_the_report_is_made_are_told(
     told = "Table orders changed while this report ran: numbers may mix two states."
     pages = [(one.folder / "report.html").read_text("utf-8") for one in (same, other)]
     assert [told in page for page in pages] == [False, True]
-    assert skip.up_to_date(plan(project / "notebooks" / "01_rfm.ipynb"), project / "reports") is None
+    assert skip.decide(plan(project / "notebooks" / "01_rfm.ipynb"), project / "reports").version is None
     gone = run(build_notebook(READ, touch + "path.unlink()"))
     assert gone.manifest.data.changed == ["orders"]

@@ -112,7 +112,6 @@ class Desk:
         self.sources = Sources(cache=self.cache)
         self._code: dict[Path, Code] = {}
         self._data: dict[tuple[str, tuple[str, ...] | None], dict[str, TableFingerprint]] = {}
-        self._others: dict[str, tuple[str, ...]] = {}
 
     def plan(self, run: Checked) -> Plan:
         """Return the plan of a run, with the identity of its code and its data.
@@ -122,14 +121,12 @@ class Desk:
         BadData
             When there is no data at the place named.
         """
-        code = self.code(run)
-        tables = self.tables(run)
-        environment = provenance.environment(self.others(run))
+        code, tables = self.code(run), self.tables(run)
+        environment = provenance.environment(_no_tables(run.place))
         key = provenance.run_key(
             {
                 "code": code.model_dump(mode="json"),
                 "tables": {name: table.model_dump() for name, table in tables.items()},
-                "not_tables": self.others(run),
                 "environment": environment,
                 "parameters": {name: without_secrets(value) for name, value in run.values.items()},
                 "packages": provenance.packages(),
@@ -154,14 +151,6 @@ class Desk:
             found = fingerprint.fingerprint(run.place, run.reads, cache=self.cache)
             self._data[where] = {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
         return self._data[where]
-
-    def others(self, run: Checked) -> tuple[str, ...]:
-        """Return the names in a folder of data that are no table: a report on the health of the data lists them."""
-        if run.place not in self._others:
-            place = address.parse(run.place)
-            folder = place.path if place.kind == "folder" else None
-            self._others[run.place] = layout.layout(folder)[1] if folder else ()
-        return self._others[run.place]
 
 
 def plan(
@@ -284,6 +273,12 @@ def label_slug(text: str) -> str:
     if not slug:
         raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
     return slug
+
+
+def _no_tables(data: str) -> tuple[str, ...]:
+    """Return the names in a folder of data that are no table: a report on the health of the data lists them."""
+    place = address.parse(data)
+    return layout.layout(place.path)[1] if place.kind == "folder" and place.path else ()
 
 
 def _named_files(run: Checked) -> dict[str, str]:

@@ -51,10 +51,9 @@ APART = frozenset(
 """What decides whether and where a run is made, or writes beside its folder: no byte of a report comes from these."""
 
 
-_HARMLESS = frozenset({"matplotlib", "config", "precision", "autosave", "reset"})
-"""Commands of IPython that run no code from another file."""
-_TIMED = re.compile(r"^(\s*)%{1,2}time(?:it)?\b\s*")
-_ELSEWHERE = re.compile(r"\.py\b|\bsys\.path\b|\brunpy\b|\bexec\(")
+_TIMED = re.compile(r"^([ \t]*)%{1,2}time(?:it)?\b[ \t]*", re.MULTILINE)
+_PYTHON_FILE = re.compile(r"[\w./-]+\.py\b")
+_FOR_IPYTHON = re.compile(r"^[ \t]*[%!?].*$", re.MULTILINE)
 
 
 class Source(NamedTuple):
@@ -108,12 +107,12 @@ class Sources:
     def digests(self, modules: Iterable[str]) -> dict[str, str]:
         """Return the SHA-256 of modules and of the data files that count with them, by name."""
         chosen = set(modules)
-        found = {module: self._digest(self._files[module]) for module in chosen}
+        found = {module: self.digest(self._files[module]) for module in chosen}
         for name, (package, path) in self._data.items():
             inside = [module for module in self._files if f"{module}.".startswith(f"{package}.")]
             naming = {module for module in inside if self._names(module, path.name)}
             if chosen & naming or (package in chosen and not naming):
-                found[name] = self._digest(path)
+                found[name] = self.digest(path)
         return dict(sorted(found.items()))
 
     def _resolved(self, name: str) -> Iterator[str]:
@@ -138,11 +137,12 @@ class Sources:
     def source(self, path: Path, package: str) -> Source:
         """Return what a file says; one that is no Python imports nothing, as whoever imports it will find."""
         known = self.cache.fact(
-            f"source {_reader()} {package} {self._digest(path)}", lambda: _lists_of(path, package)
+            f"source {_reader()} {package} {self.digest(path)}", lambda: _lists_of(path, package)
         )
         return Source(tuple(known[0]), frozenset(known[1]))
 
-    def _digest(self, path: Path) -> str:
+    def digest(self, path: Path) -> str:
+        """Return the SHA-256 of a file."""
         if path not in self._digests:
             self._digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
         return self._digests[path]
@@ -242,53 +242,6 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
             yield first.value
 
 
-class Cells(NamedTuple):
-    """What the cells of a notebook say of code outside it.
-
-    Attributes
-    ----------
-    imports : frozenset of str
-        Dotted names that the cells import.
-    texts : frozenset of str
-        Texts that may name a data file.
-    python : bool
-        Whether every cell could be read as Python.
-    closed : bool
-        Whether imports are all that can run code from another file.
-    """
-
-    imports: frozenset[str]
-    texts: frozenset[str]
-    python: bool
-    closed: bool
-
-
-def notebook_cells(notebook: Path) -> Cells:
-    """Read the cells of a notebook; lines for IPython alone, such as ``%matplotlib inline``, are left out."""
-    imports: set[str] = set()
-    texts: set[str] = set()
-    python = closed = True
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
-        lines = [_TIMED.sub(r"\1", line) for line in "".join(cell["source"]).splitlines()]
-        commands = [line.strip() for line in lines if line.lstrip().startswith(("%", "!", "?"))]
-        plain = "\n".join("" if line.strip() in commands else line for line in lines)
-        closed &= all(map(_runs_no_file, commands)) and not _ELSEWHERE.search(plain)
-        try:
-            said = read_source(plain, "")
-        except SyntaxError:
-            python = False
-            continue
-        imports |= set(said.imports)
-        texts |= said.texts
-    return Cells(frozenset(imports), frozenset(texts), python, closed and python)
-
-
-def _runs_no_file(command: str) -> bool:
-    name = re.match(r"%{1,2}(\w*)", command)
-    return command.startswith("?") or (name is not None and name[1] in _HARMLESS)
-
-
 def modules_of(notebook: Path, sources: Sources | None = None) -> dict[str, str]:
     """Return the SHA-256 of every source that a notebook's report depends on.
 
@@ -302,71 +255,51 @@ def modules_of(notebook: Path, sources: Sources | None = None) -> dict[str, str]
     Returns
     -------
     dict of str to str
-        By dotted name of a module, or ``package/file`` for a data file; sorted. Modules and packages beside the
-        notebook count under their path from there, with the modules that they import and the files that they
-        name. When a cell holds ``%run``, ``!`` or the like, or cannot be read as Python, every Python file below
-        the notebook's folder counts; in the latter case every module does too. Modules on ``PYTHONPATH`` are not
-        looked for.
+        By dotted name of a module, or ``package/file`` for a data file. Modules and packages beside the notebook
+        count under their path from there, with what they import; so does every file there that they or a cell name,
+        as in ``read_csv("prices.csv")`` or ``%run more.py``. When the cells cannot be read as Python, every module
+        counts. Modules on ``PYTHONPATH`` are not looked for.
     """
-    sources = sources or Sources()
-    cells = notebook_cells(notebook)
-    beside = _beside(notebook.parent, cells, sources)
-    if not cells.python:
-        return sources.digests(sources.modules) | beside.files
-    ours = {name for name in beside.imports if name.partition(".")[0] == sources.package}
-    parameters = f"{sources.package}.methods.{method_name(notebook)}.parameters"
-    reached = sources.reached({*ours, *PAGE, parameters}, APART)
-    return sources.digests(reached) | beside.files
-
-
-class Beside(NamedTuple):
-    """What lies beside a notebook: digests by path from there, and every name that is imported there or in cells."""
-
-    files: dict[str, str]
-    imports: set[str]
-
-
-def _beside(folder: Path, cells: Cells, sources: Sources) -> Beside:
-    """Return the modules in the notebook's own folder, which a kernel can import too, and what they lead to."""
+    sources, folder = sources or Sources(), notebook.parent
+    code = _code(notebook)
+    try:
+        cells = read_source(_FOR_IPYTHON.sub("", _TIMED.sub(r"\1", code)), "")
+    except SyntaxError:
+        cells = None
+    said = [cells or Source((), frozenset())]
     files: dict[str, str] = {}
-    names, texts = set(cells.imports), set(cells.texts)
-    todo = [found for name in cells.imports for found in _there(folder, name)]
-    if not cells.closed:
-        todo += [(path, _package_in(folder, path)) for path in _python_files(folder)]
+    todo = {folder / name for name in _PYTHON_FILE.findall(code)} | _beside(folder, said[0].imports)
     while todo:
-        path, package = todo.pop()
-        name = path.relative_to(folder).as_posix()
-        if name not in files:
-            files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-            said = sources.source(path, package)
-            todo += [found for other in said.imports for found in _there(folder, other)]
-            names |= set(said.imports)
-            texts |= said.texts
-    for text in texts:  # such as read_csv("prices.csv"): kernels work in this folder
+        path = todo.pop()
+        name = Path(os.path.relpath(path, folder)).as_posix()
+        if name not in files and path.is_file():
+            files[name] = sources.digest(path)
+            said.append(sources.source(path, ".".join(Path(name).parts[:-1])))
+            todo |= _beside(folder, said[-1].imports)
+    for text in {text for each in said for text in each.texts}:  # kernels work in this folder
         with contextlib.suppress(OSError, ValueError):
-            files[text] = hashlib.sha256((folder / text).read_bytes()).hexdigest()
-    return Beside(dict(sorted(files.items())), names)
+            files[text] = sources.digest(folder / text)
+    if cells is None:
+        return sources.digests(sources.modules) | files
+    imported = {name for each in said for name in each.imports}
+    parameters = f"{sources.package}.methods.{method_name(notebook)}.parameters"
+    return sources.digests(sources.reached({*imported, *PAGE, parameters}, APART)) | files
 
 
-def _there(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that an import of a dotted name runs in a folder, each with its package."""
-    parts = [part for part in name.split(".") if part.isidentifier()]
-    for end in range(1, len(parts) + 1):
-        place = folder.joinpath(*parts[:end])
-        for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-            if path.is_file():
-                yield path, _package_in(folder, path)
-                break
+def _code(notebook: Path) -> str:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-def _package_in(folder: Path, path: Path) -> str:
-    return ".".join(path.parent.relative_to(folder).parts)
-
-
-def _python_files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        yield from (Path(place, name) for name in sorted(names) if name.endswith(".py"))
+def _beside(folder: Path, names: Iterable[str]) -> set[Path]:
+    """Return the files in a folder that imports of dotted names may run."""
+    found = set()
+    for name in names:
+        place = folder
+        for part in name.split("."):
+            place /= part
+            found |= {place / "__init__.py", place.with_name(f"{part}.py")}
+    return found
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

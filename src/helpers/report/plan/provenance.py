@@ -101,7 +101,7 @@ def environment(others: Iterable[str] = ()) -> dict[str, str]:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def git(root: Path | None) -> Git:
@@ -133,9 +133,5 @@ def run_key(identity: dict[str, Any]) -> str:
         JSON of everything that determines the result: code, parameters, data, packages. The interpreter and
         the salt of pseudonyms are added here.
     """
-    salt = os.environ.get("PLAYBOOK_SALT", "")
-    whole = identity | {
-        "python": platform.python_version(),
-        "salt": hashlib.sha256(salt.encode()).hexdigest(),
-    }
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    salt = _digest(os.environ.get("PLAYBOOK_SALT", ""))
+    return _digest(identity | {"python": platform.python_version(), "salt": salt})

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Literal
 from helpers.errors import PlaybookError
 from helpers.report import catalog
 from helpers.report.page.index import rebuild
-from helpers.report.plan.skip import up_to_date
+from helpers.report.plan.skip import decide
 from helpers.report.publish import store
 from helpers.report.publish.manifest import Failure, RunStatus
 from helpers.report.redact import mask
@@ -144,7 +144,7 @@ def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, 
     """Return the results of the plans that need no run."""
     results = {}
     for index, plan in enumerate(plans):
-        if (version := up_to_date(plan, reports)) is not None:
+        if (version := decide(plan, reports).version) is not None:
             line = f"{plan.series}: skipped, unchanged since v{version}"
             results[index] = BatchResult(plan.series, "skipped", version, line)
             tell(Event("skipped", index, plan.series, text=line))
