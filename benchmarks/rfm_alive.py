@@ -27,10 +27,12 @@ def simulate_orders(path: Path, members: int, days: int, seed: int) -> int:
     import numpy as np
     import pandas as pd
 
-    from helpers.stats.btyd import bg_nbd
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from helpers.stats.btyd.bg_nbd import Parameters
+    from tests.stats.buyers import simulate
 
     joined = np.random.default_rng(seed).integers(0, days, members)
-    member, time_after = bg_nbd.simulate(bg_nbd.Parameters(**TRUTH), (days - joined) / WEEK, seed)
+    member, time_after = simulate(Parameters(**TRUTH), (days - joined) / WEEK, seed)
     who = np.concatenate([np.arange(members), member])
     when = np.concatenate([joined + 0.5, joined[member] + 0.5 + time_after * WEEK])
     at = pd.Timestamp(START) + pd.to_timedelta((when * 86_400).astype("int64"), unit="s")
@@ -45,9 +47,11 @@ def task_ours(path: Path, days: int) -> dict[str, object]:
 
     from helpers.stats.btyd.alive import BetaGeometricNBD
     from helpers.stats.btyd.cells import cells
+    from helpers.study import Study
 
     before, started, cpu = peak_memory(), time.perf_counter(), time.process_time()
-    found = cells(ibis.read_parquet(path), as_of=last_day(days), report_tz="UTC")
+    study = Study.of({"orders": ibis.read_parquet(path)}, last_day(days), report_tz="UTC")
+    found = cells(study.purchases, study.as_of)
     compressed = time.perf_counter()
     model = BetaGeometricNBD().fit(found)
     done = time.perf_counter()

@@ -101,6 +101,16 @@ def member_days(activity: ibis.Table | pd.DataFrame, *, count: Count = "interact
     return counted(activity, count).select("member_id", "day").distinct()
 
 
+def purchase_days(activity: ibis.Table | pd.DataFrame, count: Count = "order") -> ibis.Table:
+    """Return one row per member and calendar day with a counted action: member_id, day, value (sum over the day).
+
+    Several orders on one day are one purchase. Parameters are those of :func:`counted`, with a column value.
+    """
+    rows = counted(activity, count)
+    rows = rows.mutate(value=rows.value.cast("float64"))
+    return rows.group_by("member_id", "day").agg(value=rows.value.sum())
+
+
 def stays(population: ibis.Table | pd.DataFrame, columns: tuple[str, ...] = ()) -> ibis.Table:
     """Return member_id, joined_day, left_day and further columns of a population, days as dates.
 

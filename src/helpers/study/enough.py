@@ -31,3 +31,12 @@ EXITS_OF_A_CONCORDANCE = 50
 
 EXITS_PER_PARAMETER = 10
 """Exits that carry one parameter of a Cox model (Peduzzi et al. 1995)."""
+
+REPEATERS = 20
+"""Members with a repeat purchase behind a purchase model: fewer cannot determine its parameters."""
+
+JUDGED_MEMBERS = 100
+"""Members whose value is forecast before a contest of forecasts: with fewer the top tenth has under ten."""
+
+JUDGED_BUYERS = 20
+"""Of them, members who brought value: with fewer there is next to nothing to find."""

@@ -20,7 +20,7 @@ from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 from helpers.study.account import ActivityAccount, account
 from helpers.study.activity import activity, present_members, value_unit, what_counts
-from helpers.study.days import first_day, spells
+from helpers.study.days import first_day, purchase_days, spells
 from helpers.study.durations import member_stays
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 from helpers.study.parameters import CommonParameters
@@ -192,6 +192,16 @@ class Study:
         """The days on which members did something that counts: member_id, day, one row each."""
         return materialise(self.counted.select("member_id", "day").distinct())
 
+    @property
+    def buying(self) -> Count:
+        """What counts as a purchase: orders, or without a table of orders what counts as activity."""
+        return "order" if "orders" in self.dataset else self.count
+
+    @cached_property
+    def purchases(self) -> ibis.Table:
+        """The days on which members bought, of whomever and whenever: member_id, day, value, one row each."""
+        return materialise(purchase_days(self.activity, self.buying))
+
     @cached_property
     def spells(self) -> ibis.Table:
         """The spells between active days of the population, one row per active day until ``as_of``.
@@ -225,7 +235,9 @@ class Study:
 
     @cached_property
     def unit(self) -> str:
-        """Unit of the value: a currency, ``"money"`` or ``"points"``."""
+        """Unit of the value: a currency, ``"money"`` or ``"points"``; the currency for activity handed over."""
+        if "activity" in self.given and not {"events", "orders"} & set(self.dataset.names):
+            return self.currency
         return value_unit(self.dataset, self.value_weights)
 
     @property

@@ -1,4 +1,4 @@
-"""Value contest: lift by hand, bootstrap against a plain loop, planted winners, CDNOW, too little data."""
+"""Value contest: planted winners, CDNOW, what a prediction adds up to, who is alive, too little data."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadParameters
 from helpers.methods.rfm.contest import (
     MODEL,
     PAST_VALUE,
     RFM_SCORE,
+    SMALLEST_GAIN,
     Contest,
     _differences,
     contest,
     predict_value,
+    value_by_score,
 )
-from helpers.methods.rfm.contest_result import SMALLEST_GAIN
-from helpers.methods.rfm.current import prospects
+from helpers.methods.rfm.current import alive_share, prospects, purchase_models
 from helpers.methods.rfm.findings import contest_gain
-from helpers.methods.rfm.score_value import ScoreValue, newcomers
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.bg_nbd import Parameters, simulate
-from helpers.stats.btyd.cells import cells, transactions
+from helpers.stats.btyd.bg_nbd import Parameters
+from helpers.stats.btyd.cells import cells
+from helpers.study import Study
+from tests.stats.buyers import simulate
+
+LAST_DAY, HOLDOUT = "2026-02-04", 120
 
 
 def simulated_orders(members: int = 1500, days: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -36,13 +38,22 @@ def simulated_orders(members: int = 1500, days: int = 400, seed: int = 0) -> pd.
     again, after = simulate(Parameters(0.8, 4.0, 0.8, 3.0), (days - 1 - joined) / 7, seed)
     who = np.concatenate([np.arange(members), again])
     when = np.concatenate([joined, joined[again] + 7 * after])
-    at = pd.Timestamp("2025-01-01", tz="Asia/Shanghai") + pd.to_timedelta(when, unit="D").floor("s")
-    gross = np.round(rng.gamma(4.0, 0.25, who.size) * level[who], 2)
-    frame = pd.DataFrame({"order_id": np.arange(who.size).astype(str), "member_id": who.astype(str)})
-    return frame.assign(paid_at=at, gross=gross)
+    day = pd.Timestamp("2025-01-01") + pd.to_timedelta(np.floor(when), unit="D")
+    value = np.round(rng.gamma(4.0, 0.25, who.size) * level[who], 2)
+    return pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "order", "value": value})
 
 
-LAST_DAY = "2026-02-04"
+def everyone(orders: pd.DataFrame, more: int = 0) -> pd.DataFrame:
+    """A population that joined on the day of its first order, and `more` that never ordered."""
+    found = orders.groupby("member_id")["day"].min().rename("joined_day").reset_index()
+    ids = [f"new{i}" for i in range(more)]
+    extra = pd.DataFrame({"member_id": ids, "joined_day": pd.Timestamp("2025-01-01")})
+    return pd.concat([found, extra], ignore_index=True).assign(left_day=pd.NaT)
+
+
+def study(orders: pd.DataFrame, people: pd.DataFrame | None = None, **settings: object) -> Study:
+    frames = {"activity": orders, "population": everyone(orders) if people is None else people}
+    return Study.of(frames, **{"as_of": LAST_DAY, "count": "order", "draws": 200} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +65,19 @@ def orders() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def held(orders: pd.DataFrame) -> Contest:
     """Its contest over the last 120 days."""
-    return contest(orders, as_of=LAST_DAY, holdout_days=120, draws=200)
+    return contest(study(orders), HOLDOUT)
 
 
 def test_result_is_tidy_deterministic_and_blind_to_row_order(orders: pd.DataFrame, held: Contest) -> None:
     assert held.table["model"].tolist() == [PAST_VALUE, RFM_SCORE, MODEL]
     assert (held.table["n"] == 1500).all()
     assert (held.table["low"] < held.table["lift"]).all() and (held.table["lift"] < held.table["high"]).all()
-    assert (held.table["spearman_low"] < held.table["spearman"]).all()
     money = held.table.set_index("model").drop(RFM_SCORE)
     assert (money["calibration_low"] < money["calibration"]).all() and money["calibration"].between(
         0.3, 3
     ).all()
     assert np.isnan(held.table.set_index("model").loc[RFM_SCORE, "calibration"])
-    again = contest(orders.sample(frac=1, random_state=5), as_of=LAST_DAY, holdout_days=120, draws=200)
+    again = contest(study(orders.sample(frac=1, random_state=5)), HOLDOUT)
     pd.testing.assert_frame_equal(held.table, again.table)
     pd.testing.assert_frame_equal(held.differences, again.differences)
     assert held.sentence == again.sentence and "1,500" in held.sentence
@@ -75,15 +85,16 @@ def test_result_is_tidy_deterministic_and_blind_to_row_order(orders: pd.DataFram
 
 def test_the_holdout_is_never_looked_at_when_scoring(orders: pd.DataFrame, held: Contest) -> None:
     """Other values after the split change outcomes, but no prediction: its total stays."""
-    after = orders["paid_at"] > pd.Timestamp(held.split, tz="Asia/Shanghai") + pd.Timedelta(days=1)
-    other = orders.assign(
-        gross=np.where(after, orders["gross"].sample(frac=1, random_state=1), orders["gross"])
-    )
-    found = contest(other, as_of=LAST_DAY, holdout_days=120, draws=20)
-    assert found.table["predicted_total"].tolist() == pytest.approx(
-        held.table["predicted_total"].tolist(), nan_ok=True
-    )
+    after = orders["day"] > pd.Timestamp(held.split)
+    shuffled = orders["value"].sample(frac=1, random_state=1).to_numpy()
+    other = study(orders.assign(value=np.where(after, shuffled, orders["value"])), draws=20)
+    found = contest(other, HOLDOUT)
     assert found.table["lift"].tolist() != held.table["lift"].tolist()
+    totals = []
+    for each, when in ((found, other), (held, study(orders))):
+        came = when.activity.filter(when.activity.day > held.split).value.sum().to_pandas()
+        totals.append((each.table["calibration"] * came).tolist())
+    assert totals[0] == pytest.approx(totals[1], nan_ok=True)
 
 
 def test_a_win_needs_an_interval_above_zero(held: Contest) -> None:
@@ -92,7 +103,7 @@ def test_a_win_needs_an_interval_above_zero(held: Contest) -> None:
     assert (held.winner == RFM_SCORE) == (not wins.any())
     kept = "Plain RFM is enough" if held.enough else "No score is shown to be better than plain RFM"
     assert held.sentence.startswith(kept if held.winner == RFM_SCORE else f"{held.winner} beats")
-    assert "RFM of orders over" in held.sentence and "who had bought by 2025-10-07" in held.sentence
+    assert "RFM of orders over" in held.sentence and "on 2025-10-07 and had bought by then" in held.sentence
 
 
 @pytest.mark.parametrize(
@@ -116,7 +127,7 @@ def test_plain_rfm_is_enough_only_when_no_gain_worth_having_is_left(
 
 def test_differences_are_adjusted_for_two_challengers(orders: pd.DataFrame, held: Contest) -> None:
     """At 90 % together, each is the interval of a single comparison at 95 %, and narrower than at 95 % together."""
-    found = contest(orders, as_of=LAST_DAY, holdout_days=120, draws=200, confidence=0.9)
+    found = contest(study(orders, confidence=0.9), HOLDOUT)
     ninety, more = (each.differences.set_index("model") for each in (found, held))
     width = (ninety["high"] - ninety["low"]) / (more["high"] - more["low"])
     assert (ninety["low"] > more["low"]).all() and (ninety["high"] < more["high"]).all()
@@ -127,78 +138,59 @@ def test_differences_are_adjusted_for_two_challengers(orders: pd.DataFrame, held
     assert [gap.low, gap.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
 
 
-def everyone(orders: pd.DataFrame, more: int = 0) -> pd.DataFrame:
-    """A population that joined on the day of its first order, and `more` that never ordered."""
-    first = orders.groupby("member_id")["paid_at"].min().dt.tz_convert("Asia/Shanghai").dt.tz_localize(None)
-    found = first.dt.normalize().rename("joined_day").reset_index()
-    extra = pd.DataFrame(
-        {"member_id": [f"new{i}" for i in range(more)], "joined_day": pd.Timestamp("2025-01-01")}
-    )
-    return pd.concat([found, extra], ignore_index=True).assign(left_day=pd.Timestamp("2030-01-01"))
-
-
-def test_leavers_change_nothing_when_the_population_is_given(orders: pd.DataFrame) -> None:
+def test_leavers_change_nothing(orders: pd.DataFrame) -> None:
     """300 heavy buyers who left before the split: to know that they bring nothing is no skill."""
     gone = orders[orders["member_id"].astype(int) < 300]
-    gone = gone[gone["paid_at"] < pd.Timestamp("2025-08-01", tz="Asia/Shanghai")]
-    gone = gone.assign(member_id="gone" + gone["member_id"], gross=gone["gross"] * 50)
+    gone = gone[gone["day"] < "2025-08-01"]
+    gone = gone.assign(member_id="gone" + gone["member_id"], value=gone["value"] * 50)
     both, here = pd.concat([orders, gone]), everyone(orders)
     left = everyone(gone).assign(left_day=pd.Timestamp("2025-09-01"))
-    later = here.assign(left_day=pd.Timestamp("2025-12-01"))  # present at the split, so they count
-    options = {"as_of": LAST_DAY, "holdout_days": 120, "draws": 50}
-    alone = contest(orders, **options, population=here)
-    found = contest(both, **options, population=pd.concat([later, left]))
+    later = here.assign(left_day=pd.Timestamp("2026-03-01"))  # present at the split, so they count
+    alone = contest(study(orders, draws=50), HOLDOUT)
+    found = contest(study(both, pd.concat([later, left]), draws=50), HOLDOUT)
     pd.testing.assert_frame_equal(found.table, alone.table)
     pd.testing.assert_frame_equal(found.differences, alone.differences)
     assert found.sentence == alone.sentence
     assert "1,500 members who were present on 2025-10-07 and had bought by then" in found.sentence
-    blind = contest(both, **options)
-    assert blind.table["n"].max() > 1500 and blind.table["lift"].tolist() != found.table["lift"].tolist()
-    predicted = predict_value(both, found, as_of=LAST_DAY, population=pd.concat([here, left]))
+    predicted = predict_value(study(both, pd.concat([later, left])), found)
     assert not predicted["member_id"].str.startswith("gone").any() and len(predicted) == 1500
-    with pytest.raises(BadParameters, match="population missing"):
-        predict_value(both, found, as_of=LAST_DAY)
 
 
 def test_members_who_never_bought_are_worth_what_such_members_brought(orders: pd.DataFrame) -> None:
     """Planted: 400 present members without an order, 80 of whom spend 50 in the hold-out: 10 each."""
-    when = pd.Timestamp("2025-11-01", tz="Asia/Shanghai")
-    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(80)], "paid_at": when, "gross": 50.0})
-    given_orders, people = pd.concat([orders, first]), everyone(orders, 400)
-    options = {"as_of": LAST_DAY, "holdout_days": 120, "draws": 400}
-    found = contest(given_orders, **options, population=people)
+    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(80)], "day": pd.Timestamp("2025-11-01")})
+    given = pd.concat([orders, first.assign(kind="order", value=50.0)])
+    people = everyone(orders, 400)
+    known = study(given, people, draws=400)
+    found = contest(known, HOLDOUT)
     assert (found.table["n"] == 1500).all() and found.newcomers.n == 400
     assert found.newcomers.value == pytest.approx(10.0)
     half = 1.96 * 50 * np.sqrt(0.2 * 0.8 / 400)
     assert [found.newcomers.low, found.newcomers.high] == pytest.approx([10 - half, 10 + half], abs=0.5)
-    split = pd.Timestamp(found.split, tz="Asia/Shanghai") + pd.Timedelta(days=1)
-    total = given_orders.loc[given_orders["paid_at"] >= split, "gross"].sum()
+    total = given.loc[given["day"] > pd.Timestamp(found.split), "value"].sum()
     assert found.newcomer_share == pytest.approx(4000 / total)
     assert "came from members without an earlier order, whom no score sees" in found.sentence
-    blind = contest(given_orders, **options)
-    assert (
-        not blind.newcomers.known and np.isnan(blind.newcomer_share) and "no score sees" not in blind.sentence
-    )
 
-    model = BetaGeometricNBD().fit(cells(given_orders, as_of=LAST_DAY))
+    model = purchase_models(known).alive
     members = ibis.memtable(people[["member_id"]].assign(tier="core"))
-    when_known = {"as_of": LAST_DAY, "report_tz": "Asia/Shanghai"}
-    rows = prospects(members, given_orders, found, model, **when_known).set_index("member_id")
+    rows = prospects(known, members, found, model).set_index("member_id")
     never = rows[~rows["bought"]]
     assert len(never) == 320 and (never["past_value"] == 0).all() and never["p_alive"].isna().all()
     assert (never["expected_value"] == found.newcomers.value).all()
     assert (never["expected_low"] == found.newcomers.low).all()
-    days = transactions(given_orders).group_by("member_id").agg(n=ibis._.count()).to_pandas()
-    often = days.set_index("member_id")["n"].reindex(rows.index).fillna(0)
+    often = given.groupby("member_id")["day"].nunique().reindex(rows.index).fillna(0)
     assert (rows["p_alive"].notna() == (often > 1)).all()
     assert (rows["expected_low"] <= rows["expected_value"]).all() and rows["expected_high"].notna().all()
     nothing = Contest(**{**vars(found), "winner": None})
-    assert prospects(members, given_orders, nothing, model, **when_known)["expected_value"].isna().all()
+    assert prospects(known, members, nothing, model)["expected_value"].isna().all()
 
 
-@pytest.mark.parametrize(("n", "values"), [(19, [5.0] * 10), (400, [5.0] * 4), (0, [])])
-def test_few_newcomers_are_not_known(n: int, values: list[float]) -> None:
-    found = newcomers(np.array(values), n, unit="value per member")
+@pytest.mark.parametrize(("n", "buyers"), [(19, 10), (400, 4), (0, 0)])
+def test_few_newcomers_are_not_known(orders: pd.DataFrame, n: int, buyers: int) -> None:
+    few = orders[orders["member_id"].astype(int) < 150]
+    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(buyers)], "day": pd.Timestamp("2025-11-01")})
+    given = pd.concat([few, first.assign(kind="order", value=5.0)])
+    found = contest(study(given, everyone(few, n), draws=20), HOLDOUT).newcomers
     assert not found.known and found.n == n
 
 
@@ -212,17 +204,10 @@ def test_value_without_memory_leaves_plain_rfm() -> None:
     """The hold-out value of a member has nothing to do with its past: no score may win."""
     rng = np.random.default_rng(7)
     frame = simulated_orders(800, seed=7)
-    split = pd.Timestamp("2025-10-08", tz="Asia/Shanghai")
-    past = frame[frame["paid_at"] < split]
-    names = past["member_id"].unique()
-    late = pd.DataFrame(
-        {
-            "member_id": rng.choice(names, 600),
-            "paid_at": split + pd.Timedelta(days=5),
-            "gross": rng.gamma(2, 10, 600),
-        }
-    )
-    found = contest(pd.concat([past, late]), as_of=LAST_DAY, holdout_days=120, draws=300)
+    past = frame[frame["day"] <= "2025-10-07"]
+    late = pd.DataFrame({"member_id": rng.choice(past["member_id"].unique(), 600), "kind": "order"})
+    late = late.assign(day=pd.Timestamp("2025-10-13"), value=rng.gamma(2, 10, 600))
+    found = contest(study(pd.concat([past, late]), draws=300), HOLDOUT)
     assert found.winner == RFM_SCORE
     assert found.sentence.startswith(
         "Plain RFM is enough"
@@ -234,71 +219,61 @@ def test_value_without_memory_leaves_plain_rfm() -> None:
 
 def test_predictions_add_up_on_the_holdout(orders: pd.DataFrame, held: Contest) -> None:
     """At the split itself, for the hold-out itself, the calibrated total is the actual total."""
-    split = pd.Timestamp(held.split, tz="Asia/Shanghai") + pd.Timedelta(days=1)
-    actual = orders.loc[orders["paid_at"] >= split, "gross"].sum()
+    actual = orders.loc[orders["day"] > pd.Timestamp(held.split), "value"].sum()
     for winner in (PAST_VALUE, RFM_SCORE, MODEL):
-        chosen = Contest(**{**vars(held), "winner": winner})
-        found = predict_value(orders, chosen, as_of=held.split)
+        found = predict_value(study(orders).at(held.split), Contest(**{**vars(held), "winner": winner}))
         assert found["expected_value"].sum() == pytest.approx(actual, rel=1e-9)
         assert found["member_id"].is_unique and (found["model"] == winner).all()
-        assert (found["low"] <= found["expected_value"]).all() and (
-            found["expected_value"] <= found["high"]
-        ).all()
-    longer = predict_value(
-        orders, Contest(**{**vars(held), "winner": RFM_SCORE}), as_of=held.split, horizon_days=240
-    )
-    assert longer["expected_value"].sum() == pytest.approx(2 * actual)
+        assert (found["low"] <= found["expected_value"]).all()
+        assert (found["expected_value"] <= found["high"]).all()
 
 
-def test_score_value_pools_what_is_out_of_order() -> None:
-    found = ScoreValue.of([1, 1, 2, 2, 3, 3], [1.0, 3.0, 9.0, 7.0, 4.0, 6.0])
-    assert found.table["mean"].tolist() == [2.0, 8.0, 5.0]
-    assert found.table["expected"].tolist() == [2.0, 6.5, 6.5]
+def test_value_by_score_pools_what_is_out_of_order() -> None:
+    found = value_by_score([1, 1, 2, 2, 3, 3], [1.0, 3.0, 9.0, 7.0, 4.0, 6.0], 0.95)
+    assert found["mean"].tolist() == [2.0, 8.0, 5.0]
+    assert found["expected"].tolist() == [2.0, 6.5, 6.5]
     pooled = 1.959964 * np.std([9, 7, 4, 6]) / 2
-    assert (found.table["high"] - found.table["expected"]).tolist()[1:] == pytest.approx(
-        [pooled, pooled], rel=1e-5
-    )
-    assert found.expected([0, 2.5, 9])[:, 0].tolist() == [2.0, 6.5, 6.5]
+    assert (found["high"] - found["expected"]).tolist()[1:] == pytest.approx([pooled, pooled], rel=1e-5)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40])
 def test_few_members_are_too_little_data(kept: int) -> None:
     frame = simulated_orders(300)
     few = frame[frame["member_id"].astype(int) < kept]
-    found = contest(few, as_of=LAST_DAY, holdout_days=120)
+    found = contest(study(few), HOLDOUT)
     assert found.winner is None and "too little data" in found.sentence
     assert found.table["lift"].isna().all() and found.differences["difference"].isna().all()
-    predicted = predict_value(few, found, as_of=LAST_DAY)
+    predicted = predict_value(study(few), found)
     assert len(predicted) == kept and predicted["expected_value"].isna().all()
 
 
 def test_no_value_in_the_holdout_is_too_little_data(orders: pd.DataFrame) -> None:
-    found = contest(orders, as_of="2027-01-01", holdout_days=90)
+    found = contest(study(orders, as_of="2027-01-01"), 90)
     assert found.buyers == 0 and found.winner is None and "too little data" in found.sentence
 
 
 def test_a_model_that_cannot_run_is_named() -> None:
     """Everyone bought once before the split: there are no repeats to fit."""
     rng = np.random.default_rng(2)
-    n, start = 400, pd.Timestamp("2025-01-01", tz="UTC")
-    first = pd.DataFrame({"member_id": np.arange(n).astype(str), "gross": rng.gamma(2.0, 10.0, n)})
-    first["paid_at"] = start + pd.to_timedelta(rng.integers(0, 250, n), unit="D")
-    later = first.sample(100, random_state=1).assign(paid_at=start + pd.Timedelta(days=350))
-    found = contest(pd.concat([first, later]), as_of=LAST_DAY, holdout_days=120, draws=100)
+    day = pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 250, 400), unit="D")
+    first = pd.DataFrame({"member_id": np.arange(400).astype(str), "day": day, "kind": "order"})
+    first["value"] = rng.gamma(2.0, 10.0, 400)
+    later = first.sample(100, random_state=1).assign(day=pd.Timestamp("2025-12-17"))
+    found = contest(study(pd.concat([first, later]), draws=100), HOLDOUT)
     rows = found.table.set_index("model")
     assert np.isnan(rows.loc[MODEL, "lift"]) and rows.loc[[PAST_VALUE, RFM_SCORE], "lift"].notna().all()
     assert "BG/NBD x Gamma-Gamma did not run" in found.sentence and found.winner is not None
 
 
 def test_published_lifts_of_cdnow(reference_data: Path) -> None:
-    names = ["member_id", "day", "units", "gross"]
+    names = ["member_id", "day", "units", "value"]
     path = reference_data / "rfm" / "CDNOW_master.txt"
     raw = pd.read_csv(
         path, sep=r"\s+", header=None, skiprows=1, names=names, dtype={"member_id": str, "day": str}
     )
-    paid = pd.to_datetime(raw["day"], format="%Y%m%d").dt.tz_localize("Asia/Shanghai")
-    given_orders = raw.assign(paid_at=paid, order_id=raw.index.astype(str))
-    found = contest(given_orders, as_of="1998-06-30", holdout_days=273)
+    given = raw.assign(day=pd.to_datetime(raw["day"], format="%Y%m%d"), kind="order")
+    known = study(given, as_of="1998-06-30", draws=1000)
+    found = contest(known, 273)
     rows = found.table.set_index("model")
     assert (rows["n"] == 23_570).all() and str(found.split) == "1997-09-30"
     assert round(rows.loc[MODEL, "lift"], 2) == 5.16
@@ -311,6 +286,50 @@ def test_published_lifts_of_cdnow(reference_data: Path) -> None:
     gain = found.differences.set_index("model").loc[MODEL, ["difference", "low", "high"]].astype(float)
     # published .143 [.052, .227] at 95 %; at 97.5 % for each of two comparisons it still excludes 0
     assert gain.tolist() == pytest.approx([0.143, 0.04, 0.24], abs=0.03) and gain["low"] > 0
-    later = given_orders.loc[paid >= pd.Timestamp("1997-10-01", tz="Asia/Shanghai"), "gross"].sum()
-    predicted = predict_value(given_orders, found, as_of=found.split)["expected_value"].sum()
+    later = given.loc[given["day"] >= "1997-10-01", "value"].sum()
+    predicted = predict_value(known.at(found.split), found)["expected_value"].sum()
     assert predicted == pytest.approx(later, rel=1e-6)
+
+
+def few_orders(members: int, seed: int) -> pd.DataFrame:
+    """Orders of members of the model's story, who all first buy on the first day."""
+    again, after = simulate(Parameters(0.8, 6.0, 0.8, 2.5), np.full(members, 52.0), seed)
+    who, when = np.concatenate([np.arange(members), again]), np.concatenate([np.zeros(members), 7 * after])
+    day = pd.Timestamp("2025-01-01") + pd.to_timedelta(np.floor(when), unit="D")
+    return pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "order", "value": 1.0})
+
+
+def test_only_present_members_are_counted_as_alive() -> None:
+    """Of 1,200 buyers a third left and a third joined before the first order that is known."""
+    orders = few_orders(1200, 3)
+    ids = np.arange(1200)
+    people = pd.DataFrame({"member_id": ids.astype(str), "joined_day": pd.Timestamp("2025-01-01")})
+    people.loc[ids % 3 == 1, "joined_day"] = pd.Timestamp("2024-06-01")
+    people["left_day"] = pd.Series(np.where(ids % 3 == 0, "2025-06-01", None)).astype("datetime64[ns]")
+    frames, settings = {"activity": orders, "population": people}, {"as_of": "2025-12-31", "count": "order"}
+    known = Study.of(frames, **settings)
+    model = purchase_models(known).alive
+    found = alive_share(known, model)
+    by_member = orders.groupby(orders["member_id"].astype(int))["day"].agg(["min", "max", "nunique"])
+    here = by_member[by_member.index % 3 != 0]
+    end = pd.Timestamp("2025-12-31")
+    again = here[here["nunique"] > 1]
+    weeks = [(again[c] - again["min"]).dt.days / 7 for c in ("max",)] + [(end - again["min"]).dt.days / 7]
+    oracle = model.probability_alive(again["nunique"] - 1, weeks[0], weeks[1])
+    assert found.estimate.value == pytest.approx(oracle.mean(), rel=1e-9)
+    assert (found.estimate.n, found.buyers_once) == (len(again), len(here) - len(again))
+    assert found.estimate.low < found.estimate.value < found.estimate.high
+    assert (str(found.first_day), found.joined_before_log) == ("2025-01-01", 400)
+    assert f"Of {len(again)} present members who came back" in found.sentence
+    assert f"{found.buyers_once} present members bought once only" in found.sentence
+    assert "Orders before 2025-01-01 are not known; 400 buyers joined before it." in found.sentence
+    wide_study = Study.of(frames, **settings, confidence=0.99)
+    wide = alive_share(wide_study, purchase_models(wide_study).alive).estimate
+    assert wide.low < found.estimate.low and wide.confidence == 0.99
+    late = people.assign(joined_day=pd.Timestamp("2025-01-01"), left_day=pd.NaT)
+    whole = alive_share(Study.of(frames | {"population": late}, **settings), model)
+    table = cells(known.purchases, known.as_of).table
+    everybody = model.alive_among(table["x"], table["t_x"], table["T"], table["members"])
+    assert whole.estimate.value == pytest.approx(everybody.value) and "not known" not in whole.sentence
+    nobody = alive_share(Study.of(frames | {"population": people.iloc[:0]}, **settings), model)
+    assert not nobody.estimate.known and "too little data" in nobody.sentence

@@ -201,7 +201,7 @@ def test_checks_and_tiers_agree_with_brute_force_on_every_point(seed: int) -> No
         sound &= all(len(o) == 1 for o in owners)
     definition = {"name": "random", "match": match, "columns": WHOLE, "tiers": tiers}
     if not sound:
-        with pytest.raises(BadParameters, match="leave a gap|overlap|no member can ever be"):
+        with pytest.raises(BadParameters, match=r"leave a gap|overlap|no member can ever be"):
             TierScheme.load(definition)
         return
     frame = pd.DataFrame(POINTS, dtype="Int64").assign(member_id=[f"m{i}" for i in range(len(POINTS))])

@@ -20,7 +20,7 @@ from helpers.methods.rfm import findings, plots
 from helpers.methods.rfm.blockers import blockers
 from helpers.methods.rfm.concentration import compare_periods, concentration
 from helpers.methods.rfm.contest import contest, predict_value
-from helpers.methods.rfm.current import alive_share, current_tiers, prospects
+from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
 from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
 from helpers.methods.rfm.forecast import backtest, forecast
@@ -35,10 +35,6 @@ from helpers.methods.rfm.tier_value import tier_value
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.contact.lists import contact_list, standard_lists
 from helpers.playbook.contact.trial import evaluate_list
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import cells, spend_cells
-from helpers.stats.btyd.cells import members as purchase_histories
-from helpers.stats.btyd.spend import GammaGamma
 from helpers.study.account import account
 from helpers.study.activity import (
     activity,
@@ -53,8 +49,6 @@ from helpers.study.frames import materialise
 from helpers.study.values import member_values
 
 __all__ = [
-    "BetaGeometricNBD",
-    "GammaGamma",
     "TierScheme",
     "account",
     "activity",
@@ -62,7 +56,6 @@ __all__ = [
     "backtest",
     "behavioural_features",
     "blockers",
-    "cells",
     "check_recent",
     "check_weights",
     "compare_periods",
@@ -82,12 +75,11 @@ __all__ = [
     "predict_value",
     "present_members",
     "prospects",
-    "purchase_histories",
+    "purchase_models",
     "referral_value",
     "score",
     "segment_members",
     "sensitivity",
-    "spend_cells",
     "standard_lists",
     "tier_history",
     "tier_value",

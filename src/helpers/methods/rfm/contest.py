@@ -1,8 +1,8 @@
 """Which score finds next period's value: past value, RFM score, or BG/NBD x Gamma-Gamma?
 
-Members with a transaction up to the split are scored on what was known then, and judged by their net value in
-the hold-out that follows. With a population only members who were present at the split take part: whoever had
-left by then brings nothing for a known reason, and a score that finds such members shows no skill.
+Members who were present at the split and had bought by then are scored on what was known then, and judged by their
+net value in the hold-out that follows. Whoever had left by then brings nothing for a known reason, and a score that
+finds such members shows no skill.
 
 A challenger wins only when the paired bootstrap interval of its lift over the RFM score excludes 0. Otherwise
 the RFM score is kept, and it is enough when no challenger can be better by a gain worth having. The two
@@ -12,213 +12,310 @@ intervals are Bonferroni-adjusted, so that they hold together at the stated leve
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import ibis
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.isotonic import IsotonicRegression
 
-from helpers.checks import check_confidence, check_scalar
-from helpers.data.source import as_table
-from helpers.errors import BadParameters
-from helpers.methods.rfm.contest_result import MODEL, PAST_VALUE, RFM_SCORE, VALUE_UNIT, Contest, Settings
-from helpers.methods.rfm.score_value import (
-    ScoreValue,
-    calibration,
-    newcomers,
-    rank_correlation,
-)
-from helpers.methods.rfm.scores import score
-from helpers.sentences import say
+from helpers.sentences import number, percent, say
 from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import KEYS, Cells, histories, observed_days, transactions
+from helpers.stats.btyd.cells import KEYS, Cells, histories, observed_days
 from helpers.stats.btyd.spend import GammaGamma
 from helpers.stats.concentration import lift, paired_lifts
-from helpers.stats.estimate import percentile_interval, unknown
-from helpers.study.frames import Count, as_day, materialise
-from helpers.study.values import VALUE_DECIMALS, member_values
-
-__all__ = ["MODEL", "PAST_VALUE", "RFM_SCORE", "Contest", "Settings", "contest", "predict_value"]
+from helpers.stats.estimate import Estimate, half_width, percentile_interval, unknown
+from helpers.study import Study
+from helpers.study.enough import JUDGED_BUYERS, JUDGED_MEMBERS, RESAMPLED, RESAMPLED_WITH_VALUE
+from helpers.study.frames import Count, materialise
+from helpers.study.values import VALUE_DECIMALS
 
 FloatArray = NDArray[np.float64]
 
-# With fewer, the top decile has under 10 members or next to no value to find.
-FEWEST_MEMBERS = 100
-FEWEST_BUYERS = 20
+PAST_VALUE, RFM_SCORE, MODEL = "past value", "RFM score", "BG/NBD x Gamma-Gamma"
 CHALLENGERS = (PAST_VALUE, MODEL)
+# The smallest gain worth a second model to run and explain, as a share of the lift of the RFM score. A working
+# convention: with a tenth less lift, nine contacts do what ten did.
+SMALLEST_GAIN = 0.10
+TOP = 0.1
+BINS = 5
+UNIT_DAYS = 7.0
+VALUE_UNIT = "value per member"
+COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
+COLUMNS = ["model", "lift", "low", "high", "n", "calibration", "calibration_low", "calibration_high"]
 
 
-def contest(
-    orders: ibis.Table | pd.DataFrame,
-    *,
-    as_of: dt.date | str,
-    holdout_days: int,
-    report_tz: str = "Asia/Shanghai",
-    unit_days: float = 7.0,
-    bins: int = 5,
-    count: Count = "order",
-    top_share: float = 0.1,
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-    population: ibis.Table | pd.DataFrame | None = None,
-) -> Contest:
+@dataclass(frozen=True)
+class Contest:
+    """Result of a value contest.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per score: model, lift, low, high (bootstrap), n (members), calibration (predicted over
+        actual total), calibration_low, calibration_high. NaN: too little data, or, for totals, a score that
+        is no amount of money.
+    differences : pandas.DataFrame
+        One row per challenger: model, against ("RFM score"), difference (of lifts), low, high, n, wins.
+        The intervals hold together at `confidence` (Bonferroni over the challengers).
+    winner : str or None
+        The score to use; None when there is too little data.
+    reason : str
+        Why there is too little data, or which candidate could not run; empty otherwise.
+    split, as_of : datetime.date
+        Last day of the calibration and of the hold-out.
+    buyers : int
+        Members with value in the hold-out.
+    window_days, holdout_days : int
+        Days before and after the split.
+    counted : {"order", "interaction", "all"}
+        What counts as a purchase.
+    confidence : float
+        Level of all intervals.
+    newcomers : Estimate
+        Mean hold-out value of the members present at the split who had not bought by then (bootstrap over
+        members); not known for too few of them.
+    newcomer_share : float
+        Their share of the hold-out value of all members present at the split; NaN when there is none.
+    score_value : pandas.DataFrame or None
+        Mean hold-out value by RFM score, see :func:`value_by_score`.
+    top_share : float
+        Share of members that is the top.
+    """
+
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    winner: str | None
+    reason: str
+    split: dt.date
+    as_of: dt.date
+    buyers: int
+    window_days: int
+    holdout_days: int
+    counted: Count
+    confidence: float
+    newcomers: Estimate
+    newcomer_share: float
+    score_value: pd.DataFrame | None = field(default=None, repr=False)
+    top_share: float = TOP
+
+    @property
+    def enough(self) -> bool:
+        """Whether no challenger, even at its upper bound, gains `SMALLEST_GAIN` of the lift of the RFM score.
+
+        False also while a challenger could not be compared.
+        """
+        if self.winner != RFM_SCORE:
+            return False
+        return bool((self.differences["high"] < SMALLEST_GAIN * self._plain).all())
+
+    @property
+    def _plain(self) -> float:
+        return float(self.table.loc[self.table["model"] == RFM_SCORE, "lift"].iloc[0])
+
+    @property
+    def sentence(self) -> str:
+        """Which score to use, with the evidence."""
+        values = {
+            "members": number(int(self.table["n"].max())),
+            "buyers": number(self.buyers),
+            "days": number(self.holdout_days),
+            "split": self.split,
+        }
+        if self.winner is None:
+            text = (
+                "Which score finds next period's value: too little data ({members} members who were present on "
+                "{split} and had bought by then, {buyers} of them with value in the {days} days after it)."
+            )
+            return " ".join([say(text, **values), self.reason]).strip()
+        scored = say(
+            "RFM of {what} over {days} days", what=say(COUNTED[self.counted]), days=number(self.window_days)
+        )
+        values |= {"top": number(100 * self.top_share), "scored": scored}
+        values |= {"plain": _interval(self.table, RFM_SCORE, "lift")}
+        if self.winner == RFM_SCORE:
+            text = (
+                "In the {days} days after {split} the top {top} % of {members} members who were present on {split} "
+                "and had bought by then, ranked by {scored}, brought {plain} times the value of the average member."
+            )
+            parts = [self._verdict(), say(text, **values), self._others()]
+        else:
+            text = (
+                "{winner} beats plain RFM: in the {days} days after {split} the top {top} % of {members} members who "
+                "were present on {split} and had bought by then, ranked by it, brought {best} times the value of the "
+                "average member, by {scored} {plain}; the difference is {gain}."
+            )
+            gain = _interval(self.differences, self.winner, "difference")
+            best = _interval(self.table, self.winner, "lift")
+            parts = [say(text, **values, winner=self.winner, best=best, gain=gain)]
+        return " ".join(filter(None, [*parts, self._unseen(), self.reason]))
+
+    def _verdict(self) -> str:
+        bound = float(self.differences["high"].max())
+        if self.enough:
+            text = "Plain RFM is enough: no other score gains {least} or more ({share} of its lift)."
+            return say(text, least=number(SMALLEST_GAIN * self._plain, 2), share=percent(SMALLEST_GAIN, 0))
+        if not bound > 0:
+            return say("No score is shown to be better than plain RFM, so the simplest is kept.")
+        text = (
+            "No score is shown to be better than plain RFM; a gain of up to {bound} cannot be excluded, so the "
+            "simplest is kept."
+        )
+        return say(text, bound=number(bound, 2))
+
+    def _others(self) -> str:
+        parts = [
+            say("{model} differs by {d}", model=model, d=_interval(self.differences, model, "difference"))
+            for model in self.differences.dropna(subset=["low"])["model"]
+        ]
+        return say("Compared with it, {list}.", list="; ".join(parts)) if parts else ""
+
+    def _unseen(self) -> str:
+        if not np.isfinite(self.newcomer_share):
+            return ""
+        text = (
+            "{share} of the value that present members brought in the period came from members without an earlier "
+            "order, whom no score sees."
+        )
+        return say(text, share=percent(self.newcomer_share))
+
+
+def _interval(frame: pd.DataFrame, model: str, column: str) -> str:
+    row = frame[frame["model"] == model]
+    value, low, high = (number(float(row[name].iloc[0]), 2) for name in (column, "low", "high"))
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
+
+
+def contest(study: Study, holdout_days: int) -> Contest:
     """Score members as of a split and compare the scores by the value of the hold-out after it.
 
     Parameters
     ----------
-    orders, report_tz, count
-        As in :func:`helpers.stats.btyd.cells.transactions`.
-    as_of
-        Last day of the hold-out.
-    holdout_days, unit_days
-        Days of the hold-out (the split is the day before it) and in the unit of time of the BG/NBD model.
-    bins, top_share
-        Scores per column of RFM, whose sum is the score, and the share of members that is the top.
-    confidence, draws, seed
-        Level of all intervals (the two differences hold together at it: Bonferroni), and their bootstrap.
-    population
-        As made by :func:`population`. When given, only members present at the split are scored and judged.
+    study : Study
+        With orders, or activity whose counted rows stand for purchases.
+    holdout_days : int
+        Days up to ``as_of`` that are kept back; the split is the day before them.
     """
-    check_confidence(confidence)
-    check_scalar(holdout_days, "holdout_days", type_=int, ge=1)
-    end = as_day(as_of)
-    split = end - dt.timedelta(days=holdout_days)
-    rows = materialise(transactions(orders, report_tz=report_tz, count=count))
-    late, present = _value_between(rows, split, end), _present(population, split)
-    rows = _of_members(rows, present)
+    split = study.as_of - dt.timedelta(days=holdout_days)
+    here = materialise(study.at(split).present.select("member_id"))
+    rows = materialise(study.purchases.semi_join(here, "member_id"))
     window = observed_days(rows, split) + 1
-    only = present is not None
-    settings = Settings(report_tz, unit_days, bins, count, confidence, window, holdout_days, only)
-    members = _features(rows, split, settings).merge(late, "left", "member_id")
-    outcome = members["outcome"].fillna(0.0).to_numpy(float)
-    buyers = int((outcome > 0).sum())
-    scores, reason = _candidates(members, rows, split, settings, horizon_days=holdout_days)
-    table, differences = _empty(list(scores), len(members))
-    nobody = unknown(0, VALUE_UNIT, confidence)
+    members = _known(rows, split, window)
+    late = _value_between(rows, split, study.as_of)
+    outcome = late.reindex(members["member_id"]).fillna(0.0).to_numpy(float)
+    scores, reason = _scores(members, rows, split, window, holdout_days)
+    worth, share = _newcomers(study, here, members, late)
     held = Contest(
-        table, differences, None, reason, split, end, buyers, top_share, None, settings, newcomers=nobody
-    )
-    if present is not None:
-        held = _with_newcomers(held, members, late, present, draws, seed)
-    if len(members) < FEWEST_MEMBERS or buyers < FEWEST_BUYERS or not outcome.sum() > 0:
+        table=pd.DataFrame({"model": list(scores)}).reindex(columns=COLUMNS).assign(n=len(members)),
+        differences=pd.DataFrame({"model": CHALLENGERS, "against": RFM_SCORE, "n": len(members), "wins": False}),
+        winner=None, reason=reason, split=split, as_of=study.as_of, buyers=int((outcome > 0).sum()),
+        window_days=window, holdout_days=holdout_days, counted=study.buying, confidence=study.confidence,
+        newcomers=worth, newcomer_share=share,
+    )  # fmt: skip
+    if len(members) < JUDGED_MEMBERS or held.buyers < JUDGED_BUYERS or not outcome.sum() > 0:
         text = "It takes {m} members and {b} buyers."
-        return replace(held, reason=say(text, m=FEWEST_MEMBERS, b=FEWEST_BUYERS))
-    known = {name: s for name, s in scores.items() if np.isfinite(s).all()}
-    lifts = paired_lifts(known, outcome, top=top_share, draws=draws, seed=seed)
-    table = pd.DataFrame([_row(n, s, outcome, lifts.get(n), settings, top_share) for n, s in scores.items()])
-    differences = _differences(table, lifts, confidence)
-    winner, by_score = _winner(table, differences), ScoreValue.of(scores[RFM_SCORE], outcome, confidence)
+        gaps = held.differences.assign(difference=np.nan, low=np.nan, high=np.nan)
+        return replace(held, differences=gaps, reason=say(text, m=JUDGED_MEMBERS, b=JUDGED_BUYERS))
+    known = {name: score for name, score in scores.items() if np.isfinite(score).all()}
+    lifts = paired_lifts(known, outcome, top=TOP, draws=study.draws, seed=study.seed)
+    table = pd.DataFrame(
+        [_row(name, score, outcome, lifts.get(name), study.confidence) for name, score in scores.items()]
+    ).reindex(columns=COLUMNS)
+    differences = _differences(table, lifts, study.confidence)
+    beaten = table[table["model"].isin(differences.loc[differences["wins"], "model"])]
+    winner = RFM_SCORE if beaten.empty else str(beaten.loc[beaten["lift"].idxmax(), "model"])
+    by_score = value_by_score(scores[RFM_SCORE], outcome, study.confidence)
     return replace(held, table=table, differences=differences, winner=winner, score_value=by_score)
 
 
-def _with_newcomers(
-    held: Contest, members: pd.DataFrame, late: pd.DataFrame, present: ibis.Table, draws: int, seed: int
-) -> Contest:
-    """Add what the present members without a purchase before the split brought after it."""
-    ids = present.to_pandas()["member_id"].sort_values(ignore_index=True)  # resamples follow the order
-    known = ids[ids.isin(members["member_id"])]
-    value = late.set_index("member_id")["outcome"].astype(float)
-    unseen = np.asarray(value[value.index.isin(ids) & ~value.index.isin(known)], np.float64)
-    total = float(value[value.index.isin(ids)].sum())
-    worth = newcomers(
-        unseen,
-        len(ids) - len(known),
-        unit=VALUE_UNIT,
-        confidence=held.settings.confidence,
-        draws=draws,
-        seed=seed,
-    )
-    return replace(held, newcomers=worth, newcomer_share=unseen.sum() / total if total > 0 else np.nan)
-
-
-def _present(population: ibis.Table | pd.DataFrame | None, day: dt.date) -> ibis.Table | None:
-    """Return the ids of the members who had joined by the end of a day and had not left by then."""
-    if population is None:
-        return None
-    found = as_table(population)
-    left = found.left_day.cast("date")
-    here = (found.joined_day.cast("date") <= ibis.date(day)) & (left.isnull() | (left > ibis.date(day)))
-    return materialise(found.filter(here).select(member_id=found.member_id.cast("string")).distinct())
-
-
-def _of_members(rows: ibis.Table, present: ibis.Table | None) -> ibis.Table:
-    return rows if present is None else materialise(rows.semi_join(present, "member_id"))
-
-
-def _features(rows: ibis.Table, day: dt.date, settings: Settings) -> pd.DataFrame:
-    """Return what was known of each member on a day: its history, value in the window, and RFM score."""
-    actions = rows.filter(rows.day <= ibis.date(day)).mutate(kind=ibis.literal("order"))
-    values = member_values(actions, as_of=day, window_days=settings.window_days, count="order")
-    scored = score(values, bins=settings.bins).table
-    scored = scored.select(
-        "member_id", "monetary", rfm_score=scored.r_score + scored.f_score + scored.m_score
-    )
-    found = histories(rows, day, settings.unit_days).join(scored, "member_id").to_pandas()
-    return found.sort_values("member_id", ignore_index=True)
-
-
-def _value_between(rows: ibis.Table, after: dt.date, until: dt.date) -> pd.DataFrame:
-    late = rows.filter((rows.day > ibis.date(after)) & (rows.day <= ibis.date(until)))
+def _known(rows: ibis.Table, day: dt.date, window: int) -> pd.DataFrame:
+    """Return what was known of each buyer on a day: its history, value in the window, and RFM score."""
+    inside = rows.filter(rows.day <= ibis.date(day), rows.day > ibis.date(day - dt.timedelta(days=window)))
     # Rounding makes the sums independent of the order in which an engine adds them up.
+    monetary = inside.value.sum().cast("float64").round(VALUE_DECIMALS).cast("float64")
+    sums = inside.group_by("member_id").agg(frequency=inside.count(), monetary=monetary)
+    found = histories(rows, day, UNIT_DAYS).left_join(sums, "member_id").drop("member_id_right").to_pandas()
+    found = found.fillna({"frequency": 0, "monetary": 0.0}).sort_values("member_id", ignore_index=True)
+    scores = [_quantile_score(found[name]) for name in ("frequency", "monetary")]
+    return found.assign(rfm_score=BINS + 1 - _quantile_score(found["recency_days"]) + sum(scores))
+
+
+def _quantile_score(values: pd.Series) -> pd.Series:
+    """Return scores from 1 to `BINS` by the share of members below; equals score alike."""
+    return (values.rank(method="min") - 1) * BINS // max(len(values), 1) + 1
+
+
+def _value_between(rows: ibis.Table, after: dt.date, until: dt.date) -> pd.Series:
+    late = rows.filter((rows.day > ibis.date(after)) & (rows.day <= ibis.date(until)))
     total = late.value.sum().cast("float64").round(VALUE_DECIMALS).cast("float64")
-    return late.group_by("member_id").agg(outcome=total).to_pandas()
+    return (
+        late.group_by("member_id").agg(value=total).to_pandas().set_index("member_id")["value"].astype(float)
+    )
 
 
-def _candidates(
-    members: pd.DataFrame, rows: ibis.Table, day: dt.date, settings: Settings, *, horizon_days: int
+def _scores(
+    members: pd.DataFrame, rows: ibis.Table, day: dt.date, window: int, horizon_days: int
 ) -> tuple[dict[str, FloatArray], str]:
     """Return the scores by name, and why a model is missing (NaN scores) if it is."""
-    per_window = horizon_days / settings.window_days
     scores = {
-        PAST_VALUE: members["monetary"].to_numpy(float) * per_window,
+        PAST_VALUE: members["monetary"].to_numpy(float) * (horizon_days / window),
         RFM_SCORE: members["rfm_score"].to_numpy(float),
         MODEL: np.full(len(members), np.nan),
     }
     table = members.groupby(KEYS, as_index=False).size().rename(columns={"size": "members"})
-    alive = BetaGeometricNBD(confidence=settings.confidence).fit(Cells(table, day, settings.unit_days, rows))
-    spend = GammaGamma(confidence=settings.confidence).fit(members)
+    alive = BetaGeometricNBD().fit(Cells(table, day, UNIT_DAYS, rows))
+    spend = GammaGamma().fit(members)
     if alive.source_ != "BG/NBD" or spend.source_ != "Gamma-Gamma":
         why = alive.message_ if alive.source_ != "BG/NBD" else spend.message_
         return scores, say("{model} did not run. {why}", model=MODEL, why=why)
-    times = alive.expected_transactions(horizon_days / settings.unit_days, *(members[k] for k in KEYS))
+    times = alive.expected_transactions(horizon_days / UNIT_DAYS, *(members[k] for k in KEYS))
     scores[MODEL] = times * spend.expected_value(members["x"], members["mean_repeat_value"])
     return scores, ""
 
 
+def _newcomers(
+    study: Study, here: ibis.Table, members: pd.DataFrame, late: pd.Series
+) -> tuple[Estimate, float]:
+    """Return what the present members without a purchase before the split brought after it: mean and share."""
+    n = int(here.count().execute()) - len(members)
+    values = np.sort(late[~late.index.isin(members["member_id"])].to_numpy(float))
+    total = float(late.sum())
+    share = float(values.sum()) / total if total > 0 else np.nan
+    if n < RESAMPLED or (values > 0).sum() < RESAMPLED_WITH_VALUE:
+        return unknown(n, VALUE_UNIT, study.confidence), share
+    # A resample of all of them draws those without value as one, which is exact.
+    rng = np.random.default_rng(study.seed)
+    sizes = rng.binomial(n, values.size / n, study.draws)
+    means = np.array([values[rng.integers(0, values.size, size)].sum() / n for size in sizes])
+    low, high = percentile_interval(means, study.confidence)
+    mean = float(values.sum()) / n
+    return Estimate(mean, low, high, n, VALUE_UNIT, "member bootstrap", study.confidence), share
+
+
 def _row(
-    name: str,
-    values: FloatArray,
-    outcome: FloatArray,
-    lifts: FloatArray | None,
-    settings: Settings,
-    top_share: float,
+    name: str, score: FloatArray, outcome: FloatArray, lifts: FloatArray | None, confidence: float
 ) -> dict[str, object]:
-    row: dict[str, object] = dict.fromkeys(_columns(), np.nan)
-    row |= {"model": name, "n": values.size}
+    """Return the lift of a score, and of an amount of money how far its total was off.
+
+    The interval of the ratio of totals is that of the delta method for the logarithm of a ratio of two sums over the
+    same members.
+    """
+    row: dict[str, object] = {"model": name, "n": score.size}
     if lifts is None:
         return row
-    row["lift"] = lift(values, outcome, top_share)
-    row["low"], row["high"] = percentile_interval(lifts, settings.confidence)
-    row |= rank_correlation(values, outcome, settings.confidence)
-    if name != RFM_SCORE:
-        row |= calibration(values, outcome, settings.confidence)
-    return row
-
-
-def _columns() -> list[str]:
-    spearman = ["spearman", "spearman_low", "spearman_high"]
-    totals = ["predicted_total", "calibration", "calibration_low", "calibration_high"]
-    return ["model", "lift", "low", "high", "n", *spearman, *totals]
-
-
-def _empty(models: list[str], n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the two frames of a contest that could not be held."""
-    table = pd.DataFrame({"model": models}).reindex(columns=_columns()).assign(n=n)
-    challengers = [m for m in models if m != RFM_SCORE]
-    gaps = pd.DataFrame({"model": challengers, "against": RFM_SCORE, "difference": np.nan})
-    return table, gaps.assign(low=np.nan, high=np.nan, n=n, wins=False)
+    low, high = percentile_interval(lifts, confidence)
+    row |= {"lift": lift(score, outcome, TOP), "low": low, "high": high}
+    if name == RFM_SCORE or not score.sum() > 0:
+        return row
+    ratio = float(score.sum() / outcome.sum())
+    spread = score / score.mean() - outcome / outcome.mean()
+    factor = float(np.exp(half_width(spread.std() / np.sqrt(score.size), confidence)))
+    return row | {
+        "calibration": ratio,
+        "calibration_low": ratio / factor,
+        "calibration_high": ratio * factor,
+    }
 
 
 def _differences(table: pd.DataFrame, lifts: dict[str, FloatArray], confidence: float) -> pd.DataFrame:
@@ -237,67 +334,57 @@ def _differences(table: pd.DataFrame, lifts: dict[str, FloatArray], confidence: 
     return pd.DataFrame(found, columns=["model", "against", "difference", "low", "high", "n", "wins"])
 
 
-def _winner(table: pd.DataFrame, differences: pd.DataFrame) -> str:
-    """Return the challenger with the highest lift among those that beat the RFM score, else the RFM score."""
-    winners = table[table["model"].isin(differences.loc[differences["wins"], "model"])]
-    return RFM_SCORE if winners.empty else str(winners.loc[winners["lift"].idxmax(), "model"])
+def value_by_score(score: ArrayLike, outcome: ArrayLike, confidence: float) -> pd.DataFrame:
+    """Average outcomes by score: score, n, mean (observed), expected, low, high.
+
+    Isotonic regression (Barlow et al. 1972) keeps the order: `expected` is pooled with its neighbours where that was
+    broken. The interval is the normal one of the pooled mean, not below 0 when no outcome is.
+    """
+    values = pd.DataFrame({"score": np.asarray(score, float), "outcome": np.asarray(outcome, float)})
+    by_score = values.groupby("score")["outcome"]
+    table = by_score.agg(n="size", mean="mean", squares=lambda v: float((v**2).sum())).reset_index()
+    fitted = IsotonicRegression().fit_transform(table["score"], table["mean"], sample_weight=table["n"])
+    block = np.concatenate([[0], np.cumsum(np.diff(fitted) > 0)])
+    pooled = table.groupby(block)[["n", "squares"]].transform("sum")
+    variance = np.maximum(pooled["squares"] / pooled["n"] - fitted**2, 0.0)
+    half = half_width(np.sqrt(variance / pooled["n"]), confidence)
+    floor = 0.0 if (values["outcome"] >= 0).all() else -np.inf
+    return table.drop(columns="squares").assign(
+        expected=fitted, low=np.maximum(fitted - half, floor), high=fitted + half
+    )
 
 
-def predict_value(
-    orders: ibis.Table | pd.DataFrame,
-    held: Contest,
-    *,
-    as_of: dt.date | str,
-    horizon_days: int | None = None,
-    population: ibis.Table | pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Predict each member's value in the period after a day, with the winner of a contest.
+def predict_value(study: Study, held: Contest) -> pd.DataFrame:
+    """Predict the value of each present buyer in a period as long as the hold-out, with the winner of a contest.
 
     A prediction in money is divided by the calibration of the winner in the hold-out; an RFM score is worth
-    the mean hold-out value of the members who had it.
+    the mean hold-out value of the members who had it, and a score never seen that of the next lower one.
 
     Parameters
     ----------
-    orders : ibis.Table or pandas.DataFrame
-        As given to :func:`contest`.
+    study : Study
+        Seen from the last day that is known.
     held : Contest
-        The contest whose winner predicts, with its settings.
-    as_of : date or str
-        Last day that is known.
-    horizon_days : int, optional
-        Length of the period; default: as long as the hold-out. RFM scores and past value are taken to grow in
-        proportion to it.
-    population : ibis.Table or pandas.DataFrame, optional
-        As given to :func:`contest`, and needed when it was: members present on `as_of` are predicted.
+        The contest whose winner predicts.
 
     Returns
     -------
     pandas.DataFrame
-        member_id, model, expected_value, low, high, horizon_days; ordered by member_id. The interval is that of
+        member_id, model, expected_value, low, high; ordered by member_id. The interval is that of
         the calibration or of the mean of the score: it bounds what a long list brings on average, not what
         one member will do. NaN where the contest had too little data.
-
-    Raises
-    ------
-    BadParameters
-        When the contest was held among present members and `population` is missing.
     """
-    if held.settings.present_only and population is None:
-        raise BadParameters("population missing; the contest was held among present members only.")
-    days = held.settings.holdout_days if horizon_days is None else horizon_days
-    check_scalar(days, "horizon_days", type_=int, ge=1)
-    day, settings = as_day(as_of), held.settings
-    rows = materialise(transactions(orders, report_tz=settings.report_tz, count=settings.counted))
-    rows = _of_members(rows, _present(population, day))
-    members = _features(rows, day, settings)
-    found = members[["member_id"]].assign(model=held.winner, expected_value=np.nan, low=np.nan, high=np.nan)
-    found["horizon_days"] = days
+    rows = materialise(study.purchases.semi_join(study.present, "member_id"))
+    members = _known(rows, study.as_of, held.window_days)
+    columns = ["expected_value", "low", "high"]
+    found = members[["member_id"]].assign(model=held.winner, **dict.fromkeys(columns, np.nan))
     if held.winner == RFM_SCORE and held.score_value is not None:
-        expected = held.score_value.expected(members["rfm_score"]) * (days / settings.holdout_days)
-        found[["expected_value", "low", "high"]] = expected
+        known = held.score_value["score"].to_numpy()
+        at = np.searchsorted(known, members["rfm_score"].to_numpy(float), side="right") - 1
+        found[columns] = held.score_value[["expected", "low", "high"]].to_numpy()[np.maximum(at, 0)]
     elif held.winner is not None:
-        scores, _ = _candidates(members, rows, day, settings, horizon_days=days)
+        scores, _ = _scores(members, rows, study.as_of, held.window_days, held.holdout_days)
         factors = held.table.set_index("model").loc[held.winner]
         ratios = factors[["calibration", "calibration_high", "calibration_low"]].to_numpy(float)
-        found[["expected_value", "low", "high"]] = scores[held.winner][:, None] / ratios
+        found[columns] = scores[held.winner][:, None] / ratios
     return found

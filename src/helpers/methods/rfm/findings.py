@@ -132,7 +132,7 @@ def contest_gain(held: Contest, scope: str) -> Finding:
     """Judge whether a model finds next period's value better than the plain RFM score."""
     rows = held.differences
     n = int(held.table["n"].max()) if len(held.table) else 0
-    gain = unknown(n, "ratio", held.settings.confidence)
+    gain = unknown(n, "ratio", held.confidence)
     # a challenger that could not run has no difference; sorted last it would hide one that is known
     rows = rows.dropna(subset=["low"])
     if len(rows):
@@ -145,7 +145,7 @@ def contest_gain(held: Contest, scope: str) -> Finding:
             n,
             "ratio",
             "paired member bootstrap, Bonferroni over the challengers",
-            held.settings.confidence,
+            held.confidence,
         )
     return finding(
         gain,

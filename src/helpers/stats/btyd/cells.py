@@ -1,8 +1,8 @@
-"""From orders to buy-till-you-die histories: one row per member, then one row per distinct history.
+"""From activity to buy-till-you-die histories: one row per member, then one row per distinct history.
 
 Definitions
 -----------
-A transaction is a member's calendar day (in `report_tz`) with at least one counted action: several orders on
+A transaction is a member's calendar day with at least one counted action: several orders on
 one day are one transaction whose value is their sum, as in Fader and Hardie's data and in lifetimes.
 
 - x: repeat transactions, the number of transactions minus one.
@@ -20,16 +20,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from functools import reduce
 
 import ibis
-import numpy as np
 import pandas as pd
 
-from helpers.checks import check_scalar
-from helpers.data.source import as_table, local_date
-from helpers.errors import BadData
-from helpers.study.frames import COUNTS, Count, as_day
+from helpers.data.source import as_table
 from helpers.study.values import VALUE_DECIMALS
 
 KEYS = ["x", "t_x", "T"]
@@ -58,98 +53,19 @@ class Cells:
     transactions: ibis.Table = field(repr=False)
 
     @property
-    def members(self) -> int:
-        """How many members the cells hold."""
-        return int(self.table["members"].sum())
-
-    @property
     def unit(self) -> str:
         """Name of the unit of time."""
         return UNIT_NAMES.get(self.unit_days, f"periods of {self.unit_days:g} days")
 
-    @property
-    def sentence(self) -> str:
-        """How many members, how many of them repeat, how far the compression goes."""
-        if not self.members:
-            return f"There are no transactions up to {self.as_of}: too little data."
-        repeaters = int(self.table.loc[self.table["x"] > 0, "members"].sum())
-        return (
-            f"{self.members:,} members bought by {self.as_of}, {repeaters:,} of them more than once; their "
-            f"histories take {len(self.table):,} different forms."
-        )
 
-
-def transactions(
-    orders: ibis.Table | pd.DataFrame, *, report_tz: str = "Asia/Shanghai", count: Count = "order"
-) -> ibis.Table:
-    """Return one row per member and calendar day with a counted action.
+def histories(days: ibis.Table, day: dt.date, unit_days: float = 7.0) -> ibis.Table:
+    """Return the buying history of every member with a transaction up to `day`.
 
     Parameters
     ----------
-    orders : ibis.Table or pandas.DataFrame
-        The orders table (member_id, paid_at, gross, and discount and refund where there are any), or the
-        activity table (member_id, day, kind, value), which knows its own days.
-    report_tz : str
-        Time zone of calendar days; not used for activity.
-    count : {"order", "interaction", "all"}
-        What counts as a transaction in an activity table.
-
-    Returns
-    -------
-    ibis.Table
-        member_id, day (date), value (net: gross - discount - refund, or the weighted value of the activity;
-        sum over the day).
-
-    Raises
-    ------
-    BadData
-        When a column is missing or orders are in more than one currency.
-    """
-    table = as_table(orders)
-    if {"day", "value"} <= set(table.columns):
-        check_scalar(count, "count", in_=COUNTS)
-        rows = table.filter(table.kind.isin(COUNTS[count])) if "kind" in table.columns else table
-        rows = rows.select("member_id", "day", "value")
-    else:
-        rows = _net_orders(table, report_tz)
-    # The casts give an empty frame the types that its columns cannot show.
-    typed = rows.select(
-        member_id=rows.member_id.cast("string"), day=rows.day.cast("date"), value=rows.value.cast("float64")
-    )
-    return typed.group_by("member_id", "day").agg(value=typed.value.sum())
-
-
-def _net_orders(orders: ibis.Table, report_tz: str) -> ibis.Table:
-    absent = [c for c in ("member_id", "paid_at", "gross") if c not in orders.columns]
-    if absent:
-        raise BadData(f"orders: column {', '.join(absent)} missing; there is {', '.join(orders.columns)}.")
-    if "currency" in orders.columns:
-        found = sorted(orders.select("currency").distinct().to_pandas()["currency"].dropna())
-        if len(found) > 1:
-            raise BadData(
-                f"orders.currency: {len(found)} currencies ({', '.join(found[:3])}) cannot be added."
-            )
-    minus = [orders[c].cast("float64").fill_null(0.0) for c in ("discount", "refund") if c in orders.columns]
-    net = reduce(lambda a, b: a - b, minus, orders.gross.cast("float64"))
-    rows = orders.select("member_id", day=local_date(orders.paid_at, report_tz), value=net)
-    return rows.filter(rows.member_id.notnull() & rows.day.notnull())
-
-
-def members(
-    orders: ibis.Table | pd.DataFrame,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    unit_days: float = 7.0,
-    count: Count = "order",
-) -> ibis.Table:
-    """Return the buying history of every member with a transaction up to `as_of`.
-
-    Parameters
-    ----------
-    orders, report_tz, count
-        As in :func:`transactions`.
-    as_of : date or str
+    days : ibis.Table
+        Member-days: member_id, day, value, as made by :func:`helpers.study.days.purchase_days`.
+    day : date
         Last day of observation.
     unit_days : float
         Days in a unit of time.
@@ -160,12 +76,6 @@ def members(
         member_id; x (int); t_x, T (float, units of time); recency_days (int, days since the last
         transaction); value (float, sum of all transactions); mean_repeat_value (float, missing for x = 0).
     """
-    return histories(transactions(orders, report_tz=report_tz, count=count), as_day(as_of), unit_days)
-
-
-def histories(days: ibis.Table, day: dt.date, unit_days: float) -> ibis.Table:
-    """Return the history of every member as of `day`, from member-days; columns as in :func:`members`."""
-    check_scalar(unit_days, "unit_days", type_=(int, float), gt=0)
     seen = days.filter(days.day <= ibis.date(day))
     found = seen.group_by("member_id").agg(
         first_day=seen.day.min(),
@@ -189,72 +99,21 @@ def histories(days: ibis.Table, day: dt.date, unit_days: float) -> ibis.Table:
     )
 
 
-def cells(
-    orders: ibis.Table | pd.DataFrame,
-    *,
-    as_of: dt.date | str,
-    report_tz: str = "Asia/Shanghai",
-    unit_days: float = 7.0,
-    count: Count = "order",
-) -> Cells:
-    """Compress orders to cells (x, t_x, T, members) inside the engine; arguments as in :func:`members`."""
-    day = as_day(as_of)
-    rows = transactions(orders, report_tz=report_tz, count=count)
-    found = histories(rows, day, unit_days)
+def cells(days: ibis.Table, as_of: dt.date, unit_days: float = 7.0) -> Cells:
+    """Compress member-days to cells (x, t_x, T, members) inside the engine; arguments as in :func:`histories`."""
+    found = histories(days, as_of, unit_days)
     table = found.group_by(KEYS).agg(members=found.count()).to_pandas()
     table = table.astype({"x": "int64", "t_x": "float64", "T": "float64", "members": "int64"})
-    return Cells(table.sort_values(KEYS, ignore_index=True), day, float(unit_days), rows)
+    return Cells(table.sort_values(KEYS, ignore_index=True), as_of, float(unit_days), days)
 
 
-def spend_cells(members: ibis.Table | pd.DataFrame) -> pd.DataFrame:
-    """Return how many members with repeats share (x, mean_repeat_value).
-
-    Parameters
-    ----------
-    members : ibis.Table or pandas.DataFrame
-        One row per member with x and mean_repeat_value, as returned by :func:`members`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        x, mean_repeat_value, members; ordered by the first two.
-    """
-    table = as_table(members)
+def spend_cells(histories: ibis.Table | pd.DataFrame) -> pd.DataFrame:
+    """Return how many members with repeats share (x, mean_repeat_value): x, mean_repeat_value, members; ordered."""
+    table = as_table(histories)
     again = table.filter(table.x > 0)
     keys = ["x", "mean_repeat_value"]
     found = again.group_by(keys).agg(members=again.count()).to_pandas()
     return found.sort_values(keys, ignore_index=True)
-
-
-def check_histories(frame: pd.DataFrame, table: str = "cells") -> pd.DataFrame:
-    """Return x, t_x, T, members as numbers, after checking that they can be buying histories.
-
-    Raises
-    ------
-    BadData
-        When a column is missing, or for a row that no member can have: the message counts them and shows one.
-    """
-    absent = [c for c in KEYS if c not in frame.columns]
-    if absent:
-        raise BadData(
-            f"{table}: column {', '.join(absent)} missing; there is {', '.join(map(str, frame.columns))}."
-        )
-    clean = frame[KEYS].astype("float64").reset_index(drop=True)
-    count = frame["members"] if "members" in frame.columns else np.ones(len(frame))
-    clean["members"] = np.asarray(count, float)
-    x, t_x, age = (clean[c] for c in KEYS)
-    rules = {
-        "missing or infinite": ~np.isfinite(clean).all(axis=1),
-        "x must be a whole number of at least 0": (x < 0) | (x % 1 != 0),
-        "0 <= t_x <= T must hold": (t_x < 0) | (t_x > age),
-        "t_x must be 0 without a repeat and above 0 with one": (x > 0) != (t_x > 0),
-        "members must be above 0": clean["members"] <= 0,
-    }
-    for rule, broken in rules.items():
-        if broken.any():
-            example = clean[broken].iloc[0].to_dict()
-            raise BadData(f"{table}: {int(broken.sum())} of {len(clean)} rows: {rule}; such as {example}.")
-    return clean
 
 
 def observed_days(rows: ibis.Table, as_of: dt.date) -> int:

@@ -1,4 +1,4 @@
-"""Maximum likelihood on the log scale of positive parameters: L-BFGS-B to get near, Newton to get there.
+"""Maximum likelihood on the log scale of positive parameters, with standard errors from the observed information.
 
 Everything is deterministic: fixed starts, no random restarts. A fit that does not converge is returned and
 says so; it is never an exception.
@@ -14,29 +14,29 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from helpers.checks import check_confidence
+from helpers.stats.estimate import half_width
 
 FloatArray = NDArray[np.float64]
 
 # A log-scale standard error above this puts the ends of a 95 % interval a factor of 1,000 away on each side:
 # the data do not say what the parameter is.
 WIDEST_STANDARD_ERROR = float(np.log(1000) / stats.norm.ppf(0.975))
-SMALLEST_DECREMENT = 1e-9
+# What may be left to gain in log-likelihood at a maximum, twice, by a Newton step of at most `LONGEST_STEP`: on a
+# ridge that falls by less, no further step would change what the data say.
+SMALLEST_DECREMENT = 1e-3
+LONGEST_STEP = 3.0
 # Two log-likelihoods nearer than this are one maximum, or one ridge, reached from two sides.
 SAME_LIKELIHOOD = 1e-3
+STEP = 1e-4  # of the log parameters, where the gradient is differenced
 
 
 class Objective(Protocol):
-    """A negative log-likelihood in log parameters, with its derivatives; `members` is its sample size."""
+    """A negative log-likelihood in log parameters and its gradient; `members` is its sample size."""
 
     members: float
 
-    def value_and_gradient(self, theta: FloatArray) -> tuple[float, FloatArray]:
+    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the value and the gradient at `theta`."""
-        ...
-
-    def hessian(self, theta: FloatArray) -> FloatArray:
-        """Return the matrix of second derivatives at `theta`."""
         ...
 
 
@@ -49,34 +49,19 @@ class Fit(NamedTuple):
         Log parameters.
     log_likelihood : float
         Value at `theta`.
-    information : ndarray, shape (k, k)
-        Observed information (minus the Hessian of the log-likelihood) on the log scale.
-    free : ndarray of bool, shape (k,)
-        False where a parameter stopped at its bound.
+    covariance : ndarray, shape (k, k)
+        Inverse of the observed information; NaN unless that is positive definite and no bound was met.
     converged : bool
-        Whether a further Newton step could add next to nothing to the log-likelihood.
+        Whether a Newton step could add next to nothing to the log-likelihood.
     iterations : int
-        L-BFGS-B and Newton steps together.
+        Steps of L-BFGS-B.
     """
 
     theta: FloatArray
     log_likelihood: float
-    information: FloatArray
-    free: NDArray[np.bool_]
+    covariance: FloatArray
     converged: bool
     iterations: int
-
-    @property
-    def covariance(self) -> FloatArray:
-        """Inverse of the observed information; NaN unless it is positive definite and no bound was met."""
-        if not (self.converged and self.free.all()):
-            return np.full_like(self.information, np.nan)
-        try:
-            factor = np.linalg.cholesky(self.information)
-        except np.linalg.LinAlgError:
-            return np.full_like(self.information, np.nan)
-        inverse = np.linalg.inv(factor)
-        return inverse.T @ inverse
 
     @property
     def standard_errors(self) -> FloatArray:
@@ -95,7 +80,7 @@ def maximise(objective: Objective, starts: Sequence[FloatArray], lower: FloatArr
     Parameters
     ----------
     objective : Objective
-        Negative log-likelihood, gradient and Hessian in log parameters.
+        Negative log-likelihood and its gradient in log parameters.
     starts : sequence of ndarray, each of shape (k,)
         Points to begin from, tried in order of their likelihood.
     lower, upper : ndarray, shape (k,)
@@ -107,9 +92,8 @@ def maximise(objective: Objective, starts: Sequence[FloatArray], lower: FloatArr
         The first that converged to a precise maximum or to the likelihood that another start converged to,
         else the most likely one that converged, else the most likely one.
     """
-    ordered = sorted(starts, key=lambda start: objective.value_and_gradient(start)[0])
     fits: list[Fit] = []
-    for start in ordered:
+    for start in sorted(starts, key=lambda start: objective(start)[0]):
         fits.append(_from_start(objective, start, lower, upper))
         if fits[-1].converged and (fits[-1].precise or _agree(fits)):
             return fits[-1]
@@ -118,104 +102,52 @@ def maximise(objective: Objective, starts: Sequence[FloatArray], lower: FloatArr
 
 def _agree(fits: Sequence[Fit]) -> bool:
     """Return whether the last fit is no less likely than any other, and one of these converged there too."""
-    last = fits[-1].log_likelihood
     others = [fit.log_likelihood for fit in fits[:-1] if fit.converged]
-    return bool(others) and abs(last - max(others)) < SAME_LIKELIHOOD
+    return bool(others) and abs(fits[-1].log_likelihood - max(others)) < SAME_LIKELIHOOD
 
 
 def _from_start(objective: Objective, start: FloatArray, lower: FloatArray, upper: FloatArray) -> Fit:
     """Run L-BFGS-B on the mean per member, which makes its tolerances mean the same at any size."""
 
     def mean_per_member(theta: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = objective.value_and_gradient(theta)
+        value, gradient = objective(theta)
         return value / objective.members, gradient / objective.members
 
-    near = optimize.minimize(
+    found = optimize.minimize(
         mean_per_member,
         np.clip(start, lower, upper),
         jac=True,
         method="L-BFGS-B",
-        bounds=list(zip(lower, upper, strict=True)),
-        options={"maxiter": 300, "ftol": 1e-9, "gtol": 1e-5},
+        bounds=optimize.Bounds(lower, upper),
+        options={"maxiter": 500, "maxls": 40, "ftol": 0.0, "gtol": 1e-9},
     )
-    return _newton(objective, np.asarray(near.x, float), int(near.nit), lower, upper)
+    theta, gradient = found.x, found.jac * objective.members
+    free = ~(((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0)))
+    information, covariance = information_at(objective, theta), np.full((theta.size, theta.size), np.nan)
+    inner = information[np.ix_(free, free)]
+    converged = not free.any()
+    if free.any() and np.isfinite(inner).all():
+        curvature, axes = np.linalg.eigh(inner)
+        slope = np.abs(axes.T @ gradient[free])
+        step = np.minimum(slope, LONGEST_STEP * np.abs(curvature)) / np.maximum(np.abs(curvature), 1e-300)
+        converged = bool(slope @ step < SMALLEST_DECREMENT)
+        if converged and free.all() and curvature.min() > 0:
+            covariance = axes / curvature @ axes.T
+            # One Newton step takes what the tolerances of L-BFGS-B leave.
+            theta = np.clip(theta - covariance @ gradient, lower, upper)
+    return Fit(theta, -objective(theta)[0], covariance, converged, int(found.nit))
 
 
-def _newton(
-    objective: Objective,
-    theta: FloatArray,
-    iterations: int,
-    lower: FloatArray,
-    upper: FloatArray,
-    steps: int = 50,
-) -> Fit:
-    """Polish with Newton steps on the parameters that are not held at a bound."""
-    value, gradient = objective.value_and_gradient(theta)
-    converged = False
-    hessian = objective.hessian(theta)
-    free = _free(theta, gradient, lower, upper)
-    for _ in range(steps):
-        step = _newton_step(hessian, gradient, free)
-        decrement = float(-step @ gradient)
-        if not np.isfinite(decrement):
-            break
-        # The decrement is twice the log-likelihood still to be gained, so it needs no scale; the second term
-        # is what double precision leaves of it on a long sum.
-        converged = decrement < SMALLEST_DECREMENT + 1e-14 * abs(value)
-        if converged:
-            break
-        theta, value, gradient, moved = _line_search(objective, theta, value, gradient, step, lower, upper)
-        if not moved:
-            converged = decrement < 1e-6
-            break
-        iterations += 1
-        hessian = objective.hessian(theta)
-        free = _free(theta, gradient, lower, upper)
-    return Fit(theta, -value, hessian, free, converged, iterations)
-
-
-def _free(theta: FloatArray, gradient: FloatArray, lower: FloatArray, upper: FloatArray) -> NDArray[np.bool_]:
-    """Return which parameters are not pressed against a bound by the gradient."""
-    return ~(((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0)))
-
-
-def _newton_step(hessian: FloatArray, gradient: FloatArray, free: NDArray[np.bool_]) -> FloatArray:
-    """Return a descent step; negative curvature is turned round, as a maximum is sought and not a saddle."""
-    step = np.zeros_like(gradient)
-    if free.any() and np.isfinite(hessian).all():
-        curvature, axes = np.linalg.eigh(hessian[np.ix_(free, free)])
-        floor = max(1e-12 * np.abs(curvature).max(), np.finfo(float).tiny)
-        along = axes.T @ gradient[free] / np.maximum(np.abs(curvature), floor)
-        step[free] = -(axes @ along)
-        step *= min(1.0, 3.0 / max(np.abs(step).max(), np.finfo(float).tiny))
-    elif free.any():
-        step[:] = np.nan
-    return step
-
-
-def _line_search(
-    objective: Objective,
-    theta: FloatArray,
-    value: float,
-    gradient: FloatArray,
-    step: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-) -> tuple[FloatArray, float, FloatArray, bool]:
-    """Halve the step until the likelihood grows; say so when it never does."""
-    for _ in range(30):
-        trial = np.clip(theta + step, lower, upper)
-        trial_value, trial_gradient = objective.value_and_gradient(trial)
-        if np.isfinite(trial_value) and trial_value < value:
-            return trial, trial_value, trial_gradient, True
-        step = step / 2
-    return theta, value, gradient, False
+def information_at(objective: Objective, theta: FloatArray) -> FloatArray:
+    """Return the matrix of second derivatives of the objective, by central differences of its gradient."""
+    steps = STEP * np.eye(theta.size)
+    rows = [(objective(theta + step)[1] - objective(theta - step)[1]) / (2 * STEP) for step in steps]
+    return (np.array(rows) + np.array(rows).T) / 2
 
 
 def parameter_table(names: Sequence[str], fit: Fit, members: int, confidence: float) -> pd.DataFrame:
     """Return one row per parameter: estimate, standard error and the Wald interval made on the log scale."""
-    z = float(stats.norm.ppf(0.5 + check_confidence(confidence) / 2))
-    half = z * fit.standard_errors
+    half = half_width(fit.standard_errors, confidence)
     value = np.exp(fit.theta)
     with np.errstate(over="ignore"):
         table = {
@@ -231,14 +163,4 @@ def parameter_table(names: Sequence[str], fit: Fit, members: int, confidence: fl
 
 def no_fit(size: int) -> Fit:
     """Return the fit of a model with `size` parameters to which there were too few data."""
-    nothing = np.full((size, size), np.nan)
-    return Fit(nothing[0], np.nan, nothing, np.zeros(size, bool), False, 0)
-
-
-def pairwise_total(left: FloatArray, right: FloatArray) -> float:
-    """Return the sum of products over cells, by pairwise summation and without the threads of BLAS.
-
-    The result then depends on neither the number of processors nor their load, and on vectors of this length
-    threads cost more than they gain.
-    """
-    return float(np.sum(left * right))
+    return Fit(np.full(size, np.nan), np.nan, np.full((size, size), np.nan), False, 0)
