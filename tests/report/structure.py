@@ -21,32 +21,8 @@ PAGE_LIMIT = 500_000
 TEXT_LIMIT = 75_000  # bytes of a report without its pictures
 ALTERNATIVE_LENGTH = 40
 SCRIPT_LIMIT = 2_500
-INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "cite",
-        "code",
-        "em",
-        "i",
-        "kbd",
-        "mark",
-        "q",
-        "s",
-        "small",
-        "span",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "u",
-        "var",
-    ]
-)
-LOADING = frozenset(
-    ["src", "srcset", "poster", "data", "background", "action", "formaction", "ping", "manifest"]
-)
+INLINE = re.compile(r"a|abbr|b|cite|code|em|i|kbd|mark|q|s|small|span|strong|sub|sup|time|u|var")
+LOADING = re.compile(r"src|srcset|poster|data|background|action|formaction|ping|manifest")
 SCOPES = frozenset({"col", "row", "colgroup", "rowgroup"})
 _OUTSIDE = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*:)?//|^\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]?([^'\";]+)", re.IGNORECASE)
@@ -97,7 +73,7 @@ class Node:
             if isinstance(part, str):
                 yield part
             else:
-                gap = "" if part.tag in INLINE else " "
+                gap = "" if INLINE.fullmatch(part.tag) else " "
                 yield from (gap, *part._strings(), gap)
 
     @property
@@ -356,7 +332,7 @@ def _network(root: Node) -> Iterator[str]:
             linked = name in ("href", "xlink:href") and (
                 node.tag != "a" or value.lower().startswith("javascript:")
             )
-            if (name in LOADING or linked) and outside:
+            if (LOADING.fullmatch(name) or linked) and outside:
                 yield f"{node.where} loads {value[:80]}"
         for sheet in (node.get("style"), *(node._strings() if node.tag == "style" else ())):
             for match in _CSS_URL.finditer(sheet):

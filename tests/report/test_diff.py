@@ -16,15 +16,12 @@ from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
 from helpers.report import catalog, diff
-from helpers.report.diff.causes import causes
-from helpers.report.plan import provenance
-from helpers.report.plan.desk import plan
+from helpers.report.diff.causes import Causes, causes
 from helpers.report.publish import store
 from helpers.report.publish.manifest import Data, Manifest, TableFingerprint, dump_json, read_manifest
 from helpers.report.publish.store import CannotPublish
 from tests.report.structure import problems
 
-BuildNotebook = Callable[..., Path]
 DAY = "2026-06-30"
 ORDERS = {"orders": TableFingerprint(rows=100, sha256="a" * 64)}
 MORE = {"orders": TableFingerprint(rows=912, sha256="b" * 64)}
@@ -135,62 +132,36 @@ def test_a_damaged_manifest_is_told(put: Any) -> None:
 # --- causes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def real(project: Path, build_notebook: BuildNotebook, build_manifest: Callable[..., Manifest]) -> Any:
-    """Make manifests whose inputs are those of a real plan, without starting a kernel."""
-    path = build_notebook("1 + 1")
+def test_the_cause_class_of_single_causes(put: Any) -> None:
+    first = read_manifest(put(1, packages={"pandas": "2.3"}) / "rfm/all/v1")
 
-    def manifest(**parameters: Any) -> Manifest:
-        made = plan(path, data=str(project / "tables"), parameters=parameters)
-        return build_manifest().model_copy(
-            update={
-                "parameters": made.values,
-                "data": Data(url=made.values["data"], tables=made.tables),
-                "code": made.code,
-                "packages": provenance.packages(),
-            }
-        )
+    def changed(**changes: Any) -> Causes:
+        return causes(first, first.model_copy(update=changes))
 
-    return manifest
-
-
-def more_orders(project: Path) -> None:
-    path = project / "tables" / "orders.parquet"
-    orders = pd.read_parquet(path)
-    again = orders.head(3).assign(order_id=[f"o{len(orders) + i}" for i in range(1, 4)])
-    pd.concat([orders, again]).to_parquet(path)
-
-
-def test_the_cause_class_of_single_causes(
-    project: Path, real: Any, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = real()
-    same = causes(first, real())
+    same = changed()
     assert (same.classes, same.title) == ([], "none: identical inputs")
-
-    seeded = causes(first, real(seed="4"))
+    seed = {**first.parameters, "seed": 4}
+    seeded = causes(
+        first.model_copy(update={"parameters": {**seed, "seed": 3}}),
+        first.model_copy(update={"parameters": seed}),
+    )
     assert (seeded.classes, seeded.only_seed, seeded.resampled) == (["parameters"], True, False)
-
-    more_orders(project)
-    data = causes(first, real())
+    data = changed(data=Data(url="tables", tables=MORE))
     assert (data.classes, data.resampled) == (["data"], True)
-    assert data.sentence == "the data changed (orders +3 rows)"
-
-    second = real()
-    build_notebook("2 + 2")
-    code = causes(second, real())
+    assert data.sentence == "the data changed (orders +812 rows)"
+    other = first.code.model_copy(update={"notebook_sha256": "5" * 64})
+    code = changed(code=other)
     assert code.classes == ["code"]
     assert [change.name for change in code.of("code")] == ["01_rfm.ipynb"]
-
-    third = real()
-    known = provenance.packages()
-    monkeypatch.setattr(provenance, "packages", lambda: {**known, "pandas": "9.9"})
-    environment = causes(third, real())
+    environment = changed(packages={"pandas": "9.9"})
     assert environment.classes == ["environment"]
-    assert f"pandas {known['pandas']} → 9.9" in environment.sentence
-
-    several = causes(first, real(seed="5"))
-    assert several.classes == ["data", "parameters", "code", "environment"]
+    assert "pandas 2.3 → 9.9" in environment.sentence
+    # A parameter that only one side knows comes with the code that added it.
+    assert changed(code=other, parameters=seed).classes == ["code"]
+    assert changed(parameters=seed).classes == ["parameters"]
+    several = changed(
+        data=Data(url="tables", tables=MORE), parameters={"as_of": "2026-07-31"}, code=other, packages={}
+    )
     assert several.title == "several: data, parameters, code and environment"
 
 

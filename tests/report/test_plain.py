@@ -7,13 +7,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
+from helpers.playbook.finding import Finding, Provenance
 from helpers.report import catalog
 from helpers.report.page import index
 from helpers.report.page import report as page
-from helpers.report.publish.manifest import CellRun, Failure, read_manifest
+from helpers.report.publish.manifest import CellRun, Failure, dump_json, read_manifest
 from helpers.report.run import engine
 from helpers.report.run.one_run import RunResult
 from tests.report.sample_pages import text_of
@@ -21,14 +23,11 @@ from tests.report.structure import problems
 
 BuildNotebook = Callable[..., Path]
 Run = Callable[..., RunResult]
-READ = """from helpers.report import params, record
-parameters = params.read("01_rfm", globals())"""
-RECORD = """import pandas as pd
-from helpers.playbook.finding import Finding, Provenance
-record.table("kept", pd.DataFrame({"a": [1]}), "Kept")
-record.findings([Finding(id="x", metric="X", scope="all", direction="neither", verdict="stated",
-                         sentence="X is one & more.", value=1.0, low=0.5, high=1.5, confidence=0.95, n=9,
-                         unit="share", provenance=Provenance(method="count", assumption="none"))])"""
+FOUND = Finding(
+    id="x", metric="X", scope="all", direction="neither", verdict="stated", sentence="X is one & more.", value=1.0,
+    low=0.5, high=1.5, confidence=0.95, n=9, unit="share",
+    provenance=Provenance(method="count", assumption="none"),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -56,10 +55,27 @@ def page_of(result: RunResult) -> str:
     return text_of(html)
 
 
-def test_a_broken_template_loses_the_page_alone(
-    project: Path, build_notebook: BuildNotebook, template: Path, run: Run
+def ending(
+    monkeypatch: pytest.MonkeyPatch, status: str, failure: Failure | None = None, findings: str = "[]"
 ) -> None:
-    path = build_notebook(READ, RECORD)
+    """Let every run end in this way, without a kernel, and leave findings and a table."""
+
+    def execute(nb: NotebookNode, *, environment: dict[str, str], **_: object) -> engine.Outcome:
+        folder = Path(environment["PLAYBOOK_RUN_FOLDER"])
+        (folder / "findings.json").write_text(findings)
+        (folder / "tables").mkdir()
+        pd.DataFrame({"a": [1]}).to_parquet(folder / "tables/kept.parquet")
+        cells = [CellRun(index=i, id=cell.id, status="completed") for i, cell in enumerate(nb.cells)]
+        return engine.Outcome(status, failure, cells, [None] * len(cells), None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "execute", execute)
+
+
+def test_a_broken_template_loses_the_page_alone(
+    project: Path, build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    ending(monkeypatch, "succeeded", findings=dump_json([FOUND.model_dump(mode="json")]))
+    path = build_notebook("1 + 1")
     good = run(path)
     spoil(template / "findings.html.j2")
     bad = run(path)
@@ -83,36 +99,17 @@ def test_a_broken_template_loses_the_page_alone(
     assert f"The page of this report could not be built: {reason}." in listed
 
 
-def ending(
-    monkeypatch: pytest.MonkeyPatch, status: str, failure: Failure | None = None, findings: str = "[]"
-) -> None:
-    """Let every run end in this way, without a kernel."""
-
-    def execute(nb: NotebookNode, *, environment: dict[str, str], **_: object) -> engine.Outcome:
-        (Path(environment["PLAYBOOK_RUN_FOLDER"]) / "findings.json").write_text(findings)
-        cells = [CellRun(index=i, id=cell.id, status="completed") for i, cell in enumerate(nb.cells)]
-        return engine.Outcome(status, failure, cells, [None] * len(cells), None)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(engine, "execute", execute)
-
-
 def test_the_same_inputs_give_the_same_plain_page(
     build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     ending(monkeypatch, "succeeded")
     spoil(template / "page.html.j2", "{% endfor %}")
-    path = build_notebook(READ)
+    path = build_notebook("1 + 1")
     one, two = run(path), run(path)
     assert "TemplateSyntaxError" in page_of(one) and "(page.html.j2, line 1)" in page_of(one)
     assert (one.folder / "report.html").read_bytes() == (two.folder / "report.html").read_bytes()
-
-
-def test_a_template_that_is_gone_is_no_fault_of_the_reports_folder(
-    build_notebook: BuildNotebook, template: Path, monkeypatch: pytest.MonkeyPatch, run: Run
-) -> None:
-    ending(monkeypatch, "succeeded")
     (template / "page.html.j2").unlink()
-    assert "TemplateNotFound: 'page.html.j2'" in page_of(run(build_notebook(READ)))
+    assert "TemplateNotFound: 'page.html.j2'" in page_of(run(path))
 
 
 def test_a_run_that_failed_keeps_its_reason_beside_that_of_its_page(
@@ -120,7 +117,7 @@ def test_a_run_that_failed_keeps_its_reason_beside_that_of_its_page(
 ) -> None:
     spoil(template / "page.html.j2")
     ending(monkeypatch, "timed_out", Failure(kind="timed_out", cell=2, error="E", message="It took 9 s."))
-    late = run(build_notebook(READ))
+    late = run(build_notebook("1 + 1"))
     assert late.status == "timed_out" and late.manifest.failure is not None
     assert (late.manifest.failure.kind, late.manifest.failure.headline) == ("timed_out", "It took 9 s.")
     said = page_of(late)
@@ -133,7 +130,7 @@ def test_a_report_without_its_table_that_has_no_page_either_has_failed(
     spoil(template / "page.html.j2")
     missing = Failure(kind="missing_table", cell=2, error="MissingTable", message="table events missing")
     ending(monkeypatch, "not_run", missing)
-    result = run(build_notebook(READ))
+    result = run(build_notebook("1 + 1"))
     assert result.status == "failed" and result.manifest.failure is not None
     assert result.manifest.failure.kind == "no_page" and "table events missing" in page_of(result)
 
@@ -144,7 +141,7 @@ def test_the_reason_tells_no_secret(
     monkeypatch.setenv("API_TOKEN", "tok-5up3r-5ecret")
     ending(monkeypatch, "succeeded")
     spoil(template / "page.html.j2", "{{ {}['tok-5up3r-5ecret'] }}")
-    assert "has no attribute '***'" in page_of(run(build_notebook(READ)))
+    assert "has no attribute '***'" in page_of(run(build_notebook("1 + 1")))
     index.rebuild(project / "reports")
     written = [path for path in (project / "reports").rglob("*") if path.is_file()]
     assert len(written) > 5
@@ -155,7 +152,7 @@ def test_findings_that_cannot_be_read_lose_the_page_alone(
     project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     ending(monkeypatch, "succeeded", findings="{")
-    result = run(build_notebook(READ))
+    result = run(build_notebook("1 + 1"))
     assert result.status == "failed" and "JSONDecodeError" in page_of(result)
     assert catalog.build(project / "reports").unreadable == ["rfm/all/v1"]
 

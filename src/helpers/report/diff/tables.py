@@ -120,28 +120,24 @@ def _columns(before: pd.DataFrame, after: pd.DataFrame) -> str:
 
 def _largest(pair: Pair, differs: pd.DataFrame) -> str:
     """Return the number that changed most, in units of the largest of its column; empty when none did."""
-    best: tuple[float, str, int] | None = None
-    for column in differs:
-        old, new = pair.old[column], pair.new[column]
-        if not (_numeric(old) and _numeric(new) and differs[column].any()):
-            continue
-        values = np.array([_floats(old), _floats(new)])
-        usual = np.nanmax(np.where(np.isfinite(values), np.abs(values), 0.0)) or 1.0
-        sizes = np.nan_to_num(np.abs(values[1] - values[0]) / usual, posinf=0.0)  # known on one side only
-        place = int(np.argmax(np.where(differs[column], sizes, -1.0)))
-        if best is None or sizes[place] > best[0]:
-            best = sizes[place], str(column), place
-    if best is None:
+    columns = [name for name in differs if _numeric(pair.old[name]) and _numeric(pair.new[name])]
+    if not differs[columns].any(axis=None):
         return ""
-    _, column, place = best
-    texts = [_value(float(frame[column].iloc[place]), column) for frame in (pair.old, pair.new)]
-    row = row_name(pair.new.index[place], pair.keys)
+    old, new = (_floats(side[columns]) for side in (pair.old, pair.new))
+    known = np.where(np.isfinite([old, new]), np.abs([old, new]), 0.0)
+    usual = known.max(axis=(0, 1))
+    sizes = np.nan_to_num(
+        np.abs(new - old) / np.where(usual, usual, 1.0), posinf=0.0
+    )  # known on one side only
+    flat = int(np.argmax(np.where(differs[columns], sizes, -1.0)))
+    place, column = divmod(flat, len(columns))
+    name = str(columns[column])
     return say(
         "{row}, {column}: {before} → {after}",
-        row=row,
-        column=heading(column),
-        before=texts[0],
-        after=texts[1],
+        row=row_name(pair.new.index[place], pair.keys),
+        column=heading(name),
+        before=_value(float(old[place, column]), name),
+        after=_value(float(new[place, column]), name),
     )
 
 
@@ -166,5 +162,5 @@ def _numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _floats(column: pd.Series) -> np.ndarray:
-    return column.to_numpy(dtype=float, na_value=np.nan)
+def _floats(values: pd.Series | pd.DataFrame) -> np.ndarray:
+    return values.to_numpy(dtype=float, na_value=np.nan)
