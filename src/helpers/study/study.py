@@ -174,6 +174,14 @@ class Study:
         return member_stays(self.dataset, columns=more, as_of=self.as_of, report_tz=self.report_tz)
 
     @cached_property
+    def newcomers(self) -> Study:
+        """The same study of those who joined since the log began, whom it shows from their first day on."""
+        people = self.population
+        people = people.filter(people.joined_day >= ibis.date(self.began or self.as_of))
+        given = {"activity": self.activity, "population": materialise(people)}
+        return replace(self, given=given, history_from=self.began)
+
+    @cached_property
     def present(self) -> ibis.Table:
         """The members who are there at the end of ``as_of``."""
         return present_members(self.population, as_of=self.as_of)

@@ -1,9 +1,8 @@
-"""Retention tables against a count written out member by member, and against planted shares."""
+"""Retention tables and losses against counts written out member by member, and what tables keep back."""
 
 from __future__ import annotations
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -11,130 +10,81 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from helpers.data.source import Dataset, as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.retention.day_n import Retention, retention
+from helpers.methods.retention.day_n import DayN, day_n, losses, rows_kept_back
 from helpers.simulate import community
-from helpers.study.activity import activity as activity_of
-from helpers.study.activity import population as population_of
-from helpers.study.days import with_columns
+from helpers.study import Study
+from tests.methods.retention.logs import interactions, random_log
 
-ZONE = ZoneInfo("Asia/Shanghai")
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 2, 28)
-
 # Shrinking an example runs the engine hundreds of times.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+WINDOWS = {
+    "on": [(1, 1), (7, 7), (30, 30)],
+    "on_or_after": [(1, None), (7, None), (30, None)],
+    "rolling": [(1, 1), (1, 7), (1, 30)],
+    "bracket": [(1, 3), (4, 7), (8, 14)],
+}
 
 
-def instant(day: dt.date, seconds: int) -> pd.Timestamp:
-    moment = dt.datetime.combine(day, dt.time(), ZONE) + dt.timedelta(seconds=seconds)
-    return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)
+def planted(seed: int, members: int = 15) -> tuple[pd.DataFrame, pd.DataFrame]:
+    log, people = random_log(seed, FIRST, AS_OF, members=members, joined=(-20, 58))
+    people["group"] = [("a", "b", None)[k % 3] for k in range(len(people))]
+    return log, people
 
 
-def random_log(seed: int, members: int = 15) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return activity and population: some join before the log, some leave, some never do anything."""
-    rng = np.random.default_rng(seed)
-    rows, people = [], []
-    for number in range(members):
-        joined = FIRST + dt.timedelta(days=int(rng.integers(-20, 58)))
-        left = joined + dt.timedelta(days=int(rng.integers(0, 50))) if rng.random() < 0.4 else None
-        joined_at = instant(joined, int(rng.integers(0, 86_400)))
-        people.append((f"m{number}", joined, left if left and left <= AS_OF else None, joined_at, number % 3))
-        for day in pd.date_range(FIRST, AS_OF + dt.timedelta(days=3)).date:
-            for _repeat in range(rng.poisson(rng.choice([0.0, 0.1, 0.8]))):
-                kind = str(rng.choice(["interaction", "order", "weighted"], p=[0.8, 0.1, 0.1]))
-                rows.append((f"m{number}", instant(day, int(rng.integers(0, 86_400))), day, kind))
-    log = pd.DataFrame(rows, columns=["member_id", "ts", "day", "kind"])
-    columns = ["member_id", "joined_day", "left_day", "joined_at", "group"]
-    frame = pd.DataFrame(people, columns=columns)
-    frame["group"] = frame["group"].map({0: "a", 1: "b", 2: None})
-    return log, frame
+def study(log: pd.DataFrame, people: pd.DataFrame, as_of: dt.date = AS_OF, **settings: object) -> Study:
+    settings = {"history_from": FIRST} | settings
+    return Study.of({"activity": log, "population": people}, as_of, **settings)
 
 
-def windows_of(definition: str) -> list[tuple[int, int | None]]:
-    return {
-        "on": [(1, 1), (7, 7), (30, 30)],
-        "on_or_after": [(1, None), (7, None), (30, None)],
-        "rolling": [(1, 1), (1, 7), (1, 30)],
-        "bracket": [(1, 3), (4, 7), (8, 14)],
-    }[definition]
+def ask(log: pd.DataFrame, people: pd.DataFrame, definition: str = "on", **options: object) -> DayN:
+    options = {"by": "group"} | options
+    if definition == "bracket":
+        return day_n(study(log, people), days=WINDOWS["bracket"], **options)  # type: ignore[arg-type]
+    return day_n(study(log, people), definition=definition, **options)  # type: ignore[arg-type]
 
 
 def by_hand(
-    log: pd.DataFrame, people: pd.DataFrame, definition: str, start: str, recurring: bool, clock: str
+    log: pd.DataFrame, people: pd.DataFrame, definition: str
 ) -> dict[tuple[str, str, int], tuple[int, int]]:
     """Return (eligible, retained) by cohort month, group and window, one member at a time."""
     found: dict[tuple[str, str, int], tuple[int, int]] = {}
-    log = log[log["kind"] == "interaction"]
+    log = interactions(log)
     log = log[log["day"] <= AS_OF]
-    begin, end = instant(FIRST, 0), instant(AS_OF + dt.timedelta(days=1), 0)
-    for person in people.itertuples():
-        mine = log[log["member_id"] == person.member_id]
+    for person in people[people["joined_day"] <= AS_OF].itertuples():
+        mine = log.loc[log["member_id"] == person.member_id, "day"]
         if person.left_day is not None:
-            mine = mine[mine["day"] <= person.left_day]
-        actions = sorted(mine["ts"])
-        days = sorted(set(mine["day"]))
-        if recurring:
-            zeros = [(day, min(mine.loc[mine["day"] == day, "ts"])) for day in days]
-        elif start == "joined":
-            zeros = [(person.joined_day, person.joined_at)] if person.joined_day <= AS_OF else []
-        else:
-            zeros = [(days[0], actions[0])] if days and person.joined_day >= FIRST else []
-        for zero, moment in zeros:
-            for k, (first, last) in enumerate(windows_of(definition)):
-                needed = first if last is None else last
-                if clock == "calendar":
-                    seen = zero + dt.timedelta(days=first) >= FIRST
-                    ripe = zero + dt.timedelta(days=needed) <= AS_OF
-                    offsets = [(day - zero).days for day in days]
-                else:
-                    seen = moment + pd.Timedelta(days=first) >= begin
-                    ripe = moment + pd.Timedelta(days=needed + 1) <= end
-                    offsets = [int((ts - moment).total_seconds() // 86_400) for ts in actions]
-                if not (seen and ripe):
-                    continue
-                hit = any(first <= o and (last is None or o <= last) and o >= 0 for o in offsets)
-                key = (zero.strftime("%Y-%m"), person.group or "not stated", k)
-                n, x = found.get(key, (0, 0))
-                found[key] = (n + 1, x + hit)
+            mine = mine[mine <= person.left_day]
+        offsets = [(day - person.joined_day).days for day in mine]
+        for k, (first, last) in enumerate(WINDOWS[definition]):
+            over = person.joined_day + dt.timedelta(days=first if last is None else last)
+            if person.joined_day + dt.timedelta(days=first) < FIRST or over > AS_OF:
+                continue
+            hit = any(first <= o and (last is None or o <= last) for o in offsets)
+            key = (person.joined_day.strftime("%Y-%m"), person.group or "not stated", k)
+            n, x = found.get(key, (0, 0))
+            found[key] = (n + 1, x + hit)
     return found
 
 
-def as_counts(result: Retention) -> dict[tuple[str, str, int], tuple[int, int]]:
+@settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10_000), definition=st.sampled_from(list(WINDOWS)))
+def test_every_cell_equals_a_count_by_hand(seed: int, definition: str) -> None:
+    log, people = planted(seed)
+    result = ask(log, people, definition)
     labels = [window.label for window in result.windows]
-    return {
+    counts = {
         (row.cohort.strftime("%Y-%m"), row.group, labels.index(row.window)): (row.eligible, row.retained)
         for row in result.cells.itertuples()
         if row.eligible
     }
-
-
-def ask(log: pd.DataFrame, people: pd.DataFrame, definition: str = "on", **options: object) -> Retention:
-    brackets = [(1, 3), (4, 7), (8, 14)] if definition == "bracket" else None
-    options = {"segments": "group", "history_from": FIRST, "as_of": AS_OF} | options
-    return retention(log, people, definition=definition, brackets=brackets, **options)  # type: ignore[arg-type]
-
-
-@settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-@given(
-    seed=st.integers(0, 10_000),
-    definition=st.sampled_from(["on", "on_or_after", "rolling", "bracket"]),
-    start=st.sampled_from(["joined", "first_activity"]),
-    recurring=st.booleans(),
-    clock=st.sampled_from(["calendar", "hours"]),
-)
-def test_every_cell_equals_a_count_by_hand(
-    seed: int, definition: str, start: str, recurring: bool, clock: str
-) -> None:
-    log, people = random_log(seed)
-    result = ask(log, people, definition, start=start, recurring=recurring, clock=clock)
-    assert as_counts(result) == by_hand(log, people, definition, start, recurring, clock)
+    assert counts == by_hand(log, people, definition)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
-    log, people = random_log(3)
-    one = ask(log, people, recurring=True)
-    two = ask(log.sample(frac=1, random_state=1), people.sample(frac=1, random_state=2), recurring=True)
+    log, people = planted(3)
+    one, two = ask(log, people), ask(log.sample(frac=1, random_state=1), people.iloc[::-1])
     pd.testing.assert_frame_equal(one.cells, two.cells, check_exact=True)
     assert one.sentence == two.sentence
 
@@ -143,7 +93,7 @@ def test_an_immature_cell_is_blank_and_a_partly_mature_cohort_counts_its_mature_
     joined = [dt.date(2026, 1, 10), dt.date(2026, 1, 30), dt.date(2026, 2, 20)]
     people = pd.DataFrame({"member_id": list("abc"), "joined_day": joined, "left_day": [None] * 3})
     log = pd.DataFrame({"member_id": ["a"], "day": [dt.date(2026, 2, 9)], "kind": ["interaction"]})
-    cells = retention(log, people, as_of=AS_OF, days=(30,), history_from=FIRST).cells
+    cells = day_n(study(log, people), days=(30,)).cells
     january, february = cells.iloc[0], cells.iloc[1]
     assert (january["starts"], january["eligible"], january["immature"], january["share"]) == (2, 1, 1, 1.0)
     assert february["eligible"] == 0
@@ -152,127 +102,76 @@ def test_an_immature_cell_is_blank_and_a_partly_mature_cohort_counts_its_mature_
 
 
 def test_members_who_left_stay_eligible_and_what_they_do_later_does_not_count() -> None:
-    people = pd.DataFrame(
-        {
-            "member_id": ["a", "b"],
-            "joined_day": [FIRST, FIRST],
-            "left_day": [FIRST + dt.timedelta(days=3), None],
-        }
-    )
+    gone = [FIRST + dt.timedelta(days=3), None]
+    people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": [FIRST, FIRST], "left_day": gone})
     week = FIRST + dt.timedelta(days=7)
     log = pd.DataFrame({"member_id": ["a", "b"], "day": [week, week], "kind": "interaction"})
-    found = retention(log, people, as_of=AS_OF, days=(7,), history_from=FIRST).total("D7")
+    found = day_n(study(log, people), days=(7,)).total("D7")
     assert (found.value, found.n) == (0.5, 2)
 
 
 def test_days_before_the_log_are_not_taken_for_silence() -> None:
-    people = pd.DataFrame(
-        {"member_id": ["a"], "joined_day": [FIRST - dt.timedelta(days=10)], "left_day": [None]}
-    )
+    joined = FIRST - dt.timedelta(days=10)
+    people = pd.DataFrame({"member_id": ["a"], "joined_day": [joined], "left_day": [None]})
     log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": "interaction"})
-    result = retention(log, people, as_of=AS_OF, days=(7, 10))
+    result = day_n(study(log, people, history_from=None), days=(7, 10))
     assert result.cells["eligible"].tolist() == [0, 1]
     assert result.cells["reason"].iloc[0] == "begins before the log, 2026-01-01"
 
 
-def test_a_day_of_24_hours_is_not_a_calendar_day() -> None:
-    late = instant(FIRST, 23 * 3600)
-    people = pd.DataFrame(
-        {"member_id": ["a"], "joined_day": [FIRST], "left_day": [None], "joined_at": [late]}
-    )
-    next_morning = instant(FIRST + dt.timedelta(days=1), 8 * 3600)
-    log = pd.DataFrame(
-        {
-            "member_id": ["a"],
-            "ts": [next_morning],
-            "day": [FIRST + dt.timedelta(days=1)],
-            "kind": "interaction",
-        }
-    )
-    shares = {
-        clock: retention(log, people, as_of=AS_OF, days=(1,), clock=clock, history_from=FIRST).total().value
-        for clock in ("calendar", "hours")
-    }
-    assert shares == {"calendar": 1.0, "hours": 0.0}
-
-
 def test_equal_follow_up_makes_cohorts_comparable() -> None:
-    log, people = random_log(5)
+    log, people = planted(5)
     open_ended = ask(log, people, "on_or_after", days=(7,))
-    equal = ask(log, people, "on_or_after", days=(7,), follow_up=21)
-    assert not open_ended.comparable
-    assert "do not compare cohorts" in open_ended.sentence
-    assert equal.comparable
-    assert "do not compare" not in equal.sentence
+    equal = ask(log, people, days=((7, 21),))
+    assert "do not compare cohorts" in open_ended.sentence and "do not compare" not in equal.sentence
     assert equal.total().n < open_ended.total().n
 
 
-def test_a_sentence_states_share_interval_and_number() -> None:
-    log, people = random_log(8, members=60)
-    found = ask(log, people, days=(7,))
-    share = found.total("D7")
-    assert f"n = {share.n:,}" in found.sentence
-    assert "on day 7" in found.sentence
-
-
-def test_trend_is_one_line_per_cohort() -> None:
-    log, people = random_log(8, members=60)
-    trend = ask(log, people, segments=(), cohort="week").trend("D7")
-    assert trend["cohort"].is_monotonic_increasing
-    assert trend["cohort"].is_unique
-    assert {"eligible", "share", "low", "high"} <= set(trend.columns)
+def test_a_sentence_and_a_finding_state_share_interval_and_number() -> None:
+    found = ask(*planted(8, members=60), days=(7,))
+    share, told = found.total("D7"), found.finding()
+    assert f"n = {share.n:,}" in found.sentence and "on day 7" in found.sentence
+    assert (told.value, told.low, told.high, told.n) == pytest.approx(share[:4])
     with pytest.raises(BadParameters, match='Did you mean "D7"'):
-        ask(log, people).trend("D77")
+        found.total("D77")
 
 
-@pytest.mark.parametrize("recurring", [False, True])
 @pytest.mark.parametrize("people", ["nobody", "one"])
-def test_too_little_data_is_said_and_never_raised(recurring: bool, people: str) -> None:
+def test_too_little_data_is_said_and_never_raised(people: str) -> None:
     frame = pd.DataFrame({"member_id": ["a"], "joined_day": [FIRST], "left_day": [None]})
     frame = frame if people == "one" else frame.iloc[:0]
-    log = pd.DataFrame(columns=["member_id", "ts", "day", "kind"])
-    result = retention(log, frame, as_of=FIRST, recurring=recurring)
+    log = pd.DataFrame(columns=["member_id", "day", "kind"])
+    asked = study(log, frame, FIRST, history_from=None)
+    result = day_n(asked)
     assert not result.total().known
     assert "oo little data" in result.sentence
     assert result.cells["share"].isna().all()
-    assert retention(log, frame, as_of=FIRST, cohort=None).total().n == 0
+    assert day_n(asked, cohort=None).total().n == 0
+    assert "Too little data" in losses(asked).sentence
 
 
 def test_wrong_questions_are_refused() -> None:
-    log, people = random_log(1, members=3)
+    asked = study(*planted(1, members=3))
     for wrong, message in [
         ({"definition": "onn"}, "definition == 'onn'"),
-        ({"days": ()}, "must not be empty"),
-        ({"days": (1.5,)}, "must be a int"),
-        ({"days": (-1,)}, "must be >= 0"),
-        ({"brackets": [(1, 2)]}, "go together"),
-        ({"definition": "bracket", "brackets": [(3, 1)]}, "must be >= 3"),
-        ({"follow_up": 9}, "only for"),
-        ({"clock": "sun"}, "clock == 'sun'"),
-        ({"start": "born"}, "start == 'born'"),
+        ({"days": ()}, "must be days from 0 on"),
+        ({"days": (-1,)}, "must be days from 0 on"),
+        ({"days": ((3, 1),)}, "pairs of first and last day"),
         ({"cohort": "year"}, "cohort == 'year'"),
-        ({"confidence": 95}, "must be < 1"),
-        ({"count": "visits"}, "count == 'visits'"),
     ]:
         with pytest.raises(BadParameters, match=message):
-            retention(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(BadParameters, match="population == None"):
-        retention(log, as_of=AS_OF)
+            day_n(asked, **wrong)  # type: ignore[arg-type]
     with pytest.raises(BadData, match="column nothing missing"):
-        retention(log, people, as_of=AS_OF, segments="nothing")
-    with pytest.raises(BadData, match="column ts missing"):
-        retention(log.drop(columns="ts"), people, as_of=AS_OF, clock="hours")
+        day_n(asked, by="nothing")
 
 
 def test_a_simulated_community_from_its_tables() -> None:
     """Day 30 of the joiners inside the window, counted by pandas from the raw tables."""
     made = community(members=300, days=120, seed=4, tables=["members", "events"])
     as_of = dt.date(2025, 7, 1) + dt.timedelta(days=119)
-    dataset = Dataset({name: as_table(made.tables[name]) for name in ("members", "events")})
-    people = with_columns(population_of(dataset, as_of=as_of), dataset.members, "joined_at", "source")
-    log = activity_of(dataset, as_of=as_of)
-    result = retention(log, people, as_of=as_of, days=(30,), segments="source", history_from="2025-07-01")
-    acts, who = log.to_pandas(), people.to_pandas()
+    asked = Study.of(made.tables, as_of, history_from="2025-07-01")
+    result = day_n(asked, days=(30,), by="source")
+    acts, who = asked.activity.to_pandas(), asked.population.to_pandas()
     acts, who["joined_day"] = acts[acts["kind"] == "interaction"], pd.to_datetime(who["joined_day"])
     pairs = set(zip(acts["member_id"], pd.to_datetime(acts["day"]), strict=True))
     due = who["joined_day"] + pd.Timedelta(days=30)
@@ -280,5 +179,115 @@ def test_a_simulated_community_from_its_tables() -> None:
     kept = [(member, day) in pairs for member, day in zip(who["member_id"], due, strict=True)]
     expected = pd.Series(kept)[inside.to_numpy()]
     assert (result.total().n, result.total().value) == (len(expected), pytest.approx(expected.mean()))
-    by_source = result.totals[result.totals["scope"] == "segment"]
-    assert by_source["eligible"].sum() == len(expected)
+    assert result.cells["eligible"].sum() == len(expected)
+
+
+def long(table: dict[str, list[int]], keys: list[str]) -> pd.DataFrame:
+    """Return cells of a table of groups (keys joined by "/") by windows."""
+    rows = [
+        (*name.split("/"), window, count)
+        for name, counts in table.items()
+        for window, count in enumerate(counts)
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "window", "eligible"])
+
+
+@pytest.mark.parametrize(
+    ("table", "k_min", "back"),
+    [
+        # A row is hidden in all windows with one partner for all: "c" is the smallest other one.
+        ({"a": [116, 116, 4], "b": [120, 119, 110], "c": [40, 39, 38], "d": [300, 290, 280]}, 10, {"a", "c"}),
+        ({"a": [116, 116, 4], "b": [120, 119, 110], "c": [40, 39, 38], "d": [300, 290, 280]}, 4, set()),
+        # Several tiny rows need a partner only when they are few together.
+        ({"a": [4], "b": [3], "c": [40], "d": [50]}, 10, {"a", "b", "c"}),
+        ({"a": [6], "b": [7], "c": [40]}, 10, {"a", "b"}),
+    ],
+)
+def test_a_small_row_is_kept_back_with_as_many_as_it_takes(table, k_min, back) -> None:
+    assert set(rows_kept_back(long(table, ["cohort"]), ["cohort"], k_min)["cohort"]) == back
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_hidden_cell_follows_from_any_total(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = [f"c{i}/s{j}" for i in range(4) for j in range(3)]
+    cells = long({name: rng.integers(0, 60, 2).tolist() for name in names}, ["cohort", "segment"])
+    back = rows_kept_back(cells, ["cohort", "segment"], 10)
+    hidden = cells.merge(back.assign(hidden=True), "left", ["cohort", "segment"])
+    hidden["hidden"] = hidden["hidden"].notna()
+    assert hidden.loc[hidden["eligible"].between(1, 9), "hidden"].all()
+    for keys in (["window"], ["window", "cohort"], ["window", "segment"]):
+        for _, part in hidden[hidden["eligible"] > 0].groupby(keys):
+            if part["hidden"].any() and not part["hidden"].all():
+                gone = part.loc[part["hidden"], "eligible"]
+                assert len(gone) >= 2 and gone.sum() >= 10
+
+
+def joined_on(sizes: dict[dt.date, int], **settings: object) -> Study:
+    days = [day for day, size in sizes.items() for _ in range(size)]
+    ids = [f"m{i}" for i in range(len(days))]
+    people = pd.DataFrame({"member_id": ids, "joined_day": days, "left_day": None})
+    people["platform"] = np.where(np.arange(len(ids)) % 3 == 0, "x", "y")
+    log = people.rename(columns={"joined_day": "day"})[["member_id", "day"]].assign(kind="interaction")
+    return study(log, people, dt.date(2026, 4, 30), **settings)
+
+
+def test_a_kept_back_cohort_shows_its_size_in_no_window() -> None:
+    sizes = {dt.date(2026, 1, 5): 80, dt.date(2026, 2, 5): 116, dt.date(2026, 3, 5): 95}
+    found = day_n(joined_on({**sizes, dt.date(2026, 4, 27): 6}), days=(1, 30))
+    table = found.table.set_index("cohort")
+    assert table.loc["2026-04", "D1"] == "fewer than 10"
+    assert table.loc["2026-01"].tolist() == ["kept back", "kept back"]
+    # On D30 April is not due and January alone would follow from the total: March is kept back as well.
+    assert table.loc["2026-03"].tolist() == ["kept back", "kept back"]
+    assert "n = 116" in table.loc["2026-02", "D1"] and "n = 116" in table.loc["2026-02", "D30"]
+    assert not any("80" in text for text in table.to_numpy().ravel())
+    trend = found.trend.set_index("cohort")
+    assert trend["share"].notna().tolist() == [False, True, False, False]
+    assert trend.loc["2026-02", "eligible"] == 116
+
+
+def test_segments_without_cohorts_and_neither() -> None:
+    for k_min, text in ((10, "n = 30)"), (40, "fewer than 40")):
+        asked = joined_on({dt.date(2026, 1, 5): 90}, k_min=k_min)
+        table = day_n(asked, days=(1, 30), cohort=None, by=["platform"]).table
+        assert table.columns.tolist() == ["platform", "D1", "D30"]
+        assert text in table.loc[table["platform"] == "x", "D1"].iloc[0]
+        assert "n = 90)" in day_n(asked, days=(1, 30), cohort=None).table["D1"].iloc[0]
+    asked = joined_on({dt.date(2026, 1, 5): 90}, k_min=100)
+    assert day_n(asked, cohort=None).table["D1"].iloc[0] == "fewer than 100"
+
+
+def test_losses_by_hand() -> None:
+    as_of = dt.date(2026, 4, 30)
+    log, people = random_log(2, FIRST, as_of, members=200, rates=(0.02, 0.3), joined=(-20, 110))
+    found = losses(study(log, people, as_of), days=20, silence_days=25)
+    log, ends = interactions(log), []
+    for person in people.itertuples():
+        if FIRST <= person.joined_day <= as_of - dt.timedelta(days=45):
+            mine = [day for day in log.loc[log["member_id"] == person.member_id, "day"]]
+            mine = [day for day in mine if person.left_day is None or day <= person.left_day]
+            offsets = [(day - person.joined_day).days for day in mine]
+            ends.append(max([o for o in offsets if 0 <= o <= 45], default=0))
+    assert found.members == len(ends)
+    assert found.table["lost"].tolist() == [ends.count(day) for day in range(21)]
+    day, share = found.largest()
+    assert (day, share.value) == (0, ends.count(0) / len(ends))
+    assert "The largest loss is on day 0" in found.sentence
+
+
+def test_a_later_day_is_named_only_when_it_stands_out() -> None:
+    def ends(extra: int, seed: int) -> bool:
+        rng = np.random.default_rng(seed)
+        offsets = np.concatenate([np.zeros(200), rng.integers(1, 31, 600), np.full(extra, 14)]).astype(int)
+        ids = [f"m{i}" for i in range(len(offsets))]
+        people = pd.DataFrame({"member_id": ids, "joined_day": FIRST, "left_day": None})
+        days = [FIRST + dt.timedelta(days=int(o)) for o in offsets]
+        log = pd.DataFrame({"member_id": ids, "day": days, "kind": "interaction"})
+        found = losses(study(log, people, dt.date(2026, 4, 30)))
+        assert ("After that it is day 14" in found.sentence) or not extra
+        assert found.stands_out == ("After that" in found.sentence)
+        return found.stands_out
+
+    assert sum(ends(0, seed) for seed in range(8)) <= 2
+    assert ends(40, 1)

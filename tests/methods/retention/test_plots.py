@@ -4,62 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import simulate
-from helpers.data import source
 from helpers.figures import Chart, NoChart
 from helpers.methods import retention
 from helpers.methods.retention import findings, plots
+from helpers.methods.retention.day_n import rows_kept_back
 from helpers.study import Study
 
 AS_OF = dt.date(2026, 4, 30)
 
 
 @pytest.fixture(scope="module")
-def study() -> SimpleNamespace:
+def study() -> Study:
     """A small community of ten months."""
-    made = simulate.community(700, 304, seed=7, tables=("members", "events", "orders"))
-    dataset, when = source.open(made.tables), {"as_of": AS_OF}
-    seen = Study.of(dataset, AS_OF)
-    activity = retention.materialise(retention.activity(dataset, **when))
-    people = retention.materialise(retention.member_stays(dataset, columns=["source"], **when))
-    return SimpleNamespace(
-        seen=seen,
-        dataset=dataset,
-        activity=activity,
-        people=people,
-        began=retention.first_day(activity, None),
+    return Study.of(
+        simulate.community(700, 304, seed=7, tables=("members", "events", "orders")).tables, AS_OF
     )
 
 
 def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
-    kept = retention.retention(study.activity, study.people, as_of=AS_OF, days=(7,), history_from=study.began)
-    chart = plots.retention_trend(kept, "note", k_min=10)
+    kept = retention.day_n(study, days=(7,))
+    chart = plots.retention_trend(kept, "note")
     assert isinstance(chart, Chart)
     total = kept.total("D7")
     assert f"{100 * total.value:.1f} %" in chart.title
-    rows = kept.trend("D7")
-    before = rows["eligible"].eq(0) & (rows["cohort"] < pd.Timestamp(study.began).replace(day=1))
+    before = kept.cells["eligible"].eq(0) & (kept.cells["cohort"] < pd.Timestamp(study.began).replace(day=1))
     assert before.sum() > 6  # members who joined before the log have cohorts that it does not cover
-    rows = rows[rows["cohort"].isin(kept.covered)].reset_index(drop=True)
-    assert chart.data["cohort"].tolist() == kept.readable(10)["cohort"].tolist() and len(rows) < len(before)
+    rows = kept.covered.reset_index(drop=True)
+    assert chart.data["cohort"].tolist() == kept.table["cohort"].tolist() and len(rows) < len(kept.cells)
     shown = chart.data["share"].notna().to_numpy()
     np.testing.assert_allclose(chart.data["share"][shown].astype(float), rows["share"][shown])
     assert not shown[(rows["eligible"] < 10).to_numpy()].any()
     assert shown.sum() >= (rows["eligible"] >= 10).sum() - 1  # a second cohort hides the first in the total
-    many = plots.retention_trend(kept, "note", k_min=1000)
-    assert isinstance(many, NoChart)
-    finding = findings.day_n(kept, "everybody")
-    assert (finding.value, finding.low, finding.high, finding.n) == pytest.approx(total[:4])
+    many = retention.day_n(dataclasses.replace(study, k_min=1000), days=(7,))
+    assert isinstance(plots.retention_trend(many, "note"), NoChart)
 
 
 def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
-    found = retention.staying(study.seen, "source")
+    found = retention.staying(study, "source")
     chart = plots.survival_curves(found, "note")
     assert isinstance(chart, Chart)
     assert chart.data["segment"].nunique() == 4
@@ -74,7 +61,7 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     nobody = retention.staying(Study.of(study.dataset, "2020-01-01", history_from="2019-12-01"))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
     told = found.finding()
-    exits = retention.exit_durations(study.people, as_of=AS_OF, observed_from=study.began).to_pandas()
+    exits = retention.exit_durations(study.population, as_of=AS_OF, observed_from=study.began).to_pandas()
     watched = exits["entry_day"] <= 90
     assert told.n == watched.sum() < found.everybody.n
     assert f"{(watched & (exits['tenure_days'] >= 90)).sum():,} of them on the day itself" in told.sentence
@@ -86,12 +73,12 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
 
 
 def test_lifecycle_adds_up_in_the_picture(study) -> None:
-    found = retention.lifecycle(study.activity, study.people, as_of=AS_OF, period="month")
+    found = retention.lifecycle(study, period="month")
     chart = plots.lifecycle_flow(found, "note")
     assert isinstance(chart, Chart)
     parts = chart.data[["new", "returning", "resurrected"]].sum(axis=1)
     assert (parts == chart.data["active"]).all()
-    finding = findings.quick_ratio(found, "all")
+    finding = found.finding()
     recent = found.recent
     won = f"{100 * recent.value:.0f} for every 100 lost ({100 * recent.low:.0f} to {100 * recent.high:.0f})"
     assert chart.title.startswith(f"Members won over the last 8 months: {won}, ") and won in found.sentence
@@ -102,21 +89,20 @@ def test_lifecycle_adds_up_in_the_picture(study) -> None:
 
 
 def test_returns_and_false_churn(study) -> None:
-    returns = retention.return_curves(study.activity, study.people, as_of=AS_OF)
+    returns = retention.returns(study)
     chart = plots.return_curves(returns, "note")
     assert isinstance(chart, Chart)
     first = returns.share(7, 90)
     assert f"{100 * first.value:.1f} %" in chart.alt and f"n = {first.n:,}" in chart.alt
-    chosen = retention.silence_threshold(returns, allowed=0.1)
-    finding = findings.false_churn(returns, chosen, "all")
+    finding = returns.finding()
     assert finding.value == pytest.approx(returns.share(30, 90).value)
-    assert chosen.sentence in finding.sentence
-    phrase = returns.false_churn_phrase(30)
+    assert returns.verdict in finding.sentence
+    phrase = returns.phrase()
     assert finding.sentence.startswith(phrase[0].upper() + phrase[1:] + ".")
 
 
 def test_tiers_naive_and_fair(study) -> None:
-    found = retention.compare_tiers(study.seen)
+    found = retention.compare_tiers(study)
     chart = plots.tier_comparison(found, "note")
     assert isinstance(chart, Chart)
     naive, fair = (
@@ -133,7 +119,7 @@ def test_tiers_naive_and_fair(study) -> None:
 
 
 def test_value_of_newcomers(study) -> None:
-    cells = retention.value_days(study.activity, study.people, as_of=AS_OF, observed_from=study.began)
+    cells = retention.value_days(study.activity, study.population, as_of=AS_OF, observed_from=study.began)
     found = retention.lifetime_value(cells, horizon_days=400, unit="CNY", draws=100)
     chart = plots.lifetime_curve(found, "note")
     assert isinstance(chart, Chart)
@@ -152,15 +138,13 @@ def test_value_of_newcomers(study) -> None:
 
 
 def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
-    kept = retention.retention(
-        study.activity, study.people, as_of=AS_OF, days=(1, 30), history_from=study.began
-    )
-    table = kept.readable(k_min=10)
+    kept = retention.day_n(study, days=(1, 30))
+    table = kept.table
     assert list(table.columns) == ["cohort", "D1", "D30"]
     first = table["cohort"].iloc[0]
     assert first >= "2025-06"
     cells = kept.cells.set_index([kept.cells["cohort"].dt.strftime("%Y-%m"), "window"])
-    back = set(kept.kept_back(10)["cohort"].dt.strftime("%Y-%m"))
+    back = set(rows_kept_back(kept.cells, ["cohort"], 10)["cohort"].dt.strftime("%Y-%m"))
     for cohort, text in zip(table["cohort"], table["D1"], strict=True):
         cell = cells.loc[(cohort, "D1")]
         blank = {0: cell["reason"], **dict.fromkeys(range(1, 10), "fewer than 10")}.get(
@@ -169,4 +153,5 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
         assert not cell["eligible"] or ("n = " in text) == (cohort not in back)
         assert text == blank or f"n = {int(cell['eligible'])})" in text
     assert "not over by" in table["D30"].iloc[-1] or "n = " in table["D30"].iloc[-1]
-    assert set(kept.readable(k_min=1000)["D1"][1:]) == {"fewer than 1000"}
+    many = retention.day_n(dataclasses.replace(study, k_min=1000), days=(1, 30))
+    assert set(many.table["D1"][1:]) == {"fewer than 1000"}

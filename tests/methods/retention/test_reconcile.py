@@ -10,8 +10,7 @@ import pytest
 from lifelines import KaplanMeierFitter
 
 from helpers.errors import BadParameters
-from helpers.methods.retention.day_n import retention
-from helpers.methods.retention.losses import losses
+from helpers.methods.retention.day_n import day_n
 from helpers.methods.retention.reconcile import MEASURES, Reconciliation, reconcile
 from helpers.study import Study
 
@@ -40,8 +39,11 @@ def community() -> tuple[pd.DataFrame, pd.DataFrame]:
 def reconciled(
     log: pd.DataFrame, people: pd.DataFrame, days=(1, 7, 30), as_of=AS_OF, **options
 ) -> Reconciliation:
-    study = Study.of({"activity": log, "population": people}, as_of, history_from=FIRST)
-    return reconcile(study, days, **options)
+    return reconcile(study_of(log, people, as_of), days, **options)
+
+
+def study_of(log: pd.DataFrame, people: pd.DataFrame, as_of: dt.date = AS_OF) -> Study:
+    return Study.of({"activity": log, "population": people}, as_of, history_from=FIRST)
 
 
 def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -63,7 +65,7 @@ def test_active_on_and_after_by_hand(community: tuple[pd.DataFrame, pd.DataFrame
 def test_active_on_is_the_number_of_the_retention_table(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
     found = reconciled(log, people).estimates
-    table = retention(log, people, as_of=AS_OF, days=(1, 7, 30), history_from=FIRST)
+    table = day_n(study_of(log, people))
     for day in (1, 7, 30):
         assert found["active on the day", day][:4] == pytest.approx(table.total(f"D{day}")[:4])
     assert found["active on the day", 30].n > found["active on the day, newcomers", 30].n
@@ -108,40 +110,6 @@ def test_the_table_says_all_five_in_words_and_their_orders_hold(
         assert found.estimates[on, day].value < found.estimates[here, day].value
 
 
-def test_losses_by_hand(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    log, people = community
-    found = losses(log, people, as_of=AS_OF, days=20, silence_days=25, history_from=FIRST)
-    ends = []
-    for member, joined in zip(people["member_id"], people["joined_day"], strict=True):
-        if FIRST <= joined <= AS_OF - dt.timedelta(days=45):
-            offsets = [(day - joined).days for day in log.loc[log["member_id"] == member, "day"]]
-            ends.append(max([o for o in offsets if 0 <= o <= 45], default=0))
-    assert found.members == len(ends)
-    assert found.table["lost"].tolist() == [ends.count(day) for day in range(21)]
-    assert found.table["there"].tolist() == [sum(end >= day for end in ends) for day in range(21)]
-    day, share = found.largest()
-    assert (day, share.value) == (0, ends.count(0) / len(ends))
-    assert "The largest loss is on day 0" in found.sentence
-    assert ("After that it is day" in found.sentence) == found.stands_out()
-
-
-def test_a_later_day_is_named_only_when_it_stands_out() -> None:
-    def ends(extra: int, seed: int) -> bool:
-        rng = np.random.default_rng(seed)
-        offsets = np.concatenate([np.zeros(200), rng.integers(1, 31, 600), np.full(extra, 14)]).astype(int)
-        ids = [f"m{i}" for i in range(len(offsets))]
-        people = pd.DataFrame({"member_id": ids, "joined_day": FIRST, "left_day": None})
-        days = [FIRST + dt.timedelta(days=int(o)) for o in offsets]
-        log = pd.DataFrame({"member_id": ids, "day": days, "kind": "interaction"})
-        found = losses(log, people, as_of=AS_OF, days=30, silence_days=30, history_from=FIRST)
-        assert ("After that it is day 14" in found.sentence) or not extra
-        assert found.stands_out() == ("After that" in found.sentence)
-        return found.stands_out()
-
-    assert sum(ends(0, seed) for seed in range(8)) <= 2
-    assert ends(40, 1)
-
-
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     people = pd.DataFrame({"member_id": ["a"], "joined_day": [FIRST], "left_day": [None]}).iloc[:rows]
@@ -149,14 +117,10 @@ def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     found = reconciled(log, people, as_of=FIRST)
     assert not any(one.known for one in found.estimates.values())
     assert found.table["day 1"].str.contains("too little data").all()
-    assert "Too little data" in losses(log, people, as_of=FIRST).sentence
 
 
 def test_wrong_questions_are_refused(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    for wrong in ({"days": ()}, {"days": (0,)}, {"silence_days": 0}):
+    for wrong in ({"days": ()}, {"silence_days": 0}):
         with pytest.raises(BadParameters):
             reconciled(log, people, **wrong)
-    for wrong in ({"days": -1}, {"silence_days": 0}, {"confidence": 2}):
-        with pytest.raises(BadParameters):
-            losses(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]

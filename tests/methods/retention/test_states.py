@@ -18,29 +18,95 @@ from helpers.methods.retention.states import (
     STATES,
     DailyStates,
     daily_states,
+    expected_path,
+    matrix_of,
+    raised,
     reachable,
     transition_matrix,
+    what_if,
 )
+from helpers.sentences import percent
 from helpers.stats.estimate import effective_size, jeffreys, wilson
 from helpers.stats.move_variance import MemberSums, covariances
+from helpers.study import Study
+from tests.methods.retention.logs import interactions, random_log
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 5, 31)
 
 # Shrinking an example runs the engine hundreds of times.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
+RATES = np.zeros((7, 8))
+for state, back, onward in (
+    ("new", 0.30, 0.0), ("current", 0.60, 0.0), ("reactivated", 0.35, 0.0), ("resurrected", 0.25, 0.0),
+    ("at_risk_wau", 0.12, 0.14), ("at_risk_mau", 0.03, 0.035), ("dormant", 0.006, 0.0),
+):  # fmt: skip
+    row = STATES.index(state)
+    home = {"at_risk_mau": "reactivated", "dormant": "resurrected"}.get(state, "current")
+    RATES[row, STATES.index(home)] = back
+    RATES[row, 7] = 0.002
+    if onward:
+        RATES[row, STATES.index("at_risk_mau" if state == "at_risk_wau" else "dormant")] = onward
+    rest = state if state in ("at_risk_wau", "at_risk_mau", "dormant") else "at_risk_wau"
+    RATES[row, STATES.index(rest)] += 1 - RATES[row].sum()
+START = np.array([10.0, 200, 15, 5, 150, 300, 800])
+INFLOW = 10
 
-def random_log(seed: int, members: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rng = np.random.default_rng(seed)
-    days = pd.date_range(FIRST, AS_OF + dt.timedelta(days=2)).date
-    rows, people = [], []
-    for number in range(members):
-        rate = rng.choice([0.0, 0.015, 0.05, 0.6])
-        rows += [(f"m{number}", day, "interaction") for day in days[rng.random(len(days)) < rate]]
-        left = days[int(rng.integers(0, len(days)))] if rng.random() < 0.3 else None
-        people.append((f"m{number}", FIRST, left))
-    log = pd.DataFrame(rows, columns=["member_id", "day", "kind"])
-    return log, pd.DataFrame(people, columns=["member_id", "joined_day", "left_day"])
+
+def planted(seed: int, members: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
+    log, people = random_log(seed, FIRST, AS_OF, members=members, rates=(0.0, 0.015, 0.05, 0.6))
+    return interactions(log), people
+
+
+def study(log: pd.DataFrame, people: pd.DataFrame | None = None, as_of: dt.date = AS_OF, **settings) -> Study:
+    frames = {"activity": log} if people is None else {"activity": log, "population": people}
+    return Study.of(frames, as_of, **settings)
+
+
+def gamma_log(rng: np.random.Generator, members: int, last: dt.date, days: int = 360) -> pd.DataFrame:
+    """Every member is active on each day with a probability of their own."""
+    rate = np.minimum(rng.gamma(0.6, 0.05, members), 0.6)
+    who, day = np.nonzero(rng.random((members, days)) < rate[:, None])
+    at = pd.Timestamp(last) - pd.to_timedelta(days - 1 - day, unit="D")
+    return pd.DataFrame({"member_id": who.astype(str), "day": at, "kind": "interaction"})
+
+
+def simulate(rng: np.random.Generator, days: int, start: np.ndarray) -> np.ndarray:
+    """Move every member by the chain; return moves by day of arrival, from and to."""
+    cube, here = np.zeros((days, 7, 8), dtype=int), start.astype(int)
+    for day in range(days):
+        cube[day] = np.array([rng.multinomial(n, p) for n, p in zip(here, RATES, strict=True)])
+        here = cube[day].sum(axis=0)[:7]
+        here[0] += INFLOW
+    return cube
+
+
+def followed(rng: np.random.Generator, days: int, start: np.ndarray) -> tuple[np.ndarray, MemberSums]:
+    """Move member by member; return moves by day of arrival, and what each member did, summed over members."""
+    here = np.repeat(np.arange(7), start.astype(int))
+    counts = np.zeros((len(here) + INFLOW * days, 7 * 8))
+    who, cube = np.arange(len(here)), np.zeros((days, 7, 8), dtype=int)
+    edges = RATES.cumsum(axis=1)
+    for day in range(days):
+        there = (rng.random(len(who))[:, None] > edges[here]).sum(axis=1).clip(max=7)
+        np.add.at(cube[day], (here, there), 1)
+        counts[who, here * 8 + there] += 1
+        kept, first = there < 7, int(start.sum()) + INFLOW * day
+        who = np.concatenate([who[kept], np.arange(first, first + INFLOW)])
+        here = np.concatenate([there[kept], np.zeros(INFLOW, dtype=int)])
+    in_state = counts.reshape(-1, 7, 8).sum(axis=2) > 0
+    return cube, MemberSums(in_state.sum(axis=0).astype(float), counts.T @ counts)
+
+
+def states_of(moved: tuple[np.ndarray, MemberSums], seed: int = 0) -> DailyStates:
+    cube, sums = moved[0].astype(float), moved[1]
+    after = cube.sum(axis=1)[:, :7] + np.eye(7)[0] * INFLOW
+    sizes = np.vstack([START, after]).astype(int)
+    counts = pd.DataFrame(sizes, columns=list(STATES)).assign(
+        day=pd.date_range(FIRST, periods=len(sizes)).date
+    )
+    asked = study(pd.DataFrame(columns=["member_id", "day", "kind"]), seed=seed)
+    return DailyStates(asked, counts, cube, transition_matrix(cube, sums), sums)
 
 
 def state_by_hand(active: set[dt.date], day: dt.date) -> str | None:
@@ -84,22 +150,27 @@ def by_hand(log: pd.DataFrame, people: pd.DataFrame, first: dt.date) -> tuple[Co
 @settings(max_examples=5, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000), days=st.sampled_from([1, 20, 90, 150]))
 def test_every_day_of_every_member(seed: int, days: int) -> None:
-    log, people = random_log(seed)
-    found = daily_states(log, people, as_of=AS_OF, days=days)
-    sizes, moves, trailing = by_hand(log, people, found.first)
+    log, people = planted(seed)
+    found = daily_states(study(log, people), days=days)
+    sizes, moves, trailing = by_hand(log, people, found.counts["day"].iloc[0])
     for row in found.counts.to_dict("records"):
         assert {s: row[s] for s in STATES} == {s: sizes[(row["day"], s)] for s in STATES}
         assert {k: row[k] for k in ("dau", "wau", "mau")} == {
             k: trailing[(row["day"], k)] for k in ("dau", "wau", "mau")
         }
-    assert {(r.day, r.from_state, r.to_state): r.n for r in found.moves.itertuples()} == dict(moves)
+    arrivals, targets = found.counts["day"].iloc[1:].tolist(), (*STATES, LEFT)
+    seen = {
+        (arrivals[day], STATES[one], targets[other]): n
+        for (day, one, other), n in np.ndenumerate(found.cube)
+        if n
+    }
+    assert seen == dict(moves)
 
 
 def test_members_of_a_day_are_those_of_the_day_before_and_the_new_without_those_who_left() -> None:
-    log, people = random_log(3, members=60)
-    found = daily_states(log, people, as_of=AS_OF, days=60)
+    found = daily_states(study(*planted(3, members=60)), days=60)
     everyone = found.counts[list(STATES)].sum(axis=1).to_numpy()
-    left = found.cube()[:, :, -1].sum(axis=1)
+    left = found.cube[:, :, -1].sum(axis=1)
     assert (everyone[1:] == everyone[:-1] - left + found.counts["new"].to_numpy()[1:]).all()
     assert left.sum() > 0
 
@@ -120,7 +191,7 @@ def test_the_rates_of_a_known_chain_are_found_and_covered() -> None:
         state, gap = np.where(active, back, quiet), np.where(active, 0, gap)
         rows.append(pd.DataFrame({"member_id": np.flatnonzero(active), "day": day}))
     log = pd.concat(rows, ignore_index=True).astype({"member_id": str}).assign(kind="interaction")
-    found = daily_states(log, as_of=AS_OF, days=100, confidence=0.999)
+    found = daily_states(study(log, confidence=0.999), days=100)
     for origin, target in (
         ("current", "current"), ("reactivated", "current"), ("resurrected", "current"),
         ("at_risk_wau", "current"), ("at_risk_mau", "reactivated"), ("dormant", "resurrected"),
@@ -172,12 +243,14 @@ def test_the_variance_of_a_rate_is_that_of_two_way_clusters(differ: str) -> None
 
 
 def test_the_sums_over_members_are_those_of_every_member_by_hand() -> None:
-    log, people = random_log(4, members=40)
-    found = daily_states(log, people, as_of=AS_OF, days=60)
+    log, people = planted(4, members=40)
+    found = daily_states(study(log, people), days=60)
     each = []
     for person in people.itertuples():
         one = people[people["member_id"] == person.member_id]
-        _sizes, moves, _trailing = by_hand(log[log["member_id"] == person.member_id], one, found.first)
+        _sizes, moves, _trailing = by_hand(
+            log[log["member_id"] == person.member_id], one, found.counts["day"].iloc[0]
+        )
         counts = np.zeros((7, 8))
         for (_day, origin, target), n in moves.items():
             if target is not None:
@@ -186,7 +259,7 @@ def test_the_sums_over_members_are_those_of_every_member_by_hand() -> None:
     each = np.array(each)
     np.testing.assert_array_equal(found.sums.products, each.T @ each)
     np.testing.assert_array_equal(found.sums.members, (each.reshape(-1, 7, 8).sum(axis=2) > 0).sum(axis=0))
-    assert found.matrix.set_index(["from_state", "to_state"]).loc[("dormant", "dormant"), "members"] > 5
+    assert found.sums.members[STATES.index("dormant")] > 5
 
 
 def test_fewer_than_thirty_members_have_no_rates() -> None:
@@ -223,11 +296,7 @@ def test_intervals_cover_the_rates_of_members_who_differ() -> None:
     """Members with gamma rates; the truth is the rate of very many of them."""
 
     def rates_of(members: int) -> DailyStates:
-        rate = np.minimum(rng.gamma(0.6, 0.05, members), 0.6)
-        who, day = np.nonzero(rng.random((members, 360)) < rate[:, None])
-        at = pd.Timestamp(AS_OF) - pd.to_timedelta(359 - day, unit="D")
-        log = pd.DataFrame({"member_id": who.astype(str), "day": at, "kind": "interaction"})
-        return daily_states(log, as_of=AS_OF, days=90)
+        return daily_states(study(gamma_log(rng, members, AS_OF)))
 
     rng = np.random.default_rng(13)
     moves = (("current", "current"), ("dormant", "resurrected"))
@@ -242,20 +311,11 @@ def test_intervals_cover_the_rates_of_members_who_differ() -> None:
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     log = pd.DataFrame({"member_id": ["a"] * rows, "day": [AS_OF] * rows, "kind": ["interaction"] * rows})
-    found = daily_states(log, as_of=AS_OF, days=30)
+    found = daily_states(study(log), days=30)
     assert found.provisional
     assert not found.rate("dormant", "resurrected").known
     assert found.counts["dau"].iloc[-1] == rows
     assert ("Too little data" in found.sentence) == (rows == 0)
-
-
-def test_wrong_questions_are_refused() -> None:
-    log, people = random_log(1, members=3)
-    for wrong in ({"days": 0}, {"confidence": 0}, {"count": "x"}):
-        with pytest.raises(BadParameters):
-            daily_states(log, people, as_of=AS_OF, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(BadParameters):
-        daily_states(log, people, as_of=AS_OF).rate("asleep", "new")
 
 
 def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
@@ -263,24 +323,138 @@ def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
     who, at = np.nonzero(rng.random((400, 120)) < 0.15)
     day = [dt.date(2026, 1, 1) + dt.timedelta(days=int(d)) for d in at]
     log = pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "interaction"})
-    found = daily_states(log, as_of=dt.date(2026, 4, 30), days=60)
     named = {LABELS.get(state, state): state for state in (*STATES, LEFT)}
 
-    def told(k_min: int) -> pd.DataFrame:
-        rows = found.readable(k_min=k_min).set_index("from_state")
-        return rows.rename(index=named, columns=named)
+    def told(k_min: int) -> tuple[DailyStates, pd.DataFrame]:
+        found = daily_states(study(log, as_of=dt.date(2026, 4, 30), k_min=k_min), days=60)
+        assert "at risk, week" in found.table.columns
+        return found, found.table.set_index("from_state").rename(index=named, columns=named)
 
-    table = told(1)
-    assert "at risk, week" in found.readable().columns and "new" not in table.columns
+    found, table = told(1)
+    assert "new" not in table.columns
     assert table.loc["current", "at_risk_wau"] == found.rate("current", "at_risk_wau").value
     seen = table[table["member_days"] > 0]
     np.testing.assert_allclose(seen.drop(columns="member_days").fillna(0).sum(axis=1), 1)
     assert set(table.index) == set(STATES) and len(seen) >= 6
     for state in seen.index:
         assert set(table.columns[table.loc[state].notna()]) == {"member_days", LEFT, *reachable(state)}
-    kept = told(10)
+    _found, kept = told(10)
     rare = found.matrix[found.matrix["n"].between(1, 9)]
     assert len(rare)
     for row in rare.itertuples():
         assert np.isnan(kept.loc[row.from_state, row.to_state])
         assert kept.loc[row.from_state].isna().sum() >= table.loc[row.from_state].isna().sum() + 2
+
+
+def test_the_expected_path_is_the_mean_of_simulated_communities() -> None:
+    rng = np.random.default_rng(1)
+    runs = np.array([simulate(rng, 60, START).sum(axis=1)[:, :4].sum(axis=1) + INFLOW for _run in range(300)])
+    path = expected_path(START, RATES, INFLOW, 60)[1:, :4].sum(axis=1)
+    error = runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
+    assert (np.abs(runs.mean(axis=0) - path) < 4.5 * error).all()
+
+
+def test_one_day_by_hand() -> None:
+    path = expected_path(START, RATES, 3, 1)
+    resurrected = 0.006 * 800
+    assert path[1, STATES.index("resurrected")] == pytest.approx(resurrected)
+    assert path[1, 0] == 3
+    assert path[1].sum() == pytest.approx(START.sum() * 0.998 + 3)
+
+
+def test_raising_a_rate_shrinks_the_others_in_proportion() -> None:
+    changed = raised(RATES, 6, 3, 0.01)
+    assert changed[6, 3] == pytest.approx(0.016)
+    assert changed[6].sum() == pytest.approx(1)
+    assert changed[6, 7] / changed[6, 6] == pytest.approx(RATES[6, 7] / RATES[6, 6])
+    np.testing.assert_array_equal(changed[:6], RATES[:6])
+
+
+def test_the_extra_is_the_difference_of_two_known_paths() -> None:
+    states = states_of(followed(np.random.default_rng(2), 84, START))
+    found = what_if(states, draws=100)
+    rates = matrix_of(states.cube.sum(axis=0))
+    last = states.counts[list(STATES)].iloc[-1].to_numpy(float)
+    base, more = (
+        expected_path(last, p, INFLOW, 90)[:, :4].sum(axis=1) for p in (rates, raised(rates, 6, 3, 0.01))
+    )
+    assert found.extra.value == pytest.approx(more[-1] - base[-1])
+    assert found.new_per_day == INFLOW
+    extra = found.path["with_change"] - found.path["expected"]
+    assert extra.iloc[0] == 0 and (extra.iloc[1:] > 0).all()
+    assert found.extra.low < found.extra.value < found.extra.high
+    rate = states.rate("dormant", "resurrected").value
+    assert (
+        f"If resurrection rose from {percent(rate)} to {percent(rate + 0.01)} of dormant members a day"
+        in found.sentence
+    )
+    assert (
+        "10 new members arrive every day" in found.sentence and "only an experiment tells" in found.sentence
+    )
+
+
+def test_equal_seeds_give_equal_bounds() -> None:
+    moved = followed(np.random.default_rng(3), 56, START)
+    one, two, other = (what_if(states_of(moved, seed), draws=60).extra for seed in (4, 4, 5))
+    assert one == two and one != other
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_extra_of_the_true_rates() -> None:
+    hits, rng = [], np.random.default_rng(12)
+    for _sim in range(300):
+        states = states_of(followed(rng, 84, START), 1)
+        last = states.counts[list(STATES)].iloc[-1].to_numpy(float)
+        base, more = (
+            expected_path(last, p, INFLOW, 90)[-1, :4].sum() for p in (RATES, raised(RATES, 6, 3, 0.01))
+        )
+        extra = what_if(states, draws=120).extra
+        hits.append(extra.low <= more - base <= extra.high)
+    assert 0.92 <= np.mean(hits) <= 0.98
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_extra_of_members_who_differ() -> None:
+    """Members with gamma rates: the truth is the same sum with the rates of very many of them."""
+    rng = np.random.default_rng(14)
+    rates = matrix_of(daily_states(study(gamma_log(rng, 40_000, AS_OF))).cube.sum(axis=0))
+    hits = []
+    for _community in range(100):
+        states = daily_states(study(gamma_log(rng, 300, AS_OF)))
+        start = states.counts[list(STATES)].iloc[-1].to_numpy(float)
+        base, more = (
+            expected_path(start, p, states.counts["new"].iloc[1:].mean(), 90)[-1, :4].sum()
+            for p in (rates, raised(rates, 6, 3, 0.01))
+        )
+        extra = what_if(states, draws=200).extra
+        hits.append(extra.low <= more - base <= extra.high)
+    # Three standard errors of 100 communities below .95.
+    assert np.mean(hits) >= 0.885
+
+
+def test_few_members_are_too_little_data() -> None:
+    few, many = (
+        what_if(daily_states(study(gamma_log(np.random.default_rng(2), n, AS_OF))), draws=60)
+        for n in (25, 200)
+    )
+    assert not few.extra.known and few.path["with_change"].isna().all()
+    assert f"Too little data: {few.members} members were seen to be dormant" in few.sentence
+    assert many.extra.known and many.members >= 30
+
+
+def test_moves_that_cannot_happen_are_refused() -> None:
+    states = states_of(followed(np.random.default_rng(3), 20, START))
+    assert reachable("dormant") == ("resurrected", "dormant")
+    for wrong in ({"to_state": "current"}, {"from_state": "asleep"}, {"points": 1}, {"points": 0.0}):
+        with pytest.raises(BadParameters, match="cannot be raised"):
+            what_if(states, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(BadParameters, match="no move"):
+        states.rate("asleep", "new")
+
+
+def test_nobody_dormant_is_too_little_data() -> None:
+    log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": ["interaction"]})
+    for rows in (log, log.iloc[:0]):
+        found = what_if(daily_states(study(rows, as_of=FIRST), days=14), draws=30)
+        assert not found.extra.known
+        assert "Too little data" in found.sentence

@@ -17,22 +17,19 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 """
 
 from helpers.methods.retention import findings, plots
-from helpers.methods.retention.churn_threshold import silence_threshold
 from helpers.methods.retention.cohort_value import cohort_value
 from helpers.methods.retention.covariates import known_at_joining
-from helpers.methods.retention.day_n import retention
+from helpers.methods.retention.day_n import day_n, losses
 from helpers.methods.retention.drivers import drivers
 from helpers.methods.retention.exposure import exposure
 from helpers.methods.retention.lifecycle import lifecycle
 from helpers.methods.retention.lifetime_value import lifetime_value
-from helpers.methods.retention.losses import losses
 from helpers.methods.retention.reconcile import reconcile
-from helpers.methods.retention.silence import return_curves
-from helpers.methods.retention.states import daily_states
+from helpers.methods.retention.returning import returns
+from helpers.methods.retention.states import daily_states, what_if
 from helpers.methods.retention.staying import exit_hazard, staying
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.tiers import compare_tiers
-from helpers.methods.retention.whatif import what_if
 from helpers.playbook.contact.trial import evaluate_list
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank, restricted_mean_difference
@@ -52,6 +49,7 @@ __all__ = [
     "cohort_value",
     "compare_tiers",
     "daily_states",
+    "day_n",
     "drivers",
     "evaluate_list",
     "exit_durations",
@@ -70,10 +68,8 @@ __all__ = [
     "plots",
     "reconcile",
     "restricted_mean_difference",
-    "retention",
-    "return_curves",
+    "returns",
     "silence_durations",
-    "silence_threshold",
     "staying",
     "stickiness",
     "survival",

@@ -14,8 +14,7 @@ Two identities hold exactly and are checked on every call, from counts made inde
     active[t] = new[t] + returning[t] + resurrected[t]        active[t - 1] = returning[t] + dormant[t]
 
 A log that begins after the community did takes everyone for new at first: periods that begin less than
-`warm_up_days` after the log are marked provisional. With a population, `known_before` counts the new ones who had
-joined before the log began.
+:data:`WARM_UP_DAYS` after the log are marked provisional.
 
 Interval of the quick ratio
 ---------------------------
@@ -35,29 +34,25 @@ the periods judged is not seen.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from helpers.errors import BadParameters
+from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
-from helpers.study.days import (
-    active_days_until,
-    checked,
-    checked_confidence,
-    first_day,
-    number_of,
-    stays,
-)
-from helpers.study.frames import Count, as_day
+from helpers.study import Study
+from helpers.study.days import number_of
 
 FREQUENCIES = {"day": "D", "week": "W-SUN", "month": "M"}
-COUNTS = ["active", "new", "returning", "resurrected", "dormant", "left", "known_before"]
+COUNTS = ["active", "new", "returning", "resurrected", "dormant", "left"]
+WARM_UP_DAYS = 30
+"""How long after the beginning of the log "new" is not to be trusted."""
 
 JUDGED, FEWEST = 8, 4
 """Complete periods whose spread judges the direction: at most, and at least."""
@@ -71,51 +66,41 @@ class Lifecycle:
 
     Attributes
     ----------
+    study : Study
+        What was asked.
     table : pandas.DataFrame
-        One row per period: period, start, end, complete, provisional, note; active, new, returning, resurrected,
-        dormant, left (of the dormant), known_before (of the new; missing without a population); net (new +
-        resurrected - dormant), growth (net / active before), quick_ratio, low, high (missing where nobody was
-        dormant or nobody active before); from net on missing in periods that are not complete.
+        One row per period: period, start, end, complete, provisional; active, new, returning, resurrected, dormant,
+        left (of the dormant); quick_ratio, low, high (missing where nobody was dormant or nobody active before, and
+        in periods that are not complete).
     period : str
         ``"day"``, ``"week"`` or ``"month"``.
-    as_of, history_from : datetime.date or None
-        Last and first day observed.
-    warm_up_days : int
-        Periods that begin earlier in the log are provisional.
-    confidence : float
-        Level of the intervals.
     """
 
+    study: Study = field(repr=False)
     table: pd.DataFrame
     period: str
-    as_of: dt.date
-    history_from: dt.date | None
-    warm_up_days: int
-    confidence: float
 
     @property
-    def last(self) -> pd.Series | None:
-        """The last complete period that is not provisional; None when there is none."""
-        rows = self.table[self.table["complete"] & ~self.table["provisional"]]
-        return None if rows.empty else rows.iloc[-1]
+    def settled(self) -> pd.DataFrame:
+        """The periods that are complete and far enough from the beginning of the log."""
+        return self.table[self.table["complete"] & ~self.table["provisional"]]
 
     @property
     def recent(self) -> Estimate:
         """Members won for each lost over the last periods, by their spread; n is the number of periods."""
-        rows = self.table[self.table["complete"] & ~self.table["provisional"] & (self.table["dormant"] > 0)]
-        rows = rows.tail(JUDGED)
-        return mean_ratio(rows["new"] + rows["resurrected"], rows["dormant"], self.confidence)
+        rows = self.settled[self.settled["dormant"] > 0].tail(JUDGED)
+        return mean_ratio(rows["new"] + rows["resurrected"], rows["dormant"], self.study.confidence)
 
     @property
     def sentence(self) -> str:
         """Gains, losses and quick ratio of the last complete period, and the direction over the last ones."""
-        row = self.last
-        if row is None:
+        if self.settled.empty:
             return say(
                 "Too little data: no {period} is complete and far enough from the beginning of the log to tell new "
                 "from returning members.",
                 period=self.period,
             )
+        row = self.settled.iloc[-1]
         head = say(
             "In {name}, {active:,} members were active: {new:,} new, {returning:,} returning and {back:,} "
             "resurrected; {dormant:,} of the {before:,} active before were not active this time, {left:,} of them "
@@ -136,10 +121,29 @@ class Lifecycle:
         if not found.known:
             text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
             return say(text, k=FEWEST, period=self.period, n=found.n)
-        return say(
-            "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}.",
-            n=found.n, period=self.period, won=per_hundred(*found[:3]), verdict=verdict(found),
-        )  # fmt: skip
+        text = (
+            "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}."
+        )
+        won = per_hundred(*found[:3])
+        return say(text, n=found.n, period=self.period, won=won, verdict=verdict(found))
+
+    def finding(self) -> Finding:
+        """Whether more members were won than lost over the last complete periods, by their spread."""
+        recent, period = self.recent, self.period
+        return finding(
+            recent._replace(value=recent.value - 1, low=recent.low - 1, high=recent.high - 1, unit="share"),
+            id="retention.quick_ratio",
+            metric=say("members won over members lost, minus one (n: complete {period}s)", period=period),
+            scope=self.study.scope,
+            sentence=self.sentence,
+            assumption=say(
+                "the last complete {period}s stand for the next, with no rhythm longer than they are",
+                period=period,
+            ),
+            direction="up is good",
+            change=True,
+            systems=("S020",),
+        )
 
 
 def per_hundred(value: float, low: float, high: float) -> str:
@@ -167,167 +171,82 @@ def mean_ratio(gains: ArrayLike, lost: ArrayLike, confidence: float = 0.95) -> E
     return log_estimate(logs.mean(), error, logs.size, "ratio", method, confidence, logs.size - 1)
 
 
-def lifecycle(
-    activity: ibis.Table | pd.DataFrame,
-    population: ibis.Table | pd.DataFrame | None = None,
-    *,
-    as_of: dt.date | str,
-    period: str = "week",
-    count: Count = "interaction",
-    history_from: dt.date | str | None = None,
-    warm_up_days: int = 30,
-    confidence: float = 0.95,
-) -> Lifecycle:
+def lifecycle(study: Study, *, period: str = "week") -> Lifecycle:
     """Return new, returning, resurrected and dormant members in every period of the log.
 
     Parameters
     ----------
-    activity : ibis.Table or pandas.DataFrame
-        member_id, day, kind, as made by :func:`helpers.study.activity.activity`, over the whole history.
-    population : ibis.Table or pandas.DataFrame, optional
-        member_id, joined_day, left_day. Without it nobody leaves and `known_before` is not known.
-    as_of : date or str
-        Last day observed; a period that ends later is not complete.
+    study : Study
+        Activity over the whole history, and population; a period that ends after its day is not complete.
     period : {"day", "week", "month"}
         Calendar periods; weeks begin on Monday.
-    count : {"interaction", "order", "all"}
-        What makes a day active.
-    history_from : date or str, optional
-        First day the log covers; by default the day of its first row.
-    warm_up_days : int
-        How long after the beginning of the log "new" is not to be trusted.
-    confidence : float
-        Level of the intervals.
 
     Raises
     ------
     BadParameters
-        When an argument is out of bounds.
+        When the period is unknown.
     RuntimeError
         When an identity fails, which is an error of this function and not of the data.
     """
-    checked(period, "period", in_=tuple(FREQUENCIES))
-    checked(warm_up_days, "warm_up_days", type_=int, ge=0)
-    checked_confidence(confidence)
-    last, first = as_day(as_of), first_day(activity, history_from)
-    calendar = _calendar(first, last, period, warm_up_days)
-    if calendar.empty:
-        table = calendar.assign(**{name: pd.Series(dtype="int64") for name in COUNTS})
-    else:
-        assert first is not None
-        rows = _active_periods(activity, population, calendar, last, count)
-        table = _counted(rows, calendar, population, first)
+    if period not in FREQUENCIES:
+        raise BadParameters(f"period == {period!r}, must be one of {', '.join(FREQUENCIES)}.")
+    first = study.began or study.as_of + dt.timedelta(days=40)  # without a log there is no period
+    calendar = _calendar(first, study.as_of, period)
+    table = calendar.join(_counts(study, calendar)).fillna(dict.fromkeys(COUNTS, 0))
+    table = table.astype(dict.fromkeys(COUNTS, "int64"))
     check_identities(table)
-    finished = _with_ratios(table, confidence)
-    return Lifecycle(finished, period, last, first, warm_up_days, confidence)
+    before, gains = table["active"].shift(1, fill_value=0), table["new"] + table["resurrected"]
+    bounds = quick_ratio(gains, table["dormant"], before, study.confidence)
+    # In a period that is not over everybody who has yet to come looks dormant.
+    ratios = dict(zip(("quick_ratio", "low", "high"), bounds, strict=True))
+    ratios = {name: np.where(table["complete"], values, np.nan) for name, values in ratios.items()}
+    return Lifecycle(study, table.assign(**ratios), period)
 
 
-def _calendar(first: dt.date | None, last: dt.date, period: str, warm_up_days: int) -> pd.DataFrame:
-    columns = ["period", "start", "end", "complete", "provisional", "note"]
-    if first is None or first > last:
-        return pd.DataFrame({name: pd.Series(dtype=object) for name in columns}).astype(
-            {"complete": bool, "provisional": bool}
-        )
-    warm = first + dt.timedelta(days=warm_up_days)
+def _calendar(first: dt.date, last: dt.date, period: str) -> pd.DataFrame:
+    """Return the periods from the beginning of the log to the last day."""
     rows = []
     for one in pd.period_range(first, last, freq=FREQUENCIES[period]):
         start, end = one.start_time.date(), one.end_time.date()
         year, week, _day = start.isocalendar()
         name = f"{year}-W{week:02d}" if period == "week" else str(one)
-        complete, provisional = first <= start and end <= last, start < warm
-        note = say("begins before the log, {day}", day=first) if start < first else ""
-        if end > last:
-            note = say("ends after {day}", day=last)
-        elif provisional and not note:
-            note = say("less than {n} days after the log begins: new is too high", n=warm_up_days)
-        rows.append((name, start, end, complete, provisional, note))
-    return pd.DataFrame(rows, columns=columns)
+        provisional = start < first + dt.timedelta(days=WARM_UP_DAYS)
+        rows.append((name, start, end, first <= start and end <= last, provisional))
+    table = pd.DataFrame(rows, columns=["period", "start", "end", "complete", "provisional"])
+    return table.astype({"complete": bool, "provisional": bool})
 
 
-def _active_periods(
-    activity: ibis.Table | pd.DataFrame,
-    population: ibis.Table | pd.DataFrame | None,
-    calendar: pd.DataFrame,
-    as_of: dt.date,
-    count: Count,
-) -> ibis.Table:
-    """Return one row per member and active period: position, before, after (positions), gone (position of leaving).
+def _counts(study: Study, calendar: pd.DataFrame) -> pd.DataFrame:
+    """Return the counts by position of the period; every state is counted on its own.
 
-    Position and neighbours count periods; a neighbour is missing where the member was never active before or again.
+    The engine counts members by period, and by whether they were active in the period before, earlier or never, and
+    in the next one, later or never again.
     """
-    days = active_days_until(activity, population, as_of, count)
-    days = days.inner_join(_positions(calendar), "at")
-    rows = days.group_by("member_id", "position").agg(out=days["last"].max(), left=days.left.max())
+    starts = [number_of(day) for day in calendar["start"]]
+    ends = [number_of(day) for day in calendar["end"]]
+    at = np.arange(starts[0], ends[-1] + 1) if starts else np.arange(0)
+    position = np.searchsorted(starts, at, side="right") - 1
+    # Who is active in a period for the last time may leave until the next one is over.
+    next_end = np.array([*ends[1:], 0])[position]
+    days = pd.DataFrame({"at": at, "position": position, "next_end": next_end}, dtype="int64")
+    spells = study.spells.inner_join(ibis.memtable(days), "at")
+    rows = spells.group_by("member_id", "position").agg(
+        gone=(spells.left & (spells["last"] <= spells.next_end)).any()
+    )
     order = ibis.window(group_by="member_id", order_by="position")
-    return rows.mutate(
-        before=rows.position.lag(1).over(order), after=rows.position.lead(1).over(order)
-    ).cache()
-
-
-def _positions(calendar: pd.DataFrame) -> ibis.Table:
-    """Return which day belongs to which period."""
-    at: list[int] = []
-    position: list[int] = []
-    for place, (start, end) in enumerate(zip(calendar["start"], calendar["end"], strict=True)):
-        days = range(number_of(start), number_of(end) + 1)
-        at += list(days)
-        position += [place] * len(days)
-    return ibis.memtable(
-        pa.table({"at": pa.array(at, pa.int64()), "position": pa.array(position, pa.int64())})
-    )
-
-
-def _counted(
-    rows: ibis.Table,
-    calendar: pd.DataFrame,
-    population: ibis.Table | pd.DataFrame | None,
-    first: dt.date,
-) -> pd.DataFrame:
-    """Return the calendar with counts; every state is counted on its own."""
-    here = rows.group_by("position").agg(
-        active=rows.member_id.nunique(),
-        new=_ones(rows.before.isnull()),
-        returning=_ones(rows.before == rows.position - 1),
-        resurrected=_ones(rows.before < rows.position - 1),
-    )
-    ends = ibis.memtable(
-        pa.table(
-            {
-                "following": pa.array(range(len(calendar)), pa.int64()),
-                "end_number": pa.array([number_of(day) for day in calendar["end"]], pa.int64()),
-            }
-        )
-    )
-    lost = rows.filter(rows.after.isnull() | (rows.after > rows.position + 1))
-    lost = lost.mutate(following=lost.position + 1).inner_join(ends, "following")
-    gone = lost.group_by("following").agg(
-        dormant=lost.count(), left=_ones(lost.left & (lost.out <= lost.end_number) & lost.after.isnull())
-    )
-    table = calendar.copy()
-    for frame, key in ((here.to_pandas(), "position"), (gone.to_pandas(), "following")):
-        table = table.join(frame.set_index(key).astype("float64"))
-    table = table.fillna({name: 0 for name in COUNTS if name in table}).astype(
-        {name: "int64" for name in COUNTS if name in table}
-    )
-    table["known_before"] = _known_before(rows, population, first, len(table))
-    return table
-
-
-def _ones(condition: ibis.Value) -> ibis.Value:
-    return ibis.cases((condition, 1), else_=0).sum()
-
-
-def _known_before(
-    rows: ibis.Table, population: ibis.Table | pd.DataFrame | None, first: dt.date, periods: int
-) -> pd.arrays.IntegerArray:
-    """Return how many of the new members had joined before the log began."""
-    if population is None:
-        return pd.array([pd.NA] * periods, dtype="Int64")
-    old = stays(population)
-    old = old.filter(old.joined_day < ibis.date(first)).select("member_id")
-    new = rows.filter(rows.before.isnull()).inner_join(old, "member_id")
-    found = new.group_by("position").agg(n=new.count()).to_pandas().set_index("position")["n"]
-    return pd.array(found.reindex(range(periods), fill_value=0).astype("int64"), dtype="Int64")
+    before, after = (each.over(order) for each in (rows.position.lag(1), rows.position.lead(1)))
+    rows = rows.mutate(before=before, after=after)
+    cells = rows.group_by(
+        "position",
+        gone=rows.gone & rows.after.isnull(),
+        since=ibis.cases((rows.before.isnull(), 0), (rows.before == rows.position - 1, 1), else_=2),
+        until=ibis.cases((rows.after == rows.position + 1, 1), else_=2),
+    ).agg(n=lambda t: t.count())
+    found = cells.to_pandas()
+    lost = found[found["until"] == 2].assign(position=lambda t: t["position"] + 1)
+    parts = {"active": found, "dormant": lost, "left": lost[lost["gone"]]}
+    parts |= {name: found[found["since"] == k] for k, name in enumerate(("new", "returning", "resurrected"))}
+    return pd.DataFrame({name: parts[name].groupby("position")["n"].sum() for name in COUNTS})
 
 
 def check_identities(table: pd.DataFrame) -> None:
@@ -346,27 +265,8 @@ def check_identities(table: pd.DataFrame) -> None:
     ):
         if broken.any():
             row = table[broken].iloc[0]
-            numbers = {name: int(row[name]) for name in COUNTS[:5]}
-            raise RuntimeError(
-                f"Lifecycle of {row['period']}: {rule} does not hold in {int(broken.sum())} periods: {numbers}."
-            )
-
-
-def _with_ratios(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    before = table["active"].shift(1, fill_value=0).to_numpy(float)
-    gains = (table["new"] + table["resurrected"]).to_numpy(float)
-    lost = table["dormant"].to_numpy(float)
-    ratio, low, high = quick_ratio(gains, lost, before, confidence)
-    net = gains - lost
-    growth = np.divide(net, before, out=np.full(len(net), np.nan), where=before > 0)
-    found = table.assign(
-        net=pd.array(net, dtype="Int64"), growth=growth, quick_ratio=ratio, low=low, high=high
-    )
-    # In a period that is not over everybody who has yet to come looks dormant.
-    running = ~found["complete"]
-    found.loc[running, ["growth", "quick_ratio", "low", "high"]] = np.nan
-    found.loc[running, "net"] = pd.NA
-    return found
+            numbers = {name: int(row[name]) for name in COUNTS}
+            raise RuntimeError(f"Lifecycle of {row['period']}: {rule} does not hold: {numbers}.")
 
 
 def quick_ratio(

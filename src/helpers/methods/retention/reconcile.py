@@ -21,12 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import ibis
 import pandas as pd
 
-from helpers.methods.retention.day_n import retention
+from helpers.methods.retention.day_n import day_n
 from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells
@@ -77,15 +75,12 @@ def reconcile(study: Study, days: Sequence[int] = (1, 7, 30), *, silence_days: i
     silence_days : int
         Days without activity that make a silence.
     """
-    began = study.began or study.as_of
-    everybody = study.population
-    people = everybody.filter(everybody.joined_day.cast("date") >= ibis.date(began)).cache()
-    ask: dict[str, Any] = {"days": days, "cohort": None, "history_from": began, "as_of": study.as_of}
-    ask |= {"count": study.count, "confidence": study.confidence}
+    newcomers = study.newcomers
+    people = newcomers.population
     counted = {
-        ON: retention(study.activity, everybody, **ask),
-        NEW_ON: retention(study.activity, people, **ask),
-        AFTER: retention(study.activity, people, definition="on_or_after", **ask),
+        ON: day_n(study, days=days, cohort=None),
+        NEW_ON: day_n(newcomers, days=days, cohort=None),
+        AFTER: day_n(newcomers, days=days, cohort=None, definition="on_or_after"),
     }
     estimates = {
         (name, window.first): found.total(window.label)

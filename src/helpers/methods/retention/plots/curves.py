@@ -9,8 +9,8 @@ from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, GRID, INK, MUTED, Chart, NoChart
-from helpers.methods.retention.day_n import Retention, cohort_names
-from helpers.methods.retention.silence import ReturnCurves
+from helpers.methods.retention.day_n import DayN
+from helpers.methods.retention.returning import Returns
 from helpers.methods.retention.staying import Staying
 from helpers.methods.retention.tiers import TierComparison
 from helpers.sentences import interval, number, percent, say, with_interval
@@ -23,33 +23,22 @@ MARKS = (7, 30, 90, 365, 730)
 SHARES = dict.fromkeys(("share", "survival", "low", "high"), "share")
 
 
-def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | NoChart:
+def retention_trend(found: DayN, note: str) -> Chart | NoChart:
     """Draw the share active on the last window by cohort, with intervals; immature cohorts stay blank.
 
-    Picture and table hold the cohorts that the log covers, as :meth:`Retention.readable` does.
+    Picture and table hold the cohorts that the log covers, and keep the same ones back.
 
     Parameters
     ----------
-    found : Retention
+    found : DayN
         Retention by cohort, without segments.
     note : str
         Population and definitions.
-    k_min : int
-        Cohorts of fewer members are kept back.
     """
-    window, title = found.windows[-1], say("Retention by cohort")
-    rows = found.trend(window.label)
-    rows = rows[rows["cohort"].isin(found.covered)].reset_index(drop=True)
-    # The same cohorts as in the table: one that is shown in either place is shown.
-    back = rows["cohort"].isin(found.kept_back(k_min)["cohort"]) & (rows["eligible"] > 0)
-    rows["eligible"] = rows["eligible"].astype("Int64").mask(back)
-    rows["retained"] = rows["retained"].astype("Int64").mask(back)
-    for name in ("share", "low", "high"):
-        rows[name] = rows[name].mask(back)
-    rows["cohort"] = cohort_names(rows["cohort"], found.cohort)
+    window, rows = found.windows[-1], found.trend
     drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
     if len(drawn) < 2:
-        return NoChart(title, found.sentence)
+        return NoChart(say("Retention by cohort"), found.sentence)
     figure, ax = figures.new_figure(7.2, 3.4)
     _points(ax, drawn["share"], drawn["low"], drawn["high"])
     ax.set_xticks(range(len(drawn)), drawn["cohort"], rotation=45 if len(drawn) > 8 else 0)
@@ -73,8 +62,7 @@ def retention_trend(found: Retention, note: str, *, k_min: int = 10) -> Chart | 
         between=interval(total.low, total.high, "share"),
         n=total.n,
     )
-    columns = ["cohort", "eligible", "retained", "share", "low", "high"]
-    return Chart(title, alt, rows[columns], figure, note, SHARES)
+    return Chart(title, alt, rows, figure, note, SHARES)
 
 
 def _points(ax: Axes, value: pd.Series, low: pd.Series, high: pd.Series) -> None:
@@ -184,18 +172,18 @@ def _name_ends(ax: Axes, ends: list[tuple[float, float, str, str]]) -> None:
         )
 
 
-def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
+def return_curves(found: Returns, note: str) -> Chart | NoChart:
     """Draw the share of silent members who come back, by how long they had been silent.
 
     Parameters
     ----------
-    found : ReturnCurves
+    found : Returns
         Curves after several thresholds.
     note : str
         Population and definition of activity.
     """
-    horizon = found.horizons[-1]
-    known = [d for d in found.thresholds if found.share(d, horizon).known]
+    horizon = found.horizon
+    known = [days for days in found.thresholds if found.share(days).known]
     if not known:
         return NoChart(say("Who comes back after silence"), found.sentence)
     figure, ax = figures.new_figure(7.2, 4.0)
@@ -211,8 +199,7 @@ def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
     ax.set_xlabel(say("Days after the silence was counted"))
     ax.set_ylabel(say("Share who came back"))
     ax.grid(axis="y", color=GRID)
-    rows = found.shares[(found.shares["within"] != "ever") & (found.shares["horizon"] == horizon)]
-    first, last = found.share(known[0], horizon), found.share(known[-1], horizon)
+    first, last = found.share(known[0]), found.share(known[-1])
     title = say(
         "After {d} silent days {share} still come back within {h} days",
         d=known[-1],
@@ -230,7 +217,7 @@ def return_curves(found: ReturnCurves, note: str) -> Chart | NoChart:
     )
     columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
     names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
-    data = rows[columns].rename(columns=names).reset_index(drop=True)
+    data = found.longest[columns].rename(columns=names)
     return Chart(title, alt, data, figure, note, SHARES | {"came_back": "share"})
 
 

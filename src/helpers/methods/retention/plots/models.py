@@ -33,7 +33,7 @@ def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
     note : str
         Population and definition of activity.
     """
-    rows = found.table[found.table["complete"] & ~found.table["provisional"]].tail(MOST_PERIODS)
+    rows = found.settled.tail(MOST_PERIODS)
     if len(rows) < 2:
         return NoChart(say("Where active members come from"), found.sentence)
     figure, ax = figures.new_figure(7.2, 4.0)
@@ -59,8 +59,7 @@ def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
     ax.set_xticks(place[::step], rows["period"].iloc[::step].astype(str))
     ax.set_ylabel(say("Members"))
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
-    last = found.last
-    assert last is not None
+    last = rows.iloc[-1]
     title = say("Active members in {period}: {n:,}", n=int(last["active"]), period=last["period"])
     recent = found.recent
     if recent.known:

@@ -11,13 +11,11 @@ import pytest
 from lifelines import KaplanMeierFitter
 from numpy.typing import NDArray
 
-from helpers.data.source import Dataset, as_table
 from helpers.errors import BadParameters
-from helpers.methods.retention.churn_threshold import silence_threshold
-from helpers.methods.retention.silence import ReturnCurves, return_curves
+from helpers.methods.retention.returning import Returns, returns
 from helpers.simulate import community
-from helpers.study.activity import activity as activity_of
-from helpers.study.activity import population as population_of
+from helpers.stats.estimate import effective_size, wilson
+from helpers.study import Study
 
 FIRST = dt.date(2026, 1, 1)
 RATES, WEIGHTS = np.array([0.02, 0.10]), np.array([0.7, 0.3])
@@ -29,6 +27,13 @@ def bernoulli_log(rng: np.random.Generator, members: int, length: int) -> pd.Dat
     who, when = np.nonzero(rng.random((members, length)) < rate[:, None])
     days = np.datetime64(FIRST) + when
     return pd.DataFrame({"member_id": who.astype(str), "day": days, "kind": "interaction"})
+
+
+def ask(log: pd.DataFrame, people: pd.DataFrame | None, as_of: dt.date, *days, **settings) -> Returns:
+    """Return what is asked of a log; `days` are thresholds and horizons, by default those of the notebook."""
+    frames = {"activity": log} if people is None else {"activity": log, "population": people}
+    options = dict(zip(("thresholds", "horizons"), days, strict=False))
+    return returns(Study.of(frames, as_of, **settings), **options)
 
 
 def planted_share(threshold: int, horizon: int) -> float:
@@ -88,7 +93,7 @@ def aalen_johansen(
 
 def test_the_curve_is_one_minus_kaplan_meier_of_lifelines() -> None:
     log = bernoulli_log(np.random.default_rng(1), 80, 200)
-    curves = return_curves(log, as_of=end_of(200), thresholds=(14,), horizons=(20, 60))
+    curves = ask(log, None, end_of(200), (14,), (20, 60))
     found = [
         (t - 14, e)
         for _m, t, e in spells_by_hand(log, None, end_of(200))
@@ -105,7 +110,7 @@ def test_leaving_competes_and_equals_a_count_by_hand() -> None:
     rng = np.random.default_rng(2)
     log = bernoulli_log(rng, 60, 200)
     people = population(log, rng, 0.5)
-    curves = return_curves(log, people, as_of=end_of(200), thresholds=(7, 30), horizons=(30,))
+    curves = ask(log, people, end_of(200), (7, 30), (30,))
     found = spells_by_hand(log, people, end_of(200))
     for threshold in (7, 30):
         expected = aalen_johansen(found, threshold, 30)
@@ -127,8 +132,7 @@ def test_the_variance_is_the_jackknife_over_members() -> None:
         weights = {m: 1.0 + step * (m == member) for m in members}
         slopes.append((aalen_johansen(found, 10, 25, weights) - base) / step)
     variance = len(members) / (len(members) - 1) * float(np.square(slopes).sum())
-    curves = return_curves(log, people, as_of=end_of(150), thresholds=(10,), horizons=(25,))
-    from helpers.stats.estimate import effective_size, wilson
+    curves = ask(log, people, end_of(150), (10,), (25,))
 
     size = effective_size(base, variance, len(members) - 1)
     low, high = wilson(base * size, size)
@@ -138,7 +142,7 @@ def test_the_variance_is_the_jackknife_over_members() -> None:
 
 def test_the_planted_return_probability_is_found() -> None:
     log = bernoulli_log(np.random.default_rng(4), 3000, 365)
-    curves = return_curves(log, as_of=end_of(365), confidence=0.999)
+    curves = ask(log, None, end_of(365), confidence=0.999)
     for threshold in (7, 14, 30, 60, 90):
         for horizon in (30, 90):
             estimate = curves.share(threshold, horizon)
@@ -146,75 +150,58 @@ def test_the_planted_return_probability_is_found() -> None:
     assert curves.share(7, 90).high - curves.share(7, 90).low < 0.05
 
 
-def test_ever_is_measured_as_far_as_ten_are_followed() -> None:
-    log = bernoulli_log(np.random.default_rng(5), 200, 250)
-    curves = return_curves(log, as_of=end_of(250), thresholds=(30,), horizons=(30,))
-    ever = curves.shares[curves.shares["within"] == "ever"].iloc[0]
-    curve = curves.curves
-    assert ever["at_risk"] >= 10
-    assert curve.loc[curve["day"] == ever["horizon"] + 1, "at_risk"].iloc[0] < 10
-    assert ever["share"] >= curves.share(30, 30).value
-
-
 def test_who_is_called_churned_today_stands_beside_who_comes_back() -> None:
     rng = np.random.default_rng(6)
     log = bernoulli_log(rng, 300, 365)
     people = population(log, rng, 0.2)
-    curves = return_curves(log, people, as_of=end_of(365))
-    table = curves.churned()
+    found = ask(log, people, end_of(365))
+    now = found.silent_now
     here = people[people["left_day"].isna()]["member_id"]
     last = pd.to_datetime(log[log["member_id"].isin(here)].groupby("member_id")["day"].max())
     silence = (pd.Timestamp(end_of(365)) - last).dt.days
-    assert table["silent"].tolist() == [int((silence >= d).sum()) for d in (7, 14, 30, 60, 90)]
-    assert (table["members"] == len(silence)).all()
-    assert table["false_churn"].tolist() == [curves.share(d, 90).value for d in (7, 14, 30, 60, 90)]
-    words, row = curves.readable().set_index("days_silent").loc[30], table.set_index("threshold").loc[30]
+    assert now["silent"].tolist() == [int((silence >= d).sum()) for d in (7, 14, 30, 60, 90)]
+    assert (now["members"] == len(silence)).all()
+    words, row = found.table.set_index("days_silent").loc[30], now.set_index("threshold").loc[30]
+    share = found.share(30)
     assert words["silent_now"].startswith(f"{int(row['silent']):,}: {100 * row['share']:.1f} % (")
-    assert words["came_back"].startswith(f"{100 * row['false_churn']:.1f} % (")
-    assert words["came_back"].endswith(f"n = {int(row['declarations']):,})")
-    assert table["declarations"].tolist() == [curves.share(d, 90).n for d in (7, 14, 30, 60, 90)]
+    assert words["came_back"].startswith(f"{100 * share.value:.1f} % (")
+    assert words["came_back"].endswith(f"n = {share.n:,})")
 
 
 def test_the_phrase_and_small_counts() -> None:
-    rng = np.random.default_rng(6)
-    log = bernoulli_log(rng, 300, 365)
-    curves = return_curves(log, as_of=end_of(365))
-    share = curves.share(30, 90)
-    text = curves.false_churn_phrase(30)
+    log = bernoulli_log(np.random.default_rng(6), 300, 365)
+    plain, kept = (ask(log, None, end_of(365), k_min=k) for k in (1, 50))
+    share = plain.share(30)
     expected = f"of members silent for 30 days, {100 * share.value:.1f} % ({100 * share.low:.1f} % to "
-    assert text == expected + f"{100 * share.high:.1f} %, n = {share.n:,}) come back within 90 days"
-    plain = curves.churned(k_min=1)
-    silent, others = plain["silent"], plain["members"] - plain["silent"]
+    assert plain.phrase() == expected + f"{100 * share.high:.1f} %, n = {share.n:,}) come back within 90 days"
+    silent, others = plain.silent_now["silent"], plain.silent_now["members"] - plain.silent_now["silent"]
     few = silent.between(1, 49) | others.between(1, 49)
     assert few.any() and not few.all()
-    kept = curves.churned(k_min=50)
-    assert (kept["silent"].isna() == few).all() and (kept["share"].isna() == few).all()
-    assert (curves.readable(k_min=50)["silent_now"] == "fewer than 50").tolist() == few.tolist()
-    nobody = return_curves(log.iloc[:1], as_of=log["day"].iloc[0])
-    assert "too little data" in nobody.false_churn_phrase(30)
+    assert (kept.silent_now["silent"].isna() == few).all() and (kept.silent_now["share"].isna() == few).all()
+    assert (kept.table["silent_now"] == "fewer than 50").tolist() == few.tolist()
+    assert "too little data" in ask(log.iloc[:1], None, log["day"].iloc[0].date()).phrase()
 
 
-def curves_with(shares: list[tuple[int, float, float, float]]) -> ReturnCurves:
+def returns_with(shares: list[tuple[int, float, float, float]], allowed: float = 0.1) -> Returns:
     table = pd.DataFrame(shares, columns=["threshold", "share", "low", "high"])
-    table = table.assign(horizon=90, within="horizon", declarations=500, members=400, returned=1, at_risk=50)
+    table = table.assign(horizon=90, declarations=500, members=400, returned=1, at_risk=50)
     empty = pd.DataFrame(columns=["time", "end", "n"])
-    return ReturnCurves(table, empty, empty, tuple(table["threshold"]), (90,), FIRST, 0.95)
+    return Returns(Study.of({"activity": empty}, FIRST), table, empty, empty, allowed)
 
 
 def test_the_shortest_silence_within_what_is_allowed_is_chosen() -> None:
-    curves = curves_with([(14, 0.30, 0.2, 0.4), (30, 0.09, 0.06, 0.12), (60, 0.05, 0.02, 0.09)])
-    strict, lenient = silence_threshold(curves), silence_threshold(curves, rule="value")
-    assert (strict.days, lenient.days) == (60, 30)
-    assert "After 60 silent days" in strict.sentence
-    assert "5.0 % (2.0 % to 9.0 %, n = 500)" in strict.sentence
+    shares = [(14, 0.30, 0.2, 0.4), (30, 0.09, 0.06, 0.12), (60, 0.05, 0.02, 0.09)]
+    strict, lenient = returns_with(shares), returns_with(shares, 0.12)
+    assert (strict.churned_after, lenient.churned_after) == (60, 30)
+    assert "After 60 silent days" in strict.verdict
+    assert "5.0 % (2.0 % to 9.0 %, n = 500)" in strict.verdict
 
 
 def test_where_no_silence_qualifies_states_are_recommended() -> None:
-    chosen = silence_threshold(curves_with([(14, 0.30, 0.2, 0.4), (30, 0.25, 0.2, 0.3)]))
-    assert chosen.days is None
-    assert not chosen.false_churn.known
-    assert "25.0 %" in chosen.sentence
-    assert "active or dormant" in chosen.sentence
+    found = returns_with([(14, 0.30, 0.2, 0.4), (30, 0.25, 0.2, 0.3)])
+    assert found.churned_after is None
+    assert "25.0 %" in found.verdict
+    assert "active or dormant" in found.verdict
 
 
 def returns_after(gaps: list[int], last: int, members: int = 40) -> pd.DataFrame:
@@ -231,12 +218,12 @@ def test_a_curve_that_has_levelled_is_carried_forward() -> None:
     silent = log[log["member_id"] == "m0"].assign(member_id="quiet")
     silent = silent[silent["day"] <= FIRST + dt.timedelta(days=921)]
     log, as_of = pd.concat([log, silent]), FIRST + dt.timedelta(days=940)
-    row = return_curves(log, as_of=as_of, thresholds=(7,), horizons=(12, 30)).shares.iloc[1]
+    row = ask(log, None, as_of, (7,), (12, 30)).shares.iloc[1]
     assert row["declarations"] == 40 * 65 + len(silent) and row["at_risk"] < 10
     assert row["returned"] == row["declarations"] - 1
     assert 0.997 < row["low"] <= row["share"] <= row["high"] <= 1 and row["share"] > 0.999
-    chosen = silence_threshold(return_curves(log, as_of=as_of, thresholds=(7,), horizons=(30,)))
-    assert "means churn: even then" in chosen.sentence and chosen.days is None
+    found = ask(log, None, as_of, (7,), (30,))
+    assert "means churn: even then" in found.verdict and found.churned_after is None
 
 
 def test_what_is_still_silent_when_a_curve_levels_may_all_come_back() -> None:
@@ -245,11 +232,11 @@ def test_what_is_still_silent_when_a_curve_levels_may_all_come_back() -> None:
     lost = returns_after([], 0, members=6).assign(member_id=lambda t: "x" + t["member_id"])
     lost["day"] = FIRST + dt.timedelta(days=491)
     as_of = FIRST + dt.timedelta(days=500)
-    row = return_curves(pd.concat([back, lost]), as_of=as_of, thresholds=(7,), horizons=(30,)).shares.iloc[0]
+    row = ask(pd.concat([back, lost]), None, as_of, (7,), (30,)).shares.iloc[0]
     assert (row["declarations"], row["returned"], row["share"]) == (1000, 994, 0.994)
     assert row["low"] < 0.994 and row["high"] == 1
     lost = pd.concat([lost, lost.assign(member_id=lost["member_id"] + "y")])
-    row = return_curves(pd.concat([back, lost]), as_of=as_of, thresholds=(7,), horizons=(30,)).shares.iloc[0]
+    row = ask(pd.concat([back, lost]), None, as_of, (7,), (30,)).shares.iloc[0]
     assert np.isnan(row["share"]) and np.isnan(row["low"])
 
 
@@ -261,8 +248,7 @@ def test_where_nobody_was_lost_from_view_few_at_risk_are_enough() -> None:
     gone = FIRST + dt.timedelta(days=8)
     people["left_day"] = [gone if k < 3 else FIRST + dt.timedelta(days=9 + k) for k in range(12)]
     log = log[~log["member_id"].isin(["m0", "m1", "m2"]) | (log["day"] == FIRST)]
-    curves = return_curves(log, people, as_of=FIRST + dt.timedelta(days=90), thresholds=(7,), horizons=(30,))
-    from helpers.stats.estimate import wilson
+    curves = ask(log, people, FIRST + dt.timedelta(days=90), (7,), (30,))
 
     estimate = curves.share(7, 30)
     assert (estimate.value, estimate.n) == (0.75, 12)
@@ -273,63 +259,51 @@ def test_where_nobody_was_lost_from_view_few_at_risk_are_enough() -> None:
 
 def test_two_declarations_are_no_verdict() -> None:
     log = returns_after([70], 100, members=2)
-    curves = return_curves(log, as_of=FIRST + dt.timedelta(days=100), thresholds=(30, 60), horizons=(30,))
+    curves = ask(log, None, FIRST + dt.timedelta(days=100), (30, 60), (30,))
     assert curves.shares["share"].isna().all()
-    assert "Too little data" in silence_threshold(curves).sentence
-    half = curves_with([(30, 1.0, np.nan, np.nan), (60, 1.0, np.nan, np.nan)])
-    for rule in ("high", "value"):
-        assert "Too little data" in silence_threshold(half, rule=rule).sentence
+    assert "Too little data" in curves.verdict
+    half = returns_with([(30, 1.0, np.nan, np.nan), (60, 1.0, np.nan, np.nan)])
+    assert "Too little data" in half.verdict
 
 
 def test_an_interval_around_what_is_allowed_settles_nothing() -> None:
-    chosen = silence_threshold(curves_with([(30, 0.12, 0.05, 0.25)]))
-    assert chosen.days is None and "is sure to mean churn" in chosen.sentence
-    assert "may be more than the 10 % allowed" in chosen.sentence
+    found = returns_with([(30, 0.12, 0.05, 0.25)])
+    assert found.churned_after is None and "is sure to mean churn" in found.verdict
+    assert "may be more than the 10 % allowed" in found.verdict
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     days = [FIRST + dt.timedelta(days=3 * k) for k in range(rows)]
     log = pd.DataFrame({"member_id": ["a"] * rows, "day": days, "kind": ["interaction"] * rows})
-    curves = return_curves(log, as_of=end_of(14))
-    assert "Too little data" in curves.sentence
-    assert curves.shares["share"].isna().all()
-    assert silence_threshold(curves).days is None
-    assert "Too little data" in silence_threshold(curves).sentence
-    assert curves.churned()["members"].eq(min(rows, 1)).all()
+    found = ask(log, None, end_of(14))
+    assert "too little data" in found.sentence and "Too little data" in found.verdict
+    assert found.shares["share"].isna().all()
+    assert found.churned_after is None
+    assert found.silent_now["members"].eq(min(rows, 1)).all()
 
 
 def test_wrong_questions_are_refused() -> None:
     log = bernoulli_log(np.random.default_rng(1), 10, 50)
-    for wrong in (
-        {"thresholds": ()},
-        {"thresholds": (0,)},
-        {"horizons": (1.5,)},
-        {"confidence": 2},
-        {"count": "x"},
-    ):
-        with pytest.raises(BadParameters):
-            return_curves(log, as_of=FIRST, **wrong)  # type: ignore[arg-type]
-    curves = curves_with([(14, 0.3, 0.2, 0.4)])
-    for wrong in ({"allowed": 10}, {"horizon": 7}, {"rule": "luck"}):
-        with pytest.raises(BadParameters):
-            silence_threshold(curves, **wrong)  # type: ignore[arg-type]
+    for wrong in (((), (30,)), ((0,), (30,)), ((7,), (0,))):
+        with pytest.raises(BadParameters, match="must be days from 1 on"):
+            ask(log, None, FIRST, *wrong)
+    with pytest.raises(BadParameters, match="No silence of 8 days"):
+        ask(log, None, FIRST).share(8)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     log = bernoulli_log(np.random.default_rng(7), 60, 200)
-    shuffled = log.sample(frac=1, random_state=1)
-    one, two = (return_curves(frame, as_of=end_of(200)) for frame in (log, shuffled))
+    one, two = (ask(frame, None, end_of(200)) for frame in (log, log.sample(frac=1, random_state=1)))
     pd.testing.assert_frame_equal(one.shares, two.shares, check_exact=True)
 
 
 def test_a_simulated_community_returns_as_its_tables_say() -> None:
     made = community(members=250, days=270, seed=3, tables=["members", "events"])
     as_of = dt.date(2025, 7, 1) + dt.timedelta(days=269)
-    dataset = Dataset({name: as_table(made.tables[name]) for name in ("members", "events")})
-    log, people = activity_of(dataset, as_of=as_of), population_of(dataset, as_of=as_of)
-    curves = return_curves(log, people, as_of=as_of, thresholds=(30,), horizons=(60,))
-    raw, who = log.to_pandas(), people.to_pandas()
+    study = Study.of(made.tables, as_of)
+    curves = returns(study, thresholds=(30,), horizons=(60,))
+    raw, who = study.activity.to_pandas(), study.population.to_pandas()
     raw = raw[raw["kind"] == "interaction"]
     who["left_day"] = [None if pd.isna(day) else pd.Timestamp(day).date() for day in who["left_day"]]
     expected = aalen_johansen(spells_by_hand(raw, who, as_of), 30, 60)
@@ -340,7 +314,7 @@ def coverage(sims: int, members: int, length: int, cells: list[tuple[int, int]])
     hits = np.zeros(len(cells))
     for seed in range(sims):
         log = bernoulli_log(np.random.default_rng([91, seed]), members, length)
-        curves = return_curves(log, as_of=end_of(length), thresholds=(14, 30), horizons=(14, 30))
+        curves = ask(log, None, end_of(length), (14, 30), (14, 30))
         for k, (threshold, horizon) in enumerate(cells):
             estimate = curves.share(threshold, horizon)
             hits[k] += estimate.low <= planted_share(threshold, horizon) <= estimate.high
