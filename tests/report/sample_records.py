@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
-from helpers.report.catalog import Catalog, CatalogSeries, CatalogVersion, Headline
+from helpers.report.publish.catalog import Catalog, CatalogSeries, CatalogVersion, Headline
 from helpers.report.publish.manifest import Failure
 
 TITLE = "Who the members are, how they move, and who is worth what"

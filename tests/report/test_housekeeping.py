@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from helpers.cli import app
 from helpers.errors import BadData
 from helpers.report import housekeeping
-from helpers.report.catalog import Catalog
 from helpers.report.housekeeping import prune
 from helpers.report.page import index
 from helpers.report.publish import store
+from helpers.report.publish.catalog import Catalog
 
 Put = Callable[..., Path]
 

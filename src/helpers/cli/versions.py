@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command(name="list")
 def list_(reports: Reports = None, json: Json = False) -> None:
     """Print every series with its newest version."""
-    from helpers.report import catalog
+    from helpers.report.publish import catalog
     from helpers.report.publish.manifest import dump_json
 
     found = catalog.build(reports_folder(reports))

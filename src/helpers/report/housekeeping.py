@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.errors import PlaybookError
-from helpers.report.catalog import DIFFS
 from helpers.report.page import index
 from helpers.report.publish import store
+from helpers.report.publish.catalog import DIFFS
 
 TRASH = ".trash-"
 _PAGE = re.compile(r"(?:(?P<other>.+)-)?v(?P<before>\d+)-v(?P<after>\d+)\.html")

@@ -131,7 +131,7 @@ def copy(tmp_path: Path) -> Path:
         ("report/page/report.py", ["rfm", "intervals", "rules"]),
         ("report/page/template/style.css", ["rfm", "intervals", "rules"]),
         ("report/page/template/index.html.j2", []),
-        ("report/catalog.py", []),
+        ("report/publish/catalog.py", []),
         ("report/plan/plan_file.py", []),
         ("report/diff/page.py", []),
         ("cli/runs.py", []),

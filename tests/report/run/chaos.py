@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from helpers.report.catalog import Catalog
 from helpers.report.publish import store
+from helpers.report.publish.catalog import Catalog
 from helpers.report.publish.manifest import Manifest, read_manifest
 
 VICTIMS = {"kernel": 9, "server": 3, "driver": 3, "writer": 1, "flusher": 1, "publisher": 2, "two": 1}

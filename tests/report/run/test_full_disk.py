@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report import catalog
 from helpers.report.plan.desk import Plan, plan
-from helpers.report.publish import store
+from helpers.report.publish import catalog, store
 from helpers.report.run import batch
 from tests.report.run.chaos import flaws
 

@@ -12,10 +12,9 @@ import nbformat
 import pytest
 
 from helpers.errors import BadData, BadParameters
-from helpers.report import catalog
 from helpers.report.plan import provenance, skip
 from helpers.report.plan.desk import plan
-from helpers.report.publish import store
+from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
 from helpers.report.run.one_run import RunResult
 

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from helpers.report.catalog import DIFFS
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import CHANGED, QUESTION
 from helpers.report.diff.compare import Comparison
@@ -21,16 +20,11 @@ from helpers.report.page import wording
 from helpers.report.page.markup import Outline, tidy
 from helpers.report.page.report import environment, style
 from helpers.report.publish import store
+from helpers.report.publish.catalog import DIFFS
 from helpers.sentences import say
 from helpers.tables import heading
 
 MOST_BYTES = 380_000  # of pictures: with the rest a page stays below the limit of 500 kB
-SCALES = {
-    "identity": "as they are",
-    "log": "on the log scale",
-    "logit": "on the logit scale",
-    "arcsine": "on the arcsine scale",
-}
 
 
 class Picture(NamedTuple):
@@ -136,10 +130,9 @@ def _basis(change: FindingChange) -> list[tuple[str, str]]:
     rows = []
     if change.p is not None and change.difference:
         one = change.difference
-        said = "p = {p}, {adjusted} after Holm; {errors:.1f} standard errors"
-        values = {"p": _p(one.p), "adjusted": _p(change.p), "errors": abs(one.errors)}
+        said = "p = {p}, {adjusted} after Holm; {errors:.1f} standard errors, limits symmetric on the {scale} scale"
+        values = {"p": _p(one.p), "adjusted": _p(change.p), "errors": abs(one.errors), "scale": one.scale}
         rows.append((say("Chance of a difference this large"), say(said, **values)))
-        rows.append((say("Limits taken as symmetric"), say(SCALES[one.scale])))
     if change.tipping is not None:
         said = "at no correlation between the two numbers"
         if change.tipping < 1:

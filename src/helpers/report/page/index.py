@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from helpers.report import catalog as catalogue
-from helpers.report.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
 from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
 from helpers.report.page.sparkline import Point, sparkline
 from helpers.report.page.wording import FAILURES, Mark, status_mark
+from helpers.report.publish import catalog as catalogue
 from helpers.report.publish import store
+from helpers.report.publish.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
 from helpers.report.publish.manifest import dump_json
 from helpers.report.redact import mask
 from helpers.sentences import say

@@ -1,9 +1,9 @@
 """One report as one HTML file: complete in itself, read without the network and without a script.
 
 Reading order is decisions, findings, contents, story, appendix. A run that did not succeed begins with what went
-wrong. Nothing on the page depends on when or where it was made, unless the manifest brings its bookkeeping: the same
-inputs give the same bytes. So a published page shows its run key and no version number. The version is the name of
-the folder it lies in (``v3``), which the address bar shows; the index lists every version, and the appendix says so.
+wrong. Nothing on the page depends on when or where it was made: the same inputs give the same bytes. So a page shows
+its run key and no version number. The version is the name of the folder it lies in (``v3``), which the address bar
+shows; the index lists every version, and the appendix says so.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def report_html(
     notebook : nbformat.NotebookNode
         The executed notebook, partial when the run failed.
     manifest : Manifest
-        What was run and how it ended. With ``manifest.stable()`` the page is the same for the same inputs;
-        with bookkeeping it names version and git commit too.
+        What was run and how it ended; its bookkeeping is not shown.
     findings, actions : sequence of Finding, sequence of Action
         What the notebook recorded. Actions are shown best first.
 
@@ -298,25 +297,22 @@ def _tables(manifest: Manifest) -> list[tuple[str, str, str]]:
 
 
 def _origin(manifest: Manifest) -> list[tuple[str, str]]:
-    run, code = manifest.bookkeeping, manifest.code
-    where = say("the name of the folder this file lies in; the index lists every version")
-    modules = say("{number}, each with its fingerprint in manifest.json", number=len(code.modules))
+    code = manifest.code
     rows = [
         (say("Series"), manifest.series),
-        (say("Version"), str(run.version) if run else where),
+        (say("Version"), say("the name of the folder this file lies in; the index lists every version")),
         (say("Notebook"), manifest.notebook),
         (say("Run key"), manifest.run_key[:SHORT_HASH]),
         (say("Seed"), say("none") if manifest.seed is None else str(manifest.seed)),
         (say("Python"), manifest.python),
         (say("Notebook source"), code.notebook_sha256[:SHORT_HASH]),
-        (say("Modules of helpers"), modules),
+        (
+            say("Modules of helpers"),
+            say("{number}, each with its fingerprint in manifest.json", number=len(code.modules)),
+        ),
     ]
     if code.lock_sha256:
         rows.append((say("Lock file"), code.lock_sha256[:SHORT_HASH]))
-    if run and run.git_commit:
-        commit = run.git_commit[:SHORT_HASH]
-        dirty = say("{commit}, with uncommitted changes", commit=commit)
-        rows.append((say("Git commit"), dirty if run.git_dirty else commit))
     return rows
 
 

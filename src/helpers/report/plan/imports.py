@@ -36,7 +36,7 @@ APART = frozenset(
     f"helpers.report.{name}"
     for name in (
         *(
-            "catalog",
+            "publish.catalog",
             "diff",
             "housekeeping",
             "page.index",

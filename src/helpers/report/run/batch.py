@@ -27,10 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from helpers.errors import PlaybookError
-from helpers.report import catalog
 from helpers.report.page.index import rebuild
 from helpers.report.plan.skip import decide
-from helpers.report.publish import store
+from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import Failure, RunStatus
 from helpers.report.redact import mask
 from helpers.report.run import kernels

@@ -5,6 +5,7 @@ It is derived from the version folders and can be thrown away at any time: the m
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,14 +133,11 @@ def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> C
     Catalog
         A function of the folder's content alone. A version that cannot be read is listed in `unreadable`.
     """
-    by_series: dict[str, list[str]] = {}
-    for path in store.published(reports):
-        by_series.setdefault(path.rpartition("/")[0], []).append(path)
     series, unreadable = [], []
-    for name, paths in sorted(by_series.items()):
+    for name, paths in itertools.groupby(store.published(reports), lambda path: path.rpartition("/")[0]):
         newest: Manifest | None = None
         versions = []
-        for path in reversed(paths):
+        for path in reversed(list(paths)):
             entry = known.get(path) if known and newest else None
             if entry is None:
                 try:
@@ -157,11 +155,10 @@ def build(reports: Path, known: Mapping[str, CatalogVersion] | None = None) -> C
 
 def listed(reports: Path) -> set[str] | None:
     """Return the versions that ``catalog.json`` lists; None when it cannot be read."""
-    try:
-        last = Catalog.model_validate_json((reports / "catalog.json").read_bytes())
-    except (OSError, ValidationError):
+    last = _last(reports)
+    if last is None:
         return None
-    return {version.path for series in last.series for version in series.versions} | set(last.unreadable)
+    return {version.path for series in last.series for version in series.versions} | {*last.unreadable}
 
 
 def unchanged(reports: Path) -> dict[str, CatalogVersion]:
@@ -170,18 +167,22 @@ def unchanged(reports: Path) -> dict[str, CatalogVersion]:
     A published version never changes, so with a thousand of them only the new ones need to be read. One that was
     removed and whose number was given again is newer than the catalogue, and so is read again.
     """
-    path = reports / "catalog.json"
+    last, written = _last(reports), _modified(reports / "catalog.json")
+    entries = (version for series in last.series for version in series.versions) if last else ()
+    return {
+        entry.path: entry for entry in entries if _modified(reports / entry.path / "manifest.json") < written
+    }
+
+
+def _last(reports: Path) -> Catalog | None:
     try:
-        written = path.stat().st_mtime_ns
-        last = Catalog.model_validate_json(path.read_bytes())
+        return Catalog.model_validate_json((reports / "catalog.json").read_bytes())
     except (OSError, ValidationError):
-        return {}
-    entries = (version for series in last.series for version in series.versions)
-    return {entry.path: entry for entry in entries if _modified(reports / entry.path) < written}
+        return None
 
 
-def _modified(folder: Path) -> float:
+def _modified(file: Path) -> float:
     try:
-        return (folder / "manifest.json").stat().st_mtime_ns
+        return file.stat().st_mtime_ns
     except OSError:
         return math.inf

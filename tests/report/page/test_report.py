@@ -53,13 +53,8 @@ def test_same_input_gives_the_same_bytes(page: str) -> None:
     assert rendered() == page
 
 
-def test_stable_manifest_gives_a_page_without_times(page: str) -> None:
-    nb = sample_pages.notebook()
-    full = sample_pages.manifest(nb, bookkeeping=sample_pages.bookkeeping())
-    assert report_html(nb, full.stable(), sample_pages.findings(), sample_pages.actions()) == page
-    shown = text_of(report_html(nb, full, sample_pages.findings(), sample_pages.actions()))
-    assert "version 3" in shown and "0123456789ab, with uncommitted changes" in shown
-    assert "2026-07-01" not in shown
+def test_bookkeeping_changes_no_byte(page: str) -> None:
+    assert rendered(bookkeeping=sample_pages.bookkeeping()) == page
 
 
 def test_title_and_question_are_shown_once(page: str) -> None:

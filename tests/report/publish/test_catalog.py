@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report import catalog
 from helpers.report.page import index
-from helpers.report.publish import store
+from helpers.report.publish import catalog, store
 
 FINDING = {
     "id": "rfm.top20_share",

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from helpers.report.catalog import Catalog
 from helpers.report.page.index import index_html
+from helpers.report.publish.catalog import Catalog
 from helpers.report.publish.manifest import Failure
 from tests.report.sample_records import catalog as sample_catalog
 from tests.report.sample_records import version

@@ -15,9 +15,9 @@ from helpers.cli import app
 from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
-from helpers.report import catalog, diff
+from helpers.report import diff
 from helpers.report.diff.causes import Causes, causes
-from helpers.report.publish import store
+from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import Data, Manifest, TableFingerprint, dump_json, read_manifest
 from helpers.report.publish.store import CannotPublish
 from tests.report.structure import problems

@@ -20,7 +20,7 @@ from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.report import sample_pages, sample_records
 from tests.report.structure import parse, problems
 
-AXE = Path(__file__).resolve().parents[2] / ".axe/node_modules/axe-core/axe.min.js"
+AXE = Path(__file__).resolve().parents[3] / ".axe/node_modules/axe-core/axe.min.js"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 RUN = (
     "axe.run(document, {runOnly: %s, resultTypes: ['violations']}).then(found => found.violations.map("

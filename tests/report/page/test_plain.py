@@ -12,9 +12,9 @@ import pytest
 from nbformat import NotebookNode
 
 from helpers.playbook.finding import Finding, Provenance
-from helpers.report import catalog
 from helpers.report.page import index
 from helpers.report.page import report as page
+from helpers.report.publish import catalog
 from helpers.report.publish.manifest import CellRun, Failure, dump_json, read_manifest
 from helpers.report.run import engine
 from helpers.report.run.one_run import RunResult
