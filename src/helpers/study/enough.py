@@ -40,3 +40,6 @@ JUDGED_MEMBERS = 100
 
 JUDGED_BUYERS = 20
 """Of them, members who brought value: with fewer there is next to nothing to find."""
+
+BACKTESTS = 3
+"""Past periods that were forecast before anything is said of how well: two may be luck."""

@@ -5,7 +5,7 @@ Rooms, in the order a study walks through them:
 - members: :mod:`activity` (what counts), :mod:`values` (R, F, M), :mod:`scores`, :mod:`current` (who is here now);
 - tiers: :mod:`tiers` (one engine, four presets in ``tiers.yml``),
   :mod:`blockers`, :mod:`sensitivity`;
-- movement: :mod:`periods`, :mod:`states`, :mod:`migration`, :mod:`chain_tests`, :mod:`forecast`, :mod:`promotion`;
+- movement: :mod:`periods`, :mod:`states`, :mod:`moves`;
 - value: :mod:`value_cells`, :mod:`inequality`, :mod:`concentration`, :mod:`effort`, :mod:`tier_value`,
   :mod:`referral`;
 - what comes next: :mod:`cells` (compressed histories), :mod:`alive` (BG/NBD, with :mod:`bg_nbd`,
@@ -23,10 +23,8 @@ from helpers.methods.rfm.contest import contest, predict_value
 from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
 from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
-from helpers.methods.rfm.forecast import backtest, forecast
-from helpers.methods.rfm.migration import migration
+from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
 from helpers.methods.rfm.periods import tier_history
-from helpers.methods.rfm.promotion import time_to_top
 from helpers.methods.rfm.referral import referral_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members

@@ -8,7 +8,7 @@ import pandas as pd
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
-from helpers.methods.rfm.migration import Migration
+from helpers.methods.rfm.moves import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
@@ -62,7 +62,7 @@ def silent_share(
 def net_promotion(moved: Migration, scope: str) -> Finding:
     """Judge whether more members moved up than down between the last two periods."""
     return finding(
-        moved.rate("net promotion", "last"),
+        moved.net,
         id="rfm.net_promotion_rate",
         metric=say("net promotion rate"),
         scope=scope,

@@ -3,76 +3,55 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import pytest
 from numpy.typing import NDArray
 
+from helpers.data.source import Dataset
 from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
+from helpers.study import Study
 
 LABELS = ("silent", "potential", "active", "core")
 AWAY, FRESH = -1, 4
 """Codes of a member who is not there, and of one who joined during the period."""
 
 
-@pytest.fixture(scope="session")
-def labels() -> tuple[str, ...]:
-    """Tiers from lowest to highest."""
-    return LABELS
+LIVELY = np.array(
+    [[0.80, 0.17, 0.025, 0.005], [0.33, 0.52, 0.13, 0.02], [0.1, 0.28, 0.52, 0.1], [0.03, 0.08, 0.25, 0.64]]
+)
+STICKY = np.array([[0.97, 0.03, 0, 0], [0.1, 0.87, 0.03, 0], [0, 0.1, 0.87, 0.03], [0, 0, 0.06, 0.94]])
+MATRICES = {"lively": LIVELY, "sticky": STICKY}
+"""Planted matrices: members who move a lot, and members who hardly do; some moves cannot happen."""
 
 
-@pytest.fixture(scope="session")
-def matrices() -> dict[str, NDArray[np.float64]]:
-    """Planted matrices: members who move a lot, and members who hardly do; some moves cannot happen."""
-    lively = [
-        [0.80, 0.17, 0.025, 0.005],
-        [0.33, 0.52, 0.13, 0.02],
-        [0.1, 0.28, 0.52, 0.1],
-        [0.03, 0.08, 0.25, 0.64],
-    ]
-    sticky = [[0.97, 0.03, 0, 0], [0.1, 0.87, 0.03, 0], [0, 0.1, 0.87, 0.03], [0, 0, 0.06, 0.94]]
-    return {"lively": np.array(lively), "sticky": np.array(sticky)}
+def run_chains(
+    rng: np.random.Generator, matrix: NDArray[np.float64], members: int, periods: int, chains: int = 1
+) -> NDArray[np.int64]:
+    """Run chains of members over periods: codes of tiers (chains, periods, members)."""
+    states = np.empty((chains, periods, members), dtype=np.int64)
+    states[:, 0] = rng.choice(4, (chains, members), p=[0.55, 0.30, 0.11, 0.04])
+    edges = matrix.cumsum(axis=1)[:, :-1]
+    for period in range(1, periods):
+        uniform = rng.random((chains, members))[..., None]
+        states[:, period] = (uniform >= edges[states[:, period - 1]]).sum(axis=-1)
+    return states
 
 
-@pytest.fixture(scope="session")
-def run_chains() -> Callable[..., NDArray[np.int64]]:
-    """Run `chains` chains of `members` members over `periods` periods: codes (chains, periods, members)."""
-
-    def run(
-        rng: np.random.Generator, matrix: NDArray[np.float64], members: int, periods: int, chains: int
-    ) -> NDArray[np.int64]:
-        states = np.empty((chains, periods, members), dtype=np.int64)
-        states[:, 0] = rng.choice(4, (chains, members), p=[0.55, 0.30, 0.11, 0.04])
-        edges = matrix.cumsum(axis=1)[:, :-1]
-        for period in range(1, periods):
-            uniform = rng.random((chains, members))[..., None]
-            states[:, period] = (uniform >= edges[states[:, period - 1]]).sum(axis=-1)
-        return states
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def count_pairs() -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+def count_pairs(states: NDArray[np.int64]) -> NDArray[np.float64]:
     """Count moves of chains: codes (chains, periods, members) to counts (chains, pairs, 4, 4)."""
-
-    def count(states: NDArray[np.int64]) -> NDArray[np.float64]:
-        codes = states[:, :-1] * 4 + states[:, 1:]
-        counts = [(codes == code).sum(axis=-1) for code in range(16)]
-        return np.stack(counts, axis=-1).reshape(*codes.shape[:2], 4, 4).astype(float)
-
-    return count
+    codes = states[:, :-1] * 4 + states[:, 1:]
+    counts = [(codes == code).sum(axis=-1) for code in range(16)]
+    return np.stack(counts, axis=-1).reshape(*codes.shape[:2], 4, 4).astype(float)
 
 
-@pytest.fixture(scope="session")
-def history_of() -> Callable[..., TierHistory]:
+def asked(**settings: object) -> Study:
+    """A study that tells its level and its seed only."""
+    return Study(dataset=Dataset({}), as_of=dt.date(2026, 12, 31), **settings)
+
+
+def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> TierHistory:
     """Make a history from codes (periods, members): tiers 0 to 3, -1 not there, 4 joined in the period."""
-    return _history
-
-
-def _history(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> TierHistory:
     names = dict(enumerate([*labels, JOINED])) | {AWAY: LEFT}
     periods = [f"2026-{number + 1:02d}" for number in range(len(states))]
     calendar = pd.DataFrame({"period": periods, "used": True, "reason": ""})

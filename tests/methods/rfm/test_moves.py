@@ -1,0 +1,523 @@
+"""Moves between tiers: by hand, against planted communities, lifelines, and published figures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lifelines
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from helpers.data import source
+from helpers.methods.rfm import moves
+from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
+from helpers.methods.rfm.periods import TierHistory, tier_history
+from helpers.methods.rfm.tiers import TierScheme
+from helpers.sentences import number
+from helpers.simulate import community
+from helpers.stats.chains import Steps, net_promotion
+from helpers.stats.estimate import wilson
+from helpers.study.activity import activity, population
+from tests.planted_chains import AWAY, FRESH, LIVELY, MATRICES, STICKY, asked, history_of, run_chains
+
+Counts = NDArray[np.float64]
+MONTHLY = TierScheme.load("monthly_interactions")
+STUDY = asked()
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough draws where many histories are simulated."""
+    monkeypatch.setattr(moves, "DRAWS", 500)
+
+
+def of_tables(*tables: Counts) -> TierHistory:
+    """A history with these counts of moves, one pair of months each."""
+    empty = history_of(np.zeros((len(tables) + 1, 0), dtype=np.int64))
+    flows = empty.flows.set_index(["period", "from_state", "to_state"])
+    for period, table in zip(empty.periods[1:], tables, strict=True):
+        for (a, b), n in np.ndenumerate(table):
+            flows.loc[(period, empty.labels[a], empty.labels[b]), "n"] = int(n)
+    return TierHistory(**{**vars(empty), "flows": flows.reset_index()})
+
+
+# --- migration ---------------------------------------------------------------------------------------
+
+
+def test_cells_are_shares_of_the_members_at_risk_with_jeffreys_bounds() -> None:
+    tables = np.array([[[8, 2, 0, 0], [3, 5, 2, 0], [0, 0, 0, 0], [0, 0, 1, 4]]] * 2, float)
+    tables[1, 0, 0] = 18
+    result = migration(asked(confidence=0.9), of_tables(*tables))
+    cell = result.matrix.set_index(["scope", "from_tier", "to_tier"])
+    pooled, last = cell.loc[("pooled", "silent", "potential")], cell.loc[("last", "silent", "potential")]
+    assert (pooled["n"], pooled["at_risk"], last["n"], last["at_risk"]) == (4, 30, 2, 20)
+    assert pooled["share"] == pytest.approx(4 / 30)
+    assert pooled["low"] == pytest.approx(stats.beta.ppf(0.05, 4.5, 26.5))
+    assert pooled["high"] == pytest.approx(stats.beta.ppf(0.95, 4.5, 26.5))
+    never = cell.loc[("pooled", "silent", "core")]
+    assert never["low"] == 0 and never["high"] > 0
+    assert cell.loc[("pooled", "active", "core"), ["share", "low", "high"]].isna().all()
+    assert result.matrix.query("scope == 'pooled' and from_tier == 'potential'")["share"].tolist() == [
+        0.3,
+        0.5,
+        0.2,
+        0.0,
+    ]
+
+
+def test_net_promotion_counts_up_and_down_over_those_at_risk() -> None:
+    table = np.array([[60, 20, 5, 0], [30, 40, 10, 2], [0, 9, 8, 3], [0, 0, 4, 9]], float)
+    result = migration(STUDY, of_tables(table))
+    net = result.net
+    assert net.n == 200 and net.value == pytest.approx((20 + 5 + 10 + 2 + 3 - 30 - 9 - 4) / 200)
+    assert net.low < net.value < net.high
+    assert result.promoted.value == pytest.approx(40 / 200)
+    assert result.demoted[1:3] == pytest.approx(wilson(43, 200))
+    assert "no clear direction" in result.sentence and "n = 200" in result.sentence
+    assert "of the 200 members present in both months 20.0 % moved up" in result.sentence
+    assert result.left == 0 and "left" not in result.sentence
+
+
+def test_members_who_left_are_told_and_not_counted() -> None:
+    """Three left in the pair before the last, two in the last one (-1 is away)."""
+    states = np.array([[0] * 40, [1] * 37 + [-1] * 3, [2] * 20 + [0] * 15 + [-1] * 5])
+    result = migration(STUDY, history_of(states))
+    assert (result.left, result.net.n, result.period) == (2, 35, "month")
+    assert "of the 35 members present in both months" in result.sentence
+    assert result.sentence.endswith("2 others left and are not counted.")
+
+
+def test_a_changing_matrix_is_found() -> None:
+    rng = np.random.default_rng(4)
+    before, after = (run_chains(rng, matrix, 1_500, 4)[0] for matrix in (LIVELY, STICKY))
+    flows = [history_of(states).transitions for states in (before, after)]
+    squares = [
+        f.pivot_table(index=["period", "from_tier"], columns="to_tier", values="n", sort=False).to_numpy()
+        for f in flows
+    ]
+    tables = np.concatenate([s.reshape(3, 4, 4) for s in squares])
+    result = migration(STUDY, of_tables(*tables))
+    assert result.homogeneity.p_value < 0.05 and result.homogeneity.effect > 0.1
+    assert "Migration changes between periods: read the last pair" in result.homogeneity_sentence
+    steady = migration(STUDY, history_of(before))
+    assert steady.homogeneity.p_value >= 0.05 and "may be used" in steady.homogeneity_sentence
+
+
+def test_memory_of_two_periods_is_found() -> None:
+    rng = np.random.default_rng(5)
+    states = np.zeros((6, 2_000), dtype=np.int64)
+    states[:2] = rng.integers(0, 4, (2, 2_000))
+    for period in range(2, 6):
+        keep = rng.random(2_000) < 0.4
+        states[period] = np.where(keep, states[period - 2], rng.integers(0, 4, 2_000))
+    result = migration(STUDY, history_of(states))
+    assert result.order.p_value < 0.05 and result.order.effect > 0.1
+    assert "The tier before last matters: members" in result.order_sentence
+
+
+def test_the_verdict_on_the_chain_follows_the_level() -> None:
+    """Two tables whose difference has a p-value between one and ten per cent: the level decides what is said."""
+    tables = np.zeros((2, 4, 4))
+    tables[:, :2, :2] = [[[60, 40], [40, 60]], [[45, 55], [44, 56]]]
+    p_value = migration(STUDY, of_tables(*tables)).homogeneity.p_value
+    assert 0.01 < p_value < 0.1
+    levels = (1 - p_value * 0.99, 1 - p_value * 1.01)
+    calm, alert = (migration(asked(confidence=level), of_tables(*tables)) for level in levels)
+    assert calm.homogeneity == alert.homogeneity
+    assert calm.homogeneity_sentence.startswith("No sign that")
+    assert not alert.homogeneity_sentence.startswith("No sign that")
+
+
+def test_large_samples_do_not_turn_trifles_into_news() -> None:
+    base = np.array([[0.8, 0.2, 0, 0], [0.3, 0.5, 0.2, 0], [0, 0.3, 0.5, 0.2], [0, 0, 0.4, 0.6]])
+    shifted = base + 0.004 * np.array([[1, -1, 0, 0], [1, -1, 0, 0], [0, 1, -1, 0], [0, 0, 1, -1]])
+    result = migration(STUDY, of_tables(base * 1e6, shifted * 1e6))
+    assert result.homogeneity.p_value < 0.05 and result.homogeneity.effect < 0.02
+    assert "but little" in result.homogeneity_sentence
+
+
+def test_too_little_data_to_tell_moves_is_said() -> None:
+    nothing = migration(STUDY, history_of(np.zeros((0, 0), dtype=np.int64)))
+    assert not nothing.net.known and nothing.sentence.startswith("Too little data")
+    assert nothing.matrix["share"].isna().all()
+    one = migration(STUDY, history_of(np.array([[0], [1], [1]])))
+    assert one.net.value == 0.0 and one.net.low < -0.3 and one.net.high > 0.3
+    for found in (nothing, one):
+        assert found.homogeneity_sentence.startswith("Too little data")
+        assert found.order_sentence.startswith("Too little data")
+
+
+# --- planted communities and published figures -------------------------------------------------------
+
+
+def _of_community(seed: int, members: int) -> tuple[TierHistory, dict[str, Any]]:
+    made = community(members, 184, seed, tables=("members", "events"))
+    dataset = source.open(made.tables, check=False)
+    day = dt.date.fromisoformat(made.truth["about"]["end"])
+    log, people = activity(dataset, as_of=day), population(dataset, as_of=day)
+    return tier_history(log, people, MONTHLY, as_of=day, report_tz="Asia/Shanghai"), made.truth["tiers"]
+
+
+def _coverage(seeds: range) -> dict[str, list[bool]]:
+    """Whether planted truth lies inside the intervals, over communities: cells, net promotion, sizes."""
+    hits: dict[str, list[bool]] = {"cells": [], "net promotion": [], "bands": []}
+    for seed in seeds:
+        history, truth = _of_community(seed, 300 + 100 * (seed % 3))
+        result = migration(STUDY, history)
+        pooled = result.matrix[result.matrix["scope"] == "pooled"]
+        planted = np.array(truth["expected_matrix"]).ravel()
+        hits["cells"] += pooled["low"].le(planted).mul(pooled["high"].ge(planted)).tolist()
+        expected = np.sum([pair["expected"] for pair in truth["pairs"]], axis=0)
+        net = net_promotion(moves._flows(history).sum(axis=0)[:-1, :-1], 0.95, seed=0)
+        planted_net = (np.triu(expected, 1).sum() - np.tril(expected, -1).sum()) / expected.sum()
+        hits["net promotion"].append(net.low <= planted_net <= net.high)
+        hits["bands"] += backtest(asked(seed=seed), history).cells["covered"].tolist()
+    return hits
+
+
+def test_counts_of_a_community_are_the_planted_moves() -> None:
+    made = community(500, 184, 2, tables=("members", "events"))
+    dataset = source.open(made.tables, check=False)
+    as_of = dt.date.fromisoformat(made.truth["about"]["end"])
+    people = population(dataset, as_of=as_of).to_pandas()
+    # Planted truth takes a member who joined on the first day of a month for present in all of it.
+    people["joined_day"] = pd.to_datetime(people["joined_day"]) - pd.Timedelta(days=1)
+    log = activity(dataset, as_of=as_of)
+    history = tier_history(log, people, MONTHLY, as_of=as_of, report_tz="Asia/Shanghai", since="2025-07-01")
+    tables = history.transitions.groupby(["period", "from_tier", "to_tier"])["n"].sum()
+    for pair in made.truth["tiers"]["pairs"]:
+        square = tables.loc[pair["to"]].unstack().loc[list(MONTHLY.labels), list(MONTHLY.labels)]
+        np.testing.assert_array_equal(square, pair["observed"])
+        present = history.sizes[history.sizes["period"] == pair["from"]]["members"]
+        assert present.tolist() == pair["at_risk"]
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_of_two_hundred_communities(few_draws) -> None:
+    """Layer two: 240 communities from tables to intervals, 3,840 cells."""
+    hits = _coverage(range(100, 340))
+    assert 0.93 <= np.mean(hits["cells"]) <= 0.97
+    assert 0.93 <= np.mean(hits["net promotion"]) <= 0.985
+    assert 0.87 <= np.mean(hits["bands"]) <= 0.97
+
+
+# The published figures rest on tiers at the end of each quarter, over the 180 days before: any order makes a
+# potential, two orders with the last at most 90 days ago an active, three with the last at most 60 a core.
+QUARTERLY = {
+    "name": "recent_buyers",
+    "window_days": 180,
+    "match": "first",
+    "tiers": [
+        {"id": "silent", "when": {}},
+        {"id": "potential", "when": {"frequency": [1, None]}},
+        {"id": "active", "when": {"frequency": [2, None], "recency_days": [0, 91]}},
+        {"id": "core", "when": {"frequency": [3, None], "recency_days": [0, 61]}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def buyers(reference_data: Path) -> Callable[[str], TierHistory]:
+    """History of 23,570 buyers by quarter, from a public record of orders, up to a day."""
+    names = ["member_id", "date", "items", "gross"]
+    path = reference_data / "rfm" / "CDNOW_master.txt"
+    raw = pd.read_csv(path, sep=r"\s+", skiprows=1, names=names, dtype={"member_id": str})
+    orders = pd.DataFrame({"order_id": [f"o{row}" for row in range(len(raw))], "member_id": raw["member_id"]})
+    orders["paid_at"] = pd.to_datetime(raw["date"].astype(str)).dt.tz_localize("UTC")
+    dataset = source.open({"orders": orders.assign(gross=raw["gross"], currency="USD")}, report_tz="UTC")
+
+    def history(as_of: str) -> TierHistory:
+        log = activity(dataset, as_of=as_of, report_tz="UTC")
+        people = population(dataset, as_of=as_of, report_tz="UTC")
+        scheme, window = TierScheme.load(QUARTERLY), {"window_days": 180, "count": "order"}
+        return tier_history(log, people, scheme, period="quarter", as_of=as_of, report_tz="UTC", **window)
+
+    return history
+
+
+def test_published_migration_and_forecast_are_reproduced(buyers) -> None:
+    history = buyers("1998-03-31")
+    assert history.periods == ["1997Q2", "1997Q3", "1997Q4", "1998Q1"]
+    assert set(history.sizes["present"]) == {23_570}
+    known = buyers("1997-12-31")
+    cells = migration(STUDY, known).matrix.query("scope == 'last'").set_index(["from_tier", "to_tier"])
+    published = {
+        ("core", "core"): (0.537, 0.510, 0.563),
+        ("active", "core"): (0.248, 0.225, 0.271),
+        ("potential", "silent"): (0.498, 0.483, 0.512),
+        ("silent", "silent"): (0.916, 0.912, 0.921),
+    }
+    for cell, (share, low, high) in published.items():
+        found = cells.loc[cell]
+        assert found["share"] == pytest.approx(share, abs=5e-4)
+        assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1.5e-3)
+    sizes = history.sizes.pivot(index="period", columns="tier", values="members")[list(known.labels)]
+    steps = Steps.of(moves._flows(known)[-1:])  # published from the last pair alone
+    start = np.r_[sizes.loc["1997Q4"], 0.0]
+    expected = (start @ steps.shares)[:4]
+    assert expected.round().tolist() == [17_654, 3_442, 1_148, 1_325]
+    actual = sizes.loc["1998Q1"].to_numpy()
+    assert actual.tolist() == [17_515, 3_618, 1_116, 1_321]
+    assert (np.abs(expected - actual) / actual).round(3).tolist() == [0.008, 0.049, 0.029, 0.003]
+
+
+# --- forecast ----------------------------------------------------------------------------------------
+
+
+def _with_comers_and_goers(states: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Let some members join in some period (seen as fresh, then by tier) and some leave for good."""
+    changed = states.copy()
+    periods, members = states.shape
+    for member in range(members):
+        if rng.random() < 0.4:
+            joins = int(rng.integers(0, periods))
+            changed[:joins, member] = AWAY
+            changed[joins, member] = FRESH
+        if rng.random() < 0.2:
+            changed[int(rng.integers(1, periods + 1)) :, member] = AWAY
+    return changed
+
+
+def test_forecast_is_sizes_times_shares() -> None:
+    silent_potential = np.array([[0] * 60 + [1] * 40, [0] * 45 + [1] * 15 + [0] * 10 + [1] * 30])
+    result = forecast(STUDY, history_of(silent_potential))
+    sizes = result.sizes.set_index("tier")
+    # 55 silent of whom 3/4 stay, 45 potential of whom 1/4 fall back.
+    assert sizes.loc["silent", "expected"] == pytest.approx(55 * 0.75 + 45 * 0.25)
+    assert sizes.loc["potential", "expected"] == pytest.approx(55 * 0.25 + 45 * 0.75)
+    assert sizes["last"].tolist() == [55, 45, 0, 0] and sizes.loc["silent", "change"] == pytest.approx(-2.5)
+    assert result.moves == 100 and result.pairs == 1 and np.isnan(result.variation)
+    assert "One pair of periods cannot show how much periods differ" in result.sentence
+    assert not sizes.loc["core", "known"] and sizes.loc["silent", "known"]
+
+
+def test_joiners_and_leavers_are_forecast_and_stated() -> None:
+    rng = np.random.default_rng(21)
+    states = _with_comers_and_goers(run_chains(rng, LIVELY, 900, 5)[0], rng)
+    history = history_of(states)
+    result = forecast(STUDY, history)
+    flows = history.flows.groupby(["from_state", "to_state"])["n"].sum().unstack()
+    shares = flows.div(flows.sum(axis=1), axis=0)
+    start = history.sizes[history.sizes["period"] == history.periods[-1]].set_index("tier")["members"]
+    start["(joined)"] = history.newcomers
+    expected = start @ shares.loc[start.index]
+    np.testing.assert_allclose(result.sizes["expected"], expected[result.sizes["tier"]])
+    assert result.joiners == (states[-1] == FRESH).sum() > 0
+    assert result.expected_leavers == pytest.approx(expected["(left)"])
+    assert f"of {result.joiners:,} newcomers" in result.sentence
+    assert result.sizes["expected"].sum() + result.expected_leavers == pytest.approx(start.sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "pairs"),
+    [
+        ("lively", 60, 3),
+        ("sticky", 400, 1),
+        *[
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("lively", 400, 1), ("lively", 2_000, 2), ("sticky", 60, 3), ("sticky", 2_000, 2)]
+        ],
+    ],
+)
+def test_bands_cover_the_next_period(name, members, pairs, few_draws) -> None:
+    """100 chains, 400 sizes: bands of 90 % may hold 86 to 98.5 % (they end at whole numbers)."""
+    rng = np.random.default_rng(members + pairs)
+    inside = []
+    for seed, states in enumerate(run_chains(rng, MATRICES[name], members, pairs + 2, 100)):
+        result = forecast(asked(seed=seed), history_of(states[:-1]))
+        actual = np.bincount(states[-1], minlength=4)
+        inside.append((result.sizes["low"] <= actual) & (actual <= result.sizes["high"]))
+    assert 0.86 <= np.mean(inside) <= 0.985
+
+
+def test_bands_widen_when_periods_differ(few_draws) -> None:
+    rng = np.random.default_rng(9)
+    inside, naive = [], []
+    for seed in range(50):
+        state = [rng.choice(4, 1_000, p=[0.55, 0.3, 0.11, 0.04])]
+        for _period in range(7):
+            moved = np.array([rng.dirichlet(30 * row + 1e-3) for row in LIVELY])
+            edges = moved.cumsum(axis=1)[:, :-1]
+            state.append((rng.random(1_000)[:, None] >= edges[state[-1]]).sum(axis=1))
+        actual = np.bincount(state[-1], minlength=4)
+        for found, known in ((inside, state[:-1]), (naive, state[-3:-1])):
+            sizes = forecast(asked(seed=seed), history_of(np.array(known))).sizes
+            found.append((sizes["low"] <= actual) & (actual <= sizes["high"]))
+    assert 0.8 <= np.mean(inside) <= 0.99
+    assert np.mean(naive) < 0.6
+
+
+def test_backtest_repeats_past_forecasts() -> None:
+    states = run_chains(np.random.default_rng(12), LIVELY, 500, 7)[0]
+    result = backtest(asked(seed=3), history_of(states))
+    assert result.periods == 5 and len(result.cells) == 20
+    one = result.cells[result.cells["period"] == "2026-05"].set_index("tier")
+    known = forecast(asked(seed=3), history_of(states[:4])).sizes.set_index("tier")
+    np.testing.assert_allclose(one["expected"], known["expected"])
+    assert one["actual"].tolist() == np.bincount(states[4], minlength=4).tolist()
+    assert one["naive"].tolist() == np.bincount(states[3], minlength=4).tolist()
+    cells = result.cells
+    assert result.coverage.value == pytest.approx(cells["covered"].mean()) and result.coverage.n == 5
+    error, naive = (number(cells[c].abs().mean()) for c in ("error", "naive_error"))
+    assert f"missed tier sizes by {error} members on average" in result.sentence
+    assert f'"same as last period" by {naive}.' in result.sentence
+    assert "In 5 earlier periods" in result.sentence and "of 20 tier sizes" in result.sentence
+    for level in (0.8, 0.95):  # of the share of bands that held, not of the bands
+        judged = backtest(asked(seed=3, confidence=level), history_of(states))
+        low, high = proportion_confint(5 * judged.coverage.value, 5, 1 - level, "wilson")
+        assert judged.coverage[1:3] == pytest.approx((low, high))
+        assert judged.cells.equals(cells)
+        assert f"inside their 90 % band ({100 * level:.0f} % interval" in judged.sentence
+
+
+def test_forecast_beats_the_naive_one_when_tiers_are_moving() -> None:
+    rng, states = np.random.default_rng(6), [np.full(3_000, 3)]
+    edges = LIVELY.cumsum(axis=1)[:, :-1]
+    for _period in range(5):
+        states.append((rng.random(3_000)[:, None] >= edges[states[-1]]).sum(axis=1))
+    result = backtest(STUDY, history_of(np.array(states)))
+    assert result.periods == 4
+    later = result.cells[result.cells["period"] > "2026-03"]
+    assert later["error"].abs().sum() < 0.5 * later["naive_error"].abs().sum()
+
+
+@pytest.mark.parametrize("periods", [0, 1])
+def test_short_histories_say_that_there_is_too_little(periods) -> None:
+    history = history_of(np.zeros((periods, 5), dtype=np.int64))
+    result, tested, way = forecast(STUDY, history), backtest(STUDY, history), time_to_top(STUDY, history)
+    assert not result.known and result.sentence.startswith("Too little data")
+    assert result.sizes["expected"].isna().all() and result.sizes["tier"].tolist() == list(history.labels)
+    assert tested.periods == 0 and tested.sentence.startswith("Too little data") and not tested.coverage.known
+    two = backtest(STUDY, history_of(np.zeros((3, 5), dtype=np.int64)))
+    assert two.periods == 1 and "Too little data to say whether the bands hold" in two.sentence
+    assert way.times["expected_periods"].isna().all() and way.chances["share"].isna().all()
+    assert way.sentence.startswith("Too little data")
+
+
+def test_a_tier_without_history_gets_the_widest_band() -> None:
+    states = np.array([[0] * 50 + [1] * 50, [0] * 40 + [1] * 57 + [3] * 3])
+    sizes = forecast(STUDY, history_of(states)).sizes
+    assert sizes["expected"].sum() == pytest.approx(100)
+    assert sizes.set_index("tier")["known"].to_dict() == {
+        "silent": True, "potential": True, "active": False, "core": False,
+    }  # fmt: skip
+    assert sizes.set_index("tier").loc["core", "high"] >= 3
+
+
+# --- time to the top ---------------------------------------------------------------------------------
+
+
+def test_times_and_chances_equal_the_chain_in_a_large_sample() -> None:
+    history = history_of(run_chains(np.random.default_rng(1), LIVELY, 40_000, 4)[0])
+    result = time_to_top(STUDY, history)
+    flows = history.flows.groupby(["from_state", "to_state"])["n"].sum().unstack()
+    labels = list(history.labels)
+    empirical = flows.loc[labels, labels].div(flows.loc[labels, labels].sum(axis=1), axis=0).to_numpy()
+    expected = np.linalg.inv(np.eye(3) - empirical[:3, :3]).sum(axis=1)  # the fundamental matrix
+    np.testing.assert_allclose(result.times["expected_periods"], expected, rtol=1e-6)
+    absorbing = empirical.copy()
+    absorbing[3] = [0, 0, 0, 1]
+    for horizon in moves.HORIZONS:
+        chance = result.chances[result.chances["periods"] == horizon]
+        np.testing.assert_allclose(chance["share"], np.linalg.matrix_power(absorbing, horizon)[:3, 3])
+    assert (result.times["low"] < result.times["expected_periods"]).all()
+    assert (result.times["high"] > result.times["expected_periods"]).all()
+
+
+def test_a_ladder_takes_the_sum_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each month half of a tier steps up: two months a step, so six, four and two."""
+    start_of = np.repeat([0, 1, 2], 200)
+    history = history_of(np.array([start_of, start_of + np.tile([0, 1], 300)]))
+    result = time_to_top(STUDY, history)
+    assert result.times["expected_periods"].tolist() == pytest.approx([6, 4, 2])
+    near = result.chances[result.chances["from_tier"] == "active"].set_index("periods")["share"]
+    assert near.tolist() == pytest.approx([1 - 0.5**3, 1 - 0.5**6, 1 - 0.5**12])
+    start = "The chance of a member in active to reach core within 6 months, leavers counted, is 98.4 % ("
+    assert result.sentence.startswith(start) and "n = 200 moves" in result.sentence
+    assert "If moves stay as they are, one who stays takes 2 months on average (" in result.sentence
+    assert "Kaplan-Meier" not in result.sentence  # one pair of months is followed for one month only
+    monkeypatch.setattr(moves, "HORIZONS", (1,))
+    monkeypatch.setattr(moves, "TOLD_PERIODS", 1)
+    month = time_to_top(STUDY, history).sentence
+    assert "observed by Kaplan-Meier: 50.0 % (43.1 % to 56.9 %; n = 200 members)" in month
+
+
+def test_members_who_leave_do_not_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From active a third each leaves, stays, steps up: two months for those who stay, half arrive."""
+    monkeypatch.setattr(moves, "HORIZONS", (1, 40))
+    result = time_to_top(STUDY, history_of(np.array([np.full(300, 2), np.repeat([AWAY, 2, 3], 100)])))
+    active = result.chances[result.chances["from_tier"] == "active"].set_index("periods")
+    assert result.times["expected_periods"].iloc[2] == pytest.approx(2)
+    assert active.loc[1, "share"] == pytest.approx(1 / 3) and active.loc[40, "share"] == pytest.approx(1 / 2)
+    assert active.loc[1, "observed"] == pytest.approx(1 / 3) and np.isnan(active.loc[40, "observed"])
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "pairs"),
+    [
+        ("lively", 300, 4),
+        pytest.param("lively", 2_000, 2, marks=pytest.mark.slow),
+        pytest.param("sticky", 2_000, 3, marks=pytest.mark.slow),
+    ],
+)
+def test_intervals_cover_the_chain(name, members, pairs, few_draws) -> None:
+    """100 chains, three tiers that depend on one another: two standard errors are 4 points."""
+    matrix = MATRICES[name]
+    expected, absorbing = np.linalg.inv(np.eye(3) - matrix[:3, :3]).sum(axis=1), matrix.copy()
+    absorbing[3] = [0, 0, 0, 1]
+    chance = np.linalg.matrix_power(absorbing, 6)[:3, 3]
+    times, chances = [], []
+    chains = run_chains(np.random.default_rng(members), matrix, members, pairs + 1, 100)
+    for seed, states in enumerate(chains):
+        result = time_to_top(asked(seed=seed), history_of(states))
+        times.append((result.times["low"] <= expected) & (expected <= result.times["high"]))
+        six = result.chances[result.chances["periods"] == 6]
+        chances.append((six["low"] <= chance) & (chance <= six["high"]))
+    assert 0.9 <= np.mean(times) <= 0.995
+    assert 0.9 <= np.mean(chances) <= 0.995
+
+
+def test_observed_shares_equal_kaplan_meier(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    states = run_chains(rng, LIVELY, 400, 9)[0]
+    for member in range(150):
+        joins = int(rng.integers(0, 8))
+        states[:joins, member], states[joins, member] = AWAY, FRESH
+    history = history_of(states)
+    monkeypatch.setattr(moves, "HORIZONS", (1, 2, 4, 6))
+    chances = time_to_top(STUDY, history).chances
+    for tier, rows in history.passages.groupby("from_tier"):
+        fitter = lifelines.KaplanMeierFitter()
+        seen = rows[rows["periods"] > 0]
+        fitter.fit(seen["periods"], seen["reached"], weights=seen["members"])
+        observed = chances[chances["from_tier"] == tier].set_index("periods")
+        for horizon in (1, 2, 4, 6):
+            assert observed.loc[horizon, "observed"] == pytest.approx(1 - fitter.predict(horizon), abs=1e-12)
+        assert (observed["observed_low"] <= observed["observed"]).all()
+        assert (observed["observed_high"] >= observed["observed"]).all()
+        assert set(observed["observed_n"]) == {int(rows["members"].sum())}
+
+
+def test_no_path_is_infinite_and_unseen_rows_are_unknown() -> None:
+    """Silent and potential only exchange members; active was never seen."""
+    states = np.array([[0] * 40 + [1] * 40 + [3] * 5, [0] * 30 + [1] * 10 + [0] * 20 + [1] * 20 + [3] * 5])
+    result = time_to_top(STUDY, history_of(states))
+    times = result.times.set_index("from_tier")
+    assert np.isinf(times.loc["silent", "expected_periods"]) and np.isinf(times.loc["silent", "high"])
+    assert 1 < times.loc["silent", "low"] < np.inf and not times.loc["silent", "path_seen"]
+    assert times.loc["active", ["expected_periods", "low", "high"]].isna().all()
+    chances = result.chances.set_index(["from_tier", "periods"])
+    assert chances.loc[("silent", 3), "share"] == 0 and chances.loc[("silent", 3), "low"] == 0
+    assert 0 < chances.loc[("silent", 3), "high"] < 0.5
+    assert chances.loc[("active", 12), ["share", "low", "high"]].isna().all()
+    assert result.sentence == "Too little data on how members reach core."
+    # One member moves on to active, about which nothing is known: so nothing is known from there down either.
+    states[1, 0] = 2
+    assert time_to_top(STUDY, history_of(states)).times["expected_periods"].isna().all()
