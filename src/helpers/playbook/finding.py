@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from helpers.stats.estimate import Estimate
 
 Verdict = Literal["better", "worse", "no clear change", "too little data", "provisional", "stated"]
 Direction = Literal["up is good", "down is good", "neither"]
@@ -65,40 +68,8 @@ class Finding(BaseModel):
         return self
 
 
-class EstimateLike(Protocol):
-    """Any record of a value with its interval: what methods return."""
-
-    @property
-    def value(self) -> float:
-        """Point estimate; NaN when there is too little data."""
-
-    @property
-    def low(self) -> float:
-        """Lower bound."""
-
-    @property
-    def high(self) -> float:
-        """Upper bound."""
-
-    @property
-    def n(self) -> int:
-        """Sample size."""
-
-    @property
-    def unit(self) -> str:
-        """Unit of the value."""
-
-    @property
-    def method(self) -> str:
-        """How the interval was made."""
-
-    @property
-    def confidence(self) -> float:
-        """Level of the interval."""
-
-
 def finding(
-    estimate: EstimateLike,
+    estimate: Estimate,
     *,
     id: str,
     metric: str,
@@ -116,8 +87,8 @@ def finding(
 
     Parameters
     ----------
-    estimate : record
-        Value, low, high, n, unit, method and confidence.
+    estimate : Estimate
+        The number with its interval.
     id, metric, scope, sentence : str
         As in :class:`Finding`.
     assumption : str
@@ -129,20 +100,19 @@ def finding(
     systems : tuple of str
         Ids of the analytical systems it carries.
     """
-    known = all(math.isfinite(x) for x in (estimate.value, estimate.low, estimate.high))
-    numbers = (estimate.value, estimate.low, estimate.high) if known else (None, None, None)
     verdict: Verdict = "stated"
-    if not known:
+    if not estimate.known:
         verdict = "too little data"
     elif change:
         verdict = _judge(estimate.low, estimate.high, direction)
+    value, low, high = estimate[:3] if estimate.known else (None, None, None)
     return Finding(
         id=id,
         metric=metric,
         scope=scope,
-        value=numbers[0],
-        low=numbers[1],
-        high=numbers[2],
+        value=value,
+        low=low,
+        high=high,
         confidence=estimate.confidence,
         n=int(estimate.n),
         unit=estimate.unit,

@@ -9,9 +9,8 @@ action that may well lose money says so. The interval is a prior predictive one:
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Literal, NamedTuple
@@ -20,45 +19,17 @@ import numpy as np
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy import stats
 
-from helpers.checks import check_confidence, check_scalar
 from helpers.playbook.action import CONFIDENCE_ORDER, Action, ConfidenceClass
+from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import quantity, say
+from helpers.stats.estimate import half_width, percentile_interval
+from helpers.study import Study
 
 Condition = Literal["known", "better", "worse", "above", "below"]
 DRAWS = 20_000
-
-
-class Opportunity(NamedTuple):
-    """A group of members an action may be aimed at.
-
-    Attributes
-    ----------
-    key : str
-        Name used by the rules, such as ``"rfm.recall"``.
-    size : int
-        Members who would be contacted; the hold-out is not among them.
-    value, low, high : float
-        Expected value of the next period for each member, with its interval.
-    confidence : float
-        Confidence level of that interval.
-    unit : str
-        Currency of the value; a mix of values has none, and then no action can be priced.
-    days : int
-        Length of the next period; the action is checked when it is over.
-    """
-
-    key: str
-    size: int
-    value: float
-    low: float
-    high: float
-    confidence: float
-    unit: str
-    days: int = 0
 
 
 class Effect(BaseModel):
@@ -143,53 +114,57 @@ def rules(prefix: str = "") -> tuple[Rule, ...]:
 
 
 def propose(
-    findings: Sequence[Finding],
-    opportunities: Iterable[Opportunity] = (),
+    study: Study,
+    findings: Iterable[Finding],
+    lists: Iterable[ContactList] = (),
     *,
     prefix: str,
-    currency: str,
     margin: float = 1.0,
-    confidence: float = 0.95,
-    seed: int = 0,
 ) -> Proposal:
     """Return the actions whose conditions hold, ranked, and the rules that stayed silent with the reason.
 
     Parameters
     ----------
-    findings : sequence of Finding
+    study : Study
+        Its currency prices actions; each rule has a stream of its own under its seed, so adding one changes no other.
+    findings : iterable of Finding
         What the notebook found.
-    opportunities : iterable of Opportunity
-        Groups of members that actions may be aimed at.
+    lists : iterable of ContactList
+        Groups of members that actions may be aimed at. A list whose hold-out cannot show what contact was worth is
+        none, because nobody would ever learn whether the action paid. A list whose value is not known is one, so that
+        the rules can say why they are silent.
     prefix : str
         Which rules to consider, such as ``"rfm."``.
-    currency : str
-        Currency of expected values.
     margin : float
         Share of sales that is left after the cost of what was sold.
-    confidence : float
-        Level of the interval of the expected value.
-    seed : int
-        Seed of the simulation; each rule has a stream of its own, so adding one changes no other.
     """
-    check_confidence(confidence)
-    check_scalar(margin, "margin", gt=0, le=1)
-    known, groups = {f.id: f for f in findings}, {o.key: o for o in opportunities}
+    known, method = {f.id: f for f in findings}, prefix.split(".")[0]
+    groups = {f"{method}.{each.name}": each for each in lists if not each.withheld and each.measurable}
     actions, silent = [], []
     for rule in rules(prefix):
-        reason = _why_silent(rule, known, groups, currency)
+        reason = _why_silent(rule, known, groups, study.currency)
         if reason:
             silent.append((rule.id, reason))
             continue
-        action = _act(rule, groups.get(rule.opportunity or ""), currency, margin, confidence, seed)
+        action = _act(study, rule, groups.get(rule.opportunity or ""), margin)
         if action.expected_value is not None and action.expected_value <= 0:
-            silent.append((rule.id, _why_not_worth_it(action)))
+            silent.append(
+                (rule.id, say("expected to cost more than it brings: {worth}", worth=_worth(action)))
+            )
         else:
             actions.append(action)
     return Proposal(sorted(actions, key=_rank), silent)
 
 
+def _worth(action: Action) -> str:
+    value, low, high = (
+        quantity(x or 0.0, action.unit) for x in (action.expected_value, action.low, action.high)
+    )
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
+
+
 def _why_silent(
-    rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, Opportunity], currency: str
+    rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, ContactList], currency: str
 ) -> str:
     for finding_id, condition in rule.when.items():
         finding = findings.get(finding_id)
@@ -207,37 +182,25 @@ def _why_silent(
                 )
     if rule.opportunity:
         group = groups.get(rule.opportunity)
-        if group is None or group.size == 0:
-            return say(
-                "no members to contact, or too few to measure what contact is worth ({group})",
-                group=rule.opportunity,
-            )
+        if group is None or group.contacted == 0:
+            text = "no members to contact, or too few to measure what contact is worth ({group})"
+            return say(text, group=rule.opportunity)
         if group.unit != currency:
             return say("value in {unit} has no price in {currency}", unit=group.unit, currency=currency)
-        if not math.isfinite(group.value):
+        if not group.mean_value.known:
             return say("the value of a member is not known ({group})", group=rule.opportunity)
     return ""
 
 
-def _why_not_worth_it(action: Action) -> str:
-    return say(
-        "expected to cost more than it brings: {value} ({low} to {high})",
-        value=quantity(action.expected_value or 0.0, action.unit),
-        low=quantity(action.low or 0.0, action.unit),
-        high=quantity(action.high or 0.0, action.unit),
-    )
-
-
-def _act(
-    rule: Rule, group: Opportunity | None, currency: str, margin: float, confidence: float, seed: int
-) -> Action:
+def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> Action:
     value, low, high = (None, None, None)
     fields: dict[str, object] = {}
     if group is not None:
-        value, low, high = _expected_value(rule, group, margin, confidence, seed)
-        fields = {"size": group.size, "value": quantity(group.value, group.unit)}
+        value, low, high = _expected_value(study, rule, group, margin)
+        fields = {"size": group.contacted, "value": quantity(group.mean_value.value, group.unit)}
     if rule.threshold:
-        fields["threshold"] = _threshold_text(rule.threshold)
+        limit = threshold(rule.threshold)
+        fields["threshold"] = quantity(limit.bounds[1], "share" if limit.unit == "share" else "ratio")
     return Action(
         id=rule.id,
         title=say(rule.title, **fields),
@@ -247,34 +210,28 @@ def _act(
         expected_value=value,
         low=low,
         high=high,
-        unit=currency,
-        cost=round(rule.cost * group.size, 2) if group else 0.0,
+        unit=study.currency,
+        cost=round(rule.cost * group.contacted, 2) if group else 0.0,
         confidence_class=rule.confidence_class,
         check_metric=rule.check_metric,
-        check_after_days=group.days if group is not None and group.days else rule.check_after_days,
+        check_after_days=group.days if group else rule.check_after_days,
     )
 
 
-def _threshold_text(key: str) -> str:
-    limit = threshold(key)
-    return quantity(limit.bounds[1], "share" if limit.unit == "share" else "ratio")
-
-
 def _expected_value(
-    rule: Rule, group: Opportunity, margin: float, confidence: float, seed: int
+    study: Study, rule: Rule, group: ContactList, margin: float
 ) -> tuple[float, float, float]:
     assert rule.effect is not None and rule.probability is not None
     # crc32 and not hash(): the stream of a rule must not depend on PYTHONHASHSEED
-    rng = np.random.default_rng([seed, zlib.crc32(rule.id.encode())])
-    spread = (group.high - group.low) / (2 * stats.norm.ppf(0.5 + group.confidence / 2))
-    value = np.maximum(rng.normal(group.value, spread, DRAWS), 0)
+    rng = np.random.default_rng([study.seed, zlib.crc32(rule.id.encode())])
+    worth = group.mean_value
+    spread = (worth.high - worth.low) / (2 * half_width(1.0, worth.confidence))
+    value = np.maximum(rng.normal(worth.value, spread, DRAWS), 0)
     effect = rng.triangular(rule.effect.low, rule.effect.mode, rule.effect.high, DRAWS)
     works = rng.random(DRAWS) < rule.probability
-    draws = group.size * (works * value * margin * effect - rule.cost)
-    tail = (1 - confidence) / 2
-    mean = float(draws.mean())
+    draws = group.contacted * (works * value * margin * effect - rule.cost)
+    mean, (low, high) = float(draws.mean()), percentile_interval(draws, study.confidence)
     # A rare large success can pull the mean out of the equal-tailed interval, which is then widened to it.
-    low, high = (float(bound) for bound in np.quantile(draws, [tail, 1 - tail]))
     return round(mean, 2), round(min(low, mean), 2), round(max(high, mean), 2)
 
 

@@ -43,3 +43,41 @@ JUDGED_BUYERS = 20
 
 BACKTESTS = 3
 """Past periods that were forecast before anything is said of how well: two may be luck."""
+
+# --- forecasts of the next period ---
+TO_FIT = 100
+"""Rows on which a forecast is fitted, and members behind a forecast of value."""
+OF_EACH_OUTCOME = 10
+"""Rows with the outcome, and as many without it, behind a fit; rows with it behind the lift of a tier."""
+BUYERS_TO_FIT = 20
+"""Rows with value behind a forecast of value."""
+TO_RANK = 30
+"""Rows behind the share of an outcome in the top tenth."""
+TO_JUDGE = 20
+"""Members on whom a forecast of value is judged."""
+WINDOWS_TO_LEARN = 2
+"""Closed windows a model is fitted on before it predicts one."""
+WINDOWS_TO_JUDGE = 6
+"""Judged windows of a contest of forecasts."""
+VALUE_WINDOWS = 3
+"""Judged windows behind the spread between predicted and realised value."""
+IN_CATEGORY = 20
+"""Rows with a value of a category that make it a feature of its own."""
+SILENT_IN_THIRD = 20
+"""Members who stayed active, and as many who fell silent, in a third whose cost of silence is told."""
+
+# --- value over time ---
+AT_RISK = 30
+"""Members at risk on a day of tenure whose exits and value are taken as they are."""
+FOLLOWED = 50
+"""Members followed behind the value of a newcomer."""
+WITH_VALUE = 30
+"""Members with value behind an interval of mean value; with fewer the rare large value has not been seen yet."""
+DAYS_OBSERVED = 14
+"""Days of tenure observed before the value of later ones is extrapolated."""
+JOINERS = 30
+"""Joiners behind the value of a cohort."""
+
+# --- contact lists ---
+HELD_OUT = 10
+"""Members held out of a list that is to be measured: the normal limits of its power are too rough below."""

@@ -12,17 +12,15 @@ import pytest
 from scipy import special
 
 from helpers.data import source
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData
 from helpers.methods.outlook import findings
 from helpers.methods.outlook.purchases import Purchases, purchases
 from helpers.playbook.propose import propose
 from helpers.sentences import percent
 from helpers.simulate import START, Parameters, community
-from helpers.stats.forecast.backtest import backtest
-from helpers.stats.forecast.calibration import auc, decile_error, deciles
-from helpers.stats.forecast.landmarks import landmarks, standard_covariates, standard_signals
-from helpers.stats.forecast.predictors import BASE_RATE, RECALIBRATED
-from helpers.study.activity import activity, population
+from helpers.stats.forecast.calibration import auc, by_group, decile_error, tenths
+from helpers.stats.forecast.models import BASE_RATE, RECALIBRATED
+from helpers.study import Study
 
 END = START + dt.timedelta(days=364)
 AS_OF = END - dt.timedelta(days=30)
@@ -32,16 +30,9 @@ TABLES = ("members", "events", "orders", "touchpoints")
 def forward(seed: int, members: int, parameters: Parameters | None = None) -> tuple[Purchases, pd.DataFrame]:
     """Predict the last 30 days of a simulated year from the days before, and see who really ordered in them."""
     dataset = source.open(community(members, 365, seed, tables=TABLES, parameters=parameters).tables)
-    rows = activity(dataset, as_of=END)
-    found = purchases(
-        rows,
-        population(dataset, as_of=AS_OF),
-        as_of=AS_OF,
-        signals=standard_signals(dataset),
-        covariates=standard_covariates(dataset),
-        draws=50,
-    )
-    late = rows.filter(rows.day > ibis.date(AS_OF), rows.kind == "order")
+    whole, study = (Study.of(dataset, day) for day in (END, AS_OF))
+    found = purchases(study)
+    late = whole.activity.filter(whole.activity.day > ibis.date(AS_OF), whole.activity.kind == "order")
     buyers = late.select("member_id").distinct().to_pandas()["member_id"]
     return found, found.members.assign(came=found.members["member_id"].isin(buyers).astype(int))
 
@@ -64,7 +55,7 @@ def test_everybody_present_has_a_chance_and_the_chances_add_up(one: tuple[Purcha
 
 def test_the_forecast_knows_who_buys(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, members = one
-    assert auc(members["came"], members["probability"]).low > 0.6
+    assert auc(members["came"], members["probability"], members["member_id"]).low > 0.6
     scores = found.contest.table.set_index("model")
     assert found.contest.winner == RECALIBRATED
     assert scores.loc[RECALIBRATED, "brier"] < scores.loc[BASE_RATE, "brier"]
@@ -89,8 +80,7 @@ def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]
 def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, members = one
     assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
-    assert "is used to predict who orders" in found.contest.sentence
-    assert "members present (n = " in found.contest.lift_sentence
+    assert "is used to predict who orders" in found.contest_sentence
     table = found.judged
     share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
     top = table.set_index("tenth").loc[10]
@@ -129,11 +119,8 @@ def test_a_small_tenth_is_kept_back_now_and_as_it_was(one: tuple[Purchases, pd.D
 def test_what_comes_later_changes_no_chance() -> None:
     """Orders and events after `as_of` are in one log and not in the other."""
     dataset = source.open(community(400, 365, 3, tables=TABLES).tables)
-    people = population(dataset, as_of=AS_OF)
-    known, later = (
-        purchases(activity(dataset, as_of=day), people, as_of=AS_OF, draws=20) for day in (AS_OF, END)
-    )
-    pd.testing.assert_frame_equal(known.members, later.members)
+    known, later = Study.of(dataset, AS_OF), Study.of(dataset, END).at(AS_OF)
+    pd.testing.assert_frame_equal(purchases(known).members, purchases(later).members)
 
 
 @pytest.mark.parametrize("rates", [(0.004, 0.016), (0.012, 0.005), (0.008, 0.008)])
@@ -144,11 +131,11 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
     names = np.array([f"m{number}" for number in range(800)])
     log = {"member_id": names[who], "day": days[when], "kind": "order", "action": "order", "value": 10.0}
     people = pd.DataFrame({"member_id": names, "joined_day": days[0], "left_day": None})
-    found = purchases(pd.DataFrame(log), people, as_of=days[-1], draws=20)
+    found = purchases(Study.of({"activity": pd.DataFrame(log), "population": people}, days[-1]))
     finding = findings.order_forecast_gain(found, "all")
     assert finding.verdict == "no clear change" and finding.low <= 0
     assert "does not clearly tell who orders from who does not" in finding.sentence
-    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
     assert (
         not proposal.actions and "is: no clear change" in dict(proposal.silent)["retention.benefit_by_chance"]
     )
@@ -160,48 +147,33 @@ def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
     finding = findings.order_forecast_gain(one[0], "all")
     assert finding.verdict == "better" and finding.n == one[0].contest.windows
     assert f"errs {percent(finding.value)} less" in finding.sentence
-    proposal = propose([finding], [], prefix="retention.benefit", currency="CNY")
+    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
     assert [action.id for action in proposal.actions] == ["retention.benefit_by_chance"]
 
 
 def test_before_a_window_is_judged_nothing_is_foretold() -> None:
     """By recency alone who never ordered would pass for a buyer of the day of joining."""
     dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
-    early = START + dt.timedelta(days=75)
-    found = purchases(activity(dataset, as_of=early), population(dataset, as_of=early), as_of=early)
+    found = purchases(Study.of(dataset, START + dt.timedelta(days=75)))
     assert found.contest.windows == 0 and found.contest.winner is None
     assert found.expected.n > 100 and not found.expected.known
     assert "0 judged windows" in found.sentence and "too little data" in found.lift_sentence
 
 
-def test_a_sample_is_told() -> None:
-    dataset = source.open(community(400, 365, 5, tables=TABLES).tables)
-    rows, people = activity(dataset, as_of=AS_OF), population(dataset, as_of=AS_OF)
-    found = purchases(rows, people, as_of=AS_OF, max_members=150, draws=20)
-    assert "Counted on a random sample of 150 of" in found.sentence
-    assert len(found.members) == found.expected.n > 150
-
-
-def test_orders_are_asked_of_rows_that_count_orders() -> None:
+def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
     day = END - dt.timedelta(days=200)
     rows = pd.DataFrame(
         {"member_id": ["a", "b"], "day": day, "kind": "interaction", "action": "like", "value": 0.0}
     )
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
-    counted = landmarks(rows, people, as_of=END, dormant=True)
-    with pytest.raises(BadParameters, match=r"rows.count == 'interaction', must be 'order'"):
-        backtest(counted, state="present")
-    only_active = landmarks(rows, people, as_of=END, count="order")
-    with pytest.raises(BadParameters, match="must be True to ask everybody"):
-        backtest(only_active, state="present")
     with pytest.raises(BadData, match="activity: column kind missing"):
-        purchases(rows.drop(columns="kind"), people, as_of=END)
-    nobody = purchases(rows, people, as_of=END)
+        purchases(Study.of({"activity": rows.drop(columns="kind"), "population": people}, END))
+    nobody = purchases(Study.of({"activity": rows, "population": people}, END))
     assert not nobody.expected.known and not nobody.share.known
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
     assert nobody.members["tenth"].isna().all() and nobody.by_tenth().empty
-    assert "Who orders: too little data" in nobody.contest.sentence
-    alone = purchases(rows, people.iloc[:0], as_of=END)
+    assert "Models of who orders: too little data" in nobody.contest_sentence
+    alone = purchases(Study.of({"activity": rows, "population": people.iloc[:0]}, END))
     assert not alone.expected.known and alone.members.empty
 
 
@@ -230,19 +202,21 @@ def test_judged_chances_are_calibrated_per_tenth(many: list[tuple[Purchases, pd.
     parts = [found.contest.predictions.assign(at=at) for at, (found, _) in enumerate(many)]
     rows = pd.concat(parts, ignore_index=True)
     member = rows["at"].astype(str) + rows["member_id"]
-    table = deciles(rows["ordered"], rows[RECALIBRATED], member)
+    came, p = rows["ordered"], rows[RECALIBRATED]
+    table = by_group(tenths(p), came, p, member)
     print(table.round(4).to_string())
     assert table["difference"].abs().max() <= 0.03
-    assert decile_error(rows["ordered"], rows[RECALIBRATED]) <= 0.02
-    overconfident = special.expit(1.3 * special.logit(rows[RECALIBRATED]))
-    assert deciles(rows["ordered"], overconfident)["difference"].abs().max() > 0.03
+    assert decile_error(came, p) <= 0.02
+    overconfident = special.expit(1.3 * special.logit(p))
+    assert by_group(tenths(p), came, overconfident, member)["difference"].abs().max() > 0.03
 
 
 @pytest.mark.slow
 def test_chances_of_today_and_their_number_hold(many: list[tuple[Purchases, pd.DataFrame]]) -> None:
     """Today is one window in each community: intervals of all ten tenths at once must reach into the 3 points."""
     today = pd.concat([part.assign(at=at) for at, (_, part) in enumerate(many)], ignore_index=True)
-    table = deciles(today["came"], today["probability"], confidence=1 - 0.05 / 10)
+    p, member = today["probability"], today["at"].astype(str) + today["member_id"]
+    table = by_group(tenths(p), today["came"], p, member, 1 - 0.05 / 10)
     print(table.round(4).to_string())
     assert (table["low"] <= table["predicted"] + 0.03).all()
     assert (table["high"] >= table["predicted"] - 0.03).all()

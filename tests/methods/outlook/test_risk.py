@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special, stats
+from scipy import special
 
 from helpers.data import source
-from helpers.methods.outlook.risk import (
-    Risk,
-    risk,
-)
+from helpers.methods.outlook import findings
+from helpers.methods.outlook.contest import contest_sentence, sample_sentence
+from helpers.methods.outlook.risk import Risk, risk, risk_of, tiers_at_landmarks
 from helpers.simulate import START, Parameters, community
-from helpers.stats.forecast.backtest import Backtest, backtest
-from helpers.stats.forecast.calibration import decile_error, deciles
-from helpers.stats.forecast.landmarks import landmarks, standard_covariates, standard_signals
-from helpers.stats.forecast.next_period import expected_number
-from helpers.stats.forecast.predictors import (
+from helpers.stats.forecast.calibration import by_group, decile_error, tenths
+from helpers.stats.forecast.judging import Contest
+from helpers.stats.forecast.landmarks import landmarks, standard_categories, standard_signals
+from helpers.stats.forecast.models import (
     BASE_RATE,
     BLEND,
     BLEND_RECALIBRATED,
     LOGIT,
     RECALIBRATED,
     RECENCY,
-    RFM_RANK,
 )
-from helpers.study.activity import activity, population
+from helpers.study import Study
 
-QUICK = (BASE_RATE, RECENCY, RFM_RANK, LOGIT, RECALIBRATED)
+QUICK = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
 FULL = (*QUICK, BLEND, BLEND_RECALIBRATED)
+TIERS = ["no action", "1–10 actions", "11–50 actions", "51 and more actions"]
 
 
 def forward(
@@ -40,21 +39,19 @@ def forward(
 ) -> tuple[Risk, pd.DataFrame]:
     """Predict the last 30 days of a simulated year from the days before, and see who really acted in them."""
     wanted = ("members", "events", "touchpoints")
-    tables = community(members, 365, seed, tables=wanted, parameters=parameters).tables
-    dataset = source.open(tables)
+    dataset = source.open(community(members, 365, seed, tables=wanted, parameters=parameters).tables)
     end = START + dt.timedelta(days=364)
-    as_of = end - dt.timedelta(days=30)
-    rows = activity(dataset, as_of=end)
-    known = landmarks(
-        rows,
-        population(dataset, as_of=as_of),
-        as_of=as_of,
-        dormant=True,
-        signals=standard_signals(dataset),
-        covariates=standard_covariates(dataset),
+    whole = Study.of(dataset, end)
+    study = Study.of(dataset, end - dt.timedelta(days=30))
+    rows = landmarks(
+        study.activity,
+        study.population,
+        as_of=study.as_of,
+        signals=standard_signals(dataset, study.report_tz),
+        categories=standard_categories(dataset),
     )
-    found = risk(known, backtest(known, models=models, draws=50))
-    late = rows.filter(rows.day > ibis.date(as_of), rows.kind == "interaction")
+    found = risk_of(rows, study, models)
+    late = whole.counted.filter(whole.counted.day > ibis.date(study.as_of))
     acted = late.select("member_id").distinct().to_pandas()["member_id"]
     return found, found.members.assign(silent=(~found.members["member_id"].isin(acted)).astype(int))
 
@@ -91,37 +88,50 @@ def test_sentences_state_number_interval_and_denominator(one: tuple[Risk, pd.Dat
     assert f"{found.expected_silent.n:,} members" in found.sentence
     assert " to " in found.sentence
     assert "dormant" in found.return_sentence
-    assert "n = " in found.calibration_sentence
+    assert f"{found.contest.winner} is used to predict who falls silent" in found.contest_sentence
+    assert "is used to predict who comes back" in found.return_sentence and "against" in found.return_sentence
+    assert "closed windows of 30 days" in found.history_sentence
+    assert "times as often as all active members" in found.lift_sentence
+    fewer = dataclasses.replace(found.rows, sampled=150)
+    assert "Counted on a random sample of 150 of" in sample_sentence(fewer) and not sample_sentence(
+        found.rows
+    )
     share = found.silent_share
     assert 0 < share.low < share.value < share.high < 1
 
 
-def test_tiers_add_up(one: tuple[Risk, pd.DataFrame]) -> None:
-    found, members = one
-    from dataclasses import replace
-
-    tiered = replace(
-        found, members=found.members.assign(tier=np.where(members["value"] > 0, "core", "potential"))
+def test_why_a_model_is_used_is_said(one: tuple[Risk, pd.DataFrame]) -> None:
+    held = one[0].contest
+    gaps = pd.DataFrame(
+        [(RECENCY, 0.001, -0.002, 0.004)], columns=["model", "brier_difference", "low", "high"]
     )
-    assert tiered.by_tier["expected_silent"].sum() == pytest.approx(found.expected_silent.value)
-    assert found.by_tier.empty
+    simple = dataclasses.replace(held, winner=RECENCY, best=LOGIT, differences=gaps)
+    assert f"the Brier score of {LOGIT} is lower by 0.0010" in contest_sentence(simple)
+    assert "no clear difference" in contest_sentence(simple)
+    best = dataclasses.replace(held, best=held.winner)
+    assert "the lowest Brier score, and every simpler model is clearly worse" in contest_sentence(best)
+    days = held.predictions["landmark"].unique()[:3]
+    few = dataclasses.replace(held, predictions=held.predictions[held.predictions["landmark"].isin(days)])
+    assert (
+        "too little data to compare them (3 judged windows of 30 days; 6 needed). Until"
+        in contest_sentence(few)
+    )
 
 
-def test_expected_number_without_window_errors_is_poisson_binomial() -> None:
-    p = np.random.default_rng(0).beta(2, 5, 500)
-    found = expected_number(p, np.zeros(4000), 0.95, 0)
-    half = stats.norm.ppf(0.975) * np.sqrt(np.sum(p * (1 - p)))
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
+def test_the_gain_is_told_with_its_windows(one: tuple[Risk, pd.DataFrame]) -> None:
+    finding = findings.forecast_gain(one[0], "all")
+    assert finding.verdict == "stated" and f"over {one[0].contest.windows} windows" in finding.sentence
+    assert f"errs {100 * finding.value:.1f} % less ({100 * finding.low:.1f} % to " in finding.sentence
+    assert "chosen on them" in finding.provenance.assumption
 
 
-def test_expected_number_covers_when_windows_have_a_level() -> None:
-    rng, hits = np.random.default_rng(1), 0
-    p = rng.beta(2, 5, 800)
-    found = expected_number(p, rng.normal(0, 0.3, 4000), 0.95, 0)
-    for _ in range(500):
-        shifted = special.expit(special.logit(p) + rng.normal(0, 0.3))
-        hits += found.low <= (rng.random(800) < shifted).sum() <= found.high
-    assert 0.92 <= hits / 500 <= 0.98
+def test_tiers_are_actions_before_the_landmark(one: tuple[Risk, pd.DataFrame]) -> None:
+    rows = one[0].rows
+    tiers = tiers_at_landmarks(rows)
+    bounds = np.searchsorted([1, 11, 51], rows.table["actions_30"], side="right")
+    assert tiers["tier"].tolist() == [TIERS[bound] for bound in bounds]
+    assert one[0].tier_lift["tier"].isin(TIERS).all()
+    assert one[0].tier_lift["n"].sum() == len(one[0].contest.predictions)
 
 
 def test_too_little_data_is_no_error() -> None:
@@ -129,12 +139,12 @@ def test_too_little_data_is_no_error() -> None:
         {"member_id": ["a", "b"], "day": START, "kind": "interaction", "action": "like", "value": 0.0}
     )
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": START, "left_day": None})
-    found = risk(landmarks(rows, people, as_of=START + dt.timedelta(days=90), dormant=True))
-    assert not found.known
-    assert "too little data" in found.sentence
-    assert "too little data" in found.return_sentence
-    assert "too little data" in found.calibration_sentence
-    assert not found.silent_share.known
+    tables = {"activity": rows, "population": people}
+    found = risk(Study.of(tables, START + dt.timedelta(days=90)))
+    told = (found.sentence, found.return_sentence, found.lift_sentence, found.contest_sentence)
+    assert all("too little data" in sentence for sentence in told)
+    assert found.tier_lift.empty and not found.silent_share.known
+    assert findings.forecast_gain(found, "all").verdict == "too little data"
 
 
 LOOSE = (
@@ -170,7 +180,7 @@ def many() -> list[tuple[Risk, pd.DataFrame]]:
     return [forward(600 + at, n, FULL, each) for at, (n, each) in enumerate(COMMUNITIES)]
 
 
-def judged(contests: list[Backtest]) -> pd.DataFrame:
+def judged(contests: list[Contest]) -> pd.DataFrame:
     """Pool what was predicted before closed windows: member (of its community), probability, came (0 or 1)."""
     parts = [
         pd.DataFrame(
@@ -197,12 +207,13 @@ def test_judged_probabilities_are_calibrated_per_decile(
     """
     contests = [found.contest if outcome == "silent" else found.return_contest for found, _ in many]
     rows = judged(contests)
-    table = deciles(rows["came"], rows["probability"], rows["member"])
+    came, p = rows["came"], rows["probability"]
+    table = by_group(tenths(p), came, p, rows["member"])
     print([held.winner for held in contests], table.round(4).to_string(), sep="\n")
     assert table["difference"].abs().max() <= 0.03
-    assert decile_error(rows["came"], rows["probability"]) <= 0.02
-    overconfident = special.expit(1.3 * special.logit(rows["probability"]))
-    assert deciles(rows["came"], overconfident)["difference"].abs().max() > 0.03
+    assert decile_error(came, p) <= 0.02
+    overconfident = special.expit(1.3 * special.logit(p))
+    assert by_group(tenths(p), came, overconfident, rows["member"])["difference"].abs().max() > 0.03
 
 
 @pytest.mark.slow
@@ -217,7 +228,8 @@ def test_probabilities_of_today_are_calibrated_per_decile(
     parts = [part[part["state"] == state].assign(at=at) for at, (_, part) in enumerate(many)]
     today = pd.concat(parts, ignore_index=True).dropna(subset=["probability"])
     came = today["silent"] if state == "active" else 1 - today["silent"]
-    table = deciles(came, today["probability"], confidence=1 - 0.05 / 10)
+    p, member = today["probability"], today["at"].astype(str) + today["member_id"]
+    table = by_group(tenths(p), came, p, member, 1 - 0.05 / 10)
     print(table.round(4).to_string())
     assert (table["low"] <= table["predicted"] + 0.03).all()
     assert (table["high"] >= table["predicted"] - 0.03).all()

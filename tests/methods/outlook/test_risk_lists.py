@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.data.privacy import pseudonymise
-from helpers.errors import BadData, BadParameters
+from helpers.methods.outlook.member_value import MemberValue, member_value
 from helpers.methods.outlook.risk import Risk
-from helpers.methods.outlook.risk_lists import (
-    RiskLists,
-    opportunities,
-    risk_lists,
-)
+from helpers.methods.outlook.risk_lists import RiskLists, risk_lists
 from helpers.methods.outlook.silence_cost import SilenceCost, compare_outcomes, silence_cost, thirds
 from helpers.playbook.propose import propose
 from helpers.playbook.thresholds import threshold
-from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.forecast.backtest import Backtest
-from helpers.stats.forecast.member_value import MemberValue, member_value
-from helpers.stats.forecast.value_contest import RatioSpread
+from helpers.stats.estimate import unknown
+from helpers.stats.forecast.judging import Contest
+from helpers.stats.forecast.value import RatioSpread
+from helpers.study import Study
 from tests.playbook.test_finding import finding
 
 AS_OF = dt.date(2026, 6, 30)
 EMPTY = pd.DataFrame()
+NOBODY = pd.DataFrame({"member_id": ["x"], "joined_day": AS_OF, "left_day": None})
+STUDY = Study.of({"activity": EMPTY, "population": NOBODY}, AS_OF, count="all")
 
 
 def risk_over(frame: pd.DataFrame) -> Risk:
-    contest = Backtest(*(EMPTY,) * 7, None, None, 0, 30, 0.95)
-    silent = Estimate(50.0, 40.0, 60.0, len(frame) // 2, "members", "", 0.95)
-    nobody = unknown(len(frame) // 2, "members", 0.95)
-    return Risk(frame.assign(days_since_last=3.0), silent, nobody, contest, contest, AS_OF, 30, 30)
+    held, rows = Contest("silent", 30, 0.95), SimpleNamespace(horizon_days=30)
+    number = unknown(len(frame) // 2, "members", 0.95)
+    return Risk(frame.assign(days_since_last=3.0), number, number, held, held, EMPTY, rows)
 
 
 def risk_of(members: int = 3200, probability: float | None = None) -> Risk:
@@ -58,12 +55,24 @@ def worth(found: Risk, **changes) -> MemberValue:
         **{"mean": 0.0, "deviation": 0.1, "windows": 4, "dispersion": 30.0, "confidence": 0.95} | changes
     )
     split = AS_OF - dt.timedelta(days=30)
-    return MemberValue(members, EMPTY, EMPTY, EMPTY, spread, split, AS_OF, 30, "CNY", 0.95)
+    return MemberValue(split, 30, 0.95, members=members, spread=spread, unit="CNY")
+
+
+UNKNOWN = MemberValue(AS_OF, 30, 0.95, "history")
 
 
 def cost(low: float = 4.0) -> SilenceCost:
     table = pd.DataFrame({"third": [1, 2, 3], "n": 900, "value": [2.0, 5.0, 12.0], "low": low, "high": 20.0})
     return SilenceCost(table, 4, 30, "CNY", 0.95)
+
+
+FREE = SilenceCost(EMPTY, 0, 30, "CNY", 0.95)
+
+
+def proposed(lists: RiskLists, prefix: str) -> dict[str, str]:
+    """Return the rules that stay silent although their finding is known, each with its reason."""
+    fires = [finding(id=f"retention.{name}", verdict="stated") for name in ("silent_next", "false_churn")]
+    return dict(propose(STUDY, fires, lists.lists, prefix=prefix).silent)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +82,7 @@ def found() -> Risk:
 
 @pytest.fixture(scope="module")
 def lists(found: Risk) -> RiskLists:
-    return risk_lists(found, values=worth(found), silence=cost(), salt="s")
+    return risk_lists(STUDY, found, worth(found), cost())
 
 
 def test_nurture_is_worth_risk_times_the_cost_of_silence(found: Risk, lists: RiskLists) -> None:
@@ -90,16 +99,12 @@ def test_nurture_is_worth_risk_times_the_cost_of_silence(found: Risk, lists: Ris
 
 
 def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) -> None:
-    free = risk_lists(found, values=worth(found), silence=cost(low=-1.0))
+    free = risk_lists(STUDY, found, worth(found), cost(low=-1.0))
     assert free.nurture.size > 100 and not free.nurture.mean_value.known
     assert "Silence costs no sales that can be seen here" in free.sentence
-    known = {each.key: bool(np.isfinite(each.value)) for each in opportunities(free, days=30)}
-    assert known == {"retention.nurture": False, "retention.win_back": True}
-    fires = finding(id="retention.silent_next", verdict="stated")
-    proposal = propose([fires], opportunities(free, days=30), prefix="retention.nurture", currency="CNY")
-    assert proposal.silent == [
-        ("retention.nurture", "the value of a member is not known (retention.nurture)")
-    ]
+    reason = "the value of a member is not known (retention.nurture)"
+    assert proposed(free, "retention.nurture") == {"retention.nurture": reason}
+    assert free.win_back.mean_value.known
 
 
 def test_win_back_is_the_upper_part_of_unconditional_value(found: Risk, lists: RiskLists) -> None:
@@ -107,15 +112,14 @@ def test_win_back_is_the_upper_part_of_unconditional_value(found: Risk, lists: R
     chosen = dormant[dormant["value"] >= dormant["value"].quantile(1 - threshold("lists.top_value").value)]
     assert lists.win_back.size == len(chosen) == pytest.approx(0.3 * len(dormant), abs=2)
     assert lists.win_back.mean_value.value == pytest.approx(chosen["value"].mean())
-    assert risk_lists(found, values=worth(found), top_value=0.1).win_back.size < len(chosen) / 2
 
 
 def test_the_error_of_past_windows_is_in_the_value(found: Risk, lists: RiskLists) -> None:
-    wide = risk_lists(found, values=worth(found, deviation=0.5)).win_back.mean_value
+    wide = risk_lists(STUDY, found, worth(found, deviation=0.5), cost()).win_back.mean_value
     narrow = lists.win_back.mean_value
     assert wide.value == narrow.value
     assert wide.high / wide.low > 3 * narrow.high / narrow.low > 3
-    biased = risk_lists(found, values=worth(found, mean=0.5))
+    biased = risk_lists(STUDY, found, worth(found, mean=0.5), cost())
     assert "provisional" in biased.sentence and "provisional" not in lists.sentence
 
 
@@ -126,45 +130,41 @@ def test_lists_hold_out_hide_ids_and_say_when_to_check(lists: RiskLists) -> None
         assert each.check_on == AS_OF + dt.timedelta(days=30)
     assert set(lists.nurture.frame["member_id"]).isdisjoint(lists.win_back.frame["member_id"])
     assert "Risk is not uplift" in lists.sentence and "notebook 03" in lists.sentence
-    assert [each.key for each in opportunities(lists, days=30)] == ["retention.nurture", "retention.win_back"]
-    assert opportunities(lists, days=30)[0].size == lists.nurture.contacted
 
 
 def test_a_list_that_cannot_be_measured_is_published_and_starts_no_action() -> None:
     """About 60 members: a tenth held out at random is fewer than ten."""
     few = risk_of(400)
-    small = risk_lists(few, values=worth(few), silence=cost())
+    small = risk_lists(STUDY, few, worth(few), cost())
     assert not small.win_back.withheld and small.win_back.held_out < 10
     assert "too small to measure" in small.sentence
-    assert not opportunities(small, days=30)
+    assert "too few to measure" in proposed(small, "retention.nurture")["retention.nurture"]
     tiny = risk_of(20)
-    assert risk_lists(tiny, values=worth(tiny)).nurture.frame.empty
+    assert risk_lists(STUDY, tiny, worth(tiny), cost()).nurture.frame.empty
 
 
 def test_a_plateau_of_risk_is_said(found: Risk, lists: RiskLists) -> None:
     flat = found.members.assign(probability=0.4 + 0.009 * (found.members["probability"] > 0.6))
-    assert "cannot be told from the middle" in risk_lists(risk_over(flat)).sentence
+    assert "cannot be told from the middle" in risk_lists(STUDY, risk_over(flat), UNKNOWN, FREE).sentence
     assert "cannot be told" not in lists.sentence
 
 
-def test_consent_limit_and_horizon(found: Risk) -> None:
-    consent = found.members[["member_id"]].assign(consent=[i % 2 == 0 for i in range(3200)])
-    assert risk_lists(found, consent=consent).win_back.without_consent > 0
-    most = risk_lists(found, values=worth(found), most=15, salt="s").win_back
-    dormant = found.members[found.members["state"] == "dormant"].nlargest(15, "value")
-    assert set(most.frame["member_id"]) == set(pseudonymise(dormant["member_id"], "s"))
-    with pytest.raises(BadData, match="two rows"):
-        risk_lists(found, consent=pd.concat([consent, consent]))
-    with pytest.raises(BadParameters, match=r"values.horizon_days == 60, must be that of the risk \(30\)"):
-        risk_lists(found, values=dataclasses.replace(worth(found), horizon_days=60))
+def test_only_members_who_agreed_are_listed(found: Risk) -> None:
+    agreed = found.members[["member_id"]].assign(consent=[i % 2 == 0 for i in range(3200)])
+    people = agreed.assign(joined_day=AS_OF, left_day=None)
+    study = Study.of({"activity": EMPTY, "population": people}, AS_OF, count="all")
+    lists = risk_lists(study, found, UNKNOWN, FREE)
+    for each in lists.lists:
+        assert each.without_consent > 0 and "did not agree" in lists.sentence
+        assert each.frame["member_id"].isin(pseudonymise(agreed.loc[agreed["consent"], "member_id"])).all()
 
 
 def test_without_a_forecast_there_is_no_value_in_money(found: Risk) -> None:
-    plain = risk_lists(found)
+    plain = risk_lists(STUDY, found, UNKNOWN, FREE)
     assert plain.win_back.size and not plain.win_back.mean_value.known
-    assert not any(np.isfinite(each.value) for each in opportunities(plain, days=30))
-    nothing = risk_lists(risk_of(probability=float("nan")))
-    assert "too little data" in nothing.sentence and not opportunities(nothing, days=30)
+    assert "What its members will bring is not known" in plain.sentence
+    nothing = risk_lists(STUDY, risk_of(probability=float("nan")), UNKNOWN, FREE)
+    assert "too little data" in nothing.sentence and nothing.nurture.withheld and nothing.win_back.withheld
 
 
 # --- planted communities: what the lists say must come ------------------------------------------------
@@ -203,9 +203,10 @@ def test_planted_lists_bring_what_they_say(silent_share: float) -> None:
     """
     rows, people = plant(silent_share, seed=4)
     known = rows[rows["day"] <= pd.Timestamp(AS_OF)]
-    values = member_value(known, people, as_of=AS_OF, horizon_days=30, unit="CNY", draws=50)
+    study = Study.of({"activity": known, "population": people}, AS_OF, draws=50, count="interaction")
+    values = member_value(study, horizon_days=30)
     assert values.spread is not None and values.spread.windows >= 3
-    stake = silence_cost(values, known)
+    stake = silence_cost(study, values)
     last = known.loc[known["kind"] == "interaction"].groupby("member_id")["day"].max()
     ages = (pd.Timestamp(AS_OF) - last.reindex(people["member_id"])).dt.days
     frame = people[["member_id"]].assign(
@@ -213,9 +214,9 @@ def test_planted_lists_bring_what_they_say(silent_share: float) -> None:
         value=1.0,
         probability=np.linspace(0.2, 0.5, len(people)),
     )
-    lists = risk_lists(risk_over(frame), values=values, silence=stake, holdout_share=0.3, salt="s")
+    lists = risk_lists(study, risk_over(frame), values, stake, holdout_share=0.3)
     came = rows[rows["day"] > pd.Timestamp(AS_OF)].groupby("member_id")["value"].sum()
-    listed = pseudonymise(people["member_id"], "s").isin(lists.win_back.frame["member_id"]).to_numpy()
+    listed = pseudonymise(people["member_id"]).isin(lists.win_back.frame["member_id"]).to_numpy()
     realised = came.reindex(people.loc[listed, "member_id"]).fillna(0.0).mean()
     mean = lists.win_back.mean_value
     assert mean.low <= realised <= mean.high

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.retention.cohort_value import bootstrap_t, cohort_value
+from helpers.methods.retention.cohort_value import CohortValue, cohort_value
 from helpers.playbook.thresholds import threshold
+from helpers.stats.resample import log_mean_t
+from helpers.study import Study
 
 AS_OF = dt.date(2026, 6, 30)
 
@@ -29,9 +31,14 @@ def joiners(seed: int, n: int = 1200, growth: float = 1.0):
     return rows[rows["day"] <= pd.Timestamp(AS_OF)].reset_index(drop=True), people
 
 
+def compared(rows: pd.DataFrame, people: pd.DataFrame) -> CohortValue:
+    settings = {"history_from": "2026-01-01", "count": "all"}
+    return cohort_value(Study.of({"activity": rows, "population": people}, AS_OF, **settings), age_days=60)
+
+
 def test_values_equal_brute_force_and_immature_cohorts_are_blank() -> None:
     rows, people = joiners(1)
-    found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01", unit="CNY")
+    found = compared(rows, people)
     last = pd.Timestamp(AS_OF) - pd.Timedelta(days=59)
     merged = rows.merge(people, on="member_id")
     early = (merged["day"] - merged["joined_day"]).dt.days < 60
@@ -52,7 +59,7 @@ def test_growth_covers_what_was_planted() -> None:
     hits = 0
     for seed in range(25):
         rows, people = joiners(seed, n=800, growth=1.5)
-        found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01")
+        found = compared(rows, people)
         hits += found.growth.low <= 1.5 <= found.growth.high
         assert list(found.table["half"]) == ["earlier", "earlier", "later", "later", "later", ""]
     assert hits >= 20
@@ -61,8 +68,8 @@ def test_growth_covers_what_was_planted() -> None:
 @pytest.mark.parametrize(("growth", "verdict"), [(1.0, "missed"), (3.0, "reached")])
 def test_verdict_follows_the_whole_interval(growth: float, verdict: str) -> None:
     rows, people = joiners(5, n=3000, growth=growth)
-    found = cohort_value(rows, people, as_of=AS_OF, age_days=60, observed_from="2026-01-01", unit="CNY")
-    assert found.verdict == verdict
+    found = compared(rows, people)
+    assert found.verdict == verdict and found.goal == threshold("cohorts.value_growth").value
     assert "joiners" in found.sentence
 
 
@@ -71,20 +78,13 @@ def test_few_buyers_are_too_little_data_however_many_joined() -> None:
     mature = people[people["joined_day"] <= pd.Timestamp(AS_OF) - pd.Timedelta(days=59)]
     half = mature["joined_day"] >= "2026-03-01"
     buyers = {name: mature[half == name]["member_id"].iloc[:29] for name in (False, True)}
-    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
     first = pd.concat(buyers.values()).to_frame().merge(people)[["member_id", "joined_day"]]
     sold = first.rename(columns={"joined_day": "day"}).assign(value=5.0)
-    assert not cohort_value(sold, people, **asked).growth.known
+    assert not compared(sold, people).growth.known
     more = mature[half]["member_id"].iloc[29:60], mature[~half]["member_id"].iloc[29:60]
     extra = pd.concat(more).to_frame().merge(people)[["member_id", "joined_day"]]
     sold = pd.concat([sold, extra.rename(columns={"joined_day": "day"}).assign(value=5.0)])
-    assert cohort_value(sold, people, **asked).growth.known
-
-
-def test_the_goal_is_the_one_of_the_register() -> None:
-    rows, people = joiners(5, n=3000)
-    asked = {"as_of": AS_OF, "age_days": 60, "observed_from": "2026-01-01"}
-    assert cohort_value(rows, people, **asked).goal == threshold("cohorts.value_growth").value
+    assert compared(sold, people).growth.known
 
 
 def halves(rng: np.random.Generator, n: int, share: float, sigma: float) -> list[np.ndarray]:
@@ -100,7 +100,7 @@ def test_bootstrap_t_covers_with_few_buyers() -> None:
     rng, hits = np.random.default_rng(3), 0
     for _ in range(300):
         after, before = halves(rng, 400, 0.1, 1.0)
-        value, low, high = bootstrap_t(after, before, 0.95, 300, rng)
+        value, low, high = log_mean_t(after, before, 0.95, 300, rng)
         assert value == pytest.approx(after[:, 1].mean() / before[:, 1].mean())
         hits += low <= 1 <= high
     assert 0.92 <= hits / 300 <= 0.99
@@ -110,7 +110,7 @@ def test_bootstrap_t_covers_with_few_buyers() -> None:
 def test_few_joiners_are_said(n: int) -> None:
     rows, people = joiners(1)
     people = people.head(n).astype({"joined_day": "datetime64[us]"})
-    found = cohort_value(rows.merge(people[["member_id"]]), people, as_of=AS_OF, age_days=60)
+    found = compared(rows.merge(people[["member_id"]]), people)
     assert not found.growth.known
     assert found.verdict == "open"
     assert "too little data" in found.sentence

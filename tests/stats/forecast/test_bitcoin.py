@@ -19,18 +19,14 @@ import pandas as pd
 import pytest
 
 from helpers.stats.forecast import calibration
-from helpers.stats.forecast.backtest import Backtest, backtest
+from helpers.stats.forecast.judging import Contest, contest
 from helpers.stats.forecast.landmarks import Landmarks, landmarks
-from helpers.stats.forecast.predictors import (
+from helpers.stats.forecast.models import (
     BASE_RATE,
-    BLEND,
     BLEND_RECALIBRATED,
     BUY_TILL_YOU_DIE,
-    LOGIT,
     RECALIBRATED,
     RECENCY,
-    RESET,
-    RFM_RANK,
 )
 
 BAR = {"auc": 0.769, "brier": 0.1884, "decile_error": 0.027}
@@ -69,7 +65,7 @@ def last_day(folder: Path) -> dt.date:
     return ratings(folder)["day"].max()
 
 
-def scores(held: Backtest, model: str) -> dict[str, float]:
+def scores(held: Contest, model: str) -> dict[str, float]:
     return held.table.set_index("model").loc[model].to_dict()
 
 
@@ -81,13 +77,13 @@ def rows(reference_data: Path) -> Landmarks:
 @pytest.mark.slow
 def test_the_figures_of_the_file(reference_data: Path, rows: Landmarks) -> None:
     assert (len(ratings(reference_data)), ratings(reference_data)["rater"].nunique()) == (35_592, 4_814)
-    assert len(rows.windows) == 62
+    assert rows.table["landmark"].nunique() == 62
 
 
 @pytest.mark.slow
 def test_recalibrated_logit_on_the_judged_landmarks(rows: Landmarks) -> None:
     """Order and score meet the bar; the decile error of 1,312 rows is what a perfect forecast has by chance."""
-    found = scores(backtest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=40), RECALIBRATED)
+    found = scores(contest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=40), RECALIBRATED)
     assert found["auc"] >= BAR["auc"]
     assert found["brier"] <= BAR["brier"]
     assert found["decile_error"] <= found["decile_error_if_perfect"] + 0.005
@@ -96,11 +92,10 @@ def test_recalibrated_logit_on_the_judged_landmarks(rows: Landmarks) -> None:
 @pytest.mark.slow
 def test_it_is_the_same_test_as_the_reference(rows: Landmarks) -> None:
     """Simple baselines come out as in the reference, up to the phase of the landmarks, which it does not state."""
-    held = backtest(rows, windows=JUDGED, models=(BASE_RATE, RECENCY, RFM_RANK, BUY_TILL_YOU_DIE), draws=40)
+    held = contest(rows, windows=JUDGED, models=(BASE_RATE, RECENCY, BUY_TILL_YOU_DIE), draws=40)
     reference = {
         BASE_RATE: (0.500, 0.2402),
         RECENCY: (0.620, 0.2347),
-        RFM_RANK: (0.757, 0.1935),
         BUY_TILL_YOU_DIE: (0.762, 0.2105),
     }
     for model, (auc, brier) in reference.items():
@@ -114,16 +109,15 @@ def test_the_model_chosen_beforehand_orders_and_scores_better_than_the_bar(
     reference_data: Path, rows: Landmarks
 ) -> None:
     """The winner of the earlier landmarks; its decile error is judged against the noise of 1,312 rows."""
-    models = (RECENCY, RFM_RANK, LOGIT, RESET, RECALIBRATED, BLEND, BLEND_RECALIBRATED)
+    models = (RECENCY, RECALIBRATED, BLEND_RECALIBRATED)
     first = sorted(rows.table["landmark"].unique())[-JUDGED].date()
-    before = backtest(rows_at(reference_data, first), windows=CHOSEN_ON, models=models, draws=200)
+    before = contest(rows_at(reference_data, first), windows=CHOSEN_ON, models=models, draws=200)
     assert before.winner is not None
-    held = backtest(rows, windows=JUDGED, models=(before.winner,), draws=40)
+    held = contest(rows, windows=JUDGED, models=(before.winner,), draws=40)
     found = scores(held, before.winner)
     assert found["auc"] >= BAR["auc"]
     assert found["brier"] <= BAR["brier"]
-    assert found["decile_error_excess"] <= 0.01
-    assert found["d_calibration_p_value"] > 0.05
+    assert found["decile_error"] - found["decile_error_if_perfect"] <= 0.01
 
 
 @pytest.mark.slow
@@ -132,9 +126,9 @@ def test_the_bar_holds_over_the_phases_of_the_landmarks(reference_data: Path) ->
     parts = []
     for shift in (0, 6, 12, 18, 24):
         rows = rows_at(reference_data, last_day(reference_data) - dt.timedelta(days=shift))
-        parts.append(backtest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=20).predictions)
+        parts.append(contest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=20).predictions)
     pooled = pd.concat(parts, ignore_index=True)
     y, p = pooled["silent"], pooled[RECALIBRATED]
-    assert calibration.auc(y, p).value >= BAR["auc"]
+    assert calibration.auc(y, p, np.arange(len(y))).value >= BAR["auc"]
     assert np.mean((p - y) ** 2) <= BAR["brier"]
     assert calibration.decile_error(y, p) <= BAR["decile_error"]

@@ -1,4 +1,4 @@
-"""Metrics of probabilities against scikit-learn, statsmodels, brute force, and planted truth."""
+"""Metrics of probabilities and their recalibration against scikit-learn, statsmodels, brute force, planted truth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import special
 from sklearn import metrics
 
+from helpers.stats.estimate import Estimate, proportion
 from helpers.stats.forecast import calibration
 
 
@@ -18,11 +20,14 @@ def drawn(n: int = 400, seed: int = 0, digits: int = 2) -> tuple[np.ndarray, np.
     return (rng.random(n) < p).astype(int), p
 
 
-def test_auc_brier_and_log_score_equal_scikit_learn() -> None:
+def auc(y: np.ndarray, p: np.ndarray) -> Estimate:
+    """Return the AUC of members with a row each."""
+    return calibration.auc(y, p, np.arange(len(y)))
+
+
+def test_auc_equals_scikit_learn() -> None:
     y, p = drawn()
-    assert calibration.auc(y, p).value == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-12)
-    assert calibration.brier_losses(y, p).mean() == pytest.approx(metrics.brier_score_loss(y, p), abs=1e-12)
-    assert calibration.log_losses(y, p).mean() == pytest.approx(metrics.log_loss(y, p), abs=1e-12)
+    assert auc(y, p).value == pytest.approx(metrics.roc_auc_score(y, p), abs=1e-12)
 
 
 def test_auc_interval_equals_delong_by_brute_force() -> None:
@@ -30,7 +35,7 @@ def test_auc_interval_equals_delong_by_brute_force() -> None:
     one, none = p[y == 1], p[y == 0]
     wins = (one[:, None] > none[None, :]) + 0.5 * (one[:, None] == none[None, :])
     s10, s01 = wins.mean(axis=1).var(ddof=1) / one.size, wins.mean(axis=0).var(ddof=1) / none.size
-    found = calibration.auc(y, p)
+    found = auc(y, p)
     logit = lambda q: np.log(q / (1 - q))  # noqa: E731
     half = (logit(found.high) - logit(found.low)) / 2 / 1.959964 * found.value * (1 - found.value)
     assert half == pytest.approx(np.sqrt(s10 + s01), rel=0.02)  # n / (n - 1) once instead of twice
@@ -40,7 +45,7 @@ def test_auc_interval_widens_when_rows_repeat_and_members_are_known() -> None:
     y, p = drawn(150)
     member = np.arange(150)
     twice = [np.tile(v, 4) for v in (y, p, member)]
-    once, naive, clustered = calibration.auc(y, p), calibration.auc(*twice[:2]), calibration.auc(*twice)
+    once, naive, clustered = auc(y, p), auc(*twice[:2]), calibration.auc(*twice)
     width = [e.high - e.low for e in (once, naive, clustered)]
     assert width[1] == pytest.approx(width[0] / 2, rel=0.05)
     assert width[2] == pytest.approx(width[0], rel=0.02)
@@ -53,36 +58,32 @@ def test_auc_interval_covers_planted_truth() -> None:
     rng = np.random.default_rng(5)
     for _ in range(300):
         y = np.r_[np.ones(40), np.zeros(60)]
-        found = calibration.auc(y, rng.normal(y, 1.0))
+        found = auc(y, rng.normal(y, 1.0))
         hits += found.low <= truth <= found.high
     assert 0.91 <= hits / 300 <= 0.985
 
 
 def test_auc_is_unknown_without_both_outcomes() -> None:
-    assert not calibration.auc([1, 1], [0.2, 0.3]).known
+    assert not auc([1, 1], [0.2, 0.3]).known
 
 
-def test_deciles_have_equal_counts_and_keep_ties_together() -> None:
-    p = np.linspace(0.01, 0.99, 200)
-    assert calibration.deciles(p > 0.5, p)["n"].tolist() == [20] * 10
-    assert np.unique(calibration.groups(np.full(50, 0.3))).size == 1
+def test_tenths_have_equal_counts_and_keep_ties_together() -> None:
+    assert np.bincount(calibration.tenths(np.linspace(0.01, 0.99, 200)))[1:].tolist() == [20] * 10
+    assert np.unique(calibration.tenths(np.full(50, 0.3))).size == 1
 
 
-def test_intervals_of_deciles_count_members_and_not_their_rows() -> None:
+def test_intervals_of_groups_count_members_and_not_their_rows() -> None:
     y, p = drawn(3000, digits=9)
-    member = np.arange(3000)
-    four = [np.tile(each, 4) for each in (y, p, member)]
-    once, naive, clustered = (
-        calibration.deciles(y, p),
-        calibration.deciles(*four[:2]),
-        calibration.deciles(*four),
-    )
+    four = [np.tile(each, 4) for each in (y, p, np.arange(3000))]
+    once = calibration.by_group(calibration.tenths(p), y, p, np.arange(3000))
+    naive = calibration.by_group(calibration.tenths(four[1]), *four[:2], np.arange(12_000))
+    clustered = calibration.by_group(calibration.tenths(four[1]), *four)
     width = [(found["high"] - found["low"]).mean() for found in (once, naive, clustered)]
     assert width[1] == pytest.approx(width[0] / 2, rel=0.05)
     assert width[2] == pytest.approx(width[0], rel=0.03)
     assert (clustered["n"] == 4 * once["n"]).all()
-    alone = calibration.deciles(y, p, member)
-    assert np.allclose(alone[["low", "high"]], once[["low", "high"]], atol=0.003)
+    wilson = proportion(int(y[calibration.tenths(p) == 4].sum()), 300)
+    assert tuple(once.loc[3, ["low", "high"]]) == pytest.approx(wilson[1:3], abs=0.003)
 
 
 def test_decile_error_by_brute_force_and_independent_of_row_order() -> None:
@@ -101,29 +102,9 @@ def test_noise_floor_is_the_mean_error_of_perfect_predictions() -> None:
     assert floor > 0.03
 
 
-def test_calibration_line_equals_statsmodels() -> None:
-    y, p = drawn(600)
-    log_odds = np.log(p / (1 - p))
-    intercept, slope = calibration.calibration_line(y, p)
-    family = sm.families.Binomial()
-    level = sm.GLM(y, np.ones((y.size, 1)), family=family, offset=log_odds).fit()
-    line = sm.GLM(y, sm.add_constant(log_odds), family=family).fit()
-    assert intercept == pytest.approx(level.params[0], abs=1e-8)
-    assert slope == pytest.approx(line.params[1], abs=1e-8)
-
-
-def test_calibration_line_finds_planted_overconfidence() -> None:
-    rng = np.random.default_rng(2)
-    log_odds = rng.normal(0, 1, 40_000)
-    y = rng.random(40_000) < 1 / (1 + np.exp(-(0.3 + log_odds)))
-    intercept, slope = calibration.calibration_line(y, 1 / (1 + np.exp(-2 * log_odds)))
-    assert slope == pytest.approx(0.5, abs=0.03)
-    assert intercept > 0.2
-
-
 def test_lift_by_hand_and_its_interval_is_clustered() -> None:
     y, p = np.repeat([1, 0], [20, 180]), np.linspace(1, 0, 200)
-    found = calibration.lift(y, p)
+    found = calibration.lift(y, p, np.arange(200))
     assert found.value == pytest.approx(10.0)
     y, p = drawn(300)
     member = np.repeat(np.arange(60), 5)
@@ -131,52 +112,42 @@ def test_lift_by_hand_and_its_interval_is_clustered() -> None:
     assert same[0] == same[1]
 
 
-def test_bootstrap_means_are_paired_and_centred() -> None:
+def test_bootstrap_means_are_centred_and_vary_as_members_do() -> None:
     y, p = drawn(400)
-    losses = np.column_stack([calibration.brier_losses(y, p), calibration.brier_losses(y, p) + 0.01])
-    found = calibration.bootstrap_means(losses, np.repeat(np.arange(100), 4), draws=300)
-    assert np.allclose(found[:, 1] - found[:, 0], 0.01)
-    assert found[:, 0].mean() == pytest.approx(losses[:, 0].mean(), abs=0.01)
+    losses = (p - y) ** 2
+    found = calibration.bootstrap_mean(losses, np.arange(400), draws=400, seed=0)
+    assert found.mean() == pytest.approx(losses.mean(), abs=0.005)
+    assert found.std() == pytest.approx(losses.std() / 20, rel=0.15)
+    twice = calibration.bootstrap_mean(np.tile(losses, 2), np.tile(np.arange(400), 2), draws=400, seed=0)
+    assert twice.std() == pytest.approx(found.std())
 
 
-def test_d_calibration_holds_its_level_and_sees_a_wrong_model() -> None:
-    rng = np.random.default_rng(3)
-    rejected = {"right": 0, "wrong": 0}
-    for _ in range(200):
-        time, censored = rng.exponential(1.0, 400), rng.exponential(2.0, 400)
-        seen, at = time <= censored, np.minimum(time, censored)
-        for name, rate in (("right", 1.0), ("wrong", 0.6)):
-            survival = np.exp(-rate * at)
-            rejected[name] += calibration.d_calibration(survival, survival, seen).p_value < 0.05
-    assert rejected["right"] / 200 <= 0.09
-    assert rejected["wrong"] / 200 >= 0.95
+def planted() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    p = special.expit(-1 + np.log1p(rng.integers(0, 30, 30_000)) / 2)
+    landmark = pd.Timestamp("2025-01-01") + pd.to_timedelta(np.arange(30_000) // 2_500 * 30, unit="D")
+    return pd.DataFrame({"landmark": landmark, "p": p, "silent": (rng.random(p.size) < p).astype(int)})
 
 
-def test_d_calibration_of_uncensored_times_is_the_plain_chi_square() -> None:
-    from scipy import stats
-
-    survival = np.random.default_rng(4).beta(1.3, 1, 500)
-    found = calibration.d_calibration(survival, survival, np.ones(500, bool))
-    counts = np.histogram(survival, np.linspace(0, 1, 11))[0]
-    oracle = stats.chisquare(counts)
-    assert (found.statistic, found.p_value) == pytest.approx((oracle.statistic, oracle.pvalue))
-    assert found.table["observed"].sum() == pytest.approx(500)
-
-
-def test_d_calibration_says_nothing_on_few_episodes() -> None:
-    assert np.isnan(calibration.d_calibration([0.4], [0.4], [True]).p_value)
+def test_window_shift_solves_its_equation() -> None:
+    log_odds = np.linspace(-2, 2, 101)
+    y = (np.arange(101) < 70).astype(float)
+    shift = calibration.window_shift(log_odds, y)
+    assert special.expit(log_odds + shift).mean() == pytest.approx(70 / 101, abs=1e-9)
+    oracle = sm.GLM(y, np.ones((101, 1)), family=sm.families.Binomial(), offset=log_odds).fit()
+    assert shift == pytest.approx(oracle.params[0], abs=1e-7)
+    assert np.isfinite(calibration.window_shift(log_odds, np.zeros(101)))
 
 
-def test_episodes_end_with_the_first_silence_or_gap() -> None:
-    days = pd.to_datetime(["2026-01-01", "2026-01-31", "2026-03-02"])
-    table = pd.DataFrame(
-        {
-            "landmark": [*days, days[0], days[2], days[1]],
-            "member_id": ["a", "a", "a", "b", "b", "c"],
-            "silent": [0, 1, 0, 0, 1, 1],
-        }
-    )
-    found = calibration.episodes(table, [0.2, 0.5, 0.9, 0.1, 0.3, 0.4]).set_index("member_id")
-    assert found.loc["a", ["before", "after"]].tolist() == pytest.approx([0.8, 0.4])
-    assert found["event"].to_dict() == {"a": True, "b": False, "c": True}
-    assert found.loc["b", "after"] == pytest.approx(0.9)
+def test_recalibration_finds_planted_overconfidence_and_trusts_little_evidence_little() -> None:
+    table = planted()
+    wrong = special.expit(0.5 + 2 * special.logit(table["p"]))
+    curve = calibration.recalibration(table["landmark"], wrong, table["silent"])
+    mended = special.expit(curve.log_odds(special.logit(wrong.to_numpy())))
+    assert np.abs(mended - table["p"]).max() < 0.05
+    assert np.abs(mended - table["p"]).mean() < 0.01
+    few = table.iloc[:20]
+    little = calibration.recalibration(few["landmark"], wrong.iloc[:20], few["silent"])
+    assert abs(little.coefficients[1] - 1) < 0.3
+    nothing = calibration.recalibration(*(table.iloc[:0][name] for name in ("landmark", "p", "silent")))
+    assert nothing == ((), (0.0, 1.0))

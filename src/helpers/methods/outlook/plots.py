@@ -8,30 +8,33 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers import figures
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
+from helpers.methods.outlook.contest import WHAT, contest_sentence
+from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.sentences import interval, number, percent, say
-from helpers.stats.forecast.backtest import BASE_RATE, FEWEST_WINDOWS, Backtest
-from helpers.stats.forecast.gain import brier_gain
-from helpers.stats.forecast.member_value import SURVIVAL, MemberValue
-from helpers.stats.forecast.outcomes import WORDS
+from helpers.stats.forecast.judging import Contest, brier_gain
+from helpers.stats.forecast.models import BASE_RATE
+from helpers.stats.forecast.value import SURVIVAL
+from helpers.study import enough
 
 
-def model_contest(found: Backtest, note: str) -> Chart | NoChart:
+def model_contest(held: Contest, note: str) -> Chart | NoChart:
     """Draw the Brier score of each forecast over the judged windows, the best on top.
 
     Parameters
     ----------
-    found : Backtest
+    held : Contest
         The contest.
     note : str
         Windows and population.
     """
-    rows = found.table.dropna(subset=["brier", "brier_low"]) if len(found.table) else found.table
-    if rows.empty or found.winner is None:
-        return NoChart(say("Which forecast of silence is best?"), found.sentence)
+    said = contest_sentence(held)
+    if held.table.empty:
+        return NoChart(say("Which forecast of silence is best?"), said)
+    rows = held.table.dropna(subset=["brier", "brier_low"])
     rows = rows.sort_values("brier", ascending=False, kind="stable").reset_index(drop=True)
     figure, ax = figures.new_figure(7.2, 0.5 * len(rows) + 1.2)
-    used = rows["model"] == found.winner
+    used = rows["model"] == held.winner
     for mask, colour, marker in ((~used, MUTED, "o"), (used, BLUE, "D")):
         part = rows[mask]
         ax.hlines(part.index, part["brier_low"], part["brier_high"], color=colour, linewidth=2)
@@ -43,32 +46,30 @@ def model_contest(found: Backtest, note: str) -> Chart | NoChart:
     ax.set_ylim(-0.6, len(rows) - 0.2)
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(say("Brier score (mean squared error; lower is better)"))
-    title = _contest_title(found)
-    alt = say(
-        "Brier scores of {k} forecasts with intervals. {sentence}", k=len(rows), sentence=found.sentence
-    )
+    alt = say("Brier scores of {k} forecasts with intervals. {sentence}", k=len(rows), sentence=said)
     columns = ["model", "n", "brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high", "decile_error"]
-    shown = rows[::-1].reset_index(drop=True)
-    shown = shown[[c for c in columns if c in shown]]
+    shown = rows[::-1].reset_index(drop=True)[columns]
     note = say("{note} n: times a member was judged. The one in use has a diamond.", note=note)
-    return Chart(title, alt, shown, figure, note, dict.fromkeys(columns[2:], "score"))
+    return Chart(_contest_title(held), alt, shown, figure, note, dict.fromkeys(columns[2:], "score"))
 
 
-def _contest_title(found: Backtest) -> str:
+def _contest_title(held: Contest) -> str:
     """Return whether the forecast in use beats the bare share, by the saving in each window."""
-    what = say(WORDS[found.outcome].what)
-    if found.too_few:
+    scores, gain = held.table.set_index("model")["brier"], brier_gain(held)
+    text = "No forecast foresees {what} clearly better than the bare share"
+    if held.too_few:
         text = "Too few windows to compare forecasts of {what}: {w} of {k}"
-        return say(text, what=what, w=found.windows, k=FEWEST_WINDOWS)
-    gain, scores = brier_gain(found), found.table.set_index("model")["brier"].to_dict()
-    if not (gain.known and gain.low > 0):
-        return say(
-            "No forecast foresees {what} clearly better than the bare share",
-            what=what,
-        )
-    best, base = (number(scores[name], 3) for name in (str(found.winner), BASE_RATE))
-    text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
-    return say(text, winner=found.winner, what=what, best=best, base=base)
+    elif gain.known and gain.low > 0:
+        text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
+    best, base = (number(float(scores.get(name, np.nan)), 3) for name in (held.winner, BASE_RATE))
+    values = {
+        "w": held.windows,
+        "k": enough.WINDOWS_TO_JUDGE,
+        "winner": held.winner,
+        "best": best,
+        "base": base,
+    }
+    return say(text, what=say(WHAT[held.outcome]), **values)
 
 
 def calibration(found: Risk, note: str) -> Chart | NoChart:
@@ -77,45 +78,34 @@ def calibration(found: Risk, note: str) -> Chart | NoChart:
     Parameters
     ----------
     found : Risk
-        With the backtest behind it.
+        With the contest behind it.
     note : str
         Windows and population.
     """
-    rows = found.deciles
-    if rows.empty or found.contest.winner is None:
-        return NoChart(say("Do the probabilities come true?"), found.calibration_sentence)
+    rows = found.contest.deciles
+    if rows.empty:
+        return NoChart(say("Do the probabilities come true?"), found.contest_sentence)
     figure, ax = figures.new_figure(5.4, 4.2)
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
     ax.vlines(rows["predicted"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
     ax.plot(rows["predicted"], rows["observed"], "o", color=BLUE, markersize=6)
+    edge = min(1.0, 1.1 * float(rows[["predicted", "high"]].max().max()))
+    ax.set(xlim=(0, edge), ylim=(0, edge))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    edge = min(1.0, 1.1 * float(rows[["predicted", "high"]].max().max()))
-    ax.set_xlim(0, edge)
-    ax.set_ylim(0, edge)
     ax.set_xlabel(say("Share predicted to fall silent, by tenth of risk"))
     ax.set_ylabel(say("Share that fell silent"))
-    gap = float(rows["difference"].abs().max())
+    gap = np.ceil(1000 * float(rows["difference"].abs().max())) / 10  # rounded up: the title says at most
     title = say(
-        "In no tenth of risk did silence miss its prediction by more than {gap} points", gap=_points(gap)
+        "In no tenth of risk did silence miss its prediction by more than {gap} points", gap=number(gap, 1)
     )
     first, last = (_tenth(rows.iloc[place]) for place in (0, -1))
-    alt = say(
-        "Points by tenth of risk along the diagonal. Lowest tenth {first}; highest {last}.",
-        first=first,
-        last=last,
-    )
+    text = "Points by tenth of risk along the diagonal. Lowest tenth {first}; highest {last}."
     columns = ["group", "n", "predicted", "observed", "low", "high"]
-    data: pd.DataFrame = rows[[c for c in columns if c in rows]].reset_index(drop=True)
+    data = rows[columns].rename(columns={"group": "tenth"})
     note = say("{note} The dashed line: what was predicted came.", note=note)
-    return Chart(
-        title, alt, data.rename(columns={"group": "tenth"}), figure, note, dict.fromkeys(columns[2:], "share")
-    )
-
-
-def _points(share: float) -> str:
-    """Return a share in percentage points, rounded up: the title says at most."""
-    return number(np.ceil(1000 * share) / 10, 1)
+    units = dict.fromkeys(columns[2:], "share")
+    return Chart(title, say(text, first=first, last=last), data, figure, note, units)
 
 
 def _tenth(row: pd.Series) -> str:
@@ -137,9 +127,7 @@ def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
         Hold-out and population.
     """
     rows = found.deciles
-    rows = (
-        rows[rows["model"] == SURVIVAL].dropna(subset=["low"]).reset_index(drop=True) if len(rows) else rows
-    )
+    rows = rows[rows["model"] == SURVIVAL].dropna(subset=["low"]) if len(rows) else rows
     if rows.empty:
         return NoChart(say("Did the predicted value come?"), found.sentence)
     figure, ax = figures.new_figure(7.2, 3.4)
@@ -151,23 +139,11 @@ def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
     ax.set_xlabel(say("Tenth of members by predicted value, lowest first"))
     ax.set_ylabel(say("Share of all value"))
     ax.legend(loc="upper left")
-    top = rows.iloc[-1]
-    title = say(
-        "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})",
-        said=percent(float(top["predicted_share"]), 0),
-        came=percent(float(top["realised_share"]), 0),
-        low=percent(float(top["low"]), 0),
-        high=percent(float(top["high"]), 0),
-    )
-    alt = say(
-        "Bars of predicted and points of realised shares of value by tenth of {n:,} members. Top tenth: predicted "
-        "{said}, realised {came} ({between}).",
-        n=int(rows["n"].sum()),
-        said=percent(float(top["predicted_share"])),
-        came=percent(float(top["realised_share"])),
-        between=interval(float(top["low"]), float(top["high"]), "share"),
-    )
-    shares = dict.fromkeys(("predicted_share", "realised_share", "low", "high"), "share")
-    return Chart(
-        title, alt, rows.drop(columns="model").rename(columns={"decile": "tenth"}), figure, note, shares
-    )
+    columns = ("predicted_share", "realised_share", "low", "high")
+    said, came, low, high = (percent(float(rows.iloc[-1][name]), 0) for name in columns)
+    text = "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})"
+    title = say(text, said=said, came=came, low=low, high=high)
+    text = "Bars of predicted and points of realised shares of value by tenth of {n:,} members. {title}."
+    data = rows.drop(columns="model").rename(columns={"decile": "tenth"}).reset_index(drop=True)
+    alt = say(text, n=int(rows["n"].sum()), title=title)
+    return Chart(title, alt, data, figure, note, dict.fromkeys(columns, "share"))

@@ -11,31 +11,22 @@ is for an experiment to tell.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from helpers.checks import check_confidence
 from helpers.data import privacy
+from helpers.methods.outlook.contest import contest_sentence, provisional, sample_sentence, whole
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
-from helpers.stats.forecast.backtest import Backtest, backtest
-from helpers.stats.forecast.calibration import by_group, groups
-from helpers.stats.forecast.landmarks import landmarks
-from helpers.stats.forecast.next_period import (
-    expected_number,
-    levels,
-    probabilities,
-    provisional,
-    share_of,
-)
-from helpers.stats.forecast.outcomes import ORDERED, PRESENT
-from helpers.stats.forecast.period_features import columns_of
+from helpers.stats.forecast.calibration import by_group, tenths
+from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, contest
+from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
+from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
+from helpers.study import Study
 
 
 @dataclass(frozen=True)
@@ -51,23 +42,17 @@ class Purchases:
         Expected number of members who order; n is how many are present.
     first_orders : Estimate
         Expected number of those who order among the members without an order on record; n is how many these are.
-    contest : Backtest
-        The backtest of the chances.
-    as_of : datetime.date
-        Last day that is known.
-    horizon_days : int
-        Length of the next period.
-    sample_sentence : str
-        On how many members the models rest, when not on all.
+    contest : Contest
+        The contest of the chances.
+    rows : Landmarks
+        The person-period rows behind it.
     """
 
     members: pd.DataFrame = field(repr=False)
     expected: Estimate
     first_orders: Estimate
-    contest: Backtest
-    as_of: dt.date
-    horizon_days: int
-    sample_sentence: str = ""
+    contest: Contest
+    rows: Landmarks = field(repr=False)
 
     @property
     def share(self) -> Estimate:
@@ -77,23 +62,25 @@ class Purchases:
     @property
     def sentence(self) -> str:
         """How many members are expected to order, how many of them without an order yet, and who predicts it."""
-        n, h = self.expected.n, self.horizon_days
+        values = {"h": self.rows.horizon_days, "day": self.rows.as_of, "w": self.contest.windows}
         if not self.expected.known:
-            text = "Who orders in the {h} days after {day}: too little data ({n} members present, {w} judged "
-            text += "windows)."
-            return say(text, h=h, day=self.as_of, n=number(n), w=self.contest.windows)
+            text = "Who orders in {h} days after {day}: too little data ({n} members present, {w} judged windows)."
+            return say(text, n=number(self.expected.n), **values)
         text = (
             "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
             "days ({share}), by {winner}."
         )
-        share, winner = percent(self.share.value), self.contest.winner
-        found = say(
-            text, n=number(n), day=self.as_of, h=h, share=share, winner=winner, **_whole(self.expected)
-        )
+        values |= {"share": percent(self.share.value), "winner": self.contest.winner}
+        found = say(text, **values, **whole(self.expected))
         if self.first_orders.known:
             text = "Of the {n} among them without an order on record, about {value} ({low} to {high}) are."
-            found += " " + say(text, n=number(self.first_orders.n), **_whole(self.first_orders))
-        return f"{found}{provisional(self.contest)} {self.sample_sentence}".rstrip()
+            found += " " + say(text, **whole(self.first_orders))
+        return f"{found}{provisional(self.contest)} {sample_sentence(self.rows)}".rstrip()
+
+    @property
+    def contest_sentence(self) -> str:
+        """Which model is used, and how good it was."""
+        return contest_sentence(self.contest)
 
     @property
     def judged(self) -> pd.DataFrame:
@@ -106,17 +93,16 @@ class Purchases:
         frame, model = self.contest.predictions, self.contest.winner
         if model is None or not len(frame):
             return pd.DataFrame(columns=["tenth", "times", "judged", "predicted", "ordered", "low", "high"])
-        tenth = frame.groupby("landmark")[model].transform(groups) + 1
+        tenth = frame.groupby("landmark")[model].transform(tenths)
         found = self._rates(tenth)
         found.insert(2, "judged", frame.groupby(tenth)["member_id"].nunique().to_numpy())
         return found
 
     def _rates(self, group: ArrayLike) -> pd.DataFrame:
         """Return tenth (the group), times, predicted, ordered, low, high of groups of the judged rows."""
-        columns = (
-            self.contest.predictions[name] for name in (ORDERED, str(self.contest.winner), "member_id")
-        )
-        found = by_group(group, *columns, confidence=self.contest.confidence).drop(columns="difference")
+        frame = self.contest.predictions
+        came, chance, member = (frame[name] for name in (ORDERED, str(self.contest.winner), "member_id"))
+        found = by_group(group, came, chance, member, self.contest.confidence).drop(columns="difference")
         return found.rename(columns={"group": "tenth", "n": "times", "observed": "ordered"})
 
     @property
@@ -126,9 +112,8 @@ class Purchases:
         if self.contest.too_few or table.empty:
             return say("The tenth most likely to order: too little data.")
         text = "In closed windows {top} of the tenth most likely to order did, and {base} of all; n: times judged."
-        return say(
-            text, top=_share(table.iloc[-1]), base=_share(self._rates(np.ones(table["times"].sum())).iloc[0])
-        )
+        every = self._rates(np.ones(table["times"].sum()))
+        return say(text, top=_share(table.iloc[-1]), base=_share(every.iloc[0]))
 
     def by_tenth(self, k_min: int = 10) -> pd.DataFrame:
         """Return members by chance of an order, now and in the judged windows, those most likely first.
@@ -161,71 +146,45 @@ class Purchases:
 def _share(row: pd.Series) -> str:
     """Return ``'40.7 % (38.0 % to 43.5 %, n = 1,273)'`` of a row of rates."""
     between = interval(float(row["low"]), float(row["high"]), "share")
-    return say(
-        "{share} ({between}, n = {n:,})", share=percent(row["ordered"]), between=between, n=int(row["times"])
-    )
+    values = {"share": percent(row["ordered"]), "between": between, "n": int(row["times"])}
+    return say("{share} ({between}, n = {n:,})", **values)
 
 
-def _whole(found: Estimate) -> dict[str, str]:
-    """Return value, low and high as whole numbers in words."""
-    return {name: number(round(getattr(found, name))) for name in ("value", "low", "high")}
-
-
-def purchases(
-    rows: ibis.Table | pd.DataFrame,
-    population: ibis.Table | pd.DataFrame,
-    *,
-    as_of: dt.date | str,
-    horizon_days: int = 30,
-    signals: Mapping[str, ibis.Table | pd.DataFrame] | None = None,
-    covariates: ibis.Table | pd.DataFrame | None = None,
-    max_members: int = 50_000,
-    confidence: float = 0.95,
-    draws: int = 500,
-    seed: int = 0,
-) -> Purchases:
+def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     """Return the chance of an order in the next period for everybody present.
 
     Parameters
     ----------
-    rows, population, signals, covariates, max_members
-        As in :func:`helpers.stats.forecast.landmarks.landmarks`; orders are rows of the kind "order". Rows of both
-        kinds are signals too, named interactions and orders.
-    as_of : date or str
-        Last day that is known.
+    study : Study
+        The members and what they did. Rows of both kinds of activity are signals too, named interactions and orders.
     horizon_days : int
         Length of the next period, and the look-back within which an order is of late.
-    confidence, draws, seed
-        Level of the intervals, size of the bootstrap of the contest, and seed of all draws.
-
-    Raises
-    ------
-    BadData
-        When a column is missing.
     """
-    check_confidence(confidence)
-    acts = columns_of(rows, ("member_id", "day", "kind", "action", "value"), "activity")
-    own = {
-        name: acts.filter(acts.kind == kind).select("member_id", "day")
-        for name, kind in (("interactions", "interaction"), ("orders", "order"))
-    }
-    known = landmarks(
-        acts, population, as_of=as_of, horizon_days=horizon_days, active_days=horizon_days, count="order",
-        dormant=True, signals=own | dict(signals or {}), covariates=covariates, max_members=max_members, seed=seed,
-    )  # fmt: skip
-    contest = backtest(known, state=PRESENT, confidence=confidence, draws=draws, seed=seed)
-    now = known.now.sort_values("member_id", ignore_index=True)
-    p = probabilities(known, contest, now, PRESENT, seed)
+    acts = study.activity
+    own = {f"{kind}s": acts.filter(acts.kind == kind) for kind in ("interaction", "order")}
+    rows = landmarks(
+        acts,
+        study.population,
+        as_of=study.as_of,
+        horizon_days=horizon_days,
+        active_days=horizon_days,
+        count="order",
+        signals=own | standard_signals(study.dataset, study.report_tz),
+        categories=standard_categories(study.dataset),
+        seed=study.seed,
+    )
+    level: dict[str, Any] = {"confidence": study.confidence, "seed": study.seed}
+    held = contest(rows, PRESENT, **level)
+    now = rows.now.sort_values("member_id", ignore_index=True)
+    p = probabilities(rows, held, now, PRESENT, study.seed)
     members = now[["member_id"]].assign(ordered=now["active_days_all"] > 0, probability=p)
-    judged = bool(members["probability"].notna().all()) and len(members) > 0
-    members["tenth"] = pd.array(groups(p) + 1 if judged else [pd.NA] * len(members), dtype="Int64")
-    ahead = levels(contest, seed)
+    judged = len(members) > 0 and bool(np.isfinite(p).all())
+    members["tenth"] = pd.array(tenths(p) if judged else [pd.NA] * len(members), dtype="Int64")
+    ahead = levels(held, study.seed)
     return Purchases(
         members=members,
-        expected=expected_number(p, ahead, confidence, seed),
-        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, confidence, seed),
-        contest=contest,
-        as_of=known.as_of,
-        horizon_days=horizon_days,
-        sample_sentence=known.sample_sentence,
+        expected=expected_number(p, ahead, **level),
+        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, **level),
+        contest=held,
+        rows=rows,
     )

@@ -14,21 +14,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from helpers.checks import check_confidence, check_scalar
+from helpers.methods.outlook.member_value import MemberValue
 from helpers.sentences import interval, number, quantity, say
-from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.forecast.member_value import MemberValue
-from helpers.study.frames import COUNTS, Count, with_days
+from helpers.stats.estimate import Estimate, estimate_of, half_width, unknown
+from helpers.study import Study, enough
 
 THIRDS = 3
-FEWEST_MEMBERS = 20
-"""Members that must have stayed active, and as many that must have fallen silent, in a third."""
+ACTIVE_DAYS = 30
+"""Look-back in which a counted action makes a member active."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,9 @@ class SilenceCost:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per third, 1 = least predicted value: third, n (rows of member and window), members, silent (rows),
-        active_value, silent_value (mean value of a window), value (their difference), low, high.
+        One row per third, 1 = least predicted value: third, n (rows of member and window), silent (rows),
+        active_value, silent_value (mean value of a window), value (their difference), low, high. Empty without a
+        judged window.
     windows, horizon_days : int
         Closed windows looked at, and their length.
     unit : str
@@ -56,12 +54,11 @@ class SilenceCost:
 
     def of(self, third: int) -> Estimate:
         """Return the cost of silence in a third, 1 to 3; unknown with too few members."""
-        rows = self.table[self.table["third"] == third] if len(self.table) else self.table
-        if rows.empty or rows[["value", "low", "high"]].isna().any(axis=None):
+        if self.table.empty:
             return unknown(0, self.unit, self.confidence)
-        value, low, high, n = (rows[name].iloc[0] for name in ("value", "low", "high", "n"))
+        row = self.table[self.table["third"] == third].iloc[0]
         method = "difference of means, clustered by member"
-        return Estimate(float(value), float(low), float(high), int(n), self.unit, method, self.confidence)
+        return estimate_of(row, int(row["n"]), method, self.confidence, value="value", unit=self.unit)
 
     @property
     def sentence(self) -> str:
@@ -85,52 +82,41 @@ class SilenceCost:
             n=number(found.n),
             w=self.windows,
         )
-        more = (
-            "Silence costs no sales that can be seen here."
-            if found.low <= 0
-            else "At most this much can be saved: who falls silent might have bought less anyhow."
-        )
+        more = "At most this much can be saved: who falls silent might have bought less anyhow."
+        if found.low <= 0:
+            more = "Silence costs no sales that can be seen here."
         return said + " " + say(more)
 
 
-def silence_cost(
-    found: MemberValue,
-    activity: ibis.Table | pd.DataFrame,
-    *,
-    active_days: int = 30,
-    count: Count = "interaction",
-) -> SilenceCost:
+def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     """Return what silence costs, from the judged windows of predicted value.
 
     Parameters
     ----------
-    found : MemberValue
+    study : Study
+        Its counted actions break silence.
+    values : MemberValue
         Its `windows` hold predicted and realised value of each member present when a window began.
-    activity : table
-        As made by :func:`helpers.study.activity.activity`.
-    active_days : int
-        Look-back in which a counted action makes a member active.
-    count : {"interaction", "order", "all"}
-        Which actions break silence.
     """
-    check_scalar(active_days, "active_days", type_=int, ge=1)
-    check_scalar(count, "count", in_=COUNTS)
-    if not len(found.windows):
-        return SilenceCost(pd.DataFrame(), 0, found.horizon_days, found.unit, found.confidence)
-    rows = with_days(activity, "day")
-    rows = rows.filter(rows.kind.isin(COUNTS[count]), rows.member_id.notnull())
-    days = rows.select("member_id", "day").distinct().to_pandas()
-    days["day"] = pd.to_datetime(days["day"])
-    parts = []
-    for split, window in found.windows.groupby("split"):
-        ahead = (days["day"] - pd.Timestamp(str(split))).dt.days
-        awake = days.loc[(ahead <= 0) & (ahead > -active_days), "member_id"].unique()
-        acted = days.loc[(ahead > 0) & (ahead <= found.horizon_days), "member_id"].unique()
-        here = window[window["member_id"].isin(awake)]
-        third = thirds(here["predicted"].to_numpy(float))
-        parts.append(here.assign(third=third, silent=~here["member_id"].isin(acted)))
-    table = compare_outcomes(pd.concat(parts, ignore_index=True), found.confidence)
-    return SilenceCost(table, len(parts), found.horizon_days, found.unit, found.confidence)
+    table, judged = pd.DataFrame(), values.windows
+    if len(judged):
+        days = study.member_days.to_pandas()
+        parts = [
+            _outcomes(split, window, days, values.horizon_days) for split, window in judged.groupby("split")
+        ]
+        table = compare_outcomes(pd.concat(parts, ignore_index=True), study.confidence)
+    windows = judged["split"].nunique() if len(judged) else 0
+    return SilenceCost(table, windows, values.horizon_days, values.unit, study.confidence)
+
+
+def _outcomes(split: object, window: pd.DataFrame, days: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """Return the members of a window who were active when it began, with third and silent."""
+    ahead = (pd.to_datetime(days["day"]) - pd.Timestamp(str(split))).dt.days
+    awake = days.loc[ahead.between(1 - ACTIVE_DAYS, 0), "member_id"]
+    acted = days.loc[ahead.between(1, horizon_days), "member_id"]
+    here = window[window["member_id"].isin(awake)]
+    third = thirds(here["predicted"].to_numpy(float))
+    return here.assign(third=third, silent=~here["member_id"].isin(acted))
 
 
 def thirds(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -142,25 +128,20 @@ def thirds(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def compare_outcomes(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return the table of :class:`SilenceCost` from rows of member_id, third, silent and realised."""
-    check_confidence(confidence)
     found = []
     for third in range(1, THIRDS + 1):
         here = rows[rows["third"] == third]
         silent, value = here["silent"].to_numpy(bool), here["realised"].to_numpy(float)
-        row = {"third": third, "n": len(here), "members": here["member_id"].nunique(), "silent": silent.sum()}
+        row = {"third": third, "n": len(here), "silent": silent.sum()}
         row |= dict.fromkeys(("active_value", "silent_value", "value", "low", "high"), np.nan)
-        enough = (here.loc[flag, "member_id"].nunique() >= FEWEST_MEMBERS for flag in (silent, ~silent))
-        if all(enough):
+        fewest = min(here.loc[flag, "member_id"].nunique() for flag in (silent, ~silent))
+        if fewest >= enough.SILENT_IN_THIRD:
             stayed, fell = value[~silent].mean(), value[silent].mean()
             # Each row's share in the error of the difference, summed within members.
-            part = np.where(
-                silent, -(value - fell) / silent.sum(), (value - stayed) / max((~silent).sum(), 1)
-            )
+            part = np.where(silent, (fell - value) / silent.sum(), (value - stayed) / (~silent).sum())
             sums = pd.Series(part).groupby(here["member_id"].to_numpy()).sum().to_numpy()
-            k = len(sums)
-            error = np.sqrt(k / (k - 1) * np.sum(sums**2))
-            freedom = min(here.loc[flag, "member_id"].nunique() for flag in (silent, ~silent)) - 1
-            half = stats.t.ppf(0.5 + confidence / 2, freedom) * error
+            error = np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2))
+            half = half_width(error, confidence, fewest - 1)
             row |= {"active_value": stayed, "silent_value": fell, "value": stayed - fell}
             row |= {"low": stayed - fell - half, "high": stayed - fell + half}
         found.append(row)

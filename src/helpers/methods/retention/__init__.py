@@ -39,7 +39,6 @@ from helpers.study.activity import activity, check_recent, what_counts
 from helpers.study.days import first_day
 from helpers.study.durations import exit_durations, member_stays, silence_durations
 from helpers.study.frames import materialise
-from helpers.study.value_days import value_days
 
 __all__ = [
     "account",
@@ -74,7 +73,6 @@ __all__ = [
     "stickiness",
     "survival",
     "to_lifelines",
-    "value_days",
     "what_counts",
     "what_if",
 ]

@@ -13,13 +13,11 @@ DOWN: Direction = "down is good"
 
 def newcomer_value(found: LifetimeValue, scope: str) -> Finding:
     """State what a newcomer is worth."""
-    first = str(found.table["segment"].iloc[0])
-    rows = found.table[(found.table["segment"] == first) & (found.table["part"] == "extrapolated")]
     assumption = say("survival and value at a tenure stay as they were")
-    if (rows["days"] > 0).any():
+    if found.table.set_index("part").loc["extrapolated", "days"]:
         assumption = say("survival and value at a tenure stay as they were; the extrapolated part leans low")
     return finding(
-        found.estimate(first),
+        found.estimate(),
         id="retention.newcomer_value",
         metric=say("value of a newcomer in {days} days", days=found.horizon_days),
         scope=scope,

@@ -12,10 +12,7 @@ from helpers.methods.rfm.moves import Migration
 from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
-from helpers.playbook.contact import opportunities as list_actions
-from helpers.playbook.contact.lists import ListSet
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.propose import Opportunity
 from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate, proportion, unknown
 
@@ -172,11 +169,6 @@ def segment_stability(found: Segments, scope: str) -> Finding:
         direction="up is good",
         systems=("S007",),
     )
-
-
-def opportunities(lists: ListSet, *, days: int) -> list[Opportunity]:
-    """Return the groups that actions may be aimed at, see :mod:`helpers.playbook.contact.opportunities`."""
-    return list_actions.opportunities(lists.lists, method="rfm", days=days)
 
 
 def populations(now: int, history: TierHistory, compared: PeriodComparison, held: Contest) -> pd.DataFrame:

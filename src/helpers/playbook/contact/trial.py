@@ -19,26 +19,25 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from helpers.checks import check_confidence, check_scalar
+from helpers.checks import check_scalar
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.sentences import quantity, say, with_interval
-from helpers.stats.estimate import Estimate, difference_of_proportions, unknown
+from helpers.stats.estimate import Estimate, difference_of_proportions, half_width, normal_estimate, unknown
 from helpers.study.frames import require_columns, require_unique
 
 CONTACT, HOLDOUT = "contact", "hold-out"
-FEWEST_HELD_OUT = 10  # below, the normal limits that the power rests on are too rough to plan by
+POWER = 0.8
 
 
-def assign_arms(ids: pd.Series, *, day: dt.date | None, seed: int, holdout_share: float) -> pd.Series:
+def assign_arms(ids: pd.Series, *, day: dt.date, seed: int, holdout_share: float) -> pd.Series:
     """Return "contact" or "hold-out" for every id, the same for the same id, day and seed on every list.
 
     The first 64 bits of HMAC-SHA256 of the id under the day and the seed, read as a number from 0 to 1, fall below
     `holdout_share` or not. Raising the share therefore only adds members to the hold-out.
     """
-    check_scalar(holdout_share, "holdout_share", type_=(int, float), gt=0, lt=1)
-    key = f"{'' if day is None else day.isoformat()}\x1f{seed}".encode()
+    key = f"{day.isoformat()}\x1f{seed}".encode()
     limit = int(holdout_share * 2**64)
     digests = (hmac.digest(key, str(i).encode(), hashlib.sha256) for i in ids)
     held = [int.from_bytes(digest[:8], "big") < limit for digest in digests]
@@ -57,7 +56,7 @@ def power_of_difference(
     pooled = (contacted * share + held_out * baseline) / (contacted + held_out)
     under_null = np.sqrt(pooled * (1 - pooled) * (1 / contacted + 1 / held_out))
     spread = np.sqrt(share * (1 - share) / contacted + baseline * (1 - baseline) / held_out)
-    limit = stats.norm.ppf(0.5 + confidence / 2) * under_null
+    limit = half_width(under_null, confidence)
     if spread == 0:
         return float(abs(difference) > limit)
     return float(
@@ -65,38 +64,20 @@ def power_of_difference(
     )
 
 
-def detectable_difference(
-    contacted: int, held_out: int, baseline: float, *, confidence: float = 0.95, power: float = 0.8
-) -> float:
-    """Return the smallest rise of a share above `baseline` that is found with probability `power`.
+def detectable_difference(contacted: int, held_out: int, baseline: float, confidence: float = 0.95) -> float:
+    """Return the smallest rise of a share above `baseline` that is found with probability `POWER`.
 
     NaN when an arm is empty or even a rise to 100 % would be missed too often.
     """
-    check_confidence(confidence)
-    check_scalar(power, "power", type_=float, gt=1 - confidence, lt=1)
-    check_scalar(baseline, "baseline", type_=(int, float), gt=0, lt=1)
     if not (contacted and held_out):
         return np.nan
 
     def shortfall(difference: float) -> float:
-        return power_of_difference(difference, baseline, contacted, held_out, confidence) - power
+        return power_of_difference(difference, baseline, contacted, held_out, confidence) - POWER
 
     if shortfall(1 - baseline) < 0:
         return np.nan
     return float(optimize.brentq(shortfall, 1e-12, 1 - baseline, xtol=1e-10))
-
-
-def measurable(held_out: int, detectable: float) -> bool:
-    """Return whether a hold-out is large enough to show what contact was worth; no action rests on one that is not.
-
-    Parameters
-    ----------
-    held_out : int
-        Members held out.
-    detectable : float
-        From `detectable_difference`.
-    """
-    return held_out >= FEWEST_HELD_OUT and bool(np.isfinite(detectable))
 
 
 @dataclass(frozen=True)
@@ -113,8 +94,6 @@ class ListEvaluation:
         Members in each arm, whether they were reached or not.
     difference : Estimate
         Contact minus hold-out, with Newcombe's interval for shares and Welch's for amounts.
-    without_outcome : int
-        Listed members without an outcome; they count as 0.
     """
 
     name: str
@@ -123,7 +102,6 @@ class ListEvaluation:
     contacted: int
     held_out: int
     difference: Estimate
-    without_outcome: int
 
     @property
     def verdict(self) -> str:
@@ -137,16 +115,14 @@ class ListEvaluation:
     @property
     def sentence(self) -> str:
         """The difference between the arms, in plain words."""
-        if not self.difference.known:
-            return say(
-                "List {name}: too little data to compare {n1:,} contacted with {n0:,} held-out members.",
-                name=self.name,
-                n1=self.contacted,
-                n0=self.held_out,
-            )
-        return say(
+        text = (
             "List {name}: {first} among {n1:,} contacted and {second} among {n0:,} held-out members, a difference of "
-            "{difference}: {verdict}.",
+            "{difference}: {verdict}."
+        )
+        if not self.difference.known:
+            text = "List {name}: too little data to compare {n1:,} contacted with {n0:,} held-out members."
+        return say(
+            text,
             name=self.name,
             first=quantity(self.contact, self.difference.unit),
             n1=self.contacted,
@@ -166,10 +142,9 @@ def welch(first: np.ndarray, second: np.ndarray, *, unit: str, confidence: float
     error = float(np.sqrt(parts.sum()))
     if error == 0:
         return unknown(n, unit, confidence, "no variation in either arm")
-    freedom = parts.sum() ** 2 / sum(p**2 / (len(x) - 1) for p, x in zip(parts, (first, second), strict=True))
-    step = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
-    delta = float(first.mean() - second.mean())
-    return Estimate(delta, delta - step, delta + step, n, unit, "Welch", confidence)
+    degrees = parts.sum() ** 2 / sum(p**2 / (len(x) - 1) for p, x in zip(parts, (first, second), strict=True))
+    value = float(first.mean() - second.mean())
+    return normal_estimate(value, error, n, unit, "Welch", confidence, degrees=float(degrees))
 
 
 def evaluate_list(
@@ -179,12 +154,9 @@ def evaluate_list(
     outcome: str,
     kind: Literal["share", "amount"],
     name: str,
-    member: str = "member_id",
-    salt: str | None = None,
     unit: str = "CNY",
-    confidence: float = 0.95,
 ) -> ListEvaluation:
-    """Compare the arms of a published list by an outcome of the next period.
+    """Compare the arms of a published list by an outcome of the next period, with a 95 % interval.
 
     Everyone assigned counts, reached or not (intention to treat); a listed member without an outcome counts as 0.
 
@@ -193,11 +165,15 @@ def evaluate_list(
     listed : pandas.DataFrame
         The published frame: member_id (pseudonyms) and arm.
     outcomes : ibis.Table or pandas.DataFrame
-        One row per member with the plain id in `member` and the number or flag in `outcome`.
+        One row per member with the plain id in member_id and the number or flag in `outcome`.
+    outcome : str
+        Name of that column.
     kind : {"share", "amount"}
         Whether the outcome is 0 or 1, or an amount in `unit`.
-    salt : str, optional
-        Salt of the pseudonyms in `listed`.
+    name : str
+        Name of the list.
+    unit : str
+        Unit of an amount.
 
     Raises
     ------
@@ -205,68 +181,52 @@ def evaluate_list(
         When a column is missing, an arm or an outcome is not understood, a member has two rows, or no pseudonym of
         the list is among the outcomes (usually another salt).
     """
-    check_confidence(confidence)
     check_scalar(kind, "kind", in_=("share", "amount"))
-    value = _outcome(as_table(outcomes), outcome, member, name, salt)
+    value = _outcome(as_table(outcomes), outcome, name)
     _check_listed(listed, value, name)
-    found = listed["member_id"].isin(value.index)
-    result = listed["member_id"].map(value).fillna(0.0).to_numpy(float)
-    if kind == "share" and not np.isin(result, (0, 1)).all():
-        odd = result[~np.isin(result, (0, 1))]
+    result = listed["member_id"].map(value).fillna(0.0)
+    odd = result[~result.isin((0, 1))]
+    if kind == "share" and len(odd):
         raise BadData(
-            f"list {name}: {len(odd):,} values of {outcome} are neither 0 nor 1, such as {odd[0]:g}."
+            f"list {name}: {len(odd):,} values of {outcome} are neither 0 nor 1, such as {odd.iloc[0]:g}."
         )
-    first, second = (result[(listed["arm"] == arm).to_numpy()] for arm in (CONTACT, HOLDOUT))
+    first, second = (result[listed["arm"] == arm].to_numpy(float) for arm in (CONTACT, HOLDOUT))
+    difference = welch(first, second, unit=unit, confidence=0.95)
     if kind == "share":
-        counts = int(first.sum()), len(first), int(second.sum()), len(second)
-        difference = difference_of_proportions(*counts, confidence)
-    else:
-        difference = welch(first, second, unit=unit, confidence=confidence)
-    return ListEvaluation(
-        name=name,
-        contact=float(first.mean()) if len(first) else np.nan,
-        holdout=float(second.mean()) if len(second) else np.nan,
-        contacted=len(first),
-        held_out=len(second),
-        difference=difference,
-        without_outcome=int((~found).sum()),
-    )
+        difference = difference_of_proportions(
+            int(first.sum()), len(first), int(second.sum()), len(second), 0.95
+        )
+    contact, holdout = (float(arm.mean()) if len(arm) else np.nan for arm in (first, second))
+    return ListEvaluation(name, contact, holdout, len(first), len(second), difference)
 
 
 def _check_listed(listed: pd.DataFrame, value: pd.Series, name: str) -> None:
-    missing = [column for column in ("member_id", "arm") if column not in listed]
-    if missing:
-        raise BadData(
-            f"list {name}: column {', '.join(missing)} missing; there are {', '.join(listed.columns)}."
-        )
+    require_columns(listed, ("member_id", "arm"), f"list {name}")
     strange = listed.loc[~listed["arm"].isin((CONTACT, HOLDOUT)), "arm"]
     if len(strange):
         raise BadData(
-            f"list {name}: {len(strange):,} arms are neither {CONTACT!r} nor {HOLDOUT!r}, "
-            f"such as {strange.iloc[0]!r}."
+            f"list {name}: {len(strange):,} arms are not {CONTACT!r} or {HOLDOUT!r}, such as {strange.iloc[0]!r}."
         )
-    repeated = listed["member_id"].duplicated()
-    if repeated.any():
-        example = listed.loc[repeated, "member_id"].iloc[0]
-        raise BadData(f"list {name}: {int(repeated.sum()):,} members are listed twice, such as {example!r}.")
+    repeated = listed.loc[listed["member_id"].duplicated(), "member_id"]
+    if len(repeated):
+        raise BadData(
+            f"list {name}: {len(repeated):,} members are listed twice, such as {repeated.iloc[0]!r}."
+        )
     if len(listed) and not listed["member_id"].isin(value.index).any():
         raise BadData(
             f"list {name}: none of {len(listed):,} pseudonyms is among the outcomes; is the salt the same?"
         )
 
 
-def _outcome(table: ibis.Table, outcome: str, member: str, name: str, salt: str | None) -> pd.Series:
-    require_columns(table, [member, outcome], f"outcomes of list {name}")
-    require_unique(table, member, f"outcomes of list {name}")
+def _outcome(table: ibis.Table, outcome: str, name: str) -> pd.Series:
+    require_columns(table, ["member_id", outcome], f"outcomes of list {name}")
+    require_unique(table, "member_id", f"outcomes of list {name}")
     frame = table.select(
-        member_id=table[member].cast("string"), value=table[outcome].cast("float64")
-    ).execute()
-    if frame["value"].isna().any():
-        count, example = (
-            int(frame["value"].isna().sum()),
-            frame.loc[frame["value"].isna(), "member_id"].iloc[0],
-        )
+        member_id=table.member_id.cast("string"), value=table[outcome].cast("float64")
+    ).to_pandas()
+    absent = frame.loc[frame["value"].isna(), "member_id"]
+    if len(absent):
         raise BadData(
-            f"outcomes of list {name}: {outcome} missing in {count:,} rows, for example {example!r}."
+            f"outcomes of list {name}: {outcome} missing in {len(absent):,} rows, for example {absent.iloc[0]!r}."
         )
-    return frame.set_index(pseudonymise(frame["member_id"], salt))["value"]
+    return frame.set_index(pseudonymise(frame["member_id"]))["value"]

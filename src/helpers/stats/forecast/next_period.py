@@ -4,55 +4,111 @@ The winner is fitted on all closed windows, and recalibrated today as it was whe
 whose windows had closed.
 
 The interval of a number of events holds three errors: that of the parameters and that of the coming window's own
-level, measured together by the errors of whole windows in the backtest (:mod:`.window_errors`), and the
-chance of each member (Bernoulli).
+level, measured together by how far whole windows lay from the predictions made before them, and the chance of each
+member (Bernoulli).
+
+Errors of windows
+-----------------
+A window moves all its members together: bad weather, a feast, a change of the product. The shift of a judged window
+is the number that, added to the log odds predicted before it, makes their mean the observed rate; errors of the
+parameters are in it. With shifts s_t of sampling variance v_t = 1 / sum p (1 - p),
+
+    s_t ~ N(0, tau^2 + v_t),
+
+and the level of the next window is N(0, tau^2). How large tau is, a handful of windows tells badly, so it is not
+replaced by one number: levels are drawn from the posterior of tau under the prior 1 / sqrt(tau^2 + mean of v_t),
+which is flat where sampling noise rules and flat in log tau where it does not; where windows differ much, the levels
+are Student's t with as many degrees of freedom as windows. Gelman (2006, Bayesian Analysis 1) on such priors.
+
+Measured coverage of nominal 95 % intervals of the number of events (rate about .2), tau 0, .15, .3 and .5:
+predictions that are right but for the window, 300 simulations each, 6 windows of 400 members .993, .933, .933, .943,
+8 windows .973, .967, .930, .943. Predicted forward by models that are refitted and recalibrated for each
+window, 120 to 240 simulations, 400 members: 6 windows, tau .15 .979, tau .3 .950; 8 windows .958, .967. The first
+windows have less to learn from than the next has, so that the interval leans wide.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from helpers.sentences import say
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
-from helpers.stats.forecast.backtest import Backtest
-from helpers.stats.forecast.forward import FEWEST_WINDOWS, predictors
-from helpers.stats.forecast.hazard import enough
+from helpers.stats.forecast.calibration import log_odds_of, window_shift
+from helpers.stats.forecast.judging import Contest, at_risk
 from helpers.stats.forecast.landmarks import Landmarks
-from helpers.stats.forecast.outcomes import at_risk
+from helpers.stats.forecast.models import Models, can_be_fitted
+from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 
 DRAWS = 4000
 SPREAD_UNKNOWN = 0.3
 """Spread of window errors that is assumed before a contest could measure it: about 7 points at one half."""
+LARGEST = 3.0  # log odds; no window is that different
+STEPS = 600
 
 
-def provisional(held: Backtest) -> str:
-    """Say that too few windows were judged to measure the error of the next; nothing when there were enough."""
-    if not held.too_few:
-        return ""
-    text = "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
-    return " " + say(text, w=held.windows, k=FEWEST_WINDOWS)
-
-
-def probabilities(rows: Landmarks, held: Backtest, asked: pd.DataFrame, state: str, seed: int) -> FloatArray:
+def probabilities(rows: Landmarks, held: Contest, asked: pd.DataFrame, state: str, seed: int) -> FloatArray:
     """Return the probabilities of the next period by the winner, recalibrated as when it was judged."""
     known = at_risk(rows, state)
-    if held.winner is None or not len(asked) or not enough(known, held.outcome):
+    if held.winner is None or not len(asked) or not can_be_fitted(known, held.outcome):
         return np.full(len(asked), np.nan)
-    fitted = predictors(rows, known, outcome=held.outcome, seed=seed, history=held.history)
-    return fitted.probability(held.winner, asked)
+    return Models(rows, known, held.outcome, seed, held.history).probability(held.winner, asked)
 
 
-def levels(held: Backtest, seed: int) -> FloatArray:
+class WindowErrors(NamedTuple):
+    """Shifts of judged windows on the log-odds scale.
+
+    Attributes
+    ----------
+    shift : ndarray, shape (windows,)
+        Shift of each window against what was predicted before it.
+    variance : ndarray, shape (windows,)
+        Its sampling variance.
+    """
+
+    shift: FloatArray
+    variance: FloatArray
+
+    def draw(self, size: int, rng: np.random.Generator) -> FloatArray:
+        """Draw levels that the next window may have, shape (size,)."""
+        grid = (np.arange(STEPS) + 0.5) * (LARGEST / STEPS)
+        total = grid[:, None] ** 2 + self.variance
+        log_weight = -0.5 * np.sum(np.log(total) + self.shift**2 / total, axis=1)
+        log_weight -= 0.5 * np.log(grid**2 + self.variance.mean())
+        weight = np.exp(log_weight - log_weight.max())
+        found: FloatArray = rng.choice(grid, size, p=weight / weight.sum()) * rng.normal(size=size)
+        return found
+
+
+def window_errors(landmark: pd.Series, probability: pd.Series, outcome: pd.Series) -> WindowErrors:
+    """Return the shifts of windows against predictions made before them.
+
+    Parameters
+    ----------
+    landmark, probability, outcome : pandas.Series
+        Window, prediction, and what happened (0 or 1), of each row.
+    """
+    log_odds, y = log_odds_of(probability), outcome.to_numpy(float)
+    found = []
+    for _, at in sorted(landmark.groupby(landmark).indices.items()):
+        p = special.expit(log_odds[at])
+        found.append((window_shift(log_odds[at], y[at]), 1 / float(np.sum(p * (1 - p)))))
+    shift, variance = np.array(found).T
+    return WindowErrors(shift, variance)
+
+
+def levels(held: Contest, seed: int) -> FloatArray:
     """Draw the level of the coming window on the log-odds scale; an assumed spread before it can be measured."""
     rng = np.random.default_rng(seed)
     if held.too_few:
-        return SPREAD_UNKNOWN * rng.standard_t(FEWEST_WINDOWS, DRAWS)
-    return held.window_errors().draw(DRAWS, rng)
+        return SPREAD_UNKNOWN * rng.standard_t(enough.WINDOWS_TO_JUDGE, DRAWS)
+    frame = held.predictions
+    return window_errors(frame["landmark"], frame[held.winner], frame[held.outcome]).draw(DRAWS, rng)
 
 
 def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: int) -> Estimate:
@@ -71,7 +127,7 @@ def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: i
     if not known.size:
         return unknown(int(p.size), "members", confidence)
     rng = np.random.default_rng(seed + 1)  # not the draws that made the steps
-    log_odds = special.logit(np.clip(known, 1e-6, 1 - 1e-6))
+    log_odds = log_odds_of(known)
     # A sum of many Bernoulli draws is normal enough, and needs the mean and variance at each shift only.
     grid = np.linspace(steps.min() - 1e-9, steps.max() + 1e-9, 101)
     shares = [special.expit(log_odds + step) for step in grid]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from helpers import figures
-from helpers.figures import ACCENTS, BLUE, MUTED, ORANGE, Chart, NoChart
+from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
 from helpers.methods.retention.drivers import Drivers, joining_word, name_of, who
 from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
 from helpers.methods.retention.lifetime_value import LifetimeValue
@@ -148,52 +148,36 @@ def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
     ax.xaxis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
 
 
-def lifetime_curve(
-    found: LifetimeValue, note: str, *, segments: Sequence[str] | None = None
-) -> Chart | NoChart:
+def lifetime_curve(found: LifetimeValue, note: str) -> Chart | NoChart:
     """Draw the value of a newcomer as it adds up: solid observed, dashed borrowed, dotted extrapolated.
 
     Parameters
     ----------
     found : LifetimeValue
-        Value by segment.
+        Value by part.
     note : str
         Population, discount and horizon.
-    segments : sequence of str, optional
-        Segments to draw; by default the first four that are known.
     """
-    known = [s for s in found.table["segment"].unique() if found.estimate(s).known]
-    shown = [s for s in (segments or known) if s in known][: len(ACCENTS)]
-    if not shown:
+    total, rows = found.estimate(), found.curve
+    if not total.known:
         return NoChart(say("What a newcomer is worth"), found.sentence)
     figure, ax = figures.new_figure(7.2, 3.8)
-    for segment, colour in zip(shown, ACCENTS, strict=False):
-        rows = found.curve[found.curve["segment"] == segment]
-        ax.plot([], [], color=colour, linewidth=2, label=segment)
-        for part, style in VALUE_STYLES.items():
-            # Each part begins where the one before ended, so that the line has no gap.
-            inside = rows["part"].eq(part)
-            piece = rows[inside | inside.shift(-1, fill_value=False)] if inside.any() else rows[inside]
-            ax.plot(piece["day"] + 1, piece["cumulative_value"], color=colour, linewidth=2, linestyle=style)
-        total = found.estimate(segment)
-        ax.vlines(found.horizon_days, total.low, total.high, color=colour, linewidth=2)
-    if len(shown) > 1:
-        ax.legend(loc="upper left")
+    for part, style in VALUE_STYLES.items():
+        # Each part begins where the one before ended, so that the line has no gap.
+        inside = rows["part"].eq(part)
+        piece = rows[inside | inside.shift(-1, fill_value=False)] if inside.any() else rows[inside]
+        ax.plot(piece["day"] + 1, piece["cumulative_value"], color=BLUE, linewidth=2, linestyle=style)
+    ax.vlines(found.horizon_days, total.low, total.high, color=BLUE, linewidth=2)
     ax.set_xlim(0, found.horizon_days * 1.02)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)"))
     ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.unit))
     ax.grid(axis="y")
-    total = found.estimate(shown[0])
     title = say(
         "A newcomer brings {value} in {days} days ({between})",
         value=quantity(total.value, found.unit),
         days=number(found.horizon_days),
         between=interval(total.low, total.high, found.unit),
     )
-    alt = say(
-        "Rising curve of value by days since joining, interval at its end. {sentence}",
-        sentence=found.sentence,
-    )
-    rows = found.table[found.table["segment"].isin(shown)].reset_index(drop=True)
-    return Chart(title, alt, rows, figure, note)
+    text = "Rising curve of value by days since joining, interval at its end. {sentence}"
+    return Chart(title, say(text, sentence=found.sentence), found.table, figure, note)

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
-from helpers.stats.forecast.next_period import expected_number
-from helpers.stats.forecast.window_errors import WindowErrors, window_errors
+from helpers.stats.forecast.next_period import WindowErrors, expected_number, window_errors
 
 
 def test_levels_have_the_posterior_variance_by_integration() -> None:
@@ -38,10 +37,14 @@ def windows(
 
 def test_sampling_noise_is_not_taken_for_levels() -> None:
     rng = np.random.default_rng(1)
-    none, some = (np.mean([windows(12, 400, level, rng)[0].spread for _ in range(20)]) for level in (0, 0.5))
+
+    def spread(level: float) -> float:
+        errors = windows(12, 400, level, rng)[0]
+        return float(np.sqrt(max(0.0, np.mean(errors.shift**2 - errors.variance))))
+
+    none, some = (np.mean([spread(level) for _ in range(20)]) for level in (0, 0.5))
     assert none < 0.1
     assert some == pytest.approx(0.5, abs=0.1)
-    assert np.isnan(WindowErrors(np.empty(0), np.empty(0)).spread)
 
 
 def test_intervals_cover_with_six_windows() -> None:
@@ -53,3 +56,20 @@ def test_intervals_cover_with_six_windows() -> None:
         came = (rng.random(300) < special.expit(log_odds + rng.normal(0, level))).sum()
         hits += found.low <= came <= found.high
     assert 0.91 <= hits / runs <= 0.99
+
+
+def test_expected_number_without_window_errors_is_poisson_binomial() -> None:
+    p = np.random.default_rng(0).beta(2, 5, 500)
+    found = expected_number(p, np.zeros(4000), 0.95, 0)
+    half = stats.norm.ppf(0.975) * np.sqrt(np.sum(p * (1 - p)))
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
+
+
+def test_expected_number_covers_when_windows_have_a_level() -> None:
+    rng, hits = np.random.default_rng(1), 0
+    p = rng.beta(2, 5, 800)
+    found = expected_number(p, rng.normal(0, 0.3, 4000), 0.95, 0)
+    for _ in range(500):
+        shifted = special.expit(special.logit(p) + rng.normal(0, 0.3))
+        hits += found.low <= (rng.random(800) < shifted).sum() <= found.high
+    assert 0.92 <= hits / 500 <= 0.98

@@ -1,0 +1,267 @@
+"""The contestants: ways to say how likely an outcome of the next period is for a member, from the simplest up.
+
+- base rate: the share of earlier rows with the outcome. A yardstick, no contestant.
+- recency only: logistic regression on the days since the last action.
+- BG/NBD: chance of no transaction (day with an action) in the horizon. Given history (x, t_x, T), a member is alive
+  with chance A (Fader, Hardie and Lee 2005, equation 11 of their note on P(alive)); while alive its rate is
+  Gamma(r + x, alpha + T) and nobody leaves before the next transaction, so ``P(0 in t) = 1 - A (1 - ((alpha + T) /
+  (alpha + T + t))^(r + x))``.
+- person-period logit: regularised logistic regression on person-period rows, which is the discrete-time hazard model
+  of Singer and Willett (1993, Journal of Educational Statistics 18); covariates as ``sign(x) log(1 + |x|)``,
+  standardised, with linear splines in the days of silence, in the actions and in the active days of the last 30: risk
+  levels off among members who hardly act, which no straight line in the logarithm can follow. No row is weighted: who
+  has more periods has more rows.
+- logit and boosting: the mean of its log odds and those of histogram gradient boosting on the same columns, 100 small
+  trees, no early stopping.
+- recalibrated forward: either of them, mended by what came of the predictions made before earlier windows
+  (:func:`helpers.stats.forecast.calibration.recalibration`).
+
+What other ways (RFM rank, boosting alone, an intercept re-set by the last window) came to is in
+``docs/proofs/forecast.md``.
+
+Each window is predicted by models fitted on the rows whose outcome was complete on its landmark, and recalibrated by
+what the predictions made before earlier windows came to. The same recalibration, on all windows closed by then, is
+what today's predictions get: what is used is what was judged.
+
+Fits run on one thread, so that the order of floating-point sums, and with it every byte, is the same in each run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import ibis
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from helpers.stats.btyd import bg_nbd
+from helpers.stats.btyd.alive import BetaGeometricNBD
+from helpers.stats.btyd.cells import cells
+from helpers.stats.forecast.calibration import DECIMALS, recalibration
+from helpers.stats.forecast.landmarks import Landmarks
+from helpers.study import enough
+
+FloatArray = NDArray[np.float64]
+
+BASE_RATE = "base rate"
+RECENCY = "recency only"
+BUY_TILL_YOU_DIE = "BG/NBD"
+LOGIT = "person-period logit"
+RECALIBRATED = "person-period logit, recalibrated forward"
+BLEND = "logit and boosting"
+BLEND_RECALIBRATED = "logit and boosting, recalibrated forward"
+MODELS = (BASE_RATE, RECENCY, BUY_TILL_YOU_DIE, LOGIT, RECALIBRATED, BLEND, BLEND_RECALIBRATED)
+CONTESTANTS = (RECENCY, BUY_TILL_YOU_DIE, RECALIBRATED, BLEND_RECALIBRATED)
+"""What may be used, simpler before more involved. A probability is published, so of the logit and the blend only the
+form that was checked against earlier windows may win; the bare ones are shown beside it."""
+BARE = {RECALIBRATED: LOGIT, BLEND_RECALIBRATED: BLEND}
+
+PENALTY = 0.01
+"""Inverse strength of the quadratic penalty on standardised coefficients (scikit-learn's C)."""
+TREES: dict[str, Any] = {
+    "max_iter": 100,
+    "learning_rate": 0.06,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 60,
+    "l2_regularization": 1.0,
+    "early_stopping": False,
+}
+KNOTS: dict[str, tuple[float, ...]] = {
+    "days_since_last": (3.0, 7.0, 14.0, 21.0),
+    "actions_30": (1.0, 2.0, 4.0, 8.0, 12.0, 20.0, 40.0),
+    "active_days_30": (1.0, 2.0, 4.0, 7.0),
+}
+"""Where the logit's straight lines may bend, by feature: a geometric grid over the counts of an ordinary month."""
+UNIT_DAYS = 7.0
+EXTREME = 12.0  # log odds; nobody is that sure
+WARM_UP = 12
+"""Windows before the judged ones that are predicted at most, for the recalibration to learn from."""
+LEARNING = 2
+"""Windows that are predicted for recalibration to learn from before any is judged."""
+
+
+def design(table: pd.DataFrame, features: tuple[str, ...]) -> FloatArray:
+    """Return the columns of the models, shape (rows, features + knots); nothing in it looks at other rows."""
+    values = table[list(features)].to_numpy(float)
+    columns = [np.sign(values) * np.log1p(np.abs(values))]
+    for name, knots in KNOTS.items():
+        if name in features:
+            amount = np.log1p(np.maximum(table[name].to_numpy(float), 0.0))[:, None]
+            columns.append(np.maximum(amount - np.log1p(np.array(knots)), 0.0))
+    return np.hstack(columns)
+
+
+def can_be_fitted(table: pd.DataFrame, outcome: str) -> bool:
+    """Whether there are rows enough to fit anything, and of each outcome."""
+    events = int(table[outcome].sum()) if len(table) else 0
+    return (
+        len(table) >= enough.TO_FIT
+        and enough.OF_EACH_OUTCOME <= events <= len(table) - enough.OF_EACH_OUTCOME
+    )
+
+
+@dataclass(frozen=True)
+class Models:
+    """All models of one outcome on rows of closed windows; each is fitted when it is first asked.
+
+    Attributes
+    ----------
+    rows : Landmarks
+        Where the rows come from: features, member days and length of the window.
+    table : pandas.DataFrame
+        The training rows: those whose outcome is complete.
+    outcome : str
+        Column of 0 or 1 that is predicted.
+    seed : int
+        Random state of the boosting.
+    history : pandas.DataFrame, optional
+        Predictions made before earlier windows (landmark, the outcome, and a column per bare model), closed by the
+        landmark that is predicted: what the recalibrated models learn from.
+    """
+
+    rows: Landmarks = field(repr=False)
+    table: pd.DataFrame = field(repr=False)
+    outcome: str
+    seed: int = 0
+    history: pd.DataFrame | None = field(default=None, repr=False)
+
+    def probability(self, model: str, rows: pd.DataFrame) -> FloatArray:
+        """Return the probability of the outcome of each row of one landmark; NaN where a model cannot say."""
+        if not len(rows):
+            return np.empty(0)
+        if model == BASE_RATE:
+            found = np.full(len(rows), float(self.table[self.outcome].mean()))
+        elif model == RECENCY:
+            found = self._recency(rows)
+        elif model == BUY_TILL_YOU_DIE:
+            found = self._bg_nbd(rows)
+        else:
+            bare = BARE.get(model, model)
+            log_odds = self.log_odds(bare, rows)
+            if model in BARE and self.history is not None and bare in self.history:
+                made = (self.history[name] for name in ("landmark", bare, self.outcome))
+                log_odds = recalibration(*made).log_odds(log_odds)
+            found = special.expit(log_odds)
+        return np.round(found, DECIMALS)
+
+    def log_odds(self, bare: str, rows: pd.DataFrame) -> FloatArray:
+        """Return the predicted log odds of the outcome by the logit, or by its blend with the boosting."""
+        x = design(rows, self.rows.features)
+        models = [self._logit] if bare == LOGIT else [self._logit, self._boosting]
+        with threadpool_limits(limits=1):
+            found = np.array([model.decision_function(x) for model in models])
+        each = np.round(np.clip(found, -EXTREME, EXTREME), DECIMALS)
+        return np.asarray(np.round(each.mean(axis=0), DECIMALS), np.float64)
+
+    def _fit(self, model: Any, x: FloatArray) -> Any:
+        with threadpool_limits(limits=1):
+            return model.fit(x, self.table[self.outcome].to_numpy(int))
+
+    @cached_property
+    def _logit(self) -> Any:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000, tol=1e-6))
+        return self._fit(model, design(self.table, self.rows.features))
+
+    @cached_property
+    def _boosting(self) -> Any:
+        model = HistGradientBoostingClassifier(**TREES, random_state=self.seed)
+        return self._fit(model, design(self.table, self.rows.features))
+
+    def _recency(self, rows: pd.DataFrame) -> FloatArray:
+        known, asked = (np.log1p(t[["days_since_last"]].to_numpy(float)) for t in (self.table, rows))
+        model = self._fit(LogisticRegression(C=1e6, max_iter=1000), known)
+        return np.asarray(model.predict_proba(asked)[:, 1], np.float64)
+
+    def _bg_nbd(self, rows: pd.DataFrame) -> FloatArray:
+        day = rows["landmark"].iloc[0].date()
+        days = self.rows.member_days
+        model = BetaGeometricNBD().fit(
+            cells(days.filter(days.day <= ibis.date(day)), as_of=day, unit_days=UNIT_DAYS)
+        )
+        x = rows["active_days_all"].to_numpy(float) - 1
+        t_x = (rows["last_day"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
+        age = (rows["landmark"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
+        return probability_of_silence(model, self.rows.horizon_days / UNIT_DAYS, x, t_x, age)
+
+
+def probability_of_silence(
+    model: BetaGeometricNBD, t: float, x: FloatArray, t_x: FloatArray, age: FloatArray
+) -> FloatArray:
+    """Return the chance of no transaction in the next `t` units of time; NaN when BG/NBD could not be fitted."""
+    if model.source_ != "BG/NBD":
+        return np.full(x.shape, np.nan)
+    alive = bg_nbd.probability_alive(model.params_, x, t_x, age)
+    r, alpha, _, _ = model.params_
+    return 1 - alive * (1 - ((alpha + age) / (alpha + age + t)) ** (r + x))
+
+
+class Forward(NamedTuple):
+    """Predictions made before closed windows.
+
+    Attributes
+    ----------
+    judged : pandas.DataFrame
+        One row per judged landmark and member: landmark, member_id, the outcome and one column per model.
+    history : pandas.DataFrame
+        The same of all predicted windows, judged or not, with the bare models alone: what recalibration learns from.
+    """
+
+    judged: pd.DataFrame
+    history: pd.DataFrame
+
+
+def forward(
+    rows: Landmarks,
+    table: pd.DataFrame,
+    models: tuple[str, ...],
+    *,
+    outcome: str,
+    windows: int | None = None,
+    seed: int = 0,
+) -> Forward:
+    """Predict each window from the rows whose outcome was complete on its landmark.
+
+    Parameters
+    ----------
+    rows : Landmarks
+        Where the rows come from.
+    table : pandas.DataFrame
+        The rows at risk, with the column `outcome`.
+    models : tuple of str
+        Which of :data:`MODELS` predict.
+    outcome : str
+        Column of 0 or 1.
+    windows : int, optional
+        How many of the last closed windows are judged; default all that have two closed windows to be fitted on
+        before them, without the first `LEARNING` of them where six are left without.
+    seed : int
+        Seed of the boosting.
+    """
+    days = sorted(table["landmark"].unique())[enough.WINDOWS_TO_LEARN :]
+    if windows is None:  # the first windows serve to learn from, where enough are left to judge
+        windows = max(len(days) - LEARNING, min(len(days), enough.WINDOWS_TO_JUDGE))
+    judged = days[max(0, len(days) - windows) :]
+    days = days[max(0, len(days) - windows - WARM_UP) :]
+    needed = {*models, *(BARE[m] for m in models if m in BARE)}
+    ordered = [m for m in MODELS if m in needed]
+    bare = [m for m in ordered if m in BARE.values()]
+    keys = ["landmark", "member_id", outcome]
+    made = table[keys].iloc[:0].assign(**dict.fromkeys(ordered, 0.0))
+    for day in days:
+        closed = pd.Timedelta(days=rows.horizon_days)
+        known, asked = table[table["landmark"] + closed <= day], table[table["landmark"] == day]
+        if can_be_fitted(known, outcome) and len(asked):
+            history = made[made["landmark"] + closed <= day]
+            fitted = Models(rows, known, outcome, seed, history)
+            found = {m: fitted.probability(m, asked) for m in (ordered if day in judged else bare)}
+            made = pd.concat([made, asked[keys].assign(**found)], ignore_index=True)
+    return Forward(made[made["landmark"].isin(judged)].reset_index(drop=True), made[[*keys, *bare]])
