@@ -1,13 +1,32 @@
 """Rules fire only when their guard holds, and expected values come with an honest interval."""
 
+import datetime as dt
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers.playbook.propose import Opportunity, Rule, propose, rules
+from helpers.playbook import propose as proposing
+from helpers.playbook.contact.lists import ContactList
+from helpers.playbook.finding import Finding
+from helpers.playbook.propose import Proposal, Rule, rules
 from helpers.playbook.thresholds import register, threshold
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
 from tests.playbook.test_finding import finding
 
-RECALL = Opportunity("rfm.recall", 1000, 20.0, 15.0, 25.0, 0.95, "CNY")
+VALUE = Estimate(20.0, 15.0, 25.0, 1100, "CNY", "bootstrap", 0.95)
+DAY = dt.date(2026, 6, 30)
+RECALL = ContactList("recall", pd.DataFrame(), 1000, 100, VALUE, VALUE, 0.05, 0.5, 30, DAY, 10, 0)
+
+
+def propose(
+    findings: list[Finding], lists=(), *, prefix: str, margin: float = 1.0, seed: int = 0
+) -> Proposal:
+    nothing = pd.DataFrame({"member_id": [""]})
+    study = Study.of({"activity": nothing, "population": nothing}, DAY, seed=seed)
+    return proposing.propose(study, findings, lists, prefix=prefix, margin=margin)
 
 
 def ids(proposal):
@@ -24,7 +43,7 @@ def test_every_shipped_threshold_states_origin_and_guard():
 
 
 def test_a_rule_fires_on_its_finding_and_its_opportunity():
-    proposal = propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY")
+    proposal = propose([finding()], [RECALL], prefix="rfm.recall")
     assert ids(proposal) == ["rfm.recall_silent"]
     assert "1,000 buyers" in proposal.actions[0].why
     assert proposal.actions[0].cost == 100.0
@@ -34,31 +53,31 @@ def test_expected_value_is_the_mean_of_its_formula():
     """E = size x (probability x E[value] x E[effect] - cost); the triangular mean is (low + mode + high) / 3."""
     rule = rules("rfm.recall_silent")[0]
     effect = (rule.effect.low + rule.effect.mode + rule.effect.high) / 3
-    expected = RECALL.size * (rule.probability * RECALL.value * effect - rule.cost)
-    action = propose([finding()], [RECALL], prefix=rule.id, currency="CNY").actions[0]
+    expected = RECALL.contacted * (rule.probability * VALUE.value * effect - rule.cost)
+    action = propose([finding()], [RECALL], prefix=rule.id).actions[0]
     assert action.expected_value == pytest.approx(expected, rel=0.03)
-    assert action.low == pytest.approx(-RECALL.size * rule.cost)
+    assert action.low == pytest.approx(-RECALL.contacted * rule.cost)
     assert action.low < action.expected_value < action.high
 
 
 def test_only_the_margin_of_sales_is_value():
     whole, third = (
-        propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY", margin=margin)
-        .actions[0]
-        .expected_value
+        propose([finding()], [RECALL], prefix="rfm.recall", margin=margin).actions[0].expected_value
         for margin in (1.0, 0.5)
     )
-    cost = RECALL.size * rules("rfm.recall_silent")[0].cost
+    cost = RECALL.contacted * rules("rfm.recall_silent")[0].cost
     assert third + cost == pytest.approx((whole + cost) / 2, abs=0.02)
 
 
 def test_points_have_no_price():
-    proposal = propose([finding()], [RECALL._replace(unit="points")], prefix="rfm.recall", currency="CNY")
+    proposal = propose(
+        [finding()], [replace(RECALL, mean_value=VALUE._replace(unit="points"))], prefix="rfm.recall"
+    )
     assert proposal.silent == [("rfm.recall_silent", "value in points has no price in CNY")]
 
 
 def test_an_action_is_checked_when_its_period_is_over():
-    proposal = propose([finding()], [RECALL._replace(days=60)], prefix="rfm.recall", currency="CNY")
+    proposal = propose([finding()], [replace(RECALL, days=60)], prefix="rfm.recall")
     assert proposal.actions[0].check_after_days == 60
 
 
@@ -70,8 +89,7 @@ def test_a_seed_threshold_supports_only_the_class_rule():
 
 def test_the_same_seed_gives_the_same_value_and_another_seed_another():
     first, again, other = (
-        propose([finding()], [RECALL], prefix="rfm.recall", currency="CNY", seed=seed).actions[0]
-        for seed in (1, 1, 2)
+        propose([finding()], [RECALL], prefix="rfm.recall", seed=seed).actions[0] for seed in (1, 1, 2)
     )
     assert first == again
     assert first.expected_value != other.expected_value
@@ -82,37 +100,43 @@ def test_the_same_seed_gives_the_same_value_and_another_seed_another():
 )
 def test_a_threshold_fires_only_when_the_whole_interval_is_beyond_it(low, high, fires):
     silent = finding(value=(low + high) / 2, low=low, high=high)
-    proposal = propose([silent], prefix="rfm.clean", currency="CNY")
+    proposal = propose([silent], prefix="rfm.clean")
     assert ids(proposal) == (["rfm.clean_silent"] if fires else [])
     assert bool(proposal.silent) != fires
 
 
 @pytest.mark.parametrize(
-    ("findings", "opportunities", "reason"),
+    ("findings", "lists", "reason"),
     [
         ([], [RECALL], "was not measured"),
         ([finding(verdict="too little data", value=None, low=None, high=None, n=4)], [RECALL], "n = 4"),
         ([finding()], [], "no members to contact"),
-        ([finding()], [RECALL._replace(size=0)], "no members to contact"),
-        ([finding()], [RECALL._replace(value=np.nan)], "value of a member is not known"),
+        ([finding()], [replace(RECALL, contacted=0)], "no members to contact"),
+        (
+            [finding()],
+            [replace(RECALL, mean_value=VALUE._replace(value=np.nan))],
+            "value of a member is not known",
+        ),
     ],
 )
-def test_a_silent_rule_says_why(findings, opportunities, reason):
-    proposal = propose(findings, opportunities, prefix="rfm.recall", currency="CNY")
+def test_a_silent_rule_says_why(findings, lists, reason):
+    proposal = propose(findings, lists, prefix="rfm.recall")
     assert proposal.actions == []
     assert reason in proposal.silent[0][1]
 
 
 def test_actions_are_ranked_by_expected_value_and_valueless_ones_come_last():
     silent = finding(value=0.4, low=0.35, high=0.45)
-    proposal = propose([silent], [RECALL], prefix="rfm.", currency="CNY")
+    proposal = propose([silent], [RECALL], prefix="rfm.")
     assert ids(proposal) == ["rfm.recall_silent", "rfm.clean_silent"]
     assert proposal.actions[-1].expected_value is None
 
 
 def test_an_action_that_is_expected_to_lose_money_is_not_proposed_and_says_so():
     proposal = propose(
-        [finding()], [RECALL._replace(value=0.1, low=0.05, high=0.15)], prefix="rfm.recall", currency="CNY"
+        [finding()],
+        [replace(RECALL, mean_value=VALUE._replace(value=0.1, low=0.05, high=0.15))],
+        prefix="rfm.recall",
     )
     assert proposal.actions == []
     assert "cost more than it brings" in proposal.not_fired.loc[0, "reason"]

@@ -12,7 +12,6 @@ import pytest
 from scipy import special
 
 from helpers.data import source
-from helpers.errors import BadData
 from helpers.methods.outlook import findings
 from helpers.methods.outlook.purchases import Purchases, purchases
 from helpers.playbook.propose import propose
@@ -166,8 +165,6 @@ def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
         {"member_id": ["a", "b"], "day": day, "kind": "interaction", "action": "like", "value": 0.0}
     )
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
-    with pytest.raises(BadData, match="activity: column kind missing"):
-        purchases(Study.of({"activity": rows.drop(columns="kind"), "population": people}, END))
     nobody = purchases(Study.of({"activity": rows, "population": people}, END))
     assert not nobody.expected.known and not nobody.share.known
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence

@@ -9,6 +9,7 @@ import pytest
 from helpers.data.privacy import pseudonymise
 from helpers.methods import retention
 from helpers.playbook.contact.lists import contact_list
+from helpers.study import Study
 
 
 @pytest.mark.parametrize(("lift", "verdict"), [(0.15, "better"), (0.0, "no clear change"), (-0.12, "worse")])
@@ -17,9 +18,10 @@ def test_reactivation_against_the_hold_out(lift: float, verdict: str) -> None:
     members = pd.DataFrame(
         {"member_id": [f"m{number:05d}" for number in range(n)], "tier": "dormant", "expected_value": 5.0}
     )
-    listed = contact_list(members, name="win_back", holdout_share=0.3, seed=4, salt="s").frame
-    arm = listed.set_index("member_id")["arm"].reindex(pseudonymise(members["member_id"], "s")).to_numpy()
+    study = Study.of({"activity": members, "population": members}, "2026-06-30", seed=4)
+    listed = contact_list(study, members, name="win_back", holdout_share=0.3).frame
+    arm = listed.set_index("member_id")["arm"].reindex(pseudonymise(members["member_id"])).to_numpy()
     back = members[["member_id"]].assign(back=rng.random(n) < 0.2 + lift * (arm == "contact"))
-    found = retention.evaluate_list(listed, back, outcome="back", kind="share", name="win_back", salt="s")
+    found = retention.evaluate_list(listed, back, outcome="back", kind="share", name="win_back")
     assert found.verdict == verdict and found.difference.low <= lift <= found.difference.high
     assert found.contacted + found.held_out == n and "held-out members" in found.sentence

@@ -119,8 +119,7 @@ def test_tiers_naive_and_fair(study) -> None:
 
 
 def test_value_of_newcomers(study) -> None:
-    cells = retention.value_days(study.activity, study.population, as_of=AS_OF, observed_from=study.began)
-    found = retention.lifetime_value(cells, horizon_days=400, unit="CNY", draws=100)
+    found = retention.lifetime_value(study, days=400)
     chart = plots.lifetime_curve(found, "note")
     assert isinstance(chart, Chart)
     assert set(chart.data["part"]) == {"observed", "borrowed", "extrapolated", "total"}
@@ -134,7 +133,8 @@ def test_value_of_newcomers(study) -> None:
     beyond = found.table.assign(days=found.table["days"].mask(found.table["part"] == "extrapolated", 30))
     longer = findings.newcomer_value(dataclasses.replace(found, table=beyond), "all")
     assert "leans low" in longer.provenance.assumption
-    assert isinstance(plots.lifetime_curve(found, "note", segments=["nobody"]), NoChart)
+    unknown = found.table.assign(value=np.nan, low=np.nan, high=np.nan)
+    assert isinstance(plots.lifetime_curve(dataclasses.replace(found, table=unknown), "note"), NoChart)
 
 
 def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:

@@ -11,9 +11,10 @@ import statsmodels.api as sm
 from scipy import special
 
 from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.bg_nbd import Parameters, simulate
+from helpers.stats.btyd.bg_nbd import Parameters
 from helpers.stats.forecast import models
 from helpers.stats.forecast.models import BLEND, LOGIT, Models, can_be_fitted, design, probability_of_silence
+from tests.stats.buyers import simulate
 
 FEATURES = ("days_since_last", "tenure_days")
 
