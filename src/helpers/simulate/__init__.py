@@ -7,7 +7,6 @@ states behind either. All three come from the same generator, so for equal argum
 from __future__ import annotations
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +16,14 @@ import pandas as pd
 import pyarrow as pa
 
 from helpers.checks import check_scalar, did_you_mean
-from helpers.simulate.behaviour import draw_behaviour
 from helpers.simulate.calendar import DAY, Window
-from helpers.simulate.columns import Columns, to_arrow, to_pandas
-from helpers.simulate.community import BLOCK, TABLES, Generator
-from helpers.simulate.members import draw_members
+from helpers.simulate.columns import to_pandas
+from helpers.simulate.community import TABLES, Generator
 from helpers.simulate.parameters import TIERS, Parameters
 from helpers.simulate.readme import README, readme
 from helpers.simulate.truth import collect
-from helpers.simulate.write import STAGING, Progress, Writers, check_folder, publish, write_truth
+from helpers.simulate.world import BLOCK, Block, World
+from helpers.simulate.write import Progress, check_folder, table_writers, write_truth
 
 __all__ = ["TABLES", "Community", "Parameters", "community", "member_months", "write"]
 
@@ -39,23 +37,19 @@ class Community(NamedTuple):
     truth: dict[str, Any]
 
 
-def _generator(
-    members: int,
-    days: int,
-    seed: int,
-    start: date,
-    tables: Collection[str] | None,
-    parameters: Parameters | None,
-) -> Generator:
+def _world(members: int, days: int, seed: int, start: date, parameters: Parameters | None) -> World:
     check_scalar(members, "members", type_=int, ge=1)
     check_scalar(days, "days", type_=int, ge=1)
     check_scalar(seed, "seed", type_=int, ge=0)
+    return World(members, Window(start, days, parameters or Parameters()), seed)
+
+
+def _named(tables: Collection[str] | None) -> Collection[str]:
     for name in tables or ():
         if name not in TABLES:
             hint = did_you_mean(name, TABLES)
             raise ValueError(f"tables == {name!r}, must be among {', '.join(TABLES)}.{hint}")
-    wanted = [name for name in TABLES if tables is None or name in tables]
-    return Generator(members, Window(start, days, parameters or Parameters()), seed, wanted)
+    return TABLES if tables is None else tables
 
 
 def community(
@@ -91,22 +85,13 @@ def community(
     TypeError, ValueError
         When an argument is out of bounds or a table is unknown.
     """
-    generator = _generator(members, days, seed, start, tables, parameters)
+    generator = Generator(_world(members, days, seed, start, parameters), _named(tables))
     parts: dict[str, list[pa.Table]] = {name: [] for name in generator.tables}
-    made = [generator.opening()]
-    made += [generator.block(number) for number in range(generator.blocks)]
-    made.append(generator.closing())
-    for columns in made:
-        for name, table in columns.items():
-            parts[name].append(to_arrow(table))
-    frames = {name: to_pandas(pa.concat_tables(tables)) for name, tables in parts.items()}
-    return Community(frames, _truth(generator))
-
-
-def _truth(generator: Generator) -> dict[str, Any]:
-    return collect(
-        generator.account, generator.plans, generator.advertising, generator.seed, generator.members
-    )
+    for _, made in generator.parts():
+        for name, table in made.items():
+            parts[name].append(table)
+    frames = {name: to_pandas(pa.concat_tables(rows)) for name, rows in parts.items()}
+    return Community(frames, collect(generator.account, generator.world))
 
 
 def write(
@@ -146,44 +131,24 @@ def write(
     BadParameters
         When the folder holds tables that no simulation wrote.
     """
-    generator = _generator(members, days, seed, start, tables, parameters)
+    generator = Generator(_world(members, days, seed, start, parameters), _named(tables))
     check_scalar(block_members, "block_members", type_=int, ge=1)
-    folder = Path(out)
+    folder, step = Path(out), max(block_members // BLOCK, 1) * BLOCK
     check_folder(folder, TABLES)
-    with Writers(folder / STAGING, generator.tables) as writers:
-        _write_blocks(generator, writers, max(block_members // BLOCK, 1), progress)
-        writers.add(_arrow(generator.closing()))
-    publish(folder / STAGING, folder, TABLES)
-    write_truth(folder, _truth(generator))
+    with table_writers(folder, generator.tables, TABLES) as writers:
+        for done, made in generator.parts():
+            for name, table in made.items():
+                writers[name].add(table)
+            if done and done % step == 0:
+                for writer in writers.values():
+                    writer.end_part()
+            if progress is not None and done:
+                progress(done, members)
+    truth = collect(generator.account, generator.world)
+    write_truth(folder, truth)
     defaults = (start, tables, parameters) == (START, None, None)
-    (folder / README).write_text(readme(folder, str(out), defaults), encoding="utf-8")
+    (folder / README).write_text(readme(folder, truth, str(out), defaults), encoding="utf-8")
     return folder
-
-
-def _write_blocks(
-    generator: Generator, writers: Writers, blocks_per_part: int, progress: Progress | None
-) -> None:
-    """Write all blocks, while the next one is being made in a second thread."""
-
-    def make(number: int) -> dict[str, pa.Table]:
-        return _arrow(generator.block(number))
-
-    writers.add(_arrow(generator.opening()))
-    with ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(make, 0)
-        for number in range(generator.blocks):
-            made = following.result()
-            if number + 1 < generator.blocks:
-                following = ahead.submit(make, number + 1)
-            writers.add(made)
-            if (number + 1) % blocks_per_part == 0:
-                writers.end_part()
-            if progress is not None:
-                progress(min((number + 1) * BLOCK, generator.members), generator.members)
-
-
-def _arrow(columns: dict[str, Columns]) -> dict[str, pa.Table]:
-    return {name: to_arrow(table) for name, table in columns.items()}
 
 
 def member_months(
@@ -199,23 +164,22 @@ def member_months(
         ``exit_probability`` (to leave in this month, for one who is present when it, or membership, begins)
         and ``pushes`` (planned for the month).
     """
-    generator = _generator(members, days, seed, start, (), parameters)
-    window, frames = generator.window, []
-    for number in range(generator.blocks):
-        count = min(BLOCK, members - number * BLOCK)
-        block = draw_members(generator.stream("members", number), window, number * BLOCK, count, seed)
-        behaviour = draw_behaviour(generator.stream("behaviour", number), window, block)
-        first = np.array([month.first for month in window.months])[:, None]
-        after = np.array([month.last + 1 for month in window.months])[:, None]
-        whole = np.array([month.whole for month in window.months])[:, None]
-        here = (behaviour.tiers >= 0) & (block.left >= first * DAY) & block.ordinary
-        present = whole & (block.join_day <= first) & (block.left >= after * DAY)
+    world = _world(members, days, seed, start, parameters)
+    months = world.window.months
+    labels, whole = np.array([month.label for month in months]), np.array([month.whole for month in months])
+    begins, ends = world.window.firsts[:, None] * DAY, world.window.ends[:, None] * DAY
+    frames = []
+    for number in range(-(-members // BLOCK)):
+        block = Block(world, number)
+        people, behaviour = block.members, block.behaviour
+        here = (behaviour.tiers >= 0) & (people.left >= begins) & people.ordinary
+        present = whole[:, None] & (people.join_day * DAY <= begins) & (people.left >= ends)
         month, row = np.nonzero(here)
         frames.append(
             pd.DataFrame(
                 {
-                    "member_id": block.number[row].astype(str),
-                    "month": np.array([month.label for month in window.months])[month],
+                    "member_id": people.number[row].astype(str),
+                    "month": labels[month],
                     "tier": np.array(TIERS)[behaviour.tiers[month, row]],
                     "present": present[month, row],
                     "exit_probability": behaviour.exit_probability[month, row],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from helpers.simulate.calendar import DAY, Window
-from helpers.simulate.columns import Columns, Constant, Days, Instants, Words
+from helpers.simulate.columns import Columns, constant, days, exported, words
 from helpers.simulate.parameters import PLATFORMS, Campaign
 
 FLIGHT_DAYS = 14
@@ -114,14 +114,12 @@ def ad_daily_columns(rng: np.random.Generator, window: Window, ads: Advertising)
     plays = rng.binomial(impressions, 0.55)
     value = p.value_per_conversion * np.exp(0.15 * rng.standard_normal(len(day)))
     platforms = np.array([PLATFORMS.index(part.platform) for part in p.campaigns])
+    creatives = [f"{name}_c{number + 1}" for name in names for number in range(p.creatives)]
     return {
-        "date": Days(day, window.start),
-        "platform": Words(platforms[campaign], PLATFORMS),
-        "campaign_id": Words(campaign, names),
-        "creative_id": Words(
-            campaign * p.creatives + creative,
-            [f"{name}_c{number + 1}" for name in names for number in range(p.creatives)],
-        ),
+        "date": days(day, window),
+        "platform": words(platforms[campaign], PLATFORMS),
+        "campaign_id": words(campaign, names),
+        "creative_id": words(campaign * p.creatives + creative, creatives),
         "cost": cost,
         "impressions": impressions,
         "reach": rng.binomial(impressions, 0.78),
@@ -130,20 +128,18 @@ def ad_daily_columns(rng: np.random.Generator, window: Window, ads: Advertising)
         "revenue": np.round(conversions * value, 2),
         "video_plays": plays,
         "video_completes": rng.binomial(plays, 0.2),
-        "currency": Constant("CNY"),
+        "currency": constant("CNY", len(day)),
         "is_complete": complete,
-        "source": Constant("ads_report"),
-        "ingested_at": Instants((day + 1) * DAY + 8 * 3_600, window.epoch),
+        **exported("ads_report", (day + 1) * DAY + 8 * 3_600, window),
     }
 
 
 def advertising_truth(window: Window, ads: Advertising) -> list[dict[str, Any]]:
     """Return, per campaign, its true parameters, effect, and average and marginal return at recent spend."""
     value, rows = window.parameters.value_per_conversion, []
-    for number, campaign in enumerate(window.parameters.campaigns):
-        recent = float(ads.spend[number, -RECENT_DAYS:].mean())
-        total = float(ads.spend[number].sum())
-        gain = float(ads.expected[number].sum())
+    parts = zip(window.parameters.campaigns, ads.spend, ads.expected, ads.incremental, strict=True)
+    for campaign, spend, expected, incremental in parts:
+        recent, total, gain = float(spend[-RECENT_DAYS:].mean()), float(spend.sum()), float(expected.sum())
         marginal = marginal_response(recent, campaign, ads.size)
         rows.append(
             {
@@ -155,7 +151,7 @@ def advertising_truth(window: Window, ads: Advertising) -> list[dict[str, Any]]:
                 "top": campaign.top * ads.size,
                 "spend": total,
                 "expected_incremental_conversions": gain,
-                "realised_incremental_conversions": int(ads.incremental[number].sum()),
+                "realised_incremental_conversions": int(incremental.sum()),
                 "return_per_cost": gain * value / total if total else None,
                 "recent_daily_spend": recent,
                 "marginal_conversions_per_cost": marginal,

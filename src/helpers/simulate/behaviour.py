@@ -209,7 +209,7 @@ def _account(
     window: Window, members: Members, behaviour: Behaviour, silent: np.ndarray, matrix: np.ndarray
 ) -> None:
     """Sum each member's own transition and exit probabilities over those at risk, pair by pair."""
-    pairs = whole_pairs(window)
+    pairs = window.whole_pairs
     behaviour.expected, behaviour.observed = np.zeros((len(pairs), 4, 4)), np.zeros((len(pairs), 4, 4), int)
     behaviour.expected_exits, behaviour.at_risk = np.zeros((len(pairs), 4)), np.zeros((len(pairs), 4), int)
     for pair, index in enumerate(pairs):
@@ -241,9 +241,7 @@ def expected_survival(window: Window, members: Members, behaviour: Behaviour) ->
     p, rows = window.parameters, []
     new = np.flatnonzero(members.ordinary & (members.joined >= 0))
     joined = members.joined[new] / DAY
-    starts = np.array([month.first for month in window.months])[:, None] - joined
-    starts = np.maximum(starts, 0.0)
-    ends = np.array([month.last + 1 for month in window.months])[:, None] - joined
+    starts, ends = np.maximum(window.firsts[:, None] - joined, 0.0), window.ends[:, None] - joined
     for day in SURVIVAL_DAYS:
         seen = joined + day <= window.days
         upper = np.clip(ends[:, seen], 0.0, day)
@@ -252,9 +250,3 @@ def expected_survival(window: Window, members: Members, behaviour: Behaviour) ->
         total = (behaviour.exit_ratio[:, new[seen]] * hazard).sum(axis=0)
         rows.append((seen.sum(), np.exp(-total).sum()))
     return np.array(rows, dtype=float)
-
-
-def whole_pairs(window: Window) -> list[int]:
-    """Return the index of the first month of each pair of consecutive wholly observed months."""
-    months = window.months
-    return [i for i in range(len(months) - 1) if months[i].whole and months[i + 1].whole]

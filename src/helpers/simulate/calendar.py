@@ -20,16 +20,10 @@ UTC_OFFSET = 8 * 3_600
 MONTH_DAYS = 30.4375
 TABLE_BITS = 16
 
-SPRING_FESTIVAL = {
-    2023: date(2023, 1, 22),
-    2024: date(2024, 2, 10),
-    2025: date(2025, 1, 29),
-    2026: date(2026, 2, 17),
-    2027: date(2027, 2, 6),
-    2028: date(2028, 1, 26),
-    2029: date(2029, 2, 13),
-    2030: date(2030, 2, 3),
-}
+SPRING_FESTIVAL = (
+    *(date(2023, 1, 22), date(2024, 2, 10), date(2025, 1, 29), date(2026, 2, 17), date(2027, 2, 6)),
+    *(date(2028, 1, 26), date(2029, 2, 13), date(2030, 2, 3)),
+)
 MORNING_WEIGHTS = (1.6, 0.9, 0.5, 0.3, 0.25, 0.4, 0.9, 1.8, 2.6, 2.8, 3.0, 3.3)
 EVENING_WEIGHTS = (4.2, 3.8, 3.0, 2.8, 2.9, 3.2, 4.0, 5.2, 6.6, 7.2, 6.0, 3.4)
 HOUR_WEIGHTS = np.array([*MORNING_WEIGHTS, *EVENING_WEIGHTS])
@@ -106,10 +100,25 @@ class Window:
         return tuple(months)
 
     @cached_property
+    def firsts(self) -> np.ndarray:
+        """Day number of the first observed day of each month."""
+        return np.array([month.first for month in self.months])
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Day number of the day after the last observed one of each month."""
+        return np.array([month.last + 1 for month in self.months])
+
+    @cached_property
     def month_of_day(self) -> np.ndarray:
         """Month index of each observed day."""
-        lengths = [month.last - month.first + 1 for month in self.months]
-        return np.repeat(np.arange(len(self.months)), lengths)
+        return np.repeat(np.arange(len(self.months)), self.ends - self.firsts)
+
+    @property
+    def whole_pairs(self) -> list[int]:
+        """Index of the first month of each pair of consecutive wholly observed months."""
+        months = self.months
+        return [i for i in range(len(months) - 1) if months[i].whole and months[i + 1].whole]
 
     @property
     def incident(self) -> tuple[int, int]:
@@ -127,7 +136,7 @@ class Window:
     @cached_property
     def holidays(self) -> tuple[tuple[int, int], ...]:
         """Day numbers (first, last) of each Spring Festival week that overlaps the window."""
-        days = [self.day_of(day) for day in SPRING_FESTIVAL.values()]
+        days = [self.day_of(day) for day in SPRING_FESTIVAL]
         return tuple((day - 2, day + 6) for day in days if day + 6 >= 0 and day - 2 < self.days)
 
     @cached_property

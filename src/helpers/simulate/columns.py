@@ -1,9 +1,8 @@
-"""Columns as the simulator holds them (numbers and codes), and their way into Arrow and pandas."""
+"""Columns of a table in Arrow, from the numbers and codes that the simulator draws, and tables in pandas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,58 +11,69 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from helpers.simulate.calendar import DAY, Window
+
 INSTANT = pa.timestamp("us", tz="UTC")
 NEVER = np.iinfo(np.int64).max // 4
 """A time after every window, for what has not happened."""
 
-
-@dataclass(frozen=True)
-class Words:
-    """Strings as codes into a list of words; code -1 is null."""
-
-    codes: np.ndarray
-    words: Sequence[str] | pa.Array
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Identifiers that are whole numbers written as strings; negative is null."""
-
-    numbers: np.ndarray
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The same word in every row."""
-
-    word: str
-
-
-@dataclass(frozen=True)
-class Instants:
-    """Seconds since the window's epoch; `NEVER` is null."""
-
-    seconds: np.ndarray
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Days:
-    """Day numbers since `start`, as calendar days."""
-
-    days: np.ndarray
-    start: date
-
-
 Columns = dict[str, Any]
 
 
-def _dictionary(codes: np.ndarray, words: Sequence[str] | pa.Array) -> pa.Array:
+def words(codes: np.ndarray, names: Sequence[str] | pa.Array) -> pa.Array:
+    """Return strings, kept as codes into a list of names; code -1 is null."""
     codes = np.asarray(codes, dtype=np.int32)
     mask = codes < 0
-    values = words if isinstance(words, pa.Array) else pa.array(list(words), pa.string())
-    indices = pa.array(codes, mask=mask) if mask.any() else pa.array(codes)
-    return pa.DictionaryArray.from_arrays(indices, values)
+    values = names if isinstance(names, pa.Array) else pa.array(list(names), pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=mask if mask.any() else None), values)
+
+
+def constant(name: str, rows: int) -> pa.Array:
+    """Return the same string in every row."""
+    return words(np.zeros(rows, np.int32), [name])
+
+
+def digits(numbers: np.ndarray) -> pa.Array:
+    """Return whole numbers as strings; negative is null."""
+    mask = numbers < 0
+    return pc.cast(pa.array(numbers, mask=mask if mask.any() else None), pa.string())
+
+
+def instants(seconds: np.ndarray, window: Window) -> pa.Array:
+    """Return times in seconds since the window's beginning as instants; `NEVER` is null."""
+    seconds = np.asarray(seconds, dtype=np.int64)
+    mask = seconds >= NEVER
+    micros = np.where(mask, 0, seconds + window.epoch) * 1_000_000
+    return pa.array(micros, mask=mask if mask.any() else None).cast(INSTANT)
+
+
+def days(numbers: np.ndarray, window: Window) -> pa.Array:
+    """Return day numbers since the window's beginning as calendar days."""
+    first = (window.start - date(1970, 1, 1)).days
+    return pa.array(np.asarray(numbers, dtype=np.int32) + np.int32(first)).cast(pa.date32())
+
+
+def next_morning(seconds: np.ndarray) -> np.ndarray:
+    """Return two o'clock of the day after each time, when the warehouse takes the day in."""
+    return (seconds // DAY + 1) * DAY + 2 * 3_600
+
+
+def exported(source: str, seconds: np.ndarray, window: Window) -> Columns:
+    """Return the columns that every table has: the system it comes from, and when a row left it."""
+    return {"source": constant(source, len(seconds)), "ingested_at": instants(seconds, window)}
+
+
+def to_arrow(columns: Columns) -> pa.Table:
+    """Return an Arrow table; NaN becomes null."""
+    return pa.table({name: _array(column) for name, column in columns.items()})
+
+
+def _array(column: Any) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iu":
+        column = column.astype(np.int64)
+    return pa.array(column, from_pandas=True)
 
 
 def stable_order(keys: np.ndarray) -> np.ndarray:
@@ -76,47 +86,6 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
     packed = (keys.astype(np.int64) << bits) | np.arange(len(keys))
     packed.sort()
     return packed & ((1 << bits) - 1)
-
-
-def digits_array(numbers: np.ndarray) -> pa.Array:
-    """Return whole numbers as an Arrow array of strings; negative is null."""
-    mask = numbers < 0
-    return pc.cast(pa.array(numbers, mask=mask if mask.any() else None), pa.string())
-
-
-def _arrow_column(column: Any, rows: int) -> pa.Array:
-    if isinstance(column, Words):
-        return _dictionary(column.codes, column.words)
-    if isinstance(column, Constant):
-        return _dictionary(np.zeros(rows, np.int32), [column.word])
-    if isinstance(column, Digits):
-        return digits_array(column.numbers)
-    if isinstance(column, Instants):
-        seconds = np.asarray(column.seconds, dtype=np.int64)
-        mask = seconds >= NEVER
-        micros = np.where(mask, 0, seconds + column.epoch) * 1_000_000
-        return pa.array(micros, mask=mask if mask.any() else None).cast(INSTANT)
-    if isinstance(column, Days):
-        first = (column.start - date(1970, 1, 1)).days
-        return pa.array(np.asarray(column.days, dtype=np.int32) + np.int32(first)).cast(pa.date32())
-    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
-        return pa.array(column, from_pandas=True)
-    if isinstance(column, np.ndarray) and column.dtype.kind in "iu":
-        return pa.array(column.astype(np.int64))
-    return pa.array(column)
-
-
-def to_arrow(columns: Columns) -> pa.Table:
-    """Return an Arrow table; strings from codes stay dictionary-encoded, NaN becomes null."""
-    rows = next((_length(column) for column in columns.values() if not isinstance(column, Constant)), 0)
-    return pa.table({name: _arrow_column(column, rows) for name, column in columns.items()})
-
-
-def _length(column: Any) -> int:
-    for name in ("codes", "numbers", "seconds", "days"):
-        if hasattr(column, name):
-            return len(getattr(column, name))
-    return len(column)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -132,5 +101,5 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
 def _plain_strings(chunk: pa.DictionaryArray) -> np.ndarray:
     """Return codes as strings; one Python string per word is shared by all rows, and null is None."""
-    words = np.concatenate([chunk.dictionary.to_numpy(zero_copy_only=False), [None]])
-    return words[chunk.indices.fill_null(len(words) - 1).to_numpy()]
+    names = np.concatenate([chunk.dictionary.to_numpy(zero_copy_only=False), [None]])
+    return names[chunk.indices.fill_null(len(names) - 1).to_numpy()]

@@ -1,182 +1,108 @@
-"""One generator for both ways out: blocks of members, each from its own random streams."""
+"""One generator for both ways out: the tables of a community, block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
+import pyarrow as pa
 
-from helpers.simulate.advertising import Advertising, ad_daily_columns, draw_advertising
-from helpers.simulate.behaviour import Behaviour, draw_behaviour
-from helpers.simulate.calendar import Window
-from helpers.simulate.columns import Columns
-from helpers.simulate.content import (
-    Posts,
-    content_columns,
-    content_daily_columns,
-    draw_posts,
-    member_content_columns,
-    member_post_numbers,
-)
-from helpers.simulate.events import CODE, Events, draw_events, event_columns, mix_tables
-from helpers.simulate.experiments import Plan, assignment_columns, draw_assignments, make_plan
-from helpers.simulate.members import Members, draw_inviters, draw_members, member_columns
+from helpers.simulate.advertising import ad_daily_columns
+from helpers.simulate.columns import Columns, to_arrow
+from helpers.simulate.content import content_columns, content_daily_columns, member_content_columns
+from helpers.simulate.events import draw_events, event_columns
+from helpers.simulate.experiments import assignment_columns
+from helpers.simulate.members import member_columns
 from helpers.simulate.metrics import Totals, metric_columns
 from helpers.simulate.operations import annotation_columns, cost_columns, target_columns
 from helpers.simulate.orders import order_columns
-from helpers.simulate.purchases import Purchases, draw_purchases
 from helpers.simulate.touchpoints import referral_columns, touch_columns
 from helpers.simulate.truth import Account
+from helpers.simulate.world import BLOCK, Block, World
 
-BLOCK = 1_000
-"""Members per block of the generator. Part of the recipe: another size is another community."""
-
-MEMBER_TABLES = ("members", "events", "orders", "touchpoints", "assignments", "referrals", "content")
-"""Tables that grow with members and are made block by block; ``content`` begins with the operator's posts."""
-
-COMMUNITY_TABLES = ("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs")
-TABLES = MEMBER_TABLES + COMMUNITY_TABLES
-
-NEEDS_EVENTS = frozenset({"events", "content", "metric_daily"})
-STREAMS = (
-    *("members", "behaviour", "assignments", "purchases", "orders", "events", "delivery"),
-    *("inviters", "referrals", "touchpoints", "member content", "posts", "content", "content_daily"),
-    *("advertising", "ad_daily"),
+TABLES = (
+    *("members", "events", "orders", "touchpoints", "assignments", "referrals", "content"),
+    *("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs"),
 )
+"""The first ones grow with members and are made block by block; ``content`` begins with the operator's posts."""
+
+NEED_EVENTS = {"events", "content", "metric_daily"}
+
+Part = dict[str, pa.Table]
+"""Rows of some tables."""
 
 
-@dataclass
 class Generator:
     """Makes the tables of one community; `account` and `totals` fill up as blocks are made.
 
-    Attributes
+    Parameters
     ----------
-    members, seed : int
-        Size and seed of the community.
-    window : Window
-        Its calendar and parameters.
+    world : World
+        The community.
     tables : collection of str
         Tables to make. What is left out never changes the others.
     """
 
-    members: int
-    window: Window
-    seed: int
-    tables: Collection[str]
+    def __init__(self, world: World, tables: Collection[str]) -> None:
+        self.world = world
+        self.tables = [name for name in TABLES if name in tables]
+        self.account, self.totals = Account(), Totals(world.window)
 
-    def __post_init__(self) -> None:
-        self.account, self.totals = Account(self.window), Totals(self.window)
-        self.draws_events = bool(NEEDS_EVENTS & set(self.tables))
+    def parts(self) -> Iterator[tuple[int, Part]]:
+        """Yield rows with the number of members done by them; the next block is made while one is being used.
 
-    @property
-    def blocks(self) -> int:
-        """Number of blocks."""
-        return -(-self.members // BLOCK)
+        What belongs to the community as a whole comes before the first block and after the last one, with 0.
+        """
+        world = self.world
+        opening = content_columns(world.stream("content"), world.window, world.posts)
+        yield 0, self._wanted({"content": opening})
+        blocks = -(-world.members // BLOCK)
+        with ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(self._block, 0)
+            for number in range(blocks):
+                made = following.result()
+                if number + 1 < blocks:
+                    following = ahead.submit(self._block, number + 1)
+                yield min((number + 1) * BLOCK, world.members), made
+        yield 0, self._closing()
 
-    @cached_property
-    def plans(self) -> tuple[Plan, ...]:
-        """Experiments placed on the calendar."""
-        return tuple(make_plan(self.window, experiment) for experiment in self.window.parameters.experiments)
+    def _wanted(self, columns: dict[str, Columns]) -> Part:
+        return {name: to_arrow(columns[name]) for name in self.tables if name in columns}
 
-    @cached_property
-    def mixes(self) -> np.ndarray:
-        """Event codes to draw from."""
-        return mix_tables(self.window)
-
-    @cached_property
-    def posts(self) -> Posts:
-        """The operator's posts."""
-        return draw_posts(self.stream("posts"), self.window)
-
-    @cached_property
-    def advertising(self) -> Advertising:
-        """Spend and response of all campaigns."""
-        return draw_advertising(self.stream("advertising"), self.window, self.members)
-
-    def stream(self, name: str, block: int = 0) -> np.random.Generator:
-        """Return the random stream of one purpose and block; no stream depends on another."""
-        key = (STREAMS.index(name), block)
-        return np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=key)))
-
-    def block(self, number: int) -> dict[str, Columns]:
+    def _block(self, number: int) -> Part:
         """Generate one block of members and return its part of each table."""
-        window, first = self.window, number * BLOCK
-        count = min(BLOCK, self.members - first)
-        members = draw_members(self.stream("members", number), window, first, count, self.seed)
-        behaviour = draw_behaviour(self.stream("behaviour", number), window, members)
-        draw_inviters(self.stream("inviters", number), members)
-        assignments = draw_assignments(self.stream("assignments", number), self.plans, window, members)
-        stream = self.stream("purchases", number)
-        purchases = draw_purchases(stream, window, members, behaviour, assignments)
-        self.account.add(members, behaviour, purchases, assignments)
-        made = {
-            "orders": order_columns(self.stream("orders", number), window, members, purchases.orders, number)
-        }
+        block = Block(self.world, number)
+        self.account.add(block)
+        made = {"orders": order_columns(block)}
         if "members" in self.tables:
-            made["members"] = member_columns(members, window)
+            made["members"] = member_columns(block.members, block.window)
         if "assignments" in self.tables:
-            made["assignments"] = assignment_columns(assignments, members, window)
+            made["assignments"] = assignment_columns(block.assignments, block.members, block.window)
         if "touchpoints" in self.tables:
-            stream = self.stream("touchpoints", number)
-            made["touchpoints"] = touch_columns(stream, window, members, purchases.touches, number)
+            made["touchpoints"] = touch_columns(block)
         if "referrals" in self.tables:
-            made["referrals"] = referral_columns(self.stream("referrals", number), window, members, number)
-        if self.draws_events:
-            self._add_events(number, made, members, behaviour, purchases)
-        return {name: made[name] for name in self.tables if name in made}
+            made["referrals"] = referral_columns(block)
+        if NEED_EVENTS & set(self.tables):
+            orders = made["orders"]
+            paid = orders["gross"] - orders["discount"]
+            events = draw_events(block, paid.round(2))
+            self.totals.add(block.members, events, block.purchases.orders.seconds, paid - orders["refund"])
+            made["events"] = event_columns(block, events)
+            made["content"] = member_content_columns(block, events)
+        return self._wanted(made)
 
-    def _add_events(
-        self,
-        number: int,
-        made: dict[str, Columns],
-        members: Members,
-        behaviour: Behaviour,
-        purchases: Purchases,
-    ) -> None:
-        """Draw events and add the tables that rest on them."""
-        window, orders = self.window, made["orders"]
-        paid, stream = orders["gross"] - orders["discount"], self.stream("events", number)
-        events = draw_events(
-            stream, window, members, behaviour, purchases.orders, np.round(paid, 2), self.mixes
-        )
-        if "metric_daily" in self.tables:
-            self.totals.add(members, events, purchases.orders.seconds, paid - orders["refund"])
-        if "events" in self.tables:
-            stream = self.stream("delivery", number)
-            made["events"] = event_columns(stream, window, members, events, self.posts, number)
-        if "content" in self.tables:
-            made["content"] = self._member_content(number, members, events)
-
-    def _member_content(self, number: int, members: Members, events: Events) -> Columns:
-        posts = events.code == CODE["post"]
-        return member_content_columns(
-            self.stream("member content", number),
-            self.window,
-            member_post_numbers(number, int(posts.sum())),
-            members.number[events.member[posts]],
-            events.seconds[posts],
-            events.platform[posts],
-        )
-
-    def opening(self) -> dict[str, Columns]:
-        """Return rows that come before those of any block."""
-        if "content" not in self.tables:
-            return {}
-        return {"content": content_columns(self.stream("content"), self.window, self.posts)}
-
-    def closing(self) -> dict[str, Columns]:
+    def _closing(self) -> Part:
         """Return the tables of the community as a whole, after the last block."""
-        window, members, ads = self.window, self.members, self.advertising
-        makers = {
-            "content_daily": lambda: content_daily_columns(
-                self.stream("content_daily"), window, self.posts, members
-            ),
-            "ad_daily": lambda: ad_daily_columns(self.stream("ad_daily"), window, ads),
-            "metric_daily": lambda: metric_columns(self.totals, ads),
-            "annotations": lambda: annotation_columns(window, self.plans),
-            "targets": lambda: target_columns(window, members),
-            "costs": lambda: cost_columns(window, ads),
-        }
-        return {name: maker() for name, maker in makers.items() if name in self.tables}
+        world = self.world
+        window, ads = world.window, world.advertising
+        posts = world.stream("content_daily"), window, world.posts, world.members
+        return self._wanted(
+            {
+                "content_daily": content_daily_columns(*posts),
+                "ad_daily": ad_daily_columns(world.stream("ad_daily"), window, ads),
+                "metric_daily": metric_columns(self.totals, ads),
+                "annotations": annotation_columns(window, world.plans),
+                "targets": target_columns(window, world.members),
+                "costs": cost_columns(window, ads),
+            }
+        )

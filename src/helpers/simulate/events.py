@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from helpers.simulate.behaviour import Behaviour
-from helpers.simulate.calendar import DAY, TABLE_BITS, Window, quantile_table
-from helpers.simulate.columns import (
-    NEVER,
-    Columns,
-    Constant,
-    Digits,
-    Instants,
-    Words,
-    digits_array,
-    stable_order,
-)
-from helpers.simulate.content import Posts, member_post_numbers
-from helpers.simulate.members import Members, choose
+from helpers.simulate.calendar import DAY, TABLE_BITS, quantile_table
+from helpers.simulate.columns import NEVER, Columns, digits, exported, instants, stable_order, words
+from helpers.simulate.members import Members, choose, fit_presence
 from helpers.simulate.parameters import INTERACTION_EVENTS, OTHER_EVENTS, PASSIVE_EVENTS, PLATFORMS
-from helpers.simulate.presence import fit_presence
-from helpers.simulate.purchases import Points
+from helpers.simulate.world import Block
 
 EVENTS = INTERACTION_EVENTS + PASSIVE_EVENTS + OTHER_EVENTS
 WITH_CONTENT = np.isin(EVENTS, ("view", "click", "like", "comment", "share", "save"))
@@ -32,17 +20,21 @@ SESSION_SECONDS = 1_200
 INGEST_HOUR = 2
 
 _ID_FLOOR = 7_300_000_000_000_000_000
+_MEMBER_POST_FLOOR = 7_200_000_000_000_000_000
 _SESSION_FLOOR = 5_100_000_000_000_000_000
 _ID_BLOCK_BITS = 32
 
 
-Part = tuple[np.ndarray, ...]
-"""Row of the member, time, event code, session (-1 outside of visits), platform, value (NaN when none)."""
+class Events(NamedTuple):
+    """Events of one block.
 
-
-@dataclass
-class Events:
-    """Events of one block in the order of time; see `Part` for the columns."""
+    Attributes
+    ----------
+    member, seconds, code : numpy.ndarray
+        Row of the member in the block, time in seconds since the window's beginning, and what happened.
+    session, platform, value : numpy.ndarray
+        Session (-1 outside of visits), platform, and value (NaN where there is none).
+    """
 
     member: np.ndarray
     seconds: np.ndarray
@@ -52,48 +44,38 @@ class Events:
     value: np.ndarray
 
 
-def mix_tables(window: Window) -> np.ndarray:
-    """Return event codes to draw from: row 0 passive events, row 1 interactions, 16 random bits each."""
-    p = window.parameters
-    passive = quantile_table(p.passive_mix) + len(INTERACTION_EVENTS)
-    return np.stack([passive, quantile_table(p.interaction_mix)]).astype(np.int8)
+def member_post_numbers(block: int, rows: int) -> np.ndarray:
+    """Return identifiers of the posts of members of one block."""
+    return _MEMBER_POST_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)
 
 
-def draw_events(
-    rng: np.random.Generator,
-    window: Window,
-    members: Members,
-    behaviour: Behaviour,
-    orders: Points,
-    paid: np.ndarray,
-    mixes: np.ndarray,
-) -> Events:
+def draw_events(block: Block, paid: np.ndarray) -> Events:
     """Draw all events of one block and sort them by time and member; `paid` is the amount of each order."""
+    rng = block.stream("events")
     parts = (
-        _visits(rng, window, members, behaviour, mixes),
-        _pushes(rng, window, members, behaviour),
-        _purchases(rng, members, orders, paid),
-        _milestones(members),
+        _visits(rng, block),
+        _pushes(rng, block),
+        _purchases(rng, block, paid),
+        _milestones(block.members),
     )
     joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    order = stable_order(joined[1] * len(members) + joined[0])
+    order = stable_order(joined[1] * len(block.members) + joined[0])
     return Events(*(column[order] for column in joined))
 
 
-def _bare(member: np.ndarray, seconds: np.ndarray, code: np.ndarray, members: Members) -> Part:
+def _bare(member: np.ndarray, seconds: np.ndarray, code: np.ndarray, members: Members) -> Events:
     """Return events outside of visits, on the home platform and without a value."""
     platform = members.platform[member]
-    return member, seconds, code, np.full(len(member), -1), platform, np.full(len(member), np.nan)
+    return Events(member, seconds, code, np.full(len(member), -1), platform, np.full(len(member), np.nan))
 
 
-def _visits(
-    rng: np.random.Generator, window: Window, members: Members, behaviour: Behaviour, mixes: np.ndarray
-) -> Part:
+def _visits(rng: np.random.Generator, block: Block) -> Events:
     """Draw visits and spread interactions and passive events over them, month by month.
 
     Promotions, holidays and incidents move visits in time and change how much is looked at; they never
     change the number of interactions in a month, which makes the tier.
     """
+    window, members, behaviour = block.window, block.members, block.behaviour
     p, months = window.parameters, len(window.months)
     rate = np.r_[np.asarray(p.passive_per_month), 0.0][behaviour.tiers] * window.month_intensity[:, None]
     interactions = behaviour.interactions.T.ravel()
@@ -113,6 +95,8 @@ def _visits(
     start = visit_time[session]
     seconds = start + rng.integers(0, SESSION_SECONDS, len(cell), dtype=np.uint16)
     seconds = np.minimum(seconds, start - start % DAY + DAY - 1)
+    passive = quantile_table(p.passive_mix) + len(INTERACTION_EVENTS)
+    mixes = np.stack([passive, quantile_table(p.interaction_mix)]).astype(np.int8)
     code = mixes[acts, rng.integers(0, 1 << TABLE_BITS, len(cell), dtype=np.uint16)]
     member = cell // months
     seconds, keep = fit_presence(members, member, seconds)
@@ -120,50 +104,53 @@ def _visits(
     rank[stable_order(visit_time)] = np.arange(len(visit_time))
     nothing = np.full(len(cell), np.nan)
     columns = (member, seconds, code, rank[session], visit_platform[session], nothing)
-    return tuple(column[keep] for column in columns)
+    return Events(*(column[keep] for column in columns))
 
 
-def _pushes(rng: np.random.Generator, window: Window, members: Members, behaviour: Behaviour) -> Part:
+def _pushes(rng: np.random.Generator, block: Block) -> Events:
     """Place each month's pushes on days of the stay, and open some of them."""
-    counts = behaviour.pushes.T.ravel()
+    window, members = block.window, block.members
+    counts = block.behaviour.pushes.T.ravel()
     cell = np.repeat(np.arange(len(counts)), counts)
     member, month = cell // len(window.months), cell % len(window.months)
-    first = np.maximum(np.array([m.first for m in window.months])[month], members.join_day[member])
-    days = np.array([m.last + 1 for m in window.months])[month] - first
-    day = first + (rng.random(len(cell)) * days).astype(np.int64)
+    first = np.maximum(window.firsts[month], members.join_day[member])
+    day = first + (rng.random(len(cell)) * (window.ends[month] - first)).astype(np.int64)
     sent, keep = fit_presence(members, member, day * DAY + rng.integers(11 * 3_600, 20 * 3_600, len(cell)))
     member, sent = member[keep], sent[keep]
     opened = np.minimum(sent + rng.integers(20, 3 * 3_600, len(sent)), sent - sent % DAY + DAY - 1)
-    read = (rng.random(len(sent)) < window.parameters.push_open_probability) & (
-        opened <= members.left[member]
-    )
-    code = np.repeat(np.array([CODE["push_sent"], CODE["push_open"]], dtype=np.int8), [len(sent), read.sum()])
+    read = rng.random(len(sent)) < window.parameters.push_open_probability
+    read &= opened <= members.left[member]
+    code = _codes(push_sent=len(sent), push_open=read.sum())
     return _bare(np.r_[member, member[read]], np.r_[sent, opened[read]], code, members)
 
 
-def _purchases(rng: np.random.Generator, members: Members, orders: Points, paid: np.ndarray) -> Part:
+def _codes(**counts: int) -> np.ndarray:
+    """Return the code of each event, as often as it is to be there."""
+    return np.repeat(np.array([CODE[name] for name in counts], dtype=np.int8), list(counts.values()))
+
+
+def _purchases(rng: np.random.Generator, block: Block, paid: np.ndarray) -> Events:
     """Precede each payment by a cart and a checkout, minutes before but never before joining."""
-    floor = np.maximum(members.joined, 0)[orders.member]
-    checkout = np.maximum(orders.seconds - rng.integers(15, 180, len(floor)), floor)
-    cart = np.maximum(checkout - rng.integers(20, 600, len(floor)), floor)
-    names = ("add_to_cart", "checkout", "pay")
-    code = np.repeat(np.array([CODE[name] for name in names], dtype=np.int8), len(floor))
-    bare = _bare(np.tile(orders.member, 3), np.r_[cart, checkout, orders.seconds], code, members)
-    bare[-1][2 * len(floor) :] = paid
+    orders, rows = block.purchases.orders, len(paid)
+    floor = np.maximum(block.members.joined, 0)[orders.member]
+    checkout = np.maximum(orders.seconds - rng.integers(15, 180, rows), floor)
+    cart = np.maximum(checkout - rng.integers(20, 600, rows), floor)
+    code = _codes(add_to_cart=rows, checkout=rows, pay=rows)
+    bare = _bare(np.tile(orders.member, 3), np.r_[cart, checkout, orders.seconds], code, block.members)
+    bare.value[2 * rows :] = paid
     return bare
 
 
-def _milestones(members: Members) -> Part:
+def _milestones(members: Members) -> Events:
     """Joining and leaving, as far as they are observed."""
     joined, left = np.flatnonzero(members.joined >= 0), np.flatnonzero(members.left != NEVER)
-    code = np.repeat(np.array([CODE["join"], CODE["leave"]], dtype=np.int8), [len(joined), len(left)])
+    code = _codes(join=len(joined), leave=len(left))
     return _bare(np.r_[joined, left], np.r_[members.joined[joined], members.left[left]], code, members)
 
 
-def event_columns(
-    rng: np.random.Generator, window: Window, members: Members, events: Events, posts: Posts, block: int
-) -> Columns:
+def event_columns(block: Block, events: Events) -> Columns:
     """Return the ``events`` table of one block; a small share reaches the warehouse days late."""
+    rng, window, posts = block.stream("delivery"), block.window, block.world.posts
     p, rows = window.parameters, len(events.member)
     days = events.seconds // DAY + 1
     late = np.flatnonzero(rng.random(rows, dtype=np.float32) < p.late_share)
@@ -173,17 +160,18 @@ def event_columns(
     content[seen] = posts.pick(rng, events.platform[seen], events.seconds[seen] // DAY)
     written = np.flatnonzero(events.code == CODE["post"])
     content[written] = len(posts.platform) + np.arange(len(written))
-    own = digits_array(member_post_numbers(block, len(written)))
-    sessions = digits_array(_SESSION_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(events.session.max() + 1))
+    own = digits(member_post_numbers(block.number, len(written)))
+    ids = block.number << _ID_BLOCK_BITS
     return {
-        "event_id": Digits(_ID_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
-        "member_id": Words(events.member, digits_array(members.number)),
-        "ts": Instants(events.seconds, window.epoch),
-        "event": Words(events.code, EVENTS),
-        "platform": Words(events.platform, PLATFORMS),
-        "content_id": Words(content, pa.concat_arrays([posts.words, own])),
-        "session_id": Words(events.session, sessions),
+        "event_id": digits(_ID_FLOOR + ids + np.arange(rows)),
+        "member_id": words(events.member, digits(block.members.number)),
+        "ts": instants(events.seconds, window),
+        "event": words(events.code, EVENTS),
+        "platform": words(events.platform, PLATFORMS),
+        "content_id": words(content, pa.concat_arrays([posts.names, own])),
+        "session_id": words(
+            events.session, digits(_SESSION_FLOOR + ids + np.arange(events.session.max() + 1))
+        ),
         "value": events.value,
-        "source": Constant("app_log"),
-        "ingested_at": Instants(days * DAY + INGEST_HOUR * 3_600, window.epoch),
+        **exported("app_log", days * DAY + INGEST_HOUR * 3_600, window),
     }

@@ -12,20 +12,12 @@ import numpy as np
 
 from helpers.simulate.behaviour import SURVIVAL_DAYS, Behaviour, cumulative_hazard
 from helpers.simulate.calendar import DAY, MONTH_DAYS, Window
-from helpers.simulate.experiments import Assignment
-from helpers.simulate.members import Members
 from helpers.simulate.orders import expected_net
+from helpers.simulate.world import Block
 
 
-def expected_value(
-    window: Window, members: Members, behaviour: Behaviour, assignments: list[Assignment]
-) -> np.ndarray:
+def expected_value(block: Block) -> np.ndarray:
     """Sum the expected net value of the first days of members who joined inside the window.
-
-    Parameters
-    ----------
-    window, members, behaviour, assignments
-        One block, as drawn.
 
     Returns
     -------
@@ -33,14 +25,14 @@ def expected_value(
         Shape (len(SURVIVAL_DAYS), 2): ordinary members whose first ``t`` days lie inside the window, and the sum
         of the net value (CNY) that they are expected to bring in these days.
     """
+    window, members = block.window, block.members
     new = np.flatnonzero(members.ordinary & (members.joined >= 0))
     joined = members.joined[new] / DAY
     # A day of presence begins at the moment of joining on the first day and at midnight on the others.
     begin = np.maximum(np.arange(window.days)[None, :], joined[:, None])
     present = np.clip(np.arange(1, window.days + 1)[None, :] - begin, 0.0, 1.0)
-    daily = _orders_a_day(window, members, behaviour, assignments, new)
-    alive = _survival(window, behaviour, new, joined, begin + present / 2)
-    worth = daily * alive * (present > 0) * expected_net(window.parameters)["all"]
+    alive = _survival(window, block.behaviour, new, joined, begin + present / 2)
+    worth = _orders_a_day(block, new) * alive * (present > 0) * expected_net(window.parameters)["all"]
     running = np.cumsum(worth, axis=1)
     rows = []
     for day in SURVIVAL_DAYS:
@@ -50,27 +42,21 @@ def expected_value(
     return np.array(rows, dtype=float)
 
 
-def _orders_a_day(
-    window: Window,
-    members: Members,
-    behaviour: Behaviour,
-    assignments: list[Assignment],
-    new: np.ndarray,
-) -> np.ndarray:
+def _orders_a_day(block: Block, new: np.ndarray) -> np.ndarray:
     """Return expected orders of a present member on each day, shape (new members, days).
 
     Taste and reach have mean 1, so their expectations drop out.
     """
+    window, members = block.window, block.members
     p, months = window.parameters, window.month_of_day
-    rates = np.r_[np.asarray(p.orders_per_month), 0.0][behaviour.tiers[:, new]].T[:, months]
+    rates = np.r_[np.asarray(p.orders_per_month), 0.0][block.behaviour.tiers[:, new]].T[:, months]
     ratio = np.ones((len(new), window.days))
-    for assignment in assignments:
+    for assignment in block.assignments:
         acts = assignment.acts_on(len(members))[new]
         plan = assignment.plan
         ratio[acts, plan.first : plan.last + 1] *= plan.experiment.intensity_ratio
     touched = sum(c.touches_per_month * c.order_probability for c in p.channels) / p.orders_per_month[1]
-    firsts = np.array([month.first for month in window.months])[months]
-    since = np.maximum(firsts[None, :], members.join_day[new][:, None])
+    since = np.maximum(window.firsts[months][None, :], members.join_day[new][:, None])
     landed = _landed(window)[since, np.arange(window.days)[None, :]]
     return rates * (ratio * window.intensity + touched * landed) / MONTH_DAYS
 
@@ -81,7 +67,7 @@ def _landed(window: Window) -> np.ndarray:
     A touch is taken at noon of its day; its order follows after an exponential delay, cut at the end of the month.
     """
     scale, days = window.parameters.touch_delay_days, np.arange(window.days)
-    ends = np.array([month.last + 1 for month in window.months])[window.month_of_day]
+    ends = window.ends[window.month_of_day]
     noon = days + 0.5
     after = np.clip(np.arange(window.days + 1)[None, :] - noon[:, None], 0.0, (ends - noon)[:, None])
     landed = np.expm1(-after / scale) / np.expm1(-(ends - noon) / scale)[:, None]

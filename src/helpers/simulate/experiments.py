@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, MONTH_DAYS, Window
-from helpers.simulate.columns import NEVER, Columns, Constant, Digits, Instants, Words
+from helpers.simulate.columns import NEVER, Columns, constant, digits, exported, instants, next_morning, words
 from helpers.simulate.members import Members
 from helpers.simulate.parameters import Experiment
 
@@ -148,12 +148,11 @@ def assignment_columns(assignments: list[Assignment], members: Members, window: 
     codes = np.repeat(np.arange(len(assignments)), [len(part.unit) for part in assignments])
     assigned = np.concatenate([part.assigned for part in assignments])
     return {
-        "exp_id": Words(codes, [part.plan.experiment.exp_id for part in assignments]),
-        "unit_id": Digits(members.number[units]),
-        "unit_type": Constant("member"),
-        "arm": Words(np.concatenate([part.treated for part in assignments]).astype(np.int8), ARMS),
-        "assigned_at": Instants(assigned, window.epoch),
-        "exposed_at": Instants(np.concatenate([part.exposed_at for part in assignments]), window.epoch),
-        "source": Constant("experiment_service"),
-        "ingested_at": Instants((assigned // DAY + 1) * DAY + 2 * 3_600, window.epoch),
+        "exp_id": words(codes, [part.plan.experiment.exp_id for part in assignments]),
+        "unit_id": digits(members.number[units]),
+        "unit_type": constant("member", len(units)),
+        "arm": words(np.concatenate([part.treated for part in assignments]).astype(np.int8), ARMS),
+        "assigned_at": instants(assigned, window),
+        "exposed_at": instants(np.concatenate([part.exposed_at for part in assignments]), window),
+        **exported("experiment_service", next_morning(assigned), window),
     }

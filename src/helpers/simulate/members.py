@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, Window
-from helpers.simulate.columns import NEVER, Columns, Digits, Instants, Words
+from helpers.simulate.columns import NEVER, Columns, digits, instants, words
 from helpers.simulate.parameters import PLATFORMS, SOURCES
 
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55+")
@@ -136,22 +136,51 @@ def member_columns(members: Members, window: Window) -> Columns:
     """Return the ``members`` table of one block."""
     inviter = np.where(members.inviter >= 0, members.number[members.inviter], -1)
     groups = (members.first + np.arange(len(members))) // GROUP_SIZE
+    names = [f"g{number + 10_001}" for number in range(groups[0], groups[-1] + 1)]
     return {
-        "member_id": Digits(members.number),
-        "joined_at": Instants(members.joined, window.epoch),
-        "left_at": Instants(members.left, window.epoch),
-        "source": Words(members.source, SOURCES),
-        "inviter_id": Digits(inviter),
-        "platform_home": Words(members.platform, PLATFORMS),
-        "group_id": Words(
-            groups - groups[0], [f"g{number + 10_001}" for number in range(groups[0], groups[-1] + 1)]
-        ),
-        "age_band": Words(members.age, AGE_BANDS),
-        "gender": Words(members.gender, GENDERS),
-        "region": Words(members.region, REGIONS),
+        "member_id": digits(members.number),
+        "joined_at": instants(members.joined, window),
+        "left_at": instants(members.left, window),
+        "source": words(members.source, SOURCES),
+        "inviter_id": digits(inviter),
+        "platform_home": words(members.platform, PLATFORMS),
+        "group_id": words(groups - groups[0], names),
+        "age_band": words(members.age, AGE_BANDS),
+        "gender": words(members.gender, GENDERS),
+        "region": words(members.region, REGIONS),
         "early_reply": members.early_reply,
         "is_staff": members.staff,
         "is_bot": members.bot,
         "consent": members.consent,
-        "ingested_at": Instants(np.full(len(members), window.days * DAY + 2 * 3_600), window.epoch),
+        "ingested_at": instants(np.full(len(members), window.days * DAY + 2 * 3_600), window),
     }
+
+
+def fit_presence(members: Members, member: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit drawn times to each member's stay.
+
+    Times on the day of joining are squeezed into what is left of that day, so that a member who joins on the
+    first day of a month counts as present throughout it; times on earlier days or after leaving are dropped.
+
+    Parameters
+    ----------
+    members : Members
+        The block.
+    member : numpy.ndarray
+        Row in the block of each time.
+    seconds : numpy.ndarray
+        Times in seconds since the window's epoch.
+
+    Returns
+    -------
+    seconds, keep : numpy.ndarray
+        The fitted times, same length, and whether each is kept.
+    """
+    joined, left = members.joined[member], members.left[member]
+    midnight = joined - joined % DAY
+    same_day = np.flatnonzero((seconds >= midnight) & (seconds < midnight + DAY))
+    fitted = seconds.copy()
+    into_day, from_ = seconds[same_day] - midnight[same_day], joined[same_day]
+    remaining = midnight[same_day] + DAY - from_
+    fitted[same_day] = from_ + into_day * remaining // DAY
+    return fitted, (fitted >= joined) & (fitted <= left)

@@ -6,16 +6,15 @@ import numpy as np
 
 from helpers.simulate.advertising import INCOMPLETE_DAYS, Advertising
 from helpers.simulate.calendar import DAY, Window
-from helpers.simulate.columns import NEVER, Columns, Constant, Days, Instants, Words
+from helpers.simulate.columns import NEVER, Columns, days, exported, words
 from helpers.simulate.events import CODE, EVENTS, Events
 from helpers.simulate.members import Members
 from helpers.simulate.parameters import INTERACTION_EVENTS, PLATFORMS
 
-BRAND = ("active_members", "members", "new_members", "left_members", "orders", "net_revenue", "conversions")
-"""Metrics of the whole brand. ``conversions`` belongs to the advertising world of ``ad_daily``."""
-
-BY_PLATFORM = ("interactions", "views", "new_members")
-UNITS = {"net_revenue": "CNY", "orders": "orders", "conversions": "conversions", "interactions": "events"}
+UNITS = {
+    **{"net_revenue": "CNY", "orders": "orders", "conversions": "conversions"},
+    **{"interactions": "events", "views": "events"},
+}
 NOT_ACTIVE = ("push_sent", "leave")
 
 
@@ -53,42 +52,42 @@ class Totals:
 
 def metric_columns(totals: Totals, ads: Advertising) -> Columns:
     """Return ``metric_daily``: brand metrics first, then metrics by platform."""
-    window = totals.window
-    new = totals.new.sum(axis=1)
-    brand = {
-        "active_members": totals.active,
-        "members": totals.before + np.cumsum(new - totals.left),
-        "new_members": new,
-        "left_members": totals.left,
-        "orders": totals.orders,
-        "net_revenue": np.round(totals.revenue, 2),
-        "conversions": ads.conversions,
-    }
-    interactions = totals.events[:, :, [EVENTS.index(name) for name in INTERACTION_EVENTS]].sum(axis=2)
-    platform = {
+    window, new = totals.window, totals.new.sum(axis=1)
+    interactions = totals.events[:, :, [CODE[name] for name in INTERACTION_EVENTS]].sum(axis=2)
+    brand = [
+        ("active_members", totals.active),
+        ("members", totals.before + np.cumsum(new - totals.left)),
+        ("new_members", new),
+        ("left_members", totals.left),
+        ("orders", totals.orders),
+        ("net_revenue", np.round(totals.revenue, 2)),
+        ("conversions", ads.conversions),
+    ]
+    by_platform = {
         "interactions": interactions,
         "views": totals.events[:, :, CODE["view"]],
         "new_members": totals.new,
     }
-    values = [brand[name] for name in BRAND] + [platform[name].T.ravel() for name in BY_PLATFORM]
-    scope = np.repeat(
-        np.r_[np.zeros(len(BRAND), int), np.tile(np.arange(1, len(PLATFORMS) + 1), 3)], window.days
-    )
-    names = tuple(dict.fromkeys(BRAND + BY_PLATFORM))
-    rows = [names.index(name) for name in BRAND]
-    rows += [names.index(name) for name in BY_PLATFORM for _ in PLATFORMS]
-    metric = np.repeat(rows, window.days)
-    day = np.tile(np.arange(window.days), len(scope) // window.days)
-    units = [UNITS.get(name, "members") if name != "views" else "events" for name in names]
+    series = [(0, *each) for each in brand]
+    series += [
+        (scope, name, values)
+        for name, table in by_platform.items()
+        for scope, values in enumerate(table.T, start=1)
+    ]
+    scopes, metrics, values = zip(*series, strict=True)
+    names = list(dict.fromkeys(metrics))
+    scope = np.repeat(scopes, window.days)
+    metric = np.repeat([names.index(name) for name in metrics], window.days)
+    day = np.tile(np.arange(window.days), len(series))
+    units = [UNITS.get(name, "members") for name in names]
     labels = list(dict.fromkeys(units))
     return {
-        "date": Days(day, window.start),
-        "scope_type": Words((scope > 0).astype(np.int8), ("brand", "platform")),
-        "scope_id": Words(scope, ("all", *PLATFORMS)),
-        "metric": Words(metric, names),
+        "date": days(day, window),
+        "scope_type": words((scope > 0).astype(np.int8), ("brand", "platform")),
+        "scope_id": words(scope, ("all", *PLATFORMS)),
+        "metric": words(metric, names),
         "value": np.concatenate(values).astype(float),
-        "unit": Words(np.array([labels.index(unit) for unit in units])[metric], labels),
+        "unit": words(np.array([labels.index(unit) for unit in units])[metric], labels),
         "is_complete": day < window.days - INCOMPLETE_DAYS,
-        "source": Constant("dashboard"),
-        "ingested_at": Instants((day + 1) * DAY + 8 * 3_600, window.epoch),
+        **exported("dashboard", (day + 1) * DAY + 8 * 3_600, window),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.simulate.calendar import DAY, Window
-from helpers.simulate.columns import Columns, Constant, Digits, Instants, Words
+from helpers.simulate.columns import Columns, constant, digits, exported, instants, next_morning, words
 from helpers.simulate.members import Members, choose
 from helpers.simulate.parameters import PLATFORMS, Parameters
 from helpers.simulate.purchases import Points
+from helpers.simulate.world import Block
 
 KINDS = ("goods", "membership", "tip")
 COUPONS = ("WELCOME10", "D11", "LIVE8", "VIP15")
@@ -35,11 +35,10 @@ def expected_net(p: Parameters) -> dict[str, float]:
     return by_kind
 
 
-def order_columns(
-    rng: np.random.Generator, window: Window, members: Members, orders: Points, block: int
-) -> Columns:
+def order_columns(block: Block) -> Columns:
     """Return the ``orders`` table of one block, ordered by member and time."""
-    p, rows = window.parameters, len(orders.member)
+    p, members, orders = block.window.parameters, block.members, block.purchases.orders
+    rng, rows = block.stream("orders"), len(orders.member)
     kind = choose(rng, p.kind_shares, rows)
     gross = _gross(rng, p, members, orders, kind)
     goods = kind == KINDS.index("goods")
@@ -52,19 +51,18 @@ def order_columns(
     platform = np.where(at_home, members.platform[orders.member], choose(rng, p.platform_shares, rows))
     coupon = np.where(discounted, rng.integers(0, len(COUPONS), rows), -1)
     return {
-        "order_id": Digits(_ID_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
-        "member_id": Digits(members.number[orders.member]),
-        "paid_at": Instants(orders.seconds, window.epoch),
+        "order_id": digits(_ID_FLOOR + (block.number << _ID_BLOCK_BITS) + np.arange(rows)),
+        "member_id": digits(members.number[orders.member]),
+        "paid_at": instants(orders.seconds, block.window),
         "gross": gross,
         "discount": discount,
         "refund": refund,
         "margin": margin,
-        "currency": Constant("CNY"),
-        "kind": Words(kind, KINDS),
-        "coupon_code": Words(coupon, COUPONS),
-        "platform": Words(platform, PLATFORMS),
-        "source": Constant("shop"),
-        "ingested_at": Instants((orders.seconds // DAY + 1) * DAY + 2 * 3_600, window.epoch),
+        "currency": constant("CNY", rows),
+        "kind": words(kind, KINDS),
+        "coupon_code": words(coupon, COUPONS),
+        "platform": words(platform, PLATFORMS),
+        **exported("shop", next_morning(orders.seconds), block.window),
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 TIERS = ("silent", "potential", "active", "core")
 """Activity tiers, low to high, with 0, 1-10, 11-50 and 51 or more interactions in a calendar month."""
@@ -246,7 +245,3 @@ class Parameters:
     creatives: int = 3
     cost_per_mille: float = 26.0
     click_rate: float = 0.018
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the parameters as plain dicts and lists, ready for JSON."""
-        return asdict(self)

@@ -12,8 +12,7 @@ import numpy as np
 from helpers.simulate.behaviour import Behaviour
 from helpers.simulate.calendar import DAY, Window
 from helpers.simulate.experiments import Assignment, true_effects
-from helpers.simulate.members import Members
-from helpers.simulate.presence import fit_presence
+from helpers.simulate.members import Members, fit_presence
 
 PRECEDING_DAYS = 1.0
 
@@ -27,17 +26,27 @@ class Points:
     code: np.ndarray
 
     def where(self, keep: np.ndarray) -> Points:
-        """Return the points for which `keep` is true."""
+        """Return the points for which `keep` is true, or at these places."""
         return Points(self.member[keep], self.seconds[keep], self.code[keep])
+
+    def counts(self, codes: int) -> np.ndarray:
+        """Return the number of points by code."""
+        return np.bincount(self.code, minlength=codes).astype(float)
+
+    def within(self, first: int, last: int) -> np.ndarray:
+        """Return which points lie on the days from `first` to `last`."""
+        return (self.seconds >= first * DAY) & (self.seconds < (last + 1) * DAY)
 
 
 def join_points(parts: list[Points]) -> Points:
     """Return all points of `parts`, ordered by member and time."""
-    member = np.concatenate([part.member for part in parts])
-    seconds = np.concatenate([part.seconds for part in parts])
-    code = np.concatenate([part.code for part in parts])
-    order = np.lexsort((code, seconds, member))
-    return Points(member[order], seconds[order], code[order])
+    columns = (
+        [part.member for part in parts],
+        [part.seconds for part in parts],
+        [part.code for part in parts],
+    )
+    joined = Points(*map(np.concatenate, columns))
+    return joined.where(np.lexsort((joined.code, joined.seconds, joined.member)))
 
 
 @dataclass
@@ -80,19 +89,14 @@ def draw_purchases(
         anyway = _treat(rng, window, members, assignment, own, anyway)
     touches, caused, sums = _draw_touches(rng, window, members, reach)
     preceding = _draw_preceding(rng, window, members, anyway)
-    sums[0] += sums_of(preceding, len(p.channels))
-    sums[3] = sums_of(preceding, len(p.channels))
+    sums[3] = preceding.counts(len(p.channels))
+    sums[0] += sums[3]
     return Purchases(
         orders=join_points([anyway, caused]),
         touches=join_points([touches, preceding]),
         channels=sums,
         effects=[true_effects(window, members, part, own, reach) for part in assignments],
     )
-
-
-def sums_of(points: Points, codes: int) -> np.ndarray:
-    """Return the number of points by code."""
-    return np.bincount(points.code, minlength=codes).astype(float)
 
 
 def scatter(rng: np.random.Generator, window: Window, members: Members, rates: np.ndarray) -> Points:
@@ -118,13 +122,9 @@ def _treat(
     acts = assignment.acts_on(len(members))
     if ratio > 1.0:
         more = scatter(rng, window, members, own * acts * (ratio - 1.0))
-        return join_points([orders, more.where(_within(more, plan.first, plan.last))])
-    hit = acts[orders.member] & _within(orders, plan.first, plan.last)
+        return join_points([orders, more.where(more.within(plan.first, plan.last))])
+    hit = acts[orders.member] & orders.within(plan.first, plan.last)
     return orders.where(~hit | (rng.random(len(hit)) < ratio))
-
-
-def _within(points: Points, first: int, last: int) -> np.ndarray:
-    return (points.seconds >= first * DAY) & (points.seconds < (last + 1) * DAY)
 
 
 def _draw_touches(
@@ -139,14 +139,13 @@ def _draw_touches(
     touches.code = np.searchsorted(edges, rng.random(len(touches.code)), side="right")
     causes = rng.random(len(touches.code)) < probability[touches.code]
     caused = touches.where(causes)
-    ends = np.array([(month.last + 1) * DAY for month in window.months])
-    room = ends[window.month_of_day[caused.seconds // DAY]] - caused.seconds
+    room = window.ends[window.month_of_day[caused.seconds // DAY]] * DAY - caused.seconds
     scale = p.touch_delay_days * DAY
     delay = -scale * np.log1p(rng.random(len(room)) * np.expm1(-room / scale))
     caused.seconds = caused.seconds + np.minimum(delay.astype(np.int64), room - 1)
     caused = caused.where(caused.seconds <= members.left[caused.member])
-    total = sums_of(touches, len(shares))
-    return touches, caused, np.array([total, total * probability, sums_of(caused, len(shares)), 0.0 * total])
+    total = touches.counts(len(shares))
+    return touches, caused, np.array([total, total * probability, caused.counts(len(shares)), 0.0 * total])
 
 
 def _draw_preceding(rng: np.random.Generator, window: Window, members: Members, orders: Points) -> Points:

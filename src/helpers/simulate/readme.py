@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -74,13 +74,15 @@ microseconds, `date` is a calendar day in Asia/Shanghai, money is CNY.
 """
 
 
-def readme(folder: Path, out: str, defaults: bool) -> str:
+def readme(folder: Path, truth: dict[str, Any], out: str, defaults: bool) -> str:
     """Return the README of a simulated community as Markdown.
 
     Parameters
     ----------
     folder : Path
-        A folder with the tables and the truth of a simulated community.
+        A folder with the tables of a simulated community.
+    truth : dict
+        Its truth.
     out : str
         How the folder is called in the command that makes it again.
     defaults : bool
@@ -91,7 +93,6 @@ def readme(folder: Path, out: str, defaults: bool) -> str:
     str
         Introduction, rows, definitions of ``truth.json``, and the contract's columns of each table.
     """
-    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     files = {name: paths for name in TABLES if (paths := _files(folder, name))}
     counts = [
         f"| {name} | {sum(pq.read_metadata(path).num_rows for path in paths):,} |"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.simulate.calendar import DAY, Window
-from helpers.simulate.columns import NEVER, Columns, Constant, Digits, Instants, Words
-from helpers.simulate.members import Members, choose
+from helpers.simulate.calendar import DAY
+from helpers.simulate.columns import NEVER, Columns, constant, digits, exported, instants, next_morning, words
+from helpers.simulate.members import choose
 from helpers.simulate.parameters import CHANNELS
-from helpers.simulate.purchases import Points
+from helpers.simulate.world import Block
 
 INTERACTIONS = ("impression", "click", "visit")
 INTERACTION_SHARES = (0.62, 0.30, 0.08)
@@ -22,33 +22,32 @@ _INVITE_FLOOR = 630_000_000_000_000_000
 _ID_BLOCK_BITS = 24
 
 
-def touch_columns(
-    rng: np.random.Generator, window: Window, members: Members, touches: Points, block: int
-) -> Columns:
+def touch_columns(block: Block) -> Columns:
     """Return the ``touchpoints`` table of one block, ordered by member and time."""
+    rng, window, touches = block.stream("touchpoints"), block.window, block.purchases.touches
     rows, costs = len(touches.member), np.array([channel.cost for channel in window.parameters.channels])
     creatives = [f"{channel}_{number + 1}" for channel in CHANNELS for number in range(CREATIVES)]
     return {
-        "touch_id": Digits(_ID_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
-        "member_id": Digits(members.number[touches.member]),
-        "ts": Instants(touches.seconds, window.epoch),
-        "channel": Words(touches.code, CHANNELS),
-        "campaign": Words(choose(rng, (0.6, 0.25, 0.15), rows), CAMPAIGNS),
-        "creative_id": Words(touches.code * CREATIVES + rng.integers(0, CREATIVES, rows), creatives),
-        "interaction": Words(choose(rng, INTERACTION_SHARES, rows), INTERACTIONS),
+        "touch_id": digits(_ID_FLOOR + (block.number << _ID_BLOCK_BITS) + np.arange(rows)),
+        "member_id": digits(block.members.number[touches.member]),
+        "ts": instants(touches.seconds, window),
+        "channel": words(touches.code, CHANNELS),
+        "campaign": words(choose(rng, (0.6, 0.25, 0.15), rows), CAMPAIGNS),
+        "creative_id": words(touches.code * CREATIVES + rng.integers(0, CREATIVES, rows), creatives),
+        "interaction": words(choose(rng, INTERACTION_SHARES, rows), INTERACTIONS),
         "cost": costs[touches.code],
-        "currency": Constant("CNY"),
-        "source": Constant("tracking"),
-        "ingested_at": Instants((touches.seconds // DAY + 1) * DAY + 2 * 3_600, window.epoch),
+        "currency": constant("CNY", rows),
+        **exported("tracking", next_morning(touches.seconds), window),
     }
 
 
-def referral_columns(rng: np.random.Generator, window: Window, members: Members, block: int) -> Columns:
+def referral_columns(block: Block) -> Columns:
     """Return the ``referrals`` table of one block.
 
     Each invited member who joined inside the window is one accepted invitation. For each success the same
     inviter has a geometric number of failures, so that an invitation is accepted with the planted probability.
     """
+    rng, window, members = block.stream("referrals"), block.window, block.members
     p = window.parameters
     invitee = np.flatnonzero((members.inviter >= 0) & (members.joined >= 0))
     inviter = members.inviter[invitee]
@@ -69,16 +68,15 @@ def referral_columns(rng: np.random.Generator, window: Window, members: Members,
     rows, lost = len(invitee) + len(again), np.full(len(again), NEVER)
     won = np.arange(rows) < len(invitee)
     return {
-        "invite_id": Digits(_INVITE_FLOOR + (block << _ID_BLOCK_BITS) + np.arange(rows)),
-        "inviter_id": Digits(members.number[np.r_[inviter, again]]),
-        "invitee_id": Digits(np.where(won, members.number[np.r_[invitee, again]], -1)),
-        "sent_at": Instants(np.r_[sent, failed], window.epoch),
-        "opened_at": Instants(np.r_[opened, looked], window.epoch),
-        "accepted_at": Instants(np.r_[accepted, lost], window.epoch),
-        "channel": Words(choose(rng, (0.6, 0.25, 0.15), rows), INVITE_CHANNELS),
+        "invite_id": digits(_INVITE_FLOOR + (block.number << _ID_BLOCK_BITS) + np.arange(rows)),
+        "inviter_id": digits(members.number[np.r_[inviter, again]]),
+        "invitee_id": digits(np.where(won, members.number[np.r_[invitee, again]], -1)),
+        "sent_at": instants(np.r_[sent, failed], window),
+        "opened_at": instants(np.r_[opened, looked], window),
+        "accepted_at": instants(np.r_[accepted, lost], window),
+        "channel": words(choose(rng, (0.6, 0.25, 0.15), rows), INVITE_CHANNELS),
         "reward_cost": np.where(won, p.invite_reward, 0.0),
-        "currency": Constant("CNY"),
-        "campaign": Constant("invite_friends"),
-        "source": Constant("app_log"),
-        "ingested_at": Instants(np.full(rows, window.days * DAY + 2 * 3_600), window.epoch),
+        "currency": constant("CNY", rows),
+        "campaign": constant("invite_friends", rows),
+        **exported("app_log", np.full(rows, window.days * DAY + 2 * 3_600), window),
     }

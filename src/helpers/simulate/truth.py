@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from helpers.simulate.advertising import Advertising, advertising_truth
-from helpers.simulate.behaviour import (
-    SURVIVAL_DAYS,
-    Behaviour,
-    expected_survival,
-    stationary,
-    whole_pairs,
-)
+from helpers.simulate.advertising import advertising_truth
+from helpers.simulate.behaviour import SURVIVAL_DAYS, expected_survival, stationary
 from helpers.simulate.calendar import REPORT_TZ, Window
 from helpers.simulate.columns import NEVER
 from helpers.simulate.expected import expected_value
-from helpers.simulate.experiments import Assignment, Plan
-from helpers.simulate.members import INVITED, Members
+from helpers.simulate.experiments import Plan
+from helpers.simulate.members import INVITED
 from helpers.simulate.orders import expected_net
-from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
-from helpers.simulate.purchases import Purchases
+from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
+from helpers.simulate.world import Block, World
 
 DEFINITIONS = {
     "tiers.transitions": "P(tier in the next calendar month | tier in this one) without covariate effects; rows"
@@ -67,75 +64,101 @@ DEFINITIONS = {
 class Account:
     """Sums over blocks from which truth follows."""
 
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.parts: dict[str, Any] = {}
+    def __init__(self) -> None:
+        self.sums: dict[str, Any] = {}
         self.roles: dict[str, list[str]] = {"staff": [], "bots": []}
 
-    def add(
-        self, members: Members, behaviour: Behaviour, purchases: Purchases, assignments: list[Assignment]
-    ) -> None:
+    def add(self, block: Block) -> None:
         """Add one block."""
-        ordinary = members.ordinary
-        joiners = ordinary & (members.joined >= 0)
+        members, behaviour, purchases = block.members, block.behaviour, block.purchases
+        joiners = members.ordinary & (members.joined >= 0)
         sums = {
             "observed": behaviour.observed,
             "expected": behaviour.expected,
             "at_risk": behaviour.at_risk,
             "expected_exits": behaviour.expected_exits,
-            "survival": expected_survival(self.window, members, behaviour),
-            "value": expected_value(self.window, members, behaviour, assignments),
+            "survival": expected_survival(block.window, members, behaviour),
+            "value": expected_value(block),
             "channels": purchases.channels,
-            "ordinary": ordinary.sum(),
+            "effects": pd.DataFrame(purchases.effects),
+            "ordinary": members.ordinary.sum(),
             "joiners": joiners.sum(),
             "invited": (joiners & (members.source == INVITED) & (members.inviter >= 0)).sum(),
             "leavers": (members.left != NEVER).sum(),
             "caused": (purchases.orders.code >= 0).sum(),
             "orders": len(purchases.orders.code),
         }
-        for number, effect in enumerate(purchases.effects):
-            sums[f"experiment {number}"] = np.array(list(effect.values()))
-            self.effect_names = list(effect)
-        for name, value in sums.items():
-            self.parts[name] = self.parts[name] + value if name in self.parts else value
-        self.roles["staff"] += [str(number) for number in members.number[members.staff]]
-        self.roles["bots"] += [str(number) for number in members.number[members.bot]]
+        self.sums = {name: self.sums[name] + value for name, value in sums.items()} if self.sums else sums
+        self.roles["staff"] += members.number[members.staff].astype(str).tolist()
+        self.roles["bots"] += members.number[members.bot].astype(str).tolist()
 
 
-def collect(
-    account: Account, plans: tuple[Plan, ...], ads: Advertising, seed: int, members: int
-) -> dict[str, Any]:
+def collect(account: Account, world: World) -> dict[str, Any]:
     """Return the whole truth as plain JSON values."""
-    window, p = account.window, account.window.parameters
-    return {
+    window, sums = world.window, account.sums
+    p = window.parameters
+    net = expected_net(p)
+    caused = sum(channel.touches_per_month * channel.order_probability for channel in p.channels)
+    orders = [rate * (1.0 + caused / p.orders_per_month[1]) for rate in p.orders_per_month]
+    value = [rate * net["all"] for rate in orders]
+    invited = p.source_shares[INVITED] / sum(p.source_shares)
+    truth = {
         "about": {
-            "members": members,
+            "members": world.members,
             "days": window.days,
-            "seed": seed,
+            "seed": world.seed,
             "start": window.start.isoformat(),
             "end": window.end.isoformat(),
             "report_tz": REPORT_TZ,
             "currency": "CNY",
         },
         "definitions": DEFINITIONS,
-        "calendar": _calendar(window),
-        "tiers": _tiers(account),
+        "calendar": {
+            "months": [{"month": month.label, "whole": month.whole} for month in window.months],
+            "month_intensity": window.month_intensity,
+            "promotions": [_dates(window, *span) for span in window.promotions],
+            "holidays": [_dates(window, *span) for span in window.holidays],
+            "incident": _dates(window, *window.incident),
+        },
+        "tiers": _tiers(window, sums),
         "return": {"log_odds": p.return_log_odds},
-        "exit": _exit(account),
-        "orders": _orders(p, account),
-        "value": {"expected": _means(account.parts["value"], "net_value")},
-        "experiments": [_experiment(account, number, plan) for number, plan in enumerate(plans)],
-        "channels": _channels(account),
-        "advertising": advertising_truth(window, ads),
-        "referrals": _referrals(account),
+        "exit": {
+            "tenure_breaks_days": p.exit_tenure_breaks,
+            "daily_hazard": p.exit_daily_hazard,
+            "log_hazard": p.exit_log_hazard,
+            "expected_survival": _means(sums["survival"], "survival"),
+            "left_members": sums["leavers"],
+        },
+        "orders": {
+            "orders_per_member_month": orders,
+            "expected_net_value": net,
+            "value_per_member_month": value,
+            "value_ratio": value[-1] / value[0],
+            "orders": sums["orders"],
+            "orders_caused_by_touches": sums["caused"],
+        },
+        "value": {"expected": _means(sums["value"], "net_value")},
+        "experiments": [
+            _experiment(window, plan, row)
+            for plan, row in zip(world.plans, sums["effects"].to_dict("records"), strict=True)
+        ],
+        "channels": [_channel(*each) for each in zip(CHANNELS, p.channels, sums["channels"].T, strict=True)],
+        "advertising": advertising_truth(window, world.advertising),
+        "referrals": {
+            "acceptance": p.invite_acceptance,
+            "k_factor": float(invited * sums["joiners"] / sums["ordinary"]) if sums["ordinary"] else None,
+            "accepted": sums["invited"],
+            "ordinary_members": sums["ordinary"],
+        },
         "content": {
             "log_evening_effect": p.content_evening,
-            "log_format_effect": list(p.content_format),
-            "log_topic_effect": list(p.content_topic),
+            "log_format_effect": p.content_format,
+            "log_topic_effect": p.content_topic,
         },
         "roles": account.roles,
-        "parameters": _plain(p.as_dict()),
+        "parameters": asdict(p),
     }
+    return _plain(truth)
 
 
 def _plain(value: Any) -> Any:
@@ -144,132 +167,69 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else float(value)
-    return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _calendar(window: Window) -> dict[str, Any]:
-    def dates(span: tuple[int, int]) -> list[str]:
-        return [str(np.datetime64(window.start) + day) for day in span]
+def _dates(window: Window, *days: int) -> list[str]:
+    return [str(window.start + timedelta(days=day)) for day in days]
 
+
+def _tiers(window: Window, sums: dict[str, Any]) -> dict[str, Any]:
+    matrix, expected = np.asarray(window.parameters.transitions), sums["expected"].sum(axis=0)
+    rows = expected.sum(axis=1, keepdims=True)
     return {
-        "months": [{"month": m.label, "whole": m.whole} for m in window.months],
-        "month_intensity": _plain(window.month_intensity),
-        "promotions": [dates(span) for span in window.promotions],
-        "holidays": [dates(span) for span in window.holidays],
-        "incident": dates(window.incident),
-    }
-
-
-def _tiers(account: Account) -> dict[str, Any]:
-    window, matrix = account.window, np.asarray(account.window.parameters.transitions)
-    pairs = []
-    for row, index in enumerate(whole_pairs(window)):
-        pairs.append(
+        "labels": TIERS,
+        "monthly_interactions": list(zip(TIER_FLOOR, TIER_CEILING, strict=True)),
+        "transitions": matrix,
+        "stationary": stationary(matrix),
+        "pairs": [
             {
                 "from": window.months[index].label,
                 "to": window.months[index + 1].label,
-                **{
-                    name: _plain(account.parts[name][row])
-                    for name in ("observed", "expected", "at_risk", "expected_exits")
-                },
+                **{name: sums[name][row] for name in ("observed", "expected", "at_risk", "expected_exits")},
             }
-        )
-    expected = account.parts["expected"].sum(axis=0)
-    rows = expected.sum(axis=1, keepdims=True)
-    return {
-        "labels": list(TIERS),
-        "monthly_interactions": [[low, high] for low, high in zip(TIER_FLOOR, TIER_CEILING, strict=True)],
-        "transitions": _plain(matrix),
-        "stationary": _plain(stationary(matrix)),
-        "pairs": pairs,
-        "expected_matrix": _plain(np.divide(expected, rows, out=np.full((4, 4), np.nan), where=rows > 0)),
+            for row, index in enumerate(window.whole_pairs)
+        ],
+        "expected_matrix": np.divide(expected, rows, out=np.full((4, 4), np.nan), where=rows > 0),
     }
 
 
 def _means(sums: np.ndarray, name: str) -> list[dict[str, Any]]:
     """Return means over members at each tenure; none where nobody has reached it."""
     return [
-        {"tenure_days": int(day), "members": int(count), name: float(total / count) if count else None}
+        {"tenure_days": day, "members": int(count), name: total / count if count else None}
         for day, (count, total) in zip(SURVIVAL_DAYS, sums, strict=True)
     ]
 
 
-def _exit(account: Account) -> dict[str, Any]:
-    p = account.window.parameters
+def _experiment(window: Window, plan: Plan, sums: dict[Any, float]) -> dict[str, Any]:
+    units, exposed = int(sums.pop("units")), int(sums.pop("exposed"))
+    means = {name: total / units if units else np.nan for name, total in sums.items()}
+    assigned, first, last = _dates(window, plan.day, plan.first, plan.last)
     return {
-        "tenure_breaks_days": list(p.exit_tenure_breaks),
-        "daily_hazard": list(p.exit_daily_hazard),
-        "log_hazard": p.exit_log_hazard,
-        "expected_survival": _means(account.parts["survival"], "survival"),
-        "left_members": int(account.parts["leavers"]),
-    }
-
-
-def _orders(p: Parameters, account: Account) -> dict[str, Any]:
-    net = expected_net(p)
-    caused = sum(channel.touches_per_month * channel.order_probability for channel in p.channels)
-    per_month = [rate * (1.0 + caused / p.orders_per_month[1]) for rate in p.orders_per_month]
-    value = [orders * net["all"] for orders in per_month]
-    return {
-        "orders_per_member_month": per_month,
-        "expected_net_value": net,
-        "value_per_member_month": value,
-        "value_ratio": value[-1] / value[0],
-        "orders": int(account.parts["orders"]),
-        "orders_caused_by_touches": int(account.parts["caused"]),
-    }
-
-
-def _experiment(account: Account, number: int, plan: Plan) -> dict[str, Any]:
-    window, sums = (
-        account.window,
-        dict(zip(account.effect_names, account.parts[f"experiment {number}"], strict=True)),
-    )
-    units = sums["units"]
-    means = {name: sums[name] / units if units else np.nan for name in account.effect_names[2:]}
-    first = np.datetime64(window.start)
-    row: dict[str, Any] = {
         "exp_id": plan.experiment.exp_id,
-        "assigned_on": str(first + plan.day),
-        "first_day": str(first + plan.first),
-        "last_day": str(first + plan.last),
+        "assigned_on": assigned,
+        "first_day": first,
+        "last_day": last,
         "intensity_ratio": plan.experiment.intensity_ratio,
-        "units": int(units),
-        "exposed": int(sums["exposed"]),
+        "units": units,
+        "exposed": exposed,
         **means,
+        "conversion_effect": means["conversion_treatment"] - means["conversion_control"],
+        "orders_effect": means["orders_treatment"] - means["orders_control"],
     }
-    for name in ("conversion", "orders"):
-        row[f"{name}_effect"] = means[f"{name}_treatment"] - means[f"{name}_control"]
-    return _plain(row)
 
 
-def _channels(account: Account) -> list[dict[str, Any]]:
-    p, (touches, expected, caused, preceding) = account.window.parameters, account.parts["channels"]
-    return [
-        {
-            "channel": name,
-            "order_probability": channel.order_probability,
-            "touches": int(touches[i]),
-            "touches_preceding_orders": int(preceding[i]),
-            "expected_incremental_orders": float(expected[i]),
-            "incremental_orders": int(caused[i]),
-            "incremental_per_touch": float(expected[i] / touches[i]) if touches[i] else None,
-        }
-        for i, (name, channel) in enumerate(zip(CHANNELS, p.channels, strict=True))
-    ]
-
-
-def _referrals(account: Account) -> dict[str, Any]:
-    p, parts = account.window.parameters, account.parts
-    share = p.source_shares[INVITED] / sum(p.source_shares)
-    ordinary = int(parts["ordinary"])
+def _channel(name: str, channel: Channel, sums: np.ndarray) -> dict[str, Any]:
+    touches, expected, caused, preceding = map(float, sums)
     return {
-        "acceptance": p.invite_acceptance,
-        "k_factor": float(share * parts["joiners"] / ordinary) if ordinary else None,
-        "accepted": int(parts["invited"]),
-        "ordinary_members": ordinary,
+        "channel": name,
+        "order_probability": channel.order_probability,
+        "touches": int(touches),
+        "touches_preceding_orders": int(preceding),
+        "expected_incremental_orders": expected,
+        "incremental_orders": int(caused),
+        "incremental_per_touch": expected / touches if touches else None,
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -42,23 +42,11 @@ def _tables_in(out: Path, tables: Collection[str]) -> list[Path]:
     return [path for path in paths if path.stem in tables and path.suffix in ("", ".parquet")]
 
 
-def publish(staging: Path, out: Path, tables: Collection[str]) -> None:
-    """Replace the tables of an earlier simulation by those in the staging folder."""
-    for path in _tables_in(out, tables):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-    for path in sorted(staging.iterdir()):
-        path.replace(out / path.name)
-    staging.rmdir()
-
-
 class TableWriter:
     """Writes one table into numbered parts; a table with one part becomes a single file when closed."""
 
-    def __init__(self, out: Path, name: str) -> None:
-        self.folder, self.name, self.part = out / name, name, 0
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.part = folder, 0
         self.pending: list[pa.Table] = []
         self.writer: pq.ParquetWriter | None = None
         self.folder.mkdir(parents=True)
@@ -66,24 +54,23 @@ class TableWriter:
     def add(self, table: pa.Table) -> None:
         """Take rows; they reach the file a row group at a time."""
         self.pending.append(table)
-        if sum(len(part) for part in self.pending) >= ROW_GROUP:
+        if sum(map(len, self.pending)) >= ROW_GROUP:
             self._flush()
 
     def end_part(self) -> None:
         """Close the current part."""
-        self._flush()
+        if self.pending:
+            self._flush()
         if self.writer is not None:
             self.writer.close()
             self.writer, self.part = None, self.part + 1
 
     def _flush(self) -> None:
-        if not self.pending:
-            return
         table, self.pending = pa.concat_tables(self.pending).unify_dictionaries(), []
         if self.writer is None:
             path = self.folder / f"part-{self.part:05d}.parquet"
             self.writer = pq.ParquetWriter(path, table.schema, **writer_options(table.schema))
-        self.writer.write_table(table, row_group_size=len(table))
+        self.writer.write_table(table, row_group_size=max(len(table), 1))
 
     def close(self) -> None:
         """Close the last part; a lone part becomes the file ``<name>.parquet``."""
@@ -95,52 +82,42 @@ class TableWriter:
 
 def writer_options(schema: pa.Schema) -> dict[str, Any]:
     """Return Parquet options: zstd, dictionaries where values repeat, deltas for running numbers and times."""
-    encodings, dictionaries = {}, []
-    for field in schema:
-        if field.name in DELTA_STRINGS:
-            encodings[field.name] = "DELTA_BYTE_ARRAY"
-        elif field.name == "ts":
-            encodings[field.name] = "DELTA_BINARY_PACKED"
-        else:
-            dictionaries.append(field.name)
+    encodings = {name: "DELTA_BYTE_ARRAY" for name in schema.names if name in DELTA_STRINGS}
+    encodings |= {name: "DELTA_BINARY_PACKED" for name in schema.names if name == "ts"}
     return {
         "compression": "zstd",
         "compression_level": 3,
-        "use_dictionary": dictionaries,
+        "use_dictionary": [name for name in schema.names if name not in encodings],
         "column_encoding": encodings or None,
         "store_schema": False,
     }
 
 
-class Writers:
-    """The writers of all tables of a community, into a staging folder that an error takes away again."""
+@contextmanager
+def table_writers(
+    folder: Path, names: Collection[str], replaced: Collection[str]
+) -> Iterator[dict[str, TableWriter]]:
+    """Give writers into a staging folder, whose tables replace those of an earlier simulation at the end.
 
-    def __init__(self, staging: Path, tables: Collection[str]) -> None:
+    An error takes the staging folder away again and leaves the earlier tables.
+    """
+    staging = folder / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    writers = {name: TableWriter(staging / name) for name in names}
+    try:
+        try:
+            yield writers
+        finally:
+            for writer in writers.values():
+                writer.close()
+    except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        self.staging = staging
-        self.tables = {name: TableWriter(staging, name) for name in tables}
-
-    def add(self, tables: dict[str, pa.Table]) -> None:
-        """Take rows of several tables."""
-        for name, table in tables.items():
-            self.tables[name].add(table)
-
-    def end_part(self) -> None:
-        """Close the current part of every table."""
-        for writer in self.tables.values():
-            writer.end_part()
-
-    def __enter__(self) -> Writers:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for writer in self.tables.values():
-            writer.close()
-        if kind is not None:
-            shutil.rmtree(self.staging, ignore_errors=True)
+        raise
+    for path in _tables_in(folder, replaced):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in sorted(staging.iterdir()):
+        path.replace(folder / path.name)
+    staging.rmdir()
 
 
 def write_truth(out: Path, truth: dict[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""What is drawn before any table is made: the community as a whole, and its members block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from helpers.simulate.advertising import Advertising, draw_advertising
+from helpers.simulate.behaviour import draw_behaviour
+from helpers.simulate.calendar import Window
+from helpers.simulate.experiments import Assignment, Plan, draw_assignments, make_plan
+from helpers.simulate.members import draw_inviters, draw_members
+from helpers.simulate.posts import Posts, draw_posts
+from helpers.simulate.purchases import Purchases, draw_purchases
+
+BLOCK = 1_000
+"""Members per block of the generator. Part of the recipe: another size is another community."""
+
+STREAMS = (
+    *("members", "behaviour", "assignments", "purchases", "orders", "events", "delivery"),
+    *("inviters", "referrals", "touchpoints", "member content", "posts", "content", "content_daily"),
+    *("advertising", "ad_daily"),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """A community before its members are drawn.
+
+    Attributes
+    ----------
+    members, seed : int
+        Size and seed of the community.
+    window : Window
+        Its calendar and parameters.
+    """
+
+    members: int
+    window: Window
+    seed: int
+
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """Experiments placed on the calendar."""
+        return tuple(make_plan(self.window, experiment) for experiment in self.window.parameters.experiments)
+
+    @cached_property
+    def posts(self) -> Posts:
+        """The operator's posts."""
+        return draw_posts(self.stream("posts"), self.window)
+
+    @cached_property
+    def advertising(self) -> Advertising:
+        """Spend and response of all campaigns."""
+        return draw_advertising(self.stream("advertising"), self.window, self.members)
+
+    def stream(self, name: str, block: int = 0) -> np.random.Generator:
+        """Return the random stream of one purpose and block; no stream depends on another."""
+        key = (STREAMS.index(name), block)
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=key)))
+
+
+class Block:
+    """One block of members with all they do, as it is drawn before it is written into tables."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world, self.window, self.number = world, world.window, number
+        first, window = number * BLOCK, world.window
+        count = min(BLOCK, world.members - first)
+        self.members = draw_members(self.stream("members"), window, first, count, world.seed)
+        self.behaviour = draw_behaviour(self.stream("behaviour"), window, self.members)
+        draw_inviters(self.stream("inviters"), self.members)
+
+    @cached_property
+    def assignments(self) -> list[Assignment]:
+        """Who takes part in which experiment, and how."""
+        return draw_assignments(self.stream("assignments"), self.world.plans, self.window, self.members)
+
+    @cached_property
+    def purchases(self) -> Purchases:
+        """Orders and touches."""
+        return draw_purchases(
+            self.stream("purchases"), self.window, self.members, self.behaviour, self.assignments
+        )
+
+    def stream(self, name: str) -> np.random.Generator:
+        """Return the block's own random stream of one purpose."""
+        return self.world.stream(name, self.number)
