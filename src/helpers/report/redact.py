@@ -31,15 +31,16 @@ _PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|(^|_)pass$|_pwd$")
 _PAIR = re.compile(
     r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
     r"|sharedaccess(?:key|signature)|client_?secret)\s*=(?!=)\s*"
-    r"(?:\"([^\"]+)\"|'([^']+)'|\{([^}]+)\}|([^\s;,&\"'{][^\s;,&]*))"
+    r"(?:\"([^\"]{1,500})\"|'([^']{1,500})'|\{([^}]{1,500})\}|([^\s;,&\"'{][^\s;,&]*))"
 )
 _SECRET_QUERY = re.compile(r"(?i)passw|pwd|secret|token|key|sig|credential|sas$")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SHORTEST = 6  # shorter values of environment variables, such as "1" or "true", would mask ordinary text
 _SHORTEST_PASSWORD = 4  # a word that its name says is a password is one, "true" or not
 _STILL_TELLING = 8  # characters of a secret that a table has cut short, "abcdefgh..."
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,16}\b")
-_KERNEL_FILE = re.compile(r"[^\s\"'<>(]*ipykernel_\d+[/\\]+\d+\.py")
+# From the beginning of a word, so that a megabyte without blanks is looked through once.
+_KERNEL_FILE = re.compile(r"(?<![^\s\"'<>(])[^\s\"'<>(]*ipykernel_\d+[/\\]+\d+\.py")
 
 
 def url_secrets(text: str) -> set[str]:
@@ -74,24 +75,18 @@ def mask_urls(text: str) -> str:
     return Redactor(url_secrets(text)).text(text)
 
 
-def environment_secrets(environment: Mapping[str, str] | None = None) -> set[str]:
-    """Return the values of the environment variables whose name says that they are secret."""
-    environment = os.environ if environment is None else environment
-    named = {name: value for name, value in environment.items() if _SECRET_NAME.search(name)}
-    found = {value for name, value in named.items() if len(value) >= _shortest(name)}
-    for value in environment.values():
-        found |= url_secrets(value) | _pair_secrets(value)
+def environment_secrets(environment: Mapping[str, str] = os.environ) -> set[str]:
+    """Return the values of the environment variables whose name says that they are secret, and what others hold."""
+    found = set()
+    for name, value in environment.items():
+        shortest = _SHORTEST_PASSWORD if _PASSWORD_NAME.search(name) else _SHORTEST
+        if _SECRET_NAME.search(name) and len(value) >= shortest:
+            found.add(value)
+        # A connection string names each password and key before an equals sign.
+        pairs = {next(filter(None, match)) for match in _PAIR.findall(value)}
+        found |= {each for each in pairs if len(each) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(each)}
+        found |= url_secrets(value)
     return found
-
-
-def _shortest(name: str) -> int:
-    return _SHORTEST_PASSWORD if _PASSWORD_NAME.search(name) else _SHORTEST
-
-
-def _pair_secrets(text: str) -> set[str]:
-    """Return the passwords and keys of a connection string, which names each before an equals sign."""
-    found = {next(filter(None, match)) for match in _PAIR.findall(text)}
-    return {value for value in found if len(value) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(value)}
 
 
 def _encodings(secret: str) -> set[str]:
@@ -184,8 +179,9 @@ class Redactor:
         if found := [form for form in self.forms if form in text]:  # far faster than one large pattern
             secrets = re.compile("|".join(map(re.escape, found)))
             text = secrets.sub(lambda m: f":{MASK}@" if m[0][0] + m[0][-1] == ":@" else MASK, text)
-        for secret in self._long:
-            text = _without_cut(text, secret)
+        if "..." in text or "…" in text:
+            for secret in self._long:
+                text = _without_cut(text, secret)
         return text
 
     def value(self, value: Any) -> Any:

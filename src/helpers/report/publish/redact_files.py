@@ -114,14 +114,10 @@ def _redact_parquet(path: Path, redactor: Redactor) -> None:
     before = table.columns
     columns = [_column(column, redactor.text) for column in before]
     names = _unique([redactor.text(name) for name in table.column_names])
-    noted = [text for note in notes if note for pair in note.items() for text in map(_decoded, pair)]
+    noted = [text for note in notes if note for pair in note.items() for text in map(_text, pair)]
     changed = any(new is not old for new, old in zip(columns, before, strict=True))
     if changed or names != table.column_names or any(redactor.text(text) != text for text in noted):
         write_parquet(pa.table(columns, names=names), path)
-
-
-def _decoded(note: bytes) -> str:
-    return note.decode("utf-8", "surrogateescape")
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -133,38 +129,27 @@ def _unique(names: list[str]) -> list[str]:
 
 def _column(column: pa.ChunkedArray, mask: Callable[[str], str]) -> pa.ChunkedArray:
     """Return a column with its texts masked; the column itself when there is nothing to mask."""
-    kind = column.type
-    if isinstance(kind, pa.BaseExtensionType):
-        plain = column.cast(kind.storage_type)
-        return column if (new := _column(plain, mask)) is plain else new
-    if pa.types.is_dictionary(kind):
-        plain = column.cast(kind.value_type)
-        return column if (new := _column(plain, mask)) is plain else new.dictionary_encode()
-    if pa.types.is_nested(kind):
-        values = column.to_pylist()
-    elif _holds_text(kind):
+    kind, types = column.type, pa.types
+    if types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        encoded = types.is_dictionary(kind)
+        plain = column.cast(kind.value_type if encoded else kind.storage_type)
+        if (new := _column(plain, mask)) is plain:
+            return column
+        return new.dictionary_encode() if encoded else new
+    of_text = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if any(is_kind(kind) for is_kind in of_text):
         joined = "\n".join(map(_text, column.unique().drop_null().to_pylist()))
         if mask(joined) == joined:  # as nearly always
             return column
-        values = column.to_pylist()
-    else:
+    elif not types.is_nested(kind):
         return column
+    values = column.to_pylist()
     masked = [_value(value, mask) for value in values]
     return column if masked == values else pa.chunked_array([pa.array(masked, kind)])
 
 
-def _holds_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_binary(kind)
-        or types.is_large_binary(kind)
-    )
-
-
 def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else _decoded(value)
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
 
 
 def _value(value: Any, mask: Callable[[str], str]) -> Any:
@@ -172,7 +157,7 @@ def _value(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, bytes):
-        return mask(_decoded(value)).encode("utf-8", "surrogateescape")
+        return mask(_text(value)).encode("utf-8", "surrogateescape")
     if isinstance(value, dict):
         return {key: _value(item, mask) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
