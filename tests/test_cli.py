@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,7 @@ def test_the_time_of_a_plan_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_real_runs_end_with_their_codes_and_are_skipped_when_nothing_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("PLAYBOOK_KERNELS", "ordinary")  # what is imported by a kernel here is little
     (folder / "deep" / "er").mkdir(parents=True)
     monkeypatch.chdir(folder / "deep" / "er")
     assert call(monkeypatch, "run", "01_rfm", "-p", "seed=7", "--label", "high") == 1
@@ -345,7 +347,14 @@ def test_check_prints_health_and_the_contract(
 def test_simulate_writes_tables_with_progress(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    asked = []
+
+    def write(*arguments: object, progress: Callable[[int, int], None]) -> None:
+        asked.append(arguments)
+        progress(60, 60)
+
+    monkeypatch.setattr("helpers.simulate.write", write)
     assert call(monkeypatch, "simulate", "made", "--members", "60", "--days", "20", "--seed", "3") == 0
     said = capsys.readouterr()
     assert "60 members, 20 days, seed 3" in said.out and "60 of 60 members" in said.err
-    assert (folder / "made" / "truth.json").is_file()
+    assert asked == [(Path("made"), 60, 20, 3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 from helpers.cli import main
 from helpers.report.run import batch
@@ -16,5 +17,6 @@ helpers.report.params helpers.report.record
 """
 
 if __name__ == "__main__":
-    batch.ForkServer = functools.partial(client.ForkServer, modules=LIGHT.split())  # type: ignore[misc]
+    modules = os.environ.pop("PLAYBOOK_TEST_LIGHT", LIGHT).split()
+    batch.ForkServer = functools.partial(client.ForkServer, modules=modules)  # type: ignore[misc]
     main()
