@@ -84,7 +84,9 @@ def environment_secrets(environment: Mapping[str, str] = os.environ) -> set[str]
             found.add(value)
         # A connection string names each password and key before an equals sign.
         pairs = {next(filter(None, match)) for match in _PAIR.findall(value)}
-        found |= {each for each in pairs if len(each) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(each)}
+        found |= {
+            each for each in pairs if len(each) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(each)
+        }
         found |= url_secrets(value)
     return found
 
