@@ -122,7 +122,7 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     exited = table.exited.cast(dt.boolean)
     # Counts of what is not missing are the cheapest aggregates of an engine.
     counts = {"n": table.count(), "events": exited.nullif(False).count(), "stated": exited.count()}
-    found = table.group_by(**keys).agg(**counts).to_pandas()
+    found = table.group_by(**keys).agg(**counts).to_pyarrow().to_pandas()
     _refuse(found, table)
     found = found.drop(columns="stated").fillna(dict.fromkeys(names, NOT_STATED))
     # "not stated" may also be written in the data, which makes two cells of one name: counts decide their order.
@@ -141,20 +141,21 @@ def check_cells(frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFram
         When a column is missing or a row cannot be: the message counts such rows and shows one.
     """
     require_columns(frame, [*columns, "tenure_day", "events"], "cells")
-    counted = frame.assign(
-        **{name: frame.get(name, default) for name, default in (("entry_day", 0), ("n", 1))}
+    absent = {"entry_day": 0, "n": 1}
+    counted = np.array(
+        [frame[name] if name in frame else np.full(len(frame), absent[name]) for name in COUNTED], float
     )
-    counted = counted[list(COUNTED)].astype(float).reset_index(drop=True)
-    entry, last, n, events = counted.to_numpy().T
-    wrong = ~((counted >= 0) & (counted == counted.round()) & np.isfinite(counted)).all(axis=1)
+    entry, last, n, events = counted
+    wrong = ~(np.isfinite(counted) & (counted >= 0) & (counted == np.floor(counted))).all(axis=0)
     wrong |= (events > n) | (entry > last)
     if wrong.any():
         raise BadData(
             f"cells: {int(wrong.sum())} of {len(frame)} rows cannot be; days and counts are whole numbers of at "
             f"least 0, events do not exceed n, entry_day does not lie after tenure_day; such as "
-            f"{counted[wrong].iloc[0].to_dict()}."
+            f"{dict(zip(COUNTED, counted[:, wrong.argmax()].tolist(), strict=True))}."
         )
-    return frame[list(columns)].reset_index(drop=True).join(counted.astype("int64"))
+    whole = dict(zip(COUNTED, counted.astype("int64"), strict=True))
+    return frame[list(columns)].reset_index(drop=True).assign(**whole)
 
 
 def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> DayCounts:
