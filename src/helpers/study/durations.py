@@ -39,7 +39,6 @@ from helpers.study.days import checked, day_number, number_of
 from helpers.study.frames import as_day, require_columns
 
 EXAMPLES = 3
-COHORTS = ("month", "quarter", "year")
 
 
 def member_stays(
@@ -86,7 +85,6 @@ def exit_durations(
     *,
     as_of: dt.date | str,
     observed_from: dt.date | str | None = None,
-    cohort: str | None = None,
 ) -> ibis.Table:
     """Return how long every member stayed, and whether they left.
 
@@ -98,32 +96,26 @@ def exit_durations(
         Last complete day. Who joins later is left out; who leaves later is still here.
     observed_from : date or str, optional
         First day on which leaving would have been seen; default: leaving was always seen.
-    cohort : {"month", "quarter", "year"}, optional
-        Adds the calendar period of joining as the column cohort, such as ``"2026-03"`` or ``"2026-Q1"``.
 
     Returns
     -------
     ibis.Table
         member_id; tenure_days (int); exited (bool); entry_day (int, only with `observed_from`); joined_day,
-        left_day; cohort, when asked for; the further columns of the population. Lazy.
+        left_day; the further columns of the population. Lazy: a leave before a join gives a negative tenure, which
+        :func:`helpers.stats.survival.cells.cells` refuses while counting.
 
     Raises
     ------
     BadData
-        When a column is missing, or, in a frame, when a member left before they joined or has no joined_day.
-        In an engine's table :func:`helpers.stats.survival.cells.cells` finds such members while counting.
+        When a column is missing.
     """
     table = _typed(population)
-    if isinstance(population, pd.DataFrame):
-        _refuse_impossible(table)
     end = as_day(as_of)
     # Each expression once: engines repeat what stands in a filter, and in the branches of a case, for every row.
     table = table.filter(table.joined_day.fill_null(end) <= ibis.date(end))
     left = table.left_day.fill_null(end + dt.timedelta(days=1))
     tenure = ibis.least(left, ibis.date(end)).delta(table.joined_day, unit="day")
     more: dict[str, Any] = {"tenure_days": tenure.cast("int64"), "exited": left <= ibis.date(end)}
-    if cohort is not None:
-        more["cohort"] = _cohort(table.joined_day, cohort)
     if observed_from is None:
         return table.mutate(**more)
     entry = number_of(as_day(observed_from, "observed_from")) - day_number(table.joined_day)
@@ -138,8 +130,6 @@ def silence_durations(
     *,
     as_of: dt.date | str,
     silence_days: int = 30,
-    observed_from: dt.date | str | None = None,
-    cohort: str | None = None,
 ) -> ibis.Table:
     """Return the time from joining to the beginning of the first silent spell; leaving censors it.
 
@@ -147,13 +137,10 @@ def silence_durations(
     ----------
     member_days : ibis.Table or pandas.DataFrame
         member_id, day: the days on which a member did something that counts; repeated rows do no harm.
-    population, as_of, cohort
+    population, as_of
         As in :func:`exit_durations`.
     silence_days : int
         Days without an action that make a spell silent.
-    observed_from : date or str, optional
-        First day the activity covers. Members who joined before are left out: whether they had been silent
-        before is not known.
 
     Returns
     -------
@@ -162,9 +149,7 @@ def silence_durations(
         tenure_days. Members who joined fewer than `silence_days` days before `as_of` are censored on day 0.
     """
     checked(silence_days, "silence_days", type_=int, ge=1)
-    stays = exit_durations(population, as_of=as_of, cohort=cohort)
-    if observed_from is not None:
-        stays = stays.filter(stays.joined_day >= ibis.date(as_day(observed_from, "observed_from")))
+    stays = exit_durations(population, as_of=as_of)
     begun = _first_silent_day(as_table(member_days), stays, number_of(as_day(as_of)), silence_days)
     found = stays.left_join(begun, "member_id").drop("member_id_right")
     joined = day_number(found.joined_day)
@@ -244,37 +229,16 @@ def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:
     )
 
 
-def _cohort(day: Any, period: str) -> Any:
-    """Return the calendar period of a day as text that sorts in time."""
-    checked(period, "cohort", in_=COHORTS)
-    year = day.year().cast("string")
-    if period == "year":
-        return year
-    if period == "quarter":
-        return year + "-Q" + day.quarter().cast("string")
-    return year + "-" + day.month().cast("string").lpad(2, "0")
-
-
-def _refuse_impossible(table: ibis.Table) -> None:
-    """Raise when a member has no day of joining, or left before it."""
-    before = table.filter((table.left_day < table.joined_day) | table.joined_day.isnull())
-    if not (count := int(before.count().execute())):
+def refuse_impossible(stays: ibis.Table) -> None:
+    """Raise BadData when a member has no day of joining, or left before it, with some of them as examples."""
+    wrong = stays.filter((stays.tenure_days < 0) | stays.tenure_days.isnull())
+    if not (count := int(wrong.count().execute())):
         return
-    shown = before.order_by("member_id").limit(EXAMPLES).to_pandas()
-    raise BadData(impossible_stays(count, shown))
-
-
-def impossible_stays(count: int, shown: pd.DataFrame) -> str:
-    """Return the message for members whose days cannot be, with some of them as examples."""
-    examples = [
-        f"{row.member_id} (joined {_day(row.joined_day)}, left {_day(row.left_day)})"
-        for row in shown.itertuples()
-    ]
-    return (
+    days = [wrong[name].cast("string").fill_null("–") for name in ("joined_day", "left_day")]
+    shown = wrong.order_by("member_id").limit(EXAMPLES)
+    examples = shown.select("member_id", joined=days[0], left=days[1]).to_pandas().itertuples(index=False)
+    told = ", ".join(f"{member} (joined {joined}, left {left})" for member, joined, left in examples)
+    raise BadData(
         f"members, columns joined_at, left_at: {count:,} {'member' if count == 1 else 'members'} without a day of "
-        f"joining, or with a leave before it; for example {', '.join(examples)}. Mend the export."
+        f"joining, or with a leave before it; for example {told}. Mend the export."
     )
-
-
-def _day(value: Any) -> str:
-    return "–" if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"

@@ -160,7 +160,7 @@ def test_days_are_those_of_the_members_table_from_the_day_the_record_begins(foun
     joined = (members["joined_at"] - noon([0])[0]).dt.days
     left = (members["left_at"] - noon([0])[0]).dt.days
     assert (rows["entry_day"] == (-joined).clip(lower=0)).all()
-    assert (rows["tenure_day"] == left.fillna(104) - joined).all()
+    assert (rows["tenure_days"] == left.fillna(104) - joined).all()
     assert (rows["exited"] == left.notna()).all()
     cells = found.cells()
     assert cells["n"].sum() == len(rows) and cells["events"].sum() == rows["exited"].sum()
@@ -177,7 +177,7 @@ def test_the_landmark_looks_only_at_those_still_there_and_only_at_what_came_befo
     found = look(tables, ["source"], 7, k_min=1)
     assert found.names == ("source", "first_contribution", "early_checkin")
     rows = found.table.to_pandas().set_index("member_id")
-    assert (rows["entry_day"] == 7).all() and (rows["tenure_day"] >= 7).all()
+    assert (rows["entry_day"] == 7).all() and (rows["tenure_days"] >= 7).all()
     numbers = rows.index.str[1:].astype(int)
     after = np.where(numbers < 100, numbers % 9, 99)
     expected = np.select([after == 0, after <= 2, after <= 6], ["day 0", "days 1–2", "days 3–6"], "none")

@@ -24,13 +24,14 @@ import ibis
 import pandas as pd
 
 from helpers.checks import did_you_mean
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadParameters
 from helpers.methods.retention.first_days import with_first_days
 from helpers.sentences import number, say
 from helpers.stats.cox.design import OTHER
+from helpers.stats.survival.cells import cells
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
-from helpers.study.durations import EXAMPLES, exit_durations, impossible_stays
+from helpers.study.durations import exit_durations, refuse_impossible
 from helpers.study.frames import NOT_STATED, materialise
 
 INVITED = "invited"
@@ -53,7 +54,7 @@ class Candidates:
     Attributes
     ----------
     table : ibis.Table
-        member_id, entry_day, tenure_day, exited (bool), and one column per candidate.
+        member_id, entry_day, tenure_days, exited (bool), and one column per candidate.
     names : tuple of str
         The candidates.
     notes : tuple of str
@@ -66,11 +67,7 @@ class Candidates:
 
     def cells(self) -> pd.DataFrame:
         """Return counts of equal members: the candidates, entry_day, tenure_day, n, events."""
-        wanted = [*self.names, "entry_day", "tenure_day"]
-        found = self.table.group_by(wanted).agg(
-            n=self.table.count(), events=self.table.exited.cast("int64").sum()
-        )
-        return found.to_pandas().sort_values(wanted, na_position="last", ignore_index=True)
+        return cells(self.table, self.names)
 
 
 def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_day: int = 0) -> Candidates:
@@ -103,9 +100,9 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
             raise BadParameters(f"table members has no column {name!r}.{hint}")
     stays = _stays(study, looked_at)
     notes = [*_caution(looked_at), *_who(stays, study.began, landmark_day)]
-    stays = stays.filter(stays.tenure_day >= stays.entry_day)
+    stays = stays.filter(stays.tenure_days >= stays.entry_day)
     if landmark_day:
-        stays = stays.filter(~stays.older, stays.tenure_day >= landmark_day)
+        stays = stays.filter(~stays.older, stays.tenure_days >= landmark_day)
         stays = stays.mutate(entry_day=ibis.greatest(stays.entry_day, landmark_day))
         stays, early = with_first_days(study, stays, landmark_day)
         looked_at += early
@@ -119,7 +116,7 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
         else:
             made[name] = value
         notes += [note] if note else []
-    table = stays.select("member_id", "entry_day", "tenure_day", "exited", **made)
+    table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
     return Candidates(materialise(table), tuple(made), tuple(notes))
 
 
@@ -146,14 +143,12 @@ def _caution(columns: Sequence[str]) -> list[str]:
 
 
 def _stays(study: Study, columns: Sequence[str]) -> ibis.Table:
-    """Return member_id, joined (day number), older (than the log), entry_day, tenure_day, exited, and columns."""
+    """Return member_id, joined (day number), older (than the log), entry_day, tenure_days, exited, and columns."""
     made = INVITED in columns and INVITED not in study.dataset.members.columns
     stays = exit_durations(study.population, as_of=study.as_of)
     if made:
         stays = stays.mutate(**{INVITED: stays.inviter_id.notnull()})
-    impossible = stays.filter((stays.tenure_days < 0) | stays.tenure_days.isnull())
-    if count := int(impossible.count().execute()):
-        raise BadData(impossible_stays(count, impossible.order_by("member_id").limit(EXAMPLES).to_pandas()))
+    refuse_impossible(stays)
     joined = day_number(stays.joined_day)
     begin = ibis.literal(number_of(study.began), "int64") if study.began else joined
     return stays.select(
@@ -162,15 +157,15 @@ def _stays(study: Study, columns: Sequence[str]) -> ibis.Table:
         joined=joined,
         older=joined < begin,
         entry_day=ibis.greatest(begin - joined, 0),
-        tenure_day=stays.tenure_days,
+        tenure_days=stays.tenure_days,
         exited=stays.exited,
     )
 
 
 def _who(stays: ibis.Table, begin: dt.date | None, landmark: int) -> list[str]:
     """Say who cannot be looked at, and why."""
-    gone = stays.tenure_day < stays.entry_day
-    early = ~gone & ~stays.older & (stays.tenure_day < landmark)
+    gone = stays.tenure_days < stays.entry_day
+    early = ~gone & ~stays.older & (stays.tenure_days < landmark)
     texts = {
         "{n} members left before the record begins ({day}) and are not looked at.": gone,
         "{n} members joined before the record begins, so their first days are unknown: not looked at.": (

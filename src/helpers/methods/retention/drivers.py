@@ -226,12 +226,10 @@ def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], l
 
 def _by_tenure(parts: Sequence[pd.DataFrame], k_min: int) -> pd.DataFrame:
     """Return effects by part of tenure for readers, without numbers of fewer than `k_min` members."""
-    columns = {"covariate": "characteristic", "tenure_part": "tenure", "hazard_ratio": "hazard_ratio"}
-    columns |= {"low": "low", "high": "high", "n": "n", "events": "left"}
-    if not parts:
-        return pd.DataFrame(columns=list(columns.values()))
-    found = pd.concat(parts, ignore_index=True)[list(columns)].rename(columns=columns)
-    numbers = list(columns.values())[2:]
+    names = {"covariate": "characteristic", "tenure_part": "tenure", "events": "left"}
+    numbers = ["hazard_ratio", "low", "high", "n", "left"]
+    found = pd.concat(parts, ignore_index=True).rename(columns=names) if parts else pd.DataFrame()
+    found = found.reindex(columns=["characteristic", "tenure", *numbers])
     found[numbers] = found[numbers].where(found["n"] >= k_min)
     return found.assign(characteristic=found["characteristic"].map(name_of))
 
@@ -291,11 +289,10 @@ def hazard_sentence(row: Mapping[Any, Any]) -> str:
     }[row["kind"]]
     text += " (n = {n}, {events} left)"
     text += ": no clear difference." if row["low"] <= 1 <= row["high"] else "; association, not cause."
-    ratios = {name: times(row[column]) for name, column in zip(RATIOS, COLUMNS, strict=True)}
-    return say(text, **values, **ratios, word=joining_word(row), reference=row["reference"])
-
-
-COLUMNS, RATIOS = ("hazard_ratio", "low", "high"), ("ratio", "low", "high")
+    return say(
+        text, **values, ratio=times(row["hazard_ratio"]), low=times(row["low"]), high=times(row["high"]),
+        word=joining_word(row), reference=row["reference"],
+    )  # fmt: skip
 
 
 def times(ratio: float) -> str:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import ibis
 import numpy as np
@@ -30,49 +29,34 @@ from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.estimate import Estimate, holm, unknown
+from helpers.stats.survival.cells import cells
 from helpers.study import Study, enough
 from helpers.study.days import EPOCH, day_number, number_of
 from helpers.study.frames import materialise, require_columns
 
-DOSES = (0, 1, 3, 6)
 WHAT = {"pushes_before": "push", "ads_before": "ad shown"}
-CONTROL = "activity_before"
 # Counts of pushes and ads above it are taken as it, so that the number of patterns stays small.
 MOST = 30
-# Own activity in the month before, by number of interactions.
-ACTIVITY_EDGES = (1, 11, 51)
-JUST_JOINED, JOINED_BEFORE = "joined in this month", "joined in the month before"
+# Name of each dose by its smallest number in a month.
+DOSES = {0: "0", 1: "1–2", 3: "3–5", 6: "6+"}
+# Name of each level of own activity in the month before, by the number of interactions that it lies below.
+ACTIVITY = {1: "0", 11: "1–10", 51: "11–50"}
+VERY_ACTIVE, JUST_JOINED, JOINED_BEFORE = "51+", "joined in this month", "joined in the month before"
+CONTROL = "activity_before"
+LEVELS = (*ACTIVITY.values(), VERY_ACTIVE)
 NEVER = 10_000_000
 COLUMNS = ("dose", "reference", "hazard_ratio", "low", "high", "p", "p_holm", "n", "events")
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """Months of members.
+def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
+    """Cut the stays of members at the calendar, and add what was counted in the month before.
 
-    Attributes
-    ----------
-    table : ibis.Table
-        member_id, entry_day, tenure_day (first and last day of tenure in the month), exited (bool), pushes_before,
-        ads_before (counts in the month before), activity_before (level), and the columns that were asked for.
-    counted : tuple of str
-        Which of the counts the data have any row of.
+    Returns
+    -------
+    ibis.Table
+        One row per member and month: member_id, entry_day, tenure_days (first and last day of tenure in the month),
+        exited (bool), pushes_before, ads_before (counts in the month before), activity_before (level), `columns`.
     """
-
-    table: ibis.Table
-    counted: tuple[str, ...]
-
-    def cells(self, by: Sequence[str]) -> pd.DataFrame:
-        """Return how many episodes are alike: `by`, entry_day, tenure_day, n, events, in a fixed order."""
-        keys = [*by, "entry_day", "tenure_day"]
-        found = self.table.group_by(keys).agg(
-            n=self.table.count(), events=self.table.exited.cast("int64").sum()
-        )
-        return found.to_pandas().sort_values(keys, na_position="last", ignore_index=True)
-
-
-def episodes(study: Study, columns: Sequence[str] = ()) -> Episodes:
-    """Cut the stays of members at the calendar, add what was counted in the month before, and keep some columns."""
     study.dataset.require("members", "events")
     counts, calendar = materialise(_counts(study)), _calendar(study)
     people, end = study.population, number_of(study.as_of)
@@ -91,28 +75,18 @@ def episodes(study: Study, columns: Sequence[str] = ()) -> Episodes:
     past = counts.mutate(month=counts.month + 1).rename(counted="month", counted_id="member_id")
     met = here.left_join(past, [here.member_id == past.counted_id, here.month == past.counted])
     met = met.mutate(**{name: met[name].fill_null(0) for name in (*WHAT, "interactions")})
-    levels = zip(ACTIVITY_EDGES, activity_levels(), strict=False)
+    levels = ((met.interactions < edge, level) for edge, level in ACTIVITY.items())
+    just, before = met.joined >= met["first"], met.joined > met.before
     table = met.select(
         "member_id",
         *columns,
         *WHAT,
         entry_day=ibis.greatest(met.joined, met["first"]) - met.joined,
-        tenure_day=ibis.least(met.until, met["last"]) - met.joined,
+        tenure_days=ibis.least(met.until, met["last"]) - met.joined,
         exited=met.gone & (met.until <= met["last"]),
-        activity_before=ibis.cases(
-            (met.joined >= met["first"], JUST_JOINED),
-            (met.joined > met.before, JOINED_BEFORE),
-            *((met.interactions < edge, level) for edge, level in levels),
-            else_=activity_levels()[-1],
-        ),
+        activity_before=ibis.cases((just, JUST_JOINED), (before, JOINED_BEFORE), *levels, else_=VERY_ACTIVE),
     )
-    most = counts.aggregate(**{name: counts[name].max().fill_null(0) for name in WHAT}).to_pandas().iloc[0]
-    return Episodes(materialise(table), tuple(name for name in WHAT if most[name] > 0))
-
-
-def activity_levels() -> list[str]:
-    """Return the names of the levels of own activity: ``0``, ``1–10``, …"""
-    return ["0", *(f"{a}–{b - 1}" for a, b in pairwise(ACTIVITY_EDGES)), f"{ACTIVITY_EDGES[-1]}+"]
+    return materialise(table)
 
 
 def _calendar(study: Study) -> pd.DataFrame:
@@ -227,13 +201,6 @@ class Exposure:
     scope: str
 
     @property
-    def table(self) -> pd.DataFrame:
-        """All doses: exposure, dose, reference, hazard_ratio, low, high, p, p_holm, n, events."""
-        parts = [dose.table.assign(exposure=dose.exposure) for dose in self.doses]
-        found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        return found.reindex(columns=["exposure", *COLUMNS])
-
-    @property
     def sentences(self) -> list[str]:
         """What each exposure does, how coarsely own activity is held constant, then what is not on record."""
         told = [dose.sentence for dose in self.doses]
@@ -242,7 +209,7 @@ class Exposure:
                 "Own activity of the month before is held constant in {k} levels only ({levels} interactions), so "
                 "that those sent more may still be others within a level; this is no experiment."
             )
-            told.append(say(text, k=len(activity_levels()), levels=", ".join(activity_levels())))
+            told.append(say(text, k=len(LEVELS), levels=", ".join(LEVELS)))
         met = {dose.exposure for dose in self.doses}
         missing = [what for name, what in WHAT.items() if name not in met]
         return [*told, *(say("There is no {what} on record.", what=what) for what in missing)]
@@ -270,7 +237,7 @@ class Exposure:
             assumption=say(
                 "pushes of the month before; own activity of that month held constant in {k} levels only, beside who "
                 "had just joined; not an experiment",
-                k=len(activity_levels()),
+                k=len(LEVELS),
             ),
             direction="down is good",
             change=True,
@@ -297,45 +264,38 @@ def exposure(study: Study, columns: Sequence[str] = ()) -> Exposure:
     return effects(study, episodes(study, columns), columns)
 
 
-def effects(study: Study, found: Episodes, columns: Sequence[str] = ()) -> Exposure:
+def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Exposure:
     """Estimate the effects from episodes that are already there; see :func:`exposure`."""
-    by = [*columns, CONTROL, *found.counted]
-    cells = found.cells(by)
-    model = CoxModel(by, confidence=study.confidence).fit(cells)
-    doses = tuple(_dose(cells, model, name, study.k_min) for name in found.counted)
-    return Exposure(model, doses, study.scope)
+    found = cells(months, [*columns, CONTROL, *WHAT])
+    met = [name for name in WHAT if found[name].any()]
+    model = CoxModel([*columns, CONTROL, *met], confidence=study.confidence).fit(found)
+    return Exposure(model, tuple(_dose(found, model, name, study.k_min) for name in met), study.scope)
 
 
-def _dose(cells: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:
+def _dose(found: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:
     """Return the effect per unit from the model, and by dose from one with this exposure cut."""
     row = model.summary.set_index("covariate").loc[name]
     per_unit = unknown(model.n_, "ratio", model.confidence)
     if model.events_ >= enough.EXITS_OF_AN_EFFECT and np.isfinite(row["low"]) and not row["penalised"]:
         value, low, high = (float(row[column]) for column in ("hazard_ratio", "low", "high"))
         per_unit = Estimate(value, low, high, model.n_, "ratio", "Cox model on episodes", model.confidence)
-    first = pd.Series(np.asarray(DOSES)[np.searchsorted(DOSES, cells[name], "right") - 1], index=cells.index)
-    exits = cells["events"].groupby(first).sum()
+    edges = list(DOSES)
+    first = pd.Series(np.asarray(edges)[np.searchsorted(edges, found[name], "right") - 1], index=found.index)
+    exits = found["events"].groupby(first).sum()
     known = exits[exits >= enough.EXITS_OF_AN_EFFECT].index
     if len(known) < 2:
         return Dose(name, per_unit, model.events_, pd.DataFrame(columns=["first", *COLUMNS]), None)
-    names = dict(zip(DOSES, dose_names(), strict=True))
     covariates = [*(column for column in model.covariates if column != name), "dose"]
-    lowest = {"dose": names[int(known.min())]}
+    lowest = {"dose": DOSES[int(known.min())]}
     fitted = CoxModel(covariates, reference=lowest, confidence=model.confidence)
-    table = fitted.fit(cells.assign(dose=first.map(names))).summary
+    table = fitted.fit(found.assign(dose=first.map(DOSES))).summary
     table = table[table["variable"] == "dose"]
     table = table.assign(dose=table["level"], p_holm=holm(table["p"].where(~table["penalised"])))
-    table["first"] = table["dose"].map({text: edge for edge, text in names.items()})
+    table["first"] = table["dose"].map({text: edge for edge, text in DOSES.items()})
     table = table.sort_values("first", ignore_index=True)[["first", *COLUMNS]]
     table[list(COLUMNS[2:])] = table[list(COLUMNS[2:])].where(table["n"] >= k_min)
     fatigue = _fatigue_point(table[table["first"] > known.min()], 1 - model.confidence)
     return Dose(name, per_unit, model.events_, table, fatigue)
-
-
-def dose_names() -> list[str]:
-    """Return names of doses: ``0``, ``1–2``, ``3–5``, ``6+``."""
-    names = [str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in pairwise(DOSES)]
-    return [*names, f"{DOSES[-1]}+"]
 
 
 def _fatigue_point(higher: pd.DataFrame, level: float) -> int | None:

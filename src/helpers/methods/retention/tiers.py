@@ -20,9 +20,9 @@ import pandas as pd
 from helpers.data.source import as_table
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import say, with_interval
-from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells, day_counts
-from helpers.stats.survival.compare import LogRank, MeanDifference, logrank, restricted_mean_difference
+from helpers.stats.survival.compare import MeanDifference, restricted_mean_difference
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
 from helpers.study.days import checked
@@ -42,31 +42,26 @@ class TierComparison:
     naive, landmarked : MeanDifference
         Days stayed of the first `horizon` by final tier from the start, and by the tier on the landmark day among
         those still there; up to the landmark everybody of the second is there by choice.
-    tests : dict of str to LogRank
-        Do the tiers differ, naively and landmarked.
     day : int
         Landmark: end of this tenure day.
+    there : int
+        Members still there at the landmark.
     scope : str
         Whom the numbers are about.
     """
 
     naive: MeanDifference
     landmarked: MeanDifference
-    tests: dict[str, LogRank]
     day: int
+    there: int
     scope: str
 
     @property
     def table(self) -> pd.DataFrame:
-        """Columns comparison, segment, reference, n, reference_n, difference, low, high, chi_square, p_value."""
-        keep = ["segment", "reference", "n", "reference_n", "difference", "low", "high"]
-        parts = []
-        for name, found in ((NAIVE, self.naive), (LANDMARKED, self.landmarked)):
-            test = self.tests[name]
-            part = found.table[keep].assign(chi_square=test.chi_square, p_value=test.p_value)
-            part.insert(0, "comparison", name)
-            parts.append(part)
-        return pd.concat(parts, ignore_index=True)
+        """Columns comparison, segment, reference, n, reference_n, difference, low, high."""
+        both = {NAIVE: self.naive.table, LANDMARKED: self.landmarked.table}
+        found = pd.concat(both, names=["comparison"]).reset_index("comparison").reset_index(drop=True)
+        return found[["comparison", "segment", "reference", "n", "reference_n", "difference", "low", "high"]]
 
     @property
     def tier(self) -> str:
@@ -80,16 +75,15 @@ class TierComparison:
 
     @property
     def fair(self) -> Estimate:
-        """The landmarked difference in days."""
-        return self.landmarked.estimate(self.tier)
+        """The landmarked difference in days; n is everybody still there."""
+        return self.landmarked.estimate(self.tier)._replace(n=self.there)
 
     @property
     def sentence(self) -> str:
         """Both differences, and which to believe."""
-        n = int(self.tests[LANDMARKED].table["n"].sum())
         if not (self.seeming.known and self.fair.known):
             text = "Too little data to compare tiers from day {day} on (n = {n:,})."
-            return say(text, day=self.day, n=n)
+            return say(text, day=self.day, n=self.there)
         text = (
             "Counted by the tier they had in the end, members in “{tier}” seem to stay {naive} of the first "
             "{horizon:,} days longer than those in “{reference}”; but it takes staying to get there. Compared by the "
@@ -106,12 +100,8 @@ class TierComparison:
 
     def finding(self) -> Finding:
         """State how much longer the tier stays, compared without immortal time: a gap and not a change."""
-        estimate = self.fair
-        if not estimate.known:
-            n = int(self.tests[LANDMARKED].table["n"].sum())
-            estimate = unknown(n, "days", self.landmarked.confidence)
         return finding(
-            estimate,
+            self.fair,
             id="retention.tier_gap",
             metric=say("days that members of the upper tier on day {day} stay longer", day=self.day),
             scope=self.scope,
@@ -176,5 +166,4 @@ def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, 
         restricted_mean_difference(frame, name, reference=reference, horizon=horizon, confidence=confidence)
         for name, frame in counted.items()
     )
-    tests = {name: logrank(frame, name) for name, frame in counted.items()}
-    return TierComparison(naive, landmarked, tests, day, scope)
+    return TierComparison(naive, landmarked, day, int(counted[LANDMARKED]["n"].sum()), scope)

@@ -44,8 +44,7 @@ class Proportionality:
     ----------
     table : pandas.DataFrame
         covariate (and all together), statistic (chi-squared), degrees_of_freedom, p, p_holm (corrected for the
-        number of covariates), correlation (of the scaled residuals with transformed time: above 0 the log hazard
-        ratio grows), n (exits).
+        number of covariates), n (exits).
     level : float
         Corrected p below which an effect is called unsteady.
     """
@@ -73,22 +72,20 @@ def proportional_hazards(model: CoxModel, *, level: float = 0.05) -> Proportiona
     names, exits = [str(name) for name in model.covariance_.index], model.schoenfeld["exits"].to_numpy(float)
     total = int(exits.sum())
     kept = model.params_.notna().to_numpy() & ~model.summary["penalised"].to_numpy(bool)
-    statistic, correlation = (np.full(len(names), np.nan) for _ in range(2))
-    everything = (np.nan, 0)
+    statistic, everything = np.full(len(names), np.nan), (np.nan, 0)
     if total >= enough.EXITS_OF_AN_EFFECT and kept.any() and exits.size > 1:
         rank = np.cumsum(exits) - (exits - 1) / 2
         centred = rank - np.sum(exits * rank) / total
         spread = float(np.sum(exits * centred**2))
         drift, covariance = _drift(model, centred, kept, spread / total)
-        correlation[kept] = drift / np.sqrt(np.diag(model.naive_covariance)[kept] * spread)
         if covariance is not None:
             statistic[kept] = drift**2 / np.diag(covariance)
             everything = (float(drift @ np.linalg.solve(covariance, drift)), int(kept.sum()))
     table = pd.DataFrame({"covariate": names, "statistic": statistic, "degrees_of_freedom": 1})
     table["p"] = stats.chi2.sf(table["statistic"], 1)
-    table["p_holm"], table["correlation"] = holm(table["p"]), correlation
+    table["p_holm"] = holm(table["p"])
     p = float(stats.chi2.sf(*everything)) if everything[1] else np.nan
-    last = dict(zip(table.columns, (ALL, *everything, p, p, np.nan), strict=True))
+    last = dict(zip(table.columns, (ALL, *everything, p, p), strict=True))
     table = pd.concat([table, pd.DataFrame([last])], ignore_index=True) if names else pd.DataFrame([last])
     return Proportionality(table.assign(n=total), level)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.study import enough
-from helpers.study.durations import EXAMPLES, impossible_stays
+from helpers.study.durations import refuse_impossible
 from helpers.study.frames import NOT_STATED, require_columns
 
 COUNTED = ("entry_day", "tenure_day", "n", "events")
@@ -100,12 +100,12 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
         One row per member: tenure_days (whole number of at least 0), exited (bool), entry_day where members come
         under observation late, and the columns of `by`.
     by : str or sequence of str, optional
-        Segment columns. A missing value is the segment "not stated".
+        Segment columns, or covariates of a model. A missing text is the segment "not stated".
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `by` (text), entry_day (only when the durations have it), tenure_day, n, events (int);
+        The columns of `by`, entry_day (only when the durations have it), tenure_day, n, events (int);
         in order.
 
     Raises
@@ -116,7 +116,7 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     table, names = as_table(durations), by_names(by)
     require_columns(table, ["tenure_days", "exited", *names], "durations")
     entry = {"entry_day": table.entry_day.cast(dt.int64)} if "entry_day" in table.columns else {}
-    keys = {name: table[name].cast(dt.string) for name in names} | entry
+    keys = {name: table[name] for name in names} | entry
     whole = table.tenure_days.type().is_integer()
     keys["tenure_day"] = table.tenure_days.cast(dt.int64 if whole else dt.float64)
     exited = table.exited.cast(dt.boolean)
@@ -124,7 +124,8 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     counts = {"n": table.count(), "events": exited.nullif(False).count(), "stated": exited.count()}
     found = table.group_by(**keys).agg(**counts).to_pyarrow().to_pandas()
     _refuse(found, table)
-    found = found.drop(columns="stated").fillna(dict.fromkeys(names, NOT_STATED))
+    texts = [name for name in names if found[name].dtype == object]
+    found = found.drop(columns="stated").fillna(dict.fromkeys(texts, NOT_STATED))
     # "not stated" may also be written in the data, which makes two cells of one name: counts decide their order.
     found = found.sort_values(list(found.columns), ignore_index=True)
     return found.astype({name: "int64" for name in COUNTED if name in found.columns})
@@ -210,10 +211,8 @@ def _refuse(found: pd.DataFrame, table: ibis.Table) -> None:
     bad = ~(np.isfinite(day) & (day >= 0) & (day == np.floor(day)))  # also what is missing
     if not bad.any():
         return
-    count = int(found["n"][bad].sum())
     if {"member_id", "joined_day", "left_day"} <= set(table.columns):
-        wrong = table.filter(table.tenure_days.isnull() | (table.tenure_days < 0))
-        raise BadData(impossible_stays(count, wrong.order_by("member_id").limit(EXAMPLES).to_pandas()))
-    raise BadData(
-        f"durations, column tenure_days: {count:,} rows are no whole number of at least 0, such as {day[bad][0]:g}."
-    )
+        refuse_impossible(table)
+    rows = int(found["n"][bad].sum())
+    text = f"{rows:,} rows are no whole number of at least 0, such as {day[bad][0]:g}."
+    raise BadData(f"durations, column tenure_days: {text}")
