@@ -80,14 +80,15 @@ def run_ours(folder: Path, start: str) -> Any:
     from helpers.data import source
     from helpers.stats.survival.cells import cells
     from helpers.stats.survival.curves import survival
-    from helpers.study.durations import exit_durations, member_stays
+    from helpers.study.activity import population
+    from helpers.study.durations import exit_durations
 
     def work() -> list[tuple[Any, ...]]:
         if start == "durations":
             stays = ibis.read_parquet(folder / "durations.parquet")
         else:
             dataset = source.open(str(folder), tables=["members"], check=False)
-            stays = exit_durations(member_stays(dataset, as_of=AS_OF, columns=["plan"]), as_of=AS_OF)
+            stays = exit_durations(population(dataset, as_of=AS_OF), as_of=AS_OF)
         curves = survival(cells(stays, "plan"), "plan")
         found = curves.at(list(CHECKED))
         return list(found[["segment", "day", "survival"]].itertuples(index=False, name=None))

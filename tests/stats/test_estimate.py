@@ -1,4 +1,4 @@
-"""Intervals against statsmodels and scipy, and against planted truth."""
+"""Intervals against statsmodels, scipy and published tables, and against planted truth."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from statsmodels.stats.rates import confint_poisson
 
 from helpers.stats.estimate import (
     bootstrap,
+    clustered_interval,
     difference_of_proportions,
     garwood,
     jeffreys,
@@ -90,3 +91,37 @@ def test_wilson_bounds_of_none_and_of_all_are_exact(confidence: float) -> None:
     assert (low == 0).all()
     assert (high == 1).all()
     assert np.isnan(wilson(0, 0, confidence)).all()
+
+
+def test_clusters_of_one_are_nearly_wilson() -> None:
+    low, high = clustered_interval(120, 400, 120, 120, 400, 400)
+    plain_low, plain_high = wilson(120, 400)
+    assert float(low) == pytest.approx(float(plain_low), abs=0.002)
+    assert float(high) == pytest.approx(float(plain_high), abs=0.002)
+
+
+def test_a_member_counted_ten_times_is_one_member() -> None:
+    """All or nothing: 40 members, each counted 10 times, 10 of them always retained."""
+    low, high = clustered_interval(100, 400, 1000, 1000, 4000, 40)
+    plain_low, plain_high = wilson(10, 40)
+    assert float(high - low) == pytest.approx(float(plain_high - plain_low), rel=0.06)
+    none_low, none_high = clustered_interval(0, 400, 0, 0, 4000, 40)
+    assert (float(none_low), float(none_high)) == pytest.approx([float(b) for b in wilson(0, 40)])
+
+
+def test_one_cluster_has_no_interval() -> None:
+    assert np.isnan(clustered_interval(3, 10, 9, 30, 100, 1)).all()
+    assert np.isnan(clustered_interval(0, 0, 0, 0, 0, 0)).all()
+
+
+def test_clustered_intervals_cover_where_plain_ones_do_not() -> None:
+    rng = np.random.default_rng(3)
+    sims, members, share = 3000, 60, 0.3
+    rate = rng.beta(share * 4, (1 - share) * 4, (sims, members))
+    n = rng.integers(1, 13, (sims, members))
+    x = rng.binomial(n, rate)
+    sums = [part.sum(axis=1) for part in (x, n, x * x, x * n, n * n)]
+    low, high = clustered_interval(*sums, np.full(sims, members))
+    plain_low, plain_high = wilson(sums[0], sums[1])
+    assert 0.935 <= ((low <= share) & (share <= high)).mean() <= 0.965
+    assert ((plain_low <= share) & (share <= plain_high)).mean() < 0.88

@@ -10,7 +10,9 @@ import pytest
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.report import params
 from helpers.study import Study
+from helpers.study.days import number_of
 
+FIRST = dt.date(2026, 3, 1)
 DAY = pd.Timestamp("2026-06-10T04:00Z")
 EVENTS = pd.DataFrame(
     {
@@ -65,3 +67,47 @@ def test_a_table_that_is_needed_is_missed_before_anything_is_read(tmp_path) -> N
     EVENTS.to_parquet(tmp_path / "events.parquet")
     with pytest.raises(MissingTable, match="members"):
         Study.open(params.validate("02_retention", {"data": str(tmp_path)}))
+
+
+def log(*offsets: int, member: str = "a", kind: str = "interaction") -> pd.DataFrame:
+    days = [FIRST + dt.timedelta(days=k) for k in offsets]
+    return pd.DataFrame({"member_id": [member] * len(days), "day": days, "kind": [kind] * len(days)})
+
+
+def test_a_day_is_active_once_and_only_by_what_counts(study_of) -> None:
+    rows = pd.concat([log(0, 0, 3), log(5, kind="order"), log(6, kind="weighted")])
+    for count, expected in (("interaction", [0, 3]), ("order", [5]), ("all", [0, 3, 5])):
+        found = study_of({"activity": rows}, "2026-06-30", count=count).member_days.to_pandas()
+        assert sorted(pd.to_datetime(found["day"]).dt.date) == [
+            FIRST + dt.timedelta(days=k) for k in expected
+        ]
+    with pytest.raises(BadData, match="activity: column kind missing"):
+        _ = study_of({"activity": log(1).drop(columns="kind")}, "2026-06-30").member_days
+
+
+def test_spells_know_what_was_before_and_after_and_whether_the_member_left(study_of) -> None:
+    gone = [None, FIRST + dt.timedelta(days=6)]
+    people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": [FIRST, FIRST], "left_day": gone})
+    frames = {"activity": pd.concat([log(0, 4), log(2, 9, member="b")]), "population": people}
+    found = study_of(frames, FIRST + dt.timedelta(days=20)).spells.to_pandas()
+    found = found.sort_values(["member_id", "at"], ignore_index=True)
+    assert (found["at"] - number_of(FIRST)).tolist() == [0, 4, 2]
+    assert (found["last"] - number_of(FIRST)).tolist() == [20, 20, 6]
+    assert found["left"].tolist() == [False, False, True]
+    assert found["before"].fillna(-1).tolist() == [-1, 4, -1]
+    assert found["after"].fillna(-1).tolist() == [4, -1, -1]
+
+
+def test_the_log_begins_as_stated_or_with_its_first_row(study_of) -> None:
+    assert study_of({"activity": log(3, 1)}, "2026-06-30").began == FIRST + dt.timedelta(days=1)
+    assert study_of({"activity": log()}, "2026-06-30").began is None
+    asked = study_of({"activity": log(3)}, "2026-06-30", history_from="2026-01-01")
+    assert asked.began == dt.date(2026, 1, 1)
+
+
+def test_newcomers_joined_since_the_log_began(study_of) -> None:
+    joined = [FIRST, FIRST - dt.timedelta(days=1)]
+    people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": joined, "left_day": None})
+    found = study_of({"activity": log(0, 2), "population": people}, "2026-06-30").newcomers
+    assert found.population.to_pandas()["member_id"].tolist() == ["a"]
+    assert found.began == FIRST

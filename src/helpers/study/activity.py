@@ -16,8 +16,8 @@ weighs every kind of order 1 and every event 0, so that value is net money.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import reduce
 
 import ibis
@@ -27,7 +27,8 @@ from helpers.checks import did_you_mean
 from helpers.data.contract import INTERACTIONS, TABLES
 from helpers.data.source import Dataset, as_table, local_date
 from helpers.errors import BadData, BadParameters, MissingTable
-from helpers.study.frames import Count, as_day
+from helpers.sentences import say
+from helpers.study.frames import COUNTS, as_day
 
 ORDER_KINDS: tuple[str, ...] = TABLES["orders"]["kind"].allowed
 UNSTATED_KIND = "goods"
@@ -66,12 +67,16 @@ def activity(
     MissingTable
         When there are neither events nor orders.
     BadParameters
-        When a weight is no finite number of at least 0, or names nothing that is there.
+        When a weight names nothing that is there.
     BadData
         When orders are in more than one currency.
     """
-    rows = _rows(dataset, report_tz, check_weights(dataset, value_weights))
-    return _withoutexcluded(rows.filter(rows.day <= ibis.date(as_day(as_of))), dataset)
+    rows = _rows(dataset, report_tz, check_weights(dataset, value_weights), everything=False)
+    rows = rows.filter(rows.member_id.notnull(), rows.day <= ibis.date(as_day(as_of)))
+    rows = rows.drop("stated", "table")
+    if not {"is_staff", "is_bot"} & set(_columns(dataset, "members")):
+        return rows
+    return rows.anti_join(dataset.members.filter(excluded(dataset.members)), "member_id")
 
 
 def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia/Shanghai") -> ibis.Table:
@@ -80,102 +85,90 @@ def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia
     Returns
     -------
     ibis.Table
-        member_id; joined_day (date); left_day (date, missing while a member as of `as_of`). From the members
-        table, also those who left; without one, everyone with activity, joined on the first day of it.
+        member_id; joined_day (date); left_day (date, missing while a member as of `as_of`); and every further column
+        of the members table, which also holds those who left. Without one, everyone with activity, joined on the
+        first day of it.
     """
-    day = ibis.date(as_day(as_of))
+    day = as_day(as_of)
     if "members" not in dataset:
-        rows = activity(dataset, as_of=as_of, report_tz=report_tz)
-        found = rows.group_by("member_id").agg(joined_day=rows.day.min())
-        return found.mutate(left_day=ibis.null("date"))
+        return first_seen(activity(dataset, as_of=day, report_tz=report_tz))
     members = dataset.members
     left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
-    found = members.filter(~excluded(members)).select(
-        "member_id", joined_day=local_date(members.joined_at, report_tz), left_day=left
+    found = members.filter(~excluded(members)).mutate(
+        joined_day=local_date(members.joined_at, report_tz), left_day=left
     )
     found = found.filter(found.joined_day <= day)
     return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
 
 
-def value_unit(dataset: Dataset, value_weights: Mapping[str, float] | None = None) -> str:
-    """Return the unit of the value: the currency of the orders, ``"money"`` if unstated, or ``"points"``.
+def first_seen(rows: ibis.Table) -> ibis.Table:
+    """Return a population of everyone with activity: joined on the first day of it, and never left."""
+    rows = rows.filter(rows.kind.isin(COUNTS["all"])) if "kind" in rows.columns else rows
+    found = rows.group_by("member_id").agg(joined_day=rows.day.min())
+    return found.mutate(left_day=ibis.null("date"))
 
-    Points are what any other mix than plain money adds up to.
-    """
-    weights = check_weights(dataset, value_weights)
-    plain = all(weight in (0, 1) and (name in ORDER_KINDS or not weight) for name, weight in weights.items())
-    if not plain or "orders" not in dataset:
-        return "points"
-    currencies = _currencies(dataset)
-    return currencies[0] if currencies else "money"
+
+def present_members(population: ibis.Table | pd.DataFrame, *, as_of: dt.date | str) -> ibis.Table:
+    """Return the members who had joined by the end of a day and had not left by then."""
+    members, day = as_table(population), ibis.date(as_day(as_of))
+    return members.filter(members.joined_day <= day, members.left_day.isnull() | (members.left_day > day))
 
 
 def check_weights(dataset: Dataset, value_weights: Mapping[str, float] | None) -> dict[str, float]:
-    """Return the weights that apply, after checking the tables, the currency and every name and number."""
+    """Return the weights that apply, after checking the tables, the currency and every name."""
     if not any(t in dataset for t in SIDES):
         raise MissingTable("table events or orders missing: one of them is needed.")
-    currencies = _currencies(dataset)
-    if len(currencies) > 1:
+    if len(currencies := _distinct(dataset, "orders", "currency")) > 1:
         raise BadData(
             f"Table orders, column currency: {len(currencies)} currencies ({', '.join(currencies)}); "
             f"money of different currencies cannot be added: filter to one or convert first."
         )
     if value_weights is None:
-        return dict.fromkeys((*ORDER_KINDS, *present_kinds(dataset)), 1.0)
-    present: list[str] | None = None
-    for name, weight in value_weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise BadParameters(f"value_weights[{name!r}] == {weight!r}, must be a finite number >= 0.")
-        if name not in ORDER_KINDS and name not in INTERACTIONS:
-            present = _present(dataset) if present is None else present
-            if name not in present:
-                hint = did_you_mean(name, [*present, *ORDER_KINDS, *INTERACTIONS])
-                raise BadParameters(
-                    f"value_weights names {name!r}, which is neither a kind of order nor an event in the "
-                    f"data ({', '.join(present)}).{hint}"
-                )
+        return dict.fromkeys((*ORDER_KINDS, *_order_kinds(dataset)), 1.0)
+    if unknown := [name for name in value_weights if name not in (*ORDER_KINDS, *INTERACTIONS)]:
+        present = [*_order_kinds(dataset), *_distinct(dataset, "events", "event")]
+        for name in (name for name in unknown if name not in present):
+            hint = did_you_mean(name, [*present, *ORDER_KINDS, *INTERACTIONS])
+            raise BadParameters(
+                f"value_weights names {name!r}, which is neither a kind of order nor an event in the "
+                f"data ({', '.join(present)}).{hint}"
+            )
     return {name: float(weight) for name, weight in value_weights.items()}
 
 
-def _rows(dataset: Dataset, report_tz: str, weights: Mapping[str, float]) -> ibis.Table:
-    parts = [side(dataset, name, report_tz, weights) for name in SIDES if name in dataset]
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
-
-
-def side(
-    dataset: Dataset, name: str, report_tz: str, weights: Mapping[str, float], *, everything: bool = False
+def _rows(
+    dataset: Dataset, report_tz: str, weights: Mapping[str, float], *, everything: bool = True
 ) -> ibis.Table:
-    """Return one of the two tables in the shape of activity.
+    """Return events and orders in the shape of activity, with the table they are of, and whether kinds are stated.
 
-    With `everything`, rows that do not count are kept, their kind is missing, and ``stated`` says whether
-    the kind of an order is stated.
+    With `everything` also events that do not count, of which the kind is missing.
     """
-    rows = dataset[name]
-    if not everything:
-        rows = rows.filter(rows.member_id.notnull())
-    rows = _events(rows, weights, everything) if name == "events" else _orders(rows, weights)
-    rows = rows.mutate(day=local_date(rows.ts, report_tz))
-    columns = ["member_id", "ts", "day", "kind", "action", "value"]
-    return rows.select(*columns, "stated") if everything else rows.select(*columns)
+    parts = []
+    if "events" in dataset:
+        parts.append(_events(dataset.events, weights, everything))
+    if "orders" in dataset:
+        parts.append(_orders(dataset.orders, weights))
+    parts = [part.mutate(day=local_date(part.ts, report_tz)) for part in parts]
+    columns = ["member_id", "ts", "day", "kind", "action", "value", "stated", "table"]
+    rows = [part.select(*columns) for part in parts]
+    return ibis.union(*rows) if len(rows) > 1 else rows[0]
 
 
 def _events(events: ibis.Table, weights: Mapping[str, float], everything: bool) -> ibis.Table:
     """Return events with their kind; names that count are filtered first, where the engine reads the file."""
     valued = {n: w for n, w in weights.items() if w and n not in ORDER_KINDS}
     other = [name for name in valued if name not in INTERACTIONS]
-    kind: ibis.Value = ibis.literal("interaction")
-    if other or everything:
-        branches = [(events.event.isin(INTERACTIONS), "interaction")]
-        branches += [(events.event.isin(other), "weighted")] if other else []
-        kind = ibis.cases(*branches)
     rows = events if everything else events.filter(events.event.isin([*INTERACTIONS, *other]))
+    branches = [(rows.event.isin(INTERACTIONS), "interaction")]
+    branches += [(rows.event.isin(other), "weighted")] if other else []
     return rows.select(
         "member_id",
         "ts",
-        kind=kind,
+        kind=ibis.cases(*branches) if other or everything else ibis.literal("interaction"),
         action=rows.event.cast("string"),
         value=_weight(rows.event, valued),
         stated=ibis.literal(True),
+        table=ibis.literal("events"),
     )
 
 
@@ -191,6 +184,7 @@ def _orders(orders: ibis.Table, weights: Mapping[str, float]) -> ibis.Table:
         action=kind.cast("string"),
         value=net * _weight(kind, {n: w for n, w in weights.items() if n not in INTERACTIONS}),
         stated=stated,
+        table=ibis.literal("orders"),
     )
 
 
@@ -216,35 +210,127 @@ def excluded(members: ibis.Table) -> ibis.ir.BooleanValue:
     return flag(members, "is_staff") | flag(members, "is_bot")
 
 
-def _withoutexcluded(rows: ibis.Table, dataset: Dataset) -> ibis.Table:
-    if "members" not in dataset or not {"is_staff", "is_bot"} & set(dataset.members.columns):
-        return rows
-    return rows.anti_join(dataset.members.filter(excluded(dataset.members)), "member_id")
+def _columns(dataset: Dataset, table: str) -> tuple[str, ...]:
+    return dataset[table].columns if table in dataset else ()
 
 
-def _currencies(dataset: Dataset) -> list[str]:
-    if "orders" not in dataset or "currency" not in dataset.orders.columns:
+def _distinct(dataset: Dataset, table: str, column: str) -> list[str]:
+    """Return the values of a column that are there, sorted."""
+    if column not in _columns(dataset, table):
         return []
-    found = dataset.orders.select("currency").distinct().to_pandas()["currency"]
-    return sorted(found.dropna())
+    return sorted(dataset[table].select(column).distinct().to_pandas()[column].dropna())
 
 
-def present_kinds(dataset: Dataset) -> list[str]:
+def _order_kinds(dataset: Dataset) -> list[str]:
     """Return the kinds of orders that are in the data."""
-    if "orders" not in dataset:
-        return []
-    if "kind" not in dataset.orders.columns:
-        return [UNSTATED_KIND]
+    if "kind" not in (columns := _columns(dataset, "orders")):
+        return [UNSTATED_KIND] if columns else []
     kinds = dataset.orders.select(kind=dataset.orders.kind.fill_null(UNSTATED_KIND))
     return sorted(kinds.distinct().to_pandas()["kind"])
 
 
-def _present(dataset: Dataset) -> list[str]:
-    """Return the kinds of orders and the event names that are in the data."""
-    events = []
-    if "events" in dataset:
-        events = sorted(dataset.events.select("event").distinct().to_pandas()["event"].dropna())
-    return [*present_kinds(dataset), *events]
+@dataclass(frozen=True)
+class ActivityAccount:
+    """What went into the activity, and what did not and why.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per table and reason: table, reason, rows. Reasons: "counted" (interactions and orders in
+        the activity), "weighted" (other events in it, which have value only),
+        "no interaction" (events that are neither interactions nor weighted), "staff", "bot" (wins over
+        staff), "after as_of", "no member" (empty member id), "not in members" (counted, but of ids that the
+        members table lacks), "kind not stated" (counted as goods). Every row of events and orders is in
+        exactly one of the reasons before "not in members".
+    weights : dict of str to float
+        Weights that apply; what is not named weighs 0.
+    weightless : tuple of str
+        Kinds of orders that are there and weigh 0.
+    unit : str
+        Unit of the value: a currency, "money" where none is stated, or "points", which any other mix than plain
+        money adds up to.
+    """
+
+    table: pd.DataFrame = field(repr=False)
+    weights: dict[str, float]
+    weightless: tuple[str, ...]
+    unit: str
+
+    def rows(self, reason: str) -> int:
+        """Return the rows of all tables with a reason."""
+        return int(self.table.loc[self.table["reason"] == reason, "rows"].sum())
+
+    @property
+    def sentence(self) -> str:
+        """What was counted and what was left out."""
+        counted = self.table[self.table["reason"] == "counted"].set_index("table")["rows"]
+        events, orders = (int(counted.get(name, 0)) for name in SIDES)
+        text = "Counted: {events:,} interactions and {orders:,} orders; value is in {unit}."
+        parts = [say(text, events=events, orders=orders, unit=self.unit)]
+        left_out = [say(words, n=self.rows(r)) for r, words in LEFT_OUT.items() if self.rows(r)]
+        if left_out:
+            parts.append(say("Left out: {rows}.", rows=", ".join(left_out)))
+        parts += [say(words, n=self.rows(r)) for r, words in REMARKS.items() if self.rows(r)]
+        if self.weightless:
+            kinds = ", ".join(self.weightless)
+            parts.append(say("Orders of kind {kinds} are there and weigh 0.", kinds=kinds))
+        return " ".join(parts)
+
+
+LEFT_OUT = {
+    "no interaction": "{n:,} rows of other events",
+    "staff": "{n:,} rows of staff",
+    "bot": "{n:,} rows of bots",
+    "after as_of": "{n:,} rows after the last day",
+    "no member": "{n:,} rows without a member",
+}
+REMARKS = {
+    "weighted": "{n:,} other events have value and do not count as interactions.",
+    "not in members": "{n:,} counted rows are of ids that the members table lacks.",
+    "kind not stated": "{n:,} orders do not state their kind and count as goods.",
+}
+
+
+def account(
+    dataset: Dataset,
+    *,
+    as_of: dt.date | str,
+    report_tz: str = "Asia/Shanghai",
+    value_weights: Mapping[str, float] | None = None,
+) -> ActivityAccount:
+    """Count what :func:`activity` uses and what it leaves out; arguments and errors as there."""
+    weights = check_weights(dataset, value_weights)
+    rows = _rows(dataset, report_tz, weights)
+    staff = bot = ibis.literal(False)
+    listed: ibis.Value = ibis.literal(True)
+    if "members" in dataset:
+        members = dataset.members
+        flags = members.select(of="member_id", staff=flag(members, "is_staff"), bot=flag(members, "is_bot"))
+        rows = rows.left_join(flags, rows.member_id == flags.of)
+        staff, bot, listed = rows.staff.fill_null(False), rows.bot.fill_null(False), rows.of.notnull()
+    reason = ibis.cases(
+        (rows.member_id.isnull(), "no member"),
+        (rows.kind.isnull(), "no interaction"),
+        (bot, "bot"),
+        (staff, "staff"),
+        (rows.day > ibis.date(as_day(as_of)), "after as_of"),
+        (rows.kind == "weighted", "weighted"),
+        else_="counted",
+    )
+    cells = rows.group_by("table", "stated", reason=reason, listed=listed).agg(rows=rows.count()).to_pandas()
+    counted = cells[cells["reason"] == "counted"]
+    # Two remarks about counted rows are reasons of their own.
+    strange, unstated = counted[~counted["listed"].astype(bool)], counted[~counted["stated"].astype(bool)]
+    remarks = [strange.assign(reason="not in members"), unstated.assign(reason="kind not stated")]
+    every = pd.concat([cells, *(part for part in remarks if len(part))], ignore_index=True)
+    plain = all(weight in (0, 1) and (name in ORDER_KINDS or not weight) for name, weight in weights.items())
+    money = (_distinct(dataset, "orders", "currency") or ["money"])[0]
+    return ActivityAccount(
+        table=every.groupby(["table", "reason"], as_index=False)[["rows"]].sum(),
+        weights=weights,
+        weightless=tuple(kind for kind in _order_kinds(dataset) if not weights.get(kind)),
+        unit=money if plain and "orders" in dataset else "points",
+    )
 
 
 def check_recent(rows: ibis.Table, *, as_of: dt.date, days: int) -> None:
@@ -271,25 +357,3 @@ def check_recent(rows: ibis.Table, *, as_of: dt.date, days: int) -> None:
             f"as_of == {as_of} lies {(as_of - last).days} days after the last counted action ({last}), and tiers "
             f"look back {days} days: everybody would look silent. Use as_of={last}, or bring newer data."
         )
-
-
-def what_counts(dataset: Dataset, count: str = "auto") -> Count:
-    """Return what recency and frequency count; ``"auto"`` takes interactions where there are any, else orders.
-
-    Raises
-    ------
-    MissingTable
-        When there is neither a table of events nor one of orders.
-    """
-    if not {"events", "orders"} & set(dataset.names):
-        raise MissingTable("table events or orders missing; one of them is needed")
-    if count != "auto":
-        return count  # type: ignore[return-value]
-    return "interaction" if "events" in dataset else "order"
-
-
-def present_members(population: ibis.Table | pd.DataFrame, *, as_of: dt.date | str) -> ibis.Table:
-    """Return the members who had joined by the end of a day and had not left by then."""
-    members = as_table(population)
-    day = ibis.date(as_day(as_of))
-    return members.filter(members.joined_day <= day, members.left_day.isnull() | (members.left_day > day))

@@ -25,59 +25,17 @@ when that is earlier). Censoring at the last action instead would make silence l
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 import ibis
 import pandas as pd
 
-from helpers.data.clock import FIRST, LAST, offsets
-from helpers.data.source import Dataset, as_table, local_date
+from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.study.activity import excluded
 from helpers.study.days import checked, day_number, number_of
 from helpers.study.frames import as_day, require_columns
 
 EXAMPLES = 3
-
-
-def member_stays(
-    dataset: Dataset,
-    *,
-    as_of: dt.date | str,
-    columns: Sequence[str] = (),
-    report_tz: str = "Asia/Shanghai",
-) -> ibis.Table:
-    """Return the population of the members table with further columns of it, without a join.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        With the table members.
-    as_of : date or str
-        Last calendar day in `report_tz` that counts.
-    columns : sequence of str
-        Columns of members to keep, such as source or platform_home.
-    report_tz : str
-        Time zone of calendar days.
-
-    Returns
-    -------
-    ibis.Table
-        member_id, joined_day, left_day (missing while a member as of `as_of`), `columns`; staff and bots left
-        out, as in :func:`helpers.study.activity.population`.
-
-    Raises
-    ------
-    MissingTable, BadData
-        When there is no members table, or it lacks a column.
-    """
-    members = dataset["members"]
-    require_columns(members, columns, "members")
-    joined, day = local_date(members.joined_at, report_tz), as_day(as_of)
-    left = _left_day(members, day, report_tz) if "left_at" in members.columns else ibis.null("date")
-    found = members.filter(~excluded(members) & _happened_by(members.joined_at, day, report_tz))
-    return found.select("member_id", *columns, joined_day=joined, left_day=left)
 
 
 def exit_durations(
@@ -179,43 +137,6 @@ def _first_silent_day(days: ibis.Table, stays: ibis.Table, end: int, silence_day
     gaps = marks.mutate(quiet=ibis.coalesce(following, final) - marks["at"] - 1)
     silent = gaps.filter(gaps.quiet >= silence_days)
     return silent.group_by("member_id").agg(begin=silent["at"].min() + 1)
-
-
-def _left_day(members: ibis.Table, day: dt.date, report_tz: str) -> Any:
-    """Return the day of leaving, missing for those who left after `day`."""
-    left = members.left_at
-    return local_date(
-        ibis.cases((_happened_by(left, day, report_tz), left), else_=ibis.null(left.type())), report_tz
-    )
-
-
-def _happened_by(instant: Any, day: dt.date, report_tz: str) -> Any:
-    """Return whether instants lie on a calendar day up to `day`.
-
-    One instant is compared, which costs an engine less than the calendar day of every row, and which lets it skip
-    parts of files that begin later.
-    """
-    end = _end_of(day, report_tz)
-    if end is None:
-        return local_date(instant, report_tz) <= ibis.date(day)
-    moment = instant if instant.type().timezone is None else instant.cast("timestamp")
-    return moment < ibis.timestamp(end.isoformat())
-
-
-def _end_of(day: dt.date, report_tz: str) -> dt.datetime | None:
-    """Return the instant (UTC) at which a calendar day is over; None when there is not exactly one.
-
-    In Newfoundland clocks once went back at a minute past midnight, and the day before came again for an hour.
-    """
-    starts, shifts = zip(*offsets(report_tz), strict=True)
-    if not FIRST.date() < day < LAST.date():
-        return None
-    midnight = dt.datetime.combine(day, dt.time()) + dt.timedelta(days=1)
-    ends = [midnight - dt.timedelta(seconds=shift) for shift in shifts]
-    stops = [*starts[1:], dt.datetime.max]
-    last = max(i for i, (start, end) in enumerate(zip(starts, ends, strict=True)) if start < end)
-    # Exact only when the day had not ended under an offset that applied earlier: else part of it comes again.
-    return min(ends[last], stops[last]) if all(ends[i] >= stops[i] for i in range(last)) else None
 
 
 def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:

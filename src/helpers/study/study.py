@@ -17,11 +17,16 @@ import pandas as pd
 from helpers.data import health, source
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
-from helpers.errors import BadParameters
-from helpers.study.account import ActivityAccount, account
-from helpers.study.activity import activity, present_members, value_unit, what_counts
-from helpers.study.days import first_day, purchase_days, spells
-from helpers.study.durations import member_stays
+from helpers.errors import BadParameters, MissingTable
+from helpers.study.activity import (
+    ActivityAccount,
+    account,
+    activity,
+    first_seen,
+    population,
+    present_members,
+)
+from helpers.study.days import day_number, first_day, number_of, purchase_days
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 from helpers.study.parameters import CommonParameters
 
@@ -108,7 +113,7 @@ class Study:
         values = {name: getattr(parameters, name) for name in shared}
         # Parameters are plain texts and mappings, where empty means that nothing is asked for.
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
-        values["count"] = what_counts(dataset, values.get("count", "auto"))
+        values["count"] = _counting(dataset, values.get("count", "auto"))
         draws = getattr(parameters, "bootstrap_draws", cls.draws)
         return cls(dataset=dataset, draws=draws, **values)
 
@@ -134,7 +139,7 @@ class Study:
             frames = rest and all(isinstance(table, pd.DataFrame) for table in rest.values())
             tables = source.open(rest) if frames else Dataset({}).replace(**rest)
         if not given and {"events", "orders"} & set(tables.names):
-            settings.setdefault("count", what_counts(tables))
+            settings.setdefault("count", _counting(tables))
         return cls(dataset=tables, as_of=as_day(as_of), given=given, **settings)
 
     def at(self, day: dt.date) -> Study:
@@ -166,12 +171,8 @@ class Study:
         if "population" in self.given:
             return _typed(self.given["population"], "population", ("member_id", "joined_day", "left_day"))
         if "members" not in self.dataset:
-            rows = self.activity
-            rows = rows.filter(rows.kind.isin(COUNTS["all"])) if "kind" in rows.columns else rows
-            joined = rows.group_by("member_id").agg(joined_day=rows.day.min())
-            return materialise(joined.mutate(left_day=ibis.null("date")))
-        more = [name for name in self.dataset.members.columns if name not in TYPES]
-        return member_stays(self.dataset, columns=more, as_of=self.as_of, report_tz=self.report_tz)
+            return materialise(first_seen(self.activity))
+        return population(self.dataset, as_of=self.as_of, report_tz=self.report_tz)
 
     @cached_property
     def newcomers(self) -> Study:
@@ -214,20 +215,28 @@ class Study:
     def spells(self) -> ibis.Table:
         """The spells between active days of the population, one row per active day until ``as_of``.
 
+        A spell begins on an active day and ends with the next one (the member is back), with the day the member left,
+        or is still open on the last day observed. Activity after the day somebody left does not count.
+
         member_id; at (day number of the active day); before (days since the active day before it, missing for the
         first); after (days until the next active day, missing for the last); last (day number of the last day
         observed: ``as_of`` or the day of leaving); left (bool: the member left on it).
         """
-        return materialise(spells(self.activity, self.population, as_of=self.as_of, count=self.count))
+        end, people = ibis.date(self.as_of), self.population
+        gone = (people.left_day <= end).fill_null(False)
+        last = ibis.cases((gone, day_number(people.left_day)), else_=number_of(self.as_of))
+        stays = people.select("member_id", last=last, left=gone)
+        days = self.member_days.filter(self.member_days.day <= end)
+        days = days.select("member_id", at=day_number(days.day)).inner_join(stays, "member_id")
+        days = days.filter(days["at"] <= days["last"]).select("member_id", "at", "last", "left")
+        order = ibis.window(group_by="member_id", order_by="at")
+        before, after = (days["at"].lag(1).over(order), days["at"].lead(1).over(order))
+        return materialise(days.mutate(before=days["at"] - before, after=after - days["at"]))
 
     @cached_property
     def began(self) -> dt.date | None:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
-        if self.history_from is not None or not (
-            self.given or {"events", "orders"} & set(self.dataset.names)
-        ):
-            return self.history_from
-        return first_day(self.activity, None)
+        return self.history_from or first_day(self.activity)
 
     @cached_property
     def account(self) -> ActivityAccount:
@@ -246,7 +255,7 @@ class Study:
         """Unit of the value: a currency, ``"money"`` or ``"points"``; the currency for activity handed over."""
         if "activity" in self.given and not {"events", "orders"} & set(self.dataset.names):
             return self.currency
-        return value_unit(self.dataset, self.value_weights)
+        return self.account.unit
 
     @property
     def scope(self) -> str:
@@ -263,3 +272,10 @@ def _typed(table: ibis.Table | pd.DataFrame, name: str, needed: tuple[str, ...])
     found = source.as_table(table)
     require_columns(found, needed, name)
     return found.cast({column: TYPES[column] for column in found.columns if column in TYPES})
+
+
+def _counting(dataset: Dataset, count: str = "auto") -> Any:
+    """Return what counts as activity; ``"auto"`` takes interactions where there are any, else orders."""
+    if not {"events", "orders"} & set(dataset.names):
+        raise MissingTable("table events or orders missing; one of them is needed")
+    return count if count != "auto" else "interaction" if "events" in dataset else "order"

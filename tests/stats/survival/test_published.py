@@ -13,7 +13,8 @@ from helpers.data.source import Dataset
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank
 from helpers.stats.survival.curves import survival
-from helpers.study.durations import exit_durations, member_stays
+from helpers.study.activity import population
+from helpers.study.durations import exit_durations
 
 AS_OF = dt.date(2026, 6, 30)
 NOON = pd.Timestamp("2026-06-30 04:00", tz="UTC")  # noon in Shanghai
@@ -39,7 +40,7 @@ def telco(reference_data: Path) -> pd.DataFrame:
     members = members_of(
         raw["tenure"], raw["Churn"] == "Yes", contract=raw["Contract"], internet=raw["InternetService"]
     )
-    stays = member_stays(opened(members), as_of=AS_OF, columns=["contract", "internet"])
+    stays = population(opened(members), as_of=AS_OF)
     return cells(exit_durations(stays, as_of=AS_OF), ["contract", "internet"])
 
 
@@ -71,7 +72,7 @@ def test_withdrawals_from_courses(reference_data: Path) -> None:
     members = members_of(
         gone.fillna(length)[there], gone.notna()[there], course=rows.loc[there, "code_module"]
     )
-    stays = member_stays(opened(members), as_of=AS_OF, columns=["course"])
+    stays = population(opened(members), as_of=AS_OF)
     curves = survival(cells(exit_durations(stays, as_of=AS_OF)))
     assert (curves.n, curves.events) == (29_496, 6_975)
     published = [0.989219, 0.953316, 0.931177, 0.893714, 0.866626, 0.789090]

@@ -16,7 +16,7 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.retention import findings, plots
+from helpers.methods.retention import plots
 from helpers.methods.retention.cohort_value import cohort_value
 from helpers.methods.retention.covariates import known_at_joining
 from helpers.methods.retention.day_n import day_n, losses
@@ -34,17 +34,11 @@ from helpers.playbook.contact.trial import evaluate_list
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank, restricted_mean_difference
 from helpers.stats.survival.curves import survival, to_lifelines
-from helpers.study.account import account
-from helpers.study.activity import activity, check_recent, what_counts
-from helpers.study.days import first_day
-from helpers.study.durations import exit_durations, member_stays, silence_durations
+from helpers.study.durations import exit_durations, silence_durations
 from helpers.study.frames import materialise
 
 __all__ = [
-    "account",
-    "activity",
     "cells",
-    "check_recent",
     "cohort_value",
     "compare_tiers",
     "daily_states",
@@ -54,8 +48,6 @@ __all__ = [
     "exit_durations",
     "exit_hazard",
     "exposure",
-    "findings",
-    "first_day",
     "known_at_joining",
     "lifecycle",
     "lifetime_value",
@@ -63,7 +55,6 @@ __all__ = [
     "logrank",
     "losses",
     "materialise",
-    "member_stays",
     "plots",
     "reconcile",
     "restricted_mean_difference",
@@ -73,6 +64,5 @@ __all__ = [
     "stickiness",
     "survival",
     "to_lifelines",
-    "what_counts",
     "what_if",
 ]

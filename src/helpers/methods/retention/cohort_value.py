@@ -27,6 +27,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.playbook.finding import Finding, finding
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
@@ -77,6 +78,19 @@ class CohortValue:
         if self.growth.low >= self.goal:
             return "reached"
         return "missed" if self.growth.high < self.goal else "open"
+
+    def finding(self, scope: str) -> Finding:
+        """Return the value of later cohorts over that of earlier ones as a finding about `scope`."""
+        return finding(
+            self.growth,
+            id="retention.cohort_growth",
+            metric=say("value at {age} days, later over earlier cohorts", age=self.age_days),
+            scope=scope,
+            sentence=self.sentence,
+            assumption=say("seasons are not taken out"),
+            direction="up is good",
+            systems=("S019",),
+        )
 
     @property
     def sentence(self) -> str:

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, quantity, say
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.resample import bca_interval, unit_weights
@@ -86,6 +87,24 @@ class LifetimeValue:
         """Return one number of the table."""
         row = self.table[self.table["part"] == part].iloc[0]
         return estimate_of(row, int(row["n"]), METHOD, self.confidence, value="value", unit=self.unit)
+
+    def finding(self, scope: str) -> Finding:
+        """Return what a newcomer is worth as a finding about `scope`."""
+        assumption = say("survival and value at a tenure stay as they were")
+        if self.table.set_index("part").loc["extrapolated", "days"]:
+            assumption = say(
+                "survival and value at a tenure stay as they were; the extrapolated part leans low"
+            )
+        return finding(
+            self.estimate(),
+            id="retention.newcomer_value",
+            metric=say("value of a newcomer in {days} days", days=self.horizon_days),
+            scope=scope,
+            sentence=self.sentence,
+            assumption=assumption,
+            direction="up is good",
+            systems=("S018",),
+        )
 
     @property
     def sentence(self) -> str:

@@ -33,22 +33,18 @@ from helpers.methods.rfm.tier_value import tier_value
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.contact.lists import contact_list, standard_lists
 from helpers.playbook.contact.trial import evaluate_list
-from helpers.study.account import account
 from helpers.study.activity import (
     activity,
     check_recent,
     check_weights,
     population,
     present_members,
-    value_unit,
-    what_counts,
 )
 from helpers.study.frames import materialise
 from helpers.study.values import member_values
 
 __all__ = [
     "TierScheme",
-    "account",
     "activity",
     "alive_share",
     "backtest",
@@ -82,6 +78,4 @@ __all__ = [
     "tier_history",
     "tier_value",
     "time_to_top",
-    "value_unit",
-    "what_counts",
 ]

@@ -161,7 +161,7 @@ def alive_share(study: Study, model: BetaGeometricNBD) -> AliveShare:
     lives = histories(study.purchases, study.as_of, model.unit_days_ or 7.0)
     buyers = lives.join(study.present, "member_id").select("x", "t_x", "T", "joined_day").to_pandas()
     buyers = buyers.sort_values(["x", "t_x", "T"])  # sums must not depend on the order of an engine
-    first = first_day(study.purchases.filter(study.purchases.day <= ibis.date(study.as_of)), None)
+    first = first_day(study.purchases.filter(study.purchases.day <= ibis.date(study.as_of)))
     before = 0 if first is None else int((pd.to_datetime(buyers["joined_day"]) < pd.Timestamp(first)).sum())
     estimate = model.alive_among(buyers["x"], buyers["t_x"], buyers["T"])
     once = int((buyers["x"] == 0).sum())
