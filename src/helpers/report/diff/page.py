@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from helpers.report.diff.address import Version
 from helpers.report.diff.causes import CHANGED, QUESTION
 from helpers.report.diff.compare import Comparison
 from helpers.report.diff.findings import FindingChange
@@ -77,9 +76,7 @@ def diff_html(comparison: Comparison, place: Path) -> str:
     judged = [change.difference for change in comparison.findings if change.difference]
     parts: dict[str, Any] = {
         "index": _link(place, home / "index.html"),
-        "sides": [
-            _side(side, name, place) for side, name in zip((before, after), comparison.names, strict=True)
-        ],
+        "links": [_link(place, side.folder / "report.html") for side in (before, after)],
         "findings": [change for change in comparison.findings if change.outcome != "unchanged"],
         "numbers": _numbers,
         "basis": _basis,
@@ -100,17 +97,6 @@ def diff_html(comparison: Comparison, place: Path) -> str:
 
 def _link(place: Path, target: Path) -> str:
     return quote(Path(os.path.relpath(target, place.parent)).as_posix())
-
-
-def _side(side: Version, name: str, place: Path) -> dict[str, Any]:
-    run = side.manifest.bookkeeping
-    return {
-        "name": name,
-        "link": _link(place, side.folder / "report.html"),
-        "mark": wording.status_mark(side.manifest.status),
-        "as_of": side.manifest.parameters.get("as_of"),
-        "time": run.finished_at[:16].replace("T", " ") if run else "",
-    }
 
 
 def _numbers(change: FindingChange) -> list[str]:

@@ -50,7 +50,6 @@ CONFIDENCE = {
     "rule": "Rule: rests on experience or a stated prior, not on a measured effect. Try it small first.",
 }
 DIRECTION = {"up is good": "up", "down is good": "down", "neither": "neither up nor down"}
-SHORT_HASH = 12
 
 
 def report_html(
@@ -82,8 +81,6 @@ def report_html(
         "check": lambda action: _check(action, manifest),
         "story": story.blocks(notebook, manifest, outline, findings),
         "parameters": [_parameter(name, value, known) for name, value in sorted(manifest.parameters.items())],
-        "tables": _tables(manifest),
-        "origin": _origin(manifest),
         "command": command(manifest, known),
     }
     parts["contents"] = _contents(outline.headings)  # the story has brought its headings by now
@@ -283,37 +280,6 @@ def _same(source: str, value: Any) -> bool:
 
 def _plain_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _tables(manifest: Manifest) -> list[tuple[str, str, str]]:
-    return [
-        (
-            name,
-            say("rows not counted") if table.rows is None else f"{table.rows:,}",
-            table.sha256[:SHORT_HASH],
-        )
-        for name, table in sorted(manifest.data.tables.items())
-    ]
-
-
-def _origin(manifest: Manifest) -> list[tuple[str, str]]:
-    code = manifest.code
-    rows = [
-        (say("Series"), manifest.series),
-        (say("Version"), say("the name of the folder this file lies in; the index lists every version")),
-        (say("Notebook"), manifest.notebook),
-        (say("Run key"), manifest.run_key[:SHORT_HASH]),
-        (say("Seed"), say("none") if manifest.seed is None else str(manifest.seed)),
-        (say("Python"), manifest.python),
-        (say("Notebook source"), code.notebook_sha256[:SHORT_HASH]),
-        (
-            say("Modules of helpers"),
-            say("{number}, each with its fingerprint in manifest.json", number=len(code.modules)),
-        ),
-    ]
-    if code.lock_sha256:
-        rows.append((say("Lock file"), code.lock_sha256[:SHORT_HASH]))
-    return rows
 
 
 def command(manifest: Manifest, known: Mapping[str, story.Parameter]) -> str:
