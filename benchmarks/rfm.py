@@ -87,16 +87,17 @@ def run_ours(folder: Path, active_days: bool) -> Any:
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
     from helpers.data import source
-    from helpers.methods.rfm.scores import score
+    from helpers.methods.rfm.scores import score_values
     from helpers.methods.rfm.tiers import TierScheme
+    from helpers.study import Study
     from helpers.study.activity import activity
     from helpers.study.values import member_values
 
     def work() -> list[tuple[Any, ...]]:
         dataset = source.open(str(folder), check=False)
         actions = activity(dataset, as_of=AS_OF, value_weights=WEIGHTS)
-        values = member_values(actions, as_of=AS_OF, window_days=WINDOW_DAYS, active_days=active_days)
-        scored = score(values, bins=BINS)
+        study = Study.of({"activity": actions}, AS_OF)
+        scored = score_values(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
         tiered = TierScheme.load("three_tier").assign(scored.table)
         keys = ["r_score", "f_score", "m_score", "tier"]
         counts = tiered.group_by(keys).agg(members=tiered.count()).to_pandas()

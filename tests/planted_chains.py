@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.data.source import Dataset
-from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
+from helpers.methods.rfm.history import JOINED, LEFT, TierHistory
 from helpers.study import Study
 
 LABELS = ("silent", "potential", "active", "core")
@@ -75,7 +75,6 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
             triples.append((periods[position], labels[first], labels[second], labels[third], int(count)))
     size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
     return TierHistory(
-        scheme="planted",
         labels=labels,
         period="month",
         calendar=calendar,
@@ -84,10 +83,7 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
         triples=pd.DataFrame(triples, columns=["period", "first", "second", "third", "n"]),
         passages=_passages(states, labels),
         newcomers=int((states[-1] == FRESH).sum()) if len(states) else 0,
-        outside=pd.DataFrame({"reason": [], "members": []}),
-        as_of=dt.date(2026, 12, 31),
-        report_tz="Asia/Shanghai",
-        window_days=None,
+        outside=0,
     )
 
 

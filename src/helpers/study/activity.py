@@ -331,29 +331,3 @@ def account(
         weightless=tuple(kind for kind in _order_kinds(dataset) if not weights.get(kind)),
         unit=money if plain and "orders" in dataset else "points",
     )
-
-
-def check_recent(rows: ibis.Table, *, as_of: dt.date, days: int) -> None:
-    """Refuse a day so long after the last counted action that everybody would look silent.
-
-    Parameters
-    ----------
-    rows : ibis.Table
-        Activity, as made by :func:`activity`.
-    as_of : date
-        Last day that counts.
-    days : int
-        Length of the shortest window that looks back from `as_of`.
-
-    Raises
-    ------
-    BadParameters
-        When no action lies within `days` of `as_of` although there are earlier ones.
-    """
-    last = rows.day.max().execute()
-    last = None if pd.isna(last) else pd.Timestamp(last).date()
-    if last is not None and (as_of - last).days >= days:
-        raise BadParameters(
-            f"as_of == {as_of} lies {(as_of - last).days} days after the last counted action ({last}), and tiers "
-            f"look back {days} days: everybody would look silent. Use as_of={last}, or bring newer data."
-        )

@@ -81,3 +81,9 @@ JOINERS = 30
 # --- contact lists ---
 HELD_OUT = 10
 """Members held out of a list that is to be measured: the normal limits of its power are too rough below."""
+
+GROUP = 20
+"""Members of a group of whom it is told what most of them are like or need."""
+
+GROUPED = 100
+"""Active members, whom behaviour may divide into groups: with fewer every cloud looks divided."""

@@ -16,26 +16,27 @@ is the half-open range ``(D - w, D]``: the w days that end with D, D included. N
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import ibis
 import pandas as pd
 
-from helpers.checks import check_scalar, did_you_mean
+from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadData, BadParameters
-from helpers.study.frames import COUNTS, Count, as_day
+from helpers.errors import BadParameters
+from helpers.study.frames import COUNTS, Count, require_columns
 
-ACTIVITY_TYPES = {"member_id": "string", "kind": "string", "action": "string", "value": "float64"}
+if TYPE_CHECKING:
+    from helpers.study.study import Study
+
 VALUE_DECIMALS = 6
 """Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals."""
 
 
 def member_values(
-    activity: ibis.Table | pd.DataFrame,
-    *,
-    as_of: dt.date | str,
+    study: Study,
     window_days: int,
-    count: Count = "interaction",
+    *,
     population: ibis.Table | pd.DataFrame | None = None,
     active_days: bool = True,
 ) -> ibis.Table:
@@ -43,18 +44,14 @@ def member_values(
 
     Parameters
     ----------
-    activity : ibis.Table or pandas.DataFrame
-        One row per action with member_id, day, kind and value, as made by
-        :func:`helpers.study.activity.activity`.
-    as_of : date or str
-        Last day that counts.
+    study : Study
+        Its activity, its last day, and what counts for recency, frequency and active days. Value is always
+        summed over all activity.
     window_days : int
         Length of the window in days.
-    count : {"interaction", "order", "all"}
-        What recency, frequency and active days count. Value is always summed over all activity.
     population : ibis.Table or pandas.DataFrame, optional
         One row per member (member_id): members without activity are kept with frequency 0, and activity of
-        others is left out. Default: everyone with activity up to `as_of`.
+        others is left out. Default: everyone with activity up to the last day.
     active_days : bool
         Whether to count active days, which costs about as much as everything else together.
 
@@ -66,43 +63,31 @@ def member_values(
 
     Raises
     ------
-    BadParameters
-        When `count` or `as_of` is not understood.
     BadData
         When a column is missing.
     """
-    if count not in COUNTS:
-        raise BadParameters(
-            f"count == {count!r}, must be one of {', '.join(COUNTS)}.{did_you_mean(count, COUNTS)}"
-        )
     check_scalar(window_days, "window_days", type_=int, ge=1)
-    day = as_day(as_of)
-    rows = activity_rows(activity)
-    summed = _summed(rows.filter(rows.day <= ibis.date(day)), day, window_days, count, active_days)
-    if population is None:
-        return summed
-    return _of_population(summed, as_table(population))
+    require_columns(study.activity, ("kind", "value"), "activity")
+    rows = study.activity.filter(study.activity.day <= ibis.date(study.as_of))
+    summed = _summed(rows, study.as_of, window_days, study.count, active_days)
+    return summed if population is None else _of_population(summed, as_table(population))
 
 
-def activity_rows(activity: ibis.Table | pd.DataFrame) -> ibis.Table:
-    """Return activity as an Ibis table with a date in ``day``.
-
-    A pandas frame may hold days as timestamps, and no types at all when it is empty.
+def check_recent(study: Study, days: int) -> None:
+    """Refuse a day so long after the last counted action that a window of `days` would call everybody silent.
 
     Raises
     ------
-    BadData
-        When a column is missing or ``day`` holds neither dates nor timestamps.
+    BadParameters
+        When no action lies within `days` of the last day although there are earlier ones.
     """
-    rows = as_table(activity)
-    absent = [c for c in ("member_id", "day", "kind", "value") if c not in rows.columns]
-    if absent:
-        raise BadData(f"Activity: column {', '.join(absent)} missing; there is {', '.join(rows.columns)}.")
-    kind = rows.day.type()
-    if not (kind.is_date() or kind.is_timestamp() or kind.is_null()):
-        raise BadData(f"Activity: column day is {kind}, must be a date.")
-    untyped = {c: t for c, t in ACTIVITY_TYPES.items() if c in rows.columns and rows[c].type().is_null()}
-    return rows.cast(untyped if kind.is_date() else {**untyped, "day": "date"})
+    last = study.activity.day.max().execute()
+    last = None if pd.isna(last) else pd.Timestamp(last).date()
+    if last is not None and (away := (study.as_of - last).days) >= days:
+        raise BadParameters(
+            f"as_of == {study.as_of} lies {away} days after the last counted action ({last}), and tiers look back "
+            f"{days} days: everybody would look silent. Use as_of={last}, or bring newer data."
+        )
 
 
 def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count, active_days: bool) -> ibis.Table:

@@ -17,14 +17,14 @@ from statsmodels.stats.proportion import proportion_confint
 
 from helpers.data import source
 from helpers.methods.rfm import moves
+from helpers.methods.rfm.history import TierHistory, tier_history
 from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
-from helpers.methods.rfm.periods import TierHistory, tier_history
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.sentences import number
 from helpers.simulate import community
 from helpers.stats.chains import Steps, net_promotion
 from helpers.stats.estimate import wilson
-from helpers.study.activity import activity, population
+from helpers.study import Study
 from tests.planted_chains import AWAY, FRESH, LIVELY, MATRICES, STICKY, asked, history_of, run_chains
 
 Counts = NDArray[np.float64]
@@ -161,8 +161,7 @@ def _of_community(seed: int, members: int) -> tuple[TierHistory, dict[str, Any]]
     made = community(members, 184, seed, tables=("members", "events"))
     dataset = source.open(made.tables, check=False)
     day = dt.date.fromisoformat(made.truth["about"]["end"])
-    log, people = activity(dataset, as_of=day), population(dataset, as_of=day)
-    return tier_history(log, people, MONTHLY, as_of=day, report_tz="Asia/Shanghai"), made.truth["tiers"]
+    return tier_history(Study.of(dataset, day), MONTHLY), made.truth["tiers"]
 
 
 def _coverage(seeds: range) -> dict[str, list[bool]]:
@@ -186,11 +185,12 @@ def test_counts_of_a_community_are_the_planted_moves() -> None:
     made = community(500, 184, 2, tables=("members", "events"))
     dataset = source.open(made.tables, check=False)
     as_of = dt.date.fromisoformat(made.truth["about"]["end"])
-    people = population(dataset, as_of=as_of).to_pandas()
+    study = Study.of(dataset, as_of)
+    people = study.population.to_pandas()
     # Planted truth takes a member who joined on the first day of a month for present in all of it.
     people["joined_day"] = pd.to_datetime(people["joined_day"]) - pd.Timedelta(days=1)
-    log = activity(dataset, as_of=as_of)
-    history = tier_history(log, people, MONTHLY, as_of=as_of, report_tz="Asia/Shanghai", since="2025-07-01")
+    given = {"activity": study.activity, "population": people}
+    history = tier_history(Study.of(given, as_of, history_from="2025-07-01"), MONTHLY)
     tables = history.transitions.groupby(["period", "from_tier", "to_tier"])["n"].sum()
     for pair in made.truth["tiers"]["pairs"]:
         square = tables.loc[pair["to"]].unstack().loc[list(MONTHLY.labels), list(MONTHLY.labels)]
@@ -234,10 +234,8 @@ def buyers(reference_data: Path) -> Callable[[str], TierHistory]:
     dataset = source.open({"orders": orders.assign(gross=raw["gross"], currency="USD")}, report_tz="UTC")
 
     def history(as_of: str) -> TierHistory:
-        log = activity(dataset, as_of=as_of, report_tz="UTC")
-        people = population(dataset, as_of=as_of, report_tz="UTC")
-        scheme, window = TierScheme.load(QUARTERLY), {"window_days": 180, "count": "order"}
-        return tier_history(log, people, scheme, period="quarter", as_of=as_of, report_tz="UTC", **window)
+        study = Study.of(dataset, as_of, report_tz="UTC")
+        return tier_history(study, TierScheme.load(QUARTERLY), period="quarter", window_days=180)
 
     return history
 

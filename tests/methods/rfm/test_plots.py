@@ -1,6 +1,5 @@
 """Pictures say what the numbers say."""
 
-import datetime as dt
 from types import SimpleNamespace
 
 import ibis
@@ -9,11 +8,12 @@ import pandas as pd
 import pytest
 
 from helpers import simulate
-from helpers.data import source
 from helpers.figures import NoChart
 from helpers.methods import rfm
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.contest import RFM_SCORE
+from helpers.study import Study
+from tests.planted_chains import asked
 
 TIERS = ["silent", "potential", "core"]
 MOVES = [
@@ -33,15 +33,10 @@ TRANSITIONS = pd.DataFrame(MOVES, columns=["from_tier", "to_tier", "n"])
 
 @pytest.fixture(scope="module")
 def study():
-    """A small community with its tier history."""
+    """The tier history of a small community, with the names of its tiers."""
     community = simulate.community(400, 184, seed=7, tables=("members", "events"))
-    dataset, when = (
-        source.open(community.tables),
-        {"as_of": dt.date(2025, 12, 31), "report_tz": "Asia/Shanghai"},
-    )
-    activity, population = rfm.activity(dataset, **when), rfm.population(dataset, **when)
     scheme = rfm.TierScheme.load("monthly_interactions")
-    return rfm.tier_history(activity, population, scheme, period="month", **when), scheme.display_names
+    return rfm.tier_history(Study.of(community.tables, "2025-12-31"), scheme), scheme.display_names
 
 
 def test_each_move_is_counted_at_every_boundary_it_crosses():
@@ -94,11 +89,13 @@ def test_a_tier_of_few_members_is_kept_back(study):
 
 def test_the_migration_map_writes_every_shown_share_with_its_interval(study):
     history, names = study
-    moved = rfm.migration(history)
+    moved = rfm.migration(asked(), history)
     chart = plots.migration_map(moved, names, "Months.")
     shown = chart.data["share"].notna().sum()
     assert chart.svg().count(" %</text>") == shown > 4
-    stay = moved.shares("pooled").loc["core", "core"]
+    stay = moved.matrix.query("scope == 'pooled' and from_tier == 'core' and to_tier == 'core'")[
+        "share"
+    ].item()
     assert chart.title == f"{100 * stay:.1f} % of the top tier stay there for another period"
     assert (chart.data["n"].dropna() >= 10).all() or (chart.data["n"].dropna() == 0).any()
 

@@ -12,12 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.data import source
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.scores import score_values
 from helpers.methods.rfm.tiers import TierScheme, presets
-from helpers.simulate import community, member_months
-from helpers.study.activity import activity, population
+from helpers.study import Study
 from helpers.study.values import member_values
 
 MONTHLY = ("silent", "potential", "active", "core")
@@ -100,19 +98,6 @@ def test_rules_in_words() -> None:
         "frequency in [11, 51)",
         "frequency >= 51",
     ]
-
-
-def test_planted_monthly_tiers_of_a_simulated_community() -> None:
-    dataset = source.open(community(400, 62, 11, tables=["members", "events", "orders"]).tables)
-    planted = member_months(400, 62, 11)
-    planted = planted[(planted["month"] == "2025-08") & planted["present"]].set_index("member_id")["tier"]
-    everyone = population(dataset, as_of="2025-08-31")
-    values = member_values(
-        activity(dataset, as_of="2025-08-31"), as_of="2025-08-31", window_days=31, population=everyone
-    )
-    found = TierScheme.load("monthly_interactions").assign(values).to_pandas().set_index("member_id")["tier"]
-    assert found[planted.index].to_dict() == planted.to_dict()
-    assert planted.nunique() == 4
 
 
 def two_tiers(low: object, high: object, **more: object) -> dict[str, object]:
@@ -281,11 +266,7 @@ def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -
         gross=raw["gross"].astype(float),
         currency="USD",
     ).drop(columns=["date", "n_cds"])
-    dataset = source.open({"orders": orders})
-    values = member_values(
-        activity(dataset, as_of="1998-06-30"), as_of="1998-06-30", window_days=365, count="order"
-    )
-    scored = score(values)
+    scored = score_values(member_values(Study.of({"orders": orders}, "1998-06-30"), 365), 5)
     for name in presets():
         scheme = TierScheme.load(name)
         frame = scheme.assign(scored.table).to_pandas()

@@ -23,8 +23,8 @@ from helpers.methods.rfm.contest import contest, predict_value
 from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
 from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
+from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
-from helpers.methods.rfm.periods import tier_history
 from helpers.methods.rfm.referral import referral_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
@@ -35,7 +35,6 @@ from helpers.playbook.contact.lists import contact_list, standard_lists
 from helpers.playbook.contact.trial import evaluate_list
 from helpers.study.activity import (
     activity,
-    check_recent,
     check_weights,
     population,
     present_members,
@@ -50,7 +49,6 @@ __all__ = [
     "backtest",
     "behavioural_features",
     "blockers",
-    "check_recent",
     "check_weights",
     "compare_periods",
     "concentration",

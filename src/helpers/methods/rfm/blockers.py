@@ -1,33 +1,28 @@
 """What keeps the members of each tier below the next: recency, frequency or value, and by how much.
 
 Each member is compared with the rules of all tiers above, each rule being a range per column. The rule that
-asks for changes in the fewest columns is the nearest; the columns in which the member is outside its range
-are what blocks, and the distance to the range is the gap. It works for any scheme.
+asks for changes in the fewest columns is the nearest, of equally near ones that of the lowest tier; the columns in
+which the member is outside its range are what blocks, and the distance to the range is the gap. It works for any
+scheme.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from helpers.checks import check_confidence
 from helpers.data.source import as_table
-from helpers.methods.rfm.tiers import Column, Range, Rule, TierScheme
+from helpers.methods.rfm.tiers import Range, Rule, TierScheme
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import jeffreys
+from helpers.study import Study, enough
 
-FEWEST_MEMBERS = 20
-LETTERS = {
-    "recency_days": "R", "r_score": "R",
-    "frequency": "F", "active_days": "F", "f_score": "F",
-    "monetary": "M", "m_score": "M", "value_quantile": "M",
-}  # fmt: skip
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,160 +32,96 @@ class Blockers:
     Attributes
     ----------
     table : pandas.DataFrame
-        from_tier, to_tier, column, letter (R, F or M), members (in the tier), blocked, share, low, high
-        (share of the tier's members who fall short in this column), only, only_share (who fall short in
-        nothing else), median_gap (unit of the column; of those blocked who have a value), direction
-        (``more`` or ``less`` is needed), without_value (blocked because the value is missing).
-    confidence : float
-        Level of the intervals.
+        from_tier, to_tier, column, members (in the tier), blocked, share, low, high (share of the tier's members
+        who fall short in this column, Jeffreys interval), only, only_share (who fall short in nothing else),
+        median_gap (unit of the column; of those blocked who have a value), direction (``more`` or ``less`` is
+        needed).
     """
 
     table: pd.DataFrame = field(repr=False)
-    confidence: float
 
     @property
     def sentence(self) -> str:
-        """The most common blocker of each tier, or that the rules have one column and so nothing else can block."""
-        parts, given = [], []
-        columns = self.table["column"].unique()
-        for tier, rows in self.table.groupby("from_tier", sort=False):
-            top = rows.to_dict("records")[int(rows["blocked"].to_numpy().argmax())]
-            if top["members"] < FEWEST_MEMBERS or not top["blocked"]:
-                parts.append(say("{tier}: too little data (n = {n:,}).", tier=tier, n=top["members"]))
-            elif len(columns) == 1 and top["blocked"] == top["members"]:
-                given.append(_given(top))
-            else:
-                parts.append(_sentence(top))
-        if given:
-            head = say("The tiers look at {column} alone", column=columns[0])
-            parts.insert(0, f"{head}: {'; '.join(given)}.")
-        return " ".join(parts) or say("Too little data: there are no tiers to compare.")
+        """The most common blocker of each tier; of a scheme of one column only how much of it is needed."""
+        parts, columns = [], self.table["column"].unique()
+        text = (
+            "{from_tier}: {share} ({low} to {high}) of {members:,} members are kept below {to_tier} by {column} "
+            "({only} by nothing else); the median of them needs {gap} {direction}."
+        )
+        if len(columns) == 1:
+            parts = [say("The tiers look at {column} alone.", column=columns[0])]
+            text = "{members:,} members in {from_tier} need a median of {gap} {direction} to rise."
+        for _, rows in self.table.groupby("from_tier", sort=False):
+            top: Any = rows.loc[rows["blocked"].idxmax()]
+            if top.members < enough.GROUP or not top.blocked:
+                parts.append(say("{from_tier}: too little data (n = {members:,}).", **top))
+                continue
+            shares = {name: percent(top[name]) for name in ("share", "low", "high")}
+            told = {"only": percent(top.only_share), "gap": number(top.median_gap)}
+            parts.append(say(text, **{**top, **told, **shares}))
+        return " ".join(parts)
 
 
-def _given(top: dict[Hashable, Any]) -> str:
-    return say(
-        "members in {tier} need a median of {gap} {direction} to rise",
-        tier=top["from_tier"],
-        gap=number(top["median_gap"]),
-        direction=top["direction"],
-    )
-
-
-def _sentence(top: dict[Hashable, Any]) -> str:
-    return say(
-        "{tier}: {share} ({low} to {high}) of {n:,} members are kept below {above} by {column} ({only} by "
-        "nothing else); the median of them needs {gap} {direction}.",
-        tier=top["from_tier"],
-        share=percent(top["share"]),
-        low=percent(top["low"]),
-        high=percent(top["high"]),
-        n=top["members"],
-        above=top["to_tier"],
-        column=top["column"],
-        only=percent(top["only_share"]),
-        gap=number(top["median_gap"]),
-        direction=top["direction"],
-    )
-
-
-def blockers(
-    members: ibis.Table | pd.DataFrame, scheme: TierScheme, *, confidence: float = 0.95, column: str = "tier"
-) -> Blockers:
+def blockers(study: Study, scheme: TierScheme, members: ibis.Table | pd.DataFrame) -> Blockers:
     """Return which column of the rules keeps the members of each tier below the next, and by how much.
 
     Parameters
     ----------
-    members : ibis.Table or pandas.DataFrame
-        Result of :meth:`TierScheme.assign`: the columns of the rules and the tier.
+    study : Study
+        Gives the level of the intervals.
     scheme : TierScheme
         The rules.
-    confidence : float
-        Level of the Jeffreys intervals of the shares.
-    column : str
-        Name of the tier column.
+    members : ibis.Table or pandas.DataFrame
+        Members with the columns of the rules and their tier, as made by :meth:`TierScheme.assign`.
     """
-    check_confidence(confidence)
-    table = as_table(members)
-    frames = []
+    frame = as_table(members).select("tier", *scheme.uses).to_pandas()
+    numbers = {column: frame[column].to_numpy(float, na_value=np.nan) for column in scheme.uses}
+    rows = []
     for rank, tier in enumerate(scheme.labels[:-1]):
-        above = [box for higher in scheme.tiers[rank + 1 :] for box in higher.when]
-        here = table.filter(table[column] == tier)
-        frames.append(_blocked(here, above, scheme, tier, scheme.labels[rank + 1], confidence))
-    return Blockers(pd.concat(frames, ignore_index=True), confidence)
+        rules = [rule for higher in scheme.tiers[rank + 1 :] for rule in higher.when]
+        columns = sorted({column for rule in rules for column in rule})
+        here = (frame["tier"] == tier).to_numpy()
+        gaps = _gaps({column: numbers[column][here] for column in columns}, rules, scheme)
+        short = gaps != 0
+        for column, gap, blocks in zip(columns, gaps, short, strict=True):
+            known = gap[blocks & ~np.isnan(gap)]
+            only = int((blocks & (short.sum(axis=0) == 1)).sum())
+            median = float(np.median(np.abs(known))) if len(known) else np.nan
+            direction = say("more") if (known > 0).sum() * 2 >= len(known) else say("less")
+            pair = (tier, scheme.labels[rank + 1], column)
+            rows.append((*pair, int(here.sum()), int(blocks.sum()), only, median, direction))
+    names = ["from_tier", "to_tier", "column", "members", "blocked", "only", "median_gap", "direction"]
+    table = pd.DataFrame(rows, columns=names)
+    known_size = table["members"].where(table["members"] > 0)
+    table["share"], table["only_share"] = table["blocked"] / known_size, table["only"] / known_size
+    table["low"], table["high"] = jeffreys(table["blocked"], table["members"], study.confidence)
+    return Blockers(table)
 
 
-def _blocked(
-    here: ibis.Table, above: list[Rule], scheme: TierScheme, tier: str, target: str, confidence: float
-) -> pd.DataFrame:
-    columns = sorted({name for box in above for name in box})
-    nearest = _nearest(here, above, columns, scheme)
-    sums = {"members": nearest.count()}
-    for name in columns:
-        short, gap = nearest[f"short_{name}"], nearest[f"gap_{name}"]
-        sums[f"blocked_{name}"] = short.sum().fill_null(0)
-        sums[f"only_{name}"] = (
-            ibis.cases(((short == 1) & (nearest.fewest == 1), 1), else_=0).sum().fill_null(0)
-        )
-        sums[f"median_{name}"] = gap.abs().median()
-        sums[f"up_{name}"] = ibis.cases((gap > 0, 1), else_=0).sum().fill_null(0)
-        sums[f"known_{name}"] = gap.count()
-    found = nearest.aggregate(**sums).to_pandas().iloc[0]
-    frame = pd.DataFrame({"from_tier": tier, "to_tier": target, "column": columns})
-    frame["letter"] = [LETTERS.get(name, "") for name in columns]
-    frame["members"] = int(found["members"])
-    frame["blocked"] = [int(found[f"blocked_{name}"]) for name in columns]
-    with np.errstate(invalid="ignore"):
-        frame["share"] = frame["blocked"] / frame["members"].where(frame["members"] > 0)
-    frame["low"], frame["high"] = jeffreys(frame["blocked"], frame["members"], confidence)
-    frame["only"] = [int(found[f"only_{name}"]) for name in columns]
-    frame["only_share"] = frame["only"] / frame["members"].where(frame["members"] > 0)
-    frame["median_gap"] = [float(found[f"median_{name}"]) for name in columns]
-    more = [found[f"up_{name}"] * 2 >= found[f"known_{name}"] for name in columns]
-    frame["direction"] = np.where(more, say("more"), say("less"))
-    frame["without_value"] = [int(found[f"blocked_{n}"] - found[f"known_{n}"]) for n in columns]
-    return frame
+def _gaps(numbers: dict[str, FloatArray], rules: list[Rule], scheme: TierScheme) -> FloatArray:
+    """Return what each column of each member needs to fit the member's nearest rule, shape (columns, members).
 
-
-def _nearest(here: ibis.Table, above: list[Rule], columns: list[str], scheme: TierScheme) -> ibis.Table:
-    """Add, per column, whether it falls short in the rule that asks for the fewest changes, and the gap.
-
-    Of equally near rules the one of the lowest tier counts.
+    0 where it fits, negative where something has to be taken off, NaN where there is no value to start from.
     """
-    numbers = {
-        f"changes_{rule}": reduce(lambda x, y: x + y, (_short(here, box, c) for c in columns))
-        for rule, box in enumerate(above)
-    }
-    table = here.mutate(**numbers)
-    table = table.mutate(fewest=ibis.least(*[table[name] for name in numbers]))
-    nearest = [(table[name] == table.fewest, box) for name, box in zip(numbers, above, strict=True)]
-    added: dict[str, ibis.Value] = {}
-    for c in columns:
-        added[f"short_{c}"] = ibis.cases(
-            *[(is_nearest, _short(table, box, c)) for is_nearest, box in nearest]
-        )
-        gaps = [(is_nearest, _gap(table, box, c, scheme.domains[c])) for is_nearest, box in nearest]
-        added[f"gap_{c}"] = ibis.cases(*gaps)
-    return table.mutate(**added)
+    gaps = np.array(
+        [
+            [
+                _gap(values, rule.get(column), scheme.domains[column].integer)
+                for column, values in numbers.items()
+            ]
+            for rule in rules
+        ]
+    )
+    nearest = (gaps != 0).sum(axis=1).argmin(axis=0)
+    return np.take_along_axis(gaps, nearest[None, None, :], axis=0)[0]
 
 
-def _short(table: ibis.Table, box: Rule, column: str) -> ibis.Value:
-    """Return 1 where the value is outside the range that the rule has for the column, else 0."""
-    if column not in box:
-        return ibis.literal(0, "int64")
-    return ibis.cases((box[column].holds(table[column]), 0), else_=1).cast("int64")
-
-
-def _gap(table: ibis.Table, box: Rule, column: str, domain: Column) -> ibis.Value:
-    """Return what has to be added to a value (negative: taken off) to enter the range; null when inside."""
-    side: Range = box.get(column, Range(missing=True))
-    value, nothing = table[column].cast("float64"), ibis.null("float64")
+def _gap(values: FloatArray, side: Range | None, integer: bool) -> FloatArray:
+    if side is None:
+        return np.zeros_like(values)
     if not side.numeric:
-        return nothing
+        return np.where(np.isnan(values), 0.0, np.nan)
     # The range is open above; the nearest whole number inside is one less than its end.
-    top = side.high - 1 if domain.integer else side.high
-    branches = []
-    if np.isfinite(side.low):
-        branches.append((value < side.low, side.low - value))
-    if np.isfinite(side.high):
-        branches.append((value >= side.high, top - value))
-    return ibis.cases(*branches, else_=nothing) if branches else nothing
+    top = side.high - 1 if integer else np.nextafter(side.high, -np.inf)
+    outside = np.select([values < side.low, values >= side.high], [side.low - values, top - values], 0.0)
+    return np.where(np.isnan(values), 0.0 if side.missing else np.nan, outside)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.methods.rfm.contest import Contest, predict_value
-from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.scores import score_values
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.sentences import number, percent, say
 from helpers.stats.btyd.alive import BetaGeometricNBD
@@ -18,33 +18,20 @@ from helpers.stats.btyd.cells import cells, histories, spend_cells
 from helpers.stats.btyd.spend import GammaGamma
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
-from helpers.study.activity import present_members
 from helpers.study.days import first_day
-from helpers.study.frames import Count, materialise
-from helpers.study.values import member_values
+from helpers.study.frames import materialise
+from helpers.study.values import check_recent, member_values
 
 
-def current_tiers(
-    activity: ibis.Table | pd.DataFrame,
-    population: ibis.Table | pd.DataFrame,
-    scheme: TierScheme,
-    *,
-    as_of: dt.date | str,
-    count: Count,
-    window_days: int,
-) -> ibis.Table:
-    """Measure, score and place every member who is present on a day.
+def current_tiers(study: Study, scheme: TierScheme, window_days: int) -> ibis.Table:
+    """Measure, score and place every member who is present on the last day.
 
     Parameters
     ----------
-    activity, population : ibis.Table or pandas.DataFrame
-        As made by :func:`activity` and :func:`population`.
+    study : Study
+        Whom, as of when, and what counts.
     scheme : TierScheme
         Tiers; its own window is used where it has one.
-    as_of : date or str
-        Last day that counts.
-    count : {"interaction", "order", "all"}
-        What recency and frequency count.
     window_days : int
         Window for schemes that have none of their own.
 
@@ -53,15 +40,16 @@ def current_tiers(
     ibis.Table
         One row per present member: member_id, recency_days, frequency, active_days, monetary, the scores and
         the tier; stored in the engine, so that reading it twice does not compute it twice.
+
+    Raises
+    ------
+    BadParameters
+        When the last action lies so far back that everybody would look silent.
     """
-    values = member_values(
-        activity,
-        as_of=as_of,
-        window_days=scheme.window_days or window_days,
-        count=count,
-        population=present_members(population, as_of=as_of),
-    )
-    return materialise(scheme.assign(score(values, bins=scheme.bins).table))
+    window_days = scheme.window_days or window_days
+    check_recent(study, window_days)
+    values = member_values(study, window_days, population=study.present)
+    return materialise(scheme.assign(score_values(values, scheme.bins).table))
 
 
 def prospects(study: Study, members: ibis.Table, held: Contest, model: BetaGeometricNBD) -> pd.DataFrame:

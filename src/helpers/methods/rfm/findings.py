@@ -8,8 +8,8 @@ import pandas as pd
 from helpers.methods.rfm.concentration import Concentration, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.effort import EffortShare
+from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.moves import Migration
-from helpers.methods.rfm.periods import TierHistory
 from helpers.methods.rfm.segments import Segments
 from helpers.methods.rfm.tier_value import TierValue
 from helpers.playbook.finding import Finding, finding

@@ -50,7 +50,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory
+from helpers.methods.rfm.history import JOINED, LEFT, TierHistory
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.chains import (
     Array,

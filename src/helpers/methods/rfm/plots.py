@@ -16,8 +16,8 @@ from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
 from helpers.methods.rfm.concentration import Concentration
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
+from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.moves import Migration
-from helpers.methods.rfm.periods import TierHistory
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import wilson
 

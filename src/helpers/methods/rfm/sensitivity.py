@@ -8,23 +8,23 @@ of members that change says that the weight needs a reason, a small one that the
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import NamedTuple
 
 import ibis
 import pandas as pd
 
-from helpers.checks import check_confidence, check_scalar
 from helpers.errors import BadParameters
-from helpers.methods.rfm.scores import score, score_expression, value_levels
+from helpers.methods.rfm.scores import score_expressions, score_values
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.sentences import percent, say
 from helpers.stats.estimate import wilson
-from helpers.study.frames import Count, as_day, materialise
-from helpers.study.values import VALUE_DECIMALS, activity_rows, member_values
+from helpers.study import Study
+from helpers.study.activity import check_weights
+from helpers.study.frames import materialise
+from helpers.study.values import VALUE_DECIMALS, member_values
+
+CHANGE = 0.25
+"""Relative change of each weight."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,26 @@ class Sensitivity:
     ----------
     table : pandas.DataFrame
         One row per weight and direction: weight, change (such as -0.25), before, after (weight before and
-        after rescaling), tier_changed, promoted, demoted, n (members), share, low, high (of members that
-        change tier; Wilson score), code_changed, code_share, code_low, code_high (the same for the score
-        code).
-    ranking : pandas.DataFrame
-        One row per weight, most influential first: rank, weight, share, low, high, code_share, n; of both
-        directions the larger figures.
-    n : int
-        Members, the denominator.
-    members_with_value : int
-        Members with any weighted value in the window; nobody else's value can move.
-    change : float
-        Relative change of each weight.
-    scheme : str
-        Name of the tier scheme.
-    uses_value : bool
-        Whether the scheme looks at value at all.
+        after rescaling), promoted, demoted, code_changed, n (members), tier_changed, share, low, high (of members
+        that change tier; Wilson score), code_share (of those whose score code changes).
+    scheme : TierScheme
+        The tiers.
     """
 
     table: pd.DataFrame
-    ranking: pd.DataFrame
-    n: int
-    members_with_value: int
-    change: float
-    scheme: str
-    uses_value: bool
+    scheme: TierScheme
+
+    @property
+    def n(self) -> int:
+        """Members, the denominator."""
+        return int(self.table["n"].iloc[0])
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """One row per weight, most influential first: weight, share, low, high, code_share; the larger of both."""
+        largest = self.table.groupby("weight", as_index=False)[["share", "low", "high", "code_share"]].max()
+        order = ["share", "code_share", "weight"]
+        return largest.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
     @property
     def sentence(self) -> str:
@@ -68,211 +63,103 @@ class Sensitivity:
             return say(
                 "There are no members whose tier could change with the value weights: too little data."
             )
+        text = (
+            "At most {share} of {n:,} members ({low} to {high}) change tier when any one value weight moves by "
+            "{change}; the tiers depend most on the weight of {weight}."
+        )
         top = self.ranking.iloc[0]
-        values = {
-            "n": self.n,
-            "scheme": self.scheme,
-            "moved": say("when any one value weight moves by {change}", change=percent(self.change, 0)),
-            "code": percent(self.ranking.code_share.max()),
-            "share": percent(top.share),
-            "low": percent(top.low),
-            "high": percent(top.high),
-            "weight": top.weight,
-        }
-        if not self.uses_value:
+        if top.share == 0:
+            text = (
+                "None of {n:,} members changes tier when any one value weight moves by {change} (interval up to "
+                "{high}); the score code changes for at most {code}."
+            )
+        if not self.scheme.uses_value:
             text = (
                 "Not applicable to these tiers: those of {scheme} do not look at value, so none of {n:,} members "
-                "changes tier {moved}; the score code changes for at most {code}."
+                "changes tier when any one value weight moves by {change}; the score code changes for at most {code}."
             )
-        elif len(self.ranking) == 1:
-            text = (
-                "Value has the single weight {weight}: changing it rescales everybody alike, so the tiers of "
-                "{n:,} members cannot depend on it."
-            )
-        elif top.share == 0:
-            text = (
-                "None of {n:,} members changes tier {moved} (interval up to {high}); the score code changes for at "
-                "most {code}."
-            )
-        else:
-            text = (
-                "At most {share} of {n:,} members ({low} to {high}) change tier {moved}; the tiers depend most on "
-                "the weight of {weight}."
-            )
-        return say(text, **values)
+        return say(
+            text,
+            n=self.n,
+            scheme=self.scheme.name,
+            change=percent(CHANGE, 0),
+            code=percent(self.ranking["code_share"].max()),
+            share=percent(top.share),
+            low=percent(top.low),
+            high=percent(top.high),
+            weight=top.weight,
+        )
 
 
-class _Move(NamedTuple):
-    """One weight moved by `change`, after which the sum is multiplied by `rescale`."""
-
-    weight: str
-    change: float
-    rescale: float
-    part: str
-    suffix: str
-
-
-def sensitivity(
-    activity: ibis.Table | pd.DataFrame,
-    scheme: TierScheme,
-    *,
-    value_weights: Mapping[str, float],
-    as_of: dt.date | str,
-    window_days: int,
-    count: Count = "interaction",
-    population: ibis.Table | pd.DataFrame | None = None,
-    bins: int | None = None,
-    cuts: Mapping[str, Sequence[float]] | None = None,
-    change: float = 0.25,
-    confidence: float = 0.95,
-) -> Sensitivity:
-    """Return how many members change tier when each value weight moves up and down.
+def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivity:
+    """Return how many of the present members change tier when each value weight moves up and down.
 
     Parameters
     ----------
-    activity : ibis.Table or pandas.DataFrame
-        As made with the same `value_weights` by :func:`helpers.study.activity.activity`.
+    study : Study
+        Its activity and the weights that were used to make it; weights of 0 are left alone.
     scheme : TierScheme
-        The tiers.
-    value_weights : mapping of str to float
-        The mix; weights of 0 are left alone.
-    as_of, window_days, count, population
-        As in :func:`helpers.study.values.member_values`.
-    bins, cuts
-        As in :func:`helpers.methods.rfm.scores.score`; `bins` is that of the scheme by default.
-    change : float
-        Relative change, strictly between 0 and 1.
-    confidence : float
-        Level of the Wilson score intervals.
+        The tiers; its own window is used where it has one.
+    window_days : int
+        Window for schemes that have none of their own.
 
     Raises
     ------
     BadParameters
-        When no weight is positive, or the activity holds value of actions that have none.
+        When no weight is positive.
     """
-    check_scalar(change, "change", type_=(int, float), gt=0, lt=1)
-    check_confidence(confidence)
-    weights = {name: float(w) for name, w in value_weights.items() if w > 0}
+    given = study.value_weights or check_weights(study.dataset, None)
+    weights = {name: float(weight) for name, weight in given.items() if weight > 0}
     if not weights:
-        raise BadParameters(f"value_weights == {dict(value_weights)!r}, must hold a weight above 0.")
-    moves = _moves(weights, change)
-    values = member_values(activity, as_of=as_of, window_days=window_days, count=count, population=population)
-    parts = _components(activity_rows(activity), list(weights), as_day(as_of), window_days)
-    joined = values.left_join(parts, "member_id").drop("member_id_right")
-    filled = joined.mutate(**{m.part: joined[m.part].fill_null(0.0) for m in moves})
-    used_bins = scheme.bins if bins is None else bins
-    scored = score(filled, bins=used_bins, cuts=cuts).table
-    _check_parts(scored, sorted({m.part for m in moves}), weights)
-    table = materialise(_moved(scheme.assign(scored), moves, scheme))
-    m_scores = _moved_scores(table, moves, used_bins, cuts or {})
-    counts = _changes(table, scheme, moves, m_scores)
-    return _result(counts, weights, moves, scheme, change, confidence)
+        raise BadParameters(f"value_weights == {dict(given)!r}, must hold a weight above 0.")
+    members = _members(study, scheme, list(weights), scheme.window_days or window_days)
+    total, rows = sum(weights.values()), []
+    for place, (name, weight) in enumerate(weights.items()):
+        for change in (-CHANGE, CHANGE):
+            rescale = total / (total + change * weight)
+            value = (members.monetary + change * members[f"part_{place}"]) * rescale
+            counts = _changes(members.mutate(monetary=value.round(VALUE_DECIMALS)), scheme)
+            rows.append((name, change, weight, weight * (1 + change) * rescale, *counts))
+    columns = ["weight", "change", "before", "after", "promoted", "demoted", "code_changed", "n"]
+    table = pd.DataFrame(rows, columns=columns)
+    known = table["n"].where(table["n"] > 0)
+    table["tier_changed"] = table["promoted"] + table["demoted"]
+    table["share"], table["code_share"] = table["tier_changed"] / known, table["code_changed"] / known
+    table["low"], table["high"] = wilson(table["tier_changed"], table["n"], study.confidence)
+    return Sensitivity(table, scheme)
 
 
-def _moves(weights: Mapping[str, float], change: float) -> list[_Move]:
-    total = sum(weights.values())
-    moves = []
-    for i, (name, weight) in enumerate(weights.items()):
-        for direction, word in ((-change, "down"), (change, "up")):
-            rescale = total / (total + direction * weight)
-            moves.append(_Move(name, direction, rescale, f"part_{i}", f"{word}_{i}"))
-    return moves
+def _members(study: Study, scheme: TierScheme, names: list[str], window_days: int) -> ibis.Table:
+    """Return the present members with scores, tier and the value each weight brought them (part_0, part_1, …)."""
+    rows = study.activity
+    start = ibis.date(study.as_of - dt.timedelta(days=window_days))
+    inside = rows.filter((rows.day > start) & (rows.day <= ibis.date(study.as_of)) & rows.action.isin(names))
+    parts = {f"part_{i}": inside.value.sum(where=inside.action == name) for i, name in enumerate(names)}
+    summed = inside.group_by("member_id").agg(**parts)
+    values = member_values(study, window_days, population=study.present)
+    joined = values.left_join(summed, "member_id").drop("member_id_right")
+    filled = joined.mutate(**{part: joined[part].fill_null(0.0) for part in parts})
+    return materialise(scheme.assign(score_values(filled, scheme.bins).table))
 
 
-def _components(rows: ibis.Table, names: list[str], day: dt.date, window_days: int) -> ibis.Table:
-    """Return the weighted value of every member by weight name, in the window of `member_values`."""
-    start = day - dt.timedelta(days=window_days)
-    rows = rows.filter((rows.day > ibis.date(start)) & (rows.day <= ibis.date(day)) & rows.action.isin(names))
-    parts = {f"part_{i}": rows.value.sum(where=rows.action == name) for i, name in enumerate(names)}
-    return rows.group_by("member_id").agg(**parts)
-
-
-def _check_parts(scored: ibis.Table, parts: Sequence[str], weights: Mapping[str, float]) -> None:
-    """Raise when the parts do not add up to the value: then the activity was made with other weights."""
-    known = reduce(lambda a, b: a + b, (scored[part] for part in parts))
-    other = (scored.monetary - known).abs() > 10.0**-VALUE_DECIMALS * (1 + scored.monetary.abs())
-    count = int(scored.count(where=other).execute())
-    if count:
-        raise BadParameters(
-            f"value_weights names {', '.join(weights)}, but the value of {count:,} members holds other "
-            f"actions too: make the activity with the same weights."
-        )
-
-
-def _moved(scored: ibis.Table, moves: Sequence[_Move], scheme: TierScheme) -> ibis.Table:
-    """Add every member's value under each moved weight, and its quantile when the scheme looks at it."""
-    values = {
-        f"monetary_{m.suffix}": (scored.monetary + m.change * scored[m.part]) * m.rescale for m in moves
-    }
-    table = scored.mutate(**{name: value.round(VALUE_DECIMALS) for name, value in values.items()})
-    if "value_quantile" not in scheme.uses:
-        return table
-    quantiles = {f"quantile_{m.suffix}": value_quantile(table[f"monetary_{m.suffix}"]) for m in moves}
-    return table.mutate(**quantiles)
-
-
-def _changes(
-    table: ibis.Table,
-    scheme: TierScheme,
-    moves: Sequence[_Move],
-    m_scores: Mapping[str, ibis.ir.IntegerValue],
-) -> pd.Series:
-    """Return counts of members by kind of change, all moves in one query."""
-    found = {"n": table.count(), "with_value": table.count(where=table.monetary != 0)}
-    before = _rank(table.tier, scheme)
-    for move in moves:
-        moved = {"m_score": m_scores[move.suffix], "monetary": table[f"monetary_{move.suffix}"]}
-        if "value_quantile" in scheme.uses:
-            moved["value_quantile"] = table[f"quantile_{move.suffix}"]
-        tier = scheme.expression({c: moved.get(c, table[c]) for c in scheme.uses})
-        after = _rank(tier, scheme)
-        found[f"promoted_{move.suffix}"] = table.count(where=after > before)
-        found[f"demoted_{move.suffix}"] = table.count(where=after < before)
-        found[f"code_{move.suffix}"] = table.count(where=moved["m_score"] != table.m_score)
-    return table.aggregate(**found).to_pandas().iloc[0]
-
-
-def _moved_scores(
-    table: ibis.Table, moves: Sequence[_Move], bins: int, cuts: Mapping[str, Sequence[float]]
-) -> dict[str, ibis.ir.IntegerValue]:
-    """Return the value score under each moved weight; all cut points come from one query."""
-    columns = {m.suffix: f"monetary_{m.suffix}" for m in moves}
-    absolute = {c: [float(p) for p in cuts["monetary"]] for c in columns.values() if "monetary" in cuts}
-    levels = value_levels(table, list(columns.values()), bins, absolute)
-    expressions = {}
-    for suffix, column in columns.items():
-        part = levels[levels["column"] == column]
-        starts, used = part["low"].tolist()[1:], part["bin"].tolist()
-        expressions[suffix] = score_expression(table[column], starts, used, bins, "monetary")
-    return expressions
+def _changes(moved: ibis.Table, scheme: TierScheme) -> tuple[int, ...]:
+    """Return how many members rise, fall and change their score code under the value they have now; and how many."""
+    scores, _ = score_expressions(moved, ["monetary"], scheme.bins)
+    known = {name: moved[name] for name in scheme.uses}
+    known |= {"m_score": scores["monetary"], "value_quantile": value_quantile(moved.monetary)}
+    ranked = moved.mutate(
+        code_after=known["m_score"],
+        after=_rank(scheme.expression(known), scheme),
+        before=_rank(moved.tier, scheme),
+    )
+    found = ranked.aggregate(
+        promoted=ranked.count(where=ranked.after > ranked.before),
+        demoted=ranked.count(where=ranked.after < ranked.before),
+        code=ranked.count(where=ranked.code_after != ranked.m_score),
+        n=ranked.count(),
+    )
+    return tuple(int(count) for count in found.to_pandas().iloc[0])
 
 
 def _rank(tier: ibis.ir.StringValue, scheme: TierScheme) -> ibis.ir.IntegerValue:
-    return ibis.cases(*[(tier == label, scheme.labels.index(label)) for label in scheme.labels])
-
-
-def _result(
-    counts: pd.Series,
-    weights: Mapping[str, float],
-    moves: Sequence[_Move],
-    scheme: TierScheme,
-    change: float,
-    confidence: float,
-) -> Sensitivity:
-    n = int(counts["n"])
-    rows = []
-    for m in moves:
-        up, down, code = (int(counts[f"{word}_{m.suffix}"]) for word in ("promoted", "demoted", "code"))
-        after = weights[m.weight] * (1 + m.change) * m.rescale
-        rows.append((m.weight, m.change, weights[m.weight], after, up + down, up, down, n, code))
-    names = "weight change before after tier_changed promoted demoted n code_changed"
-    frame = pd.DataFrame(rows, columns=names.split())
-    for changed, prefix in (("tier_changed", ""), ("code_changed", "code_")):
-        frame[f"{prefix}share"] = frame[changed] / n if n else math.nan
-        frame[f"{prefix}low"], frame[f"{prefix}high"] = wilson(frame[changed], frame["n"], confidence)
-    ranking = frame.groupby("weight", as_index=False)[["share", "low", "high", "code_share", "n"]].max()
-    order = ["share", "code_share", "weight"]
-    ranking = ranking.sort_values(order, ascending=[False, False, True], ignore_index=True)
-    ranking.insert(0, "rank", range(1, len(ranking) + 1))
-    with_value = int(counts["with_value"])
-    return Sensitivity(frame, ranking, n, with_value, change, scheme.name, scheme.uses_value)
+    return ibis.cases(*[(tier == label, rank) for rank, label in enumerate(scheme.labels)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import ibis
 import numpy as np
@@ -10,13 +11,19 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from helpers.data import source
-from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.periods import JOINED, LEFT, TierHistory, tier_history
-from helpers.methods.rfm.scores import score
-from helpers.methods.rfm.states import counted_moves, days_of_periods, member_states
+from helpers.errors import BadData
+from helpers.methods.rfm.history import (
+    JOINED,
+    LEFT,
+    TierHistory,
+    counted_moves,
+    days_of_periods,
+    member_states,
+    tier_history,
+)
+from helpers.methods.rfm.scores import score_values
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.study.activity import activity, population
+from helpers.study import Study
 from helpers.study.values import member_values
 
 ZONE = "Asia/Shanghai"
@@ -32,8 +39,8 @@ BOUNDS = {
 
 
 @pytest.fixture(scope="module")
-def community() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Activity and population of 120 members; some join, some leave, some never do anything."""
+def study() -> Study:
+    """A study of 120 members; some join, some leave, some never do anything."""
     rng = np.random.default_rng(11)
     rows = []
     for number in range(110):
@@ -56,16 +63,23 @@ def community() -> tuple[pd.DataFrame, pd.DataFrame]:
     members = pd.DataFrame(
         {"member_id": [f"m{n:03d}" for n in range(120)], "joined_day": joined, "left_day": left}
     )
-    return log, members
+    return Study.of({"activity": log, "population": members}, AS_OF, report_tz=ZONE)
+
+
+@pytest.fixture(scope="module")
+def monthly(study: Study) -> TierHistory:
+    """The months of the study."""
+    return tier_history(study, SCHEME)
 
 
 def _days(bounds: tuple[str, str]) -> tuple[dt.date, dt.date]:
     return dt.date.fromisoformat(bounds[0]), dt.date.fromisoformat(bounds[1])
 
 
-def _by_hand(log: pd.DataFrame, members: pd.DataFrame, period: str) -> list[dict[str, str]]:
+def _by_hand(study: Study, period: str) -> list[dict[str, str]]:
     """Return, per period, the state of every member, counting one member at a time."""
     states = []
+    log, members = study.given["activity"], study.given["population"]
     counts = log[log["kind"] == "interaction"].groupby(["member_id", "day"]).size()
     for start, end in map(_days, BOUNDS[period]):
         now = {}
@@ -90,10 +104,9 @@ def _as_counts(frame: pd.DataFrame, keys: list[str], n: str = "n") -> dict[tuple
 
 
 @pytest.mark.parametrize("period", ["month", "week", "quarter"])
-def test_counts_equal_a_member_by_member_history(community, period: str) -> None:
-    log, members = community
-    history = tier_history(log, members, SCHEME, period=period, as_of=AS_OF, report_tz=ZONE)
-    states = _by_hand(log, members, period)
+def test_counts_equal_a_member_by_member_history(study: Study, period: str) -> None:
+    history = tier_history(study, SCHEME, period=period)
+    states = _by_hand(study, period)
     assert [
         (str(r.start), str(r.end)) for r in history.calendar[history.calendar["used"]].itertuples()
     ] == BOUNDS[period]
@@ -113,97 +126,88 @@ def test_counts_equal_a_member_by_member_history(community, period: str) -> None
     assert _as_counts(history.triples, ["period", "first", "second", "third"]) == triples
     assert history.newcomers == sum(state == JOINED for state in states[-1].values())
     ever = {member for now in states for member, state in now.items() if state != JOINED}
-    assert int(history.outside["members"].sum()) == len(members) - len(ever)
+    assert history.outside == 120 - len(ever)
 
 
-def test_first_passages_equal_a_member_by_member_history(community) -> None:
-    log, members = community
-    history = tier_history(log, members, SCHEME, as_of=AS_OF, report_tz=ZONE)
-    states, expected = _by_hand(log, members, "month"), {}
-    for member in members["member_id"]:
+def test_first_passages_equal_a_member_by_member_history(study: Study, monthly: TierHistory) -> None:
+    states, expected = _by_hand(study, "month"), {}
+    for member in study.given["population"]["member_id"]:
         tiers = [(p, now[member]) for p, now in enumerate(states) if now.get(member, JOINED) != JOINED]
         if tiers and tiers[0][1] != "core":
             tops = [p for p, tier in tiers if tier == "core"]
             key = (tiers[0][1], (tops[0] if tops else len(states) - 1) - tiers[0][0], bool(tops))
             expected[key] = expected.get(key, 0) + 1
-    assert _as_counts(history.passages, ["from_tier", "periods", "reached"], "members") == expected
+    assert _as_counts(monthly.passages, ["from_tier", "periods", "reached"], "members") == expected
 
 
-def test_nothing_is_dropped_between_periods(community) -> None:
-    log, members = community
-    history = tier_history(log, members, SCHEME, as_of=AS_OF, report_tz=ZONE)
-    sizes = history.sizes.set_index(["period", "tier"])["members"]
-    for before, after in zip(history.periods, history.periods[1:], strict=False):
-        flows = history.flows[history.flows["period"] == after]
-        for tier in history.labels:
+def test_nothing_is_dropped_between_periods(monthly: TierHistory) -> None:
+    sizes = monthly.sizes.set_index(["period", "tier"])["members"]
+    for before, after in zip(monthly.periods, monthly.periods[1:], strict=False):
+        flows = monthly.flows[monthly.flows["period"] == after]
+        for tier in monthly.labels:
             assert flows.loc[flows["from_state"] == tier, "n"].sum() == sizes[before, tier]
             assert flows.loc[flows["to_state"] == tier, "n"].sum() == sizes[after, tier]
-    moves, exits, entries = history.transitions, history.exits, history.entries
-    assert exits["n"].sum() > 0 and entries["n"].sum() > 0
-    inside = history.flows[history.flows["from_state"] != JOINED]["n"].sum()
-    assert moves["n"].sum() + exits["n"].sum() == inside
-    merged = exits.merge(history.sizes, left_on=["from_tier"], right_on=["tier"], suffixes=("", "_size"))
-    before = dict(zip(history.periods[1:], history.periods, strict=False))
-    same = merged[merged["period"].map(before) == merged["period_size"]]
-    assert len(same) == len(exits) and (same["present"] == same["members"]).all()
-    assert (entries.groupby("period")["n"].sum() <= entries.groupby("period")["joined"].first()).all()
+    exits = monthly.exits
+    assert exits["n"].sum() > 0
+    inside = monthly.flows[monthly.flows["from_state"] != JOINED]["n"].sum()
+    assert monthly.transitions["n"].sum() + exits["n"].sum() == inside
+    before = dict(zip(monthly.periods[1:], monthly.periods, strict=False))
+    assert [sizes[before[row.period], row.from_tier] for row in exits.itertuples()] == exits[
+        "present"
+    ].tolist()
 
 
 @pytest.mark.parametrize("name", ["monthly_interactions", "pyramid", "engagement", "three_tier"])
-def test_tiers_of_a_period_equal_the_tiers_of_its_last_day(community, name: str) -> None:
-    log, members = community
+def test_tiers_of_a_period_equal_the_tiers_of_its_last_day(study: Study, name: str) -> None:
+    members = study.given["population"]
     scheme = TierScheme.load(name)
-    history = tier_history(log, members, scheme, as_of=AS_OF, report_tz=ZONE)
+    history = tier_history(study, scheme)
     for bounds, period in zip(BOUNDS["month"], history.periods, strict=True):
         start, end = _days(bounds)
         there = members[(members["joined_day"] < start) & ~(members["left_day"] <= end)]
-        values = member_values(log, as_of=end, window_days=(end - start).days + 1, population=there)
+        values = member_values(study.at(end), (end - start).days + 1, population=there)
         if name == "three_tier":
-            values = score(values, bins=scheme.bins).table
+            values = score_values(values, scheme.bins).table
         tiers = scheme.assign(values).group_by("tier").aggregate(n=ibis._.count()).to_pandas()
         expected = dict(zip(tiers["tier"], tiers["n"], strict=True))
         sizes = history.sizes[history.sizes["period"] == period]
         assert {r.tier: r.members for r in sizes.itertuples() if r.members} == expected
 
 
-def test_trailing_window_equals_the_values_of_the_last_day(community) -> None:
-    log, members = community
+def test_trailing_window_equals_the_values_of_the_last_day(study: Study) -> None:
+    members = study.given["population"]
     rules = [
         {"id": "low", "when": {}},
         {"id": "high", "when": {"frequency": [20, None], "recency_days": [0, 6]}},
     ]
     scheme = TierScheme.load({"name": "recent", "match": "first", "tiers": rules})
-    history = tier_history(log, members, scheme, as_of=AS_OF, report_tz=ZONE, window_days=45, count="all")
+    history = tier_history(replace(study, count="all"), scheme, window_days=45)
     assert history.periods == ["2026-02", "2026-03", "2026-04"]
     assert "begins before the first day" in history.sentence
     there = members[
         (members["joined_day"] < dt.date(2026, 4, 1)) & ~(members["left_day"] <= dt.date(2026, 4, 30))
     ]
-    values = member_values(log, as_of="2026-04-30", window_days=45, count="all", population=there)
+    values = member_values(replace(study, count="all").at(dt.date(2026, 4, 30)), 45, population=there)
     high = int(scheme.assign(values).filter(ibis._.tier == "high").count().execute())
     assert 0 < high == history.sizes.query("period == '2026-04' and tier == 'high'")["members"].item()
 
 
-def test_the_last_period_counts_only_when_it_is_over(community) -> None:
-    log, members = community
-    almost = tier_history(log, members, SCHEME, as_of="2026-04-29", report_tz=ZONE)
+def test_the_last_period_counts_only_when_it_is_over(study: Study) -> None:
+    almost = tier_history(study.at(dt.date(2026, 4, 29)), SCHEME)
     assert (
         almost.periods[-1] == "2026-03" and "2026-04 is not used (ends after 2026-04-29)" in almost.sentence
     )
-    over = tier_history(log, members, SCHEME, as_of="2026-04-30", report_tz=ZONE)
+    over = tier_history(study.at(dt.date(2026, 4, 30)), SCHEME)
     assert over.periods[-1] == "2026-04"
-    later = tier_history(log, members, SCHEME, as_of="2026-07-31", report_tz=ZONE)
+    later = tier_history(study.at(dt.date(2026, 7, 31)), SCHEME)
     assert later.periods[-1] == "2026-05" and "2026-06 is not used (no activity of anyone" in later.sentence
 
 
-def test_number_of_periods_and_first_day_can_be_chosen(community) -> None:
-    log, members = community
-    late = log[log["day"] > FIRST]
-    short = tier_history(late, members, SCHEME, as_of=AS_OF, report_tz=ZONE, periods=2)
-    assert short.periods == ["2026-03", "2026-04"]
-    assert tier_history(late, members, SCHEME, as_of=AS_OF, report_tz=ZONE).periods[0] == "2026-02"
-    known = tier_history(late, members, SCHEME, as_of=AS_OF, report_tz=ZONE, since=FIRST)
-    assert known.periods[0] == "2026-01"
+def test_the_first_day_is_stated_or_that_of_the_first_row(study: Study) -> None:
+    late = study.given["activity"].query("day > @FIRST")
+    later = Study.of({**study.given, "activity": late}, AS_OF)
+    assert tier_history(later, SCHEME).periods[0] == "2026-02"
+    assert tier_history(replace(later, history_from=FIRST), SCHEME).periods[0] == "2026-01"
 
 
 def test_periods_follow_the_calendar_of_the_report() -> None:
@@ -215,16 +219,11 @@ def test_periods_follow_the_calendar_of_the_report() -> None:
     members = pd.DataFrame(
         {"member_id": ["m1"], "joined_at": pd.to_datetime(["2025-06-01"]).tz_localize("UTC")}
     )
-    dataset = source.open({"events": events, "members": members})
-    log = activity(dataset, as_of="2026-03-31", report_tz=ZONE)
-    people = population(dataset, as_of="2026-03-31", report_tz=ZONE)
-    history = tier_history(log, people, SCHEME, as_of="2026-03-31", report_tz=ZONE)
+    study = Study.of({"events": events, "members": members}, "2026-03-31")
+    history = tier_history(study, SCHEME)
     assert history.periods == ["2026-01", "2026-02", "2026-03"]
     assert _as_counts(history.triples, ["first", "second", "third"]) == {("potential",) * 3: 1}
-    utc = tier_history(
-        activity(dataset, as_of="2026-03-31", report_tz="UTC"), people, SCHEME, as_of="2026-03-31",
-        report_tz="UTC", since="2026-01-01",
-    )  # fmt: skip
+    utc = tier_history(replace(study, report_tz="UTC", history_from=FIRST), SCHEME)
     assert utc.triples["second"].tolist() == ["silent"]
 
 
@@ -234,14 +233,14 @@ def test_members_known_only_from_orders_are_present_from_their_first_activity_on
     orders = pd.DataFrame(
         {"order_id": list("abcd"), "member_id": ["x", "y", "y", "z"], "paid_at": paid, "gross": 9.0}
     )
-    dataset = source.open({"orders": orders.assign(currency="CNY")}, report_tz="UTC")
-    log = activity(dataset, as_of="2026-04-30", report_tz="UTC")
-    people = population(dataset, as_of="2026-04-30", report_tz="UTC")
-    history = tier_history(log, people, SCHEME, as_of="2026-04-30", report_tz="UTC", count="order")
+    study = Study.of({"orders": orders.assign(currency="CNY")}, "2026-04-30", report_tz="UTC")
+    history = tier_history(study, SCHEME)
     assert history.sizes.groupby("period")["members"].sum().tolist() == [0, 2, 2, 2]
-    assert history.newcomers == 1 and history.outside["reason"].tolist() == ["joined too late"]
-    entered = {("2026-02", "potential"): 1, ("2026-02", "silent"): 1}
-    assert _as_counts(history.entries, ["period", "to_tier"]) == entered
+    assert (
+        history.newcomers == history.outside == 1 and "1 members were in no whole period" in history.sentence
+    )
+    entered = history.flows.query("from_state == @JOINED")
+    assert _as_counts(entered, ["period", "to_state"]) == {("2026-02", t): 1 for t in ("potential", "silent")}
 
 
 @pytest.mark.parametrize("rows", [0, 1, 14])
@@ -254,31 +253,24 @@ def test_short_data_say_that_there_is_too_little(rows: int) -> None:
         "value": pa.array([1.0] * rows, pa.float64()),
     }
     people = pd.DataFrame({"member_id": ["a"], "joined_day": [dt.date(2026, 1, 1)], "left_day": [None]})
-    table = ibis.memtable(pa.table(log))
-    history = tier_history(table, people, SCHEME, as_of="2026-03-20", report_tz=ZONE)
-    assert isinstance(history, TierHistory) and history.periods == []
-    assert history.sentence.startswith("Too little data")
-    assert history.transitions.empty and history.sizes.empty and int(history.outside["members"].sum()) == 1
+    history = tier_history(
+        Study.of({"activity": ibis.memtable(pa.table(log)), "population": people}, "2026-03-20"), SCHEME
+    )
+    assert history.periods == [] and history.sentence.startswith("Too little data")
+    assert history.transitions.empty and history.sizes.empty and history.outside == 1
 
 
-def test_bad_arguments_are_named(community) -> None:
-    log, members = community
+def test_bad_arguments_are_named(study: Study) -> None:
     with pytest.raises(ValueError, match="period == 'year', must be one of"):
-        tier_history(log, members, SCHEME, period="year", as_of=AS_OF, report_tz=ZONE)
-    with pytest.raises(ValueError, match=r"periods == 0, must be >= 1"):
-        tier_history(log, members, SCHEME, periods=0, as_of=AS_OF, report_tz=ZONE)
-    with pytest.raises(BadData, match="population: column left_day missing; there is"):
-        tier_history(log, members.drop(columns="left_day"), SCHEME, as_of=AS_OF, report_tz=ZONE)
-    with pytest.raises(BadParameters, match="as_of"):
-        tier_history(log, members, SCHEME, as_of="soon", report_tz=ZONE)
+        tier_history(study, SCHEME, period="year")
     clash = [{"id": LEFT, "when": {"frequency": [0, 1]}}, {"id": "b", "when": {"frequency": [1, None]}}]
     scheme = TierScheme.load({"name": "clash", "tiers": clash})
     with pytest.raises(ValueError, match="reserved"):
-        tier_history(log, members, scheme, as_of=AS_OF, report_tz=ZONE)
+        tier_history(study, scheme)
     own = {"name": "own", "columns": {"followers": {"minimum": 0}}}
     own["tiers"] = [{"id": "a", "when": {"followers": [0, 9]}}, {"id": "b", "when": {"followers": [9, None]}}]
     with pytest.raises(BadData, match="cannot tell followers"):
-        tier_history(log, members, TierScheme.load(own), as_of=AS_OF, report_tz=ZONE)
+        tier_history(study, TierScheme.load(own))
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "trino"])

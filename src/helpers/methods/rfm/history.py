@@ -1,0 +1,334 @@
+"""Tier history: which tier every member was in, in every complete calendar period, as counts.
+
+A period is a calendar month, quarter or week (Monday to Sunday) in the report's time zone. A member is
+*present* in a period when they joined before it began and had not left by its last day; only present members
+have a tier, so a member who is seen for three days is not taken for a silent one. A
+period that ends after the study's last day is never used. Members who arrive or go are not dropped: they are the
+states ``(joined)`` and ``(left)`` of :attr:`TierHistory.flows`, so that the sizes of two periods always add up.
+
+The engine does the counting; only counts of members by state reach pandas. Only operations that every engine has in
+the same meaning are used: joins, window functions and grouped counts. Days are compared as whole numbers, because
+date differences are not the same everywhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import pandas as pd
+from ibis import _
+
+from helpers.checks import check_scalar
+from helpers.errors import BadData
+from helpers.methods.rfm.scores import REVERSED, SCORE_COLUMNS
+from helpers.methods.rfm.tiers import TierScheme, value_quantile
+from helpers.sentences import say
+from helpers.study import Study
+from helpers.study.frames import COUNTS, Count
+from helpers.study.values import VALUE_DECIMALS
+
+FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
+JOINED = "(joined)"
+LEFT = "(left)"
+COUNTED = ("frequency", "monetary", "active_days")
+
+
+@dataclass(frozen=True)
+class TierHistory:
+    """Counts of members by tier and period, and of their moves.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Tiers from lowest to highest.
+    period : str
+        ``"month"``, ``"quarter"`` or ``"week"``.
+    calendar : pandas.DataFrame
+        One row per calendar period looked at: period, start, end (last day), used, reason.
+    sizes : pandas.DataFrame
+        period, tier, members, present (all present members of the period), share.
+    flows : pandas.DataFrame
+        period (the later one), from_state, to_state, n. States are the tiers, ``(joined)`` for members who
+        joined during the earlier period and were still there at its end, and ``(left)``.
+    triples : pandas.DataFrame
+        period (the last of three), first, second, third, n: tiers in three successive periods.
+    passages : pandas.DataFrame
+        from_tier (first tier seen), periods, reached, members: periods until the top tier was first reached,
+        or until the end of the history for those who did not reach it. That includes members who left: they
+        cannot reach it any more, and are counted so.
+    newcomers : int
+        Members who joined during the last period and were there at its end; they are in no tier yet.
+    outside : int
+        Members of the population who were never present for a whole used period.
+    """
+
+    labels: tuple[str, ...]
+    period: str
+    calendar: pd.DataFrame
+    sizes: pd.DataFrame
+    flows: pd.DataFrame
+    triples: pd.DataFrame
+    passages: pd.DataFrame
+    newcomers: int
+    outside: int
+
+    @property
+    def periods(self) -> list[str]:
+        """The periods used, in order."""
+        return self.calendar.loc[self.calendar["used"], "period"].tolist()
+
+    @property
+    def transitions(self) -> pd.DataFrame:
+        """Moves between tiers of members present in both periods: period, from_tier, to_tier, n."""
+        inside = self.flows["from_state"].isin(self.labels) & self.flows["to_state"].isin(self.labels)
+        names = {"from_state": "from_tier", "to_state": "to_tier"}
+        return self.flows[inside].rename(columns=names).reset_index(drop=True)
+
+    @property
+    def exits(self) -> pd.DataFrame:
+        """Members who left, by the tier they left from: period, from_tier, n, present (before)."""
+        rows = self.flows[self.flows["from_state"] != JOINED].rename(columns={"from_state": "from_tier"})
+        present = rows.groupby(["period", "from_tier"])["n"].transform("sum")
+        ended = rows.assign(present=present)[rows["to_state"] == LEFT]
+        return ended.drop(columns="to_state").reset_index(drop=True)
+
+    @property
+    def sentence(self) -> str:
+        """What the history covers, and what it leaves out."""
+        used = self.periods
+        parts = [say("Too little data: no complete {period} is covered.", period=self.period)]
+        if used:
+            last = self.sizes.loc[self.sizes["period"] == used[-1], "present"].iloc[0]
+            text = "Tiers of {n} complete {period}s, {first} to {last}; {members:,} members are in the last."
+            ends = {"first": used[0], "last": used[-1]}
+            parts = [say(text, n=len(used), period=self.period, members=last, **ends)]
+        parts += [
+            say("{period} is not used ({reason}).", period=row.period, reason=row.reason)
+            for row in self.calendar[~self.calendar["used"]].itertuples()
+        ]
+        if self.outside:
+            text = "{n:,} members were in no whole period: they joined too late or left too early."
+            parts.append(say(text, n=self.outside))
+        return " ".join(parts)
+
+
+def tier_history(
+    study: Study, scheme: TierScheme, *, period: str = "month", window_days: int | None = None
+) -> TierHistory:
+    """Return the tier of every member in every complete calendar period, as counts.
+
+    Parameters
+    ----------
+    study : Study
+        Activity and population, the last day that counts, and the first day that the log covers.
+    scheme : TierScheme
+        Ordered tiers and their rules.
+    period : str
+        ``"month"``, ``"quarter"`` or ``"week"``.
+    window_days : int, optional
+        Measure R, F and M over this many days up to each period's end instead of over the period.
+
+    Raises
+    ------
+    BadData
+        When the rules look at a column that is not known of the past.
+    ValueError
+        When an argument is out of bounds or the scheme uses the label ``(joined)`` or ``(left)``.
+    """
+    check_scalar(period, "period", in_=sorted(FREQUENCIES))
+    labels = scheme.labels
+    if clash := {JOINED, LEFT} & set(labels):
+        raise ValueError(f"scheme {scheme.name!r} uses the reserved labels {sorted(clash)}.")
+    log, members = study.activity, study.population
+    first, last = _covered(log.filter(log.day <= ibis.date(study.as_of)))
+    calendar = _calendar(study.history_from or first, last, period, study.as_of, window_days)
+    used = calendar[calendar["used"]].reset_index(drop=True)
+    # Kept inside the engine, so that the log is read once.
+    days = days_of_periods(used, first or study.as_of)
+    states = member_states(log, members, scheme, used, days, study.count).cache()
+    whole = states.filter(states.state != JOINED)
+    moves = counted_moves(states).to_pandas()
+    newcomers = (moves["position"] == len(used) - 1) & (moves["state"] == JOINED)
+    return TierHistory(
+        labels=labels,
+        period=period,
+        calendar=calendar,
+        sizes=_sizes(moves, labels, used["period"]),
+        flows=_flows(moves, labels, used["period"]),
+        triples=_triples(moves, labels, used["period"]),
+        passages=_passages(whole, labels, len(used)),
+        newcomers=int(moves.loc[newcomers, "n"].sum()),
+        outside=int(members.count().execute() - whole.member_id.nunique().execute()),
+    )
+
+
+def _covered(log: ibis.Table) -> tuple[dt.date | None, dt.date | None]:
+    """Return the first and the last day of a log, None when it is empty."""
+    ends = log.aggregate(first=log.day.min(), last=log.day.max()).to_pandas().iloc[0]
+    if pd.isna(ends["first"]):
+        return None, None
+    return pd.Timestamp(ends["first"]).date(), pd.Timestamp(ends["last"]).date()
+
+
+def _calendar(
+    first: dt.date | None, last: dt.date | None, period: str, as_of: dt.date, window_days: int | None
+) -> pd.DataFrame:
+    """Return the calendar periods from the first day covered to `as_of`, and why any is not used."""
+    columns, rows = ["period", "start", "end", "window_start", "used", "reason"], []
+    if first is None or last is None:
+        return pd.DataFrame(columns=columns).astype({"used": bool})
+    for one in pd.period_range(first, as_of, freq=FREQUENCIES[period]):
+        start, end = one.start_time.date(), one.end_time.date()
+        window_start = start if window_days is None else end - dt.timedelta(days=window_days - 1)
+        reason = ""
+        if end > as_of:
+            reason = say("ends after {day}", day=as_of)
+        elif min(window_start, start) < first:
+            reason = say("begins before the first day of the data, {day}", day=first)
+        elif start > last:
+            reason = say("no activity of anyone; the data end on {day}", day=last)
+        name = one.start_time.strftime("%G-W%V") if period == "week" else str(one)
+        rows.append((name, start, end, window_start, not reason, reason))
+    return pd.DataFrame(rows, columns=columns).astype({"used": bool})
+
+
+def days_of_periods(used: pd.DataFrame, first: dt.date) -> ibis.Table:
+    """Return a small table of (day, day_number, position, in_window): which days count for which period.
+
+    A day counts towards the window of a period (frequency, monetary), or only towards how recent the last
+    activity was: then it belongs to the period it lies in, or to the first one when it lies before all.
+    """
+    rows = []
+    for position, (window_start, end) in enumerate(zip(used["window_start"], used["end"], strict=True)):
+        begin = min(window_start, first)
+        days = pd.date_range(begin, end).date
+        rows += [(day, day.toordinal(), position, window_start <= day) for day in days]
+        first = end + dt.timedelta(days=1)
+    types = {"day": "date", "day_number": "int64", "position": "int64", "in_window": "boolean"}
+    return ibis.memtable(pd.DataFrame(rows, columns=list(types)), schema=types)
+
+
+def member_states(
+    log: ibis.Table,
+    members: ibis.Table,
+    scheme: TierScheme,
+    used: pd.DataFrame,
+    days: ibis.Table,
+    count: Count,
+) -> ibis.Table:
+    """Return member_id, position and state, for members who are there at the end of the period.
+
+    A member's rows follow each other without a gap: (joined) at most once, then a tier in every whole period.
+    """
+    rows = [
+        (place, *ends, ends[1].toordinal())
+        for place, ends in enumerate(zip(used["start"], used["end"], strict=True))
+    ]
+    types = {"position": "int64", "start": "date", "end": "date", "end_number": "int64"}
+    periods = ibis.memtable(pd.DataFrame(rows, columns=list(types)), schema=types)
+    grid = members.select("member_id", "joined_day", "left_day").cross_join(periods)
+    measured = _measured(log, days, count, "active_days" in scheme.uses)
+    values = grid.left_join(measured, ["member_id", "position"]).drop("member_id_right", "position_right")
+    so_far = ibis.window(group_by="member_id", order_by="position", preceding=None, following=0)
+    numbers = {name: values[name].fill_null(0) for name in COUNTED if name in measured.columns}
+    values = values.mutate(**numbers, recency_days=values.end_number - values.last_day.max().over(so_far))
+    there = values.filter(
+        values.joined_day <= values.end, values.left_day.isnull() | (values.left_day > values.end)
+    )
+    there = _relative(there.mutate(whole=there.joined_day < there.start), scheme)
+    state = ibis.cases((there.whole, scheme.expression(there)), else_=JOINED)
+    return there.mutate(state=state).select("member_id", "position", "state")
+
+
+def _measured(log: ibis.Table, days: ibis.Table, count: Count, active_days: bool) -> ibis.Table:
+    """Return frequency, monetary, last counted day and, if asked for, active days by member and period."""
+    joined = log.inner_join(days, "day")
+    counted = joined.kind.isin(COUNTS[count])
+    hit = joined.in_window & counted
+    extra = {"active_days": joined.day_number.nunique(where=hit)} if active_days else {}
+    monetary = joined.value.sum(where=joined.in_window).cast("float64")
+    return joined.group_by("member_id", "position").aggregate(
+        frequency=joined.count(where=hit).cast("int64"),
+        monetary=monetary.round(VALUE_DECIMALS).cast("float64"),
+        last_day=joined.day_number.max(where=counted),
+        **extra,
+    )
+
+
+def _relative(members: ibis.Table, scheme: TierScheme) -> ibis.Table:
+    """Add the columns of the scheme that compare a member with the others present in the same period."""
+    known = {*COUNTED, "recency_days", "value_quantile", *SCORE_COLUMNS.values()}
+    if strange := sorted(set(scheme.uses) - known):
+        raise BadData(
+            f"Tier scheme {scheme.name}: a history cannot tell {', '.join(strange)} of a past period."
+        )
+    added = {s: _score(members, c, scheme.bins) for c, s in SCORE_COLUMNS.items() if s in scheme.uses}
+    if "value_quantile" in scheme.uses:
+        added["value_quantile"] = value_quantile(members.monetary, ["position", "whole"])
+    return members.mutate(**added)
+
+
+def _score(members: ibis.Table, column: str, bins: int) -> ibis.Value:
+    """Return the tie-safe quantile score of :mod:`helpers.methods.rfm.scores`, within each period."""
+    value = members[column]
+    group = [members.position, members.whole, value.isnull()]
+    below = value.rank().over(ibis.window(group_by=group, order_by=value))
+    bin_number = (below * bins // members.count().over(ibis.window(group_by=group))).cast("int64") + 1
+    score = bins + 1 - bin_number if column == REVERSED else bin_number
+    return ibis.cases((value.isnull(), 1), else_=score)
+
+
+def counted_moves(states: ibis.Table) -> ibis.Table:
+    """Return counts of members by position, state and the two states after it (null when gone or over)."""
+    order = ibis.window(group_by="member_id", order_by="position")
+    after = {"second": states.state.lead(1).over(order), "third": states.state.lead(2).over(order)}
+    keys = ["position", "state", "second", "third"]
+    return states.mutate(**after).group_by(keys).aggregate(n=_.count())
+
+
+def _passages(whole: ibis.Table, labels: tuple[str, ...], n: int) -> pd.DataFrame:
+    """Return, by the first tier a member was seen in, the periods until the top tier or the end."""
+    ends = whole.group_by("member_id").aggregate(
+        begin=_.position.min(), top=whole.position.min(where=whole.state == labels[-1])
+    )
+    start = whole.select("member_id", begin=whole.position, from_tier=whole.state)
+    each = ends.inner_join(start, ["member_id", "begin"]).filter(_.from_tier != labels[-1])
+    each = each.mutate(reached=_.top.notnull(), periods=_.top.fill_null(n - 1) - _.begin)
+    counts = each.group_by("from_tier", "periods", "reached").aggregate(members=_.count()).to_pandas()
+    order = {label: rank for rank, label in enumerate(labels)}
+    by = ["from_tier", "periods", "reached"]
+    return counts.sort_values(
+        by, key=lambda c: c.map(order) if c.name == "from_tier" else c, ignore_index=True
+    )
+
+
+def _summed(moves: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return n summed for every combination of the keys, 0 where there is none."""
+    index = pd.MultiIndex.from_product(list(keys.values()), names=list(keys))
+    return moves.groupby(list(keys))["n"].sum().reindex(index, fill_value=0).reset_index()
+
+
+def _sizes(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
+    here = moves.assign(period=moves["position"].map(names)).rename(columns={"state": "tier"})
+    frame = _summed(here, {"period": names, "tier": labels}).rename(columns={"n": "members"})
+    frame["present"] = frame.groupby("period")["members"].transform("sum")
+    return frame.assign(share=frame["members"] / frame["present"].where(frame["present"] > 0))
+
+
+def _flows(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
+    here = moves.assign(period=(moves["position"] + 1).map(names), from_state=moves["state"])
+    # A state is null after the last whole period: the member left during the next one.
+    here["to_state"] = here["second"].fillna(LEFT)
+    keys = {"period": names[1:], "from_state": [*labels, JOINED], "to_state": [*labels, LEFT]}
+    return _summed(here, keys)
+
+
+def _triples(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
+    tiers = ["first", "second", "third"]
+    here = moves.assign(period=(moves["position"] + 2).map(names)).rename(columns={"state": "first"})
+    inside = here[here[tiers].isin(labels).all(axis=1)]
+    return inside.sort_values(["position", *tiers])[["period", *tiers, "n"]].reset_index(drop=True)
