@@ -27,8 +27,8 @@ def notebooks_folder(folder: Path | None) -> Path:
     return folder or (root / "notebooks" if root else Path("notebooks"))
 
 
-def reports_folder(folder: Path | None) -> Path:
-    """Return the reports folder: as given, or that of the project."""
+def reports_folder(folder: Path | None, start: Path | None = None) -> Path:
+    """Return the reports folder: as given, or that of the project at or above `start`, or the working folder."""
     from helpers.report import project
 
-    return folder or (project.find_root() or Path.cwd()) / "reports"
+    return folder or (project.find_root(start) or Path.cwd()) / "reports"

@@ -72,7 +72,7 @@ def run(
 
         read = plan_file.read(plan, data=data, parameters=values, notebooks=notebooks, job_timeout=timeout)
         plans, workers, whole = read.plans, workers or read.workers, read.timeout
-    target = reports or _default_reports(plans, notebooks)
+    target = reports_folder(reports, plans[0].notebook.parent)
     _say_whose(plans[0].notebook)
     if dry_run:
         _say_what_would_run(plans, target, force)
@@ -88,13 +88,6 @@ def _values(texts: list[str]) -> dict[str, str]:
         raise BadParameters(f"-p takes NAME=VALUE, got {', '.join(map(repr, wrong))}")
     pairs = [text.partition("=") for text in texts]
     return {name.strip(): value for name, _, value in pairs}
-
-
-def _default_reports(plans: list[Plan], notebooks: Path | None) -> Path:
-    from helpers.report import project
-
-    root = project.find_root(plans[0].notebook.parent)
-    return root / "reports" if root else reports_folder(None)
 
 
 def _plans(names: list[str], folder: Path | None, *, data: str | None, **options: Any) -> list[Plan]:

@@ -124,9 +124,9 @@ def copy(tmp_path: Path) -> Path:
     [
         ("methods/rfm/tiers.py", ["rfm"]),
         ("methods/rfm/tiers.yml", ["rfm"]),
-        ("stats/estimate.py", ["rfm", "intervals"]),
-        ("playbook/actions.yml", ["rfm", "rules"]),
-        ("playbook/propose.py", ["rfm", "rules"]),
+        ("stats/estimate.py", ["rfm", "intervals", "rules"]),
+        ("playbook/actions.yml", ["rules"]),
+        ("playbook/propose.py", ["rules"]),
         ("errors.py", ["rfm", "intervals", "rules"]),
         ("report/page/report.py", ["rfm", "intervals", "rules"]),
         ("report/page/template/style.css", ["rfm", "intervals", "rules"]),

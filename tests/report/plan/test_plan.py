@@ -13,7 +13,7 @@ from helpers.data.content_cache import ContentCache
 from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
-from helpers.report.plan.desk import Desk, Plan, check, plan
+from helpers.report.plan.desk import Desk, Plan, plan
 from helpers.study.parameters import CommonParameters
 
 BuildNotebook = Callable[..., Path]
@@ -87,8 +87,7 @@ def test_a_file_that_a_parameter_names_counts(project: Path, notebook: Path) -> 
 
 def test_runs_of_one_desk_read_each_file_once(notebook: Path) -> None:
     desk = Desk(ContentCache())
-    runs = [check(notebook, {"seed": seed}, label=str(seed)) for seed in range(5)]
-    plans = [desk.plan(run) for run in runs]
+    plans = [plan(notebook, parameters={"seed": seed}, label=str(seed), desk=desk) for seed in range(5)]
     assert desk.cache.read == 1 and len({made.run_key for made in plans}) == 5
     assert all(made.tables["orders"].rows == 3 for made in plans)
 

@@ -159,7 +159,6 @@ def plan(
     data: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     label: str | None = None,
-    timeout: float | None = None,
     desk: Desk | None = None,
 ) -> Plan:
     """Check a run without starting anything.
@@ -174,8 +173,6 @@ def plan(
         Values by name; texts are understood by the parameter's type.
     label : str, optional
         Second half of the series; by default made of the segment, or ``all``.
-    timeout : float, optional
-        Seconds after which the run is stopped.
     desk : Desk, optional
         Where the plans of a batch are made.
 
@@ -188,48 +185,23 @@ def plan(
     BadData
         When there is no data at the place named.
     """
-    given = dict(parameters or {}) | ({} if data is None else {"data": data})
-    run = check(notebook, given, label=label, timeout=timeout)
-    desk = desk or Desk()
-    made = desk.plan(run)
-    desk.cache.save()
-    return made
-
-
-def check(
-    notebook: str | os.PathLike[str],
-    given: Mapping[str, Any],
-    *,
-    label: str | None = None,
-    timeout: float | None = None,
-) -> Checked:
-    """Check the parameters of a run; the data are not looked at, but what their address names must be set.
-
-    Raises
-    ------
-    BadParameters, MissingSecret
-        As `plan`.
-    """
     path = project.find_notebook(notebook)
-    given = portable(path, given)
+    given = portable(path, dict(parameters or {}) | ({} if data is None else {"data": data}))
     values = params.cell_defaults(path) | given
     try:
         model = params.validate(path, values)
     except BadParameters as error:
-        if missing := missing_secrets(values):
+        try:
+            address.check_secrets(values.get("data"))
+        except MissingSecret as missing:
             raise BadParameters(f"{error}\n  - {missing}") from None
         raise
     address.check_secrets(model.data)
-    return checked(path, model, given, label=label, timeout=timeout)
-
-
-def missing_secrets(values: Mapping[str, Any]) -> str:
-    """Return what is wrong with the variables that the address of the data names; empty when nothing is."""
-    try:
-        address.check_secrets(values.get("data"))
-    except MissingSecret as error:
-        return str(error)
-    return ""
+    run = checked(path, model, given, label if label is not None else model.segment or "all")
+    desk = desk or Desk()
+    made = desk.plan(run)
+    desk.cache.save()
+    return made
 
 
 def portable(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,8 +216,7 @@ def checked(
     notebook: Path,
     model: CommonParameters,
     given: Mapping[str, Any],
-    *,
-    label: str | None = None,
+    label: str,
     timeout: float | None = None,
 ) -> Checked:
     """Return a run from its checked parameters.
@@ -256,7 +227,7 @@ def checked(
         When the label holds neither letter nor digit.
     """
     values = model.model_dump(mode="json")
-    series = f"{project.method_name(notebook)}/{label_slug(label if label is not None else model.segment or 'all')}"
+    series = f"{project.method_name(notebook)}/{label_slug(label)}"
     reads = None if model.tables is None else tuple(sorted(model.tables))
     return Checked(notebook, series, values, {name: values[name] for name in given}, reads, timeout)
 

@@ -136,7 +136,7 @@ def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
 
 
 def _workers(reader: Reader, top: Mapping[str, Entry]) -> int | None:
-    item = reader.value(top["workers"].node, "workers") if "workers" in top else None
+    item = reader.get(top, "workers")
     if item and (type(item.value) is not int or not 1 <= item.value <= MOST_WORKERS):
         reader.say(item.where, f"workers == {item.value!r}, must be a whole number from 1 to {MOST_WORKERS}")
     return item.value if item else None

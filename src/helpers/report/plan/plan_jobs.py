@@ -70,10 +70,8 @@ def parameters(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
     """Return ``parameters`` and ``data`` of the plan or of a job."""
     found: dict[str, Item] = {}
     if "parameters" in entries:
-        for name, entry in reader.mapping(entries["parameters"].node, None, "parameters").items():
-            if item := reader.value(entry.node, name):
-                found[name] = item
-    if "data" in entries and (item := reader.value(entries["data"].node, "data")):
+        found = reader.values(reader.mapping(entries["parameters"].node, None, "parameters"))
+    if item := reader.get(entries, "data"):
         if "data" in found:
             reader.say(item.where, f"data is there twice, first in line {found['data'].where.line}")
         found["data"] = item
@@ -82,7 +80,7 @@ def parameters(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
 
 def seconds(reader: Reader, entries: Mapping[str, Entry], name: str) -> float | None:
     """Return a time limit."""
-    item = reader.value(entries[name].node, name) if name in entries else None
+    item = reader.get(entries, name)
     if item and (type(item.value) not in (int, float) or not 0 < item.value < 1e9):
         reader.say(item.where, f"{name} == {item.value!r}, must be a number of seconds > 0")
     return item.value if item else None
@@ -93,7 +91,7 @@ def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
     if isinstance(node, yaml.ScalarNode):
         return Job(where(node), _notebooks(reader, node, shared), None, {}, {}, [{}], None)
     entries = reader.mapping(node, JOB_KEYS, "a job")
-    label = reader.value(entries["label"].node, "label") if "label" in entries else None
+    label = reader.get(entries, "label")
     if label and not isinstance(label.value, str):
         reader.say(label.where, f"label == {label.value!r}, must be a text: put it in quotes")
         label = None
@@ -136,7 +134,7 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
         for line in reader.items(node, "matrix"):
             entries = reader.mapping(line, None, "a line of the matrix")
             keys = {name: entry.where for name, entry in entries.items()} | keys
-            combinations.append(_items(reader, entries))
+            combinations.append(reader.values(entries))
         return keys, combinations
     entries = reader.mapping(node, None, "matrix")
     if isinstance(node, yaml.MappingNode) and not node.value:
@@ -146,11 +144,6 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
         nodes = reader.items(entry.node, f"matrix {name}")
         lists.append([(name, item) for each in nodes if (item := reader.value(each, name))])
     return {name: entry.where for name, entry in entries.items()}, [dict(row) for row in product(*lists)]
-
-
-def _items(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
-    values = {name: reader.value(entry.node, name) for name, entry in entries.items()}
-    return {name: item for name, item in values.items() if item}
 
 
 class Run(NamedTuple):
@@ -198,14 +191,14 @@ class Expansion:
         record, problems = params.check(notebook, effective)
         for problem in problems:
             self.reader.say(self._place(problem.name, given), problem.text)
-        self._data(notebook, given.get("data") or Item(effective.get("data"), self.job.where))
+        self._data(notebook, effective.get("data"), self._place("data", given))
         label = self._label({n: f.default for n, f in model.model_fields.items()} | effective, words)
         if label is None:
             return None
         series = f"{project.method_name(notebook)}/{label}"
         limit = self.job.timeout or self.shared.job_timeout
         usable = record is not None and len(self.reader.mistakes) == before
-        run = checked(notebook, record, values, label=label, timeout=limit) if usable and record else None
+        run = checked(notebook, record, values, label, limit) if usable and record else None
         return Run(series, self.job.where, run)
 
     def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
@@ -300,17 +293,14 @@ class Expansion:
             self.reader.say(place, str(error))
             return None
 
-    def _data(self, notebook: Path, item: Item) -> None:
+    def _data(self, notebook: Path, data: Any, place: Where) -> None:
         """Look at the place of the data, each once: is it there, does it hold tables, are its secrets set?"""
-        if not isinstance(item.value, str) or not item.value:
-            return
-        root = project.find_root(notebook.parent)
-        start = None if item.where == COMMAND_LINE else root
-        data = project.portable_data(item.value, root, start=start)
-        if data not in self.shared.places:
-            self.shared.places[data] = _data_problem(project.locate_data(data, notebook.parent), root)
-        if self.shared.places[data]:
-            self.reader.say(item.where, self.shared.places[data])
+        if isinstance(data, str) and data:
+            found = project.locate_data(data, notebook.parent)
+            if found not in self.shared.places:
+                self.shared.places[found] = _data_problem(found, project.find_root(notebook.parent))
+            if problem := self.shared.places[found]:
+                self.reader.say(place, problem)
 
     def _check_matrix(self) -> None:
         """Tell of names in the matrix that are no parameter and are put nowhere; without a run nothing is put."""

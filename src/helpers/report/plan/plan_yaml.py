@@ -7,7 +7,7 @@ truth values, ``010`` and ``1:30`` are no numbers, no key may come twice, and no
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,6 +158,14 @@ class Reader:
             said = getattr(error, "problem", None) or str(error)
             self.say(where(node), f"{what} cannot be read: {said}")
             return None
+
+    def get(self, entries: Mapping[str, Entry], name: str) -> Item | None:
+        """Return the value under a key, or None when it is not there or after a mistake."""
+        return self.value(entries[name].node, name) if name in entries else None
+
+    def values(self, entries: Mapping[str, Entry]) -> dict[str, Item]:
+        """Return the values of all keys, without those that are a mistake."""
+        return {name: item for name in entries if (item := self.get(entries, name))}
 
     def _problems(self, node: yaml.Node, what: str, above: tuple[int, ...]) -> Iterator[Mistake]:
         if id(node) in above:

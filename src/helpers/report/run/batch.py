@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -193,8 +194,9 @@ def _execute(
             future.cancel()
         if server:
             server.close()
-        while own and wait(futures, timeout=0.1).not_done:
+        while own and not all(future.done() for future in futures):
             engine.kill_kernels()
+            time.sleep(0.05)
     return results
 
 

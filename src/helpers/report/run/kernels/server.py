@@ -8,6 +8,7 @@ standard input ends, so does the server, with everything it has forked.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -226,15 +227,8 @@ def _follow(channel: socket.socket) -> int:
 
 def _leave(code: int) -> NoReturn:
     """End the process as the interpreter would, but for taking thousands of modules apart."""
-    import atexit
-
-    with contextlib.suppress(BaseException):
-        threading._shutdown()  # type: ignore[attr-defined]
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
-            stream.flush()
     os._exit(code & 0xFF)
 
 
