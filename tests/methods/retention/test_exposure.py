@@ -132,8 +132,8 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(
     assert pushes.per_unit.low < truth < pushes.per_unit.high and pushes.per_unit.low > 1
     assert pushes.fatigue_from in (1, 3, 6)
     assert pushes.sentence.startswith("Each push more in a month goes with leaving")
-    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in result.sentence
-    assert "this is no experiment" in result.sentence
+    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in result.sentences[-1]
+    assert "this is no experiment" in result.sentences[-1]
     told = result.finding()
     assert told.verdict == "worse" and told.value == pytest.approx(pushes.per_unit.value - 1)
     assert "held constant in 4 levels only" in told.provenance.assumption

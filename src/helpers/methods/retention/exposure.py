@@ -214,15 +214,10 @@ class Exposure:
         missing = [what for name, what in WHAT.items() if name not in met]
         return [*told, *(say("There is no {what} on record.", what=what) for what in missing)]
 
-    @property
-    def sentence(self) -> str:
-        """All of it."""
-        return " ".join(self.sentences)
-
     def finding(self) -> Finding:
         """Judge whether more pushes go with leaving faster."""
         pushes = [dose for dose in self.doses if dose.exposure == "pushes_before"]
-        estimate, text = unknown(int(self.model.n_), "share", self.model.confidence), self.sentence
+        estimate, text = unknown(int(self.model.n_), "share", self.model.confidence), " ".join(self.sentences)
         if pushes:
             text, ratio = pushes[0].sentence, pushes[0].per_unit
             if ratio.known:

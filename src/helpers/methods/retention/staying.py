@@ -1,34 +1,22 @@
-"""How long members stay: survival curves of everybody and by segment, and when in their tenure members leave fastest.
-
-The hazard of a part of tenure is its exits over its member-days at risk. A member-day is one member on one tenure
-day on which leaving would have been seen, so whoever comes under observation late brings no day before that. A part
-of one day is a step of the Nelson–Aalen curve, and a longer one the mean of its steps, weighted by who was at risk.
-
-Intervals of hazards are exact for a Poisson count (:func:`helpers.stats.estimate.garwood`). Which part has the
-highest hazard is decided by the exact conditional test of two Poisson rates (Przyborowski and Wilenski 1940): given
-the exits of two parts together, those of the one are binomial. The highest part is clear when it is above every
-other one at a level divided by their number, so that the error of naming a wrong one stays below ``1 - confidence``
-although it was picked by its rate.
-"""
+"""How long members stay: survival curves of everybody and by segment, and when in their tenure they leave fastest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
 from helpers.data import privacy
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.estimate import garwood
-from helpers.stats.survival.cells import cells, day_counts
+from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
 from helpers.stats.survival.curves import SurvivalCurves, survival
+from helpers.stats.survival.hazard import hazard_by_part
 from helpers.study import Study, enough
 from helpers.study.durations import exit_durations
 
@@ -37,8 +25,6 @@ PARTS = (0, 7, 30, 90, 365)
 
 PER = 1_000
 SHARES = {"share": "survival", "low": "low", "high": "high"}
-
-FloatArray = NDArray[np.float64]
 
 
 def exit_cells(study: Study, *by: str) -> pd.DataFrame:
@@ -235,43 +221,14 @@ def exit_hazard(study: Study) -> ExitHazard:
 
 def hazard_of(cells: pd.DataFrame, parts: Sequence[int], confidence: float, k_min: int = 10) -> ExitHazard:
     """Return the exit hazard of cells in parts of tenure that begin on rising days; the last part has no end."""
-    counts = day_counts(cells)
-    at_risk, gone = (values.sum(axis=0) for values in (counts.at_risk, counts.events + counts.censored))
-    events = counts.events.sum(axis=0)
-    # Whoever is at risk today and was not among those of yesterday who stayed has come under observation today.
-    entered = at_risk - np.append(0, (at_risk - gone)[:-1])
-    rows: list[dict[str, Any]] = []
-    for first, after in zip(parts, [*parts[1:], None], strict=True):
-        days = slice(first, after)
-        watched = at_risk[days][:1].sum() + entered[days][1:].sum()
-        numbers = {"members": watched, "exits": events[days].sum(), "member_days": at_risk[days].sum()}
-        rows.append({"part": _part(first, after)} | {name: round(float(x)) for name, x in numbers.items()})
-    table = pd.DataFrame(rows)
-    exits, member_days = (table[name].to_numpy(float) for name in ("exits", "member_days"))
-    low, high = garwood(exits, member_days, confidence)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        table = table.assign(hazard=PER * exits / member_days, low=PER * low, high=PER * high)
-    compared = table["members"].to_numpy() >= enough.MEMBERS_OF_A_PART
-    return ExitHazard(table, _p_value(exits[compared], member_days[compared]), confidence, k_min)
-
-
-def _p_value(exits: FloatArray, days: FloatArray) -> float:
-    """Return the corrected p-value of the highest rate not being above all others."""
-    if exits.size < 2 or not exits.sum():
-        return np.nan
-    top = int(np.argmax(exits / days))
-    others = np.delete(np.arange(exits.size), top)
-    share = days[top] / (days[top] + days[others])
-    alone = stats.binom.sf(exits[top] - 1, exits[top] + exits[others], share)
-    return float(min(1.0, alone.max() * others.size))
-
-
-def _part(first: int, after: int | None) -> str:
-    if after is None:
-        return say("days {first} and later", first=first)
-    if after == first + 1:
-        return say("day {first}", first=first)
-    return say("days {first}–{last}", first=first, last=after - 1)
+    table, p_value = hazard_by_part(cells, parts, confidence)
+    names = [say("days {first} and later", first=parts[-1])]
+    for first, after in reversed(list(pairwise(parts))):
+        text = "day {first}" if after == first + 1 else "days {first}–{last}"
+        names.insert(0, say(text, first=first, last=after - 1))
+    rates = ["hazard", "low", "high"]
+    table = table.assign(first=names, **table[rates] * PER).rename(columns={"first": "part"})
+    return ExitHazard(table, p_value, confidence, k_min)
 
 
 def _in_words(row: dict[Any, Any]) -> str:

@@ -125,8 +125,7 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
         Landmark: end of this tenure day.
     """
     checked(actions, "actions", ge=1)
-    people, began = study.population, study.began or study.as_of
-    newcomers = exit_durations(people.filter(people.joined_day >= ibis.date(began)), as_of=study.as_of)
+    newcomers = exit_durations(study.newcomers.population, as_of=study.as_of)
     return tiers_of(reached_days(study, newcomers, actions), day, study.confidence, study.scope)
 
 

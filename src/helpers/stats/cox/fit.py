@@ -42,8 +42,6 @@ class CoxFit(NamedTuple):
         Observed information, with that of the prior; NaN for covariates left out.
     converged : bool
         Whether the next step would change nothing.
-    steps : int
-        Newton steps taken.
     """
 
     beta: FloatArray
@@ -54,7 +52,6 @@ class CoxFit(NamedTuple):
     null_value: float
     information: FloatArray
     converged: bool
-    steps: int
 
     @property
     def covariance(self) -> FloatArray:
@@ -72,19 +69,17 @@ def fit_cox(risk_sets: RiskSets) -> CoxFit:
     null = risk_sets.derivatives(np.zeros(size))
     kept, constant = _own_information(null.information)
     precision = np.zeros(size)
-    beta, found, converged, steps = _newton(risk_sets, null, kept, precision)
+    beta, found, converged = _newton(risk_sets, null, kept, precision)
     runaway = _runaway(risk_sets, found.information, beta, kept, converged)
     if runaway.any():
         spread = np.maximum(risk_sets.spread, np.finfo(float).tiny)
         precision = np.where(runaway, (spread / PRIOR_STANDARD_DEVIATION) ** 2, 0.0)
-        beta, found, converged, more = _newton(risk_sets, null, kept, precision)
-        steps += more
+        beta, found, converged = _newton(risk_sets, null, kept, precision)
     information = found.information + np.diag(precision)
     information[~kept] = information[:, ~kept] = np.nan
     return CoxFit(
-        np.where(kept, beta, np.nan), kept, runaway, constant, found.value, null.value, information,
-        converged, steps,
-    )  # fmt: skip
+        np.where(kept, beta, np.nan), kept, runaway, constant, found.value, null.value, information, converged
+    )
 
 
 def _own_information(information: FloatArray) -> tuple[BoolArray, BoolArray]:
@@ -103,23 +98,23 @@ def _own_information(information: FloatArray) -> tuple[BoolArray, BoolArray]:
 
 def _newton(
     risk_sets: RiskSets, start: Derivatives, kept: BoolArray, precision: FloatArray
-) -> tuple[FloatArray, Derivatives, bool, int]:
+) -> tuple[FloatArray, Derivatives, bool]:
     """Take Newton steps from no effect, halved until the likelihood grows."""
     beta, now = np.zeros(kept.size), start
     spread = risk_sets.spread
-    for step_number in range(MAX_STEPS):
+    for _ in range(MAX_STEPS):
         step = _step(now, beta, kept, precision)
         if not np.isfinite(step).all():
-            return beta, now, False, step_number
+            return beta, now, False
         # The step at which rounding errors are all that is left to correct.
         if np.abs(step * spread).max(initial=0.0) < 1e-12 * (1 + np.abs(beta * spread).max(initial=0.0)):
-            return beta, now, True, step_number
+            return beta, now, True
         moved = _line_search(risk_sets, now, beta, step, precision)
         if moved is None:
             small = np.abs(step * spread).max(initial=0.0) < 1e-6
-            return beta, now, bool(small), step_number
+            return beta, now, bool(small)
         beta, now = moved
-    return beta, now, False, MAX_STEPS
+    return beta, now, False
 
 
 def _step(now: Derivatives, beta: FloatArray, kept: BoolArray, precision: FloatArray) -> FloatArray:

@@ -119,36 +119,6 @@ class CoxModel:
         found = np.nan_to_num(bread) @ filling @ np.nan_to_num(bread)
         return np.where(np.isnan(bread), np.nan, found)
 
-    def drift(self, weight: FloatArray) -> tuple[FloatArray, FloatArray, int]:
-        """Return the score of effects that grow with a weight of the days, its sandwich, and the clusters behind it.
-
-        The score is that of x * weight added to the model, at its maximum: the weighted sum of the Schoenfeld
-        residuals (Lin 1991). What the estimate of the effects themselves takes from it is taken from each
-        cluster's part too (Lin and Wei 1989), so the sandwich holds for members who are not independent.
-
-        Parameters
-        ----------
-        weight : ndarray, shape (days,)
-            One for each row of :attr:`schoenfeld`.
-
-        Returns
-        -------
-        score : ndarray, shape (k,)
-        covariance : ndarray, shape (k, k)
-        clusters : int
-            Without `cluster` every member is one.
-        """
-        weighted = self._risk_sets.derivatives(self._beta, weight)
-        taken = np.nan_to_num(self._fit.covariance) @ weighted.information
-        parts = [score_residuals(self._risk_sets, self._beta, self._days, by) for by in (weight, None)]
-        stayed, left = (own - plain @ taken for own, plain in zip(*parts, strict=True))
-        return weighted.gradient, meat(stayed, left, self._risk_sets.cells, self._cluster), self.clusters
-
-    @property
-    def clusters(self) -> int:
-        """How many clusters there are; without `cluster` every member is one."""
-        return self.n_ if self._cluster is None else int(self._cluster.max(initial=-1)) + 1
-
     @property
     def params_(self) -> pd.Series:
         """Log hazard ratio by covariate; NaN where it could not be estimated."""
@@ -161,12 +131,6 @@ class CoxModel:
         with np.errstate(invalid="ignore"):
             values = np.sqrt(np.diag(self.covariance_.to_numpy()))
         return pd.Series(values, index=self.covariance_.index, name="standard_error")
-
-    @property
-    def naive_covariance(self) -> pd.DataFrame:
-        """Inverse information, whatever the standard errors are made of."""
-        names = self.covariance_.index
-        return pd.DataFrame(self._fit.covariance, index=names, columns=names)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -215,9 +179,9 @@ class CoxModel:
             if mask.any():
                 parts.append(say(text, names=", ".join(terms[mask]), sd=number(PRIOR_STANDARD_DEVIATION)))
         if not self.converged_:
-            parts.append(say("The fit did not converge in {n} steps: no result.", n=fit.steps))
-        if self._cluster is not None and self.clusters < enough.CLUSTERS:
-            parts.append(say("Only {n} clusters: the intervals are too narrow.", n=self.clusters))
+            parts.append(say("The fit did not converge: no result."))
+        if self._cluster is not None and (clusters := np.unique(self._cluster).size) < enough.CLUSTERS:
+            parts.append(say("Only {n} clusters: the intervals are too narrow.", n=clusters))
         return " ".join(parts)
 
 

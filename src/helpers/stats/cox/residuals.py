@@ -16,9 +16,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
-def score_residuals(
-    risk_sets: RiskSets, beta: FloatArray, days: Days, weight: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray]:
+def score_residuals(risk_sets: RiskSets, beta: FloatArray, days: Days) -> tuple[FloatArray, FloatArray]:
     """Return the score residual of a member of each cell who stayed, and of one who left.
 
     Parameters
@@ -29,8 +27,6 @@ def score_residuals(
         Log hazard ratios.
     days : Days
         Sums at `beta`.
-    weight : ndarray, shape (days,), optional
-        Factor of what each day contributes, such as its place in time; by default 1.
 
     Returns
     -------
@@ -41,9 +37,8 @@ def score_residuals(
     x = risk_sets.design[cells.pattern]
     if not days.day.size:
         return np.zeros_like(x), np.zeros_like(x)
-    by = np.ones((days.day.size, 1)) if weight is None else weight[:, None]
     hazard, mean = (
-        np.vstack([np.zeros((1, part.shape[1])), np.cumsum(by * part, axis=0)])
+        np.vstack([np.zeros((1, part.shape[1])), np.cumsum(part, axis=0)])
         for part in (days.hazard[:, None], days.hazard_mean)
     )
     risk = np.exp(x @ beta)[:, None]
@@ -52,7 +47,7 @@ def score_residuals(
     stayed = -risk * (x * (hazard[after] - hazard[first]) - (mean[after] - mean[first]))
     last = np.minimum(np.searchsorted(days.day, cells.last, "left"), days.day.size - 1)
     tie = x * days.tied_hazard[last][:, None] - days.tied_hazard_mean[last]
-    return stayed, stayed + by[last] * (x - days.mean[last] + risk * tie)
+    return stayed, stayed + x - days.mean[last] + risk * tie
 
 
 def meat(stayed: FloatArray, left: FloatArray, cells: Cells, cluster: IntArray | None) -> FloatArray:

@@ -125,21 +125,13 @@ class RiskSets:
             before = at_risk[-1]
             yield Block(self._days[first:last], at_risk, _table(self._exits, first, last, size))
 
-    def derivatives(self, beta: FloatArray, weight: FloatArray | None = None) -> Derivatives:
-        """Return the log partial likelihood and its derivatives at `beta`, shape (k,).
-
-        With a weight for each of the :meth:`days`, what each day contributes is multiplied by its weight.
-        """
-        size, first = self.design.shape[1], 0
+    def derivatives(self, beta: FloatArray) -> Derivatives:
+        """Return the log partial likelihood and its derivatives at `beta`, shape (k,)."""
+        x, size = self.design, self.design.shape[1]
         value, gradient, information = 0.0, np.zeros(size), np.zeros((size, size))
         for block in self.blocks():
-            x = self.design
             sums, eta = _Sums.of(block, x, beta)
             steps, exits = sums.steps, block.exits
-            if weight is not None:
-                here = weight[first : first + block.day.size]
-                steps, exits = _Steps(*(here * part for part in steps)), here[:, None] * exits
-            first += block.day.size
             value += float((exits @ eta).sum() - steps.log.sum())
             left = exits.sum(axis=0) @ x
             gradient += left - sums.risk_x.T @ steps.one + sums.exit_x.T @ steps.tied
