@@ -100,7 +100,6 @@ def write(
     days: int,
     seed: int,
     start: date = START,
-    block_members: int = 100_000,
     progress: Progress | None = None,
     tables: Collection[str] | None = None,
     parameters: Parameters | None = None,
@@ -115,9 +114,6 @@ def write(
         Folder to write to. Tables of an earlier simulation there are replaced, once all are written.
     members, days, seed, start, tables, parameters
         As in `community`, with the same result.
-    block_members : int
-        Members per partition. A table with one partition is a file ``<name>.parquet``, else a folder
-        ``<name>/part-00000.parquet``, …. Rows do not depend on it.
     progress : callable, optional
         Called with (members done, members) as the work goes on.
 
@@ -132,22 +128,20 @@ def write(
         When the folder holds tables that no simulation wrote.
     """
     generator = Generator(_world(members, days, seed, start, parameters), _named(tables))
-    check_scalar(block_members, "block_members", type_=int, ge=1)
-    folder, step = Path(out), max(block_members // BLOCK, 1) * BLOCK
+    folder = Path(out)
     check_folder(folder, TABLES)
     with table_writers(folder, generator.tables, TABLES) as writers:
         for done, made in generator.parts():
             for name, table in made.items():
                 writers[name].add(table)
-            if done and done % step == 0:
-                for writer in writers.values():
-                    writer.end_part()
             if progress is not None and done:
                 progress(done, members)
     truth = collect(generator.account, generator.world)
     write_truth(folder, truth)
-    defaults = (start, tables, parameters) == (START, None, None)
-    (folder / README).write_text(readme(folder, truth, str(out), defaults), encoding="utf-8")
+    by_command = (start, tables, parameters) == (START, None, None)
+    rows = {name: writer.rows for name, writer in writers.items()}
+    text = readme(truth, rows, str(out) if by_command else None)
+    (folder / README).write_text(text, encoding="utf-8")
     return folder
 
 

@@ -34,14 +34,12 @@ class Behaviour:
         Probability to leave in the month for a member present at its beginning.
     exit_ratio : numpy.ndarray
         Hazard ratio of leaving in the month against the baseline.
-    expected, observed, stayers : numpy.ndarray
-        Per pair of consecutive whole months: sum of the members' own transition probabilities, number of
-        transitions, (pairs, 4, 4) each, and number at risk by tier of the first month, (pairs, 4). At risk
-        are ordinary members who joined on or before the first day of the first month and did not leave
-        before the end of the second.
-    expected_exits, at_risk : numpy.ndarray
-        Per pair: sum of the probabilities to leave in the second month and number of members present
-        throughout the first, by tier of the first month, (pairs, 4).
+    pairs : dict of str to numpy.ndarray
+        Per pair of consecutive whole months ``expected``, the sum of the members' own transition probabilities,
+        and ``observed``, the number of transitions, (pairs, 4, 4) each, of ordinary members who joined on or
+        before the first day of the first month and did not leave before the end of the second; ``at_risk``, the
+        number of members present throughout the first month, and ``expected_exits``, the sum of their
+        probabilities to leave in the second, by tier of the first month, (pairs, 4) each.
     """
 
     tiers: np.ndarray
@@ -49,10 +47,7 @@ class Behaviour:
     pushes: np.ndarray
     exit_probability: np.ndarray
     exit_ratio: np.ndarray
-    expected: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4)))
-    observed: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4), dtype=np.int64))
-    expected_exits: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
-    at_risk: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), dtype=np.int64))
+    pairs: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def stationary(matrix: np.ndarray) -> np.ndarray:
@@ -106,20 +101,18 @@ def draw_behaviour(rng: np.random.Generator, window: Window, members: Members) -
     )
     matrix = np.asarray(p.transitions)
     silent, exit_predictor = stay_silent(members, p), static_effects(members, p.exit_log_hazard)
-    previous_tier = np.full(len(members), -1, dtype=np.int8)
-    previous_pushes = np.zeros(len(members), dtype=np.int64)
     for index, month in enumerate(window.months):
         entered = members.join_day <= month.last
-        _draw_exits(rng, window, members, behaviour, index, exit_predictor, previous_tier, previous_pushes)
+        previous = behaviour.tiers[index - 1] if index else np.full(len(members), -1, dtype=np.int8)
+        _draw_exits(rng, window, members, behaviour, index, exit_predictor)
         first = p.first_tier if index else stationary(matrix)
         newcomers = choose(rng, first, len(members))
-        onward = _next_tier(rng.random(len(members)), previous_tier, silent, matrix)
-        tier = np.where(previous_tier >= 0, onward, newcomers).astype(np.int8)
+        onward = _next_tier(rng.random(len(members)), previous, silent, matrix)
+        tier = np.where(previous >= 0, onward, newcomers).astype(np.int8)
         behaviour.tiers[index] = np.where(entered, tier, -1)
         behaviour.pushes[index] = _draw_pushes(rng, window, members, index) * entered
-        previous_tier, previous_pushes = behaviour.tiers[index], behaviour.pushes[index]
     behaviour.interactions = _draw_interactions(rng, window, members, behaviour.tiers)
-    _account(window, members, behaviour, silent, matrix)
+    behaviour.pairs = _count_pairs(window, members, behaviour, silent, matrix)
     return behaviour
 
 
@@ -130,15 +123,16 @@ def _draw_exits(
     behaviour: Behaviour,
     index: int,
     predictor: np.ndarray,
-    previous_tier: np.ndarray,
-    previous_pushes: np.ndarray,
 ) -> None:
     """Draw who leaves in a month: an exponential clock against the member's cumulative hazard."""
     p, month = window.parameters, window.months[index]
-    effects = p.exit_log_hazard
-    by_tier = np.array([effects.get(f"previous_tier={tier}", 0.0) for tier in TIERS] + [0.0])
-    pushes = effects.get("pushes_previous_month", 0.0) * previous_pushes
-    ratio = np.exp(predictor + by_tier[previous_tier] + pushes)
+    if index:
+        by_tier = [p.exit_log_hazard.get(f"previous_tier={tier}", 0.0) for tier in (*TIERS, "")]
+        predictor = predictor + np.array(by_tier)[behaviour.tiers[index - 1]]
+        predictor = (
+            predictor + p.exit_log_hazard.get("pushes_previous_month", 0.0) * behaviour.pushes[index - 1]
+        )
+    ratio = np.exp(predictor)
     begin = np.maximum(month.first * DAY, members.joined)
     end = np.maximum((month.last + 1) * DAY, begin)
     start_hazard = cumulative_hazard((begin - members.joined) / DAY, p)
@@ -205,28 +199,28 @@ def _draw_interactions(
     return counts
 
 
-def _account(
+def _count_pairs(
     window: Window, members: Members, behaviour: Behaviour, silent: np.ndarray, matrix: np.ndarray
-) -> None:
+) -> dict[str, np.ndarray]:
     """Sum each member's own transition and exit probabilities over those at risk, pair by pair."""
-    pairs = window.whole_pairs
-    behaviour.expected, behaviour.observed = np.zeros((len(pairs), 4, 4)), np.zeros((len(pairs), 4, 4), int)
-    behaviour.expected_exits, behaviour.at_risk = np.zeros((len(pairs), 4)), np.zeros((len(pairs), 4), int)
-    for pair, index in enumerate(pairs):
-        month, after = window.months[index], window.months[index + 1]
-        here = members.ordinary & (members.join_day <= month.first)
-        here &= members.left >= (month.last + 1) * DAY
-        stays = here & (members.left >= (after.last + 1) * DAY)
+    pairs = {
+        **{name: np.zeros((len(window.whole_pairs), 4, 4)) for name in ("observed", "expected")},
+        **{name: np.zeros((len(window.whole_pairs), 4)) for name in ("at_risk", "expected_exits")},
+    }
+    away = matrix[0, 1:] / max(1.0 - matrix[0, 0], TINY)
+    for pair, index in enumerate(window.whole_pairs):
+        here = members.ordinary & (members.join_day <= window.firsts[index])
+        here &= members.left >= window.ends[index] * DAY
+        stays = here & (members.left >= window.ends[index + 1] * DAY)
         tier, following = behaviour.tiers[index], behaviour.tiers[index + 1]
-        behaviour.at_risk[pair] = np.bincount(tier[here], minlength=4)
         exits = behaviour.exit_probability[index + 1][here]
-        behaviour.expected_exits[pair] = np.bincount(tier[here], exits, minlength=4)
-        codes = tier[stays].astype(np.int64) * 4 + following[stays]
-        behaviour.observed[pair] = np.bincount(codes, minlength=16).reshape(4, 4)
-        behaviour.expected[pair] = np.bincount(tier[stays], minlength=4)[:, None] * matrix
+        pairs["at_risk"][pair] = np.bincount(tier[here], minlength=4)
+        pairs["expected_exits"][pair] = np.bincount(tier[here], exits, minlength=4)
+        np.add.at(pairs["observed"][pair], (tier[stays], following[stays]), 1)
+        pairs["expected"][pair] = np.bincount(tier[stays], minlength=4)[:, None] * matrix
         own = silent[stays & (tier == 0)]
-        away = matrix[0, 1:] / max(1.0 - matrix[0, 0], TINY)
-        behaviour.expected[pair, 0] = np.r_[own.sum(), (1.0 - own).sum() * away]
+        pairs["expected"][pair, 0] = np.r_[own.sum(), (1.0 - own).sum() * away]
+    return pairs
 
 
 def expected_survival(window: Window, members: Members, behaviour: Behaviour) -> np.ndarray:

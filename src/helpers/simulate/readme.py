@@ -1,15 +1,9 @@
-"""The README of a simulated community: what it is, how to make it again, its columns and its truth."""
+"""The README of a simulated community: what it is, how to make it again, and what is in it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-import pyarrow.parquet as pq
-
-from helpers.data.schema import Column, describe_column, describe_table
-from helpers.data.tables import TABLES
-from helpers.simulate.truth import DEFINITIONS
 
 README = "README.md"
 ORIGIN = """Made, and made again at any time with the same bytes, by
@@ -21,24 +15,18 @@ playbook simulate {out} --members {members} --days {days} --seed {seed}
 ORIGIN_OTHER = (
     "Made by `helpers.simulate.write` with a start, tables or parameters of its own; see `truth.json`.\n"
 )
-EXTRA = {
-    ("members", "early_reply"): Column(
-        "early_reply",
-        "boolean",
-        meaning="First contribution was answered within a day; given at random (extra column)",
-    )
-}
 
 INTRO = """# A simulated community
 
 Nothing here is real: {members:,} members of an invented community, seen for {days} days from {start} to {end}
 (Asia/Shanghai). It is small enough to read and large enough to try every notebook on, and its truth is known:
-`truth.json` holds every number that a method should find again.
+`truth.json` holds every number that a method should find again, with its definition.
 
 {origin}
 
-Tables are Parquet files, or folders of Parquet parts. Identifiers are strings, `*_at` and `ts` are UTC instants in
-microseconds, `date` is a calendar day in Asia/Shanghai, money is CNY.
+Tables are Parquet files. Identifiers are strings, `*_at` and `ts` are UTC instants in
+microseconds, `date` is a calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explains the
+columns; `early_reply` of `members` is an extra one: whether the first contribution was answered within a day.
 
 ## What is in it
 
@@ -61,73 +49,29 @@ microseconds, `date` is a calendar day in Asia/Shanghai, money is CNY.
 - `ad_daily`, `costs` and the metric `conversions` describe the brand's advertising; their conversions are not the
   orders of `orders`, which belong to members.
 
-## Rows
-
+| table | rows |
+|---|---:|
 {rows}
-
-## Truth
-
-`truth.json` is one object. `parameters` holds every input of the simulation; the rest follows from it:
-
-{definitions}
-
 """
 
 
-def readme(folder: Path, truth: dict[str, Any], out: str, defaults: bool) -> str:
+def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str | None) -> str:
     """Return the README of a simulated community as Markdown.
 
     Parameters
     ----------
-    folder : Path
-        A folder with the tables of a simulated community.
-    truth : dict
+    truth : mapping
         Its truth.
-    out : str
-        How the folder is called in the command that makes it again.
-    defaults : bool
-        Whether size and seed are all that differs from the defaults, so that the command suffices.
-
-    Returns
-    -------
-    str
-        Introduction, rows, definitions of ``truth.json``, and the contract's columns of each table.
+    rows : mapping of str to int
+        Rows of each table.
+    out : str or None
+        How the folder is called in the command that makes it again; None when no command does.
     """
-    files = {name: paths for name in TABLES if (paths := _files(folder, name))}
-    counts = [
-        f"| {name} | {sum(pq.read_metadata(path).num_rows for path in paths):,} |"
-        for name, paths in files.items()
-    ]
-    about, parameters = truth["about"], truth["parameters"]
-    origin = ORIGIN.format(out=out, **about) if defaults else ORIGIN_OTHER
-    intro = INTRO.format(
-        origin=origin,
+    parameters, about = truth["parameters"], truth["about"]
+    return INTRO.format(
+        origin=ORIGIN.format(out=out, **about) if out else ORIGIN_OTHER,
         existing=parameters["existing_share"],
         tenure=parameters["existing_tenure_days"],
-        rows="\n".join(["| table | rows |", "|---|---:|", *counts]),
-        definitions="\n".join(f"- `{key}`: {meaning}." for key, meaning in DEFINITIONS.items()),
+        rows="\n".join(f"| {name} | {count:,} |" for name, count in rows.items()),
         **about,
     )
-    return intro + "\n".join(_section(name, paths[0]) for name, paths in files.items())
-
-
-def _files(folder: Path, name: str) -> list[Path]:
-    """Return the file of a table, or its parts."""
-    single = folder / f"{name}.parquet"
-    return [single] if single.exists() else sorted((folder / name).glob("part-*.parquet"))
-
-
-def _section(name: str, path: Path) -> str:
-    """Return the contract's description of a table, reduced to the columns that are there."""
-    present = pq.read_schema(path).names
-    rows = {describe_column(column): column.name for column in TABLES[name].columns}
-    lines = [
-        line for line in describe_table(TABLES[name]).split("\n") if rows.get(line, present[0]) in present
-    ]
-    last = max(index for index, line in enumerate(lines) if line.startswith("| `"))
-    lines[last + 1 : last + 1] = [
-        describe_column(column)
-        for (table, extra), column in EXTRA.items()
-        if table == name and extra in present
-    ]
-    return "\n".join(lines)

@@ -73,10 +73,7 @@ class Account:
         members, behaviour, purchases = block.members, block.behaviour, block.purchases
         joiners = members.ordinary & (members.joined >= 0)
         sums = {
-            "observed": behaviour.observed,
-            "expected": behaviour.expected,
-            "at_risk": behaviour.at_risk,
-            "expected_exits": behaviour.expected_exits,
+            **behaviour.pairs,
             "survival": expected_survival(block.window, members, behaviour),
             "value": expected_value(block),
             "channels": purchases.channels,
@@ -188,7 +185,10 @@ def _tiers(window: Window, sums: dict[str, Any]) -> dict[str, Any]:
             {
                 "from": window.months[index].label,
                 "to": window.months[index + 1].label,
-                **{name: sums[name][row] for name in ("observed", "expected", "at_risk", "expected_exits")},
+                "observed": sums["observed"][row].astype(int),
+                "expected": sums["expected"][row],
+                "at_risk": sums["at_risk"][row].astype(int),
+                "expected_exits": sums["expected_exits"][row],
             }
             for row, index in enumerate(window.whole_pairs)
         ],

@@ -1,4 +1,4 @@
-"""Writing a community as Parquet, partition by partition, in memory that does not grow with its size."""
+"""Writing a community as Parquet, in memory that does not grow with its size."""
 
 from __future__ import annotations
 
@@ -43,41 +43,31 @@ def _tables_in(out: Path, tables: Collection[str]) -> list[Path]:
 
 
 class TableWriter:
-    """Writes one table into numbered parts; a table with one part becomes a single file when closed."""
+    """Writes one table, a row group at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.part = folder, 0
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
         self.pending: list[pa.Table] = []
         self.writer: pq.ParquetWriter | None = None
-        self.folder.mkdir(parents=True)
 
     def add(self, table: pa.Table) -> None:
-        """Take rows; they reach the file a row group at a time."""
+        """Take rows."""
         self.pending.append(table)
+        self.rows += len(table)
         if sum(map(len, self.pending)) >= ROW_GROUP:
             self._flush()
 
-    def end_part(self) -> None:
-        """Close the current part."""
+    def _flush(self) -> None:
+        table, self.pending = pa.concat_tables(self.pending).unify_dictionaries(), []
+        self.writer = self.writer or pq.ParquetWriter(self.path, table.schema, **writer_options(table.schema))
+        self.writer.write_table(table, row_group_size=max(len(table), 1))
+
+    def close(self) -> None:
+        """Write what is left."""
         if self.pending:
             self._flush()
         if self.writer is not None:
             self.writer.close()
-            self.writer, self.part = None, self.part + 1
-
-    def _flush(self) -> None:
-        table, self.pending = pa.concat_tables(self.pending).unify_dictionaries(), []
-        if self.writer is None:
-            path = self.folder / f"part-{self.part:05d}.parquet"
-            self.writer = pq.ParquetWriter(path, table.schema, **writer_options(table.schema))
-        self.writer.write_table(table, row_group_size=max(len(table), 1))
-
-    def close(self) -> None:
-        """Close the last part; a lone part becomes the file ``<name>.parquet``."""
-        self.end_part()
-        if self.part == 1:
-            (self.folder / "part-00000.parquet").replace(self.folder.with_suffix(".parquet"))
-            self.folder.rmdir()
 
 
 def writer_options(schema: pa.Schema) -> dict[str, Any]:
@@ -103,7 +93,8 @@ def table_writers(
     """
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)
-    writers = {name: TableWriter(staging / name) for name in names}
+    staging.mkdir(parents=True)
+    writers = {name: TableWriter(staging / f"{name}.parquet") for name in names}
     try:
         try:
             yield writers
