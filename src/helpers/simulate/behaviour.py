@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.calendar import DAY
 from helpers.simulate.columns import NEVER
 from helpers.simulate.members import Members, choose
 from helpers.simulate.parameters import SOURCES, TIER_CEILING, TIER_FLOOR, TIERS, Parameters
@@ -89,9 +89,10 @@ def _hazard_knots(p: Parameters) -> tuple[np.ndarray, np.ndarray]:
     return knots, np.r_[0.0, np.cumsum(steps)]
 
 
-def draw_behaviour(rng: np.random.Generator, window: Window, members: Members) -> Behaviour:
+def draw_behaviour(rng: np.random.Generator, members: Members) -> Behaviour:
     """Draw the chain, exits (written to ``members.left``), interaction counts and pushes of one block."""
-    p, shape = window.parameters, (len(window.months), len(members))
+    window, p = members.window, members.window.parameters
+    shape = (len(window.months), len(members))
     behaviour = Behaviour(
         tiers=np.full(shape, -1, dtype=np.int8),
         interactions=np.zeros(shape, dtype=np.int64),
@@ -104,28 +105,23 @@ def draw_behaviour(rng: np.random.Generator, window: Window, members: Members) -
     for index, month in enumerate(window.months):
         entered = members.join_day <= month.last
         previous = behaviour.tiers[index - 1] if index else np.full(len(members), -1, dtype=np.int8)
-        _draw_exits(rng, window, members, behaviour, index, exit_predictor)
+        _draw_exits(rng, members, behaviour, index, exit_predictor)
         first = p.first_tier if index else stationary(matrix)
         newcomers = choose(rng, first, len(members))
         onward = _next_tier(rng.random(len(members)), previous, silent, matrix)
         tier = np.where(previous >= 0, onward, newcomers).astype(np.int8)
         behaviour.tiers[index] = np.where(entered, tier, -1)
-        behaviour.pushes[index] = _draw_pushes(rng, window, members, index) * entered
-    behaviour.interactions = _draw_interactions(rng, window, members, behaviour.tiers)
-    behaviour.pairs = _count_pairs(window, members, behaviour, silent, matrix)
+        behaviour.pushes[index] = _draw_pushes(rng, members, index) * entered
+    behaviour.interactions = _draw_interactions(rng, members, behaviour.tiers)
+    behaviour.pairs = _count_pairs(members, behaviour, silent, matrix)
     return behaviour
 
 
 def _draw_exits(
-    rng: np.random.Generator,
-    window: Window,
-    members: Members,
-    behaviour: Behaviour,
-    index: int,
-    predictor: np.ndarray,
+    rng: np.random.Generator, members: Members, behaviour: Behaviour, index: int, predictor: np.ndarray
 ) -> None:
     """Draw who leaves in a month: an exponential clock against the member's cumulative hazard."""
-    p, month = window.parameters, window.months[index]
+    p, month = members.window.parameters, members.window.months[index]
     if index:
         by_tier = [p.exit_log_hazard.get(f"previous_tier={tier}", 0.0) for tier in (*TIERS, "")]
         predictor = predictor + np.array(by_tier)[behaviour.tiers[index - 1]]
@@ -158,10 +154,10 @@ def _next_tier(
     return (uniform[:, None] >= edges[previous]).sum(axis=1)
 
 
-def _draw_pushes(rng: np.random.Generator, window: Window, members: Members, index: int) -> np.ndarray:
+def _draw_pushes(rng: np.random.Generator, members: Members, index: int) -> np.ndarray:
     """Draw pushes of a month: each member is put at random into a low or a high frequency that month."""
-    low, high = window.parameters.pushes_per_month
-    month = window.months[index]
+    low, high = members.window.parameters.pushes_per_month
+    month = members.window.months[index]
     rate = np.where(rng.random(len(members)) < 0.5, low, high)
     days = month.last + 1 - np.clip(members.join_day, month.first, month.last + 1)
     return rng.poisson(rate * days / (month.last - month.first + 1) * month.share)
@@ -179,11 +175,9 @@ def tier_quantiles(p: Parameters) -> list[np.ndarray]:
     return [np.cumsum(weight) / weight.sum() for weight in weights]
 
 
-def _draw_interactions(
-    rng: np.random.Generator, window: Window, members: Members, tiers: np.ndarray
-) -> np.ndarray:
+def _draw_interactions(rng: np.random.Generator, members: Members, tiers: np.ndarray) -> np.ndarray:
     """Draw monthly interaction counts inside each tier's range; thinned in a month observed only in part."""
-    p = window.parameters
+    p = members.window.parameters
     uniform = rng.random(tiers.shape)
     counts = np.zeros(tiers.shape, dtype=np.int64)
     for tier, edges in enumerate(tier_quantiles(p)):
@@ -193,20 +187,19 @@ def _draw_interactions(
     for role, (low, high) in ((members.bot, p.bot_interactions), (members.staff, p.staff_interactions)):
         extra = (low + uniform * (high - low + 1)).astype(np.int64)
         counts = np.where(role & (tiers >= 0), extra, counts)
-    for index, month in enumerate(window.months):
+    for index, month in enumerate(members.window.months):
         if not month.whole:
             counts[index] = rng.binomial(counts[index], month.share)
     return counts
 
 
 def _count_pairs(
-    window: Window, members: Members, behaviour: Behaviour, silent: np.ndarray, matrix: np.ndarray
+    members: Members, behaviour: Behaviour, silent: np.ndarray, matrix: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Sum each member's own transition and exit probabilities over those at risk, pair by pair."""
-    pairs = {
-        **{name: np.zeros((len(window.whole_pairs), 4, 4)) for name in ("observed", "expected")},
-        **{name: np.zeros((len(window.whole_pairs), 4)) for name in ("at_risk", "expected_exits")},
-    }
+    window, count = members.window, len(members.window.whole_pairs)
+    pairs = {name: np.zeros((count, 4, 4)) for name in ("observed", "expected")}
+    pairs |= {name: np.zeros((count, 4)) for name in ("at_risk", "expected_exits")}
     away = matrix[0, 1:] / max(1.0 - matrix[0, 0], TINY)
     for pair, index in enumerate(window.whole_pairs):
         here = members.ordinary & (members.join_day <= window.firsts[index])
@@ -223,7 +216,7 @@ def _count_pairs(
     return pairs
 
 
-def expected_survival(window: Window, members: Members, behaviour: Behaviour) -> np.ndarray:
+def expected_survival(members: Members, behaviour: Behaviour) -> np.ndarray:
     """Sum expected survival of members who joined inside the window, at each of `SURVIVAL_DAYS`.
 
     Returns
@@ -232,7 +225,7 @@ def expected_survival(window: Window, members: Members, behaviour: Behaviour) ->
         Shape (len(SURVIVAL_DAYS), 2): ordinary members whose first days lie inside the window, and the sum
         of their probabilities to stay that long, given their covariates and tier paths.
     """
-    p, rows = window.parameters, []
+    window, p, rows = members.window, members.window.parameters, []
     new = np.flatnonzero(members.ordinary & (members.joined >= 0))
     joined = members.joined[new] / DAY
     starts, ends = np.maximum(window.firsts[:, None] - joined, 0.0), window.ends[:, None] - joined

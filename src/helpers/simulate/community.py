@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -53,9 +53,9 @@ class Generator:
 
         What belongs to the community as a whole comes before the first block and after the last one, with 0.
         """
-        world = self.world
-        opening = content_columns(world.stream("content"), world.window, world.posts)
-        yield 0, self._wanted({"content": opening})
+        world, ads, window = self.world, self.world.advertising, self.world.window
+        posts = window, world.posts
+        yield 0, self._made(content=lambda: content_columns(world.stream("content"), *posts))
         blocks = -(-world.members // BLOCK)
         with ThreadPoolExecutor(1) as ahead:
             following = ahead.submit(self._block, 0)
@@ -64,45 +64,42 @@ class Generator:
                 if number + 1 < blocks:
                     following = ahead.submit(self._block, number + 1)
                 yield min((number + 1) * BLOCK, world.members), made
-        yield 0, self._closing()
+        yield (
+            0,
+            self._made(
+                content_daily=lambda: content_daily_columns(
+                    world.stream("content_daily"), *posts, world.members
+                ),
+                ad_daily=lambda: ad_daily_columns(world.stream("ad_daily"), window, ads),
+                metric_daily=lambda: metric_columns(self.totals, ads),
+                annotations=lambda: annotation_columns(window, world.plans),
+                targets=lambda: target_columns(window, world.members),
+                costs=lambda: cost_columns(window, ads),
+            ),
+        )
 
-    def _wanted(self, columns: dict[str, Columns]) -> Part:
-        return {name: to_arrow(columns[name]) for name in self.tables if name in columns}
+    def _made(self, **makers: Callable[[], Columns]) -> Part:
+        """Make those of some tables that are wanted."""
+        return {name: to_arrow(makers[name]()) for name in self.tables if name in makers}
 
     def _block(self, number: int) -> Part:
         """Generate one block of members and return its part of each table."""
         block = Block(self.world, number)
         self.account.add(block)
-        made = {"orders": order_columns(block)}
-        if "members" in self.tables:
-            made["members"] = member_columns(block.members, block.window)
-        if "assignments" in self.tables:
-            made["assignments"] = assignment_columns(block.assignments, block.members, block.window)
-        if "touchpoints" in self.tables:
-            made["touchpoints"] = touch_columns(block)
-        if "referrals" in self.tables:
-            made["referrals"] = referral_columns(block)
+        orders = order_columns(block)
+        made = self._made(
+            members=lambda: member_columns(block.members),
+            orders=lambda: orders,
+            touchpoints=lambda: touch_columns(block),
+            assignments=lambda: assignment_columns(block.assignments, block.members),
+            referrals=lambda: referral_columns(block),
+        )
         if NEED_EVENTS & set(self.tables):
-            orders = made["orders"]
             paid = orders["gross"] - orders["discount"]
             events = draw_events(block, paid.round(2))
             self.totals.add(block.members, events, block.purchases.orders.seconds, paid - orders["refund"])
-            made["events"] = event_columns(block, events)
-            made["content"] = member_content_columns(block, events)
-        return self._wanted(made)
-
-    def _closing(self) -> Part:
-        """Return the tables of the community as a whole, after the last block."""
-        world = self.world
-        window, ads = world.window, world.advertising
-        posts = world.stream("content_daily"), window, world.posts, world.members
-        return self._wanted(
-            {
-                "content_daily": content_daily_columns(*posts),
-                "ad_daily": ad_daily_columns(world.stream("ad_daily"), window, ads),
-                "metric_daily": metric_columns(self.totals, ads),
-                "annotations": annotation_columns(window, world.plans),
-                "targets": target_columns(window, world.members),
-                "costs": cost_columns(window, ads),
-            }
-        )
+            made |= self._made(
+                events=lambda: event_columns(block, events),
+                content=lambda: member_content_columns(block, events),
+            )
+        return made

@@ -85,11 +85,9 @@ class Assignment:
         return acts
 
 
-def draw_assignments(
-    rng: np.random.Generator, plans: tuple[Plan, ...], window: Window, members: Members
-) -> list[Assignment]:
+def draw_assignments(rng: np.random.Generator, plans: tuple[Plan, ...], members: Members) -> list[Assignment]:
     """Assign eligible members (ordinary, present, at least `TENURE_DAYS` of tenure) to equal arms at random."""
-    p, assignments = window.parameters, []
+    p, assignments = members.window.parameters, []
     for plan in plans:
         eligible = members.ordinary & (members.join_day <= plan.day - TENURE_DAYS)
         eligible &= members.left >= (plan.day + 1) * DAY
@@ -105,7 +103,7 @@ def draw_assignments(
 
 
 def true_effects(
-    window: Window, members: Members, assignment: Assignment, own: np.ndarray, reach: np.ndarray
+    members: Members, assignment: Assignment, own: np.ndarray, reach: np.ndarray
 ) -> dict[str, float]:
     """Sum expected outcomes of all units under control and under treatment.
 
@@ -142,8 +140,9 @@ def true_effects(
     }
 
 
-def assignment_columns(assignments: list[Assignment], members: Members, window: Window) -> Columns:
+def assignment_columns(assignments: list[Assignment], members: Members) -> Columns:
     """Return the ``assignments`` table of one block."""
+    window = members.window
     units = np.concatenate([part.unit for part in assignments])
     codes = np.repeat(np.arange(len(assignments)), [len(part.unit) for part in assignments])
     assigned = np.concatenate([part.assigned for part in assignments])

@@ -33,6 +33,7 @@ class Members:
     `left` is `NEVER` and `inviter` is -1 until behaviour has been drawn.
     """
 
+    window: Window
     first: int
     number: np.ndarray
     joined: np.ndarray
@@ -101,6 +102,7 @@ def draw_members(rng: np.random.Generator, window: Window, first: int, count: in
             staff[1], bot[1] = False, True
     source[(staff | bot) & (source == INVITED)] = 0
     return Members(
+        window=window,
         first=first,
         number=member_numbers(first, count, seed),
         joined=joined,
@@ -132,8 +134,9 @@ def draw_inviters(rng: np.random.Generator, members: Members) -> None:
     members.inviter[invited[found]] = draws[best, columns][found]
 
 
-def member_columns(members: Members, window: Window) -> Columns:
+def member_columns(members: Members) -> Columns:
     """Return the ``members`` table of one block."""
+    window = members.window
     inviter = np.where(members.inviter >= 0, members.number[members.inviter], -1)
     groups = (members.first + np.arange(len(members))) // GROUP_SIZE
     names = [f"g{number + 10_001}" for number in range(groups[0], groups[-1] + 1)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.simulate.behaviour import Behaviour
-from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.calendar import DAY
 from helpers.simulate.experiments import Assignment, true_effects
 from helpers.simulate.members import Members, fit_presence
 
@@ -73,34 +73,31 @@ class Purchases:
 
 
 def draw_purchases(
-    rng: np.random.Generator,
-    window: Window,
-    members: Members,
-    behaviour: Behaviour,
-    assignments: list[Assignment],
+    rng: np.random.Generator, members: Members, behaviour: Behaviour, assignments: list[Assignment]
 ) -> Purchases:
     """Draw touches and orders of one block."""
-    p = window.parameters
+    p = members.window.parameters
     rates = np.r_[np.asarray(p.orders_per_month), 0.0][behaviour.tiers] * members.ordinary
     taste = rng.gamma(p.order_rate_shape, 1.0 / p.order_rate_shape, len(members))
     own, reach = rates * taste, rates / p.orders_per_month[1] * (0.5 + 0.5 * taste)
-    anyway = scatter(rng, window, members, own)
+    anyway = scatter(rng, members, own)
     for assignment in assignments:
-        anyway = _treat(rng, window, members, assignment, own, anyway)
-    touches, caused, sums = _draw_touches(rng, window, members, reach)
-    preceding = _draw_preceding(rng, window, members, anyway)
+        anyway = _treat(rng, members, assignment, own, anyway)
+    touches, caused, sums = _draw_touches(rng, members, reach)
+    preceding = _draw_preceding(rng, members, anyway)
     sums[3] = preceding.counts(len(p.channels))
     sums[0] += sums[3]
     return Purchases(
         orders=join_points([anyway, caused]),
         touches=join_points([touches, preceding]),
         channels=sums,
-        effects=[true_effects(window, members, part, own, reach) for part in assignments],
+        effects=[true_effects(members, part, own, reach) for part in assignments],
     )
 
 
-def scatter(rng: np.random.Generator, window: Window, members: Members, rates: np.ndarray) -> Points:
+def scatter(rng: np.random.Generator, members: Members, rates: np.ndarray) -> Points:
     """Draw a Poisson process with monthly `rates` of shape (months, members), following the calendar."""
+    window = members.window
     counts = rng.poisson((rates * window.month_intensity[:, None]).T)
     cell = np.repeat(np.arange(counts.size), counts.ravel())
     member, month = cell // counts.shape[1], cell % counts.shape[1]
@@ -109,32 +106,27 @@ def scatter(rng: np.random.Generator, window: Window, members: Members, rates: n
 
 
 def _treat(
-    rng: np.random.Generator,
-    window: Window,
-    members: Members,
-    assignment: Assignment,
-    own: np.ndarray,
-    orders: Points,
+    rng: np.random.Generator, members: Members, assignment: Assignment, own: np.ndarray, orders: Points
 ) -> Points:
     """Multiply the intensity of treated and exposed units in the outcome window: add or thin out orders."""
     plan = assignment.plan
     ratio = plan.experiment.intensity_ratio
     acts = assignment.acts_on(len(members))
     if ratio > 1.0:
-        more = scatter(rng, window, members, own * acts * (ratio - 1.0))
+        more = scatter(rng, members, own * acts * (ratio - 1.0))
         return join_points([orders, more.where(more.within(plan.first, plan.last))])
     hit = acts[orders.member] & orders.within(plan.first, plan.last)
     return orders.where(~hit | (rng.random(len(hit)) < ratio))
 
 
 def _draw_touches(
-    rng: np.random.Generator, window: Window, members: Members, reach: np.ndarray
+    rng: np.random.Generator, members: Members, reach: np.ndarray
 ) -> tuple[Points, Points, np.ndarray]:
     """Draw touches and the orders they cause, a short while later within the same calendar month."""
-    p = window.parameters
+    window, p = members.window, members.window.parameters
     shares = np.array([channel.touches_per_month for channel in p.channels])
     probability = np.array([channel.order_probability for channel in p.channels])
-    touches = scatter(rng, window, members, reach * shares.sum())
+    touches = scatter(rng, members, reach * shares.sum())
     edges = np.cumsum(shares)[:-1] / shares.sum()
     touches.code = np.searchsorted(edges, rng.random(len(touches.code)), side="right")
     causes = rng.random(len(touches.code)) < probability[touches.code]
@@ -148,11 +140,11 @@ def _draw_touches(
     return touches, caused, np.array([total, total * probability, caused.counts(len(shares)), 0.0 * total])
 
 
-def _draw_preceding(rng: np.random.Generator, window: Window, members: Members, orders: Points) -> Points:
+def _draw_preceding(rng: np.random.Generator, members: Members, orders: Points) -> Points:
     """Draw touches that come before orders but cause nothing, such as a search for the shop's name."""
     parts = []
     floor = np.maximum(members.joined, 0)[orders.member]
-    for code, channel in enumerate(window.parameters.channels):
+    for code, channel in enumerate(members.window.parameters.channels):
         here = rng.random(len(orders.member)) < channel.orders_preceded
         gap = rng.exponential(PRECEDING_DAYS * DAY, len(here)).astype(np.int64)
         room = orders.seconds - floor

@@ -74,7 +74,7 @@ class Account:
         joiners = members.ordinary & (members.joined >= 0)
         sums = {
             **behaviour.pairs,
-            "survival": expected_survival(block.window, members, behaviour),
+            "survival": expected_survival(members, behaviour),
             "value": expected_value(block),
             "channels": purchases.channels,
             "effects": pd.DataFrame(purchases.effects),

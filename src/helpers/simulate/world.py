@@ -67,23 +67,21 @@ class Block:
 
     def __init__(self, world: World, number: int) -> None:
         self.world, self.window, self.number = world, world.window, number
-        first, window = number * BLOCK, world.window
+        first = number * BLOCK
         count = min(BLOCK, world.members - first)
-        self.members = draw_members(self.stream("members"), window, first, count, world.seed)
-        self.behaviour = draw_behaviour(self.stream("behaviour"), window, self.members)
+        self.members = draw_members(self.stream("members"), world.window, first, count, world.seed)
+        self.behaviour = draw_behaviour(self.stream("behaviour"), self.members)
         draw_inviters(self.stream("inviters"), self.members)
 
     @cached_property
     def assignments(self) -> list[Assignment]:
         """Who takes part in which experiment, and how."""
-        return draw_assignments(self.stream("assignments"), self.world.plans, self.window, self.members)
+        return draw_assignments(self.stream("assignments"), self.world.plans, self.members)
 
     @cached_property
     def purchases(self) -> Purchases:
         """Orders and touches."""
-        return draw_purchases(
-            self.stream("purchases"), self.window, self.members, self.behaviour, self.assignments
-        )
+        return draw_purchases(self.stream("purchases"), self.members, self.behaviour, self.assignments)
 
     def stream(self, name: str) -> np.random.Generator:
         """Return the block's own random stream of one purpose."""
