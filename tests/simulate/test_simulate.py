@@ -61,12 +61,27 @@ def in_month(instants: pd.Series) -> pd.Series:
 # --- the same again ---------------------------------------------------------------------------------------
 
 
-def test_same_seed_gives_the_same_community_and_another_seed_another(medium: simulate.Community) -> None:
-    again = simulate.community(**MEDIUM)
-    assert list(again.tables) == list(simulate.TABLES)
-    for name, frame in again.tables.items():
-        assert_frame_equal(frame, medium.tables[name])
-    assert again.truth == medium.truth
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+    """The same three blocks on disk, and the progress that was told."""
+    done: list[tuple[int, int]] = []
+    out = tmp_path_factory.mktemp("written")
+    return simulate.write(out, **MEDIUM, progress=lambda *at: done.append(at)), done
+
+
+def test_a_written_community_is_the_one_in_memory(
+    medium: simulate.Community, written: tuple[Path, list[tuple[int, int]]]
+) -> None:
+    folder, done = written
+    assert done == [(1_000, 2_100), (2_000, 2_100), (2_100, 2_100)]
+    assert list(medium.tables) == list(simulate.TABLES)
+    for name, frame in medium.tables.items():
+        table = pq.read_table(folder / f"{name}.parquet")
+        assert_frame_equal(table.to_pandas(), frame, check_dtype=False)
+    assert json.loads((folder / "truth.json").read_text(encoding="utf-8")) == medium.truth
+
+
+def test_another_seed_gives_another_community(medium: simulate.Community) -> None:
     other = simulate.community(200, 62, 12, tables=("events",)).tables["events"]
     assert not other["ts"].head(50).equals(medium.tables["events"]["ts"].head(50))
 
@@ -79,29 +94,8 @@ def test_leaving_out_tables_changes_neither_the_others_nor_the_truth(medium: sim
     assert part.truth == medium.truth
 
 
-def test_written_community_does_not_depend_on_the_size_of_partitions(
-    medium: simulate.Community, tmp_path: Path
-) -> None:
-    done: list[tuple[int, int]] = []
-    many = simulate.write(
-        tmp_path / "many", **MEDIUM, block_members=1_000, progress=lambda *at: done.append(at)
-    )
-    one = simulate.write(tmp_path / "one", **MEDIUM)
-    assert sorted(path.name for path in (many / "events").iterdir()) == [
-        f"part-0000{i}.parquet" for i in range(3)
-    ]
-    assert done == [(1_000, 2_100), (2_000, 2_100), (2_100, 2_100)]
-    for name, frame in medium.tables.items():
-        written = pq.read_table(one / f"{name}.parquet")
-        parts = sorted((many / name).glob("*.parquet")) or [many / f"{name}.parquet"]
-        assert pa.concat_tables([pq.read_table(part) for part in parts]).equals(written), name
-        assert_frame_equal(written.to_pandas(), frame, check_dtype=False)
-    assert json.loads((one / "truth.json").read_text(encoding="utf-8")) == medium.truth
-    assert (one / "truth.json").read_bytes() == (many / "truth.json").read_bytes()
-
-
 def test_equal_calls_write_equal_bytes(tmp_path: Path) -> None:
-    folders = [simulate.write(tmp_path / name, 300, 62, 3) for name in ("a", "b")]
+    folders = [simulate.write(tmp_path / name, 120, 40, 3) for name in ("a", "b")]
     files = sorted(path.name for path in folders[0].iterdir())
     assert files == sorted([*(f"{name}.parquet" for name in simulate.TABLES), "README.md", "truth.json"])
     for name in files:
@@ -114,12 +108,10 @@ def test_equal_calls_write_equal_bytes(tmp_path: Path) -> None:
 # --- the contract -----------------------------------------------------------------------------------------
 
 
-def test_written_parts_keep_the_contract(tmp_path: Path) -> None:
-    folder = simulate.write(tmp_path / "parts", 1_200, 62, 2, block_members=1_000)
-    dataset = source.open(str(folder))
+def test_written_tables_keep_the_contract(written: tuple[Path, list[tuple[int, int]]]) -> None:
+    dataset = source.open(written[0])
     assert set(dataset.names) == set(simulate.TABLES)
-    rows = sum(pq.read_metadata(part).num_rows for part in (folder / "events").iterdir())
-    assert dataset.events.count().execute() == rows > 10_000
+    assert dataset.events.count().execute() > 10_000
 
 
 def test_times_are_utc_microseconds_and_ids_are_long_strings(medium: simulate.Community) -> None:
@@ -134,12 +126,10 @@ def test_times_are_utc_microseconds_and_ids_are_long_strings(medium: simulate.Co
 
 
 @pytest.mark.parametrize(("members", "days"), [(1, 1), (1, 400), (1_001, 31)])
-def test_tiny_and_short_communities_keep_the_contract(members: int, days: int) -> None:
-    community = simulate.community(members, days, 4)
-    assert len(community.tables["members"]) == members
-    tables = {name: frame for name, frame in community.tables.items() if len(frame)}
-    assert set(source.open(tables).names) == set(tables)
-    json.dumps(community.truth, allow_nan=False)
+def test_tiny_and_short_communities_keep_the_contract(members: int, days: int, tmp_path: Path) -> None:
+    dataset = source.open(simulate.write(tmp_path, members, days, 4))
+    assert set(dataset.names) == set(simulate.TABLES)
+    assert dataset.members.count().execute() == members
 
 
 # --- membership -------------------------------------------------------------------------------------------
@@ -625,14 +615,12 @@ def test_posts_of_the_evening_are_played_more_as_planted() -> None:
     design["evening"] = hour.isin([20, 21])
     kept = plays > 0
     fit = sm.OLS(np.log(plays[kept]), sm.add_constant(design[kept].astype(float))).fit()
-    truth = community.truth["content"]
-    assert fit.params["evening"] == pytest.approx(truth["log_evening_effect"], abs=4 * fit.bse["evening"])
+    truth = community.truth["parameters"]
+    assert fit.params["evening"] == pytest.approx(truth["content_evening"], abs=4 * fit.bse["evening"])
     assert fit.params["format_image"] == pytest.approx(
-        truth["log_format_effect"][1], abs=4 * fit.bse["format_image"]
+        truth["content_format"][1], abs=4 * fit.bse["format_image"]
     )
-    assert fit.params["topic_热点"] == pytest.approx(
-        truth["log_topic_effect"][5], abs=4 * fit.bse["topic_热点"]
-    )
+    assert fit.params["topic_热点"] == pytest.approx(truth["content_topic"][5], abs=4 * fit.bse["topic_热点"])
 
 
 # --- size, errors, and the sample -------------------------------------------------------------------------

@@ -31,7 +31,7 @@ START = date(2025, 7, 1)
 
 
 class Community(NamedTuple):
-    """Tables of a simulated community by name, and its truth (see ``definitions`` inside it)."""
+    """Tables of a simulated community by name, and its truth, as `helpers.simulate.truth` defines it."""
 
     tables: dict[str, pd.DataFrame]
     truth: dict[str, Any]

@@ -39,11 +39,6 @@ class Advertising:
     organic: np.ndarray
     size: float
 
-    @property
-    def conversions(self) -> np.ndarray:
-        """All conversions of the brand, per day."""
-        return self.organic + self.incremental.sum(axis=0)
-
 
 def carry(spend: np.ndarray, carry_over: float) -> np.ndarray:
     """Return geometric adstock: ``s[t] = spend[t] + carry_over * s[t - 1]``, from nothing before the window."""

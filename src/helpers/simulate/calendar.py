@@ -154,15 +154,10 @@ class Window:
         return factors
 
     @cached_property
-    def weekday_factors(self) -> np.ndarray:
-        """Weekly rhythm of each day, with mean 1 over a week."""
-        weekdays = (self.start.weekday() + np.arange(self.days)) % 7
-        return WEEKDAY_WEIGHTS[weekdays] / WEEKDAY_WEIGHTS.mean()
-
-    @cached_property
     def intensity(self) -> np.ndarray:
         """Multiplier of order intensity of each day: weekly rhythm times promotion, holiday and incident."""
-        return self.day_factors * self.weekday_factors
+        weekdays = (self.start.weekday() + np.arange(self.days)) % 7
+        return self.day_factors * (WEEKDAY_WEIGHTS[weekdays] / WEEKDAY_WEIGHTS.mean())
 
     @cached_property
     def month_intensity(self) -> np.ndarray:

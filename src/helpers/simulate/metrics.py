@@ -61,7 +61,7 @@ def metric_columns(totals: Totals, ads: Advertising) -> Columns:
         ("left_members", totals.left),
         ("orders", totals.orders),
         ("net_revenue", np.round(totals.revenue, 2)),
-        ("conversions", ads.conversions),
+        ("conversions", ads.organic + ads.incremental.sum(axis=0)),
     ]
     by_platform = {
         "interactions": interactions,

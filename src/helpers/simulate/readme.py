@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
+
+from helpers.simulate import truth as truth_module
+from helpers.simulate import world
 
 README = "README.md"
 ORIGIN = """Made, and made again at any time with the same bytes, by
@@ -20,7 +24,7 @@ INTRO = """# A simulated community
 
 Nothing here is real: {members:,} members of an invented community, seen for {days} days from {start} to {end}
 (Asia/Shanghai). It is small enough to read and large enough to try every notebook on, and its truth is known:
-`truth.json` holds every number that a method should find again, with its definition.
+`truth.json` holds every number that a method should find again.
 
 {origin}
 
@@ -30,28 +34,17 @@ columns; `early_reply` of `members` is an extra one: whether the first contribut
 
 ## What is in it
 
-- {existing:.0%} of the members joined up to {tenure} days before the first day, so the event log does not reach
-  back to their beginning; the others joined while it ran. Some left (`left_at`); nobody comes back after leaving.
-- Each member moves between the tiers silent, potential, active and core by calendar month, by a planted Markov
-  chain: 0, 1-10, 11-50 or at least 51 interactions in the month. Counting interactions finds the planted tier
-  again for everyone who was a member throughout the month.
-- Returning from silence and leaving depend on where a member came from (`source`), on whether the first
-  contribution was answered (`early_reply`), and leaving also on the tier of the month before, on the number of
-  pushes of the month before and on tenure.
-- `value` of an event is the amount paid for `pay` and empty for all others.
-- Orders follow tier and taste (Gamma heterogeneity), amounts of goods are Gamma-Gamma. Some orders are caused by
-  touchpoints; others are merely preceded by one, search above all, which last-touch rules get wrong.
-- Three experiments (a coupon that works, a cover style that does nothing, a daily push that harms a little), with
-  some units never exposed. Advertising has carry-over and saturation, and its platforms claim too much.
-- A double-11 promotion, a Spring Festival dip, an incident, a daily and a weekly rhythm, heavy tails, staff and
-  bots (flagged, and very active), events that reach the warehouse days late. `metric_daily` counts every account,
-  as a dashboard would.
-- `ad_daily`, `costs` and the metric `conversions` describe the brand's advertising; their conversions are not the
-  orders of `orders`, which belong to members.
+{facts}
 
 | table | rows |
 |---|---:|
 {rows}
+
+## Truth
+
+`truth.json` is one object. `parameters` holds every input of the simulation; the rest follows from it:
+
+{definitions}
 """
 
 
@@ -67,11 +60,16 @@ def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str | None) -
     out : str or None
         How the folder is called in the command that makes it again; None when no command does.
     """
-    parameters, about = truth["parameters"], truth["about"]
+    about = truth["about"]
     return INTRO.format(
         origin=ORIGIN.format(out=out, **about) if out else ORIGIN_OTHER,
-        existing=parameters["existing_share"],
-        tenure=parameters["existing_tenure_days"],
+        facts=_list_in(world),
         rows="\n".join(f"| {name} | {count:,} |" for name, count in rows.items()),
+        definitions=_list_in(truth_module),
         **about,
     )
+
+
+def _list_in(module: ModuleType) -> str:
+    """Return what stands below the first line of a module's own documentation."""
+    return (module.__doc__ or "").partition("\n\n")[2].strip()

@@ -1,4 +1,41 @@
-"""Collecting what was planted, so that every estimate can be compared with the number it should find."""
+"""What was planted, so that every estimate can be compared with the number it should find.
+
+- `tiers.transitions`: P(tier in the next calendar month | tier in this one) without covariate effects; rows from,
+  columns to, in the order of tiers.labels.
+- `tiers.pairs[].expected`: sum over stayers of their own transition probabilities; row sums are the stayers.
+- `tiers.pairs[].observed`: transitions of the stayers: ordinary members (neither staff nor bot) with joining day
+  <= first day of the first month and leaving day > last day of the second month.
+- `tiers.pairs[].at_risk`: ordinary members present throughout the first month, by tier of that month.
+- `tiers.pairs[].expected_exits`: sum of their probabilities to leave in the second month.
+- `tiers.expected_matrix`: expected summed over pairs, divided by its row sums: what pooled migration estimates.
+- `return.log_odds`: log odds ratio of (next month not silent | silent now), by member covariate.
+- `exit.log_hazard`: log hazard ratio of leaving; previous_tier is the tier of the calendar month before (potential
+  is the reference and holds in the month of joining), pushes_previous_month is per push_sent of the calendar month
+  before.
+- `exit.daily_hazard`: baseline hazard per day of tenure in [break, next break).
+- `exit.expected_survival`: mean over members who joined inside the window at least t days before its end of
+  exp(-cumulative hazard of the first t days), each with the member's own covariates and tier path.
+- `orders.value_per_member_month`: expected net value (gross - discount - refund) of a member in a month of 30.4375
+  days of ordinary intensity: (orders_per_month[tier] + orders caused by touches) * expected net value of an order;
+  multiply by calendar.month_intensity for a given month.
+- `orders.value_ratio`: value_per_member_month of core over silent.
+- `value.expected`: mean over members who joined inside the window at least t days before its end of the net value
+  they are expected to bring in their first t days (the day of joining is the first): sum over days of the
+  probability to be there still * expected orders of that day * expected net value of an order, each with the
+  member's own covariates, tier path and experiments.
+- `experiments[].conversion_*`: mean over all assigned units of P(at least one order from first_day to last_day),
+  had the unit been in that arm; unexposed units are not affected; the difference is the intention-to-treat effect.
+- `experiments[].orders_*`: the same for the expected number of orders.
+- `channels[].incremental_per_touch`: orders caused per touch on average over all touches of the channel, those
+  that merely precede an order included.
+- `channels[].order_probability`: probability that a touch of the causing kind causes an order.
+- `advertising[].expected_incremental_conversions`: sum over days of top * s^shape / (half_saturation^shape +
+  s^shape), with s[t] = spend[t] + carry_over * s[t-1]; marginal_* is the long-run gain per CNY at
+  recent_daily_spend.
+- `referrals.k_factor`: expected accepted invitations per ordinary member: share of invited joiners * joiners
+  inside the window / ordinary members.
+- `calendar.month_intensity`: sum of the day multipliers of the month / 30.4375.
+"""
 
 from __future__ import annotations
 
@@ -19,46 +56,6 @@ from helpers.simulate.members import INVITED
 from helpers.simulate.orders import expected_net
 from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
 from helpers.simulate.world import Block, World
-
-DEFINITIONS = {
-    "tiers.transitions": "P(tier in the next calendar month | tier in this one) without covariate effects; rows"
-    " from, columns to, in the order of tiers.labels",
-    "tiers.pairs[].expected": "sum over stayers of their own transition probabilities; row sums are the stayers",
-    "tiers.pairs[].observed": "transitions of the stayers: ordinary members (neither staff nor bot) with joining"
-    " day <= first day of the first month and leaving day > last day of the second month",
-    "tiers.pairs[].at_risk": "ordinary members present throughout the first month, by tier of that month",
-    "tiers.pairs[].expected_exits": "sum of their probabilities to leave in the second month",
-    "tiers.expected_matrix": "expected summed over pairs, divided by its row sums: what pooled migration"
-    " estimates",
-    "return.log_odds": "log odds ratio of (next month not silent | silent now), by member covariate",
-    "exit.log_hazard": "log hazard ratio of leaving; previous_tier is the tier of the calendar month before"
-    " (potential is the reference and holds in the month of joining), pushes_previous_month is per push_sent"
-    " of the calendar month before",
-    "exit.daily_hazard": "baseline hazard per day of tenure in [break, next break)",
-    "exit.expected_survival": "mean over members who joined inside the window at least t days before its end of"
-    " exp(-cumulative hazard of the first t days), each with the member's own covariates and tier path",
-    "orders.value_per_member_month": "expected net value (gross - discount - refund) of a member in a month of"
-    " 30.4375 days of ordinary intensity: (orders_per_month[tier] + orders caused by touches) * expected net"
-    " value of an order; multiply by calendar.month_intensity for a given month",
-    "orders.value_ratio": "value_per_member_month of core over silent",
-    "value.expected": "mean over members who joined inside the window at least t days before its end of the net"
-    " value they are expected to bring in their first t days (the day of joining is the first): sum over days of"
-    " the probability to be there still * expected orders of that day * expected net value of an order, each with"
-    " the member's own covariates, tier path and experiments",
-    "experiments[].conversion_*": "mean over all assigned units of P(at least one order from first_day to"
-    " last_day), had the unit been in that arm; unexposed units are not affected; the difference is the"
-    " intention-to-treat effect",
-    "experiments[].orders_*": "the same for the expected number of orders",
-    "channels[].incremental_per_touch": "orders caused per touch on average over all touches of the channel,"
-    " those that merely precede an order included",
-    "channels[].order_probability": "probability that a touch of the causing kind causes an order",
-    "advertising[].expected_incremental_conversions": "sum over days of top * s^shape / (half_saturation^shape"
-    " + s^shape), with s[t] = spend[t] + carry_over * s[t-1]; marginal_* is the long-run gain per CNY at"
-    " recent_daily_spend",
-    "referrals.k_factor": "expected accepted invitations per ordinary member: share of invited joiners * joiners"
-    " inside the window / ordinary members",
-    "calendar.month_intensity": "sum of the day multipliers of the month / 30.4375",
-}
 
 
 class Account:
@@ -109,7 +106,6 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             "report_tz": REPORT_TZ,
             "currency": "CNY",
         },
-        "definitions": DEFINITIONS,
         "calendar": {
             "months": [{"month": month.label, "whole": month.whole} for month in window.months],
             "month_intensity": window.month_intensity,
@@ -146,11 +142,6 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             "k_factor": float(invited * sums["joiners"] / sums["ordinary"]) if sums["ordinary"] else None,
             "accepted": sums["invited"],
             "ordinary_members": sums["ordinary"],
-        },
-        "content": {
-            "log_evening_effect": p.content_evening,
-            "log_format_effect": p.content_format,
-            "log_topic_effect": p.content_topic,
         },
         "roles": account.roles,
         "parameters": asdict(p),

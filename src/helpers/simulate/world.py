@@ -1,4 +1,24 @@
-"""What is drawn before any table is made: the community as a whole, and its members block by block."""
+"""A simulated community before any table is made: what is drawn as a whole, and its members block by block.
+
+- Many of the members joined before the first day (the share `existing_share`), so the event log does not reach
+  back to their beginning; the others joined while it ran. Some left (`left_at`); nobody comes back after leaving.
+- Each member moves between the tiers silent, potential, active and core by calendar month, by a planted Markov
+  chain: 0, 1-10, 11-50 or at least 51 interactions in the month. Counting interactions finds the planted tier
+  again for everyone who was a member throughout the month.
+- Returning from silence and leaving depend on where a member came from (`source`), on whether the first
+  contribution was answered (`early_reply`), and leaving also on the tier of the month before, on the number of
+  pushes of the month before and on tenure.
+- `value` of an event is the amount paid for `pay` and empty for all others.
+- Orders follow tier and taste (Gamma heterogeneity), amounts of goods are Gamma-Gamma. Some orders are caused by
+  touchpoints; others are merely preceded by one, search above all, which last-touch rules get wrong.
+- Three experiments (a coupon that works, a cover style that does nothing, a daily push that harms a little), with
+  some units never exposed. Advertising has carry-over and saturation, and its platforms claim too much.
+- A double-11 promotion, a Spring Festival dip, an incident, a daily and a weekly rhythm, heavy tails, staff and
+  bots (flagged, and very active), events that reach the warehouse days late. `metric_daily` counts every account,
+  as a dashboard would.
+- `ad_daily`, `costs` and the metric `conversions` describe the brand's advertising; their conversions are not the
+  orders of `orders`, which belong to members.
+"""
 
 from __future__ import annotations
 
