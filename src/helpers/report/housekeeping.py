@@ -67,7 +67,7 @@ def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
     """
     going = [
         Pruned(f"{series}/v{number}", _size(reports / series / f"v{number}"))
-        for series in _series(reports)
+        for series in dict.fromkeys(path.rpartition("/")[0] for path in store.published(reports))
         for number in outdated(reports, series, keep)
     ]
     if dry_run:
@@ -116,10 +116,6 @@ def outdated(reports: Path, series: str, keep: int) -> list[int]:
     numbers = store.numbers(reports, series)
     staying = {*numbers[-max(keep, 1) :], store.latest(reports, series)}
     return [number for number in numbers if number not in staying]
-
-
-def _series(reports: Path) -> list[str]:
-    return list(dict.fromkeys(path.rpartition("/")[0] for path in store.published(reports)))
 
 
 def _size(folder: Path) -> int:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from helpers.report.diff.amounts import amount
 from helpers.report.page.wording import joined, rows
@@ -196,13 +196,8 @@ def _disjoint(before: Manifest, after: Manifest) -> bool:
 
     Anything else, such as two exports, two days, or a segment that is not ``column == "value"``, may share members.
     """
-    one, other = (_EQUALS.fullmatch(_segment(side)) for side in (before, after))
+    one, other = (_EQUALS.fullmatch(str(side.parameters.get("segment") or "")) for side in (before, after))
     members = [side.data.tables.get("members") for side in (before, after)]
     if not one or not other or members[0] is None or members[0] != members[1]:
         return False
     return one[1] == other[1] and (one[2] or one[3]) != (other[2] or other[3])
-
-
-def _segment(manifest: Manifest) -> str:
-    segment: Any = manifest.parameters.get("segment")
-    return str(segment or "")

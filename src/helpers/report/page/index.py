@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
-from helpers.report.page.sparkline import Point, sparkline
+from helpers.report.page.sparkline import sparkline
 from helpers.report.page.wording import FAILURES, Mark, status_mark
 from helpers.report.publish import catalog as catalogue
 from helpers.report.publish import store
@@ -263,10 +263,10 @@ def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
 def _course(series: CatalogSeries, headline: Headline) -> Markup:
     """Draw a headline over the versions that succeeded, oldest first."""
     points = [
-        Point(version.version, same.value, same.low, same.high)
+        (version.version, same)
         for version in reversed(series.versions)
         if version.status == "succeeded"
         for same in version.headlines
         if same.id == headline.id and same.unit == headline.unit
     ]
-    return sparkline(points, headline.metric, headline.unit)
+    return sparkline(points)

@@ -195,14 +195,9 @@ def parameters(notebook: NotebookNode) -> dict[str, Parameter]:
 
 
 def _without_title(source: str, manifest: Manifest) -> str:
-    """Drop the heading and the question from the first cell, because the title block shows them."""
+    """Drop the heading and the question, its first paragraph, which the title block shows."""
     body = re.sub(r"\A\s*#\s[^\n]*\n?", "", source).strip()
-    first, _, rest = body.partition("\n\n")
-    return rest if manifest.question and _words(first) == _words(manifest.question) else body
-
-
-def _words(text: str) -> str:
-    return " ".join(re.sub(r"(?m)^\s*>\s?", "", text).split())
+    return body.partition("\n\n")[2] if manifest.question else body
 
 
 def _prose(source: str, cell: Mapping[str, Any], outline: Outline) -> list[Block]:
