@@ -12,7 +12,6 @@ import pytest
 from scipy import special
 
 from helpers.data import source
-from helpers.methods.outlook import findings
 from helpers.methods.outlook.purchases import Purchases, purchases
 from helpers.playbook.propose import propose
 from helpers.sentences import percent
@@ -93,7 +92,7 @@ def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
     one: tuple[Purchases, pd.DataFrame],
 ) -> None:
     found, members = one
-    table = found.by_tenth()
+    table = found.by_tenth
     assert table["tenth"].tolist() == sorted(table["tenth"], reverse=True)
     assert table["members"].sum() == len(members)
     assert table["expected"].sum() == pytest.approx(found.expected.value)
@@ -106,10 +105,11 @@ def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
 
 def test_a_small_tenth_is_kept_back_now_and_as_it_was(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, _ = one
-    assert found.by_tenth(10_000).drop(columns="tenth").isna().all(axis=None)
+    every = replace(found, study=replace(found.study, k_min=10_000)).by_tenth
+    assert every.drop(columns="tenth").isna().all(axis=None)
     few = found.members[found.members["tenth"] > 1]
     lowest = found.members[found.members["tenth"] == 1].head(4)
-    table = replace(found, members=pd.concat([few, lowest])).by_tenth(10).set_index("tenth")
+    table = replace(found, members=pd.concat([few, lowest])).by_tenth.set_index("tenth")
     assert table.loc[1].isna().all()  # what came of the lowest tenth is hidden with it
     assert table.notna().all(axis=1).sum() == 8  # with another one, or it could be solved for
     assert table.isna().all(axis=1).sum() == 2
@@ -131,7 +131,7 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
     log = {"member_id": names[who], "day": days[when], "kind": "order", "action": "order", "value": 10.0}
     people = pd.DataFrame({"member_id": names, "joined_day": days[0], "left_day": None})
     found = purchases(Study.of({"activity": pd.DataFrame(log), "population": people}, days[-1]))
-    finding = findings.order_forecast_gain(found, "all")
+    finding = found.gain_finding()
     assert finding.verdict == "no clear change" and finding.low <= 0
     assert "does not clearly tell who orders from who does not" in finding.sentence
     proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
@@ -143,7 +143,7 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
 def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
     one: tuple[Purchases, pd.DataFrame],
 ) -> None:
-    finding = findings.order_forecast_gain(one[0], "all")
+    finding = one[0].gain_finding()
     assert finding.verdict == "better" and finding.n == one[0].contest.windows
     assert f"errs {percent(finding.value)} less" in finding.sentence
     proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
@@ -168,7 +168,7 @@ def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
     nobody = purchases(Study.of({"activity": rows, "population": people}, END))
     assert not nobody.expected.known and not nobody.share.known
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
-    assert nobody.members["tenth"].isna().all() and nobody.by_tenth().empty
+    assert nobody.members["tenth"].isna().all() and nobody.by_tenth.empty
     assert "Models of who orders: too little data" in nobody.contest_sentence
     alone = purchases(Study.of({"activity": rows, "population": people.iloc[:0]}, END))
     assert not alone.expected.known and alone.members.empty

@@ -12,7 +12,6 @@ import pytest
 from scipy import special
 
 from helpers.data import source
-from helpers.methods.outlook import findings
 from helpers.methods.outlook.contest import contest_sentence, sample_sentence
 from helpers.methods.outlook.risk import Risk, risk, risk_of, tiers_at_landmarks
 from helpers.simulate import START, Parameters, community
@@ -67,9 +66,6 @@ def test_everybody_present_has_a_probability(one: tuple[Risk, pd.DataFrame]) -> 
     assert set(members["state"]) == {"active", "dormant"}
     active = members[members["state"] == "active"]
     assert found.expected_silent.value == pytest.approx(active["probability"].sum(), abs=1e-6)
-    assert active["decile"].between(1, 10).all()  # a group may be empty where predictions are equal
-    assert active.groupby("decile")["probability"].max().is_monotonic_increasing
-    assert members.loc[members["state"] == "dormant", "decile"].isna().all()
 
 
 def test_interval_holds_the_actual_number(one: tuple[Risk, pd.DataFrame]) -> None:
@@ -119,7 +115,7 @@ def test_why_a_model_is_used_is_said(one: tuple[Risk, pd.DataFrame]) -> None:
 
 
 def test_the_gain_is_told_with_its_windows(one: tuple[Risk, pd.DataFrame]) -> None:
-    finding = findings.forecast_gain(one[0], "all")
+    finding = one[0].gain_finding()
     assert finding.verdict == "stated" and f"over {one[0].contest.windows} windows" in finding.sentence
     assert f"errs {100 * finding.value:.1f} % less ({100 * finding.low:.1f} % to " in finding.sentence
     assert "chosen on them" in finding.provenance.assumption
@@ -144,7 +140,7 @@ def test_too_little_data_is_no_error() -> None:
     told = (found.sentence, found.return_sentence, found.lift_sentence, found.contest_sentence)
     assert all("too little data" in sentence for sentence in told)
     assert found.tier_lift.empty and not found.silent_share.known
-    assert findings.forecast_gain(found, "all").verdict == "too little data"
+    assert found.gain_finding().verdict == "too little data"
 
 
 LOOSE = (

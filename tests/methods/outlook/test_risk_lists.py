@@ -31,7 +31,7 @@ STUDY = Study.of({"activity": EMPTY, "population": NOBODY}, AS_OF, count="all")
 def risk_over(frame: pd.DataFrame) -> Risk:
     held, rows = Contest("silent", 30, 0.95), SimpleNamespace(horizon_days=30)
     number = unknown(len(frame) // 2, "members", 0.95)
-    return Risk(frame.assign(days_since_last=3.0), number, number, held, held, EMPTY, rows)
+    return Risk(STUDY, frame.assign(days_since_last=3.0), number, number, held, held, EMPTY, rows)
 
 
 def risk_of(members: int = 3200, probability: float | None = None) -> Risk:
@@ -63,10 +63,10 @@ UNKNOWN = MemberValue(AS_OF, 30, 0.95, "history")
 
 def cost(low: float = 4.0) -> SilenceCost:
     table = pd.DataFrame({"third": [1, 2, 3], "n": 900, "value": [2.0, 5.0, 12.0], "low": low, "high": 20.0})
-    return SilenceCost(table, 4, 30, "CNY", 0.95)
+    return SilenceCost(STUDY, table, 4, 30)
 
 
-FREE = SilenceCost(EMPTY, 0, 30, "CNY", 0.95)
+FREE = SilenceCost(STUDY, EMPTY, 0, 30)
 
 
 def proposed(lists: RiskLists, prefix: str) -> dict[str, str]:

@@ -125,13 +125,12 @@ def test_value_of_newcomers(study) -> None:
     assert set(chart.data["part"]) == {"observed", "borrowed", "extrapolated", "total"}
     styles = {line.get_linestyle() for line in chart.figure.axes[0].lines if len(line.get_xdata())}
     assert styles >= {"-", "--"}
-    finding = found.finding("all")
+    finding = found.finding()
     assert finding.value == pytest.approx(found.estimate().value)
     total = found.estimate()
     assert f"(CNY {total.low:.0f} to CNY {total.high:.0f})" in chart.title
     assert "leans low" not in finding.provenance.assumption  # nothing is extrapolated here
-    beyond = found.table.assign(days=found.table["days"].mask(found.table["part"] == "extrapolated", 30))
-    longer = dataclasses.replace(found, table=beyond).finding("all")
+    longer = dataclasses.replace(found, curve=found.curve.assign(part="extrapolated")).finding()
     assert "leans low" in longer.provenance.assumption
     unknown = found.table.assign(value=np.nan, low=np.nan, high=np.nan)
     assert isinstance(plots.lifetime_curve(dataclasses.replace(found, table=unknown), "note"), NoChart)

@@ -1,10 +1,10 @@
 """The next period: who falls silent, who orders, what members will bring, and whom to contact."""
 
-from helpers.methods.outlook import findings, plots
+from helpers.methods.outlook import plots
 from helpers.methods.outlook.member_value import member_value
 from helpers.methods.outlook.purchases import purchases
 from helpers.methods.outlook.risk import risk
 from helpers.methods.outlook.risk_lists import risk_lists
 from helpers.methods.outlook.silence_cost import silence_cost
 
-__all__ = ["findings", "member_value", "plots", "purchases", "risk", "risk_lists", "silence_cost"]
+__all__ = ["member_value", "plots", "purchases", "risk", "risk_lists", "silence_cost"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.sentences import number, say
+from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import ORDERED, RETURNED, SILENT, Contest
 from helpers.stats.forecast.landmarks import Landmarks
@@ -16,6 +16,8 @@ from helpers.study import enough
 
 WHAT = {SILENT: "who falls silent", RETURNED: "who comes back", ORDERED: "who orders"}
 """What is predicted, by outcome."""
+ALIKE = "the next period is like the closed ones, apart from a shift as large as theirs"
+"""What must hold for an expected number of the next period."""
 
 
 def sample_sentence(rows: Landmarks) -> str:
@@ -88,3 +90,8 @@ def triple(row: dict[str, Any], name: str, digits: int = 3) -> str:
 def whole(found: Estimate) -> dict[str, str]:
     """Return n, value, low and high as whole numbers in words."""
     return {name: number(round(getattr(found, name))) for name in ("n", "value", "low", "high")}
+
+
+def saved(gain: Estimate) -> dict[str, object]:
+    """Return share, between and n of what a forecast saves, in words."""
+    return {"share": percent(gain.value), "between": interval(gain.low, gain.high, "share"), "n": gain.n}

@@ -19,11 +19,19 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from helpers.data import privacy
-from helpers.methods.outlook.contest import contest_sentence, provisional, sample_sentence, whole
+from helpers.methods.outlook.contest import (
+    ALIKE,
+    contest_sentence,
+    provisional,
+    sample_sentence,
+    saved,
+    whole,
+)
+from helpers.playbook.finding import Finding, finding
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
-from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, contest
+from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, brier_gain, contest
 from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
 from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
 from helpers.study import Study
@@ -35,6 +43,8 @@ class Purchases:
 
     Attributes
     ----------
+    study : Study
+        Whose members they are.
     members : pandas.DataFrame
         One row per present member: member_id, ordered (whether there is an order on record), probability, tenth
         (10 = most likely); ordered by member_id. Probability and tenth are missing when there is too little data.
@@ -48,6 +58,7 @@ class Purchases:
         The person-period rows behind it.
     """
 
+    study: Study = field(repr=False)
     members: pd.DataFrame = field(repr=False)
     expected: Estimate
     first_orders: Estimate
@@ -115,20 +126,14 @@ class Purchases:
         every = self._rates(np.ones(table["times"].sum()))
         return say(text, top=_share(table.iloc[-1]), base=_share(every.iloc[0]))
 
-    def by_tenth(self, k_min: int = 10) -> pd.DataFrame:
-        """Return members by chance of an order, now and in the judged windows, those most likely first.
+    @property
+    def by_tenth(self) -> pd.DataFrame:
+        """Members by chance of an order, now and in the judged windows, those most likely first.
 
-        Parameters
-        ----------
-        k_min : int
-            Tenths of fewer members, now or among those judged, are kept back.
-
-        Returns
-        -------
-        pandas.DataFrame
-            tenth, members, expected (members who order), chance (mean, now); times, judged, predicted, ordered, low,
-            high, as in :attr:`judged`.
+        tenth, members, expected (members who order), chance (mean, now); times, judged, predicted, ordered, low,
+        high, as in :attr:`judged`. Tenths of too few members, now or among those judged, are kept back.
         """
+        k_min = self.study.k_min
         known = self.members.dropna(subset=["probability"]).astype({"tenth": "int64"})
         now = known.groupby("tenth")["probability"].agg(members="size", expected="sum", chance="mean")
         then = self.judged.astype({"tenth": "int64"})
@@ -141,6 +146,42 @@ class Purchases:
         every = ["members", "expected", "chance", "judged", *past]
         found[every] = found[every].mask(hidden)
         return found
+
+    def finding(self) -> Finding:
+        """State the share of members expected to order next."""
+        return finding(
+            self.share,
+            id="retention.orders_next",
+            metric=say("members present who are expected to order in {h} days", h=self.rows.horizon_days),
+            scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
+            sentence=self.sentence,
+            assumption=say(ALIKE),
+            direction="up is good",
+            systems=("S023",),
+        )
+
+    def gain_finding(self) -> Finding:
+        """Judge whether the forecast of orders tells members apart, against one chance for all of a window."""
+        gain = brier_gain(self.contest, same_level=True)
+        text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
+        text += "windows it had not seen. {more}"
+        if not gain.known:
+            text = "{more}"
+        elif gain.low <= 0:
+            text = "The forecast does not clearly tell who orders from who does not: over {n} windows it had not seen"
+            text += " it saves {share} ({between}) of the error of one chance for all. {more}"
+        metric = "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
+        return finding(
+            gain,
+            id="retention.order_forecast_gain",
+            metric=say(metric),
+            scope=self.study.scope,
+            sentence=say(text, **saved(gain), more=f"{self.lift_sentence} {self.contest_sentence}"),
+            assumption=say("closed windows stand for the next"),
+            direction="up is good",
+            change=True,
+            systems=("S023",),
+        )
 
 
 def _share(row: pd.Series) -> str:
@@ -182,6 +223,7 @@ def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     members["tenth"] = pd.array(tenths(p) if judged else [pd.NA] * len(members), dtype="Int64")
     ahead = levels(held, study.seed)
     return Purchases(
+        study=study,
         members=members,
         expected=expected_number(p, ahead, **level),
         first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, **level),

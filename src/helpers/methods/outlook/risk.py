@@ -18,18 +18,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.methods.outlook.contest import (
+    ALIKE,
     contest_sentence,
     provisional,
     sample_sentence,
+    saved,
     score,
     triple,
     whole,
 )
+from helpers.playbook.finding import Finding, finding
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import Estimate
-from helpers.stats.forecast.calibration import tenths
-from helpers.stats.forecast.judging import Contest, contest, lift_by_tier
+from helpers.stats.forecast.judging import Contest, brier_gain, contest, lift_by_tier
 from helpers.stats.forecast.landmarks import (
     ACTIVE,
     DORMANT,
@@ -52,10 +54,11 @@ class Risk:
 
     Attributes
     ----------
+    study : Study
+        Whose members they are.
     members : pandas.DataFrame
         One row per present member: member_id, state ("active" or "dormant"), days_since_last, value (of a period),
-        probability (of silence for the active, of return for the dormant), decile of risk among the active (10 =
-        highest); ordered by member_id.
+        probability (of silence for the active, of return for the dormant); ordered by member_id.
         The value of an active member is that of the last 90 days, of a dormant one that of its tenure (90 days or
         more), scaled to the length of the period.
     expected_silent, expected_returns : Estimate
@@ -70,6 +73,7 @@ class Risk:
         The person-period rows behind them.
     """
 
+    study: Study = field(repr=False)
     members: pd.DataFrame = field(repr=False)
     expected_silent: Estimate
     expected_returns: Estimate
@@ -143,6 +147,42 @@ class Risk:
         text = "The tenth at highest risk fell silent {lift} times as often as all active members (n = {n} judged)."
         return say(text, lift=triple(row, "lift", 2), n=number(row["n"]))
 
+    def finding(self, back: str) -> Finding:
+        """State the share of active members expected to fall silent; `back` says how many of the silent return."""
+        return finding(
+            self.silent_share,
+            id="retention.silent_next",
+            metric=say("active members expected to fall silent in {h} days", h=self.rows.horizon_days),
+            scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
+            sentence=self.sentence + " " + say("Silence is not leaving: {phrase}.", phrase=back),
+            assumption=say(ALIKE),
+            direction="down is good",
+            systems=("S023", "S028"),
+        )
+
+    def gain_finding(self) -> Finding:
+        """State how much better the forecast in use is than the bare share of silent members (Brier score)."""
+        gain = brier_gain(self.contest)
+        text = "{contest} What a forecast saves against the bare share: too little data."
+        if gain.known:
+            text = (
+                "Forecasting who falls silent errs {share} less ({between}) than taking the bare share of the silent "
+                "for everybody, over {n} windows that the forecast ({model}) had not seen; the interval is by the "
+                "spread between them."
+            )
+        metric = "how much less the forecast of silence errs than the bare share (Brier score; n: windows)"
+        assumption = "closed windows stand for the next; the forecast was chosen on them, which flatters it"
+        return finding(
+            gain,
+            id="retention.forecast_gain",
+            metric=say(metric),
+            scope=self.study.scope,
+            sentence=say(text, **saved(gain), model=self.contest.winner, contest=self.contest_sentence),
+            assumption=say(assumption),
+            direction="up is good",
+            systems=("S023",),
+        )
+
 
 def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     """Return the probabilities of the next period by the models that won on closed windows.
@@ -177,9 +217,10 @@ def risk_of(rows: Landmarks, study: Study, models: tuple[str, ...] | None = None
     p[awake] = probabilities(rows, held, now[awake], ACTIVE, study.seed)
     p[~awake] = probabilities(rows, returns, now[~awake], DORMANT, study.seed)
     members = now[["member_id", "state", "days_since_last"]].assign(
-        value=_value(now, awake, rows.horizon_days), probability=p, decile=_deciles_of(p, awake)
+        value=_value(now, awake, rows.horizon_days), probability=p
     )
     return Risk(
+        study=study,
         members=members,
         expected_silent=expected_number(p[awake], levels(held, study.seed), **level),
         expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level),
@@ -215,11 +256,3 @@ def _value(now: pd.DataFrame, awake: NDArray[np.bool_], horizon: int) -> FloatAr
     tenure = np.maximum(now["tenure_days"].to_numpy(float), VALUE_DAYS)
     rate = np.where(awake, now["value_90"] / VALUE_DAYS, now["value_all"] / tenure)
     return np.round(rate * horizon, 6)
-
-
-def _deciles_of(p: FloatArray, awake: NDArray[np.bool_]) -> pd.Series:
-    found = pd.array([pd.NA] * p.size, dtype="Int64")
-    known = awake & np.isfinite(p)
-    if known.any():
-        found[known] = tenths(p[known])
-    return pd.Series(found)

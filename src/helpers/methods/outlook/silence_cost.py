@@ -34,31 +34,28 @@ class SilenceCost:
 
     Attributes
     ----------
+    study : Study
+        Whose members they are.
     table : pandas.DataFrame
         One row per third, 1 = least predicted value: third, n (rows of member and window), silent (rows),
         active_value, silent_value (mean value of a window), value (their difference), low, high. Empty without a
         judged window.
     windows, horizon_days : int
         Closed windows looked at, and their length.
-    unit : str
-        Unit of the value.
-    confidence : float
-        Level of the intervals.
     """
 
+    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     windows: int
     horizon_days: int
-    unit: str
-    confidence: float
 
     def of(self, third: int) -> Estimate:
         """Return the cost of silence in a third, 1 to 3; unknown with too few members."""
         if self.table.empty:
-            return unknown(0, self.unit, self.confidence)
+            return unknown(0, self.study.unit, self.study.confidence)
         row = self.table[self.table["third"] == third].iloc[0]
-        method = "difference of means, clustered by member"
-        return estimate_of(row, int(row["n"]), method, self.confidence, value="value", unit=self.unit)
+        how = ("difference of means, clustered by member", self.study.confidence)
+        return estimate_of(row, int(row["n"]), *how, value="value", unit=self.study.unit)
 
     @property
     def sentence(self) -> str:
@@ -74,12 +71,12 @@ class SilenceCost:
         )
         said = say(
             text,
-            active=quantity(float(row["active_value"]), self.unit),
-            silent=quantity(float(row["silent_value"]), self.unit),
-            days=self.horizon_days,
-            value=quantity(found.value, self.unit),
-            between=interval(found.low, found.high, self.unit),
+            active=quantity(float(row["active_value"]), found.unit),
+            silent=quantity(float(row["silent_value"]), found.unit),
+            value=quantity(found.value, found.unit),
+            between=interval(found.low, found.high, found.unit),
             n=number(found.n),
+            days=self.horizon_days,
             w=self.windows,
         )
         more = "At most this much can be saved: who falls silent might have bought less anyhow."
@@ -106,7 +103,7 @@ def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
         ]
         table = compare_outcomes(pd.concat(parts, ignore_index=True), study.confidence)
     windows = judged["split"].nunique() if len(judged) else 0
-    return SilenceCost(table, windows, values.horizon_days, values.unit, study.confidence)
+    return SilenceCost(study, table, windows, values.horizon_days)
 
 
 def _outcomes(split: object, window: pd.DataFrame, days: pd.DataFrame, horizon_days: int) -> pd.DataFrame:

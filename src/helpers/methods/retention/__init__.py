@@ -13,7 +13,7 @@ Rooms, in the order a study walks through them; each may use the ones before it:
 - :mod:`value`: lifetime value of a joiner, expected value of a member, cost of a silence;
 - :mod:`forecasting`: person-period models of silence, return and orders, judged forward in time, and the lists that
   follow;
-- for the reader: :mod:`plots`, :mod:`findings`.
+- for the reader: :mod:`plots`.
 """
 
 from helpers.methods.retention import plots

@@ -48,6 +48,8 @@ class CohortValue:
 
     Attributes
     ----------
+    study : Study
+        Whose joiners they are.
     table : pandas.DataFrame
         One row per month of joining: cohort ("2026-03"), n (joiners), mature (those followed to the full age), value
         (mean per mature joiner), low, high, half ("earlier", "later" or empty). Cohorts without a mature joiner keep
@@ -56,14 +58,12 @@ class CohortValue:
         Value of the later half over that of the earlier, as a ratio.
     age_days : int
         Days for which each joiner is followed; the day of joining is the first.
-    unit : str
-        Unit of the value.
     """
 
+    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     growth: Estimate
     age_days: int
-    unit: str
 
     @property
     def goal(self) -> float:
@@ -78,19 +78,6 @@ class CohortValue:
         if self.growth.low >= self.goal:
             return "reached"
         return "missed" if self.growth.high < self.goal else "open"
-
-    def finding(self, scope: str) -> Finding:
-        """Return the value of later cohorts over that of earlier ones as a finding about `scope`."""
-        return finding(
-            self.growth,
-            id="retention.cohort_growth",
-            metric=say("value at {age} days, later over earlier cohorts", age=self.age_days),
-            scope=scope,
-            sentence=self.sentence,
-            assumption=say("seasons are not taken out"),
-            direction="up is good",
-            systems=("S019",),
-        )
 
     @property
     def sentence(self) -> str:
@@ -108,8 +95,8 @@ class CohortValue:
         return say(
             "Newcomers of the later cohorts brought {later} each in their first {age} days, those of the earlier "
             "{earlier}: a change of {change} ({low} to {high}) from {n} joiners. Against a goal of {goal}, {judged}.",
-            later=quantity(mean["later"], self.unit),
-            earlier=quantity(mean["earlier"], self.unit),
+            later=quantity(mean["later"], self.study.unit),
+            earlier=quantity(mean["earlier"], self.study.unit),
             age=number(self.age_days),
             change=_signed(self.growth.value),
             low=_signed(self.growth.low),
@@ -117,6 +104,19 @@ class CohortValue:
             n=number(self.growth.n),
             goal=_signed(self.goal),
             judged=judged[self.verdict],
+        )
+
+    def finding(self) -> Finding:
+        """State the value of later cohorts over that of earlier ones at equal age."""
+        return finding(
+            self.growth,
+            id="retention.cohort_growth",
+            metric=say("value at {age} days, later over earlier cohorts", age=self.age_days),
+            scope=self.study.scope,
+            sentence=self.sentence,
+            assumption=say("seasons are not taken out"),
+            direction="up is good",
+            systems=("S019",),
         )
 
 
@@ -137,7 +137,7 @@ def cohort_value(study: Study, *, age_days: int = 90) -> CohortValue:
     joiners, rng = _joiners(study, age_days), np.random.default_rng(study.seed)
     table = _cohorts(joiners, study.confidence, rng)
     growth = _growth(joiners, table, study.confidence, rng)
-    return CohortValue(table, growth, age_days, study.unit)
+    return CohortValue(study, table, growth, age_days)
 
 
 def _joiners(study: Study, age_days: int) -> pd.DataFrame:

@@ -63,6 +63,8 @@ class LifetimeValue:
 
     Attributes
     ----------
+    study : Study
+        Whose newcomers they are.
     table : pandas.DataFrame
         One row per part: part ("observed" in newcomers, "borrowed" from members who joined before recording began,
         "extrapolated", "total"), days, value, low, high, n (members under observation on any of the days added up),
@@ -71,39 +73,18 @@ class LifetimeValue:
         One row per day: day, survival, daily_value, cumulative_value, part; empty when there is too little data.
     horizon_days : int
         Days that are added up.
-    unit : str
-        Unit of the value.
-    confidence : float
-        Level of the intervals.
     """
 
+    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     curve: pd.DataFrame = field(repr=False)
     horizon_days: int
-    unit: str
-    confidence: float
 
     def estimate(self, part: str = "total") -> Estimate:
         """Return one number of the table."""
         row = self.table[self.table["part"] == part].iloc[0]
-        return estimate_of(row, int(row["n"]), METHOD, self.confidence, value="value", unit=self.unit)
-
-    def finding(self, scope: str) -> Finding:
-        """Return what a newcomer is worth as a finding about `scope`."""
-        assumption = say("survival and value at a tenure stay as they were")
-        if self.table.set_index("part").loc["extrapolated", "days"]:
-            assumption = say(
-                "survival and value at a tenure stay as they were; the extrapolated part leans low"
-            )
-        return finding(
-            self.estimate(),
-            id="retention.newcomer_value",
-            metric=say("value of a newcomer in {days} days", days=self.horizon_days),
-            scope=scope,
-            sentence=self.sentence,
-            assumption=assumption,
-            direction="up is good",
-            systems=("S018",),
+        return estimate_of(
+            row, int(row["n"]), METHOD, self.study.confidence, value="value", unit=self.study.unit
         )
 
     @property
@@ -126,8 +107,8 @@ class LifetimeValue:
             "borrowed": "{share} (until day {seen}) is borrowed from members who joined before recording began.",
             "extrapolated": "{share} (after day {seen}) is extrapolated.",
         }
-        values = {name: quantity(getattr(total, name), self.unit) for name in ("low", "high")}
-        values |= {"total": quantity(total.value, self.unit), "horizon": number(self.horizon_days)}
+        values = {name: quantity(getattr(total, name), self.study.unit) for name in ("low", "high")}
+        values |= {"total": quantity(total.value, self.study.unit), "horizon": number(self.horizon_days)}
         values |= {
             "n": number(total.n),
             "days": number(days["observed"]),
@@ -137,6 +118,24 @@ class LifetimeValue:
         shares = rows["value"] / total.value if total.value else rows["value"]
         said = [part for part in texts if part == "observed" or days[part]]
         return " ".join(say(texts[part], **values, share=percent(float(shares[part]))) for part in said)
+
+    def finding(self) -> Finding:
+        """State what a newcomer is worth."""
+        assumption = say("survival and value at a tenure stay as they were")
+        if (self.curve["part"] == "extrapolated").any():
+            assumption = say(
+                "survival and value at a tenure stay as they were; the extrapolated part leans low"
+            )
+        return finding(
+            self.estimate(),
+            id="retention.newcomer_value",
+            metric=say("value of a newcomer in {days} days", days=self.horizon_days),
+            scope=self.study.scope,
+            sentence=self.sentence,
+            assumption=assumption,
+            direction="up is good",
+            systems=("S018",),
+        )
 
 
 def lifetime_value(study: Study, *, days: int = 365, discount_rate: float = 0.1) -> LifetimeValue:
@@ -167,7 +166,7 @@ def of_cells(cells: ValueDays, study: Study, discount_rate: float) -> LifetimeVa
         "extrapolated": slice(seen, horizon),
         "total": slice(0, horizon),
     }
-    values, curve = dict.fromkeys(PARTS, (np.nan, np.nan, np.nan)), pd.DataFrame()
+    values, curve = dict.fromkeys(PARTS, (np.nan, np.nan, np.nan)), pd.DataFrame({"part": []})
     few = n < enough.FOLLOWED or with_value < enough.WITH_VALUE or seen < min(enough.DAYS_OBSERVED, horizon)
     if not few:
         buckets = len(cells.at_risk)
@@ -188,7 +187,7 @@ def of_cells(cells: ValueDays, study: Study, discount_rate: float) -> LifetimeVa
         curve["part"] = np.repeat(PARTS[:3], [observed, seen - observed, horizon - seen])
     rows = [(part, span.stop - span.start, *values[part], n, with_value) for part, span in parts.items()]
     table = pd.DataFrame(rows, columns=["part", "days", "value", "low", "high", "n", "with_value"])
-    return LifetimeValue(table, curve, horizon, study.unit, study.confidence)
+    return LifetimeValue(study, table, curve, horizon)
 
 
 def _days_with_enough(at_risk: FloatArray) -> int:

@@ -171,13 +171,13 @@ def lifetime_curve(found: LifetimeValue, note: str) -> Chart | NoChart:
     ax.set_xlim(0, found.horizon_days * 1.02)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)"))
-    ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.unit))
+    ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.study.unit))
     ax.grid(axis="y")
     title = say(
         "A newcomer brings {value} in {days} days ({between})",
-        value=quantity(total.value, found.unit),
+        value=quantity(total.value, found.study.unit),
         days=number(found.horizon_days),
-        between=interval(total.low, total.high, found.unit),
+        between=interval(total.low, total.high, found.study.unit),
     )
     text = "Rising curve of value by days since joining, interval at its end. {sentence}"
     return Chart(title, say(text, sentence=found.sentence), found.table, figure, note)
