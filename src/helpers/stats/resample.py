@@ -13,6 +13,7 @@ whose standard error has no formula. What is compared is resampled together, so 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import ibis
@@ -255,6 +256,20 @@ def _log_mean(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         return np.log(mean), variance / mean**2
 
 
+def studentised(
+    found: FloatArray,
+    n: int,
+    unit: str,
+    confidence: float,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """Return the estimate of values and their errors, shape (2, 1 + draws), of which the first are the data's."""
+    (value, *draws), (error, *errors) = found.tolist()
+    drawn = np.array(draws), np.array(errors)
+    low, high, method = studentised_interval(value, error, *drawn, confidence=confidence, bounds=bounds)
+    return Estimate(value, low, high, n, unit, method, confidence)
+
+
 def bca_interval(
     value: float, draws: FloatArray, left_out: FloatArray, confidence: float
 ) -> tuple[float, float]:
@@ -322,15 +337,12 @@ def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int,
         mean = total / n if n else np.nan
         return MeanValue(unknown(n, unit, confidence, reason), mean, np.nan, empty, empty, with_value, total)
     parts = []
-    for groups in [observed(cells), *resamples(cells, draws=draws, seed=seed)]:
+    for groups in chain([observed(cells)], resamples(cells, draws=draws, seed=seed)):
         means = groups.total.sum(axis=1) / n
         spread = np.maximum(groups.squares.sum(axis=1) / n - means**2, 0)
         parts.append(np.array([means, np.sqrt(spread / n)]))
-    (mean, *means), (error, *errors) = np.concatenate(parts, axis=1)
-    draws_of = np.array(means), np.array(errors)
+    found = np.concatenate(parts, axis=1)
     floor = -np.inf if cells["negative"].any() else 0.0
-    low, high, method = studentised_interval(
-        mean, error, *draws_of, confidence=confidence, bounds=(floor, np.inf)
-    )
-    estimate = Estimate(float(mean), low, high, n, unit, method, confidence)
-    return MeanValue(estimate, float(mean), float(error), *draws_of, with_value, float(mean) * n)
+    estimate = studentised(found, n, unit, confidence, (floor, np.inf))
+    (mean, error), (means, errors) = found[:, 0].tolist(), found[:, 1:]
+    return MeanValue(estimate, mean, error, means, errors, with_value, mean * n)

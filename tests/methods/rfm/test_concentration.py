@@ -1,9 +1,10 @@
-"""Concentration against direct formulas on expanded rows, published figures and planted truth."""
+"""Concentration against direct formulas on rows, published figures and planted truth; the convention of effort."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,10 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import BadData
-from helpers.methods.rfm.concentration import compare_periods, concentration, of_cells
+from helpers.methods.rfm.concentration import (
+    _concentration,
+    compare_periods,
+    concentration,
+    effort_share,
+    followed,
+)
+from helpers.playbook.thresholds import threshold
 from helpers.stats.resample import value_cells
+from helpers.study import Study
 
-FEW = {"draws": 50}
+AS_OF = "2026-05-04"
+
+
+def asked(**tables: pd.DataFrame) -> Study:
+    """A study that gives level, seed and unit, with few resamples."""
+    nothing = pd.DataFrame(
+        {"member_id": ["m"], "day": [pd.Timestamp("2026-01-01")], "kind": "order", "value": 0.0}
+    )
+    return Study.of({"activity": nothing, **tables}, AS_OF, draws=50)
+
+
+STUDY = asked()
 
 
 def frame(values, **columns) -> pd.DataFrame:
@@ -44,7 +64,7 @@ def test_gini_and_top_share_equal_the_formulas_on_rows():
     rng = np.random.default_rng(1)
     for n in (21, 47, 203):  # 20 % of these is no whole number of members
         values = rng.integers(0, 12, n).astype(float)
-        found = concentration(frame(values), **FEW)
+        found = concentration(STUDY, frame(values))
         assert found.gini.value == pytest.approx(gini_by_pairs(values), abs=1e-12)
         assert found.top_share.value == pytest.approx(top_share_by_rows(values, values), abs=1e-12)
         assert (found.n, found.zero_members) == (n, int((values == 0).sum()))
@@ -53,7 +73,7 @@ def test_gini_and_top_share_equal_the_formulas_on_rows():
 def test_lorenz_curve_equals_cumulated_rows_and_the_gini_area():
     rng = np.random.default_rng(2)
     values = rng.lognormal(3, 1, 1000)
-    found = concentration(frame(values), **FEW)
+    found = concentration(STUDY, frame(values))
     rows = np.r_[0, np.cumsum(np.sort(values))] / values.sum()
     at = found.lorenz.members_share.to_numpy()
     np.testing.assert_allclose(
@@ -65,17 +85,19 @@ def test_lorenz_curve_equals_cumulated_rows_and_the_gini_area():
 
 def test_members_ranked_in_the_window_and_measured_later_with_ties():
     rng = np.random.default_rng(3)
-    now, later = rng.integers(0, 6, 333), rng.integers(0, 9, 333)
-    found = concentration(frame(later, now=now.astype(float)), rank="now", **FEW)
-    assert found.top_share.value == pytest.approx(top_share_by_rows(now, later), abs=1e-12)
-    assert not found.gini.known
+    then, after = rng.integers(0, 6, 333), rng.integers(0, 9, 333)
+    found = compare_periods(STUDY, frame(after, then=then.astype(float), after=after.astype(float)))
+    assert found.carried.top_share.value == pytest.approx(top_share_by_rows(then, after), abs=1e-12)
+    assert found.window.top_share.value == pytest.approx(top_share_by_rows(then, then), abs=1e-12)
+    assert found.holdout.gini.value == pytest.approx(gini_by_pairs(after), abs=1e-12)
+    assert not found.carried.gini.known and len(found.table) == 5
 
 
 def test_the_order_of_rows_changes_nothing():
     rng = np.random.default_rng(4)
     data = frame(rng.integers(0, 50, 400))
     shuffled = data.sample(frac=1, random_state=0)
-    assert concentration(data, **FEW).table.equals(concentration(shuffled, **FEW).table)
+    assert concentration(STUDY, data).table.equals(concentration(STUDY, shuffled).table)
 
 
 def test_grouping_by_significant_digits_changes_little():
@@ -84,10 +106,10 @@ def test_grouping_by_significant_digits_changes_little():
     now = rng.lognormal(3, 1.2, 6000) * (rng.random(6000) < 0.7)
     later = now * rng.lognormal(0, 0.8, 6000) * (rng.random(6000) < 0.5)
     data = frame(later, now=now)
-    arguments = {"label": "", "top": 0.2, "unit": "CNY", "confidence": 0.95, "draws": 1000, "seed": 1}
-    exact = of_cells(value_cells(data, "monetary", rank="now"), **arguments, own_rank=False)
+    study = Study(dataset=STUDY.dataset, as_of=STUDY.as_of, draws=1000, seed=1, given=STUDY.given)
+    exact = _concentration(study, value_cells(data, "monetary", rank="now"), "", own_rank=False)
     cells = value_cells(data, "monetary", rank="now", limit=100)
-    grouped = of_cells(cells, **arguments, own_rank=False)
+    grouped = _concentration(study, cells, "", own_rank=False)
     assert len(cells) < 4000 and cells["count"].sum() == 6000
     assert cells["deviation"].max() > 0
     assert grouped.zero_members == exact.zero_members == int((later == 0).sum())
@@ -103,7 +125,7 @@ def test_grouping_by_significant_digits_changes_little():
 def test_bitcoin_otc_top_fifth_of_raters(reference_data: Path):
     edges = pd.read_csv(reference_data / "retention" / "soc-sign-bitcoinotc.csv")
     raters = edges.groupby("FROM_NODE").size().astype(float)
-    found = concentration(frame(raters), unit="ratings", **FEW)
+    found = concentration(STUDY, frame(raters))
     assert found.n == 4814
     assert found.total == 35592
     # published as 75.74 %, which counts 962 whole members; 20 % of 4,814 are 962.8 members
@@ -119,19 +141,17 @@ def test_cdnow_window_and_holdout(reference_data: Path):
     text = {"member_id": str, "date": str}
     orders = pd.read_csv(path, sep=r"\s+", skiprows=1, names=names, dtype=text)
     spent = orders.groupby(["member_id", orders.date <= "19970930"])["monetary"].sum().unstack(fill_value=0.0)
-    window, holdout = (spent[first].rename("monetary").reset_index() for first in (True, False))
-    found = compare_periods(window, holdout[holdout.monetary > 0], unit="USD", draws=60)
+    data = pd.DataFrame({"then": spent[True], "after": spent[False]}).reset_index()
+    found = compare_periods(STUDY, data)
     assert found.window.n == found.holdout.n == 23570
     assert found.window.top_share.value == pytest.approx(0.629, abs=5e-4)
     assert found.holdout.top_share.value == pytest.approx(0.939, abs=5e-4)
-    direct = top_share_by_rows(window.monetary, holdout.monetary)
+    direct = top_share_by_rows(data.then, data.after)
     assert found.carried.top_share.value == pytest.approx(direct, abs=1e-9)
     assert round(direct, 3) == 0.661
     assert "70.1 % of members have no value in it" in found.sentence
     assert "Both are inflated by ranking and counting on the same period; 66.1 % (" in found.sentence
     assert "is the number to plan with" in found.sentence
-    assert found.later_members == 0
-    assert set(found.lorenz.label) == set(found.table.label)
 
 
 # --- coverage on planted truth -----------------------------------------------------------------------
@@ -166,12 +186,12 @@ def _coverage(name: str, n: int, repeats: int) -> np.ndarray:
     gini = 2 * (np.arange(1, 1_000_001) * ordered).sum() / (1e6 * ordered.sum()) - 1 - 1e-6
     own = top_share_by_rows(now, now)
     truth = (own, gini, top_share_by_rows(now, later))
-    arguments = {"label": "", "top": 0.2, "unit": "", "confidence": 0.95, "draws": 400}
     hits = np.zeros(3)
     for seed in range(repeats):
+        study = Study(dataset=STUDY.dataset, as_of=STUDY.as_of, draws=400, seed=seed, given=STUDY.given)
         now = DRAWERS[name](rng, n)
-        same = of_cells(_cells(now, now), **arguments, seed=seed)
-        next_ = of_cells(_cells(now, _later(rng, now)), **arguments, seed=seed, own_rank=False)
+        same = _concentration(study, _cells(now, now), "")
+        next_ = _concentration(study, _cells(now, _later(rng, now)), "", own_rank=False)
         for place, estimate in enumerate((same.top_share, same.gini, next_.top_share)):
             hits[place] += estimate.low <= truth[place] <= estimate.high
     return hits / repeats
@@ -209,9 +229,8 @@ values_of_members = st.lists(st.integers(0, 500), min_size=20, max_size=80).filt
 @settings(max_examples=25, deadline=None)
 @given(values=values_of_members, factor=st.sampled_from([0.25, 3.0, 1000.0]))
 def test_shape_of_every_concentration(values: list[int], factor: float):
-    found = of_cells(_cells(np.array(values, float), np.array(values, float)), **ARGUMENTS)
-    scaled = np.array(values) * factor
-    again = of_cells(_cells(scaled, scaled), **ARGUMENTS)
+    found = concentration(STUDY, frame(values))
+    again = concentration(STUDY, frame(np.array(values) * factor))
     assert again.gini.value == pytest.approx(found.gini.value, abs=1e-9)
     assert again.top_share.value == pytest.approx(found.top_share.value, abs=1e-9)
     assert 0.2 - 1e-12 <= found.top_share.value <= 1 + 1e-12
@@ -224,14 +243,11 @@ def test_shape_of_every_concentration(values: list[int], factor: float):
     assert (np.diff(ordinates, 2) >= -1e-9).all()
 
 
-ARGUMENTS = {"label": "", "top": 0.2, "unit": "", "confidence": 0.95, "draws": 20, "seed": 0}
-
-
 # --- hard input --------------------------------------------------------------------------------------
 
 
 def test_equal_members_share_equally():
-    found = concentration(frame(np.full(50, 7.0)), **FEW)
+    found = concentration(STUDY, frame(np.full(50, 7.0)))
     assert found.gini.value == pytest.approx(0)
     assert found.top_share.value == pytest.approx(0.2)
     assert found.top_share.high - found.top_share.low < 1e-9
@@ -239,7 +255,7 @@ def test_equal_members_share_equally():
 
 def test_refunds_are_counted_and_named():
     values = np.r_[np.full(30, 10.0), -5.0, -3.0, 0.0]
-    found = concentration(frame(values), unit="CNY", **FEW)
+    found = concentration(STUDY, frame(values))
     assert (found.negative_members, found.negative_total, found.zero_members) == (2, -8.0, 1)
     assert found.gini.value == pytest.approx(gini_by_pairs(values))
     assert found.lorenz.value_share.min() < 0
@@ -258,7 +274,7 @@ def test_refunds_are_counted_and_named():
     ],
 )
 def test_what_cannot_be_shared_out_is_said(values, words: str):
-    found = concentration(frame(values), **FEW)
+    found = concentration(STUDY, frame(values))
     assert not found.top_share.known and not found.gini.known
     assert found.lorenz.empty
     assert words in found.sentence
@@ -269,20 +285,79 @@ def test_missing_values_are_refused_with_their_number():
     data = frame([1.0] * 30)
     data.loc[[3, 4], "monetary"] = np.nan
     with pytest.raises(BadData, match=r"monetary missing or infinite in 2 rows"):
-        concentration(data)
+        concentration(STUDY, data)
     with pytest.raises(BadData, match="column spend missing"):
-        concentration(data, value="spend")
+        concentration(STUDY, data, value="spend")
 
 
-def test_members_of_one_period_only():
-    window = frame(np.arange(40.0))
-    ids = ["m000001", "m000002", "m000003", "m000004", "m000039", "new"]
-    holdout = pd.DataFrame({"member_id": ids, "monetary": [2.5, 2.5, 2.5, 2.5, 90.0, 5.0]})
-    found = compare_periods(window, holdout, **FEW)
-    assert (found.later_members, found.later_total) == (1, 5.0)
-    assert found.holdout.total == 100
-    assert found.holdout.zero_members == 35
-    assert found.carried.top_share.value == pytest.approx(0.9)
-    assert "1 members who came later" in found.sentence
-    with pytest.raises(BadData, match=r"hold-out values.*m000039"):
-        compare_periods(window, pd.concat([holdout, holdout.iloc[4:5]]), **FEW)
+# --- followed, and effort ----------------------------------------------------------------------------
+
+
+def test_members_are_followed_from_one_period_into_the_next():
+    """Thirty days each: up to the 4th of April and up to the 4th of May."""
+    rows = [
+        ("a", "2026-03-05", 1.0),  # the day before the first period
+        ("a", "2026-03-06", 2.0),
+        ("a", "2026-04-04", 4.0),
+        ("a", "2026-04-05", 8.0),
+        ("b", "2026-05-04", 16.0),
+        ("b", "2026-05-05", 32.0),  # after the last day
+        ("stranger", "2026-04-01", 64.0),
+    ]
+    log = pd.DataFrame(rows, columns=["member_id", "day", "value"]).assign(kind="order")
+    study = Study.of({"activity": log.assign(day=pd.to_datetime(log["day"]))}, AS_OF)
+    people = ibis.memtable(pd.DataFrame({"member_id": ["a", "b", "c"], "tier": "core"}))
+    found = followed(study, people, 30).to_pandas().set_index("member_id").sort_index()
+    assert found[["then", "after"]].to_numpy().tolist() == [[6.0, 8.0], [0.0, 16.0], [0.0, 0.0]]
+
+
+def members(n: int = 100) -> pd.DataFrame:
+    """A fifth of the members is core and had nearly all the value; now all bring the same."""
+    core = np.arange(n) < n // 5
+    tier = np.where(core, "core", "potential")
+    return frame(np.ones(n), tier=tier, then=np.where(core, 100.0 + np.arange(n), 1.0), after=1.0)
+
+
+def costs(*rows) -> pd.DataFrame:
+    found = pd.DataFrame(rows, columns=["project", "kind", "amount", "date"])
+    ids = [f"c{i}" for i in range(len(found))]
+    return found.assign(date=pd.to_datetime(found.date).dt.date, currency="CNY", cost_id=ids)
+
+
+DAY, LATER = "2026-03-05", "2026-05-01"
+
+
+def test_costs_reach_tiers_by_project():
+    """Sixty days of effort, up to the 5th of March."""
+    ledger = costs(
+        ("core", "people", 300.0, DAY),
+        ("tier:potential", "content", 700.0, DAY),
+        ("spring", "ads", 50.0, DAY),
+        (None, "tools", 25.0, DAY),
+        ("core", "people", 9999.0, LATER),
+        ("core", "people", 8888.0, "2026-01-04"),
+    )
+    found = effort_share(asked(costs=ledger), members(), 60)
+    assert found.effort_share.value == pytest.approx(0.3) and found.value_share.value == pytest.approx(0.2)
+    assert (found.attributed, found.unattributed, found.unit) == (1000.0, 75.0, "CNY")
+    assert found.gap.value == pytest.approx(found.effort_share.value - found.value_share.value)
+    assert found.gap.low <= found.gap.value <= found.gap.high
+    assert found.sentence.startswith("The top 20 % of members, ranked before, bring 20.0 %")
+    assert "over the 60 days after 2026-03-05, effort over the 60 days up to it" in found.sentence
+    assert "The rule of thumb says 70 % of the effort; nothing shows it is right here." in found.sentence
+    assert found.rule == threshold("pareto.effort_top20")
+
+
+@pytest.mark.parametrize("ledger", [{}, {"costs": costs(("spring", "ads", 50.0, DAY))}])
+def test_without_attributable_effort_the_data_do_not_tell(ledger):
+    found = effort_share(asked(**ledger), members(), 60)
+    assert found.value_share.known and not found.effort_share.known and not found.gap.known
+    assert found.sentence.startswith("The data do not tell how effort is shared")
+
+
+def test_currencies_are_not_added_up():
+    ledger = costs(("core", "people", 300.0, DAY), ("core", "people", 1.0, DAY)).assign(
+        currency=["CNY", "USD"]
+    )
+    with pytest.raises(BadData, match="CNY, USD"):
+        effort_share(asked(costs=ledger), members(), 60)

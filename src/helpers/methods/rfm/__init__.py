@@ -18,18 +18,16 @@ Rooms, in the order a study walks through them:
 
 from helpers.methods.rfm import findings, plots
 from helpers.methods.rfm.blockers import blockers
-from helpers.methods.rfm.concentration import compare_periods, concentration
+from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
 from helpers.methods.rfm.contest import contest, predict_value
 from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
-from helpers.methods.rfm.effort import effort_share
 from helpers.methods.rfm.features import behavioural_features
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
-from helpers.methods.rfm.referral import referral_value
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
 from helpers.methods.rfm.sensitivity import sensitivity
-from helpers.methods.rfm.tier_value import tier_value
+from helpers.methods.rfm.tier_value import referral_value, tier_value
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.contact.lists import contact_list, standard_lists
 from helpers.playbook.contact.trial import evaluate_list
@@ -58,6 +56,7 @@ __all__ = [
     "effort_share",
     "evaluate_list",
     "findings",
+    "followed",
     "forecast",
     "materialise",
     "member_values",

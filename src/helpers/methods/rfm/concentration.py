@@ -1,34 +1,74 @@
-"""How concentrated value is: Lorenz curve, Gini index and the share of the top 20 % of members.
+"""On how few members the value hangs, and whether the effort goes there.
 
 The statistics and their standard errors are in :mod:`helpers.stats.concentration`; intervals come from the
-studentised member bootstrap. With refunds above sales a member holds a negative value: it counts as it is, is
-named, and lets the Gini index pass 1.
+studentised member bootstrap. With refunds above sales a member holds a negative value: it counts as it is, is named,
+and lets the Gini index pass 1.
+
+The same members are followed into the next period, which nobody had seen when they were ranked: whoever happened to
+buy in the window is at its top by definition.
+
+Effort is what the ledger of costs books on a tier: a row belongs to a tier when its `project` is the tier's label or
+``"tier:<label>"``, and its amount is spread evenly over the tier's members. Rows with any other project cannot be
+attributed; their sum is stated.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.checks import check_confidence, check_scalar
 from helpers.data.source import as_table
+from helpers.errors import BadData
+from helpers.playbook.thresholds import Threshold, threshold
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.concentration import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.resample import (
-    FloatArray,
-    Moments,
-    observed,
-    resamples,
-    studentised_interval,
-    value_cells,
-)
+from helpers.stats.resample import FloatArray, Moments, observed, resamples, studentised, value_cells
+from helpers.study import Study
 from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
-from helpers.study.frames import materialise, require_columns, require_unique
+from helpers.study.frames import materialise, require_columns
+from helpers.study.values import VALUE_DECIMALS
+
+TOP = 0.2
+
+
+def followed(study: Study, members: ibis.Table, days: int) -> ibis.Table:
+    """Return what members brought in the last days before a split and in as many days after it, up to ``as_of``.
+
+    Parameters
+    ----------
+    study : Study
+        Seen from the end of the period after.
+    members : ibis.Table
+        member_id and tier of those present at the split, one row each.
+    days : int
+        Length of each of the two periods.
+
+    Returns
+    -------
+    ibis.Table
+        member_id, tier, then, after (value in the unit of the study).
+    """
+    split = study.as_of - dt.timedelta(days=days)
+
+    def brought(first: dt.date, last: dt.date) -> ibis.Value:
+        inside = (rows.day > ibis.date(first)) & (rows.day <= ibis.date(last))
+        return rows.value.sum(where=inside).fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64")
+
+    rows = study.activity
+    before = brought(split - dt.timedelta(days=days), split)
+    sums = rows.group_by("member_id").agg(then=before, after=brought(split, study.as_of))
+    found = members.select("member_id", "tier").left_join(sums, "member_id").drop("member_id_right")
+    return materialise(found.mutate(then=found.then.fill_null(0.0), after=found.after.fill_null(0.0)))
+
+
+# --- concentration -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -41,13 +81,8 @@ class Concentration:
         Share of all value that the top members hold.
     gini : Estimate
         Gini index; unknown when members are ranked by another value than the measured one.
-    lorenz : pandas.DataFrame
-        Columns label, members_share (members from the lowest rank up), value_share, low, high, n; 101 rows,
-        none when the value cannot be shared out. The band is pointwise.
     label : str
         Which period the value was measured in, such as ``"in the window"``.
-    top : float
-        Share of members called the top, 0.2 unless asked otherwise.
     n : int
         Number of members, those without value included.
     total : float
@@ -60,13 +95,16 @@ class Concentration:
         Sum of the values below 0.
     problem : str
         Why nothing could be computed; empty otherwise.
+    lorenz : pandas.DataFrame
+        Columns label, members_share (members from the lowest rank up), value_share, low, high, n; 101 rows,
+        none when the value cannot be shared out. The band is pointwise.
+    top : float
+        Share of members called the top.
     """
 
     top_share: Estimate
     gini: Estimate
-    lorenz: pd.DataFrame
     label: str
-    top: float
     n: int
     total: float
     unit: str
@@ -74,24 +112,16 @@ class Concentration:
     negative_members: int
     negative_total: float
     problem: str
+    lorenz: pd.DataFrame
+    top: float = TOP
 
     @property
     def table(self) -> pd.DataFrame:
         """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
         names = {f"share of the top {percent(self.top, 0)}": self.top_share, "Gini index": self.gini}
-        return pd.DataFrame(
-            {
-                "label": self.label,
-                "statistic": statistic,
-                "value": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-                "n": self.n,
-                "zero_members": self.zero_members,
-                "negative_members": self.negative_members,
-            }
-            for statistic, estimate in names.items()
-        )
+        rows = [(self.label, name, *found[:3], self.n) for name, found in names.items()]
+        frame = pd.DataFrame(rows, columns=["label", "statistic", "value", "low", "high", "n"])
+        return frame.assign(zero_members=self.zero_members, negative_members=self.negative_members)
 
     @property
     def sentence(self) -> str:
@@ -100,30 +130,90 @@ class Concentration:
         if self.problem:
             return say("{label}, concentration cannot be told: {problem}.", label=label, problem=self.problem)
         text = say(
-            "{label}, the top {top} of {n:,} members hold {share} of {total}.",
-            label=label,
-            top=percent(self.top, 0),
-            n=self.n,
-            share=with_interval(self.top_share),
-            total=quantity(self.total, self.unit),
-        )
-        if self.gini.known:
-            text += " " + say("The Gini index is {gini}.", gini=with_interval(self.gini._replace(unit="")))
-        if self.zero_members:
-            share = percent(self.zero_members / self.n)
-            text += " " + say("{share} of the members have no value.", share=share)
+            "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
+            "the members have no value.",
+            label=label, top=percent(self.top, 0), n=self.n, share=with_interval(self.top_share),
+            total=quantity(self.total, self.unit), gini=with_interval(self.gini._replace(unit="")),
+            zero=percent(self.zero_members / self.n),
+        )  # fmt: skip
         if self.negative_members:
             text += " " + say(
                 "{n:,} members have a negative value, refunds above sales of {total} in all; they count as they are.",
-                n=self.negative_members,
-                total=quantity(-self.negative_total, self.unit),
-            )
+                n=self.negative_members, total=quantity(-self.negative_total, self.unit),
+            )  # fmt: skip
         return text
+
+
+def concentration(study: Study, values: ibis.Table | pd.DataFrame, value: str = "monetary") -> Concentration:
+    """Measure how concentrated a value is among members, with its Lorenz curve.
+
+    Parameters
+    ----------
+    study : Study
+        Gives unit, level, resamples and seed.
+    values : ibis.Table or pandas.DataFrame
+        One row per member, members without value included (0, not null).
+    value : str
+        Column with the value.
+    """
+    cells = value_cells(values, value)
+    found = _concentration(study, cells, say("in the window"))
+    if found.problem:
+        return found
+    curves = [lorenz_ordinates(groups) for groups in _usable(study, cells)]
+    tail = (1 - study.confidence) / 2
+    low, high = np.quantile(np.concatenate(curves), [tail, 1 - tail], axis=0)
+    share = lorenz_ordinates(observed(cells))[0]
+    frame = pd.DataFrame({"label": found.label, "members_share": GRID, "value_share": share})
+    return replace(found, lorenz=frame.assign(low=low, high=high, n=found.n))
+
+
+def _usable(study: Study, cells: pd.DataFrame) -> Iterator[Moments]:
+    """Yield the resamples that have any value to share out."""
+    for groups in resamples(cells, draws=study.draws, seed=study.seed):
+        usable = groups.total.sum(axis=1) > 0
+        yield Moments(*(part[usable] for part in groups))
+
+
+def _concentration(
+    study: Study, cells: pd.DataFrame, label: str, *, unit: str = "", own_rank: bool = True
+) -> Concentration:
+    """Return the concentration of compressed values, without the curve."""
+    count, n = cells["count"], int(cells["count"].sum())
+    total, negative = float((cells["mean"] * count).sum()), int(cells["negative"].sum())
+    with_value, confidence = n - int(cells["zero"].sum()), study.confidence
+    problem = ""
+    if n < RESAMPLED:
+        problem = say("too little data, {n} members of at least {least} needed", n=n, least=RESAMPLED)
+    elif not with_value:
+        problem = say("none of the {n:,} members has any value", n=n)
+    elif total <= 0 and negative:
+        problem = say("refunds take up all the value of {n:,} members, so there are no shares of it", n=n)
+    elif with_value < RESAMPLED_WITH_VALUE:
+        problem = say("too little data, only {few} of {n:,} members have value", few=with_value, n=n)
+    top_share, gini = unknown(n, "share", confidence), unknown(n, "index", confidence)
+    if not problem:
+        drawn = chain([observed(cells)], _usable(study, cells))
+        found = np.concatenate([_statistics(groups, own_rank) for groups in drawn], axis=1)
+        bounds = (-np.inf, np.inf) if negative else (0.0, 1.0)
+        top_share = studentised(found[:2], n, "share", confidence, bounds)
+        gini = studentised(found[2:], n, "index", confidence, bounds) if own_rank else gini
+    return Concentration(
+        top_share=top_share, gini=gini, label=label, n=n, total=total, unit=unit or study.unit,
+        zero_members=n - with_value, negative_members=negative,
+        negative_total=float(cells["negative_total"].sum()), problem=problem, lorenz=pd.DataFrame(),
+    )  # fmt: skip
+
+
+def _statistics(groups: Moments, own_rank: bool) -> FloatArray:
+    """Return top share and Gini index, each followed by its error, shape (2 or 4, draws)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.array([*top_share_with_error(groups, TOP), *(gini_with_error(groups) if own_rank else ())])
 
 
 @dataclass(frozen=True)
 class PeriodComparison:
-    """Concentration in the window and in the hold-out that follows it, side by side.
+    """Concentration in a window and in the hold-out that follows it, of the same members.
 
     Attributes
     ----------
@@ -131,242 +221,164 @@ class PeriodComparison:
         Each period's value, members ranked by that same period's value.
     carried : Concentration
         Hold-out value of members ranked by their value in the window.
-    later_members : int
-        Members of the hold-out table that are not in the window's; they are left out of all three.
-    later_total : float
-        Their hold-out value.
     """
 
     window: Concentration
     holdout: Concentration
     carried: Concentration
-    later_members: int
-    later_total: float
-
-    @property
-    def parts(self) -> tuple[Concentration, Concentration, Concentration]:
-        """The three concentrations in reading order."""
-        return self.window, self.holdout, self.carried
 
     @property
     def table(self) -> pd.DataFrame:
         """The rows of :attr:`Concentration.table` of all three, without the Gini index that is not defined."""
-        frame = pd.concat([part.table for part in self.parts], ignore_index=True)
-        undefined = (frame.label == self.carried.label) & (frame.statistic == "Gini index")
-        return frame[~undefined].reset_index(drop=True)
-
-    @property
-    def lorenz(self) -> pd.DataFrame:
-        """The curves of all three."""
-        return pd.concat([part.lorenz for part in self.parts if not part.problem] or [self.window.lorenz])
+        return pd.concat(
+            [self.window.table, self.holdout.table, self.carried.table.iloc[:1]], ignore_index=True
+        )
 
     @property
     def sentence(self) -> str:
         """Whether last period's top members still carry the value, in plain words."""
-        problems = [part.sentence for part in self.parts if part.problem]
-        if problems:
-            return problems[0]
-        text = say(
+        for part in (self.window, self.holdout, self.carried):
+            if part.problem:
+                return part.sentence
+        return say(
             "Last period's top {top} of members held {then} of the value then, and the top {top} of the period after "
             "hold {own} of its value. Both are inflated by ranking and counting on the same period; {carried} is the "
             "number to plan with: the share of the period after that last period's top {top} hold. {zero} of members "
             "have no value in it.",
-            top=percent(self.carried.top, 0),
-            then=with_interval(self.window.top_share),
-            carried=with_interval(self.carried.top_share),
-            own=with_interval(self.holdout.top_share),
+            top=percent(TOP, 0), then=with_interval(self.window.top_share),
+            carried=with_interval(self.carried.top_share), own=with_interval(self.holdout.top_share),
             zero=percent(self.holdout.zero_members / self.holdout.n),
-        )
-        if self.later_members:
-            text += " " + say(
-                "{n:,} members who came later bring {total} and are left out.",
-                n=self.later_members,
-                total=quantity(self.later_total, self.window.unit),
-            )
-        return text
+        )  # fmt: skip
 
 
-def _estimates(
-    cells: pd.DataFrame, *, top: float, bounded: bool, confidence: float, draws: int, seed: int
-) -> tuple[Estimate, Estimate, FloatArray, FloatArray]:
-    """Return top share, Gini index, the curve and its draws of shape (draws, 101)."""
-    n = int(cells["count"].sum())
-    parts: dict[str, list[FloatArray]] = {"top": [], "gini": [], "curve": []}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for groups in resamples(cells, draws=draws, seed=seed):
-            usable = groups.total.sum(axis=1) > 0
-            groups = Moments(*(part[usable] for part in groups))
-            parts["top"].append(np.array(top_share_with_error(groups, top)))
-            parts["gini"].append(np.array(gini_with_error(groups)))
-            parts["curve"].append(lorenz_ordinates(groups))
-    data = observed(cells)
-    estimates = []
-    for name, (value, error) in (("top", top_share_with_error(data, top)), ("gini", gini_with_error(data))):
-        low, high, method = studentised_interval(
-            float(value[0]),
-            float(error[0]),
-            *np.concatenate(parts[name], axis=1),
-            confidence=confidence,
-            bounds=(0, 1) if bounded else (-np.inf, np.inf),
-        )
-        unit = "share" if name == "top" else "index"
-        estimates.append(Estimate(float(value[0]), low, high, n, unit, method, confidence))
-    return estimates[0], estimates[1], lorenz_ordinates(data)[0], np.concatenate(parts["curve"])
-
-
-def _curve_frame(curve: FloatArray, draws: FloatArray, label: str, n: int, confidence: float) -> pd.DataFrame:
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return pd.DataFrame(
-        {"label": label, "members_share": GRID, "value_share": curve, "low": low, "high": high, "n": n}
-    )
-
-
-def _problem(n: int, with_value: int, total: float, negative: int) -> str:
-    if n < RESAMPLED:
-        return say("too little data, {n} members of at least {least} needed", n=n, least=RESAMPLED)
-    if not with_value:
-        return say("none of the {n:,} members has any value", n=n)
-    if total <= 0 and negative:
-        return say("refunds take up all the value of {n:,} members, so there are no shares of it", n=n)
-    if with_value < RESAMPLED_WITH_VALUE:
-        return say("too little data, only {few} of {n:,} members have value", few=with_value, n=n)
-    return ""
-
-
-def of_cells(
-    cells: pd.DataFrame,
-    *,
-    label: str,
-    top: float,
-    unit: str,
-    confidence: float,
-    draws: int,
-    seed: int,
-    own_rank: bool = True,
-) -> Concentration:
-    """Return the concentration of compressed values (see :func:`concentration` for the parameters)."""
-    check_scalar(top, "top", gt=0, lt=1)
-    check_confidence(confidence)
-    value, count = cells["mean"].to_numpy(), cells["count"].to_numpy()
-    n, total, negative = int(count.sum()), float((value * count).sum()), int(cells["negative"].sum())
-    problem = _problem(n, n - int(cells["zero"].sum()), total, negative)
-    top_share, gini = unknown(n, "share", confidence), unknown(n, "index", confidence)
-    lorenz = _curve_frame(GRID, GRID[None, :], label, n, confidence).iloc[:0]
-    if not problem:
-        top_share, gini, curve, curves = _estimates(
-            cells, top=top, bounded=not negative, confidence=confidence, draws=draws, seed=seed
-        )
-        lorenz = _curve_frame(curve, curves, label, n, confidence)
-    return Concentration(
-        top_share=top_share,
-        gini=gini if own_rank else unknown(n, "index", confidence, "not defined under another ranking"),
-        lorenz=lorenz,
-        label=label,
-        top=top,
-        n=n,
-        total=total,
-        unit=unit,
-        zero_members=int(cells["zero"].sum()),
-        negative_members=negative,
-        negative_total=float(cells["negative_total"].sum()),
-        problem=problem,
-    )
-
-
-def concentration(
-    values: ibis.Table | pd.DataFrame,
-    *,
-    value: str = "monetary",
-    rank: str | None = None,
-    top: float = 0.2,
-    unit: str = "CNY",
-    label: str = "in the window",
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-) -> Concentration:
-    """Measure how concentrated a value is among members.
-
-    Parameters
-    ----------
-    values : ibis.Table or pandas.DataFrame
-        One row per member, members without value included (0, not null).
-    value : str
-        Column with the measured value.
-    rank : str, optional
-        Column by which members are ranked; the value itself when not given.
-    top : float
-        Share of members called the top.
-    unit, label : str
-        Unit of the value and the period it was measured in, for sentences and tables.
-    confidence, draws, seed :
-        Level of the intervals, number of member resamples and their seed.
-
-    Returns
-    -------
-    Concentration
-
-    Raises
-    ------
-    BadData
-        When a column is missing or holds null values.
-    """
-    cells = value_cells(values, value, rank=rank)
-    own = rank is None or rank == value
-    return of_cells(
-        cells, label=label, top=top, unit=unit, confidence=confidence, draws=draws, seed=seed, own_rank=own
-    )
-
-
-def compare_periods(
-    window: ibis.Table | pd.DataFrame,
-    holdout: ibis.Table | pd.DataFrame,
-    *,
-    value: str = "monetary",
-    member: str = "member_id",
-    top: float = 0.2,
-    unit: str = "CNY",
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-) -> PeriodComparison:
-    """Compare concentration in a window with the hold-out that follows, for the members of the window.
-
-    Parameters
-    ----------
-    window, holdout : ibis.Table or pandas.DataFrame
-        One row per member with `member` and `value`. A member of the window who is not in the hold-out table
-        has no value there. Other parameters as in :func:`concentration`.
-
-    Returns
-    -------
-    PeriodComparison
-    """
-    first, second = materialise(as_table(window)), materialise(as_table(holdout))
-    require_columns(first, [member, value], "window values")
-    require_columns(second, [member, value], "hold-out values")
-    require_unique(first, member, "window values")
-    require_unique(second, member, "hold-out values")
-    first = first.select(member=first[member], now=first[value].cast("float64"))
-    second = second.select(member=second[member], later=second[value].cast("float64"))
-    both = first.left_join(second.mutate(present=True), "member")
-    # absent from the hold-out means no value there; a null that is present stays null and is refused
-    both = both.mutate(later=both.present.isnull().ifelse(0.0, both.later))
-    both = materialise(both)
-    newcomers = second.anti_join(first, "member")
-    later = newcomers.aggregate(n=newcomers.count(), total=newcomers.later.sum()).execute().iloc[0]
-    settings: dict[str, Any] = {
-        "top": top,
-        "unit": unit,
-        "confidence": confidence,
-        "draws": draws,
-        "seed": seed,
-    }
-    carried = "in the hold-out, members ranked in the window"
+def compare_periods(study: Study, members: ibis.Table | pd.DataFrame) -> PeriodComparison:
+    """Compare concentration in a window with the hold-out after it, for members as made by :func:`followed`."""
+    carried = say("in the hold-out, members ranked in the window")
+    ranked = value_cells(members, "after", rank="then")
     return PeriodComparison(
-        window=concentration(both, value="now", label="in the window", **settings),
-        holdout=concentration(both, value="later", label="in the hold-out", **settings),
-        carried=concentration(both, value="later", rank="now", label=carried, **settings),
-        later_members=int(later.n),
-        later_total=float(later.total) if later.n else 0.0,
+        window=_concentration(study, value_cells(members, "then"), say("in the window")),
+        holdout=_concentration(study, value_cells(members, "after"), say("in the hold-out")),
+        carried=_concentration(study, ranked, carried, own_rank=False),
+    )
+
+
+# --- effort ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EffortShare:
+    """What the top members by earlier value bring and what they received.
+
+    Attributes
+    ----------
+    value_share, effort_share : Estimate
+        Share of value and of attributed effort of the same top members; unknown when the data do not tell.
+    gap : Estimate
+        Share of effort minus share of value. The interval joins those of the two shares by their squared
+        distances (Zou and Donner 2008), taking the two as independent.
+    rule : Threshold
+        The share of effort that a rule claims for them.
+    attributed, unattributed : float
+        Effort that could and could not be attributed to members, in `unit`.
+    unit : str
+        Currency of the effort.
+    days : int
+        Days of effort before the split, and of value after it.
+    split : datetime.date
+        Last day of effort.
+    """
+
+    value_share: Estimate
+    effort_share: Estimate
+    gap: Estimate
+    rule: Threshold
+    attributed: float
+    unattributed: float
+    unit: str
+    days: int
+    split: dt.date
+
+    @property
+    def sentence(self) -> str:
+        """What the two shares say, in plain words."""
+        rest = quantity(self.unattributed, self.unit)
+        if not self.effort_share.known:
+            return say(
+                "The data do not tell how effort is shared among members: nothing could be attributed to members "
+                "with value ({rest} belong to no tier). Costs count when their project names a tier.",
+                rest=rest,
+            )
+        return say(
+            "The top {top} of members, ranked before, bring {value} of the value and receive {effort} of the effort "
+            "that can be attributed ({known}; {rest} cannot). Value was measured over the {days} days after {split}, "
+            "effort over the {days} days up to it. The rule of thumb says {rule} of the effort; nothing shows it is "
+            "right here.",
+            top=percent(TOP, 0), value=with_interval(self.value_share), effort=with_interval(self.effort_share),
+            known=quantity(self.attributed, self.unit), rest=rest, days=self.days, split=self.split,
+            rule=percent(self.rule.value, 0),
+        )  # fmt: skip
+
+
+def effort_share(study: Study, members: ibis.Table | pd.DataFrame, days: int) -> EffortShare:
+    """Compare the share of value of the top members with the share of effort they received before.
+
+    Parameters
+    ----------
+    study : Study
+        Its table of costs is the effort; without one nothing can be attributed.
+    members : ibis.Table or pandas.DataFrame
+        As made by :func:`followed` with the same `days`: ranked by the value before the split, valued after it.
+    days : int
+        Days of effort up to the split, and of value after it.
+    """
+    table, split = as_table(members), study.as_of - dt.timedelta(days=days)
+    counts = table.group_by("tier").aggregate(n=table.count()).execute().set_index("tier")["n"]
+    amounts, lost, currency = _tier_amounts(study, set(counts.index), split - dt.timedelta(days=days), split)
+    heads = [(table.tier == label, amount / int(counts[label])) for label, amount in sorted(amounts.items())]
+    spread = table.mutate(effort=ibis.cases(*heads, else_=0.0) if heads else ibis.literal(0.0))
+    worth = _concentration(study, value_cells(table, "after", rank="then"), "value", own_rank=False)
+    cells = value_cells(spread, "effort", rank="then")
+    spent = _concentration(study, cells, "effort", unit=currency, own_rank=False)
+    nothing = unknown(worth.n, "share", study.confidence)
+    known = not (worth.problem or spent.problem)
+    value, effort = worth.top_share, spent.top_share if known else nothing
+    gap = nothing
+    if known:
+        low = effort.value - value.value - np.hypot(effort.value - effort.low, value.high - value.value)
+        high = effort.value - value.value + np.hypot(effort.high - effort.value, value.value - value.low)
+        method = "square-and-add of two member bootstraps"
+        bounds = float(effort.value - value.value), float(low), float(high)
+        gap = Estimate(*bounds, effort.n, "share", method, study.confidence)
+    rule = threshold("pareto.effort_top20")
+    return EffortShare(value, effort, gap, rule, spent.total, round(lost, 6), spent.unit, days, split)
+
+
+def _tier_amounts(
+    study: Study, labels: set[str], after: dt.date, until: dt.date
+) -> tuple[dict[str, float], float, str]:
+    """Return effort per tier, effort of no tier, and the currency."""
+    if "costs" not in study.dataset:
+        return {}, 0.0, ""
+    costs = study.dataset.costs
+    require_columns(costs, ["date", "amount", "project"], "costs")
+    day = costs["date"].cast("date")
+    costs = costs.filter(day > ibis.literal(after), day <= ibis.literal(until))
+    currency = costs["currency"].cast("string") if "currency" in costs.columns else ibis.literal("")
+    keyed = costs.select(
+        project=costs["project"].cast("string"), currency=currency, amount=costs["amount"].cast("float64")
+    )
+    frame = keyed.group_by(["project", "currency"]).aggregate(amount=keyed.amount.sum()).execute()
+    frame = frame.sort_values(["project", "currency"], ignore_index=True)
+    if frame["currency"].nunique() > 1:
+        raise BadData(
+            f"costs: currencies {', '.join(sorted(frame['currency'].unique()))} cannot be added up."
+        )
+    label = frame["project"].astype("string").str.removeprefix("tier:")
+    known = label.isin(labels).fillna(False).astype(bool)
+    amounts = frame[known].groupby(label[known])["amount"].sum()
+    other = float(frame.loc[~known, "amount"].sum())
+    return (
+        {str(k): float(v) for k, v in amounts.items()},
+        other,
+        frame["currency"].iloc[0] if len(frame) else "",
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ibis
 import pandas as pd
 
-from helpers.methods.rfm.concentration import Concentration, PeriodComparison
+from helpers.methods.rfm.concentration import Concentration, EffortShare, PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
-from helpers.methods.rfm.effort import EffortShare
 from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.moves import Migration
 from helpers.methods.rfm.segments import Segments

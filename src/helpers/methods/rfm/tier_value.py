@@ -1,75 +1,76 @@
-"""Value of a member by tier, and how many times the top tier is worth the bottom tier.
+"""What a member of each tier is worth in the next period, and what members bring by inviting others.
 
 The mean of a tier gets a studentised member bootstrap interval, because value has many zeros and a heavy tail,
 where the normal and the percentile interval are too short above. The ratio of two tiers is studentised on the
 log scale, its standard error by the delta method: ``var(log R) = var(m1) / m1^2 + var(m0) / m0^2``.
 
-Value measured in the window that also set the tier is circular when the tier uses money, and flattering in any
-case: members are in the top tier partly because of a good month. The honest number is the period after.
+Value is that of the period after the one that set the tier: in the window itself members are in the top tier partly
+because of a good month, and where tiers look at money the comparison would be circular.
+
+Referral value is the customer referral value of Kumar, Petersen and Leone (2007, Harvard Business Review 85(10);
+2010, Journal of Marketing 74(5)): what invitees spend is credited to the member who brought them. Two
+simplifications are stated rather than hidden: invitees who would have come by themselves count too, so the value is
+an upper bound, and only direct invitees count, not theirs in turn.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.checks import check_scalar, did_you_mean
-from helpers.errors import BadData, BadParameters
+from helpers.data.source import as_table, local_date
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
-from helpers.sentences import interval, number, say, with_interval
+from helpers.sentences import interval, number, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import (
+    FloatArray,
     MeanValue,
+    Moments,
     mean_value,
+    observed,
+    resamples,
+    studentised,
     studentised_interval,
     value_cells,
 )
-
-Measured = Literal["same window", "next period"]
+from helpers.study import Study
+from helpers.study.enough import RESAMPLED_WITH_VALUE
+from helpers.study.frames import materialise
+from helpers.study.values import VALUE_DECIMALS
 
 
 @dataclass(frozen=True)
 class TierValue:
-    """Value by tier and the ratio of the top to the bottom tier.
+    """Value by tier in the period after the one that set the tier, and the ratio of the top to the bottom tier.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per tier from low to high: tier, n, members_with_value, total, share_of_value, mean, low, high,
-        unit, measured, method.
+        One row per tier from low to high: tier, n, members_with_value, total, share_of_value, mean, low, high.
     ratio : Estimate
         Mean value in the top tier divided by that in the bottom tier.
-    top, bottom : str
-        The two tiers.
     claim : Threshold
         The range the ratio is said to lie in.
-    measured : str
-        ``"next period"`` or ``"same window"``.
-    circular : bool
-        Whether the tier was set by the very value that is compared.
     unit : str
         Unit of the value.
     problem : str
         Why there is no ratio; empty otherwise.
-    days : int or None
-        Length of the period the value was measured in, when told.
+    days : int
+        Length of the period the value was measured in.
     """
 
     table: pd.DataFrame
     ratio: Estimate
-    top: str
-    bottom: str
     claim: Threshold
-    measured: Measured
-    circular: bool
     unit: str
     problem: str
-    days: int | None = None
+    days: int
 
     @property
     def verdict(self) -> Comparison:
@@ -79,6 +80,9 @@ class TierValue:
     @property
     def sentence(self) -> str:
         """What the ratio says about the claim, in plain words."""
+        if self.problem:
+            text = "In the next {days:,} days, the ratio is not known: {problem}."
+            return say(text, days=self.days, problem=self.problem)
         low, high = self.claim.bounds
         places = {
             "inside": say("inside the claimed {low:g} to {high:g} times", low=low, high=high),
@@ -88,52 +92,65 @@ class TierValue:
                 "too uncertain to place against the claimed {low:g} to {high:g}", low=low, high=high
             ),
         }
-        period = self._period()
-        if self.problem:
-            text = say("{period}, the ratio is not known: {problem}.", period=period, problem=self.problem)
-        else:
-            text = say(
-                "{period}, a member of {top} brings {first}, one of {bottom} {second}: {ratio}, {place}.",
-                period=period,
-                top=self.top,
-                first=self._mean(self.top),
-                bottom=self.bottom,
-                second=self._mean(self.bottom),
-                ratio=self._ratio(),
-                place=places[self.verdict],
-            )
-            if self.days is not None:
-                text += " " + say(
-                    "The claim speaks of lifetime value; this is {days:,} days.", days=self.days
-                )
-        if self.circular:
-            text += " " + say("The number is circular: this same value helped to set the tier.")
-        elif self.measured == "same window":
-            text += " " + say("The tier was set in the same window, which flatters the top tier.")
-        return text
-
-    def _period(self) -> str:
-        if self.measured == "next period":
-            known = self.days is not None
-            return say("In the next {days:,} days", days=self.days) if known else say("In the next period")
-        if self.days is None:
-            return say("In the window itself")
-        return say("In the window of {days:,} days itself", days=self.days)
-
-    def _ratio(self) -> str:
-        sizes = self.table.set_index("tier")["n"]
+        bottom, top = self.table.iloc[0], self.table.iloc[-1]
         return say(
-            "{ratio} times as much ({interval}, n = {first:,} and {second:,})",
-            ratio=number(self.ratio.value),
-            interval=interval(self.ratio.low, self.ratio.high, self.ratio.unit),
-            first=sizes[self.top],
-            second=sizes[self.bottom],
-        )
+            "In the next {days:,} days, a member of {top} brings {most}, one of {bottom} {least}: {ratio} times as "
+            "much ({bounds}, n = {n_top:,} and {n_bottom:,}), {place}. The claim speaks of lifetime value; this is "
+            "{days:,} days.",
+            days=self.days, top=top["tier"], most=self._mean(top), bottom=bottom["tier"], least=self._mean(bottom),
+            ratio=number(self.ratio.value), bounds=interval(self.ratio.low, self.ratio.high, self.ratio.unit),
+            n_top=top["n"], n_bottom=bottom["n"], place=places[self.verdict],
+        )  # fmt: skip
 
-    def _mean(self, tier: str) -> str:
-        row = self.table[self.table["tier"] == tier].iloc[0]
-        mean, low, high = (float(row[column]) for column in ("mean", "low", "high"))
+    def _mean(self, row: pd.Series) -> str:
+        mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
         return with_interval(Estimate(mean, low, high, int(row["n"]), self.unit, "", self.ratio.confidence))
+
+
+def tier_value(
+    study: Study, members: ibis.Table | pd.DataFrame, order: Sequence[str], days: int
+) -> TierValue:
+    """Measure value a member by tier in the next period, and the ratio of the top to the bottom tier.
+
+    Parameters
+    ----------
+    study : Study
+        Gives unit, level, resamples and seed.
+    members : ibis.Table or pandas.DataFrame
+        As made by :func:`helpers.methods.rfm.concentration.followed` with the same `days`.
+    order : sequence of str
+        Tiers from low to high.
+    days : int
+        Length of the period.
+    """
+    cells, confidence = value_cells(members, "after", by="tier"), study.confidence
+    means = {
+        label: mean_value(
+            cells[cells["group"] == label],
+            unit=study.unit,
+            confidence=confidence,
+            draws=study.draws,
+            seed=seed,
+        )
+        for seed, label in enumerate(order, start=1000 * study.seed)
+    }
+    ratio, problem = ratio_of_means(means[order[-1]], means[order[0]], confidence)
+    total = sum(part.total for part in means.values())
+    rows = [
+        (
+            label,
+            m.estimate.n,
+            m.with_value,
+            m.total,
+            m.total / total if total > 0 else np.nan,
+            m.mean,
+            *m.estimate[1:3],
+        )
+        for label, m in means.items()
+    ]
+    columns = ["tier", "n", "members_with_value", "total", "share_of_value", "mean", "low", "high"]
+    table = pd.DataFrame(rows, columns=columns)
+    return TierValue(table, ratio, threshold("tiers.value_ratio"), study.unit, problem, days)
 
 
 def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> tuple[Estimate, str]:
@@ -143,121 +160,182 @@ def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> tupl
     """
     n = top.estimate.n + bottom.estimate.n
     for part, name in ((bottom, say("bottom")), (top, say("top"))):
+        reason = ""
         if part.estimate.n == 0:
-            return unknown(0, "ratio", confidence), say("nobody is in the {name} tier", name=name)
-        if part.with_value == 0:
+            reason = say("nobody is in the {name} tier", name=name)
+        elif part.with_value == 0:
             reason = say("ratio undefined because the {name} tier has no value", name=name)
-            return unknown(n, "ratio", confidence), reason
-        if not part.estimate.known:
-            reason = say(
-                "too little data, {m} members of the {name} tier have value", m=part.with_value, name=name
-            )
-            return unknown(n, "ratio", confidence), reason
-        if part.mean <= 0:
+        elif not part.estimate.known:
+            text = "too little data, {m} members of the {name} tier have value"
+            reason = say(text, m=part.with_value, name=name)
+        elif part.mean <= 0:
             reason = say("ratio undefined because refunds exceed sales in the {name} tier", name=name)
-            return unknown(n, "ratio", confidence), reason
-    error = float(np.hypot(top.error / top.mean, bottom.error / bottom.mean))
+        if reason:
+            return unknown(n if part.estimate.n else 0, "ratio", confidence), reason
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.log(top.means) - np.log(bottom.means)
         errors = np.hypot(top.errors / top.means, bottom.errors / bottom.means)
+    error = float(np.hypot(top.error / top.mean, bottom.error / bottom.mean))
     value = float(np.log(top.mean / bottom.mean))
     low, high, method = studentised_interval(value, error, draws, errors, confidence=confidence)
     ratio, low, high = (float(each) for each in np.exp([value, low, high]))
     return Estimate(ratio, low, high, n, "ratio", f"{method} of the log ratio", confidence), ""
 
 
-def _check_order(found: Sequence[str], order: Sequence[str]) -> None:
-    if len(order) < 2 or len(set(order)) != len(order):
-        raise BadParameters(
-            f"order == {list(order)!r}, must name at least two different tiers, lowest first."
-        )
-    strangers = [label for label in found if label not in order]
-    if strangers:
-        hint = did_you_mean(strangers[0], order)
-        raise BadData(f"members: tier {strangers[0]!r} is not one of {', '.join(order)}.{hint}")
+# --- referrals ---------------------------------------------------------------------------------------
 
 
-def tier_value(
-    members: ibis.Table | pd.DataFrame,
-    *,
-    order: Sequence[str],
-    measured: Measured,
-    tier_uses_value: bool,
-    value: str = "monetary",
-    tier: str = "tier",
-    top: str | None = None,
-    bottom: str | None = None,
-    claim: Threshold | None = None,
-    unit: str = "CNY",
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-    days: int | None = None,
-) -> TierValue:
-    """Measure value a member by tier and the ratio of the top to the bottom tier.
+@dataclass(frozen=True)
+class ReferralValue:
+    """What members brought by inviting others, beside what they spent themselves.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per member: member_id, own_value, referral_value, total_value, invitees (accepted, over all time) and
+        reward_cost (of invites accepted in the window); ordered by member_id.
+    share_of_value : Estimate
+        Referral value as a share of own and referral value together.
+    inviters, invitees, buyers : int
+        Members of `table` with an accepted invitee, the invitees they brought, and those of them who bought in
+        the window. Invites of anybody else are in no number here.
+    self_invites, repeated_invites : int
+        Accepted invites of these members left out because a member invited themselves, or someone else had been
+        accepted first.
+    unit : str
+        Unit of the values.
+    """
+
+    table: pd.DataFrame
+    share_of_value: Estimate
+    inviters: int
+    invitees: int
+    buyers: int
+    self_invites: int
+    repeated_invites: int
+    unit: str
+
+    @property
+    def sentence(self) -> str:
+        """What referrals are worth, in plain words."""
+        if not self.invitees:
+            return say(
+                "No invite by these members was accepted up to this day, so there is no referral value."
+            )
+        share = say("too few members have referral value for an interval of its share")
+        if self.share_of_value.known:
+            share = say(
+                "that is {share} of own and referral value together", share=with_interval(self.share_of_value)
+            )
+        sums = self.table[["referral_value", "reward_cost"]].sum()
+        text = say(
+            "{inviters:,} members brought {invitees:,} others, of whom {buyers:,} bought in the window for {total}, "
+            "at {reward} of rewards; {share}. An invitee's order counts once as own value and once as referral "
+            "credit, so the credit is an upper bound.",
+            inviters=self.inviters, invitees=self.invitees, buyers=self.buyers, share=share,
+            total=quantity(sums["referral_value"], self.unit), reward=quantity(sums["reward_cost"], self.unit),
+        )  # fmt: skip
+        left_out = self.self_invites + self.repeated_invites
+        if left_out:
+            text += " " + say(
+                "{n:,} accepted invites are left out: {own:,} of oneself, {again:,} of someone accepted before.",
+                n=left_out, own=self.self_invites, again=self.repeated_invites,
+            )  # fmt: skip
+        return text
+
+
+def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days: int) -> ReferralValue:
+    """Credit the orders of invitees to the members who invited them.
+
+    An invitee belongs to the first accepted invite (ties by invite id). Orders count from the acceptance on,
+    inside the window (as_of - window_days, as_of]; their value is that of the activity, so both kinds of M speak
+    of the same money. Which invite came first is settled among all invites; what is then counted are the
+    invites of the members of `values`, the same members that totals and sample size speak of.
 
     Parameters
     ----------
-    members : ibis.Table or pandas.DataFrame
-        One row per member with `tier` and `value`; a member without value holds 0.
-    order : sequence of str
-        Tiers from low to high.
-    measured : {"same window", "next period"}
-        Whether `value` comes from the window that set the tier or from the period after it.
-    tier_uses_value : bool
-        Whether the rules of the tier look at money; with ``"same window"`` the result is then circular.
-    top, bottom : str, optional
-        The tiers to compare; highest and lowest of `order` when not given.
-    claim : Threshold, optional
-        The claimed range; ``tiers.value_ratio`` when not given.
-    unit, confidence, draws, seed :
-        Unit of the value, level of the intervals, number of member resamples and their seed.
-    days : int, optional
-        Length of the period `value` was measured in, for the sentence.
+    study : Study
+        With a table of referrals.
+    values : ibis.Table or pandas.DataFrame
+        One row per member with member_id and monetary, own value in the same window.
+    window_days : int
+        Length of the window.
     """
-    if days is not None:
-        check_scalar(days, "days", type_=int, ge=1)
-    check_scalar(measured, "measured", in_=("same window", "next period"))
-    cells = value_cells(members, value, by=tier)
-    _check_order(list(dict.fromkeys(cells["group"])), order)
-    top = check_scalar(top or order[-1], "top", in_=order)
-    bottom = check_scalar(bottom or order[0], "bottom", in_=order)
-    means = {
-        label: mean_value(
-            cells[cells["group"] == label], unit=unit, confidence=confidence, draws=draws, seed=each
-        )
-        for each, label in enumerate(order, start=1000 * seed)
-    }
-    ratio, problem = ratio_of_means(means[top], means[bottom], confidence)
-    return TierValue(
-        table=_table(means, unit, measured),
-        ratio=ratio,
-        top=top,
-        bottom=bottom,
-        claim=claim or threshold("tiers.value_ratio"),
-        measured=measured,
-        circular=tier_uses_value and measured == "same window",
-        unit=unit,
-        problem=problem,
-        days=days,
+    own, log, end = as_table(values), study.activity, ibis.literal(study.as_of)
+    start = ibis.literal(study.as_of - dt.timedelta(days=window_days))
+    # whoever invited first keeps the invitee, in the table of values or not; only then the others are left out
+    accepted = materialise(_accepted(study))
+    invites = materialise(accepted.semi_join(own, accepted.inviter == own["member_id"].cast("string")))
+    counted = invites.filter(~invites.own, invites.place == 0)
+    orders = log.filter(log.kind == "order", log.day > start, log.day <= end)
+    bought = orders.inner_join(counted, orders.member_id == counted.invitee)
+    bought = bought.filter(bought.ts >= bought.accepted_at)
+    credit = bought.group_by("inviter").aggregate(referral_value=bought["value"].sum())
+    reward = (counted.day > start).ifelse(counted.reward, 0.0).sum()
+    brought = counted.group_by("inviter").aggregate(invitees=counted.count(), reward_cost=reward)
+    table = own.select(member_id=own["member_id"].cast("string"), own_value=own["monetary"].cast("float64"))
+    for part in (credit, brought):
+        table = table.left_join(part, table.member_id == part.inviter).drop("inviter")
+    table = table.mutate(
+        **{name: table[name].fill_null(0) for name in ("referral_value", "invitees", "reward_cost")}
+    )
+    frame = table.to_pandas().sort_values("member_id", ignore_index=True)
+    # engines sum in no fixed order: the last bits must not reach a published number
+    frame["referral_value"] = frame["referral_value"].round(VALUE_DECIMALS)
+    frame = frame.assign(total_value=frame["own_value"] + frame["referral_value"])
+    first = ~invites.own & (invites.place == 0)
+    counts = invites.aggregate(
+        inviters=invites.inviter.nunique(where=first),
+        invitees=invites.count(where=first),
+        self_invites=invites.count(where=invites.own),
+        repeated_invites=invites.count(where=~invites.own & (invites.place > 0)),
+    )
+    return ReferralValue(
+        table=frame,
+        share_of_value=_referral_share(study, frame),
+        buyers=int(bought.member_id.nunique().execute()),
+        unit=study.unit,
+        **{name: int(count) for name, count in counts.execute().iloc[0].items()},
     )
 
 
-def _table(means: dict[str, MeanValue], unit: str, measured: str) -> pd.DataFrame:
-    total = sum(part.total for part in means.values())
-    return pd.DataFrame(
-        {
-            "tier": label,
-            "n": part.estimate.n,
-            "members_with_value": part.with_value,
-            "total": part.total,
-            "share_of_value": part.total / total if total > 0 else np.nan,
-            "mean": part.mean,
-            "low": part.estimate.low,
-            "high": part.estimate.high,
-            "unit": unit,
-            "measured": measured,
-            "method": part.estimate.method,
-        }
-        for label, part in means.items()
+def _accepted(study: Study) -> ibis.Table:
+    """Return accepted invites up to a day: invite, inviter, invitee, accepted_at, day, reward, own, place."""
+    referrals = study.dataset.referrals
+    rewarded = "reward_cost" in referrals.columns
+    table = referrals.select(
+        invite=referrals["invite_id"],
+        inviter=referrals["inviter_id"].cast("string"),
+        invitee=referrals["invitee_id"].cast("string"),
+        accepted_at=referrals["accepted_at"],
+        day=local_date(referrals["accepted_at"], study.report_tz),
+        reward=referrals["reward_cost"].fill_null(0.0).cast("float64") if rewarded else ibis.literal(0.0),
     )
+    table = table.filter(
+        table.accepted_at.notnull(), table.invitee.notnull(), table.day <= ibis.literal(study.as_of)
+    )
+    # invites of oneself take no place, so that they cannot displace the member who really invited
+    own = table.inviter == table.invitee
+    order = ibis.window(group_by=[table.invitee, own], order_by=[table.accepted_at, table.invite])
+    return table.mutate(own=own, place=ibis.row_number().over(order))
+
+
+def _referral_share(study: Study, frame: pd.DataFrame) -> Estimate:
+    """Return referral value over total value with its member bootstrap, a ratio of sums over members."""
+    cells = value_cells(frame, "referral_value", rank="total_value")
+    n = int(cells["count"].sum())
+    if n - int(cells["zero"].sum()) < RESAMPLED_WITH_VALUE or not frame["total_value"].sum() > 0:
+        return unknown(n, "share", study.confidence)
+    total = cells["rank"].drop_duplicates().to_numpy()  # one per rank group, in the order of the moments
+
+    def ratio(groups: Moments) -> FloatArray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = groups.total.sum(axis=1) / (groups.members @ total)
+            step = share[:, None] * total
+            spread = groups.squares - 2 * step * groups.total + step**2 * groups.members
+            error = np.sqrt(np.maximum(spread.sum(axis=1), 0)) / np.abs(groups.members @ total)
+        return np.array([share, error])
+
+    drawn = chain([observed(cells)], resamples(cells, draws=study.draws, seed=study.seed))
+    found = np.concatenate([ratio(groups) for groups in drawn], axis=1)
+    return studentised(found, n, "share", study.confidence)
