@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.source import Dataset
 from helpers.methods.rfm.history import JOINED, LEFT, TierHistory
 from helpers.study import Study
 
@@ -46,8 +43,10 @@ def count_pairs(states: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def asked(**settings: object) -> Study:
-    """A study that tells its level and its seed only."""
-    return Study(dataset=Dataset({}), as_of=dt.date(2026, 12, 31), **settings)
+    """A study that tells its level, seed and unit, and knows of nobody but one."""
+    day = pd.Timestamp("2026-01-01")
+    nothing = pd.DataFrame({"member_id": ["m"], "day": [day], "kind": "order", "value": 0.0})
+    return Study.of({"activity": nothing}, "2026-12-31", **settings)
 
 
 def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> TierHistory:

@@ -113,7 +113,7 @@ def test_a_suppressed_cell_of_the_map_shows_no_number():
 
 def test_the_lorenz_curve_states_the_top_fifth():
     values = pd.DataFrame({"member_id": [f"m{n}" for n in range(500)], "monetary": np.arange(500.0) ** 2})
-    found = rfm.concentration(values, draws=100)
+    found = rfm.concentration(asked(draws=100), values)
     chart = plots.lorenz_curve(found, "90 days.")
     title = f"The top 20 % of members bring {100 * found.top_share.value:.1f} % of the value"
     assert chart.title == f"{title} in the window"
@@ -148,4 +148,4 @@ def test_too_little_data_give_words_in_place_of_a_picture():
     empty = ibis.memtable(pd.DataFrame({"r_score": [1], "f_score": [1]}))
     assert isinstance(plots.recency_frequency_map(empty, 5, ""), NoChart)
     values = pd.DataFrame({"member_id": ["m1"], "monetary": [0.0]})
-    assert isinstance(plots.lorenz_curve(rfm.concentration(values, draws=100), ""), NoChart)
+    assert isinstance(plots.lorenz_curve(rfm.concentration(asked(draws=100), values), ""), NoChart)
