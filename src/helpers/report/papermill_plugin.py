@@ -9,26 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 
-class PlaybookEngine:
-    """Hands every call on to `helpers.report.run.engine.PlaybookEngine`."""
+class _Late:
+    """Has what `helpers.report.run.engine.PlaybookEngine` has."""
 
-    @classmethod
-    def execute_notebook(cls, *args: Any, **kwargs: Any) -> Any:
-        """Run a notebook node in place and return it."""
-        return cls._engine().execute_notebook(*args, **kwargs)
-
-    @classmethod
-    def nb_kernel_name(cls, nb: Any, name: str | None = None) -> str:
-        """Return the name of the kernel for a notebook."""
-        return str(cls._engine().nb_kernel_name(nb, name))
-
-    @classmethod
-    def nb_language(cls, nb: Any, language: str | None = None) -> str:
-        """Return the language of a notebook."""
-        return str(cls._engine().nb_language(nb, language))
-
-    @staticmethod
-    def _engine() -> Any:
+    def __getattr__(self, name: str) -> Any:
         from helpers.report.run.engine import PlaybookEngine as Engine
 
-        return Engine
+        return getattr(Engine, name)
+
+
+PlaybookEngine = _Late()

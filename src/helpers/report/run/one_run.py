@@ -20,6 +20,7 @@ from typing import Any
 from helpers.playbook.finding import Finding
 from helpers.report import project
 from helpers.report.page import plain
+from helpers.report.page.report import report_html
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
 from helpers.report.publish import scratch, store
@@ -125,9 +126,7 @@ def execute(
             version = store.publish(folder, reports, plan.series, finish)
         except OSError as error:
             raise store.refusal(reports, error) from error
-    with contextlib.suppress(
-        OSError
-    ):  # the version stands, and at its end the batch tells what it cannot mend
+    with contextlib.suppress(OSError):  # the version stands; at its end the batch tells what it cannot mend
         store.point_latest(reports, plan.series)
     return RunResult(plan.series, version, reports / plan.series / f"v{version}", manifest)
 
@@ -168,10 +167,6 @@ def _write(folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome) -> Manife
             (folder / name).write_text("[]\n", encoding="utf-8")
     findings: list[Finding] = []
     try:
-        from helpers.report.page.report import (
-            report_html,  # late: the template engine is needed only at the end
-        )
-
         findings = read_findings(folder)
         page = report_html(notebook.read(text), manifest.stable(), findings, read_actions(folder))
     except Exception as error:  # whatever breaks the page must not lose an hour of work
