@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.data import privacy, source
-from helpers.data.health import health
+from helpers.data.health import Health, health
 from helpers.data.source import Dataset
 
 
@@ -16,7 +16,7 @@ def times(*texts: str) -> pd.Series:
     return pd.Series(pd.to_datetime(list(texts), utc=True, format="ISO8601"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset() -> Dataset:
     members = pd.DataFrame({"member_id": ["1", "2"], "joined_at": times("2025-01-01", "2025-01-02")})
     stamps = [f"2025-01-{day:02d}T02:00" for day in (1, 2, 5) for _ in range(20)]
@@ -41,8 +41,13 @@ def dataset() -> Dataset:
     return source.open({"members": members, "events": events, "orders": orders, "content": content})
 
 
-def test_one_row_per_table(dataset: Dataset) -> None:
-    frame = health(dataset).frame.set_index("table")
+@pytest.fixture(scope="module")
+def state(dataset: Dataset) -> Health:
+    return health(dataset)
+
+
+def test_one_row_per_table(state: Health) -> None:
+    frame = state.frame.set_index("table")
     assert list(frame.index) == ["members", "events", "orders", "content"]
     assert frame["rows"].to_dict() == {"members": 2, "events": 60, "orders": 4, "content": 1}
     assert frame.loc["orders", "first"] == dt.date(2025, 1, 7)
@@ -56,8 +61,7 @@ def test_days_are_those_of_the_zone_asked_for(dataset: Dataset) -> None:
     assert frame.loc["orders", "last"] == dt.date(2025, 1, 9)
 
 
-def test_freshness_is_relative_to_a_day(dataset: Dataset) -> None:
-    state = health(dataset)
+def test_freshness_is_relative_to_a_day(dataset: Dataset, state: Health) -> None:
     assert state.as_of == dt.date(2025, 1, 10)
     assert state.frame.set_index("table").loc["events", "freshness_days"] == 5
     later = health(dataset, as_of="2025-02-10")
@@ -65,13 +69,13 @@ def test_freshness_is_relative_to_a_day(dataset: Dataset) -> None:
     assert "orders ends 31 days before 2025-02-10." in later.sentence
 
 
-def test_missing_shares(dataset: Dataset) -> None:
-    events = health(dataset).frame.set_index("table").loc["events"]
+def test_missing_shares(state: Health) -> None:
+    events = state.frame.set_index("table").loc["events"]
     assert events["missing"] == "content_id 25.0 %, platform 10.0 %" and events["missing_share"] == 0.25
 
 
-def test_late_rows_and_bulk_exports(dataset: Dataset) -> None:
-    frame = health(dataset).frame.set_index("table")
+def test_late_rows_and_bulk_exports(state: Health) -> None:
+    frame = state.frame.set_index("table")
     assert frame.loc["events", "late_rows"] == 3 and frame.loc["events", "late_share"] == pytest.approx(0.05)
     # All orders arrived at one moment: that says nothing about how late data are.
     assert pd.isna(frame.loc["orders", "late_share"])
@@ -86,8 +90,8 @@ def test_late_days_of_daily_tables() -> None:
     assert frame["late_rows"].tolist() == [1]
 
 
-def test_unmatched_ids_are_shown_as_pseudonyms(dataset: Dataset) -> None:
-    unmatched = health(dataset).unmatched.set_index(["table", "column"])
+def test_unmatched_ids_are_shown_as_pseudonyms(state: Health) -> None:
+    unmatched = state.unmatched.set_index(["table", "column"])
     orders = unmatched.loc[("orders", "member_id")]
     assert (orders["ids"], orders["unmatched_ids"], orders["rows"], orders["unmatched_rows"]) == (3, 2, 4, 3)
     assert orders["share"] == pytest.approx(2 / 3)
@@ -97,8 +101,7 @@ def test_unmatched_ids_are_shown_as_pseudonyms(dataset: Dataset) -> None:
     assert (content["ids"], content["unmatched_ids"], content["examples"]) == (2, 1, "c2")
 
 
-def test_the_sentence_and_the_notes(dataset: Dataset) -> None:
-    state = health(dataset)
+def test_the_sentence_and_the_notes(state: Health) -> None:
     assert state.sentence.startswith("4 tables with 67 rows from 2025-01-01 to 2025-01-10.")
     assert "events has 2 days without rows." in state.sentence
     assert "5.0 % of the rows of events arrived more than a day late." in state.sentence

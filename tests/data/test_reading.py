@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,8 +13,6 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from hypothesis import Phase, example, given, settings
-from hypothesis import strategies as st
 
 from helpers.data import cells, engine, source
 from helpers.data.contract import ContractError, Violation
@@ -77,19 +76,19 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("text", "value"), NUMBERS.items())
-def test_numbers_are_understood(write: Writer, text: str, value: float | None) -> None:
-    read = frame(write(orders(f"1,1,2025-01-05T08:00Z,1,{text}", header=HEADER + ",margin")))
-    assert pd.isna(read["margin"][0]) if value is None else read["margin"][0] == value
+def test_numbers_are_understood(write: Writer) -> None:
+    rows = [f"{i},1,2025-01-05T08:00Z,1,{text}" for i, text in enumerate(NUMBERS)]
+    read = frame(write(orders(*rows, header=HEADER + ",margin"))).set_index("order_id")["margin"]
+    for i, (text, value) in enumerate(NUMBERS.items()):
+        assert pd.isna(read[str(i)]) if value is None else read[str(i)] == value, text
 
 
-@pytest.mark.parametrize(
-    "text", ["abc", '"1,23"', "3万+", "1.2.3", "¥5", "1_000", "0x1A", "(5)", "1 2", "１２"]
-)
-def test_other_numbers_are_named(write: Writer, text: str) -> None:
-    found = only(write(orders(f"1,1,2025-01-05T08:00Z,{text}", "2,1,2025-01-05T08:00Z,3")))
-    assert (found.column, found.rule, found.count) == ("gross", "unreadable number", 1)
-    assert found.examples == ({"order_id": "1", "gross": text.strip('"')},)
+def test_other_numbers_are_named(write: Writer) -> None:
+    texts = ["abc", '"1,23"', "3万+", "1.2.3", "¥5", "1_000", "0x1A", "(5)", "1 2", "１２"]
+    rows = [f"{i},1,2025-01-05T08:00Z,{text}" for i, text in enumerate(["3", *texts])]
+    found = only(write(orders(*rows)))
+    assert (found.column, found.rule, found.count) == ("gross", "unreadable number", len(texts))
+    assert found.examples[:2] == ({"order_id": "1", "gross": "abc"}, {"order_id": "2", "gross": "1,23"})
 
 
 def test_percentages(write: Writer) -> None:
@@ -112,19 +111,32 @@ def reference(text: str) -> Decimal | None:
     return Decimal(sign + digits.replace(",", "")) * factor
 
 
-TEXTS = st.from_regex(r"[+-]?[0-9]{1,6}(,[0-9]{2,4}){0,2}(\.[0-9]{1,4})?( ?[万wW亿k])?", fullmatch=True)
+def numeric_texts(count: int) -> list[str]:
+    """Texts that look like numbers, many of them not quite."""
+    draw = random.Random(7)
+
+    def some(low: int, high: int) -> str:
+        return "".join(draw.choices("0123456789", k=draw.randint(low, high)))
+
+    units = ("", "", *(blank + letter for blank in ("", " ") for letter in "万wW亿k"))
+    texts = []
+    for _ in range(count):
+        groups = [some(1, 6), *(some(2, 4) for _ in range(draw.choice((0, 0, 1, 2))))]
+        fraction = draw.choice(("", f".{some(1, 4)}"))
+        texts.append(draw.choice(("", "", "+", "-")) + ",".join(groups) + fraction + draw.choice(units))
+    return texts
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(st.lists(TEXTS, min_size=30, max_size=60))
-@example(["1,234", "12,34", "1.2万", "3.4w", "2 亿", "1,234.5亿", "0001", "1,234,567", "5k"])
-def test_number_parser_equals_the_reference(texts: list[str]) -> None:
+def test_number_parser_equals_the_reference() -> None:
+    plain = ["1,234", "12,34", "1.2万", "3.4w", "2 亿", "1,234.5亿", "0001", "1,234,567", "5k"]
+    texts = plain + numeric_texts(3_000)
     cell = cells.cell(Column("x", "float"))
     rows = duckdb.execute(f"SELECT x, {cell.value} FROM (SELECT unnest(?) AS x)", [texts]).fetchall()
     assert len(rows) == len(texts)
     for text, value in rows:
         expected = reference(text)
         assert value == (None if expected is None else pytest.approx(float(expected), rel=1e-12)), text
+    assert 0.2 < sum(value is None for _, value in rows) / len(rows) < 0.8
 
 
 TIMES = {
@@ -137,9 +149,9 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize(("text", "instant"), TIMES.items())
-def test_times_with_an_offset_are_instants(write: Writer, text: str, instant: str) -> None:
-    assert frame(write(orders(f"1,1,{text},5")))["paid_at"][0] == pd.Timestamp(instant)
+def test_times_with_an_offset_are_instants(write: Writer) -> None:
+    read = frame(write(orders(*(f"{i},1,{text},5" for i, text in enumerate(TIMES)))))
+    assert list(read.sort_values("order_id")["paid_at"]) == [pd.Timestamp(each) for each in TIMES.values()]
 
 
 def test_local_times_need_a_declared_zone(write: Writer) -> None:
@@ -182,13 +194,15 @@ def test_numbers_since_1970_must_be_declared(write: Writer, unit: str, number: s
     found = only(folder)
     assert (found.rule, found.count) == ("number instead of a time", 1)
     assert "epoch={'orders.paid_at': 's'}" in found.advice
-    assert frame(folder, epoch={"orders.paid_at": unit})["paid_at"][0] == pd.Timestamp("2025-01-05 08:00")
-    assert len(frame(f"{folder}?epoch=orders.paid_at:{unit}")) == 1
+    declared = {"epoch": {"orders.paid_at": unit}} if unit == "s" else {}
+    folder = folder if declared else f"{folder}?epoch=orders.paid_at:{unit}"  # type: ignore[assignment]
+    assert frame(folder, **declared)["paid_at"][0] == pd.Timestamp("2025-01-05 08:00")
 
 
-@pytest.mark.parametrize("text", ["2025-02-30T08:00Z", "05/01/2025 08:00", "yesterday"])
-def test_other_times_are_named(write: Writer, text: str) -> None:
-    assert only(write(orders(f"1,1,{text},5"))).rule == "unreadable time"
+def test_other_times_are_named(write: Writer) -> None:
+    texts = ("2025-02-30T08:00Z", "05/01/2025 08:00", "yesterday")
+    found = only(write(orders(*(f"{text},1,{text},5" for text in texts))))
+    assert (found.rule, found.count) == ("unreadable time", 3)
 
 
 def test_days_and_booleans(write: Writer) -> None:
@@ -223,8 +237,10 @@ def test_ids_keep_their_zeros_and_spreadsheet_marks_are_named(write: Writer) -> 
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gbk", "gb18030"])
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [("utf-8", False), ("utf-8-sig", True), ("utf-16", False), ("gbk", True), ("gb18030", False)],
+)
 def test_encodings(write: Writer, encoding: str, packed: bool) -> None:
     text = f"{HEADER},platform\n" + "".join(f"{i},1,2025-01-05T08:00Z,5,抖音社区\n" for i in range(300))
     content = text.encode(encoding)
