@@ -11,21 +11,24 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from helpers.errors import BadData
-from helpers.methods.rfm import findings, segments
+from helpers.methods.rfm import clustering, findings, segments
 from helpers.methods.rfm.clustering import clouds, stability
-from helpers.methods.rfm.features import Features, behavioural_features
-from helpers.methods.rfm.segment_names import segment_names
-from helpers.methods.rfm.segments import FIT_LIMIT, segment_members
+from helpers.methods.rfm.segments import behavioural_features, segment_members, segment_names
 from helpers.stats.estimate import percentile_interval
+from helpers.study import Study
 
-QUICK = {"maximum": 4, "resamples": 20}
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer clusters are tried and fewer resamples drawn than in a report."""
+    monkeypatch.setattr(clustering, "MOST_CLUSTERS", 4)
+    monkeypatch.setattr(clustering, "RESAMPLES", 20)
 
 
-def features(frame: pd.DataFrame, silent: int = 0) -> Features:
-    """Wrap ready-made features; columns named share are not logged."""
+def group(frame: pd.DataFrame, silent: int = 0, seed: int = 0) -> segments.Segments:
+    """Group members by ready-made features; columns named share are not logged."""
     ids = [f"m{i:06d}" for i in range(len(frame))]
-    table = ibis.memtable(frame.astype(float).assign(member_id=ids))
-    return Features(table, tuple(frame.columns), len(frame), silent)
+    return segments.grouped(frame.astype(float).assign(member_id=ids), silent, confidence=0.95, seed=seed)
 
 
 def blobs(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -55,12 +58,12 @@ def cloud(n: int, correlation: float, seed: int) -> pd.DataFrame:
 
 def test_planted_groups_come_back_with_names():
     frame, kind = blobs(1500, seed=1)
-    found = segment_members(features(frame, silent=40), **QUICK)
-    table = found.table.execute().sort_values("member_id")
+    found = group(frame, silent=40)
+    table = found.table
     assert len(found.profile) == 3
     assert adjusted_rand_score(kind, table["segment"]) > 0.97  # measured 1.00
     assert found.profile["named"].all() and found.profile["jaccard"].min() > 0.95
-    assert found.profile["n"].sum() == found.members == 1500
+    assert found.profile["n"].sum() == found.agreement.n == 1500
     assert found.profile["n"].is_monotonic_decreasing
     assert found.profile["n"].tolist() == table["segment"].value_counts()[found.profile["segment"]].tolist()
     assert found.agreement.low > 0.9
@@ -80,7 +83,7 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     fit = segments.cluster
     monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=jaccard))
     frame, _ = blobs(600, seed=2)
-    found = segment_members(features(frame), **QUICK)
+    found = group(frame)
     assert found.profile["reached"].tolist() == [0.75, 0.85, 1.0]
     assert found.profile["status"].tolist() == ["stable"] * 3
     assert found.profile["named"].tolist() == [False, True, True]
@@ -107,34 +110,11 @@ def test_without_a_named_segment_there_is_no_stability(monkeypatch):
     lost = np.tile([1.0, 1.0, 1.0, 0.5], 5)[:, None] * np.ones(3)
     monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=lost))
     frame, _ = blobs(600, seed=2)
-    found = segment_members(features(frame), **QUICK)
+    found = group(frame)
     held = findings.segment_stability(found, "members")
     assert found.structured and not found.profile["named"].any()
     assert (held.verdict, held.value, held.n) == ("too little data", None, 600)
     assert "None comes back in 80 % of the resamples, so none is named" in held.sentence
-
-
-def test_the_engine_assigns_the_nearest_centre():
-    """The means of the members the engine assigned are those of the clusters that scikit-learn fitted."""
-    frame, _ = blobs(600, seed=2)
-    found = segment_members(features(frame), **QUICK)
-    labels = found.table.execute().sort_values("member_id")["segment"].to_numpy()
-    for row in found.centres.itertuples():
-        assert row.mean == pytest.approx(frame.loc[labels == row.segment, row.feature].mean())
-        assert row.overall == pytest.approx(frame[row.feature].mean())
-
-
-def test_row_order_and_repetition_change_nothing():
-    frame, _ = blobs(400, seed=3)
-    wrapped = features(frame)
-    shuffled = wrapped.table.execute().sample(frac=1, random_state=0)
-    again = Features(ibis.memtable(shuffled), wrapped.names, 400, 0)
-    first, second = segment_members(wrapped, **QUICK), segment_members(again, **QUICK)
-    assert first.profile.equals(second.profile)
-    one, two = (
-        each.table.execute().set_index("member_id")["segment"].sort_index() for each in (first, second)
-    )
-    assert one.equals(two)
 
 
 def uniform(n: int, seed: int) -> pd.DataFrame:
@@ -166,7 +146,7 @@ CLOUDS = {
 @pytest.mark.parametrize("name", CLOUDS)
 def test_a_single_cloud_gets_no_names(name: str):
     """Correlated: two stable halves (Jaccard 0.96) that no silhouette sets apart from a cloud's."""
-    found = segment_members(features(CLOUDS[name](500, 4)), **QUICK)
+    found = group(CLOUDS[name](500, 4))
     assert not found.profile["named"].any()
     assert found.profile["segment"].str.contains("not named").all()
     assert "none is named and there is no stability to state" in found.sentence
@@ -178,10 +158,7 @@ def test_a_single_cloud_gets_no_names(name: str):
 @pytest.mark.parametrize("name", CLOUDS)
 def test_clouds_are_seldom_named(name: str):
     """Measured over 40 clouds of 500 members each: 0, 0, 1 and 0 got a name; 1 in 20 is the level."""
-    named = [
-        segment_members(features(CLOUDS[name](500, seed)), seed=seed, **QUICK).profile["named"].any()
-        for seed in range(40)
-    ]
+    named = [group(CLOUDS[name](500, seed), seed=seed).profile["named"].any() for seed in range(40)]
     assert np.mean(named) <= 0.15
 
 
@@ -189,7 +166,7 @@ def test_clouds_keep_distributions_and_correlations():
     rng = np.random.default_rng(11)
     z = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 3000)
     points = np.column_stack([np.maximum(z[:, 0], 0.4), np.exp(z[:, 1])])
-    drawn = np.vstack(list(clouds(points, draws=10, size=3000, seed=1)))
+    drawn = np.vstack(list(clouds(points, size=3000, seed=1)))
     assert np.corrcoef(drawn, rowvar=False)[0, 1] == pytest.approx(
         np.corrcoef(points, rowvar=False)[0, 1], abs=0.03
     )
@@ -215,30 +192,36 @@ def test_jaccard_and_rand_equal_those_of_scikit_learn():
     assert rand[0] == pytest.approx(adjusted_rand_score(labels, new))
 
 
-def test_many_members_are_fitted_on_a_sample_and_all_assigned():
-    frame, kind = blobs(2 * FIT_LIMIT + 500, seed=6)
-    found = segment_members(features(frame), maximum=3, resamples=20)
-    assert found.fitted <= FIT_LIMIT < found.members
-    table = found.table.execute().sort_values("member_id")
-    assert len(table) == found.members
-    assert adjusted_rand_score(kind, table["segment"]) > 0.97
+def test_many_members_are_fitted_on_a_sample_and_all_assigned(monkeypatch):
+    monkeypatch.setattr(segments, "FIT_LIMIT", 1_000)
+    sizes = []
+    fit = segments.cluster
+    monkeypatch.setattr(
+        segments, "cluster", lambda points, seed: sizes.append(len(points)) or fit(points, seed)
+    )
+    frame, kind = blobs(2_500, seed=6)
+    found = group(frame)
+    assert sizes == [834] and len(found.table) == 2_500
+    assert adjusted_rand_score(kind, found.table["segment"]) > 0.97
 
 
 @pytest.mark.parametrize("size", [0, 1, 99])
 def test_few_members_are_too_little_data(size: int):
     frame, _ = blobs(100, seed=7)
-    found = segment_members(features(frame.iloc[:size]), **QUICK)
-    assert found.table is None and found.profile.empty
+    found = group(frame.iloc[:size])
+    assert found.table.empty and found.profile.empty
     assert not found.stability.known and findings.segment_stability(found, "members").n == size
     assert f"too little data, {size} active members" in found.sentence
 
 
 def test_features_that_do_not_vary():
     frame, _ = blobs(200, seed=8)
-    same = segment_members(features(frame.assign(evening_share=0.5)), **QUICK)
-    assert same.unused == ("evening_share",)
-    constant = segment_members(features(frame * 0 + 1), **QUICK)
-    assert "too few features vary" in constant.sentence and len(constant.unused) == 4
+    assert list(segments.scaled(frame.assign(evening_share=0.5), 1)) == [
+        "frequency",
+        "share_comment",
+        "monetary",
+    ]
+    assert "too few features vary" in group(frame * 0 + 1).sentence
 
 
 @pytest.mark.filterwarnings("error")
@@ -246,7 +229,7 @@ def test_hardly_any_different_members():
     """Two flags and a feature in which one member differs: no warning, no crash, no name."""
     rng = np.random.default_rng(12)
     flags = pd.DataFrame(rng.integers(0, 2, (300, 2)), columns=["share_a", "share_b"])
-    found = segment_members(features(flags.assign(monetary=np.r_[900.0, np.zeros(299)])), **QUICK)
+    found = group(flags.assign(monetary=np.r_[900.0, np.zeros(299)]))
     assert not found.problem and not found.structured
 
 
@@ -272,7 +255,9 @@ def activity(*rows) -> pd.DataFrame:
     return frame.assign(ts=ts, day=(ts + pd.Timedelta(hours=8)).dt.date)
 
 
-PEOPLE = pd.DataFrame({"member_id": ["a", "b", "c"], "joined_day": [dt.date(2026, 1, 1)] * 3})
+PEOPLE = pd.DataFrame(
+    {"member_id": ["a", "b", "c"], "joined_day": [dt.date(2026, 1, 1)] * 3, "left_day": [None] * 3}
+)
 ROWS = activity(
     ("a", "2026-06-29T12:00", "interaction", "like", 0.0),  # 20:00 in Shanghai
     ("a", "2026-06-29T16:30", "interaction", "comment", 0.0),  # 00:30 of the 30th
@@ -286,10 +271,9 @@ ROWS = activity(
 
 
 def test_features_by_hand():
-    found = behavioural_features(ROWS, PEOPLE, as_of=AS_OF, window_days=30)
-    assert (found.members, found.silent) == (2, 1)
-    assert len(found.names) == 8
-    row = found.table.execute().set_index("member_id").loc["a"]
+    study = Study.of({"activity": ROWS, "population": PEOPLE}, AS_OF)
+    found = behavioural_features(study, 30)
+    assert found["member_id"].tolist() == ["a", "c"] and len(found.columns) == 1 + 8
     expected = {
         "recency_days": 0,
         "frequency": 3,
@@ -300,23 +284,30 @@ def test_features_by_hand():
         "share_like": 1 / 3,
         "share_comment": 1 / 3,
     }
-    assert row[list(expected)].to_dict() == pytest.approx(expected)
+    assert found.iloc[0][list(expected)].to_dict() == pytest.approx(expected)
+    few = segment_members(study, 30)
+    assert few.silent == 1 and "too little data, 2 active members" in few.sentence
 
 
 def test_sessions_become_a_feature_when_events_name_them():
+    days = ["2026-06-29", "2026-06-29", "2026-06-28", "2026-05-01", "2026-06-10"]
     events = pd.DataFrame(
         {
+            "event_id": list("vwxyz"),
             "member_id": ["a", "a", "a", "a", "c"],
-            "ts": pd.to_datetime(["2026-06-29", "2026-06-29", "2026-06-28", "2026-05-01", "2026-06-10"]),
+            "ts": pd.to_datetime(days).tz_localize("UTC"),
+            "event": "like",
+            "platform": "douyin",
             "session_id": ["1", "1", "2", "3", None],
         }
     )
-    found = behavioural_features(ROWS, PEOPLE, as_of=AS_OF, window_days=30, events=events)
-    table = found.table.execute().set_index("member_id")
-    assert len(found.names) == 8 and "share_comment" not in found.names
-    assert table["sessions"].to_dict() == {"a": 2, "c": 0}
+    tables = {"activity": ROWS, "population": PEOPLE, "events": events}
+    found = behavioural_features(Study.of(tables, AS_OF), 30)
+    assert len(found.columns) == 1 + 8 and "share_comment" not in found.columns
+    assert found.set_index("member_id")["sessions"].to_dict() == {"a": 2, "c": 0}
 
 
 def test_missing_columns_are_named():
+    study = Study.of({"activity": ROWS.drop(columns="action"), "population": PEOPLE}, AS_OF)
     with pytest.raises(BadData, match="activity: column action missing"):
-        behavioural_features(ROWS.drop(columns="action"), PEOPLE, as_of=AS_OF, window_days=30)
+        behavioural_features(study, 30)

@@ -21,7 +21,6 @@ from helpers.methods.rfm.blockers import blockers
 from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
 from helpers.methods.rfm.contest import contest, predict_value
 from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
-from helpers.methods.rfm.features import behavioural_features
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
 from helpers.methods.rfm.scores import score
@@ -45,7 +44,6 @@ __all__ = [
     "activity",
     "alive_share",
     "backtest",
-    "behavioural_features",
     "blockers",
     "check_weights",
     "compare_periods",

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.cluster import KMeans
@@ -25,10 +24,53 @@ from threadpoolctl import threadpool_limits
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int_]
 
+MOST_CLUSTERS = 6
 SILHOUETTE_LIMIT = 1_000
 RESAMPLE_LIMIT = 2_000
+RESAMPLES = 50
 STARTS = 5
 NULL_DRAWS = 19  # a cloud passes by chance once in 20
+
+
+class Clustering(NamedTuple):
+    """A k-means fit, largest cluster first, with its two guards.
+
+    `rand` holds the adjusted Rand index of each resample, `jaccard` the similarity of each resample and cluster.
+    """
+
+    labels: Labels
+    centres: FloatArray
+    silhouette: float
+    null_silhouette: float
+    rand: FloatArray
+    jaccard: FloatArray
+
+    @property
+    def structured(self) -> bool:
+        """Whether the members fall into clusters more clearly than a cloud without any."""
+        return self.silhouette > self.null_silhouette
+
+
+def cluster(points: FloatArray, seed: int) -> Clustering:
+    """Fit, choose and test clusters of scaled points, shape (members, features)."""
+    # Sums of several threads differ in the last bits, and so might a label. Fewer different points than clusters are
+    # a poor fit, which its silhouette shows.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        rows = _thin(points, SILHOUETTE_LIMIT, np.random.default_rng(seed))
+        most = min(MOST_CLUSTERS, len(np.unique(points, axis=0)) - 1)
+        fits = [_k_means(points, k, seed, STARTS) for k in range(2, most + 1)]
+        scores = [_silhouette(points[rows], fit.labels_[rows]) for fit in fits]
+        fit = fits[int(np.argmax(scores))]
+        order = np.argsort(-np.bincount(fit.labels_, minlength=fit.n_clusters), kind="stable")
+        labels = np.argsort(order)[fit.labels_]
+        null = [
+            max(_silhouette(cloud, _k_means(cloud, k, seed, 2).labels_) for k in range(2, most + 1))
+            for cloud in clouds(points, size=min(len(points), SILHOUETTE_LIMIT), seed=seed)
+        ]
+        few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
+        resampled = stability(points[few], labels[few], fit.n_clusters, resamples=RESAMPLES, seed=seed)
+    return Clustering(labels, fit.cluster_centers_[order], max(scores), max(null), *resampled)
 
 
 def _k_means(points: FloatArray, clusters: int, seed: int, starts: int) -> KMeans:
@@ -46,27 +88,7 @@ def _silhouette(points: FloatArray, labels: Labels) -> float:
     return float(silhouette_score(points, labels)) if 1 < few < len(points) else -1.0
 
 
-def choose_clusters(points: FloatArray, *, maximum: int, seed: int) -> tuple[KMeans, pd.DataFrame]:
-    """Return the k-means fit of highest silhouette for 2 to `maximum` clusters, and the silhouettes."""
-    rows = _thin(points, SILHOUETTE_LIMIT, np.random.default_rng(seed))
-    distinct = len(np.unique(points, axis=0))
-    fits = {k: _k_means(points, k, seed, STARTS) for k in range(2, min(maximum, distinct - 1) + 1)}
-    scores = {k: _silhouette(points[rows], fit.labels_[rows]) for k, fit in fits.items()}
-    best = max(scores, key=lambda k: scores[k])
-    table = pd.DataFrame({"clusters": list(scores), "silhouette": list(scores.values())})
-    return fits[best], table.assign(chosen=table.clusters == best)
-
-
-def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
-    """Draw normals of a correlation and map each to the empirical quantiles of its feature."""
-    normal = rng.multivariate_normal(
-        np.zeros(len(correlation)), correlation, size, method="eigh", check_valid="ignore"
-    )
-    place = np.minimum((stats.norm.cdf(normal) * len(ordered)).astype(int), len(ordered) - 1)
-    return np.take_along_axis(ordered, place, axis=0)
-
-
-def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[FloatArray]:
+def clouds(points: FloatArray, *, size: int, seed: int) -> Iterator[FloatArray]:
     """Yield samples without groups: the features' own distributions and correlations, and nothing else.
 
     A Gaussian copula (NORTA, Cario and Nelson 1997). Ties weaken correlation on the way from the normals to the
@@ -86,19 +108,17 @@ def clouds(points: FloatArray, *, draws: int, size: int, seed: int) -> Iterator[
         normal = (vectors * np.maximum(values, 1e-6)) @ vectors.T
         scale = np.sqrt(np.diag(normal))
         normal = normal / np.outer(scale, scale)
-    for _ in range(draws):
+    for _ in range(NULL_DRAWS):
         yield _mapped(ordered, normal, size, rng)
 
 
-def null_silhouettes(points: FloatArray, *, maximum: int, seed: int) -> FloatArray:
-    """Return the highest silhouette over 2 to `maximum` clusters of each cloud without groups, shape (19,)."""
-    size = min(len(points), SILHOUETTE_LIMIT)
-    return np.array(
-        [
-            max(_silhouette(cloud, _k_means(cloud, k, seed, 2).labels_) for k in range(2, maximum + 1))
-            for cloud in clouds(points, draws=NULL_DRAWS, size=size, seed=seed)
-        ]
+def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
+    """Draw normals of a correlation and map each to the empirical quantiles of its feature."""
+    normal = rng.multivariate_normal(
+        np.zeros(len(correlation)), correlation, size, method="eigh", check_valid="ignore"
     )
+    place = np.minimum((stats.norm.cdf(normal) * len(ordered)).astype(int), len(ordered) - 1)
+    return np.take_along_axis(ordered, place, axis=0)
 
 
 def stability(
@@ -122,36 +142,3 @@ def stability(
         with np.errstate(invalid="ignore"):
             jaccard[draw] = (both / (old + new - both)).max(axis=1)
     return rand, jaccard
-
-
-class Clustering(NamedTuple):
-    """A k-means fit, largest cluster first, with its two guards."""
-
-    labels: Labels
-    centres: FloatArray
-    selection: pd.DataFrame
-    silhouette: float
-    null_silhouette: float
-    rand: FloatArray
-    jaccard: FloatArray
-
-
-def cluster(points: FloatArray, *, maximum: int, resamples: int, seed: int) -> Clustering:
-    """Fit, choose and test clusters of scaled points, shape (members, features)."""
-    # sums of several threads differ in the last bits, and so might a label
-    with threadpool_limits(1), warnings.catch_warnings():
-        # fewer different points than clusters is a poor fit, which its silhouette shows
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return _cluster(points, maximum, resamples, seed)
-
-
-def _cluster(points: FloatArray, maximum: int, resamples: int, seed: int) -> Clustering:
-    fit, selection = choose_clusters(points, maximum=maximum, seed=seed)
-    clusters = fit.n_clusters
-    order = np.argsort(-np.bincount(fit.labels_, minlength=clusters), kind="stable")
-    labels, centres = np.argsort(order)[fit.labels_], fit.cluster_centers_[order]
-    tried = int(selection.clusters.max())
-    null = float(null_silhouettes(points, maximum=tried, seed=seed).max())
-    few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
-    rand, jaccard = stability(points[few], labels[few], clusters, resamples=resamples, seed=seed)
-    return Clustering(labels, centres, selection, float(selection.silhouette.max()), null, rand, jaccard)

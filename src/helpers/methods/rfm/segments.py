@@ -1,48 +1,57 @@
 """Behavioural segments that carry a name only when they come back in resamples.
 
-Features are log1p-scaled unless they are shares, centred by the median, divided by the interquartile range and
-cut at 3 robust deviations; k-means takes the number of clusters of highest silhouette. A segment gets a name when
-the clusters are clearer than those of clouds without groups, its mean Jaccard similarity over resamples reaches
-threshold ``segments.stability`` and so does that of `LEAST_REACHED` of the resamples, since a good mean may hide
-resamples in which the segment is lost. Below `UNSTABLE` it is no cluster at all. The guards are in
-:mod:`helpers.methods.rfm.clustering`.
+Only members with an interaction or an order in the window have behaviour to speak of; the others are counted as
+silent and form no segment. Up to eight features a member are computed in the engine. They are log1p-scaled unless
+they are shares, centred by the median, divided by the interquartile range and cut at 3 robust deviations; k-means
+takes the number of clusters of highest silhouette. A segment gets a name when the clusters are clearer than those of
+clouds without groups, its mean Jaccard similarity over resamples reaches threshold ``segments.stability`` and so does
+that of `LEAST_REACHED` of the resamples, since a good mean may hide resamples in which the segment is lost. Below
+`UNSTABLE` it is no cluster at all. The guards are in :mod:`helpers.methods.rfm.clustering`.
 
 Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
-silhouettes and resamples use fewer. All members are then assigned to the nearest centre inside the engine.
+silhouettes and resamples use fewer. All members are then assigned to the nearest centre.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import ibis
 import numpy as np
 import pandas as pd
+from ibis import _
+from sklearn.metrics import pairwise_distances_argmin
 
-from helpers.checks import check_confidence, check_scalar
-from helpers.methods.rfm.clustering import Clustering, FloatArray, Labels, cluster
-from helpers.methods.rfm.features import Features
-from helpers.methods.rfm.segment_names import segment_names
+from helpers.data.source import local_time
+from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.study import Study, enough
+from helpers.study.frames import require_columns
+from helpers.study.values import VALUE_DECIMALS
 
-MINIMUM_MEMBERS = 100
 FIT_LIMIT = 10_000
 UNSTABLE = 0.6
 LEAST_REACHED = 0.8
 STABILITY_METHOD = "clusterwise Jaccard over resamples (Hennig 2007)"
 CUT = 3.0
-
-
-class Scaling(NamedTuple):
-    """How one feature is scaled: ``clip((f(x) - centre) / spread, -3, 3)``, f a signed log1p or nothing."""
-
-    feature: str
-    log: bool
-    centre: float
-    spread: float
+MOST_FEATURES = 8
+ACTIONS = ("interaction", "order")
+EVENING = 18
+WORDS: dict[str, tuple[str, str, str]] = {
+    "recency_days": ("recency", "away for a while", "seen lately"),
+    "frequency": ("volume", "frequent", "infrequent"),
+    "active_days": ("volume", "active on many days", "active on few days"),
+    "sessions": ("volume", "many visits", "few visits"),
+    "monetary": ("value", "high spend", "low spend"),
+    "evening_share": ("hour", "evening", "daytime"),
+    "tenure_days": ("tenure", "long-standing", "newly joined"),
+}
+"""Feature: theme, words when it is high, words when it is low. Two features of a theme say the same thing."""
+PROFILE = ["segment", "n", "share", "jaccard", "low", "high", "reached", "status", "named"]
 
 
 @dataclass(frozen=True)
@@ -51,46 +60,29 @@ class Segments:
 
     Attributes
     ----------
-    table : ibis.Table or None
-        member_id and segment (name) for every active member; None with too little data.
+    agreement : Estimate
+        Adjusted Rand index between the segments and those of a resample: mean and range over resamples; n is the
+        number of active members.
+    silent : int
+        Members without an action in the window.
+    problem : str
+        Why there are no segments; empty otherwise.
+    structured : bool
+        Whether the members fall into clusters more clearly than a cloud without any.
+    table : pandas.DataFrame
+        member_id and segment (name) for every active member.
     profile : pandas.DataFrame
         One row per segment, largest first: segment, n, share, jaccard, low, high (of the Jaccard similarity
         over resamples), reached (share of resamples whose Jaccard similarity is at least that of a stable
         segment), status by the mean (stable, doubtful or unstable), named.
-    centres : pandas.DataFrame
-        One row per segment and feature: segment, feature, mean (of the fitted members, in the feature's unit),
-        overall (the same of all), deviations (from all, in standard deviations of the scaled feature).
-    selection : pandas.DataFrame
-        One row per number of clusters tried: clusters, silhouette, chosen.
-    agreement : Estimate
-        Adjusted Rand index between the segments and those of a resample: mean and range over resamples.
-    silhouette, null_silhouette : float
-        Of the chosen clusters, and the highest of the clouds without groups.
-    members, silent, fitted : int
-        Active members, members without an action in the window, and members used to fit.
-    unused : tuple of str
-        Features that are the same for everybody.
-    problem : str
-        Why there are no segments; empty otherwise.
     """
 
-    table: ibis.Table | None
-    profile: pd.DataFrame
-    centres: pd.DataFrame
-    selection: pd.DataFrame
     agreement: Estimate
-    silhouette: float
-    null_silhouette: float
-    members: int
     silent: int
-    fitted: int
-    unused: tuple[str, ...]
-    problem: str
-
-    @property
-    def structured(self) -> bool:
-        """Whether the members fall into clusters more clearly than a cloud without any."""
-        return bool(self.silhouette > self.null_silhouette)
+    problem: str = ""
+    structured: bool = False
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["member_id", "segment"]))
+    profile: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PROFILE))
 
     @property
     def stability(self) -> Estimate:
@@ -98,238 +90,217 @@ class Segments:
 
         Unknown when no segment is named.
         """
-        named = self.profile[self.profile.named.astype(bool)]
-        if not self.structured or named.empty:
-            return unknown(self.members, "index", self.agreement.confidence)
-        mean, low, high = (float(named.sort_values("jaccard")[c].iloc[0]) for c in ("jaccard", "low", "high"))
+        n, confidence = self.agreement.n, self.agreement.confidence
+        named = self.profile[self.profile["named"].astype(bool)]
+        if named.empty:
+            return unknown(n, "index", confidence)
+        mean, low, high = named.sort_values("jaccard")[["jaccard", "low", "high"]].iloc[0].astype(float)
         # one lost resample of many can pull the mean below the range of the rest
         low, high = min(low, mean), max(high, mean)
-        return Estimate(mean, low, high, self.members, "index", STABILITY_METHOD, self.agreement.confidence)
+        return Estimate(mean, low, high, n, "index", STABILITY_METHOD, confidence)
 
     @property
     def sentence(self) -> str:
         """Which segments there are and whether they can be relied upon, in plain words."""
         if self.problem:
             return say("There are no behavioural segments: {problem}.", problem=self.problem)
-        named = self.profile[self.profile.named]
-        text = say(
+        named, held = self.profile[self.profile["named"]], self.stability
+        told = [
+            f"“{one}” ({percent(share)})" for one, share in zip(named["segment"], named["share"], strict=True)
+        ]
+        text = (
             "{n:,} active members fall into {k} behavioural groups ({silent:,} silent members have no behaviour to "
-            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}.",
-            n=self.members,
-            k=len(self.profile),
-            silent=self.silent,
-            ari=with_interval(self.agreement._replace(unit="")),
+            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}. "
         )
         if not self.structured:
-            text += " " + say(
+            text += (
                 "They are no clearer than those of a cloud without groups, so none is named and there is no "
                 "stability to state."
             )
         elif named.empty:
-            text += " " + say(
-                "None comes back in {least} of the resamples, so none is named and there is no stability to state.",
-                least=percent(LEAST_REACHED, 0),
-            )
+            text += "None comes back in {least} of the resamples, so none is named and no stability can be stated."
         else:
-            parts = ", ".join(
-                f"“{name}” ({percent(share)})" for name, share in zip(named.segment, named.share, strict=True)
+            text += (
+                "Stable: {names}. The least stable of them agrees with its match in resamples by a Jaccard "
+                "similarity of {mean} on average ({low} to {high} over resamples). {unstable} unstable, not named."
             )
-            text += " " + say("Stable: {parts}.", parts=parts)
-            held = self.stability
-            text += " " + say(
-                "The least stable of them agrees with its match in resamples by a Jaccard similarity of {mean} on "
-                "average ({low} to {high} over resamples).",
-                mean=number(held.value),
-                low=number(held.low),
-                high=number(held.high),
-            )
-            if len(named) < len(self.profile):
-                text += " " + say("{n} unstable, not named.", n=len(self.profile) - len(named))
-        return text
+        return say(
+            text,
+            n=self.agreement.n,
+            k=len(self.profile),
+            silent=self.silent,
+            ari=with_interval(self.agreement._replace(unit="")),
+            least=percent(LEAST_REACHED, 0),
+            names=", ".join(told),
+            mean=number(held.value),
+            low=number(held.low),
+            high=number(held.high),
+            unstable=len(self.profile) - len(named),
+        )
 
 
-def _plain(values: FloatArray, log: bool) -> FloatArray:
-    return np.sign(values) * np.log1p(np.abs(values)) if log else values
+def segment_members(study: Study, window_days: int) -> Segments:
+    """Group the present members who were active in a window by behaviour, and test whether the groups are real.
+
+    With fewer than `enough.GROUPED` active members, or fewer than two features that vary, `problem` says so.
+    """
+    frame = behavioural_features(study, window_days)
+    everyone = int(study.present.count().execute())
+    return grouped(frame, everyone - len(frame), confidence=study.confidence, seed=study.seed)
 
 
-def scalings(frame: pd.DataFrame, names: tuple[str, ...]) -> list[Scaling]:
-    """Return how to scale each feature that is not the same for everybody."""
-    found = []
-    for name in names:
-        log = "share" not in name.split("_")
-        value = _plain(frame[name].to_numpy(float), log)
-        low, centre, high = np.quantile(value, [0.25, 0.5, 0.75])
-        # most members have no spend: the range between quartiles is 0 there and the deviation is not
-        spread = (high - low) / 1.349 if high - low > 1e-9 else float(value.std())
-        if spread > 1e-9:
-            found.append(Scaling(name, log, float(centre), float(spread)))
-    return found
-
-
-def _scaled(frame: pd.DataFrame, rules: list[Scaling]) -> FloatArray:
-    columns = [(_plain(frame[r.feature].to_numpy(float), r.log) - r.centre) / r.spread for r in rules]
-    return np.clip(np.column_stack(columns), -CUT, CUT)
-
-
-def _sample(table: ibis.Table, names: tuple[str, ...], members: int) -> pd.DataFrame:
-    """Fetch every n-th member by id, so that neither engine nor row order changes who is fitted."""
-    step = -(-members // FIT_LIMIT)
-    columns = table.select("member_id", *names)
-    if step > 1:
-        columns = columns.mutate(place=ibis.row_number().over(ibis.window(order_by=columns.member_id)))
-        columns = columns.filter(columns.place % step == 0)
-    return columns.execute().sort_values("member_id", ignore_index=True)
-
-
-def _assign(table: ibis.Table, rules: list[Scaling], centres: FloatArray, names: list[str]) -> ibis.Table:
-    """Return member_id and segment of the nearest centre, as one expression of the engine."""
-
-    def scaled(rule: Scaling) -> ibis.Value:
-        value = table[rule.feature]
-        plain = value.sign() * (value.abs() + 1).ln() if rule.log else value
-        return ((plain - rule.centre) / rule.spread).clip(-CUT, CUT)
-
-    points = table.select("member_id", **{f"x{i}": scaled(rule) for i, rule in enumerate(rules)})
-    distances = {
-        f"d{k}": sum((points[f"x{i}"] - float(c)) ** 2 for i, c in enumerate(centre))
-        for k, centre in enumerate(centres)
-    }
-    far = points.select("member_id", **distances)
-    nearest = ibis.least(*(far[f"d{k}"] for k in range(len(centres))))
-    cases = [(far[f"d{k}"] == nearest, name) for k, name in enumerate(names)]
-    return far.select("member_id", segment=ibis.cases(*cases, else_=names[-1]))
-
-
-def _nothing(problem: str, features: Features, confidence: float, unused: tuple[str, ...] = ()) -> Segments:
-    frames = (
-        ["segment", "n", "share", "jaccard", "low", "high", "reached", "status", "named"],
-        ["segment", "feature", "mean", "overall", "deviations"],
-        ["clusters", "silhouette", "chosen"],
-    )
-    profile, centres, selection = (pd.DataFrame(columns=columns) for columns in frames)
-    agreement = unknown(features.members, "index", confidence)
-    nan = float("nan")
-    counts = (features.members, features.silent, 0)
-    return Segments(None, profile, centres, selection, agreement, nan, nan, *counts, unused, problem)
-
-
-def segment_members(
-    features: Features,
-    *,
-    maximum: int = 6,
-    resamples: int = 50,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Segments:
-    """Group active members by behaviour and test whether the groups are real.
-
-    Parameters
-    ----------
-    features : Features
-        As returned by :func:`helpers.methods.rfm.features.behavioural_features`.
-    maximum : int
-        Largest number of segments to try; the smallest is 2.
-    resamples : int
-        Bootstrap resamples for the stability.
-    confidence : float
-        Width of the reported ranges over resamples.
-    seed : int
-        Seed of starts, clouds and resamples.
+def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
+    """Compute the behavioural features of the present members who did something in a window.
 
     Returns
     -------
-    Segments
-        With `problem` set when there are fewer than 100 active members or fewer than two features vary.
+    pandas.DataFrame
+        member_id, by which rows are ordered, and one column per feature, all float64: recency_days (days since the
+        last action), frequency (actions), active_days (days), monetary (unit of the value), evening_share (of the
+        actions), tenure_days (days since joining), sessions (different sessions, when events name them) and
+        share_<action> (of the actions) for the most common actions, until there are eight.
     """
-    check_confidence(confidence)
-    check_scalar(maximum, "maximum", type_=int, ge=2, le=12)
-    check_scalar(resamples, "resamples", type_=int, ge=20)
-    if features.members < MINIMUM_MEMBERS:
-        reason = say("too little data, {n:,} active members of at least 100 needed", n=features.members)
-        return _nothing(reason, features, confidence)
-    frame = _sample(features.table, features.names, features.members)
-    rules = scalings(frame, features.names)
-    unused = tuple(name for name in features.names if name not in {r.feature for r in rules})
-    points = _scaled(frame, rules) if len(rules) > 1 else np.empty((0, 0))
-    if len(rules) < 2 or len(np.unique(points, axis=0)) < 4:
-        return _nothing(say("too few features vary between members"), features, confidence, unused)
-    found = cluster(points, maximum=maximum, resamples=resamples, seed=seed)
-    names, status, named = _names(found, points, rules)
-    table = _assign(features.table, rules, found.centres, names)
+    require_columns(study.activity, ["ts", "kind", "action", "value"], "activity")
+    last, start = study.as_of, study.as_of - dt.timedelta(days=window_days)
+    rows = study.activity.semi_join(study.present, "member_id").filter(_.day > start, _.day <= last)
+    rows = rows.mutate(
+        hit=_.kind.isin(ACTIONS), evening=local_time(rows.ts, study.report_tz).hour() >= EVENING
+    )
+    sessions = _sessions(study, start)
+    wanted = MOST_FEATURES - 6 - (sessions is not None)
+    common = rows.filter(rows.hit).group_by("action").aggregate(n=_.count())
+    actions = common.order_by([common.n.desc(), common.action]).limit(wanted).execute()["action"]
+    shares = {f"share_{action}": (rows.action == action).mean(where=rows.hit) for action in actions}
+    found = rows.group_by("member_id").aggregate(
+        last_day=rows.day.max(where=rows.hit),
+        frequency=rows.count(where=rows.hit),
+        active_days=rows.day.nunique(where=rows.hit),
+        monetary=rows["value"].sum().round(VALUE_DECIMALS),
+        evening_share=rows.evening.mean(where=rows.hit),
+        **shares,
+    )
+    found = found.filter(found.frequency > 0).inner_join(study.present, "member_id")
+    measured = {
+        "recency_days": ibis.date(last).delta(found.last_day, unit="day"),
+        **{name: found[name] for name in ("frequency", "active_days", "monetary", "evening_share")},
+        "tenure_days": ibis.date(last).delta(found.joined_day, unit="day"),
+    }
+    if sessions is not None:
+        found = found.left_join(sessions, "member_id")
+        measured["sessions"] = found.sessions.fill_null(0)
+    measured |= {name: found[name] for name in shares}
+    numbers = {name: column.cast("float64") for name, column in measured.items()}
+    return found.select("member_id", **numbers).to_pandas().sort_values("member_id", ignore_index=True)
+
+
+def _sessions(study: Study, start: dt.date) -> ibis.Table | None:
+    """Return the number of different sessions by member after `start`, where events name them."""
+    events = study.dataset.tables.get("events")
+    if events is None or "session_id" not in events.columns:
+        return None
+    day = local_time(events.ts, study.report_tz).date()
+    inside = events.filter(day > ibis.date(start), day <= ibis.date(study.as_of))
+    return inside.group_by("member_id").aggregate(sessions=inside.session_id.nunique())
+
+
+def grouped(frame: pd.DataFrame, silent: int, *, confidence: float, seed: int) -> Segments:
+    """Group members by their features, as made by :func:`behavioural_features`."""
+    agreement = unknown(len(frame), "index", confidence)
+    if len(frame) < enough.GROUPED:
+        text = "too little data, {n:,} active members of at least {least} needed"
+        return Segments(agreement, silent, say(text, n=len(frame), least=enough.GROUPED))
+    step = -(-len(frame) // FIT_LIMIT)
+    features = scaled(frame.drop(columns="member_id"), step)
+    points = features.to_numpy()
+    # Every n-th member by id, so that neither engine nor the order of rows changes who is fitted.
+    fitted = points[::step]
+    if features.shape[1] < 2 or len(np.unique(fitted, axis=0)) < 4:
+        return Segments(agreement, silent, say("too few features vary between members"))
+    found = cluster(fitted, seed)
+    profile = _profile(found, fitted, features.columns.tolist(), confidence)
+    labels = pairwise_distances_argmin(points, found.centres)
+    sizes = np.bincount(labels, minlength=len(profile))
     low, high = percentile_interval(found.rand, confidence)
-    mean = float(found.rand.mean())
     return Segments(
-        table=table,
-        profile=_profile(table, names, found.jaccard, confidence).assign(status=status, named=named),
-        centres=_centres(frame, points, found.labels, rules, names),
-        selection=found.selection,
-        agreement=Estimate(mean, low, high, features.members, "index", "range over resamples", confidence),
-        silhouette=found.silhouette,
-        null_silhouette=found.null_silhouette,
-        members=features.members,
-        silent=features.silent,
-        fitted=len(frame),
-        unused=unused,
-        problem="",
+        agreement=Estimate(
+            float(found.rand.mean()), low, high, len(frame), "index", "range over resamples", confidence
+        ),
+        silent=silent,
+        structured=found.structured,
+        table=pd.DataFrame(
+            {"member_id": frame["member_id"], "segment": profile["segment"].to_numpy()[labels]}
+        ),
+        profile=profile.assign(n=sizes, share=sizes / sizes.sum())[PROFILE],
     )
 
 
-def _deviations(points: FloatArray, labels: Labels, place: int) -> FloatArray:
-    return (points[labels == place].mean(axis=0) - points.mean(axis=0)) / points.std(axis=0)
+def scaled(features: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Return those features that differ between members, scaled as every `step`-th member is spread."""
+    columns = {}
+    for name in map(str, features):
+        plain = features[name].to_numpy(float)
+        if "share" not in name.split("_"):
+            plain = np.sign(plain) * np.log1p(np.abs(plain))
+        some = plain[::step]
+        low, centre, high = np.quantile(some, [0.25, 0.5, 0.75])
+        # most members have no spend: the range between quartiles is 0 there and the deviation is not
+        spread = (high - low) / 1.349 if high - low > 1e-9 else float(some.std())
+        if spread > 1e-9:
+            columns[name] = np.clip((plain - centre) / spread, -CUT, CUT)
+    return pd.DataFrame(columns)
 
 
-def _names(
-    found: Clustering, points: FloatArray, rules: list[Scaling]
-) -> tuple[list[str], list[str], list[bool]]:
-    """Return label, status and whether named of every segment: stable ones of a real structure get a name."""
-    means = np.nanmean(found.jaccard, axis=0)
+def _profile(found: Clustering, points: FloatArray, features: list[str], confidence: float) -> pd.DataFrame:
+    """Return how sure each segment is and its name: stable ones of a real structure get one."""
     limit = threshold("segments.stability").value
-    status = ["stable" if m >= limit else "doubtful" if m >= UNSTABLE else "unstable" for m in means]
-    deviations = [_deviations(points, found.labels, place) for place in range(len(means))]
-    wording = segment_names([r.feature for r in rules], deviations)
-    structured = found.silhouette > found.null_silhouette
-    often = _reached(found.jaccard) >= LEAST_REACHED
-    named = [structured and state == "stable" and bool(o) for state, o in zip(status, often, strict=True)]
-    names = [
-        name if known else say("segment {i} (not named)", i=i + 1)
-        for i, (name, known) in enumerate(zip(wording, named, strict=True))
-    ]
-    return names, status, named
-
-
-def _reached(jaccard: FloatArray) -> FloatArray:
-    """Return the share of resamples, per segment, whose similarity reaches that of a stable one.
-
-    A resample that drew no member of a segment did not find it again.
-    """
-    return np.mean(jaccard >= threshold("segments.stability").value, axis=0)
-
-
-def _profile(table: ibis.Table, names: list[str], jaccard: FloatArray, confidence: float) -> pd.DataFrame:
-    sizes = table.group_by("segment").aggregate(n=table.count()).execute().set_index("segment")["n"]
-    sizes = sizes.reindex(names, fill_value=0).astype(int)
-    bounds = [percentile_interval(column, confidence) for column in jaccard.T]
-    return pd.DataFrame(
-        {
-            "segment": names,
-            "n": sizes.to_numpy(),
-            "share": sizes.to_numpy() / sizes.sum(),
-            "jaccard": np.nanmean(jaccard, axis=0),
-            "low": [low for low, _ in bounds],
-            "high": [high for _, high in bounds],
-            "reached": _reached(jaccard),
-        }
+    bounds = np.array([percentile_interval(column, confidence) for column in found.jaccard.T])
+    profile = pd.DataFrame(
+        {"jaccard": np.nanmean(found.jaccard, axis=0), "low": bounds[:, 0], "high": bounds[:, 1]}
     )
+    # A resample that drew no member of a segment did not find it again.
+    profile["reached"] = np.mean(found.jaccard >= limit, axis=0)
+    mean = profile["jaccard"]
+    profile["status"] = np.select([mean >= limit, mean >= UNSTABLE], ["stable", "doubtful"], "unstable")
+    often = profile["reached"] >= LEAST_REACHED
+    profile["named"] = (profile["status"] == "stable") & often & found.structured
+    means = [points[found.labels == place].mean(axis=0) for place in range(len(profile))]
+    names = segment_names(features, [(own - points.mean(axis=0)) / points.std(axis=0) for own in means])
+    unnamed = [say("segment {i} (not named)", i=place + 1) for place in range(len(profile))]
+    profile["segment"] = np.where(profile["named"], names, unnamed)
+    return profile
 
 
-def _centres(
-    frame: pd.DataFrame, points: FloatArray, labels: Labels, rules: list[Scaling], names: list[str]
-) -> pd.DataFrame:
-    rows = []
-    for place, name in enumerate(names):
-        deviations = _deviations(points, labels, place)
-        for rule, deviation in zip(rules, deviations, strict=True):
-            value = frame[rule.feature]
-            mean, overall = value[labels == place].mean(), value.mean()
-            rows.append((name, rule.feature, mean, overall, deviation))
-    return pd.DataFrame(rows, columns=["segment", "feature", "mean", "overall", "deviations"])
+def segment_names(features: Sequence[str], deviations: Sequence[FloatArray]) -> list[str]:
+    """Return one name per segment, such as ``"frequent, low spend"``; names are different from each other.
+
+    Parameters
+    ----------
+    features : sequence of str
+        Names of the features.
+    deviations : sequence of ndarray, shape (features,)
+        Distance of each segment's mean from that of all members, in standard deviations.
+
+    Notes
+    -----
+    A name has two features. Segments that would share a name get a third, and so on; when the words run out,
+    a number tells them apart.
+    """
+    phrases = [_phrases(features, each) for each in deviations]
+    names = [", ".join(each[:2]) for each in phrases]
+    for length in range(3, len(features) + 1):
+        names = [
+            ", ".join(each[:length]) if names.count(name) > 1 else name
+            for name, each in zip(names, phrases, strict=True)
+        ]
+    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, start=1)]
+
+
+def _phrases(features: Sequence[str], deviations: FloatArray) -> list[str]:
+    """Return the words of the features by distance from all members, one per theme."""
+    phrases: dict[str, str] = {}
+    for place in np.argsort(-np.abs(deviations), kind="stable"):
+        feature = features[place]
+        action = feature.removeprefix("share_").replace("_", " ")
+        theme, high, low = WORDS.get(feature, (feature, "much {action}", "little {action}"))
+        phrases.setdefault(theme, say(high if deviations[place] > 0 else low, action=action))
+    return list(phrases.values())
