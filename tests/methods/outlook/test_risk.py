@@ -13,43 +13,23 @@ from scipy import special
 
 from helpers.data import source
 from helpers.methods.outlook.contest import contest_sentence, sample_sentence
-from helpers.methods.outlook.risk import Risk, risk, risk_of, tiers_at_landmarks
+from helpers.methods.outlook.risk import Risk, risk, tiers_at_landmarks
 from helpers.simulate import START, Parameters, community
 from helpers.stats.forecast.calibration import by_group, decile_error, tenths
 from helpers.stats.forecast.judging import Contest
-from helpers.stats.forecast.landmarks import landmarks, standard_categories, standard_signals
-from helpers.stats.forecast.models import (
-    BASE_RATE,
-    BLEND,
-    BLEND_RECALIBRATED,
-    LOGIT,
-    RECALIBRATED,
-    RECENCY,
-)
+from helpers.stats.forecast.models import LOGIT, RECENCY
 from helpers.study import Study
 
-QUICK = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
-FULL = (*QUICK, BLEND, BLEND_RECALIBRATED)
 TIERS = ["no action", "1–10 actions", "11–50 actions", "51 and more actions"]
 
 
-def forward(
-    seed: int, members: int, models: tuple[str, ...], parameters: Parameters | None = None
-) -> tuple[Risk, pd.DataFrame]:
+def forward(seed: int, members: int, parameters: Parameters | None = None) -> tuple[Risk, pd.DataFrame]:
     """Predict the last 30 days of a simulated year from the days before, and see who really acted in them."""
     wanted = ("members", "events", "touchpoints")
     dataset = source.open(community(members, 365, seed, tables=wanted, parameters=parameters).tables)
     end = START + dt.timedelta(days=364)
-    whole = Study.of(dataset, end)
-    study = Study.of(dataset, end - dt.timedelta(days=30))
-    rows = landmarks(
-        study.activity,
-        study.population,
-        as_of=study.as_of,
-        signals=standard_signals(dataset, study.report_tz),
-        categories=standard_categories(dataset),
-    )
-    found = risk_of(rows, study, models)
+    whole, study = Study.of(dataset, end), Study.of(dataset, end - dt.timedelta(days=30))
+    found = risk(study)
     late = whole.counted.filter(whole.counted.day > ibis.date(study.as_of))
     acted = late.select("member_id").distinct().to_pandas()["member_id"]
     return found, found.members.assign(silent=(~found.members["member_id"].isin(acted)).astype(int))
@@ -57,7 +37,7 @@ def forward(
 
 @pytest.fixture(scope="module")
 def one() -> tuple[Risk, pd.DataFrame]:
-    return forward(11, 1200, QUICK)
+    return forward(11, 1200)
 
 
 def test_everybody_present_has_a_probability(one: tuple[Risk, pd.DataFrame]) -> None:
@@ -173,7 +153,7 @@ COMMUNITIES: tuple[tuple[int, Parameters], ...] = (
 @pytest.fixture(scope="module")
 def many() -> list[tuple[Risk, pd.DataFrame]]:
     """Ten communities, none of which took part in any choice of constants."""
-    return [forward(600 + at, n, FULL, each) for at, (n, each) in enumerate(COMMUNITIES)]
+    return [forward(600 + at, n, each) for at, (n, each) in enumerate(COMMUNITIES)]
 
 
 def judged(contests: list[Contest]) -> pd.DataFrame:

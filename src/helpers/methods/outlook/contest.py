@@ -10,14 +10,29 @@ import pandas as pd
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import ORDERED, RETURNED, SILENT, Contest
-from helpers.stats.forecast.landmarks import Landmarks
+from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
 from helpers.stats.forecast.models import BASE_RATE
-from helpers.study import enough
+from helpers.study import Study, enough
 
 WHAT = {SILENT: "who falls silent", RETURNED: "who comes back", ORDERED: "who orders"}
 """What is predicted, by outcome."""
 ALIKE = "the next period is like the closed ones, apart from a shift as large as theirs"
 """What must hold for an expected number of the next period."""
+
+
+def rows_of(study: Study, horizon_days: int, **asked: Any) -> Landmarks:
+    """Return the person-period rows of a study with all that its tables tell of members beforehand."""
+    signals = standard_signals(study.dataset, study.report_tz) | asked.pop("signals", {})
+    return landmarks(
+        study.activity,
+        study.population,
+        as_of=study.as_of,
+        horizon_days=horizon_days,
+        signals=signals,
+        categories=standard_categories(study.dataset),
+        seed=study.seed,
+        **asked,
+    )
 
 
 def sample_sentence(rows: Landmarks) -> str:

@@ -23,6 +23,7 @@ from helpers.methods.outlook.contest import (
     ALIKE,
     contest_sentence,
     provisional,
+    rows_of,
     sample_sentence,
     saved,
     whole,
@@ -32,7 +33,7 @@ from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
 from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, brier_gain, contest
-from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
+from helpers.stats.forecast.landmarks import Landmarks
 from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
 from helpers.study import Study
 
@@ -203,17 +204,7 @@ def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     """
     acts = study.activity
     own = {f"{kind}s": acts.filter(acts.kind == kind) for kind in ("interaction", "order")}
-    rows = landmarks(
-        acts,
-        study.population,
-        as_of=study.as_of,
-        horizon_days=horizon_days,
-        active_days=horizon_days,
-        count="order",
-        signals=own | standard_signals(study.dataset, study.report_tz),
-        categories=standard_categories(study.dataset),
-        seed=study.seed,
-    )
+    rows = rows_of(study, horizon_days, active_days=horizon_days, count="order", signals=own)
     level: dict[str, Any] = {"confidence": study.confidence, "seed": study.seed}
     held = contest(rows, PRESENT, **level)
     now = rows.now.sort_values("member_id", ignore_index=True)

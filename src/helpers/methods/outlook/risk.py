@@ -21,6 +21,7 @@ from helpers.methods.outlook.contest import (
     ALIKE,
     contest_sentence,
     provisional,
+    rows_of,
     sample_sentence,
     saved,
     score,
@@ -32,14 +33,7 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import Contest, brier_gain, contest, lift_by_tier
-from helpers.stats.forecast.landmarks import (
-    ACTIVE,
-    DORMANT,
-    Landmarks,
-    landmarks,
-    standard_categories,
-    standard_signals,
-)
+from helpers.stats.forecast.landmarks import ACTIVE, DORMANT, Landmarks
 from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
 from helpers.study import Study
 
@@ -93,9 +87,7 @@ class Risk:
         rows, active = self.rows, self.rows.table[self.rows.table["state"] == ACTIVE]
         values = {"h": rows.horizon_days, "day": rows.as_of}
         if active.empty:
-            return say(
-                "No closed window of {h} days with active members before {day}: too little data.", **values
-            )
+            return say("No closed window of {h} days with active members: too little data.", **values)
         n, silent = len(active), int(active["silent"].sum())
         text = (
             "{w} closed windows of {h} days up to {day}: of {n} times a member was active in the {a} days before, "
@@ -127,9 +119,7 @@ class Risk:
         found = self.expected_returns
         if not found.known:
             return say("Who comes back: too little data ({n} dormant members).", n=number(found.n))
-        text = (
-            "Of {n} dormant members, about {value} ({low} to {high}) are expected back in the next {h} days."
-        )
+        text = "Of {n} dormant members, {value} ({low} to {high}) are expected back in the next {h} days."
         expected = say(text, h=self.rows.horizon_days, **whole(found))
         return f"{expected}{provisional(self.return_contest)} {contest_sentence(self.return_contest)}"
 
@@ -194,23 +184,9 @@ def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     horizon_days : int
         Length of the next period.
     """
-    rows = landmarks(
-        study.activity,
-        study.population,
-        as_of=study.as_of,
-        horizon_days=horizon_days,
-        count=study.count,
-        signals=standard_signals(study.dataset, study.report_tz),
-        categories=standard_categories(study.dataset),
-        seed=study.seed,
-    )
-    return risk_of(rows, study)
-
-
-def risk_of(rows: Landmarks, study: Study, models: tuple[str, ...] | None = None) -> Risk:
-    """Return the probabilities from person-period rows; level and seed are those of the study."""
+    rows = rows_of(study, horizon_days, count=study.count)
     level: dict[str, Any] = {"confidence": study.confidence, "seed": study.seed}
-    held, returns = contest(rows, models=models, **level), contest(rows, DORMANT, **level)
+    held, returns = contest(rows, **level), contest(rows, DORMANT, **level)
     now = rows.now.sort_values("member_id", ignore_index=True)
     awake = (now["state"] == ACTIVE).to_numpy()
     p = np.full(len(now), np.nan)
@@ -226,7 +202,7 @@ def risk_of(rows: Landmarks, study: Study, models: tuple[str, ...] | None = None
         expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level),
         contest=held,
         return_contest=returns,
-        tier_lift=lift_by_tier(held, tiers_at_landmarks(rows), seed=study.seed),
+        tier_lift=lift_by_tier(held, tiers_at_landmarks(rows), study.seed),
         rows=rows,
     )
 

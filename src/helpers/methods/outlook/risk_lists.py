@@ -101,25 +101,20 @@ def _said(each: ContactList) -> str:
     """Return size and worth of a list, each in the words that its expected value means."""
     if each.withheld:
         return each.sentence
-    text = "List “{name}”: {size} members, {contacted} to contact and {held} held out."
-    counts = {"size": number(each.size), "contacted": number(each.contacted), "held": number(each.held_out)}
-    known = each.mean_value.known
-    worth = (
-        "A member is expected to bring {mean} in the next period with or without a message, {total} in all."
-    )
-    if each.name == NURTURE:
-        worth = "By risk and cost, silence takes {mean} a member in the next period, {total} in all."
-        if not known:
-            worth = "Silence costs no sales that can be seen here, so the list has no value in money."
-    elif not known:
-        worth = "What its members will bring is not known."
+    nurture, known = each.name == NURTURE, each.mean_value.known
+    text = "List “{name}”: {size:,} members, {contacted:,} to contact and {held:,} held out. "
+    if known and nurture:
+        text += "By risk and cost, silence takes {mean} a member in the next period, {total} in all."
+    elif known:
+        text += "A member is expected to bring {mean} in the next period with or without a message, {total} in all."
+    elif nurture:
+        text += "Silence costs no sales that can be seen here, so the list has no value in money."
+    else:
+        text += "What its members will bring is not known."
     money = {"mean": with_interval(each.mean_value), "total": quantity(each.total_value.value, each.unit)}
-    parts = [
-        say(text, name=say(each.name.replace("_", " ")), **counts),
-        say(worth, **money),
-        each.power_sentence,
-    ]
-    return " ".join(filter(None, [*parts, each.consent_sentence]))
+    counts = {"size": each.size, "contacted": each.contacted, "held": each.held_out}
+    said = say(text, name=say(each.name.replace("_", " ")), **counts, **money)
+    return " ".join(filter(None, [said, each.power_sentence, each.consent_sentence]))
 
 
 def risk_lists(
@@ -176,9 +171,8 @@ def _with_values(study: Study, risk: Risk, values: MemberValue) -> pd.DataFrame:
         ahead = values.members.set_index("member_id")["expected_value"]
         members["value"] = members["member_id"].map(ahead).fillna(0.0).astype(float)
     if "consent" in study.population.columns:
-        members = members.merge(
-            study.population.select("member_id", "consent").to_pandas(), "left", "member_id"
-        )
+        agreed = study.population.select("member_id", "consent").to_pandas()
+        members = members.merge(agreed, "left", "member_id")
     return members
 
 

@@ -304,7 +304,7 @@ def brier_gain(held: Contest, *, same_level: bool = False) -> Estimate:
     return normal_estimate(value, error, count, *how, degrees=count - 1)
 
 
-def lift_by_tier(held: Contest, tiers: pd.DataFrame, *, draws: int = 500, seed: int = 0) -> pd.DataFrame:
+def lift_by_tier(held: Contest, tiers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Return the lift of the winner at 10 % inside each tier: does it know more than the tier of a member does?
 
     Parameters
@@ -313,8 +313,8 @@ def lift_by_tier(held: Contest, tiers: pd.DataFrame, *, draws: int = 500, seed: 
         The contest.
     tiers : pandas.DataFrame
         landmark, member_id, tier, known at the landmark.
-    draws, seed
-        Size and seed of the member bootstrap.
+    seed : int
+        Seed of the member bootstrap.
 
     Returns
     -------
@@ -326,7 +326,7 @@ def lift_by_tier(held: Contest, tiers: pd.DataFrame, *, draws: int = 500, seed: 
         placed = held.predictions.merge(tiers, "left", ["landmark", "member_id"])
         for tier, part in placed.groupby("tier", observed=True):
             y, p, member = (part[name].to_numpy() for name in (held.outcome, str(held.winner), "member_id"))
-            top = calibration.lift(y, p, member, confidence=held.confidence, draws=draws, seed=seed)
+            top = calibration.lift(y, p, member, confidence=held.confidence, seed=seed)
             bounds = top[:3] if y.sum() >= enough.OF_EACH_OUTCOME else (np.nan,) * 3
             found.append((str(tier), y.size, float(y.mean()), *bounds))
     return pd.DataFrame(found, columns=["tier", "n", "silent", "lift", "low", "high"])
