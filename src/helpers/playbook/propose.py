@@ -4,7 +4,7 @@ Expected value of contacting a group: ``works x size x value x margin x effect -
 is Bernoulli(probability), ``effect`` is triangular, ``value`` is a normal draw from its interval, cut at zero,
 and ``margin`` turns sales into what is left of them. Its mean and equal-tailed interval are reported, so an
 action that may well lose money says so. The interval is a prior predictive one: it says what the priors of
-``actions.yml`` and the predicted value allow, and an experiment replaces it.
+``rules.yml`` and the predicted value allow, and an experiment replaces it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action, ConfidenceClass
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
-from helpers.playbook.thresholds import threshold
+from helpers.playbook.thresholds import entries, threshold
 from helpers.sentences import quantity, say
 from helpers.stats.estimate import half_width, percentile_interval
 from helpers.study import Study
@@ -51,7 +49,7 @@ class Effect(BaseModel):
 
 
 class Rule(BaseModel):
-    """One entry of ``actions.yml``."""
+    """One entry of ``rules.yml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,10 +105,8 @@ class Proposal(NamedTuple):
 
 @cache
 def rules(prefix: str = "") -> tuple[Rule, ...]:
-    """Return the rules of ``actions.yml`` whose id starts with `prefix`."""
-    text = resources.files("helpers.playbook").joinpath("actions.yml").read_text("utf-8")
-    every = [Rule(**row) for row in yaml.safe_load(text)]
-    return tuple(rule for rule in every if rule.id.startswith(prefix))
+    """Return the rules of the methods, of the files ``rules.yml``, whose id starts with `prefix`."""
+    return tuple(Rule(**row) for row in entries("rules") if row["id"].startswith(prefix))
 
 
 def propose(

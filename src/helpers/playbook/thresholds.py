@@ -54,14 +54,20 @@ class Threshold(BaseModel):
         return "cannot tell"
 
 
+def entries(kind: str) -> list[dict[str, Any]]:
+    """Return the entries of the files ``kind.yml`` of all methods; each method keeps its own in its folder."""
+    methods = sorted(resources.files("helpers.methods").iterdir(), key=lambda folder: folder.name)
+    files = [file for folder in methods if (file := folder / f"{kind}.yml").is_file()]
+    return [row for file in files for row in yaml.safe_load(file.read_text("utf-8"))]
+
+
 @cache
 def register() -> dict[str, Threshold]:
-    """Return the whole register by key, read from ``thresholds.yml``."""
-    text = resources.files("helpers.playbook").joinpath("thresholds.yml").read_text("utf-8")
-    rows = [Threshold(**row) for row in yaml.safe_load(text)]
+    """Return the thresholds of all methods by key."""
+    rows = [Threshold(**row) for row in entries("thresholds")]
     register = {row.key: row for row in rows}
     if len(register) != len(rows):
-        raise ValueError("thresholds.yml names a key twice.")
+        raise ValueError("A threshold is named twice.")
     return register
 
 

@@ -124,12 +124,15 @@ def copy(tmp_path: Path) -> Path:
     [
         ("methods/rfm/tiers.py", ["rfm"]),
         ("methods/rfm/tiers.yml", ["rfm"]),
-        ("stats/estimate.py", ["rfm", "intervals", "rules"]),
-        ("playbook/actions.yml", ["rules"]),
+        ("stats/estimate.py", ["rfm", "retention", "intervals", "rules"]),
+        ("methods/rfm/rules.yml", ["rfm"]),
+        ("methods/retention/rules.yml", ["retention"]),
+        ("methods/retention/day_n.py", ["retention"]),
+        ("methods/outlook/thresholds.yml", []),
         ("playbook/propose.py", ["rules"]),
-        ("errors.py", ["rfm", "intervals", "rules"]),
-        ("report/page/report.py", ["rfm", "intervals", "rules"]),
-        ("report/page/template/style.css", ["rfm", "intervals", "rules"]),
+        ("errors.py", ["rfm", "retention", "intervals", "rules"]),
+        ("report/page/report.py", ["rfm", "retention", "intervals", "rules"]),
+        ("report/page/template/style.css", ["rfm", "retention", "intervals", "rules"]),
         ("report/page/template/index.html.j2", []),
         ("report/publish/catalog.py", []),
         ("report/plan/plan_file.py", []),
@@ -143,6 +146,7 @@ def test_one_changed_source_changes_exactly_the_notebooks_that_use_it(
 ) -> None:
     cells = {
         "rfm": "from helpers.methods import rfm",
+        "retention": "from helpers.methods import retention",
         "intervals": "%matplotlib inline\nimport helpers.stats.estimate as i",
         "rules": "def late():\n    from helpers.playbook.propose import propose",
     }

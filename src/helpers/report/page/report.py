@@ -16,17 +16,16 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbformat import NotebookNode
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
+from helpers.playbook.thresholds import entries
 from helpers.report.page import story, wording
 from helpers.report.page.markup import Heading, Outline, escape, plain
 from helpers.report.publish.manifest import Manifest
@@ -221,8 +220,7 @@ def _opportunities() -> Mapping[str, str]:
 
     An action is for the contact list that has the name of its opportunity.
     """
-    rules = yaml.safe_load(resources.files("helpers.playbook").joinpath("actions.yml").read_text("utf-8"))
-    return {rule["id"]: rule["opportunity"] for rule in rules if rule.get("opportunity")}
+    return {rule["id"]: rule["opportunity"] for rule in entries("rules") if rule.get("opportunity")}
 
 
 def _check(action: Action, manifest: Manifest) -> Markup:

@@ -95,7 +95,7 @@ class Code(Record):
     notebook_sha256: str
     modules: dict[str, str] = Field(
         description="Each source that the report depends on -> sha256: modules, data files of packages as "
-        "'helpers.playbook/actions.yml', modules beside the notebook, and files that parameters name"
+        "'helpers.methods.rfm/rules.yml', modules beside the notebook, and files that parameters name"
     )
     lock_sha256: str | None
 
