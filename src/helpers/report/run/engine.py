@@ -17,7 +17,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
@@ -39,16 +39,12 @@ _SILENT = logging.Logger("playbook", logging.CRITICAL + 1)  # what fails is repo
 _running: set[TruthfulClient] = set()  # of all threads of this process
 
 
-def _kinds() -> dict[str, FailureKind]:
-    """Return the failure kind of each class of exception that has one, by the name of the class."""
-    kinds: dict[str, FailureKind] = {"SystemExit": "system_exit", "MemoryError": "out_of_memory"}
-    known: tuple[FailureKind, ...] = get_args(FailureKind)
-    for error in (each for each in vars(errors).values() if isinstance(each, type)):
-        kinds[error.__name__] = next((kind for kind in known if kind == getattr(error, "kind", "")), "error")
-    return kinds
-
-
-_KINDS = _kinds()
+_KINDS: dict[str, Any] = {
+    "SystemExit": "system_exit",
+    "MemoryError": "out_of_memory",
+    **{name: error.kind for name, error in vars(errors).items() if isinstance(error, type)},
+}
+"""The kind of failure of each class of exception that has one, by the name of the class."""
 
 
 class Outcome(NamedTuple):

@@ -31,19 +31,15 @@ NUMBER = struct.Struct("=i")  # a process id; later an exit code, or minus the s
 PR_SET_PDEATHSIG = 1
 
 LIBRARIES = """
-numpy pandas pandas.plotting pandas.io.formats.string pyarrow.parquet pyarrow.compute pyarrow.dataset
-scipy.stats scipy.optimize matplotlib.pyplot matplotlib.backends.backend_agg matplotlib.backends.backend_svg
-seaborn sklearn.cluster sklearn.ensemble sklearn.linear_model sklearn.mixture sklearn.metrics
-sklearn.model_selection sklearn.pipeline lifelines statsmodels.api statsmodels.formula.api
-narwhals._pandas_like.dataframe narwhals._pandas_like.group_by
-duckdb ibis ibis.backends.duckdb.converter ibis.expr.types.groupby ibis.formats.pandas ibis.formats.pyarrow
-ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger ipykernel_launcher
-IPython.core.completerlib IPython.core.debugger IPython.core.oinspect IPython.extensions.storemagic sqlite3
-tornado.platform.asyncio tornado.locks tornado.queues pydevd_plugins.extensions.types.pydevd_plugin_numpy_types
-helpers.data.source helpers.data.health helpers.data.privacy helpers.data.segment helpers.figures
-helpers.playbook.propose helpers.report.params helpers.report.record
+pandas.io.formats.string pyarrow.dataset matplotlib.pyplot matplotlib.backends.backend_agg
+matplotlib.backends.backend_svg seaborn sklearn.cluster sklearn.ensemble sklearn.linear_model sklearn.mixture
+lifelines statsmodels.api statsmodels.formula.api narwhals._pandas_like.dataframe narwhals._pandas_like.group_by
+ibis.backends.duckdb.converter ibis.expr.types.groupby ibis.formats.pandas ibis.formats.pyarrow
+ipykernel_launcher ipykernel.kernelapp ipykernel.debugger IPython.core.completerlib IPython.core.debugger
+IPython.core.oinspect IPython.extensions.storemagic sqlite3 tornado.platform.asyncio tornado.locks tornado.queues
+pydevd_plugins.extensions.types.pydevd_plugin_numpy_types helpers.figures helpers.report.params helpers.report.record
 """
-"""What notebooks and kernels import; of `PACKAGES` every module is."""
+"""What notebooks and kernels import beside `PACKAGES`, of which every module is; some only when they first compute."""
 
 PACKAGES = ("helpers.methods", "helpers.stats", "helpers.study")
 
