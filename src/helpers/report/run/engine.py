@@ -42,7 +42,7 @@ _running: set[TruthfulClient] = set()  # of all threads of this process
 _KINDS: dict[str, Any] = {
     "SystemExit": "system_exit",
     "MemoryError": "out_of_memory",
-    **{name: error.kind for name, error in vars(errors).items() if isinstance(error, type)},
+    **{name: error.kind for name, error in vars(errors).items() if hasattr(error, "kind")},
 }
 """The kind of failure of each class of exception that has one, by the name of the class."""
 

@@ -39,7 +39,7 @@ ipykernel_launcher ipykernel.kernelapp ipykernel.debugger IPython.core.completer
 IPython.core.oinspect IPython.extensions.storemagic sqlite3 tornado.platform.asyncio tornado.locks tornado.queues
 pydevd_plugins.extensions.types.pydevd_plugin_numpy_types helpers.figures helpers.report.params helpers.report.record
 """
-"""What notebooks and kernels import beside `PACKAGES`, of which every module is; some only when they first compute."""
+"""What notebooks and kernels import beside `PACKAGES`, of which every module is; some of it only as they compute."""
 
 PACKAGES = ("helpers.methods", "helpers.stats", "helpers.study")
 
