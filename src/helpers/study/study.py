@@ -236,7 +236,11 @@ class Study:
     @cached_property
     def began(self) -> dt.date | None:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
-        return self.history_from or first_day(self.activity)
+        if self.history_from or not (
+            "activity" in self.given or {"events", "orders"} & set(self.dataset.names)
+        ):
+            return self.history_from
+        return first_day(self.activity)
 
     @cached_property
     def account(self) -> ActivityAccount:

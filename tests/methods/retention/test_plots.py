@@ -15,6 +15,7 @@ from helpers.methods import retention
 from helpers.methods.retention import plots
 from helpers.methods.retention.day_n import rows_kept_back
 from helpers.study import Study
+from helpers.study.durations import exit_durations
 
 AS_OF = dt.date(2026, 4, 30)
 
@@ -61,7 +62,7 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     nobody = retention.staying(Study.of(study.dataset, "2020-01-01", history_from="2019-12-01"))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
     told = found.finding()
-    exits = retention.exit_durations(study.population, as_of=AS_OF, observed_from=study.began).to_pandas()
+    exits = exit_durations(study.population, as_of=AS_OF, observed_from=study.began).to_pandas()
     watched = exits["entry_day"] <= 90
     assert told.n == watched.sum() < found.everybody.n
     assert f"{(watched & (exits['tenure_days'] >= 90)).sum():,} of them on the day itself" in told.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
 
 @pytest.mark.slow
 def test_the_story_of_the_published_data(telco: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helpers.methods.retention.drivers.TENURE_BREAKS", (0, 12, 36))
+    monkeypatch.setattr(sys.modules[drivers.__module__], "TENURE_BREAKS", (0, 12, 36))
     found = drivers(study(telco), COVARIATES)
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"

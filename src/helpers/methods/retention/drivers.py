@@ -35,7 +35,6 @@ from helpers.stats.cox.proportional import (
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
 
-FASTER, SLOWER = "leave faster", "leave slower"
 # Covariates whose name alone would not read as English: the words that follow "members", or "one more".
 PHRASES = {
     "early_reply": "who got an early reply",
@@ -62,9 +61,8 @@ class Drivers:
         The main model.
     table : pandas.DataFrame
         The summary of the model (low and high hold for each row alone) with simultaneous_low and
-        simultaneous_high (hold for all rows together), p_bonferroni, steady (False where the effect changes with
-        tenure) and verdict: "leave faster", "leave slower", "no clear difference" or "too little data". Levels of
-        fewer than k_min members have no row.
+        simultaneous_high (hold for all rows together), p_bonferroni, and clear (the interval that holds for all
+        leaves out one). Levels of fewer than k_min members have no row.
     proportionality : Proportionality
         Whether effects last.
     by_tenure : pandas.DataFrame
@@ -92,7 +90,7 @@ class Drivers:
     @property
     def named(self) -> pd.DataFrame:
         """The drivers: rows whose simultaneous interval leaves out one, those with the most evidence first."""
-        rows = self.table[self.table["verdict"].isin([FASTER, SLOWER])]
+        rows = self.table[self.table["clear"]]
         order = rows["z"].abs().sort_values(ascending=False, kind="stable").index
         return rows.loc[order].reset_index(drop=True)
 
@@ -192,9 +190,9 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     kept, dropped = _affordable(cells, found.names)
     model = CoxModel(kept, confidence=level).fit(cells)
     test = proportional_hazards(model, level=1 - level)
-    table = _judged(model, test, study.k_min)
+    table = _judged(model, study.k_min)
     breaks = [0, *(day for day in TENURE_BREAKS if day > landmark_day)]
-    unsteady = table.loc[~table["steady"], "variable"].drop_duplicates()
+    unsteady = table.loc[table["covariate"].isin(test.unsteady), "variable"].drop_duplicates()
     parts = [tenure_effects(cells, model, name, breaks=breaks) for name in unsteady]
     apart = unknown(model.n_, "share", level)
     if kept:
@@ -234,8 +232,8 @@ def _by_tenure(parts: Sequence[pd.DataFrame], k_min: int) -> pd.DataFrame:
     return found.assign(characteristic=found["characteristic"].map(name_of))
 
 
-def _judged(model: CoxModel, test: Proportionality, k_min: int) -> pd.DataFrame:
-    """Return the summary with intervals that hold together, steadiness and a verdict."""
+def _judged(model: CoxModel, k_min: int) -> pd.DataFrame:
+    """Return the summary with intervals that hold together and whether they leave out one."""
     table = model.summary
     table = table[table["n"] >= k_min].reset_index(drop=True)
     tested = max(int(table["p"].notna().sum()), 1)
@@ -245,11 +243,7 @@ def _judged(model: CoxModel, test: Proportionality, k_min: int) -> pd.DataFrame:
         table["simultaneous_low"] = np.exp(table["log_hazard_ratio"] - half)
         table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
     table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
-    table["steady"] = ~table["covariate"].isin(test.unsteady)
-    verdict = np.where(table["log_hazard_ratio"] > 0, FASTER, SLOWER)
-    verdict = np.where(table["p_bonferroni"] < alpha, verdict, "no clear difference")
-    table["verdict"] = np.where(table["p"].isna(), "too little data", verdict)
-    return table
+    return table.assign(clear=table["p_bonferroni"] < alpha)
 
 
 def name_of(covariate: Any) -> str:

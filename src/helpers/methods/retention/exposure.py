@@ -164,21 +164,14 @@ class Dose:
         elif effect.high < 1:
             text = "Each {what} more in a month goes with leaving {change} slower in the next"
         text += " (hazard ratio {ratio}, {low} to {high}; {n} member-months, {events} left); association, not cause. "
+        values |= {"ratio": times(effect.value), "low": times(effect.low), "high": times(effect.high)}
         if self.fatigue_from is None:
             text += "There is no dose from which on members leave clearly faster."
         else:
+            text += "Fatigue point: from {dose} a month on members leave {faster} times as fast as at {reference}."
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
-            text += (
-                "Fatigue point: from {dose} a month on members leave {d_ratio} times as fast as at {reference} "
-                "({d_low} to {d_high})."
-            )
-            values |= {
-                "dose": row["dose"],
-                "reference": row["reference"],
-                "d_ratio": times(row["hazard_ratio"]),
-            }
-            values |= {"d_low": times(row["low"]), "d_high": times(row["high"])}
-        values |= {"ratio": times(effect.value), "low": times(effect.low), "high": times(effect.high)}
+            faster = f"{times(row['hazard_ratio'])} ({times(row['low'])} to {times(row['high'])})"
+            values |= {"dose": row["dose"], "reference": row["reference"], "faster": faster}
         return say(text, **values, change=percent(abs(effect.value - 1), 0))
 
 
@@ -274,23 +267,22 @@ def _dose(found: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:
     if model.events_ >= enough.EXITS_OF_AN_EFFECT and np.isfinite(row["low"]) and not row["penalised"]:
         value, low, high = (float(row[column]) for column in ("hazard_ratio", "low", "high"))
         per_unit = Estimate(value, low, high, model.n_, "ratio", "Cox model on episodes", model.confidence)
-    edges = list(DOSES)
-    first = pd.Series(np.asarray(edges)[np.searchsorted(edges, found[name], "right") - 1], index=found.index)
-    exits = found["events"].groupby(first).sum()
-    known = exits[exits >= enough.EXITS_OF_AN_EFFECT].index
+    dose = pd.cut(found[name], [*DOSES, np.inf], right=False, labels=list(DOSES.values()))
+    exits = found["events"].groupby(dose, observed=False).sum()
+    known = exits.index[exits >= enough.EXITS_OF_AN_EFFECT].tolist()
     if len(known) < 2:
         return Dose(name, per_unit, model.events_, pd.DataFrame(columns=["first", *COLUMNS]), None)
     covariates = [*(column for column in model.covariates if column != name), "dose"]
-    lowest = {"dose": DOSES[int(known.min())]}
-    fitted = CoxModel(covariates, reference=lowest, confidence=model.confidence)
-    table = fitted.fit(found.assign(dose=first.map(DOSES))).summary
-    table = table[table["variable"] == "dose"]
-    table = table.assign(dose=table["level"], p_holm=holm(table["p"].where(~table["penalised"])))
-    table["first"] = table["dose"].map({text: edge for edge, text in DOSES.items()})
+    fitted = CoxModel(covariates, reference={"dose": known[0]}, confidence=model.confidence)
+    table = fitted.fit(found.assign(dose=dose.astype(str))).summary
+    table = table[table["variable"] == "dose"].drop(columns="variable")
+    first = table["level"].map({text: edge for edge, text in DOSES.items()})
+    table = table.assign(first=first, dose=table["level"], p_holm=holm(table["p"].where(~table["penalised"])))
     table = table.sort_values("first", ignore_index=True)[["first", *COLUMNS]]
     table[list(COLUMNS[2:])] = table[list(COLUMNS[2:])].where(table["n"] >= k_min)
-    fatigue = _fatigue_point(table[table["first"] > known.min()], 1 - model.confidence)
-    return Dose(name, per_unit, model.events_, table, fatigue)
+    lowest = next(edge for edge, text in DOSES.items() if text == known[0])
+    higher = table[table["first"] > lowest]
+    return Dose(name, per_unit, model.events_, table, _fatigue_point(higher, 1 - model.confidence))
 
 
 def _fatigue_point(higher: pd.DataFrame, level: float) -> int | None:

@@ -15,7 +15,7 @@ day d.
 
 The product limit is computed here, for all segments in one pass, and not by lifelines: 24 segments of 730 days
 take lifelines half a second, as long as the engine takes to count 10 million members. lifelines is the oracle of
-the tests; :func:`to_lifelines` hands one segment to it.
+the tests; :meth:`SurvivalCurves.to_lifelines` hands one segment to it.
 
 With late entry the first days of tenure may be days that nobody has seen. A curve then begins on the first day with
 somebody at risk, ``from_day``, and is one *of those still here on that day*: how many left before, and so the median,
@@ -37,7 +37,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.stats.estimate import Estimate, estimate_of, unknown
-from helpers.stats.survival.cells import DayCounts, check_cells, day_counts
+from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.limits import product_limit, survival_limits
 from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
 from helpers.study.days import checked
@@ -167,9 +167,7 @@ class SurvivalCurves:
 
     def median(self, segment: str | None = None) -> Estimate:
         """Return the median stay of a segment, in days; infinite bounds mean: not reached while watched."""
-        labels = self.counts.labels
-        name = labels[0] if segment is None else checked(segment, "segment", in_=labels)
-        row = self.summary.iloc[labels.index(name)]
+        row = self.summary.iloc[self._place(segment)]
         n, method = int(row["n"]), "Brookmeyer–Crowley"
         if np.isnan(row["median"]):
             return unknown(n, "days", self.confidence)
@@ -196,6 +194,30 @@ class SurvivalCurves:
         return self.counts.segments.assign(
             n=self.summary["n"], horizon=days, mean=found.mean, standard_error=found.error, low=low, high=high
         )
+
+    def to_lifelines(self, segment: str | None = None) -> Any:
+        """Return a lifelines ``KaplanMeierFitter`` of a segment, for its plots and methods.
+
+        Its interval is the log-log one, which is far too narrow in small samples. Who entered first is taken to have
+        ended first: the estimate depends on how many are at risk alone.
+        """
+        from lifelines import KaplanMeierFitter
+
+        row, counts = self._place(segment), self.counts
+        at_risk, events, censored = (part[row] for part in (counts.at_risk, counts.events, counts.censored))
+        entered = at_risk - np.append(0, (at_risk - events - censored)[:-1])
+        come, gone = entered.cumsum(), np.stack([events, censored], axis=1).cumsum()
+        upto = np.union1d(come, gone)
+        upto = upto[upto > 0]
+        entry, (day, stayed) = np.searchsorted(come, upto), np.divmod(np.searchsorted(gone, upto), 2)
+        # There, who enters at t is at risk only after t; here from day t on.
+        entry = np.where(entry == 0, 0, entry - 0.5)
+        fitter = KaplanMeierFitter(alpha=1 - self.confidence, label=counts.labels[row])
+        return fitter.fit(day, stayed == 0, entry=entry, weights=np.diff(upto, prepend=0))
+
+    def _place(self, segment: str | None) -> int:
+        labels = self.counts.labels
+        return 0 if segment is None else labels.index(checked(segment, "segment", in_=labels))
 
     def _named(self, columns: dict[str, NDArray[Any]], row: NDArray[np.intp]) -> pd.DataFrame:
         """Return columns beside the names of the segments they belong to."""
@@ -230,21 +252,3 @@ def survival(
     limits = survival_limits(counts.at_risk, counts.events, confidence)
     share, low, high = (np.where(known, curve, np.nan) for curve in (share, *limits))
     return SurvivalCurves(counts, share, low, high, confidence)
-
-
-def to_lifelines(cells: pd.DataFrame, confidence: float = 0.95, label: str = "survival") -> Any:
-    """Return a lifelines ``KaplanMeierFitter`` fitted on cells of one segment, for its plots and methods.
-
-    Its interval is the log-log one, which is far too narrow in small samples.
-    """
-    from lifelines import KaplanMeierFitter
-
-    clean = check_cells(cells)
-    stayed = clean.assign(n=clean["n"] - clean["events"], exited=False)
-    rows = pd.concat([clean.assign(n=clean["events"], exited=True), stayed])
-    rows = rows[rows["n"] > 0]
-    # There, who enters at t is at risk only after t; here from day t on.
-    entry = rows["entry_day"].where(rows["entry_day"] == 0, rows["entry_day"] - 0.5)
-    return KaplanMeierFitter(alpha=1 - confidence, label=label).fit(
-        rows["tenure_day"], rows["exited"], entry=entry, weights=rows["n"]
-    )

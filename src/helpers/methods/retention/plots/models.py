@@ -90,8 +90,7 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
     rows = rows[np.isfinite(rows["high"]) & (rows["low"] > 0)]
     if rows.empty:
         return NoChart(say("What goes with leaving"), found.sentence)
-    clear = rows["verdict"].isin(["leave faster", "leave slower"])
-    rows = rows.assign(clear=clear, evidence=rows["z"].abs(), label=rows["covariate"].map(name_of))
+    rows = rows.assign(evidence=rows["z"].abs(), label=rows["covariate"].map(name_of))
     rows = rows.sort_values(["clear", "evidence"], kind="stable")
     drawn = rows.tail(MOST_ROWS).reset_index(drop=True)
     figure, ax = figures.new_figure(7.2, 0.36 * len(drawn) + 1.3)
