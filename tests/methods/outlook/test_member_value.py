@@ -40,7 +40,7 @@ def test_the_judgement_in_words_and_in_a_picture(found: MemberValue) -> None:
 
 def test_too_little_history_is_said(study: Study) -> None:
     few = member_value(study, horizon_days=200)
-    assert "too little data. It takes three times 200 days of history" in few.sentence
+    assert "too little data. It takes three times 200 days of history, 100 members" in few.sentence
     assert isinstance(plots.value_deciles(few, "note"), NoChart)
 
 

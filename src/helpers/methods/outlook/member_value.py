@@ -27,8 +27,8 @@ class MemberValue(ValueForecast):
 
     @property
     def known(self) -> bool:
-        """Whether there is a prediction and at least one judged window."""
-        return bool(len(self.members)) and self.spread is not None
+        """Whether there is a prediction, judged on at least one window."""
+        return self.spread is not None
 
     @property
     def sentence(self) -> str:
@@ -40,14 +40,18 @@ class MemberValue(ValueForecast):
         """How well predicted value agreed with what came, over windows, and against each member's past value."""
         rows = self.table.set_index("model") if len(self.table) else self.table
         if SURVIVAL not in rows.index or pd.isna(rows.loc[SURVIVAL, "low"]) or self.spread is None:
-            return [say("Value of each member ahead: too little data. {why}", why=self._why())]
+            text = (
+                "Value of each member ahead: too little data. It takes three times {days} days of history, "
+            )
+            text += "{m} members and {b} of them with value."
+            return [say(text, days=self.horizon_days, m=enough.TO_FIT, b=enough.BUYERS_TO_FIT)]
         row, past = (rows.loc[[model]].iloc[0] for model in (SURVIVAL, PAST))
         said = say(
             "In the {days} days after {split}, {n} members brought {realised}. The {model} (expected days here times "
             "value a day) had said {predicted}, so {ratio} of it came ({low} to {high}). The tenth of members it put "
-            "on top brought {top_tenth} of all value ({top_low} to {top_high}), the tenth of most past value {past} "
-            "({past_low} to {past_high}). By tenths of members, shares missed their prediction by at most {gap} "
-            "points; chance alone makes up to {chance}.",
+            "on top brought {top_tenth} of all value ({top_low} to {top_high}), the tenth of most past value "
+            "{past_tenth} ({past_low} to {past_high}). By tenths of members, shares missed their prediction by at "
+            "most {gap} points; chance alone makes up to {chance}.",
             days=number(self.horizon_days),
             split=str(self.split),
             n=number(int(row["n"])),
@@ -57,17 +61,10 @@ class MemberValue(ValueForecast):
             gap=number(float(row["largest_gap"]), 1),
             chance=number(float(row["gap_by_chance"]), 1),
             **_shares(row.to_dict(), ("ratio", "low", "high", "top_tenth", "top_low", "top_high")),
-            past=percent(float(past["top_tenth"]), 0),
-            **{f"past_{end}": percent(float(past[f"top_{end}"]), 0) for end in ("low", "high")},
+            **{f"past_{end}": percent(float(past[f"top_{end}"]), 0) for end in ("tenth", "low", "high")},
         )
         against = (against_past(rows.loc[model].to_dict(), model) for model in (SURVIVAL, MODEL))
         return [said, " ".join([*filter(None, against), spread_sentence(self.spread)])]
-
-    def _why(self) -> str:
-        if self.reason == "history":
-            return say("It takes three times {days} days of history.", days=number(self.horizon_days))
-        least = {"m": enough.TO_FIT, "b": enough.BUYERS_TO_FIT}
-        return say("It takes {m} members, {b} of them with value.", **least)
 
 
 def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:

@@ -62,14 +62,8 @@ def _contest_title(held: Contest) -> str:
     elif gain.known and gain.low > 0:
         text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
     best, base = (number(float(scores.get(name, np.nan)), 3) for name in (held.winner, BASE_RATE))
-    values = {
-        "w": held.windows,
-        "k": enough.WINDOWS_TO_JUDGE,
-        "winner": held.winner,
-        "best": best,
-        "base": base,
-    }
-    return say(text, what=say(WHAT[held.outcome]), **values)
+    counts = {"w": held.windows, "k": enough.WINDOWS_TO_JUDGE}
+    return say(text, what=say(WHAT[held.outcome]), winner=held.winner, best=best, base=base, **counts)
 
 
 def calibration(found: Risk, note: str) -> Chart | NoChart:

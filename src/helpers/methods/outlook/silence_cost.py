@@ -5,25 +5,20 @@ is at stake is therefore not the whole value of a period but the difference betw
 nothing. It is measured on closed windows within thirds of the value predicted before each window, because members
 who fall silent are also those of whom less was expected. What is left is an association: those who fall silent
 might have bought less anyhow, so the difference is at most what keeping somebody active can save.
-
-The interval is clustered by member (a member active in four windows is not four members): linearised variance of
-a difference of two ratios (Cochran 1977, 6.3) with Student's t.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.sentences import interval, number, quantity, say
-from helpers.stats.estimate import Estimate, estimate_of, half_width, unknown
-from helpers.study import Study, enough
+from helpers.stats.estimate import Estimate, estimate_of, unknown
+from helpers.stats.forecast.value import THIRDS, compare_outcomes, thirds
+from helpers.study import Study
 
-THIRDS = 3
 ACTIVE_DAYS = 30
 """Look-back in which a counted action makes a member active."""
 
@@ -114,32 +109,3 @@ def _outcomes(split: object, window: pd.DataFrame, days: pd.DataFrame, horizon_d
     here = window[window["member_id"].isin(awake)]
     third = thirds(here["predicted"].to_numpy(float))
     return here.assign(third=third, silent=~here["member_id"].isin(acted))
-
-
-def thirds(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the third of each value, 1 to 3; equal values in order of their place."""
-    place = np.empty(len(values), dtype=np.int64)
-    place[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return place * THIRDS // max(len(values), 1) + 1
-
-
-def compare_outcomes(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Return the table of :class:`SilenceCost` from rows of member_id, third, silent and realised."""
-    found = []
-    for third in range(1, THIRDS + 1):
-        here = rows[rows["third"] == third]
-        silent, value = here["silent"].to_numpy(bool), here["realised"].to_numpy(float)
-        row = {"third": third, "n": len(here), "silent": silent.sum()}
-        row |= dict.fromkeys(("active_value", "silent_value", "value", "low", "high"), np.nan)
-        fewest = min(here.loc[flag, "member_id"].nunique() for flag in (silent, ~silent))
-        if fewest >= enough.SILENT_IN_THIRD:
-            stayed, fell = value[~silent].mean(), value[silent].mean()
-            # Each row's share in the error of the difference, summed within members.
-            part = np.where(silent, (fell - value) / silent.sum(), (value - stayed) / (~silent).sum())
-            sums = pd.Series(part).groupby(here["member_id"].to_numpy()).sum().to_numpy()
-            error = np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2))
-            half = half_width(error, confidence, fewest - 1)
-            row |= {"active_value": stayed, "silent_value": fell, "value": stayed - fell}
-            row |= {"low": stayed - fell - half, "high": stayed - fell + half}
-        found.append(row)
-    return pd.DataFrame(found)

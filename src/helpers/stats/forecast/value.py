@@ -72,6 +72,7 @@ PENALTY = 0.1  # shrinks the many coefficients of few buyers; a straight line ne
 FLOOR = 0.05  # smallest prediction that the deviance knows, as a share of the mean prediction
 ASSUMED_SPREAD = 0.3
 """Spread of the log ratio of windows that is assumed before three of them could be judged: about 30 per cent."""
+THIRDS = 3
 POOLED_DAYS = 15  # thin days look this far to either side before they fall back on all days together
 LARGEST_HAZARD = 1 - 1e-9  # a day on which everybody left says nothing about those who are past it
 LEVEL = ["predicted", "realised", "ratio", "low", "high", "largest_gap", "gap_by_chance"]
@@ -290,6 +291,52 @@ def _deciles(
     return frame, 100 * float(np.quantile(np.abs(drawn - came).max(axis=1), 0.95))
 
 
+def thirds(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the third of each value, 1 to 3; equal values in order of their place."""
+    place = np.empty(len(values), dtype=np.int64)
+    place[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return place * THIRDS // max(len(values), 1) + 1
+
+
+def compare_outcomes(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Compare the value of members who stayed active with that of those who fell silent, by third.
+
+    The interval of the difference of means is clustered by member (a member active in four windows is not four
+    members): linearised variance of a difference of two ratios (Cochran 1977, 6.3) with Student's t.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        One row per window and member: member_id, third (of predicted value, see :func:`thirds`), silent (bool) and
+        realised.
+    confidence : float
+        Level of the interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        third, n (rows), silent (rows), active_value, silent_value (means), value (their difference), low, high.
+    """
+    found = []
+    for third in range(1, THIRDS + 1):
+        here = rows[rows["third"] == third]
+        silent, value = here["silent"].to_numpy(bool), here["realised"].to_numpy(float)
+        row = {"third": third, "n": len(here), "silent": silent.sum()}
+        row |= dict.fromkeys(("active_value", "silent_value", "value", "low", "high"), np.nan)
+        fewest = min(here.loc[flag, "member_id"].nunique() for flag in (silent, ~silent))
+        if fewest >= enough.SILENT_IN_THIRD:
+            stayed, fell = value[~silent].mean(), value[silent].mean()
+            # Each row's share in the error of the difference, summed within members.
+            part = np.where(silent, (fell - value) / silent.sum(), (value - stayed) / (~silent).sum())
+            sums = pd.Series(part).groupby(here["member_id"].to_numpy()).sum().to_numpy()
+            error = np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2))
+            half = half_width(error, confidence, fewest - 1)
+            row |= {"active_value": stayed, "silent_value": fell, "value": stayed - fell}
+            row |= {"low": stayed - fell - half, "high": stayed - fell + half}
+        found.append(row)
+    return pd.DataFrame(found)
+
+
 # --- the forecast ----------------------------------------------------------------------------------------------
 
 
@@ -307,8 +354,6 @@ class ValueForecast:
         Length of a window and of the prediction.
     confidence : float
         Level of the intervals.
-    reason : {"", "history", "members"}
-        What there was too little of for a prediction.
     members : pandas.DataFrame
         member_id, expected_value of the next `horizon_days`, expected_days of presence; ordered by member_id.
         Empty when there is too little data, as all below.
@@ -332,7 +377,6 @@ class ValueForecast:
     split: dt.date
     horizon_days: int
     confidence: float
-    reason: str = ""
     members: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     table: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     deciles: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
@@ -369,7 +413,7 @@ def forecast_value(
     step = dt.timedelta(days=horizon_days)
     rows = with_days(activity, "day").select("member_id", "day", "kind", "value")
     first = rows.day.min().execute()
-    nothing = ValueForecast(as_of - step, horizon_days, confidence, "history")
+    nothing = ValueForecast(as_of - step, horizon_days, confidence)
     if began is None or pd.isna(first):
         return nothing
     begin = max(pd.Timestamp(first).date(), began)
@@ -381,7 +425,7 @@ def forecast_value(
     judged = {k: log.judged(as_of - k * step) for k in range(1, MOST_SPLITS + 1)}
     last, ahead = judged[1], log.predict(as_of)
     if last is None or ahead is None:
-        return ValueForecast(as_of - step, horizon_days, confidence, "members")
+        return nothing
     models = last.merge(_bought(log, as_of - step), "left", "member_id").assign(**{PAST: _past(last, log)})
     table, deciles = judge(models, last["realised"].to_numpy(float), confidence, draws, seed)
     parts = [part.rename(columns={SURVIVAL: "predicted"}) for part in judged.values() if part is not None]
