@@ -21,7 +21,6 @@ from helpers.methods.rfm.contest import (
     value_by_score,
 )
 from helpers.methods.rfm.current import alive_share, prospects, purchase_models
-from helpers.methods.rfm.findings import contest_gain
 from helpers.stats.btyd.bg_nbd import Parameters
 from helpers.stats.btyd.cells import cells
 from helpers.study import Study
@@ -196,7 +195,7 @@ def test_few_newcomers_are_not_known(orders: pd.DataFrame, n: int, buyers: int) 
 
 def test_a_challenger_that_could_not_run_does_not_hide_the_known_gain(held: Contest) -> None:
     gaps = held.differences.assign(difference=[0.2, np.nan], low=[0.1, np.nan], high=[0.3, np.nan])
-    found = contest_gain(Contest(**{**vars(held), "differences": gaps}), "all members")
+    found = Contest(**{**vars(held), "differences": gaps}).gain
     assert (found.value, found.low, found.high) == (0.2, 0.1, 0.3)
 
 

@@ -16,6 +16,7 @@ from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.segments import behavioural_features, segment_members, segment_names
 from helpers.stats.estimate import percentile_interval
 from helpers.study import Study
+from tests.planted_chains import asked
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,7 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     assert found.profile["status"].tolist() == ["stable"] * 3
     assert found.profile["named"].tolist() == [False, True, True]
     mean = (17 * 0.9 + 0.5 + 0.7) / 19
-    held = findings.segment_stability(found, "members")
+    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
     assert held.value == pytest.approx(mean) and (held.n, held.unit) == (600, "index")
     drawn = np.repeat([0.5, 0.7, 0.9], [2, 2, 34])
     assert (held.low, held.high) == pytest.approx(percentile_interval(drawn))
@@ -99,10 +100,9 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
 
 def test_the_share_of_silent_members_names_its_days():
     members = ibis.memtable(pd.DataFrame({"frequency": [0, 0, 3, 1]}))
-    told = findings.silent_share(members, "members", days=90)
-    assert told.value == 0.5
+    told = findings.silent_share(asked(), members, 90)
+    assert told.estimate.value == 0.5
     assert told.sentence.endswith("did nothing that counts in the 90 days up to the day.")
-    assert findings.silent_share(members, "members").sentence.endswith("did nothing that counts.")
 
 
 def test_without_a_named_segment_there_is_no_stability(monkeypatch):
@@ -111,7 +111,7 @@ def test_without_a_named_segment_there_is_no_stability(monkeypatch):
     monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=lost))
     frame, _ = blobs(600, seed=2)
     found = group(frame)
-    held = findings.segment_stability(found, "members")
+    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
     assert found.structured and not found.profile["named"].any()
     assert (held.verdict, held.value, held.n) == ("too little data", None, 600)
     assert "None comes back in 80 % of the resamples, so none is named" in held.sentence
@@ -150,7 +150,7 @@ def test_a_single_cloud_gets_no_names(name: str):
     assert not found.profile["named"].any()
     assert found.profile["segment"].str.contains("not named").all()
     assert "none is named and there is no stability to state" in found.sentence
-    held = findings.segment_stability(found, "members")
+    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
     assert (held.verdict, held.value, held.n) == ("too little data", None, 500)
 
 
@@ -210,7 +210,10 @@ def test_few_members_are_too_little_data(size: int):
     frame, _ = blobs(100, seed=7)
     found = group(frame.iloc[:size])
     assert found.table.empty and found.profile.empty
-    assert not found.stability.known and findings.segment_stability(found, "members").n == size
+    assert (
+        not found.stability.known
+        and findings.stated("rfm.segment_stability", found.stability, found, "members").n == size
+    )
     assert f"too little data, {size} active members" in found.sentence
 
 

@@ -16,11 +16,12 @@ Rooms, in the order a study walks through them:
 - for the reader: :mod:`plots`, :mod:`findings`.
 """
 
-from helpers.methods.rfm import findings, plots
+from helpers.methods.rfm import plots
 from helpers.methods.rfm.blockers import blockers
 from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
 from helpers.methods.rfm.contest import contest, predict_value
 from helpers.methods.rfm.current import alive_share, current_tiers, prospects, purchase_models
+from helpers.methods.rfm.findings import populations, silent_share, stated
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
 from helpers.methods.rfm.scores import score
@@ -53,7 +54,6 @@ __all__ = [
     "current_tiers",
     "effort_share",
     "evaluate_list",
-    "findings",
     "followed",
     "forecast",
     "materialise",
@@ -61,6 +61,7 @@ __all__ = [
     "migration",
     "plots",
     "population",
+    "populations",
     "predict_value",
     "present_members",
     "prospects",
@@ -69,7 +70,9 @@ __all__ = [
     "score",
     "segment_members",
     "sensitivity",
+    "silent_share",
     "standard_lists",
+    "stated",
     "tier_history",
     "tier_value",
     "time_to_top",

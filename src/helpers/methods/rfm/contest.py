@@ -111,6 +111,17 @@ class Contest:
         return bool((self.differences["high"] < SMALLEST_GAIN * self._plain).all())
 
     @property
+    def gain(self) -> Estimate:
+        """How much lift the best challenger that could run gains over the RFM score."""
+        n = int(self.table["n"].max()) if len(self.table) else 0
+        known = self.differences.dropna(subset=["low"]).sort_values("difference")
+        if known.empty:
+            return unknown(n, "ratio", self.confidence)
+        value, low, high = known[["difference", "low", "high"]].iloc[-1].astype(float)
+        method = "paired member bootstrap, Bonferroni over the challengers"
+        return Estimate(value, low, high, n, "ratio", method, self.confidence)
+
+    @property
     def _plain(self) -> float:
         return float(self.table.loc[self.table["model"] == RFM_SCORE, "lift"].iloc[0])
 
