@@ -20,7 +20,7 @@ from helpers.methods.rfm.contest import (
     predict_value,
     value_by_score,
 )
-from helpers.methods.rfm.current import alive_share, prospects, purchase_models
+from helpers.methods.rfm.members import alive_share, prospects, purchase_models
 from helpers.stats.btyd.bg_nbd import Parameters
 from helpers.stats.btyd.cells import cells
 from helpers.study import Study

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +15,6 @@ from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.segments import behavioural_features, segment_members, segment_names
 from helpers.stats.estimate import percentile_interval
 from helpers.study import Study
-from tests.planted_chains import asked
 
 
 @pytest.fixture(autouse=True)
@@ -96,13 +94,6 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     assert held.provenance.method == "clusterwise Jaccard over resamples (Hennig 2007)"
     assert f"Jaccard similarity of 0.87 on average ({held.low:.2f} to 0.90 over resamples)" in held.sentence
     assert "1 unstable, not named" in held.sentence
-
-
-def test_the_share_of_silent_members_names_its_days():
-    members = ibis.memtable(pd.DataFrame({"frequency": [0, 0, 3, 1]}))
-    told = findings.silent_share(asked(), members, 90)
-    assert told.estimate.value == 0.5
-    assert told.sentence.endswith("did nothing that counts in the 90 days up to the day.")
 
 
 def test_without_a_named_segment_there_is_no_stability(monkeypatch):

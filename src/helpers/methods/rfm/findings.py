@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import ibis
 import pandas as pd
 
 from helpers.methods.rfm.concentration import PeriodComparison
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.history import TierHistory
 from helpers.playbook.finding import Direction, Finding, finding
-from helpers.sentences import say, with_interval
-from helpers.stats.estimate import Estimate, proportion
-from helpers.study import Study
+from helpers.sentences import say
+from helpers.stats.estimate import Estimate
 
 INDEPENDENT = "members act independently of each other"
 
@@ -102,25 +100,6 @@ def stated(id: str, estimate: Estimate, result: Told, scope: str) -> Finding:
         change=meaning.change,
         systems=meaning.systems,
     )
-
-
-class SilentShare(NamedTuple):
-    """The share of present members without one counted action in their window."""
-
-    estimate: Estimate
-    days: int
-
-    @property
-    def sentence(self) -> str:
-        """The share with its interval."""
-        text = "{share} of present members did nothing that counts in the {days:,} days up to the day."
-        return say(text, share=with_interval(self.estimate), days=self.days)
-
-
-def silent_share(study: Study, members: ibis.Table, days: int) -> SilentShare:
-    """Count the members with ``frequency`` 0, measured over so many days by :func:`rfm.current_tiers`."""
-    silent, n = (int(count.execute()) for count in (members.count(members.frequency == 0), members.count()))
-    return SilentShare(proportion(silent, n, study.confidence), days)
 
 
 def populations(now: int, history: TierHistory, compared: PeriodComparison, held: Contest) -> pd.DataFrame:

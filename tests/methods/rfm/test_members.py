@@ -1,12 +1,13 @@
-"""Blockers against a hand count and brute force."""
+"""Blockers of members against a hand count and brute force."""
 
 from __future__ import annotations
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.rfm.blockers import blockers
+from helpers.methods.rfm.members import blockers, silent_share
 from helpers.methods.rfm.tiers import TierScheme
 from tests.planted_chains import asked
 
@@ -22,6 +23,13 @@ LADDER = {
 
 
 STUDY = asked()
+
+
+def test_the_share_of_silent_members_names_its_days():
+    members = ibis.memtable(pd.DataFrame({"frequency": [0, 0, 3, 1]}))
+    told = silent_share(STUDY, members, 90)
+    assert told.estimate.value == 0.5
+    assert told.sentence.endswith("did nothing that counts in the 90 days up to the day.")
 
 
 def test_blockers_by_hand() -> None:
