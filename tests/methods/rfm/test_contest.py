@@ -22,7 +22,7 @@ from helpers.methods.rfm.contest import (
 )
 from helpers.methods.rfm.members import alive_share, prospects, purchase_models
 from helpers.stats.btyd.bg_nbd import Parameters
-from helpers.stats.btyd.cells import cells
+from helpers.stats.btyd.cells import histories
 from helpers.study import Study
 from tests.stats.buyers import simulate
 
@@ -327,8 +327,8 @@ def test_only_present_members_are_counted_as_alive() -> None:
     assert wide.low < found.estimate.low and wide.confidence == 0.99
     late = people.assign(joined_day=pd.Timestamp("2025-01-01"), left_day=pd.NaT)
     whole = alive_share(Study.of(frames | {"population": late}, **settings), model)
-    table = cells(known.purchases, known.as_of).table
-    everybody = model.alive_among(table["x"], table["t_x"], table["T"], table["members"])
+    lives = histories(known.purchases, known.as_of).to_pandas()
+    everybody = model.alive_among(lives["x"], lives["t_x"], lives["T"])
     assert whole.estimate.value == pytest.approx(everybody.value) and "not known" not in whole.sentence
     nobody = alive_share(Study.of(frames | {"population": people.iloc[:0]}, **settings), model)
     assert not nobody.estimate.known and "too little data" in nobody.sentence

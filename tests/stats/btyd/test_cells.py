@@ -72,7 +72,7 @@ def test_cells_agree_with_a_count_in_pandas(rows: list[tuple[int, int, int]]) ->
     )
     counted = expected.groupby(["x", "t_x", "T"]).size().reset_index(name="members")
     pd.testing.assert_frame_equal(found.table, counted.astype({"x": "int64", "members": "int64"}), rtol=1e-12)
-    assert found.table["members"].sum() == len(expected) and found.unit == "weeks"
+    assert found.table["members"].sum() == len(expected)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -102,7 +102,7 @@ def test_repeat_shares_count_what_happened_after_the_cut() -> None:
         rows += [(f"more{i}", f"2026-02-{day:02d}", 1.0) for day in (20, 24, 27)]
     found = RepeatShares(cells(purchase_days(log(rows)), dt.date(2026, 4, 1)), 0.95)
     weeks = 30 / 7
-    assert found.horizon == pytest.approx(weeks)
+    assert found.days == 30 and found.horizon == pytest.approx(weeks)
     assert (found.overall.value, found.overall.n) == (10 / 35, 35)
     # a class of its own, an empty class of a frequency that was seen, and a frequency that was not
     assert found.share([0, 2, 9], [0, 3, 9], [9, 5, 10]) == pytest.approx([1 / 3, 0, np.nan], nan_ok=True)

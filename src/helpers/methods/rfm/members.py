@@ -210,7 +210,7 @@ def prospects(study: Study, members: ibis.Table, held: Contest, model: BetaGeome
     """
     expected = predict_value(study, held).rename(columns={"low": "expected_low", "high": "expected_high"})
     columns = ["expected_value", "expected_low", "expected_high"]
-    lives = histories(study.purchases, study.as_of, model.unit_days_ or 7.0).to_pandas()
+    lives = histories(study.purchases, study.as_of).to_pandas()
     judged = model.probability_alive(lives["x"], lives["t_x"], lives["T"])
     lives = lives.assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), past_value=lives["value"])
     lives = lives[["member_id", "p_alive", "past_value"]]
@@ -278,7 +278,7 @@ def alive_share(study: Study, model: BetaGeometricNBD) -> AliveShare:
 
     `model` is fitted on the purchases of the study, at whose level the interval is.
     """
-    lives = histories(study.purchases, study.as_of, model.unit_days_ or 7.0)
+    lives = histories(study.purchases, study.as_of)
     buyers = lives.join(study.present, "member_id").select("x", "t_x", "T", "joined_day").to_pandas()
     buyers = buyers.sort_values(["x", "t_x", "T"])  # sums must not depend on the order of an engine
     first = first_day(study.purchases.filter(study.purchases.day <= ibis.date(study.as_of)))
@@ -301,12 +301,10 @@ def _alive_text(model: BetaGeometricNBD, estimate: Estimate, buyers: int, once: 
     if model.repeat_shares_ is not None:
         text = (
             "The model of who is still active could not be used. {why} Counted instead: {value} ({low} to {high}) of "
-            "{n} earlier members transacted again within {horizon} {unit}."
+            "{n} earlier members transacted again within {days} days."
         )
-        horizon = number(model.repeat_shares_.horizon)
-        return say(
-            text, why=model.message_, n=number(estimate.n), horizon=horizon, unit=model.unit_, **shares
-        )
+        days = number(model.repeat_shares_.days)
+        return say(text, why=model.message_, n=number(estimate.n), days=days, **shares)
     text = (
         "Of {again} present members who came back, {count} ({value}, {low} to {high}) are probably still active. "
         "{once} present members bought once only; the model cannot judge whether they are still active."

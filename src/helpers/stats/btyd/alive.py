@@ -59,8 +59,6 @@ class BetaGeometricNBD:
         What happened, in words.
     repeat_shares_ : RepeatShares or None
         The fallback, when it was needed and the cells know their transactions.
-    unit_days_ : float or None
-        Days in the unit of time; None when fitted on a frame, which does not say.
     members_, repeaters_ : int
         Members, and members with a repeat.
     """
@@ -78,8 +76,6 @@ class BetaGeometricNBD:
             for several members, members. Without transactions behind them there can be no fallback.
         """
         table, known = (cells.table, cells) if isinstance(cells, Cells) else (cells, None)
-        self.unit_days_: float | None = known.unit_days if known else None
-        self.unit_ = known.unit if known else "units of time"
         x, t_x, age = (table[c].to_numpy(float) for c in ("x", "t_x", "T"))
         members = table["members"].to_numpy(float) if "members" in table.columns else np.ones(len(table))
         self.members_, self.repeaters_ = int(members.sum()), int(members[x > 0].sum())
@@ -87,7 +83,8 @@ class BetaGeometricNBD:
         self._fit = self._maximise(x, t_x, age, members) if enough else no_fit(4)
         self.params_ = Parameters(*np.exp(self._fit.theta).tolist())
         self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.log_likelihood
-        self.identifiable_, usable, self.message_ = self._judge()
+        usable, self.message_ = self._judge()
+        self.identifiable_ = usable and self._fit.precise
         self.source_ = "BG/NBD" if usable else "too little data"
         self.repeat_shares_ = None
         if not usable and known is not None:
@@ -102,39 +99,33 @@ class BetaGeometricNBD:
         starts = [
             np.log([r, r / (1.5 * rate), size * leaving, size * (1 - leaving)]) for r, leaving, size in STARTS
         ]
-        fit = maximise(Likelihood(x, t_x / scale, age / scale, members), starts, LOWER, UPPER)
+        likelihood = Likelihood(x, t_x / scale, age / scale, members)
+        fit = maximise(likelihood, self.members_, starts, LOWER, UPPER)
         # Back to the unit of the cells: alpha is a time, and a density of x points has their units to -x.
         theta = fit.theta + np.array([0, np.log(scale), 0, 0])
         return fit._replace(theta=theta, log_likelihood=fit.log_likelihood - repeats * np.log(scale))
 
-    def _judge(self) -> tuple[bool, bool, str]:
-        """Return (identifiable, usable for predictions, message)."""
+    def _judge(self) -> tuple[bool, str]:
+        """Return whether the fit is good for predictions, and why or why not."""
         if self.repeaters_ < REPEATERS:
             text = "Only {n} of {members} members came back; the model needs {least} or more."
-            values = {"n": self.repeaters_, "members": self.members_, "least": REPEATERS}
-            return False, False, say(text, **values)
+            return False, say(text, n=self.repeaters_, members=self.members_, least=REPEATERS)
         if not self.converged_:
-            return False, False, say("The likelihood has no maximum that could be found.")
+            return False, say("The likelihood has no maximum that could be found.")
         r, _, a, b = self.params_
         if a / (a + b) < LEAST_LEAVING:
             text = "a / (a + b) went to 0: in these data nobody seems to leave, so the model cannot tell who did."
-            return False, False, say(text)
+            return False, say(text)
         if self._fit.precise:
-            return True, True, say("Converged in {n} steps.", n=self._fit.iterations)
-        if r > EQUAL_MEMBERS or a > EQUAL_MEMBERS:
+            return True, say("Converged in {n} steps.", n=self._fit.iterations)
+        if max(r, a) > EQUAL_MEMBERS:
             which = say("buy at the same rate") if r > EQUAL_MEMBERS else say("are equally likely to leave")
             text = "Members all but {which}: predictions hold, but the parameters alone mean nothing."
-            return False, True, say(text, which=which)
+            return True, say(text, which=which)
         text = "The data do not determine the parameters: an interval spans a factor of 1,000."
-        return False, False, say(text)
+        return False, say(text)
 
-    def alive_among(
-        self,
-        x: ArrayLike,
-        t_x: ArrayLike,
-        T: ArrayLike,  # noqa: N803
-        members: ArrayLike | None = None,
-    ) -> Estimate:
+    def alive_among(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Estimate:  # noqa: N803
         """Return the share alive among any members with a repeat, such as those who are present.
 
         The model lets nobody leave before a repeat, so members without one say nothing about it. The variance is
@@ -143,35 +134,30 @@ class BetaGeometricNBD:
 
         Parameters
         ----------
-        x, t_x, T : array_like, shape (rows,)
-            Histories, in the unit of time of the fit; rows with x == 0 are left out.
-        members : array_like, optional
-            How many members each row stands for; one when not given.
+        x, t_x, T : array_like, shape (members,)
+            Histories, in the unit of time of the fit; those with x == 0 are left out.
         """
         if self.repeat_shares_ is not None and self.source_ == "repeat shares":
             return self.repeat_shares_.overall
         x, t_x, age = (np.asarray(v, float) for v in (x, t_x, T))
-        weight = np.ones(x.shape) if members is None else np.asarray(members, float)
-        x, t_x, age, weight = (v[x > 0] for v in (x, t_x, age, weight))
-        n = int(weight.sum())
-        if self.source_ != "BG/NBD" or n == 0:
-            return unknown(n, "share", self.confidence)
+        x, t_x, age = (v[x > 0] for v in (x, t_x, age))
+        if self.source_ != "BG/NBD" or not x.size:
+            return unknown(x.size, "share", self.confidence)
 
         def share(theta: FloatArray) -> float:
-            alive = bg_nbd.probability_alive(Parameters(*np.exp(theta)), x, t_x, age)
-            return float(np.sum(weight * alive)) / n
+            return float(bg_nbd.probability_alive(Parameters(*np.exp(theta)), x, t_x, age).mean())
 
         value, steps = share(self._fit.theta), STEP * np.eye(4)
         spread = value * (1 - value)
         if spread <= 0:
-            return unknown(n, "share", self.confidence)
+            return unknown(x.size, "share", self.confidence)
         ends = [(share(self._fit.theta + s), share(self._fit.theta - s)) for s in steps]
         slopes = np.array([(up - down) / (2 * STEP) for up, down in ends]) / spread
         alive = self.probability_alive(x, t_x, age)
-        by_chance = float(np.sum(weight * alive * (1 - alive))) / n**2 / spread**2
+        by_chance = float((alive * (1 - alive)).mean()) / x.size / spread**2
         half = half_width(np.sqrt(slopes @ self._fit.covariance @ slopes + by_chance), self.confidence)
         low, high = special.expit(special.logit(value) + np.array([-half, half])).tolist()
-        return Estimate(value, low, high, n, "share", "delta method, logit scale", self.confidence)
+        return Estimate(value, low, high, x.size, "share", "delta method, logit scale", self.confidence)
 
     def probability_alive(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:  # noqa: N803
         """Return the chance that each member is still alive, shape of the arguments.
@@ -186,13 +172,7 @@ class BetaGeometricNBD:
             return self.repeat_shares_.share(x, t_x, age)
         return np.full(np.broadcast(x, t_x, age).shape, np.nan)
 
-    def expected_transactions(
-        self,
-        t: float,
-        x: ArrayLike,
-        t_x: ArrayLike,
-        T: ArrayLike,  # noqa: N803
-    ) -> FloatArray:
+    def expected_transactions(self, t: float, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:  # noqa: N803
         """Return the expected transactions of each member in the next `t` units of time, given its history."""
         x, t_x, age = (np.asarray(v, float) for v in (x, t_x, T))
         if self.source_ == "BG/NBD":

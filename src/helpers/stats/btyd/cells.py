@@ -28,7 +28,6 @@ from helpers.data.source import as_table
 from helpers.study.values import VALUE_DECIMALS
 
 KEYS = ["x", "t_x", "T"]
-UNIT_NAMES = {1.0: "days", 7.0: "weeks"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Cells:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per distinct history: x (int), t_x, T (float, `unit`), members (int); ordered by them.
+        One row per distinct history: x (int), t_x, T (float, units of `unit_days`), members (int); ordered by them.
     as_of : datetime.date
         Last day of observation.
     unit_days : float
@@ -51,11 +50,6 @@ class Cells:
     as_of: dt.date
     unit_days: float
     transactions: ibis.Table = field(repr=False)
-
-    @property
-    def unit(self) -> str:
-        """Name of the unit of time."""
-        return UNIT_NAMES.get(self.unit_days, f"periods of {self.unit_days:g} days")
 
 
 def histories(days: ibis.Table, day: dt.date, unit_days: float = 7.0) -> ibis.Table:

@@ -6,8 +6,8 @@ says so; it is never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from scipy import optimize, stats
 from helpers.stats.estimate import half_width
 
 FloatArray = NDArray[np.float64]
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+"""A negative log-likelihood in log parameters: its value and its gradient."""
 
 # A log-scale standard error above this puts the ends of a 95 % interval a factor of 1,000 away on each side:
 # the data do not say what the parameter is.
@@ -28,16 +30,6 @@ LONGEST_STEP = 3.0
 # Two log-likelihoods nearer than this are one maximum, or one ridge, reached from two sides.
 SAME_LIKELIHOOD = 1e-3
 STEP = 1e-4  # of the log parameters, where the gradient is differenced
-
-
-class Objective(Protocol):
-    """A negative log-likelihood in log parameters and its gradient; `members` is its sample size."""
-
-    members: float
-
-    def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return the value and the gradient at `theta`."""
-        ...
 
 
 class Fit(NamedTuple):
@@ -74,13 +66,17 @@ class Fit(NamedTuple):
         return bool((self.standard_errors < WIDEST_STANDARD_ERROR).all())
 
 
-def maximise(objective: Objective, starts: Sequence[FloatArray], lower: FloatArray, upper: FloatArray) -> Fit:
+def maximise(
+    objective: Objective, members: float, starts: Sequence[FloatArray], lower: FloatArray, upper: FloatArray
+) -> Fit:
     """Maximise a likelihood from the best of several starts; try the next when one leads nowhere.
 
     Parameters
     ----------
     objective : Objective
         Negative log-likelihood and its gradient in log parameters.
+    members : float
+        Its sample size.
     starts : sequence of ndarray, each of shape (k,)
         Points to begin from, tried in order of their likelihood.
     lower, upper : ndarray, shape (k,)
@@ -94,24 +90,22 @@ def maximise(objective: Objective, starts: Sequence[FloatArray], lower: FloatArr
     """
     fits: list[Fit] = []
     for start in sorted(starts, key=lambda start: objective(start)[0]):
-        fits.append(_from_start(objective, start, lower, upper))
-        if fits[-1].converged and (fits[-1].precise or _agree(fits)):
-            return fits[-1]
+        fit = _from_start(objective, members, start, lower, upper)
+        best = max((other.log_likelihood for other in fits if other.converged), default=-np.inf)
+        if fit.converged and (fit.precise or abs(fit.log_likelihood - best) < SAME_LIKELIHOOD):
+            return fit
+        fits.append(fit)
     return max(fits, key=lambda fit: (fit.converged, fit.log_likelihood))
 
 
-def _agree(fits: Sequence[Fit]) -> bool:
-    """Return whether the last fit is no less likely than any other, and one of these converged there too."""
-    others = [fit.log_likelihood for fit in fits[:-1] if fit.converged]
-    return bool(others) and abs(fits[-1].log_likelihood - max(others)) < SAME_LIKELIHOOD
-
-
-def _from_start(objective: Objective, start: FloatArray, lower: FloatArray, upper: FloatArray) -> Fit:
+def _from_start(
+    objective: Objective, members: float, start: FloatArray, lower: FloatArray, upper: FloatArray
+) -> Fit:
     """Run L-BFGS-B on the mean per member, which makes its tolerances mean the same at any size."""
 
     def mean_per_member(theta: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = objective(theta)
-        return value / objective.members, gradient / objective.members
+        return value / members, gradient / members
 
     found = optimize.minimize(
         mean_per_member,
@@ -121,7 +115,7 @@ def _from_start(objective: Objective, start: FloatArray, lower: FloatArray, uppe
         bounds=optimize.Bounds(lower, upper),
         options={"maxiter": 500, "maxls": 40, "ftol": 0.0, "gtol": 1e-9},
     )
-    theta, gradient = found.x, found.jac * objective.members
+    theta, gradient = found.x, found.jac * members
     free = ~(((theta <= lower) & (gradient > 0)) | ((theta >= upper) & (gradient < 0)))
     information, covariance = information_at(objective, theta), np.full((theta.size, theta.size), np.nan)
     inner = information[np.ix_(free, free)]
@@ -147,18 +141,13 @@ def information_at(objective: Objective, theta: FloatArray) -> FloatArray:
 
 def parameter_table(names: Sequence[str], fit: Fit, members: int, confidence: float) -> pd.DataFrame:
     """Return one row per parameter: estimate, standard error and the Wald interval made on the log scale."""
-    half = half_width(fit.standard_errors, confidence)
-    value = np.exp(fit.theta)
+    value, error, half = np.exp(fit.theta), fit.standard_errors, half_width(fit.standard_errors, confidence)
+    table = pd.DataFrame(
+        {"value": value, "standard_error": value * error}, index=pd.Index(names, name="parameter")
+    )
     with np.errstate(over="ignore"):
-        table = {
-            "value": value,
-            "standard_error": value * fit.standard_errors,
-            "low": np.exp(fit.theta - half),
-            "high": np.exp(fit.theta + half),
-            "log_standard_error": fit.standard_errors,
-            "n": members,
-        }
-    return pd.DataFrame(table, index=pd.Index(list(names), name="parameter"))
+        table = table.assign(low=np.exp(fit.theta - half), high=np.exp(fit.theta + half))
+    return table.assign(log_standard_error=error, n=members)
 
 
 def no_fit(size: int) -> Fit:

@@ -27,16 +27,18 @@ class RepeatShares:
 
     Attributes
     ----------
+    days : int
+        Length of the horizon.
     horizon : float
-        Length of the horizon in the unit of time of the cells.
+        The same in the unit of time of the cells.
     overall : Estimate
         Share of all members that transacted again within the horizon.
     """
 
     def __init__(self, cells: Cells, confidence: float) -> None:
-        days = max(observed_days(cells.transactions, cells.as_of) // 3, 1)
-        self.horizon = days / cells.unit_days
-        counts = self._counts(cells, days)
+        self.days = max(observed_days(cells.transactions, cells.as_of) // 3, 1)
+        self.horizon = self.days / cells.unit_days
+        counts = self._counts(cells)
         shape = (FREQUENCY_STARTS.size, RECENCY_STARTS.size)
         self._members, self._returned, self._transactions = np.zeros((3, *shape))
         at = counts["frequency"].astype(int), counts["recency"].astype(int)
@@ -44,9 +46,9 @@ class RepeatShares:
         self._transactions[at] = counts["transactions"]
         self.overall = proportion(int(self._returned.sum()), int(self._members.sum()), confidence)
 
-    def _counts(self, cells: Cells, days: int) -> pd.DataFrame:
+    def _counts(self, cells: Cells) -> pd.DataFrame:
         """Count classes in the engine: two histories of the same members, as of the cut and after it."""
-        cut = cells.as_of - dt.timedelta(days=days)
+        cut = cells.as_of - dt.timedelta(days=self.days)
         rows = cells.transactions
         before = histories(rows, cut, cells.unit_days)
         late = rows.filter((rows.day > ibis.date(cut)) & (rows.day <= ibis.date(cells.as_of)))
@@ -54,7 +56,7 @@ class RepeatShares:
         joined = before.left_join(after, "member_id")
         again = joined.transactions.fill_null(0)
         frequency = sum((joined.x >= int(s)).cast("int64") for s in FREQUENCY_STARTS) - 1
-        starts = [int(np.ceil(s * days)) for s in RECENCY_STARTS]
+        starts = [int(np.ceil(s * self.days)) for s in RECENCY_STARTS]
         recency = sum((joined.recency_days >= s).cast("int64") for s in starts) - 1
         classed = joined.select(frequency=frequency, recency=recency, again=again)
         totals = {"returned": (classed.again > 0).sum(), "transactions": classed.again.sum()}
@@ -74,9 +76,8 @@ class RepeatShares:
 
     def share(self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike) -> NDArray[np.float64]:
         """Return the share of earlier members with such a history that transacted again; NaN if none had."""
-        return self._per_member(self._returned, x, np.asarray(age, float) - np.asarray(t_x, float))
+        return self._per_member(self._returned, x, np.subtract(age, t_x))
 
     def transactions(self, t: float, x: ArrayLike, t_x: ArrayLike, age: ArrayLike) -> NDArray[np.float64]:
         """Return the mean number of transactions in a time `t`, in proportion to that in the horizon."""
-        silent = np.asarray(age, float) - np.asarray(t_x, float)
-        return self._per_member(self._transactions, x, silent) * t / self.horizon
+        return self._per_member(self._transactions, x, np.subtract(age, t_x)) * t / self.horizon

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from helpers.sentences import interval, number, quantity, say
+from helpers.sentences import number, say, with_interval
 from helpers.stats.btyd.maximum_likelihood import Fit, maximise, no_fit, parameter_table
 from helpers.stats.estimate import Estimate, half_width, unknown
 from helpers.study.enough import REPEATERS
@@ -44,8 +44,7 @@ class SpendLikelihood:
     """Negative log-likelihood in (log p, log q, log v) of weighted pairs (x, m), with its gradient."""
 
     def __init__(self, x: FloatArray, mean: FloatArray, members: FloatArray) -> None:
-        self.members = float(members.sum())
-        self.total = x * mean
+        self.members, self.total = float(members.sum()), x * mean
         self.weight, self.weighted_x = members, members * x
         self.counts, at = np.unique(x, return_inverse=True)
         self.at_x = np.bincount(at, members, self.counts.size)
@@ -59,12 +58,15 @@ class SpendLikelihood:
         log_sum, rate = np.log(self.total + v), 1 / (self.total + v)
         per_transaction = self.log_total - np.sum(self.weighted_x * log_sum)
         per_member = self.members * theta[2] - np.sum(self.weight * log_sum)
-        constant = n @ (special.gammaln(p * x + q) - special.gammaln(p * x)) - self.members * special.gammaln(
-            q
+        constant = n @ (special.gammaln(p * x + q) - special.gammaln(p * x))
+        value = (
+            constant
+            - self.members * special.gammaln(q)
+            + p * per_transaction
+            + q * per_member
+            - self.log_mean
         )
-        value = constant + p * per_transaction + q * per_member - self.log_mean
-        by_scale = self.members * q / v
-        by_scale -= np.sum((p * self.weighted_x + q * self.weight) * rate)
+        by_scale = self.members * q / v - np.sum((p * self.weighted_x + q * self.weight) * rate)
         gradient = np.array(
             [
                 n @ (x * (digamma(p * x + q) - digamma(p * x))) + per_transaction,
@@ -129,7 +131,11 @@ class GammaGamma:
         self._fit = self._maximise() if self.members_ >= REPEATERS else no_fit(3)
         self.params_ = SpendParameters(*np.exp(self._fit.theta).tolist())
         self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.log_likelihood
-        self.identifiable_, usable, self.message_ = self._judge()
+        usable, self.message_ = self._judge()
+        self.identifiable_ = usable and self._fit.precise
+        if self.set_aside_:
+            aside = "{n} members with repeats of no positive value were set aside."
+            self.message_ += " " + say(aside, n=number(self.set_aside_))
         self.source_ = "Gamma-Gamma" if usable else "observed means" if self.members_ else "too little data"
         self.mean_ = self._population_mean()
         self.independence_ = weighted_correlation(self._x, self._mean, self._weight, self.confidence)
@@ -139,29 +145,24 @@ class GammaGamma:
         """Fit with value in multiples of its mean, so that one box of parameters suits any currency."""
         scale = float(np.average(self._mean, weights=self._weight))
         likelihood = SpendLikelihood(self._x, self._mean / scale, self._weight)
-        fit = maximise(likelihood, [np.log(start) for start in STARTS], LOWER, UPPER)
+        fit = maximise(likelihood, self.members_, [np.log(start) for start in STARTS], LOWER, UPPER)
         theta = fit.theta + np.array([0, 0, np.log(scale)])
         return fit._replace(theta=theta, log_likelihood=fit.log_likelihood - self.members_ * np.log(scale))
 
-    def _judge(self) -> tuple[bool, bool, str]:
-        """Return (identifiable, usable for predictions, message)."""
-        aside = ""
-        if self.set_aside_:
-            text = " {n} members with repeats of no positive value were set aside."
-            aside = say(text, n=number(self.set_aside_))
+    def _judge(self) -> tuple[bool, str]:
+        """Return whether the fit is good for predictions, and why or why not."""
         if self.members_ < REPEATERS:
             text = "Only {n} members have repeat values; the model needs {least} or more."
-            return False, False, say(text, n=self.members_, least=REPEATERS) + aside
+            return False, say(text, n=self.members_, least=REPEATERS)
         if not self.converged_:
-            return False, False, say("The likelihood has no maximum that could be found.") + aside
+            return False, say("The likelihood has no maximum that could be found.")
         if self.params_.q <= 1:
-            return False, False, say("q is at most 1: values are so unequal that they have no mean.") + aside
+            return False, say("q is at most 1: values are so unequal that they have no mean.")
         if self._fit.precise:
-            return True, True, say("Converged in {n} steps.", n=self._fit.iterations) + aside
-        if self.params_.q > EQUAL_MEMBERS or self.params_.p > EQUAL_MEMBERS:
-            text = "Values all but equal: predictions hold, but the parameters alone mean nothing."
-            return False, True, say(text) + aside
-        return False, False, say("The data do not determine the parameters.") + aside
+            return True, say("Converged in {n} steps.", n=self._fit.iterations)
+        if max(self.params_.p, self.params_.q) > EQUAL_MEMBERS:
+            return True, say("Values all but equal: predictions hold, but the parameters alone mean nothing.")
+        return False, say("The data do not determine the parameters.")
 
     def _population_mean(self) -> Estimate:
         """Return p v / (q - 1) with its interval by the delta method on the log scale."""
@@ -198,23 +199,12 @@ class GammaGamma:
     @property
     def sentence(self) -> str:
         """What a purchase is worth and whether frequency and value go together."""
-        mean, n = self.mean_, number(self.members_)
         if self.source_ != "Gamma-Gamma":
             text = "The value of a purchase could not be modelled ({n} members). {why}"
-            return say(text, n=n, why=self.message_)
-        bounds = interval(mean.low, mean.high, self.unit)
-        return " ".join(
-            [
-                say(
-                    "A purchase of a member about whom nothing is known is worth {value} ({bounds}) ({n} members "
-                    "with repeats).",
-                    value=quantity(mean.value, self.unit),
-                    bounds=bounds,
-                    n=n,
-                ),
-                self.independence_sentence,
-            ]
-        )
+            return say(text, n=number(self.members_), why=self.message_)
+        worth = with_interval(self.mean_._replace(unit=self.unit))
+        text = "A purchase of a member about whom nothing is known is worth {worth}, by members with repeats."
+        return f"{say(text, worth=worth)} {self.independence_sentence}"
 
     @property
     def independence_sentence(self) -> str:
