@@ -78,7 +78,9 @@ class SilentShare(NamedTuple):
 
 def silent_share(study: Study, members: ibis.Table, days: int) -> SilentShare:
     """Count the members with ``frequency`` 0, measured over so many days by :func:`current_tiers`."""
-    silent, n = (int(count.execute()) for count in (members.count(members.frequency == 0), members.count()))
+    silent, n = (
+        int(count.execute()) for count in (members.count(where=members.frequency == 0), members.count())
+    )
     return SilentShare(proportion(silent, n, study.confidence), days)
 
 
