@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,7 @@ class Advertising:
 
 def carry(spend: np.ndarray, carry_over: float) -> np.ndarray:
     """Return geometric adstock: ``s[t] = spend[t] + carry_over * s[t - 1]``, from nothing before the window."""
-    stock = np.empty_like(spend)
-    previous = 0.0
-    for day, amount in enumerate(spend):
-        previous = amount + carry_over * previous
-        stock[day] = previous
-    return stock
+    return np.array(list(accumulate(spend, lambda stock, amount: amount + carry_over * stock)))
 
 
 def response(stock: np.ndarray, campaign: Campaign, size: float) -> np.ndarray:

@@ -90,16 +90,6 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Return a frame with plain strings, UTC timestamps in microseconds and ``datetime.date`` days."""
-    frame = {}
-    for name, column in zip(table.schema.names, table.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            frame[name] = np.concatenate([_plain_strings(chunk) for chunk in column.chunks])
-        else:
-            frame[name] = column.to_pandas(date_as_object=True, deduplicate_objects=False)
-    return pd.DataFrame(frame, copy=False)
-
-
-def _plain_strings(chunk: pa.DictionaryArray) -> np.ndarray:
-    """Return codes as strings; one Python string per word is shared by all rows, and null is None."""
-    names = np.concatenate([chunk.dictionary.to_numpy(zero_copy_only=False), [None]])
-    return names[chunk.indices.fill_null(len(names) - 1).to_numpy()]
+    frame = table.to_pandas(deduplicate_objects=False)
+    coded = frame.select_dtypes("category").columns
+    return frame.assign(**{name: frame[name].astype(object) for name in coded})

@@ -10,12 +10,14 @@ from helpers.simulate.calendar import DAY, HOUR_WEIGHTS, Window
 from helpers.simulate.columns import NEVER, Columns, digits, instants, words
 from helpers.simulate.parameters import PLATFORMS, SOURCES
 
-AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55+")
-AGE_SHARES = (0.34, 0.36, 0.18, 0.08, 0.04)
-GENDERS = ("female", "male", "unknown")
-GENDER_SHARES = (0.55, 0.37, 0.08)
 REGIONS = ("广东", "浙江", "江苏", "上海", "北京", "四川", "山东", "河南", "湖北", "其他")
-REGION_SHARES = (0.16, 0.11, 0.11, 0.09, 0.09, 0.08, 0.07, 0.06, 0.05, 0.18)
+PROFILE = {
+    "age_band": (("18-24", "25-34", "35-44", "45-54", "55+"), (0.34, 0.36, 0.18, 0.08, 0.04)),
+    "gender": (("female", "male", "unknown"), (0.55, 0.37, 0.08)),
+    "region": (REGIONS, (0.16, 0.11, 0.11, 0.09, 0.09, 0.08, 0.07, 0.06, 0.05, 0.18)),
+}
+"""What is drawn of a member that nothing else depends on: values and their shares."""
+
 GROUP_SIZE = 200
 CONSENT_SHARE = 0.93
 INVITED = SOURCES.index("邀请")
@@ -41,9 +43,7 @@ class Members:
     source: np.ndarray
     inviter: np.ndarray
     platform: np.ndarray
-    age: np.ndarray
-    gender: np.ndarray
-    region: np.ndarray
+    profile: dict[str, np.ndarray]
     early_reply: np.ndarray
     consent: np.ndarray
     staff: np.ndarray
@@ -110,9 +110,7 @@ def draw_members(rng: np.random.Generator, window: Window, first: int, count: in
         source=source,
         inviter=np.full(count, -1),
         platform=choose(rng, p.platform_shares, count),
-        age=choose(rng, AGE_SHARES, count),
-        gender=choose(rng, GENDER_SHARES, count),
-        region=choose(rng, REGION_SHARES, count),
+        profile={name: choose(rng, shares, count) for name, (_, shares) in PROFILE.items()},
         early_reply=rng.random(count) < p.early_reply_share,
         consent=rng.random(count) < CONSENT_SHARE,
         staff=staff,
@@ -148,9 +146,7 @@ def member_columns(members: Members) -> Columns:
         "inviter_id": digits(inviter),
         "platform_home": words(members.platform, PLATFORMS),
         "group_id": words(groups - groups[0], names),
-        "age_band": words(members.age, AGE_BANDS),
-        "gender": words(members.gender, GENDERS),
-        "region": words(members.region, REGIONS),
+        **{name: words(members.profile[name], values) for name, (values, _) in PROFILE.items()},
         "early_reply": members.early_reply,
         "is_staff": members.staff,
         "is_bot": members.bot,
