@@ -21,9 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from helpers.sentences import number, percent, say
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import KEYS, Cells, histories, observed_days
-from helpers.stats.btyd.spend import GammaGamma
+from helpers.stats.btyd.cells import histories, observed_days
+from helpers.stats.btyd.value_ahead import value_ahead
 from helpers.stats.concentration import lift, paired_lifts
 from helpers.stats.estimate import Estimate, half_width, percentile_interval, unknown
 from helpers.study import Study
@@ -40,7 +39,6 @@ CHALLENGERS = (PAST_VALUE, MODEL)
 SMALLEST_GAIN = 0.10
 TOP = 0.1
 BINS = 5
-UNIT_DAYS = 7.0
 VALUE_UNIT = "value per member"
 COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
 COLUMNS = ["model", "lift", "low", "high", "n", "calibration", "calibration_low", "calibration_high"]
@@ -246,7 +244,7 @@ def _known(rows: ibis.Table, day: dt.date, window: int) -> pd.DataFrame:
     # Rounding makes the sums independent of the order in which an engine adds them up.
     monetary = inside.value.sum().cast("float64").round(VALUE_DECIMALS).cast("float64")
     sums = inside.group_by("member_id").agg(frequency=inside.count(), monetary=monetary)
-    found = histories(rows, day, UNIT_DAYS).left_join(sums, "member_id").drop("member_id_right").to_pandas()
+    found = histories(rows, day).left_join(sums, "member_id").drop("member_id_right").to_pandas()
     found = found.fillna({"frequency": 0, "monetary": 0.0}).sort_values("member_id", ignore_index=True)
     scores = [_quantile_score(found[name]) for name in ("frequency", "monetary")]
     return found.assign(rfm_score=BINS + 1 - _quantile_score(found["recency_days"]) + sum(scores))
@@ -274,15 +272,10 @@ def _scores(
         RFM_SCORE: members["rfm_score"].to_numpy(float),
         MODEL: np.full(len(members), np.nan),
     }
-    table = members.groupby(KEYS, as_index=False).size().rename(columns={"size": "members"})
-    alive = BetaGeometricNBD().fit(Cells(table, day, UNIT_DAYS, rows))
-    spend = GammaGamma().fit(members)
-    if alive.source_ != "BG/NBD" or spend.source_ != "Gamma-Gamma":
-        why = alive.message_ if alive.source_ != "BG/NBD" else spend.message_
+    value, why = value_ahead(members, rows, day, horizon_days)
+    if why:
         return scores, say("{model} did not run. {why}", model=MODEL, why=why)
-    times = alive.expected_transactions(horizon_days / UNIT_DAYS, *(members[k] for k in KEYS))
-    scores[MODEL] = times * spend.expected_value(members["x"], members["mean_repeat_value"])
-    return scores, ""
+    return scores | {MODEL: value}, ""
 
 
 def _newcomers(

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
 
 import ibis
 import numpy as np
@@ -44,9 +43,8 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import Cells, histories
-from helpers.stats.btyd.spend import GammaGamma
+from helpers.stats.btyd.cells import histories
+from helpers.stats.btyd.value_ahead import value_ahead
 from helpers.stats.concentration import in_top
 from helpers.stats.estimate import half_width, percentile_interval
 from helpers.stats.resample import ratio_interval, unit_weights
@@ -578,13 +576,6 @@ def _bought(log: _Log, day: dt.date) -> pd.DataFrame:
     """Return what BG/NBD × Gamma-Gamma says of each member who had bought: member_id and its value."""
     bought = log.activity.filter(log.activity.kind == "order", log.activity.day <= ibis.date(day))
     days = bought.group_by("member_id", "day").agg(value=bought.value.sum())
-    members = histories(days, day, 7.0).to_pandas().sort_values("member_id", ignore_index=True)
-    worth: Any = np.nan
-    if len(members):
-        keys = ["x", "t_x", "T"]
-        cells = members.groupby(keys, as_index=False).size().rename(columns={"size": "members"})
-        alive = BetaGeometricNBD().fit(Cells(cells, day, 7.0, days))
-        spend = GammaGamma().fit(members)
-        times = alive.expected_transactions(log.horizon_days / 7.0, *(members[key] for key in keys))
-        worth = times * spend.expected_value(members["x"], members["mean_repeat_value"])
+    members = histories(days, day).to_pandas().sort_values("member_id", ignore_index=True)
+    worth, _ = value_ahead(members, days, day, log.horizon_days)
     return members[["member_id"]].assign(**{MODEL: worth})
