@@ -152,6 +152,10 @@ def test_a_number_that_is_mostly_its_smallest_value_is_cut_in_two(tables) -> Non
     members = tables["members"].assign(gifts=lambda t: np.where(t.index < 20, t.index + 1.0, 0.0))
     found = look({**tables, "members": members}, ["gifts"])
     assert set(found.table.to_pandas()["gifts"]) == {"below 1", "1 or more"}
+    alike = look(
+        {**tables, "members": members.assign(gifts=np.where(members.index < 20, 2.0, np.nan))}, ["gifts"]
+    )
+    assert alike.names == () and "it is the same for everybody" in alike.notes[-1]
 
 
 def test_days_are_those_of_the_members_table_from_the_day_the_record_begins(found, tables) -> None:

@@ -112,7 +112,7 @@ def test_tiers_naive_and_fair(study) -> None:
     )
     assert naive > fair  # staying lets members reach the tier
     low, high = found.fair[1:3]
-    told = f"“reached” goes with {fair:.0f} days more ({low:.0f} to {high:.0f}), not {naive:.0f}"
+    told = f"“reached” goes with {fair:.0f} days ({low:.0f} to {high:.0f}), not {naive:.0f}"
     if low <= 0 <= high:
         told = f"“reached” makes no clear difference ({low:.0f} to {high:.0f} days)"
     assert chart.title.replace("\N{MINUS SIGN}", "-") == f"Compared fairly from day 30 on, {told}"

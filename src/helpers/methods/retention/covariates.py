@@ -16,6 +16,7 @@ because they had left. Whoever left before is not in that comparison, and how ma
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -253,12 +254,11 @@ class _Levels:
         return stays
 
     def _from_number(self, name: str) -> tuple[ibis.Value | None, str]:
-        """Return quantile bins of a number as levels; few distinct numbers are levels themselves."""
+        """Return quantile bins of a number as levels."""
         column = self.stays[name].cast("float64")
-        distinct = self.stays.select(v=column).distinct().limit(BINS + 2).to_pandas()["v"].dropna()
-        if len(distinct) < 2:
+        edges = self._quantiles(column)
+        if math.isnan(edges[0]):
             return None, say("is the same for everybody")
-        edges = sorted(distinct)[1:] if len(distinct) <= BINS else self._quantiles(column)
         shown = [f"{edge:,.6g}" for edge in edges]
         labels = [say("below {edge}", edge=shown[0])]
         labels += [say("{a} to {b}", a=a, b=b) for a, b in pairwise(shown)]

@@ -35,20 +35,11 @@ from helpers.stats.cox.proportional import (
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
 
-# Covariates whose name alone would not read as English: the words that follow "members", or "one more".
-PHRASES = {
-    "early_reply": "who got an early reply",
-    "invited": "whom a member invited",
-    "pushes_before": "push in the period before",
-    "ads_before": "ad shown in the period before",
-}
+# Flags whose name alone would not read as English: the words that follow "members".
+PHRASES = {"early_reply": "who got an early reply", "invited": "whom a member invited"}
 # Names of columns that are not those a reader would use.
-NAMES = {
-    "early_reply": "got an early reply",
-    "platform_home": "home platform",
-    "age_band": "age",
-    "invited": "invited by a member",
-}
+NAMES = {"early_reply": "got an early reply", "invited": "invited by a member"}
+NAMES |= {"platform_home": "home platform", "age_band": "age"}
 
 
 @dataclass(frozen=True)
@@ -265,8 +256,6 @@ def who(row: Mapping[Any, Any]) -> str:
         return say("members from {level}", level=row["level"])
     if row["kind"] == "level":
         return say("members with {name} = {level}", name=name, level=row["level"])
-    if row["kind"] == "number":
-        return say("one more {name}", name=PHRASES.get(variable, name))
     return say("members {phrase}", phrase=PHRASES.get(variable, say("with {name}", name=name)))
 
 
@@ -276,11 +265,11 @@ def hazard_sentence(row: Mapping[Any, Any]) -> str:
     values = {"who": whom[:1].upper() + whom[1:], "n": number(row["n"]), "events": number(row["events"])}
     if not all(math.isfinite(row[name]) for name in ("hazard_ratio", "low", "high")):
         return say("{who}: too little data (n = {n}, {events} left).", **values)
-    text = {
-        "number": "{who}: leaving is {ratio} times as fast ({low} to {high}), all else equal",
-        "level": "{who} leave {ratio} times as fast as those {word} {reference} ({low} to {high}), all else equal",
-        "flag": "{who} leave {ratio} times as fast as the others ({low} to {high}), all else equal",
-    }[row["kind"]]
+    text = "{who} leave {ratio} times as fast as the others ({low} to {high}), all else equal"
+    if row["kind"] == "level":
+        text = (
+            "{who} leave {ratio} times as fast as those {word} {reference} ({low} to {high}), all else equal"
+        )
     text += " (n = {n}, {events} left)"
     text += ": no clear difference." if row["low"] <= 1 <= row["high"] else "; association, not cause."
     return say(

@@ -102,9 +102,8 @@ def survival_curves(found: Staying, note: str) -> Chart | NoChart:
     _name_ends(ax, ends if len(shown) > 1 else [])
     _survival_axes(ax, say("Days since joining"))
     last = int(summary.loc[summary["segment"].isin(shown), "last_day"].min())
-    data = _marked(curves, shown, [day for day in MARKS if day <= last])
-    if data["segment"].nunique() < len(shown):  # known on late days alone: all entered late
-        data = _marked(curves, shown, [day for day in MARKS if day < last] + [last])
+    data = curves.at([day for day in MARKS if day <= last])
+    data = data[data["segment"].isin(shown) & data["survival"].notna()]
     if data.empty:
         return NoChart(say("How long members stay"), found.sentence)
     title, alt = _survival_words(curves, data)
@@ -114,12 +113,6 @@ def survival_curves(found: Staying, note: str) -> Chart | NoChart:
     note = say("{note} The table holds marked days.", note=note)
     columns = ["segment", "day", "at_risk", "survival", "low", "high"]
     return Chart(title, alt, data[columns].reset_index(drop=True), figure, note, SHARES)
-
-
-def _marked(curves: SurvivalCurves, shown: list[str], days: list[int]) -> pd.DataFrame:
-    """Return the curves of some segments on some days, where they are known."""
-    at = curves.at(days)
-    return at[at["segment"].isin(shown) & at["survival"].notna()]
 
 
 def _survival_words(curves: SurvivalCurves, data: pd.DataFrame) -> tuple[str, str]:
@@ -231,55 +224,29 @@ def tier_comparison(compared: TierComparison, note: str) -> Chart | NoChart:
     note : str
         Population and landmark.
     """
-    rows = compared.table.dropna(subset=["difference", "low"]).reset_index(drop=True)
-    if rows["comparison"].nunique() < 2:
+    fair, seeming, rows = compared.fair, compared.seeming, compared.table
+    if not (fair.known and seeming.known):
         return NoChart(say("Do higher tiers stay longer?"), compared.sentence)
-    segments = list(dict.fromkeys(rows["segment"]))
-    figure, ax = figures.new_figure(7.2, 0.7 * len(segments) + 1.3)
-    labels = {
-        "naive": say("by the tier in the end"),
-        "landmarked": say("by the tier on day {day}", day=compared.day),
-    }
-    for offset, (name, marker, colour) in zip(
-        (0.14, -0.14), (("naive", "s", MUTED), ("landmarked", "o", BLUE)), strict=True
-    ):
-        part = rows[rows["comparison"] == name]
-        place = np.array([segments.index(s) for s in part["segment"]]) + offset
-        ax.hlines(place, part["low"], part["high"], color=colour, linewidth=2)
-        ax.plot(part["difference"], place, marker, color=colour, markersize=7, label=labels[name])
+    labels = [say("by the tier in the end"), say("by the tier on day {day}", day=compared.day)]
+    figure, ax = figures.new_figure(7.2, 2.0)
+    for place, colour, marker in ((1, MUTED, "s"), (0, BLUE, "o")):
+        row = rows.iloc[1 - place]
+        ax.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
+        ax.plot(row["difference"], place, marker, color=colour, markersize=7)
     ax.axvline(0, color=MUTED, linewidth=1, linestyle="--")
-    ax.set_yticks(range(len(segments)), segments)
-    ax.set_ylim(-0.6, len(segments) - 0.4)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    horizon, reference = compared.naive.horizon, compared.naive.reference
-    ax.set_xlabel(
-        say("Days stayed more, of the first {h:,}, than “{reference}”", h=horizon, reference=reference)
-    )
-    alt = say(
-        "Differences in days stayed between tiers, by the tier in the end and by the tier on day {day}, with "
-        "intervals. {sentence}",
-        day=compared.day,
-        sentence=compared.sentence,
-    )
-    columns = ["comparison", "segment", "reference", "n", "reference_n", "difference", "low", "high"]
-    data = rows[columns].assign(comparison=rows["comparison"].map(labels)).rename(columns={"segment": "tier"})
-    return Chart(_tier_title(compared), alt, data, figure, note)
-
-
-def _tier_title(compared: TierComparison) -> str:
-    """Return the fair difference, and the naive one."""
-    fair, naive, tier = compared.fair, compared.seeming, compared.tier
-    if not (fair.known and naive.known):
-        return say("Do higher tiers stay longer? Too little data for a fair comparison")
-    between = {"low": number(fair.low, 0), "high": number(fair.high, 0)}
-    values = {"tier": tier, "day": compared.day, "fair": number(fair.value, 0), **between}
+    ax.set_yticks([1, 0], labels)
+    ax.set_ylim(-0.6, 1.6)
+    text = "Days that “{tier}” stays more, of the first {h:,}, than “{reference}”"
+    names = {"tier": compared.tier, "reference": compared.naive.reference}
+    ax.set_xlabel(say(text, h=compared.naive.horizon, **names))
+    title = "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
     if fair.low <= 0 <= fair.high:
-        text = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
-        return say(text, **values)
-    if fair.value < 0:
-        text = (
-            "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
-        )
-    else:
-        text = "Compared fairly from day {day} on, “{tier}” goes with {fair} days more ({low} to {high}), not {naive}"
-    return say(text, **values, naive=number(naive.value, 0))
+        title = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
+    days = {"fair": fair.value, "low": fair.low, "high": fair.high, "naive": seeming.value}
+    whole = {name: number(value, 0) for name, value in days.items()}
+    title = say(title, day=compared.day, tier=compared.tier, **whole)
+    alt = say(
+        "Difference in days stayed, naive and fair, with intervals. {sentence}", sentence=compared.sentence
+    )
+    data = rows.assign(comparison=labels).rename(columns={"segment": "tier"})
+    return Chart(title, alt, data, figure, note)

@@ -124,16 +124,11 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
 
 def _driver_title(row: Mapping[Any, Any]) -> str:
     """Return the clearest driver in words: ``Members from search leave slower than those from 抖音``."""
-    faster = row["hazard_ratio"] > 1
-    whom = who(row)
-    if row["kind"] == "number":
-        text = "{who} goes with leaving faster" if faster else "{who} goes with leaving slower"
-    else:
-        text = "{who} leave faster" if faster else "{who} leave slower"
+    whom, text = who(row), "{who} leave faster" if row["hazard_ratio"] > 1 else "{who} leave slower"
     if row["kind"] == "level":
         text += " than those {word} {reference}"
-    words = {"word": joining_word(row), "reference": row["reference"]}
-    return say(text, who=whom[:1].upper() + whom[1:], **words)
+    values = {"word": joining_word(row), "reference": row["reference"]}
+    return say(text, who=whom[:1].upper() + whom[1:], **values)
 
 
 def _ratio_axis(ax: object, low: pd.Series, high: pd.Series) -> None:
