@@ -7,7 +7,6 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from statsmodels.stats.rates import confint_poisson
 
 from helpers.stats.estimate import (
-    bootstrap,
     clustered_interval,
     difference_of_proportions,
     garwood,
@@ -68,15 +67,6 @@ def test_average_coverage_over_shares_is_nominal(interval):
     mass = stats.binom.pmf(x[:, None], n, shares)
     covered = ((low[:, None] <= shares) & (shares <= high[:, None])) * mass
     assert covered.sum(axis=0).mean() == pytest.approx(0.95, abs=0.005)
-
-
-def test_bootstrap_of_a_mean_matches_its_standard_error_and_repeats():
-    values = np.random.default_rng(3).gamma(2.0, 5.0, 400)
-    draws = bootstrap(lambda rows: values[rows].mean(), values.size, draws=2000, seed=1)
-    assert draws.std() == pytest.approx(values.std() / np.sqrt(values.size), rel=0.06)
-    assert np.array_equal(draws, bootstrap(lambda rows: values[rows].mean(), values.size, draws=2000, seed=1))
-    low, high = percentile_interval(draws)
-    assert low < values.mean() < high
 
 
 def test_too_few_finite_draws_give_no_interval():

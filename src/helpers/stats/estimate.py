@@ -6,7 +6,7 @@ Wilson (1927) score interval; Jeffreys interval from the Beta(x + 1/2, n - x + 1
 edge rule of Brown, Cai and DasGupta (2001); Garwood (1936, Biometrika 28) exact interval of a Poisson rate,
 ``chi2(a/2; 2x) / 2`` to ``chi2(1 - a/2; 2x + 2) / 2`` events over the exposure; Newcombe (1998) hybrid score interval
 for a difference of independent proportions (his method 10); Holm's (1979) step-down correction of many tests, which
-holds whatever they have in common; percentile bootstrap (Efron 1979) with a fixed seed.
+holds whatever they have in common; percentile interval of draws (Efron 1979).
 
 Shares of observations that come in clusters
 --------------------------------------------
@@ -28,7 +28,6 @@ Wilson's interval that takes starts for members covers .78 to .80; Wilson's with
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -272,37 +271,3 @@ def percentile_interval(draws: ArrayLike, confidence: float = 0.95) -> tuple[flo
     tail = (1 - check_confidence(confidence)) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], float],
-    n: int,
-    *,
-    confidence: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
-) -> FloatArray:
-    """Return `draws` bootstrap values of a statistic of resampled row numbers.
-
-    Parameters
-    ----------
-    statistic : callable
-        Takes an integer array of row numbers, shape (n,), drawn with replacement; returns a float.
-    n : int
-        Number of independent units (members, not rows of members).
-    confidence : float
-        Checked only, so that a bad value fails here rather than at the interval.
-    draws : int
-        Number of resamples.
-    seed : int
-        Seed of the generator; the same seed gives the same draws.
-
-    Returns
-    -------
-    ndarray of float, shape (draws,)
-    """
-    check_confidence(confidence)
-    check_scalar(n, "n", ge=1)
-    check_scalar(draws, "draws", ge=20)
-    rng = np.random.default_rng(seed)
-    return np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)], float)
