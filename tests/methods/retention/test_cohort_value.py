@@ -55,6 +55,7 @@ def test_values_equal_brute_force_and_immature_cohorts_are_blank() -> None:
     assert (got["n"] == people.groupby("cohort").size()).all()
 
 
+@pytest.mark.slow
 def test_growth_covers_what_was_planted() -> None:
     hits = 0
     for seed in range(25):
@@ -69,6 +70,8 @@ def test_growth_covers_what_was_planted() -> None:
 def test_verdict_follows_the_whole_interval(growth: float, verdict: str) -> None:
     rows, people = joiners(5, n=3000, growth=growth)
     found = compared(rows, people)
+    assert list(found.table["half"]) == ["earlier", "earlier", "later", "later", "later", ""]
+    assert found.growth.low <= growth <= found.growth.high
     assert found.verdict == verdict and found.goal == threshold("cohorts.value_growth").value
     assert "joiners" in found.sentence
 
@@ -96,6 +99,7 @@ def halves(rng: np.random.Generator, n: int, share: float, sigma: float) -> list
     return found
 
 
+@pytest.mark.slow
 def test_bootstrap_t_covers_with_few_buyers() -> None:
     rng, hits = np.random.default_rng(3), 0
     for _ in range(300):

@@ -72,6 +72,7 @@ def test_survival_of_the_curve_is_kaplan_meier_with_late_entry() -> None:
     )
 
 
+@pytest.mark.slow
 def test_value_is_recovered_and_covered() -> None:
     hazard, value, horizon, hits, means = 0.02, 5.0, 45, 0, []
     truth = sum((1 - hazard) ** d * value for d in range(horizon))
