@@ -603,7 +603,7 @@ def test_daily_metrics_are_sums_of_the_tables(medium: simulate.Community) -> Non
 
 
 def test_posts_of_the_evening_are_played_more_as_planted() -> None:
-    community = simulate.community(4_000, 365, 9, tables=("content", "content_daily"))
+    community = simulate.community(1_000, 365, 9, tables=("content", "content_daily"))
     daily, content = community.tables["content_daily"], community.tables["content"].set_index("content_id")
     days = daily.groupby("content_id").size()
     posts = content.loc[days.index[days == 7]]
@@ -628,7 +628,7 @@ def test_posts_of_the_evening_are_played_more_as_planted() -> None:
 
 def test_rows_grow_in_proportion_to_members() -> None:
     small, big = (
-        simulate.community(size, 92, 3, tables=("events", "orders")).tables for size in (2_000, 6_000)
+        simulate.community(size, 62, 3, tables=("events", "orders")).tables for size in (1_000, 3_000)
     )
     for name in ("events", "orders"):
         assert len(big[name]) / len(small[name]) == pytest.approx(3.0, rel=0.1)

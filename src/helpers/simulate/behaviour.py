@@ -72,21 +72,13 @@ def stay_silent(members: Members, p: Parameters) -> np.ndarray:
 
 def cumulative_hazard(tenure_days: np.ndarray, p: Parameters) -> np.ndarray:
     """Return the baseline cumulative hazard of leaving at a tenure in days (piecewise linear)."""
-    knots, values = _hazard_knots(p)
-    beyond = np.maximum(tenure_days - knots[-1], 0.0) * p.exit_daily_hazard[-1]
-    return np.interp(tenure_days, knots, values) + beyond
-
-
-def _inverse_hazard(target: np.ndarray, p: Parameters) -> np.ndarray:
-    knots, values = _hazard_knots(p)
-    beyond = np.maximum(target - values[-1], 0.0) / p.exit_daily_hazard[-1]
-    return np.interp(target, values, knots) + beyond
+    return np.interp(tenure_days, *_hazard_knots(p))
 
 
 def _hazard_knots(p: Parameters) -> tuple[np.ndarray, np.ndarray]:
-    knots = np.asarray(p.exit_tenure_breaks, dtype=float)
-    steps = np.diff(knots) * np.asarray(p.exit_daily_hazard[:-1])
-    return knots, np.r_[0.0, np.cumsum(steps)]
+    """Return tenures between which the hazard is constant, the last beyond every life, and the hazard up to them."""
+    knots = np.array([*p.exit_tenure_breaks, 2.0**20])
+    return knots, np.r_[0.0, np.cumsum(np.diff(knots) * p.exit_daily_hazard)]
 
 
 def draw_behaviour(rng: np.random.Generator, members: Members) -> Behaviour:
@@ -137,7 +129,7 @@ def _draw_exits(
     behaviour.exit_ratio[index] = ratio
     behaviour.exit_probability[index] = -np.expm1(-added) * members.ordinary
     leaves = (clock < added) & (members.left == NEVER) & members.ordinary
-    tenure = _inverse_hazard(start_hazard[leaves] + clock[leaves] / ratio[leaves], p)
+    tenure = np.interp(start_hazard[leaves] + clock[leaves] / ratio[leaves], *_hazard_knots(p)[::-1])
     moment = members.joined[leaves] + np.floor(tenure * DAY).astype(np.int64) + 1
     members.left[leaves] = np.minimum(moment, end[leaves] - 1)
 
