@@ -36,16 +36,16 @@ def medium() -> simulate.Community:
 
 @pytest.fixture(scope="module")
 def large() -> simulate.Community:
-    """Twelve blocks of members, without events."""
+    """Nine blocks of members, without events."""
     return simulate.community(
-        12_000, 365, 5, tables=("members", "orders", "touchpoints", "assignments", "referrals")
+        9_000, 365, 5, tables=("members", "orders", "touchpoints", "assignments", "referrals")
     )
 
 
 @pytest.fixture(scope="module")
 def months() -> pd.DataFrame:
     """Hidden states of the large community."""
-    return simulate.member_months(12_000, 365, 5)
+    return simulate.member_months(9_000, 365, 5)
 
 
 def local_day(instants: pd.Series) -> pd.Series:
@@ -366,7 +366,7 @@ def test_expected_survival_is_what_kaplan_meier_estimates(large: simulate.Commun
 
 
 def test_value_by_tier_is_recovered() -> None:
-    arguments = {"members": 12_000, "days": 365, "seed": 6, "parameters": simulate.Parameters(experiments=())}
+    arguments = {"members": 8_000, "days": 365, "seed": 6, "parameters": simulate.Parameters(experiments=())}
     community = simulate.community(**arguments, tables=("members", "orders"))
     hidden = simulate.member_months(**arguments)
     hidden = hidden[hidden["present"]]
@@ -428,7 +428,7 @@ def test_calendar_shapes_orders_as_the_truth_says(large: simulate.Community) -> 
 
 
 def test_experiment_effects_are_in_the_orders() -> None:
-    community = simulate.community(30_000, 365, 8, tables=("orders", "assignments"))
+    community = simulate.community(20_000, 365, 8, tables=("orders", "assignments"))
     orders, rows = community.tables["orders"], community.tables["assignments"]
     day = local_day(orders["paid_at"])
     verdicts = []
@@ -459,7 +459,7 @@ def test_switching_a_channel_off_loses_the_orders_it_caused(large: simulate.Comm
     silenced = replace(parameters.channels[1], order_probability=0.0)
     channels = (parameters.channels[0], silenced, *parameters.channels[2:])
     without = simulate.community(
-        12_000, 365, 5, tables=("members",), parameters=replace(parameters, channels=channels)
+        9_000, 365, 5, tables=("members",), parameters=replace(parameters, channels=channels)
     )
     rows = large.truth["channels"]
     lost = large.truth["orders"]["orders"] - without.truth["orders"]["orders"]
