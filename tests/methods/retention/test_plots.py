@@ -57,7 +57,7 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     first, last = same.iloc[0], same.iloc[-1]
     low, high = (f"{100 * row['survival']:.0f} % of {row['segment']}" for row in (first, last))
     assert chart.title == f"After {day} days {low} and {high} are still here"
-    assert set(chart.data["day"]) <= set(plots.curves.MARKS) and "marked days" in chart.note
+    assert set(chart.data["day"]) <= set(plots.MARKS) and "marked days" in chart.note
     assert "抖音" in chart.svg()
     nobody = retention.staying(Study.of(study.dataset, "2020-01-01", history_from="2019-12-01"))
     assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
