@@ -54,8 +54,7 @@ class Generator:
         What belongs to the community as a whole comes before the first block and after the last one, with 0.
         """
         world, ads, window = self.world, self.world.advertising, self.world.window
-        posts = window, world.posts
-        yield 0, self._made(content=lambda: content_columns(world.stream("content"), *posts))
+        yield 0, self._made(content=lambda: content_columns(world))
         blocks = -(-world.members // BLOCK)
         with ThreadPoolExecutor(1) as ahead:
             following = ahead.submit(self._block, 0)
@@ -64,19 +63,15 @@ class Generator:
                 if number + 1 < blocks:
                     following = ahead.submit(self._block, number + 1)
                 yield min((number + 1) * BLOCK, world.members), made
-        yield (
-            0,
-            self._made(
-                content_daily=lambda: content_daily_columns(
-                    world.stream("content_daily"), *posts, world.members
-                ),
-                ad_daily=lambda: ad_daily_columns(world.stream("ad_daily"), window, ads),
-                metric_daily=lambda: metric_columns(self.totals, ads),
-                annotations=lambda: annotation_columns(window, world.plans),
-                targets=lambda: target_columns(window, world.members),
-                costs=lambda: cost_columns(window, ads),
-            ),
+        closing = self._made(
+            content_daily=lambda: content_daily_columns(world),
+            ad_daily=lambda: ad_daily_columns(world.stream("ad_daily"), window, ads),
+            metric_daily=lambda: metric_columns(self.totals, ads),
+            annotations=lambda: annotation_columns(window, world.plans),
+            targets=lambda: target_columns(window, world.members),
+            costs=lambda: cost_columns(window, ads),
         )
+        yield 0, closing
 
     def _made(self, **makers: Callable[[], Columns]) -> Part:
         """Make those of some tables that are wanted."""

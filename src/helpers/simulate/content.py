@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.calendar import DAY
 from helpers.simulate.columns import Columns, constant, days, digits, exported, instants, next_morning, words
 from helpers.simulate.events import CODE, Events, member_post_numbers
 from helpers.simulate.members import choose
 from helpers.simulate.parameters import FORMATS, PLATFORMS, TOPICS
-from helpers.simulate.posts import TOPIC_SHARES, Posts
-from helpers.simulate.world import Block
+from helpers.simulate.posts import TOPIC_SHARES
+from helpers.simulate.world import Block, World
 
 DAILY_AGES = 7
 LAYERS = ("base", "core", "value_add")
@@ -21,8 +21,9 @@ AGE_DECAY = np.array([1.0, 0.55, 0.30, 0.18, 0.12, 0.08, 0.06])
 PLAYS_PER_MEMBER = 0.35
 
 
-def content_columns(rng: np.random.Generator, window: Window, posts: Posts) -> Columns:
+def content_columns(world: World) -> Columns:
     """Return the operator's part of the ``content`` table."""
+    rng, window, posts = world.stream("content"), world.window, world.posts
     rows = len(posts.platform)
     length = np.round(FORMAT_SECONDS[posts.format] * np.exp(0.4 * rng.standard_normal(rows)))
     is_ad = rng.random(rows) < 0.12
@@ -70,29 +71,30 @@ def member_content_columns(block: Block, events: Events) -> Columns:
     }
 
 
-def expected_plays(window: Window, posts: Posts, members: int) -> np.ndarray:
+def expected_plays(world: World) -> np.ndarray:
     """Return expected plays, (posts, ages): log-linear in hour, format, topic and appeal, times age decay.
 
     ``PLAYS_PER_MEMBER * members * platform share * exp(effects) * quality * AGE_DECAY[age]``, with the true
     effects of the evening hours 20-21, the formats and the topics from the parameters.
     """
-    p = window.parameters
-    evening = (posts.hour == 20) | (posts.hour == 21)
+    p, posts = world.window.parameters, world.posts
+    evening = np.isin(posts.published % DAY // 3_600, (20, 21))
     effect = p.content_evening * evening
     effect = effect + np.asarray(p.content_format)[posts.format] + np.asarray(p.content_topic)[posts.topic]
     shares = np.asarray(p.platform_shares)[posts.platform] * len(PLATFORMS)
-    level = PLAYS_PER_MEMBER * members * shares * np.exp(effect) * posts.quality
+    level = PLAYS_PER_MEMBER * world.members * shares * np.exp(effect) * posts.quality
     return level[:, None] * AGE_DECAY
 
 
-def content_daily_columns(rng: np.random.Generator, window: Window, posts: Posts, members: int) -> Columns:
+def content_daily_columns(world: World) -> Columns:
     """Return ``content_daily``: the first days of each of the operator's posts, as far as they are observed."""
+    rng, window, posts = world.stream("content_daily"), world.window, world.posts
     published = posts.published // DAY
     post, age = np.meshgrid(np.arange(len(published)), np.arange(DAILY_AGES), indexing="ij")
     day = published[post] + age
     seen = (day >= 0) & (day < window.days)
     post, age, day = post[seen], age[seen], day[seen]
-    plays = rng.poisson(expected_plays(window, posts, members)[seen] * window.day_factors[day])
+    plays = rng.poisson(expected_plays(world)[seen] * window.day_factors[day])
     impressions = plays + rng.poisson(plays * 2.2)
 
     def part(share: float) -> np.ndarray:

@@ -28,7 +28,7 @@ class Posts:
 
     Attributes
     ----------
-    platform, published, hour, format, topic : numpy.ndarray
+    platform, published, format, topic : numpy.ndarray
         Codes, and time in seconds since the window's epoch.
     quality : numpy.ndarray
         Log-normal appeal of the post that no column shows.
@@ -42,7 +42,6 @@ class Posts:
 
     platform: np.ndarray
     published: np.ndarray
-    hour: np.ndarray
     format: np.ndarray
     topic: np.ndarray
     quality: np.ndarray
@@ -81,7 +80,6 @@ def draw_posts(rng: np.random.Generator, window: Window) -> Posts:
     return Posts(
         platform=platform,
         published=day * DAY + seconds,
-        hour=seconds // 3_600,
         format=choose(rng, FORMAT_SHARES, len(platform)),
         topic=choose(rng, TOPIC_SHARES, len(platform)),
         quality=np.exp(p.content_quality_sigma * rng.standard_normal(len(platform))),

@@ -14,10 +14,9 @@ ORIGIN = """Made, and made again at any time with the same bytes, by
 
 ```
 playbook simulate {out} --members {members} --days {days} --seed {seed}
-```
-"""
+```"""
 ORIGIN_OTHER = (
-    "Made by `helpers.simulate.write` with a start, tables or parameters of its own; see `truth.json`.\n"
+    "Made by `helpers.simulate.write` with a start, tables or parameters of its own; see `truth.json`."
 )
 
 INTRO = """# A simulated community
@@ -28,13 +27,15 @@ Nothing here is real: {members:,} members of an invented community, seen for {da
 
 {origin}
 
-Tables are Parquet files. Identifiers are strings, `*_at` and `ts` are UTC instants in
-microseconds, `date` is a calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explains the
-columns; `early_reply` of `members` is an extra one: whether the first contribution was answered within a day.
+Tables are Parquet files. Identifiers are strings, `*_at` and `ts` are UTC instants in microseconds, `date` is a
+calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explains the columns; `early_reply` of
+`members` is an extra one: whether the first contribution was answered within a day, given at random.
 
 ## What is in it
 
 {facts}
+
+## Rows
 
 | table | rows |
 |---|---:|
