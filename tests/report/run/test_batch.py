@@ -34,14 +34,7 @@ from tests.report.sample_pages import text_of
 BuildNotebook = Callable[..., Path]
 READ = """from helpers.report import params, record
 parameters = params.read("01_rfm", globals())"""
-PIDS = "import os\nopen(parameters.data + '/../pids', 'a').write(f'{os.getpid()} ')"
-LIGHT = (
-    "pandas",
-    "ipykernel.zmqshell",
-    "ipykernel_launcher",
-    "helpers.report.params",
-    "helpers.report.record",
-)
+PIDS = "import os, time\nopen('../pids', 'a').write(f'{os.getpid()} ')"
 forked = pytest.mark.usefixtures("forked")
 
 
@@ -172,9 +165,9 @@ def test_a_stopped_batch_leaves_no_process_and_nothing_half_published(
     project: Path, build_notebook: BuildNotebook, number: int, code: int
 ) -> None:
     pids = PIDS.replace("} ", "} {os.getppid()} ")
-    wait = "import time; time.sleep(0 if parameters.seed == 1 else 600)"
-    path, reports = build_notebook(READ, pids, wait), project / "reports"
-    command = [sys.executable, "-c", DRIVER, str(path), str(reports), *LIGHT]
+    wait = "time.sleep(0 if seed == 1 else 600)"
+    path, reports = build_notebook(pids, wait), project / "reports"
+    command = [sys.executable, "-c", DRIVER, str(path), str(reports), "ipykernel_launcher"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
         assert driver.stderr is not None
         said = ""
@@ -194,7 +187,7 @@ def test_a_stopped_batch_leaves_no_process_and_nothing_half_published(
 def test_ctrl_c_on_a_terminal_ends_an_ordinary_run_without_a_trace(
     project: Path, build_notebook: BuildNotebook, tmp_path: Path
 ) -> None:
-    path = build_notebook(READ, PIDS, "import time; time.sleep(600)")
+    path = build_notebook(PIDS, "time.sleep(600)")
     (tmp_path / "t").mkdir()
     command = [sys.executable, "-m", "helpers.cli", "run", str(path)]
     with subprocess.Popen(
@@ -220,10 +213,12 @@ def test_ctrl_c_on_a_terminal_ends_an_ordinary_run_without_a_trace(
 def test_a_server_that_is_killed_costs_one_run(
     project: Path, build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "ForkServer", lambda environment: ForkServer(environment, LIGHT))
+    monkeypatch.setattr(
+        batch, "ForkServer", lambda environment: ForkServer(environment, ["ipykernel_launcher"])
+    )
     monkeypatch.setenv(kernels.VARIABLE, "fork")
-    kill = "import os, time\nif parameters.seed == 1: os.kill(os.getppid(), 9); time.sleep(60)"
-    plans = checked(build_notebook(READ, kill), 1, 2, 3)
+    kill = "import os, time\nif seed == 1: os.kill(os.getppid(), 9); time.sleep(60)"
+    plans = checked(build_notebook(kill), 1, 2, 3)
     results = batch.execute_all(plans, reports=project / "reports", workers=1)
     assert [result.status for result in results] == ["kernel_died", "succeeded", "succeeded"]
 

@@ -162,8 +162,6 @@ def _execute(
     """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
     own = executor is None
     server = ForkServer(kernel_environment("", "")) if own and kernels.mode(len(plans)) == "fork" else None
-    from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
-
     stop = threading.Event()
 
     def work(index: int, plan: Plan) -> RunResult:
@@ -178,6 +176,8 @@ def _execute(
     futures: dict[Future[RunResult], int] = {}
     results: dict[int, BatchResult] = {}
     try:
+        from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
+
         for index, plan in plans.items():
             if executor:
                 future = executor.submit(one_run.execute, plan, reports, timeout)
