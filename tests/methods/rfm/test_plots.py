@@ -104,9 +104,11 @@ def test_the_migration_map_writes_every_shown_share_with_its_interval(study):
 def test_a_suppressed_cell_of_the_map_shows_no_number():
     rows = [(1, 1)] * 40 + [(1, 2)] * 3 + [(2, 1)] * 30 + [(2, 2)] * 27
     members = ibis.memtable(pd.DataFrame(rows, columns=["r_score", "f_score"]))
-    chart = plots.recency_frequency_map(asked(), SimpleNamespace(table=members, n=100, bins=2), "90 days.")
+    chart = plots.recency_frequency_map(
+        asked(), SimpleNamespace(table=members, n=100, bins=2, sentence="The scores."), "90 days."
+    )
     assert ">–</text>" in chart.svg()
-    assert "100 members" in chart.alt
+    assert "The scores." in chart.alt
     assert ">3</text>" not in chart.svg()
     # 27 of 100 are best in both, but that cell is hidden to protect the three, so the title may not count it.
     assert chart.title == "0.0 % of members are both recent and frequent, 40.0 % are neither"

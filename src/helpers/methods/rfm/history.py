@@ -89,14 +89,6 @@ class TierHistory:
         return self.flows[inside].rename(columns=names).reset_index(drop=True)
 
     @property
-    def exits(self) -> pd.DataFrame:
-        """Members who left, by the tier they left from: period, from_tier, n, present (before)."""
-        rows = self.flows[self.flows["from_state"] != JOINED].rename(columns={"from_state": "from_tier"})
-        present = rows.groupby(["period", "from_tier"])["n"].transform("sum")
-        ended = rows.assign(present=present)[rows["to_state"] == LEFT]
-        return ended.drop(columns="to_state").reset_index(drop=True)
-
-    @property
     def sentence(self) -> str:
         """What the history covers, and what it leaves out."""
         used = self.periods

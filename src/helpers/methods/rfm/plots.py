@@ -15,11 +15,12 @@ from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
 from helpers.methods.rfm.concentration import Concentration
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
+from helpers.methods.rfm.findings import Told
 from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.moves import Migration
 from helpers.methods.rfm.scores import Scores
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.sentences import interval, number, percent, say
+from helpers.sentences import number, percent, say
 from helpers.stats.estimate import wilson
 from helpers.study import Study
 
@@ -36,30 +37,26 @@ def tier_pyramid(study: Study, scheme: TierScheme, history: TierHistory) -> Char
     pairs = len(history.periods) - 1
     crossings = boundary_crossings(history.transitions, tiers, k_min=study.k_min, pairs=max(pairs, 1))
     top: Any = rows.iloc[-1]
-    values = {"n": int(top["present"]), "k": study.k_min, "share": percent(top["share"]), "period": last}
-    text = "Fewer than {k} members stand in the top tier"
+    title = say("Fewer than {k} members stand in the top tier", k=study.k_min)
     if pd.notna(top["share"]):
-        text = "{share} of members stand in the top tier"
-    alt = say(
-        "Pyramid of {n:,} members in {tiers} tiers, top tier {top}: {share} ({interval}). {moves}",
-        tiers=len(tiers),
-        top=_named(scheme)[-1],
-        interval=interval(top["low"], top["high"], "share"),
-        moves="; ".join(f"{c.boundary}: {c.up} up, {c.down} down" for c in crossings.itertuples()),
-        **values,
+        title = say("{share} of members stand in the top tier", share=percent(top["share"]))
+    crossed = "; ".join(f"{c.boundary}: {c.up} up, {c.down} down" for c in crossings.itertuples())
+    alt = f"{_alt(say('Pyramid of tiers'), title, history)} {crossed}."
+    text = (
+        "{period}, members present all {unit}. Arrows: members who crossed a boundary from one {unit} to the next, "
+        "on average over {pairs} pairs; – is kept back, as it could give away a move of fewer than {k} members. "
+        "Intervals are {level} Wilson score intervals."
     )
-    note = say(
-        "{period}, {n:,} members present all {unit}. Arrows: members who crossed a boundary from one {unit} to the "
-        "next, on average over {pairs} pairs; – is kept back, as it could give away a move of fewer than {k} "
-        "members. Intervals are {level} Wilson score intervals.",
-        level=percent(study.confidence, 0),
-        pairs=pairs,
-        unit=history.period,
-        **values,
-    )
+    level = percent(study.confidence, 0)
+    note = say(text, period=last, unit=history.period, pairs=pairs, k=study.k_min, level=level)
     data = rows.merge(crossings.assign(tier=tiers[1:]), on="tier", how="left")
     columns = ["tier", "members", "share", "low", "high", "boundary", "up", "down"]
-    return Chart(say(text, **values), alt, data[columns], _pyramid(data, _named(scheme)), note)
+    return Chart(title, alt, data[columns], _pyramid(data, _named(scheme)), note)
+
+
+def _alt(kind: str, title: str, result: Told) -> str:
+    """Return what a picture is, what it shows and what its result says."""
+    return f"{kind}. {title}. {result.sentence}"
 
 
 def _pyramid(rows: pd.DataFrame, names: list[str]) -> Figure:
@@ -150,12 +147,11 @@ def recency_frequency_map(study: Study, scores: Scores, note: str) -> Chart | No
     _heat(ax, grid, grid.map(lambda n: f"{n:,.0f}"), ceiling=grid.max().max())
     ax.set_xlabel(say("Recency score ({bins} = most recent)", bins=bins))
     ax.set_ylabel(say("Frequency score ({bins} = most often)", bins=bins))
-    values = {"n": scores.n, "bins": bins, "best": best, "neither": neither}
-    title = say("{best} of members are both recent and frequent, {neither} are neither", **values)
-    alt = say(
-        "Heat map of {n:,} members by recency score (columns) and frequency score (rows), 1 to {bins}. {best} have "
-        "the best score in both; {neither} have one of the two lowest scores in both.",
-        **values,
+    title = say(
+        "{best} of members are both recent and frequent, {neither} are neither", best=best, neither=neither
+    )
+    alt = _alt(
+        say("Heat map of members by recency score (columns) and frequency score (rows)"), title, scores
     )
     hidden = say("Cells with fewer than {k} members are kept back.", k=study.k_min)
     return Chart(title, alt, shown.reset_index(drop=True), figure, f"{note} {hidden}")
@@ -187,7 +183,7 @@ def lorenz_curve(found: Concentration, note: str, *, period: str) -> Chart | NoC
     if found.problem:
         return NoChart(say("Concentration of value"), found.sentence)
     curve, top = found.lorenz, found.top_share
-    values = {"top": percent(found.top, 0), "share": percent(top.value), "n": found.n, "period": period}
+    values = {"top": percent(found.top, 0), "share": percent(top.value), "period": period}
     figure, ax = figures.new_figure(5.6, 4.6)
     x, y, edge = curve["members_share"], curve["value_share"], 1 - found.top
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
@@ -204,10 +200,7 @@ def lorenz_curve(found: Concentration, note: str, *, period: str) -> Chart | NoC
     ax.set(xlabel=say("Members, least valuable first"), ylabel=say("Cumulative share of value"))
     title = say("The top {top} of members bring {share} of the value {period}", **values)
     alt = say(
-        "Lorenz curve of value over {n:,} members. The top {top} hold {share} ({interval}); under equal shares it "
-        "would be {top}.",
-        interval=interval(top.low, top.high, "share"),
-        **values,
+        "Lorenz curve of value, members from the least valuable on. {sentence}", sentence=found.sentence
     )
     step = max(1, len(curve) // 20)
     data = pd.concat([curve.iloc[::step], curve.iloc[[-1]]]).drop_duplicates().reset_index(drop=True)
@@ -233,25 +226,15 @@ def migration_map(study: Study, scheme: TierScheme, moved: Migration) -> Chart |
     ax.set_yticklabels([f"{name} (n = {n:,})" for name, n in zip(names[::-1], at_risk, strict=True)])
     ax.set(xlabel=say("Tier one period later"), ylabel=say("Tier before"))
     top: Any = cells.loc[(tiers[-1], tiers[-1])]
-    share = percent(top["share"])
     title = say("Moves between tiers, one period to the next")
     if pd.notna(top["share"]):
-        title = say("{share} of the top tier stay there for another period", share=share)
-    alt = say(
-        "Matrix of moves between {k} tiers, rows before and columns after, in per cent of the row with the interval "
-        "beneath. {share} ({interval}) of {n:,} members of the top tier stay.",
-        k=len(tiers),
-        share=share,
-        interval=interval(top["low"], top["high"], "share"),
-        n=int(top["at_risk"]),
-    )
-    note = say(
+        title = say("{share} of the top tier stay there for another period", share=percent(top["share"]))
+    alt = _alt(say("Matrix of moves, tiers before in rows, after in columns"), title, moved)
+    text = (
         "{pairs} pairs of {period}s; beneath each share its interval. Moves made by fewer than {k} members are kept "
-        "back (–).",
-        pairs=len(moved.periods),
-        period=moved.period,
-        k=study.k_min,
+        "back (–)."
     )
+    note = say(text, pairs=len(moved.periods), period=moved.period, k=study.k_min)
     columns = ["from_tier", "to_tier", "n", "at_risk", "share", "low", "high"]
     return Chart(title, alt, matrix[columns].reset_index(drop=True), figure, note)
 
@@ -269,7 +252,7 @@ def value_contest(held: Contest) -> Chart | NoChart:
         ax.annotate(number(lift), (lift, level), xytext=(0, 8), textcoords="offset points", ha="center")
     ax.set_yticks(rows.index, rows["model"])
     ax.set(ylim=(-0.6, len(rows) - 0.3), xlim=(min(0.8, float(rows["low"].min()) - 0.1), None))
-    top, best = percent(held.top_share, 0), rows.iloc[-1]
+    top = percent(held.top_share, 0)
     ax.set_xlabel(say("Hold-out value of the top {top}, as a multiple of the average member", top=top))
     text = "{model} finds a top {top} worth {lift} times the average"
     if held.winner == RFM_SCORE:
@@ -278,19 +261,7 @@ def value_contest(held: Contest) -> Chart | NoChart:
         text = "Plain RFM is enough: its top {top} bring {lift} times the average"
     lift = rows.loc[rows["model"] == held.winner, "lift"].item()
     title = say(text, model=held.winner, top=top, lift=number(lift))
-    alt = say(
-        "Lift of the top {top} by {k} forecasts with intervals; highest {model} with {lift} ({low} to {high}). "
-        "{verdict}",
-        top=top,
-        k=len(rows),
-        model=best["model"],
-        **{name: number(best[name]) for name in ("lift", "low", "high")},
-        verdict=held.sentence,
-    )
-    note = say(
-        "Scored on {split}, judged by value up to {as_of}. {buyers:,} members had value then.",
-        split=held.split,
-        as_of=held.as_of,
-        buyers=held.buyers,
-    )
+    alt = _alt(say("Lift of each forecast with its interval"), title, held)
+    text = "Scored on {split}, judged by value up to {as_of}. {buyers:,} members had value then."
+    note = say(text, split=held.split, as_of=held.as_of, buyers=held.buyers)
     return Chart(title, alt, rows[["model", "lift", "low", "high", "n"]], figure, note)
