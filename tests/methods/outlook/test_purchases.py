@@ -46,8 +46,9 @@ def test_everybody_present_has_a_chance_and_the_chances_add_up(one: tuple[Purcha
     assert found.expected.n == len(members)
     assert found.expected.value == pytest.approx(members["probability"].sum(), abs=1e-6)
     assert found.expected.low <= members["came"].sum() <= found.expected.high
-    assert found.share.value == pytest.approx(members["probability"].mean())
-    assert 0 < found.share.low < found.share.value < found.share.high < 1
+    share = found.finding()
+    assert share.value == pytest.approx(members["probability"].mean())
+    assert 0 < share.low < share.value < share.high < 1
     assert members.groupby("tenth")["probability"].max().is_monotonic_increasing
 
 
@@ -166,7 +167,7 @@ def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
     )
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
     nobody = purchases(Study.of({"activity": rows, "population": people}, END))
-    assert not nobody.expected.known and not nobody.share.known
+    assert not nobody.expected.known and nobody.finding().value is None
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
     assert nobody.members["tenth"].isna().all() and nobody.by_tenth.empty
     assert "Models of who orders: too little data" in nobody.contest_sentence

@@ -11,7 +11,8 @@ from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
 from helpers.methods.outlook.contest import WHAT, contest_sentence
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
-from helpers.sentences import interval, number, percent, say
+from helpers.sentences import number, percent, say, with_interval
+from helpers.stats.estimate import estimate_of
 from helpers.stats.forecast.judging import Contest, brier_gain
 from helpers.stats.forecast.models import BASE_RATE
 from helpers.stats.forecast.value import SURVIVAL
@@ -93,7 +94,7 @@ def calibration(found: Risk, note: str) -> Chart | NoChart:
     title = say(
         "In no tenth of risk did silence miss its prediction by more than {gap} points", gap=number(gap, 1)
     )
-    first, last = (_tenth(rows.iloc[place]) for place in (0, -1))
+    first, last = (_tenth(rows.iloc[place], found.contest.confidence) for place in (0, -1))
     text = "Points by tenth of risk along the diagonal. Lowest tenth {first}; highest {last}."
     columns = ["group", "n", "predicted", "observed", "low", "high"]
     data = rows[columns].rename(columns={"group": "tenth"})
@@ -102,12 +103,10 @@ def calibration(found: Risk, note: str) -> Chart | NoChart:
     return Chart(title, say(text, first=first, last=last), data, figure, note, units)
 
 
-def _tenth(row: pd.Series) -> str:
+def _tenth(row: pd.Series, confidence: float) -> str:
     """Return ``'predicted 4.5 %, observed 4.2 % (2.9 % to 6.0 %, n = 665)'``."""
-    between = interval(float(row["low"]), float(row["high"]), "share")
-    said, came = (percent(float(row[name])) for name in ("predicted", "observed"))
-    text = "predicted {said}, observed {came} ({between}, n = {n:,})"
-    return say(text, said=said, came=came, between=between, n=int(row["n"]))
+    came = with_interval(estimate_of(row, row["n"], "clustered", confidence, value="observed"))
+    return say("predicted {said}, observed {came}", said=percent(float(row["predicted"])), came=came)
 
 
 def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:

@@ -29,8 +29,8 @@ from helpers.methods.outlook.contest import (
     whole,
 )
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import interval, number, percent, say
-from helpers.stats.estimate import Estimate
+from helpers.sentences import number, percent, say, with_interval
+from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.forecast.calibration import by_group, tenths
 from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, brier_gain, contest
 from helpers.stats.forecast.landmarks import Landmarks
@@ -67,11 +67,6 @@ class Purchases:
     rows: Landmarks = field(repr=False)
 
     @property
-    def share(self) -> Estimate:
-        """Share of the members present who are expected to order."""
-        return share_of(self.expected)
-
-    @property
     def sentence(self) -> str:
         """How many members are expected to order, how many of them without an order yet, and who predicts it."""
         values = {"h": self.rows.horizon_days, "day": self.rows.as_of, "w": self.contest.windows}
@@ -82,7 +77,7 @@ class Purchases:
             "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
             "days ({share}), by {winner}."
         )
-        values |= {"share": percent(self.share.value), "winner": self.contest.winner}
+        values |= {"share": percent(self.expected.value / self.expected.n), "winner": self.contest.winner}
         found = say(text, **values, **whole(self.expected))
         if self.first_orders.known:
             text = "Of the {n} among them without an order on record, about {value} ({low} to {high}) are."
@@ -124,8 +119,10 @@ class Purchases:
         if self.contest.too_few or table.empty:
             return say("The tenth most likely to order: too little data.")
         text = "In closed windows {top} of the tenth most likely to order did, and {base} of all; n: times judged."
-        every = self._rates(np.ones(table["times"].sum()))
-        return say(text, top=_share(table.iloc[-1]), base=_share(every.iloc[0]))
+        every, level = self._rates(np.ones(table["times"].sum())), self.contest.confidence
+        rows = (table.iloc[-1], every.iloc[0])
+        top, base = (estimate_of(row, row["times"], "clustered", level, value="ordered") for row in rows)
+        return say(text, top=with_interval(top), base=with_interval(base))
 
     @property
     def by_tenth(self) -> pd.DataFrame:
@@ -151,7 +148,7 @@ class Purchases:
     def finding(self) -> Finding:
         """State the share of members expected to order next."""
         return finding(
-            self.share,
+            share_of(self.expected),
             id="retention.orders_next",
             metric=say("members present who are expected to order in {h} days", h=self.rows.horizon_days),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
@@ -183,13 +180,6 @@ class Purchases:
             change=True,
             systems=("S023",),
         )
-
-
-def _share(row: pd.Series) -> str:
-    """Return ``'40.7 % (38.0 % to 43.5 %, n = 1,273)'`` of a row of rates."""
-    between = interval(float(row["low"]), float(row["high"]), "share")
-    values = {"share": percent(row["ordered"]), "between": between, "n": int(row["times"])}
-    return say("{share} ({between}, n = {n:,})", **values)
 
 
 def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:

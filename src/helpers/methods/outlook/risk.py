@@ -77,11 +77,6 @@ class Risk:
     rows: Landmarks = field(repr=False)
 
     @property
-    def silent_share(self) -> Estimate:
-        """Share of active members expected to fall silent."""
-        return share_of(self.expected_silent)
-
-    @property
     def history_sentence(self) -> str:
         """How many closed windows there are, and how many active members fell silent in them."""
         rows, active = self.rows, self.rows.table[self.rows.table["state"] == ACTIVE]
@@ -140,7 +135,7 @@ class Risk:
     def finding(self, back: str) -> Finding:
         """State the share of active members expected to fall silent; `back` says how many of the silent return."""
         return finding(
-            self.silent_share,
+            share_of(self.expected_silent),
             id="retention.silent_next",
             metric=say("active members expected to fall silent in {h} days", h=self.rows.horizon_days),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
