@@ -150,9 +150,7 @@ def recency_frequency_map(study: Study, scores: Scores, note: str) -> Chart | No
     title = say(
         "{best} of members are both recent and frequent, {neither} are neither", best=best, neither=neither
     )
-    alt = _alt(
-        say("Heat map of members by recency score (columns) and frequency score (rows)"), title, scores
-    )
+    alt = _alt(say("Heat map of members by recency (columns) and frequency (rows)"), title, scores)
     hidden = say("Cells with fewer than {k} members are kept back.", k=study.k_min)
     return Chart(title, alt, shown.reset_index(drop=True), figure, f"{note} {hidden}")
 
@@ -199,9 +197,7 @@ def lorenz_curve(found: Concentration, note: str, *, period: str) -> Chart | NoC
     ax.set(xlim=(0, 1), ylim=(min(0.0, float(y.min())), 1.02))
     ax.set(xlabel=say("Members, least valuable first"), ylabel=say("Cumulative share of value"))
     title = say("The top {top} of members bring {share} of the value {period}", **values)
-    alt = say(
-        "Lorenz curve of value, members from the least valuable on. {sentence}", sentence=found.sentence
-    )
+    alt = _alt(say("Lorenz curve of value, the least valuable members first"), title, found)
     step = max(1, len(curve) // 20)
     data = pd.concat([curve.iloc[::step], curve.iloc[[-1]]]).drop_duplicates().reset_index(drop=True)
     return Chart(title, alt, data, figure, note)
