@@ -80,8 +80,8 @@ def run_ours(folder: Path, start: str) -> Any:
     from helpers.data import source
     from helpers.stats.survival.cells import cells
     from helpers.stats.survival.curves import survival
+    from helpers.stats.survival.durations import exit_durations
     from helpers.study.activity import population
-    from helpers.study.durations import exit_durations
 
     def work() -> list[tuple[Any, ...]]:
         if start == "durations":

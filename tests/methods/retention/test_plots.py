@@ -14,8 +14,8 @@ from helpers.figures import Chart, NoChart
 from helpers.methods import retention
 from helpers.methods.retention import plots
 from helpers.methods.retention.day_n import rows_kept_back
+from helpers.stats.survival.durations import exit_durations
 from helpers.study import Study
-from helpers.study.durations import exit_durations
 
 AS_OF = dt.date(2026, 4, 30)
 

@@ -27,9 +27,9 @@ from helpers.stats.forecast.value import (
     poisson_deviance,
     thirds,
 )
+from helpers.stats.forecast.value_days import value_days
 from helpers.study.activity import activity, population
 from helpers.study.frames import with_days
-from helpers.study.value_days import value_days
 
 
 def community(members: int, seed: int, start: dt.date = dt.date(2025, 7, 1)):

@@ -13,8 +13,8 @@ from helpers.data.source import Dataset
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank
 from helpers.stats.survival.curves import survival
+from helpers.stats.survival.durations import exit_durations
 from helpers.study.activity import population
-from helpers.study.durations import exit_durations
 
 AS_OF = dt.date(2026, 6, 30)
 NOON = pd.Timestamp("2026-06-30 04:00", tz="UTC")  # noon in Shanghai

@@ -30,9 +30,9 @@ from helpers.methods.retention.first_days import with_first_days
 from helpers.sentences import number, say
 from helpers.stats.cox.design import OTHER
 from helpers.stats.survival.cells import cells
+from helpers.stats.survival.durations import exit_durations, refuse_impossible
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
-from helpers.study.durations import exit_durations, refuse_impossible
 from helpers.study.frames import NOT_STATED, materialise
 
 INVITED = "invited"

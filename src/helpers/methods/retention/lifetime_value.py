@@ -32,9 +32,9 @@ import pandas as pd
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, quantity, say
 from helpers.stats.estimate import Estimate, estimate_of
+from helpers.stats.forecast.value_days import FloatArray, ValueDays, value_days
 from helpers.stats.resample import bca_interval, unit_weights
 from helpers.study import Study, enough
-from helpers.study.value_days import FloatArray, ValueDays, value_days
 
 TAIL_DAYS = 90
 PARTS = ("observed", "borrowed", "extrapolated", "total")

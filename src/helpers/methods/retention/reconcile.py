@@ -29,8 +29,8 @@ from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.curves import survival
+from helpers.stats.survival.durations import exit_durations, silence_durations
 from helpers.study import Study
-from helpers.study.durations import exit_durations, silence_durations
 
 MEASURES = (
     *("active on the day", "active on the day, newcomers", "active on the day or later"),

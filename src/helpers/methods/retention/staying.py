@@ -16,9 +16,9 @@ from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
 from helpers.stats.survival.curves import SurvivalCurves, survival
+from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.hazard import hazard_by_part
 from helpers.study import Study, enough
-from helpers.study.durations import exit_durations
 
 PARTS = (0, 7, 30, 90, 365)
 """First days of the parts of tenure; the last part is open."""

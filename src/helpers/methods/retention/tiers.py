@@ -23,10 +23,10 @@ from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells, day_counts
 from helpers.stats.survival.compare import MeanDifference, restricted_mean_difference
+from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
 from helpers.study.days import checked
-from helpers.study.durations import exit_durations
 from helpers.study.frames import COUNTS, with_days
 
 REACHED, NOT_REACHED = "reached", "not reached"

@@ -47,11 +47,11 @@ from helpers.stats.btyd.cells import histories
 from helpers.stats.btyd.value_ahead import value_ahead
 from helpers.stats.concentration import in_top
 from helpers.stats.estimate import half_width, percentile_interval
+from helpers.stats.forecast.value_days import ValueDays, value_days
 from helpers.stats.resample import ratio_interval, unit_weights
 from helpers.study import enough
 from helpers.study.activity import present_members
 from helpers.study.frames import with_days
-from helpers.study.value_days import ValueDays, value_days
 
 FloatArray = NDArray[np.float64]
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.stats.survival.durations import refuse_impossible
 from helpers.study import enough
-from helpers.study.durations import refuse_impossible
 from helpers.study.frames import NOT_STATED, require_columns
 
 COUNTED = ("entry_day", "tenure_day", "n", "events")

@@ -2,7 +2,7 @@
 
 Definitions
 -----------
-Days and ties are as in :mod:`helpers.study.durations`: S(d) is the share still there at the end of tenure
+Days and ties are as in :mod:`helpers.stats.survival.durations`: S(d) is the share still there at the end of tenure
 day d.
 
 - Kaplan and Meier (1958): S(d) = product over days t <= d of (1 - exits_t / at risk_t). Standard error:

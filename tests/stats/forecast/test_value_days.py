@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.study.value_days import value_days
+from helpers.stats.forecast.value_days import value_days
 
 START = dt.date(2026, 1, 1)
 AS_OF = dt.date(2026, 3, 31)
