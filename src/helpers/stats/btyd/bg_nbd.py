@@ -70,11 +70,13 @@ class Likelihood:
         log_age, log_last = np.log(alpha + self.ages), np.log(alpha + self.lasts)
         log_ratio = log_age[self.at_age] - log_last[self.at_last]
         log_odds = (theta[2] - np.log(stays))[self.at_size] + (r + self.x) * log_ratio
-        gone = self.weight * special.expit(log_odds)
+        small = np.exp(-np.abs(log_odds))
+        gone = self.weight * np.where(log_odds > 0, 1.0, small) / (1 + small)
         exponents = r * self.members_at_age + self.repeats_at_age
         by_size = special.gammaln(r + sizes) - special.gammaln(r) + r * theta[1]
         by_size += special.betaln(a, b + sizes) - special.betaln(a, b)
-        value = n @ by_size - exponents @ log_age - np.sum(self.weight * special.log_expit(-log_odds))
+        log_both = np.maximum(log_odds, 0) + np.log1p(small)
+        value = n @ by_size - exponents @ log_age + np.sum(self.weight * log_both)
         rate_gap = (1 / (alpha + self.ages))[self.at_age] - (1 / (alpha + self.lasts))[self.at_last]
         both = n @ (digamma(a + b) - digamma(a + b + sizes))
         by_rate = n @ (digamma(r + sizes) - digamma(r) + theta[1]) - self.members_at_age @ log_age
