@@ -47,9 +47,8 @@ axe:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
 		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
 
-test-all: test axe  ## and Chromium, and the long proofs of RFM
+test-all: test axe  ## and Chromium
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "browser and not slow"
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow and not browser" tests/methods/rfm
 
 proofs: $(READY) axe  ## all long proofs, two hundred kills of a batch among them; an hour and more
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"
