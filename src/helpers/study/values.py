@@ -85,8 +85,8 @@ def check_recent(study: Study, days: int) -> None:
     last = None if pd.isna(last) else pd.Timestamp(last).date()
     if last is not None and (away := (study.as_of - last).days) >= days:
         raise BadParameters(
-            f"as_of == {study.as_of} lies {away} days after the last counted action ({last}), and tiers look back "
-            f"{days} days: everybody would look silent. Use as_of={last}, or bring newer data."
+            f"as_of == {study.as_of} lies {away} days after the last counted action ({last}): in a window of {days} "
+            f"days everybody would look silent. Use as_of={last}, or bring newer data."
         )
 
 

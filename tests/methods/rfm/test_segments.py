@@ -92,7 +92,7 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     drawn = np.repeat([0.5, 0.7, 0.9], [2, 2, 34])
     assert (held.low, held.high) == pytest.approx(percentile_interval(drawn))
     assert held.provenance.method == "clusterwise Jaccard over resamples (Hennig 2007)"
-    assert f"Jaccard similarity of 0.87 on average ({held.low:.2f} to 0.90 over resamples)" in held.sentence
+    assert f"mean Jaccard similarity of 0.87 ({held.low:.2f} to 0.90, n = 600)" in held.sentence
     assert "1 unstable, not named" in held.sentence
 
 

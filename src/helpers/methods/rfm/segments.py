@@ -27,7 +27,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from helpers.data.source import local_time
 from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import number, percent, say, with_interval
+from helpers.sentences import percent, say, with_interval
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns
@@ -104,7 +104,7 @@ class Segments:
         """Which segments there are and whether they can be relied upon, in plain words."""
         if self.problem:
             return say("There are no behavioural segments: {problem}.", problem=self.problem)
-        named, held = self.profile[self.profile["named"]], self.stability
+        named = self.profile[self.profile["named"]]
         told = [
             f"“{one}” ({percent(share)})" for one, share in zip(named["segment"], named["share"], strict=True)
         ]
@@ -121,8 +121,8 @@ class Segments:
             text += "None comes back in {least} of the resamples, so none is named and no stability can be stated."
         else:
             text += (
-                "Stable: {names}. The least stable of them agrees with its match in resamples by a Jaccard "
-                "similarity of {mean} on average ({low} to {high} over resamples). {unstable} unstable, not named."
+                "Stable: {names}. The least stable of them agrees with its match in resamples by a mean Jaccard "
+                "similarity of {held}. {unstable} unstable, not named."
             )
         return say(
             text,
@@ -132,9 +132,7 @@ class Segments:
             ari=with_interval(self.agreement._replace(unit="")),
             least=percent(LEAST_REACHED, 0),
             names=", ".join(told),
-            mean=number(held.value),
-            low=number(held.low),
-            high=number(held.high),
+            held=with_interval(self.stability._replace(unit="")),
             unstable=len(self.profile) - len(named),
         )
 
