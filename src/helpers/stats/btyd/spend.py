@@ -18,7 +18,7 @@ from scipy import special
 
 from helpers.sentences import number, say, with_interval
 from helpers.stats.btyd.maximum_likelihood import Fit, maximise, no_fit, parameter_table
-from helpers.stats.estimate import Estimate, half_width, unknown
+from helpers.stats.estimate import Estimate, half_width, log_estimate, unknown
 from helpers.study.enough import REPEATERS
 
 FloatArray = NDArray[np.float64]
@@ -170,10 +170,8 @@ class GammaGamma:
         if self.source_ != "Gamma-Gamma":
             return unknown(self.members_, "value", self.confidence)
         slopes = np.array([1.0, -q / (q - 1), 1.0])
-        half = half_width(np.sqrt(slopes @ self._fit.covariance @ slopes), self.confidence)
-        value = p * v / (q - 1)
-        low, high = (float(value * np.exp(end)) for end in (-half, half))
-        return Estimate(value, low, high, self.members_, "value", "delta method, log scale", self.confidence)
+        error, name = float(np.sqrt(slopes @ self._fit.covariance @ slopes)), "delta method, log scale"
+        return log_estimate(np.log(p * v / (q - 1)), error, self.members_, "value", name, self.confidence)
 
     def expected_value(self, x: ArrayLike, mean_repeat_value: ArrayLike) -> FloatArray:
         """Return the expected value of a transaction of each member, given its history.
@@ -199,8 +197,8 @@ class GammaGamma:
     @property
     def sentence(self) -> str:
         """What a purchase is worth and whether frequency and value go together."""
-        if self.source_ != "Gamma-Gamma":
-            text = "The value of a purchase could not be modelled ({n} members). {why}"
+        if not self.mean_.known:
+            text = "What a purchase is worth cannot be told with an interval ({n} members). {why}"
             return say(text, n=number(self.members_), why=self.message_)
         worth = with_interval(self.mean_._replace(unit=self.unit))
         text = "A purchase of a member about whom nothing is known is worth {worth}, by members with repeats."
@@ -232,7 +230,9 @@ def weighted_correlation(x: FloatArray, y: FloatArray, weight: FloatArray, confi
     n = int(weight.sum())
     if n < REPEATERS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return unknown(n, "correlation", confidence)
-    zx, zy = (_standardised(v, weight) for v in (x, y))
+    both = np.stack([x, y])
+    both -= np.average(both, axis=1, weights=weight)[:, None]
+    zx, zy = both / np.sqrt(np.average(both**2, axis=1, weights=weight))[:, None]
     r = float(np.clip(np.average(zx * zy, weights=weight), -1, 1))
     if abs(r) > 1 - 1e-12:
         return unknown(n, "correlation", confidence)
@@ -241,8 +241,3 @@ def weighted_correlation(x: FloatArray, y: FloatArray, weight: FloatArray, confi
     half = half_width(error, confidence)
     low, high = np.tanh([np.arctanh(r) - half, np.arctanh(r) + half]).tolist()
     return Estimate(r, low, high, n, "correlation", "influence function, Fisher z", confidence)
-
-
-def _standardised(values: FloatArray, weight: FloatArray) -> FloatArray:
-    centred = values - np.average(values, weights=weight)
-    return centred / np.sqrt(np.average(centred**2, weights=weight))
