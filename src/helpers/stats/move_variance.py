@@ -24,8 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.stats.estimate import effective_size, jeffreys, wilson
-
-FEWEST_MEMBERS = 30
+from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 
@@ -153,7 +152,7 @@ def rate_intervals(cube: FloatArray, sums: MemberSums, confidence: float) -> tup
         share = x / n
         size = effective_size(share, covariances(cube, sums).variance.reshape(x.shape), freedom, confidence)
     same = (x == 0) | (x == n)
-    size = np.where(members >= FEWEST_MEMBERS, np.where(same, members, np.minimum(size, n)), np.nan)
+    size = np.where(members >= enough.CLUSTERS, np.where(same, members, np.minimum(size, n)), np.nan)
     pairs = zip(wilson(share * size, size, confidence), jeffreys(share * size, size, confidence), strict=True)
     low, high = (np.where(same, plain, found) for found, plain in pairs)
     return np.minimum(low, share), np.maximum(high, share)

@@ -14,6 +14,15 @@ RESAMPLED = 20
 RESAMPLED_WITH_VALUE = 5
 """Members with value among them: with fewer the resamples hold the same few values over and over."""
 
+SILENCES = 10
+"""Silences still watched on a day of a return curve: a share of fewer may be anything."""
+
+MEMBERS_NEXT = 10
+"""Members who were in a daily state, on whose days to come rests what more of them would be worth."""
+
+PERIODS = 4
+"""Complete periods whose spread tells a direction from chance."""
+
 MEMBERS_OF_A_CURVE = 2
 """Members behind a survival curve: with one, or none, there is none."""
 

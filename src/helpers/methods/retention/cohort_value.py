@@ -33,7 +33,6 @@ from helpers.sentences import number, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import log_mean_t
 from helpers.study import Study, enough
-from helpers.study.frames import with_days
 
 BUCKETS = 500
 DRAWS = 1000
@@ -143,7 +142,7 @@ def cohort_value(study: Study, *, age_days: int = 90) -> CohortValue:
 def _joiners(study: Study, age_days: int) -> pd.DataFrame:
     """Return joiners by cohort, whether they are mature, and bucket: n, with_value, total and squares of value."""
     end, began = study.as_of, study.began or study.as_of
-    rows, people = with_days(study.activity, "day"), with_days(study.population, "joined_day")
+    rows, people = study.activity, study.population
     people = people.filter(people.joined_day >= ibis.date(began), people.joined_day <= ibis.date(end))
     people = people.select("member_id", "joined_day")
     joined = rows.select("member_id", "day", "value").join(people, "member_id")

@@ -25,9 +25,9 @@ at the rates of that period. Measured coverage of nominal 95 % intervals, 40,000
 gains / losses 8/6, 40/60, 300/200 and 5/5: .948, .951, .951, .952.
 
 A push, a holiday or a bad day moves many members at once, so that one period is no trend. The direction is judged
-by the spread between the last `JUDGED` complete periods (at least `FEWEST`): a t interval of the mean logarithm of
-(gains + 1/2) / (dormant + 1/2). Who comes for one lively period is won in it and lost in the next, so that
-neighbouring logarithms lean against each other and the interval is wide rather than narrow. A rhythm longer than
+by the spread between the last :data:`JUDGED` complete periods, if there are at least four: a t interval of the mean
+logarithm of (gains + 1/2) / (dormant + 1/2). Who comes for one lively period is won in it and lost in the next, so
+that neighbouring logarithms lean against each other and the interval is wide rather than narrow. A rhythm longer than
 the periods judged is not seen.
 """
 
@@ -46,7 +46,7 @@ from helpers.errors import BadParameters
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
-from helpers.study import Study
+from helpers.study import Study, enough
 from helpers.study.days import number_of
 
 FREQUENCIES = {"day": "D", "week": "W-SUN", "month": "M"}
@@ -54,8 +54,8 @@ COUNTS = ["active", "new", "returning", "resurrected", "dormant", "left"]
 WARM_UP_DAYS = 30
 """How long after the beginning of the log "new" is not to be trusted."""
 
-JUDGED, FEWEST = 8, 4
-"""Complete periods whose spread judges the direction: at most, and at least."""
+JUDGED = 8
+"""Complete periods whose spread judges the direction, at most."""
 
 FloatArray = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ class Lifecycle:
         found = self.recent
         if not found.known:
             text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
-            return say(text, k=FEWEST, period=self.period, n=found.n)
+            return say(text, k=enough.PERIODS, period=self.period, n=found.n)
         text = (
             "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}."
         )
@@ -162,10 +162,10 @@ def verdict(recent: Estimate) -> str:
 def mean_ratio(gains: ArrayLike, lost: ArrayLike, confidence: float = 0.95) -> Estimate:
     """Return the geometric mean of gains / lost over periods with the t interval of their spread.
 
-    Unknown with fewer than `FEWEST` periods; n is the number of periods.
+    Unknown with fewer than `enough.PERIODS` periods; n is the number of periods.
     """
     logs = np.log((np.asarray(gains, float) + 0.5) / (np.asarray(lost, float) + 0.5))
-    if logs.size < FEWEST:
+    if logs.size < enough.PERIODS:
         return unknown(logs.size, "ratio", confidence)
     error, method = logs.std(ddof=1) / np.sqrt(logs.size), "t interval over periods, log scale"
     return log_estimate(logs.mean(), error, logs.size, "ratio", method, confidence, logs.size - 1)

@@ -48,13 +48,12 @@ from helpers.errors import BadParameters
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import interval, percent, say, with_interval
 from helpers.stats.estimate import Estimate, effective_size, estimate_of, wilson
-from helpers.study import Study
+from helpers.study import Study, enough
 
 THRESHOLDS = (7, 14, 30, 60, 90)
 HORIZONS = (30, 90)
 STATED_DAYS = 30
 """The silence that the finding speaks of."""
-FEWEST_AT_RISK = 10
 LEVELLED = 0.01
 """Share of declarations still silent below which a return curve has levelled."""
 DECIMALS = 10
@@ -343,10 +342,10 @@ def _bounds(curve: pd.DataFrame, horizon: int) -> tuple[float, float]:
     observed = at_risk[horizon] if horizon < len(curve) else 0
     ended = (curve["returned"] + curve["left"]).to_numpy()
     reached = float(share[min(horizon, len(share) - 1)])
-    nobody_lost = at_risk[0] >= FEWEST_AT_RISK and at_risk[0] == ended[:horizon].sum() + observed
-    if observed >= FEWEST_AT_RISK or nobody_lost:
+    nobody_lost = at_risk[0] >= enough.SILENCES and at_risk[0] == ended[:horizon].sum() + observed
+    if observed >= enough.SILENCES or nobody_lost:
         return reached, reached
-    watched = np.flatnonzero(at_risk >= FEWEST_AT_RISK)
+    watched = np.flatnonzero(at_risk >= enough.SILENCES)
     last = int(watched[-1]) if watched.size else 0
     silent = float(curve["silent_before"].iloc[last] * (1 - ended[last] / max(at_risk[last], 1)))
     if not 0 < last <= horizon or silent > LEVELLED:
@@ -364,7 +363,7 @@ def _share(
     share = float(there["share"].iloc[-1])
     size = float(effective_size(share, variances[str(horizon)], members - 1, confidence))
     if not np.isfinite(size) or not 0 < share < 1:
-        size = float(min(members, observed if observed >= FEWEST_AT_RISK else declared))
+        size = float(min(members, observed if observed >= enough.SILENCES else declared))
     size = min(size, declared)
     least, most = (bound * size for bound in _bounds(curve, horizon))
     low, high = float(wilson(least, size, confidence)[0]), float(wilson(most, size, confidence)[1])

@@ -65,13 +65,12 @@ from helpers.errors import BadParameters
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, half_width, percentile_interval, unknown
 from helpers.stats.move_variance import (
-    FEWEST_MEMBERS,
     MemberSums,
     covariances,
     member_sums,
     rate_intervals,
 )
-from helpers.study import Study
+from helpers.study import Study, enough
 from helpers.study.days import number_of
 
 ACTIVE = ("new", "current", "reactivated", "resurrected")
@@ -83,7 +82,6 @@ KEYS = ["state", "begin", "until", "end"]
 WEEK, MONTH = 7, 30
 WINDOW_DAYS = 90
 HORIZON_DAYS = 90
-FEWEST_NEXT = 10
 MOST_LOGS = 3.0
 """Rates seen once or twice may be drawn a few times as large, not a thousand times."""
 RAISED = {
@@ -189,7 +187,7 @@ class DailyStates:
             said.append(say(text, share=with_interval(back)))
         if not (kept.known or back.known):
             text = "How they move from day to day: too little data (fewer than {k} members)."
-            said.append(say(text, k=FEWEST_MEMBERS))
+            said.append(say(text, k=enough.CLUSTERS))
         if self.provisional:
             said.append(say("The log begins too late to be certain of all states."))
         return " ".join(said)
@@ -385,7 +383,7 @@ def what_if(
     base, more = paths(matrix_of(moved), float(arrivals.mean()))
     confidence, seen = states.study.confidence, int(moved[row].sum())
     extra = unknown(seen, "members", confidence)
-    if members[row] >= FEWEST_MEMBERS and members[column] >= FEWEST_NEXT:
+    if members[row] >= enough.CLUSTERS and members[column] >= enough.MEMBERS_NEXT:
         drawn = paths(*_drawn(states, arrivals, int(members[row]), draws))
         value, bounds = more[-1] - base[-1], percentile_interval(drawn[1][-1] - drawn[0][-1], confidence)
         low, high = min(bounds[0], value), max(bounds[1], value)

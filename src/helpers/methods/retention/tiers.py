@@ -27,7 +27,6 @@ from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
 from helpers.study.days import checked
-from helpers.study.frames import COUNTS, with_days
 
 REACHED, NOT_REACHED = "reached", "not reached"
 NAIVE, LANDMARKED = "naive", "landmarked"
@@ -131,8 +130,7 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
 
 def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Table:
     """Add reached_day, the tenure day of the n-th counted action; missing for members who never had so many."""
-    rows = with_days(study.activity, "day")
-    rows = rows.filter(rows.kind.isin(COUNTS[study.count]))
+    rows = study.counted
     place = ibis.row_number().over(ibis.window(group_by="member_id", order_by=["ts", "day"]))
     numbered = rows.select("member_id", "day", place=place)
     nth = numbered.filter(numbered["place"] == actions - 1).select("member_id", nth_day="day")
