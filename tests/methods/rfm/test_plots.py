@@ -114,6 +114,14 @@ def test_a_suppressed_cell_of_the_map_shows_no_number():
     assert chart.title == "0.0 % of members are both recent and frequent, 40.0 % are neither"
 
 
+def test_a_map_of_nothing_but_kept_back_cells_is_drawn():
+    members = ibis.memtable(
+        pd.DataFrame([(1, 1), (1, 2), (2, 1), (2, 2)] * 3, columns=["r_score", "f_score"])
+    )
+    scores = SimpleNamespace(table=members, n=12, bins=2, sentence="The scores.")
+    assert plots.recency_frequency_map(asked(), scores, "90 days.").svg().count(">–</text>") == 4
+
+
 def test_the_lorenz_curve_states_the_top_fifth():
     values = pd.DataFrame({"member_id": [f"m{n}" for n in range(500)], "monetary": np.arange(500.0) ** 2})
     found = rfm.concentration(asked(draws=100), values)

@@ -63,13 +63,8 @@ def _pyramid(rows: pd.DataFrame, names: list[str]) -> Figure:
     figure, ax = figures.new_figure(7.2, 0.75 * len(rows) + 0.9)
     shares = rows["share"].astype(float).fillna(0.0)
     widest = float(shares.max()) or 1.0
-    ax.barh(
-        range(len(rows)),
-        shares,
-        left=-shares / 2,
-        color=SEQUENTIAL(np.linspace(0.25, 0.95, len(rows))),
-        height=0.72,
-    )
+    shades = SEQUENTIAL(np.linspace(0.25, 0.95, len(rows)))
+    ax.barh(range(len(rows)), shares, left=-shares / 2, color=shades, height=0.72)
     for level, (name, row) in enumerate(zip(names, rows.to_dict("records"), strict=True)):
         size = say("too few") if pd.isna(row["members"]) else f"{row['members']:,} ({percent(row['share'])})"
         ax.text(-0.56 * widest, level, f"{name}: {size}", ha="right", va="center", color=INK)
@@ -134,22 +129,17 @@ def recency_frequency_map(study: Study, scores: Scores, note: str) -> Chart | No
     shown = privacy.suppress(counts, "members", study.k_min, []).sort_values(["r_score", "f_score"])
     # Sums over shown cells only: a total with a hidden cell in it would give that cell away.
     bins = scores.bins
-    best, neither = (
-        percent(int(part["members"].sum()) / scores.n)
-        for part in (
-            shown.query("r_score == @bins and f_score == @bins"),
-            shown.query("r_score <= 2 and f_score <= 2 and r_score < @bins and f_score < @bins"),
-        )
-    )
+    corner = shown.query("r_score == @bins and f_score == @bins")
+    lowest = shown.query("r_score <= 2 and f_score <= 2 and r_score < @bins and f_score < @bins")
+    best, neither = (percent(int(part["members"].sum()) / scores.n) for part in (corner, lowest))
     grid = shown.pivot(index="f_score", columns="r_score", values="members").astype(float)
     grid = grid.reindex(index=range(bins, 0, -1), columns=range(1, bins + 1))
     figure, ax = figures.new_figure(6.4, 4.8)
     _heat(ax, grid, grid.map(lambda n: f"{n:,.0f}"), ceiling=grid.max().max())
     ax.set_xlabel(say("Recency score ({bins} = most recent)", bins=bins))
     ax.set_ylabel(say("Frequency score ({bins} = most often)", bins=bins))
-    title = say(
-        "{best} of members are both recent and frequent, {neither} are neither", best=best, neither=neither
-    )
+    text = "{best} of members are both recent and frequent, {neither} are neither"
+    title = say(text, best=best, neither=neither)
     alt = _alt(say("Heat map of members by recency (columns) and frequency (rows)"), title, scores)
     hidden = say("Cells with fewer than {k} members are kept back.", k=study.k_min)
     return Chart(title, alt, shown.reset_index(drop=True), figure, f"{note} {hidden}")
@@ -157,11 +147,13 @@ def recency_frequency_map(study: Study, scores: Scores, note: str) -> Chart | No
 
 def _heat(ax: Axes, grid: pd.DataFrame, texts: pd.DataFrame, ceiling: float) -> None:
     """Draw a grid of cells in one hue from 0 to `ceiling`, each with its text; – where there is no number."""
-    sns.heatmap(grid, annot=texts, fmt="", cmap=SEQUENTIAL, vmin=0, vmax=ceiling or 1.0, cbar=False, ax=ax)
+    highest = ceiling if ceiling > 0 else 1.0
+    sns.heatmap(grid, annot=texts, fmt="", cmap=SEQUENTIAL, vmin=0, vmax=highest, cbar=False, ax=ax)
     # Seaborn turns to white on cells that are too light to read it from.
-    for text, value in zip(ax.texts, grid.stack(), strict=True):
-        text.set_color("white" if value > 0.55 * ceiling else INK)
-    for row, column in np.argwhere(grid.isna().to_numpy()):
+    known = grid.notna().to_numpy()
+    for text, value in zip(ax.texts, grid.to_numpy()[known], strict=True):
+        text.set_color("white" if value > 0.55 * highest else INK)
+    for row, column in np.argwhere(~known):
         ax.text(column + 0.5, row + 0.5, "–", ha="center", va="center", color=INK)
     ax.tick_params(length=0, rotation=0)
 
@@ -226,10 +218,7 @@ def migration_map(study: Study, scheme: TierScheme, moved: Migration) -> Chart |
     if pd.notna(top["share"]):
         title = say("{share} of the top tier stay there for another period", share=percent(top["share"]))
     alt = _alt(say("Matrix of moves, tiers before in rows, after in columns"), title, moved)
-    text = (
-        "{pairs} pairs of {period}s; beneath each share its interval. Moves made by fewer than {k} members are kept "
-        "back (–)."
-    )
+    text = "{pairs} pairs of {period}s, intervals beneath. Moves made by fewer than {k} members are kept back (–)."
     note = say(text, pairs=len(moved.periods), period=moved.period, k=study.k_min)
     columns = ["from_tier", "to_tier", "n", "at_risk", "share", "low", "high"]
     return Chart(title, alt, matrix[columns].reset_index(drop=True), figure, note)
