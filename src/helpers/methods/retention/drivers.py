@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.methods.retention.covariates import candidates
+from helpers.methods.retention.covariates import INVITED, candidates
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
@@ -35,11 +35,21 @@ from helpers.stats.cox.proportional import (
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
 
-# Flags whose name alone would not read as English: the words that follow "members".
-PHRASES = {"early_reply": "who got an early reply", "invited": "whom a member invited"}
+# What members did before the landmark: the words that follow "members who".
+EARLY = {
+    "early_reply": "got an early reply",
+    "early_like": "liked something early",
+    "early_reaction": "reacted to something early",
+    "early_share": "shared something early",
+    "early_repost": "reposted something early",
+    "early_save": "saved something early",
+    "early_follow": "followed somebody early",
+    "early_vote": "voted early",
+    "early_checkin": "checked in early",
+    "early_task_done": "did a task early",
+}
 # Names of columns that are not those a reader would use.
-NAMES = {"early_reply": "got an early reply", "invited": "invited by a member"}
-NAMES |= {"platform_home": "home platform", "age_band": "age"}
+NAMES = EARLY | {"platform_home": "home platform", "age_band": "age", "invited": "invited by a member"}
 
 
 @dataclass(frozen=True)
@@ -256,7 +266,9 @@ def who(row: Mapping[Any, Any]) -> str:
         return say("members from {level}", level=row["level"])
     if row["kind"] == "level":
         return say("members with {name} = {level}", name=name, level=row["level"])
-    return say("members {phrase}", phrase=PHRASES.get(variable, say("with {name}", name=name)))
+    if variable == INVITED:
+        return say("members invited by a member")
+    return say("members who {deed}" if variable in EARLY else "members with {deed}", deed=name)
 
 
 def hazard_sentence(row: Mapping[Any, Any]) -> str:
