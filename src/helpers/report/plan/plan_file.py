@@ -160,7 +160,7 @@ def _runs(reader: Reader, top: Mapping[str, Entry], shared: Shared) -> list[Run]
 
 def _unused(reader: Reader, shared: Shared, *, complete: bool) -> None:
     """Tell of shared parameters that no notebook has; one that is not found may have them, so they must be near."""
-    known = {name for model in shared.models.values() if model for name in model.model_fields}
+    known = {name for model in shared.models.values() for name in model.model_fields}
     for name, item in shared.parameters.items():
         if known and name not in known:
             hint = did_you_mean(name, known)

@@ -41,14 +41,14 @@ class Shared:
     used : set of str
         Names of shared parameters that reached a run.
     models : dict
-        Model of each notebook of the plan; None where there is none.
+        Model of each notebook of the plan.
     """
 
     parameters: dict[str, Item]
     job_timeout: float | None
     notebooks: Path | None
     used: set[str] = field(default_factory=set)
-    models: dict[Path, Model | None] = field(default_factory=dict)
+    models: dict[Path, Model] = field(default_factory=dict)
     defaults: dict[Path, dict[str, Any]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
 
@@ -115,14 +115,11 @@ def _notebooks(reader: Reader, node: yaml.Node, shared: Shared) -> list[Path]:
         try:
             path = project.find_notebook(str(item.value), shared.notebooks)
             if path not in shared.models:
-                shared.models[path] = None
-                shared.models[path] = params.model_for(path)
                 shared.defaults[path] = params.cell_defaults(path)
+                shared.models[path] = params.model_for(path)
+            found.append(path)
         except PlaybookError as error:
             reader.say(item.where, str(error))
-            continue
-        if shared.models[path]:
-            found.append(path)
     return found
 
 
@@ -181,7 +178,6 @@ class Expansion:
 
     def _run(self, notebook: Path, combination: dict[str, Item]) -> Run | None:
         model = self.shared.models[notebook]
-        assert model is not None
         before = len(self.reader.mistakes)
         words = {name: item.value for name, item in combination.items()}
         given = {name: self._filled(item, words) for name, item in self._given(model, combination).items()}
@@ -197,8 +193,8 @@ class Expansion:
             return None
         series = f"{project.method_name(notebook)}/{label}"
         limit = self.job.timeout or self.shared.job_timeout
-        usable = record is not None and len(self.reader.mistakes) == before
-        run = checked(notebook, record, values, label, limit) if usable and record else None
+        usable = record if len(self.reader.mistakes) == before else None
+        run = checked(notebook, usable, values, label, limit) if usable else None
         return Run(series, self.job.where, run)
 
     def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
@@ -231,28 +227,23 @@ class Expansion:
         if name not in words:
             return match[0]
         self._put.add(name)
-        return self._text(name, words[name], place)
-
-    def _text(self, name: str, value: Any, place: Where) -> str:
-        if isinstance(value, (str, int, float, datetime.date)) and not isinstance(value, bool):
-            return str(value)
-        self.reader.say(
-            place, f"{{{name}}} == {value!r}, cannot be put into a text: put a word or a number there"
-        )
-        return name
+        value = words[name]
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
+            advice = "cannot be put into a text: put a word or a number there"
+            self.reader.say(place, f"{{{name}}} == {value!r}, {advice}")
+            return name
+        return str(value)
 
     def _typed(self, model: Model, name: str, item: Item) -> bool:
         """Whether a value of the file is no text where another type is asked for."""
-        if item.where == COMMAND_LINE or not isinstance(item.value, str) or name not in model.model_fields:
+        field = model.model_fields.get(name)
+        if field is None or item.where == COMMAND_LINE or not isinstance(item.value, str):
             return True
-        kind = model.model_fields[name].annotation
-        wanted = _PLAIN.get(get_origin(kind) or kind)  # type: ignore[arg-type]
-        if wanted is None:
-            return True
-        self.reader.say(
-            item.where, f"{name} == {item.value!r} is a text, must be {wanted}: write it without quotes"
-        )
-        return False
+        wanted = _PLAIN.get(get_origin(field.annotation) or field.annotation)  # type: ignore[arg-type]
+        if wanted:
+            says = f"{name} == {item.value!r} is a text, must be {wanted}: write it without quotes"
+            self.reader.say(item.where, says)
+        return wanted is None
 
     def _place(self, name: str, given: Mapping[str, Item]) -> Where:
         return given[name].where if name in given else self.job.where
@@ -267,28 +258,20 @@ class Expansion:
         return values | {"data": project.portable_data(values["data"], root, start=root)}
 
     def _label(self, effective: Mapping[str, Any], words: Mapping[str, Any]) -> str | None:
-        """Return the label: as given, or made of the matrix, or of the segment."""
-        place, known = self.job.where, {**effective, **words}
+        """Return the label: as given, or made of the matrix, or of the segment; None after a mistake."""
+        place, text, known = self.job.where, "{segment}", {**effective, **words}
         if self.job.label is not None:
             place, text = self.job.label.where, self.job.label.value
         elif words:
             text = "-".join(f"{{{name}}}" for name in words)
-        else:
-            text = str(effective.get("segment") or "all")
-            return self._slug(text, place)
         unknown = [name for name in _PLACEHOLDER.findall(text) if name not in known]
         for name in unknown:
-            hint = did_you_mean(name, known)
-            self.reader.say(
-                place, f"label names {{{name}}}, which is neither a parameter nor in the matrix.{hint}"
-            )
+            says = f"label names {{{name}}}, which is neither a parameter nor in the matrix."
+            self.reader.say(place, says + did_you_mean(name, known))
         if unknown:
             return None
-        return self._slug(_PLACEHOLDER.sub(lambda m: self._word(m, known, place) or "all", text), place)
-
-    def _slug(self, text: str, place: Where) -> str | None:
         try:
-            return label_slug(text)
+            return label_slug(_PLACEHOLDER.sub(lambda m: self._word(m, known, place) or "all", text))
         except BadParameters as error:
             self.reader.say(place, str(error))
             return None
@@ -308,7 +291,6 @@ class Expansion:
             return
         for notebook in self.job.notebooks:
             model = self.shared.models[notebook]
-            assert model is not None
             for name, place in self.job.keys.items():
                 if name not in model.model_fields and name not in self._put:
                     hint = did_you_mean(name, model.model_fields)
