@@ -152,7 +152,7 @@ def tier_history(
         sizes=_sizes(moves, labels, used["period"]),
         flows=_flows(moves, labels, used["period"]),
         triples=_triples(moves, labels, used["period"]),
-        passages=_passages(whole, labels, len(used)),
+        passages=_passages(whole, labels[-1], len(used)),
         newcomers=int(moves.loc[newcomers, "n"].sum()),
         outside=int(members.count().execute() - whole.member_id.nunique().execute()),
     )
@@ -282,20 +282,15 @@ def counted_moves(states: ibis.Table) -> ibis.Table:
     return states.mutate(**after).group_by(keys).aggregate(n=_.count())
 
 
-def _passages(whole: ibis.Table, labels: tuple[str, ...], n: int) -> pd.DataFrame:
+def _passages(whole: ibis.Table, highest: str, n: int) -> pd.DataFrame:
     """Return, by the first tier a member was seen in, the periods until the top tier or the end."""
     ends = whole.group_by("member_id").aggregate(
-        begin=_.position.min(), top=whole.position.min(where=whole.state == labels[-1])
+        begin=_.position.min(), top=whole.position.min(where=whole.state == highest)
     )
     start = whole.select("member_id", begin=whole.position, from_tier=whole.state)
-    each = ends.inner_join(start, ["member_id", "begin"]).filter(_.from_tier != labels[-1])
+    each = ends.inner_join(start, ["member_id", "begin"]).filter(_.from_tier != highest)
     each = each.mutate(reached=_.top.notnull(), periods=_.top.fill_null(n - 1) - _.begin)
-    counts = each.group_by("from_tier", "periods", "reached").aggregate(members=_.count()).to_pandas()
-    order = {label: rank for rank, label in enumerate(labels)}
-    by = ["from_tier", "periods", "reached"]
-    return counts.sort_values(
-        by, key=lambda c: c.map(order) if c.name == "from_tier" else c, ignore_index=True
-    )
+    return each.group_by("from_tier", "periods", "reached").aggregate(members=_.count()).to_pandas()
 
 
 def _summed(moves: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
@@ -322,5 +317,4 @@ def _flows(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.D
 def _triples(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
     tiers = ["first", "second", "third"]
     here = moves.assign(period=(moves["position"] + 2).map(names)).rename(columns={"state": "first"})
-    inside = here[here[tiers].isin(labels).all(axis=1)]
-    return inside.sort_values(["position", *tiers])[["period", *tiers, "n"]].reset_index(drop=True)
+    return here.loc[here[tiers].isin(labels).all(axis=1), ["period", *tiers, "n"]]
