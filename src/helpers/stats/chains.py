@@ -235,3 +235,45 @@ def reached_within(rows: Array, steps: Sequence[int]) -> Array:
         if step in steps:
             found.append(reached)
     return np.stack(found)
+
+
+def matrix_of(counts: Array) -> Array:
+    """Return rates from counts (from, to); a state that nobody was in stays as it is."""
+    at_risk = counts.sum(axis=-1, keepdims=True)
+    rates = np.divide(counts, at_risk, out=np.zeros_like(counts), where=at_risk > 0)
+    empty = np.flatnonzero(at_risk[:, 0] == 0)
+    rates[empty, empty] = 1.0
+    return rates
+
+
+def expected_path(start: Array, rates: Array, arriving: float | Array, horizon: int) -> Array:
+    """Return expected members by step (0 to `horizon`) and state.
+
+    Parameters
+    ----------
+    start : ndarray, shape (states,)
+        Members by state at step 0.
+    rates : ndarray, shape (..., states, states + 1)
+        Rates, from and to; the last column is leaving. Axes in front hold draws.
+    arriving : float or ndarray, shape (...)
+        Members who arrive in the first state at every step.
+    horizon : int
+        Steps looked ahead.
+    """
+    inside = rates[..., : rates.shape[-2]]
+    path = np.empty((horizon + 1, *inside.shape[:-1]))
+    path[0] = start
+    for step in range(horizon):
+        path[step + 1] = (path[step][..., None, :] @ inside)[..., 0, :]
+        path[step + 1][..., 0] += arriving
+    return path
+
+
+def raised(rates: Array, row: int, column: int, points: float) -> Array:
+    """Return the rates with points added to one of them, the others out of that state shrunk in proportion."""
+    changed, old = rates.copy(), rates[..., row, column]
+    new = np.clip(old + points, 0, 1)
+    shrunk = np.divide(1 - new, 1 - old, out=np.zeros_like(old), where=old < 1)
+    changed[..., row, :] *= shrunk[..., None]
+    changed[..., row, column] = new
+    return changed

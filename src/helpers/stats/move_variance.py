@@ -23,10 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.stats.estimate import effective_size, jeffreys, wilson
+from helpers.stats.chains import matrix_of
+from helpers.stats.estimate import effective_size, half_width, jeffreys, wilson
 from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
+MOST_LOGS = 3.0
+"""Rates seen once or twice may be drawn a few times as large, not a thousand times."""
 
 
 class MemberSums(NamedTuple):
@@ -156,3 +159,43 @@ def rate_intervals(cube: FloatArray, sums: MemberSums, confidence: float) -> tup
     pairs = zip(wilson(share * size, size, confidence), jeffreys(share * size, size, confidence), strict=True)
     low, high = (np.where(same, plain, found) for found, plain in pairs)
     return np.minimum(low, share), np.maximum(high, share)
+
+
+def drawn_rates(
+    cube: FloatArray,
+    sums: MemberSums,
+    arrivals: FloatArray,
+    members: int,
+    *,
+    confidence: float,
+    seed: int,
+    draws: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Return rates drawn with their covariance by member and day, and inflow with its error by day.
+
+    Both are as much wider as few clusters ask for: Student's t over the normal quantile. Rates are drawn on the scale
+    of logs, so that none falls below 0.
+
+    Parameters
+    ----------
+    cube : ndarray, shape (days, states, states + 1)
+        Moves by day; the last column is leaving.
+    sums : MemberSums
+        What members did in these days.
+    arrivals : ndarray, shape (days,)
+        New members by day.
+    members : int
+        Members behind the rates, as clusters.
+    """
+    rng, rates = np.random.default_rng(seed), matrix_of(cube.sum(axis=0))
+    degrees = max(min(members, len(cube)) - 1, 1)
+    widening = float(half_width(1.0, confidence, degrees) / half_width(1.0, confidence))
+    covariance = widening**2 * np.nan_to_num(covariances(cube, sums).both)
+    mean = np.zeros(rates.size)
+    drawn = rng.multivariate_normal(mean, covariance, draws, check_valid="ignore", method="eigh")
+    drawn = drawn.reshape(draws, *rates.shape)
+    logs = np.divide(drawn, rates, out=np.zeros_like(drawn), where=np.broadcast_to(rates > 0, drawn.shape))
+    weight = rates * np.exp(np.clip(logs, -MOST_LOGS, MOST_LOGS))
+    error = widening * arrivals.std(ddof=1) / np.sqrt(len(arrivals)) if len(arrivals) > 1 else 0.0
+    inflow = np.maximum(arrivals.mean() + error * rng.standard_normal(draws), 0.0)
+    return weight / weight.sum(axis=-1, keepdims=True), inflow

@@ -18,14 +18,12 @@ from helpers.methods.retention.states import (
     STATES,
     DailyStates,
     daily_states,
-    expected_path,
-    matrix_of,
-    raised,
     reachable,
     transition_matrix,
     what_if,
 )
 from helpers.sentences import percent
+from helpers.stats.chains import expected_path, matrix_of, raised
 from helpers.stats.estimate import effective_size, jeffreys, wilson
 from helpers.stats.move_variance import MemberSums, covariances
 from helpers.study import Study

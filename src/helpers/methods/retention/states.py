@@ -63,10 +63,11 @@ from numpy.typing import NDArray
 from helpers.data import privacy
 from helpers.errors import BadParameters
 from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of, half_width, percentile_interval, unknown
+from helpers.stats.chains import expected_path, matrix_of, raised
+from helpers.stats.estimate import Estimate, estimate_of, percentile_interval, unknown
 from helpers.stats.move_variance import (
     MemberSums,
-    covariances,
+    drawn_rates,
     member_sums,
     rate_intervals,
 )
@@ -82,8 +83,6 @@ KEYS = ["state", "begin", "until", "end"]
 WEEK, MONTH = 7, 30
 WINDOW_DAYS = 90
 HORIZON_DAYS = 90
-MOST_LOGS = 3.0
-"""Rates seen once or twice may be drawn a few times as large, not a thousand times."""
 RAISED = {
     ("dormant", "resurrected"): "resurrection",
     ("at_risk_mau", "reactivated"): "reactivation",
@@ -384,7 +383,8 @@ def what_if(
     confidence, seen = states.study.confidence, int(moved[row].sum())
     extra = unknown(seen, "members", confidence)
     if members[row] >= enough.CLUSTERS and members[column] >= enough.MEMBERS_NEXT:
-        drawn = paths(*_drawn(states, arrivals, int(members[row]), draws))
+        counts, seed = (states.cube, states.sums, arrivals, int(members[row])), states.study.seed
+        drawn = paths(*drawn_rates(*counts, confidence=confidence, seed=seed, draws=draws))
         value, bounds = more[-1] - base[-1], percentile_interval(drawn[1][-1] - drawn[0][-1], confidence)
         low, high = min(bounds[0], value), max(bounds[1], value)
         extra = Estimate(value, low, high, seen, "members", "members and days", confidence)
@@ -401,69 +401,3 @@ def what_if(
         members=int(members[row]),
         next_members=int(members[column]),
     )
-
-
-def matrix_of(counts: FloatArray) -> FloatArray:
-    """Return daily rates from counts (from, to); a state that nobody was in stays as it is."""
-    at_risk = counts.sum(axis=-1, keepdims=True)
-    rates = np.divide(counts, at_risk, out=np.zeros_like(counts), where=at_risk > 0)
-    empty = np.flatnonzero(at_risk[:, 0] == 0)
-    rates[empty, empty] = 1.0
-    return rates
-
-
-def expected_path(
-    start: FloatArray, rates: FloatArray, new_per_day: float | FloatArray, horizon: int
-) -> FloatArray:
-    """Return expected members by day (0 to `horizon`) and state.
-
-    Parameters
-    ----------
-    start : ndarray, shape (7,)
-        Members by state on day 0.
-    rates : ndarray, shape (..., 7, 8)
-        Daily rates, from and to; the last column is leaving. Axes in front hold draws.
-    new_per_day : float or ndarray, shape (...)
-        Members who are new on every later day.
-    horizon : int
-        Days looked ahead.
-    """
-    inside = rates[..., : len(STATES)]
-    path = np.empty((horizon + 1, *inside.shape[:-1]))
-    path[0] = start
-    for day in range(horizon):
-        path[day + 1] = (path[day][..., None, :] @ inside)[..., 0, :]
-        path[day + 1][..., 0] += new_per_day
-    return path
-
-
-def raised(rates: FloatArray, row: int, column: int, points: float) -> FloatArray:
-    """Return the rates with points added to one of them, the others out of that state shrunk in proportion."""
-    changed, old = rates.copy(), rates[..., row, column]
-    new = np.clip(old + points, 0, 1)
-    shrunk = np.divide(1 - new, 1 - old, out=np.zeros_like(old), where=old < 1)
-    changed[..., row, :] *= shrunk[..., None]
-    changed[..., row, column] = new
-    return changed
-
-
-def _drawn(
-    states: DailyStates, arrivals: FloatArray, members: int, draws: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return rates drawn with their covariance by member and day, and inflow with its error by day.
-
-    Both are as much wider as few clusters ask for: Student's t over the normal quantile.
-    """
-    rng, confidence = np.random.default_rng(states.study.seed), states.study.confidence
-    rates = matrix_of(states.cube.sum(axis=0))
-    degrees = max(min(members, len(states.cube)) - 1, 1)
-    widening = float(half_width(1.0, confidence, degrees) / half_width(1.0, confidence))
-    covariance = widening**2 * np.nan_to_num(covariances(states.cube, states.sums).both)
-    mean = np.zeros(rates.size)
-    drawn = rng.multivariate_normal(mean, covariance, draws, check_valid="ignore", method="eigh")
-    drawn = drawn.reshape(draws, *rates.shape)
-    logs = np.divide(drawn, rates, out=np.zeros_like(drawn), where=np.broadcast_to(rates > 0, drawn.shape))
-    weight = rates * np.exp(np.clip(logs, -MOST_LOGS, MOST_LOGS))
-    error = widening * arrivals.std(ddof=1) / np.sqrt(len(arrivals)) if len(arrivals) > 1 else 0.0
-    inflow = np.maximum(arrivals.mean() + error * rng.standard_normal(draws), 0.0)
-    return weight / weight.sum(axis=-1, keepdims=True), inflow
