@@ -11,6 +11,8 @@ import operator
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from helpers.errors import BadParameters
+
 
 def check_scalar(
     value: Any,
@@ -62,6 +64,20 @@ def check_scalar(
     if in_ is not None and value not in in_:
         raise ValueError(f"{name} == {value!r}, must be one of {', '.join(map(repr, in_))}.")
     return value
+
+
+def checked(value: Any, name: str, **bounds: Any) -> Any:
+    """Return `value` when it satisfies the bounds of :func:`check_scalar`.
+
+    Raises
+    ------
+    BadParameters
+        When the type is wrong or a bound is violated.
+    """
+    try:
+        return check_scalar(value, name, **bounds)
+    except (TypeError, ValueError) as error:
+        raise BadParameters(str(error)) from None
 
 
 def check_confidence(value: float, name: str = "confidence") -> float:

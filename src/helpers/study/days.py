@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import ibis
 import pandas as pd
 
-from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadParameters
 from helpers.study.frames import COUNTS, Count
 
 EPOCH = dt.date(1970, 1, 1)
-
-
-def checked(value: Any, name: str, **bounds: Any) -> Any:
-    """Return `value` when it satisfies the bounds of :func:`helpers.checks.check_scalar`.
-
-    Raises
-    ------
-    BadParameters
-        When the type is wrong or a bound is violated.
-    """
-    try:
-        return check_scalar(value, name, **bounds)
-    except (TypeError, ValueError) as error:
-        raise BadParameters(str(error)) from None
 
 
 def number_of(day: dt.date) -> int:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import ibis
 import pandas as pd
 
+from helpers.checks import checked
 from helpers.data.source import as_table
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import say, with_interval
@@ -26,7 +27,6 @@ from helpers.stats.survival.compare import MeanDifference, restricted_mean_diffe
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
-from helpers.study.days import checked
 
 REACHED, NOT_REACHED = "reached", "not reached"
 NAIVE, LANDMARKED = "naive", "landmarked"

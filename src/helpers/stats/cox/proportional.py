@@ -16,13 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.checks import checked
 from helpers.errors import BadParameters
 from helpers.sentences import say
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.estimate import holm
 from helpers.stats.survival.cells import COUNTED, check_cells
 from helpers.study import enough
-from helpers.study.days import checked
 from helpers.study.frames import NOT_STATED
 
 FloatArray = NDArray[np.float64]

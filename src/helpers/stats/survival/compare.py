@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.checks import checked
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
-from helpers.study.days import checked
 
 FloatArray = NDArray[np.float64]
 RANK_TOLERANCE = 1e-9

@@ -36,11 +36,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.checks import checked
 from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.limits import product_limit, survival_limits
 from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
-from helpers.study.days import checked
 
 FloatArray = NDArray[np.float64]
 

@@ -30,9 +30,10 @@ from typing import Any
 import ibis
 import pandas as pd
 
+from helpers.checks import checked
 from helpers.data.source import as_table
 from helpers.errors import BadData
-from helpers.study.days import checked, day_number, number_of
+from helpers.study.days import day_number, number_of
 from helpers.study.frames import as_day, require_columns
 
 EXAMPLES = 3
