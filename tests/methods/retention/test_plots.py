@@ -32,7 +32,7 @@ def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
     kept = retention.day_n(study, days=(7,))
     chart = plots.retention_trend(kept, "note")
     assert isinstance(chart, Chart)
-    total = kept.total("D7")
+    total = kept.total(7)
     assert f"{100 * total.value:.1f} %" in chart.title
     before = kept.cells["eligible"].eq(0) & (kept.cells["cohort"] < pd.Timestamp(study.began).replace(day=1))
     assert before.sum() > 6  # members who joined before the log have cohorts that it does not cover
@@ -143,10 +143,10 @@ def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:
     assert list(table.columns) == ["cohort", "D1", "D30"]
     first = table["cohort"].iloc[0]
     assert first >= "2025-06"
-    cells = kept.cells.set_index([kept.cells["cohort"].dt.strftime("%Y-%m"), "window"])
-    back = set(rows_kept_back(kept.cells, ["cohort"], 10)["cohort"].dt.strftime("%Y-%m"))
+    cells = kept.cells.set_index([kept.cells["cohort"].dt.strftime("%Y-%m"), "day"])
+    back = {cohort.strftime("%Y-%m") for cohort in rows_kept_back(kept.cells, "cohort", 10)}
     for cohort, text in zip(table["cohort"], table["D1"], strict=True):
-        cell = cells.loc[(cohort, "D1")]
+        cell = cells.loc[(cohort, 1)]
         blank = {0: cell["reason"], **dict.fromkeys(range(1, 10), "fewer than 10")}.get(
             cell["eligible"], "kept back"
         )

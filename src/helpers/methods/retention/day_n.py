@@ -2,47 +2,41 @@
 
 What "active on day N" means
 ----------------------------
-Day 0 is the day a member joined. A window ``[a, b]`` holds the calendar days a to b after it, both included.
+Day 0 is the day a member joined.
 
 =============  ====================  ==============================================================================
-definition     window                also called
+definition     calendar days         also called
 =============  ====================  ==============================================================================
-on             [N, N]                N-day, classic, bounded (PostHog "on", Mixpanel "on", Adobe "exactly")
-on_or_after    [N, as_of]            unbounded (Amplitude, PostHog and Mixpanel "on or after"); "rolling" in some
+on             N                     N-day, classic, bounded (PostHog "on", Mixpanel "on", Adobe "exactly")
+on_or_after    N to `as_of`          unbounded (Amplitude, PostHog and Mixpanel "on or after"); "rolling" in some
                                      tools
-rolling        [1, N]                active at least once within the N days up to and including day N
-a pair         [a, b], stated        bracket, custom bracket (Amplitude, Mixpanel)
 =============  ====================  ==============================================================================
 
 Sources: amplitude.com/docs, "How time works in retention analysis" (strict calendar dates);
 posthog.com/docs/product-analytics/retention ("on" and "on or after"); docs.mixpanel.com/reference/retention-query;
-Adobe guided analysis, retention ("on or after, often called unbounded", "exactly, often called bounded"). Beware of
-"rolling retention": some tools mean on or after day N by it. Here it is the window [1, N], and every table states its
-windows.
+Adobe guided analysis, retention ("on or after, often called unbounded", "exactly, often called bounded").
 
 Rules that every cell keeps
 ---------------------------
-- A member is eligible when the whole window is over by the end of `as_of` and lies inside the log. A cell without
-  eligible members is blank (NaN) and says why; it is never 0. A cohort that is mature in part is measured on its
-  mature members, with their number; a mature cell is never cut off.
+- A member is eligible when day N is over by the end of `as_of` and lies inside the log. A cell without eligible
+  members is blank (NaN) and says why; it is never 0. A cohort that is mature in part is measured on its mature
+  members, with their number; a mature cell is never cut off.
 - Members who left stay eligible: they are not retained on the days after. Intervals are Wilson's.
-- "On or after" until `as_of` gives an older cohort more time to come back, and the sentence says so. For equal time
-  ask for the window, such as ``(7, 21)``.
+- "On or after" until `as_of` gives an older cohort more time to come back: its cohorts are not to be compared.
 
 Which rows may not be shown
 ---------------------------
-Windows count nearly the same members, so a number that is blanked in one window is read off the next. A row is
-therefore shown in all windows or in none. When the hidden rows of a window could be solved for from a total, because
+Days count nearly the same members, so a number that is blanked on one day is read off the next. A row is therefore
+shown on all days or on none. When the hidden rows of a day could be solved for from the total over all rows, because
 there is only one or because they hold fewer than `k_min` members together, the smallest other row is hidden as well
-(complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control), once for all windows. Totals are
-taken to be known over all rows, and with several keys also over the rows that share any one of them.
+(complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control), once for all days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import ibis
 import numpy as np
@@ -50,80 +44,39 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.checks import did_you_mean
-from helpers.errors import BadParameters
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import interval, percent, say, with_interval
+from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown, wilson
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
 from helpers.study.frames import NOT_STATED, require_columns
 
 COHORTS = {"week": "W", "month": "M"}
-DEFINITIONS = ("on", "on_or_after", "rolling")
-
-
-@dataclass(frozen=True)
-class Window:
-    """One column of a retention table: its label, and first and last day; open until `as_of` when `last` is None."""
-
-    label: str
-    first: int
-    last: int | None
-
-    @property
-    def phrase(self) -> str:
-        """The window in words."""
-        if self.last is None:
-            return say("on day {n} or later", n=self.first)
-        if self.first == self.last:
-            return say("on day {n}", n=self.first)
-        return say("at least once on days {a} to {b}", a=self.first, b=self.last)
-
-    @property
-    def needed(self) -> int:
-        """The day that has to be complete before a member counts."""
-        return self.first if self.last is None else self.last
-
-
-def windows_of(days: Sequence[int | tuple[int, int]], definition: str = "on") -> tuple[Window, ...]:
-    """Return the windows of a definition; see :func:`day_n` for the arguments."""
-    if definition not in DEFINITIONS:
-        raise BadParameters(f"definition == {definition!r}, must be one of {', '.join(DEFINITIONS)}.")
-    pairs = [day if isinstance(day, tuple) else (day, day) for day in days]
-    if not pairs or any(not 0 <= first <= last for first, last in pairs):
-        raise BadParameters(f"days == {days!r}, must be days from 0 on, or pairs of first and last day.")
-    found = []
-    for first, last in sorted(set(pairs)):
-        if first < last:
-            found.append(Window(f"D{first}–D{last}", first, last))
-        elif definition == "rolling":
-            found.append(Window(f"D1–D{last}", 1, last))
-        elif definition == "on_or_after":
-            found.append(Window(f"D{first}+", first, None))
-        else:
-            found.append(Window(f"D{first}", first, last))
-    return tuple(found)
+LAST_DAY, SILENCE_DAYS = 30, 30
+"""Losses: the last day to look at, and how long after it a return still counts."""
+WATCHED = LAST_DAY + SILENCE_DAYS
 
 
 @dataclass(frozen=True)
 class DayN:
-    """Retention by cohort, segment and window.
+    """Retention by cohort or segment, and day.
 
     Attributes
     ----------
     study : Study
         What was asked.
     cells : pandas.DataFrame
-        cohort (first day of the week or month of joining; missing without cohorts), one column per segment, window,
-        first_day, starts (all of the cell), eligible, immature (not over yet), unobserved (begins before the log),
-        retained, share, low, high, reason (why the cell is blank).
+        The key (cohort, first day of the week or month of joining, or the segment), day, starts (all of the cell),
+        eligible, immature (not over yet), unobserved (before the log), retained, share, low, high, reason (why the
+        cell is blank).
     totals : pandas.DataFrame
         The same over everybody.
-    windows : tuple of Window
-        What was asked for.
-    segments : tuple of str
-        Segment columns.
+    days : tuple of int
+        The N asked for, rising.
+    definition : {"on", "on_or_after"}
+        What active means.
+    key : str or None
+        Column that names a row: ``"cohort"``, the segment, or None.
     cohort : str or None
         ``"week"``, ``"month"`` or None.
     """
@@ -131,24 +84,19 @@ class DayN:
     study: Study = field(repr=False)
     cells: pd.DataFrame
     totals: pd.DataFrame
-    windows: tuple[Window, ...]
-    segments: tuple[str, ...]
+    days: tuple[int, ...]
+    definition: Literal["on", "on_or_after"]
+    key: str | None
     cohort: str | None
 
-    def total(self, window: str | None = None) -> Estimate:
-        """Return the share over everybody for one window (by default the last)."""
-        labels = [one.label for one in self.windows]
-        label = labels[-1] if window is None else window
-        if label not in labels:
-            hint = did_you_mean(label, labels)
-            raise BadParameters(f"window == {label!r}, must be one of {', '.join(labels)}.{hint}")
-        row = self.totals.iloc[labels.index(label)]
+    def total(self, day: int | None = None) -> Estimate:
+        """Return the share over everybody for one day (by default the last)."""
+        row = self.totals[self.totals["day"] == (self.days[-1] if day is None else day)].iloc[0]
         return estimate_of(row, row["eligible"], "Wilson score", self.study.confidence)
 
-    @property
-    def keys(self) -> list[str]:
-        """Columns that name a row: the cohort when there are cohorts, and the segments."""
-        return [*(["cohort"] if self.cohort else []), *self.segments]
+    def phrase(self, day: int) -> str:
+        """Say when a member has to be active: on the day, or then or later."""
+        return say("on day {n}" if self.definition == "on" else "on day {n} or later", n=day)
 
     @property
     def covered(self) -> pd.DataFrame:
@@ -160,8 +108,8 @@ class DayN:
 
     @property
     def trend(self) -> pd.DataFrame:
-        """The last window by cohort, without what is kept back: cohort, eligible, retained, share, low, high."""
-        rows = self.covered[self.covered["window"] == self.windows[-1].label].reset_index(drop=True)
+        """The last day by cohort, without what is kept back: cohort, eligible, retained, share, low, high."""
+        rows = self.covered[self.covered["day"] == self.days[-1]].reset_index(drop=True)
         numbers = ["eligible", "retained", "share", "low", "high"]
         rows = rows[["cohort", *numbers]].astype({"eligible": "Int64", "retained": "Int64"})
         hidden = self._hidden(rows) & (rows["eligible"] > 0)
@@ -171,25 +119,32 @@ class DayN:
     @property
     def table(self) -> pd.DataFrame:
         """One row per cohort (or segment) that the log covers, each cell in words: share, interval and members."""
-        cells, labels = self.covered, [window.label for window in self.windows]
-        hidden = self._hidden(cells)
-        texts = [
-            _in_words(row, unseen, self.study.k_min)
-            for row, unseen in zip(cells.itertuples(), hidden, strict=True)
-        ]
-        cells = cells.assign(text=texts)
-        if not self.keys:
-            return cells.set_index("window")[["text"]].T.reindex(columns=labels).reset_index(drop=True)
-        square = cells.set_index([*self.keys, "window"])["text"].unstack("window")
-        square = square.reindex(columns=labels).reset_index().rename_axis(columns=None)
+        cells = self.covered
+        pairs = zip(cells.itertuples(), self._hidden(cells), strict=True)
+        cells = cells.assign(text=[self._in_words(row, hidden) for row, hidden in pairs])
+        # Over everybody there is one row, and all who began name it as well as anything.
+        square = cells.pivot(index=self.key or "starts", columns="day", values="text")
+        square = square.reindex(columns=list(self.days))
+        plus = "" if self.definition == "on" else "+"
+        square = square.rename(columns={day: f"D{day}{plus}" for day in self.days})
+        square = square.reset_index(drop=not self.key).rename_axis(columns=None)
         return square.assign(cohort=self._names(square["cohort"])) if self.cohort else square
+
+    def _in_words(self, row: Any, hidden: bool) -> str:
+        """Return a cell as text; a row that is kept back shows no number, but may say why a cell is blank."""
+        if not row.eligible:
+            return str(row.reason)
+        if hidden:
+            few = row.eligible < self.study.k_min
+            return say("fewer than {k}", k=self.study.k_min) if few else say("kept back")
+        return with_interval(estimate_of(row._asdict(), row.eligible, "Wilson score", self.study.confidence))
 
     def _hidden(self, cells: pd.DataFrame) -> NDArray[np.bool_]:
         """Return which cells lie in a row that may not be shown."""
-        back = rows_kept_back(self.cells, self.keys, self.study.k_min)
-        if not self.keys:
-            return np.full(len(cells), len(back) > 0)
-        return pd.MultiIndex.from_frame(cells[self.keys]).isin(pd.MultiIndex.from_frame(back))
+        k_min = self.study.k_min
+        if not self.key:
+            return np.full(len(cells), self.cells["eligible"].between(1, k_min - 1).any())
+        return cells[self.key].isin(rows_kept_back(self.cells, self.key, k_min)).to_numpy()
 
     def _names(self, cohorts: pd.Series) -> pd.Series:
         """Return cohorts as text: ``"2026-03"`` for a month, the Monday for a week."""
@@ -197,29 +152,26 @@ class DayN:
 
     @property
     def sentence(self) -> str:
-        """Every window over everybody, how many were too recent, and whether cohorts can be compared."""
-        found = [(window.phrase, self.total(window.label)) for window in self.windows]
-        parts = [
-            say("{share} {phrase}", share=with_interval(share), phrase=phrase) for phrase, share in found
-        ]
-        said = [say("Of the members who joined, active again: {parts}.", parts="; ".join(parts))]
+        """Every day over everybody, how many were too recent, and how many were never seen."""
+        found = [(self.phrase(day), self.total(day)) for day in self.days]
+        parts = "; ".join(f"{with_interval(share)} {phrase}" for phrase, share in found)
+        said = [say("Of the members who joined, active again: {parts}.", parts=parts)]
         if not any(share.known for _phrase, share in found):
-            said = [say("Too little data: no member's window is over by {day}.", day=self.study.as_of)]
-        if waiting := int(self.totals["immature"].max()):
-            text = "{n:,} are too recent for the longest window and not counted in it."
-            said.append(say(text, n=waiting))
-        if unseen := int(self.totals["unobserved"].max()):
-            said.append(say("{n:,} began before the log and were not seen.", n=unseen))
-        if any(window.last is None for window in self.windows):
-            said.append(say("Older cohorts had more time to come back: do not compare cohorts."))
+            said = [say("Too little data: nobody's day is over by {day}.", day=self.study.as_of)]
+        for name, text in (
+            ("immature", "{n:,} are too recent for the last day and not counted on it."),
+            ("unobserved", "{n:,} began before the log and were not seen."),
+        ):
+            if n := int(self.totals[name].max()):
+                said.append(say(text, n=n))
         return " ".join(said)
 
     def finding(self) -> Finding:
-        """Retention in the last window asked for."""
+        """Retention on the last day asked for."""
         return finding(
             self.total(),
             id="retention.day_n",
-            metric=say("joiners active {phrase}", phrase=self.windows[-1].phrase),
+            metric=say("joiners active {phrase}", phrase=self.phrase(self.days[-1])),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption="what is not recorded did not happen",
@@ -231,176 +183,132 @@ class DayN:
 def day_n(
     study: Study,
     *,
-    days: Sequence[int | tuple[int, int]] = (1, 7, 30),
-    definition: str = "on",
+    days: Sequence[int] = (1, 7, 30),
+    definition: Literal["on", "on_or_after"] = "on",
     cohort: str | None = "month",
-    by: Sequence[str] | str = (),
+    by: str | None = None,
 ) -> DayN:
-    """Return the share of members active in windows after joining, by cohort and segment.
+    """Return the share of members active on days after joining, by cohort or segment.
 
     Parameters
     ----------
     study : Study
         Activity, and the population with the segments.
-    days : sequence of int or of (int, int)
-        The N asked for, or first and last day of brackets, both included.
-    definition : {"on", "on_or_after", "rolling"}
-        What a single N means; see the table above.
+    days : sequence of int
+        The N asked for.
+    definition : {"on", "on_or_after"}
+        What active means; see the table above.
     cohort : {"week", "month"}, optional
         Calendar period of joining; weeks begin on Monday. None: no cohorts.
-    by : str or sequence of str
-        Columns of the population that make segments; a missing value is the segment ``not stated``.
+    by : str, optional
+        Column of the population that makes segments instead of cohorts; a missing value is the segment
+        ``not stated``.
 
     Raises
     ------
-    BadParameters
-        When an argument is out of bounds.
     BadData
         When a column is missing.
     """
-    if cohort is not None and cohort not in COHORTS:
-        raise BadParameters(f"cohort == {cohort!r}, must be one of {', '.join(COHORTS)}.")
-    windows, segments = windows_of(days, definition), (by,) if isinstance(by, str) else tuple(by)
-    require_columns(study.population, segments, "population")
-    rows = _observed(study, windows, cohort, segments).cache()
-    keys = [*(["cohort"] if cohort else []), *segments]
-    cells, totals = (_cells(rows, names, windows, study) for names in (keys, []))
-    return DayN(study, cells, totals, windows, segments, cohort)
+    asked, cohort = tuple(sorted(set(days))), None if by else cohort
+    require_columns(study.population, [by] if by else [], "population")
+    key = by or ("cohort" if cohort else None)
+    rows = _observed(study, asked, definition, cohort, by).cache()
+    cells, totals = (_cells(rows, name, asked, study) for name in (key, None))
+    return DayN(study, cells, totals, asked, definition, key, cohort)
 
 
 def _observed(
-    study: Study, windows: Sequence[Window], cohort: str | None, segments: Sequence[str]
+    study: Study, days: Sequence[int], definition: str, cohort: str | None, by: str | None
 ) -> ibis.Table:
-    """Return one row per member who joined: member_id, the keys, and what each window held.
+    """Return one row per member who joined: member_id, joined, the key, and what each day held.
 
-    For window number k: ``n_k`` (1 when it was observed to its end), ``unripe_k`` (1 when it will be), ``x_k`` (1
-    when it was observed and held an active day).
+    For each day N: ``eligible_N`` (1 when it was observed), ``immature_N`` (1 when it will be), ``retained_N`` (1
+    when it was observed and the member was active).
     """
     people = study.population
     people = people.filter(people.joined_day <= ibis.date(study.as_of))
-    people = people.select(
-        "member_id",
-        joined=day_number(people.joined_day),
-        cohort=people.joined_day.truncate(COHORTS[cohort]) if cohort else ibis.null("date"),
-        **{name: people[name].cast("string").fill_null(NOT_STATED) for name in segments},
-    )
+    keys = {"cohort": people.joined_day.truncate(COHORTS[cohort])} if cohort else {}
+    keys |= {by: people[by].cast("string").fill_null(NOT_STATED)} if by else {}
+    people = people.select("member_id", joined=day_number(people.joined_day), **keys)
     held = people.select("member_id", "joined").inner_join(study.spells, "member_id")
-    day = held["at"] - held.joined
-    inside = {
-        f"hit_{k}": day.between(w.first, np.iinfo("int32").max if w.last is None else w.last)
-        for k, w in enumerate(windows)
-    }
-    hits = held.group_by("member_id").agg(**{name: each.any() for name, each in inside.items()})
+    after = held["at"] - held.joined
+    inside = {n: after == n if definition == "on" else after >= n for n in days}
+    hits = held.group_by("member_id").agg(**{f"hit_{n}": each.any() for n, each in inside.items()})
     found = people.left_join(hits, "member_id").drop("member_id_right")
     flags: dict[str, ibis.Value] = {}
-    for k, window in enumerate(windows):
-        seen = found.joined + window.first >= number_of(study.began or study.as_of)
-        ripe = found.joined + window.needed <= number_of(study.as_of)
-        flags[f"n_{k}"] = seen & ripe
-        flags[f"unripe_{k}"] = seen & ~ripe
-        flags[f"x_{k}"] = seen & ripe & found[f"hit_{k}"].fill_null(False)
+    for n in days:
+        seen = found.joined + n >= number_of(study.began or study.as_of)
+        ripe = found.joined + n <= number_of(study.as_of)
+        flags[f"eligible_{n}"] = seen & ripe
+        flags[f"immature_{n}"] = seen & ~ripe
+        flags[f"retained_{n}"] = seen & ripe & found[f"hit_{n}"].fill_null(False)
     return found.mutate(**{name: flag.cast("int64") for name, flag in flags.items()})
 
 
-def _cells(rows: ibis.Table, keys: list[str], windows: Sequence[Window], study: Study) -> pd.DataFrame:
-    """Return one row per cell of `keys` and window, with shares, intervals and the reason of every blank one."""
-    flags = [f"{name}_{k}" for name in ("n", "x", "unripe") for k in range(len(windows))]
-    sums = {"starts": rows.count(), **{name: rows[name].sum() for name in flags}}
-    wide = (rows.group_by(keys).agg(**sums) if keys else rows.aggregate(**sums)).to_pandas()
+def _cells(rows: ibis.Table, key: str | None, days: Sequence[int], study: Study) -> pd.DataFrame:
+    """Return one row per cell of the key and day, with shares, intervals and the reason of every blank one."""
+    parts = ["eligible", "immature", "retained"]
+    sums = {
+        "starts": rows.count(),
+        **{f"{part}_{n}": rows[f"{part}_{n}"].sum() for part in parts for n in days},
+    }
+    wide = (rows.group_by(key).agg(**sums) if key else rows.aggregate(**sums)).to_pandas()
     wide = wide.astype(dict.fromkeys(sums, "float64")).fillna(dict.fromkeys(sums, 0.0))  # sums over no rows
-    wide = wide.reset_index()
-    long = pd.wide_to_long(wide, ["n", "x", "unripe"], i="index", j="place", sep="_").reset_index()
-    long = long.astype(dict.fromkeys(["starts", "n", "x", "unripe"], "int64"))
-    long = long.sort_values([*keys, "place"], ignore_index=True)
-    asked = [windows[k] for k in long["place"]]
-    low, high = wilson(long["x"], long["n"], study.confidence)
-    return pd.DataFrame(
-        {
-            "cohort": pd.to_datetime(long["cohort"]) if "cohort" in keys else pd.NaT,
-            **{name: long[name] for name in keys if name != "cohort"},
-            "window": [window.label for window in asked],
-            "first_day": [window.first for window in asked],
-            "starts": long["starts"],
-            "eligible": long["n"],
-            "immature": long["unripe"],
-            "unobserved": long["starts"] - long["n"] - long["unripe"],
-            "retained": long["x"],
-            "share": (long["x"] / long["n"].where(long["n"] > 0)).astype(float),
-            "low": low,
-            "high": high,
-            "reason": [
-                _reason(row, window, study) for row, window in zip(long.itertuples(), asked, strict=True)
-            ],
-        }
+    long = pd.wide_to_long(wide.reset_index(), parts, i="index", j="day", sep="_").reset_index()
+    long = long.drop(columns="index").astype(dict.fromkeys(["starts", *parts], "int64"))
+    long = long.sort_values([key, "day"] if key else "day", ignore_index=True)
+    if key == "cohort":
+        long["cohort"] = pd.to_datetime(long["cohort"])
+    low, high = wilson(long["retained"], long["eligible"], study.confidence)
+    share = long["retained"] / long["eligible"].where(long["eligible"] > 0)
+    return long.assign(
+        unobserved=long["starts"] - long["eligible"] - long["immature"],
+        share=share.astype(float),
+        low=low,
+        high=high,
+        reason=[_reason(row, study) for row in long.itertuples()],
     )
 
 
-def _reason(row: Any, window: Window, study: Study) -> str:
+def _reason(row: Any, study: Study) -> str:
     """Return why a cell is blank; nothing when it is not."""
-    if row.n:
+    if row.eligible:
         return ""
-    if row.unripe:
-        return say("day {n} is not over by {day}", n=window.needed, day=study.as_of)
+    if row.immature:
+        return say("day {n} is not over by {day}", n=row.day, day=study.as_of)
     return say("begins before the log, {day}", day=study.began) if row.starts else say("no members")
 
 
-def _in_words(row: Any, hidden: bool, k_min: int) -> str:
-    """Return a cell as text; a row that is kept back shows no number, but may say why a cell is blank."""
-    if not row.eligible:
-        return str(row.reason)
-    if hidden:
-        return say("fewer than {k}", k=k_min) if row.eligible < k_min else say("kept back")
-    between = interval(float(row.low), float(row.high), "share")
-    text = "{share} ({between}, n = {n:,})"
-    return say(text, share=percent(float(row.share)), between=between, n=int(row.eligible))
-
-
-def rows_kept_back(cells: pd.DataFrame, keys: Sequence[str], k_min: int) -> pd.DataFrame:
-    """Return the rows, as a frame of their keys, that are to be kept back.
+def rows_kept_back(cells: pd.DataFrame, key: str, k_min: int) -> list[Any]:
+    """Return the values of the key whose rows are to be kept back.
 
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row per group and window: the keys, window, eligible (members; an empty cell is about nobody).
-    keys : sequence of str
-        Columns that name a group; without any there is one group, and it is nobody's part.
+        One row per group and day: the key, day, eligible (members; an empty cell is about nobody).
+    key : str
+        Column that names a group.
     k_min : int
         Smallest number of members that may be shown.
     """
-    names = list(keys)
-    if not names or cells.empty:
-        small = bool(cells["eligible"].between(1, k_min - 1).any())
-        return pd.DataFrame(index=range(int(small)), columns=names)
-    square = cells.set_index([*names, "window"])["eligible"].unstack("window").fillna(0)
-    groups, sizes = square.index.to_frame(index=False)[names], square.to_numpy(float)
+    square = cells.pivot(index=key, columns="day", values="eligible").fillna(0)
+    sizes = square.to_numpy(float)
     hidden = np.asarray(((sizes > 0) & (sizes < k_min)).any(axis=1))
-    while (extra := _solvable(sizes, hidden, groups, k_min)) is not None:
+    while (extra := _solvable(sizes, hidden, k_min)) is not None:
         hidden[extra] = True
-    return groups.loc[hidden, names].reset_index(drop=True)
+    return square.index[hidden].tolist()
 
 
-def _solvable(
-    sizes: NDArray[np.float64], hidden: NDArray[np.bool_], groups: pd.DataFrame, k_min: int
-) -> int | None:
+def _solvable(sizes: NDArray[np.float64], hidden: NDArray[np.bool_], k_min: int) -> int | None:
     """Return the next row to hide because a hidden one could be solved for; None when none could."""
-    for rows in _margins(groups):
-        for column in sizes.T:
-            blank = rows & hidden & (column > 0)
-            if not blank.any() or (blank.sum() >= 2 and column[blank].sum() >= k_min):
-                continue
-            others = np.flatnonzero(rows & ~hidden & (column > 0))
-            if others.size:
-                return int(others[np.argmin(sizes[others].max(axis=1))])
+    for column in sizes.T:
+        blank = hidden & (column > 0)
+        if not blank.any() or (blank.sum() >= 2 and column[blank].sum() >= k_min):
+            continue
+        others = np.flatnonzero(~hidden & (column > 0))
+        if others.size:
+            return int(others[np.argmin(sizes[others].max(axis=1))])
     return None
-
-
-def _margins(groups: pd.DataFrame) -> Iterator[NDArray[np.bool_]]:
-    """Yield the rows that add up to a total that may be known."""
-    yield np.ones(len(groups), dtype=bool)
-    if groups.shape[1] > 1:
-        for name in groups:
-            for value in groups[name].unique():
-                yield (groups[name] == value).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -415,14 +323,11 @@ class Losses:
         day, lost, share (of all members), low, high (Wilson).
     members : int
         Members watched long enough.
-    watched : int
-        Days for which each of them was watched.
     """
 
     study: Study = field(repr=False)
     table: pd.DataFrame
     members: int
-    watched: int
 
     def largest(self, *, after: int = 0) -> tuple[int | None, Estimate]:
         """Return the day from `after` on with the largest loss (the earliest of equal ones) and its share."""
@@ -437,9 +342,9 @@ class Losses:
         day, share = self.largest()
         if day is None:
             text = "Too little data: nobody has been a member for {n} days by {day}."
-            return say(text, n=self.watched, day=self.study.as_of)
+            return say(text, n=WATCHED, day=self.study.as_of)
         text = "The largest loss is on day {day}: {share} of members were not active again in {n} days after joining."
-        said = say(text, day=day, share=with_interval(share), n=self.watched)
+        said = say(text, day=day, share=with_interval(share), n=WATCHED)
         if day == 0 and self.stands_out:
             later, part = self.largest(after=1)
             text = "After that it is day {day}: {share}, more than chance among equal days would make the largest."
@@ -460,35 +365,25 @@ class Losses:
         return chance * lost.size < 1 - self.study.confidence
 
 
-def losses(study: Study, *, days: int = 30, silence_days: int = 30) -> Losses:
+def losses(study: Study) -> Losses:
     """Return on which day after joining members were active for the last time, with equal time to come back for all.
 
-    A member is lost on day d when d is their last active day among the first ``days + silence_days`` days after
-    joining (day 0 when there is none at all). Every member counted joined since the log began and has been watched
-    for that long, so that no day looks worse because its members had less time to return. Members who left count as
-    lost on their last active day.
-
-    Parameters
-    ----------
-    study : Study
-        Activity and population.
-    days : int
-        Last day to look at.
-    silence_days : int
-        How long after it a return still counts.
+    A member is lost on day d when d is their last active day among the first :data:`WATCHED` days after joining (day
+    0 when there is none at all). Every member counted joined since the log began and has been watched for that long,
+    so that no day looks worse because its members had less time to return. Members who left count as lost on their
+    last active day.
     """
-    watched = days + silence_days
     people = study.population
     people = people.select("member_id", joined=day_number(people.joined_day))
-    begin, latest = number_of(study.began or study.as_of), number_of(study.as_of) - watched
+    begin, latest = number_of(study.began or study.as_of), number_of(study.as_of) - WATCHED
     people = people.filter(people.joined >= begin, people.joined <= latest)
     active = people.inner_join(study.spells, "member_id")
     active = active.mutate(day=active["at"] - active.joined)
-    ends = active.filter(active.day.between(0, watched)).group_by("member_id").agg(day=lambda t: t.day.max())
+    ends = active.filter(active.day.between(0, WATCHED)).group_by("member_id").agg(day=lambda t: t.day.max())
     each = people.left_join(ends, "member_id").select(day=lambda t: t.day.fill_null(0))
     cells = each.group_by("day").agg(lost=each.count()).to_pandas().astype("int64").set_index("day")["lost"]
-    members, lost = int(cells.sum()), cells.reindex(range(days + 1), fill_value=0).to_numpy()
+    members, lost = int(cells.sum()), cells.reindex(range(LAST_DAY + 1), fill_value=0).to_numpy()
     low, high = wilson(lost, members, study.confidence)
     share = lost / members if members else np.nan
-    table = pd.DataFrame({"day": range(days + 1), "lost": lost, "share": share, "low": low, "high": high})
-    return Losses(study, table, members, watched)
+    table = pd.DataFrame({"day": range(LAST_DAY + 1), "lost": lost, "share": share, "low": low, "high": high})
+    return Losses(study, table, members)

@@ -49,7 +49,7 @@ def retention_trend(found: DayN, note: str) -> Chart | NoChart:
     note : str
         Population and definitions.
     """
-    rows, phrase, total = found.trend, found.windows[-1].phrase, found.total()
+    rows, phrase, total = found.trend, found.phrase(found.days[-1]), found.total()
     drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
     if len(drawn) < 2:
         return NoChart(say("Retention by cohort"), found.sentence)

@@ -82,11 +82,7 @@ def reconcile(study: Study, days: Sequence[int] = (1, 7, 30), *, silence_days: i
         NEW_ON: day_n(newcomers, days=days, cohort=None),
         AFTER: day_n(newcomers, days=days, cohort=None, definition="on_or_after"),
     }
-    estimates = {
-        (name, window.first): found.total(window.label)
-        for name, found in counted.items()
-        for window in found.windows
-    }
+    estimates = {(name, day): found.total(day) for name, found in counted.items() for day in days}
     silent = silence_durations(study.member_days, people, as_of=study.as_of, silence_days=silence_days)
     for name, rows in ((AWAKE, silent), (HERE, exit_durations(people, as_of=study.as_of))):
         curve = survival(cells(rows), confidence=study.confidence)
