@@ -11,7 +11,8 @@ from lifelines import KaplanMeierFitter
 
 from helpers import simulate
 from helpers.data import source
-from helpers.methods.retention.lifetime_value import PARTS, LifetimeValue, lifetime_value
+from helpers.methods.retention.lifetime_value import LifetimeValue, lifetime_value
+from helpers.stats.forecast.value_days import PARTS
 from helpers.stats.resample import bca_interval
 from helpers.study import Study
 
@@ -138,7 +139,7 @@ def test_days_known_only_from_earlier_members_are_borrowed() -> None:
     assert (
         found.table["n"].tolist() == [400] * 4
     )  # nobody who joined before recording says a thing about 60 days
-    assert "borrowed" not in found.sentence
+    assert "0.0 % (until day 60) is borrowed" in found.sentence
     middle = people.assign(joined_day=[day(int(j) if j >= 0 else int(j) + 180) for j in joined])
     found = worth(middle, rows, 200)
     table = found.table.set_index("part")

@@ -13,17 +13,23 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.stats.resample import bca_interval, unit_weights
+from helpers.stats.survival.limits import product_limit
+from helpers.study import enough
 from helpers.study.frames import materialise, require_columns, with_days
 
 FloatArray = NDArray[np.float64]
 BUCKETS = 250
 VALUE_DECIMALS = 6
+TAIL_DAYS = 90
+PARTS = ("observed", "borrowed", "extrapolated", "total")
 
 
 @dataclass(frozen=True)
@@ -128,3 +134,86 @@ def _by_day(table: ibis.Table, day: str, days: int, value: str | None = None) ->
 def _day_after(ended: FloatArray) -> FloatArray:
     """Return when those leave the risk who were at risk until a day: on the day after."""
     return np.pad(ended, ((0, 0), (1, 0)))[:, :-1]
+
+
+def newcomer_value(
+    cells: ValueDays, *, discount_rate: float, confidence: float, draws: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the value of a newcomer over all days of the cells, by part and by day.
+
+    Survival times value, discounted (Lin, Feuer, Etzioni and Wax 1997), with the BCa interval of buckets of members
+    resampled together. Days on which too few members were at risk are extrapolated with the mean over the last
+    `TAIL_DAYS` before them.
+
+    Returns
+    -------
+    parts : pandas.DataFrame
+        part (of `PARTS`), days, value, low, high, n (members under observation on any of the days), with_value (of
+        them, members who brought any); no values with too little data.
+    curve : pandas.DataFrame
+        day, survival, daily_value, cumulative_value, part; empty with too little data.
+    """
+    buckets, horizon = cells.at_risk.shape
+    n, with_value = int(cells.entered.sum()), int(cells.first_valued.sum())
+    seen = _days_with_enough(cells.at_risk.sum(axis=0))
+    observed = min(_days_with_enough(cells.newcomers), seen)
+    spans = [slice(0, observed), slice(observed, seen), slice(seen, horizon), slice(0, horizon)]
+    values, curve = [(np.nan, np.nan, np.nan)] * len(PARTS), pd.DataFrame({"part": []})
+    least = n >= enough.FOLLOWED and with_value >= enough.WITH_VALUE
+    if least and seen >= min(enough.DAYS_OBSERVED, horizon):
+        weights = unit_weights(buckets, draws, np.random.default_rng(seed))
+        each = (np.ones(buckets), weights, np.ones((buckets, buckets)) - np.eye(buckets))
+        point, drawn, left_out = (_curve(cells, one, seen, discount_rate) for one in each)
+        for place, span in enumerate(spans):
+            value, resampled, jackknife = (
+                one.present[..., span].sum(axis=-1) for one in (point, drawn, left_out)
+            )
+            values[place] = (float(value), *bca_interval(float(value), resampled, jackknife, confidence))
+        shown = {"survival": point.survival, "daily_value": point.daily}
+        shown |= {"cumulative_value": np.cumsum(point.present)}
+        parts = np.repeat(PARTS[:3], [observed, seen - observed, horizon - seen])
+        curve = pd.DataFrame({"day": np.arange(horizon), **shown, "part": parts})
+    table = pd.DataFrame(values, columns=["value", "low", "high"])
+    days = [span.stop - span.start for span in spans]
+    table.insert(0, "part", PARTS)
+    table.insert(1, "days", days)
+    return table.assign(n=n, with_value=with_value), curve
+
+
+class Curve(NamedTuple):
+    """Survival and discounted value by day; leading axes are resamples.
+
+    Attributes
+    ----------
+    survival, daily : ndarray, shape (..., days)
+        Probability to be there when the day begins, and mean value of a member there on that day.
+    present : ndarray, shape (..., days)
+        Discounted value of each day: survival times daily value times discount.
+    """
+
+    survival: FloatArray
+    daily: FloatArray
+    present: FloatArray
+
+
+def _days_with_enough(at_risk: FloatArray) -> int:
+    """Return the number of days from the first on which at least `AT_RISK` members were at risk."""
+    few = np.flatnonzero(at_risk < enough.AT_RISK)
+    return int(few[0]) if few.size else int(at_risk.size)
+
+
+def _curve(cells: ValueDays, weights: FloatArray, observed: int, rate: float) -> Curve:
+    """Return survival, daily and discounted value of each resample; days beyond the observed are extrapolated."""
+    horizon = cells.at_risk.shape[1]
+    n, left, worth = ((weights @ part)[..., :observed] for part in (cells.at_risk, cells.exits, cells.value))
+    n = np.maximum(n, 1.0)  # a resample may empty a day that holds few members
+    tail = slice(max(observed - TAIL_DAYS, observed // 2), observed)
+    exposure = n[..., tail].sum(axis=-1, keepdims=True)
+    beyond = np.ones(horizon - observed)
+    hazard, daily = (
+        np.concatenate([part / n, part[..., tail].sum(axis=-1, keepdims=True) / exposure * beyond], axis=-1)
+        for part in (left, worth)
+    )
+    stays = product_limit(1.0, np.minimum(hazard, 1.0))
+    survival = np.concatenate([np.ones((*stays.shape[:-1], 1)), stays[..., :-1]], axis=-1)
+    return Curve(survival, daily, survival * daily * (1.0 + rate) ** (-np.arange(horizon) / 365.0))
