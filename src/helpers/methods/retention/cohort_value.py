@@ -72,11 +72,8 @@ class CohortValue:
     @property
     def verdict(self) -> str:
         """``"reached"``, ``"missed"`` or ``"open"``: where the whole interval lies against the goal."""
-        if not self.growth.known:
-            return "open"
-        if self.growth.low >= self.goal:
-            return "reached"
-        return "missed" if self.growth.high < self.goal else "open"
+        above, below = self.growth.low >= self.goal, self.growth.high < self.goal
+        return "reached" if above else "missed" if below else "open"
 
     @property
     def sentence(self) -> str:
@@ -85,25 +82,15 @@ class CohortValue:
             text = "Value of newcomers at {age} days, later against earlier cohorts: too little data ({n} joiners)."
             return say(text, age=number(self.age_days), n=number(self.growth.n))
         halves = self.table.dropna(subset=["value"]).groupby("half")
-        mean = {half: float(np.average(rows["value"], weights=rows["mature"])) for half, rows in halves}
-        judged = {
-            "reached": say("the goal is reached"),
-            "missed": say("the goal is not reached"),
-            "open": say("whether the goal is reached is open"),
-        }
-        return say(
+        values = {half: np.average(rows["value"], weights=rows["mature"]) for half, rows in halves}
+        told = {str(half): quantity(float(value), self.study.unit) for half, value in values.items()}
+        told |= {name: percent(getattr(self.growth, name) - 1, 0) for name in ("value", "low", "high")}
+        text = (
             "Newcomers of the later cohorts brought {later} each in their first {age} days, those of the earlier "
-            "{earlier}: a change of {change} ({low} to {high}) from {n} joiners. Against a goal of {goal}, {judged}.",
-            later=quantity(mean["later"], self.study.unit),
-            earlier=quantity(mean["earlier"], self.study.unit),
-            age=number(self.age_days),
-            change=_signed(self.growth.value),
-            low=_signed(self.growth.low),
-            high=_signed(self.growth.high),
-            n=number(self.growth.n),
-            goal=_signed(self.goal),
-            judged=judged[self.verdict],
+            "{earlier}: a change of {value} ({low} to {high}) from {n} joiners. Goal of {goal} more: {verdict}."
         )
+        goal, age, n = percent(self.goal - 1, 0), number(self.age_days), number(self.growth.n)
+        return say(text, **told, age=age, n=n, goal=goal, verdict=say(self.verdict))
 
     def finding(self) -> Finding:
         """State the value of later cohorts over that of earlier ones at equal age."""
@@ -117,10 +104,6 @@ class CohortValue:
             direction="up is good",
             systems=("S019",),
         )
-
-
-def _signed(ratio: float) -> str:
-    return ("+" if ratio >= 1 else "−") + percent(abs(ratio - 1), 0)
 
 
 def cohort_value(study: Study, *, age_days: int = 90) -> CohortValue:
@@ -141,13 +124,12 @@ def cohort_value(study: Study, *, age_days: int = 90) -> CohortValue:
 
 def _joiners(study: Study, age_days: int) -> pd.DataFrame:
     """Return joiners by cohort, whether they are mature, and bucket: n, with_value, total and squares of value."""
-    end, began = study.as_of, study.began or study.as_of
-    rows, people = study.activity, study.population
-    people = people.filter(people.joined_day >= ibis.date(began), people.joined_day <= ibis.date(end))
+    end, people = study.as_of, study.population
+    people = people.filter(people.joined_day.between(ibis.date(study.began or end), ibis.date(end)))
     people = people.select("member_id", "joined_day")
-    joined = rows.select("member_id", "day", "value").join(people, "member_id")
+    joined = study.activity.select("member_id", "day", "value").join(people, "member_id")
     age = joined.day.delta(joined.joined_day, unit="day")
-    early = joined.filter((age >= 0) & (age < age_days))
+    early = joined.filter(age.between(0, age_days - 1))
     brought = early.group_by("member_id").agg(value=early.value.sum().cast("float64").round(VALUE_DECIMALS))
     whole = people.left_join(brought, "member_id").drop("member_id_right")
     bucket = whole.member_id.hash() % BUCKETS
@@ -165,8 +147,7 @@ def _joiners(study: Study, age_days: int) -> pd.DataFrame:
     )
     frame = found.to_pandas().sort_values(["month", "mature", "bucket"], ignore_index=True)
     frame[["total", "squares"]] = frame[["total", "squares"]].astype(float).round(VALUE_DECIMALS)
-    cohort = pd.to_datetime(frame["month"]).dt.strftime("%Y-%m")
-    return frame.assign(mature=frame["mature"].astype(bool), cohort=cohort)
+    return frame.assign(cohort=pd.to_datetime(frame["month"]).dt.strftime("%Y-%m"))
 
 
 def _suffice(rows: pd.DataFrame) -> bool:

@@ -93,9 +93,10 @@ class TierComparison:
             if self.fair.low <= 0 <= self.fair.high
             else "a difference remains."
         )
-        values = {"tier": self.tier, "reference": self.naive.reference, "horizon": self.naive.horizon}
-        differences = {"naive": with_interval(self.seeming), "fair": with_interval(self.fair)}
-        return say(text, day=self.day, **values, **differences)
+        return say(
+            text, day=self.day, tier=self.tier, reference=self.naive.reference, horizon=self.naive.horizon,
+            naive=with_interval(self.seeming), fair=with_interval(self.fair),
+        )  # fmt: skip
 
     def finding(self) -> Finding:
         """State how much longer the tier stays, compared without immortal time: a gap and not a change."""
@@ -147,20 +148,18 @@ def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, 
     # A pandas frame writes "never" as NaN, which engines order above every number.
     when = when.isnan().ifelse(ibis.null("float64"), when)
     tiers = {NAIVE: when <= table.tenure_days, LANDMARKED: when <= day}
-    table = table.mutate(
-        **{name: had.fill_null(False).ifelse(REACHED, NOT_REACHED) for name, had in tiers.items()}
-    )
-    counted = {
-        NAIVE: cells(table, NAIVE),
-        LANDMARKED: cells(table.filter(table.tenure_days > day), LANDMARKED),
-    }
-    counts = {name: day_counts(frame, name) for name, frame in counted.items()}
-    sizes = dict(zip(counts[LANDMARKED].labels, counts[LANDMARKED].members, strict=True))
-    shared = [tier for tier in counts[LANDMARKED].labels if tier in counts[NAIVE].labels]
-    reference = max(shared, key=lambda tier: sizes[tier]) if shared else None
-    horizon = max(day + 1, min(common_horizon(both) for both in counts.values()))
+    named = {name: had.fill_null(False).ifelse(REACHED, NOT_REACHED) for name, had in tiers.items()}
+    table = table.mutate(**named)
+    there = cells(table.filter(table.tenure_days > day), LANDMARKED)
+    counted = {NAIVE: cells(table, NAIVE), LANDMARKED: there}
+    sizes = there.groupby(LANDMARKED)["n"].sum()
+    # Whoever had the tier by the landmark has it in the end; the other tier may be empty then.
+    shared = sizes[sizes.index.isin(counted[NAIVE][NAIVE])]
+    reference = str(shared.idxmax()) if len(shared) else None
+    watched = min(common_horizon(day_counts(frame, name)) for name, frame in counted.items())
+    horizon = max(day + 1, watched)
     naive, landmarked = (
         restricted_mean_difference(frame, name, reference=reference, horizon=horizon, confidence=confidence)
         for name, frame in counted.items()
     )
-    return TierComparison(naive, landmarked, day, int(counted[LANDMARKED]["n"].sum()), scope)
+    return TierComparison(naive, landmarked, day, int(there["n"].sum()), scope)
