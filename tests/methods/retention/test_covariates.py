@@ -70,26 +70,24 @@ def found(tables: dict[str, pd.DataFrame]):
     return look(tables, COLUMNS)
 
 
-def test_every_usable_column_is_a_candidate_and_others_have_a_reason(found) -> None:
+def test_every_usable_column_is_a_candidate_and_others_are_named(found) -> None:
     assert found.names == ("source", "city", "verified", "friends")
-    assert "note is not looked at: it has over 200 levels: an identifier." in found.notes
-    assert "planet is not looked at: it is the same for everybody." in found.notes
+    assert found.notes[-1].startswith("Not looked at") and found.notes[-1].endswith(": note, planet.")
 
 
 def test_by_default_only_what_is_known_at_joining_is_looked_at(tables) -> None:
-    """A badge that only those who stay can get is left alone, and flagged when it is named."""
+    """A badge that only those who stay can get is left alone unless it is named."""
     frame = tables["members"]
     stayed = frame["left_at"].isna() | (frame["left_at"] - frame["joined_at"] > pd.Timedelta(days=60))
     invited = np.where(frame.index % 3 == 0, "m0001", None)
     frame = frame.assign(badge=stayed, consent=frame["left_at"].isna(), inviter_id=invited)
     found = look({**tables, "members": frame})
-    assert found.names == ("source", "invited") and not any("Caution" in note for note in found.notes)
+    assert found.names == ("source", "invited")
     rows = found.table.to_pandas().set_index("member_id")
     expected = frame.set_index("member_id")["inviter_id"].notna()
     assert (rows["invited"] == expected[rows.index]).all()
     named = look({**tables, "members": frame}, ["source", "badge"])
     assert named.names == ("source", "badge")
-    assert any(note.startswith("Caution: nothing says that badge was known") for note in named.notes)
 
 
 def test_an_invitation_that_is_the_source_is_not_looked_at_twice(tables) -> None:
@@ -97,7 +95,7 @@ def test_an_invitation_that_is_the_source_is_not_looked_at_twice(tables) -> None
     frame = frame.assign(inviter_id=np.where(frame["source"] == "b", "m0001", None))
     found = look({**tables, "members": frame})
     assert found.names == ("source",)
-    assert found.notes == ("invited is not looked at: it says what source says.",)
+    assert len(found.notes) == 1 and found.notes[0].endswith("it says what another says: invited.")
 
 
 @pytest.mark.parametrize("k_min", [1, 10, 40])
@@ -121,16 +119,10 @@ def test_no_level_has_fewer_than_k_members(tables, k_min: int, monkeypatch) -> N
     assert all(size.sum() == len(rows) for size in sizes.values())
 
 
-def test_rare_levels_are_pooled_and_said_and_missing_is_a_level(found, tables) -> None:
+def test_rare_levels_are_pooled_and_missing_is_a_level(found, tables) -> None:
     rows = found.table.to_pandas()
     assert set(rows["source"]) == {"a", "b", "c", "not stated"}
     assert rows["city"].nunique() == 8 and "other" in set(rows["city"])
-    pooled = (rows["city"] == "other").sum()
-    cities = tables["members"].set_index("member_id")["city"].reindex(rows["member_id"]).nunique()
-    assert any(
-        note.startswith(f"city: {cities - 7} rare levels") and f"({pooled} members)" in note
-        for note in found.notes
-    )
     truth = tables["members"].set_index("member_id")["city"]
     kept = rows[rows["city"] != "other"]
     assert (kept["city"] == truth[kept["member_id"]].to_numpy()).all()
@@ -155,7 +147,7 @@ def test_a_number_that_is_mostly_its_smallest_value_is_cut_in_two(tables) -> Non
     alike = look(
         {**tables, "members": members.assign(gifts=np.where(members.index < 20, 2.0, np.nan))}, ["gifts"]
     )
-    assert alike.names == () and "it is the same for everybody" in alike.notes[-1]
+    assert alike.names == () and alike.notes[-1].endswith(": gifts.")
 
 
 def test_days_are_those_of_the_members_table_from_the_day_the_record_begins(found, tables) -> None:
@@ -173,7 +165,7 @@ def test_days_are_those_of_the_members_table_from_the_day_the_record_begins(foun
 def test_members_who_left_before_the_record_begins_are_said(tables) -> None:
     later = look(tables, history_from="2026-02-01")
     gone = int((tables["members"]["left_at"] < pd.Timestamp("2026-01-31 16:00", tz="UTC")).sum())
-    assert f"{gone} members left before the record begins (2026-02-01)" in later.notes[0]
+    assert later.notes[0].startswith(f"{gone} members are not compared") and "(2026-02-01)" in later.notes[0]
     assert later.table.count().execute() == len(tables["members"]) - gone
 
 
@@ -187,8 +179,7 @@ def test_the_landmark_looks_only_at_those_still_there_and_only_at_what_came_befo
     expected = np.select([after == 0, after <= 2, after <= 6], ["day 0", "days 1–2", "days 3–6"], "none")
     assert (rows["first_contribution"] == expected).all()
     assert (rows["early_checkin"] == ((numbers < 200) & (numbers % 2 == 0))).all()
-    assert any("had not been members long enough, by day 7" in note for note in found.notes)
-    assert any("their first days are unknown" in note for note in found.notes)
+    assert found.notes[0].startswith(f"{len(tables['members']) - len(rows)} members are not compared")
 
 
 def test_what_happens_after_the_landmark_changes_nothing(tables) -> None:
@@ -202,7 +193,7 @@ def test_what_happens_after_the_landmark_changes_nothing(tables) -> None:
 
 
 def test_wrong_names_and_missing_tables_are_said(tables) -> None:
-    with pytest.raises(BadParameters, match=r"has no column 'sourc'.* Did you mean"):
+    with pytest.raises(BadParameters, match=r"'sourc', must be one of .*'source'"):
         look(tables, ["sourc"])
     with pytest.raises(MissingTable, match="events"):
         look({"members": tables["members"]}, landmark_day=7)
