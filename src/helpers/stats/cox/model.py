@@ -154,6 +154,22 @@ class CoxModel:
             n=terms["n"], events=terms["events"], penalised=self._fit.penalised,
         )  # fmt: skip
 
+    def simultaneous(self, least: int) -> pd.DataFrame:
+        """Return the summary of terms with at least `least` members, and intervals that hold for all of them at once.
+
+        Adds simultaneous_low, simultaneous_high (each at level 1 - alpha / m for m terms, Bonferroni), p_bonferroni
+        and clear (that interval leaves out one).
+        """
+        table = self.summary
+        table = table[table["n"] >= least].reset_index(drop=True)
+        tested, alpha = int(table["p"].notna().sum()), 1 - self.confidence
+        half = half_width(table["standard_error"], 1 - alpha / max(tested, 1))
+        with np.errstate(over="ignore"):
+            table["simultaneous_low"] = np.exp(table["log_hazard_ratio"] - half)
+            table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
+        table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
+        return table.assign(clear=table["p_bonferroni"] < alpha)
+
     @property
     def schoenfeld(self) -> pd.DataFrame:
         """Sum of the Schoenfeld residuals of each day: tenure_day, exits, then one column a covariate."""
