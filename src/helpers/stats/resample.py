@@ -346,3 +346,40 @@ def mean_value(cells: pd.DataFrame, *, unit: str, confidence: float, draws: int,
     estimate = studentised(found, n, unit, confidence, (floor, np.inf))
     (mean, error), (means, errors) = found[:, 0].tolist(), found[:, 1:]
     return MeanValue(estimate, mean, error, means, errors, with_value, mean * n)
+
+
+def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> Estimate:
+    """Return the ratio of two independent means; unknown unless both are known and above 0.
+
+    The interval is the bootstrap-t one of the log ratio, whose standard error is that of the delta method:
+    ``var(log R) = var(m1) / m1^2 + var(m0) / m0^2``.
+    """
+    n = top.estimate.n + bottom.estimate.n
+    for part in (bottom, top):
+        if not (part.estimate.known and part.mean > 0):
+            return unknown(n if part.estimate.n else 0, "ratio", confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.log(top.means) - np.log(bottom.means)
+        errors = np.hypot(top.errors / top.means, bottom.errors / bottom.means)
+    error = float(np.hypot(top.error / top.mean, bottom.error / bottom.mean))
+    value = float(np.log(top.mean / bottom.mean))
+    low, high, method = studentised_interval(value, error, draws, errors, confidence=confidence)
+    ratio, low, high = np.exp([value, low, high]).tolist()
+    return Estimate(ratio, low, high, n, "ratio", f"{method} of the log ratio", confidence)
+
+
+def share_of_rank(cells: pd.DataFrame, confidence: float, draws: int, seed: int) -> Estimate:
+    """Return the sum of the measure over that of the rank, a part over its whole, with bootstrap-t bounds."""
+    n = int(cells["count"].sum())
+    total = cells["rank"].drop_duplicates().to_numpy()  # one per rank group, in the order of the moments
+    if n - int(cells["zero"].sum()) < RESAMPLED_WITH_VALUE or (cells["rank"] * cells["count"]).sum() <= 0:
+        return unknown(n, "share", confidence)
+    parts = []
+    for groups in chain([observed(cells)], resamples(cells, draws=draws, seed=seed)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sums = groups.members @ total
+            share = groups.total.sum(axis=1) / sums
+            step = share[:, None] * total
+            spread = groups.squares - 2 * step * groups.total + step**2 * groups.members
+            parts.append(np.array([share, np.sqrt(np.maximum(spread.sum(axis=1), 0)) / np.abs(sums)]))
+    return studentised(np.concatenate(parts, axis=1), n, "share", confidence)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.methods.rfm.tier_value import ratio_of_means, referral_value, tier_value
-from helpers.stats.resample import mean_value, value_cells
+from helpers.methods.rfm.tier_value import referral_value, tier_value
+from helpers.stats.resample import mean_value, ratio_of_means, value_cells
 from helpers.study import Study
 
 ORDER = ("potential", "active", "core")
@@ -42,7 +42,7 @@ def test_table_equals_the_rows():
     np.testing.assert_allclose(found.table["share_of_value"], rows["sum"] / rows["sum"].sum())
     assert found.ratio.value == pytest.approx(rows["mean"]["core"] / rows["mean"]["potential"])
     assert found.ratio.n == 700
-    assert "n = 100 and 600), " in found.sentence and "n = 700" not in found.sentence
+    assert "n = 100 and 600); " in found.sentence and "n = 700" not in found.sentence
     assert (found.table.low < found.table["mean"]).all() and (found.table["mean"] < found.table.high).all()
 
 
@@ -91,7 +91,7 @@ def _coverage(name: str, paying: float, n: tuple[int, int], repeats: int) -> np.
             mean_value(_cells(v), unit="", confidence=0.95, draws=300, seed=seed + 10_000 * i)
             for i, v in enumerate(values)
         )
-        ratio, _ = ratio_of_means(top, bottom, 0.95)
+        ratio = ratio_of_means(top, bottom, 0.95)
         for place, (estimate, truth) in enumerate(((top.estimate, 6 * paying * mean), (ratio, 6.0))):
             given[place] += estimate.known
             hits[place] += estimate.low <= truth <= estimate.high
@@ -167,7 +167,7 @@ def test_bottom_tier_without_value():
     data.loc[data.tier == "potential", "after"] = 0.0
     found = tier_value(STUDY, data, ORDER, DAYS)
     assert not found.ratio.known and found.verdict == "cannot tell"
-    assert "ratio undefined because the bottom tier has no value" in found.sentence
+    assert "0 of 600 of potential)" in found.sentence
     row = found.table.iloc[0]
     assert (row["mean"], row.members_with_value, row.n) == (0, 0, 600)
     assert np.isnan(row.low)
@@ -176,12 +176,13 @@ def test_bottom_tier_without_value():
 def test_little_data_and_refunds():
     data = community(np.random.default_rng(9), sizes=(5, 5, 5), paying=0.5)
     found = tier_value(STUDY, data, ORDER, DAYS)
-    assert "too little data" in found.sentence and not found.ratio.known
+    assert "too few members with value" in found.sentence and not found.ratio.known
     empty = tier_value(STUDY, data.iloc[:0], ORDER, DAYS)
-    assert empty.table["n"].tolist() == [0, 0, 0] and "nobody is in the bottom tier" in empty.sentence
+    assert empty.table["n"].tolist() == [0, 0, 0] and "0 of 0 of potential)" in empty.sentence
     refunds = community(np.random.default_rng(9))
     refunds.loc[refunds.tier == "potential", "after"] -= 10
-    assert "refunds exceed sales in the bottom tier" in tier_value(STUDY, refunds, ORDER, DAYS).sentence
+    found = tier_value(STUDY, refunds, ORDER, DAYS)
+    assert "or no value above refunds" in found.sentence and not found.ratio.known
 
 
 # --- referral value ----------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_orders_of_invitees_are_credited_to_the_first_inviter():
     assert (found.inviters, found.invitees, found.buyers) == (1, 2, 2)
     assert (found.self_invites, found.repeated_invites) == (1, 1)
     assert "bought in the window for CNY 71, at CNY 4 of rewards" in found.sentence
-    assert "2 accepted invites are left out" in found.sentence
+    assert "Left out are 1 accepted invites of oneself and 1 of someone accepted before." in found.sentence
     assert not found.share_of_value.known
 
 
@@ -291,4 +292,4 @@ def test_no_accepted_invite():
     study = asked(invites(("1", "a", "b", None, 0.0)), log(("a", "2026-06-10", "order", 5.0)))
     found = referral_value(study, members, 30)
     assert found.table["total_value"].tolist() == [5.0]
-    assert found.sentence.startswith("No invite by these members was accepted")
+    assert found.sentence.startswith("0 members brought 0 others")

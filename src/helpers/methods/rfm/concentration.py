@@ -24,8 +24,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.source import as_table
-from helpers.errors import BadData
-from helpers.playbook.thresholds import Threshold, threshold
+from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.concentration import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.stats.estimate import Estimate, unknown
@@ -93,13 +92,9 @@ class Concentration:
         Members whose value is 0, and below 0.
     negative_total : float
         Sum of the values below 0.
-    problem : str
-        Why nothing could be computed; empty otherwise.
     lorenz : pandas.DataFrame
         Columns label, members_share (members from the lowest rank up), value_share, low, high, n; 101 rows,
         none when the value cannot be shared out. The band is pointwise.
-    top : float
-        Share of members called the top.
     """
 
     top_share: Estimate
@@ -111,14 +106,12 @@ class Concentration:
     zero_members: int
     negative_members: int
     negative_total: float
-    problem: str
     lorenz: pd.DataFrame
-    top: float = TOP
 
     @property
     def table(self) -> pd.DataFrame:
         """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
-        names = {f"share of the top {percent(self.top, 0)}": self.top_share, "Gini index": self.gini}
+        names = {f"share of the top {percent(TOP, 0)}": self.top_share, "Gini index": self.gini}
         rows = [(self.label, name, *found[:3], self.n) for name, found in names.items()]
         frame = pd.DataFrame(rows, columns=["label", "statistic", "value", "low", "high", "n"])
         return frame.assign(zero_members=self.zero_members, negative_members=self.negative_members)
@@ -127,24 +120,25 @@ class Concentration:
     def sentence(self) -> str:
         """What the numbers say, in plain words."""
         label = self.label[:1].upper() + self.label[1:]
-        if self.problem:
-            return say("{label}, concentration cannot be told: {problem}.", label=label, problem=self.problem)
-        text = say(
+        zero = percent(self.zero_members / self.n if self.n else np.nan)
+        values = {"label": label, "n": self.n, "total": quantity(self.total, self.unit), "zero": zero}
+        if not self.top_share.known:
+            text = (
+                "{label}, concentration cannot be told of {n:,} members with {total} in all, {zero} of whom have no "
+                "value: too little data, or nothing left to share out after refunds."
+            )
+            return say(text, **values)
+        return say(
             "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
-            "the members have no value.",
-            label=label, top=percent(self.top, 0), n=self.n, share=with_interval(self.top_share),
-            total=quantity(self.total, self.unit), gini=with_interval(self.gini._replace(unit="")),
-            zero=percent(self.zero_members / self.n),
+            "the members have no value, {negative:,} have a negative one, refunds above sales of {refunds} in all; "
+            "they count as they are.",
+            **values, top=percent(TOP, 0), share=with_interval(self.top_share),
+            gini=with_interval(self.gini._replace(unit="")), negative=self.negative_members,
+            refunds=quantity(-self.negative_total, self.unit),
         )  # fmt: skip
-        if self.negative_members:
-            text += " " + say(
-                "{n:,} members have a negative value, refunds above sales of {total} in all; they count as they are.",
-                n=self.negative_members, total=quantity(-self.negative_total, self.unit),
-            )  # fmt: skip
-        return text
 
 
-def concentration(study: Study, values: ibis.Table | pd.DataFrame, value: str = "monetary") -> Concentration:
+def concentration(study: Study, values: ibis.Table | pd.DataFrame) -> Concentration:
     """Measure how concentrated a value is among members, with its Lorenz curve.
 
     Parameters
@@ -152,13 +146,11 @@ def concentration(study: Study, values: ibis.Table | pd.DataFrame, value: str = 
     study : Study
         Gives unit, level, resamples and seed.
     values : ibis.Table or pandas.DataFrame
-        One row per member, members without value included (0, not null).
-    value : str
-        Column with the value.
+        One row per member with its ``monetary`` value, members without value included (0, not null).
     """
-    cells = value_cells(values, value)
+    cells = value_cells(values, "monetary")
     found = _concentration(study, cells, say("in the window"))
-    if found.problem:
+    if not found.top_share.known:
         return found
     curves = [lorenz_ordinates(groups) for groups in _usable(study, cells)]
     tail = (1 - study.confidence) / 2
@@ -181,18 +173,9 @@ def _concentration(
     """Return the concentration of compressed values, without the curve."""
     count, n = cells["count"], int(cells["count"].sum())
     total, negative = float((cells["mean"] * count).sum()), int(cells["negative"].sum())
-    with_value, confidence = n - int(cells["zero"].sum()), study.confidence
-    problem = ""
-    if n < RESAMPLED:
-        problem = say("too little data, {n} members of at least {least} needed", n=n, least=RESAMPLED)
-    elif not with_value:
-        problem = say("none of the {n:,} members has any value", n=n)
-    elif total <= 0 and negative:
-        problem = say("refunds take up all the value of {n:,} members, so there are no shares of it", n=n)
-    elif with_value < RESAMPLED_WITH_VALUE:
-        problem = say("too little data, only {few} of {n:,} members have value", few=with_value, n=n)
+    zero, confidence = int(cells["zero"].sum()), study.confidence
     top_share, gini = unknown(n, "share", confidence), unknown(n, "index", confidence)
-    if not problem:
+    if n >= RESAMPLED and n - zero >= RESAMPLED_WITH_VALUE and total > 0:
         drawn = chain([observed(cells)], _usable(study, cells))
         found = np.concatenate([_statistics(groups, own_rank) for groups in drawn], axis=1)
         bounds = (-np.inf, np.inf) if negative else (0.0, 1.0)
@@ -200,8 +183,8 @@ def _concentration(
         gini = studentised(found[2:], n, "index", confidence, bounds) if own_rank else gini
     return Concentration(
         top_share=top_share, gini=gini, label=label, n=n, total=total, unit=unit or study.unit,
-        zero_members=n - with_value, negative_members=negative,
-        negative_total=float(cells["negative_total"].sum()), problem=problem, lorenz=pd.DataFrame(),
+        zero_members=zero, negative_members=negative, negative_total=float(cells["negative_total"].sum()),
+        lorenz=pd.DataFrame(),
     )  # fmt: skip
 
 
@@ -238,7 +221,7 @@ class PeriodComparison:
     def sentence(self) -> str:
         """Whether last period's top members still carry the value, in plain words."""
         for part in (self.window, self.holdout, self.carried):
-            if part.problem:
+            if not part.top_share.known:
                 return part.sentence
         return say(
             "Last period's top {top} of members held {then} of the value then, and the top {top} of the period after "
@@ -276,8 +259,6 @@ class EffortShare:
     gap : Estimate
         Share of effort minus share of value. The interval joins those of the two shares by their squared
         distances (Zou and Donner 2008), taking the two as independent.
-    rule : Threshold
-        The share of effort that a rule claims for them.
     attributed, unattributed : float
         Effort that could and could not be attributed to members, in `unit`.
     unit : str
@@ -291,7 +272,6 @@ class EffortShare:
     value_share: Estimate
     effort_share: Estimate
     gap: Estimate
-    rule: Threshold
     attributed: float
     unattributed: float
     unit: str
@@ -302,7 +282,7 @@ class EffortShare:
     def sentence(self) -> str:
         """What the two shares say, in plain words."""
         rest = quantity(self.unattributed, self.unit)
-        if not self.effort_share.known:
+        if not self.gap.known:
             return say(
                 "The data do not tell how effort is shared among members: nothing could be attributed to members "
                 "with value ({rest} belong to no tier). Costs count when their project names a tier.",
@@ -315,7 +295,7 @@ class EffortShare:
             "right here.",
             top=percent(TOP, 0), value=with_interval(self.value_share), effort=with_interval(self.effort_share),
             known=quantity(self.attributed, self.unit), rest=rest, days=self.days, split=self.split,
-            rule=percent(self.rule.value, 0),
+            rule=percent(threshold("pareto.effort_top20").value, 0),
         )  # fmt: skip
 
 
@@ -340,17 +320,14 @@ def effort_share(study: Study, members: ibis.Table | pd.DataFrame, days: int) ->
     cells = value_cells(spread, "effort", rank="then")
     spent = _concentration(study, cells, "effort", unit=currency, own_rank=False)
     nothing = unknown(worth.n, "share", study.confidence)
-    known = not (worth.problem or spent.problem)
-    value, effort = worth.top_share, spent.top_share if known else nothing
-    gap = nothing
-    if known:
-        low = effort.value - value.value - np.hypot(effort.value - effort.low, value.high - value.value)
-        high = effort.value - value.value + np.hypot(effort.high - effort.value, value.value - value.low)
+    value, effort, gap = worth.top_share, spent.top_share, nothing
+    if value.known and effort.known:
+        middle = effort.value - value.value
+        low = float(middle - np.hypot(effort.value - effort.low, value.high - value.value))
+        high = float(middle + np.hypot(effort.high - effort.value, value.value - value.low))
         method = "square-and-add of two member bootstraps"
-        bounds = float(effort.value - value.value), float(low), float(high)
-        gap = Estimate(*bounds, effort.n, "share", method, study.confidence)
-    rule = threshold("pareto.effort_top20")
-    return EffortShare(value, effort, gap, rule, spent.total, round(lost, 6), spent.unit, days, split)
+        gap = Estimate(middle, low, high, effort.n, "share", method, study.confidence)
+    return EffortShare(value, effort, gap, spent.total, round(lost, 6), spent.unit, days, split)
 
 
 def _tier_amounts(
@@ -360,25 +337,17 @@ def _tier_amounts(
     if "costs" not in study.dataset:
         return {}, 0.0, ""
     costs = study.dataset.costs
-    require_columns(costs, ["date", "amount", "project"], "costs")
+    require_columns(costs, ["project"], "costs")
     day = costs["date"].cast("date")
     costs = costs.filter(day > ibis.literal(after), day <= ibis.literal(until))
-    currency = costs["currency"].cast("string") if "currency" in costs.columns else ibis.literal("")
     keyed = costs.select(
-        project=costs["project"].cast("string"), currency=currency, amount=costs["amount"].cast("float64")
+        project=costs["project"].cast("string"),
+        currency=costs["currency"].cast("string") if "currency" in costs.columns else ibis.literal(""),
+        amount=costs["amount"].cast("float64"),
     )
-    frame = keyed.group_by(["project", "currency"]).aggregate(amount=keyed.amount.sum()).execute()
-    frame = frame.sort_values(["project", "currency"], ignore_index=True)
-    if frame["currency"].nunique() > 1:
-        raise BadData(
-            f"costs: currencies {', '.join(sorted(frame['currency'].unique()))} cannot be added up."
-        )
+    sums = keyed.group_by("project").aggregate(amount=keyed.amount.sum(), currency=keyed.currency.max())
+    frame = sums.execute().sort_values("project", ignore_index=True)
     label = frame["project"].astype("string").str.removeprefix("tier:")
-    known = label.isin(labels).fillna(False).astype(bool)
-    amounts = frame[known].groupby(label[known])["amount"].sum()
-    other = float(frame.loc[~known, "amount"].sum())
-    return (
-        {str(k): float(v) for k, v in amounts.items()},
-        other,
-        frame["currency"].iloc[0] if len(frame) else "",
-    )
+    known = label.isin(labels)
+    amounts = frame["amount"].groupby(label.where(known)).sum().to_dict()
+    return amounts, float(frame.loc[~known, "amount"].sum()), frame["currency"].max() if len(frame) else ""

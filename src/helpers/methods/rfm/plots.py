@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from helpers import figures
 from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
-from helpers.methods.rfm.concentration import Concentration
+from helpers.methods.rfm.concentration import TOP, Concentration
 from helpers.methods.rfm.contest import RFM_SCORE, Contest
 from helpers.methods.rfm.findings import Told
 from helpers.methods.rfm.history import TierHistory
@@ -170,12 +170,12 @@ def lorenz_curve(found: Concentration, note: str, *, period: str) -> Chart | NoC
     period : str
         Period the title speaks of, such as ``"in the same 90 days"``.
     """
-    if found.problem:
+    if not found.top_share.known:
         return NoChart(say("Concentration of value"), found.sentence)
     curve, top = found.lorenz, found.top_share
-    values = {"top": percent(found.top, 0), "share": percent(top.value), "period": period}
+    values = {"top": percent(TOP, 0), "share": percent(top.value), "period": period}
     figure, ax = figures.new_figure(5.6, 4.6)
-    x, y, edge = curve["members_share"], curve["value_share"], 1 - found.top
+    x, y, edge = curve["members_share"], curve["value_share"], 1 - TOP
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
     ax.fill_between(x, y, x, color=GRID, alpha=0.5)
     ax.plot(x, y, color=BLUE, linewidth=2.2)

@@ -1,8 +1,8 @@
 """What a member of each tier is worth in the next period, and what members bring by inviting others.
 
-The mean of a tier gets a studentised member bootstrap interval, because value has many zeros and a heavy tail,
-where the normal and the percentile interval are too short above. The ratio of two tiers is studentised on the
-log scale, its standard error by the delta method: ``var(log R) = var(m1) / m1^2 + var(m0) / m0^2``.
+Means, their ratio and the share of referral value get studentised member bootstrap intervals
+(:mod:`helpers.stats.resample`), because value has many zeros and a heavy tail, where the normal and the percentile
+interval are too short above.
 
 Value is that of the period after the one that set the tier: in the window itself members are in the top tier partly
 because of a good month, and where tiers look at money the comparison would be circular.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import ibis
 import numpy as np
@@ -27,20 +26,9 @@ import pandas as pd
 from helpers.data.source import as_table, local_date
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import interval, number, quantity, say, with_interval
-from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.resample import (
-    FloatArray,
-    MeanValue,
-    Moments,
-    mean_value,
-    observed,
-    resamples,
-    studentised,
-    studentised_interval,
-    value_cells,
-)
+from helpers.stats.estimate import Estimate
+from helpers.stats.resample import mean_value, ratio_of_means, share_of_rank, value_cells
 from helpers.study import Study
-from helpers.study.enough import RESAMPLED_WITH_VALUE
 from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS
 
@@ -59,8 +47,6 @@ class TierValue:
         The range the ratio is said to lie in.
     unit : str
         Unit of the value.
-    problem : str
-        Why there is no ratio; empty otherwise.
     days : int
         Length of the period the value was measured in.
     """
@@ -69,7 +55,6 @@ class TierValue:
     ratio: Estimate
     claim: Threshold
     unit: str
-    problem: str
     days: int
 
     @property
@@ -80,26 +65,25 @@ class TierValue:
     @property
     def sentence(self) -> str:
         """What the ratio says about the claim, in plain words."""
-        if self.problem:
-            text = "In the next {days:,} days, the ratio is not known: {problem}."
-            return say(text, days=self.days, problem=self.problem)
-        low, high = self.claim.bounds
-        places = {
-            "inside": say("inside the claimed {low:g} to {high:g} times", low=low, high=high),
-            "above": say("above the claimed {low:g} to {high:g} times", low=low, high=high),
-            "below": say("below the claimed {low:g} to {high:g} times", low=low, high=high),
-            "cannot tell": say(
-                "too uncertain to place against the claimed {low:g} to {high:g}", low=low, high=high
-            ),
-        }
         bottom, top = self.table.iloc[0], self.table.iloc[-1]
+        if not self.ratio.known:
+            text = (
+                "In the next {days:,} days, the ratio is not known: too few members with value, or no value above "
+                "refunds ({m_top:,} of {n_top:,} members of {top} have value, {m_bottom:,} of {n_bottom:,} of "
+                "{bottom})."
+            )
+            return say(
+                text, days=self.days, top=top["tier"], m_top=top["members_with_value"], n_top=top["n"],
+                bottom=bottom["tier"], m_bottom=bottom["members_with_value"], n_bottom=bottom["n"],
+            )  # fmt: skip
+        low, high = self.claim.bounds
         return say(
             "In the next {days:,} days, a member of {top} brings {most}, one of {bottom} {least}: {ratio} times as "
-            "much ({bounds}, n = {n_top:,} and {n_bottom:,}), {place}. The claim speaks of lifetime value; this is "
-            "{days:,} days.",
+            "much ({bounds}, n = {n_top:,} and {n_bottom:,}); against the claimed {low:g} to {high:g} times: "
+            "{verdict}. The claim speaks of lifetime value; this is {days:,} days.",
             days=self.days, top=top["tier"], most=self._mean(top), bottom=bottom["tier"], least=self._mean(bottom),
             ratio=number(self.ratio.value), bounds=interval(self.ratio.low, self.ratio.high, self.ratio.unit),
-            n_top=top["n"], n_bottom=bottom["n"], place=places[self.verdict],
+            n_top=top["n"], n_bottom=bottom["n"], low=low, high=high, verdict=say(self.verdict),
         )  # fmt: skip
 
     def _mean(self, row: pd.Series) -> str:
@@ -134,52 +118,16 @@ def tier_value(
         )
         for seed, label in enumerate(order, start=1000 * study.seed)
     }
-    ratio, problem = ratio_of_means(means[order[-1]], means[order[0]], confidence)
     total = sum(part.total for part in means.values())
+    whole = total if total > 0 else np.nan
     rows = [
-        (
-            label,
-            m.estimate.n,
-            m.with_value,
-            m.total,
-            m.total / total if total > 0 else np.nan,
-            m.mean,
-            *m.estimate[1:3],
-        )
+        (label, m.estimate.n, m.with_value, m.total, m.total / whole, m.mean, *m.estimate[1:3])
         for label, m in means.items()
     ]
     columns = ["tier", "n", "members_with_value", "total", "share_of_value", "mean", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
-    return TierValue(table, ratio, threshold("tiers.value_ratio"), study.unit, problem, days)
-
-
-def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> tuple[Estimate, str]:
-    """Return the ratio of two independent means with its interval, or an unknown one and the reason.
-
-    The interval is the studentised member bootstrap of the log ratio.
-    """
-    n = top.estimate.n + bottom.estimate.n
-    for part, name in ((bottom, say("bottom")), (top, say("top"))):
-        reason = ""
-        if part.estimate.n == 0:
-            reason = say("nobody is in the {name} tier", name=name)
-        elif part.with_value == 0:
-            reason = say("ratio undefined because the {name} tier has no value", name=name)
-        elif not part.estimate.known:
-            text = "too little data, {m} members of the {name} tier have value"
-            reason = say(text, m=part.with_value, name=name)
-        elif part.mean <= 0:
-            reason = say("ratio undefined because refunds exceed sales in the {name} tier", name=name)
-        if reason:
-            return unknown(n if part.estimate.n else 0, "ratio", confidence), reason
-    with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.log(top.means) - np.log(bottom.means)
-        errors = np.hypot(top.errors / top.means, bottom.errors / bottom.means)
-    error = float(np.hypot(top.error / top.mean, bottom.error / bottom.mean))
-    value = float(np.log(top.mean / bottom.mean))
-    low, high, method = studentised_interval(value, error, draws, errors, confidence=confidence)
-    ratio, low, high = (float(each) for each in np.exp([value, low, high]))
-    return Estimate(ratio, low, high, n, "ratio", f"{method} of the log ratio", confidence), ""
+    ratio = ratio_of_means(means[order[-1]], means[order[0]], confidence)
+    return TierValue(table, ratio, threshold("tiers.value_ratio"), study.unit, days)
 
 
 # --- referrals ---------------------------------------------------------------------------------------
@@ -218,30 +166,16 @@ class ReferralValue:
     @property
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
-        if not self.invitees:
-            return say(
-                "No invite by these members was accepted up to this day, so there is no referral value."
-            )
-        share = say("too few members have referral value for an interval of its share")
-        if self.share_of_value.known:
-            share = say(
-                "that is {share} of own and referral value together", share=with_interval(self.share_of_value)
-            )
         sums = self.table[["referral_value", "reward_cost"]].sum()
-        text = say(
+        return say(
             "{inviters:,} members brought {invitees:,} others, of whom {buyers:,} bought in the window for {total}, "
-            "at {reward} of rewards; {share}. An invitee's order counts once as own value and once as referral "
-            "credit, so the credit is an upper bound.",
-            inviters=self.inviters, invitees=self.invitees, buyers=self.buyers, share=share,
-            total=quantity(sums["referral_value"], self.unit), reward=quantity(sums["reward_cost"], self.unit),
+            "at {reward} of rewards. Referral value as a share of own and referral value together: {share}. An "
+            "invitee's order counts once as own value and once as referral credit, so the credit is an upper bound. "
+            "Left out are {own:,} accepted invites of oneself and {again:,} of someone accepted before.",
+            inviters=self.inviters, invitees=self.invitees, buyers=self.buyers,
+            share=with_interval(self.share_of_value), total=quantity(sums["referral_value"], self.unit),
+            reward=quantity(sums["reward_cost"], self.unit), own=self.self_invites, again=self.repeated_invites,
         )  # fmt: skip
-        left_out = self.self_invites + self.repeated_invites
-        if left_out:
-            text += " " + say(
-                "{n:,} accepted invites are left out: {own:,} of oneself, {again:,} of someone accepted before.",
-                n=left_out, own=self.self_invites, again=self.repeated_invites,
-            )  # fmt: skip
-        return text
 
 
 def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days: int) -> ReferralValue:
@@ -283,6 +217,7 @@ def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days:
     # engines sum in no fixed order: the last bits must not reach a published number
     frame["referral_value"] = frame["referral_value"].round(VALUE_DECIMALS)
     frame = frame.assign(total_value=frame["own_value"] + frame["referral_value"])
+    cells = value_cells(frame, "referral_value", rank="total_value")
     first = ~invites.own & (invites.place == 0)
     counts = invites.aggregate(
         inviters=invites.inviter.nunique(where=first),
@@ -292,7 +227,7 @@ def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days:
     )
     return ReferralValue(
         table=frame,
-        share_of_value=_referral_share(study, frame),
+        share_of_value=share_of_rank(cells, study.confidence, study.draws, study.seed),
         buyers=int(bought.member_id.nunique().execute()),
         unit=study.unit,
         **{name: int(count) for name, count in counts.execute().iloc[0].items()},
@@ -318,24 +253,3 @@ def _accepted(study: Study) -> ibis.Table:
     own = table.inviter == table.invitee
     order = ibis.window(group_by=[table.invitee, own], order_by=[table.accepted_at, table.invite])
     return table.mutate(own=own, place=ibis.row_number().over(order))
-
-
-def _referral_share(study: Study, frame: pd.DataFrame) -> Estimate:
-    """Return referral value over total value with its member bootstrap, a ratio of sums over members."""
-    cells = value_cells(frame, "referral_value", rank="total_value")
-    n = int(cells["count"].sum())
-    if n - int(cells["zero"].sum()) < RESAMPLED_WITH_VALUE or not frame["total_value"].sum() > 0:
-        return unknown(n, "share", study.confidence)
-    total = cells["rank"].drop_duplicates().to_numpy()  # one per rank group, in the order of the moments
-
-    def ratio(groups: Moments) -> FloatArray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = groups.total.sum(axis=1) / (groups.members @ total)
-            step = share[:, None] * total
-            spread = groups.squares - 2 * step * groups.total + step**2 * groups.members
-            error = np.sqrt(np.maximum(spread.sum(axis=1), 0)) / np.abs(groups.members @ total)
-        return np.array([share, error])
-
-    drawn = chain([observed(cells)], resamples(cells, draws=study.draws, seed=study.seed))
-    found = np.concatenate([ratio(groups) for groups in drawn], axis=1)
-    return studentised(found, n, "share", study.confidence)
