@@ -119,7 +119,7 @@ def test_plain_rfm_is_enough_only_when_no_gain_worth_having_is_left(
     assert SMALLEST_GAIN == 0.1 and found.enough is enough
     assert found.sentence.startswith("Plain RFM is enough: no other score gains 0.50") is enough
     if high[1] == 0.51:
-        assert "a gain of up to 0.51 cannot be excluded, so the simplest is kept" in found.sentence
+        assert "gains above 0.51 are excluded, so the simplest is kept" in found.sentence
     winner = Contest(**{**vars(found), "winner": MODEL})
     assert not winner.enough
 
@@ -211,7 +211,7 @@ def test_value_without_memory_leaves_plain_rfm() -> None:
     assert found.sentence.startswith(
         "Plain RFM is enough"
         if found.enough
-        else "No score is shown to be better than plain RFM; a gain of up to"
+        else "No score is shown to be better than plain RFM; gains above"
     )
     assert (found.table["low"].dropna() < 1.15).all()
 

@@ -93,7 +93,7 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     drawn = np.repeat([0.5, 0.7, 0.9], [2, 2, 34])
     assert (held.low, held.high) == pytest.approx(percentile_interval(drawn))
     assert held.provenance.method == "clusterwise Jaccard over resamples (Hennig 2007)"
-    assert f"mean Jaccard similarity of 0.87 ({held.low:.2f} to 0.90, n = 600)" in held.sentence
+    assert f"match in resamples: 0.87 ({held.low:.2f} to 0.90, n = 600)" in held.sentence
     assert "1 unstable, not named" in held.sentence
 
 
@@ -106,7 +106,7 @@ def test_without_a_named_segment_there_is_no_stability(monkeypatch):
     held = findings.stated("rfm.segment_stability", found.stability, found, "members")
     assert found.structured and not found.profile["named"].any()
     assert (held.verdict, held.value, held.n) == ("too little data", None, 600)
-    assert "None comes back in 80 % of the resamples, so none is named" in held.sentence
+    assert "(here: yes) and it comes back in 80 % of the resamples. Named: none." in held.sentence
 
 
 def uniform(n: int, seed: int) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def test_a_single_cloud_gets_no_names(name: str):
     found = group(CLOUDS[name](500, 4))
     assert not found.profile["named"].any()
     assert found.profile["segment"].str.contains("not named").all()
-    assert "none is named and there is no stability to state" in found.sentence
+    assert "(here: no)" in found.sentence and "Named: none." in found.sentence
     held = findings.stated("rfm.segment_stability", found.stability, found, "members")
     assert (held.verdict, held.value, held.n) == ("too little data", None, 500)
 

@@ -86,8 +86,6 @@ def test_presets_are_listed_with_labels_from_low_to_high() -> None:
     scheme = TierScheme.load("monthly_interactions")
     assert scheme.display_names["core"] == "核心型"
     assert scheme.uses == ("frequency",)
-    assert not scheme.uses_value
-    assert TierScheme.load("pyramid").uses_value
 
 
 def test_rules_in_words() -> None:

@@ -78,8 +78,6 @@ class Contest:
         Their share of the hold-out value of all members present at the split; NaN when there is none.
     score_value : pandas.DataFrame or None
         Mean hold-out value by RFM score, see :func:`value_by_score`.
-    top_share : float
-        Share of members that is the top.
     """
 
     table: pd.DataFrame
@@ -96,7 +94,6 @@ class Contest:
     newcomers: Estimate
     newcomer_share: float
     score_value: pd.DataFrame | None = field(default=None, repr=False)
-    top_share: float = TOP
 
     @property
     def enough(self) -> bool:
@@ -135,59 +132,36 @@ class Contest:
         if self.winner is None:
             text = (
                 "Which score finds next period's value: too little data ({members} members who were present on "
-                "{split} and had bought by then, {buyers} of them with value in the {days} days after it)."
+                "{split} and had bought by then, {buyers} of them with value in the {days} days after it). {reason}"
             )
-            return " ".join([say(text, **values), self.reason]).strip()
-        scored = say(
-            "RFM of {what} over {days} days", what=say(COUNTED[self.counted]), days=number(self.window_days)
-        )
-        values |= {"top": number(100 * self.top_share), "scored": scored}
-        values |= {"plain": _interval(self.table, RFM_SCORE, "lift")}
-        if self.winner == RFM_SCORE:
-            text = (
-                "In the {days} days after {split} the top {top} % of {members} members who were present on {split} "
-                "and had bought by then, ranked by {scored}, brought {plain} times the value of the average member."
-            )
-            parts = [self._verdict(), say(text, **values), self._others()]
-        else:
-            text = (
-                "{winner} beats plain RFM: in the {days} days after {split} the top {top} % of {members} members who "
-                "were present on {split} and had bought by then, ranked by it, brought {best} times the value of the "
-                "average member, by {scored} {plain}; the difference is {gain}."
-            )
-            gain = _interval(self.differences, self.winner, "difference")
-            best = _interval(self.table, self.winner, "lift")
-            parts = [say(text, **values, winner=self.winner, best=best, gain=gain)]
-        return " ".join(filter(None, [*parts, self._unseen(), self.reason]))
-
-    def _verdict(self) -> str:
-        bound = float(self.differences["high"].max())
-        if self.enough:
-            text = "Plain RFM is enough: no other score gains {least} or more ({share} of its lift)."
-            return say(text, least=number(SMALLEST_GAIN * self._plain, 2), share=percent(SMALLEST_GAIN, 0))
-        if not bound > 0:
-            return say("No score is shown to be better than plain RFM, so the simplest is kept.")
-        text = (
-            "No score is shown to be better than plain RFM; a gain of up to {bound} cannot be excluded, so the "
-            "simplest is kept."
-        )
-        return say(text, bound=number(bound, 2))
-
-    def _others(self) -> str:
-        parts = [
+            return say(text, **values, reason=self.reason)
+        others = [
             say("{model} differs by {d}", model=model, d=_interval(self.differences, model, "difference"))
             for model in self.differences.dropna(subset=["low"])["model"]
         ]
-        return say("Compared with it, {list}.", list="; ".join(parts)) if parts else ""
-
-    def _unseen(self) -> str:
-        if not np.isfinite(self.newcomer_share):
-            return ""
         text = (
-            "{share} of the value that present members brought in the period came from members without an earlier "
-            "order, whom no score sees."
+            "{verdict} In the {days} days after {split} the top {top} of {members} members who were present on "
+            "{split} and had bought by then, ranked by RFM of {what} over {window} days, brought {plain} times the "
+            "value of the average member. Compared with it, {others}. {share} of the value that present members "
+            "brought in the period came from members without an earlier order, whom no score sees. {reason}"
         )
-        return say(text, share=percent(self.newcomer_share))
+        return say(
+            text, **values, verdict=self._verdict(), top=percent(TOP, 0), what=say(COUNTED[self.counted]),
+            window=number(self.window_days), plain=_interval(self.table, RFM_SCORE, "lift"),
+            others="; ".join(others), share=percent(self.newcomer_share), reason=self.reason,
+        ).strip()  # fmt: skip
+
+    def _verdict(self) -> str:
+        text = (
+            "No score is shown to be better than plain RFM; gains above {bound} are excluded, so the simplest is "
+            "kept."
+        )
+        if self.winner != RFM_SCORE:
+            text = "{winner} beats plain RFM."
+        elif self.enough:
+            text = "Plain RFM is enough: no other score gains {least} or more ({share} of its lift)."
+        bound, least = (number(x, 2) for x in (self.differences["high"].max(), SMALLEST_GAIN * self._plain))
+        return say(text, winner=self.winner, bound=bound, least=least, share=percent(SMALLEST_GAIN, 0))
 
 
 def _interval(frame: pd.DataFrame, model: str, column: str) -> str:

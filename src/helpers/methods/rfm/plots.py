@@ -14,7 +14,8 @@ from helpers import figures
 from helpers.data import privacy
 from helpers.figures import BLUE, GRID, INK, MUTED, ORANGE, SEQUENTIAL, Chart, NoChart
 from helpers.methods.rfm.concentration import TOP, Concentration
-from helpers.methods.rfm.contest import RFM_SCORE, Contest
+from helpers.methods.rfm.contest import TOP as TOP_RANKED
+from helpers.methods.rfm.contest import Contest
 from helpers.methods.rfm.findings import Told
 from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.moves import Migration
@@ -237,13 +238,9 @@ def value_contest(held: Contest) -> Chart | NoChart:
         ax.annotate(number(lift), (lift, level), xytext=(0, 8), textcoords="offset points", ha="center")
     ax.set_yticks(rows.index, rows["model"])
     ax.set(ylim=(-0.6, len(rows) - 0.3), xlim=(min(0.8, float(rows["low"].min()) - 0.1), None))
-    top = percent(held.top_share, 0)
+    top = percent(TOP_RANKED, 0)
     ax.set_xlabel(say("Hold-out value of the top {top}, as a multiple of the average member", top=top))
-    text = "{model} finds a top {top} worth {lift} times the average"
-    if held.winner == RFM_SCORE:
-        text = "No score is shown to beat plain RFM, whose top {top} bring {lift} times the average"
-    if held.enough:
-        text = "Plain RFM is enough: its top {top} bring {lift} times the average"
+    text = "Ranked by {model}, the score to use, the top {top} bring {lift} times the average"
     lift = rows.loc[rows["model"] == held.winner, "lift"].item()
     title = say(text, model=held.winner, top=top, lift=number(lift))
     alt = _alt(say("Lift of each forecast with its interval"), title, held)

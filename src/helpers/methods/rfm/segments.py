@@ -110,30 +110,22 @@ class Segments:
         ]
         text = (
             "{n:,} active members fall into {k} behavioural groups ({silent:,} silent members have no behaviour to "
-            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}. "
+            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}. A group is "
+            "named when groups are clearer than those of a cloud without any (here: {clearer}) and it comes back in "
+            "{least} of the resamples. Named: {names}. Mean Jaccard similarity of the least stable of them with its "
+            "match in resamples: {held}. {unnamed} unstable, not named."
         )
-        if not self.structured:
-            text += (
-                "They are no clearer than those of a cloud without groups, so none is named and there is no "
-                "stability to state."
-            )
-        elif named.empty:
-            text += "None comes back in {least} of the resamples, so none is named and no stability can be stated."
-        else:
-            text += (
-                "Stable: {names}. The least stable of them agrees with its match in resamples by a mean Jaccard "
-                "similarity of {held}. {unstable} unstable, not named."
-            )
         return say(
             text,
             n=self.agreement.n,
             k=len(self.profile),
             silent=self.silent,
             ari=with_interval(self.agreement._replace(unit="")),
+            clearer=say("yes") if self.structured else say("no"),
             least=percent(LEAST_REACHED, 0),
-            names=", ".join(told),
+            names=", ".join(told) or say("none"),
             held=with_interval(self.stability._replace(unit="")),
-            unstable=len(self.profile) - len(named),
+            unnamed=len(self.profile) - len(named),
         )
 
 

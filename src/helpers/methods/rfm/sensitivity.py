@@ -61,34 +61,17 @@ class Sensitivity:
         """The most influential weight with its share of members, interval and denominator."""
         if self.n == 0:
             return say(
-                "There are no members whose tier could change with the value weights: too little data."
+                "Too little data: there are no members whose tier could change with the value weights."
             )
-        text = (
-            "At most {share} of {n:,} members ({low} to {high}) change tier when any one value weight moves by "
-            "{change}; the tiers depend most on the weight of {weight}."
-        )
         top = self.ranking.iloc[0]
-        if top.share == 0:
-            text = (
-                "None of {n:,} members changes tier when any one value weight moves by {change} (interval up to "
-                "{high}); the score code changes for at most {code}."
-            )
-        if not self.scheme.uses_value:
-            text = (
-                "Not applicable to these tiers: those of {scheme} do not look at value, so none of {n:,} members "
-                "changes tier when any one value weight moves by {change}; the score code changes for at most {code}."
-            )
         return say(
-            text,
-            n=self.n,
-            scheme=self.scheme.name,
-            change=percent(CHANGE, 0),
-            code=percent(self.ranking["code_share"].max()),
-            share=percent(top.share),
-            low=percent(top.low),
-            high=percent(top.high),
-            weight=top.weight,
-        )
+            "At most {share} of {n:,} members ({low} to {high}) change tier when any one value weight moves by "
+            "{change}, most when that of {weight} does; the score code changes for at most {code}. The tiers of "
+            "{scheme} look at {columns}.",
+            share=percent(top.share), n=self.n, low=percent(top.low), high=percent(top.high),
+            change=percent(CHANGE, 0), weight=top.weight, code=percent(self.ranking["code_share"].max()),
+            scheme=self.scheme.name, columns=", ".join(self.scheme.uses),
+        )  # fmt: skip
 
 
 def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivity:

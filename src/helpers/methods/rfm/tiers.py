@@ -240,11 +240,6 @@ class TierScheme(BaseModel):
         return tuple(sorted(self.domains))
 
     @property
-    def uses_value(self) -> bool:
-        """Whether a member's tier can depend on the weighted value."""
-        return not {"monetary", "m_score", "value_quantile"}.isdisjoint(self.domains)
-
-    @property
     def labels(self) -> tuple[str, ...]:
         """Tier ids from low to high, as written in the tier column."""
         return tuple(tier.id for tier in self.tiers)
