@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.rates import confint_poisson
 
@@ -10,6 +11,7 @@ from helpers.stats.estimate import (
     clustered_interval,
     difference_of_proportions,
     garwood,
+    holm,
     jeffreys,
     percentile_interval,
     proportion,
@@ -115,3 +117,13 @@ def test_clustered_intervals_cover_where_plain_ones_do_not() -> None:
     plain_low, plain_high = wilson(sums[0], sums[1])
     assert 0.935 <= ((low <= share) & (share <= high)).mean() <= 0.965
     assert ((plain_low <= share) & (share <= plain_high)).mean() < 0.88
+
+
+def test_holm_leaves_what_is_not_known_out_of_the_count():
+    known = [0.04, 0.01, 0.03]
+    corrected = holm([0.04, np.nan, 0.01, 0.03])
+    assert np.isnan(corrected[1])
+    assert corrected[[0, 2, 3]] == pytest.approx(
+        [0.06, 0.03, 0.06]
+    )  # by hand: 0.01 x 3, 0.03 x 2, then no less
+    assert corrected[[0, 2, 3]] == pytest.approx(multipletests(known, method="holm")[1])

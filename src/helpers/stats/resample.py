@@ -241,8 +241,10 @@ def log_mean_t(
             log, errors = log + sign * drawn, errors + spread
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = (log - point) / np.sqrt(errors)
-    tail = (1 - confidence) / 2
-    lowest, highest = np.quantile(distance[np.isfinite(distance)], [tail, 1 - tail])
+    finite, tail = distance[np.isfinite(distance)], (1 - confidence) / 2
+    if not finite.size:  # all bring the same: nothing varies that an interval could be made of
+        return float(np.exp(point)), np.nan, np.nan
+    lowest, highest = np.quantile(finite, [tail, 1 - tail])
     low, high = (point - max(highest, 0.0) * np.sqrt(error), point - min(lowest, 0.0) * np.sqrt(error))
     return float(np.exp(point)), float(np.exp(low)), float(np.exp(high))
 

@@ -151,3 +151,9 @@ def test_recalibration_finds_planted_overconfidence_and_trusts_little_evidence_l
     assert abs(little.coefficients[1] - 1) < 0.3
     nothing = calibration.recalibration(*(table.iloc[:0][name] for name in ("landmark", "p", "silent")))
     assert nothing == ((), (0.0, 1.0))
+
+
+def test_the_area_of_perfect_order_lies_inside_its_interval() -> None:
+    y = np.repeat([0, 1], 20)
+    found = calibration.auc(y, np.linspace(0, 1, 40), np.arange(40))
+    assert found.value == 1 and found.low < 1 and found.high == 1

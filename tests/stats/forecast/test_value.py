@@ -222,6 +222,14 @@ def test_too_little_history_or_members_is_told(small) -> None:
         assert found.members.empty and found.windows.empty and found.spread is None
 
 
+def test_a_community_that_everybody_has_left_is_told(small) -> None:
+    rows, people, as_of = small
+    gone = pd.Timestamp(as_of) - pd.Timedelta(days=5)
+    left = pd.to_datetime(people["left_day"])
+    found = forecast(rows, people.assign(left_day=left.where(left < gone, gone)), as_of, 45)
+    assert found.members.empty and found.windows.empty
+
+
 def test_the_cost_of_silence_is_covered_in_clusters() -> None:
     """Planted: 10 CNY in every third; members differ, and each is seen in four windows. 300 trials, 95 % wanted."""
     rng, hits = np.random.default_rng(8), 0

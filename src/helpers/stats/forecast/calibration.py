@@ -77,9 +77,10 @@ def auc(y: ArrayLike, p: ArrayLike, member: ArrayLike, confidence: float = 0.95)
     error = np.sqrt(float(sums @ sums) * clusters / max(clusters - 1, 1))
     inside = float(np.clip(value, 0.5 / (n1 * n0), 1 - 0.5 / (n1 * n0)))
     half = half_width(error, confidence) / (inside * (1 - inside))
-    low, high = special.expit([special.logit(inside) - half, special.logit(inside) + half])
     # All pairs in order leaves no spread to measure: one more pair is the least that could go wrong.
-    return Estimate(value, float(low), float(high), outcome.size, "ratio", "DeLong, clustered", confidence)
+    low, high = special.expit([special.logit(inside) - half, special.logit(inside) + half])
+    low, high = min(float(low), value), max(float(high), value)
+    return Estimate(value, low, high, outcome.size, "ratio", "DeLong, clustered", confidence)
 
 
 def tenths(p: ArrayLike) -> IntArray:
@@ -93,7 +94,7 @@ def by_group(
 ) -> pd.DataFrame:
     """Return predicted and observed rates of groups of rows, such as :func:`tenths`.
 
-    The rows of a member in a group count together, as in :mod:`helpers.stats.clustered`.
+    The rows of a member in a group count together, as in :mod:`helpers.stats.estimate`.
 
     Returns
     -------

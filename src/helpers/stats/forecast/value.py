@@ -503,6 +503,8 @@ class _Log:
         scale = float(np.average(target, weights=exposure)) or 1.0
         rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
         found = self.features_on(day, look_back)
+        if found.empty:  # everybody had left by then
+            return None
         days = stays.days_ahead(found["tenure_days"].to_numpy(float), self.horizon_days)
         expected = rate.predict(_design(found)) * scale * days
         return found.assign(expected_days=days, **{SURVIVAL: expected.round(VALUE_DECIMALS)})
