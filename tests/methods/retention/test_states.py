@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from helpers.errors import BadParameters
 from helpers.methods.retention.states import (
     LABELS,
     LEFT,
@@ -146,10 +145,10 @@ def by_hand(log: pd.DataFrame, people: pd.DataFrame, first: dt.date) -> tuple[Co
 
 
 @settings(max_examples=5, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 10_000), days=st.sampled_from([1, 20, 90, 150]))
-def test_every_day_of_every_member(seed: int, days: int) -> None:
+@given(seed=st.integers(0, 10_000))
+def test_every_day_of_every_member(seed: int) -> None:
     log, people = planted(seed)
-    found = daily_states(study(log, people), days=days)
+    found = daily_states(study(log, people))
     sizes, moves, trailing = by_hand(log, people, found.counts["day"].iloc[0])
     for row in found.counts.to_dict("records"):
         assert {s: row[s] for s in STATES} == {s: sizes[(row["day"], s)] for s in STATES}
@@ -166,7 +165,7 @@ def test_every_day_of_every_member(seed: int, days: int) -> None:
 
 
 def test_members_of_a_day_are_those_of_the_day_before_and_the_new_without_those_who_left() -> None:
-    found = daily_states(study(*planted(3, members=60)), days=60)
+    found = daily_states(study(*planted(3, members=60)))
     everyone = found.counts[list(STATES)].sum(axis=1).to_numpy()
     left = found.cube[:, :, -1].sum(axis=1)
     assert (everyone[1:] == everyone[:-1] - left + found.counts["new"].to_numpy()[1:]).all()
@@ -189,7 +188,7 @@ def test_the_rates_of_a_known_chain_are_found_and_covered() -> None:
         state, gap = np.where(active, back, quiet), np.where(active, 0, gap)
         rows.append(pd.DataFrame({"member_id": np.flatnonzero(active), "day": day}))
     log = pd.concat(rows, ignore_index=True).astype({"member_id": str}).assign(kind="interaction")
-    found = daily_states(study(log, confidence=0.999), days=100)
+    found = daily_states(study(log, confidence=0.999))
     for origin, target in (
         ("current", "current"), ("reactivated", "current"), ("resurrected", "current"),
         ("at_risk_wau", "current"), ("at_risk_mau", "reactivated"), ("dormant", "resurrected"),
@@ -198,7 +197,7 @@ def test_the_rates_of_a_known_chain_are_found_and_covered() -> None:
         assert rate.low < planted[origin] < rate.high
     assert not found.rate("new", "current").known
     assert not found.provisional
-    assert "come back" in found.sentence
+    assert "come back on a day: " in found.sentence
 
 
 def summed(active: np.ndarray, state: int, to: int, rest: int) -> tuple[np.ndarray, MemberSums]:
@@ -242,7 +241,7 @@ def test_the_variance_of_a_rate_is_that_of_two_way_clusters(differ: str) -> None
 
 def test_the_sums_over_members_are_those_of_every_member_by_hand() -> None:
     log, people = planted(4, members=40)
-    found = daily_states(study(log, people), days=60)
+    found = daily_states(study(log, people))
     each = []
     for person in people.itertuples():
         one = people[people["member_id"] == person.member_id]
@@ -309,7 +308,7 @@ def test_intervals_cover_the_rates_of_members_who_differ() -> None:
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     log = pd.DataFrame({"member_id": ["a"] * rows, "day": [AS_OF] * rows, "kind": ["interaction"] * rows})
-    found = daily_states(study(log), days=30)
+    found = daily_states(study(log))
     assert found.provisional
     assert not found.rate("dormant", "resurrected").known
     assert found.counts["dau"].iloc[-1] == rows
@@ -318,13 +317,13 @@ def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
 
 def test_the_matrix_to_read_has_the_rates_and_keeps_rare_moves_back() -> None:
     rng = np.random.default_rng(3)
-    who, at = np.nonzero(rng.random((400, 120)) < 0.15)
+    who, at = np.nonzero(rng.random((400, 150)) < 0.15)
     day = [dt.date(2026, 1, 1) + dt.timedelta(days=int(d)) for d in at]
     log = pd.DataFrame({"member_id": who.astype(str), "day": day, "kind": "interaction"})
     named = {LABELS.get(state, state): state for state in (*STATES, LEFT)}
 
     def told(k_min: int) -> tuple[DailyStates, pd.DataFrame]:
-        found = daily_states(study(log, as_of=dt.date(2026, 4, 30), k_min=k_min), days=60)
+        found = daily_states(study(log, as_of=dt.date(2026, 5, 30), k_min=k_min))
         assert "at risk, week" in found.table.columns
         return found, found.table.set_index("from_state").rename(index=named, columns=named)
 
@@ -370,16 +369,14 @@ def test_raising_a_rate_shrinks_the_others_in_proportion() -> None:
 
 def test_the_extra_is_the_difference_of_two_known_paths() -> None:
     states = states_of(followed(np.random.default_rng(2), 84, START))
-    found = what_if(states, draws=100)
+    found = what_if(states)
     rates = matrix_of(states.cube.sum(axis=0))
     last = states.counts[list(STATES)].iloc[-1].to_numpy(float)
     base, more = (
         expected_path(last, p, INFLOW, 90)[:, :4].sum(axis=1) for p in (rates, raised(rates, 6, 3, 0.01))
     )
     assert found.extra.value == pytest.approx(more[-1] - base[-1])
-    assert found.new_per_day == INFLOW
-    extra = found.path["with_change"] - found.path["expected"]
-    assert extra.iloc[0] == 0 and (extra.iloc[1:] > 0).all()
+    assert found.expected == pytest.approx(base[-1])
     assert found.extra.low < found.extra.value < found.extra.high
     rate = states.rate("dormant", "resurrected").value
     assert (
@@ -393,7 +390,7 @@ def test_the_extra_is_the_difference_of_two_known_paths() -> None:
 
 def test_equal_seeds_give_equal_bounds() -> None:
     moved = followed(np.random.default_rng(3), 56, START)
-    one, two, other = (what_if(states_of(moved, seed), draws=60).extra for seed in (4, 4, 5))
+    one, two, other = (what_if(states_of(moved, seed)).extra for seed in (4, 4, 5))
     assert one == two and one != other
 
 
@@ -406,7 +403,7 @@ def test_intervals_cover_the_extra_of_the_true_rates() -> None:
         base, more = (
             expected_path(last, p, INFLOW, 90)[-1, :4].sum() for p in (RATES, raised(RATES, 6, 3, 0.01))
         )
-        extra = what_if(states, draws=120).extra
+        extra = what_if(states).extra
         hits.append(extra.low <= more - base <= extra.high)
     assert 0.92 <= np.mean(hits) <= 0.98
 
@@ -424,7 +421,7 @@ def test_intervals_cover_the_extra_of_members_who_differ() -> None:
             expected_path(start, p, states.counts["new"].iloc[1:].mean(), 90)[-1, :4].sum()
             for p in (rates, raised(rates, 6, 3, 0.01))
         )
-        extra = what_if(states, draws=200).extra
+        extra = what_if(states).extra
         hits.append(extra.low <= more - base <= extra.high)
     # Three standard errors of 100 communities below .95.
     assert np.mean(hits) >= 0.885
@@ -432,27 +429,20 @@ def test_intervals_cover_the_extra_of_members_who_differ() -> None:
 
 def test_few_members_are_too_little_data() -> None:
     few, many = (
-        what_if(daily_states(study(gamma_log(np.random.default_rng(2), n, AS_OF))), draws=60)
-        for n in (25, 200)
+        what_if(daily_states(study(gamma_log(np.random.default_rng(2), n, AS_OF)))) for n in (25, 200)
     )
-    assert not few.extra.known and few.path["with_change"].isna().all()
-    assert f"Too little data: {few.members} members were seen to be dormant" in few.sentence
-    assert many.extra.known and many.members >= 30
+    assert not few.extra.known
+    assert "Too little data: 19 members were seen to be dormant" in few.sentence
+    assert many.extra.known
 
 
-def test_moves_that_cannot_happen_are_refused() -> None:
-    states = states_of(followed(np.random.default_rng(3), 20, START))
+def test_from_dormancy_members_stay_or_resurrect() -> None:
     assert reachable("dormant") == ("resurrected", "dormant")
-    for wrong in ({"to_state": "current"}, {"from_state": "asleep"}, {"points": 1}, {"points": 0.0}):
-        with pytest.raises(BadParameters, match="cannot be raised"):
-            what_if(states, **wrong)  # type: ignore[arg-type]
-    with pytest.raises(BadParameters, match="no move"):
-        states.rate("asleep", "new")
 
 
 def test_nobody_dormant_is_too_little_data() -> None:
     log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": ["interaction"]})
     for rows in (log, log.iloc[:0]):
-        found = what_if(daily_states(study(rows, as_of=FIRST), days=14), draws=30)
+        found = what_if(daily_states(study(rows, as_of=FIRST)))
         assert not found.extra.known
         assert "Too little data" in found.sentence

@@ -41,11 +41,11 @@ every day; who leaves is gone. With x the members by state, P the matrix of dail
 Assumptions, all of which a season or a campaign breaks: the next state depends on the present one alone (Markov;
 two dormant members are alike, however long they have been dormant), rates stay as measured, inflow is constant.
 
-A what-if adds points to one rate; the other rates out of that state shrink in proportion. The extra is the
-difference of two expected paths of the same chain. Its interval is that of the measured rates (and inflow), drawn
-with their covariance by member and day, on the scale of logs so that no rate falls below 0. Chance in what the
-members do then is not part of it, nor is any doubt that the points can be won: that takes an experiment. With fewer
-than 30 members in the state, or fewer than 10 in the next one, whose days to come are what is won, it is too little
+The what-if adds a point to the rate of resurrection; the other rates of the dormant shrink in proportion. The extra
+is the difference of two expected paths of the same chain. Its interval is that of the measured rates (and inflow),
+drawn with their covariance by member and day, on the scale of logs so that no rate falls below 0. Chance in what the
+members do then is not part of it, nor is any doubt that the point can be won: that takes an experiment. With fewer
+than 30 members seen dormant, or fewer than 10 resurrected, whose days to come are what is won, it is too little
 data. Measured coverage of nominal 95 % intervals of the extra on day 90: 300 simulated chains of some 1,500 equal
 members over 84 days .97; 200 communities of 300 members with gamma rates of activity, over 90 days, .945.
 """
@@ -61,7 +61,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.data import privacy
-from helpers.errors import BadParameters
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.chains import expected_path, matrix_of, raised
 from helpers.stats.estimate import Estimate, estimate_of, percentile_interval, unknown
@@ -82,15 +81,12 @@ LABELS = {"at_risk_wau": "at risk, week", "at_risk_mau": "at risk, month", LEFT:
 KEYS = ["state", "begin", "until", "end"]
 WEEK, MONTH = 7, 30
 WINDOW_DAYS = 90
+"""Days of moves that rates are measured on."""
 HORIZON_DAYS = 90
-RAISED = {
-    ("dormant", "resurrected"): "resurrection",
-    ("at_risk_mau", "reactivated"): "reactivation",
-    ("at_risk_wau", "current"): "return within the week",
-    ("current", "current"): "retention of current members",
-    ("new", "current"): "retention of new members",
-}
-"""Moves that have a name of their own."""
+RAISED, POINTS = ("dormant", "resurrected"), 0.01
+"""What-if: the rate that is raised, and what is added to it, as a share: 0.01 is one point."""
+DRAWS = 1000
+"""Draws behind its interval."""
 
 FloatArray = NDArray[np.float64]
 
@@ -128,10 +124,8 @@ class DailyStates:
 
     def rate(self, from_state: str, to_state: str) -> Estimate:
         """Return the daily rate of a move."""
-        rows = self.matrix.query("from_state == @from_state and to_state == @to_state")
-        if rows.empty:
-            raise BadParameters(f"There is no move from {from_state!r} to {to_state!r}.")
-        row, method = rows.iloc[0], "Wilson, clustered by member and day"
+        row = self.matrix.query("from_state == @from_state and to_state == @to_state").iloc[0]
+        method = "Wilson, clustered by member and day"
         return estimate_of(row, row["at_risk"], method, self.study.confidence)
 
     @property
@@ -175,18 +169,11 @@ class DailyStates:
             day=self.study.as_of, dau=int(row["dau"]), wau=int(row["wau"]), mau=int(row["mau"]),
             dormant=int(row["dormant"]),
         )]  # fmt: skip
-        kept, back = self.rate("current", "current"), self.rate("dormant", "resurrected")
-        if kept.known:
-            text = (
-                "Of current members (active, and in the week before) {share} are active again the next day."
-            )
-            said.append(say(text, share=with_interval(kept)))
-        if back.known:
-            text = "On a day, {share} of the dormant come back; n counts member-days."
-            said.append(say(text, share=with_interval(back)))
-        if not (kept.known or back.known):
-            text = "How they move from day to day: too little data (fewer than {k} members)."
-            said.append(say(text, k=enough.CLUSTERS))
+        said.append(say(
+            "Of current members (active, and in the week before) are active again the next day: {kept}. Of the "
+            "dormant come back on a day: {back}; n counts member-days.",
+            kept=with_interval(self.rate("current", "current")), back=with_interval(self.rate(*RAISED)),
+        ))  # fmt: skip
         if self.provisional:
             said.append(say("The log begins too late to be certain of all states."))
         return " ".join(said)
@@ -200,25 +187,23 @@ def reachable(from_state: str) -> tuple[str, ...]:
     return (back, *stay)
 
 
-def daily_states(study: Study, *, days: int = WINDOW_DAYS) -> DailyStates:
-    """Return members by daily state and their moves over a recent window.
+def daily_states(study: Study) -> DailyStates:
+    """Return members by daily state and their moves over the last :data:`WINDOW_DAYS` days.
 
     Parameters
     ----------
     study : Study
         Activity over the whole history, because ``new`` looks back, and population.
-    days : int
-        How many days of moves up to its last day.
     """
     last = number_of(study.as_of)
-    first = last - days
+    first = last - WINDOW_DAYS
     rows = _reaching(study.spells, first).cache()
     cells = rows.group_by(KEYS).agg(n=rows.count()).to_pandas().astype("int64")
     cells = cells.sort_values(KEYS, ignore_index=True)
     sizes, cube, by_cell = walk(cells, first, last)
     sums = member_sums(rows, cells[KEYS], by_cell, len(STATES))
     counts = pd.DataFrame(sizes.astype("int64"), columns=list(STATES))
-    counts.insert(0, "day", pd.date_range(end=study.as_of, periods=days + 1).date)
+    counts.insert(0, "day", pd.date_range(end=study.as_of, periods=WINDOW_DAYS + 1).date)
     dau = counts[list(ACTIVE)].sum(axis=1)
     wau = dau + counts["at_risk_wau"]
     counts = counts.assign(dau=dau, wau=wau, mau=wau + counts["at_risk_mau"])
@@ -288,116 +273,71 @@ def transition_matrix(cube: FloatArray, sums: MemberSums, confidence: float = 0.
 
 @dataclass(frozen=True)
 class WhatIf:
-    """Expected daily active members, as things are and with one rate raised.
+    """Expected daily active members :data:`HORIZON_DAYS` days ahead, with the rate of resurrection raised.
 
     Attributes
     ----------
-    path : pandas.DataFrame
-        day (0 is the last day observed), expected, with_change (both DAU; the latter missing with too little data).
+    states : DailyStates
+        What the rates were measured on.
+    expected : float
+        Daily active members as things are.
     extra : Estimate
-        Extra daily active members on the last day; n counts the member-days that the rate was measured on.
-    from_state, to_state : str
-        The raised rate.
-    rate, points : float
-        The rate as measured, per day, and what was added, as a share: 0.01 is one point.
-    new_per_day : float
-        Members arriving per day.
-    members, next_members : int
-        Members in `from_state` that the rate was measured on, and members in `to_state`.
+        Extra daily active members with the rate raised; n counts the member-days that the rate was measured on.
     """
 
-    path: pd.DataFrame
+    states: DailyStates = field(repr=False)
+    expected: float
     extra: Estimate
-    from_state: str
-    to_state: str
-    rate: float
-    points: float
-    new_per_day: float
-    members: int
-    next_members: int
 
     @property
     def sentence(self) -> str:
-        """What the points would bring, and what that takes for granted."""
-        state, next_state = (LABELS.get(each, each) for each in (self.from_state, self.to_state))
+        """What the point would bring, and what that takes for granted."""
         if not self.extra.known:
-            return say(
-                "Too little data: {n} members were seen to be {state}, and {m} to be {next_state}.",
-                n=number(self.members), state=state, m=number(self.next_members), next_state=next_state,
-            )  # fmt: skip
-        name = RAISED.get((self.from_state, self.to_state))
-        what = say(name) if name else say("{a} to {b}", a=state, b=next_state)
-        digits = 0 if abs(self.extra.value) >= 10 else 1
+            dormant, back = (int(self.states.sums.members[STATES.index(name)]) for name in RAISED)
+            text = "Too little data: {n:,} members were seen to be dormant, and {m:,} to be resurrected."
+            return say(text, n=dormant, m=back)
+        rate, digits = self.states.rate(*RAISED).value, 0 if abs(self.extra.value) >= 10 else 1
         extra, low, high = (number(part, digits) for part in self.extra[:3])
+        inflow = float(_arrivals(self.states).mean())
         return say(
-            "If {what} rose from {rate} to {new} of {state} members a day, about {extra} more ({low} to {high}; "
-            "rates from {n:,} member-days) would be active on day {h}, beside {base} without it. That takes for "
-            "granted that daily rates stay as measured and {inflow} new members arrive every day; whether the rate "
-            "can be raised, only an experiment tells.",
-            what=what, rate=percent(self.rate), new=percent(self.rate + self.points), state=state,
-            extra=extra, low=low, high=high, n=self.extra.n, h=HORIZON_DAYS,
-            base=number(self.path["expected"].iloc[-1], 0),
-            inflow=number(self.new_per_day, None if float(self.new_per_day).is_integer() else 1),
+            "If resurrection rose from {rate} to {new} of dormant members a day, about {extra} more ({low} to "
+            "{high}; rates from {n:,} member-days) would be active on day {h}, beside {base} without it. That takes "
+            "for granted that daily rates stay as measured and {inflow} new members arrive every day; whether the "
+            "rate can be raised, only an experiment tells.",
+            rate=percent(rate), new=percent(rate + POINTS), extra=extra, low=low, high=high, n=self.extra.n,
+            h=HORIZON_DAYS, base=number(self.expected, 0), inflow=number(inflow, None if inflow.is_integer() else 1),
         )  # fmt: skip
 
 
-def what_if(
-    states: DailyStates,
-    *,
-    from_state: str = "dormant",
-    to_state: str = "resurrected",
-    points: float = 0.01,
-    draws: int = 1000,
-) -> WhatIf:
-    """Return expected daily active members with a rate raised, against as things are.
+def _arrivals(states: DailyStates) -> FloatArray:
+    """Return new members by day of arrival."""
+    return states.counts["new"].to_numpy(float)[1:]
+
+
+def what_if(states: DailyStates) -> WhatIf:
+    """Return expected daily active members with the rate of resurrection raised by a point, against as things are.
 
     Parameters
     ----------
     states : DailyStates
         States and moves of a recent window; the mean of its new members arrives every day.
-    from_state, to_state : str
-        The rate to raise; by default resurrection.
-    points : float
-        What to add to the daily rate, as a share.
-    draws : int
-        Draws behind the interval.
-
-    Raises
-    ------
-    BadParameters
-        When the points are no share, or the move is one that cannot happen.
     """
-    if from_state not in STATES or to_state not in reachable(from_state) or not 0 < points < 1:
-        raise BadParameters(f"A rate from {from_state!r} to {to_state!r} cannot be raised by {points!r}.")
-    row, column = STATES.index(from_state), STATES.index(to_state)
+    row, column = (STATES.index(name) for name in RAISED)
     start = states.counts[list(STATES)].iloc[-1].to_numpy(float)
-    moved, arrivals = states.cube.sum(axis=0), states.counts["new"].to_numpy(float)[1:]
-    members = states.sums.members.astype(int)
+    moved, members, arrivals = states.cube.sum(axis=0), states.sums.members.astype(int), _arrivals(states)
 
-    def paths(rates: FloatArray, inflow: float | FloatArray) -> tuple[FloatArray, FloatArray]:
-        both = (rates, raised(rates, row, column, points))
-        base, more = (expected_path(start, p, inflow, HORIZON_DAYS)[..., :4].sum(axis=-1) for p in both)
+    def active(rates: FloatArray, inflow: float | FloatArray) -> tuple[FloatArray, FloatArray]:
+        both = (rates, raised(rates, row, column, POINTS))
+        base, more = (expected_path(start, p, inflow, HORIZON_DAYS)[-1][..., :4].sum(axis=-1) for p in both)
         return base, more
 
-    base, more = paths(matrix_of(moved), float(arrivals.mean()))
-    confidence, seen = states.study.confidence, int(moved[row].sum())
-    extra = unknown(seen, "members", confidence)
+    base, more = active(matrix_of(moved), float(arrivals.mean()))
+    study, seen = states.study, int(moved[row].sum())
+    extra = unknown(seen, "members", study.confidence)
     if members[row] >= enough.CLUSTERS and members[column] >= enough.MEMBERS_NEXT:
-        counts, seed = (states.cube, states.sums, arrivals, int(members[row])), states.study.seed
-        drawn = paths(*drawn_rates(*counts, confidence=confidence, seed=seed, draws=draws))
-        value, bounds = more[-1] - base[-1], percentile_interval(drawn[1][-1] - drawn[0][-1], confidence)
+        counts, level = (states.cube, states.sums, arrivals, int(members[row])), study.confidence
+        drawn = active(*drawn_rates(*counts, confidence=level, seed=study.seed, draws=DRAWS))
+        value, bounds = float(more - base), percentile_interval(drawn[1] - drawn[0], study.confidence)
         low, high = min(bounds[0], value), max(bounds[1], value)
-        extra = Estimate(value, low, high, seen, "members", "members and days", confidence)
-    else:
-        more = np.full_like(base, np.nan)
-    return WhatIf(
-        path=pd.DataFrame({"day": np.arange(len(base)), "expected": base, "with_change": more}),
-        extra=extra,
-        from_state=from_state,
-        to_state=to_state,
-        rate=float(moved[row, column] / seen) if seen else np.nan,
-        points=float(points),
-        new_per_day=float(arrivals.mean()),
-        members=int(members[row]),
-        next_members=int(members[column]),
-    )
+        extra = Estimate(value, low, high, seen, "members", "members and days", study.confidence)
+    return WhatIf(states, float(base), extra)
