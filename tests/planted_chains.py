@@ -54,7 +54,7 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
     names = dict(enumerate([*labels, JOINED])) | {AWAY: LEFT}
     periods = [f"2026-{number + 1:02d}" for number in range(len(states))]
     calendar = pd.DataFrame({"period": periods, "used": True, "reason": ""})
-    pairs, triples, sizes = [], [], []
+    pairs, sizes = [], []
     for position, row in enumerate(states):
         counts = np.bincount(row[(row >= 0) & (row < len(labels))], minlength=len(labels))
         sizes += [(periods[position], t, c, counts.sum()) for t, c in zip(labels, counts, strict=True)]
@@ -64,14 +64,6 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
             for b in [*range(len(labels)), AWAY]:
                 count = int(((before == a) & (after == b)).sum())
                 pairs.append((periods[position], names[a], names[b], count))
-    base = len(labels)
-    for position in range(2, len(states)):
-        three = states[position - 2 : position + 1]
-        seen = three[:, ((three >= 0) & (three < base)).all(axis=0)]
-        codes, counts = np.unique(np.array([base * base, base, 1]) @ seen, return_counts=True)
-        for code, count in zip(codes, counts, strict=True):
-            first, second, third = np.unravel_index(code, (base, base, base))
-            triples.append((periods[position], labels[first], labels[second], labels[third], int(count)))
     size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
     return TierHistory(
         labels=labels,
@@ -79,7 +71,6 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
         calendar=calendar,
         sizes=size_frame.assign(share=size_frame["members"] / size_frame["present"].where(lambda x: x > 0)),
         flows=pd.DataFrame(pairs, columns=["period", "from_state", "to_state", "n"]),
-        triples=pd.DataFrame(triples, columns=["period", "first", "second", "third", "n"]),
         passages=_passages(states, labels),
         newcomers=int((states[-1] == FRESH).sum()) if len(states) else 0,
         outside=0,

@@ -71,6 +71,17 @@ def _triples(states: NDArray[np.int64]) -> Counts:
     return counts
 
 
+def test_memory_of_two_periods_is_found() -> None:
+    rng = np.random.default_rng(5)
+    states = np.zeros((6, 2_000), dtype=np.int64)
+    states[:2] = rng.integers(0, 4, (2, 2_000))
+    for period in range(2, 6):
+        keep = rng.random(2_000) < 0.4
+        states[period] = np.where(keep, states[period - 2], rng.integers(0, 4, 2_000))
+    found = markov_order(_triples(states))
+    assert found.p_value < 0.05 and found.effect > 0.1
+
+
 @pytest.mark.parametrize("name", ["lively", "sticky"])
 @pytest.mark.parametrize("members", [30, 100, 300, 1_000])
 def test_intervals_of_cells_cover_planted_chains(name: str, members: int) -> None:

@@ -110,7 +110,7 @@ def test_counts_equal_a_member_by_member_history(study: Study, period: str) -> N
     assert [
         (str(r.start), str(r.end)) for r in history.calendar[history.calendar["used"]].itertuples()
     ] == BOUNDS[period]
-    sizes, flows, triples = {}, {}, {}
+    sizes, flows = {}, {}
     for p, name in enumerate(history.periods):
         for member, tier in states[p].items():
             if tier != JOINED:
@@ -118,12 +118,8 @@ def test_counts_equal_a_member_by_member_history(study: Study, period: str) -> N
             if p + 1 < len(states):
                 key = (history.periods[p + 1], tier, states[p + 1].get(member, LEFT))
                 flows[key] = flows.get(key, 0) + 1
-            if p + 2 < len(states) and tier != JOINED and member in states[p + 2]:
-                triple = (history.periods[p + 2], tier, states[p + 1][member], states[p + 2][member])
-                triples[triple] = triples.get(triple, 0) + 1
     assert _as_counts(history.sizes, ["period", "tier"], "members") == sizes
     assert _as_counts(history.flows, ["period", "from_state", "to_state"]) == flows
-    assert _as_counts(history.triples, ["period", "first", "second", "third"]) == triples
     assert history.newcomers == sum(state == JOINED for state in states[-1].values())
     ever = {member for now in states for member, state in now.items() if state != JOINED}
     assert history.outside == 120 - len(ever)
@@ -217,9 +213,9 @@ def test_periods_follow_the_calendar_of_the_report() -> None:
     study = Study.of({"events": events, "members": members}, "2026-03-31")
     history = tier_history(study, SCHEME)
     assert history.periods == ["2026-01", "2026-02", "2026-03"]
-    assert _as_counts(history.triples, ["first", "second", "third"]) == {("potential",) * 3: 1}
+    assert _as_counts(history.transitions, ["from_tier", "to_tier"]) == {("potential",) * 2: 2}
     utc = tier_history(replace(study, report_tz="UTC", history_from=FIRST), SCHEME)
-    assert utc.triples["second"].tolist() == ["silent"]
+    assert utc.sizes.query("period == '2026-02' and members > 0")["tier"].tolist() == ["silent"]
 
 
 def test_members_known_only_from_orders_are_present_from_their_first_activity_on() -> None:

@@ -50,12 +50,12 @@ class TierHistory:
     calendar : pandas.DataFrame
         One row per calendar period looked at: period, start, end (last day), used, reason.
     sizes : pandas.DataFrame
-        period, tier, members, present (all present members of the period), share.
+        period, tier, members, present (all present members of the period), share; one row per period and tier,
+        in their order.
     flows : pandas.DataFrame
         period (the later one), from_state, to_state, n. States are the tiers, ``(joined)`` for members who
-        joined during the earlier period and were still there at its end, and ``(left)``.
-    triples : pandas.DataFrame
-        period (the last of three), first, second, third, n: tiers in three successive periods.
+        joined during the earlier period and were still there at its end, and ``(left)``. One row per combination, in
+        the order of the states.
     passages : pandas.DataFrame
         from_tier (first tier seen), periods, reached, members: periods until the top tier was first reached,
         or until the end of the history for those who did not reach it. That includes members who left: they
@@ -71,7 +71,6 @@ class TierHistory:
     calendar: pd.DataFrame
     sizes: pd.DataFrame
     flows: pd.DataFrame
-    triples: pd.DataFrame
     passages: pd.DataFrame
     newcomers: int
     outside: int
@@ -151,7 +150,6 @@ def tier_history(
         calendar=calendar,
         sizes=_sizes(moves, labels, used["period"]),
         flows=_flows(moves, labels, used["period"]),
-        triples=_triples(moves, labels, used["period"]),
         passages=_passages(whole, labels[-1], len(used)),
         newcomers=int(moves.loc[newcomers, "n"].sum()),
         outside=int(members.count().execute() - whole.member_id.nunique().execute()),
@@ -275,11 +273,10 @@ def _score(members: ibis.Table, column: str, bins: int) -> ibis.Value:
 
 
 def counted_moves(states: ibis.Table) -> ibis.Table:
-    """Return counts of members by position, state and the two states after it (null when gone or over)."""
+    """Return counts of members by position, state and the state after it (null when gone or over)."""
     order = ibis.window(group_by="member_id", order_by="position")
-    after = {"second": states.state.lead(1).over(order), "third": states.state.lead(2).over(order)}
-    keys = ["position", "state", "second", "third"]
-    return states.mutate(**after).group_by(keys).aggregate(n=_.count())
+    moved = states.mutate(after=states.state.lead(1).over(order))
+    return moved.group_by(["position", "state", "after"]).aggregate(n=_.count())
 
 
 def _passages(whole: ibis.Table, highest: str, n: int) -> pd.DataFrame:
@@ -309,12 +306,6 @@ def _sizes(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.D
 def _flows(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
     here = moves.assign(period=(moves["position"] + 1).map(names), from_state=moves["state"])
     # A state is null after the last whole period: the member left during the next one.
-    here["to_state"] = here["second"].fillna(LEFT)
+    here["to_state"] = here["after"].fillna(LEFT)
     keys = {"period": names[1:], "from_state": [*labels, JOINED], "to_state": [*labels, LEFT]}
     return _summed(here, keys)
-
-
-def _triples(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
-    tiers = ["first", "second", "third"]
-    here = moves.assign(period=(moves["position"] + 2).map(names)).rename(columns={"state": "first"})
-    return here.loc[here[tiers].isin(labels).all(axis=1), ["period", *tiers, "n"]]

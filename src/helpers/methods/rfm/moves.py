@@ -45,12 +45,11 @@ two differ, the chain's assumption (only the present tier matters, and it matter
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.methods.rfm.history import JOINED, LEFT, TierHistory
+from helpers.methods.rfm.history import TierHistory
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.chains import (
     Array,
@@ -59,7 +58,6 @@ from helpers.stats.chains import (
     dirichlet_rows,
     expected_steps,
     homogeneity,
-    markov_order,
     net_promotion,
     reach,
     reached_within,
@@ -76,17 +74,15 @@ HORIZONS = (3, 6, 12)
 TOLD_PERIODS = 6
 
 
-def _cube(frame: pd.DataFrame, column: str = "n", **levels: Any) -> Array:
-    """Return sums of a column of counts as an array with one axis per keyword, in the order of its levels."""
-    counts = frame.groupby(list(levels))[column].sum()
-    found = counts.reindex(pd.MultiIndex.from_product(list(levels.values())), fill_value=0)
-    return found.to_numpy(float).reshape([len(values) for values in levels.values()])
-
-
 def _flows(history: TierHistory) -> Array:
     """Return counts of shape (pairs, tiers and newcomers, tiers and leaving)."""
-    states, ends = [*history.labels, JOINED], [*history.labels, LEFT]
-    return _cube(history.flows, period=history.periods[1:], from_state=states, to_state=ends)
+    states = len(history.labels) + 1
+    return history.flows["n"].to_numpy(float).reshape(-1, states, states)
+
+
+def _sizes(history: TierHistory) -> Array:
+    """Return members of shape (periods, tiers)."""
+    return history.sizes["members"].to_numpy(float).reshape(-1, len(history.labels))
 
 
 @dataclass(frozen=True)
@@ -101,8 +97,8 @@ class Migration:
         scope (``pooled`` or ``last``), from_tier, to_tier, n, at_risk, share, low, high.
     net, promoted, demoted : Estimate
         Rates of the last pair of periods.
-    homogeneity, order : ChainTest
-        Is the matrix the same in all periods; does the tier before last matter.
+    homogeneity : ChainTest
+        Is the matrix the same in all periods.
     periods : tuple of str
         Later period of each pair, in order.
     left : int
@@ -110,7 +106,7 @@ class Migration:
     period : str
         Unit of time.
     confidence : float
-        Level of all intervals and of both tests.
+        Level of all intervals and of the test.
     """
 
     labels: tuple[str, ...]
@@ -119,7 +115,6 @@ class Migration:
     promoted: Estimate
     demoted: Estimate
     homogeneity: ChainTest
-    order: ChainTest
     periods: tuple[str, ...]
     left: int
     period: str
@@ -136,52 +131,30 @@ class Migration:
             verdict = say("more rise than fall")
         elif net.high < 0:
             verdict = say("more fall than rise")
-        text = say(
+        return say(
             "In {last} the net promotion rate was {net}: of the {n:,} members present in both {period}s {up} moved "
-            "up and {down} moved down; {verdict}.",
+            "up and {down} moved down; {verdict}. {left:,} others left and are not counted.",
             last=self.periods[-1], net=with_interval(net), n=net.n, period=self.period,
             up=percent(self.promoted.value), down=percent(self.demoted.value), verdict=verdict,
+            left=self.left,
         )  # fmt: skip
-        if self.left:
-            text += " " + say("{left:,} others left and are not counted.", left=self.left)
-        return text
 
     @property
     def homogeneity_sentence(self) -> str:
-        """Whether the pooled matrix may be used."""
-        return _verdict(
-            self.homogeneity,
-            self.confidence,
-            say("No sign that migration changes between periods: the pooled matrix may be used."),
-            say("Migration changes between periods, but little: the pooled matrix is a fair summary."),
-            say("Migration changes between periods: read the last pair, the pooled matrix is an average."),
-        )
-
-    @property
-    def order_sentence(self) -> str:
-        """Whether one step of history is enough to forecast."""
-        return _verdict(
-            self.order,
-            self.confidence,
-            say("No sign that the tier before last matters: one step of history is enough to forecast."),
-            say("The tier before last matters, but little: forecasts from one step are a fair summary."),
-            say(
-                "The tier before last matters: members who just moved differ from those who were there before, "
-                "so forecasts over several periods and times to the top tier are rough."
-            ),
-        )
-
-
-def _verdict(test: ChainTest, confidence: float, holds: str, small: str, fails: str) -> str:
-    """Say what a test of the chain means; a contradiction too small to matter is no news."""
-    if not test.df:
-        return say("Too little data to test whether the chain of tiers is steady.")
-    reading = small if test.effect < NEGLIGIBLE_EFFECT else fails
-    return say(
-        "{reading} (likelihood ratio {statistic:.1f}, {df} df, p {p}, effect w = {effect:.2f}, n = {n:,})",
-        reading=holds if test.p_value >= 1 - confidence else reading, statistic=test.statistic, df=test.df,
-        effect=test.effect, n=test.n, p="< .001" if test.p_value < 0.001 else f"= {test.p_value:.3f}",
-    )  # fmt: skip
+        """Whether the pooled matrix may be used; a change too small to matter is no news."""
+        test = self.homogeneity
+        if not test.df:
+            return say("Too little data to test whether migration changes between periods.")
+        text = "Migration changes between periods: read the last pair, the pooled matrix is an average."
+        if test.p_value >= 1 - self.confidence:
+            text = "No sign that migration changes between periods: the pooled matrix may be used."
+        elif test.effect < NEGLIGIBLE_EFFECT:
+            text = "Migration changes between periods, but little: the pooled matrix is a fair summary."
+        return say(
+            "{reading} (likelihood ratio {statistic:.1f}, {df} df, p {p}, effect w = {effect:.2f}, n = {n:,})",
+            reading=say(text), statistic=test.statistic, df=test.df, effect=test.effect, n=test.n,
+            p="< .001" if test.p_value < 0.001 else f"= {test.p_value:.3f}",
+        )  # fmt: skip
 
 
 def migration(study: Study, history: TierHistory) -> Migration:
@@ -192,7 +165,6 @@ def migration(study: Study, history: TierHistory) -> Migration:
     scopes = {"pooled": tables.sum(axis=0), "last": last}
     cells = [_cells(scope, table, tiers, study.confidence) for scope, table in scopes.items()]
     n = int(last.sum())
-    triples = _cube(history.triples, second=tiers, first=tiers, third=tiers)
     return Migration(
         labels=tiers,
         matrix=pd.concat(cells, ignore_index=True),
@@ -200,7 +172,6 @@ def migration(study: Study, history: TierHistory) -> Migration:
         promoted=proportion(int(np.triu(last, 1).sum()), n, study.confidence),
         demoted=proportion(int(np.tril(last, -1).sum()), n, study.confidence),
         homogeneity=homogeneity(tables, study.seed),
-        order=markov_order(triples, study.seed),
         periods=tuple(history.periods[1:]),
         left=int(flows[-1, :-1, -1].sum()) if len(flows) else 0,
         period=history.period,
@@ -265,18 +236,13 @@ class Forecast:
         top = self.sizes.iloc[-1]
         text = say(
             "After {after}, {tier} is expected to change from {last:,} to {expected} members ({level} band "
-            "{low} to {high}), judged by {moves:,} moves (pairs of periods: {pairs}).",
+            "{low} to {high}), judged by {moves:,} moves (pairs of periods: {pairs}). That counts {joiners} of "
+            "{joined:,} newcomers who are expected to stay and {leavers} members who are expected to leave.",
             after=self.after, tier=top["tier"], last=int(top["last"]), expected=number(top["expected"], 0),
             level=percent(BAND, 0), low=number(top["low"], 0), high=number(top["high"], 0),
-            moves=self.moves, pairs=self.pairs,
+            moves=self.moves, pairs=self.pairs, joiners=number(self.expected_joiners, 0), joined=self.joiners,
+            leavers=number(self.expected_leavers, 0),
         )  # fmt: skip
-        if self.joiners or self.expected_leavers:
-            text += " " + say(
-                "That counts {joiners} of {joined:,} newcomers who are expected to stay and {leavers} "
-                "members who are expected to leave.",
-                joiners=number(self.expected_joiners, 0), joined=self.joiners,
-                leavers=number(self.expected_leavers, 0),
-            )  # fmt: skip
         if np.isnan(self.variation):
             text += " " + say(
                 "One pair of periods cannot show how much periods differ, so the bands are too narrow."
@@ -287,7 +253,7 @@ class Forecast:
 def forecast(study: Study, history: TierHistory) -> Forecast:
     """Forecast the tier sizes of the period after the last one."""
     flows, labels = _flows(history), history.labels
-    sizes = _cube(history.sizes, "members", period=history.periods, tier=labels)
+    sizes = _sizes(history)
     if not flows[:, :-1].sum():
         last = sizes[-1] if len(sizes) else np.zeros(len(labels))
         frame = pd.DataFrame({"tier": labels, "last": last.astype(int)})
@@ -362,7 +328,7 @@ class Backtest:
 def backtest(study: Study, history: TierHistory) -> Backtest:
     """Forecast every closed period that has two before it, from what was known then."""
     flows = _flows(history)
-    sizes = _cube(history.sizes, "members", period=history.periods, tier=history.labels)
+    sizes = _sizes(history)
     frames = []
     for later in range(1, len(flows)):
         if not flows[:later, :-1].sum():
