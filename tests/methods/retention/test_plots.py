@@ -66,7 +66,7 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     watched = exits["entry_day"] <= 90
     assert told.n == watched.sum() < found.everybody.n
     assert f"{(watched & (exits['tenure_days'] >= 90)).sum():,} of them on the day itself" in told.sentence
-    assert f"{(~watched).sum():,} members came under observation only after day 90" in told.sentence
+    assert f"{(~watched).sum():,} more came under observation only later" in told.sentence
     sizes = found.segments.summary.set_index("segment")["n"]
     few = sizes[sizes < sizes.median()]
     kept = plots.survival_curves(dataclasses.replace(found, k_min=int(few.max()) + 1), "note")

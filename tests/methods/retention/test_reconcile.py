@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from lifelines import KaplanMeierFitter
 
-from helpers.errors import BadParameters
 from helpers.methods.retention.day_n import day_n
 from helpers.methods.retention.reconcile import MEASURES, Reconciliation, reconcile
 from helpers.study import Study
@@ -36,10 +35,8 @@ def community() -> tuple[pd.DataFrame, pd.DataFrame]:
     return log, pd.DataFrame(people, columns=["member_id", "joined_day", "left_day"])
 
 
-def reconciled(
-    log: pd.DataFrame, people: pd.DataFrame, days=(1, 7, 30), as_of=AS_OF, **options
-) -> Reconciliation:
-    return reconcile(study_of(log, people, as_of), days, **options)
+def reconciled(log: pd.DataFrame, people: pd.DataFrame, days=(1, 7, 30), as_of=AS_OF) -> Reconciliation:
+    return reconcile(study_of(log, people, as_of), days)
 
 
 def study_of(log: pd.DataFrame, people: pd.DataFrame, as_of: dt.date = AS_OF) -> Study:
@@ -73,7 +70,7 @@ def test_active_on_is_the_number_of_the_retention_table(community: tuple[pd.Data
 
 def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     log, people = community
-    found = reconciled(log, people, (7, 30), silence_days=14).estimates
+    found = reconciled(log, people, (7, 30)).estimates
     here = people[people["joined_day"] >= FIRST]
     ends = [left or AS_OF for left in here["left_day"]]
     stay = [(end - joined).days for end, joined in zip(ends, here["joined_day"], strict=True)]
@@ -81,10 +78,10 @@ def test_survival_by_lifelines(community: tuple[pd.DataFrame, pd.DataFrame]) -> 
     times, silent = [], []
     for member, joined, end in zip(here["member_id"], here["joined_day"], ends, strict=True):
         marks = sorted({joined, *log.loc[log["member_id"] == member, "day"]})
-        begun = [b for b in marks if not any(b < m <= b + dt.timedelta(days=14) for m in marks)]
-        begun = [b for b in begun if b + dt.timedelta(days=14) <= end]
+        begun = [b for b in marks if not any(b < m <= b + dt.timedelta(days=30) for m in marks)]
+        begun = [b for b in begun if b + dt.timedelta(days=30) <= end]
         silent.append(bool(begun))
-        watched = min(end, AS_OF - dt.timedelta(days=13))
+        watched = min(end, AS_OF - dt.timedelta(days=29))
         times.append((begun[0] - joined).days + 1 if begun else max((watched - joined).days, 0))
     awake = KaplanMeierFitter().fit(times, silent)
     for day in (7, 30):
@@ -117,9 +114,3 @@ def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     found = reconciled(log, people, as_of=FIRST)
     assert not any(one.known for one in found.estimates.values())
     assert found.table["day 1"].str.contains("too little data").all()
-
-
-def test_wrong_questions_are_refused(community: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    log, people = community
-    with pytest.raises(BadParameters):
-        reconciled(log, people, silence_days=0)

@@ -6,7 +6,7 @@ measure                        who counts as there on day N
 active on the day              active on day N itself: the very number of the retention table
 active on the day, newcomers   the same, of those who joined since the log began
 active on the day or later     active on day N or later, by `as_of`
-not yet silent                 no silence of `silence_days` days has begun by day N (Kaplan-Meier of the first one)
+not yet silent                 no silence of `SILENCE` days has begun by day N (Kaplan-Meier of the first one)
 not yet left                   has not left by the end of day N (Kaplan-Meier)
 =============================  =======================================================================================
 
@@ -19,6 +19,7 @@ active on or after day N who had left before.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,11 +33,22 @@ from helpers.stats.survival.curves import survival
 from helpers.stats.survival.durations import exit_durations, silence_durations
 from helpers.study import Study
 
-MEASURES = (
-    *("active on the day", "active on the day, newcomers", "active on the day or later"),
-    *("not yet silent", "not yet left"),
+SILENCE = 30
+"""Days without activity that make a silence."""
+ON, NEW_ON, AFTER, AWAKE, HERE = MEASURES = (
+    "active on the day",
+    "active on the day, newcomers",
+    "active on the day or later",
+    "not yet silent",
+    "not yet left",
 )
-ON, NEW_ON, AFTER, AWAKE, HERE = MEASURES
+WHY = {
+    ON: "the number of the retention table; also who joined before the log began and reached the day in it",
+    NEW_ON: "the same members as in the rows below; who comes every second day is missed half of the time",
+    AFTER: "a later return until {day} counts; recent members have had less time for it",
+    AWAKE: "gone at the first {silence} silent days, even if the member came back later",
+    HERE: "highest: silent members count as there until they leave",
+}
 
 
 @dataclass(frozen=True)
@@ -47,12 +59,12 @@ class Reconciliation:
     ----------
     estimates : mapping of (measure, day) to Estimate
         Unknown where nobody could be observed.
-    why : mapping of str to str
-        In what each measure differs from the others.
+    as_of : date
+        Last day that counts.
     """
 
     estimates: Mapping[tuple[str, int], Estimate]
-    why: Mapping[str, str]
+    as_of: dt.date
 
     @property
     def table(self) -> pd.DataFrame:
@@ -60,10 +72,10 @@ class Reconciliation:
         words = pd.Series({key: with_interval(found) for key, found in self.estimates.items()}).unstack()
         words.columns = [say("day {day}", day=day) for day in words.columns]
         found = words.loc[list(MEASURES)].rename_axis("still_there").reset_index()
-        return found.assign(why=found["still_there"].map(self.why))
+        return found.assign(why=[say(WHY[measure], silence=SILENCE, day=self.as_of) for measure in MEASURES])
 
 
-def reconcile(study: Study, days: Sequence[int] = (1, 7, 30), *, silence_days: int = 30) -> Reconciliation:
+def reconcile(study: Study, days: Sequence[int] = (1, 7, 30)) -> Reconciliation:
     """Return Day-N retention beside the survival curves of silence and leaving.
 
     Parameters
@@ -72,8 +84,6 @@ def reconcile(study: Study, days: Sequence[int] = (1, 7, 30), *, silence_days: i
         With activity and members.
     days : sequence of int
         The N.
-    silence_days : int
-        Days without activity that make a silence.
     """
     newcomers = study.newcomers
     people = newcomers.population
@@ -83,21 +93,8 @@ def reconcile(study: Study, days: Sequence[int] = (1, 7, 30), *, silence_days: i
         AFTER: day_n(newcomers, days=days, cohort=None, definition="on_or_after"),
     }
     estimates = {(name, day): found.total(day) for name, found in counted.items() for day in days}
-    silent = silence_durations(study.member_days, people, as_of=study.as_of, silence_days=silence_days)
+    silent = silence_durations(study.member_days, people, as_of=study.as_of, silence_days=SILENCE)
     for name, rows in ((AWAKE, silent), (HERE, exit_durations(people, as_of=study.as_of))):
         curve = survival(cells(rows), confidence=study.confidence)
         estimates |= {(name, day): curve.still_here(day) for day in days}
-    why = {
-        ON: say(
-            "the number of the retention table; also who joined before the log began and reached the day in it"
-        ),
-        NEW_ON: say(
-            "the same members as in the rows below; who comes every second day is missed half of the time"
-        ),
-        AFTER: say(
-            "a later return until {day} counts; recent members have had less time for it", day=study.as_of
-        ),
-        AWAKE: say("gone at the first {k} silent days, even if the member came back later", k=silence_days),
-        HERE: say("highest: silent members count as there until they leave"),
-    }
-    return Reconciliation(estimates, why)
+    return Reconciliation(estimates, study.as_of)

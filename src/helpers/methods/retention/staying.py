@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ PARTS = (0, 7, 30, 90, 365)
 """First days of the parts of tenure; the last part is open."""
 
 PER = 1_000
-SHARES = {"share": "survival", "low": "low", "high": "high"}
+RATES = ("hazard", "low", "high")
 
 
 def exit_cells(study: Study, *by: str) -> pd.DataFrame:
@@ -85,19 +84,17 @@ class Staying:
     def finding(self, day: int = 90) -> Finding:
         """State the share still here on a day of tenure; n are those watched on any day until then."""
         estimate, row = self.everybody.still_here(day), self.everybody.at(day).iloc[0]
-        text = "{share} of members are still here at the end of day {day}; n are those watched on some day until then"
-        text += ", {at_risk:,} of them on the day itself. {more}"
-        if not estimate.known:
-            text = "How many members are still here at the end of day {day}: {share}. {more}"
-        if late := int(row["n"]) - estimate.n:
-            text += " {late:,} members came under observation only after day {day} and say nothing about it."
+        text = (
+            "Still here at the end of day {day}: {share} of members, where n are those watched on some day until "
+            "then, {at_risk:,} of them on the day itself; {late:,} more came under observation only later. {more}"
+        )
         values = {"share": with_interval(estimate), "at_risk": int(row["at_risk"]), "more": self._stay()}
         return finding(
             estimate,
             id="retention.stay",
             metric=say("still here on day {day}", day=day),
             scope=self.scope,
-            sentence=say(text, day=day, late=late, **values),
+            sentence=say(text, day=day, late=int(row["n"]) - estimate.n, **values),
             assumption=say("who joined later leaves like who joined before at the same tenure"),
             direction="up is good",
             systems=("S025",),
@@ -109,39 +106,34 @@ class Staying:
             "Of {n:,} members, {left:,} left while they were watched.", n=curves.n, left=curves.events
         )
         known = curves.table[curves.table["survival"].notna()]
-        if known.empty or not (curves.events or row["from_day"]):
+        if known.empty:
             return f"{start} " + say("That is too little data to say how long they stay.")
-        end, bounds = known.iloc[-1], []
-        for bound in (row["low"], row["high"]):
-            beyond = say("beyond day {day:,}", day=int(row["last_day"]))
-            bounds.append(number(bound) if np.isfinite(bound) else beyond)
-        text = "More than half are still there after {day:,} days: {share} ({low} to {high}, {at_risk:,} at risk)."
-        if row["from_day"]:
-            text = (
-                "Nobody was watched before day {first:,} of tenure, so that how long half of all stay is not known. "
-                "Of those still here on it, {share} ({low} to {high}, {at_risk:,} at risk) are still here at the end "
-                "of day {day:,}."
-            )
-        elif np.isfinite(row["median"]):
-            text = "Half are gone by day {median} ({level} interval {early} to {late}, n = {n:,})."
-        shares = {name: percent(end[column]) for name, column in SHARES.items()}
+        end = known.iloc[-1]
+        beyond = say("over {day:,}", day=int(row["last_day"]))
+        days = {
+            name: beyond if np.isinf(row[name]) else number(row[name]) for name in ("median", "low", "high")
+        }
+        share, low, high = (percent(end[name]) for name in ("survival", "low", "high"))
+        text = (
+            "Median stay: {median} days ({level} interval {low} to {high}). Of those here on day {first:,}, {share} "
+            "({early} to {late}, {at_risk:,} at risk) are still here at the end of day {day:,}, the last one watched."
+        )
         told = say(
-            text, **shares, day=int(end["day"]), at_risk=int(end["at_risk"]), first=int(row["from_day"]), n=curves.n,
-            median=number(row["median"]), level=percent(curves.confidence, 0), early=bounds[0], late=bounds[1],
+            text, **days, level=percent(curves.confidence, 0), first=int(row["from_day"]), share=share, early=low,
+            late=high, at_risk=int(end["at_risk"]), day=int(end["day"]),
         )  # fmt: skip
         return f"{start} {told}"
 
     def _difference(self, test: LogRank) -> str:
-        n, k = int(test.table["n"].sum()), len(test.table)
-        if not np.isfinite(test.p_value):
-            return say("Too little data to compare the stay in {k} segments (n = {n:,}).", k=k, n=n)
-        text = "No clear difference in the stay between the {k} segments"
-        if test.p_value < 1 - self.everybody.confidence:
-            text = "The stay differs between the {k} segments"
+        p, verdict = test.p_value, say("not clearly")
+        if p < 1 - self.everybody.confidence:
+            verdict = say("yes")
         return say(
-            text + " (log-rank test, χ² = {chi} on {df}, p {p}, n = {n:,}).", k=k, n=n,
-            chi=number(test.chi_square, 1), df=test.degrees_of_freedom,
-            p="< 0.001" if test.p_value < 0.001 else f"= {test.p_value:.3f}",
+            "Do the {k} segments differ in how long members stay: {verdict} (log-rank test, χ² = {chi} on {df}, p "
+            "{p}, n = {n:,}).",
+            k=len(test.table), verdict=verdict if np.isfinite(p) else say("too little data"),
+            chi=number(test.chi_square, 1), df=test.degrees_of_freedom, n=int(test.table["n"].sum()),
+            p="< 0.001" if p < 0.001 else f"= {number(p, 3)}",
         )  # fmt: skip
 
 
@@ -202,11 +194,18 @@ class ExitHazard:
         if np.isnan(self.p_value):
             text = "Exits by part of tenure: too little data ({exits:,} exits in {days:,} member-days)."
             return say(text, exits=self.counts["exits"].sum(), days=self.counts["member_days"].sum())
-        first, second = (_in_words(row) for row in self._ranked.head(2).to_dict("records"))
-        text = "Members leave fastest on {first}; next highest is {second}."
-        if self.highest is None:
-            text = "When in their tenure members leave fastest is not clear: {first} is not clearly above {second}."
-        return say(text, first=first, second=second)
+        text = "{part} with {hazard} exits per 1,000 member-days ({low} to {high}; {exits:,} exits)"
+        first, second = (
+            say(text, **{str(key): number(value) if key in RATES else value for key, value in row.items()})
+            for row in self._ranked.head(2).to_dict("records")
+        )
+        clear = (
+            say("a clear difference")
+            if self.highest
+            else say("no clear difference, so it may be another part")
+        )
+        text = "Members leave fastest on {first}; next highest is {second}: {clear}."
+        return say(text, first=first, second=second, clear=clear)
 
     @property
     def _ranked(self) -> pd.DataFrame:
@@ -222,16 +221,7 @@ def exit_hazard(study: Study) -> ExitHazard:
 def hazard_of(cells: pd.DataFrame, parts: Sequence[int], confidence: float, k_min: int = 10) -> ExitHazard:
     """Return the exit hazard of cells in parts of tenure that begin on rising days; the last part has no end."""
     table, p_value = hazard_by_part(cells, parts, confidence)
-    names = [say("days {first} and later", first=parts[-1])]
-    for first, after in reversed(list(pairwise(parts))):
-        text = "day {first}" if after == first + 1 else "days {first}–{last}"
-        names.insert(0, say(text, first=first, last=after - 1))
-    rates = ["hazard", "low", "high"]
-    table = table.assign(first=names, **table[rates] * PER).rename(columns={"first": "part"})
+    names = [say("days {first}–{last}", first=one, last=after - 1) for one, after in pairwise(parts)]
+    names.append(say("days {first} and later", first=parts[-1]))
+    table = table.assign(first=names, **table[list(RATES)] * PER).rename(columns={"first": "part"})
     return ExitHazard(table, p_value, confidence, k_min)
-
-
-def _in_words(row: dict[Any, Any]) -> str:
-    hazard, low, high = (number(row[name]) for name in ("hazard", "low", "high"))
-    text = "{part} with {hazard} exits per 1,000 member-days ({low} to {high}; {exits:,} exits)"
-    return say(text, part=row["part"], hazard=hazard, low=low, high=high, exits=row["exits"])

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import ibis
 import pandas as pd
 
-from helpers.checks import checked
 from helpers.data.source import as_table
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import say, with_interval
@@ -124,7 +123,6 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
     day : int
         Landmark: end of this tenure day.
     """
-    checked(actions, "actions", ge=1)
     newcomers = exit_durations(study.newcomers.population, as_of=study.as_of)
     return tiers_of(reached_days(study, newcomers, actions), day, study.confidence, study.scope)
 
@@ -132,9 +130,8 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
 def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Table:
     """Add reached_day, the tenure day of the n-th counted action; missing for members who never had so many."""
     rows = study.counted
-    place = ibis.row_number().over(ibis.window(group_by="member_id", order_by=["ts", "day"]))
-    numbered = rows.select("member_id", "day", place=place)
-    nth = numbered.filter(numbered["place"] == actions - 1).select("member_id", nth_day="day")
+    place = ibis.row_number().over(group_by="member_id", order_by=["ts", "day"])
+    nth = rows.mutate(place=place).filter(ibis._.place == actions - 1).select("member_id", nth_day="day")
     found = durations.left_join(nth, "member_id").drop("member_id_right")
     reached = found.nth_day.delta(found.joined_day, unit="day")
     # An action before joining counts on the day of joining; "greatest" would make a day of what never came.
@@ -144,10 +141,7 @@ def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Tabl
 def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, scope: str) -> TierComparison:
     """Compare tiers of durations with reached_day, the tenure day on which a member first had the tier."""
     table = as_table(durations)
-    when = table.reached_day.cast("float64")
-    # A pandas frame writes "never" as NaN, which engines order above every number.
-    when = when.isnan().ifelse(ibis.null("float64"), when)
-    tiers = {NAIVE: when <= table.tenure_days, LANDMARKED: when <= day}
+    tiers = {NAIVE: table.reached_day <= table.tenure_days, LANDMARKED: table.reached_day <= day}
     named = {name: had.fill_null(False).ifelse(REACHED, NOT_REACHED) for name, had in tiers.items()}
     table = table.mutate(**named)
     there = cells(table.filter(table.tenure_days > day), LANDMARKED)
