@@ -15,6 +15,7 @@ because they had left. Whoever left before is not in that comparison, and how ma
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,7 +30,7 @@ from helpers.stats.cox.design import OTHER
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.durations import exit_durations, refuse_impossible
 from helpers.study import Study
-from helpers.study.days import day_number, number_of
+from helpers.study.days import day_number
 from helpers.study.frames import NOT_STATED, materialise
 
 INVITED = "invited"
@@ -55,13 +56,13 @@ class Candidates:
         member_id, entry_day, tenure_days, exited (bool), and one column per candidate.
     names : tuple of str
         The candidates.
-    notes : tuple of str
+    note : str
         Who is not compared, and which columns are not looked at.
     """
 
     table: ibis.Table
     names: tuple[str, ...]
-    notes: tuple[str, ...]
+    note: str
 
     def cells(self) -> pd.DataFrame:
         """Return counts of equal members: the candidates, entry_day, tenure_day, n, events."""
@@ -93,32 +94,27 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     at_hand = _at_hand(study)
     for name in looked_at:
         checked(name, "column of members", in_=at_hand)
-    everybody = stays = _stays(study, looked_at)
-    stays = stays.filter(stays.tenure_days >= stays.entry_day)
+    stays = _stays(study, looked_at)
     if landmark_day:
-        stays = stays.filter(~stays.older, stays.tenure_days >= landmark_day)
-        stays = stays.mutate(entry_day=ibis.greatest(stays.entry_day, landmark_day))
-        stays, early = with_first_days(study, stays, landmark_day)
+        # Who entered late has first days that nobody has seen.
+        stays = stays.filter(stays.entry_day == 0, stays.tenure_days >= landmark_day)
+        stays, early = with_first_days(study, stays.mutate(entry_day=landmark_day), landmark_day)
         looked_at += early
     stays = materialise(stays)
     members = int(stays.count().execute())
     values = {name: _levels(stays, name, members, study.k_min) for name in looked_at}
     made = {name: value for name, value in values.items() if value is not None}
-    texts = {
-        "{n} members are not compared: they left before the record begins ({began}), were not members long enough by "
-        "day {day} of tenure, or have early days that are not on record.": everybody.count().execute()
-        - members,
-        "Not looked at, since members are nearly all alike or nearly all different in it, or it says what another "
-        "says: {names}.": len(values) - len(made),
-    }
-    names = ", ".join(name for name in values if name not in made)
-    notes = [
-        say(text, n=number(n), began=study.began, day=landmark_day, names=names)
-        for text, n in texts.items()
-        if n
-    ]
+    text = (
+        "{n} of {all} members are compared: the others left before the record begins ({began}), joined too late, "
+        "were no members on day {day} of tenure or have early days that are not on record. Not looked at, because "
+        "members are nearly all alike or all different in it, or it says what source says: {names}."
+    )
+    note = say(
+        text, n=number(members), all=number(study.population.count().execute()), began=study.began, day=landmark_day,
+        names=", ".join(name for name in values if name not in made) or say("nothing"),
+    )  # fmt: skip
     table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
-    return Candidates(materialise(table), tuple(made), tuple(notes))
+    return Candidates(materialise(table), tuple(made), note)
 
 
 def known_at_joining(study: Study) -> list[str]:
@@ -134,22 +130,15 @@ def _at_hand(study: Study) -> list[str]:
 
 
 def _stays(study: Study, columns: Sequence[str]) -> ibis.Table:
-    """Return member_id, joined (day number), older (than the log), entry_day, tenure_days, exited, and columns."""
-    stays = exit_durations(study.population, as_of=study.as_of)
-    if INVITED in columns and INVITED not in study.dataset.members.columns:
+    """Return member_id, joined (day number), entry_day, tenure_days, exited, and columns."""
+    # Without a log, leaving was always seen.
+    began = study.began or dt.date.min
+    stays = exit_durations(study.population, as_of=study.as_of, observed_from=began)
+    if INVITED in columns and INVITED not in stays.columns:
         stays = stays.mutate(**{INVITED: stays.inviter_id.notnull()})
     refuse_impossible(stays)
     joined = day_number(stays.joined_day)
-    begin = ibis.literal(number_of(study.began), "int64") if study.began else joined
-    return stays.select(
-        "member_id",
-        "tenure_days",
-        "exited",
-        *columns,
-        joined=joined,
-        older=joined < begin,
-        entry_day=ibis.greatest(begin - joined, 0),
-    )
+    return stays.select("member_id", "entry_day", "tenure_days", "exited", *columns, joined=joined)
 
 
 def _levels(stays: ibis.Table, name: str, members: int, k_min: int) -> ibis.Value | None:

@@ -34,8 +34,6 @@ from helpers.study import Study, enough
 
 # Names of columns that are not those a reader would use.
 NAMES = {"platform_home": "home platform", "age_band": "age", "invited": "invited by a member"}
-
-
 RATIO = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
 
 
@@ -59,7 +57,7 @@ class Drivers:
     concordance : Estimate
         Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
     notes : tuple of str
-        What was pooled, cut or not looked at.
+        Who is not compared, and what is not looked at.
     landmark_day : int
         Tenure day from which members are looked at.
     scope : str
@@ -78,9 +76,8 @@ class Drivers:
     @property
     def named(self) -> pd.DataFrame:
         """The drivers: rows whose simultaneous interval leaves out one, those with the most evidence first."""
-        rows = self.table[self.table["clear"]]
-        order = rows["z"].abs().sort_values(ascending=False, kind="stable").index
-        return rows.loc[order].reset_index(drop=True)
+        clear = self.table[self.table["clear"]]
+        return clear.sort_values("z", key=abs, ascending=False, kind="stable", ignore_index=True)
 
     @property
     def tested(self) -> int:
@@ -90,8 +87,13 @@ class Drivers:
     @property
     def sentences(self) -> list[str]:
         """The story: the model, each driver with its simultaneous interval, whether effects last, and the notes."""
-        told = [hazard_sentence(row) for row in self.named.to_dict("records")]
-        return [self.sentence, *told, self._lasting(), *self.notes]
+        text = (
+            "Effects that were seen to change with tenure ({n} exits): {names}. One hazard ratio for all days is an "
+            "average of different ones there: use the table by tenure."
+        )
+        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady) or say("none")
+        lasting = say(text, names=names, n=number(self.model.events_))
+        return [self.sentence, *map(hazard_sentence, self.named.to_dict("records")), lasting, *self.notes]
 
     @property
     def sentence(self) -> str:
@@ -111,15 +113,6 @@ class Drivers:
             events=number(model.events_), level=percent(model.confidence, 0), c=c, low=low, high=high,
             why=model.message_,
         ).strip()  # fmt: skip
-
-    def _lasting(self) -> str:
-        """Say whether one hazard ratio is fair for all days."""
-        text = (
-            "Effects that were seen to change with tenure ({n} exits): {names}. One hazard ratio for all days is an "
-            "average of different ones there: use the table by tenure."
-        )
-        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady) or say("none")
-        return say(text, names=names, n=number(self.model.events_))
 
     def finding(self) -> Finding:
         """State the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
@@ -172,10 +165,8 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     apart = unknown(model.n_, "share", level)
     if kept:
         apart = cross_fitted_concordance(cells, kept, seed=study.seed, confidence=level)
-    notes = (*found.notes, *dropped)
-    return Drivers(
-        model, table, test, _by_tenure(parts, study.k_min), apart, notes, landmark_day, study.scope
-    )
+    by_tenure, notes = _by_tenure(parts, study.k_min), (found.note, *dropped)
+    return Drivers(model, table, test, by_tenure, apart, notes, landmark_day, study.scope)
 
 
 def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[str]]:
