@@ -130,8 +130,8 @@ class Concentration:
             return say(text, **values)
         return say(
             "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
-            "the members have no value, {negative:,} have a negative one, refunds above sales of {refunds} in all; "
-            "they count as they are.",
+            "the members have no value; the negative values of {negative:,} (refunds above sales of {refunds} in "
+            "all) count as they are.",
             **values, top=percent(TOP, 0), share=with_interval(self.top_share),
             gini=with_interval(self.gini._replace(unit="")), negative=self.negative_members,
             refunds=quantity(-self.negative_total, self.unit),
