@@ -93,10 +93,10 @@ def test_returns_and_false_churn(study) -> None:
     returns = retention.returns(study)
     chart = plots.return_curves(returns, "note")
     assert isinstance(chart, Chart)
-    first = returns.share(7, 90)
+    first = returns.share(7)
     assert f"{100 * first.value:.1f} %" in chart.alt and f"n = {first.n:,}" in chart.alt
     finding = returns.finding()
-    assert finding.value == pytest.approx(returns.share(30, 90).value)
+    assert finding.value == pytest.approx(returns.share(30).value)
     assert returns.verdict in finding.sentence
     phrase = returns.phrase()
     assert finding.sentence.startswith(phrase[0].upper() + phrase[1:] + ".")

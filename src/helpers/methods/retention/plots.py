@@ -13,7 +13,7 @@ from helpers.methods.retention.day_n import DayN
 from helpers.methods.retention.drivers import Drivers, name_of, others
 from helpers.methods.retention.lifecycle import Lifecycle, per_hundred, verdict
 from helpers.methods.retention.lifetime_value import LifetimeValue
-from helpers.methods.retention.returning import Returns
+from helpers.methods.retention.returning import HORIZON, THRESHOLDS, Returns
 from helpers.methods.retention.staying import Staying
 from helpers.methods.retention.tiers import TierComparison
 from helpers.sentences import interval, number, percent, quantity, say, with_interval
@@ -150,31 +150,31 @@ def return_curves(found: Returns, note: str) -> Chart | NoChart:
     note : str
         Population and definition of activity.
     """
-    horizon, known = found.horizon, [days for days in found.thresholds if found.share(days).known]
+    known = [days for days in THRESHOLDS if found.share(days).known]
     if not known:
         return NoChart(say("Who comes back after silence"), found.sentence)
     figure, ax = figures.new_figure(7.2, 4.0)
     ends = []
     for threshold, shade in zip(known, np.linspace(0.35, 1.0, len(known)), strict=True):
-        rows = found.curves[(found.curves["threshold"] == threshold) & (found.curves["day"] <= horizon)]
+        rows = found.curves[(found.curves["threshold"] == threshold) & (found.curves["day"] <= HORIZON)]
         ax.step(rows["day"], rows["share"], where="post", color=figures.SEQUENTIAL(shade), linewidth=2)
-        ends.append((float(rows["share"].iloc[-1]), float(horizon), say("{d} days silent", d=threshold), INK))
+        ends.append((float(rows["share"].iloc[-1]), float(HORIZON), say("{d} days silent", d=threshold), INK))
     _name_ends(ax, ends)
     _share_axis(ax, 1.2 * max(end[0] for end in ends) + 0.05, say("Share who came back"))
-    ax.set_xlim(0, horizon)
+    ax.set_xlim(0, HORIZON)
     ax.set_xlabel(say("Days after the silence was counted"))
     share = percent(found.share(known[-1]).value, 0)
     text = "After {d} silent days {share} still come back within {h} days"
-    title = say(text, d=known[-1], share=share, h=horizon)
+    title = say(text, d=known[-1], share=share, h=HORIZON)
     told = (
         say("{share} after {d} silent days", share=with_interval(found.share(d)), d=d)
         for d in dict.fromkeys((known[0], known[-1]))
     )
     text = "Rising curves of return. Within {h} more days come back {told}; n counts silences."
-    alt = say(text, h=horizon, told=", ".join(told))
+    alt = say(text, h=HORIZON, told=", ".join(told))
     columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
     names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
-    return Chart(title, alt, found.longest[columns].rename(columns=names), figure, note, SHARES)
+    return Chart(title, alt, found.shares[columns].rename(columns=names), figure, note, SHARES)
 
 
 def tier_comparison(compared: TierComparison, note: str) -> Chart | NoChart:

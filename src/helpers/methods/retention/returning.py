@@ -9,36 +9,32 @@ return curve F_d(h) is the probability to be active again within h more days. Ob
 what is enough. A member who returns and falls silent again is declared again:
 the unit is the declaration, since each is a decision that may be wrong.
 
-The false-churn share at threshold d is F_d(horizon): of all declarations "churned after d silent days", the share
-that the member's return proved wrong within the horizon. A threshold may be called churn when the upper bound of that
-share stays within what is allowed: with few declarations the estimate alone would qualify by luck. Where none
-qualifies there is no silence that means churn, and members are better counted as active or dormant, two states with a
-way back (:mod:`helpers.methods.retention.states`).
+The false-churn share at threshold d is F_d(:data:`HORIZON`): of all declarations "churned after d silent days", the
+share that the member's return proved wrong within the horizon. A threshold may be called churn when the upper bound
+of that share stays within what is allowed: with few declarations the estimate alone would qualify by luck. Where
+none qualifies there is no silence that means churn, and members are better counted as active or dormant, two states
+with a way back (:mod:`helpers.methods.retention.states`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import ibis
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from helpers.errors import BadParameters
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import interval, percent, say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of, wilson
+from helpers.sentences import percent, say, with_interval
+from helpers.stats.estimate import Estimate, estimate_of, proportion
 from helpers.stats.incidence import incidence_shares
 from helpers.study import Study
 
 THRESHOLDS = (7, 14, 30, 60, 90)
-HORIZONS = (30, 90)
+"""Days of silence that are tried."""
+HORIZON = 90
+"""Further days within which a return counts."""
 STATED_DAYS = 30
 """The silence that the finding speaks of."""
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,8 +46,8 @@ class Returns:
     study : Study
         What was asked.
     shares : pandas.DataFrame
-        threshold (days of silence), horizon (days more), declarations, members, returned (within the horizon),
-        at_risk (still observed and silent on its last day), share, low, high.
+        threshold (days of silence), declarations, members, returned (within the horizon), at_risk (still observed
+        and silent on its last day), share, low, high.
     curves : pandas.DataFrame
         threshold, day (of further silence), at_risk, returned, left, share: the whole curves.
     spells : pandas.DataFrame
@@ -66,75 +62,50 @@ class Returns:
     spells: pd.DataFrame
     allowed: float
 
-    @property
-    def thresholds(self) -> list[int]:
-        """Days of silence, rising."""
-        return sorted(self.shares["threshold"].unique())
-
-    @property
-    def horizon(self) -> int:
-        """The longest time to come back."""
-        return int(self.shares["horizon"].max())
-
-    @property
-    def longest(self) -> pd.DataFrame:
-        """The shares that come back within the longest horizon, one row per threshold."""
-        return self.shares[self.shares["horizon"] == self.horizon].reset_index(drop=True)
-
-    def share(self, threshold: int, horizon: int | None = None) -> Estimate:
-        """Return the share that comes back within a horizon, by default the longest; n counts silences."""
-        further = self.horizon if horizon is None else horizon
-        rows = self.shares[(self.shares["threshold"] == threshold) & (self.shares["horizon"] == further)]
-        if rows.empty:
-            raise BadParameters(f"No silence of {threshold!r} days was followed for {further!r} more.")
-        row, method = rows.iloc[0], "Aalen-Johansen, clustered by member"
+    def share(self, threshold: int = STATED_DAYS) -> Estimate:
+        """Return the share that comes back within the horizon; n counts silences."""
+        row, method = (
+            self.shares.query("threshold == @threshold").iloc[0],
+            "Aalen-Johansen, clustered by member",
+        )
         return estimate_of(row, row["declarations"], method, self.study.confidence)
 
-    def phrase(self, days: int = STATED_DAYS) -> str:
-        """Say how many are wrongly called churned after so many silent days: to stand beside every churn figure."""
-        found = self.share(days)
-        text = "of members silent for {days} days, {share} come back within {h} days"
-        if not found.known:
-            text = "how many of the members silent for {days} days come back within {h} days: too little data"
-        return say(text, days=days, share=with_interval(found), h=self.horizon)
+    def phrase(self) -> str:
+        """Say how many of the silent come back: to stand beside every churn figure."""
+        text = "back within {h} days, of members silent for {days} days: {share}"
+        return say(text, days=STATED_DAYS, share=with_interval(self.share()), h=HORIZON)
 
-    @property
-    def silent_now(self) -> pd.DataFrame:
-        """Who would be declared churned today: threshold, silent, members, share, low, high (Wilson).
-
-        Silent are the present members who did nothing for at least so many days, of those who were ever active.
-        Counts of fewer than `k_min` silent (or other) members are kept back.
-        """
-        still, k_min = self.spells[self.spells["end"] == "open"], self.study.k_min
-        silent = np.array([still.loc[still["time"] >= days, "n"].sum() for days in self.thresholds])
-        members = int(still["n"].sum())
-        low, high = wilson(silent, np.full(silent.size, members), self.study.confidence)
-        share = silent / members if members else np.nan
-        table = pd.DataFrame({"silent": silent, "share": share, "low": low, "high": high}).astype(
-            {"silent": "Int64"}
-        )
-        few = table["silent"].between(1, k_min - 1) | (members - table["silent"]).between(1, k_min - 1)
-        table = table.mask(few)
-        return table.assign(threshold=self.thresholds, members=members)
+    def silent_now(self, days: int) -> tuple[int, Estimate]:
+        """Return how many present members, of those ever active, have been silent for so long, and their share."""
+        still = self.spells[self.spells["end"] == "open"]
+        silent = int(still.loc[still["time"] >= days, "n"].sum())
+        return silent, proportion(silent, int(still["n"].sum()), self.study.confidence)
 
     @property
     def table(self) -> pd.DataFrame:
-        """In words: days_silent, silent_now (of the present members), came_back (of all who were silent so long)."""
-        few, rows = say("fewer than {k}", k=self.study.k_min), []
-        silent, past = self.silent_now.to_dict("records"), self.longest.to_dict("records")
-        for days, row, before in zip(self.thresholds, silent, past, strict=True):
-            now = few
-            if not pd.isna(row["silent"]):
-                values = {name: percent(row[name]) for name in ("share", "low", "high")}
-                now = say("{n:,}: {share} ({low} to {high})", n=int(row["silent"]), **values)
-            hidden = before["declarations"] > 0 and before["members"] < self.study.k_min
-            rows.append((days, now, few if hidden else with_interval(self.share(days))))
-        return pd.DataFrame(rows, columns=["days_silent", "silent_now", "came_back"])
+        """In words: days_silent, silent_now (of the present members), came_back (of all who were silent so long).
+
+        Counts of fewer than `k_min` silent (or other) members are kept back.
+        """
+        k_min, rows = self.study.k_min, []
+        few = say("fewer than {k}", k=k_min)
+        for days, members in zip(self.shares["threshold"], self.shares["members"], strict=True):
+            silent, part = self.silent_now(days)
+            share, low, high = (percent(number) for number in part[:3])
+            now = say("{n:,}: {share} ({low} to {high})", n=silent, share=share, low=low, high=high)
+            rows.append(
+                {
+                    "days_silent": days,
+                    "silent_now": few if 0 < silent < k_min or 0 < part.n - silent < k_min else now,
+                    "came_back": few if 0 < members < k_min else with_interval(self.share(days)),
+                }
+            )
+        return pd.DataFrame(rows)
 
     @property
     def churned_after(self) -> int | None:
         """The shortest silence that may be called churn; None when none may."""
-        rows = self.longest
+        rows = self.shares
         chosen = rows.loc[rows["low"].notna() & (rows["high"] <= self.allowed), "threshold"]
         return int(chosen.iloc[0]) if len(chosen) else None
 
@@ -147,34 +118,20 @@ class Returns:
     @property
     def verdict(self) -> str:
         """Which silence may be called churn, or that members should be called dormant instead."""
-        allowed, days = percent(self.allowed, 0), self.churned_after
-        if days is not None:
-            return say(
-                "After {d} silent days at most {allowed} of members called churned come back within {h} days: "
-                "{share}. No shorter silence that was tried qualifies.",
-                d=days, allowed=allowed, h=self.horizon, share=with_interval(self.share(days)),
-            )  # fmt: skip
-        advice = say(
-            "Count members as active or dormant and let them return, instead of calling them churned."
-        )
-        known = self.longest.dropna(subset=["share", "low", "high"])
-        if known.empty:
-            return say("Too little data to choose a silence that means churn.") + " " + advice
-        row = known.iloc[-1]
+        days, known = self.churned_after, self.shares.dropna(subset=["low"])["threshold"]
         text = (
-            "No silence up to {d} days means churn: even then {share} ({interval}, n = {n:,}) come back within "
-            "{h} days, and at most {allowed} was allowed."
+            "After {d} silent days at most {allowed} of members called churned come back within {h} days: {share}. "
+            "No shorter silence that was tried qualifies."
         )
-        if row["low"] <= self.allowed:
+        if days is None:
+            days = known.max() if len(known) else self.shares["threshold"].max()
             text = (
-                "No silence up to {d} days is sure to mean churn: after it {share} ({interval}, n = {n:,}) come back "
-                "within {h} days, which may be more than the {allowed} allowed."
+                "No silence that was tried is sure to mean churn. Back within {h} days, of members silent for {d} "
+                "days: {share}; at most {allowed} was allowed. Count members as active or dormant and let them "
+                "return, instead of calling them churned."
             )
-        said = say(
-            text, d=int(row["threshold"]), share=percent(row["share"]), n=int(row["declarations"]),
-            interval=interval(row["low"], row["high"], "share"), h=self.horizon, allowed=allowed,
-        )  # fmt: skip
-        return f"{said} {advice}"
+        share, allowed = with_interval(self.share(days)), percent(self.allowed, 0)
+        return say(text, d=int(days), allowed=allowed, h=HORIZON, share=share)
 
     def finding(self) -> Finding:
         """How many members called churned after 30 silent days come back."""
@@ -189,13 +146,7 @@ class Returns:
         )
 
 
-def returns(
-    study: Study,
-    *,
-    allowed: float = 0.1,
-    thresholds: Sequence[int] = THRESHOLDS,
-    horizons: Sequence[int] = HORIZONS,
-) -> Returns:
+def returns(study: Study, *, allowed: float = 0.1) -> Returns:
     """Return the probability to come back after so many days of silence.
 
     Parameters
@@ -204,34 +155,21 @@ def returns(
         Activity and population.
     allowed : float
         Largest share of members called churned who come back all the same.
-    thresholds : sequence of int
-        Days of silence, at least 1.
-    horizons : sequence of int
-        Further days within which a return counts, at least 1.
-
-    Raises
-    ------
-    BadParameters
-        When there is no threshold or horizon, or one of less than a day.
     """
-    if not thresholds or not horizons or min(*thresholds, *horizons) < 1:
-        raise BadParameters(
-            f"thresholds == {thresholds!r}, horizons == {horizons!r}, must be days from 1 on."
-        )
-    limits, further = sorted(set(thresholds)), sorted(set(horizons))
-    rows = _ended(study.spells).cache()
-    cells = rows.group_by("time", "end").agg(n=rows.count()).to_pandas()
-    cells = cells.astype({"time": "int64", "end": "object", "n": "int64"})
-    cells = cells.sort_values(["time", "end"], ignore_index=True)
-    shares, curves = incidence_shares(rows, cells, limits, further, study.confidence)
+    rows, cells = silences(study)
+    shares, curves = incidence_shares(rows, cells, THRESHOLDS, [HORIZON], study.confidence)
     return Returns(study, shares, curves, cells, allowed)
 
 
-def _ended(table: ibis.Table) -> ibis.Table:
-    """Return member_id, time (days of silence until its end) and end of every spell."""
+def silences(study: Study) -> tuple[ibis.Table, pd.DataFrame]:
+    """Return every silence: member_id, time (days until its end) and end; and their number n by time and end."""
+    table = study.spells
     back = table.after.notnull()
-    return table.select(
+    rows = table.select(
         "member_id",
         time=ibis.cases((back, table.after), else_=table["last"] - table["at"]),
         end=ibis.cases((back, "returned"), (table.left, "left"), else_="open"),
-    )
+    ).cache()
+    cells = rows.group_by("time", "end").agg(n=rows.count()).to_pandas()
+    cells = cells.astype({"time": "int64", "end": "object", "n": "int64"})
+    return rows, cells.sort_values(["time", "end"], ignore_index=True)
