@@ -86,7 +86,7 @@ def test_tier_is_reached_up_to_the_landmark_day() -> None:
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_too_little_data(n: int) -> None:
     found = compared(community(1, 20).iloc[:n])
-    assert "Too little data" in found.sentence and found.finding().verdict == "too little data"
+    assert "too little data" in found.sentence and found.finding().verdict == "too little data"
 
 
 def test_the_nth_counted_action_after_joining() -> None:

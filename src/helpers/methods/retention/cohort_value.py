@@ -70,14 +70,8 @@ class CohortValue:
         return threshold("cohorts.value_growth").bounds[0]
 
     @property
-    def verdict(self) -> str:
-        """``"reached"``, ``"missed"`` or ``"open"``: where the whole interval lies against the goal."""
-        above, below = self.growth.low >= self.goal, self.growth.high < self.goal
-        return "reached" if above else "missed" if below else "open"
-
-    @property
     def sentence(self) -> str:
-        """Growth at equal age, and whether the goal is reached."""
+        """Growth at equal age beside the goal."""
         if not self.growth.known:
             text = "Value of newcomers at {age} days, later against earlier cohorts: too little data ({n} joiners)."
             return say(text, age=number(self.age_days), n=number(self.growth.n))
@@ -87,10 +81,10 @@ class CohortValue:
         told |= {name: percent(getattr(self.growth, name) - 1, 0) for name in ("value", "low", "high")}
         text = (
             "Newcomers of the later cohorts brought {later} each in their first {age} days, those of the earlier "
-            "{earlier}: a change of {value} ({low} to {high}) from {n} joiners. Goal of {goal} more: {verdict}."
+            "{earlier}: a change of {value} ({low} to {high}) from {n} joiners. The goal: {goal}."
         )
         goal, age, n = percent(self.goal - 1, 0), number(self.age_days), number(self.growth.n)
-        return say(text, **told, age=age, n=n, goal=goal, verdict=say(self.verdict))
+        return say(text, **told, age=age, n=n, goal=goal)
 
     def finding(self) -> Finding:
         """State the value of later cohorts over that of earlier ones at equal age."""

@@ -25,7 +25,7 @@ import pandas as pd
 from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, say
+from helpers.sentences import interval, number, say
 from helpers.stats.cox.doses import dose_effects, harmful_from
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.estimate import Estimate, estimate_of, unknown
@@ -152,11 +152,6 @@ class Dose:
     @property
     def sentence(self) -> str:
         """What one more does, and from where on it is too much."""
-        effect = self.per_unit
-        values = {"what": WHAT[self.exposure], "n": number(effect.n), "events": number(self.events)}
-        if not effect.known:
-            text = "Whether one more {what} a month drives members away: too little data"
-            return say(text + " ({n} member-months, {events} left).", **values)
         fatigue = say("none, since no dose is clearly worse than fewer")
         if self.fatigue_from is not None:
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
@@ -164,11 +159,14 @@ class Dose:
             text = "from {dose} a month on members leave {ratio} times as fast as at {reference}"
             fatigue = say(text, dose=row["dose"], reference=row["reference"], ratio=ratio)
         text = (
-            "With each {what} more in a month, members leave {ratio} times as fast in the next ({low} to {high}; {n} "
+            "With each {what} more in a month, members leave {ratio} times as fast in the next ({between}; {n} "
             "member-months, {events} left); association, not cause. Fatigue point: {fatigue}."
         )
-        ratio, low, high = (number(part) for part in effect[:3])
-        return say(text, **values, ratio=ratio, low=low, high=high, fatigue=fatigue)
+        effect = self.per_unit
+        return say(
+            text, what=WHAT[self.exposure], n=number(effect.n), events=number(self.events), fatigue=fatigue,
+            ratio=number(effect.value), between=interval(effect.low, effect.high, "ratio"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, percent, quantity, say
+from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.forecast.value_days import newcomer_value, value_days
 from helpers.study import Study, enough
@@ -69,24 +69,16 @@ class LifetimeValue:
     @property
     def sentence(self) -> str:
         """What a newcomer is worth, and how much of it was seen in newcomers, borrowed and extrapolated."""
-        rows, total, unit = self.table.set_index("part"), self.estimate(), self.study.unit
-        if not total.known:
-            text = (
-                "What a newcomer brings: too little data ({n} members, {k} of them with value; it takes {m} and {b}, "
-                "and {d} observed days)."
-            )
-            least = {"m": enough.FOLLOWED, "b": enough.WITH_VALUE, "d": enough.DAYS_OBSERVED}
-            return say(text, n=number(total.n), k=number(int(rows["with_value"].iloc[0])), **least)
+        rows, total = self.table.set_index("part"), self.estimate()
         days, share = rows["days"].cumsum(), (rows["value"] / total.value).map(percent)
-        value, low, high = (quantity(part, unit) for part in total[:3])
         return say(
-            "A newcomer brings {value} ({low} to {high}) in the first {horizon} days, from {n} members followed. "
-            "{observed} of it was observed in newcomers: on each of the first {days} days at least {k} were "
-            "followed. {borrowed} (until day {seen}) is borrowed from members who joined before recording began, "
-            "and {extrapolated} (after it) is extrapolated.",
-            value=value, low=low, high=high, **share.drop("total"), horizon=number(self.horizon_days),
-            n=number(total.n), k=enough.AT_RISK,
-            days=number(days["observed"]), seen=number(days["borrowed"]),
+            "Value of a newcomer in the first {horizon} days, discounted: {total}, n being members followed, {k} of "
+            "them with value. {observed} of it was observed in newcomers: on each of the first {days} days at least "
+            "{least} were followed. {borrowed} (until day {seen}) is borrowed from members who joined before "
+            "recording began, and {extrapolated} (after it) is extrapolated.",
+            total=with_interval(total), **share.drop("total"), horizon=number(self.horizon_days),
+            k=number(rows["with_value"].iloc[0]), least=enough.AT_RISK, days=number(days["observed"]),
+            seen=number(days["borrowed"]),
         )  # fmt: skip
 
     def finding(self) -> Finding:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from helpers.data import privacy
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, percent, say, with_interval
+from helpers.sentences import interval, number, percent, say, with_interval
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
 from helpers.stats.survival.curves import SurvivalCurves, survival
@@ -102,36 +102,29 @@ class Staying:
 
     def _stay(self) -> str:
         curves, row = self.everybody, self.everybody.summary.iloc[0]
-        start = say(
-            "Of {n:,} members, {left:,} left while they were watched.", n=curves.n, left=curves.events
-        )
-        known = curves.table[curves.table["survival"].notna()]
-        if known.empty:
-            return f"{start} " + say("That is too little data to say how long they stay.")
-        end = known.iloc[-1]
-        beyond = say("over {day:,}", day=int(row["last_day"]))
+        last = max(int(row["last_day"]), 0)
+        end = curves.table.set_index("day").reindex([last]).iloc[0]
+        over = say("over {day:,}", day=last)
         days = {
-            name: beyond if np.isinf(row[name]) else number(row[name]) for name in ("median", "low", "high")
+            name: over if np.isinf(row[name]) else number(row[name]) for name in ("median", "low", "high")
         }
-        share, low, high = (percent(end[name]) for name in ("survival", "low", "high"))
         text = (
-            "Median stay: {median} days ({level} interval {low} to {high}). Of those here on day {first:,}, {share} "
-            "({early} to {late}, {at_risk:,} at risk) are still here at the end of day {day:,}, the last one watched."
+            "Of {n:,} members, {left:,} left while they were watched. Median stay: {median} days ({level} interval "
+            "{low} to {high}). Of those here on day {first:,}, {share} ({between}; {at_risk} at risk) are still "
+            "here at the end of day {day:,}, the last one watched."
         )
-        told = say(
-            text, **days, level=percent(curves.confidence, 0), first=int(row["from_day"]), share=share, early=low,
-            late=high, at_risk=int(end["at_risk"]), day=int(end["day"]),
+        return say(
+            text, **days, n=curves.n, left=curves.events, level=percent(curves.confidence, 0),
+            first=int(row["from_day"]), share=percent(end["survival"]), at_risk=number(end["at_risk"]), day=last,
+            between=interval(end["low"], end["high"], "share"),
         )  # fmt: skip
-        return f"{start} {told}"
 
     def _difference(self, test: LogRank) -> str:
-        p, verdict = test.p_value, say("not clearly")
-        if p < 1 - self.everybody.confidence:
-            verdict = say("yes")
+        p, verdict = test.p_value, say("not clearly" if np.isfinite(test.p_value) else "too little data")
         return say(
             "Do the {k} segments differ in how long members stay: {verdict} (log-rank test, χ² = {chi} on {df}, p "
             "{p}, n = {n:,}).",
-            k=len(test.table), verdict=verdict if np.isfinite(p) else say("too little data"),
+            k=len(test.table), verdict=say("yes") if p < 1 - self.everybody.confidence else verdict,
             chi=number(test.chi_square, 1), df=test.degrees_of_freedom, n=int(test.table["n"].sum()),
             p="< 0.001" if p < 0.001 else f"= {number(p, 3)}",
         )  # fmt: skip

@@ -79,22 +79,16 @@ class TierComparison:
     @property
     def sentence(self) -> str:
         """Both differences, and which to believe."""
-        if not (self.seeming.known and self.fair.known):
-            text = "Too little data to compare tiers from day {day} on (n = {n:,})."
-            return say(text, day=self.day, n=self.there)
         text = (
-            "Counted by the tier they had in the end, members in “{tier}” seem to stay {naive} of the first "
-            "{horizon:,} days longer than those in “{reference}”; but it takes staying to get there. Compared by the "
-            "tier on day {day} among those still there, the difference is {fair}: "
+            "Counted by the tier they had in the end, members in “{tier}” seem to stay longer than those in "
+            "“{reference}” by {naive} of the first {horizon:,} days; but it takes staying to get there. Compared by "
+            "the tier on day {day} among those still there, the difference is {fair}: {verdict}."
         )
-        text += (
-            "no clear difference remains."
-            if self.fair.low <= 0 <= self.fair.high
-            else "a difference remains."
-        )
+        clear = self.fair.low > 0 or self.fair.high < 0
         return say(
             text, day=self.day, tier=self.tier, reference=self.naive.reference, horizon=self.naive.horizon,
             naive=with_interval(self.seeming), fair=with_interval(self.fair),
+            verdict=say("a difference remains") if clear else say("no clear difference remains"),
         )  # fmt: skip
 
     def finding(self) -> Finding:
