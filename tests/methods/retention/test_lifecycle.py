@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from helpers.data import source
-from helpers.errors import BadParameters
 from helpers.methods.retention.lifecycle import (
     COUNTS,
     check_identities,
@@ -151,11 +150,6 @@ def test_nobody_active_is_counted_as_nobody() -> None:
     table = lifecycle(study(log)).table
     assert (table["active"] == 0).all()
     assert table["quick_ratio"].isna().all()
-
-
-def test_wrong_questions_are_refused() -> None:
-    with pytest.raises(BadParameters, match="period == 'year'"):
-        lifecycle(study(*planted(1, members=2)), period="year")
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -42,7 +42,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from helpers.errors import BadParameters
 from helpers.playbook.finding import Finding, finding
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
@@ -111,21 +110,19 @@ class Lifecycle:
         )  # fmt: skip
         if not np.isfinite(row["quick_ratio"]):
             return head
-        won = per_hundred(row["quick_ratio"], row["low"], row["high"])
-        said = say("That {period} alone won {won}. {trend}", period=self.period, won=won, trend=self._trend())
-        return f"{head} {said}"
-
-    def _trend(self) -> str:
-        """Say the direction over several periods, by the spread between them."""
-        found = self.recent
-        if not found.known:
-            text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
-            return say(text, k=enough.PERIODS, period=self.period, n=found.n)
-        text = (
-            "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}."
+        found, texts = (
+            self.recent,
+            (
+                "It takes {k} complete {period}s to tell a direction from chance; there are {n}.",
+                "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}.",
+            ),
         )
-        won = per_hundred(*found[:3])
-        return say(text, n=found.n, period=self.period, won=won, verdict=verdict(found))
+        alone = per_hundred(row["quick_ratio"], row["low"], row["high"])
+        trend = say(
+            texts[found.known], k=enough.PERIODS, n=found.n, period=self.period, won=per_hundred(*found[:3]),
+            verdict=verdict(found),
+        )  # fmt: skip
+        return f"{head} {say('That {period} alone won {won}.', period=self.period, won=alone)} {trend}"
 
     def finding(self) -> Finding:
         """Whether more members were won than lost over the last complete periods, by their spread."""
@@ -183,13 +180,9 @@ def lifecycle(study: Study, *, period: str = "week") -> Lifecycle:
 
     Raises
     ------
-    BadParameters
-        When the period is unknown.
     RuntimeError
         When an identity fails, which is an error of this function and not of the data.
     """
-    if period not in FREQUENCIES:
-        raise BadParameters(f"period == {period!r}, must be one of {', '.join(FREQUENCIES)}.")
     first = study.began or study.as_of + dt.timedelta(days=40)  # without a log there is no period
     calendar = _calendar(first, study.as_of, period)
     table = calendar.join(_counts(study, calendar)).fillna(dict.fromkeys(COUNTS, 0))

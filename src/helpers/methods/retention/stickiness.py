@@ -3,8 +3,9 @@
 Definitions
 -----------
 DAU, WAU and MAU of a day are the members with an active day among the last 1, 7 and 30 days, that day included. A
-ratio such as DAU/MAU over a window is the mean DAU over the mean MAU: the share of the days on which a member counted
-as monthly active that they were active on. L7 and L28 are the numbers of active days among the last 7 and 28.
+ratio such as DAU/MAU over a window is the mean DAU over the mean MAU: the share of the days on which a member
+counted as monthly active that they were active on. L28 is the number of active days among the last 28. The window of
+both is 28 days: whole weeks, so that every weekday counts alike.
 
 Days repeat members, so days are no sample of independent ones. A member's active days and MAU days of the window
 are one cluster (:mod:`helpers.stats.estimate`): the interval says how far the ratio would move with
@@ -21,7 +22,6 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.errors import BadParameters
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import (
     Estimate,
@@ -36,6 +36,7 @@ from helpers.study import Study
 from helpers.study.days import number_of
 
 WINDOWS = {"dau": 1, "wau": 7, "mau": 30}
+WINDOW_DAYS = 28
 RATIOS = (("dau", "mau"), ("dau", "wau"), ("wau", "mau"))
 
 
@@ -76,24 +77,15 @@ class Stickiness:
         )  # fmt: skip
 
 
-def stickiness(study: Study, *, days: int = 28) -> Stickiness:
-    """Return the ratios of daily, weekly and monthly active members over the last days.
+def stickiness(study: Study) -> Stickiness:
+    """Return the ratios of daily, weekly and monthly active members over the last :data:`WINDOW_DAYS` days.
 
     Parameters
     ----------
     study : Study
         Activity and population.
-    days : int
-        Length of the window; whole weeks, so that every weekday counts alike.
-
-    Raises
-    ------
-    BadParameters
-        When the days are no whole weeks.
     """
-    if days < 7 or days % 7:
-        raise BadParameters(f"days == {days!r}, must be whole weeks.")
-    first = study.as_of - dt.timedelta(days=days - 1)
+    first = study.as_of - dt.timedelta(days=WINDOW_DAYS - 1)
     rows, low, high = study.spells, number_of(first), number_of(study.as_of) + 1
     rows = rows.filter(rows["at"] > low - max(WINDOWS.values()))
     each = rows.group_by("member_id").agg(
@@ -134,23 +126,18 @@ class Lness:
     study : Study
         What was asked.
     table : pandas.DataFrame
-        active_days (0 to `days`), members, share (of all of the table), low, high (Wilson).
-    days : int
-        Length of the window: 7 for L7, 28 for L28.
+        active_days (0 to :data:`WINDOW_DAYS`), members, share (of all of the table), low, high (Wilson).
     """
 
     study: Study = field(repr=False)
     table: pd.DataFrame
-    days: int
 
     @property
     def mean(self) -> Estimate:
         """Mean active days of those active at least once, with the t interval of a mean over members."""
         days, members = (self.table[name].to_numpy(float)[1:] for name in ("active_days", "members"))
         n, confidence = int(members.sum()), self.study.confidence
-        if not n:
-            return unknown(0, "ratio", confidence)
-        mean = float((members * days).sum()) / n
+        mean = float((members * days).sum()) / n if n else np.nan
         if n < 2:
             return unknown(n, "ratio", confidence)._replace(value=mean)
         error = float(np.sqrt((members * (days - mean) ** 2).sum() / (n - 1) / n))
@@ -161,8 +148,8 @@ class Lness:
         """Mean active days, and the share active on one day only and on most."""
         rows, mean, day = self.table[self.table["active_days"] > 0], self.mean, self.study.as_of
         if not mean.n:
-            return say("Too little data: nobody was active in the {d} days to {day}.", d=self.days, day=day)
-        chosen = (rows["active_days"] == 1, rows["active_days"] > self.days / 2)
+            return say("Too little data: nobody was active in the {d} days to {day}.", d=WINDOW_DAYS, day=day)
+        chosen = (rows["active_days"] == 1, rows["active_days"] > WINDOW_DAYS / 2)
         once, often = (
             _bare(proportion(int(rows.loc[some, "members"].sum()), mean.n, self.study.confidence))
             for some in chosen
@@ -170,7 +157,7 @@ class Lness:
         return say(
             "In the {d} days to {day}, active members came on {mean} days on average: {once} on a single day, "
             "{often} on more than half of the days ({n:,} members).",
-            d=self.days, day=day, mean=_bare(mean), once=once, often=often, n=mean.n,
+            d=WINDOW_DAYS, day=day, mean=_bare(mean), once=once, often=often, n=mean.n,
         )  # fmt: skip
 
 
@@ -181,25 +168,23 @@ def _bare(found: Estimate) -> str:
     return say(text, value=write(found.value), low=write(found.low), high=write(found.high))
 
 
-def lness(study: Study, *, days: int = 28) -> Lness:
-    """Return the distribution of active days among the last days over the present members.
+def lness(study: Study) -> Lness:
+    """Return the distribution of active days among the last :data:`WINDOW_DAYS` days over the present members.
 
     Parameters
     ----------
     study : Study
         Activity and population.
-    days : int
-        Length of the window: 7 for L7, 28 for L28.
     """
     last = number_of(study.as_of)
-    rows = study.spells.filter(study.spells["at"].between(last - days + 1, last))
+    rows = study.spells.filter(study.spells["at"].between(last - WINDOW_DAYS + 1, last))
     each = rows.group_by("member_id").agg(active_days=rows.count())
     each = study.present.select("member_id").left_join(each, "member_id")
     each = each.select(active_days=each.active_days.fill_null(0))
     cells = each.group_by("active_days").agg(members=each.count()).to_pandas().astype("int64")
-    members = cells.set_index("active_days")["members"].reindex(range(days + 1), fill_value=0)
+    members = cells.set_index("active_days")["members"].reindex(range(WINDOW_DAYS + 1), fill_value=0)
     table = members.rename_axis("active_days").reset_index()
     n = int(members.sum())
-    low, high = wilson(table["members"], np.full(days + 1, n), study.confidence)
+    low, high = wilson(table["members"], np.full(WINDOW_DAYS + 1, n), study.confidence)
     share = table["members"] / n if n else np.nan
-    return Lness(study, table.assign(share=share, low=low, high=high), days)
+    return Lness(study, table.assign(share=share, low=low, high=high))
