@@ -72,7 +72,7 @@ def test_the_interval_holds_the_growth_and_the_goal_is_told(growth: float) -> No
     found = compared(rows, people)
     assert list(found.table["half"]) == ["earlier", "earlier", "later", "later", "later", ""]
     assert found.growth.low <= growth <= found.growth.high
-    assert found.goal == threshold("cohorts.value_growth").value
+    assert f"The goal: {100 * (threshold('cohorts.value_growth').value - 1):.0f} %." in found.sentence
     assert "joiners" in found.sentence
 
 

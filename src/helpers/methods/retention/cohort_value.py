@@ -29,7 +29,7 @@ import pandas as pd
 
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import number, percent, quantity, say
+from helpers.sentences import interval, number, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import log_mean_t
 from helpers.study import Study, enough
@@ -65,26 +65,18 @@ class CohortValue:
     age_days: int
 
     @property
-    def goal(self) -> float:
-        """Ratio that the goal asks for: the threshold ``cohorts.value_growth``."""
-        return threshold("cohorts.value_growth").bounds[0]
-
-    @property
     def sentence(self) -> str:
         """Growth at equal age beside the goal."""
-        if not self.growth.known:
-            text = "Value of newcomers at {age} days, later against earlier cohorts: too little data ({n} joiners)."
-            return say(text, age=number(self.age_days), n=number(self.growth.n))
-        halves = self.table.dropna(subset=["value"]).groupby("half")
-        values = {half: np.average(rows["value"], weights=rows["mature"]) for half, rows in halves}
-        told = {str(half): quantity(float(value), self.study.unit) for half, value in values.items()}
-        told |= {name: percent(getattr(self.growth, name) - 1, 0) for name in ("value", "low", "high")}
-        text = (
+        growth, table = self.growth, self.table.assign(total=self.table["value"] * self.table["mature"])
+        halves = table.groupby("half")[["total", "mature"]].sum().reindex(["earlier", "later"])
+        earlier, later = (quantity(worth, self.study.unit) for worth in halves["total"] / halves["mature"])
+        return say(
             "Newcomers of the later cohorts brought {later} each in their first {age} days, those of the earlier "
-            "{earlier}: a change of {value} ({low} to {high}) from {n} joiners. The goal: {goal}."
-        )
-        goal, age, n = percent(self.goal - 1, 0), number(self.age_days), number(self.growth.n)
-        return say(text, **told, age=age, n=n, goal=goal)
+            "{earlier}: a change of {change} ({between}) from {n} joiners. The goal: {goal}.",
+            later=later, earlier=earlier, age=number(self.age_days), change=percent(growth.value - 1, 0),
+            between=interval(growth.low - 1, growth.high - 1, "share"), n=number(growth.n),
+            goal=percent(threshold("cohorts.value_growth").bounds[0] - 1, 0),
+        )  # fmt: skip
 
     def finding(self) -> Finding:
         """State the value of later cohorts over that of earlier ones at equal age."""

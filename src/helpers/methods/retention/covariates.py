@@ -91,9 +91,8 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     """
     study.dataset.require("members", *(["events"] if landmark_day else []))
     looked_at = known_at_joining(study) if columns is None else list(columns)
-    at_hand = _at_hand(study)
     for name in looked_at:
-        checked(name, "column of members", in_=at_hand)
+        checked(name, "column of members", in_=_at_hand(study))
     stays = _stays(study, looked_at)
     if landmark_day:
         # Who entered late has first days that nobody has seen.
@@ -119,8 +118,7 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
 
 def known_at_joining(study: Study) -> list[str]:
     """Return the columns of `KNOWN_AT_JOINING` that the tables have: what is looked at by default."""
-    at_hand = _at_hand(study)
-    return [name for name in KNOWN_AT_JOINING if name in at_hand]
+    return [name for name in KNOWN_AT_JOINING if name in _at_hand(study)]
 
 
 def _at_hand(study: Study) -> list[str]:
