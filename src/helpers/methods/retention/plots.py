@@ -95,9 +95,8 @@ def survival_curves(found: Staying, note: str) -> Chart | NoChart:
         low, high = rows["low"].astype(float), rows["high"].astype(float)
         ax.fill_between(rows["day"], low, high, step="post", color=colour, alpha=0.15, linewidth=0)
     _name_ends(ax, ends if len(shown) > 1 else [])
+    ax.set(xlim=(0, None), xlabel=say("Days since joining"))
     _share_axis(ax, 1.02, say("Share of members still here"))
-    ax.set_xlim(left=0)
-    ax.set_xlabel(say("Days since joining"))
     title, told = _survival_words(data)
     text = "Falling survival curves with bands. On day {told}. {n:,} members, {events:,} exits."
     alt = say(text, told=told, n=curves.n, events=curves.events)
@@ -161,8 +160,7 @@ def return_curves(found: Returns, note: str) -> Chart | NoChart:
         ends.append((float(rows["share"].iloc[-1]), float(HORIZON), say("{d} days silent", d=threshold), INK))
     _name_ends(ax, ends)
     _share_axis(ax, 1.2 * max(end[0] for end in ends) + 0.05, say("Share who came back"))
-    ax.set_xlim(0, HORIZON)
-    ax.set_xlabel(say("Days after the silence was counted"))
+    ax.set(xlim=(0, HORIZON), xlabel=say("Days after the silence was counted"))
     share = percent(found.share(known[-1]).value, 0)
     text = "After {d} silent days {share} still come back within {h} days"
     title = say(text, d=known[-1], share=share, h=HORIZON)
@@ -196,9 +194,7 @@ def tier_comparison(compared: TierComparison, note: str) -> Chart | NoChart:
         row = rows.iloc[1 - place]
         ax.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
         ax.plot(row["difference"], place, marker, color=colour, markersize=7)
-    ax.axvline(0, color=MUTED, linewidth=1, linestyle="--")
-    ax.set_yticks([1, 0], labels)
-    ax.set_ylim(-0.6, 1.6)
+    _rows_axis(ax, labels[::-1], nothing=0)
     text = "Days that “{tier}” stays more, of the first {h:,}, than “{reference}”"
     names = {"tier": compared.tier, "reference": compared.naive.reference}
     ax.set_xlabel(say(text, h=compared.naive.horizon, **names))
@@ -213,6 +209,13 @@ def tier_comparison(compared: TierComparison, note: str) -> Chart | NoChart:
     )
     data = rows.assign(comparison=labels).rename(columns={"segment": "tier"})
     return Chart(title, alt, data, figure, note)
+
+
+def _rows_axis(ax: Axes, names: list[str], nothing: float) -> None:
+    """Name the rows from below, and mark the value that says no difference."""
+    ax.axvline(nothing, color=MUTED, linewidth=1, linestyle="--")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(-0.7, len(names) - 0.3)
 
 
 def lifecycle_flow(found: Lifecycle, note: str) -> Chart | NoChart:
@@ -280,10 +283,8 @@ def hazard_ratios(found: Drivers, note: str) -> Chart | NoChart:
         part = drawn[mask]
         ax.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
         ax.plot(part["hazard_ratio"], part.index, "o", color=colour, markerfacecolor=face, markersize=6)
-    ax.axvline(1, color=MUTED, linewidth=1, linestyle="--")
+    _rows_axis(ax, drawn["characteristic"].tolist(), nothing=1)
     _ratio_axis(ax, drawn["low"].min(), drawn["high"].max())
-    ax.set_yticks(drawn.index, drawn["characteristic"])
-    ax.set_ylim(-0.7, len(drawn) - 0.3)
     ax.set_xlabel(say("Times as fast to leave (filled: clear after correction)"))
     text = "How fast members leave by {k} of {m} characteristics (hazard ratios), with intervals. {sentence}"
     alt = say(text, k=len(drawn), m=len(rows), sentence=found.sentence)
@@ -335,15 +336,11 @@ def lifetime_curve(found: LifetimeValue, note: str) -> Chart | NoChart:
         piece = rows[inside | inside.shift(-1, fill_value=False)] if inside.any() else rows[inside]
         ax.plot(piece["day"] + 1, piece["cumulative_value"], color=BLUE, linewidth=2, linestyle=style)
     ax.vlines(found.horizon_days, total.low, total.high, color=BLUE, linewidth=2)
-    ax.set_xlim(0, found.horizon_days * 1.02)
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel(say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)"))
+    days = say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)")
+    ax.set(xlim=(0, found.horizon_days * 1.02), ylim=(0, None), xlabel=days)
     ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=found.study.unit))
     ax.grid(axis="y")
-    value, between = (
-        quantity(total.value, found.study.unit),
-        interval(total.low, total.high, found.study.unit),
-    )
+    value, between = (quantity(total.value, total.unit), interval(total.low, total.high, total.unit))
     text = "A newcomer brings {value} in {days} days ({between})"
     title = say(text, value=value, days=number(found.horizon_days), between=between)
     text = "Rising curve of value by days since joining, interval at its end. {sentence}"
