@@ -10,10 +10,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from helpers.errors import BadData
-from helpers.methods.rfm import findings, segments
+from helpers.methods.rfm import clustering, findings, segments
+from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.segments import behavioural_features, segment_members, segment_names
-from helpers.stats import clustering
-from helpers.stats.clustering import clouds, stability
 from helpers.stats.estimate import percentile_interval
 from helpers.study import Study
 

@@ -6,7 +6,7 @@ they are shares, centred by the median, divided by the interquartile range and c
 takes the number of clusters of highest silhouette. A segment gets a name when the clusters are clearer than those of
 clouds without groups, its mean Jaccard similarity over resamples reaches threshold ``segments.stability`` and so does
 that of `LEAST_REACHED` of the resamples, since a good mean may hide resamples in which the segment is lost. Below
-`UNSTABLE` it is no cluster at all. The guards are in :mod:`helpers.stats.clustering`.
+`UNSTABLE` it is no cluster at all. The guards are in :mod:`helpers.methods.rfm.clustering`.
 
 Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
 silhouettes and resamples use fewer. All members are then assigned to the nearest centre.
@@ -25,9 +25,9 @@ from ibis import _
 from sklearn.metrics import pairwise_distances_argmin
 
 from helpers.data.source import local_time
+from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, say, with_interval
-from helpers.stats.clustering import Clustering, FloatArray, cluster
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns
