@@ -275,7 +275,8 @@ def _typed(table: ibis.Table | pd.DataFrame, name: str, needed: tuple[str, ...])
     """Return activity or population that was handed over, its days as dates."""
     found = source.as_table(table)
     require_columns(found, needed, name)
-    return found.cast({column: TYPES[column] for column in found.columns if column in TYPES})
+    own = found.columns if name == "activity" else needed  # further columns of members may have any name
+    return found.cast({column: TYPES[column] for column in own if column in TYPES})
 
 
 def _counting(dataset: Dataset, count: str = "auto") -> Any:

@@ -86,8 +86,9 @@ def test_by_default_only_what_is_known_at_joining_is_looked_at(tables) -> None:
     rows = found.table.to_pandas().set_index("member_id")
     expected = frame.set_index("member_id")["inviter_id"].notna()
     assert (rows["invited"] == expected[rows.index]).all()
-    named = look({**tables, "members": frame}, ["source", "badge"])
+    named = look({**tables, "members": frame}, ["source", "badge", "source"])
     assert named.names == ("source", "badge")
+    assert named.note.startswith("Misleading where it was filled in only after joining: badge.")
 
 
 def test_an_invitation_that_is_the_source_is_not_looked_at_twice(tables) -> None:

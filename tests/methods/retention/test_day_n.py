@@ -69,7 +69,7 @@ def test_every_cell_equals_a_count_by_hand(seed: int, definition: str, by: str |
     log, people = planted(seed)
     result, key = ask(log, people, definition, by=by), by or "cohort"
     cells = result.cells[result.cells["eligible"] > 0]
-    names = cells[key] if by else cells["cohort"].dt.strftime("%Y-%m")
+    names = cells[result.key] if by else cells["cohort"].dt.strftime("%Y-%m")
     counts = zip(names, cells["day"], cells["eligible"], cells["retained"], strict=True)
     found = {(name, day): (eligible, retained) for name, day, eligible, retained in counts}
     assert found == by_hand(log, people, definition, key)
@@ -219,6 +219,10 @@ def test_segments_without_cohorts_and_neither() -> None:
         assert table.columns.tolist() == ["platform", "D1", "D30"]
         assert text in table.loc[table["platform"] == "x", "D1"].iloc[0]
         assert "n = 90)" in day_n(asked, days=(1, 30), cohort=None).table["D1"].iloc[0]
+    for name in ("day", "place", "eligible", "starts"):  # a column of one's own may be called anything
+        people = asked.population.rename({name: "platform"})
+        renamed = Study.of({"activity": asked.activity, "population": people}, AS_OF, history_from=FIRST)
+        assert day_n(renamed, days=(1, 30), by=name).table.columns.tolist() == [name, "D1", "D30"]
     asked = joined_on({dt.date(2026, 1, 5): 90}, k_min=100)
     assert day_n(asked, cohort=None).table["D1"].iloc[0] == "fewer than 100"
 

@@ -76,6 +76,15 @@ def test_a_tier_that_keeps_members_is_found_by_both() -> None:
     assert found.fair.low > 0 and "a difference remains" in found.sentence
 
 
+def test_more_is_better_for_the_upper_tier_whichever_tier_is_larger() -> None:
+    rows = community(3, 3_000, effect=0.4)
+    early = rows.assign(reached_day=rows["reached_day"].where(rows["reached_day"].isna(), 0))
+    found = compared(early[early["reached_day"].notna() | (early.index % 3 == 0)])
+    sizes = found.table.set_index("comparison").loc["landmarked"]
+    assert sizes["n"] > sizes["reference_n"] and found.landmarked.reference == "not reached"
+    assert found.fair.low > 0
+
+
 def test_tier_is_reached_up_to_the_landmark_day() -> None:
     rows = pd.DataFrame({"tenure_days": [40] * 12, "exited": True, "reached_day": [30, 31, np.nan] * 4})
     sizes = compared(rows).table.set_index("comparison")[["n", "reference_n"]]

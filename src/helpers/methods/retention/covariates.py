@@ -90,10 +90,11 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
         When a member left before joining.
     """
     study.dataset.require("members", *(["events"] if landmark_day else []))
-    looked_at = known_at_joining(study) if columns is None else list(columns)
+    looked_at = list(dict.fromkeys(known_at_joining(study) if columns is None else columns))
     for name in looked_at:
         checked(name, "column of members", in_=_at_hand(study))
     stays = _stays(study, looked_at)
+    early: list[str] = []
     if landmark_day:
         # Who entered late has first days that nobody has seen.
         stays = stays.filter(stays.entry_day == 0, stays.tenure_days >= landmark_day)
@@ -112,6 +113,12 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
         text, n=number(members), all=number(study.population.count().execute()), began=study.began, day=landmark_day,
         names=", ".join(name for name in values if name not in made) or say("nothing"),
     )  # fmt: skip
+    if later := [name for name in made if name not in (*KNOWN_AT_JOINING, *early)]:
+        note = (
+            say("Misleading where it was filled in only after joining: {names}.", names=", ".join(later))
+            + " "
+            + note
+        )
     table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
     return Candidates(materialise(table), tuple(made), note)
 

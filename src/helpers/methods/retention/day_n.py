@@ -51,6 +51,8 @@ from helpers.study import Study
 from helpers.study.days import day_number, number_of
 from helpers.study.frames import NOT_STATED, require_columns
 
+SEGMENT = "_segment"
+"""The column of segments while it is counted: a name that no table of a user's has."""
 COHORTS = {"week": "W", "month": "M"}
 LAST_DAY, SILENCE_DAYS = 30, 30
 """Losses: the last day to look at, and how long after it a return still counts."""
@@ -88,6 +90,7 @@ class DayN:
     definition: Literal["on", "on_or_after"]
     key: str | None
     cohort: str | None
+    by: str | None
 
     def total(self, day: int | None = None) -> Estimate:
         """Return the share over everybody for one day (by default the last)."""
@@ -128,6 +131,7 @@ class DayN:
         plus = "" if self.definition == "on" else "+"
         square = square.rename(columns={day: f"D{day}{plus}" for day in self.days})
         square = square.reset_index(drop=not self.key).rename_axis(columns=None)
+        square = square.rename(columns={SEGMENT: self.by})
         return square.assign(cohort=self._names(square["cohort"])) if self.cohort else square
 
     def _in_words(self, row: Any, hidden: bool) -> str:
@@ -210,11 +214,11 @@ def day_n(
         When a column is missing.
     """
     asked, cohort = tuple(sorted(set(days))), None if by else cohort
-    require_columns(study.population, [by] if by else [], "population")
-    key = by or ("cohort" if cohort else None)
+    require_columns(study.population, [by] if by else [], "members")
+    key = SEGMENT if by else ("cohort" if cohort else None)
     rows = _observed(study, asked, definition, cohort, by).cache()
     cells, totals = (_cells(rows, name, asked, study) for name in (key, None))
-    return DayN(study, cells, totals, asked, definition, key, cohort)
+    return DayN(study, cells, totals, asked, definition, key, cohort, by)
 
 
 def _observed(
@@ -228,7 +232,7 @@ def _observed(
     people = study.population
     people = people.filter(people.joined_day <= ibis.date(study.as_of))
     keys = {"cohort": people.joined_day.truncate(COHORTS[cohort])} if cohort else {}
-    keys |= {by: people[by].cast("string").fill_null(NOT_STATED)} if by else {}
+    keys |= {SEGMENT: people[by].cast("string").fill_null(NOT_STATED)} if by else {}
     people = people.select("member_id", joined=day_number(people.joined_day), **keys)
     held = people.select("member_id", "joined").inner_join(study.spells, "member_id")
     after = held["at"] - held.joined

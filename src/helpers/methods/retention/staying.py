@@ -28,7 +28,8 @@ RATES = ("hazard", "low", "high")
 
 def exit_cells(study: Study, *by: str) -> pd.DataFrame:
     """Return the stays of all members by segment as cells; who joined before the log began enters late."""
-    return cells(exit_durations(study.population, as_of=study.as_of, observed_from=study.began), by)
+    stays = exit_durations(study.population, as_of=study.as_of, observed_from=study.began)
+    return cells(stays.mutate(**{name: stays[name].cast("string") for name in by}), by)
 
 
 @dataclass(frozen=True)

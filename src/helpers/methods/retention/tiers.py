@@ -142,8 +142,8 @@ def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, 
     counted = {NAIVE: cells(table, NAIVE), LANDMARKED: there}
     sizes = there.groupby(LANDMARKED)["n"].sum()
     # Whoever had the tier by the landmark has it in the end; the other tier may be empty then.
-    shared = sizes[sizes.index.isin(counted[NAIVE][NAIVE])]
-    reference = str(shared.idxmax()) if len(shared) else None
+    shared = sizes.index[sizes.index.isin(counted[NAIVE][NAIVE])]
+    reference = NOT_REACHED if NOT_REACHED in shared else next(iter(shared), None)
     watched = min(common_horizon(day_counts(frame, name)) for name, frame in counted.items())
     horizon = max(day + 1, watched)
     naive, landmarked = (
