@@ -63,7 +63,7 @@ def test_a_cleaned_notebook_has_no_problems_and_cleaning_again_changes_nothing(n
         (lambda cells: cells.append(nbformat.v4.new_markdown_cell("# Second title")), "H1"),
         (lambda cells: cells.append(nbformat.v4.new_code_cell("def f():\n    pass")), "defines code"),
         (lambda cells: cells[1].metadata.pop("tags"), "tagged parameters"),
-        (lambda cells: cells.extend(nbformat.v4.new_markdown_cell("x") for _ in range(30)), "at most 30"),
+        (lambda cells: cells.extend(nbformat.v4.new_markdown_cell("x") for _ in range(40)), "at most 40"),
         (lambda cells: cells[2].update(execution_count=5), "stored form"),
     ],
 )
