@@ -258,7 +258,8 @@ def test_refunds_are_counted_and_named():
     assert (found.negative_members, found.negative_total, found.zero_members) == (2, -8.0, 1)
     assert found.gini.value == pytest.approx(gini_by_pairs(values))
     assert found.lorenz.value_share.min() < 0
-    assert "no value; the negative values of 2 (refunds above sales of CNY 8" in found.sentence
+    assert "have no value. Refunds above sales (CNY 8" in found.sentence and "of 2 members)" in found.sentence
+    assert "Refunds" not in concentration(STUDY, frame(np.abs(values))).sentence
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,12 @@ class Concentration:
                 "value: too little data, or nothing left to share out after refunds."
             )
             return say(text, **values)
+        text = "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
+        text += "the members have no value."
+        if self.negative_members:
+            text += " Refunds above sales ({refunds} of {negative:,} members) count as they are."
         return say(
-            "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
-            "the members have no value; the negative values of {negative:,} (refunds above sales of {refunds} in "
-            "all) count as they are.",
-            **values, top=percent(TOP, 0), share=with_interval(self.top_share),
+            text, **values, top=percent(TOP, 0), share=with_interval(self.top_share),
             gini=with_interval(self.gini._replace(unit="")), negative=self.negative_members,
             refunds=quantity(-self.negative_total, self.unit),
         )  # fmt: skip

@@ -167,12 +167,17 @@ class ReferralValue:
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
         sums = self.table[["referral_value", "reward_cost"]].sum()
-        return say(
+        text = (
             "{inviters:,} members brought {invitees:,} others, of whom {buyers:,} bought in the window for {total}, "
             "at {reward} of rewards. Referral value as a share of own and referral value together: {share}. An "
-            "invitee's order counts once as own value and once as referral credit, so the credit is an upper bound. "
-            "Left out are {own:,} accepted invites of oneself and {again:,} of someone accepted before.",
-            inviters=self.inviters, invitees=self.invitees, buyers=self.buyers,
+            "invitee's order counts once as own value and once as referral credit, so the credit is an upper bound."
+        )
+        if self.self_invites or self.repeated_invites:
+            text += (
+                " Left out are {own:,} accepted invites of oneself and {again:,} of someone accepted before."
+            )
+        return say(
+            text, inviters=self.inviters, invitees=self.invitees, buyers=self.buyers,
             share=with_interval(self.share_of_value), total=quantity(sums["referral_value"], self.unit),
             reward=quantity(sums["reward_cost"], self.unit), own=self.self_invites, again=self.repeated_invites,
         )  # fmt: skip
