@@ -170,8 +170,8 @@ class DailyStates:
             dormant=int(row["dormant"]),
         )]  # fmt: skip
         said.append(say(
-            "Of current members (active, and in the week before) are active again the next day: {kept}. Of the "
-            "dormant come back on a day: {back}; n counts member-days.",
+            "On a day, of those active who had been so in the week before, this many are active again the next day: "
+            "{kept}; of the dormant, this many come back on a day: {back}; n counts member-days.",
             kept=with_interval(self.rate("current", "current")), back=with_interval(self.rate(*RAISED)),
         ))  # fmt: skip
         if self.provisional:
