@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from nbformat import NotebookNode
 
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
@@ -30,6 +29,9 @@ from helpers.report.page import story, wording
 from helpers.report.page.markup import Heading, Outline, escape, plain
 from helpers.report.publish.manifest import Manifest
 from helpers.sentences import say
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
 
 TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset({"main", "banner", "decisions", "findings", "contents", "appendix"})

@@ -7,17 +7,19 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mistune
 from markupsafe import Markup
-from nbformat import NotebookNode
 
 from helpers.playbook.finding import Finding
 from helpers.report.page.markup import Outline, escape, tidy
 from helpers.report.page.wording import Mark
 from helpers.report.publish.manifest import Manifest
 from helpers.sentences import say
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
 
 LONG_TEXT = 12
 LONG_NAME = 60

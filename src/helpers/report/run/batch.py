@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from helpers.errors import PlaybookError
-from helpers.report.page.index import rebuild
 from helpers.report.plan.skip import decide
 from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import Failure, RunStatus
@@ -226,6 +225,9 @@ def _bring_up_to_date(reports: Path, series: Iterable[str] = ()) -> None:
             store.point_latest(reports, name)
         listed = catalog.listed(reports) == set(store.published(reports))
         if not (listed and (reports / "index.html").exists()):
+            # What draws the index is loaded only when there is something to draw.
+            from helpers.report.page.index import rebuild
+
             rebuild(reports)
     except OSError as error:
         raise store.refusal(reports, error) from error
