@@ -1,5 +1,34 @@
 """Helpers of the community playbook: data, methods, playbook and report.
 
-Data walks one way: ``source -> contract -> method -> finding -> action -> report``.
-Nothing is imported here, so that ``playbook --help`` stays fast.
+Data walks one way: ``source -> contract -> method -> finding -> action -> report``. A notebook begins with
+``from helpers import Study, conclude, params, show``, which are loaded when they are asked for, so that
+``playbook --help`` stays fast.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers.report import params
+    from helpers.report.record import conclude, show
+    from helpers.study import Study
+
+__all__ = ["Study", "conclude", "params", "show"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of a notebook's first line."""
+    if name == "Study":
+        from helpers.study import Study
+
+        return Study
+    if name == "params":
+        from helpers.report import params
+
+        return params
+    if name in ("conclude", "show"):
+        from helpers.report import record
+
+        return getattr(record, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

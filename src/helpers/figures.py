@@ -89,6 +89,10 @@ class Chart:
         Units, denominators and source, shown under the picture.
     units : mapping of str to str
         Column of `data` to its unit, as :func:`helpers.tables.html_table` takes it.
+    name : str
+        Lower-case name of its file, unique in a run.
+    members : str
+        Column of `data` with the number of members that a row is about, if rows are about groups of members.
     """
 
     title: str
@@ -97,6 +101,8 @@ class Chart:
     figure: Figure = field(repr=False)
     note: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    members: str = ""
 
     def __post_init__(self) -> None:
         if len(self.alt.strip()) < 40:
@@ -145,10 +151,13 @@ class NoChart:
         What the picture would have shown.
     reason : str
         Why it cannot be drawn.
+    name : str
+        Lower-case name that its file would have.
     """
 
     title: str
     reason: str
+    name: str = ""
 
     def _repr_html_(self) -> str:
         return (

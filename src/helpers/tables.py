@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,41 @@ from helpers.sentences import money, number, percent
 Formatter = Callable[[Any], str]
 MISSING = "–"
 ALIGNED = 16  # the style sheet sets numbers to the right by column, up to this one
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a reader gets it.
+
+    Attributes
+    ----------
+    name : str
+        Lower-case name of its file, unique in a run.
+    frame : pandas.DataFrame
+        One row per unit; the first column names the row.
+    caption : str
+        What it shows, with its denominator.
+    units : mapping
+        Column to unit, as :func:`html_table` takes it.
+    note : str
+        A line under the table.
+    members : str
+        Column with the number of members that a row is about: rows about too few lose their numbers before anybody
+        sees them. Empty: the rows are not about groups of members.
+    hide : sequence of str, optional
+        The columns such a row loses besides; default every number.
+    within : sequence of str
+        Columns that split the frame into tables with a total each.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    members: str = ""
+    hide: Sequence[str] | None = None
+    within: Sequence[str] = ()
 
 
 def html_table(

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Call = Literal["do", "test", "leave"]
 ConfidenceClass = Literal["experiment", "quasi-experiment", "correlation", "rule"]
 CONFIDENCE_ORDER: tuple[ConfidenceClass, ...] = ("experiment", "quasi-experiment", "correlation", "rule")
 
@@ -28,6 +29,8 @@ class Action(BaseModel):
     unit: str = Field(default="CNY", min_length=1)
     cost: float = Field(ge=0)
     confidence_class: ConfidenceClass
+    call: Call = "test"
+    assumption: str = Field(default="", description="What the expected value rests on, as sentences")
     check_metric: str = Field(min_length=1)
     check_after_days: int = Field(gt=0)
 

@@ -52,6 +52,11 @@ class Finding(BaseModel):
     verdict: Verdict
     sentence: str = Field(min_length=1)
     provenance: Provenance
+    headline: str = Field(default="", description="Clause of the verdict: 'half of the members are silent'")
+    n_of: str = Field(default="members", description="What n counts")
+    definition: str = Field(default="", description="Term of the glossary that says what is measured")
+    picture: str = Field(default="", description="Name of the picture that carries it")
+    aliases: tuple[str, ...] = Field(default=(), description="Ids it had in earlier versions")
 
     @model_validator(mode="after")
     def _number_matches_verdict(self) -> Finding:
@@ -79,6 +84,11 @@ def finding(
     direction: Direction = "neither",
     change: bool = False,
     systems: tuple[str, ...] = (),
+    headline: str = "",
+    n_of: str = "members",
+    definition: str = "",
+    picture: str = "",
+    aliases: tuple[str, ...] = (),
 ) -> Finding:
     """Make a finding from an estimate.
 
@@ -99,6 +109,8 @@ def finding(
         Whether the number is a change, to be judged against zero.
     systems : tuple of str
         Ids of the analytical systems it carries.
+    headline, n_of, definition, picture, aliases :
+        As in :class:`Finding`; a number that is not known makes no headline.
     """
     verdict: Verdict = "stated"
     if not estimate.known:
@@ -120,6 +132,11 @@ def finding(
         verdict=verdict,
         sentence=sentence,
         provenance=Provenance(method=estimate.method, assumption=assumption, systems=systems),
+        headline=headline if estimate.known else "",
+        n_of=n_of,
+        definition=definition,
+        picture=picture,
+        aliases=aliases,
     )
 
 

@@ -11,7 +11,7 @@ import html
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,12 +22,17 @@ from IPython.display import display
 from helpers.checks import did_you_mean
 from helpers.figures import Chart, NoChart
 from helpers.playbook.action import Action
+from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
+from helpers.playbook.propose import propose
+from helpers.playbook.result import Part, Result
 from helpers.report.project import RUN_FOLDER
 from helpers.report.publish.manifest import dump_json
 from helpers.report.publish.redact_files import write_parquet
 from helpers.sentences import interval, quantity
-from helpers.tables import html_table
+from helpers.sentences import say as words
+from helpers.study import Study
+from helpers.tables import Table, html_table
 
 ROWS_SHOWN = 20
 TEXT_ROWS = 10
@@ -188,6 +193,64 @@ def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = 
 def say(sentence: str) -> None:
     """Show a sentence, such as the ``.sentence`` of a result, as a paragraph of the report."""
     display(Shown(f'<p class="sentence">{html.escape(sentence)}</p>', sentence))
+
+
+def show(*results: Result | Study) -> None:
+    """Show what results found: sentences, pictures, tables and contact lists, without what is about too few members.
+
+    The one door through which numbers leave a notebook; in a batch all of it is kept in the folder of the run too.
+
+    Parameters
+    ----------
+    *results : Result or Study
+        What a method returned; a study shows which tables it holds and how healthy they are.
+    """
+    for result in results:
+        for part in _of_study(result) if isinstance(result, Study) else result.told():
+            if isinstance(part, str):
+                say(part)
+            elif isinstance(part, Table):
+                table(part.name, part.frame, part.caption, units=part.units, note=part.note or None)
+            elif isinstance(part, ContactList):
+                contact_list(part.name, part.frame, part.caption, held_out=part.held_out)
+            else:
+                figure(part.name, part)
+
+
+def _of_study(study: Study) -> Iterator[Part]:
+    """Yield which tables a study holds and how healthy they are."""
+    yield from (study.account.sentence, study.health.sentence, *study.health.notes)
+    caption = words("Health of the tables, {scope}", scope=study.scope)
+    shares = {"missing_share": "share", "late_share": "share"}
+    yield Table("data_health", study.health.frame, caption, shares)
+
+
+def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) -> list[Finding]:
+    """Record the findings of results and the actions that follow from them, ranked by expected value.
+
+    Parameters
+    ----------
+    study : Study
+        Whose members they are about.
+    *results : Result
+        The most important first: the report begins with it.
+    rules : str
+        The method whose rules are asked, such as ``"rfm"``.
+    margin : float
+        Share of sales that is left after the cost of what was sold.
+
+    Returns
+    -------
+    list of Finding
+        What was recorded.
+    """
+    found = [finding for result in results for finding in result.found()]
+    lists = [each for result in results for each in getattr(result, "lists", ())]
+    findings(found)
+    proposal = propose(study, found, lists, prefix=f"{rules}.", margin=margin)
+    actions(proposal.actions)
+    table("rules_silent", proposal.not_fired, words("Rules that proposed nothing, and why"))
+    return found
 
 
 def _frame(frame: Any) -> pd.DataFrame:

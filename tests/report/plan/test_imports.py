@@ -129,7 +129,7 @@ def copy(tmp_path: Path) -> Path:
         ("methods/retention/rules.yml", ["retention"]),
         ("methods/retention/day_n.py", ["retention"]),
         ("methods/outlook/thresholds.yml", []),
-        ("playbook/propose.py", ["rules"]),
+        ("playbook/propose.py", ["rfm", "retention", "intervals", "rules"]),  # every notebook concludes
         ("errors.py", ["rfm", "retention", "intervals", "rules"]),
         ("report/page/report.py", ["rfm", "retention", "intervals", "rules"]),
         ("report/page/template/style.css", ["rfm", "retention", "intervals", "rules"]),

@@ -86,6 +86,11 @@ class ContactList:
         return self.mean_value.unit
 
     @property
+    def caption(self) -> str:
+        """What the list is called."""
+        return say("List “{name}”", name=say(self.name.replace("_", " ")))
+
+    @property
     def withheld(self) -> bool:
         """Whether the list is too small to be published."""
         return self.size < self.k_min
