@@ -314,7 +314,7 @@ def test_contact_data_are_not_even_in_the_temporary_file(write: Writer) -> None:
     rows = "m1,2025-01-05T08:00Z,secret words,13800138000\n"
     dataset = source.open(write({"messages.csv": "message_id,ts,text,phone\n" + rows}), now=NOW)
     assert dataset.withheld == {"messages": ("text", "phone")} and dataset.messages.count().execute() == 1
-    copy = Path(dataset.messages.get_backend().transcoded) / "messages.parquet"
+    copy = Path(dataset.messages.get_backend().workspace) / "messages.parquet"
     assert copy.is_file()
     assert not {"secret words", "13800138000"} & set(pd.read_parquet(copy).astype(str).to_numpy().ravel())
 

@@ -17,6 +17,19 @@ PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 PASSWORD = re.compile(r"(?<=://)([^/@:]*:)(.*)(@)")
 SECRET_QUERY = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential)[^=&]*=)([^&]*)()")
+PAIR = re.compile(
+    r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
+    r"|sharedaccess(?:key|signature)|client_?secret)(?:[\"']\s*:|\s*=(?!=))\s*"
+    r"(?:\"([^\"]{1,500})\"|'([^']{1,500})'|\{([^}]{1,500})\}|([^\s;,&\"'{][^\s;,&]*))"
+)
+"""As in ``Driver=x;Server=y;Uid=me;Pwd=secret`` or ``host=h user=u password='a secret'``."""
+
+WITHOUT_SCHEME = re.compile(r"(?<![\w.+/:-])[\w.+-]+:(?!/)([^\s@]{4,200})@[\w.-]")
+"""As in ``user:password@host/db``."""
+
+SHORTEST = 4
+"""Characters of a password from which on it can be looked for in a text."""
+
 HIDDEN = "***"
 
 
@@ -98,7 +111,16 @@ def redact(url: str) -> str:
     def hidden(match: re.Match[str]) -> str:
         return match[0] if PLACEHOLDER.fullmatch(match[2]) else f"{match[1]}{HIDDEN}{match[3]}"
 
-    return SECRET_QUERY.sub(hidden, PASSWORD.sub(hidden, url))
+    url = SECRET_QUERY.sub(hidden, PASSWORD.sub(hidden, url))
+    for secret in pairs(url):
+        url = url.replace(secret, HIDDEN)
+    return url
+
+
+def pairs(text: str) -> set[str]:
+    """Return the passwords and keys that a connection string names, which is no URL."""
+    found = {match[match.lastindex or 0] for each in (PAIR, WITHOUT_SCHEME) for match in each.finditer(text)}
+    return {secret for secret in found if len(secret) >= SHORTEST and not PLACEHOLDER.fullmatch(secret)}
 
 
 def parse(data: Any) -> Address:
@@ -135,7 +157,7 @@ def _local(text: str) -> Address:
         if str(path).startswith("//") or (not path.exists() and Path(str(path).lstrip("/")).exists()):
             path = Path(str(path)[1:])
         if not path.is_file():
-            raise BadData(f"There is no DuckDB file {path}.")
+            raise BadData(f"There is no DuckDB file {redact(str(path))}.")
         return Address("duckdb", f"duckdb://{path}", path=path, options=options)
     if body.startswith("file://"):
         body = unquote(urlsplit(body).path)
@@ -144,5 +166,8 @@ def _local(text: str) -> Address:
         return Address("duckdb", f"duckdb://{folder}", path=folder, options=options)
     if not folder.is_dir():
         what = "is a file, not a folder of tables" if folder.exists() else "does not exist"
-        raise BadData(f"{folder} {what}. Name a folder with orders.parquet, events.csv or the like.")
+        advice = "Name a folder with orders.parquet, events.csv or the like"
+        if pairs(text):
+            advice = "A database is named by a URL, such as postgres://user:${PGPASSWORD}@host/database"
+        raise BadData(f"{redact(str(folder))} {what}. {advice}.")
     return Address("folder", str(folder), path=folder, options=options)

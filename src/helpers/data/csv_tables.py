@@ -6,9 +6,6 @@ the verdicts to a Parquet file that lives as long as the connection; tables are 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -79,7 +76,7 @@ def _prepared(con: Any, spec: Table, parts: Sequence[Path]) -> tuple[list[CsvFil
     """Make files readable, and note what was not plain about them."""
     files, notes = [], []
     for part in parts:
-        path, encoding = csv_files.as_utf8(part, _workspace(con))
+        path, encoding = csv_files.as_utf8(part, con.workspace)
         file = csv_files.inspect(path, spec)
         if encoding in ("gb18030", "utf-16"):
             notes.append(f"{part.name}: read as {encoding.upper()}.")
@@ -88,15 +85,6 @@ def _prepared(con: Any, spec: Table, parts: Sequence[Path]) -> tuple[list[CsvFil
             notes.append(f"{part.name}: {lines} above the column names left out.")
         files.append(file)
     return files, tuple(notes)
-
-
-def _workspace(con: Any) -> Path:
-    """Return a temporary folder that lives as long as the connection."""
-    folder = getattr(con, "transcoded", None)
-    if folder is None:
-        folder = con.transcoded = tempfile.mkdtemp(prefix="helpers-csv-")
-        weakref.finalize(con, shutil.rmtree, folder, True)
-    return Path(folder)
 
 
 def _broken_headers(spec: Table, files: Sequence[CsvFile]) -> list[Violation]:
@@ -161,7 +149,7 @@ def _write(con: Any, spec: Table, read: dict[str, Cell]) -> str:
     """Write the value of each text and the verdict on both to a Parquet file, and return its reader."""
     values = ", ".join(f"{cell.value} AS {cells.value_of(name)}" for name, cell in read.items())
     verdicts = ", ".join(f"{cell.verdict} AS {_verdict(name)}" for name, cell in read.items())
-    judged, target = _view("judged", spec), quoted(str(_workspace(con) / f"{spec.name}.parquet"))
+    judged, target = _view("judged", spec), quoted(str(con.workspace / f"{spec.name}.parquet"))
     con.con.execute(
         f"CREATE TEMPORARY VIEW {judged} AS "
         f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"

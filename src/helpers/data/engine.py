@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +18,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from helpers.data import csv_tables, layout
+from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
@@ -22,17 +27,35 @@ from helpers.data.views import create, identifier, partitions, quoted
 from helpers.data.violation import Violation
 from helpers.errors import BadData, BadParameters
 
-NO_DOWNLOADS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+SETTINGS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time."""
 
 EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
 
 
 def connect(path: Path | None = None) -> Any:
-    """Return an Ibis connection to DuckDB, in memory or read-only on a file."""
+    """Return an Ibis connection to DuckDB, in memory or read-only on a file.
+
+    Its ``workspace`` is a folder for as long as the connection lives.
+    """
     place = {} if path is None else {"database": path, "read_only": True}
-    spill = str(Path(tempfile.gettempdir()) / "helpers-duckdb")
-    return ibis.duckdb.connect(**place, temp_directory=spill, **NO_DOWNLOADS)
+    home = _home(os.getpid())
+    con = ibis.duckdb.connect(**place, temp_directory=str(home / "spill"), **SETTINGS)
+    if con.raw_sql("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        con.raw_sql("SET enable_progress_bar = false")  # it would stand in the report
+    con.workspace = Path(tempfile.mkdtemp(dir=home))
+    weakref.finalize(con, shutil.rmtree, con.workspace, True)
+    return con
+
+
+@lru_cache(maxsize=1)
+def _home(pid: int) -> Path:
+    """Return the folder of temporary files of a process, which the next one removes when this one is killed."""
+    own = scratch.folder()
+    if own is None:
+        raise BadData("There is no folder for temporary files that can be written: set TMPDIR.")
+    atexit.register(own.close)
+    return own.path
 
 
 def tables(place: Address, wanted: Collection[str], options: Options) -> Found:

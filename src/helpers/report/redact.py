@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from helpers.data import address
-from helpers.data.address import PLACEHOLDER
+from helpers.data.address import PLACEHOLDER, SHORTEST
 
 MASK = "***"
 _SECRET_NAME = re.compile(
@@ -27,16 +27,9 @@ _SECRET_NAME = re.compile(
     r"|(^|_)(api|access|private|secret|auth)_?key|(^|_)(pass|pat|auth|cookies?)$"
 )
 _PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|(^|_)pass$|_pwd$")
-# As in "Driver=x;Server=y;Uid=me;Pwd=secret" or "host=h user=u password='a secret'".
-_PAIR = re.compile(
-    r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
-    r"|sharedaccess(?:key|signature)|client_?secret)\s*=(?!=)\s*"
-    r"(?:\"([^\"]{1,500})\"|'([^']{1,500})'|\{([^}]{1,500})\}|([^\s;,&\"'{][^\s;,&]*))"
-)
 _SECRET_QUERY = re.compile(r"(?i)passw|pwd|secret|token|key|sig|credential|sas$")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SHORTEST = 6  # shorter values of environment variables, such as "1" or "true", would mask ordinary text
-_SHORTEST_PASSWORD = 4  # a word that its name says is a password is one, "true" or not
 _STILL_TELLING = 8  # characters of a secret that a table has cut short, "abcdefgh..."
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,16}\b")
 # From the beginning of a word, so that a megabyte without blanks is looked through once.
@@ -44,12 +37,12 @@ _KERNEL_FILE = re.compile(r"(?<![^\s\"'<>(])[^\s\"'<>(]*ipykernel_\d+[/\\]+\d+\.
 
 
 def url_secrets(text: str) -> set[str]:
-    """Return the passwords and tokens in the URLs of a text.
+    """Return the passwords and tokens in the URLs and connection strings of a text.
 
     An address may name a variable of the environment, ``postgres://user:${PGPASSWORD}@host/db``. Its name is no
     secret; its value is one, whatever the variable is called, with the secrets of the URL that it may hold.
     """
-    found = _named_secrets(text)
+    found = _named_secrets(text) | address.pairs(text)
     for url in _URL.findall(text):
         try:
             parts = urlsplit(url)
@@ -79,14 +72,9 @@ def environment_secrets(environment: Mapping[str, str] = os.environ) -> set[str]
     """Return the values of the environment variables whose name says that they are secret, and what others hold."""
     found = set()
     for name, value in environment.items():
-        shortest = _SHORTEST_PASSWORD if _PASSWORD_NAME.search(name) else _SHORTEST
+        shortest = SHORTEST if _PASSWORD_NAME.search(name) else _SHORTEST
         if _SECRET_NAME.search(name) and len(value) >= shortest:
             found.add(value)
-        # A connection string names each password and key before an equals sign.
-        pairs = {next(filter(None, match)) for match in _PAIR.findall(value)}
-        found |= {
-            each for each in pairs if len(each) >= _SHORTEST_PASSWORD and not PLACEHOLDER.fullmatch(each)
-        }
         found |= url_secrets(value)
     return found
 

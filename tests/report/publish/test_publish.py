@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report.publish import scratch, store
+from helpers.data import scratch
+from helpers.report.publish import store
 
 # Publishes version after version of two series; each version's manifest names the hash of its payload.
 WRITER = """

@@ -15,14 +15,13 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from helpers.data import scratch
 from helpers.errors import PlaybookError
-from helpers.report.publish import scratch
 
 STAGING = ".staging-"
 _LEFT = (f"{STAGING}*", ".*.json-*", ".*.html-*")
@@ -107,7 +106,6 @@ def replace_file(path: Path, content: bytes, place: Path | None = None) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        new.chmod(0o644)
         new.replace(path)
     except BaseException:
         new.unlink(missing_ok=True)
@@ -117,10 +115,10 @@ def replace_file(path: Path, content: bytes, place: Path | None = None) -> None:
     _sync_folder(path.parent)
 
 
-def _empty_file(prefix: str, place: Path) -> str:
-    handle, name = tempfile.mkstemp(prefix=prefix, dir=place)
-    os.close(handle)
-    return name
+def _empty_file(prefix: str, place: Path) -> Path:
+    path = place / f"{prefix}{uuid.uuid4().hex[:12]}"
+    path.touch(exist_ok=False)
+    return path
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager, papermil
 from papermill.log import logger
 
 from helpers import errors
-from helpers.report.publish import scratch
+from helpers.data import scratch
 from helpers.report.publish.manifest import CellRun, Failure, FailureKind, RunStatus
 from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.data import scratch
 from helpers.playbook.finding import Finding
 from helpers.report import project
 from helpers.report.page import plain
 from helpers.report.page.report import report_html
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
-from helpers.report.publish import scratch, store
+from helpers.report.publish import store
 from helpers.report.publish.manifest import (
     Bookkeeping,
     Data,

@@ -256,6 +256,7 @@ def main() -> None:
     """Run the server; the arguments are the modules to import if not all."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's background ignores it
     before = dict(os.environ)
+    sys.modules["__main__"].__file__ = __file__  # without one DuckDB sees a terminal and prints progress bars
     preload(sys.argv[1:] or everything())
     _set_by_imports.update((name, now) for name, now in os.environ.items() if before.get(name) != now)
     gc.collect()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report.publish import scratch
+from helpers.data import scratch
 from helpers.report.run import engine, notebook
 from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.environment import kernel_environment
 
 HOLDER = """import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from helpers.report.publish import scratch
+from helpers.data import scratch
 print(scratch.folder().path, flush=True)
 sys.stdin.read()"""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these sockets nor locks")
