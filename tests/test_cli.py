@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import cli, errors
+from helpers.data.privacy import pseudonym
 from helpers.report.plan.desk import Plan
 from helpers.report.publish.manifest import Failure
 from helpers.report.run.batch import BatchResult
@@ -97,7 +99,7 @@ def test_help_names_every_command(
     said = capsys.readouterr().out
     assert all(
         f"  {name} " in said
-        for name in ("run", "check", "params", "list", "show", "diff", "prune", "simulate")
+        for name in ("run", "check", "reveal", "params", "list", "show", "diff", "prune", "simulate")
     )
 
 
@@ -342,6 +344,43 @@ def test_check_prints_health_and_the_contract(
     assert "no violation of the data contract" in said and "2026-01-02" in said
     assert call(monkeypatch, "check", "--describe") == 0
     assert "## orders" in capsys.readouterr().out
+
+
+def test_pseudonyms_of_a_list_become_ids_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLAYBOOK_SALT", "made here")
+    listed = f"\ufeffmember_id,tier\n{pseudonym('m1')},'=core\n"
+    (folder / "list.csv").write_text(listed, encoding="utf-8")
+    (folder / "ids.csv").write_text("seen by all")
+    assert call(monkeypatch, "reveal", "list.csv", "--data", "tables") == 0
+    assert capsys.readouterr().out == "member_id,tier\nm1,'=core\n"
+    assert call(monkeypatch, "reveal", "list.csv", "--data", "tables", "--out", "ids.csv") == 0
+    assert (folder / "ids.csv").read_text("utf-8-sig") == "member_id,tier\nm1,'=core\n"
+    assert (folder / "ids.csv").stat().st_mode & 0o777 == 0o600
+    assert call(monkeypatch, "reveal", "list.csv", "--data", "tables", "--out", "ids.parquet") == 0
+    assert pd.read_parquet(folder / "ids.parquet").to_dict("records") == [
+        {"member_id": "m1", "tier": "=core"}
+    ]
+    monkeypatch.setenv("PLAYBOOK_SALT", "made elsewhere")
+    assert call(monkeypatch, "reveal", "list.csv", "--data", "tables") == 2
+    assert "1 of 1 pseudonyms match no id" in capsys.readouterr().err
+    assert call(monkeypatch, "reveal", "tables", "--data", "tables") == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_connection_string_is_never_echoed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = "jobs: [{notebook: rfm, data: 'Server=y;Uid=me;Pwd={geheim42}'}]\n"
+    (folder / "secret.yml").write_text(plan)
+    for where in ("host=db password=geheim42 dbname=x", "host=db password = 'geheim42'", "me:geheim42@db/x"):
+        for command in (["check", where], ["run", "--data", where], ["reveal", "list.csv", "--data", where]):
+            assert call(monkeypatch, *command) == 2
+    assert call(monkeypatch, "run", "--plan", "secret.yml") == 2
+    assert call(monkeypatch, "run", "-p", "data={'password': 'geheim42'}") == 2
+    said = capsys.readouterr()
+    assert "geheim42" not in said.out + said.err and said.err.count("postgres://user:${PGPASSWORD}") >= 7
 
 
 def test_simulate_writes_tables_with_progress(

@@ -212,6 +212,8 @@ def test_a_contact_list_is_announced_and_kept(shown: list[record.Shown], batch: 
     assert pq.read_table(batch / "lists/core.parquet").num_rows == 1
     text = repr(shown[0])
     assert text.startswith("Core members to thank: 1 members, 1 of them held out. Files: lists/core.csv")
+    assert text.endswith("playbook reveal lists/core.csv --data …")
+    assert {path.stat().st_mode & 0o777 for path in batch.glob("lists/*")} == {0o600}
     assert PSEUDONYM not in shown[0].html
 
 

@@ -1,4 +1,4 @@
-"""Commands about tables and parameters: ``check``, ``params``, ``simulate``."""
+"""Commands about tables and parameters: ``check``, ``reveal``, ``params``, ``simulate``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,36 @@ def check(
         output.frame("Ids without a partner", state.unmatched)
     for line in (state.sentence, *state.notes):
         typer.echo(line)
+
+
+@app.command()
+def reveal(
+    path: Annotated[Path, typer.Argument(metavar="LIST", help="Such as reports/…/v3/lists/recall.csv.")],
+    data: Annotated[str, typer.Option(help="The tables that the list was made with: folder or URL.")],
+    out: Annotated[Path | None, typer.Option(help="File to write, .csv or .parquet; default: print.")] = None,
+) -> None:
+    """Put the ids of members in place of the pseudonyms of a contact list, for who may see them."""
+    from helpers.data import privacy, source
+    from helpers.data.contract import TABLES
+    from helpers.report.project import locate_data
+
+    frame = privacy.read_list(path)
+    named = [name for name, table in TABLES.items() if privacy.MEMBER in table]
+    dataset = source.open(locate_data(data), check=False, tables=named)
+    keys = [table[privacy.MEMBER] for table in dataset.tables.values() if privacy.MEMBER in table.columns]
+    found = privacy.reveal(
+        frame, {each for key in keys for each in key.as_table().distinct().execute().iloc[:, 0]}
+    )
+    if out is None:
+        typer.echo(privacy.csv_text(found), nl=False)
+        return
+    out.unlink(missing_ok=True)
+    out.touch(0o600)  # before anything is in it
+    if out.suffix == ".parquet":
+        found.to_parquet(out, index=False)
+    else:
+        out.write_text("\ufeff" + privacy.csv_text(found), encoding="utf-8", newline="\n")
+    typer.echo(f"{out}: {len(found):,} members", err=True)
 
 
 @app.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,9 @@ SALT_VARIABLE = "PLAYBOOK_SALT"
 PUBLIC_SALT = "community-playbook: public, anyone can recompute these pseudonyms"
 PREFIX = "p_"
 HEX_DIGITS = 16
+MEMBER = "member_id"
+FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
+"""What a text begins with that a spreadsheet may run, and the sign that is put before it."""
 
 
 def _salt(salt: str | None) -> str:
@@ -69,21 +74,17 @@ def pseudonymise(ids: pd.Series, salt: str | None = None) -> pd.Series:
     return ids.astype("object").map(lambda value: names[str(value)], na_action="ignore")
 
 
-def reveal(
-    frame: pd.DataFrame, ids: Iterable[str], salt: str | None = None, column: str = "member_id"
-) -> pd.DataFrame:
+def reveal(frame: pd.DataFrame, ids: Iterable[str], salt: str | None = None) -> pd.DataFrame:
     """Replace the pseudonyms of a contact list by the ids they stand for.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        A published list.
+        A published list, with pseudonyms in ``member_id``.
     ids : iterable of str
         All ids that may occur, such as the ``member_id`` column of the members table.
     salt : str, optional
         The salt under which the list was made.
-    column : str
-        The column with the pseudonyms.
 
     Raises
     ------
@@ -92,17 +93,51 @@ def reveal(
     BadData
         When pseudonyms match no id: the salt or the ids are not those of the list.
     """
-    if column not in frame:
-        raise BadParameters(f"column == {column!r}, must be one of {', '.join(map(str, frame.columns))}.")
+    if MEMBER not in frame:
+        raise BadParameters(f"the list has no column {MEMBER}; it has {', '.join(map(str, frame.columns))}.")
     known = pd.Series(list(ids), dtype="object").dropna().drop_duplicates()
     table = dict(zip(pseudonymise(known, salt), known, strict=True))
-    unmatched = ~frame[column].isin(list(table)) & frame[column].notna()
+    unmatched = ~frame[MEMBER].isin(list(table)) & frame[MEMBER].notna()
     if unmatched.any():
+        is_set = "is not set" if _salt(salt) == PUBLIC_SALT else "is set"
         raise BadData(
             f"{int(unmatched.sum())} of {len(frame)} pseudonyms match no id, such as "
-            f"{frame[column][unmatched].iloc[0]}. Use the salt and the members the list was made with."
+            f"{frame[MEMBER][unmatched].iloc[0]}. Use the salt ({SALT_VARIABLE} {is_set} here) and the tables that "
+            "the list was made with."
         )
-    return frame.assign(**{column: frame[column].map(table)})
+    return frame.assign(**{MEMBER: frame[MEMBER].map(table)})
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV in which no spreadsheet takes a text for a formula.
+
+    A text that begins with ``= + - @`` (full-width too), a tab, a line break or an apostrophe gets an apostrophe in
+    front; :func:`read_list` takes it away. Parquet holds the texts as they are.
+    """
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).columns
+    safe = {name: frame[name].astype("object").map(_no_formula) for name in texts}
+    return frame.assign(**safe).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def read_list(path: Path) -> pd.DataFrame:
+    """Read a published list, Parquet or CSV, whose cells then are texts.
+
+    Raises
+    ------
+    BadData
+        When there is none, or it cannot be read.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise BadData(f"the list {path} cannot be read: {error}") from None
+    return cells.map(lambda text: text.removeprefix("'"))
 
 
 def suppress(

@@ -20,6 +20,7 @@ import pyarrow as pa
 from IPython.display import display
 
 from helpers.checks import did_you_mean
+from helpers.data import privacy
 from helpers.figures import Chart, NoChart
 from helpers.playbook.action import Action
 from helpers.playbook.contact.lists import ContactList
@@ -182,11 +183,10 @@ def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = 
     _check_unique(f"contact list {name}: member", rows["member_id"].tolist())
     _write_parquet("lists", name, rows)
     # The byte order mark lets spreadsheets read Chinese text.
-    _write(
-        "lists", f"{name}.csv", "\ufeff" + rows.to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    )
+    _write("lists", f"{name}.csv", "\ufeff" + privacy.csv_text(rows))
     out = f", {held_out:,} of them held out" if held_out is not None else ""
     text = f"{caption}: {len(rows):,} members{out}. Files: lists/{name}.csv and lists/{name}.parquet."
+    text += f" Who they are: playbook reveal lists/{name}.csv --data …"
     display(Shown(f'<p class="contact-list">{html.escape(text)}</p>', text))
 
 
@@ -285,13 +285,16 @@ def _write_parquet(folder: str, name: str, rows: pd.DataFrame) -> None:
 def _write(folder: str, name: str, text: str) -> None:
     path = _target(folder, name)
     if path is not None:
-        _part(path).write_text(text, encoding="utf-8", newline="\n")
-        _part(path).replace(path)
+        part = _part(path)
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
 
 
 def _part(path: Path) -> Path:
-    """Return the hidden name under which a file is written, so that a killed kernel leaves no half file."""
-    return path.with_name(f".{path.name}")
+    """Make the hidden file that is written first: a killed kernel leaves no half file. Lists are private."""
+    part = path.with_name(f".{path.name}")
+    part.touch(0o600 if path.parent.name == "lists" else 0o666)
+    return part
 
 
 def _target(folder: str, name: str) -> Path | None:

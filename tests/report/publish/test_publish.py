@@ -174,7 +174,10 @@ def test_replace_file_keeps_the_old_content_when_writing_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "catalog.json"
+    before = os.umask(0o027)
     store.replace_file(path, b"old")
+    os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640, "the umask decides who reads it"
 
     def no_space(handle: int) -> None:
         raise OSError(28, "No space left on device")

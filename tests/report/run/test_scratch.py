@@ -17,8 +17,9 @@ from helpers.report.run.kernels.environment import kernel_environment
 
 HOLDER = """import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from helpers.data import scratch
-print(scratch.folder().path, flush=True)
+from helpers.data import engine
+connection = engine.connect()  # the typed tables of CSV files lie in its folder
+print(connection.workspace.parent, flush=True)
 sys.stdin.read()"""
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these sockets nor locks")
 
