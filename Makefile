@@ -23,7 +23,7 @@ reports: $(READY)  ## run every notebook on the sample community; open reports/i
 	$(BIN)/playbook run --data data/sample
 
 lab: $(READY)  ## explore the notebooks by hand
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --config tools/lab.py
 
 lint: $(READY) size
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@ import tomllib
 
 import nbformat
 import pytest
+from traitlets.config import Config
 
 
 def tool(root, name):
@@ -113,3 +114,22 @@ def test_lines_are_counted_by_room_and_yaml_apart(root, tmp_path):
     assert allowed["methods/x"] == size.METHOD
     assert allowed["simulate"] == size.BUDGETS["simulate"] + size.PLANTED
     assert allowed["odd"] == 0
+
+
+def test_running_a_notebook_in_the_lab_leaves_its_file_as_it_was(root, monkeypatch):
+    path = root / "notebooks" / "01_rfm.ipynb"
+    text = path.read_text("utf-8")
+    settings = Config()
+    code = compile((root / "tools" / "lab.py").read_text("utf-8"), "lab.py", "exec")
+    monkeypatch.syspath_prepend(str(root / "tools"))
+    exec(code, {"c": settings, "__file__": str(root / "tools" / "lab.py")})
+    ran = nbformat.reads(text, as_version=4)
+    for number, cell in enumerate(cell for cell in ran.cells if cell.cell_type == "code"):
+        cell.execution_count, cell.metadata["collapsed"] = number, True
+        cell.outputs = [nbformat.v4.new_output("stream", text="other data, other numbers")]
+    model = {"type": "notebook", "content": ran}
+    settings.ContentsManager.pre_save_hook(model=model, path="01_rfm.ipynb", contents_manager=None)
+    assert nbformat.writes(model["content"]) + "\n" == text
+    own = {"type": "notebook", "content": nbformat.v4.new_notebook(cells=ran.cells)}
+    settings.ContentsManager.pre_save_hook(model=own, path="mine.ipynb", contents_manager=None)
+    assert own["content"].cells[1].outputs  # a notebook of one's own is kept as it is

@@ -164,6 +164,11 @@ def test_the_run_key_follows_whatever_determines_the_result(
     first = provenance.code(build_notebook("1"), None)
     second = provenance.code(build_notebook("2"), None)
     assert first.notebook_sha256 != second.notebook_sha256 and first.modules == second.modules
+    printed = build_notebook("2")
+    notebook = nbformat.read(printed, as_version=4)
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", text="what it once said")]
+    nbformat.write(notebook, printed)
+    assert provenance.code(printed, None) == second
 
 
 def test_git_tells_commit_and_changes(tmp_path: Path) -> None:

@@ -47,10 +47,17 @@ def code(notebook: Path, root: Path | None, sources: imports.Sources | None = No
     locks = (folder / LOCK for folder in (root, _PACKAGE.parents[1]) if folder)
     lock = next((path for path in locks if path.is_file()), None)
     return Code(
-        notebook_sha256=hashlib.sha256(notebook.read_bytes()).hexdigest(),
+        notebook_sha256=_source_digest(notebook),
         modules=imports.modules_of(notebook, sources),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
     )
+
+
+def _source_digest(notebook: Path) -> str:
+    """Return the SHA-256 of the cells of a notebook as they are written, whatever they once printed."""
+    cells = json.loads(notebook.read_bytes())["cells"]
+    said = [[cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])] for cell in cells]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
