@@ -24,6 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from helpers.sentences import say
 from helpers.tables import html_table
 
 # Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
@@ -131,10 +132,13 @@ class Chart:
 
     def _repr_html_(self) -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
-        table = html_table(self.data, caption=f"Data behind “{self.title}”", units=self.units)
+        table = html_table(
+            self.data, caption=say("Data behind “{title}”", title=self.title), units=self.units
+        )
+        summary = say("Data behind this picture")
         return (
             f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{self.svg()}{note}'
-            f"<details><summary>Data behind this picture</summary>{table}</details></figure>"
+            f"<details><summary>{summary}</summary>{table}</details></figure>"
         )
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from helpers.data.schema import Table
 from helpers.data.source import Dataset
 from helpers.data.tables import TABLES
 from helpers.data.violation import counted
-from helpers.sentences import percent
+from helpers.sentences import percent, say
 
 REFERENCES = (("member_id", "members"), ("content_id", "content"))
 """Columns that name a row of another table."""
@@ -89,10 +89,16 @@ def health(dataset: Dataset, as_of: dt.date | str | None = None, report_tz: str 
     for row in rows:
         row["freshness_days"] = (until - row["last"]).days if until and row["last"] else math.nan
     withheld = tuple(
-        f"{name}: {', '.join(hidden)} withheld as free text or contact data."
+        say(
+            "{table}: {columns} withheld as free text or contact data.", table=name, columns=", ".join(hidden)
+        )
         for name, hidden in dataset.withheld.items()
     )
-    notes = (*dataset.notes, *withheld, *(f"Not a table: {name}" for name in dataset.unrecognised))
+    notes = (
+        *dataset.notes,
+        *withheld,
+        *(say("Not a table: {name}", name=name) for name in dataset.unrecognised),
+    )
     return Health(pd.DataFrame(rows, columns=COLUMNS), _unmatched(dataset), until, notes)
 
 
@@ -181,26 +187,30 @@ def _reference(dataset: Dataset, name: str, column: str, target: str) -> dict[st
 
 def _sentences(state: Health) -> Iterator[str]:
     tables: list[Any] = list(state.frame.itertuples())
-    said = f"{counted(len(tables), 'table')} with {counted(sum(t.rows for t in tables), 'row')}"
     dated = [t for t in tables if t.first is not None]
+    size = {"tables": counted(len(tables), "table"), "rows": counted(sum(t.rows for t in tables), "row")}
     if dated:
-        said += f" from {min(t.first for t in dated)} to {max(t.last for t in dated)}"
-    yield f"{said}."
+        first, last = min(t.first for t in dated), max(t.last for t in dated)
+        yield say("{tables} with {rows} from {first} to {last}.", **size, first=first, last=last)
+    else:
+        yield say("{tables} with {rows}.", **size)
     if empty := [t.table for t in tables if not t.rows]:
-        yield f"Empty: {', '.join(empty)}."
+        yield say("Empty: {tables}.", tables=", ".join(empty))
     for t in tables:
         if t.freshness_days > 1:
-            yield f"{t.table} ends {counted(int(t.freshness_days), 'day')} before {state.as_of}."
+            days = counted(int(t.freshness_days), "day")
+            yield say("{table} ends {days} before {last}.", table=t.table, days=days, last=state.as_of)
     for t in dated:
         if t.empty_days > 0 and t.rows >= ROWS_A_DAY * ((t.last - t.first).days + 1):
-            yield f"{t.table} has {counted(int(t.empty_days), 'day')} without rows."
+            days = counted(int(t.empty_days), "day")
+            yield say("{table} has {days} without rows.", table=t.table, days=days)
     for t in tables:
         if t.late_share > 0:
-            yield f"{percent(t.late_share)} of the rows of {t.table} arrived more than a day late."
+            text = "{share} of the rows of {table} arrived more than a day late."
+            yield say(text, share=percent(t.late_share), table=t.table)
     references: list[Any] = list(state.unmatched.itertuples())
     for r in references:
         if r.unmatched_ids:
-            yield (
-                f"{r.unmatched_ids:,} of {r.ids:,} {r.column} in {r.table} ({percent(r.share)}) "
-                f"are not in {r.target}."
-            )
+            text = "{n:,} of {all:,} {column} in {table} ({share}) are not in {target}."
+            names = {"column": r.column, "table": r.table, "target": r.target}
+            yield say(text, n=r.unmatched_ids, all=r.ids, share=percent(r.share), **names)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
 
 SALT_VARIABLE = "PLAYBOOK_SALT"
 PUBLIC_SALT = "community-playbook: public, anyone can recompute these pseudonyms"
@@ -30,12 +31,13 @@ def _salt(salt: str | None) -> str:
 
 def salt_sentence(salt: str | None = None) -> str:
     """Return what a reader must know about the pseudonyms."""
+    text = "Member ids are replaced by pseudonyms under the secret salt in {name}."
     if _salt(salt) == PUBLIC_SALT:
-        return (
-            f"{SALT_VARIABLE} is not set: member ids are replaced by pseudonyms under a public salt, which "
-            "anyone who knows an id can recompute. Set it before sharing anything outside the team."
+        text = (
+            "{name} is not set: member ids are replaced by pseudonyms under a public salt, which anyone who knows an "
+            "id can recompute. Set it before sharing anything outside the team."
         )
-    return f"Member ids are replaced by pseudonyms under the secret salt in {SALT_VARIABLE}."
+    return say(text, name=SALT_VARIABLE)
 
 
 def pseudonym(identifier: str, salt: str | None = None) -> str:

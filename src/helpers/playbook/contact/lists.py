@@ -233,12 +233,11 @@ def contact_list(
     BadData
         When a column is missing, some (not all) values are, or a member has two rows.
     """
-    what = f"list {name}"
-    frame, refused = _agreed(materialise(as_table(members)), what)
+    frame, refused = _agreed(materialise(as_table(members)), f"list {name}")
     arm = assign_arms(frame["member_id"], day=study.as_of, seed=study.seed, holdout_share=holdout_share)
     held_out = int((arm == HOLDOUT).sum())
     base, contacted = WORST_BASELINE if baseline is None else baseline, len(frame) - held_out
-    mean, total = _worth(study, frame, what)
+    mean, total = _worth(study, frame, f"list {name}")
     published = _published(frame, arm)
     return ContactList(
         name=name,

@@ -1,0 +1,17 @@
+"""Every term has one definition, a whole sentence, and every finding of the reports names a term that is there."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers.playbook.glossary import define, terms
+
+
+def test_definitions_are_sentences() -> None:
+    assert all(text[0].isupper() and text.endswith(".") for text in terms().values())
+    assert len(set(terms().values())) == len(terms())
+
+
+def test_an_unknown_term_is_named() -> None:
+    with pytest.raises(ValueError, match="silnt"):
+        define("silnt")
