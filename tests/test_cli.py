@@ -388,12 +388,13 @@ def test_simulate_writes_tables_with_progress(
 ) -> None:
     asked = []
 
-    def write(*arguments: object, progress: Callable[[int, int], None]) -> None:
-        asked.append(arguments)
+    def write(*arguments: object, progress: Callable[[int, int], None], scenario: str) -> None:
+        asked.append((*arguments, scenario))
         progress(60, 60)
 
     monkeypatch.setattr("helpers.simulate.write", write)
     assert call(monkeypatch, "simulate", "made", "--members", "60", "--days", "20", "--seed", "3") == 0
     said = capsys.readouterr()
     assert "60 members, 20 days, seed 3" in said.out and "60 of 60 members" in said.err
-    assert asked == [(Path("made"), 60, 20, 3)]
+    assert call(monkeypatch, "simulate", "made", "--scenario", "shop") == 0
+    assert asked == [(Path("made"), 60, 20, 3, "plain"), (Path("made"), 3000, 365, 1, "shop")]

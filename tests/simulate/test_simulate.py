@@ -623,6 +623,51 @@ def test_posts_of_the_evening_are_played_more_as_planted() -> None:
     assert fit.params["topic_热点"] == pytest.approx(truth["content_topic"][5], abs=4 * fit.bse["topic_热点"])
 
 
+# --- the story of the shop --------------------------------------------------------------------------------
+
+
+def test_the_shop_tells_its_story_and_its_truth_knows_it() -> None:
+    arguments = {
+        "members": 3_000,
+        "days": 365,
+        "seed": 5,
+        "parameters": simulate.SCENARIOS["shop"].parameters,
+    }
+    made = simulate.community(**arguments, tables=("members", "orders", "referrals"))
+    members, calendar = made.tables["members"].set_index("member_id"), made.truth["calendar"]
+    first, last = map(date.fromisoformat, calendar["creators"][0])
+    joined, creator = local_day(members["joined_at"]), members["source"] == "达人林小满"
+    during = joined.between(first, last)
+    assert not (creator & ~during).any()
+    later = last + timedelta(days=90)
+    usual = (joined > later).sum() / (date(2026, 6, 30) - later).days
+    assert 3.5 < during.sum() / 21 / usual < 7
+    assert 0.7 < creator.sum() / during.sum() < 0.9
+
+    months = simulate.member_months(**arguments).set_index("member_id")
+    left = in_month(members["left_at"].dropna())
+    for rows in (months["month"] == "2026-04", creator.loc[months.index].to_numpy(), months["month"] != ""):
+        chance = months.loc[rows, "exit_probability"]
+        gone = left.reindex(chance.index).to_numpy() == months.loc[rows, "month"].to_numpy()
+        assert abs(gone.sum() - chance.sum()) < 4 * np.sqrt((chance * (1 - chance)).sum())
+    exits = months["exit_probability"].groupby(months["month"]).mean()
+    assert exits["2026-04"] > 2 * exits.drop("2026-04")["2026-02":].max()
+    stays = [exits_of.mean() for _, exits_of in months["exit_probability"].groupby(creator.loc[months.index])]
+    assert stays[1] > 1.6 * stays[0]
+
+    orders = local_day(made.tables["orders"]["paid_at"])
+    (holiday,) = ([date.fromisoformat(day) for day in span] for span in calendar["holidays"])
+    rush = orders.between(holiday[0] - timedelta(days=14), holiday[0] - timedelta(days=1)).sum() / 14
+    usual, feast = (
+        orders.between(date(2026, 1, 2), date(2026, 1, 31)).sum() / 30,
+        orders.between(*holiday).sum() / 9,
+    )
+    assert feast < 0.45 * usual < 1.3 * usual < rush
+    assert orders.between(*map(date.fromisoformat, calendar["incident"])).sum() / 7 < 0.5 * usual
+    expected = made.truth["referrals"]["k_factor"] * made.truth["referrals"]["ordinary_members"]
+    assert made.truth["referrals"]["accepted"] == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
 # --- size, errors, and the sample -------------------------------------------------------------------------
 
 
@@ -704,5 +749,5 @@ def test_a_folder_with_tables_of_somebody_else_is_left_as_it_is(theirs: str, tmp
     (tmp_path / theirs).write_text("order_id\n1\n", "utf-8")
     (tmp_path / "truth.json").write_text("{}", "utf-8")
     with pytest.raises(BadParameters, match=theirs):
-        simulate.write(tmp_path, 20, 31, 1, tables=("members", "orders"))
+        simulate.write(tmp_path, 20, 31, 1)
     assert (tmp_path / theirs).read_text("utf-8") == "order_id\n1\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -85,10 +85,11 @@ def simulate(
     members: Annotated[int, typer.Option(min=1)] = 3000,
     days: Annotated[int, typer.Option(min=1)] = 365,
     seed: Annotated[int, typer.Option(min=0)] = 1,
+    scenario: Annotated[Literal["plain", "shop"], typer.Option(help="Which community.")] = "plain",
 ) -> None:
     """Write a simulated community whose truth is known."""
     from helpers.simulate import write
 
     with output.progress("members") as advance:
-        write(out, members, days, seed, progress=advance)
+        write(out, members, days, seed, progress=advance, scenario=scenario)
     typer.echo(f"{out}: {members:,} members, {days:,} days, seed {seed}")

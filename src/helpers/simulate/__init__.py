@@ -21,11 +21,12 @@ from helpers.simulate.columns import to_pandas
 from helpers.simulate.community import TABLES, Generator
 from helpers.simulate.parameters import TIERS, Parameters
 from helpers.simulate.readme import README, readme
+from helpers.simulate.scenarios import SCENARIOS
 from helpers.simulate.truth import collect
 from helpers.simulate.world import BLOCK, Block, World
 from helpers.simulate.write import Progress, check_folder, table_writers, write_truth
 
-__all__ = ["TABLES", "Community", "Parameters", "community", "member_months", "write"]
+__all__ = ["SCENARIOS", "TABLES", "Community", "Parameters", "community", "member_months", "write"]
 
 START = date(2025, 7, 1)
 
@@ -99,10 +100,8 @@ def write(
     members: int,
     days: int,
     seed: int,
-    start: date = START,
     progress: Progress | None = None,
-    tables: Collection[str] | None = None,
-    parameters: Parameters | None = None,
+    scenario: str = "plain",
 ) -> Path:
     """Write a simulated community as Parquet, with ``truth.json`` and ``README.md``.
 
@@ -112,10 +111,12 @@ def write(
     ----------
     out : str or Path
         Folder to write to. Tables of an earlier simulation there are replaced, once all are written.
-    members, days, seed, start, tables, parameters
+    members, days, seed
         As in `community`, with the same result.
     progress : callable, optional
         Called with (members done, members) as the work goes on.
+    scenario : str
+        Name of the true parameters, of `SCENARIOS`.
 
     Returns
     -------
@@ -127,10 +128,11 @@ def write(
     BadParameters
         When the folder holds tables that no simulation wrote.
     """
-    generator = Generator(_world(members, days, seed, start, parameters), _named(tables))
+    check_scalar(scenario, "scenario", in_=SCENARIOS)
+    generator = Generator(_world(members, days, seed, START, SCENARIOS[scenario].parameters), TABLES)
     folder = Path(out)
     check_folder(folder, TABLES)
-    with table_writers(folder, generator.tables, TABLES) as writers:
+    with table_writers(folder, TABLES) as writers:
         for done, made in generator.parts():
             for name, table in made.items():
                 writers[name].add(table)
@@ -138,10 +140,8 @@ def write(
                 progress(done, members)
     truth = collect(generator.account, generator.world)
     write_truth(folder, truth)
-    by_command = (start, tables, parameters) == (START, None, None)
     rows = {name: writer.rows for name, writer in writers.items()}
-    text = readme(truth, rows, str(out) if by_command else None)
-    (folder / README).write_text(text, encoding="utf-8")
+    (folder / README).write_text(readme(truth, rows, str(out), scenario), encoding="utf-8")
     return folder
 
 

@@ -114,6 +114,7 @@ def _draw_exits(
 ) -> None:
     """Draw who leaves in a month: an exponential clock against the member's cumulative hazard."""
     p, month = members.window.parameters, members.window.months[index]
+    predictor = predictor + p.exit_log_hazard.get(f"month={month.label}", 0.0)
     if index:
         by_tier = [p.exit_log_hazard.get(f"previous_tier={tier}", 0.0) for tier in (*TIERS, "")]
         predictor = predictor + np.array(by_tier)[behaviour.tiers[index - 1]]

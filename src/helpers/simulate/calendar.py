@@ -24,6 +24,7 @@ SPRING_FESTIVAL = (
     *(date(2023, 1, 22), date(2024, 2, 10), date(2025, 1, 29), date(2026, 2, 17), date(2027, 2, 6)),
     *(date(2028, 1, 26), date(2029, 2, 13), date(2030, 2, 3)),
 )
+RUSH_DAYS = 14
 MORNING_WEIGHTS = (1.6, 0.9, 0.5, 0.3, 0.25, 0.4, 0.9, 1.8, 2.6, 2.8, 3.0, 3.3)
 EVENING_WEIGHTS = (4.2, 3.8, 3.0, 2.8, 2.9, 3.2, 4.0, 5.2, 6.6, 7.2, 6.0, 3.4)
 HOUR_WEIGHTS = np.array([*MORNING_WEIGHTS, *EVENING_WEIGHTS])
@@ -126,6 +127,12 @@ class Window:
         first = int(self.days * self.parameters.incident_share)
         return first, min(first + self.parameters.incident_days, self.days) - 1
 
+    @property
+    def creators(self) -> tuple[tuple[int, int], ...]:
+        """Day numbers (first, last) of the creator's campaign; empty where it brings nobody."""
+        p, first = self.parameters, int(self.days * self.parameters.creator_share)
+        return ((first, min(first + p.creator_days, self.days) - 1),) if p.creator_joins > 1.0 else ()
+
     @cached_property
     def promotions(self) -> tuple[tuple[int, int], ...]:
         """Day numbers (first, last) of each double-11 promotion that overlaps the window."""
@@ -149,8 +156,17 @@ class Window:
             if last < self.days:
                 factors[last] *= p.promo_peak / p.promo_days
         for first, last in self.holidays:
+            factors[max(first - RUSH_DAYS, 0) : max(first, 0)] *= p.holiday_rush
             factors[max(first, 0) : last + 1] *= p.holiday_dip
         factors[self.incident[0] : self.incident[1] + 1] *= p.incident_dip
+        return factors
+
+    @cached_property
+    def join_factors(self) -> np.ndarray:
+        """Multiplier of the number of members who join on each day: its factor, times the creator's campaign."""
+        factors = self.day_factors.copy()
+        for first, last in self.creators:
+            factors[first : last + 1] *= self.parameters.creator_joins
         return factors
 
     @cached_property

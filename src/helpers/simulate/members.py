@@ -21,6 +21,7 @@ PROFILE = {
 GROUP_SIZE = 200
 CONSENT_SHARE = 0.93
 INVITED = SOURCES.index("邀请")
+CREATOR = len(SOURCES) - 1
 CANDIDATES = 8
 
 _ID_FLOOR = 6_000_000_000_000_000_000
@@ -85,7 +86,7 @@ def draw_members(rng: np.random.Generator, window: Window, first: int, count: in
     """
     p = window.parameters
     existing = rng.random(count) < p.existing_share
-    day_edges = np.cumsum(window.day_factors)
+    day_edges = np.cumsum(window.join_factors)
     new_day = np.searchsorted(day_edges, rng.random(count) * day_edges[-1])
     old_day = -1 - rng.integers(0, p.existing_tenure_days, count)
     hour = choose(rng, HOUR_WEIGHTS, count).astype(np.int64)
@@ -101,6 +102,9 @@ def draw_members(rng: np.random.Generator, window: Window, first: int, count: in
         if count >= 100:
             staff[1], bot[1] = False, True
     source[(staff | bot) & (source == INVITED)] = 0
+    for begin, end in window.creators:
+        excess = (rng.random(count) < 1.0 - 1.0 / p.creator_joins) & ~(staff | bot)
+        source[excess & (joined >= begin * DAY) & (joined < (end + 1) * DAY)] = CREATOR
     return Members(
         window=window,
         first=first,

@@ -10,7 +10,7 @@ from helpers.simulate.advertising import Advertising
 from helpers.simulate.calendar import DAY, Window
 from helpers.simulate.columns import Columns, constant, days, digits, exported, words
 from helpers.simulate.experiments import Plan
-from helpers.simulate.parameters import TIERS
+from helpers.simulate.parameters import SOURCES, TIERS
 
 KINDS = ("content", "ads", "tools", "people", "incentive")
 EFFORT_SHARES = (0.08, 0.17, 0.30, 0.45)
@@ -23,12 +23,14 @@ def _entries(window: Window, plans: tuple[Plan, ...]) -> list[tuple[int, int, st
     """Return calendar entries: first day, last day, kind, grade, scope, note."""
     promotion = ("promo", "S", "all", "双11大促 (double-11 promotion); the peak is its last day")
     incident = ("incident", "A", "all", "负面舆情 (a complaint spread across platforms)")
+    campaign = ("promo", "B", "all", f"{SOURCES[-1]} 带新 (a creator's campaign brings newcomers)")
     rule, new = int(window.days * 0.35), (int(window.days * 0.6), int(window.days * 0.63))
     return sorted(
         [
             *((*span, *promotion) for span in window.promotions),
             *((*span, "holiday", "S", "all", "春节 (Spring Festival) week") for span in window.holidays),
             *((*span, *incident) for span in [window.incident] if span[1] >= span[0]),
+            *((*span, *campaign) for span in window.creators),
             *(
                 (plan.day, plan.last, "experiment", "", plan.experiment.exp_id, "outcome window")
                 for plan in plans
@@ -61,12 +63,12 @@ def _at_the_end(window: Window, rows: int) -> np.ndarray:
 
 def target_columns(window: Window, members: int) -> Columns:
     """Return the ``targets`` table: goals of the quarter after the window."""
-    after = window.end + timedelta(days=1)
+    after, goal = window.end + timedelta(days=1), window.parameters.value_per_conversion * members * 2 / 3
     goals = [
         ("active_members", "all", 0.20 * members, 0.17 * members, "community_lead", "up"),
         ("core_share", "all", 0.08, 0.06, "community_lead", "up"),
         ("left_members", "all", 0.05 * members, 0.06 * members, "retention_lead", "down"),
-        ("net_revenue", "all", 70.0 * members, 60.0 * members, "commerce_lead", "up"),
+        ("net_revenue", "all", goal, goal * 6 / 7, "commerce_lead", "up"),
         ("return_per_cost", "ads", 4.0, 3.0, "growth_lead", "up"),
     ]
     metric, scope, target, baseline, owner, direction = map(list, zip(*goals, strict=True))

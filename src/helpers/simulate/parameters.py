@@ -12,7 +12,7 @@ TIER_CEILING = (0, 10, 50, 400)
 
 PLATFORMS = ("douyin", "xiaohongshu", "wechat", "weibo", "bilibili", "discord")
 CHANNELS = ("抖音", "小红书", "微信", "微博", "B站", "search")
-SOURCES = (*CHANNELS, "邀请")
+SOURCES = (*CHANNELS, "邀请", "达人林小满")
 
 FORMATS = ("video", "image", "article", "live")
 TOPICS = ("新品", "教程", "福利", "直播预告", "用户故事", "热点")
@@ -88,7 +88,7 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Parameters:
-    """True parameters of the simulated community; the defaults make ``data/sample``.
+    """True parameters of the simulated community; `helpers.simulate.scenarios` has others, by name.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Parameters:
     exit_log_hazard : dict
         Log hazard ratios of leaving by ``early_reply``, ``source=<value>``, ``previous_tier=<value>`` (tier
         in the calendar month before; ``potential`` is the reference, and applies to the month of joining)
-        and ``pushes_previous_month`` (per push sent in the calendar month before).
+        and ``pushes_previous_month`` (per push sent in the calendar month before), and by ``month=<YYYY-MM>``.
     existing_share, existing_tenure_days : float, int
         Share of members who joined before the first day, and how many days before at most.
     pushes_per_month, push_open_probability : tuple, float
@@ -122,9 +122,13 @@ class Parameters:
     goods_shape, goods_member_shape, goods_member_scale : float
         Gamma-Gamma law of goods: p, q and gamma in the usual notation. Memberships have two prices, tips are
         log-normal; discounts and refunds fall on goods.
-    promo_peak, promo_days, holiday_dip, incident_dip : float
-        Multipliers of orders and passive activity on the last day and the other days of the promotion, in the
-        Spring Festival week, and in the incident, which begins at `incident_share` of the window.
+    creator_share, creator_days, creator_joins : float, int, float
+        A creator's campaign: where it starts as a share of the observed days, its days, and how many times as many
+        members join on them; those who join because of it have the last of `SOURCES`.
+    promo_peak, promo_days, holiday_rush, holiday_dip, incident_dip : float
+        Multipliers of orders and passive activity on the last day and the other days of the promotion, in the two
+        weeks before and in the Spring Festival week, and in the incident, which begins at `incident_share` of the
+        window.
     experiments, channels, campaigns : tuple
         See `Experiment`, `Channel` (in the order of `CHANNELS`) and `Campaign`.
     invite_acceptance : float
@@ -147,6 +151,9 @@ class Parameters:
     )
     early_reply_share: float = 0.40
     source_shares: tuple[float, ...] = (0.28, 0.20, 0.16, 0.07, 0.07, 0.07, 0.15)
+    creator_share: float = 0.20
+    creator_days: int = 21
+    creator_joins: float = 1.0
     existing_share: float = 0.40
     existing_tenure_days: int = 540
 
@@ -200,6 +207,7 @@ class Parameters:
 
     promo_peak: float = 4.0
     promo_days: float = 1.6
+    holiday_rush: float = 1.0
     holiday_dip: float = 0.55
     incident_share: float = 0.69
     incident_days: int = 5

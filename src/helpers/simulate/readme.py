@@ -8,24 +8,20 @@ from typing import Any
 
 from helpers.simulate import truth as truth_module
 from helpers.simulate import world
+from helpers.simulate.scenarios import PLAIN, SCENARIOS
 
 README = "README.md"
-ORIGIN = """Made, and made again at any time with the same bytes, by
-
-```
-playbook simulate {out} --members {members} --days {days} --seed {seed}
-```"""
-ORIGIN_OTHER = (
-    "Made by `helpers.simulate.write` with a start, tables or parameters of its own; see `truth.json`."
-)
-
 INTRO = """# A simulated community
 
 Nothing here is real: {members:,} members of an invented community, seen for {days} days from {start} to {end}
 (Asia/Shanghai). It is small enough to read and large enough to try every notebook on, and its truth is known:
 `truth.json` holds every number that a method should find again.
 
-{origin}
+Made, and made again at any time with the same bytes, by
+
+```
+playbook simulate {out} --members {members} --days {days} --seed {seed}{option}
+```
 
 Tables are Parquet files. Identifiers are strings, `*_at` and `ts` are UTC instants in microseconds, `date` is a
 calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explains the columns; `early_reply` of
@@ -33,7 +29,7 @@ calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explain
 
 ## What is in it
 
-{facts}
+{story}{facts}
 
 ## Rows
 
@@ -49,7 +45,7 @@ calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explain
 """
 
 
-def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str | None) -> str:
+def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str, scenario: str) -> str:
     """Return the README of a simulated community as Markdown.
 
     Parameters
@@ -58,12 +54,14 @@ def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str | None) -
         Its truth.
     rows : mapping of str to int
         Rows of each table.
-    out : str or None
-        How the folder is called in the command that makes it again; None when no command does.
+    out, scenario : str
+        How folder and scenario are called in the command that makes it again.
     """
     about = truth["about"]
     return INTRO.format(
-        origin=ORIGIN.format(out=out, **about) if out else ORIGIN_OTHER,
+        out=out,
+        option="" if scenario == PLAIN else f" --scenario {scenario}",
+        story=SCENARIOS[scenario].story,
         facts=_list_in(world),
         rows="\n".join(f"| {name} | {count:,} |" for name, count in rows.items()),
         definitions=_list_in(truth_module),

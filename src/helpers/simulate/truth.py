@@ -11,7 +11,7 @@
 - `return.log_odds`: log odds ratio of (next month not silent | silent now), by member covariate.
 - `exit.log_hazard`: log hazard ratio of leaving; previous_tier is the tier of the calendar month before (potential
   is the reference and holds in the month of joining), pushes_previous_month is per push_sent of the calendar month
-  before.
+  before, month=<YYYY-MM> holds in that month.
 - `exit.daily_hazard`: baseline hazard per day of tenure in [break, next break).
 - `exit.expected_survival`: mean over members who joined inside the window at least t days before its end of
   exp(-cumulative hazard of the first t days), each with the member's own covariates and tier path.
@@ -33,8 +33,10 @@
   s^shape), with s[t] = spend[t] + carry_over * s[t-1]; marginal_* is the long-run gain per CNY at
   recent_daily_spend.
 - `referrals.k_factor`: expected accepted invitations per ordinary member: share of invited joiners * joiners
-  inside the window / ordinary members.
+  inside the window whom no creator brought / ordinary members.
 - `calendar.month_intensity`: sum of the day multipliers of the month / 30.4375.
+- `calendar.creators`: first and last day of each creator's campaign, on which `creator_joins` times as many
+  members join.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ from helpers.simulate.calendar import REPORT_TZ, Window
 from helpers.simulate.columns import NEVER
 from helpers.simulate.expected import expected_value
 from helpers.simulate.experiments import Plan
-from helpers.simulate.members import INVITED
+from helpers.simulate.members import CREATOR, INVITED
 from helpers.simulate.orders import expected_net
 from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
 from helpers.simulate.world import Block, World
@@ -77,6 +79,7 @@ class Account:
             "effects": pd.DataFrame(purchases.effects),
             "ordinary": members.ordinary.sum(),
             "joiners": joiners.sum(),
+            "by_creator": (joiners & (members.source == CREATOR)).sum(),
             "invited": (joiners & (members.source == INVITED) & (members.inviter >= 0)).sum(),
             "leavers": (members.left != NEVER).sum(),
             "caused": (purchases.orders.code >= 0).sum(),
@@ -95,7 +98,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
     caused = sum(channel.touches_per_month * channel.order_probability for channel in p.channels)
     orders = [rate * (1.0 + caused / p.orders_per_month[1]) for rate in p.orders_per_month]
     value = [rate * net["all"] for rate in orders]
-    invited = p.source_shares[INVITED] / sum(p.source_shares)
+    invited = p.source_shares[INVITED] / sum(p.source_shares) * (sums["joiners"] - sums["by_creator"])
     truth = {
         "about": {
             "members": world.members,
@@ -112,6 +115,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             "promotions": [_dates(window, *span) for span in window.promotions],
             "holidays": [_dates(window, *span) for span in window.holidays],
             "incident": _dates(window, *window.incident),
+            "creators": [_dates(window, *span) for span in window.creators],
         },
         "tiers": _tiers(window, sums),
         "return": {"log_odds": p.return_log_odds},
@@ -139,7 +143,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
         "advertising": advertising_truth(window, world.advertising),
         "referrals": {
             "acceptance": p.invite_acceptance,
-            "k_factor": float(invited * sums["joiners"] / sums["ordinary"]) if sums["ordinary"] else None,
+            "k_factor": float(invited / sums["ordinary"]) if sums["ordinary"] else None,
             "accepted": sums["invited"],
             "ordinary_members": sums["ordinary"],
         },

@@ -84,9 +84,7 @@ def writer_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 @contextmanager
-def table_writers(
-    folder: Path, names: Collection[str], replaced: Collection[str]
-) -> Iterator[dict[str, TableWriter]]:
+def table_writers(folder: Path, names: Collection[str]) -> Iterator[dict[str, TableWriter]]:
     """Give writers into a staging folder, whose tables replace those of an earlier simulation at the end.
 
     An error takes the staging folder away again and leaves the earlier tables.
@@ -104,7 +102,7 @@ def table_writers(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    for path in _tables_in(folder, replaced):
+    for path in _tables_in(folder, names):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in sorted(staging.iterdir()):
         path.replace(folder / path.name)
