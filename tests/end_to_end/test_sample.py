@@ -27,10 +27,10 @@ def playbook(*arguments: str, cwd: Path, **environment: str) -> subprocess.Compl
     )
 
 
-# The second time both notebooks are named by a plan, which adds each with almost nothing left at its default.
+# The second time the notebooks are named by a plan, which adds each with almost nothing left at its default.
 AGAIN = """
 jobs:
-  - notebook: [rfm, retention]
+  - notebook: [rfm, retention, outlook]
   - notebook: rfm
     label: douyin
     parameters:
@@ -51,13 +51,21 @@ jobs:
       split_by: age_band
       period: month
       allowed_false_churn: 0.2
-      horizon_days: 45
       landmark_day: 14
       tier_actions: 5
       value_weights: {goods: 1, tip: 1, share: 2}
       value_days: 180
       discount_rate: 0.2
       cohort_age_days: 60
+      confidence: 0.9
+  - notebook: outlook
+    label: douyin
+    parameters:
+      segment: platform_home == "douyin"
+      count: interaction
+      horizon_days: 45
+      value_weights: {goods: 1, tip: 1, share: 2}
+      list_holdout_share: 0.2
       confidence: 0.9
 """
 
@@ -80,7 +88,7 @@ def published(root, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize("method", ["rfm", "retention"])
+@pytest.mark.parametrize("method", ["rfm", "retention", "outlook"])
 def test_the_same_inputs_give_the_same_bytes(published, method):
     one, two = published / f"{method}/all/v1", published / f"{method}/all/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -89,13 +97,20 @@ def test_the_same_inputs_give_the_same_bytes(published, method):
     assert different == ["manifest.json"]
 
 
-@pytest.mark.parametrize(("method", "notebook"), [("rfm", "01_rfm"), ("retention", "02_retention")])
+@pytest.mark.parametrize(
+    ("method", "notebook"), [("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook")]
+)
 def test_the_numbers_are_the_stored_ones(published, method, notebook):
     golden.check("sample", notebook, golden.published(published / f"{method}/all/v1"))
 
 
 def test_report_and_index_are_complete_accessible_and_offline(published):
-    for page in ("rfm/all/v2/report.html", "retention/all/v2/report.html", "index.html"):
+    for page in (
+        "rfm/all/v2/report.html",
+        "retention/all/v2/report.html",
+        "outlook/all/v2/report.html",
+        "index.html",
+    ):
         text = (published / page).read_text("utf-8")
         assert problems(text) == []
         assert len(text) < 500_000
@@ -108,7 +123,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
 
 def test_no_machine_path_and_no_member_id_is_published(published, root):
     members = {f">{identifier}<" for identifier in _member_ids(root)}
-    for path in [*(published / "rfm/all/v2").rglob("*"), *(published / "retention/all/v2").rglob("*")]:
+    for path in published.glob("*/all/v2/**/*"):
         if path.suffix in {".html", ".json", ".csv", ".ipynb", ".svg"}:
             text = path.read_text("utf-8")
             assert str(root) not in text, path
@@ -121,7 +136,7 @@ def _member_ids(root: Path) -> list[str]:
     return pd.read_parquet(root / "data/sample/members.parquet", columns=["member_id"])["member_id"].tolist()
 
 
-@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 13)])
+@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 5)])
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v2"
     findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
@@ -156,19 +171,22 @@ def test_another_segment_scheme_period_and_value_mix_run_too(published, root):
     assert "rfm/douyin: skipped, unchanged since v1" in done.stderr, "typed or in a plan, it is the same run"
 
 
-def test_retention_of_another_segment_horizon_and_level_runs_too(published):
-    folder = published / "retention/douyin/v1"
+@pytest.mark.parametrize(
+    ("method", "finding", "metric"),
+    [("retention", "newcomer_value", "in 180 days"), ("outlook", "silent_next", "45 days")],
+)
+def test_another_segment_horizon_and_level_run_too(published, method, finding, metric):
+    folder = published / f"{method}/douyin/v1"
     assert problems((folder / "report.html").read_text("utf-8")) == []
-    findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
-    whole = {
-        f["id"]: f for f in json.loads((published / "retention/all/v2/findings.json").read_text("utf-8"))
-    }
-    assert {f["confidence"] for f in findings.values()} == {0.9}
-    assert findings["retention.day_n"]["metric"] != whole["retention.day_n"]["metric"]
-    assert 0 < findings["retention.silent_next"]["n"] < whole["retention.silent_next"]["n"]
-    assert "45 days" in findings["retention.silent_next"]["metric"]
-    assert "in 180 days" in findings["retention.newcomer_value"]["metric"]
-    assert all(f["low"] <= f["value"] <= f["high"] for f in findings.values() if f["value"] is not None)
+    part, whole = (
+        {f["id"]: f for f in json.loads((published / f"{path}/findings.json").read_text("utf-8"))}
+        for path in (f"{method}/douyin/v1", f"{method}/all/v2")
+    )
+    name = f"{method}.{finding}"
+    assert {f["confidence"] for f in part.values()} == {0.9}
+    assert metric in part[name]["metric"] and part[name]["metric"] != whole[name]["metric"]
+    assert 0 < part[name]["n"] < whole[name]["n"]
+    assert all(f["low"] <= f["value"] <= f["high"] for f in part.values() if f["value"] is not None)
 
 
 def test_a_misspelt_parameter_is_refused_before_any_kernel_starts(root, tmp_path):

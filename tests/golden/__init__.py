@@ -1,4 +1,4 @@
-"""The numbers both notebooks publish for five communities, stored and compared with what the code says today.
+"""The numbers the notebooks publish for five communities, stored and compared with what the code says today.
 
 Notebooks run cell by cell in this process and are judged by what they leave in the run folder, so that nothing here
 knows a module or a function of the package: it may be rewritten freely while its numbers stay. What is stored:
@@ -55,16 +55,23 @@ TABLES: dict[str, tuple[str, ...]] = {
 RUNS = [
     ("sample", "01_rfm"),
     ("sample", "02_retention"),
+    ("sample", "14_outlook"),
     ("simulated", "01_rfm"),
     ("simulated", "02_retention"),
+    ("simulated", "14_outlook"),
     ("orders", "01_rfm"),
     ("orders", "02_retention"),
+    ("orders", "14_outlook"),
     ("members_orders", "02_retention"),
+    ("members_orders", "14_outlook"),
     ("events", "01_rfm"),
     ("events", "02_retention"),
+    ("events", "14_outlook"),
     ("members_events", "02_retention"),
+    ("members_events", "14_outlook"),
     ("hard", "01_rfm"),
     ("hard", "02_retention"),
+    ("hard", "14_outlook"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Both notebooks publish the stored numbers; the sample is compared in `tests/end_to_end`, where a batch ran it."""
+"""The notebooks publish the stored numbers; the sample is compared in `tests/end_to_end`, where a batch ran it."""
 
 from __future__ import annotations
 

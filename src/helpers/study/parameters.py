@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from helpers.checks import did_you_mean
 from helpers.data.segment_syntax import parse_syntax
@@ -86,6 +86,7 @@ class CommonParameters(BaseModel):
 
 Count = Literal["interaction", "order", "all", "auto"]
 Weight = Annotated[float, Field(ge=0)]
+DayOrNothing = Annotated[str, AfterValidator(lambda text: text and str(_date(text)))]
 
 # Parameters of more than one notebook. They are no base class, because each notebook has them in an order of its own.
 
@@ -95,6 +96,11 @@ def count() -> Any:
     return parameter(
         "auto", "What counts as activity; auto takes interactions where there are any, else orders"
     )
+
+
+def history_from() -> Any:
+    """Declare since when leaving and activity are on record."""
+    return parameter("", "First day on which leaving and activity were recorded; empty: the first event")
 
 
 def value_weights() -> Any:

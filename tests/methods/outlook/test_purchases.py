@@ -135,9 +135,9 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
     finding = found.gain_finding()
     assert finding.verdict == "no clear change" and finding.low <= 0
     assert "does not clearly tell who orders from who does not" in finding.sentence
-    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
+    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="outlook.benefit")
     assert (
-        not proposal.actions and "is: no clear change" in dict(proposal.silent)["retention.benefit_by_chance"]
+        not proposal.actions and "is: no clear change" in dict(proposal.silent)["outlook.benefit_by_chance"]
     )
 
 
@@ -147,8 +147,8 @@ def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
     finding = one[0].gain_finding()
     assert finding.verdict == "better" and finding.n == one[0].contest.windows
     assert f"errs {percent(finding.value)} less" in finding.sentence
-    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="retention.benefit")
-    assert [action.id for action in proposal.actions] == ["retention.benefit_by_chance"]
+    proposal = propose(Study.of({}, END, count="all"), [finding], prefix="outlook.benefit")
+    assert [action.id for action in proposal.actions] == ["outlook.benefit_by_chance"]
 
 
 def test_before_a_window_is_judged_nothing_is_foretold() -> None:

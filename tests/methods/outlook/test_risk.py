@@ -72,7 +72,7 @@ def test_sentences_state_number_interval_and_denominator(one: tuple[Risk, pd.Dat
     assert "Counted on a random sample of 150 of" in sample_sentence(fewer) and not sample_sentence(
         found.rows
     )
-    share = found.finding("some come back")
+    share = found.finding()
     assert 0 < share.low < share.value < share.high < 1
 
 
@@ -119,7 +119,7 @@ def test_too_little_data_is_no_error() -> None:
     found = risk(Study.of(tables, START + dt.timedelta(days=90)))
     told = (found.sentence, found.return_sentence, found.lift_sentence, found.contest_sentence)
     assert all("too little data" in sentence for sentence in told)
-    assert found.tier_lift.empty and found.finding("some come back").value is None
+    assert found.tier_lift.empty and found.finding().value is None
     assert found.gain_finding().verdict == "too little data"
 
 

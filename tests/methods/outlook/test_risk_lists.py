@@ -71,7 +71,7 @@ FREE = SilenceCost(STUDY, EMPTY, 0, 30)
 
 def proposed(lists: RiskLists, prefix: str) -> dict[str, str]:
     """Return the rules that stay silent although their finding is known, each with its reason."""
-    fires = [finding(id=f"retention.{name}", verdict="stated") for name in ("silent_next", "false_churn")]
+    fires = [finding(id=f"outlook.{name}", verdict="stated") for name in ("silent_next", "returns_next")]
     return dict(propose(STUDY, fires, lists.lists, prefix=prefix).silent)
 
 
@@ -102,8 +102,8 @@ def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) ->
     free = risk_lists(STUDY, found, worth(found), cost(low=-1.0))
     assert free.nurture.size > 100 and not free.nurture.mean_value.known
     assert "Silence costs no sales that can be seen here" in free.sentence
-    reason = "the value of a member is not known (retention.nurture)"
-    assert proposed(free, "retention.nurture") == {"retention.nurture": reason}
+    reason = "the value of a member is not known (outlook.nurture)"
+    assert proposed(free, "outlook.nurture") == {"outlook.nurture": reason}
     assert free.win_back.mean_value.known
 
 
@@ -138,7 +138,7 @@ def test_a_list_that_cannot_be_measured_is_published_and_starts_no_action() -> N
     small = risk_lists(STUDY, few, worth(few), cost())
     assert not small.win_back.withheld and small.win_back.held_out < 10
     assert "too small to measure" in small.sentence
-    assert "too few to measure" in proposed(small, "retention.nurture")["retention.nurture"]
+    assert "too few to measure" in proposed(small, "outlook.nurture")["outlook.nurture"]
     tiny = risk_of(20)
     assert risk_lists(STUDY, tiny, worth(tiny), cost()).nurture.frame.empty
 

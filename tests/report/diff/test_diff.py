@@ -346,6 +346,15 @@ def test_findings_come_go_lack_data_and_change_their_verdict(put: Any) -> None:
     assert comparison.sentence.endswith("1 appeared. 1 disappeared.")
 
 
+def test_a_finding_under_a_new_name_is_found_by_its_former_one(put: Any) -> None:
+    put(1, [finding("old.silent", metric="silent")], series="old/all", tables=MORE)
+    renamed = finding("new.silent", 0.6, metric="silent", aliases=("old.silent",))
+    reports = put(2, [renamed], series="new/all")
+    there, back = ("old/all@v1", "new/all@v2"), ("new/all@v2", "old/all@v1")
+    for way in (there, back):
+        assert outcomes(compared(reports, *way)) == {"new.silent": "signal"}
+
+
 def test_a_failed_side_is_said_and_proves_no_finding_gone(put: Any) -> None:
     put(1, [finding("kept"), finding("lost")])
     reports = put(2, [finding("kept", 0.41)], status="failed", tables=MORE)

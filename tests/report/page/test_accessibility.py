@@ -72,7 +72,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "empty index": lambda: index_html(sample_records.catalog().model_copy(update={"series": []})),
 }
 
-REAL = ("01_rfm", "02_retention")
+REAL = ("01_rfm", "02_retention", "14_outlook")
 
 pytestmark = [
     pytest.mark.browser,

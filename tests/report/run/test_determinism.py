@@ -151,7 +151,9 @@ def test_where_and_how_a_run_happens_changes_no_byte(
 
 @pytest.mark.slow
 def test_the_notebooks_give_the_same_bytes_everywhere(root: Path, sample: Path, tmp_path: Path) -> None:
-    names = [name for name in ("rfm", "retention") if list((root / "notebooks").glob(f"*_{name}.ipynb"))]
+    names = [
+        name for name in ("rfm", "retention", "outlook") if list((root / "notebooks").glob(f"*_{name}.ipynb"))
+    ]
     plan = tmp_path / "plan.yml"
     plan.write_text(f"data: {sample}\njobs:\n" + "".join(f"  - notebook: {name}\n" for name in names))
     ways = {

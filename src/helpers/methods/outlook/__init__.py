@@ -6,5 +6,6 @@ from helpers.methods.outlook.purchases import purchases
 from helpers.methods.outlook.risk import risk
 from helpers.methods.outlook.risk_lists import risk_lists
 from helpers.methods.outlook.silence_cost import silence_cost
+from helpers.playbook.contact.trial import evaluate_list
 
-__all__ = ["member_value", "plots", "purchases", "risk", "risk_lists", "silence_cost"]
+__all__ = ["evaluate_list", "member_value", "plots", "purchases", "risk", "risk_lists", "silence_cost"]

@@ -149,7 +149,8 @@ class Purchases:
         """State the share of members expected to order next."""
         return finding(
             share_of(self.expected),
-            id="retention.orders_next",
+            id="outlook.orders_next",
+            aliases=("retention.orders_next",),
             metric=say("members present who are expected to order in {h} days", h=self.rows.horizon_days),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
             sentence=self.sentence,
@@ -171,7 +172,8 @@ class Purchases:
         metric = "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
         return finding(
             gain,
-            id="retention.order_forecast_gain",
+            id="outlook.order_forecast_gain",
+            aliases=("retention.order_forecast_gain",),
             metric=say(metric),
             scope=self.study.scope,
             sentence=say(text, **saved(gain), more=f"{self.lift_sentence} {self.contest_sentence}"),

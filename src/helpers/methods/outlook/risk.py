@@ -132,17 +132,31 @@ class Risk:
         text = "The tenth at highest risk fell silent {lift} times as often as all active members (n = {n} judged)."
         return say(text, lift=triple(row, "lift", 2), n=number(row["n"]))
 
-    def finding(self, back: str) -> Finding:
-        """State the share of active members expected to fall silent; `back` says how many of the silent return."""
+    def finding(self) -> Finding:
+        """State the share of active members expected to fall silent."""
         return finding(
             share_of(self.expected_silent),
-            id="retention.silent_next",
+            id="outlook.silent_next",
+            aliases=("retention.silent_next",),
             metric=say("active members expected to fall silent in {h} days", h=self.rows.horizon_days),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
-            sentence=self.sentence + " " + say("Silence is not leaving: {phrase}.", phrase=back),
+            sentence=self.sentence,
             assumption=say(ALIKE),
             direction="down is good",
             systems=("S023", "S028"),
+        )
+
+    def return_finding(self) -> Finding:
+        """State the share of dormant members expected back."""
+        return finding(
+            share_of(self.expected_returns),
+            id="outlook.returns_next",
+            metric=say("dormant members expected back in {h} days", h=self.rows.horizon_days),
+            scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
+            sentence=self.return_sentence,
+            assumption=say(ALIKE),
+            direction="up is good",
+            systems=("S027", "S028"),
         )
 
     def gain_finding(self) -> Finding:
@@ -159,7 +173,8 @@ class Risk:
         assumption = "closed windows stand for the next; the forecast was chosen on them, which flatters it"
         return finding(
             gain,
-            id="retention.forecast_gain",
+            id="outlook.forecast_gain",
+            aliases=("retention.forecast_gain",),
             metric=say(metric),
             scope=self.study.scope,
             sentence=say(text, **saved(gain), model=self.contest.winner, contest=self.contest_sentence),

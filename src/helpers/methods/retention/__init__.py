@@ -1,4 +1,4 @@
-"""How long members stay, what goes with leaving, who is about to fall silent, and what a member is worth over time.
+"""How long members stay, what goes with leaving, and what a newcomer is worth over time.
 
 One file a question, in the order a notebook walks through them:
 
@@ -23,7 +23,6 @@ from helpers.methods.retention.states import daily_states, what_if
 from helpers.methods.retention.staying import exit_hazard, staying
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.tiers import compare_tiers
-from helpers.playbook.contact.trial import evaluate_list
 
 __all__ = [
     "cohort_value",
@@ -31,7 +30,6 @@ __all__ = [
     "daily_states",
     "day_n",
     "drivers",
-    "evaluate_list",
     "exit_hazard",
     "exposure",
     "known_at_joining",

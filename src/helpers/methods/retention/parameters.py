@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -10,12 +9,12 @@ from pydantic import Field, field_validator
 from helpers.study.parameters import (
     CommonParameters,
     Count,
+    DayOrNothing,
     Weight,
     bootstrap_draws,
     count,
+    history_from,
     k_min,
-    list_holdout_share,
-    margin,
     parameter,
     value_weights,
 )
@@ -24,15 +23,12 @@ Day = Annotated[int, Field(ge=0, le=3660)]
 
 
 class RetentionParameters(CommonParameters):
-    """How long members stay, what goes with leaving, who is about to leave, and what a member is worth over time."""
+    """How long members stay, what goes with leaving, and what a newcomer is worth over time."""
 
     tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "touchpoints", "content")
     needs: ClassVar[tuple[str, ...]] = ("members",)
 
-    history_from: str = parameter(
-        "",
-        "First day on which leaving and activity were recorded, such as 2025-07-01; empty: the first event",
-    )
+    history_from: DayOrNothing = history_from()
     count: Count = count()
     retention_days: list[Day] = parameter(
         [1, 7, 30],
@@ -52,9 +48,6 @@ class RetentionParameters(CommonParameters):
     allowed_false_churn: float = parameter(
         0.1, "Largest share of members called churned who come back all the same", unit="share", gt=0, lt=1
     )
-    horizon_days: int = parameter(
-        30, "Days ahead for which silence and value of each member are predicted", unit="days", ge=7, le=180
-    )
     landmark_day: int = parameter(
         30, "Day of tenure on which tiers are compared without immortal time", unit="days", ge=1, le=365
     )
@@ -71,20 +64,8 @@ class RetentionParameters(CommonParameters):
     cohort_age_days: int = parameter(
         90, "Age at which the value of cohorts is compared", unit="days", ge=7, le=1095
     )
-    margin: float = margin()
-    list_holdout_share: float = list_holdout_share()
     k_min: int = k_min()
     bootstrap_draws: int = bootstrap_draws(400)
-
-    @field_validator("history_from")
-    @classmethod
-    def _day_or_nothing(cls, value: str) -> str:
-        if value:
-            try:
-                datetime.date.fromisoformat(value)
-            except ValueError:
-                raise ValueError("must be an ISO date such as 2025-07-01, or empty") from None
-        return value
 
     @field_validator("retention_days")
     @classmethod

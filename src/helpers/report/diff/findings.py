@@ -126,7 +126,7 @@ class FindingChange(NamedTuple):
 
 
 def match(before: Version, after: Version, changed: Causes) -> list[FindingChange]:
-    """Match the findings of two versions by id and judge every difference.
+    """Match the findings of two versions by id, or a former id, and judge every difference.
 
     Returns
     -------
@@ -138,7 +138,8 @@ def match(before: Version, after: Version, changed: Causes) -> list[FindingChang
     Chance is judged when the same was asked of other data: the tables differ, or ``as_of`` or ``segment`` does. Any
     other difference on the same tables was brought about by what was changed, whatever its interval.
     """
-    old, new = ({finding.id: finding for finding in side.findings} for side in (before, after))
+    names = {alias: one.id for side in (before, after) for one in side.findings for alias in one.aliases}
+    old, new = ({names.get(one.id, one.id): one for one in side.findings} for side in (before, after))
     found = [_match(item, old.get(item), new.get(item), before, after) for item in {**new, **old}]
     judged = _against_chance(found, changed.disjoint) if changed.resampled else _by_cause(found, changed)
     return sorted(judged, key=_order)

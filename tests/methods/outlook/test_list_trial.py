@@ -1,4 +1,4 @@
-"""A published list is judged by its hold-out from within retention: did contact bring members back?"""
+"""A published list is judged by its hold-out from within outlook: did contact bring members back?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.data.privacy import pseudonymise
-from helpers.methods import retention
+from helpers.methods import outlook
 from helpers.playbook.contact.lists import contact_list
 from helpers.study import Study
 
@@ -22,6 +22,6 @@ def test_reactivation_against_the_hold_out(lift: float, verdict: str) -> None:
     listed = contact_list(study, members, name="win_back", holdout_share=0.3).frame
     arm = listed.set_index("member_id")["arm"].reindex(pseudonymise(members["member_id"])).to_numpy()
     back = members[["member_id"]].assign(back=rng.random(n) < 0.2 + lift * (arm == "contact"))
-    found = retention.evaluate_list(listed, back, outcome="back", kind="share", name="win_back")
+    found = outlook.evaluate_list(listed, back, outcome="back", kind="share", name="win_back")
     assert found.verdict == verdict and found.difference.low <= lift <= found.difference.high
     assert found.contacted + found.held_out == n and "held-out members" in found.sentence
