@@ -12,6 +12,7 @@ Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or 
 from __future__ import annotations
 
 import ast
+import asyncio
 import logging
 import os
 import subprocess
@@ -27,6 +28,7 @@ from papermill.log import logger
 from helpers import errors
 from helpers.data import scratch
 from helpers.report.publish.manifest import CellRun, Failure, FailureKind, RunStatus
+from helpers.report.run import outputs
 from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer
 
@@ -111,6 +113,8 @@ class TruthfulClient(PapermillNotebookClient):
         super().__init__(nb_man, kernel_manager_class=kernel.PromptManager, **options)
         self.server, self.on_cell, self.run_seconds = server, on_cell, run_seconds
         self.sockets: scratch.Scratch | None = None
+        self.bounds = outputs.Bounds()
+        self.reading: asyncio.Task[Any] | None = None
         self.kills_before = kernel.kills()
         if run_seconds:
             deadline = time.monotonic() + run_seconds
@@ -137,12 +141,19 @@ class TruthfulClient(PapermillNotebookClient):
         try:
             with self.setup_kernel(**kwargs):
                 self.papermill_execute_cells()
-                self.set_widgets_metadata()
         finally:
             _running.discard(self)
             if self.sockets:
                 self.sockets.close()
         return self.nb
+
+    async def _async_poll_output_msg(self, *args: Any) -> None:
+        self.reading = asyncio.current_task()
+        await super()._async_poll_output_msg(*args)
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        """Take what a cell has put out, as far as there is room for it."""
+        return super().process_message(msg, cell, cell_index) if self.bounds.admit(msg) else None
 
     def papermill_execute_cells(self) -> None:
         """Run cell after cell; stop at the first that fails and say how it did."""
@@ -154,20 +165,24 @@ class TruthfulClient(PapermillNotebookClient):
             try:
                 self.execute_cell(cell, index)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                if self.reading:  # goes on when the time is over
+                    self.reading.cancel()
                 self.nb_man.fail(*self._diagnose(error, index))
                 self.shutdown_kernel = "immediate"
                 break
             finally:
                 peak = kernel.peak_memory(self.provisioner.pid)
                 record["peak_memory_bytes"] = peak or record.get("peak_memory_bytes")
+                if cell.cell_type == "code":
+                    self.bounds.end(cell)
                 self.nb_man.cell_complete(cell, index)
 
     def _diagnose(self, error: Exception, index: int) -> tuple[str, Failure]:
         status, name = "failed", type(error).__name__
         kind: FailureKind = "exception"
         if isinstance(error, CellExecutionError):
-            name, message = error.ename, error.evalue
-            kind = next((_KINDS[base] for base in (name, *self._bases()) if base in _KINDS), kind)
+            name, message = error.ename, outputs.shortened(error.evalue)
+            kind = next((_KINDS[base] for base in (name, *self._bases(index)) if base in _KINDS), kind)
             if kind == "system_exit":
                 message = f"the notebook called sys.exit({message}); the cells after it did not run"
         elif isinstance(error, CellTimeoutError):
@@ -183,17 +198,16 @@ class TruthfulClient(PapermillNotebookClient):
                 kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
         return status, Failure(kind=kind, cell=index, error=name, message=message)
 
-    def _bases(self) -> list[str]:
+    def _bases(self, index: int) -> list[str]:
         """Ask the kernel for the base classes of its last exception; none when it can no longer say."""
         assert self.kc is not None
         wanted = "[base.__name__ for base in type(__import__('sys').last_value).__mro__]"
         try:
-            reply = self.wait_for_reply(
-                self.kc.execute("pass", silent=True, user_expressions={"bases": wanted})
-            )
+            request = self.kc.execute("pass", silent=True, user_expressions={"bases": wanted})
+            reply = self.wait_for_reply(request, self.nb.cells[index])
             text = reply["content"]["user_expressions"]["bases"]["data"]["text/plain"]
             return [str(name) for name in ast.literal_eval(text)]
-        except (DeadKernelError, KeyError, TypeError, ValueError):
+        except (DeadKernelError, CellTimeoutError, KeyError, TypeError, ValueError):
             return []
 
 
@@ -254,7 +268,7 @@ class PlaybookEngine(NBClientEngine):
             stdout_file=stdout_file,
             stderr_file=stderr_file,
             record_timing=False,
-            coalesce_streams=True,
+            store_widget_state=False,  # a page runs no script
             iopub_timeout=60,  # a large output is no timeout of the cell
         )
         # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.

@@ -7,12 +7,16 @@ result, not an exception, and so is a page that cannot be built.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import hashlib
 import os
 import platform
+import shutil
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from helpers.report.publish.manifest import (
     Bookkeeping,
     Data,
     Failure,
+    FailureKind,
     FileEntry,
     Manifest,
     RunStatus,
@@ -41,6 +46,11 @@ from helpers.report.run import engine, notebook
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.sentences import say
+
+LONGEST = 3600.0
+"""Seconds for a run that was given none, after which what it has left is no longer looked at."""
+LEAST = 30.0
+"""Seconds in which a run is written up that has used all its time."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,18 @@ class RunResult:
         if failure is None:
             return text
         where = f", cell {failure.cell + 1}" if failure.cell is not None else ""
-        return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline}"
+        return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline:.500}"
 
 
 class Stopped(RuntimeError):
     """The batch was stopped before this run was published."""
+
+
+class OutOfTime(TimeoutError):
+    """What a run has left could not be written up in its time."""
+
+    def __init__(self) -> None:
+        super().__init__("the time of the run was over")
 
 
 def execute(
@@ -110,12 +127,16 @@ def execute(
     store.clean(reports)
     with store.staging(reports) as folder:
         try:
-            started = datetime.datetime.now(datetime.UTC)
+            started, limit = (
+                datetime.datetime.now(datetime.UTC),
+                timeout if plan.timeout is None else plan.timeout,
+            )
+            until = time.monotonic() + (limit or LONGEST)
             nb = notebook.prepare(plan.notebook, plan.given)
-            outcome = _run_kernel(nb, plan, folder, timeout, server, on_cell)
+            outcome = _run_kernel(nb, plan, folder, limit, server, on_cell)
             if stop and stop.is_set():
                 raise Stopped
-            manifest = _write(folder, nb, plan, outcome)
+            manifest = _write(folder, nb, plan, outcome, until)
             git = provenance.git(project.find_root(plan.notebook.parent))
 
             def finish(version: int) -> None:
@@ -136,7 +157,7 @@ def _run_kernel(
     nb: Any,
     plan: Plan,
     folder: Path,
-    timeout: float | None,
+    limit: float | None,
     server: ForkServer | None,
     on_cell: engine.OnCell | None,
 ) -> engine.Outcome:
@@ -148,33 +169,70 @@ def _run_kernel(
             nb,
             environment=kernel_environment(folder, ipython),
             folder=str(plan.notebook.parent),
-            run_seconds=timeout if plan.timeout is None else plan.timeout,
+            run_seconds=limit,
             server=server,
             on_cell=on_cell,
         )
 
 
-def _write(folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome) -> Manifest:
+def _write(folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome, until: float) -> Manifest:
     """Write notebook, findings, actions and page, each without secrets; return how the run ended after that."""
     redactor = _redactor(plan, folder)
     manifest = _manifest(plan, nb, outcome, redactor)
     for part in [path for path in folder.rglob(".*") if path.is_file()]:  # of a kernel killed while writing
         part.unlink()
-    text = redactor.json(notebook.to_text(notebook.tidy(nb)))
+    notebook.tidy(nb)
+    try:
+        with _time_limit(until):
+            text = redactor.json(notebook.to_text(nb))
+            redact_folder(folder, redactor)
+    except OutOfTime:
+        manifest = _without_files(manifest, folder, nb)
+        text = redactor.json(notebook.to_text(nb))
     (folder / "notebook.ipynb").write_text(text, encoding="utf-8")
-    redact_folder(folder, redactor)
     for name in ("findings.json", "actions.json"):
         if not (folder / name).exists():
             (folder / name).write_text("[]\n", encoding="utf-8")
     findings: list[Finding] = []
     try:
-        findings = read_findings(folder)
-        page = report_html(notebook.read(text), manifest.stable(), findings, read_actions(folder))
+        with _time_limit(until):
+            findings = read_findings(folder)
+            page = report_html(notebook.read(text), manifest.stable(), findings, read_actions(folder))
+            page = redactor.text(page)
     except Exception as error:  # whatever breaks the page must not lose an hour of work
-        manifest = _without_page(manifest, error, redactor)
-        page = plain.plain_report(manifest, findings, _files(folder))
-    (folder / "report.html").write_text(redactor.text(page), encoding="utf-8")
+        told = say(
+            "The page of this report could not be built: {reason}.", reason=redactor.text(plain.reason(error))
+        )
+        manifest = _ended(manifest, "failed", "no_page", type(error).__name__, told)
+        page = redactor.text(plain.plain_report(manifest, findings, _files(folder)))
+    (folder / "report.html").write_text(page, encoding="utf-8")
     return manifest.model_copy(update={"files": _files(folder)})
+
+
+@contextlib.contextmanager
+def _time_limit(until: float) -> Iterator[None]:
+    """Raise `OutOfTime` in this thread when the time is over; a run that has used its own has a little more."""
+    thread, seconds = threading.get_ident(), max(until - time.monotonic(), LEAST)
+    raise_there = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    timer = threading.Timer(seconds, raise_there, (ctypes.c_ulong(thread), ctypes.py_object(OutOfTime)))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _without_files(manifest: Manifest, folder: Path, nb: Any) -> Manifest:
+    """Take back what could not be looked through for secrets in its time; return how the run ended after that."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    told = say("What this run put out could not be looked through for secrets in its time, and is left out.")
+    return _ended(manifest, "timed_out", "timed_out", OutOfTime.__name__, told)
 
 
 def _redactor(plan: Plan, folder: Path) -> Redactor:
@@ -213,14 +271,13 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
     )
 
 
-def _without_page(manifest: Manifest, error: Exception, redactor: Redactor) -> Manifest:
-    """Return how a run ended whose page could not be built: failed, by what failed first."""
-    why, before = redactor.text(plain.reason(error)), manifest.failure
-    told = say("The page of this report could not be built: {reason}.", reason=why)
+def _ended(manifest: Manifest, status: RunStatus, kind: FailureKind, error: str, told: str) -> Manifest:
+    """Return how a run ended that could not be written up: by what failed first."""
+    before = manifest.failure
     if before is None or manifest.status == "not_run":
         message = f"{told}\n\n{before.message}" if before else told
-        failure = Failure(kind="no_page", cell=None, error=type(error).__name__, message=message)
-        return manifest.model_copy(update={"status": "failed", "failure": failure})
+        failure = Failure(kind=kind, cell=None, error=error, message=message)
+        return manifest.model_copy(update={"status": status, "failure": failure})
     failure = before.model_copy(update={"message": f"{before.message}\n\n{told}"})
     return manifest.model_copy(update={"failure": failure})
 
