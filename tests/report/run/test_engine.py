@@ -40,11 +40,11 @@ ENDS: dict[str, tuple[str, float | None, RunStatus, str, FailureKind, str]] = {
     ),
     "timeout": (
         "import time; time.sleep(600)",
-        4.0,
+        10.0,
         "timed_out",
         "timed_out",
         "timed_out",
-        "longer than the 4 seconds",
+        "longer than the 10 seconds",
     ),
     "sys.exit": ("import sys; sys.exit(0)", None, "failed", "failed", "system_exit", "sys.exit(0)"),
     "out of memory": (
