@@ -214,3 +214,22 @@ def as_table(table: ir.Table | pd.DataFrame) -> ir.Table:
         kind = type(table).__name__
         raise BadParameters(f"a table must be an Ibis table or a pandas DataFrame, not a {kind}.")
     return ibis.memtable(engine.unzoned(table))
+
+
+@ibis.udf.scalar.builtin
+def md5(text: str) -> str:  # type: ignore[empty-body]
+    """Hash a text as every engine does."""
+
+
+def of_sample(table: ibis.Table, share: float, seed: int) -> ibis.Table:
+    """Return the rows of a share of members, drawn by a hash of `member_id`: the same in each table and engine."""
+    if share >= 1:
+        return table
+    drawn = md5(ibis.literal(f"{seed} ") + table.member_id)
+    return table.filter(drawn < f"{round(share * 16**8):08x}")
+
+
+def pulled(table: ibis.Table) -> pd.DataFrame:
+    """Return a table in memory through Arrow, which keeps days and what is missing out of Python objects."""
+    frame = table.to_pyarrow().to_pandas(date_as_object=False)
+    return frame.astype(dict.fromkeys(frame.select_dtypes("datetime"), "datetime64[ns]"))

@@ -107,8 +107,13 @@ class Ranking(NamedTuple):
         counts = weight[self.order]
         members = np.add.reduceat(counts, self.starts)
         totals = np.add.reduceat(counts * outcome[self.order], self.starts)
-        total = float(totals.sum())
-        return float(taken(members, top) @ totals) / top / total if total > 0 else np.nan
+        return lift_of(members, totals, top)
+
+
+def lift_of(members: FloatArray, totals: FloatArray, top: float) -> float:
+    """Return the lift from members and outcome of each group of equals, from the highest score down; NaN as above."""
+    total = float(totals.sum())
+    return float(taken(members, top) @ totals) / top / total if total > 0 else np.nan
 
 
 def lift(score: FloatArray, outcome: FloatArray, top: float = 0.1) -> float:

@@ -11,7 +11,7 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.member_value import MemberValue, against_past, member_value, spread_sentence
 from helpers.simulate import community
-from helpers.stats.forecast.value import MODEL, SURVIVAL, RatioSpread
+from helpers.stats.forecast.value_judging import MODEL, SURVIVAL, RatioSpread
 from helpers.study import Study
 
 START = dt.date(2025, 7, 1)

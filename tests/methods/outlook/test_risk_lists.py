@@ -18,7 +18,7 @@ from helpers.playbook.propose import propose
 from helpers.playbook.thresholds import threshold
 from helpers.stats.estimate import unknown
 from helpers.stats.forecast.judging import Contest
-from helpers.stats.forecast.value import RatioSpread
+from helpers.stats.forecast.value_judging import RatioSpread
 from helpers.study import Study
 from tests.playbook.test_finding import finding
 

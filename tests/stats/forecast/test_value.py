@@ -12,22 +12,24 @@ from sklearn.metrics import mean_poisson_deviance
 
 from helpers import simulate
 from helpers.data import source
+from helpers.stats.forecast.stays import Stays
 from helpers.stats.forecast.value import (
     FEATURES,
+    ValueForecast,
+    _Log,
+    forecast_value,
+    member_features,
+    member_log,
+)
+from helpers.stats.forecast.value_judging import (
     MODEL,
     PAST,
     SURVIVAL,
-    Stays,
-    ValueForecast,
-    _Log,
     compare_outcomes,
-    forecast_value,
     judge,
-    member_features,
     poisson_deviance,
     thirds,
 )
-from helpers.stats.forecast.value_days import value_days
 from helpers.study.activity import activity, population
 from helpers.study.frames import with_days
 
@@ -63,7 +65,7 @@ def test_features_know_nothing_of_the_days_after(small) -> None:
     split = dt.date(2026, 3, 1)
     known = rows[pd.to_datetime(rows["day"]) <= pd.Timestamp(split)]
     whole, past = (
-        member_features(with_days(log, "day"), with_days(people, "joined_day", "left_day"), split)
+        member_features(member_log(with_days(log, "day")), with_days(people, "joined_day", "left_day"), split)
         for log in (rows, known)
     )
     pd.testing.assert_frame_equal(whole, past)
@@ -74,7 +76,7 @@ def test_features_know_nothing_of_the_days_after(small) -> None:
     assert got["actions_90"] == age.between(0, 89).sum()
     assert got["purchases"] == (age.between(0, 179) & (one["kind"] == "order")).sum()
     assert got["past_value"] == pytest.approx(one["value"][age.between(0, 179)].sum())
-    assert set(whole.columns) == {"member_id", *FEATURES}
+    assert set(whole.columns) == {"member_id", *FEATURES, "brought"} and not whole["brought"].any()
 
 
 def test_expected_days_are_the_sum_of_conditional_survival() -> None:
@@ -98,12 +100,9 @@ def test_one_newcomer_who_left_does_not_end_the_others() -> None:
             "left_day": [pd.Timestamp("2026-02-04")],
         }
     )
-    rows = pd.DataFrame({"member_id": ["m299"], "day": [pd.Timestamp("2026-01-05")], "value": [1.0]})
-    tenure = np.array([900.0])
+    tenure, when = np.array([900.0]), {"as_of": dt.date(2026, 4, 30), "began": dt.date(2026, 1, 1)}
     found = [
-        Stays.of(
-            value_days(rows, people, as_of=dt.date(2026, 4, 30), began=dt.date(2026, 1, 1), days=1500)
-        ).days_ahead(tenure, 30)
+        Stays.of(with_days(people, "joined_day", "left_day"), **when, days=1500).days_ahead(tenure, 30)
         for people in (old, pd.concat([old, new], ignore_index=True))
     ]
     assert 28 < found[0][0] < 30
@@ -125,8 +124,7 @@ def test_expected_days_of_a_constant_hazard() -> None:
     people = pd.DataFrame(
         {"member_id": np.arange(n).astype(str), "joined_day": joined, "left_day": left.where(left <= end)}
     )
-    rows = pd.DataFrame({"member_id": ["0"], "day": [joined[0]], "value": [1.0]})
-    stays = Stays.of(value_days(rows, people, as_of=end.date(), began=dt.date(2026, 1, 1)))
+    stays = Stays.of(with_days(people, "joined_day", "left_day"), as_of=end.date(), began=dt.date(2026, 1, 1))
     expected = sum(0.98**d for d in range(30))
     assert stays.days_ahead(np.array([10.0, 40.0]), 30) == pytest.approx([expected, expected], rel=0.02)
 
@@ -184,7 +182,9 @@ def test_deviance_equals_the_oracle() -> None:
 def test_every_window_looks_back_equally_far(small) -> None:
     rows, people, as_of = small
     begin = pd.to_datetime(rows["day"]).min().date()
-    log = _Log(with_days(rows, "day"), with_days(people, "joined_day", "left_day"), 60, begin, begin)
+    log = _Log(
+        member_log(with_days(rows, "day")), with_days(people, "joined_day", "left_day"), 60, begin, begin
+    )
     starts, look_back = log.windows(pd.Timestamp(as_of).date() - dt.timedelta(days=60))
     assert len(starts) == 3 and look_back == (starts[-1] - begin).days + 1 < 180
 

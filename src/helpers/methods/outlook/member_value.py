@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.sentences import number, percent, quantity, say
-from helpers.stats.forecast.value import MODEL, PAST, SURVIVAL, RatioSpread, ValueForecast, forecast_value
+from helpers.stats.forecast.value import ValueForecast, forecast_value
+from helpers.stats.forecast.value_judging import MODEL, PAST, SURVIVAL, RatioSpread
 from helpers.study import Study, enough
 
 

@@ -15,7 +15,7 @@ from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import estimate_of
 from helpers.stats.forecast.judging import Contest, brier_gain
 from helpers.stats.forecast.models import BASE_RATE
-from helpers.stats.forecast.value import SURVIVAL
+from helpers.stats.forecast.value_judging import SURVIVAL
 from helpers.study import enough
 
 

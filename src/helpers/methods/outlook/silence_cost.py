@@ -16,7 +16,7 @@ import pandas as pd
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.sentences import interval, number, quantity, say
 from helpers.stats.estimate import Estimate, estimate_of, unknown
-from helpers.stats.forecast.value import THIRDS, compare_outcomes, thirds
+from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
 from helpers.study import Study
 
 ACTIVE_DAYS = 30

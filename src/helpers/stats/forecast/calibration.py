@@ -28,9 +28,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, sparse, special, stats
 
-from helpers.stats.concentration import Ranking
+from helpers.stats.concentration import Ranking, lift_of
 from helpers.stats.estimate import Estimate, clustered_interval, half_width, percentile_interval, unknown
 from helpers.study import enough
 
@@ -144,8 +144,15 @@ def lift(
     if outcome.size < enough.TO_RANK or not outcome.sum() > 0:
         return unknown(outcome.size, "ratio", confidence)
     ranking, (codes, clusters) = Ranking.of(score, 3 * top * score.size), _codes(member)
+    # Rows of equal prediction and member are one cell, so that a resample of members is two small sums.
+    group = np.repeat(np.arange(ranking.starts.size), np.diff(np.append(ranking.starts, score.size)))
+    place, size = (group, codes[ranking.order]), (ranking.starts.size, clusters)
+    rows, events = (
+        sparse.csr_array((each, place), size) for each in (np.ones(score.size), outcome[ranking.order])
+    )
     rng = np.random.default_rng(seed)
-    found = [ranking.lift(_drawn(rng, clusters)[codes], outcome, top) for _ in range(draws)]
+    weights = (_drawn(rng, clusters) for _ in range(draws))
+    found = [lift_of(rows @ weight, events @ weight, top) for weight in weights]
     low, high = percentile_interval(found, confidence)
     value = ranking.lift(np.ones(outcome.size), outcome, top)
     return Estimate(value, low, high, outcome.size, "ratio", "member bootstrap", confidence)
@@ -166,8 +173,8 @@ def _drawn(rng: np.random.Generator, members: int) -> FloatArray:
 
 
 def _codes(member: ArrayLike) -> tuple[IntArray, int]:
-    levels, codes = np.unique(np.asarray(member).astype(str), return_inverse=True)
-    return codes.astype(np.int64), levels.size
+    codes, levels = pd.factorize(np.asarray(member), sort=True)
+    return codes.astype(np.int64), len(levels)
 
 
 def window_shift(log_odds: FloatArray, outcome: FloatArray) -> float:

@@ -16,9 +16,9 @@ States and outcome
 There is no calendar covariate: with a dozen windows a season cannot be told from chance. What a window has in
 common is left to the intercept (:mod:`helpers.stats.forecast.calibration`).
 
-Everything is counted inside the engine in one grouped join of member-days with landmarks. Above `max_members` a
-seeded sample of members is followed through all closed landmarks (members and not rows, so that histories stay
-whole); on ``as_of`` itself everybody has a row.
+Everything is counted inside the engine in one grouped join of member-days with the landmarks of their member. Above
+`max_members` a sample of members, drawn by a hash of their ids, is followed through all closed landmarks (members and
+not rows, so that histories stay whole); on ``as_of`` itself everybody has a row.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import Dataset, as_table, local_date
+from helpers.data.source import Dataset, as_table, local_date, of_sample, pulled
 from helpers.study.enough import IN_CATEGORY
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 
@@ -43,6 +43,7 @@ CREATED = ("comment", "share", "post")
 ACTIVE, DORMANT = "active", "dormant"
 MONTHS = 12
 LONG_AGO = 3650
+KEYS = ["member_id", "landmark"]
 DECIMALS = 6
 TYPES = {"member_id": "string", "day": "date", "joined_day": "date", "left_day": "date", "value": "float64"}
 
@@ -78,7 +79,7 @@ class Landmarks:
     features : tuple of str
         Columns that models may use.
     member_days : ibis.Table
-        member_id, day, value of the counted actions: what buy-till-you-die models are fitted on.
+        member_id, day, value of the counted actions of those followed: what buy-till-you-die models are fitted on.
     as_of : datetime.date
         Last day that is known.
     horizon_days, active_days : int
@@ -113,7 +114,7 @@ def landmarks(
     categories: ibis.Table | pd.DataFrame | None = None,
     step: Literal["auto", "horizon"] = "auto",
     max_windows: int = 36,
-    max_members: int = 50_000,
+    max_members: int = 10_000,
     seed: int = 0,
 ) -> Landmarks:
     """Return the person-period rows of a community.
@@ -138,7 +139,7 @@ def landmarks(
     max_windows : int
         How many closed windows to look back at most, newest kept.
     max_members, seed : int
-        Largest number of members followed, and the seed of the sample.
+        About how many members are followed at most, and the seed of the sample.
 
     Raises
     ------
@@ -152,27 +153,30 @@ def landmarks(
     people = materialise(_columns(population, ("member_id", "joined_day", "left_day"), "population"))
     monthly = step == "auto" and 28 <= horizon_days <= 31
     closed = _closed_landmarks(days, day, horizon_days, active_days, max_windows, monthly)
-    marks = _mark_table([*closed, day])
+    past = _present(people, closed)
+    members = int(past.member_id.nunique().execute())
+    share = max_members / max(members, 1)
+    followed, today = of_sample(past, share, seed), _present(people, [day])
+    there = materialise(ibis.union(followed, today) if closed else today)
     happened = {name: _signal_days(table, day, name) for name, table in sorted((signals or {}).items())}
-    found, members, sampled = _followed(
-        _known_members(days, people, marks, active_days), day, max_members, seed
-    )
-    later = _later_actions(days, _mark_table(closed), horizon_days)
-    frame = _tidy(found.left_join(later, ["member_id", "landmark"]), horizon_days)
-    frame, names = _with_signals(frame, happened, marks)
+    found, names = _with_signals(_known(days, there, active_days, horizon_days), happened, there)
+    frame = _tidy(found, horizon_days)
     frame, flags = _with_categories(frame, categories)
-    past = frame["landmark"] < pd.Timestamp(day)
+    closed_rows = frame["landmark"] < pd.Timestamp(day)
+    table = frame[closed_rows].reset_index(drop=True)
     return Landmarks(
-        table=frame[past].reset_index(drop=True),
-        now=frame[~past].drop(columns="silent").reset_index(drop=True),
+        table=table,
+        now=frame[~closed_rows].drop(columns="silent").reset_index(drop=True),
         features=(*FEATURES, *names, *flags),
-        member_days=days.filter(days.actions > 0).select("member_id", "day", "value"),
+        member_days=of_sample(days, share, seed)
+        .filter(ibis._.actions > 0)
+        .select("member_id", "day", "value"),
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,
         count=count,
         members=members,
-        sampled=sampled,
+        sampled=table["member_id"].nunique(),
     )
 
 
@@ -247,18 +251,20 @@ def _back(day: pd.Timestamp, steps: int, horizon: int, monthly: bool) -> pd.Time
     return back + pd.offsets.MonthEnd(0) if day.is_month_end else back
 
 
-def _mark_table(marks: list[dt.date]) -> ibis.Table:
+def _present(people: ibis.Table, marks: list[dt.date]) -> ibis.Table:
+    """Return everybody present at each landmark: member_id, joined_day, landmark."""
     frame = pd.DataFrame({"landmark": pd.Series(marks, dtype="object")})
-    return ibis.memtable(frame, schema={"landmark": "date"})
-
-
-def _known_members(days: ibis.Table, people: ibis.Table, marks: ibis.Table, active: int) -> ibis.Table:
-    """Return everybody present at each landmark with what the log says up to then."""
-    there = people.cross_join(marks)
+    there = people.cross_join(ibis.memtable(frame, schema={"landmark": "date"}))
     left = there.left_day.isnull() | (there.left_day > there.landmark)
-    there = there.filter(there.joined_day <= there.landmark, left)
-    seen = _history(days, marks).rename(member="member_id", mark="landmark")
-    found = there.left_join(seen, [there.member_id == seen.member, there.landmark == seen.mark])
+    return there.filter(there.joined_day <= there.landmark, left).drop("left_day")
+
+
+def _known(days: ibis.Table, there: ibis.Table, active: int, horizon: int) -> ibis.Table:
+    """Return what the log says of each member present at a landmark up to then, and who acted in the window after."""
+    found = there.left_join(_history(days, there), KEYS).drop("member_id_right", "landmark_right")
+    found = found.left_join(_later_actions(days, there, horizon), KEYS).drop(
+        "member_id_right", "landmark_right"
+    )
     log_start = days.day.min().to_pandas()
     began = found.joined_day
     if not pd.isna(log_start):
@@ -269,15 +275,19 @@ def _known_members(days: ibis.Table, people: ibis.Table, marks: ibis.Table, acti
         tenure_days=found.landmark.delta(first, unit="day"),
     )
     is_active = found.last_day.notnull() & (found.days_since_last < active)
-    found = found.mutate(state=ibis.cases((is_active, ACTIVE), else_=DORMANT))
-    return materialise(found.drop("member", "mark"))
+    return found.mutate(state=ibis.cases((is_active, ACTIVE), else_=DORMANT)).drop("joined_day")
 
 
-def _history(days: ibis.Table, marks: ibis.Table) -> ibis.Table:
-    """Return sums over each member's days up to each landmark."""
-    pairs = days.cross_join(marks)
+def _up_to_landmarks(rows: ibis.Table, there: ibis.Table) -> ibis.Table:
+    """Return each row of members beside each landmark not before it, with its age in days."""
+    pairs = rows.inner_join(there.select(*KEYS), "member_id")
     pairs = pairs.filter(pairs.day <= pairs.landmark)
-    pairs = pairs.mutate(age=pairs.landmark.delta(pairs.day, unit="day"), acted=pairs.actions > 0)
+    return pairs.mutate(age=pairs.landmark.delta(pairs.day, unit="day"))
+
+
+def _history(days: ibis.Table, there: ibis.Table) -> ibis.Table:
+    """Return sums over each member's days up to each landmark."""
+    pairs = _up_to_landmarks(days, there).mutate(acted=ibis._.actions > 0)
     sums: dict[str, ibis.Value] = {
         "first_day": pairs.day.min(where=pairs.acted),
         "last_day": pairs.day.max(where=pairs.acted),
@@ -288,61 +298,38 @@ def _history(days: ibis.Table, marks: ibis.Table) -> ibis.Table:
         "active_periods": (pairs.age // 30).nunique(where=pairs.acted & (pairs.age < 30 * MONTHS)),
         "value_90": pairs.value.sum(where=pairs.age < 90).round(DECIMALS),
         "value_all": pairs.value.sum().round(DECIMALS),
-        "orders_90": pairs.orders.sum(where=pairs.age < 90),
-        "created_90": pairs.created.sum(where=pairs.age < 90),
+        "orders_lately": pairs.orders.sum(where=pairs.age < 90),
+        "created_lately": pairs.created.sum(where=pairs.age < 90),
     }
     for width in WINDOWS:
         sums[f"active_days_{width}"] = (pairs.acted & (pairs.age < width)).cast("int64").sum()
         sums[f"actions_{width}"] = pairs.actions.sum(where=pairs.age < width)
-    return pairs.group_by("member_id", "landmark").agg(**sums)
+    return pairs.group_by(KEYS).agg(**sums)
 
 
-def _followed(found: ibis.Table, day: dt.date, max_members: int, seed: int) -> tuple[ibis.Table, int, int]:
-    """Return the rows of the members followed, everybody's of today, and how many there are and are followed.
-
-    Ids come to memory only when there are too many members and a sample has to be drawn.
-    """
-    past = found.filter(found.landmark < ibis.date(day))
-    members = int(past.member_id.nunique().execute())
-    if members <= max_members:
-        return found, members, members
-    ids = sorted(past.select("member_id").distinct().to_pandas()["member_id"])
-    drawn = np.random.default_rng(seed).choice(len(ids), max_members, replace=False)
-    kept = ibis.memtable(pd.DataFrame({"member_id": [ids[place] for place in sorted(drawn)]}))
-    today = found.filter(found.landmark == ibis.date(day))
-    return ibis.union(past.semi_join(kept, "member_id"), today), members, max_members
-
-
-def _later_actions(days: ibis.Table, marks: ibis.Table, horizon: int) -> ibis.Table:
-    """Return who acted in the window after each closed landmark."""
-    pairs = days.filter(days.actions > 0).cross_join(marks)
+def _later_actions(days: ibis.Table, there: ibis.Table, horizon: int) -> ibis.Table:
+    """Return who acted in the window after each landmark."""
+    pairs = days.filter(days.actions > 0).inner_join(there.select(*KEYS), "member_id")
     age = pairs.day.delta(pairs.landmark, unit="day")
     late = pairs.filter(age > 0, age <= horizon)
-    return late.group_by("member_id", "landmark").agg(later=late.actions.sum())
+    return late.group_by(KEYS).agg(later=late.actions.sum())
 
 
 def _tidy(found: ibis.Table, horizon: int) -> pd.DataFrame:
-    """Bring the rows to pandas, fill what did not happen with 0, and derive gaps, trend and the outcome."""
-    frame = found.to_pandas()
-    for name in ("landmark", "first_day", "last_day"):
-        frame[name] = pd.to_datetime(frame[name])
-    frame = frame.sort_values(["landmark", "member_id"], ignore_index=True)
-    counts = ("active_", "actions_", "value_")
-    sums = [c for c in frame if c.startswith(counts) or c.endswith("_90") or c == "later"]
-    frame[sums] = frame[sums].astype(float).fillna(0.0)
+    """Bring the rows to pandas, what did not happen as 0, and derive gaps, trend and the outcome."""
+    kept = ("member_id", "landmark", "state", "first_day", "last_day")
+    counts = {name: found[name].cast("float64").fill_null(0.0) for name in found.columns if name not in kept}
+    frame = pulled(found.mutate(**counts)).sort_values(["landmark", "member_id"], ignore_index=True)
     span = (frame["last_day"] - frame["first_day"]).dt.days
     gap = span / (frame["active_days_all"] - 1).where(frame["active_days_all"] > 1)
     frame["usual_gap"] = gap.fillna(float(horizon)).round(DECIMALS)
-    frame[["days_since_last", "tenure_days"]] = frame[["days_since_last", "tenure_days"]].astype(float)
     frame["relative_silence"] = (frame["days_since_last"] / (frame["usual_gap"] + 1)).round(DECIMALS)
     frame["trend"] = np.log((frame["actions_30"] + 1) / (frame["actions_before_30"] + 1)).round(DECIMALS)
-    counted, orders = np.maximum(frame["actions_90"], 1), frame["orders_90"]
+    counted, orders = np.maximum(frame["actions_90"], 1), frame["orders_lately"]
     frame["orders_share_90"] = (orders / (counted + orders)).round(DECIMALS)
-    frame["created_share_90"] = (frame["created_90"] / counted).round(DECIMALS)
+    frame["created_share_90"] = (frame["created_lately"] / counted).round(DECIMALS)
     frame["silent"] = (frame["later"] == 0).astype(int)
-    return frame[
-        ["landmark", "member_id", "state", "first_day", "last_day", "value_all", *FEATURES, "silent"]
-    ]
+    return frame.drop(columns=["later", "orders_lately", "created_lately"])
 
 
 def _signal_days(table: ibis.Table | pd.DataFrame, day: dt.date, name: str) -> ibis.Table:
@@ -353,23 +340,21 @@ def _signal_days(table: ibis.Table | pd.DataFrame, day: dt.date, name: str) -> i
 
 
 def _with_signals(
-    frame: pd.DataFrame, signals: Mapping[str, ibis.Table], marks: ibis.Table
-) -> tuple[pd.DataFrame, list[str]]:
+    found: ibis.Table, signals: Mapping[str, ibis.Table], there: ibis.Table
+) -> tuple[ibis.Table, list[str]]:
     """Count each signal before each landmark."""
     names: list[str] = []
     for signal, table in signals.items():
-        pairs = table.cross_join(marks)
-        pairs = pairs.filter(pairs.day <= pairs.landmark)
-        pairs = pairs.mutate(age=pairs.landmark.delta(pairs.day, unit="day"))
+        pairs = _up_to_landmarks(table, there)
         sums = {f"{signal}_{w}": pairs.times.sum(where=pairs.age < w) for w in SIGNAL_WINDOWS}
         sums |= {f"{signal}_all": pairs.times.sum(), f"{signal}_days_since": pairs.age.min()}
-        counted = pairs.group_by("member_id", "landmark").agg(**sums).to_pandas()
-        counted["landmark"] = pd.to_datetime(counted["landmark"])
-        frame = frame.merge(counted, "left", ["landmark", "member_id"])
-        absent = dict.fromkeys(sums, 0.0) | {f"{signal}_days_since": float(LONG_AGO)}
-        frame = frame.astype(dict.fromkeys(sums, float)).fillna(absent)
+        found = found.left_join(pairs.group_by(KEYS).agg(**sums), KEYS).drop(
+            "member_id_right", "landmark_right"
+        )
+        since = f"{signal}_days_since"
+        found = found.mutate(**{since: found[since].fill_null(LONG_AGO)})
         names += sums
-    return frame.sort_values(["landmark", "member_id"], ignore_index=True), names
+    return found, names
 
 
 def _with_categories(

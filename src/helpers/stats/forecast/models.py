@@ -28,6 +28,7 @@ Fits run on one thread, so that the order of floating-point sums, and with it ev
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -136,31 +137,45 @@ class Models:
 
     def probability(self, model: str, rows: pd.DataFrame) -> FloatArray:
         """Return the probability of the outcome of each row of one landmark; NaN where a model cannot say."""
-        if not len(rows):
-            return np.empty(0)
-        if model == BASE_RATE:
-            found = np.full(len(rows), float(self.table[self.outcome].mean()))
-        elif model == RECENCY:
-            found = self._recency(rows)
-        elif model == BUY_TILL_YOU_DIE:
-            found = self._bg_nbd(rows)
-        else:
-            bare = BARE.get(model, model)
-            log_odds = self.log_odds(bare, rows)
-            if model in BARE and self.history is not None and bare in self.history:
-                made = (self.history[name] for name in ("landmark", bare, self.outcome))
-                log_odds = recalibration(*made).log_odds(log_odds)
-            found = special.expit(log_odds)
-        return np.round(found, DECIMALS)
+        return self.probabilities([model], rows)[model]
 
-    def log_odds(self, bare: str, rows: pd.DataFrame) -> FloatArray:
-        """Return the predicted log odds of the outcome by the logit, or by its blend with the boosting."""
-        x = design(rows, self.rows.features)
-        models = [self._logit] if bare == LOGIT else [self._logit, self._boosting]
-        with threadpool_limits(limits=1):
-            found = np.array([model.decision_function(x) for model in models])
-        each = np.round(np.clip(found, -EXTREME, EXTREME), DECIMALS)
-        return np.asarray(np.round(each.mean(axis=0), DECIMALS), np.float64)
+    def probabilities(self, models: Sequence[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
+        """Return :meth:`probability` of several models, what they share computed once."""
+        if not len(rows):
+            return dict.fromkeys(models, np.empty(0))
+        simple = {BASE_RATE: self._base_rate, RECENCY: self._recency, BUY_TILL_YOU_DIE: self._bg_nbd}
+        log_odds = self.log_odds({BARE.get(m, m) for m in models} - set(simple), rows)
+        found = {m: simple[m](rows) if m in simple else self._mended(m, log_odds) for m in models}
+        return {m: np.round(each, DECIMALS) for m, each in found.items()}
+
+    def log_odds(self, bare: Collection[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
+        """Return the predicted log odds of the outcome by the logit, and by its blend with the boosting, if asked."""
+        fits = {
+            name: fit for name, fit in ((LOGIT, "_logit"), (BLEND, "_boosting")) if {name, BLEND} & {*bare}
+        }
+        x = design(rows, self.rows.features) if fits else np.empty(0)
+        each = {}
+        for name, fit in fits.items():
+            with threadpool_limits(limits=1):
+                scores = getattr(self, fit).decision_function(x)
+            each[name] = np.round(np.clip(scores, -EXTREME, EXTREME), DECIMALS)
+        if BLEND in each:
+            each[BLEND] = np.round((each[LOGIT] + each[BLEND]) / 2, DECIMALS)
+        return each
+
+    def _mended(self, model: str, log_odds: dict[str, FloatArray]) -> FloatArray:
+        """Return probabilities from log odds, recalibrated where the model is and there is a history."""
+        bare = BARE.get(model, model)
+        mended = log_odds[bare]
+        if model in BARE and self.history is not None and bare in self.history:
+            made = (self.history[name] for name in ("landmark", bare, self.outcome))
+            mended = recalibration(*made).log_odds(mended)
+        found: FloatArray = special.expit(mended)
+        return found
+
+    @cached_property
+    def _design(self) -> FloatArray:
+        return design(self.table, self.rows.features)
 
     def _fit(self, model: Any, x: FloatArray) -> Any:
         with threadpool_limits(limits=1):
@@ -169,12 +184,15 @@ class Models:
     @cached_property
     def _logit(self) -> Any:
         model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000, tol=1e-6))
-        return self._fit(model, design(self.table, self.rows.features))
+        return self._fit(model, self._design)
 
     @cached_property
     def _boosting(self) -> Any:
         model = HistGradientBoostingClassifier(**TREES, random_state=self.seed)
-        return self._fit(model, design(self.table, self.rows.features))
+        return self._fit(model, self._design)
+
+    def _base_rate(self, rows: pd.DataFrame) -> FloatArray:
+        return np.full(len(rows), float(self.table[self.outcome].mean()))
 
     def _recency(self, rows: pd.DataFrame) -> FloatArray:
         known, asked = (np.log1p(t[["days_since_last"]].to_numpy(float)) for t in (self.table, rows))
@@ -262,6 +280,6 @@ def forward(
         if can_be_fitted(known, outcome) and len(asked):
             history = made[made["landmark"] + closed <= day]
             fitted = Models(rows, known, outcome, seed, history)
-            found = {m: fitted.probability(m, asked) for m in (ordered if day in judged else bare)}
+            found = fitted.probabilities(ordered if day in judged else bare, asked)
             made = pd.concat([made, asked[keys].assign(**found)], ignore_index=True)
     return Forward(made[made["landmark"].isin(judged)].reset_index(drop=True), made[[*keys, *bare]])

@@ -85,16 +85,16 @@ def value_days(
     require_columns(activity, ("member_id", "day", "value"), "activity")
     require_columns(population, ("member_id", "joined_day", "left_day"), "population")
     rows = with_days(activity, "day")
-    spans = _spans(with_days(population, "joined_day", "left_day"), as_of, began)
-    entered, ended = (_by_day(spans, day, days) for day in ("entry", "last"))
-    followed = _by_day(spans.filter(spans.entry == 0), "last", days)
-    valued = rows.filter(rows.value != 0).select("member_id", "day", "value").join(spans, "member_id")
+    people = materialise(spans(with_days(population, "joined_day", "left_day"), as_of, began))
+    entered, ended = (_by_day(people, day, days) for day in ("entry", "last"))
+    followed = _by_day(people.filter(people.entry == 0), "last", days)
+    valued = rows.filter(rows.value != 0).select("member_id", "day", "value").join(people, "member_id")
     valued = valued.mutate(age=valued.day.delta(valued.joined_day, unit="day").cast("int64"))
     valued = valued.filter(valued.age >= valued.entry, valued.age <= valued["last"])
     first = valued.group_by("bucket", "member_id").agg(age=valued.age.min())
     return ValueDays(
         at_risk=np.cumsum(entered - _day_after(ended), axis=1),
-        exits=_by_day(spans.filter(spans.exited), "last", days),
+        exits=_by_day(people.filter(people.exited), "last", days),
         value=_by_day(valued, "age", days, "value").round(VALUE_DECIMALS),
         entered=entered.sum(axis=0),
         newcomers=(entered[:, :1] - np.cumsum(_day_after(followed), axis=1)).sum(axis=0),
@@ -102,7 +102,7 @@ def value_days(
     )
 
 
-def _spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Table:
+def spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Table:
     """Return one row per member seen: member_id, joined_day, bucket, entry, last (days since joining), exited."""
     end = ibis.date(as_of)
     exited = people.left_day.notnull() & (people.left_day <= end)
@@ -111,7 +111,7 @@ def _spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Ta
     if began is not None:
         late = ibis.greatest(ibis.date(began).delta(people.joined_day, unit="day"), 0)
     bucket = people.member_id.hash() % BUCKETS
-    spans = people.filter(people.joined_day <= end).select(
+    found = people.filter(people.joined_day <= end).select(
         "member_id",
         "joined_day",
         exited=exited,
@@ -119,7 +119,7 @@ def _spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Ta
         entry=late.cast("int64"),
         last=last_day.delta(people.joined_day, unit="day").cast("int64"),
     )
-    return materialise(spans.filter(spans["last"] >= spans.entry))
+    return found.filter(found["last"] >= found.entry)
 
 
 def _by_day(table: ibis.Table, day: str, days: int, value: str | None = None) -> FloatArray:
