@@ -65,7 +65,16 @@ class MemberValue(ValueForecast):
             **{f"past_{end}": percent(float(past[f"top_{end}"]), 0) for end in ("tenth", "low", "high")},
         )
         against = (against_past(rows.loc[model].to_dict(), model) for model in (SURVIVAL, MODEL))
-        return [said, " ".join([*filter(None, against), spread_sentence(self.spread)])]
+        parts = [*against, spread_sentence(self.spread), self.sample_sentence]
+        return [said, " ".join(filter(None, parts))]
+
+    @property
+    def sample_sentence(self) -> str:
+        """On how many members fits and windows rest, when not on all; else nothing."""
+        if self.share >= 1:
+            return ""
+        text = "Fitted and judged on a random sample of {k} members, {share} of all."
+        return say(text, k=number(self.windows["member_id"].nunique()), share=percent(self.share, 0))
 
 
 def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:

@@ -10,9 +10,12 @@ might have bought less anyhow, so the difference is at most what keeping somebod
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import ibis
 import pandas as pd
 
+from helpers.data.source import of_sample, pulled
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.sentences import interval, number, quantity, say
 from helpers.stats.estimate import Estimate, estimate_of, unknown
@@ -92,7 +95,7 @@ def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     """
     table, judged = pd.DataFrame(), values.windows
     if len(judged):
-        days = study.member_days.to_pandas()
+        days = of_sample(study.member_days, values.share, study.seed)
         parts = [
             _outcomes(split, window, days, values.horizon_days) for split, window in judged.groupby("split")
         ]
@@ -101,11 +104,13 @@ def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     return SilenceCost(study, table, windows, values.horizon_days)
 
 
-def _outcomes(split: object, window: pd.DataFrame, days: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+def _outcomes(split: Any, window: pd.DataFrame, days: ibis.Table, horizon_days: int) -> pd.DataFrame:
     """Return the members of a window who were active when it began, with third and silent."""
-    ahead = (pd.to_datetime(days["day"]) - pd.Timestamp(str(split))).dt.days
-    awake = days.loc[ahead.between(1 - ACTIVE_DAYS, 0), "member_id"]
-    acted = days.loc[ahead.between(1, horizon_days), "member_id"]
-    here = window[window["member_id"].isin(awake)]
+    ahead = days.day.delta(ibis.date(split), unit="day")
+    found = days.group_by("member_id").agg(
+        awake=ahead.between(1 - ACTIVE_DAYS, 0).any(), acted=ahead.between(1, horizon_days).any()
+    )
+    acted = pulled(found.filter("awake").drop("awake")).set_index("member_id")["acted"]
+    here = window[window["member_id"].isin(acted.index)]
     third = thirds(here["predicted"].to_numpy(float))
-    return here.assign(third=third, silent=~here["member_id"].isin(acted))
+    return here.assign(third=third, silent=~here["member_id"].map(acted).astype(bool))

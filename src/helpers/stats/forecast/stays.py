@@ -48,7 +48,9 @@ class Stays:
         stayed = spans(population, as_of, began)
         cells = stayed.group_by("entry", "last").agg(n=stayed.count(), exits=stayed.exited.sum()).to_pandas()
         entry, last = (np.minimum(cells[name].to_numpy(int), days) for name in ("entry", "last"))
-        entered, ended = (np.bincount(at, cells["n"].to_numpy(float), days + 1)[:days] for at in (entry, last + 1))
+        entered, ended = (
+            np.bincount(at, cells["n"].to_numpy(float), days + 1)[:days] for at in (entry, last + 1)
+        )
         at_risk = np.cumsum(entered - ended)
         exits = np.bincount(last, cells["exits"].to_numpy(float), days + 1)[:days]
         known = int(np.flatnonzero(at_risk)[-1]) + 1 if at_risk.any() else 0
