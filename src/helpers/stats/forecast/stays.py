@@ -52,7 +52,7 @@ class Stays:
             np.bincount(at, cells["n"].to_numpy(float), days + 1)[:days] for at in (entry, last + 1)
         )
         at_risk = np.cumsum(entered - ended)
-        exits = np.bincount(last, cells["exits"].to_numpy(float), days + 1)[:days]
+        exits: FloatArray = np.bincount(last, cells["exits"], days + 1)[:days].astype(float)
         known = int(np.flatnonzero(at_risk)[-1]) + 1 if at_risk.any() else 0
         at_risk, exits = at_risk[:known], exits[:known]
         tail = slice(known // 2, known)
