@@ -32,3 +32,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(record, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Offer the names of a notebook's first line."""
+    return __all__

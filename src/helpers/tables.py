@@ -15,6 +15,12 @@ from helpers.sentences import money, number, percent
 Formatter = Callable[[Any], str]
 MISSING = "–"
 ALIGNED = 16  # the style sheet sets numbers to the right by column, up to this one
+_PLACES = (f"table.n{place} :is(td, th):nth-child({place})" for place in range(2, ALIGNED + 1))
+LAB_STYLE = (
+    "<style>.jp-RenderedHTMLCommon :is(td, th, caption) {text-align: left} "
+    f".jp-RenderedHTMLCommon :is({', '.join(_PLACES)}) {{text-align: right; white-space: nowrap}}</style>"
+)
+"""JupyterLab sets every cell to the right and breaks dates; a page has a style sheet of its own."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
 from helpers.sentences import say
 from helpers.study import Study
-from helpers.tables import Table, html_table
+from helpers.tables import LAB_STYLE, Table, html_table
 
 Part = str | Chart | NoChart | Table | ContactList
 HEAD = 5
@@ -79,7 +79,7 @@ class Result:
         said = "".join(f"<p>{html.escape(part)}</p>" for part in parts if isinstance(part, str))
         tables = [part for part in parts if isinstance(part, Table)]
         head = [html_table(each.frame, each.caption, units=each.units, limit=HEAD) for each in tables[:1]]
-        return f'<div style="text-align:left">{said}{"".join(head)}</div>'
+        return said + "".join([LAB_STYLE, *head] if head else [])
 
     def __repr__(self) -> str:
         """Say what was found."""

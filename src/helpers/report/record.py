@@ -33,7 +33,7 @@ from helpers.report.publish.redact_files import write_parquet
 from helpers.sentences import interval, quantity
 from helpers.sentences import say as words
 from helpers.study import Study
-from helpers.tables import Table, html_table
+from helpers.tables import LAB_STYLE, Table, html_table
 
 ROWS_SHOWN = 20
 TEXT_ROWS = 10
@@ -92,7 +92,8 @@ def table(
     if len(rows) > ROWS_SHOWN:
         notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.parquet.")
     shown += "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
-    display(Shown(f'<figure class="table">{shown}</figure>' if notes else shown, _plain_table(name, rows)))
+    shown = f'<figure class="table">{shown}</figure>' if notes else shown
+    display(Shown(shown if os.environ.get(RUN_FOLDER) else LAB_STYLE + shown, _plain_table(name, rows)))
 
 
 def figure(name: str, chart: Chart | NoChart) -> None:

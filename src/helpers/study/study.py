@@ -18,6 +18,7 @@ from helpers.data import health, source
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters, MissingTable
+from helpers.sentences import say
 from helpers.study.activity import (
     ActivityAccount,
     account,
@@ -264,7 +265,16 @@ class Study:
     @property
     def scope(self) -> str:
         """Whom the numbers are about, and as of when."""
-        return f"{self.segment or 'all members'}, as of {self.as_of} ({self.report_tz})"
+        who = self.segment or say("all members")
+        return say("{who}, as of {day} ({tz})", who=who, day=self.as_of, tz=self.report_tz)
+
+    @property
+    def drawn(self) -> str:
+        """Whom a picture shows, and over which days."""
+        who = self.segment or say("All members")
+        return say(
+            "{who}, {first} to {last} ({tz}).", who=who, first=self.began, last=self.as_of, tz=self.report_tz
+        )
 
     def __repr__(self) -> str:
         """Name the scope and the tables."""

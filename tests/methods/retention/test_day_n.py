@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import BadData
-from helpers.methods.retention.day_n import DayN, day_n, losses, rows_kept_back
+from helpers.methods.retention.day_n import DayN, day_n, rows_kept_back
+from helpers.methods.retention.losses import losses
 from helpers.simulate import community
 from helpers.study import Study
 from tests.methods.retention.logs import interactions, random_log
@@ -114,7 +115,7 @@ def test_days_before_the_log_are_not_taken_for_silence() -> None:
 
 def test_a_sentence_and_a_finding_state_share_interval_and_number() -> None:
     found = ask(*planted(8, members=60), days=(7,))
-    share, told = found.total(7), found.finding()
+    share, told = found.total(7), next(found.findings())
     assert f"n = {share.n:,}" in found.sentence and "on day 7" in found.sentence
     assert (told.value, told.low, told.high, told.n) == pytest.approx(share[:4])
 

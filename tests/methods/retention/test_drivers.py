@@ -9,7 +9,6 @@ import pytest
 from helpers import simulate
 from helpers.figures import Chart
 from helpers.methods.retention.drivers import drivers
-from helpers.methods.retention.plots import hazard_ratios
 from helpers.stats.estimate import holm
 from helpers.study import Study
 
@@ -72,7 +71,7 @@ def test_drivers_come_by_evidence_and_not_by_size() -> None:
     named = found.named.set_index("covariate")
     assert named.index.tolist() == ["flag", "rare"]
     assert abs(named.loc["rare", "log_hazard_ratio"]) > abs(named.loc["flag", "log_hazard_ratio"])
-    made = found.finding()
+    made = next(found.findings())
     flagged = frame["flag"].sum()
     assert made.n == flagged == named.loc["flag", "n"]
     assert (made.low, made.high) == pytest.approx(
@@ -88,7 +87,7 @@ def test_the_picture_puts_drivers_first_by_evidence_and_speaks_in_words() -> Non
     invited = np.where(left, rng.random(len(frame)) < 0.1, rng.random(len(frame)) < 0.4)
     frame["source"] = np.where(invited, "邀请", "抖音")
     found = story(frame, "source", "flag", "noise_0")
-    chart = hazard_ratios(found, "note")
+    chart = found.figure()
     assert (
         isinstance(chart, Chart)
         and chart.title == "Members with “source = 邀请” leave slower than those with “抖音”"

@@ -134,7 +134,7 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(
     assert pushes.sentence.startswith("With each push more in a month, members leave 1.")
     assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in result.sentences[-1]
     assert "this is no experiment" in result.sentences[-1]
-    told = result.finding()
+    told = next(result.findings())
     assert told.verdict == "worse" and told.value == pytest.approx(pushes.per_unit.value - 1)
     assert "held constant in 4 levels only" in told.provenance.assumption
     assert "Fatigue point: from" in pushes.sentence
@@ -194,7 +194,7 @@ def test_what_is_not_on_record_is_said() -> None:
     quiet = frames([("a", "2026-01-10", "2026-03-05")], [("a", "2026-02-01", "like")])
     found = exposure(Study.of(quiet, "2026-04-15"))
     assert found.sentences == ["There is no push on record.", "There is no ad shown on record."]
-    assert found.doses == () and found.finding().verdict == "too little data"
+    assert found.doses == () and next(found.findings()).verdict == "too little data"
 
 
 def test_few_exits_are_too_little_data() -> None:

@@ -12,8 +12,8 @@ import pytest
 from helpers import simulate
 from helpers.figures import Chart, NoChart
 from helpers.methods import retention
-from helpers.methods.retention import plots
 from helpers.methods.retention.day_n import rows_kept_back
+from helpers.methods.retention.staying import MARKS
 from helpers.stats.survival.durations import exit_durations
 from helpers.study import Study
 
@@ -30,7 +30,7 @@ def study() -> Study:
 
 def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
     kept = retention.day_n(study, days=(7,))
-    chart = plots.retention_trend(kept, "note")
+    chart = kept.figure()
     assert isinstance(chart, Chart)
     total = kept.total(7)
     assert f"{100 * total.value:.1f} %" in chart.title
@@ -43,12 +43,12 @@ def test_the_trend_shows_cohorts_and_keeps_small_ones_back(study) -> None:
     assert not shown[(rows["eligible"] < 10).to_numpy()].any()
     assert shown.sum() >= (rows["eligible"] >= 10).sum() - 1  # a second cohort hides the first in the total
     many = retention.day_n(dataclasses.replace(study, k_min=1000), days=(7,))
-    assert isinstance(plots.retention_trend(many, "note"), NoChart)
+    assert isinstance(many.figure(), NoChart)
 
 
 def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     found = retention.staying(study, "source")
-    chart = plots.survival_curves(found, "note")
+    chart = found.figure()
     assert isinstance(chart, Chart)
     assert chart.data["segment"].nunique() == 4
     assert "Largest 4 of 7 segments" in chart.note
@@ -57,11 +57,13 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     first, last = same.iloc[0], same.iloc[-1]
     low, high = (f"{100 * row['survival']:.0f} % of {row['segment']}" for row in (first, last))
     assert chart.title == f"After {day} days {low} and {high} are still here"
-    assert set(chart.data["day"]) <= set(plots.MARKS) and "marked days" in chart.note
+    assert set(chart.data["day"]) <= set(MARKS) and "marked days" in chart.note
     assert "抖音" in chart.svg()
+    theirs, ours = found.to_lifelines()["抖音"], found.segments.summary.set_index("segment")["median"]
+    assert theirs.median_survival_time_ == ours["抖音"]
     nobody = retention.staying(Study.of(study.dataset, "2020-01-01", history_from="2019-12-01"))
-    assert isinstance(plots.survival_curves(nobody, "note"), NoChart)
-    told = found.finding()
+    assert isinstance(nobody.figure(), NoChart)
+    told = next(found.findings())
     exits = exit_durations(study.population, as_of=AS_OF, observed_from=study.began).to_pandas()
     watched = exits["entry_day"] <= 90
     assert told.n == watched.sum() < found.everybody.n
@@ -69,17 +71,17 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     assert f"{(~watched).sum():,} more came under observation only later" in told.sentence
     sizes = found.segments.summary.set_index("segment")["n"]
     few = sizes[sizes < sizes.median()]
-    kept = plots.survival_curves(dataclasses.replace(found, k_min=int(few.max()) + 1), "note")
+    kept = dataclasses.replace(found, study=dataclasses.replace(study, k_min=int(few.max()) + 1)).figure()
     assert isinstance(kept, Chart) and not set(kept.data["segment"]) & set(few.index)
 
 
 def test_lifecycle_adds_up_in_the_picture(study) -> None:
     found = retention.lifecycle(study, period="month")
-    chart = plots.lifecycle_flow(found, "note")
+    chart = found.figure()
     assert isinstance(chart, Chart)
     parts = chart.data[["new", "returning", "resurrected"]].sum(axis=1)
     assert (parts == chart.data["active"]).all()
-    finding = found.finding()
+    finding = next(found.findings())
     recent = found.recent
     won = f"{100 * recent.value:.0f} for every 100 lost ({100 * recent.low:.0f} to {100 * recent.high:.0f})"
     assert chart.title.startswith(f"Members won over the last 8 months: {won}, ") and won in found.sentence
@@ -91,11 +93,11 @@ def test_lifecycle_adds_up_in_the_picture(study) -> None:
 
 def test_returns_and_false_churn(study) -> None:
     returns = retention.returns(study)
-    chart = plots.return_curves(returns, "note")
+    chart = returns.figure()
     assert isinstance(chart, Chart)
     first = returns.share(7)
     assert f"{100 * first.value:.1f} %" in chart.alt and f"n = {first.n:,}" in chart.alt
-    finding = returns.finding()
+    finding = next(returns.findings())
     assert finding.value == pytest.approx(returns.share(30).value)
     assert returns.verdict in finding.sentence
     phrase = returns.phrase()
@@ -104,7 +106,7 @@ def test_returns_and_false_churn(study) -> None:
 
 def test_tiers_naive_and_fair(study) -> None:
     found = retention.compare_tiers(study)
-    chart = plots.tier_comparison(found, "note")
+    chart = found.figure()
     assert isinstance(chart, Chart)
     naive, fair = (
         float(found.table.loc[found.table["comparison"] == name, "difference"].iloc[0])
@@ -121,18 +123,18 @@ def test_tiers_naive_and_fair(study) -> None:
 
 def test_value_of_newcomers(study) -> None:
     found = retention.lifetime_value(study, days=400)
-    chart = plots.lifetime_curve(found, "note")
+    chart = found.figure()
     assert isinstance(chart, Chart)
     assert set(chart.data["part"]) == {"observed", "borrowed", "extrapolated", "total"}
     styles = {line.get_linestyle() for line in chart.figure.axes[0].lines if len(line.get_xdata())}
     assert styles >= {"-", "--"}
-    finding = found.finding()
+    finding = next(found.findings())
     assert finding.value == pytest.approx(found.estimate().value)
     total = found.estimate()
     assert f"(CNY {total.low:.0f} to CNY {total.high:.0f})" in chart.title
     assert "leans low" in finding.provenance.assumption
     unknown = found.table.assign(value=np.nan, low=np.nan, high=np.nan)
-    assert isinstance(plots.lifetime_curve(dataclasses.replace(found, table=unknown), "note"), NoChart)
+    assert isinstance(dataclasses.replace(found, table=unknown).figure(), NoChart)
 
 
 def test_the_readable_table_says_why_a_cell_is_blank(study) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,13 @@ from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank
 from helpers.stats.survival.curves import survival
 from helpers.study import Study
+from helpers.tables import Table
+
+
+def asked(confidence: float = 0.95, k_min: int = 10) -> Study:
+    """A study without tables, for its level and what it may show."""
+    empty = pd.DataFrame(columns=["member_id", "day", "kind"])
+    return Study.of({"activity": empty}, "2026-01-01", confidence=confidence, k_min=k_min)
 
 
 def stay(rows: pd.DataFrame, by: str | None = None, k_min: int = 10, confidence: float = 0.95) -> Staying:
@@ -22,7 +31,7 @@ def stay(rows: pd.DataFrame, by: str | None = None, k_min: int = 10, confidence:
     found = cells(rows, by)
     everybody = survival(found, None, confidence)
     segments = survival(found, by, confidence)
-    return Staying(everybody, segments, logrank(found, by) if by else None, "everybody", k_min)
+    return Staying(asked(confidence, k_min), everybody, segments, logrank(found, by) if by else None)
 
 
 def test_one_table_by_segment_keeps_small_ones_back() -> None:
@@ -62,7 +71,7 @@ def test_one_table_by_segment_keeps_small_ones_back() -> None:
 def test_what_is_known_is_said(rows: dict[str, object], text: str) -> None:
     found = stay(pd.DataFrame(rows))
     assert text in found.sentence and found.sentence.startswith(f"Of {found.everybody.n} members, ")
-    told = found.finding(3)
+    told = next(found.findings(3))
     assert found.sentence in told.sentence
     assert (told.verdict == "too little data") == (not found.everybody.still_here(3).known)
 
@@ -89,9 +98,9 @@ def test_late_members_are_told_of() -> None:
     study = Study.of({"population": people}, "2026-04-30", history_from="2026-01-01")
     found = staying(study, "source")
     assert found.everybody.n == 38  # four had left before the log began
-    told = found.finding(90)
+    told = next(found.findings(90))
     assert told.n == 30 and "; 8 more came under observation only later" in told.sentence
-    assert told.scope == study.scope and len(exit_hazard(study).table) == 5
+    assert told.scope == study.scope and len(exit_hazard(study).counts) == 5
 
 
 def stays(rows: list[tuple[int, int, bool]]) -> pd.DataFrame:
@@ -117,7 +126,9 @@ def planted(rng: np.random.Generator, n: int, hazards: np.ndarray, *, late: bool
 
 def test_member_days_by_hand() -> None:
     # a: days 0-3, left; b: days 0-9, still here; c: watched from day 8 on, left on day 9; d: from day 2 to day 2.
-    found = hazard_of(stays([(0, 3, True), (0, 9, False), (8, 9, True), (2, 2, False)]), (0, 3, 8, 20), 0.95)
+    found = hazard_of(
+        asked(), stays([(0, 3, True), (0, 9, False), (8, 9, True), (2, 2, False)]), (0, 3, 8, 20)
+    )
     table = found.counts
     assert table["part"].tolist() == ["days 0–2", "days 3–7", "days 8–19", "days 20 and later"]
     assert table["members"].tolist() == [3, 2, 2, 0]
@@ -128,12 +139,12 @@ def test_member_days_by_hand() -> None:
     assert table["low"].iloc[0] == 0 and table["high"].iloc[0] == pytest.approx(1000 * 3.6889 / 7, rel=1e-4)
     # Four members are too few to say more.
     assert found.highest is None and "too little data (2 exits in 17 member-days)" in found.sentence
-    assert hazard_of(stays([(0, 3, True)]), (3,), 0.95).counts["part"].tolist() == ["days 3 and later"]
+    assert hazard_of(asked(), stays([(0, 3, True)]), (3,)).counts["part"].tolist() == ["days 3 and later"]
 
 
 def test_one_day_parts_are_the_steps_of_nelson_aalen() -> None:
     sample = planted(np.random.default_rng(4), 500, np.full(100, 0.03), late=True)
-    found = hazard_of(sample, range(40), 0.95).counts
+    found = hazard_of(asked(), sample, range(40)).counts
     curve = survival(sample).table.set_index("day")["cumulative_hazard"]
     steps = curve.diff().fillna(curve)
     assert np.allclose(found["hazard"].iloc[:39] / 1000, steps.iloc[:39])
@@ -141,7 +152,9 @@ def test_one_day_parts_are_the_steps_of_nelson_aalen() -> None:
 
 
 def test_the_test_is_the_exact_conditional_one() -> None:
-    found = hazard_of(stays([(0, 0, True)] * 12 + [(0, 9, False)] * 30 + [(0, 9, True)] * 14), (0, 1), 0.95)
+    found = hazard_of(
+        asked(), stays([(0, 0, True)] * 12 + [(0, 9, False)] * 30 + [(0, 9, True)] * 14), (0, 1)
+    )
     row = found.counts.to_dict("records")
     theirs = poisson_2indep(
         row[0]["exits"], row[0]["member_days"], row[1]["exits"], row[1]["member_days"],
@@ -154,7 +167,7 @@ def test_planted_hazards_are_covered_although_members_enter_late() -> None:
     hazards = np.repeat([0.03, 0.008, 0.004], [10, 40, 150])
     rng, inside, named = np.random.default_rng(11), [], 0
     for _ in range(80):
-        found = hazard_of(planted(rng, 400, hazards, late=True), (0, 10, 50), 0.95)
+        found = hazard_of(asked(), planted(rng, 400, hazards, late=True), (0, 10, 50))
         table = found.counts
         inside.append((table["low"] <= [30, 8, 4]) & (table["high"] >= [30, 8, 4]))
         named += found.highest == "days 0–9"
@@ -167,7 +180,7 @@ def test_planted_hazards_are_covered_although_members_enter_late() -> None:
 def test_equal_hazards_are_seldom_told_apart() -> None:
     rng = np.random.default_rng(5)
     flat = np.full(160, 0.01)
-    found = [hazard_of(planted(rng, 300, flat, late=False), (0, 7, 30, 60), 0.95) for _ in range(200)]
+    found = [hazard_of(asked(), planted(rng, 300, flat, late=False), (0, 7, 30, 60)) for _ in range(200)]
     wrong = sum(one.highest is not None for one in found)
     assert wrong <= stats.binom.ppf(0.999, 200, 0.05)
     assert all("no clear difference" in one.sentence for one in found if one.highest is None)
@@ -175,10 +188,10 @@ def test_equal_hazards_are_seldom_told_apart() -> None:
 
 def test_little_data_is_said_and_small_parts_are_kept_back() -> None:
     for rows in ([], [(0, 0, False)], [(0, 40, False)] * 30):
-        found = hazard_of(stays(rows), PARTS, 0.95)
+        found = hazard_of(asked(), stays(rows), PARTS)
         assert "too little data" in found.sentence and found.highest is None
-    found = hazard_of(stays([(0, 3, True)] * 25 + [(0, 8, True)] * 15 + [(0, 40, False)] * 4), PARTS, 0.95)
-    shown = found.table
+    found = hazard_of(asked(), stays([(0, 3, True)] * 25 + [(0, 8, True)] * 15 + [(0, 40, False)] * 4), PARTS)
+    shown = next(part for part in found.told() if isinstance(part, Table)).frame
     assert shown["members"].isna().tolist() == [False, True, True, False, False]
     assert shown["exits"].isna().tolist() == shown["members"].isna().tolist()
 
@@ -190,6 +203,6 @@ def test_hazards_planted_in_a_simulated_community_are_found() -> None:
     tables = simulate.community(4_000, 240, seed=8, tables=["members"], parameters=plan).tables
     study = Study.of(tables, "2026-02-25", history_from="2025-07-01")
     # The day of joining is not a whole day, so the first part begins on the day after.
-    table = hazard_of(exit_cells(study), (1, 30, 90), 0.99).counts
+    table = hazard_of(replace(study, confidence=0.99), exit_cells(study), (1, 30, 90)).counts
     assert table["exits"].min() > 50
     assert ((table["low"] <= [12, 6, 2]) & (table["high"] >= [12, 6, 2])).all()

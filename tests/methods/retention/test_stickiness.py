@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from helpers.methods.retention.presence import presence
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.study import Study
 from tests.methods.retention.logs import interactions, random_log
@@ -114,6 +115,21 @@ def test_active_days_are_counted_as_by_hand() -> None:
     assert f"came on {active.mean():.1f} ({low:.1f} to {high:.1f}) days on average" in found.sentence
     often = (active > 14).mean()
     assert f"{100 * often:.1f} % (" in found.sentence and f"({len(active):,} members)" in found.sentence
+
+
+def test_silent_members_are_the_dormant_and_those_never_active() -> None:
+    log, people = planted(7, members=80)
+    found = presence(study(log, people))
+    here = people[[left is None or left > AS_OF for left in people["left_day"]]]["member_id"]
+    days = log[log["member_id"].isin(here) & (log["day"] <= AS_OF)]
+    ago = (AS_OF - days.groupby("member_id")["day"].max()).map(lambda gap: gap.days)
+    counted = [(ago < 1).sum(), (ago < 7).sum(), (ago < 30).sum()]
+    silent = len(here) - (ago < 30).sum()
+    assert found.table["members"].tolist() == [*counted, silent, (ago >= 30).sum(), len(here) - len(ago)]
+    assert found.table["share"].iloc[3] == pytest.approx(silent / len(here))
+    assert f"{silent:,} were silent" in found.sentence
+    nobody = presence(Study.of({"activity": log.iloc[:0]}, AS_OF))
+    assert "Nobody is present" in nobody.sentence and nobody.table["share"].isna().all()
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -49,7 +49,9 @@ def test_on_null_data_naive_rejects_and_landmark_does_not() -> None:
 
 
 def compared(rows: pd.DataFrame, confidence: float = 0.95) -> TierComparison:
-    return tiers_of(rows.astype({"reached_day": "Int64"}), DAY, confidence, "everybody")
+    empty = pd.DataFrame(columns=["member_id", "day", "kind"])
+    study = Study.of({"activity": empty}, "2026-01-31", confidence=confidence)
+    return tiers_of(study, rows.astype({"reached_day": "Int64"}), 1, DAY)
 
 
 def test_comparison_does_what_the_simulation_does() -> None:
@@ -66,7 +68,7 @@ def test_comparison_does_what_the_simulation_does() -> None:
     assert found.seeming.value > found.fair.value + 20
     assert "no clear difference remains" in found.sentence and f"day {DAY}" in found.sentence
     assert found.table["comparison"].tolist() == ["naive", "landmarked"]
-    told = found.finding()
+    told = next(found.findings())
     assert (told.value, told.n) == pytest.approx((found.fair.value, len(there)))
     assert told.verdict == "stated"  # a difference between groups is no change for the better
 
@@ -95,7 +97,7 @@ def test_tier_is_reached_up_to_the_landmark_day() -> None:
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_too_little_data(n: int) -> None:
     found = compared(community(1, 20).iloc[:n])
-    assert "too little data" in found.sentence and found.finding().verdict == "too little data"
+    assert "too little data" in found.sentence and next(found.findings()).verdict == "too little data"
 
 
 def test_the_nth_counted_action_after_joining() -> None:

@@ -2,24 +2,24 @@
 
 One file a question, in the order a notebook walks through them:
 
-- who comes back: :mod:`day_n`, :mod:`lifecycle`, :mod:`states`, :mod:`stickiness`, :mod:`returning`;
+- who comes back: :mod:`day_n`, :mod:`losses`, :mod:`lifecycle`, :mod:`presence`, :mod:`stickiness`,
+  :mod:`returning`;
 - how long members stay: :mod:`staying`, :mod:`reconcile` (which puts curves and tables side by side), :mod:`tiers`;
 - what goes with leaving: :mod:`covariates` and :mod:`first_days`, :mod:`drivers`, :mod:`exposure`;
-- what newcomers are worth: :mod:`lifetime_value`, :mod:`cohort_value`;
-- for the reader: :mod:`plots`.
+- what newcomers are worth: :mod:`lifetime_value`, :mod:`cohort_value`.
 """
 
-from helpers.methods.retention import plots
 from helpers.methods.retention.cohort_value import cohort_value
 from helpers.methods.retention.covariates import known_at_joining
-from helpers.methods.retention.day_n import day_n, losses
+from helpers.methods.retention.day_n import day_n
 from helpers.methods.retention.drivers import drivers
 from helpers.methods.retention.exposure import exposure
 from helpers.methods.retention.lifecycle import lifecycle
 from helpers.methods.retention.lifetime_value import lifetime_value
+from helpers.methods.retention.losses import losses
+from helpers.methods.retention.presence import presence
 from helpers.methods.retention.reconcile import reconcile
 from helpers.methods.retention.returning import returns
-from helpers.methods.retention.states import daily_states, what_if
 from helpers.methods.retention.staying import exit_hazard, staying
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.tiers import compare_tiers
@@ -27,7 +27,6 @@ from helpers.methods.retention.tiers import compare_tiers
 __all__ = [
     "cohort_value",
     "compare_tiers",
-    "daily_states",
     "day_n",
     "drivers",
     "exit_hazard",
@@ -37,10 +36,14 @@ __all__ = [
     "lifetime_value",
     "lness",
     "losses",
-    "plots",
+    "presence",
     "reconcile",
     "returns",
     "staying",
     "stickiness",
-    "what_if",
 ]
+
+
+def __dir__() -> list[str]:
+    """Offer the public names."""
+    return __all__

@@ -21,6 +21,7 @@ share that buys brings a lognormal value (in brackets: delta method, BCa): 300 m
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import ibis
@@ -28,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import interval, number, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
@@ -41,14 +43,12 @@ METHOD = "bootstrap-t, log scale"
 SUMS = ["n", "total", "squares"]
 
 
-@dataclass(frozen=True)
-class CohortValue:
+@dataclass(frozen=True, repr=False)
+class CohortValue(Result):
     """Value of each mature cohort in its first days, and the growth from the earlier half to the later.
 
     Attributes
     ----------
-    study : Study
-        Whose joiners they are.
     table : pandas.DataFrame
         One row per month of joining: cohort ("2026-03"), n (joiners), mature (those followed to the full age), value
         (mean per mature joiner), low, high, half ("earlier", "later" or empty). Cohorts without a mature joiner keep
@@ -59,7 +59,6 @@ class CohortValue:
         Days for which each joiner is followed; the day of joining is the first.
     """
 
-    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     growth: Estimate
     age_days: int
@@ -78,9 +77,9 @@ class CohortValue:
             goal=percent(threshold("cohorts.value_growth").bounds[0] - 1, 0),
         )  # fmt: skip
 
-    def finding(self) -> Finding:
-        """State the value of later cohorts over that of earlier ones at equal age."""
-        return finding(
+    def findings(self) -> Iterator[Finding]:
+        """Yield the value of later cohorts over that of earlier ones at equal age."""
+        yield finding(
             self.growth,
             id="retention.cohort_growth",
             metric=say("value at {age} days, later over earlier cohorts", age=self.age_days),
@@ -89,6 +88,7 @@ class CohortValue:
             assumption=say("seasons are not taken out"),
             direction="up is good",
             systems=("S019",),
+            n_of="joiners",
         )
 
 

@@ -1,4 +1,4 @@
-"""Day-N retention, and on which day members are lost: everything that is counted from the day of joining.
+"""Day-N retention: how many members are active again on days after joining.
 
 What "active on day N" means
 ----------------------------
@@ -34,39 +34,37 @@ there is only one or because they hold fewer than `k_min` members together, the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
+from helpers.figures import BLUE, Chart, NoChart, new_figure
+from helpers.methods.retention.plots import SHARES, share_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of, unknown, wilson
+from helpers.playbook.result import Part, Result
+from helpers.sentences import percent, say, with_interval
+from helpers.stats.estimate import Estimate, estimate_of, wilson
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
 from helpers.study.frames import NOT_STATED, require_columns
+from helpers.tables import Table
 
 SEGMENT = "_segment"
 """The column of segments while it is counted: a name that no table of a user's has."""
 COHORTS = {"week": "W", "month": "M"}
-LAST_DAY, SILENCE_DAYS = 30, 30
-"""Losses: the last day to look at, and how long after it a return still counts."""
-WATCHED = LAST_DAY + SILENCE_DAYS
 
 
-@dataclass(frozen=True)
-class DayN:
+@dataclass(frozen=True, repr=False)
+class DayN(Result):
     """Retention by cohort or segment, and day.
 
     Attributes
     ----------
-    study : Study
-        What was asked.
     cells : pandas.DataFrame
         The key (cohort, first day of the week or month of joining, or the segment), day, starts (all of the cell),
         eligible, immature (not over yet), unobserved (before the log), retained, share, low, high, reason (why the
@@ -83,7 +81,6 @@ class DayN:
         ``"week"``, ``"month"`` or None.
     """
 
-    study: Study = field(repr=False)
     cells: pd.DataFrame
     totals: pd.DataFrame
     days: tuple[int, ...]
@@ -170,17 +167,68 @@ class DayN:
                 said.append(say(text, n=n))
         return " ".join(said)
 
-    def finding(self) -> Finding:
-        """Retention on the last day asked for."""
-        return finding(
-            self.total(),
+    def figure(self) -> Chart | NoChart:
+        """Draw the share active on the last day by cohort, with intervals; immature cohorts stay blank."""
+        name, rows, phrase, total = "retention_trend", self.trend, self.phrase(self.days[-1]), self.total()
+        drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
+        if len(drawn) < 2:
+            return NoChart(say("Retention by cohort"), self.sentence, name)
+        figure, ax = new_figure(7.2, 3.4)
+        share, low, high = (drawn[column].astype(float) for column in ("share", "low", "high"))
+        ax.vlines(drawn.index, low, high, color=BLUE, linewidth=2)
+        ax.plot(drawn.index, share, "o-", color=BLUE, linewidth=1, markersize=6)
+        ax.set_xticks(drawn.index, drawn["cohort"], rotation=45 if len(drawn) > 8 else 0)
+        ax.set_xlabel(say("Joined in the {period} of", period=self.cohort))
+        share_axis(ax, 1.15 * high.max(), say("Share active {phrase}", phrase=phrase))
+        title = say("{share} of joiners were active {phrase}", share=percent(total.value), phrase=phrase)
+        text = (
+            "{drawn} Active: at least one {deed} on that calendar day. Intervals are Wilson's. A dash: the day is "
+            "not over, or the cohort is kept back."
+        )
+        deed = say("interaction or order") if self.study.count == "all" else say(self.study.count)
+        note = say(text, drawn=self.study.drawn, deed=deed)
+        ends = drawn.iloc[[int(share.argmin()), int(share.argmax())]]
+        worst, best = (
+            say("{cohort} ({share})", cohort=row["cohort"], share=percent(row["share"]))
+            for row in ends.to_dict("records")
+        )
+        text = "Share of each cohort active {phrase}, with intervals, from {worst} to {best}; all together {total}."
+        alt = say(text, phrase=phrase, worst=worst, best=best, total=with_interval(total))
+        return Chart(title, alt, rows, figure, note, SHARES, name)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence, the picture of cohorts, and the table by cohort or segment."""
+        note = say(
+            "Kept back: fewer than {k} members, or a row that would give those away.", k=self.study.k_min
+        )
+        if self.by:
+            yield Table(
+                "retention_by_segment", self.table, say("The same by {column}", column=self.by), note=note
+            )
+            return
+        yield self.sentence
+        yield self.figure()
+        text = "Share active N days after joining (D1: one day), with interval and members, by {cohort}"
+        yield Table("retention", self.table, say(text, cohort=self.cohort or say("all")), note=note)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield retention on the last day asked for."""
+        total, phrase = self.total(), self.phrase(self.days[-1])
+        yield finding(
+            total,
             id="retention.day_n",
-            metric=say("joiners active {phrase}", phrase=self.phrase(self.days[-1])),
+            metric=say("joiners active {phrase}", phrase=phrase),
             scope=self.study.scope,
             sentence=self.sentence,
-            assumption="what is not recorded did not happen",
+            assumption=say("what is not recorded did not happen"),
             direction="up is good",
             systems=("S024",),
+            headline=say(
+                "{share} of joiners are active {phrase}", share=percent(total.value, 0), phrase=phrase
+            ),
+            n_of="joiners",
+            definition="day_n",
+            picture="retention_trend",
         )
 
 
@@ -313,81 +361,3 @@ def _solvable(sizes: NDArray[np.float64], hidden: NDArray[np.bool_], k_min: int)
         if others.size:
             return int(others[np.argmin(sizes[others].max(axis=1))])
     return None
-
-
-@dataclass(frozen=True)
-class Losses:
-    """How many members are lost on each day.
-
-    Attributes
-    ----------
-    study : Study
-        What was asked.
-    table : pandas.DataFrame
-        day, lost, share (of all members), low, high (Wilson).
-    members : int
-        Members watched long enough.
-    """
-
-    study: Study = field(repr=False)
-    table: pd.DataFrame
-    members: int
-
-    def largest(self, *, after: int = 0) -> tuple[int | None, Estimate]:
-        """Return the day from `after` on with the largest loss (the earliest of equal ones) and its share."""
-        if not self.members:
-            return None, unknown(0, "share", self.study.confidence)
-        row = self.table.iloc[after + int(self.table["lost"].to_numpy()[after:].argmax())]
-        return int(row["day"]), estimate_of(row, self.members, "Wilson score", self.study.confidence)
-
-    @property
-    def sentence(self) -> str:
-        """The day of the largest loss, and the largest one after the first day if it stands out."""
-        day, share = self.largest()
-        if day is None:
-            text = "Too little data: nobody has been a member for {n} days by {day}."
-            return say(text, n=WATCHED, day=self.study.as_of)
-        text = "The largest loss is on day {day}: {share} of members were not active again in {n} days after joining."
-        said = say(text, day=day, share=with_interval(share), n=WATCHED)
-        if day == 0 and self.stands_out:
-            later, part = self.largest(after=1)
-            text = "After that it is day {day}: {share}, more than chance among equal days would make the largest."
-            said += " " + say(text, day=later, share=with_interval(part))
-        return said
-
-    @property
-    def stands_out(self) -> bool:
-        """Whether the largest loss after day 0 is more than the largest of equal days would be.
-
-        The losses on these days, were they equally likely on each, are multinomial; the number on the largest day is
-        tested against its binomial share, Bonferroni over the days.
-        """
-        lost = self.table["lost"].to_numpy()[1:]
-        if lost.size < 2 or not lost.sum():
-            return False
-        chance = float(stats.binom.sf(lost.max() - 1, lost.sum(), 1 / lost.size))
-        return chance * lost.size < 1 - self.study.confidence
-
-
-def losses(study: Study) -> Losses:
-    """Return on which day after joining members were active for the last time, with equal time to come back for all.
-
-    A member is lost on day d when d is their last active day among the first :data:`WATCHED` days after joining (day
-    0 when there is none at all). Every member counted joined since the log began and has been watched for that long,
-    so that no day looks worse because its members had less time to return. Members who left count as lost on their
-    last active day.
-    """
-    people = study.population
-    people = people.select("member_id", joined=day_number(people.joined_day))
-    begin, latest = number_of(study.began or study.as_of), number_of(study.as_of) - WATCHED
-    people = people.filter(people.joined >= begin, people.joined <= latest)
-    active = people.inner_join(study.spells, "member_id")
-    active = active.mutate(day=active["at"] - active.joined)
-    ends = active.filter(active.day.between(0, WATCHED)).group_by("member_id").agg(day=lambda t: t.day.max())
-    each = people.left_join(ends, "member_id").select(day=lambda t: t.day.fill_null(0))
-    cells = each.group_by("day").agg(lost=each.count()).to_pandas().astype("int64").set_index("day")["lost"]
-    members, lost = int(cells.sum()), cells.reindex(range(LAST_DAY + 1), fill_value=0).to_numpy()
-    low, high = wilson(lost, members, study.confidence)
-    share = lost / members if members else np.nan
-    table = pd.DataFrame({"day": range(LAST_DAY + 1), "lost": lost, "share": share, "low": low, "high": high})
-    return Losses(study, table, members)

@@ -12,14 +12,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
+from helpers.figures import BLUE, MUTED, Chart, NoChart, new_figure
 from helpers.methods.retention.covariates import candidates
+from helpers.methods.retention.plots import ratio_axis, rows_axis
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
 from helpers.stats.cox.model import CoxModel
@@ -31,14 +36,16 @@ from helpers.stats.cox.proportional import (
 )
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
+from helpers.tables import Table
 
 # Names of columns that are not those a reader would use.
 NAMES = {"platform_home": "home platform", "age_band": "age", "invited": "invited by a member"}
+MOST_RATIOS = 12
 RATIO = ("hazard_ratio", "simultaneous_low", "simultaneous_high")
 
 
-@dataclass(frozen=True)
-class Drivers:
+@dataclass(frozen=True, repr=False)
+class Drivers(Result):
     """The answer.
 
     Attributes
@@ -60,8 +67,6 @@ class Drivers:
         Who is not compared, and what is not looked at.
     landmark_day : int
         Tenure day from which members are looked at.
-    scope : str
-        Whom the numbers are about.
     """
 
     model: CoxModel
@@ -71,7 +76,6 @@ class Drivers:
     concordance: Estimate
     notes: tuple[str, ...]
     landmark_day: int
-    scope: str
 
     @property
     def named(self) -> pd.DataFrame:
@@ -114,8 +118,56 @@ class Drivers:
             why=model.message_,
         ).strip()  # fmt: skip
 
-    def finding(self) -> Finding:
-        """State the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
+    def figure(self) -> Chart | NoChart:
+        """Draw hazard ratios on a log scale, with intervals that hold for all at once: drivers on top."""
+        rows = self.table.drop(columns=["low", "high"])
+        rows = rows.rename(columns={"simultaneous_low": "low", "simultaneous_high": "high"})
+        rows = rows.dropna(subset=["hazard_ratio", "low", "high"])
+        rows = rows[np.isfinite(rows["high"]) & (rows["low"] > 0)]
+        if rows.empty:
+            return NoChart(say("What goes with leaving"), self.sentence, "drivers")
+        rows = rows.assign(evidence=rows["z"].abs(), characteristic=rows["covariate"].map(name_of))
+        drawn = (
+            rows.sort_values(["clear", "evidence"], kind="stable").tail(MOST_RATIOS).reset_index(drop=True)
+        )
+        text = (
+            "How fast members leave by {k} of {m} characteristics (hazard ratios), with intervals. {sentence}"
+        )
+        alt = say(text, k=len(drawn), m=len(rows), sentence=self.sentence)
+        text = (
+            "{drawn} From day {day} of tenure. Intervals hold for all at once. Association, not cause. The {k} "
+            "of {m} with the most evidence are drawn."
+        )
+        note = say(text, drawn=self.study.drawn, day=self.landmark_day, k=len(drawn), m=len(rows))
+        columns = ["characteristic", "reference", "hazard_ratio", "low", "high", "n", "events"]
+        shown = drawn[::-1].reset_index(drop=True)[columns]
+        shown = shown.rename(columns={"reference": "against", "events": "left"})
+        return Chart(self.title, alt, shown, _ratios(drawn), note, name="drivers")
+
+    @property
+    def title(self) -> str:
+        """The clearest driver in words: ``Members with “source = search” leave slower than those with “ad”``."""
+        if self.named.empty:
+            return say("Nothing tells leavers from stayers clearly")
+        row = self.named.iloc[0].to_dict()
+        text = "Members with “{name}” leave slower than {others}"
+        if row["hazard_ratio"] > 1:
+            text = "Members with “{name}” leave faster than {others}"
+        return say(text, name=name_of(row["covariate"]), others=others(row))
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the clearest driver and the picture; then how it was found, the others, and what does not last."""
+        first, *rest = self.sentences
+        yield from rest[: min(1, len(self.named))]
+        yield self.figure()
+        yield first
+        yield from rest[min(1, len(self.named)) :]
+        caption = say("Hazard ratios by part of tenure; each interval holds alone")
+        if len(self.by_tenure):
+            yield Table("by_tenure", self.by_tenure, caption)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
 
         The interval holds for all compared at once, so that picking the clearest does not make it too narrow.
         """
@@ -127,14 +179,17 @@ class Drivers:
             method = say("Cox model (Efron), Bonferroni over {k}", k=self.tested)
             estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, confidence)
             text, name = self.sentences[1], name_of(row["covariate"])
-        return finding(
+        yield finding(
             estimate,
             id="retention.strongest_driver",
             metric=say("hazard ratio of leaving: {name}", name=name),
-            scope=self.scope,
+            scope=self.study.scope,
             sentence=text,
             assumption=say("association: what goes with leaving need not cause it"),
             systems=("S029", "S030"),
+            headline=self.title[:1].lower() + self.title[1:],
+            definition="hazard_ratio",
+            picture="drivers",
         )
 
 
@@ -166,7 +221,19 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     if kept:
         apart = cross_fitted_concordance(cells, kept, seed=study.seed, confidence=level)
     by_tenure, notes = _by_tenure(parts, study.k_min), (found.note, *dropped)
-    return Drivers(model, table, test, by_tenure, apart, notes, landmark_day, study.scope)
+    return Drivers(study, model, table, test, by_tenure, apart, notes, landmark_day)
+
+
+def _ratios(drawn: pd.DataFrame) -> Figure:
+    figure, ax = new_figure(7.2, 0.36 * len(drawn) + 1.3)
+    for mask, colour, face in ((drawn["clear"], BLUE, BLUE), (~drawn["clear"], MUTED, "white")):
+        part = drawn[mask]
+        ax.hlines(part.index, part["low"], part["high"], color=colour, linewidth=2)
+        ax.plot(part["hazard_ratio"], part.index, "o", color=colour, markerfacecolor=face, markersize=6)
+    rows_axis(ax, drawn["characteristic"].tolist(), nothing=1)
+    ratio_axis(ax, drawn["low"].min(), drawn["high"].max())
+    ax.set_xlabel(say("Times as fast to leave (filled: clear after correction)"))
+    return figure
 
 
 def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[str]]:

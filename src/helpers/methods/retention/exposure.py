@@ -15,7 +15,7 @@ recorded is not. Only an experiment on the frequency settles it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -25,6 +25,7 @@ import pandas as pd
 from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, say
 from helpers.stats.cox.doses import dose_effects, harmful_from
 from helpers.stats.cox.model import CoxModel
@@ -169,8 +170,8 @@ class Dose:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Exposure:
+@dataclass(frozen=True, repr=False)
+class Exposure(Result):
     """The effects of all exposures on record.
 
     Attributes
@@ -179,13 +180,10 @@ class Exposure:
         With one effect per unit of each exposure, and own activity held constant.
     doses : tuple of Dose
         One per exposure.
-    scope : str
-        Whom the numbers are about.
     """
 
     model: CoxModel
     doses: tuple[Dose, ...]
-    scope: str
 
     @property
     def sentences(self) -> list[str]:
@@ -199,21 +197,27 @@ class Exposure:
         missing = "There is no {what} on record."
         return [*(told.get(name) or say(missing, what=what) for name, what in WHAT.items()), *caveat]
 
-    def finding(self) -> Finding:
-        """Judge whether more pushes go with leaving faster."""
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentences."""
+        yield from self.sentences
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield whether more pushes go with leaving faster."""
         pushes = {dose.exposure: dose.per_unit for dose in self.doses}
         nothing = unknown(int(self.model.n_), "share", self.model.confidence)
         ratio = pushes.get("pushes_before", nothing)
-        return finding(
+        yield finding(
             ratio._replace(value=ratio.value - 1, low=ratio.low - 1, high=ratio.high - 1, unit="share"),
             id="retention.push_effect",
             metric=say("how much faster members leave for each push a month"),
-            scope=self.scope,
+            scope=self.study.scope,
             sentence=self.sentences[0],
             assumption=say("own activity held constant in {k} levels only; not an experiment", k=len(LEVELS)),
             direction="down is good",
             change=True,
             systems=("S021", "S112"),
+            n_of="member-months",
+            definition="hazard_ratio",
         )
 
 
@@ -239,7 +243,7 @@ def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Ex
     found = cells(months, [*columns, CONTROL, *WHAT])
     met = [name for name in WHAT if found[name].any()]
     model = CoxModel([*columns, CONTROL, *met], confidence=study.confidence).fit(found)
-    return Exposure(model, tuple(_dose(found, model, name, study.k_min) for name in met), study.scope)
+    return Exposure(study, model, tuple(_dose(found, model, name, study.k_min) for name in met))
 
 
 def _dose(found: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:

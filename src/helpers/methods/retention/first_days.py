@@ -13,6 +13,7 @@ import ibis
 
 from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
+from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import flag
 from helpers.study.days import day_number
@@ -36,7 +37,7 @@ def with_first_days(study: Study, stays: ibis.Table, landmark: int) -> tuple[ibi
         answered = _first_post_answered(study, stays, landmark)
         found = found.left_join(answered, "member_id").drop("member_id_right")
         names.append(ANSWERED)
-    first, last = found[FIRST], f"days 3–{landmark - 1}"
+    first, last = found[FIRST], say("days 3–{last}", last=landmark - 1)
     day = ibis.cases((first.isnull(), "none"), (first == 0, "day 0"), (first <= 2, "days 1–2"), else_=last)
     flags = {name: found[name].fill_null(False) for name in names if name != FIRST}
     return found.mutate(**{FIRST: day}, **flags), names

@@ -34,7 +34,8 @@ the periods judged is not seen.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import ibis
 import numpy as np
@@ -42,7 +43,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart, new_figure
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
 from helpers.study import Study, enough
@@ -56,17 +59,21 @@ WARM_UP_DAYS = 30
 JUDGED = 8
 """Complete periods whose spread judges the direction, at most."""
 
+DRAWN = 26
+"""Periods of the picture, at most."""
+
+LAYERS = (("returning", "#9cc3e0", ""), ("resurrected", BLUE, "//"), ("new", "#0b3c5d", ""))
+"""States of the active members in the picture, from below: colour and hatch."""
+
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Lifecycle:
+@dataclass(frozen=True, repr=False)
+class Lifecycle(Result):
     """Members by lifecycle state and period.
 
     Attributes
     ----------
-    study : Study
-        What was asked.
     table : pandas.DataFrame
         One row per period: period, start, end, complete, provisional; active, new, returning, resurrected, dormant,
         left (of the dormant); quick_ratio, low, high (missing where nobody was dormant or nobody active before, and
@@ -75,7 +82,6 @@ class Lifecycle:
         ``"day"``, ``"week"`` or ``"month"``.
     """
 
-    study: Study = field(repr=False)
     table: pd.DataFrame
     period: str
 
@@ -124,10 +130,56 @@ class Lifecycle:
         )  # fmt: skip
         return f"{head} {say('That {period} alone won {won}.', period=self.period, won=alone)} {trend}"
 
-    def finding(self) -> Finding:
-        """Whether more members were won than lost over the last complete periods, by their spread."""
+    def figure(self) -> Chart | NoChart:
+        """Draw the active members of each period: kept, new and returned above the line, lost below.
+
+        The title speaks of all periods judged, because one alone is no trend.
+        """
+        rows = self.settled.tail(DRAWN).reset_index(drop=True)
+        if len(rows) < 2:
+            return NoChart(say("Where active members come from"), self.sentence, "lifecycle")
+        figure, ax = new_figure(7.2, 4.0)
+        base, look = np.zeros(len(rows)), {"edgecolor": "white", "linewidth": 0.4}
+        for name, colour, hatch in LAYERS:
+            ax.bar(rows.index, rows[name], bottom=base, color=colour, hatch=hatch, label=say(name), **look)
+            base += rows[name].to_numpy(float)
+        ax.bar(rows.index, -rows["dormant"], color=ORANGE, label=say("fell dormant"), **look)
+        ax.axhline(0, color=MUTED, linewidth=1)
+        step = max(1, -(-len(rows) // 6))
+        ax.set_xticks(rows.index[::step], rows["period"].iloc[::step].astype(str))
+        ax.set_ylabel(say("Members"))
+        ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
+        last, recent = rows.iloc[-1], self.recent
+        title = say("Active members in {period}: {n:,}", n=int(last["active"]), period=last["period"])
+        if recent.known:
+            text, won = "Members won over the last {n} {period}s: {won}, {verdict}", per_hundred(*recent[:3])
+            title = say(text, n=recent.n, period=self.period, won=won, verdict=verdict(recent))
+        alt = say("Stacked bars by {period}. {sentence}", period=self.period, sentence=self.sentence)
+        text = "{drawn} Complete {period}s. Fell dormant: active the {period} before, not in this one."
+        note = say(text, drawn=self.study.drawn, period=self.period)
+        columns = [
+            "period",
+            "active",
+            "new",
+            "returning",
+            "resurrected",
+            "dormant",
+            "quick_ratio",
+            "low",
+            "high",
+        ]
+        data = rows[columns].rename(columns={"quick_ratio": "won_for_each_lost"})
+        return Chart(title, alt, data, figure, note, name="lifecycle")
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence and the picture."""
+        yield self.sentence
+        yield self.figure()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield whether more members were won than lost over the last complete periods, by their spread."""
         recent, period = self.recent, self.period
-        return finding(
+        yield finding(
             recent._replace(value=recent.value - 1, low=recent.low - 1, high=recent.high - 1, unit="share"),
             id="retention.quick_ratio",
             metric=say("members won over members lost, minus one (n: complete {period}s)", period=period),
@@ -140,6 +192,10 @@ class Lifecycle:
             direction="up is good",
             change=True,
             systems=("S020",),
+            headline=verdict(recent),
+            n_of="periods",
+            definition="quick_ratio",
+            picture="lifecycle",
         )
 
 

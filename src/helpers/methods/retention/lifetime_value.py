@@ -23,27 +23,29 @@ jackknife over buckets. No resample knows the rare large value that a few buyers
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from helpers.figures import BLUE, Chart, NoChart, new_figure
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, percent, say, with_interval
+from helpers.playbook.result import Part, Result
+from helpers.sentences import interval, number, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.forecast.value_days import newcomer_value, value_days
 from helpers.study import Study, enough
 
+STYLES = {"observed": "-", "borrowed": "--", "extrapolated": ":"}
 METHOD = "joint bucket bootstrap, BCa"
 
 
-@dataclass(frozen=True)
-class LifetimeValue:
+@dataclass(frozen=True, repr=False)
+class LifetimeValue(Result):
     """What a newcomer brings in its first days.
 
     Attributes
     ----------
-    study : Study
-        Whose newcomers they are.
     table : pandas.DataFrame
         One row per part: part ("observed" in newcomers, "borrowed" from members who joined before recording began,
         "extrapolated", "total"), days, value, low, high, n (members under observation on any of the days added up),
@@ -52,12 +54,14 @@ class LifetimeValue:
         One row per day: day, survival, daily_value, cumulative_value, part; empty when there is too little data.
     horizon_days : int
         Days that are added up.
+    discount_rate : float
+        Share by which value loses worth in a year of waiting.
     """
 
-    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     curve: pd.DataFrame = field(repr=False)
     horizon_days: int
+    discount_rate: float
 
     def estimate(self, part: str = "total") -> Estimate:
         """Return one number of the table."""
@@ -81,10 +85,42 @@ class LifetimeValue:
             seen=number(days["borrowed"]),
         )  # fmt: skip
 
-    def finding(self) -> Finding:
-        """State what a newcomer is worth."""
-        return finding(
-            self.estimate(),
+    def figure(self) -> Chart | NoChart:
+        """Draw the value of a newcomer as it adds up: solid observed, dashed borrowed, dotted extrapolated."""
+        total, rows = self.estimate(), self.curve
+        if not total.known:
+            return NoChart(say("What a newcomer is worth"), self.sentence, "lifetime_value")
+        figure, ax = new_figure(7.2, 3.8)
+        for part, style in STYLES.items():
+            # Each part begins where the one before ended, so that the line has no gap.
+            inside = rows["part"].eq(part)
+            piece = rows[inside | inside.shift(-1, fill_value=False)] if inside.any() else rows[inside]
+            ax.plot(piece["day"] + 1, piece["cumulative_value"], color=BLUE, linewidth=2, linestyle=style)
+        ax.vlines(self.horizon_days, total.low, total.high, color=BLUE, linewidth=2)
+        days = say("Days since joining (dashed: borrowed from earlier members; dotted: extrapolated)")
+        ax.set(xlim=(0, self.horizon_days * 1.02), ylim=(0, None), xlabel=days)
+        ax.set_ylabel(say("Value so far, {unit} a newcomer", unit=self.study.unit))
+        ax.grid(axis="y")
+        value, between = quantity(total.value, total.unit), interval(total.low, total.high, total.unit)
+        text = "A newcomer brings {value} in {days} days ({between})"
+        title = say(text, value=value, days=number(self.horizon_days), between=between)
+        text = "Rising curve of value by days since joining, interval at its end. {sentence}"
+        note = say("{drawn} Value in {unit}, {discount}.", drawn=self.study.drawn, unit=self.study.unit,
+            discount=say("discounted by {share} a year", share=percent(self.discount_rate, 0)))  # fmt: skip
+        alt = say(text, sentence=self.sentence)
+        return Chart(title, alt, self.table, figure, note, name="lifetime_value")
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence and the picture."""
+        yield self.sentence
+        yield self.figure()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what a newcomer is worth."""
+        total = self.estimate()
+        text, value = "a newcomer brings {value} in {days} days", quantity(total.value, total.unit)
+        yield finding(
+            total,
             id="retention.newcomer_value",
             metric=say("value of a newcomer in {days} days", days=self.horizon_days),
             scope=self.study.scope,
@@ -94,6 +130,8 @@ class LifetimeValue:
             ),
             direction="up is good",
             systems=("S018",),
+            headline=say(text, value=value, days=self.horizon_days),
+            picture="lifetime_value",
         )
 
 
@@ -113,4 +151,4 @@ def lifetime_value(study: Study, *, days: int = 365, discount_rate: float = 0.1)
     table, curve = newcomer_value(
         cells, discount_rate=discount_rate, confidence=study.confidence, draws=study.draws, seed=study.seed
     )
-    return LifetimeValue(study, table, curve, days)
+    return LifetimeValue(study, table, curve, days, discount_rate)

@@ -19,19 +19,20 @@ active on or after day N who had left before.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from helpers.methods.retention.day_n import day_n
+from helpers.playbook.result import Part, Result
 from helpers.sentences import say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.curves import survival
 from helpers.stats.survival.durations import exit_durations, silence_durations
 from helpers.study import Study
+from helpers.tables import Table
 
 SILENCE = 30
 """Days without activity that make a silence."""
@@ -51,20 +52,17 @@ WHY = {
 }
 
 
-@dataclass(frozen=True)
-class Reconciliation:
+@dataclass(frozen=True, repr=False)
+class Reconciliation(Result):
     """Five measures of retention: the first over everybody, the others over newcomers.
 
     Attributes
     ----------
     estimates : mapping of (measure, day) to Estimate
         Unknown where nobody could be observed.
-    as_of : date
-        Last day that counts.
     """
 
     estimates: Mapping[tuple[str, int], Estimate]
-    as_of: dt.date
 
     @property
     def table(self) -> pd.DataFrame:
@@ -72,7 +70,16 @@ class Reconciliation:
         words = pd.Series({key: with_interval(found) for key, found in self.estimates.items()}).unstack()
         words.columns = [say("day {day}", day=day) for day in words.columns]
         found = words.loc[list(MEASURES)].rename_axis("still_there").reset_index()
-        return found.assign(why=[say(WHY[measure], silence=SILENCE, day=self.as_of) for measure in MEASURES])
+        return found.assign(
+            why=[say(WHY[measure], silence=SILENCE, day=self.study.as_of) for measure in MEASURES]
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the table."""
+        text = (
+            "Who is still there? Five questions with answers of their own, not five estimates of one number"
+        )
+        yield Table("reconciled", self.table, say(text))
 
 
 def reconcile(study: Study, days: Sequence[int] = (1, 7, 30)) -> Reconciliation:
@@ -97,4 +104,4 @@ def reconcile(study: Study, days: Sequence[int] = (1, 7, 30)) -> Reconciliation:
     for name, rows in ((AWAKE, silent), (HERE, exit_durations(people, as_of=study.as_of))):
         curve = survival(cells(rows), confidence=study.confidence)
         estimates |= {(name, day): curve.still_here(day) for day in days}
-    return Reconciliation(estimates, study.as_of)
+    return Reconciliation(study, estimates)

@@ -13,21 +13,27 @@ The false-churn share at threshold d is F_d(:data:`HORIZON`): of all declaration
 share that the member's return proved wrong within the horizon. A threshold may be called churn when the upper bound
 of that share stays within what is allowed: with few declarations the estimate alone would qualify by luck. Where
 none qualifies there is no silence that means churn, and members are better counted as active or dormant, two states
-with a way back (:mod:`helpers.methods.retention.states`).
+with a way back (:mod:`helpers.methods.retention.presence`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import ibis
+import numpy as np
 import pandas as pd
 
+from helpers.figures import INK, SEQUENTIAL, Chart, NoChart, new_figure
+from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, proportion
 from helpers.stats.incidence import incidence_shares
 from helpers.study import Study
+from helpers.tables import Table
 
 THRESHOLDS = (7, 14, 30, 60, 90)
 """Days of silence that are tried."""
@@ -37,14 +43,12 @@ STATED_DAYS = 30
 """The silence that the finding speaks of."""
 
 
-@dataclass(frozen=True)
-class Returns:
+@dataclass(frozen=True, repr=False)
+class Returns(Result):
     """How many silent members come back, and which silence may be called churn.
 
     Attributes
     ----------
-    study : Study
-        What was asked.
     shares : pandas.DataFrame
         threshold (days of silence), declarations, members, returned (within the horizon), at_risk (still observed
         and silent on its last day), share, low, high.
@@ -56,7 +60,6 @@ class Returns:
         Largest share of members called churned who come back all the same.
     """
 
-    study: Study = field(repr=False)
     shares: pd.DataFrame
     curves: pd.DataFrame
     spells: pd.DataFrame
@@ -133,16 +136,59 @@ class Returns:
         share, allowed = with_interval(self.share(days)), percent(self.allowed, 0)
         return say(text, d=int(days), allowed=allowed, h=HORIZON, share=share)
 
-    def finding(self) -> Finding:
-        """How many members called churned after 30 silent days come back."""
-        return finding(
-            self.share(STATED_DAYS),
+    def figure(self) -> Chart | NoChart:
+        """Draw the share of silent members who come back, by how long they had been silent."""
+        known = [days for days in THRESHOLDS if self.share(days).known]
+        if not known:
+            return NoChart(say("Who comes back after silence"), self.sentence, "return_curves")
+        figure, ax = new_figure(7.2, 4.0)
+        ends = []
+        for threshold, shade in zip(known, np.linspace(0.35, 1.0, len(known)), strict=True):
+            rows = self.curves[(self.curves["threshold"] == threshold) & (self.curves["day"] <= HORIZON)]
+            ax.step(rows["day"], rows["share"], where="post", color=SEQUENTIAL(shade), linewidth=2)
+            ends.append(
+                (float(rows["share"].iloc[-1]), float(HORIZON), say("{d} days silent", d=threshold), INK)
+            )
+        name_ends(ax, ends)
+        share_axis(ax, 1.2 * max(end[0] for end in ends) + 0.05, say("Share who came back"))
+        ax.set(xlim=(0, HORIZON), xlabel=say("Days after the silence was counted"))
+        text, last = "After {d} silent days {share} still come back within {h} days", self.share(known[-1])
+        title = say(text, d=known[-1], share=percent(last.value, 0), h=HORIZON)
+        told = (
+            say("{share} after {d} silent days", share=with_interval(self.share(d)), d=d)
+            for d in dict.fromkeys((known[0], known[-1]))
+        )
+        text = "Rising curves of return. Within {h} more days come back {told}; n counts silences."
+        alt = say(text, h=HORIZON, told=", ".join(told))
+        text = "{drawn} Leaving competes with coming back; intervals are clustered by member."
+        columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
+        names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
+        data, note = self.shares[columns].rename(columns=names), say(text, drawn=self.study.drawn)
+        return Chart(title, alt, data, figure, note, SHARES, "return_curves")
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence, the picture, and who is silent now."""
+        yield self.sentence
+        yield self.figure()
+        caption = say("Present members silent now; share back within {h} days (n: silences)", h=HORIZON)
+        yield Table("churned", self.table, caption)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield how many members called churned after 30 silent days come back."""
+        share = self.share(STATED_DAYS)
+        text = "{share} of those silent for {d} days come back"
+        yield finding(
+            share,
             id="retention.false_churn",
             metric=say("come back after {days} silent days (n: silences)", days=STATED_DAYS),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("members who fall silent now come back like those before"),
             systems=("S026", "S027"),
+            headline=say(text, share=percent(share.value, 0), d=STATED_DAYS),
+            n_of="silences",
+            definition="silent",
+            picture="return_curves",
         )
 
 

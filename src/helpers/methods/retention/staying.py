@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from helpers.data import privacy
+from helpers.figures import ACCENTS, Chart, NoChart, new_figure
+from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, percent, say, with_interval
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
@@ -18,11 +23,20 @@ from helpers.stats.survival.curves import SurvivalCurves, survival
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.hazard import hazard_by_part
 from helpers.study import Study, enough
+from helpers.tables import Table
+
+if TYPE_CHECKING:
+    from lifelines import KaplanMeierFitter  # half a second, which only those wait for who go on by hand
 
 PARTS = (0, 7, 30, 90, 365)
 """First days of the parts of tenure; the last part is open."""
 
 PER = 1_000
+STYLES = ("-", "--", "-.", ":")
+MOST_CURVES = len(ACCENTS)
+MARKS = (7, 30, 90, 365, 730)
+MOST_POINTS = 90
+"""More points of a curve than a reader can tell apart only make the page heavy."""
 RATES = ("hazard", "low", "high")
 
 
@@ -32,8 +46,8 @@ def exit_cells(study: Study, *by: str) -> pd.DataFrame:
     return cells(stays.mutate(**{name: stays[name].cast("string") for name in by}), by)
 
 
-@dataclass(frozen=True)
-class Staying:
+@dataclass(frozen=True, repr=False)
+class Staying(Result):
     """How long members stay until they leave on record.
 
     Attributes
@@ -42,17 +56,11 @@ class Staying:
         One curve of all members, and one for each segment; the same without segments.
     test : LogRank or None
         Whether the segments differ; None without segments.
-    scope : str
-        Whom the numbers are about.
-    k_min : int
-        Segments of fewer members are kept back, with another one where they could be solved for.
     """
 
     everybody: SurvivalCurves
     segments: SurvivalCurves
     test: LogRank | None
-    scope: str
-    k_min: int
 
     @property
     def sentence(self) -> str:
@@ -74,31 +82,73 @@ class Staying:
         means = means.rename(columns={"mean": "mean_days", "low": "mean_low", "high": "mean_high"})
         found = medians.rename(columns=names).join(means)
         kept = [str(name) for name in found.columns if name not in ("segment", "n", "horizon")]
-        return privacy.suppress(found, "n", self.k_min, kept)
+        return privacy.suppress(found, "n", self.study.k_min, kept)
 
     @property
     def shown(self) -> list[str]:
         """The segments that may be shown: with `k_min` members, and no other solved for from the total."""
-        kept = privacy.suppress(self.segments.summary[["segment", "n"]], "n", self.k_min, [])
+        kept = privacy.suppress(self.segments.summary[["segment", "n"]], "n", self.study.k_min, [])
         return kept.loc[kept["n"].notna(), "segment"].tolist()
 
-    def finding(self, day: int = 90) -> Finding:
-        """State the share still here on a day of tenure; n are those watched on any day until then."""
+    def to_lifelines(self) -> dict[str, KaplanMeierFitter]:
+        """Return a fitter of lifelines for each segment, to go on with by hand."""
+        return {name: self.segments.to_lifelines(name) for name in self.segments.summary["segment"]}
+
+    def figure(self) -> Chart | NoChart:
+        """Draw the survival of each segment with its band; the four largest segments when there are more."""
+        curves, summary = self.segments, self.segments.summary
+        # A curve that begins on a later day is one of those still here then, and no share of all who joined.
+        known = curves.table[(curves.table["from_day"] == 0) & curves.table["survival"].notna()]
+        long = (summary["last_day"] >= 7) & (summary["events"] > 0)
+        summary = summary[
+            long & summary["segment"].isin(self.shown) & summary["segment"].isin(known["segment"])
+        ]
+        largest = summary.sort_values(["n", "segment"], ascending=[False, True]).head(MOST_CURVES)
+        shown, last = largest["segment"].tolist(), largest["last_day"].min()
+        marked = curves.at([day for day in MARKS if shown and day <= last])
+        data = marked[marked["segment"].isin(shown) & marked["survival"].notna()]
+        if data.empty:
+            return NoChart(say("How long members stay"), self.sentence, "survival")
+        title, told = _survival_words(data)
+        text = "Falling survival curves with bands. On day {told}. {n:,} members, {events:,} exits."
+        alt = say(text, told=told, n=curves.n, events=curves.events)
+        text = "{drawn} Left: an exit on record. Bands are pointwise {level} intervals."
+        notes = [say(text, drawn=self.study.drawn, level=percent(self.study.confidence, 0))]
+        if len(summary) > len(shown):
+            notes.append(say("Largest {k} of {m} segments.", k=len(shown), m=len(summary)))
+        notes.append(say("The table holds marked days."))
+        data = data[["segment", "day", "at_risk", "survival", "low", "high"]].reset_index(drop=True)
+        return Chart(title, alt, data, _curves(known, shown), " ".join(notes), SHARES, "survival")
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence, the curves and the table by segment."""
+        yield self.sentence
+        yield self.figure()
+        caption = say("Days stayed: half are gone by the median; means of the days up to the horizon")
+        yield Table("by_segment", self.table, caption)
+
+    def findings(self, day: int = 90) -> Iterator[Finding]:
+        """Yield the share still here on a day of tenure; n are those watched on any day until then."""
         estimate, row = self.everybody.still_here(day), self.everybody.at(day).iloc[0]
         text = (
             "Still here at the end of day {day}: {share} of members, where n are those watched on some day until "
             "then, {at_risk:,} of them on the day itself; {late:,} more came under observation only later. {more}"
         )
         values = {"share": with_interval(estimate), "at_risk": int(row["at_risk"]), "more": self._stay()}
-        return finding(
+        yield finding(
             estimate,
             id="retention.stay",
             metric=say("still here on day {day}", day=day),
-            scope=self.scope,
+            scope=self.study.scope,
             sentence=say(text, day=day, late=int(row["n"]) - estimate.n, **values),
             assumption=say("who joined later leaves like who joined before at the same tenure"),
             direction="up is good",
             systems=("S025",),
+            headline=say(
+                "{share} are still here after {day} days", share=percent(estimate.value, 0), day=day
+            ),
+            definition="left",
+            picture="survival",
         )
 
     def _stay(self) -> str:
@@ -131,6 +181,42 @@ class Staying:
         )  # fmt: skip
 
 
+def _curves(known: pd.DataFrame, shown: Sequence[str]) -> Figure:
+    """Draw the curve and band of each segment, its name at its end."""
+    figure, ax = new_figure(7.2, 4.0)
+    ends = []
+    for segment, colour, style in zip(shown, ACCENTS, STYLES, strict=False):
+        rows = known[known["segment"] == segment]
+        ends.append((float(rows["survival"].iloc[-1]), float(rows["day"].iloc[-1]), str(segment), colour))
+        rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(int))]
+        ax.step(rows["day"], rows["survival"], where="post", color=colour, linestyle=style, linewidth=1.8)
+        low, high = rows["low"].astype(float), rows["high"].astype(float)
+        ax.fill_between(rows["day"], low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+    name_ends(ax, ends if len(shown) > 1 else [])
+    ax.set(xlim=(0, None), xlabel=say("Days since joining"))
+    share_axis(ax, 1.02, say("Share of members still here"))
+    return figure
+
+
+def _survival_words(data: pd.DataFrame) -> tuple[str, str]:
+    """Return a title, and all segments in words, on the year's mark or the last day that all curves reach."""
+    day = int(data.loc[data["day"] <= max(MARKS[-2], int(data["day"].min())), "day"].max())
+    rows = data[data["day"] == day].sort_values("survival").to_dict("records")
+    each = (
+        say("{segment} {share} ({between})", segment=row["segment"], share=percent(row["survival"]),
+            between=interval(row["low"], row["high"], "share"))
+        for row in rows
+    )  # fmt: skip
+    title = say("After {day} days {share} are still here", day=day, share=percent(rows[0]["survival"]))
+    if len(rows) > 1:
+        few, many = (
+            say("{share} of {segment}", share=percent(row["survival"], 0), segment=row["segment"])
+            for row in (rows[0], rows[-1])
+        )
+        title = say("After {day} days {few} and {many} are still here", day=day, few=few, many=many)
+    return title, say("{day}: {told}", day=day, told="; ".join(each))
+
+
 def staying(study: Study, by: str | None = None) -> Staying:
     """Return how long members stay until they leave on record.
 
@@ -146,11 +232,11 @@ def staying(study: Study, by: str | None = None) -> Staying:
     segments, test = everybody, None
     if by:
         segments, test = survival(found, by, study.confidence), logrank(found, by)
-    return Staying(everybody, segments, test, study.scope, study.k_min)
+    return Staying(study, everybody, segments, test)
 
 
-@dataclass(frozen=True)
-class ExitHazard:
+@dataclass(frozen=True, repr=False)
+class ExitHazard(Result):
     """Exits per 1,000 member-days, by part of tenure.
 
     Attributes
@@ -161,26 +247,21 @@ class ExitHazard:
     p_value : float
         That the highest part is not above each of the others, corrected for their number; missing with fewer than
         two parts in which at least 10 members were watched, or without an exit.
-    confidence : float
-        Level of the intervals, each of which holds alone.
-    k_min : int
-        Parts in which fewer members were watched are kept back.
     """
 
     counts: pd.DataFrame
     p_value: float
-    confidence: float
-    k_min: int
 
     @property
     def highest(self) -> str | None:
         """The part with the clearly highest hazard; None when that is not clear."""
-        return str(self._ranked["part"].iloc[0]) if self.p_value <= 1 - self.confidence else None
+        return str(self._ranked["part"].iloc[0]) if self.p_value <= 1 - self.study.confidence else None
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """The counts, ready to be shown."""
-        return privacy.suppress(self.counts, "members", self.k_min)
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence and the counts."""
+        yield self.sentence
+        caption = say("Exits per 1,000 member-days by part of tenure (exact Poisson intervals, each alone)")
+        yield Table("exit_hazard", self.counts, caption, members="members")
 
     @property
     def sentence(self) -> str:
@@ -209,13 +290,13 @@ class ExitHazard:
 
 def exit_hazard(study: Study) -> ExitHazard:
     """Return exits per 1,000 member-days in the first week, month, quarter and year of tenure and later."""
-    return hazard_of(exit_cells(study), PARTS, study.confidence, study.k_min)
+    return hazard_of(study, exit_cells(study), PARTS)
 
 
-def hazard_of(cells: pd.DataFrame, parts: Sequence[int], confidence: float, k_min: int = 10) -> ExitHazard:
+def hazard_of(study: Study, cells: pd.DataFrame, parts: Sequence[int]) -> ExitHazard:
     """Return the exit hazard of cells in parts of tenure that begin on rising days; the last part has no end."""
-    table, p_value = hazard_by_part(cells, parts, confidence)
+    table, p_value = hazard_by_part(cells, parts, study.confidence)
     names = [say("days {first}–{last}", first=one, last=after - 1) for one, after in pairwise(parts)]
     names.append(say("days {first} and later", first=parts[-1]))
     table = table.assign(first=names, **table[list(RATES)] * PER).rename(columns={"first": "part"})
-    return ExitHazard(table, p_value, confidence, k_min)
+    return ExitHazard(study, table, p_value)

@@ -15,13 +15,14 @@ other members like these, on these days. Members who left count until the day th
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.playbook.result import Result
 from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import (
     Estimate,
@@ -40,14 +41,12 @@ WINDOW_DAYS = 28
 RATIOS = (("dau", "mau"), ("dau", "wau"), ("wau", "mau"))
 
 
-@dataclass(frozen=True)
-class Stickiness:
+@dataclass(frozen=True, repr=False)
+class Stickiness(Result):
     """How often active members come.
 
     Attributes
     ----------
-    study : Study
-        What was asked.
     first : datetime.date
         First day of the window, which holds whole weeks.
     table : pandas.DataFrame
@@ -55,7 +54,6 @@ class Stickiness:
         a window of the lower part begins before the log.
     """
 
-    study: Study = field(repr=False)
     first: dt.date
     table: pd.DataFrame
 
@@ -117,19 +115,16 @@ def _overlap(rows: ibis.Table, length: int, low: int, high: int) -> ibis.Value:
     return ibis.greatest(stop - ibis.greatest(rows["at"], low), 0)
 
 
-@dataclass(frozen=True)
-class Lness:
+@dataclass(frozen=True, repr=False)
+class Lness(Result):
     """On how many of the last days members were active.
 
     Attributes
     ----------
-    study : Study
-        What was asked.
     table : pandas.DataFrame
         active_days (0 to :data:`WINDOW_DAYS`), members, share (of all of the table), low, high (Wilson).
     """
 
-    study: Study = field(repr=False)
     table: pd.DataFrame
 
     @property

@@ -12,14 +12,18 @@ The tier is the simplest one that is reached late: to have done something so man
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ibis
 import pandas as pd
 
 from helpers.data.source import as_table
+from helpers.figures import BLUE, MUTED, Chart, NoChart, new_figure
+from helpers.methods.retention.plots import rows_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import say, with_interval
+from helpers.playbook.result import Part, Result
+from helpers.sentences import number, say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells, day_counts
 from helpers.stats.survival.compare import MeanDifference, restricted_mean_difference
@@ -29,10 +33,12 @@ from helpers.study import Study
 
 REACHED, NOT_REACHED = "reached", "not reached"
 NAIVE, LANDMARKED = "naive", "landmarked"
+GAP = "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
+NO_GAP = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
 
 
-@dataclass(frozen=True)
-class TierComparison:
+@dataclass(frozen=True, repr=False)
+class TierComparison(Result):
     """The naive comparison of a tier with those who do not have it, beside the landmarked one.
 
     Attributes
@@ -44,15 +50,15 @@ class TierComparison:
         Landmark: end of this tenure day.
     there : int
         Members still there at the landmark.
-    scope : str
-        Whom the numbers are about.
+    actions : int
+        Counted actions that make the tier.
     """
 
     naive: MeanDifference
     landmarked: MeanDifference
     day: int
     there: int
-    scope: str
+    actions: int
 
     @property
     def table(self) -> pd.DataFrame:
@@ -84,24 +90,65 @@ class TierComparison:
             "“{reference}” by {naive} of the first {horizon:,} days; but it takes staying to get there. Compared by "
             "the tier on day {day} among those still there, the difference is {fair}: {verdict}."
         )
-        clear = self.fair.low > 0 or self.fair.high < 0
         return say(
             text, day=self.day, tier=self.tier, reference=self.naive.reference, horizon=self.naive.horizon,
             naive=with_interval(self.seeming), fair=with_interval(self.fair),
-            verdict=say("a difference remains") if clear else say("no clear difference remains"),
+            verdict=say("a difference remains") if self.clear else say("no clear difference remains"),
         )  # fmt: skip
 
-    def finding(self) -> Finding:
-        """State how much longer the tier stays, compared without immortal time: a gap and not a change."""
-        return finding(
+    def figure(self) -> Chart | NoChart:
+        """Draw the difference between tiers in days stayed, naive beside landmarked."""
+        fair, seeming, rows = self.fair, self.seeming, self.table
+        if not (fair.known and seeming.known):
+            return NoChart(say("Do higher tiers stay longer?"), self.sentence, "tiers")
+        labels = [say("by the tier in the end"), say("by the tier on day {day}", day=self.day)]
+        figure, ax = new_figure(7.2, 2.0)
+        for place, colour, marker in ((1, MUTED, "s"), (0, BLUE, "o")):
+            row = rows.iloc[1 - place]
+            ax.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
+            ax.plot(row["difference"], place, marker, color=colour, markersize=7)
+        rows_axis(ax, labels[::-1], nothing=0)
+        text = "Days that “{tier}” stays more, of the first {h:,}, than “{reference}”"
+        ax.set_xlabel(say(text, tier=self.tier, reference=self.naive.reference, h=self.naive.horizon))
+        days = {"fair": fair.value, "low": fair.low, "high": fair.high, "naive": seeming.value}
+        whole = {name: number(value, 0) for name, value in days.items()}
+        title = say(GAP if self.clear else NO_GAP, day=self.day, tier=self.tier, **whole)
+        alt = say(
+            "Difference in days stayed, naive and fair, with intervals. {sentence}", sentence=self.sentence
+        )
+        text = "{drawn} Joined since then. Reached: {k} actions, in the end or by day {day}."
+        note = say(text, drawn=self.study.drawn, k=self.actions, day=self.day)
+        data = rows.assign(comparison=labels).rename(columns={"segment": "tier"})
+        return Chart(title, alt, data, figure, note, name="tiers")
+
+    @property
+    def clear(self) -> bool:
+        """Whether a difference remains when compared fairly."""
+        return self.fair.low > 0 or self.fair.high < 0
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the sentence and the picture."""
+        yield self.sentence
+        yield self.figure()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield how much longer the tier stays, compared without immortal time: a gap and not a change."""
+        text = (
+            "members active early stay {days} days longer"
+            if self.clear
+            else "being active early tells little"
+        )
+        yield finding(
             self.fair,
             id="retention.tier_gap",
             metric=say("days that members of the upper tier on day {day} stay longer", day=self.day),
-            scope=self.scope,
+            scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("a tier is a sign of staying, not its cause"),
             direction="up is good",
             systems=("S004",),
+            headline=say(text, days=number(self.fair.value, 0)),
+            picture="tiers",
         )
 
 
@@ -118,7 +165,7 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
         Landmark: end of this tenure day.
     """
     newcomers = exit_durations(study.newcomers.population, as_of=study.as_of)
-    return tiers_of(reached_days(study, newcomers, actions), day, study.confidence, study.scope)
+    return tiers_of(study, reached_days(study, newcomers, actions), actions, day)
 
 
 def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Table:
@@ -132,7 +179,7 @@ def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Tabl
     return found.mutate(reached_day=ibis.cases((reached < 0, 0), else_=reached).cast("int64")).drop("nth_day")
 
 
-def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, scope: str) -> TierComparison:
+def tiers_of(study: Study, durations: ibis.Table | pd.DataFrame, actions: int, day: int) -> TierComparison:
     """Compare tiers of durations with reached_day, the tenure day on which a member first had the tier."""
     table = as_table(durations)
     tiers = {NAIVE: table.reached_day <= table.tenure_days, LANDMARKED: table.reached_day <= day}
@@ -147,7 +194,9 @@ def tiers_of(durations: ibis.Table | pd.DataFrame, day: int, confidence: float, 
     watched = min(common_horizon(day_counts(frame, name)) for name, frame in counted.items())
     horizon = max(day + 1, watched)
     naive, landmarked = (
-        restricted_mean_difference(frame, name, reference=reference, horizon=horizon, confidence=confidence)
+        restricted_mean_difference(
+            frame, name, reference=reference, horizon=horizon, confidence=study.confidence
+        )
         for name, frame in counted.items()
     )
-    return TierComparison(naive, landmarked, day, int(there["n"].sum()), scope)
+    return TierComparison(study, naive, landmarked, day, int(there["n"].sum()), actions)
