@@ -33,7 +33,7 @@ def test_silent_active_and_dormant_members(study: Study) -> None:
     assert here.members("active in 30 days") == here.present - here.members("silent")
 
 
-def test_the_forecast_is_made_for_the_active_and_the_dormant(study: Study) -> None:
+def test_the_forecast_is_made_for_the_active_and_the_silent(study: Study) -> None:
     here, ahead = retention.presence(study), outlook.risk(study, horizon_days=30)
     assert ahead.expected_silent.n == here.members("active in 30 days")
-    assert ahead.expected_returns.n == here.members("dormant")
+    assert ahead.expected_returns.n == here.members("silent")
