@@ -113,7 +113,6 @@ def test_dataset_as_a_collection(folder: Path) -> None:
     one = dataset.replace(orders=dataset.orders.filter(dataset.orders.gross > 15))
     assert (one.orders.count().execute(), dataset.orders.count().execute()) == (2, 3)
     assert isinstance(one, Dataset) and one.withheld == dataset.withheld and one.url == dataset.url
-    assert dataset.for_tables("orders").names == ("orders",)
 
 
 def test_only_named_tables_are_read(folder: Path) -> None:

@@ -142,7 +142,12 @@ def parse(data: Any) -> Address:
     text = os.fspath(data)
     check_secrets(text)
     place = _resolved(text) if names(text) else text
-    return Address("database", redact(text), url=place) if _is_database(place) else _local(place)
+    if _is_database(place):
+        return Address("database", redact(text), url=place)
+    try:
+        return _local(place)
+    except OSError as error:  # too long a name, or a folder above it that cannot be entered
+        raise BadData(f"data == {redact(text)[:100]!r} cannot be opened: {error.strerror}.") from None
 
 
 def _local(text: str) -> Address:

@@ -36,12 +36,13 @@ ADVICE = {
     "unreadable boolean": "Understood are true, false, 1, 0, 是, 否.",
     "unreadable JSON": "Write a JSON object, or leave the cell empty.",
     "unreadable list": 'Write a JSON array such as ["a", "b"].',
+    "line break in a name": "A quotation mark that is never closed makes one cell of several rows; close it.",
     "spreadsheet mark around an id": "A leading ' or = keeps a spreadsheet from rounding; export the id itself "
     "as text.",
 }
 """What to do about each way in which text cannot be read."""
 
-ZONED, DECLARED, TWICE, PLAIN, OTHER = "zoned", "zone declared", "hour that comes twice", "number", "other"
+ZONED, DECLARED, TWICE, PLAIN = "zoned", "zone declared", "hour that comes twice", "number"
 """Verdicts that are no violations: they are counted to be spoken of."""
 
 MISSING = "('-', '--')"
@@ -51,10 +52,12 @@ LARGE_UNIT_NUMBER = rf"[+-]?{UNSIGNED}\s?[万wW亿]"
 PERCENTAGE = rf"[+-]?{UNSIGNED}\s?[%％]"
 DAY = r"\d{4}(-\d{1,2}-\d{1,2}|/\d{1,2}/\d{1,2}|年\d{1,2}月\d{1,2}日)"
 TIME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
-ZONED_TIME = rf"{DAY}(T|\s+){TIME}\s?(Z|z|UTC|GMT|[+-]\d{{2}}(:?\d{{2}})?)"
+OFFSET = r"(\+(0\d|1[0-4])|-(0\d|1[0-2]))(:?[0-5]\d)?"
+"""Offsets that some clock on Earth has: from -12 to +14 hours."""
+ZONED_TIME = rf"{DAY}(T|\s+){TIME}\s?(Z|z|UTC|GMT|{OFFSET})"
 LOCAL_TIME = rf"{DAY}((T|\s*){TIME})?"
 MIDNIGHT = r"((T|\s+)0{1,2}:00(:00(\.0+)?)?)?"
-PLAIN_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)"
+PLAIN_TIME = rf"\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|{OFFSET})"
 
 EPOCH_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 """Microseconds in one unit of a number since 1970."""
@@ -102,23 +105,23 @@ def cell(column: Column, local_tz: str | None = None, unit: str | None = None) -
             return Cell(f"CASE WHEN json_valid({text}) THEN {items} END", _judged(name, "list"))
     # Ids keep every character; marks that a spreadsheet put around them are named.
     marked = f"starts_with({text}, '''') OR starts_with({text}, '=')"
-    verdict = f"CASE WHEN {marked} THEN 'spreadsheet mark around an id' END"
-    return Cell(text, verdict) if column.is_id else Cell(text)
+    marks = f"WHEN {marked} THEN 'spreadsheet mark around an id' " if column.is_id else ""
+    broken = f"CASE WHEN contains({text}, chr(10)) THEN 'line break in a name' {marks}END"
+    return Cell(text, broken) if column.is_id or column.type == "category" else Cell(text)
 
 
 def free(name: str) -> Cell:
-    """Return the verdicts on a column that the contract does not know: plain numbers, or anything else.
+    """Return the verdict on a column that the contract does not know: whether the text is a plain number.
 
     Leading zeros, long digit strings and exponents stay text, because they may be ids.
     """
     text = identifier(name)
-    plain = _matches(text, r"-?(0|[1-9]\d{0,14})(\.\d+)?")
-    return Cell(text, f"CASE WHEN {text} IS NULL THEN NULL WHEN {plain} THEN '{PLAIN}' ELSE '{OTHER}' END")
+    return Cell(text, _matches(text, r"-?(0|[1-9]\d{0,14})(\.\d+)?"))
 
 
 def value_of(name: str) -> str:
     """Return the SQL name under which a verdict finds the value of a column."""
-    return identifier(f"value of {name}")
+    return identifier(f"\x1fvalue of {name}")
 
 
 def _matches(text: str, pattern: str) -> str:
@@ -186,7 +189,7 @@ def _timestamp(name: str, local_tz: str | None, unit: str | None) -> Cell:
         cases["number instead of a time"] = _matches(text, r"\d{9,19}(\.\d+)?")
     else:
         number = f"TRY_CAST({text} AS DECIMAL(24, 6)) * {EPOCH_MICROSECONDS[unit]}"
-        instant = f"CAST(make_timestamp(CAST({number} AS BIGINT)) AS TIMESTAMPTZ)"
+        instant = f"TRY(CAST(make_timestamp(CAST({number} AS BIGINT)) AS TIMESTAMPTZ))"
         branches += f"WHEN {_matches(text, '-?[0-9]+([.][0-9]+)?')} THEN {instant} "
     return Cell(f"CASE {branches}END", _judged(name, "time", cases, understood))
 

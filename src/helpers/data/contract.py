@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
+import duckdb
 import ibis.expr.types as ir
 
 from helpers.data import rules
@@ -68,6 +69,14 @@ def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> 
 
 
 def _check_table(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
+    """Check one table; what its engine cannot read is a violation too, such as a damaged page of a file."""
+    try:
+        return _broken(spec, table, latest)
+    except duckdb.Error as error:
+        return [Violation(spec.name, "(file)", "unreadable file", 0, (), str(error).splitlines()[0])]
+
+
+def _broken(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
     """Check one table: its columns, then its rows, then its key."""
     violations = rules.wrong_columns(spec, table)
     usable = {name for name in table.columns if name in spec} - {v.column for v in violations}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import csv
 import gzip
 import io
 import itertools
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from helpers.data.schema import Table
+from helpers.data.violation import counted
 from helpers.errors import BadData
 
 CHUNK = 1 << 20
@@ -29,7 +31,7 @@ another legacy encoding that happens to decode as GB18030 falls far below."""
 
 
 class UnreadableFileError(BadData):
-    """A file is empty or in an unknown encoding."""
+    """A file is empty, damaged or in an unknown encoding."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,43 @@ class CsvFile:
 
 def _stream(path: Path) -> IO[bytes]:
     """Open the bytes of a file, unpacked."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if is_packed(path) else path.open("rb")  # type: ignore[return-value]
 
 
-def _text(path: Path, name: str) -> io.TextIOWrapper:
-    """Open the text of a file in an encoding, with its line ends as they are."""
-    return io.TextIOWrapper(_stream(path), encoding=name, newline="")
+def is_packed(path: Path) -> bool:
+    """Whether a file is packed by its name."""
+    return path.suffix.lower() == ".gz"
 
 
-def _pieces(path: Path, name: str) -> Iterator[str]:
+def _text(path: Path, name: str, newline: str | None = "") -> io.TextIOWrapper:
+    """Open the text of a file in an encoding, with its line ends as they are, or with one kind of them: None."""
+    return io.TextIOWrapper(_stream(path), encoding=name, newline=newline)
+
+
+def _pieces(path: Path, name: str, newline: str | None = "") -> Iterator[str]:
     """Yield the text of a file in pieces of bounded size."""
-    with _text(path, name) as file:
+    with _text(path, name, newline) as file:
         while piece := file.read(CHUNK):
             yield piece
 
 
-def encoding(path: Path) -> str:
-    """Return the encoding of a file: ``utf-8``, ``utf-8-sig``, ``utf-16`` or ``gb18030``.
+def _ends_alike(path: Path, name: str) -> bool:
+    """Decode a file and return whether all of its lines end with a line feed, or all with both signs."""
+    returns = feeds = pairs = 0
+    last = ""
+    for piece in _pieces(path, name):
+        returns, feeds = returns + piece.count("\r"), feeds + piece.count("\n")
+        pairs += piece.count("\r\n") if returns else 0
+        pairs += last.endswith("\r") and piece.startswith("\n")
+        last = piece
+    return returns == 0 or returns == feeds == pairs
 
-    The whole file is decoded, because the first Chinese name may stand in the last row.
+
+def encoding(path: Path) -> tuple[str, bool]:
+    """Return the encoding of a file and whether all of its lines end alike.
+
+    Encodings are ``utf-8``, ``utf-8-sig``, ``utf-16`` and ``gb18030``. The whole file is decoded, because the first
+    Chinese name may stand in the last row.
 
     Raises
     ------
@@ -72,20 +92,17 @@ def encoding(path: Path) -> str:
     """
     with _stream(path) as file:
         head = file.read(4)
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    with contextlib.suppress(UnicodeDecodeError):
-        for _ in _pieces(path, "utf-8"):
-            pass
-        return "utf-8"
-    with contextlib.suppress(UnicodeDecodeError):
-        if _common_share(path) >= TYPICAL:
-            return "gb18030"
-    raise UnreadableFileError(
-        f"The encoding of {path.name} is unclear: it is neither UTF-8 nor GBK. Save it as UTF-8."
-    )
+    marked = "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else ""
+    marked = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else marked
+    for name in (marked,) if marked else ("utf-8", "gb18030"):
+        try:
+            alike = _ends_alike(path, name)
+            if name != "gb18030" or _common_share(path) >= TYPICAL:
+                return name, alike
+        except UnicodeError:
+            continue
+    what = f"marked as {marked.upper()} and is not, or is cut off" if marked else "neither UTF-8 nor GBK"
+    raise UnreadableFileError(f"The encoding of {path.name} is unclear: it is {what}. Save it as UTF-8.")
 
 
 def _common_share(path: Path) -> float:
@@ -98,18 +115,37 @@ def _common_share(path: Path) -> float:
     return common / total if total else 1.0
 
 
-def as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
-    """Return a UTF-8 file with the same text, and the encoding of the original.
+def prepare(path: Path, spec: Table, root: Path, folder: Path) -> tuple[CsvFile, list[str]]:
+    """Return a file that the engine can read, and what was not plain about it.
 
-    Files in another encoding are written anew below `folder`, piece by piece.
+    Files in another encoding or with several kinds of line ends are written anew below `folder`, piece by piece, and
+    keep the folders in which they lie below `root`.
+
+    Raises
+    ------
+    UnreadableFileError
+        When the file cannot be read.
     """
-    name = encoding(path)
-    if name in ("utf-8", "utf-8-sig"):
-        return path, name
-    target = folder / f"{len(list(folder.iterdir()))}_{path.name.removesuffix('.gz')}"
-    with target.open("w", encoding="utf-8", newline="") as out:
-        out.writelines(_pieces(path, name))
-    return target, name
+    notes = []
+    try:
+        name, alike = encoding(path)
+        readable = path
+        if name in ("gb18030", "utf-16"):
+            notes.append(f"{path.name}: read as {name.upper()}.")
+        if not alike:
+            notes.append(f"{path.name}: lines end in more than one way, each read as an end of line.")
+        if notes:
+            place = re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
+            readable = folder / f"{len(list(folder.iterdir()))}" / place
+            readable.parent.mkdir(parents=True)
+            with readable.open("w", encoding="utf-8", newline="") as out:
+                out.writelines(_pieces(path, name, newline=None))
+        file = inspect(readable, spec)
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
+    if file.skipped_lines:
+        notes.append(f"{path.name}: {counted(file.skipped_lines, 'line')} above the column names left out.")
+    return file, notes
 
 
 def inspect(path: Path, spec: Table) -> CsvFile:

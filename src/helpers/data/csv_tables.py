@@ -19,13 +19,14 @@ from helpers.data.csv_files import CsvFile
 from helpers.data.normal import is_withheld
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
-from helpers.data.views import create, identifier, partitions, quoted
-from helpers.data.violation import EXAMPLES, Violation, counted
+from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
+from helpers.data.violation import EXAMPLES, ContractError, Violation, counted
 
 BLANKS = " \t\r\n\u3000\u00a0\ufeff"
 """Characters around a cell that carry no meaning; exports put a tab behind ids on purpose."""
 
-PADDED = "__padded"
+PADDED = "\x1fpadded"
+"""Names of columns that this module adds cannot be printed, which names in a file must be."""
 
 Counts = dict[str, int]
 """Rows by the verdict on them."""
@@ -34,27 +35,27 @@ Counts = dict[str, int]
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Options, found: Found) -> None:
     """Add the table of some CSV files to `found`, with its violations and notes."""
     try:
-        files, notes = _prepared(con, spec, parts)
-    except (csv_files.UnreadableFileError, EOFError, OSError) as error:
+        files = _prepared(con, spec, parts, root, found.notes)
+    except csv_files.UnreadableFileError as error:
         found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), str(error)))
         return
-    found.notes += notes
     broken = _broken_headers(spec, files)
     if broken:
         found.violations += broken
         return
-    names = _text_view(con, spec, files, partitions(spec, parts, root))
-    read = {name: _cell(spec, name, options) for name in names}
     try:
+        names, against = _text_view(con, spec, files, folder_keys(parts, root), found.notes)
+        found.violations += against
+        read = {name: _cell(spec, name, options) for name in names}
         typed = _write(con, spec, read)
     except duckdb.Error as error:
-        found.violations.append(malformed(spec, error))
+        found.violations.append(_malformed(con, spec, files, error))
         return
-    counts, padded = _count_verdicts(con, names, typed)
+    counts, padded = _count_verdicts(con, spec, names, typed)
     found.violations += _violations(con, spec, counts, options)
     found.notes += _notes(spec, counts, padded, options)
     columns = ", ".join(f"{_value(spec, name, counts[name])} AS {identifier(name)}" for name in names)
-    found.tables[spec.name] = create(con, spec, f"(SELECT {columns} FROM {typed})")
+    found.tables[spec.name] = create(con, spec, f"(SELECT {columns} FROM {typed})", found.notes)
 
 
 def _view(kind: str, spec: Table) -> str:
@@ -62,38 +63,47 @@ def _view(kind: str, spec: Table) -> str:
 
 
 def _verdict(name: str) -> str:
-    return identifier(f"verdict on {name}")
+    return identifier(f"\x1fverdict on {name}")
 
 
 def count(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> int:
-    """Return the number of rows of some CSV files."""
-    files, _ = _prepared(con, spec, parts)
-    _text_view(con, spec, files, partitions(spec, parts, root))
-    return int(con.con.execute(f"SELECT count(*) FROM {_view('text', spec)}").fetchone()[0])
+    """Return the number of rows of some CSV files.
+
+    Raises
+    ------
+    UnreadableFileError, ContractError
+        When a file or one of its rows cannot be read.
+    """
+    files = _prepared(con, spec, parts, root, [])
+    if broken := _broken_headers(spec, files):
+        raise ContractError(broken)
+    try:
+        counts = [f"SELECT count(*) AS rows FROM {reader})" for reader, _ in _readers(files)]
+        return int(con.con.execute(f"SELECT sum(rows) FROM ({' UNION ALL '.join(counts)})").fetchone()[0])
+    except duckdb.Error as error:
+        raise ContractError([_malformed(con, spec, files, error)]) from None
 
 
-def _prepared(con: Any, spec: Table, parts: Sequence[Path]) -> tuple[list[CsvFile], tuple[str, ...]]:
+def _prepared(con: Any, spec: Table, parts: Sequence[Path], root: Path, notes: list[str]) -> list[CsvFile]:
     """Make files readable, and note what was not plain about them."""
-    files, notes = [], []
+    files = []
     for part in parts:
-        path, encoding = csv_files.as_utf8(part, con.workspace)
-        file = csv_files.inspect(path, spec)
-        if encoding in ("gb18030", "utf-16"):
-            notes.append(f"{part.name}: read as {encoding.upper()}.")
-        if file.skipped_lines:
-            lines = counted(file.skipped_lines, "line")
-            notes.append(f"{part.name}: {lines} above the column names left out.")
+        file, said = csv_files.prepare(part, spec, root, con.workspace)
         files.append(file)
-    return files, tuple(notes)
+        notes += said
+    return files
 
 
 def _broken_headers(spec: Table, files: Sequence[CsvFile]) -> list[Violation]:
     """Return names that occur twice, and second rows that are a header too."""
     violations = []
     for file in files:
-        for name in sorted({name for name in file.names if file.names.count(name) > 1}):
-            advice = f"{file.path.name} has the column {file.names.count(name)} times; rename or remove one."
-            violations.append(Violation(spec.name, name, "duplicate column", 0, (), advice))
+        violations += duplicates(spec, file.names, file.path.name)
+        if odd := [ascii(name)[1:-1] for name in file.names if not name.isprintable()]:
+            advice = (
+                f"{file.path.name} has names of columns that cannot be printed: write them in plain letters."
+            )
+            violations.append(Violation(spec.name, ", ".join(odd), "unreadable column name", 0, (), advice))
         cells_ = dict(zip(file.names, file.first_row, strict=False))
         measured = [c.name for c in spec.columns if c.required and c.type not in ("string", "category")]
         words = {name: cells_[name] for name in measured if cells_.get(name)}
@@ -108,22 +118,36 @@ def _is_word(text: str) -> bool:
     return text not in ("-", "--") and not any(character.isdigit() for character in text)
 
 
-def _text_view(con: Any, spec: Table, files: Sequence[CsvFile], hive: str) -> list[str]:
-    """Create the view of trimmed text and return its columns; files with equal headers share a reader."""
+def _readers(files: Sequence[CsvFile]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield readers, without the last parenthesis, with their columns; files with equal headers share one."""
 
-    def shape(file: CsvFile) -> tuple[tuple[str, ...], str, int]:
-        return file.names, file.delimiter, file.skipped_lines
+    def shape(file: CsvFile) -> tuple[tuple[str, ...], str, int, str]:
+        packed = "gzip" if csv_files.is_packed(file.path) else "none"
+        return file.names, file.delimiter, file.skipped_lines, packed
 
-    readers = []
-    for (header, delimiter, skipped), group in groupby(sorted(files, key=shape), shape):
-        listed = ", ".join(quoted(str(file.path)) for file in group)
+    for (header, delimiter, skipped, packed), group in groupby(sorted(files, key=shape), shape):
         columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in header)
-        readers.append(
-            f"SELECT * FROM read_csv([{listed}], auto_detect = false, header = true, skip = {skipped}, "
-            f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', columns = {{{columns}}}, {hive})"
+        yield (
+            (
+                f"read_csv({listed(file.path for file in group)}, auto_detect = false, header = true, "
+                f"skip = {skipped}, delim = {quoted(delimiter)}, quote = '\"', escape = '\"', "
+                f"compression = '{packed}', columns = {{{columns}}}"
+            ),
+            header,
         )
-    union = " UNION ALL BY NAME ".join(readers)
-    names = [row[0] for row in con.con.execute(f"DESCRIBE {union}").fetchall()]
+
+
+def _text_view(
+    con: Any, spec: Table, files: Sequence[CsvFile], keys: Sequence[str], notes: list[str]
+) -> tuple[list[str], list[Violation]]:
+    """Create the view of trimmed text; return its columns and the rows that contradict the names of folders."""
+    relations, against = [], []
+    for reader, header in _readers(files):
+        relation, said = keyed(con, spec, reader, header, keys, typed=False)
+        relations.append(f"SELECT * FROM {relation}")
+        against += said
+    union = " UNION ALL BY NAME ".join(relations)
+    names = few(spec, [row[0] for row in con.con.execute(f"DESCRIBE {union}").fetchall()], notes)
     trimmed = [f"nullif({_trimmed(_varchar(name))}, '') AS {identifier(name)}" for name in names]
     ids = [_varchar(name) for name in names if name in spec and spec[name].is_id]
     padded = " OR ".join(_is_padded(name) for name in ids) or "false"
@@ -131,13 +155,12 @@ def _text_view(con: Any, spec: Table, files: Sequence[CsvFile], hive: str) -> li
         f"CREATE TEMPORARY VIEW {_view('text', spec)} AS "
         f"SELECT {', '.join(trimmed)}, {padded} AS {identifier(PADDED)} FROM ({union})"
     )
-    return names
+    return names, against
 
 
 def _is_padded(text: str) -> str:
-    """Return SQL that is true for text that begins or ends with a blank."""
-    listed = ", ".join(str(ord(blank)) for blank in BLANKS)
-    return f"(unicode({text}) IN ({listed}) OR unicode({text}[-1]) IN ({listed}))"
+    """Return SQL that is true for text that begins or ends with a blank; planned in a time linear in columns."""
+    return f"regexp_matches({text}, {quoted(f'^[{BLANKS}]|[{BLANKS}]$')})"
 
 
 def _trimmed(text: str) -> str:
@@ -173,19 +196,37 @@ def _cell(spec: Table, name: str, options: Options) -> Cell:
     return Cell(identifier(name)) if name.endswith("_id") else cells.free(name)
 
 
-def _count_verdicts(con: Any, names: Sequence[str], typed: str) -> tuple[dict[str, Counts], int]:
-    """Count every verdict of every column, and the padded rows, in one scan."""
-    counts = ", ".join(f"histogram(CAST({_verdict(name)} AS VARCHAR))" for name in names)
+def _count_verdicts(con: Any, spec: Table, names: Sequence[str], typed: str) -> tuple[dict[str, Counts], int]:
+    """Count every verdict of every column, and the padded rows, in one scan.
+
+    Of a column outside the contract one mark is enough: histograms of many columns take more than linear memory.
+    """
+    counts = ", ".join(
+        f"histogram(CAST({_verdict(name)} AS VARCHAR))"
+        if name in spec
+        else f"CASE WHEN bool_and(CAST({_verdict(name)} AS BOOLEAN)) THEN MAP {{'{cells.PLAIN}': 1}} END"
+        for name in names
+    )
     padded = f"count(*) FILTER ({identifier(PADDED)})"
     *found, rows = con.con.execute(f"SELECT {counts}, {padded} FROM {typed}").fetchone()
     return {name: each or {} for name, each in zip(names, found, strict=True)}, rows
 
 
-def malformed(spec: Table, error: duckdb.Error) -> Violation:
-    """Say which line the CSV reader could not follow."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = " ".join(line for line in lines[:4] if not line.startswith("LINE"))
-    return Violation(spec.name, "(row)", "malformed row", 1, (), f"{said} Mend the line in the file.")
+def _malformed(con: Any, spec: Table, files: Sequence[CsvFile], error: duckdb.Error) -> Violation:
+    """Count the rows that the CSV reader could not follow, in a second pass that sets them aside."""
+    query = """SELECT file_path, line, min(error_message) FROM reject_errors JOIN reject_scans
+        USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"""
+    paths = {str(file.path): file.path.name for file in files}
+    try:
+        for reader, _ in _readers(files):
+            con.con.execute(f"SELECT count(*) FROM {reader}, store_rejects = true)").fetchall()
+        rows = [row for row in con.con.execute(query).fetchall() if row[0] in paths]
+    except duckdb.Error:
+        rows = []
+    shown = [{"file": paths[path], "line": line, "problem": said} for path, line, said in rows[:EXAMPLES]]
+    said = "" if rows else f"{str(error).splitlines()[0]} "
+    advice = f"{said}Mend the lines in the file: each row has as many cells as there are names of columns."
+    return Violation(spec.name, "(row)", "malformed row", len(rows), tuple(shown), advice)
 
 
 def _violations(con: Any, spec: Table, counts: dict[str, Counts], options: Options) -> Iterator[Violation]:

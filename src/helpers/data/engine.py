@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import duckdb
 import ibis
 import pandas as pd
 import pyarrow as pa
 
-from helpers.data import csv_tables, layout, scratch
+from helpers.data import csv_tables, layout, parquet_tables, scratch
 from helpers.data.address import HIDDEN, Address
 from helpers.data.reading import Found, Options
-from helpers.data.schema import Table
 from helpers.data.tables import TABLES
-from helpers.data.views import create, identifier, partitions, quoted
+from helpers.data.views import create, duplicates, identifier
 from helpers.data.violation import Violation
 from helpers.errors import BadData, BadParameters
 
@@ -66,16 +64,16 @@ def tables(place: Address, wanted: Collection[str], options: Options) -> Found:
         assert place.path is not None
         found = _from_folder(connect(), place.path, wanted, options)
     else:
-        con = connect(place.path) if place.kind == "duckdb" else _other(place)
+        con = _other(place)
         found = _from_database(con, place, wanted)
     return options.declared(found)
 
 
 def _other(place: Address) -> Any:
-    """Connect to any other Ibis URL; the message of a failure holds no secret."""
+    """Connect to a file of DuckDB or any other Ibis URL; the message of a failure holds no secret."""
     scheme = place.url.split("://")[0]
     try:
-        return ibis.connect(place.url)
+        return connect(place.path) if place.path else ibis.connect(place.url)
     except (ImportError, ModuleNotFoundError):
         extra = EXTRAS.get(scheme.split("+")[0])
         name = f"community-playbook[{extra}]" if extra else f"ibis-framework[{scheme}]"
@@ -88,7 +86,7 @@ def _other(place: Address) -> Any:
 
 def _without(text: str, place: Address) -> str:
     """Remove the URL and its password, as written and as decoded, from a driver's message."""
-    text = text.replace(place.url, place.shown)
+    text = text.replace(place.url, place.shown) if place.url else text
     user, at, _ = place.url.split("://", 1)[-1].rpartition("@")
     secret = user.partition(":")[2] if at else ""
     for form in {secret, unquote(secret)} - {""}:
@@ -104,33 +102,25 @@ def _from_folder(con: Any, path: Path, wanted: Collection[str], options: Options
     BadData
         When the folder has no table of the contract.
     """
-    files, others = layout.layout(path)
-    if not files:
+    files, others, unread = layout.layout(path)
+    if not files and not unread:
         hint = f" It has {', '.join(others)}." if others else " It is empty."
         raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
-    found = Found({}, unrecognised=others)
+    said = [
+        Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in wanted if name in unread
+    ]
+    found = Found({}, said, unrecognised=others)
     for name, parts in files.items():
         if name not in wanted:
             continue
-        kinds = {"parquet" if part.suffix == ".parquet" else "csv" for part in parts}
+        kinds = {layout.is_parquet(part) for part in parts}
         if len(kinds) > 1:
             raise BadData(f"{path / name} mixes Parquet and CSV. Keep one of them.")
-        if kinds == {"parquet"}:
-            _parquet(con, TABLES[name], parts, path, found)
+        if kinds == {True}:
+            parquet_tables.add(con, TABLES[name], parts, path, found)
         else:
             csv_tables.add(con, TABLES[name], parts, path, options, found)
     return found
-
-
-def _parquet(con: Any, spec: Table, parts: list[Path], root: Path, found: Found) -> None:
-    """Add a view over Parquet files; folders such as ``date=2025-01-01`` become columns."""
-    listed = ", ".join(quoted(str(part)) for part in parts)
-    reader = f"read_parquet([{listed}], union_by_name = true, {partitions(spec, parts, root)})"
-    try:
-        found.tables[spec.name] = create(con, spec, reader)
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), said))
 
 
 def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
@@ -145,10 +135,12 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     known = sorted(set(names) & set(TABLES) & set(wanted))
     if in_file:
         home = con.raw_sql("SELECT current_database(), current_schema()").fetchone()
-        found = {name: create(con, TABLES[name], ".".join(map(identifier, (*home, name)))) for name in known}
-    else:
-        found = {name: con.table(name) for name in known}
-    return Found(found, unrecognised=layout.unknown(set(names) - set(TABLES)))
+        places = {name: ".".join(map(identifier, (*home, name))) for name in known}
+        notes: list[str] = []
+        tables = {name: create(con, TABLES[name], place, notes) for name, place in places.items()}
+        return Found(tables, notes=notes, unrecognised=layout.unknown(set(names) - set(TABLES)))
+    tables = {name: con.table(name) for name in known}
+    return Found(tables, unrecognised=layout.unknown(set(names) - set(TABLES)))
 
 
 def _from_frames(place: Address, wanted: Collection[str]) -> Found:
@@ -158,7 +150,7 @@ def _from_frames(place: Address, wanted: Collection[str]) -> Found:
     for name, frame in place.frames.items():
         if name in TABLES and name in wanted:
             con.con.register(f"frame_{name}", _arrow(name, frame, found.violations))
-            found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"))
+            found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"), found.notes)
     return found
 
 
@@ -172,7 +164,8 @@ def _arrow(name: str, frame: Any, violations: list[Violation]) -> pa.Table:
             "files and databases are opened by their folder or address."
         )
     columns = {}
-    for label in frame.columns:
+    violations += (twice := duplicates(TABLES[name], map(str, frame.columns), "The frame"))
+    for label in () if twice else frame.columns:
         series = frame[label]
         try:
             columns[str(label)] = pa.array(series, from_pandas=True)

@@ -72,8 +72,10 @@ def fingerprint(
 
 
 def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> dict[str, TableFingerprint]:
-    files, _ = layout.layout(folder)
+    files, _, unread = layout.layout(folder)
     found = {}
+    if lost := [f"{name}: {said}" for name, said in unread.items() if name in wanted]:
+        raise BadData(" ".join(lost))
     for name, parts in sorted(files.items()):
         if name in wanted:
             digest = _digest(folder, parts, cache)
@@ -87,23 +89,18 @@ def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
     """Hash the contents of files; the name of each part is content too, since it may hold a day."""
     total = hashlib.sha256()
     for part in parts:
-        total.update(f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0".encode())
+        name = f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0"
+        total.update(name.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
 def _rows(folder: Path, name: str, parts: list[Path]) -> int:
     """Count rows: Parquet files say it themselves, CSV files are parsed, as lines may be quoted."""
-    if parts[0].suffix == ".parquet":
+    if layout.is_parquet(parts[0]):
         return sum(map(_parquet_rows, parts))
-    import duckdb
-
     from helpers.data import csv_tables, engine
-    from helpers.data.violation import ContractError
 
-    try:
-        return csv_tables.count(engine.connect(), TABLES[name], parts, folder)
-    except duckdb.Error as error:
-        raise ContractError([csv_tables.malformed(TABLES[name], error)]) from None
+    return csv_tables.count(engine.connect(), TABLES[name], parts, folder)
 
 
 def _parquet_rows(part: Path) -> int:

@@ -18,12 +18,25 @@ from helpers.data.violation import EXAMPLES, Violation
 EARLIEST = dt.datetime(1992, 1, 1)
 """No community of this kind is older; a zero epoch or a spreadsheet's day 0 is an export defect."""
 
-DAMAGED_ID = r"^[+-]?[0-9]+([.][0-9]+)?[eE][+][0-9]+$"
-FLOAT_ID = r"^[0-9]+[.]0$"
-ID_ADVICE = (
-    "A spreadsheet or a float column has rounded these ids, and their last digits are lost. "
-    "Export again with the column as text."
+IDS_OF_NUMBERS = (
+    (
+        "damaged id",
+        r"^[+-]?([0-9]+([.][0-9]+)?[eE][+][0-9]+|[0-9]([.][0-9]+)?[eE][12][0-9]|[0-9]{16,}[.]0+)$",
+        "A spreadsheet or a float column has rounded these ids, and their last digits are lost. "
+        "Export again with the column as text.",
+    ),
+    (
+        "id with a decimal point",
+        r"^[+-]?[0-9]{1,15}[.]0+$",
+        "A float column has written these ids. No digit is lost, but leading zeros may be, and other tables have the "
+        "same ids without a point: export the column as text.",
+    ),
 )
+"""What ids look like that went through a number: the rule, the pattern, and what to do."""
+SHORT = 6
+"""Length of the longest of these words."""
+NULL_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "nat", "nil", "none", "\\n", "-", "--")
+NULL_ADVICE = "The word stands for a missing value and is no id: leave the cell empty, or give the id."
 
 ENGINE_TYPES = {
     "string": ("string",),
@@ -112,7 +125,16 @@ def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[R
     elif column.type in ("timestamp", "date"):
         yield from _time_rules(column, value, latest)
     elif column.is_id or (column.type == "string" and column.key):
-        yield RowRule(where, "damaged id", _damaged(value), ID_ADVICE)
+        # Cheap tests come first, so that the words and the patterns are tried on suspects only.
+        short = value.length() <= SHORT
+        numeric = short | value.contains(".") | value.contains("+")
+        named = ibis.cases((short, value.lower().isin(NULL_WORDS)), else_=False)
+        yield RowRule(where, "null written as a word", named, NULL_ADVICE)
+        for rule, pattern, advice in IDS_OF_NUMBERS:
+            yield RowRule(where, rule, ibis.cases((numeric, value.re_search(pattern)), else_=False), advice)
+    if column.name == "currency":
+        advice = "A currency is an ISO 4217 code such as CNY."
+        yield RowRule(where, "impossible value", ~value.re_search("^[A-Z]{3}$"), advice)
     if column.allowed:
         advice = f"Allowed values: {', '.join(column.allowed)}."
         yield RowRule(where, "impossible value", value.notin(column.allowed), advice)
@@ -154,24 +176,14 @@ def _time_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[Row
         yield RowRule(where, "time in the future", value > last, advice)
 
 
-def _damaged(value: Any) -> Any:
-    """Return which ids went through a number: ``1.23E+18`` or ``123.0``.
-
-    The cheap substring test comes first, so that the regular expression runs on suspects only.
-    """
-    return ibis.cases(
-        (value.contains("E+") | value.contains("e+"), value.re_search(DAMAGED_ID)),
-        (value.endswith(".0"), value.re_search(FLOAT_ID)),
-        else_=False,
-    )
-
-
 def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[Violation]:
     """Count all offenders of all row rules in one scan, then fetch examples of those that fail."""
     measures = {f"rule_{i}": table.count(where=rule.breaks) for i, rule in enumerate(found)}
     currency = spec.money and "currency" in table.columns and table["currency"].type().is_string()
     if currency:
+        amounts = ibis.or_(*(table[name].notnull() for name in spec.money if name in table.columns), False)
         measures |= {"currency_low": table["currency"].min(), "currency_high": table["currency"].max()}
+        measures["currency_none"] = table.count(where=table["currency"].isnull() & amounts)
     if not measures:
         return []
     counts = table.aggregate(**measures).execute().iloc[0]
@@ -182,6 +194,11 @@ def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[
             violations.append(Violation(spec.name, rule.columns[-1], rule.rule, count, rows, rule.advice))
     if currency and counts["currency_low"] != counts["currency_high"]:
         violations += _mixed_currencies(spec, table)
+    elif currency and counts["currency_none"]:
+        advice = f"Others are in {counts['currency_low']}: say the currency of each amount."
+        said, where = "amount without a currency", ("currency",)
+        rows, count = examples(spec, table, table["currency"].isnull(), where), int(counts["currency_none"])
+        violations.append(Violation(spec.name, "currency", said, count, rows, advice))
     return violations
 
 

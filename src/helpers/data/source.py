@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,12 +112,6 @@ class Dataset:
         changed = {name: as_table(table) for name, table in tables.items()}
         return dataclasses.replace(self, tables={**self.tables, **changed})
 
-    def for_tables(self, *names: str) -> Dataset:
-        """Return a dataset of these tables only; those that are missing stay missing."""
-        kept = {name: table for name, table in self.tables.items() if name in names}
-        withheld = {name: columns for name, columns in self.withheld.items() if name in kept}
-        return dataclasses.replace(self, tables=kept, withheld=withheld)
-
     def noted(self, *notes: str) -> Dataset:
         """Return the dataset with more notes."""
         return dataclasses.replace(self, notes=(*self.notes, *notes))
@@ -182,14 +177,16 @@ def open(
 
 def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.Violation]:
     """Return what could not be read and what breaks the contract, each mistake once."""
-    # What could not be read is null or not there, and that is not a second mistake.
-    unread = {(v.table, column) for v in found.violations for column in v.column.split(", ")}
+    # What could not be read is null or not there, and that is not a second mistake; what is null besides is one.
     echoes = ("null key", "null required value", "missing column")
-    broken = [
-        violation
-        for violation in contract.check(found.tables, now=now)
-        if violation.rule not in echoes or (violation.table, violation.column) not in unread
-    ]
+    unread: Counter[tuple[str, str]] = Counter()
+    for v in found.violations:
+        unread.update({(v.table, column): v.count for column in v.column.split(", ")})
+    broken = []
+    for v in contract.check(found.tables, now=now):
+        known = (v.table, v.column) in unread and v.rule in echoes
+        left = v.count - unread[v.table, v.column] if known else v.count
+        broken += [dataclasses.replace(v, count=left)] if left > 0 or not known else []
     return found.violations + broken
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from helpers.data.schema import Table
+from helpers.data.violation import Violation
+
+FILE = "\x1ffile"
+"""Column with the path of a row's file; no table has a name that cannot be printed."""
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""Name of a folder for rows without a value, as engines write it."""
 
 DUCKDB_TYPES = {
     "timestamp": "TIMESTAMPTZ",
@@ -26,6 +33,10 @@ TO_MICROSECONDS = {
 """Timestamps of another precision are read as microseconds, which is what every engine can hold."""
 
 
+MOST_OTHERS = 200
+"""Columns outside the contract that are read: segments need a few, and each costs in every question asked."""
+
+
 def quoted(text: str) -> str:
     """Return an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -36,31 +47,94 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def create(con: Any, spec: Table, relation: str) -> Any:
-    """Create a view of a relation under the name of a table and return it as an Ibis table.
+def few(spec: Table, names: Sequence[str], notes: list[str]) -> list[str]:
+    """Return the columns that are read: all of the contract, and the first others; a note names the rest."""
+    others = [name for name in names if name not in spec]
+    if len(others) > MOST_OTHERS:
+        left = others[MOST_OTHERS:]
+        notes.append(
+            f"{spec.name}: {len(others):,} columns outside the contract, {MOST_OTHERS} of them read; left out are "
+            f"{left[0]} to {left[-1]} ({len(left):,}). Name what you need first, or leave out what you do not."
+        )
+    unread = set(others[MOST_OTHERS:])
+    return [name for name in names if name not in unread]
+
+
+def create(con: Any, spec: Table, relation: str, notes: list[str]) -> Any:
+    """Create a view of a relation under the name of a table and return it as an Ibis table; see `few`.
 
     Types that Ibis has no name for are replaced: nanoseconds become microseconds, and a column that
     holds nothing at all, and so has no type, takes that of the contract.
     """
-    columns = con.con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    changes = []
-    for name, kind, *_ in columns:
-        target = TO_MICROSECONDS.get(kind)
-        if kind.strip('"') == "NULL":
+    kinds = {row[0]: row[1] for row in con.con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    columns = []
+    for name in few(spec, list(kinds), notes):
+        target = TO_MICROSECONDS.get(kinds[name])
+        if kinds[name].strip('"') == "NULL":
             target = _type_of(spec, name)
-        if target:
-            changes.append(f"CAST({identifier(name)} AS {target}) AS {identifier(name)}")
-    replace = f" REPLACE ({', '.join(changes)})" if changes else ""
-    con.con.execute(f"CREATE TEMPORARY VIEW {identifier(spec.name)} AS SELECT *{replace} FROM {relation}")
+        cast = f"CAST({identifier(name)} AS {target}) AS " if target else ""
+        columns.append(cast + identifier(name))
+    con.con.execute(
+        f"CREATE TEMPORARY VIEW {identifier(spec.name)} AS SELECT {', '.join(columns)} FROM {relation}"
+    )
     return con.table(spec.name)
 
 
-def partitions(spec: Table, parts: Iterable[Path], root: Path) -> str:
-    """Return reader options for columns that are written in folder names."""
-    folders = {piece for part in parts for piece in part.relative_to(root).parts[:-1] if "=" in piece}
-    keys = sorted({folder.partition("=")[0] for folder in folders})
-    types = ", ".join(f"{quoted(key)}: {_type_of(spec, key)}" for key in keys)
-    return f"hive_partitioning = true, hive_types = {{{types}}}" if keys else "hive_partitioning = false"
+def duplicates(spec: Table, names: Iterable[str], place: str) -> list[Violation]:
+    """Return the columns that are there twice; an engine takes names that differ in case only for one."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.lower(), []).append(name)
+    found = []
+    for group in (group for group in alike.values() if len(group) > 1):
+        advice = f"{place} has the column {len(group)} times; rename or remove one."
+        where = ", ".join(dict.fromkeys(group))
+        found.append(Violation(spec.name, where, "duplicate column", 0, (), advice))
+    return found
+
+
+def listed(parts: Iterable[Path]) -> str:
+    """Return paths as an SQL list, in which a star is part of a name and no pattern."""
+    names = (re.sub(r"([*?[])", r"[\1]", str(part)) for part in parts)
+    return f"[{', '.join(map(quoted, names))}]"
+
+
+def folder_keys(parts: Iterable[Path], root: Path) -> list[str]:
+    """Return the columns that are written in names of folders, such as ``date=2025-01-01``."""
+    pieces = {piece for part in parts for piece in part.relative_to(root).parts[:-1]}
+    return sorted({piece.partition("=")[0] for piece in pieces if "=" in piece})
+
+
+def keyed(
+    con: Any, spec: Table, reader: str, names: Iterable[str], keys: Sequence[str], typed: bool = True
+) -> tuple[str, list[Violation]]:
+    """Return a relation over files with the columns of their folders' names, and which rows contradict these.
+
+    Parameters
+    ----------
+    reader : str
+        SQL call of a reader of files, without its last parenthesis.
+    names : iterable of str
+        Columns of the files; where a folder says nothing the file does.
+    keys : sequence of str
+        Columns of the folders' names.
+    typed : bool
+        Whether they take the type of the contract; otherwise they are text.
+    """
+    reader = f"{reader}, hive_partitioning = false, filename = {quoted(FILE)})"
+    columns, said, both = "", [], sorted(set(keys) & set(names))
+    for key in keys:
+        pattern = quoted(rf".*[/\\]{re.escape(key)}=([^/\\]*)[/\\]")
+        text = f"url_decode(regexp_extract({identifier(FILE)}, {pattern}, 1))"
+        value, own = f"nullif(nullif({text}, ''), '{NO_VALUE}')", f"CAST({identifier(key)} AS VARCHAR)"
+        if key in both:
+            count = con.con.execute(f"SELECT count(*) FROM {reader} WHERE {own} <> {value}").fetchone()[0]
+            advice = "The file says another value than the name of its folder: correct one, or leave it out."
+            rule = "folder name against file"
+            said += [Violation(spec.name, key, rule, count, (), advice)] if count else []
+            value = f"coalesce({value}, {own})"
+        columns += f", CAST({value} AS {_type_of(spec, key) if typed else 'VARCHAR'}) AS {identifier(key)}"
+    return f"(SELECT * EXCLUDE ({', '.join(map(identifier, (FILE, *both)))}){columns} FROM {reader})", said
 
 
 def _type_of(spec: Table, name: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from lifelines import CoxTimeVaryingFitter
 
 from helpers import simulate
+from helpers.data.source import Dataset
 from helpers.errors import BadData, MissingTable
 from helpers.methods.retention.exposure import (
     JOINED_BEFORE,
@@ -213,8 +214,9 @@ def test_few_exits_are_too_little_data() -> None:
 def test_names_and_missing_tables(study: Study) -> None:
     with pytest.raises(BadData, match="column sourc missing"):
         episodes(study, ["sourc"])
+    members = Dataset({"members": study.dataset.members})
     with pytest.raises(MissingTable, match="events"):
-        exposure(dataclasses.replace(study, dataset=study.dataset.for_tables("members")))
+        exposure(dataclasses.replace(study, dataset=members))
 
 
 @pytest.mark.slow

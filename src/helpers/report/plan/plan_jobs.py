@@ -302,7 +302,7 @@ def _data_problem(place: str, root: Path | None) -> str:
     """Return what is wrong with a place of data as far as it can be seen without an engine."""
     try:
         found = address.parse(place)
-        if found.kind == "folder" and found.path and not layout.layout(found.path)[0]:
+        if found.kind == "folder" and found.path and not any(layout.layout(found.path)[::2]):
             return f"{place} has no table of the contract"
     except PlaybookError as error:
         folder = ((root or Path()) / place.partition("?")[0]).parent
