@@ -125,21 +125,61 @@ def test_a_silent_rule_says_why(findings, lists, reason):
     assert reason in proposal.silent[0][1]
 
 
-def test_actions_are_ranked_by_expected_value_and_valueless_ones_come_last():
+def test_actions_are_ranked_by_expected_value_and_valueless_ones_count_as_nothing():
     silent = finding(value=0.4, low=0.35, high=0.45)
-    proposal = propose([silent], [RECALL], prefix="rfm.")
-    assert ids(proposal) == ["rfm.recall_silent", "rfm.clean_silent"]
-    assert proposal.actions[-1].expected_value is None
+    core = replace(CHEAP, name="protect")
+    carried = finding(id="rfm.carried_share")
+    proposal = propose([silent, carried], [RECALL, core], prefix="rfm.")
+    assert ids(proposal) == ["rfm.recall_silent", "rfm.clean_silent", "rfm.protect_core"]
+    assert proposal.actions[1].expected_value is None and proposal.actions[2].call == "leave"
 
 
-def test_an_action_that_is_expected_to_lose_money_is_not_proposed_and_says_so():
-    proposal = propose(
-        [finding()],
-        [replace(RECALL, mean_value=VALUE._replace(value=0.1, low=0.05, high=0.15))],
-        prefix="rfm.recall",
+CHEAP = replace(RECALL, mean_value=VALUE._replace(value=0.1, low=0.05, high=0.15))
+
+
+def test_a_price_makes_the_call_and_a_loss_is_told_with_its_numbers(monkeypatch):
+    """Priors that may lose are tested; what cannot lose, or was measured, is done; what costs more is left."""
+    rule = rules("rfm.recall_silent")[0]
+    cases = {
+        "test": ({}, RECALL),
+        "do": ({"confidence_class": "experiment"}, RECALL),
+        "leave": ({"confidence_class": "experiment"}, CHEAP),
+    }
+    for call, (changes, group) in [*cases.items(), ("do", ({"cost": 0}, RECALL))]:
+        monkeypatch.setattr(proposing, "rules", lambda prefix="", one=changes: (rule.model_copy(update=one),))
+        action = propose([finding()], [group], prefix="rfm.recall").actions[0]
+        assert action.call == call
+        assert (action.expected_value <= 0) == (call == "leave") and action.low <= action.expected_value
+
+
+def test_a_rule_without_a_price_says_its_call_itself():
+    calls = {rule.id: rule.call for rule in rules()}
+    assert calls["rfm.clean_silent"] == "do" and calls["rfm.test_segment_push"] == "test"
+    assert calls["retention.do_not_clean"] == "leave"
+    action = propose([finding(value=0.4, low=0.35, high=0.45)], prefix="rfm.clean").actions[0]
+    assert (action.call, action.expected_value) == ("do", None) and "No money" in action.assumption
+
+
+def test_the_assumption_leads_from_the_list_to_the_value():
+    action = propose([finding()], [RECALL], prefix="rfm.recall", margin=0.5).actions[0]
+    gain, worth = (f"CNY {amount:,.0f}" for amount in (action.expected_value + 100, action.expected_value))
+    for said in (
+        "1,000 people to contact, CNY 20 of sales each without it, 50 % of that margin: CNY 10,000 to build on",
+        f"add 0 % to 20 % to it, most likely 5 %, and to work at all with a chance of 40 %: {gain} on average",
+        f"At CNY 0.10 a contact it costs CNY 100, so {worth} is left (CNY \N{MINUS SIGN}100 to",
+    ):
+        assert said in action.assumption
+
+
+def test_a_silent_rule_names_numbers_and_no_ids():
+    below = finding(value=0.2, low=0.1, high=0.31)
+    flat = finding(id="rfm.net_promotion_rate", verdict="no clear change", value=0.0, low=-0.1, high=0.1)
+    reasons = dict(propose([below, flat], prefix="rfm.").silent)
+    assert (
+        reasons["rfm.clean_silent"] == f"{below.metric} is 20.0 % (10.0 % to 31.0 %), not wholly above 30.0 %"
     )
-    assert proposal.actions == []
-    assert "cost more than it brings" in proposal.not_fired.loc[0, "reason"]
+    assert reasons["rfm.stop_net_demotion"].startswith(f"{flat.metric} is not clearly worse: 0.0 % (")
+    assert not any("rfm." in reason for reason in reasons.values())
 
 
 def test_a_rule_that_compares_must_name_its_threshold():

@@ -76,9 +76,9 @@ def wide_table() -> str:
     return f'<figure class="table">{html_table(frame, "Members in each tier by month, 5 tiers, n = 3,412")}</figure>'
 
 
-def shown(html: str) -> NotebookNode:
-    """Return a display output."""
-    return new_output("display_data", data={"text/html": html, "text/plain": "shown"})
+def shown(html: str, text: str = "shown") -> NotebookNode:
+    """Return a display output with its plain text, which names a picture."""
+    return new_output("display_data", data={"text/html": html, "text/plain": text})
 
 
 def notebook() -> NotebookNode:
@@ -117,13 +117,13 @@ def notebook() -> NotebookNode:
         ),
         new_code_cell(
             "# Draw the tier pyramid\nplots.pyramid(tiers)",
-            outputs=[shown(chart_html("Most members are active", "bar"))],
+            outputs=[shown(chart_html("Most members are active", "bar"), "Figure pyramid: bars")],
         ),
         new_markdown_cell("### Movement between May and June\n\n> A step down counts as much as a step up."),
         new_code_cell("record.table('migration', migration)", outputs=[shown(wide_table())]),
         new_code_cell(
             "# Draw growth of each tier\nplots.growth(tiers)",
-            outputs=[shown(chart_html("Core grows slowly", "line"))],
+            outputs=[shown(chart_html("Core grows slowly", "line"), "Figure growth: a line")],
         ),
         new_markdown_cell(
             "## What could be wrong\n\n1. Late data of the last three days.\n2. Bots that behave like members.\n\n"

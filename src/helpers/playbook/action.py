@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Call = Literal["do", "test", "leave"]
 ConfidenceClass = Literal["experiment", "quasi-experiment", "correlation", "rule"]
+CALLS: tuple[Call, ...] = ("do", "test", "leave")
 CONFIDENCE_ORDER: tuple[ConfidenceClass, ...] = ("experiment", "quasi-experiment", "correlation", "rule")
 
 
@@ -33,6 +34,12 @@ class Action(BaseModel):
     assumption: str = Field(default="", description="What the expected value rests on, as sentences")
     check_metric: str = Field(min_length=1)
     check_after_days: int = Field(gt=0)
+
+    @property
+    def rank(self) -> tuple[float, int, int, str]:
+        """What actions are sorted by, best first; one without a price counts as worth nothing, not as the worst."""
+        places = CALLS.index(self.call), CONFIDENCE_ORDER.index(self.confidence_class)
+        return -(self.expected_value or 0.0), *places, self.id
 
     @model_validator(mode="after")
     def _interval_brackets_value(self) -> Action:

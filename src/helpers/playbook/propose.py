@@ -18,16 +18,31 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from helpers.playbook.action import CONFIDENCE_ORDER, Action, ConfidenceClass
+from helpers.playbook.action import Action, Call, ConfidenceClass
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
 from helpers.playbook.thresholds import entries, threshold
-from helpers.sentences import quantity, say
+from helpers.sentences import interval, percent, quantity, say
 from helpers.stats.estimate import half_width, percentile_interval
 from helpers.study import Study
 
 Condition = Literal["known", "better", "worse", "above", "below"]
 DRAWS = 20_000
+UNMET: Mapping[Condition, str] = {
+    "better": "{metric} is not clearly better: {value} ({interval})",
+    "worse": "{metric} is not clearly worse: {value} ({interval})",
+    "above": "{metric} is {value} ({interval}), not wholly above {limit}",
+    "below": "{metric} is {value} ({interval}), not wholly below {limit}",
+}
+"""What is said of a rule that did not fire because of a finding."""
+ASSUMED = (
+    "{size:,} people to contact, {value} of sales each without it, {margin} of that margin: {base} to build on. "
+    "Contact is taken to add {low} to {high} to it, most likely {mode}, and to work at all with a chance of "
+    "{probability}: {gain} on average. At {each} a contact it costs {cost}, so {worth} is left "
+    "({interval}): mean and {confidence} range of {draws:,} draws. What contact adds is a prior of our own, "
+    "measured by nobody here yet; the members held out will tell."
+)
+UNPRICED = "No money is put on it: nothing measured here says how much it would change."
 
 
 class Effect(BaseModel):
@@ -66,6 +81,7 @@ class Rule(BaseModel):
     cost: float = Field(default=0, ge=0)
     owner_role: str
     confidence_class: ConfidenceClass
+    call: Call = Field(default="do", description="What a rule without an opportunity proposes")
     check_metric: str
     check_after_days: int
 
@@ -87,7 +103,7 @@ class Proposal(NamedTuple):
     Attributes
     ----------
     actions : list of Action
-        Best first: by expected value, then by confidence class; actions without a value come last.
+        Best first, by :attr:`Action.rank`.
     silent : list of (str, str)
         Rules that did not fire, each with the reason.
     """
@@ -142,21 +158,28 @@ def propose(
         if reason:
             silent.append((rule.id, reason))
             continue
-        action = _act(study, rule, groups.get(rule.opportunity or ""), margin)
-        if action.expected_value is not None and action.expected_value <= 0:
-            silent.append(
-                (rule.id, say("expected to cost more than it brings: {worth}", worth=_worth(action)))
-            )
-        else:
-            actions.append(action)
-    return Proposal(sorted(actions, key=_rank), silent)
+        actions.append(_act(study, rule, groups.get(rule.opportunity or ""), margin))
+    return Proposal(sorted(actions, key=lambda action: action.rank), silent)
 
 
-def _worth(action: Action) -> str:
-    value, low, high = (
-        quantity(x or 0.0, action.unit) for x in (action.expected_value, action.low, action.high)
-    )
-    return say("{value} ({low} to {high})", value=value, low=low, high=high)
+def _call(rule: Rule, value: float | None, low: float | None) -> Call:
+    """Return whether to do, test or leave what a rule that fired proposes: the rule of calls.
+
+    Where there is a price, it decides:
+
+    - *leave* what is expected to cost more than it brings; it is told with its numbers, not passed over;
+    - *do* what pays even at the low end of its interval, or whose effect an experiment or quasi-experiment measured;
+    - *test* what pays on average, may lose money, and rests on priors (correlation, rule): contact the list, leave
+      those who are held out alone, and count.
+
+    Without a price the rule says which it is: *do* what costs attention alone and cannot harm (find out, remind, set
+    a goal), *test* what only a comparison can answer, *leave* what the findings speak against.
+    """
+    if value is None or low is None:
+        return rule.call
+    if value <= 0:
+        return "leave"
+    return "do" if low >= 0 or rule.confidence_class in ("experiment", "quasi-experiment") else "test"
 
 
 def _why_silent(
@@ -165,38 +188,43 @@ def _why_silent(
     for finding_id, condition in rule.when.items():
         finding = findings.get(finding_id)
         if finding is None:
-            return say("{finding} was not measured", finding=finding_id)
-        if finding.verdict == "too little data":
-            return say("{finding}: too little data (n = {n:,})", finding=finding_id, n=finding.n)
-        if condition in ("better", "worse") and finding.verdict != condition:
-            return say("{finding} is: {verdict}", finding=finding_id, verdict=finding.verdict)
+            return say("what it rests on was not measured")
+        if finding.value is None or finding.low is None or finding.high is None:
+            return say("{metric}: too little data (n = {n:,})", metric=finding.metric, n=finding.n)
+        held: str = finding.verdict
         if condition in ("above", "below"):
-            place = threshold(rule.threshold or "").compare(finding.low, finding.high)
-            if place != condition:
-                return say(
-                    "{finding} against {key}: {place}", finding=finding_id, key=rule.threshold, place=place
-                )
+            held = threshold(rule.threshold or "").compare(finding.low, finding.high)
+        if condition not in ("known", held):
+            shown = quantity(finding.value, finding.unit), interval(finding.low, finding.high, finding.unit)
+            words = {"metric": finding.metric, "value": shown[0], "interval": shown[1], "limit": _limit(rule)}
+            return say(UNMET[condition], **words)
     if rule.opportunity:
         group = groups.get(rule.opportunity)
         if group is None or group.contacted == 0:
-            text = "no members to contact, or too few to measure what contact is worth ({group})"
-            return say(text, group=rule.opportunity)
+            return say("no members to contact, or too few to measure what contact is worth")
         if group.unit != currency:
             return say("value in {unit} has no price in {currency}", unit=group.unit, currency=currency)
         if not group.mean_value.known:
-            return say("the value of a member is not known ({group})", group=rule.opportunity)
+            return say("the value of a member is not known")
     return ""
+
+
+def _limit(rule: Rule) -> str:
+    """Return what a rule compares with, as a number in words; empty where it compares with nothing."""
+    if not rule.threshold:
+        return ""
+    limit = threshold(rule.threshold)
+    return quantity(limit.bounds[1], "share" if limit.unit == "share" else "ratio")
 
 
 def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> Action:
     value, low, high = (None, None, None)
-    fields: dict[str, object] = {}
+    fields: dict[str, object] = {"threshold": _limit(rule)}
+    assumption = say(UNPRICED)
     if group is not None:
         value, low, high = _expected_value(study, rule, group, margin)
-        fields = {"size": group.contacted, "value": quantity(group.mean_value.value, group.unit)}
-    if rule.threshold:
-        limit = threshold(rule.threshold)
-        fields["threshold"] = quantity(limit.bounds[1], "share" if limit.unit == "share" else "ratio")
+        fields |= {"size": group.contacted, "value": quantity(group.mean_value.value, group.unit)}
+        assumption = _assumed(study, rule, group, margin, (value, low, high))
     return Action(
         id=rule.id,
         title=say(rule.title, **fields),
@@ -209,8 +237,35 @@ def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> 
         unit=study.currency,
         cost=round(rule.cost * group.contacted, 2) if group else 0.0,
         confidence_class=rule.confidence_class,
+        call=_call(rule, value, low),
+        assumption=assumption,
         check_metric=rule.check_metric,
         check_after_days=group.days if group else rule.check_after_days,
+    )
+
+
+def _assumed(
+    study: Study, rule: Rule, group: ContactList, margin: float, worth: tuple[float, float, float]
+) -> str:
+    """Say what an expected value assumes and how it follows."""
+    assert rule.effect is not None and rule.probability is not None
+    cost = rule.cost * group.contacted
+    money = {
+        "value": group.mean_value.value,
+        "base": group.contacted * group.mean_value.value * margin,
+        "gain": worth[0] + cost,
+        "each": rule.cost,
+        "cost": cost,
+        "worth": worth[0],
+    }
+    shares = {"margin": margin, "probability": rule.probability, "confidence": study.confidence}
+    return say(
+        ASSUMED,
+        size=group.contacted,
+        draws=DRAWS,
+        interval=interval(*worth[1:], study.currency),
+        **{name: quantity(amount, study.currency) for name, amount in money.items()},
+        **{name: percent(share, 0) for name, share in {**shares, **dict(rule.effect)}.items()},
     )
 
 
@@ -229,8 +284,3 @@ def _expected_value(
     mean, (low, high) = float(draws.mean()), percentile_interval(draws, study.confidence)
     # A rare large success can pull the mean out of the equal-tailed interval, which is then widened to it.
     return round(mean, 2), round(min(low, mean), 2), round(max(high, mean), 2)
-
-
-def _rank(action: Action) -> tuple[bool, float, int, str]:
-    value = -action.expected_value if action.expected_value is not None else 0.0
-    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class), action.id

@@ -250,7 +250,8 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     findings(found)
     proposal = propose(study, found, lists, prefix=f"{rules}.", margin=margin)
     actions(proposal.actions)
-    table("rules_silent", proposal.not_fired, words("Rules that proposed nothing, and why"))
+    silent = proposal.not_fired.drop(columns="rule")
+    table("rules_silent", silent, words("Rules that proposed nothing, and why"))
     return found
 
 

@@ -233,9 +233,8 @@ def test_a_small_move_of_versions_that_may_share_members_is_never_called_noise(p
     )
     page = diff.write(comparison).read_text("utf-8")
     assert problems(page) == []
-    assert "noise" not in page.split(' id="judged"')[0] and page.count("</span> cannot tell<") == 2
+    assert "noise" not in page.split(' id="judged"')[0] and page.count("</span> cannot tell<") == 4
     assert "“Cannot tell” is no all-clear" in page.split(' id="findings"')[1].split("<ol")[0]
-    assert re.findall(r"with a correlation above (0\.\d\d)", page) == ["0.14", "0.62"]
     shown = CliRunner().invoke(app, ["diff", "--reports", str(reports)]).output
     assert "no proof that nothing moved" in " ".join(shown.split()) and shown.count("cannot tell ") >= 2
 
@@ -460,9 +459,7 @@ def test_a_picture_that_differs_is_folded_with_both_drawings_and_one_too_heavy_i
     comparison = compared(reports)
     page = diff.write(comparison).read_text("utf-8")
     assert problems(page) == []
-    fold = page.split("<details><summary>Tiers: core, share: 10.0 % → 20.0 %</summary>")[1].split(
-        "</details>"
-    )[0]
+    fold = page.split("<details><summary>Tiers</summary>")[1].split("</details>")[0]
     assert fold.count("<svg") == page.count("<svg") == 2
     assert '<a href="../v1/figures/tiers.svg">v1' in fold and "state b" in fold
     assert (

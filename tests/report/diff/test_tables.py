@@ -1,4 +1,4 @@
-"""Tables of two versions: rows matched by name, counted, and the largest change named."""
+"""Tables of two versions: rows matched by name and counted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def put(sides: tuple[Path, Path], name: str, *both: pd.DataFrame) -> list[Path]:
     return files
 
 
-def test_tables_are_counted_and_their_largest_change_named(sides: tuple[Path, Path]) -> None:
+def test_tables_and_their_rows_are_counted(sides: tuple[Path, Path]) -> None:
     after = pd.concat([TIERS.assign(n=[45, 10]), TIERS.tail(1).assign(tier="new")]).drop(columns="note")
     put(sides, "tiers", TIERS, after.assign(extra=1))
     put(sides, "same", TIERS, TIERS)
@@ -44,26 +44,25 @@ def test_tables_are_counted_and_their_largest_change_named(sides: tuple[Path, Pa
     assert same == ["same"]
     assert changed == [
         TableDiff("fresh", "2", "only in v2"),
-        ("tiers", "2 → 3", "1 changed, 1 new", "+ extra; − note", "silent, n: 90 → 45"),
+        ("tiers", "2 → 3", "1 changed, 1 new"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "changed", "largest"),
+    ("before", "after", "changed"),
     [
-        (TIERS, TIERS.assign(share=[0.9, np.nan]), "1 changed", "core, share: 10.0 % → –"),
-        (TIERS, TIERS.assign(note=["x", "z"]), "1 changed", ""),
-        (TIERS, TIERS.iloc[::-1], "", ""),
-        (TIERS, TIERS.assign(share=[0.8, 0.1], n=[90, 20]), "2 changed", "core, n: 10 → 20"),
-        (DAYS, DAYS.assign(kept=[4, 3, 0, 1]), "1 changed", "2026-06-01 · age 14, kept: 2 → 0"),
+        (TIERS, TIERS.assign(share=[0.9, np.nan]), "1 changed"),
+        (TIERS, TIERS.assign(note=["x", "z"]), "1 changed"),
+        (TIERS, TIERS.iloc[::-1], "other columns or order"),
+        (TIERS, TIERS.assign(share=[0.8, 0.1], n=[90, 20]), "2 changed"),
+        (DAYS, DAYS.assign(kept=[4, 3, 0, 1]), "1 changed"),
     ],
-    ids=["unknown", "text", "order", "relative", "two keys"],
+    ids=["unknown", "text", "order", "two rows", "two keys"],
 )
 def test_rows_are_matched_by_their_names(
-    sides: tuple[Path, Path], before: pd.DataFrame, after: pd.DataFrame, changed: str, largest: str
+    sides: tuple[Path, Path], before: pd.DataFrame, after: pd.DataFrame, changed: str
 ) -> None:
-    found = table_diff(*put(sides, "x", before, after))
-    assert (found.changed, found.largest) == (changed, largest)
+    assert table_diff(*put(sides, "x", before, after)).changed == changed
 
 
 def test_what_cannot_be_matched_is_said(sides: tuple[Path, Path]) -> None:

@@ -17,6 +17,7 @@ from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import dump_json
 from helpers.report.run.one_run import execute
 from tests.browser.chromium import COMMAND, Chromium, Page
+from tests.browser.five_minutes import too_much
 from tests.report import sample_pages, sample_records
 from tests.report.structure import parse, problems
 
@@ -72,7 +73,22 @@ PAGES: dict[str, Callable[[], str]] = {
     "empty index": lambda: index_html(sample_records.catalog().model_copy(update={"series": []})),
 }
 
-REAL = ("01_rfm", "02_retention", "14_outlook")
+REAL = sorted(path.stem for path in Path(__file__).parents[3].glob("notebooks/[0-9]*.ipynb"))
+REPORT = {
+    1280: [".verdict", ".card", ".first > figure .picture", ".tiles"],
+    390: [".verdict", ".card .terms", ".card .terms + p"],
+}
+FAILED = {1280: [".banner"], 390: [".banner .message"]}
+INDEX = {1280: [".series .said", ".series .said + p"], 390: ["#attention ~ ul"]}
+FIRST = {
+    "succeeded": REPORT,
+    "failed": FAILED,
+    "not run": FAILED,
+    "index": INDEX,
+    "comparison": {1280: [".verdict", ".tiles"], 390: [".verdict", ".tiles li"]},
+    "empty index": {},
+}
+"""What the first screen of each page must hold, by its width."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -125,6 +141,28 @@ def real(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
         assert done.status == "succeeded", done.manifest.failure
         paths[name] = reports / done.manifest.series / "v1/report.html"
     return paths
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_read_in_five_minutes(page: Page, files: dict[str, Path], name: str) -> None:
+    assert too_much(page, files[name], FIRST[name]) == []
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_report_is_read_in_five_minutes(page: Page, real: dict[str, Path], name: str) -> None:
+    assert too_much(page, real[name], REPORT) == []
+
+
+def test_what_takes_longer_is_told(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "long.html"
+    table, picture = "<table><tr><td>a</table>", '<svg width="300" height="9"></svg>'
+    fold = f"<details><summary>b c</summary>{1_000 * 'd '}{9 * table}</details>"
+    path.write_text(f"<!doctype html>{fold}{2_492 * 'e '}{6 * table}{8 * picture}<p class=end>f</p>")
+    assert [line for line in too_much(page, path, {}) if line] == ["2,501 words, must be <= 2,500"] * 2
+    path.write_text(f"<!doctype html>{7 * table}{9 * picture}<p class=end style='margin-top: 900px'>f</p>")
+    found = too_much(page, path, {1280: [".end", ".none"]})
+    assert found[:2] == ["9 pictures, must be <= 8", "7 tables, must be <= 6"]
+    assert ".end ends at" in found[2] and ".none ends at None" in found[3]
 
 
 @pytest.mark.slow

@@ -45,10 +45,19 @@ def test_failed_and_behind_come_first(page: str) -> None:
 def test_failed_series_shows_the_findings_of_its_last_good_version(page: str) -> None:
     block = text_of(page).split("All series", 1)[1].split("rfm/douyin", 1)[1].split("rfm/小红书")[0]
     assert "The newest version, 4: failed." in block
-    assert "The findings below are of version 3, the last that succeeded." in block
+    assert "What follows is of version 3, the last that succeeded." in block
     assert (
         "▼ worse Net promotion rate \N{MINUS SIGN}4.3 % \N{MINUS SIGN}6.1 % to \N{MINUS SIGN}2.5 %" in block
     )
+
+
+def test_a_series_begins_with_its_verdict_and_its_first_decision() -> None:
+    catalog = sample_catalog()
+    text = text_of(index_html(Catalog(series=catalog.series[:1])))
+    assert (
+        "Value of the top fifth: 61.7 %; do this first: keep the top tier close (核心成员). ▶ do "
+        "Keep the top tier close (核心成员): CNY 12,480 (CNY 3,150 to CNY 24,900) · community lead · decision 1 of 4"
+    ) in text
 
 
 def test_every_version_can_be_reached(page: str) -> None:

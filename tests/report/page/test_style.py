@@ -16,7 +16,7 @@ from tests.report.structure import problems
 
 @pytest.fixture
 def chinese() -> Iterator[None]:
-    sentences.add_catalogue("zh", {"en": "zh-CN", "Decisions": "决定", "too little data": "数据太少"})
+    sentences.add_catalogue("zh", {"en": "zh-CN", "Further decisions": "决定", "too little data": "数据太少"})
     sentences.use_language("zh")
     yield
     sentences.use_language("en")
@@ -71,7 +71,7 @@ def contrast(one: str, other: str) -> float:
 
 TEXT = [(ink, "paper") for ink in ("ink", "soft", "link", "good", "bad", "warn", "quiet", "comment")]
 TEXT += [(ink, "raised") for ink in ("ink", "soft", "link", "comment")]
-TEXT += [(tone, f"{tone}-tint") for tone in ("good", "bad", "warn", "quiet")]
+TEXT += [(tone, f"{tone}-tint") for tone in ("good", "bad", "warn", "quiet", "link")]
 TEXT += [(ink, tint) for ink in ("ink", "soft", "link") for tint in ("bad-tint", "quiet-tint")]
 LINES = [("edge", "paper"), ("link", "paper"), ("link", "raised"), ("bad", "paper"), ("quiet", "paper")]
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from helpers.report.diff.amounts import amount
-from helpers.report.page.wording import joined, rows
+from helpers.report.page.wording import amount, joined, rows
 from helpers.report.publish.manifest import Manifest, TableFingerprint
 from helpers.sentences import say
 

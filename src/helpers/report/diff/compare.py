@@ -10,10 +10,10 @@ from helpers.playbook.action import Action
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes, causes
 from helpers.report.diff.findings import RANKED, FindingChange, match
-from helpers.report.page.report import rank
 from helpers.report.page.wording import status_mark
 from helpers.sentences import say
 
+NAMED = 1  # findings that the headline names
 COUNTED = {
     "unchanged": "{number} did not change.",
     "small": "{number} certainly changed by less than a tenth.",
@@ -120,34 +120,36 @@ class Comparison:
     @property
     def moved(self) -> str:
         """How many findings moved, which, and whether that is more than chance."""
-        compared = self.of(*RANKED, "unchanged")
+        return " ".join(filter(None, [self.headline, self.rest]))
+
+    @property
+    def headline(self) -> str:
+        """What moved, in a sentence."""
+        compared = len(self.of(*RANKED, "unchanged"))
         if not compared:
             return say("No finding can be compared.")
+        changed, said = self.of(*RANKED), "No finding changed."
         if self.causes.resampled:
-            return self._against_chance(len(compared))
-        changed = self.of(*RANKED)
-        if not changed:
-            return say("No finding changed.")
-        said = "{number} of {all} findings changed, brought about by the {cause} on the same tables: {which}."
-        if not self.causes.classes:
+            changed, said = self.of("signal"), "No move among {all} findings is proved by this test."
+            if changed:
+                said = "{number} of {all} findings moved further than chance explains: {which}."
+        elif changed and not self.causes.classes:
             said = (
                 "Yet {number} of {all} findings differ: something that is not recorded changed, so this run "
                 "cannot be repeated: {which}."
             )
-        elif self.causes.only_seed:
+        elif changed and self.causes.only_seed:
             said = "{number} of {all} findings changed by the draw of random numbers alone: {which}."
-        counts = {"number": len(changed), "all": len(compared)}
+        elif changed:
+            said = "{number} of {all} findings changed, brought about by the {cause} on the same tables: {which}."
+        counts = {"number": len(changed), "all": compared}
         return say(said, **counts, which=_named(changed), cause=self.causes.words)
 
-    def _against_chance(self, compared: int) -> str:
-        """Say what is proved, and of the rest in the same breath what it does not prove."""
-        signals = self.of("signal")
-        said = "{number} of {all} findings moved further than chance explains: {which}."
-        if not signals:
-            said = "No move among {all} findings is proved by this test."
-        first = say(said, number=len(signals), all=compared, which=_named(signals))
-        rest = [self._counted(name) for name in ("unchanged", "small", "noise", "unclear")]
-        return " ".join(filter(None, [first, *rest]))
+    @property
+    def rest(self) -> str:
+        """What is said in the same breath of the findings that are not proved to have moved."""
+        unproved = ("unchanged", "small", "noise", "unclear") if self.causes.resampled else ()
+        return " ".join(filter(None, map(self._counted, unproved)))
 
     def _counted(self, outcome: str) -> str:
         number = len(self.of(outcome))
@@ -155,8 +157,8 @@ class Comparison:
 
 
 def _named(changes: Sequence[FindingChange]) -> str:
-    which = [change.sentence for change in changes[:3]]
-    more = [say("{number} more below", number=len(changes) - 3)] if len(changes) > 3 else []
+    which = [change.sentence for change in changes[:NAMED]]
+    more = [say("{number} more below", number=len(changes) - NAMED)] if len(changes) > NAMED else []
     return "; ".join([*which, *more])
 
 
@@ -171,7 +173,7 @@ def compare(before: Version, after: Version) -> Comparison:
 def _actions(before: Sequence[Action], after: Sequence[Action]) -> list[ActionChange]:
     """Return the decisions of another rank or expected value and those that only one side proposes."""
     old, new = (
-        {action.id: (place, action) for place, action in enumerate(sorted(side, key=rank), 1)}
+        {action.id: (place, action) for place, action in enumerate(sorted(side, key=lambda one: one.rank), 1)}
         for side in (before, after)
     )
     changes = []

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import itertools
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from helpers.playbook.finding import Finding
 from helpers.report.diff.address import Version
-from helpers.report.diff.amounts import amount, amounts
 from helpers.report.diff.causes import Causes
-from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
-from helpers.report.page.wording import Mark, joined, quantity
+from helpers.report.page.change import (
+    Difference,
+    difference,
+    holm,
+    incomparable,
+    interval,
+    pair,
+    within_margin,
+)
+from helpers.report.page.wording import Mark, amount, amounts, joined, quantity
 from helpers.sentences import say
 
 OUTCOMES: Mapping[str, Mark] = {
@@ -33,15 +37,12 @@ OUTCOMES: Mapping[str, Mark] = {
 """What can become of a finding, in the order in which findings are listed.
 
 Where chance plays its part: ``signal``, ``small`` (within a tenth of the value before for certain), ``unclear`` (this
-test cannot tell), or ``noise`` (the same, where no member is on both sides); see :mod:`helpers.report.diff.judge`.
+test cannot tell), or ``noise`` (the same, where no member is on both sides); see :mod:`helpers.report.page.change`.
 ``caused`` by parameters, code or environment when the same tables were read, or ``seed`` when only the draw of random
 numbers differed; ``odd`` when nothing at all that is recorded differed; else what stands in the way of a comparison.
 """
 RANKED = ("signal", "small", "unclear", "noise", "caused", "seed", "odd")
 """Outcomes of findings whose value differs: they are listed together, the largest change first."""
-_DATE = re.compile(r"\b\d{4}-(?:W\d\d|Q[1-4]|\d\d(?:-\d\d)?)\b")
-_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
-MONTHS_DIFFER_BY = 3  # days: two calendar months are one and the same length of period
 
 
 class FindingChange(NamedTuple):
@@ -61,8 +62,6 @@ class FindingChange(NamedTuple):
         p-value after Holm's adjustment; None when chance is not judged.
     why : str
         Why it cannot be compared, or empty.
-    tipping : float or None
-        Correlation of the two numbers from which on an unclear difference would be a signal.
     """
 
     id: str
@@ -72,7 +71,6 @@ class FindingChange(NamedTuple):
     difference: Difference | None = None
     p: float | None = None
     why: str = ""
-    tipping: float | None = None
 
     @property
     def shown(self) -> Finding:
@@ -138,9 +136,8 @@ def match(before: Version, after: Version, changed: Causes) -> list[FindingChang
     Chance is judged when the same was asked of other data: the tables differ, or ``as_of`` or ``segment`` does. Any
     other difference on the same tables was brought about by what was changed, whatever its interval.
     """
-    names = {alias: one.id for side in (before, after) for one in side.findings for alias in one.aliases}
-    old, new = ({names.get(one.id, one.id): one for one in side.findings} for side in (before, after))
-    found = [_match(item, old.get(item), new.get(item), before, after) for item in {**new, **old}]
+    pairs = pair(before.findings, after.findings)
+    found = [_match(item, old, new, before, after) for item, (old, new) in pairs.items()]
     judged = _against_chance(found, changed.disjoint) if changed.resampled else _by_cause(found, changed)
     return sorted(judged, key=_order)
 
@@ -155,49 +152,16 @@ def _match(
             return FindingChange(item, old, new, "not_comparable", why=why)
         why = say("There is no such finding in {name}.", name=lacking.name)
         return FindingChange(item, old, new, "appeared" if old is None else "disappeared", why=why)
-    if why := _incomparable(old, new, before, after):
+    names = [str(side.manifest.parameters.get("segment") or "all members") for side in (before, after)]
+    segments = (names[0], names[1]) if before.series != after.series else ("", "")
+    if why := incomparable(old, new, segments):
         return FindingChange(item, old, new, "not_comparable", why=why)
     if unknown := [f"v{side.number}" for side, one in ((before, old), (after, new)) if one.value is None]:
         why = say("There is too little data in {name}.", name=joined(unknown))
         return FindingChange(item, old, new, "too_little", why=why)
-    one = difference(_interval(old), _interval(new))
+    one = difference(interval(old), interval(new))
     same = (old.value, old.low, old.high) == (new.value, new.low, new.high)
     return FindingChange(item, old, new, "unchanged" if same else "unclear", one)
-
-
-def _interval(found: Finding) -> Interval:
-    assert found.value is not None and found.low is not None and found.high is not None, "it has a value"
-    return Interval(found.value, found.low, found.high, found.confidence, found.unit)
-
-
-def _incomparable(old: Finding, new: Finding, before: Version, after: Version) -> str:
-    """Return why two findings of one id must not be subtracted, or an empty text."""
-    if old.metric != new.metric:
-        return say(
-            "The metric is another: {before} before, {after} after.", before=old.metric, after=new.metric
-        )
-    if old.unit != new.unit:
-        return say("The unit is another: {before} before, {after} after.", before=old.unit, after=new.unit)
-    if _scope(old.scope, before, after) != _scope(new.scope, after, before):
-        return say("The scope is another: {before} before, {after} after.", before=old.scope, after=new.scope)
-    spans = zip(_spans(old.scope), _spans(new.scope), strict=True)
-    if any(abs(a - b) > max(MONTHS_DIFFER_BY, 0.05 * a) for a, b in spans):
-        said = "The period has another length: {before} before, {after} after."
-        return say(said, before=old.scope, after=new.scope)
-    return ""
-
-
-def _scope(text: str, side: Version, other: Version) -> str:
-    """Return a scope without what may differ: its dates, and between two series the group they are about."""
-    if other.series != side.series:
-        text = text.replace(str(side.manifest.parameters.get("segment") or "all members"), "…")
-    return _DATE.sub("…", text)
-
-
-def _spans(scope: str) -> list[int]:
-    """Return the days between the days that a scope names."""
-    days = [dt.date.fromisoformat(found) for found in _DAY.findall(scope)]
-    return [abs((later - earlier).days) for earlier, later in itertools.pairwise(days)]
 
 
 def _by_cause(found: list[FindingChange], changed: Causes) -> list[FindingChange]:
@@ -216,21 +180,16 @@ def _against_chance(found: list[FindingChange], disjoint: bool) -> list[FindingC
         if change.difference:
             change = change._replace(p=next(p_values))
         if change.outcome == "unclear":
-            change = _judged(change, alpha, len(differences), disjoint)
+            change = _judged(change, alpha, disjoint)
         judged.append(change)
     return judged
 
 
-def _judged(change: FindingChange, alpha: float, tested: int, disjoint: bool) -> FindingChange:
-    assert change.before and change.after and change.difference and change.p is not None, "it is comparable"
-    before, after = _interval(change.before), _interval(change.after)
-    if change.p < alpha:
-        return change._replace(outcome="signal")
-    if within_margin(before, change.difference):
-        return change._replace(outcome="small")
-    if disjoint:
-        return change._replace(outcome="noise")
-    return change._replace(tipping=tipping(before, after, tested))
+def _judged(change: FindingChange, alpha: float, disjoint: bool) -> FindingChange:
+    assert change.before and change.difference and change.p is not None, "it is comparable"
+    small = within_margin(interval(change.before), change.difference)
+    unclear = "noise" if disjoint else "unclear"
+    return change._replace(outcome="signal" if change.p < alpha else "small" if small else unclear)
 
 
 def _order(change: FindingChange) -> tuple[int, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 from pathlib import Path
@@ -14,10 +13,11 @@ from markupsafe import Markup
 from helpers.report.diff.causes import CHANGED, QUESTION
 from helpers.report.diff.compare import Comparison
 from helpers.report.diff.findings import FindingChange
-from helpers.report.diff.tables import table_diff, table_diffs
+from helpers.report.diff.tables import table_diffs
 from helpers.report.page import wording
 from helpers.report.page.markup import Outline, tidy
 from helpers.report.page.report import environment, style
+from helpers.report.page.strip import strip
 from helpers.report.publish import store
 from helpers.report.publish.catalog import DIFFS
 from helpers.sentences import say
@@ -27,10 +27,9 @@ MOST_BYTES = 380_000  # of pictures: with the rest a page stays below the limit 
 
 
 class Picture(NamedTuple):
-    """A picture that differs: what its numbers say, and for each side a link and the drawing where it fits."""
+    """A picture that differs: for each side a link and the drawing where it fits."""
 
     name: str
-    largest: str
     sides: list[tuple[str, str, Markup]]
 
 
@@ -78,7 +77,9 @@ def diff_html(comparison: Comparison, place: Path) -> str:
         "index": _link(place, home / "index.html"),
         "links": [_link(place, side.folder / "report.html") for side in (before, after)],
         "findings": [change for change in comparison.findings if change.outcome != "unchanged"],
-        "numbers": _numbers,
+        "tiles": [one for one in comparison.findings if one.difference and one.outcome != "unchanged"][:4],
+        "drawn": _drawn,
+        "first_decision": _first_decision(comparison),
         "basis": _basis,
         "still": "; ".join(change.sentence for change in comparison.of("unchanged")),
         "judged": len(judged),
@@ -99,16 +100,19 @@ def _link(place: Path, target: Path) -> str:
     return quote(Path(os.path.relpath(target, place.parent)).as_posix())
 
 
-def _numbers(change: FindingChange) -> list[str]:
-    """Return the value of each side with its interval."""
-    found = []
-    for side in (change.before, change.after):
-        if side is None or side.value is None:
-            found.append(say("no value"))
-        else:
-            between = wording.interval(side.low, side.high, side.unit)
-            found.append(f"{wording.quantity(side.value, side.unit)} ({between})")
-    return found
+def _drawn(change: FindingChange) -> Markup:
+    """Draw a difference that is judged against chance with its interval."""
+    one = change.difference
+    return strip(one.value, one.low, one.high) if one and change.p is not None else Markup()
+
+
+def _first_decision(comparison: Comparison) -> str:
+    """Say what to do first, and whether that is another than before."""
+    ranked = [
+        sorted(side.actions, key=lambda one: one.rank) for side in (comparison.before, comparison.after)
+    ]
+    old, new = (side[0].title if side else say("none") for side in ranked)
+    return say("{new}, as before", new=new) if old == new else say("{new}; before: {old}", new=new, old=old)
 
 
 def _basis(change: FindingChange) -> list[tuple[str, str]]:
@@ -119,14 +123,6 @@ def _basis(change: FindingChange) -> list[tuple[str, str]]:
         said = "p = {p}, {adjusted} after Holm; {errors:.1f} standard errors, limits symmetric on the {scale} scale"
         values = {"p": _p(one.p), "adjusted": _p(change.p), "errors": abs(one.errors), "scale": one.scale}
         rows.append((say("Chance of a difference this large"), say(said, **values)))
-    if change.tipping is not None:
-        said = "at no correlation between the two numbers"
-        if change.tipping < 1:
-            said = (
-                "if members that are on both sides tie the two numbers together with a correlation above "
-                "{correlation:.2f}; what the versions record does not say how large it is"
-            )
-        rows.append((say("Would be a signal"), say(said, correlation=math.ceil(100 * change.tipping) / 100)))
     if change.before:
         rows += [(say("Scope before"), change.before.scope), (say("Said before"), change.before.sentence)]
     if change.after:
@@ -165,7 +161,5 @@ def _pictures(comparison: Comparison, place: Path) -> tuple[list[Picture], list[
             for version, file, drawing in zip(comparison.names, files, drawings, strict=True)
             if drawing
         ]
-        numbers = [file.with_suffix(".parquet") for file in files]
-        largest = table_diff(*numbers).largest if all(map(Path.exists, numbers)) else ""
-        found.append(Picture(heading(name).capitalize(), largest, sides))
+        found.append(Picture(heading(name).capitalize(), sides))
     return found, same

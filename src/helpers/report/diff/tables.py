@@ -1,16 +1,14 @@
-"""What changed in the recorded tables and in the numbers of pictures: rows, columns, the largest change."""
+"""What changed in the recorded tables: rows that came, went or differ."""
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from helpers.sentences import number, percent, say
+from helpers.sentences import say
 from helpers.tables import heading
 
 MOST_KEYS = 4
@@ -23,18 +21,6 @@ class TableDiff(NamedTuple):
     name: str
     rows: str
     changed: str
-    columns: str = ""
-    largest: str = ""
-
-
-class Pair(NamedTuple):
-    """A frame on both sides: the rows that both have, in one order, indexed by the key columns, and all rows."""
-
-    keys: list[str]
-    old: pd.DataFrame
-    new: pd.DataFrame
-    before: pd.DataFrame
-    after: pd.DataFrame
 
 
 def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> tuple[list[TableDiff], list[str]]:
@@ -67,100 +53,44 @@ def table_diffs(before: Path, after: Path, versions: tuple[str, str]) -> tuple[l
 
 
 def table_diff(old: Path, new: Path) -> TableDiff:
-    """Compare two files of one table, rows matched by their first columns."""
+    """Compare two files of one table, rows matched by the shortest run of first columns that tells them apart."""
     name = heading(old.stem)
     try:
-        frames = [pd.read_parquet(path) for path in (old, new)]
+        before, after = (pd.read_parquet(path) for path in (old, new))
     except (OSError, ValueError):
         return TableDiff(name, "", say("its numbers cannot be read"))
-    counts = [f"{len(frame):,}" for frame in frames]
+    counts = [f"{len(frame):,}" for frame in (before, after)]
     rows = counts[0] if counts[0] == counts[1] else " → ".join(counts)
-    pair = _matched(*frames)
-    if pair is None:
-        return TableDiff(
-            name, rows, say("its rows have no names of their own by which they could be matched")
-        )
-    shared = [column for column in pair.new if column in pair.old]
-    differs = pd.DataFrame({column: _differs(pair.old[column], pair.new[column]) for column in shared})
-    counted = (
-        ("{number:,} changed", int(differs.any(axis=1).sum())),
-        ("{number:,} new", len(pair.after) - len(pair.new)),
-        ("{number:,} gone", len(pair.before) - len(pair.old)),
-    )
-    changed = ", ".join(say(said, number=count) for said, count in counted if count)
-    return TableDiff(name, rows, changed, _columns(*frames), _largest(pair, differs))
-
-
-def _matched(before: pd.DataFrame, after: pd.DataFrame) -> Pair | None:
-    """Match rows by the shortest run of first columns that tells them apart on both sides."""
     for count in range(1, min(MOST_KEYS, len(after.columns) - 1) + 1):
         keys = list(after.columns[:count])
         if keys != list(before.columns[:count]):
-            return None
+            break
         if not any(frame.duplicated(keys).any() for frame in (before, after)):
-            old, new = before.set_index(keys), after.set_index(keys)
-            both = new.index.intersection(old.index, sort=False)
-            return Pair(keys, old.loc[both], new.loc[both], old, new)
-    return None
+            return TableDiff(name, rows, _counted(before.set_index(keys), after.set_index(keys)))
+    return TableDiff(name, rows, say("its rows have no names of their own by which they could be matched"))
+
+
+def _counted(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    both = after.index.intersection(before.index, sort=False)
+    shared = [column for column in after if column in before]
+    differs = np.zeros(len(both), bool)
+    old, new = before.loc[both], after.loc[both]
+    for column in shared:
+        differs |= _differs(old[column], new[column])
+    counted = (
+        ("{number:,} changed", int(differs.sum())),
+        ("{number:,} new", len(after) - len(both)),
+        ("{number:,} gone", len(before) - len(both)),
+    )
+    return ", ".join(say(said, number=count) for said, count in counted if count) or say(
+        "other columns or order"
+    )
 
 
 def _differs(old: pd.Series, new: pd.Series) -> np.ndarray:
     """Tell where two columns differ, numbers by more than rounding; unknown equals unknown."""
-    if _numeric(old) and _numeric(new):
-        return ~np.isclose(_floats(old), _floats(new), rtol=RELATIVE, atol=0.0, equal_nan=True)
-    return old.astype(str).to_numpy() != new.astype(str).to_numpy()
-
-
-def _columns(before: pd.DataFrame, after: pd.DataFrame) -> str:
-    came = [str(column) for column in after if column not in before]
-    gone = [str(column) for column in before if column not in after]
-    parts = [f"{sign} {', '.join(names)}" for sign, names in (("+", came), ("−", gone)) if names]
-    return "; ".join(parts) or say("same")
-
-
-def _largest(pair: Pair, differs: pd.DataFrame) -> str:
-    """Return the number that changed most, in units of the largest of its column; empty when none did."""
-    columns = [name for name in differs if _numeric(pair.old[name]) and _numeric(pair.new[name])]
-    if not differs[columns].any(axis=None):
-        return ""
-    old, new = (_floats(side[columns]) for side in (pair.old, pair.new))
-    known = np.where(np.isfinite([old, new]), np.abs([old, new]), 0.0)
-    usual = known.max(axis=(0, 1))
-    sizes = np.nan_to_num(
-        np.abs(new - old) / np.where(usual, usual, 1.0), posinf=0.0
-    )  # known on one side only
-    flat = int(np.argmax(np.where(differs[columns], sizes, -1.0)))
-    place, column = divmod(flat, len(columns))
-    name = str(columns[column])
-    return say(
-        "{row}, {column}: {before} → {after}",
-        row=row_name(pair.new.index[place], pair.keys),
-        column=heading(name),
-        before=_value(float(old[place, column]), name),
-        after=_value(float(new[place, column]), name),
-    )
-
-
-def row_name(row: Hashable, keys: Sequence[str]) -> str:
-    """Return the name of a row: its keys, joined, a number led by what it counts, a day without a time."""
-    parts = row if isinstance(row, tuple) else (row,)
-    return " · ".join(_key(key, part) for key, part in zip(keys, parts, strict=True))
-
-
-def _key(name: str, value: Any) -> str:
-    if isinstance(value, pd.Timestamp) and value == value.normalize():
-        return str(value.date())
-    return f"{heading(name)} {value:g}" if isinstance(value, numbers.Number) else str(value)
-
-
-def _value(value: float, column: str) -> str:
-    share = {"share"} & set(column.split("_"))  # by its name a column of shares
-    return percent(value) if share else number(value)
-
-
-def _numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
-def _floats(values: pd.Series | pd.DataFrame) -> np.ndarray:
-    return values.to_numpy(dtype=float, na_value=np.nan)
+    numeric = pd.api.types.is_numeric_dtype
+    if all(numeric(side) and not pd.api.types.is_bool_dtype(side) for side in (old, new)):
+        before, after = (side.to_numpy(dtype=float, na_value=np.nan) for side in (old, new))
+        return ~np.isclose(before, after, rtol=RELATIVE, atol=0.0, equal_nan=True)
+    return np.asarray(old.astype(str).to_numpy() != new.astype(str).to_numpy())

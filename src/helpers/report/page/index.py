@@ -17,6 +17,7 @@ from markupsafe import Markup
 from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
 from helpers.report.page.sparkline import sparkline
+from helpers.report.page.verdict import verdict
 from helpers.report.page.wording import FAILURES, Mark, status_mark
 from helpers.report.publish import catalog as catalogue
 from helpers.report.publish import store
@@ -25,7 +26,7 @@ from helpers.report.publish.manifest import dump_json
 from helpers.report.redact import mask
 from helpers.sentences import say
 
-MOST_HEADLINES = {20: 3, 60: 2, 200: 1}  # series on the page: headlines that each may show
+MOST_HEADLINES = {10: 3, 20: 2, 60: 1}  # series on the page: headlines that each may show
 LONGEST_MESSAGE = 240
 OLD_DAYS = 31  # a monthly report made in time is younger
 PATIENCE_DAYS = 7  # a series may be this far behind, or one and a half of its own steps
@@ -67,6 +68,8 @@ class Row(NamedTuple):
         Its newest version, and the one whose findings are shown: the last that succeeded.
     marks : list of Mark
         Status of the newest version, and whether the series is behind.
+    verdict : str
+        The shown version in one sentence; empty when nothing was found.
     headlines : list of tuple of Headline and str
         Headlines of the shown version, each with its course over versions.
     changed : CatalogVersion or None
@@ -77,6 +80,7 @@ class Row(NamedTuple):
     newest: CatalogVersion
     shown: CatalogVersion
     marks: list[Mark]
+    verdict: str
     headlines: list[tuple[Headline, Markup]]
     changed: CatalogVersion | None
 
@@ -257,7 +261,8 @@ def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
     headlines = [(headline, _course(series, headline)) for headline in shown.headlines[:most]]
     earlier = (version for version in series.versions if version.version < shown.version)
     pages = (one for one in earlier if f"v{one.version}-v{shown.version}.html" in series.diffs)
-    return Row(series, newest, shown, marks, headlines, next(pages, None))
+    said = verdict(shown.headlines, shown.decision) if shown.headlines else ""
+    return Row(series, newest, shown, marks, said, headlines, next(pages, None))
 
 
 def _course(series: CatalogSeries, headline: Headline) -> Markup:
@@ -267,6 +272,7 @@ def _course(series: CatalogSeries, headline: Headline) -> Markup:
         for version in reversed(series.versions)
         if version.status == "succeeded"
         for same in version.headlines
-        if same.id == headline.id and same.unit == headline.unit
+        if same.id in (headline.id, *headline.aliases) and same.unit == headline.unit
+        if same.definition in ("", headline.definition)
     ]
     return sparkline(points)

@@ -1,9 +1,10 @@
 """One report as one HTML file: complete in itself, read without the network and without a script.
 
-Reading order is decisions, findings, contents, story, appendix. A run that did not succeed begins with what went
-wrong. Nothing on the page depends on when or where it was made: the same inputs give the same bytes. So a page shows
-its run key and no version number. The version is the name of the folder it lies in (``v3``), which the address bar
-shows; the index lists every version, and the appendix says so.
+The first screen says what was found and what to do, with one picture and the leading numbers; further decisions,
+findings, story and appendix follow, most of it folded. A run that did not succeed begins with what went wrong and
+what to do about it. Nothing on the page depends on when or where it was made: the same inputs and the same earlier
+report give the same bytes. So a page shows its run key and no version number. The version is the name of the folder
+it lies in (``v3``), which the address bar shows; the index lists every version, and the appendix says so.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from helpers.playbook.action import CONFIDENCE_ORDER, Action
+from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.playbook.thresholds import entries
 from helpers.report.page import story, wording
-from helpers.report.page.markup import Heading, Outline, escape, plain
+from helpers.report.page.change import Earlier, Since, day_of, since
+from helpers.report.page.markup import Outline, escape, plain
+from helpers.report.page.strip import strip
+from helpers.report.page.verdict import verdict
 from helpers.report.publish.manifest import Manifest
 from helpers.sentences import say
 
@@ -34,8 +38,10 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
 
 TEMPLATES = Path(__file__).parent / "template"
-OWN_IDS = frozenset({"main", "banner", "decisions", "findings", "contents", "appendix"})
+OWN_IDS = frozenset({"main", "banner", "first", "decisions", "findings", "appendix"})
 OWN_IDS |= {"parameters", "tables-read", "origin", "repeat", "failed-cell", "data-changed"}
+IN_FULL, TILES, ROWS = 3, 4, 7
+"""Decisions in full (the first stands at the top), leading numbers, and findings that are not folded."""
 MESSAGES = frozenset({"bad_data", "bad_parameters", "missing_secret", "missing_table", "error"})
 """Kinds of failure whose message was written for a reader: it stands alone, without its cell."""
 BANNERS = {
@@ -53,8 +59,20 @@ CONFIDENCE = {
 DIRECTION = {"up is good": "up", "down is good": "down", "neither": "neither up nor down"}
 
 
+class Row(NamedTuple):
+    """A finding as the page shows it: drawn to scale, and against an earlier report."""
+
+    one: Finding
+    drawing: Markup
+    change: str
+
+
 def report_html(
-    notebook: NotebookNode, manifest: Manifest, findings: Sequence[Finding], actions: Sequence[Action]
+    notebook: NotebookNode,
+    manifest: Manifest,
+    findings: Sequence[Finding],
+    actions: Sequence[Action],
+    earlier: Earlier | None = None,
 ) -> str:
     """Return a report as one self-contained HTML page.
 
@@ -65,7 +83,9 @@ def report_html(
     manifest : Manifest
         What was run and how it ended; its bookkeeping is not shown.
     findings, actions : sequence of Finding, sequence of Action
-        What the notebook recorded. Actions are shown best first.
+        What the notebook recorded, findings in the order of importance. Actions are shown best first.
+    earlier : Earlier, optional
+        What the series found on an earlier day.
 
     Returns
     -------
@@ -75,16 +95,18 @@ def report_html(
     outline = Outline(ids=set(OWN_IDS))
     outline.ids |= {f"finding-{one.id}" for one in findings} | {f"action-{one.id}" for one in actions}
     known = story.parameters(notebook)
+    wanted = next((one.picture for one in findings if one.picture), "")
+    told = story.story(notebook, manifest, outline, wanted)
     parts: dict[str, Any] = {
         **_head(notebook, manifest),
-        **_decided(notebook, actions),
-        **_found(findings),
+        **_decided(notebook, findings, actions),
+        **_found(findings, earlier),
         "check": lambda action: _check(action, manifest),
-        "story": story.blocks(notebook, manifest, outline, findings),
+        **told._asdict(),
+        "headings": [heading for heading in outline.headings if heading.level == 2],
         "parameters": [_parameter(name, value, known) for name, value in sorted(manifest.parameters.items())],
         "command": command(manifest, known),
     }
-    parts["contents"] = _contents(outline.headings)  # the story has brought its headings by now
     return environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts)
 
 
@@ -99,9 +121,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("quantity", "interval", "level", "verdict_mark", "status_mark")
+    names = ("quantity", "interval", "level", "call_mark", "verdict_mark", "status_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
-    engine.globals.update(say=say, confidence_words=CONFIDENCE, direction_words=DIRECTION)
+    engine.globals.update(say=say, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION)
     return engine
 
 
@@ -131,38 +153,29 @@ def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _facts(manifest: Manifest) -> list[tuple[str, str]]:
-    facts = _period(manifest.parameters)
-    if segment := manifest.parameters.get("segment"):
-        facts.append((say("Segment"), str(segment)))
+def _facts(manifest: Manifest) -> list[str]:
+    """Return what the report is about: days, segment, and the tables it read."""
     counts = [table.rows for table in manifest.data.tables.values()]
     amount = say("1 table") if len(counts) == 1 else say("{number} tables", number=len(counts))
     if counts and None not in counts:
         amount += f", {wording.rows(sum(filter(None, counts)))}"
-    return [*facts, (say("Data"), f"{manifest.data.url} ({amount if counts else say('no table was read')})")]
+    facts = [_period(manifest.parameters), str(manifest.parameters.get("segment") or "")]
+    facts.append(f"{manifest.data.url} ({amount if counts else say('no table was read')})")
+    return [fact for fact in facts if fact]
 
 
-def _period(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _period(parameters: Mapping[str, Any]) -> str:
     """Return first and last day of the window or history, or the last day alone when neither is stated."""
-    last, days = _day(parameters.get("as_of")), parameters.get("window_days")
-    first = _day(parameters.get("history_from"))
+    last, days = day_of(parameters.get("as_of")), parameters.get("window_days")
+    first = day_of(parameters.get("history_from"))
     if last and isinstance(days, int):
         first = last + dt.timedelta(days=1 - days)
     zone = parameters.get("report_tz")
     if first and last:
         number, zone = (last - first).days + 1, f", {zone}" if zone else ""
-        text = say("{first} to {last} ({days:,} days{zone})", first=first, last=last, days=number, zone=zone)
-        return [(say("Period"), text)]
+        return say("{first} to {last} ({days:,} days{zone})", first=first, last=last, days=number, zone=zone)
     as_of = parameters.get("as_of")
-    return [(say("As of"), f"{as_of} ({zone})" if zone else str(as_of))] if as_of else []
-
-
-def _day(text: object) -> dt.date | None:
-    """Return a parameter as a day, or None where it is none, as in a report that was not run for that reason."""
-    try:
-        return dt.date.fromisoformat(str(text)[:10])
-    except ValueError:
-        return None
+    return say("as of {as_of}", as_of=f"{as_of} ({zone})" if zone else as_of) if as_of else ""
 
 
 def _banner(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any] | None:
@@ -192,28 +205,23 @@ def _kept(notebook: NotebookNode, manifest: Manifest) -> str:
     )
 
 
-def _decided(notebook: NotebookNode, actions: Sequence[Action]) -> dict[str, Any]:
-    """Return the decisions in order, why they stand in it, and the contact list of each that has one."""
-    unknown = sum(action.expected_value is None for action in actions)
-    order = say("Ranked by expected value.")
-    if unknown:
-        order = say("Ranked by expected value; those whose value is not known stand last.")
-    if unknown == len(actions):
-        order = say("No value can be stated for any of them, so the best evidence stands first.")
+def _decided(
+    notebook: NotebookNode, findings: Sequence[Finding], actions: Sequence[Action]
+) -> dict[str, Any]:
+    """Return the verdict, the decisions in order, and the contact list of each that has one.
+
+    In full stand the first, and the next whose value is known; the others have a line each.
+    """
+    ranked = sorted(actions, key=lambda action: action.rank)
+    full = [action for action in ranked[1:] if action.expected_value is not None][: IN_FULL - 1]
     lists = story.contact_lists(notebook)
     contacts = {action.id: _opportunities().get(action.id, "").rpartition(".")[2] for action in actions}
     return {
-        "actions": sorted(actions, key=rank),
-        "actions_order": order,
-        "some_value_known": unknown < len(actions),
+        "verdict": verdict(findings, ranked[0] if ranked else None),
+        "actions": ranked,
+        "full": full,
         "contacts": {action: name for action, name in contacts.items() if name in lists},
     }
-
-
-def rank(action: Action) -> tuple[bool, float, int]:
-    """Return what decisions are sorted by: expected value, then evidence; those of unknown value come last."""
-    value = -action.expected_value if action.expected_value is not None else 0.0
-    return action.expected_value is None, value, CONFIDENCE_ORDER.index(action.confidence_class)
 
 
 @cache
@@ -226,41 +234,51 @@ def _opportunities() -> Mapping[str, str]:
 
 
 def _check(action: Action, manifest: Manifest) -> Markup:
-    last, days = _day(manifest.parameters.get("as_of")), action.check_after_days
+    last, days = day_of(manifest.parameters.get("as_of")), action.check_after_days
     metric = escape(action.check_metric)
     if last is None:
-        return Markup(say("{metric}, after {days} days", metric=metric, days=days))
+        return Markup(say("Judged after {days} days by {metric}.", metric=metric, days=days))
     date = f"<time>{last + dt.timedelta(days=days)}</time>"
-    said = "{metric}, on {date}, {days} days after the last day reported"
-    return Markup(say(said, metric=metric, days=days, date=date))
+    return Markup(say("Judged on {date} by {metric}.", metric=metric, date=date))
 
 
-def _found(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the findings with what they have in common, which is said once."""
+def _found(findings: Sequence[Finding], earlier: Earlier | None) -> dict[str, Any]:
+    """Return the findings as rows, the leading numbers, and what they have in common, which is said once."""
+    changes = since(findings, earlier.findings) if earlier else {}
+    rows = []
+    for one in findings:
+        change = changes.get(one.id)
+        tone = wording.verdict_mark(one.verdict).tone
+        drawing = strip(one.value, one.low, one.high, tone=tone, was=change.before.value if change else None)
+        rows.append(Row(one, drawing, _changed(change, earlier)))
     levels = {finding.confidence for finding in findings}
     scopes = Counter(finding.scope for finding in findings)
     return {
-        "findings": findings,
+        "rows": rows,
+        "tiles": [row for row in rows if row.one.value is not None][:TILES],
+        "most_rows": ROWS,
+        "compared_with": earlier.day if earlier else None,
         "finding_names": {finding.id: finding.metric for finding in findings},
         "common_level": levels.pop() if len(levels) == 1 else None,
-        "one_scope": len(scopes) == 1,
         "scope": next((scope for scope, times in scopes.most_common(1) if times > 1 or len(scopes) == 1), ""),
     }
 
 
-# --- contents and appendix -----------------------------------------------------------------------------------------
+def _changed(change: Since | None, earlier: Earlier | None) -> str:
+    """Say how far a number moved since the earlier report, with the interval of that, and whether that is chance."""
+    if change is None or earlier is None:
+        return say("not in the report of {day}", day=earlier.day) if earlier else ""
+    one, unit = change.difference, change.before.unit
+    said = (
+        "{change} ({interval}) since {day}: moved"
+        if change.clear
+        else "{change} ({interval}) since {day}: no clear change"
+    )
+    moved = wording.amount(one.value, unit), wording.amounts(one.low, one.high, unit)
+    return say(said, change=moved[0], interval=moved[1], day=earlier.day)
 
 
-def _contents(headings: Sequence[Heading]) -> list[tuple[str, str, list[Heading]]]:
-    """Nest the headings of the story, two levels deep, between the page's own parts."""
-    top: list[tuple[str, str, list[Heading]]]
-    top = [("decisions", say("Decisions"), []), ("findings", say("Findings"), [])]
-    for heading in headings:
-        if heading.level == 2:
-            top.append((heading.id, heading.text, []))
-        elif heading.level == 3:
-            top[-1][2].append(heading)
-    return [*top, ("appendix", say("Appendix: how to check and repeat this"), [])]
+# --- appendix ------------------------------------------------------------------------------------------------------
 
 
 def _parameter(name: str, value: Any, known: Mapping[str, story.Parameter]) -> tuple[str, str, str]:

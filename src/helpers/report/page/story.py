@@ -1,4 +1,10 @@
-"""From the cells of an executed notebook to the blocks of a page, in reading order."""
+"""From the cells of an executed notebook to the sections of a page, in reading order.
+
+A section begins with a cell that begins with a heading. What a reader sees of it at once is decided by kind and
+order: the first sentence or two, the first picture, or in its place the first small table, lists that an author set
+out in prose, and links to contact lists. All else folds under one line, in the order of the notebook. A section
+that would show nothing shows its prose.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +13,13 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mistune
 from markupsafe import Markup
 
-from helpers.playbook.finding import Finding
-from helpers.report.page.markup import Outline, escape, tidy
+from helpers.report.page.markup import Outline, escape, plain, tidy
 from helpers.report.page.wording import Mark
 from helpers.report.publish.manifest import Manifest
 from helpers.sentences import say
@@ -21,14 +27,22 @@ from helpers.sentences import say
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
 
+SENTENCES, WORDS = 2, 45  # that a section shows at once; its first sentence always
+PICTURES, TABLES, ALL_WORDS = 7, 5, 1_100  # that a story shows at once
+ROWS, COLUMNS = 8, 7  # of a table that may stand unfolded
+SILENT = "rules_silent"  # table of the rules that proposed nothing
 LONG_TEXT = 12
 LONG_NAME = 60
-PICTURES = ("image/png", "image/jpeg")
+IMAGES = ("image/png", "image/jpeg")
 # What helpers.report.record shows: the lists of findings and actions, and the files of a contact list.
 _RECORDED = re.compile(r'<(ol|p) class="(findings|actions)">')
 _CONTACTS = re.compile(r'<p class="contact-list">')
 _FILE = re.compile(r"\blists/([a-z0-9_]+)\.(csv|parquet)\b")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_NAMED = re.compile(r"(?:Figure|Table) ([a-z0-9_]+):")
+_SENTENCE = re.compile(r'<p class="sentence">(.*)</p>', re.DOTALL)
+_STOP = re.compile(r"(?<=[.!?])\s+(?=[A-Z“0-9])|(?<=。)")
+_TITLED = re.compile(r"(<h[23] .*?</h[23]>)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^#{1,6}\s+(.*)", re.MULTILINE)
 _MARKDOWN = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "footnotes"])
 _PYTHON = re.compile(
@@ -43,11 +57,12 @@ class Block(NamedTuple):
     Attributes
     ----------
     kind : str
-        ``html`` (shown as it is), ``text``, ``note``, or ``folded`` (text behind a summary).
+        ``heading``, ``prose``, ``sentence``, ``picture``, ``table``, ``contacts``, ``output`` (of another kind, shown
+        as it is), ``text``, ``note``, or ``folded`` (text behind a summary).
     html : str
         The content.
     summary : str
-        What a fold is called.
+        What a fold is called; of a picture or a table the name of its file.
     mark : Mark or None
         State beside the summary, such as ``not run``.
     anchor : str
@@ -59,6 +74,36 @@ class Block(NamedTuple):
     summary: str = ""
     mark: Mark | None = None
     anchor: str = ""
+
+
+class Story(NamedTuple):
+    """The sections of a page, the picture that stands at its top, and the rules that stayed silent."""
+
+    sections: list[Section]
+    lead: Block | None
+    silent: Block | None
+
+
+class Section(NamedTuple):
+    """What stands under a heading: the `picture` and what is `shown` beside it, and `more` of it in a fold.
+
+    The part before the first heading has none. `opened` says that the fold holds what the reader looks for.
+    """
+
+    heading: str
+    shown: list[Block]
+    picture: Block | None
+    more: list[Block]
+    opened: bool
+
+
+@dataclass
+class _Room:
+    """What the page may still show at once."""
+
+    pictures: int = PICTURES
+    tables: int = TABLES
+    words: int = ALL_WORDS
 
 
 class Failing(NamedTuple):
@@ -87,38 +132,102 @@ class Parameter(NamedTuple):
     meaning: str
 
 
-def blocks(
-    notebook: NotebookNode, manifest: Manifest, outline: Outline, findings: Sequence[Finding] = ()
-) -> list[Block]:
-    """Return the story of a notebook; headings are added to `outline` as they come.
+def story(notebook: NotebookNode, manifest: Manifest, outline: Outline, wanted: str = "") -> Story:
+    """Return the story of a notebook.
 
-    A sentence that the page has already shown as one of its `findings` becomes a link to it.
+    Parameters
+    ----------
+    notebook, manifest : NotebookNode, Manifest
+        What ran and how it ended; a run that did not succeed keeps all its pictures in the story.
+    outline : Outline
+        Headings are added as they come.
+    wanted : str
+        Name of the picture for the top; without it, or where it was not drawn, the first there is.
     """
-    stated = {f'<p class="sentence">{escape(finding.sentence)}</p>': finding for finding in findings}
+    groups: list[list[Block]] = [[]]
+    silent = None
+    for block in _blocks(notebook, manifest, outline):
+        if block.kind == "table" and block.summary == SILENT:
+            silent = block
+            continue
+        if block.kind == "heading":
+            groups.append([])
+        groups[-1].append(block)
+    drawn = [block for group in groups for block in group if block.kind == "picture" and block.summary]
+    named = [block for block in drawn if block.summary == wanted] or drawn
+    lead = named[0] if named and manifest.status == "succeeded" else None
+    room = _Room()
+    return Story([_section(group, lead, room) for group in groups if group], lead, silent)
+
+
+def _section(group: Sequence[Block], lead: Block | None, room: _Room) -> Section:
+    """Choose what of a section is shown at once."""
+    titled = group[0].kind == "heading"
+    shown: list[Block] = []
+    more: list[Block] = []
+    picture = None
+    said = 0
+    for block in group[titled:]:
+        if block is lead:
+            note = say("Its picture stands {link}.", link=f'<a href="#first">{escape(say("at the top"))}</a>')
+            shown.append(Block("note", note))
+        elif block.kind == "sentence" and room.words > 0 and said < SENTENCES:
+            first, rest, count = _split(block, SENTENCES - said)
+            said += count
+            room.words -= len(plain(first.html).split())
+            shown.append(first)
+            more += [rest] if rest else []
+        elif block.kind == "picture" and picture is None and room.pictures:
+            picture = block
+            room.pictures -= bool(block.summary)
+        elif block.kind == "contacts" or (block.kind == "prose" and titled and "<li>" in block.html):
+            shown.append(block)
+        else:
+            more.append(block)
+    small = [block for block in more if block.kind == "table" and _is_small(block.html)]
+    if picture is None and lead not in group and titled and small and room.tables:
+        shown.append(small[0])
+        room.tables -= 1
+    elif titled and not shown and picture is None:
+        shown = [block for block in more if block.kind == "prose"]
+    more = [block for block in more if not any(block is other for other in shown)]
+    return Section(group[0].html if titled else "", shown, picture, more, any(block.anchor for block in more))
+
+
+def _split(block: Block, most: int) -> tuple[Block, Block | None, int]:
+    """Return the first sentences of a paragraph, what is left of it, and how many the first are."""
+    found = _SENTENCE.fullmatch(block.html)
+    parts = _STOP.split(found[1]) if found else [block.html]
+    count = 1
+    while count < min(most, len(parts)) and len(" ".join(parts[: count + 1]).split()) <= WORDS:
+        count += 1
+    if not found or count == len(parts):
+        return block, None, count
+    first, rest = (f'<p class="sentence">{" ".join(some)}</p>' for some in (parts[:count], parts[count:]))
+    return block._replace(html=first), block._replace(html=rest), count
+
+
+def _is_small(table: str) -> bool:
+    return table.count("<tr") <= ROWS + 1 and table.count('scope="col"') <= COLUMNS
+
+
+def _blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> Iterator[Block]:
+    """Yield the pieces of a notebook in order; the cell of parameters is in the appendix."""
     status = {run.index: run.status for run in manifest.cells}
     failed = manifest.failure.cell if manifest.failure else None
     titled = False
-    story: list[Block] = []
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             is_title = not titled and cell.source.lstrip().startswith("# ")
             titled |= is_title
-            story += _prose(_without_title(cell.source, manifest) if is_title else cell.source, cell, outline)
+            yield from _prose(
+                _without_title(cell.source, manifest) if is_title else cell.source, cell, outline
+            )
         elif cell.cell_type == "code":
+            code: list[Block] = []
             if not (is_parameters(cell) and index != failed and status.get(index) == "completed"):
-                story += _code(cell, status.get(index), _end(manifest) if index == failed else None)
-            story += [_linked(block, stated) for block in _outputs(cell, outline)]
-    return story
-
-
-def _linked(block: Block, stated: Mapping[str, Finding]) -> Block:
-    if _CONTACTS.match(block.html):
-        return block._replace(html=_FILE.sub(r'<a href="\g<0>">\g<0></a>', block.html))
-    finding = stated.get(block.html)
-    if finding is None:
-        return block
-    link = f'<a href="#finding-{escape(finding.id)}">{escape(finding.metric)}</a>'
-    return block._replace(html=f'<p class="sentence">{say("Finding: {link}", link=link)}</p>')
+                code = list(_code(cell, status.get(index), _end(manifest) if index == failed else None))
+            yield from (*_outputs(cell, outline), *code)
 
 
 def contact_lists(notebook: NotebookNode) -> set[str]:
@@ -202,16 +311,32 @@ def _without_title(source: str, manifest: Manifest) -> str:
     return body.partition("\n\n")[2] if manifest.question else body
 
 
-def _prose(source: str, cell: Mapping[str, Any], outline: Outline) -> list[Block]:
+def _prose(source: str, cell: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
     for name, bundle in cell.get("attachments", {}).items():
         for mime, data in bundle.items():
             source = source.replace(f"attachment:{name}", f"data:{mime};base64,{''.join(data)}")
-    return _shown(str(_MARKDOWN(source)), outline)
+    text = tidy(str(_MARKDOWN(source)), outline).strip()
+    if found := _TITLED.fullmatch(text):
+        yield Block("heading", found[1])
+        text = found[2].strip()
+    if text:
+        yield Block("prose", text)
 
 
-def _shown(fragment: str, outline: Outline) -> list[Block]:
+def _shown(fragment: str, outline: Outline, name: str = "") -> list[Block]:
+    """Return an output as a block of its kind; nothing is left of one that was only a script."""
     text = tidy(fragment, outline).strip()
-    return [Block("html", text)] if text else []
+    kinds = {
+        '<figure class="chart': "picture",
+        '<p class="no-chart': "picture",
+        '<p class="sentence': "sentence",
+    }
+    kind = next((kind for start, kind in kinds.items() if text.startswith(start)), "output")
+    if _CONTACTS.match(text):
+        kind, text = "contacts", _FILE.sub(r'<a href="\g<0>">\g<0></a>', text)
+    elif kind == "output" and "<table" in text:
+        kind = "table"
+    return [Block(kind, text, name)] if text else []
 
 
 def _end(manifest: Manifest) -> Mark:
@@ -264,12 +389,13 @@ def _outputs(cell: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
 
 def _display(output: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
     data: Mapping[str, Any] = output["data"]
-    mime = next((mime for mime in ("text/html", "image/svg+xml", *PICTURES) if mime in data), "")
+    mime = next((mime for mime in ("text/html", "image/svg+xml", *IMAGES) if mime in data), "")
+    named = _NAMED.match("".join(data.get("text/plain", "")))
     if mime == "text/html":
         left_out = say("An interactive output was left out: this page runs no script.")
-        yield from _shown(data[mime], outline) or [Block("text", escape(left_out))]
+        yield from _shown(data[mime], outline, named[1] if named else "") or [Block("text", escape(left_out))]
     elif mime:
-        yield from _shown(_picture(mime, data[mime], output, outline), outline)
+        yield from _shown(_picture(mime, data[mime], output, outline), outline, say("picture"))
     elif "text/markdown" in data:
         yield from _shown(str(_MARKDOWN(data["text/markdown"])), outline)
     elif "text/plain" in data:

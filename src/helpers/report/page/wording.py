@@ -7,6 +7,7 @@ through :func:`helpers.sentences.say`, so a second language is a catalogue and n
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,20 +16,22 @@ from helpers.sentences import say
 
 FAILURES = {
     "bad_data": "The data break the contract. Mend the tables and run again.",
-    "bad_parameters": "A parameter is wrong. Nothing was computed.",
-    "missing_secret": "A secret that this run needs is not set.",
+    "bad_parameters": "A parameter is wrong, so nothing was computed. Correct it and run again.",
+    "missing_secret": "A secret that this run needs is not set. Set it and run again.",
     "missing_table": (
         "A table that this report needs is not there. This is no failure: add the table and run again."
     ),
-    "error": "The run stopped with a message.",
-    "no_page": "The notebook ran, but its page could not be built.",
-    "exception": "An unexpected error stopped the run.",
-    "timed_out": "A cell ran longer than the time allowed and was stopped.",
-    "kernel_died": "The process that ran the notebook died in the middle of a cell.",
-    "system_exit": "The notebook ended its own process.",
-    "out_of_memory": "The process ran out of memory.",
+    "error": "The run stopped with a message. Do what it says and run again.",
+    "no_page": "The notebook ran, but its page could not be built. Its tables and findings lie beside this page.",
+    "exception": "An unexpected error stopped the run. Show this page to the analyst who keeps the notebook.",
+    "timed_out": (
+        "A cell ran longer than the time allowed and was stopped. Allow more time, or report on a segment."
+    ),
+    "kernel_died": "The process that ran the notebook died in the middle of a cell. Run it again.",
+    "system_exit": "The notebook ended its own process. Show this page to the analyst who keeps the notebook.",
+    "out_of_memory": "The process ran out of memory. Report on a segment, or run it on a larger machine.",
 }
-"""What each kind of failure means."""
+"""What each kind of failure means, and what to do about it."""
 
 
 class Mark(NamedTuple):
@@ -62,6 +65,18 @@ _VERDICT = {
     "provisional": Mark("provisional", "~", "warn"),
     "stated": Mark("measured", "•", "quiet"),  # a level without a judgement
 }
+
+
+_CALL = {
+    "do": Mark("do", "▶", "good"),
+    "test": Mark("test", "◐", "link"),
+    "leave": Mark("leave", "■", "quiet"),
+}
+
+
+def call_mark(call: str) -> Mark:
+    """Return how the call of a decision is shown."""
+    return _CALL[call]._replace(word=say(_CALL[call].word))
 
 
 def status_mark(status: str) -> Mark:
@@ -104,3 +119,28 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
 def level(confidence: float) -> str:
     """Return a confidence level: ``0.95 -> '95 %'``."""
     return f"{100 * confidence:g} %"
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a change in its unit with its sign: ``+4.6 points`` for a share, ``+812 rows``, ``−CNY 12``."""
+    if unit == "share":
+        return say("{number} points", number=_points(value))
+    text = quantity(abs(value), unit)
+    return _sign(value) + (text[:-1] if re.fullmatch(r"1 [a-z]+s", text) else text)  # one row is no rows
+
+
+def amounts(low: float, high: float, unit: str) -> str:
+    """Return the interval of a change: ``+1.5 to +7.7``, with the unit where it is written in front."""
+    if unit == "share":
+        return say("{low} to {high}", low=_points(low), high=_points(high))
+    shown = unit if len(unit) == 3 and unit.isupper() else ""
+    return say("{low} to {high}", low=amount(low, shown), high=amount(high, shown))
+
+
+def _points(share: float) -> str:
+    size = abs(100 * share)
+    return _sign(share) + (f"{size:.1f}" if size >= 0.1 or not size else f"{size:.2g}")
+
+
+def _sign(value: float) -> str:
+    return "+" if value > 0 else "−" if value < 0 else "±"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from helpers.playbook.action import Action
 from helpers.playbook.finding import Direction, Verdict
 from helpers.report.publish import store
 from helpers.report.publish.manifest import (
@@ -20,6 +21,7 @@ from helpers.report.publish.manifest import (
     Manifest,
     Record,
     RunStatus,
+    read_actions,
     read_findings,
     read_manifest,
 )
@@ -41,6 +43,10 @@ class Headline(Record):
     direction: Direction
     verdict: Verdict
     sentence: str
+    headline: str = ""
+    n_of: str = "members"
+    definition: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 class CatalogVersion(Record):
@@ -58,6 +64,8 @@ class CatalogVersion(Record):
     run_key: str
     findings: int = Field(description="Number of findings recorded")
     headlines: list[Headline] = Field(description=f"The first {HEADLINES} findings, in the notebook's order")
+    decision: Action | None = Field(default=None, description="The best of the proposed actions")
+    decisions: int = Field(default=0, description="Number of actions proposed")
 
 
 class CatalogSeries(Record):
@@ -76,13 +84,13 @@ class CatalogSeries(Record):
 class Catalog(Record):
     """All series, by name."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     series: list[CatalogSeries]
     unreadable: list[str] = Field(default=[], description="Version folders whose manifest cannot be read")
 
 
 def _version(path: str, folder: Path, manifest: Manifest) -> CatalogVersion:
-    findings = read_findings(folder)
+    findings, actions = read_findings(folder), read_actions(folder)
     run = manifest.bookkeeping
     if run is None:
         raise ValueError(f"{path}/manifest.json has no bookkeeping")
@@ -101,6 +109,8 @@ def _version(path: str, folder: Path, manifest: Manifest) -> CatalogVersion:
         run_key=manifest.run_key,
         findings=len(findings),
         headlines=headlines,
+        decision=min(actions, key=lambda action: action.rank, default=None),
+        decisions=len(actions),
     )
 
 

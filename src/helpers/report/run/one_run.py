@@ -25,6 +25,7 @@ from helpers.data import scratch
 from helpers.playbook.finding import Finding
 from helpers.report import project
 from helpers.report.page import plain
+from helpers.report.page.change import earlier
 from helpers.report.page.report import report_html
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
@@ -136,7 +137,7 @@ def execute(
             outcome = _run_kernel(nb, plan, folder, limit, server, on_cell)
             if stop and stop.is_set():
                 raise Stopped
-            manifest = _write(folder, nb, plan, outcome, until)
+            manifest = _write(folder, nb, plan, outcome, reports, until)
             git = provenance.git(project.find_root(plan.notebook.parent))
 
             def finish(version: int) -> None:
@@ -175,7 +176,9 @@ def _run_kernel(
         )
 
 
-def _write(folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome, until: float) -> Manifest:
+def _write(
+    folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome, reports: Path, until: float
+) -> Manifest:
     """Write notebook, findings, actions and page, each without secrets; return how the run ended after that."""
     redactor = _redactor(plan, folder)
     manifest = _manifest(plan, nb, outcome, redactor)
@@ -196,8 +199,9 @@ def _write(folder: Path, nb: Any, plan: Plan, outcome: engine.Outcome, until: fl
     findings: list[Finding] = []
     try:
         with _time_limit(until):
-            findings = read_findings(folder)
-            page = report_html(notebook.read(text), manifest.stable(), findings, read_actions(folder))
+            findings, actions = read_findings(folder), read_actions(folder)
+            before = earlier(reports, manifest)
+            page = report_html(notebook.read(text), manifest.stable(), findings, actions, before)
             page = redactor.text(page)
     except Exception as error:  # whatever breaks the page must not lose an hour of work
         told = say(

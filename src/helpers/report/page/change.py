@@ -1,4 +1,4 @@
-"""Is a difference between two findings more than chance?
+"""Is a difference between two findings more than chance, and which findings may be compared at all?
 
 The difference of two independent estimates gets the interval of Zou and Donner (2008), "Construction of confidence
 limits about effect measures: a general approach", Statistics in Medicine 27, 1693-1702 (MOVER, square-and-add): with
@@ -34,21 +34,32 @@ as zero, which is careful about signals and says little about stability:
   because the true interval lies within this one (two one-sided tests: Schuirmann 1987, Journal of Pharmacokinetics
   and Biopharmaceutics 15, 657-680, each at half of 1 - confidence);
 - for every other difference the test cannot tell, unless no member is in both versions: then rho is zero, and the
-  difference is within noise. :func:`tipping` says from which rho on it would be a signal.
+  difference is within noise.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+
+from helpers.playbook.finding import Finding
+from helpers.report.publish.manifest import Manifest, read_findings, read_manifest
+from helpers.sentences import say
 
 MOST_ERRORS = 38.0  # beyond this a p-value is zero in double precision
 MARGIN = 0.1  # a change of less than this part of the value before is small
+MONTHS_DIFFER_BY = 3  # days: two calendar months are one and the same length of period
+_DATE = re.compile(r"\b\d{4}-(?:W\d\d|Q[1-4]|\d\d(?:-\d\d)?)\b")
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 
 
 class Interval(NamedTuple):
@@ -147,26 +158,6 @@ def within_margin(before: Interval, one: Difference) -> bool:
     return -margin < one.low and one.high < margin
 
 
-def tipping(before: Interval, after: Interval, tested: int) -> float:
-    """Return the correlation of the two estimates from which on their difference is a signal; above 1 when none is.
-
-    Parameters
-    ----------
-    before, after : Interval
-        As for :func:`difference`.
-    tested : int
-        Findings looked at together, allowed for by Bonferroni's bound, which is at least as careful as Holm's.
-
-    Notes
-    -----
-    The correlation at which the interval of Zou (2007) at the adjusted level touches zero: with a and b the distances
-    from the estimates to those limits that face each other, (a^2 + b^2 - difference^2) / (2 a b).
-    """
-    z = NormalDist().inv_cdf(1 - (1 - after.confidence) / (2 * max(tested, 1)))
-    a, b = _facing(before, after, _SCALES[_scale(before, after)], z)
-    return (a**2 + b**2 - (after.value - before.value) ** 2) / (2 * a * b) if a * b > 0 else math.inf
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values adjusted for being several, in the order given.
 
@@ -240,4 +231,112 @@ def _errors(before: Interval, after: Interval, scale: _Scale) -> float:
         return math.inf
     if beyond(MOST_ERRORS) <= 0:
         return MOST_ERRORS
+    from scipy.optimize import (
+        brentq,
+    )  # a fifth of a second, which a report without an earlier one need not wait
+
     return float(brentq(beyond, 0.0, MOST_ERRORS, xtol=1e-12))
+
+
+# --- which findings may be compared ---------------------------------------------------------------------------------
+
+
+class Earlier(NamedTuple):
+    """What a series said of an earlier day: that day and its findings."""
+
+    day: dt.date
+    findings: list[Finding]
+
+
+class Since(NamedTuple):
+    """A finding against the same of an earlier day: that one, the difference, and whether it is more than chance."""
+
+    before: Finding
+    difference: Difference
+    clear: bool
+
+
+def earlier(reports: Path, manifest: Manifest) -> Earlier | None:
+    """Return what the newest version that succeeded and asked the same of an earlier day found, or None."""
+    day, asked = _asked(manifest.parameters)
+    folders = (path.parent for path in (reports / manifest.series).glob("v*/manifest.json"))
+    for folder in sorted(folders, key=lambda path: (len(path.name), path.name), reverse=True):
+        with contextlib.suppress(OSError, ValueError):  # damaged, or of another release
+            other = read_manifest(folder)
+            before, same = _asked(other.parameters)
+            if other.status == "succeeded" and same == asked and before and day and before < day:
+                return Earlier(before, read_findings(folder))
+    return None
+
+
+def _asked(parameters: dict[str, Any]) -> tuple[dt.date | None, dict[str, Any]]:
+    """Return the day a report is about, and what else was asked: other days move along with it."""
+    days = {name: day_of(value) for name, value in parameters.items()}
+    return days.get("as_of"), {
+        name: parameters[name] for name in parameters if not days[name] and name != "data"
+    }
+
+
+def day_of(text: object) -> dt.date | None:
+    """Return a parameter as a day, or None where it is none, as in a report that was not run for that reason."""
+    try:
+        return dt.date.fromisoformat(str(text)[:10])
+    except ValueError:
+        return None
+
+
+def since(findings: Sequence[Finding], before: Sequence[Finding]) -> dict[str, Since]:
+    """Return what became of each finding that may be compared, allowing for all that are looked at together."""
+    pairs = [(old, new) for old, new in pair(before, findings).values() if old and new]
+    known = [
+        (o, n) for o, n in pairs if o.value is not None and n.value is not None and not incomparable(o, n)
+    ]
+    found = [difference(interval(old), interval(new)) for old, new in known]
+    judged = zip(known, found, holm([one.p for one in found]), strict=True)
+    return {new.id: Since(old, one, p < 1 - one.confidence) for (old, new), one, p in judged}
+
+
+def pair(
+    before: Sequence[Finding], after: Sequence[Finding]
+) -> dict[str, tuple[Finding | None, Finding | None]]:
+    """Match findings by identifier or former identifier: those of the later side first, in order."""
+    names = {alias: one.id for one in (*before, *after) for alias in one.aliases}
+    old, new = ({names.get(one.id, one.id): one for one in side} for side in (before, after))
+    return {name: (old.get(name), new.get(name)) for name in {**new, **old}}
+
+
+def interval(found: Finding) -> Interval:
+    """Return a finding that has a value as an estimate with its limits."""
+    assert found.value is not None and found.low is not None and found.high is not None, "it has a value"
+    return Interval(found.value, found.low, found.high, found.confidence, found.unit)
+
+
+def incomparable(old: Finding, new: Finding, segments: tuple[str, str] = ("", "")) -> str:
+    """Return why two findings must not be subtracted, or an empty text.
+
+    A scope may differ by its dates, and between two series by their segments. What has one definition in the glossary
+    may have another name.
+    """
+    one = (old.definition or old.metric) if new.definition else old.metric
+    words = {"before": one, "after": (new.definition or new.metric) if old.definition else new.metric}
+    if words["before"] != words["after"]:
+        return say("The metric is another: {before} before, {after} after.", **words)
+    if old.unit != new.unit:
+        return say("The unit is another: {before} before, {after} after.", before=old.unit, after=new.unit)
+    scopes = {"before": old.scope, "after": new.scope}
+    bare = [
+        _DATE.sub("…", scope.replace(segment or "…", "…"))
+        for scope, segment in zip(scopes.values(), segments, strict=True)
+    ]
+    if bare[0] != bare[1]:
+        return say("The scope is another: {before} before, {after} after.", **scopes)
+    spans = zip(*map(_spans, scopes.values()), strict=True)
+    if any(abs(a - b) > max(MONTHS_DIFFER_BY, 0.05 * a) for a, b in spans):
+        return say("The period has another length: {before} before, {after} after.", **scopes)
+    return ""
+
+
+def _spans(scope: str) -> list[int]:
+    """Return the days between the days that a scope names."""
+    days = [dt.date.fromisoformat(found) for found in _DAY.findall(scope)]
+    return [abs((later - earlier).days) for earlier, later in itertools.pairwise(days)]

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers.report.diff.judge import Difference, Interval, difference, holm, tipping, within_margin
+from helpers.report.page.change import Difference, Interval, difference, holm, within_margin
 from helpers.stats import estimate as intervals
 
 LEVEL = 0.95
@@ -153,39 +153,6 @@ def test_shared_members_make_the_judgement_more_careful() -> None:
         for i in range(1_500)
     ]
     assert np.mean([difference(*pair).p < 0.05 for pair in pairs]) <= 0.01
-
-
-def test_the_tipping_correlation_is_where_the_true_test_turns() -> None:
-    """With equal errors s the difference has variance 2 s^2 (1 - rho), so z grows by 1 / sqrt(1 - rho)."""
-    before, after = symmetric(100, 3), symmetric(105, 3)
-    for tested in (1, 4):
-        critical = stats.norm.ppf(1 - 0.05 / (2 * tested))
-        rho = tipping(before, after, tested)
-        assert rho == pytest.approx(1 - (5 / math.sqrt(18) / critical) ** 2)
-        assert 5 / math.sqrt(18 * (1 - rho)) == pytest.approx(critical)
-        assert tipping(after, before, tested) == pytest.approx(rho)
-    assert (
-        tipping(symmetric(100, 3), symmetric(100.5, 9), 1) > 1
-    )  # errors so unlike that nothing makes it a signal
-
-
-def test_the_tipping_correlation_against_planted_overlap() -> None:
-    """Weekly versions that share 9 of 10 members: the test at the known correlation agrees with the tipping."""
-    rng = np.random.default_rng(16)
-    agreed, turned = 0, 0
-    for _ in range(400):
-        shared, own = rng.normal(0, 1, 900), rng.normal(0, 1, (2, 100))
-        means = [np.concatenate([shared, own[k]]).mean() + 0.04 * k for k in (0, 1)]
-        error, rho = 1 / math.sqrt(1_000), 0.9  # members drawn once: the correlation is the shared part
-        paired = abs(means[1] - means[0]) / (error * math.sqrt(2 * (1 - rho))) > stats.norm.ppf(0.975)
-        tip = tipping(symmetric(means[0], error), symmetric(means[1], error), 1)
-        agreed += paired == (tip < rho)
-        unseen = difference(*(symmetric(mean, error) for mean in means)).p > 0.05
-        turned += paired and unseen
-    assert agreed == 400
-    assert (
-        turned > 200
-    )  # true moves that the test for separate samples cannot see: no reason to speak of noise
 
 
 def test_small_for_certain_is_two_one_sided_tests() -> None:
