@@ -33,6 +33,12 @@ def say(template: str, /, **values: Any) -> str:
     return _CATALOGUES[_language].get(template, template).format(**values)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text that may be too long to be read, cut to its first `most` characters with a note."""
+    rest = len(text) - most
+    return say("{text}… ({rest:,} more characters)", text=text[:most], rest=rest) if rest > 0 else text
+
+
 def percent(share: float, digits: int = 1) -> str:
     """Return a share as per cent: ``0.537 -> '53.7 %'``; two digits below one; ``'–'`` when not known."""
     if not math.isfinite(share):

@@ -232,3 +232,18 @@ def test_read_finds_a_misspelt_injected_parameter() -> None:
     namespace = {"In": ["", "import os", '# Parameters\nsegmnt = "x"\nseed = 4\n'], "segmnt": "x", "seed": 4}
     with pytest.raises(BadParameters, match='Did you mean "segment"'):
         params.read("01_rfm", namespace)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"segment": "a" * 100_000}, "must have at most 10,000 characters"),
+        ({"value_weights": "{a: " * 2_000 + "1" + "}" * 2_000}, "is nested deeper than 20 levels"),
+        ({"report_tz": "A/" * 4_000}, "must be a time zone"),
+        ({"as_of": "2" * 9_000}, "must be an ISO date"),
+    ],
+)
+def test_a_huge_value_is_refused_and_not_repeated(values: dict[str, str], says: str) -> None:
+    with pytest.raises(BadParameters, match=says) as caught:
+        params.validate("01_rfm", values)
+    assert "more characters)" in str(caught.value) and len(str(caught.value)) < 1_000

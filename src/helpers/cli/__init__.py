@@ -7,6 +7,7 @@ Everything heavy is imported inside the command that needs it.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -15,6 +16,7 @@ import typer
 from helpers.cli import runs, tables, versions  # noqa: F401  each adds its commands, in this order
 from helpers.cli.application import app
 from helpers.errors import PlaybookError
+from helpers.sentences import shortened
 
 __all__ = ["app", "main"]
 
@@ -26,7 +28,10 @@ def main() -> None:
     except PlaybookError as error:
         typer.echo(_masked(f"{error}"), err=True)
         sys.exit(1 if error.kind == "error" else 2)  # an error of no other kind is none of the user's input
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            typer.echo(_masked(shortened(f"{error.strerror}: {error.filename}", 200)), err=True)
+            sys.exit(2)
         typer.echo(_masked(traceback.format_exc()), err=True, nl=False)
         sys.exit(1)
 

@@ -25,12 +25,14 @@ from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.report.project import locate_data, method_name, notebook_name
 from helpers.report.redact import mask_urls
+from helpers.sentences import shortened
 from helpers.study.parameters import CommonParameters
 
 _PACKAGE = "helpers.methods"
 _FOLDER = Path(__file__).resolve().parents[1] / "methods"
 _WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 _WORDS |= {"date": "date", "dict": "mapping", "Literal": "choice"}
+LONGEST_VALUE = 200
 _MESSAGES = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "must be a whole number"),
     **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
@@ -39,6 +41,7 @@ _MESSAGES = {
     "dict_type": "must be a mapping such as {order: 1.0}",
     "bool_parsing": "must be true or false",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length:,} characters",
     "string_pattern_mismatch": "must look like {pattern}",
     "greater_than": "must be > {gt}",
     "greater_than_equal": "must be >= {ge}",
@@ -161,7 +164,7 @@ def _problem(model: type[CommonParameters], item: Any) -> Problem:
     template = _MESSAGES.get(item["type"])
     says = template.format(**item.get("ctx", {})) if template else item["msg"]
     where = (name or "parameters") + "".join(f"[{key}]" for key in inner)
-    text = f"{where} == {mask_urls(repr(item['input']))}, {says}"
+    text = f"{where} == {shortened(mask_urls(repr(item['input'])), LONGEST_VALUE)}, {says}"
     if name in model.model_fields:
         about = _describe(name, model.model_fields[name])
         text += f" ({', '.join(filter(None, (about.type, about.bounds)))}; default {about.default})"

@@ -50,7 +50,7 @@ def method_name(notebook: str | os.PathLike[str]) -> str:
 
 def notebooks(folder: Path) -> list[Path]:
     """Return the notebooks of a folder in their order."""
-    return sorted(path for path in folder.glob("*.ipynb") if not path.name.startswith("."))
+    return sorted(path for path in folder.glob("*.ipynb") if path.name[0] != "." and path.is_file())
 
 
 def find_notebook(name: str | os.PathLike[str], folder: Path | None = None) -> Path:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from helpers.checks import did_you_mean
+from helpers.checks import LONGEST_TEXT, did_you_mean, yaml_excess
 from helpers.data.segment_syntax import parse_syntax
 from helpers.errors import BadParameters
 
@@ -42,7 +42,13 @@ class CommonParameters(BaseModel):
     needs: ClassVar[tuple[str, ...]] = ()
     """Tables without which the notebook cannot run at all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        str_max_length=LONGEST_TEXT,
+    )
 
     data: str = parameter("data/sample", "Folder of tables, relative to the project, or a URL", min_length=1)
     as_of: datetime.date = parameter(datetime.date(2026, 6, 30), "Last day that counts, in report_tz")
@@ -152,6 +158,8 @@ def _date(value: Any) -> datetime.date:
 def _structure(text: str) -> Any:
     """Read a mapping or list from JSON or YAML; the empty text is left to the type check."""
     try:
+        if excess := yaml_excess(text):
+            raise ValueError(excess[0])
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,43 @@ def test_the_weekly_plan_of_the_project_is_right(root: Path) -> None:
 def test_an_empty_matrix_is_told_of_once(read: Read) -> None:
     said = mistakes(read, "jobs:\n  - notebook: rfm\n    label: '{a}'\n    matrix: {a: []}")
     assert len(said) == 1 and said[0].startswith("4:17: matrix a is an empty list, which makes no run"), said
+
+
+def nested(levels: int) -> str:
+    return f"parameters: {{value_weights: {'{a: ' * levels}1{'}' * levels}}}\njobs: [rfm]"
+
+
+BOMB = "parameters:\n  a: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"  b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
+TOWER = "parameters:\n  a: &a0 [x]\n" + "".join(f"  b{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 30))
+SIX = "".join(f"      seed{n}: [{', '.join(map(str, range(20)))}]\n" for n in range(6))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{BOMB}jobs: [rfm]", " makes more than 100,000 values, aliases written out"),
+        (f"{TOWER}jobs: [rfm]", " is nested deeper than 20 levels"),
+        (nested(2_000), " is nested deeper than 20 levels"),
+        (nested(100_000), " is nested deeper than 20 levels"),
+        (f"parameters: {{segment: {'a' * 100_000}}}\njobs: [rfm]", "1:23: holds more than 10,000 characters"),
+        (f"jobs: [{', '.join(['rfm'] * 100_001)}]", " makes more than 100,000 values"),
+        (f"jobs: [{', '.join(['rfm'] * 10_001)}]", " the jobs make more than 10,000 runs"),
+        (f"jobs:\n  - notebook: rfm\n    matrix:\n{SIX}", "4:7: the matrix makes 64,000,000 runs, must be <= 10"),
+        (f"workers: {'9' * 4000}\njobs: [rfm]", "1:10: workers == 9999"),
+        (f"parameters: {{seed: {'9' * 9000}}}\njobs: [rfm]", "1:20: seed cannot be read: Exceeds the limit"),
+        ("jobs: &j\n  - notebook: &n [rfm, *n]\n  - *j", "2:15: notebook[1] holds itself"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_is_small_to_write_and_large_to_read(read: Read, text: str, says: str) -> None:
+    said = mistakes(read, text)
+    assert any(says in line for line in said), [line[:200] for line in said]
+    assert max(map(len, said)) < 1_100
+
+
+def test_what_is_no_file_is_no_plan(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yml")  # would be waited for without end
+    for place in (tmp_path / "pipe.yml", Path("/dev/zero"), tmp_path):
+        with pytest.raises(BadParameters, match="is no file"):
+            plan_file.read(place)

@@ -258,8 +258,9 @@ def _named_files(run: Checked) -> dict[str, str]:
     for name, value in run.values.items():
         if name != "data" and isinstance(value, str):
             with contextlib.suppress(OSError, ValueError):  # most texts are no path at all
-                content = (run.notebook.parent / value).read_bytes()
-                found[value] = hashlib.sha256(content).hexdigest()
+                path = run.notebook.parent / value
+                if path.is_file():  # neither a pipe nor a device, which might never end
+                    found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 

@@ -38,11 +38,10 @@ from helpers.checks import did_you_mean
 from helpers.errors import PlaybookError
 from helpers.report.plan import plan_jobs
 from helpers.report.plan.desk import Desk, Plan
-from helpers.report.plan.plan_jobs import Run, Shared
+from helpers.report.plan.plan_jobs import MOST_RUNS, Run, Shared
 from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, InvalidPlan, Item, Reader, Where, where
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
-MOST_RUNS = 10_000
 MOST_WORKERS = 64
 """More than that many processes, each with a kernel, is taken for a slip of the pen."""
 
@@ -147,11 +146,13 @@ def _runs(reader: Reader, top: Mapping[str, Entry], shared: Shared) -> list[Run]
     if "jobs" not in top:
         reader.say(where(reader.root), "the plan has no jobs: add a list `jobs`, each with a `notebook`")
         return []
-    jobs = [plan_jobs.job(reader, node, shared) for node in reader.items(top["jobs"].node, "jobs")]
-    count = sum(len(job.notebooks) * len(job.combinations) for job in jobs)
-    if count > MOST_RUNS:
-        reader.say(top["jobs"].where, f"the jobs make {count:,} runs, must be <= {MOST_RUNS:,}")
-        return []
+    jobs, count = [], 0
+    for node in reader.items(top["jobs"].node, "jobs"):
+        jobs.append(plan_jobs.job(reader, node, shared))
+        count += len(jobs[-1].notebooks) * len(jobs[-1].combinations)
+        if count > MOST_RUNS:  # no more of them are made, because they would be too many to be kept
+            reader.say(jobs[-1].where, f"the jobs make more than {MOST_RUNS:,} runs")
+            return []
     runs = [run for job in jobs for run in plan_jobs.Expansion(reader, job, shared).runs()]
     _unused(reader, shared, complete=all(job.notebooks for job in jobs))
     _twice(reader, runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from helpers.report.plan.desk import Checked, checked, label_slug, portable
 from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
 from helpers.study.parameters import CommonParameters
 
+MOST_RUNS = 10_000
 JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "timeout")
 Model = type[CommonParameters]
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
@@ -140,7 +142,11 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
     for name, entry in entries.items():
         nodes = reader.items(entry.node, f"matrix {name}")
         lists.append([(name, item) for each in nodes if (item := reader.value(each, name))])
-    return {name: entry.where for name, entry in entries.items()}, [dict(row) for row in product(*lists)]
+    keys = {name: entry.where for name, entry in entries.items()}
+    if (count := math.prod(map(len, lists))) > MOST_RUNS:
+        reader.say(where(node), f"the matrix makes {count:,} runs, must be <= {MOST_RUNS:,}")
+        return keys, []
+    return keys, [dict(row) for row in product(*lists)]
 
 
 class Run(NamedTuple):

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from helpers.checks import did_you_mean
+from helpers.checks import did_you_mean, yaml_excess
 from helpers.errors import BadParameters
+from helpers.sentences import shortened
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LONGEST_MISTAKE = 1_000
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
@@ -106,6 +108,9 @@ class Reader:
 
     def _compose(self, text: str) -> yaml.Node:
         try:
+            if excess := yaml_excess(text):
+                place = Where(excess[1].line + 1, excess[1].column + 1)
+                raise InvalidPlan(self.path, [Mistake(place, excess[0])])
             root = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
             raise InvalidPlan(self.path, [*_tabs(text), _mistake(error)]) from None
@@ -117,7 +122,7 @@ class Reader:
 
     def say(self, place: Where, text: str) -> None:
         """Add a mistake."""
-        self.mistakes.append(Mistake(place, text))
+        self.mistakes.append(Mistake(place, shortened(text, LONGEST_MISTAKE)))
 
     def mapping(self, node: yaml.Node, known: Collection[str] | None, what: str) -> dict[str, Entry]:
         """Return the entries of a mapping; a repeated key, and one that is not `known`, is a mistake."""
@@ -183,6 +188,8 @@ class Reader:
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise BadParameters(f"plan {path} is no file")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadParameters(f"{path} is no UTF-8 text: byte {error.start} cannot be read") from None

@@ -31,6 +31,7 @@ from helpers.report.publish.manifest import CellRun, Failure, FailureKind, RunSt
 from helpers.report.run import outputs
 from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer
+from helpers.sentences import shortened
 
 NAME = "playbook"
 NOT_RUN = "not_run"
@@ -181,7 +182,7 @@ class TruthfulClient(PapermillNotebookClient):
         status, name = "failed", type(error).__name__
         kind: FailureKind = "exception"
         if isinstance(error, CellExecutionError):
-            name, message = error.ename, outputs.shortened(error.evalue)
+            name, message = error.ename, shortened(error.evalue, outputs.LONGEST_ERROR)
             kind = next((_KINDS[base] for base in (name, *self._bases(index)) if base in _KINDS), kind)
             if kind == "system_exit":
                 message = f"the notebook called sys.exit({message}); the cells after it did not run"

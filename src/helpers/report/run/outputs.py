@@ -13,7 +13,7 @@ from typing import Any
 
 from nbformat.v4 import new_output
 
-from helpers.sentences import say
+from helpers.sentences import say, shortened
 
 CELL_CHARACTERS = {"stream": 1_000_000, "error": 5_000_000}
 CELL_CHARACTERS |= dict.fromkeys(("display_data", "execute_result", "update_display_data"), 5_000_000)
@@ -45,8 +45,10 @@ class Bounds:
             return True
         if kind == "error":
             parts = content["traceback"]
-            content["evalue"] = shortened(content["evalue"])
-            content["traceback"] = [shortened(part) for part in [*parts[:FRAMES], *parts[FRAMES:][-FRAMES:]]]
+            content["evalue"] = shortened(content["evalue"], LONGEST_ERROR)
+            content["traceback"] = [
+                shortened(part, LONGEST_ERROR) for part in [*parts[:FRAMES], *parts[FRAMES:][-FRAMES:]]
+            ]
         size, depth = _measure(content.get(name, "") for name in ("text", "data", "metadata", "traceback"))
         room = CELL_CHARACTERS[kind] - self.kept[kind]
         if kind != "error":  # the run may end with it
@@ -80,12 +82,6 @@ class Bounds:
             cell.outputs.append(new_output("display_data", data))
         self.run -= sum(self.kept.values())
         self._begin()
-
-
-def shortened(text: str) -> str:
-    """Return a message of an error, or a part of its traceback, cut where it is too long to be read."""
-    rest = len(text) - LONGEST_ERROR
-    return say("{text}… ({cut:,} more characters)", text=text[:LONGEST_ERROR], cut=rest) if rest > 0 else text
 
 
 def _beginning(text: str, room: int) -> str:
