@@ -13,11 +13,6 @@ from typing import Any
 
 from helpers.errors import BadParameters
 
-LONGEST_TEXT = 10_000
-"""Characters that a text in a parameter or a plan may have."""
-MOST_VALUES = 100_000
-DEEPEST = 20
-
 
 def check_scalar(
     value: Any,
@@ -94,38 +89,3 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``' Did you mean "x"?'`` for the nearest choice, or an empty string."""
     near = difflib.get_close_matches(word, [str(c) for c in choices], n=1, cutoff=0.6)
     return f' Did you mean "{near[0]}"?' if near else ""
-
-
-def yaml_excess(text: str) -> tuple[str, Any] | None:
-    """Say what in a YAML text is small to write and large to read, and its mark; None when there is no such thing.
-
-    Raises
-    ------
-    yaml.YAMLError
-        When it is no YAML.
-    """
-    import yaml
-
-    named: dict[str | None, tuple[int, int]] = {}  # anchor: number of values and depth
-    above: list[tuple[str | None, int, int]] = [(None, 0, 0)]
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        count, depth = 1, 0
-        if isinstance(event, yaml.CollectionStartEvent):
-            above.append((event.anchor, 1, 0))
-            count = 0
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, count, depth = above.pop()
-            named[anchor] = count, depth
-        elif isinstance(event, yaml.AliasEvent):
-            count, depth = named.get(event.anchor, (1, 0))
-        elif not isinstance(event, yaml.ScalarEvent):
-            continue
-        elif len(event.value) > LONGEST_TEXT:
-            return f"holds more than {LONGEST_TEXT:,} characters", event.start_mark
-        anchor, values, deepest = above[-1]
-        above[-1] = anchor, values + count, max(deepest, depth + 1)
-        if above[-1][1] > MOST_VALUES:
-            return f"makes more than {MOST_VALUES:,} values, aliases written out", event.start_mark
-        if len(above) + above[-1][2] > DEEPEST + 2:
-            return f"is nested deeper than {DEEPEST} levels", event.start_mark
-    return None

@@ -238,7 +238,8 @@ def test_read_finds_a_misspelt_injected_parameter() -> None:
     ("values", "says"),
     [
         ({"segment": "a" * 100_000}, "must have at most 10,000 characters"),
-        ({"value_weights": "{a: " * 2_000 + "1" + "}" * 2_000}, "is nested deeper than 20 levels"),
+        ({"value_weights": "- " * 4_000 + "1"}, "must be JSON or YAML"),
+        ({"value_weights": f"{{a: &a [{'1, ' * 90}], b: *a}}"}, "no part that refers to another"),
         ({"report_tz": "A/" * 4_000}, "must be a time zone"),
         ({"as_of": "2" * 9_000}, "must be an ISO date"),
     ],

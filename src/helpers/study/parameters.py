@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from helpers.checks import LONGEST_TEXT, did_you_mean, yaml_excess
+from helpers.checks import did_you_mean
 from helpers.data.segment_syntax import parse_syntax
 from helpers.errors import BadParameters
 
+LONGEST_TEXT = 10_000
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -158,10 +159,12 @@ def _date(value: Any) -> datetime.date:
 def _structure(text: str) -> Any:
     """Read a mapping or list from JSON or YAML; the empty text is left to the type check."""
     try:
-        if excess := yaml_excess(text):
-            raise ValueError(excess[0])
+        if len(text) > LONGEST_TEXT or any(isinstance(each, yaml.AliasToken) for each in yaml.scan(text)):
+            raise ValueError(
+                f"must have at most {LONGEST_TEXT:,} characters, and no part that refers to another"
+            )
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         raise ValueError(
             "must be JSON or YAML, such as {goods: 1, share: 0.5}, a space after each colon"
         ) from None

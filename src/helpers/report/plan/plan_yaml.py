@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from helpers.checks import did_you_mean, yaml_excess
+from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.sentences import shortened
+from helpers.study.parameters import LONGEST_TEXT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MOST_VALUES = 100_000
+DEEPEST = 20
 LONGEST_MISTAKE = 1_000
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
@@ -74,8 +77,9 @@ class Entry(NamedTuple):
     node: yaml.Node
 
 
-def where(node: yaml.Node) -> Where:
-    """Return where a node begins."""
+def where(node: yaml.Node | yaml.Event) -> Where:
+    """Return where a node or an event begins."""
+    assert node.start_mark
     return Where(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
@@ -108,9 +112,8 @@ class Reader:
 
     def _compose(self, text: str) -> yaml.Node:
         try:
-            if excess := yaml_excess(text):
-                place = Where(excess[1].line + 1, excess[1].column + 1)
-                raise InvalidPlan(self.path, [Mistake(place, excess[0])])
+            if excess := _excess(text):
+                raise InvalidPlan(self.path, [excess])
             root = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
             raise InvalidPlan(self.path, [*_tabs(text), _mistake(error)]) from None
@@ -229,4 +232,33 @@ def _scalar_problem(node: yaml.ScalarNode) -> str | None:
         return f'is {text}, which YAML takes for another number: write it plainly, or "{text}" in quotes'
     if kind == "timestamp" and len(text) != len("2026-06-30"):
         return f'is {text}: write a day such as 2026-06-30, or "{text}" in quotes'
+    return None
+
+
+def _excess(text: str) -> Mistake | None:
+    """Return what in a text is small to write and large to read, such as aliases of aliases, before it is read."""
+    named: dict[str | None, tuple[int, int]] = {}  # anchor: number of values and depth
+    above: list[tuple[str | None, int, int]] = [(None, 0, 0)]
+    for event in yaml.parse(text, Loader=_LOADER):
+        count, depth, says = 1, 0, ""
+        if isinstance(event, yaml.CollectionStartEvent):
+            above.append((event.anchor, 1, 0))
+            count = 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, count, depth = above.pop()
+            named[anchor] = count, depth
+        elif isinstance(event, yaml.AliasEvent):
+            count, depth = named.get(event.anchor, (1, 0))
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        elif len(event.value) > LONGEST_TEXT:
+            says = f"holds more than {LONGEST_TEXT:,} characters"
+        anchor, values, deepest = above[-1]
+        above[-1] = anchor, values + count, max(deepest, depth + 1)
+        if above[-1][1] > MOST_VALUES:
+            says = f"makes more than {MOST_VALUES:,} values, aliases written out"
+        if len(above) + above[-1][2] > DEEPEST + 2:
+            says = f"is nested deeper than {DEEPEST} levels"
+        if says:
+            return Mistake(where(event), says)
     return None
