@@ -87,7 +87,7 @@ def run_ours(folder: Path, active_days: bool) -> Any:
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
     from helpers.data import source
-    from helpers.methods.rfm.scores import score_values
+    from helpers.methods.rfm.scores import scored
     from helpers.methods.rfm.tiers import TierScheme
     from helpers.study import Study
     from helpers.study.activity import activity
@@ -97,8 +97,8 @@ def run_ours(folder: Path, active_days: bool) -> Any:
         dataset = source.open(str(folder), check=False)
         actions = activity(dataset, as_of=AS_OF, value_weights=WEIGHTS)
         study = Study.of({"activity": actions}, AS_OF)
-        scored = score_values(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
-        tiered = TierScheme.load("three_tier").assign(scored.table)
+        members, _ = scored(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
+        tiered = TierScheme.load("three_tier").assign(members)
         keys = ["r_score", "f_score", "m_score", "tier"]
         counts = tiered.group_by(keys).agg(members=tiered.count()).to_pandas()
         return list(counts.itertuples(index=False, name=None))

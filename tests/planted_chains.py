@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.methods.rfm.history import JOINED, LEFT, TierHistory
+from helpers.methods.rfm.tiers import TierScheme
 from helpers.study import Study
 
 LABELS = ("silent", "potential", "active", "core")
@@ -49,8 +50,9 @@ def asked(**settings: object) -> Study:
     return Study.of({"activity": nothing}, "2026-12-31", **settings)
 
 
-def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> TierHistory:
+def history_of(states: NDArray[np.int64]) -> TierHistory:
     """Make a history from codes (periods, members): tiers 0 to 3, -1 not there, 4 joined in the period."""
+    labels = LABELS
     names = dict(enumerate([*labels, JOINED])) | {AWAY: LEFT}
     periods = [f"2026-{number + 1:02d}" for number in range(len(states))]
     calendar = pd.DataFrame({"period": periods, "used": True, "reason": ""})
@@ -66,7 +68,8 @@ def history_of(states: NDArray[np.int64], labels: tuple[str, ...] = LABELS) -> T
                 pairs.append((periods[position], names[a], names[b], count))
     size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
     return TierHistory(
-        labels=labels,
+        asked(),
+        scheme=TierScheme.load("monthly_interactions"),
         period="month",
         calendar=calendar,
         sizes=size_frame.assign(share=size_frame["members"] / size_frame["present"].where(lambda x: x > 0)),

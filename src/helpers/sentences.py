@@ -47,6 +47,21 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{_signed(f'{100 * share:.2g}' if small else f'{100 * share:.{digits}f}')} %"
 
 
+def roughly(share: float) -> str:
+    """Return a share as one says it aloud: ``0.47 -> 'half'``, ``0.068 -> '7 %'``."""
+    spoken = {
+        1 / 4: "a quarter",
+        1 / 3: "a third",
+        1 / 2: "half",
+        2 / 3: "two thirds",
+        3 / 4: "three quarters",
+    }
+    near = min(spoken, key=lambda part: abs(part - share))
+    if abs(near - share) <= 0.03:
+        return say(spoken[near])
+    return percent(share, 0 if 0.01 <= share <= 0.99 else 1)
+
+
 def number(value: float, digits: int | None = None) -> str:
     """Return a number with thousands separators and as many digits as help: about three significant."""
     if not math.isfinite(value):
@@ -83,6 +98,12 @@ def interval(low: float, high: float, unit: str) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return say("too little data")
     return say("{low} to {high}", low=quantity(low, unit), high=quantity(high, unit))
+
+
+def with_bounds(estimate: Any) -> str:
+    """Return ``'53.7 % (51.0 % to 56.3 %)'``, where how many it is of is told beside it."""
+    value, low, high, unit = estimate.value, estimate.low, estimate.high, estimate.unit
+    return say("{value} ({bounds})", value=quantity(value, unit), bounds=interval(low, high, unit))
 
 
 def with_interval(estimate: Any) -> str:

@@ -91,7 +91,7 @@ def test_a_day_long_after_the_last_action_is_refused_instead_of_calling_everybod
 def test_what_the_loader_says_reaches_the_report(run_cells, tmp_path, capsys):
     path = folder(tmp_path / "data", orders=CASES["all ties"])
     (tmp_path / "data" / "order.csv").write_text("a,b\n1,2\n", "utf-8")
-    run_cells(data=path, until="study.health", **FAST)
+    run_cells(data=path, until="show(study)", **FAST)
     assert "order.csv" in capsys.readouterr().out
 
 

@@ -7,12 +7,17 @@ result of too few as a whole, and in larger ones the rows of its tables and its 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+import ibis
 import pandas as pd
+from matplotlib.figure import Figure
 
 from helpers.data import privacy
+from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
@@ -20,6 +25,8 @@ from helpers.sentences import say
 from helpers.study import Study
 from helpers.tables import LAB_STYLE, Table, html_table
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Part = str | Chart | NoChart | Table | ContactList
 HEAD = 5
 
@@ -49,6 +56,24 @@ class Result:
     def parts(self) -> Iterator[Part]:
         """Yield what a reader gets, in reading order: sentences, pictures, tables, contact lists."""
         yield self.sentence
+        if (picture := self.figure()) is not None:
+            yield picture
+        yield from self.tables()
+
+    def figure(self) -> Chart | NoChart | None:
+        """Draw what was found, where that helps."""
+        return None
+
+    def drawn(
+        self, name: str, kind: str, title: str, data: pd.DataFrame, figure: Figure, **more: Any
+    ) -> Chart:
+        """Return a picture; its text alternative says what it is, what it shows and what that means."""
+        alt = say("{kind}. {title}. {sentence}", kind=kind, title=title, sentence=self.sentence)
+        return Chart(title, alt, data, figure, name=name, **more)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the numbers behind it."""
+        yield from ()
 
     def findings(self) -> Iterator[Finding]:
         """Yield the numbers that a report stands behind."""
@@ -58,6 +83,11 @@ class Result:
     def withheld(self) -> bool:
         """Whether all of it is about too few members to be shown."""
         return self.smallest is not None and 0 < self.smallest < self.study.k_min
+
+    @property
+    def whom(self) -> str:
+        """Whose numbers they are, in words."""
+        return self.study.segment or say("all members")
 
     def told(self) -> Iterator[Part]:
         """Yield the parts as they may leave: without what is about fewer than `k_min` members."""
@@ -93,6 +123,28 @@ IMPERSONAL = frozenset({"windows", "periods", "days"})
 def few(k_min: int) -> str:
     """Say that something is about too few members."""
     return say("About fewer than {k} members, so it is not shown.", k=k_min)
+
+
+def people(n: int, k_min: int) -> str:
+    """Return a number of members in words: ``"1,204"``, or ``"fewer than 10"`` when it is told of too few."""
+    return say("fewer than {k}", k=k_min) if 0 < n < k_min else f"{n:,}"
+
+
+def asks(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a method say how tables at hand become a study, when they are handed over in its place."""
+
+    @wraps(method)
+    def asked(*arguments: P.args, **named: P.kwargs) -> R:
+        given = arguments[0] if arguments else named.get("study")
+        if isinstance(given, pd.DataFrame | ibis.Table | Mapping):
+            kind = type(given).__name__
+            raise BadParameters(
+                f"study == {kind}, must be a study of tables: {method.__name__}(Study.of({{'events': frame}}, "
+                "as_of='2026-06-30'), …), with Study from helpers."
+            )
+        return method(*arguments, **named)
+
+    return asked
 
 
 def too_few(finding: Finding, k_min: int) -> Finding:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
-import ibis
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.methods.rfm.concentration import (
+    Followed,
     _concentration,
     compare_periods,
     concentration,
     effort_share,
     followed,
 )
+from helpers.methods.rfm.scores import Scores
+from helpers.methods.rfm.tiers import TierScheme
 from helpers.stats.resample import value_cells
 from helpers.study import Study
 
@@ -34,6 +38,17 @@ def asked(**tables: pd.DataFrame) -> Study:
 
 
 STUDY = asked()
+
+
+def scored(values: pd.DataFrame) -> Scores:
+    """Members whose value is known."""
+    return Scores(STUDY, values, pd.DataFrame(), 5, 90)
+
+
+def followed_up(members: pd.DataFrame, days: int = 60) -> Followed:
+    """Members of whom both periods are known."""
+    split = STUDY.as_of - dt.timedelta(days=days)
+    return Followed(STUDY, as_table(members), ("potential", "core"), split, days)
 
 
 def frame(values, **columns) -> pd.DataFrame:
@@ -63,7 +78,7 @@ def test_gini_and_top_share_equal_the_formulas_on_rows():
     rng = np.random.default_rng(1)
     for n in (21, 47, 203):  # 20 % of these is no whole number of members
         values = rng.integers(0, 12, n).astype(float)
-        found = concentration(STUDY, frame(values))
+        found = concentration(STUDY, scored(frame(values)))
         assert found.gini.value == pytest.approx(gini_by_pairs(values), abs=1e-12)
         assert found.top_share.value == pytest.approx(top_share_by_rows(values, values), abs=1e-12)
         assert (found.n, found.zero_members) == (n, int((values == 0).sum()))
@@ -72,7 +87,7 @@ def test_gini_and_top_share_equal_the_formulas_on_rows():
 def test_lorenz_curve_equals_cumulated_rows_and_the_gini_area():
     rng = np.random.default_rng(2)
     values = rng.lognormal(3, 1, 1000)
-    found = concentration(STUDY, frame(values))
+    found = concentration(STUDY, scored(frame(values)))
     rows = np.r_[0, np.cumsum(np.sort(values))] / values.sum()
     at = found.lorenz.members_share.to_numpy()
     np.testing.assert_allclose(
@@ -85,7 +100,9 @@ def test_lorenz_curve_equals_cumulated_rows_and_the_gini_area():
 def test_members_ranked_in_the_window_and_measured_later_with_ties():
     rng = np.random.default_rng(3)
     then, after = rng.integers(0, 6, 333), rng.integers(0, 9, 333)
-    found = compare_periods(STUDY, frame(after, then=then.astype(float), after=after.astype(float)))
+    found = compare_periods(
+        STUDY, followed_up(frame(after, then=then.astype(float), after=after.astype(float)))
+    )
     assert found.carried.top_share.value == pytest.approx(top_share_by_rows(then, after), abs=1e-12)
     assert found.window.top_share.value == pytest.approx(top_share_by_rows(then, then), abs=1e-12)
     assert found.holdout.gini.value == pytest.approx(gini_by_pairs(after), abs=1e-12)
@@ -96,7 +113,7 @@ def test_the_order_of_rows_changes_nothing():
     rng = np.random.default_rng(4)
     data = frame(rng.integers(0, 50, 400))
     shuffled = data.sample(frac=1, random_state=0)
-    assert concentration(STUDY, data).table.equals(concentration(STUDY, shuffled).table)
+    assert concentration(STUDY, scored(data)).table.equals(concentration(STUDY, scored(shuffled)).table)
 
 
 def test_grouping_by_significant_digits_changes_little():
@@ -124,7 +141,7 @@ def test_grouping_by_significant_digits_changes_little():
 def test_bitcoin_otc_top_fifth_of_raters(reference_data: Path):
     edges = pd.read_csv(reference_data / "retention" / "soc-sign-bitcoinotc.csv")
     raters = edges.groupby("FROM_NODE").size().astype(float)
-    found = concentration(STUDY, frame(raters))
+    found = concentration(STUDY, scored(frame(raters)))
     assert found.n == 4814
     assert found.total == 35592
     # published as 75.74 %, which counts 962 whole members; 20 % of 4,814 are 962.8 members
@@ -141,16 +158,16 @@ def test_cdnow_window_and_holdout(reference_data: Path):
     orders = pd.read_csv(path, sep=r"\s+", skiprows=1, names=names, dtype=text)
     spent = orders.groupby(["member_id", orders.date <= "19970930"])["monetary"].sum().unstack(fill_value=0.0)
     data = pd.DataFrame({"then": spent[True], "after": spent[False]}).reset_index()
-    found = compare_periods(STUDY, data)
+    found = compare_periods(STUDY, followed_up(data))
     assert found.window.n == found.holdout.n == 23570
     assert found.window.top_share.value == pytest.approx(0.629, abs=5e-4)
     assert found.holdout.top_share.value == pytest.approx(0.939, abs=5e-4)
     direct = top_share_by_rows(data.then, data.after)
     assert found.carried.top_share.value == pytest.approx(direct, abs=1e-9)
     assert round(direct, 3) == 0.661
-    assert "70.1 % of members have no value in it" in found.sentence
-    assert "Both are inflated by ranking and counting on the same period; 66.1 % (" in found.sentence
-    assert "is the number to plan with" in found.sentence
+    assert "bring 66.1 % (" in found.sentence and "the number to plan with" in found.sentence
+    (stated,) = found.found()
+    assert stated.headline == "the former top fifth bring two thirds of the next value"
 
 
 # --- coverage on planted truth -----------------------------------------------------------------------
@@ -228,8 +245,8 @@ values_of_members = st.lists(st.integers(0, 500), min_size=20, max_size=80).filt
 @settings(max_examples=25, deadline=None)
 @given(values=values_of_members, factor=st.sampled_from([0.25, 3.0, 1000.0]))
 def test_shape_of_every_concentration(values: list[int], factor: float):
-    found = concentration(STUDY, frame(values))
-    again = concentration(STUDY, frame(np.array(values) * factor))
+    found = concentration(STUDY, scored(frame(values)))
+    again = concentration(STUDY, scored(frame(np.array(values) * factor)))
     assert again.gini.value == pytest.approx(found.gini.value, abs=1e-9)
     assert again.top_share.value == pytest.approx(found.top_share.value, abs=1e-9)
     assert 0.2 - 1e-12 <= found.top_share.value <= 1 + 1e-12
@@ -246,7 +263,7 @@ def test_shape_of_every_concentration(values: list[int], factor: float):
 
 
 def test_equal_members_share_equally():
-    found = concentration(STUDY, frame(np.full(50, 7.0)))
+    found = concentration(STUDY, scored(frame(np.full(50, 7.0))))
     assert found.gini.value == pytest.approx(0)
     assert found.top_share.value == pytest.approx(0.2)
     assert found.top_share.high - found.top_share.low < 1e-9
@@ -254,27 +271,27 @@ def test_equal_members_share_equally():
 
 def test_refunds_are_counted_and_named():
     values = np.r_[np.full(30, 10.0), -5.0, -3.0, 0.0]
-    found = concentration(STUDY, frame(values))
+    found = concentration(STUDY, scored(frame(values)))
     assert (found.negative_members, found.negative_total, found.zero_members) == (2, -8.0, 1)
     assert found.gini.value == pytest.approx(gini_by_pairs(values))
     assert found.lorenz.value_share.min() < 0
-    assert "have no value. Refunds above sales (CNY 8" in found.sentence and "of 2 members)" in found.sentence
-    assert "Refunds" not in concentration(STUDY, frame(np.abs(values))).sentence
+    assert "Refunds above sales (CNY 8 of fewer than 10 members) count as they are" in found.sentence
+    assert "Refunds" not in concentration(STUDY, scored(frame(np.abs(values)))).sentence
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.zeros(40), "40 members with CNY 0 in all, 100.0 % of whom have no value"),
-        (np.r_[np.full(20, 1.0), np.full(20, -2.0)], "nothing left to share out after refunds"),
-        (np.r_[np.full(20, 2.0), np.full(20, -2.0)], "nothing left to share out after refunds"),
-        (np.r_[np.full(50, 0.0), np.full(4, 2.0)], "54 members with CNY 8 in all, 92.6 % of whom have no"),
+        (np.zeros(40), "40 members with CNY 0 in all"),
+        (np.r_[np.full(20, 1.0), np.full(20, -2.0)], "nothing left after refunds"),
+        (np.r_[np.full(20, 2.0), np.full(20, -2.0)], "nothing left after refunds"),
+        (np.r_[np.full(50, 0.0), np.full(4, 2.0)], "54 members with CNY 8 in all"),
         ([5.0], "too little data"),
         ([], "too little data"),
     ],
 )
 def test_what_cannot_be_shared_out_is_said(values, words: str):
-    found = concentration(STUDY, frame(values))
+    found = concentration(STUDY, scored(frame(values)))
     assert not found.top_share.known and not found.gini.known
     assert found.lorenz.empty
     assert words in found.sentence
@@ -285,9 +302,9 @@ def test_missing_values_are_refused_with_their_number():
     data = frame([1.0] * 30)
     data.loc[[3, 4], "monetary"] = np.nan
     with pytest.raises(BadData, match=r"monetary missing or infinite in 2 rows"):
-        concentration(STUDY, data)
+        concentration(STUDY, scored(data))
     with pytest.raises(BadData, match="column monetary missing"):
-        concentration(STUDY, data.drop(columns="monetary"))
+        concentration(STUDY, scored(data.drop(columns="monetary")))
 
 
 # --- followed, and effort ----------------------------------------------------------------------------
@@ -305,10 +322,16 @@ def test_members_are_followed_from_one_period_into_the_next():
         ("stranger", "2026-04-01", 64.0),
     ]
     log = pd.DataFrame(rows, columns=["member_id", "day", "value"]).assign(kind="order")
-    study = Study.of({"activity": log.assign(day=pd.to_datetime(log["day"]))}, AS_OF)
-    people = ibis.memtable(pd.DataFrame({"member_id": ["a", "b", "c"], "tier": "core"}))
-    found = followed(study, people, 30).to_pandas().set_index("member_id").sort_index()
-    assert found[["then", "after"]].to_numpy().tolist() == [[6.0, 8.0], [0.0, 16.0], [0.0, 0.0]]
+    people = pd.DataFrame(
+        {"member_id": ["a", "b", "c"], "joined_day": pd.Timestamp("2026-01-01"), "left_day": pd.NaT}
+    )
+    log = log.assign(day=pd.to_datetime(log["day"]))
+    study = Study.of({"activity": log, "population": people}, AS_OF, count="order")
+    found = followed(study, TierScheme.load("monthly_interactions"), 30, 30)
+    rows = found.table.to_pandas().set_index("member_id").sort_index()
+    assert rows[["then", "after"]].to_numpy().tolist() == [[6.0, 8.0], [0.0, 16.0], [0.0, 0.0]]
+    assert rows["tier"].tolist() == ["potential", "silent", "silent"]
+    assert (str(found.split), found.scope[:35]) == ("2026-04-04", "all members present on 2026-04-04, ")
 
 
 def members(n: int = 100) -> pd.DataFrame:
@@ -337,18 +360,19 @@ def test_costs_reach_tiers_by_project():
         ("core", "people", 9999.0, LATER),
         ("core", "people", 8888.0, "2026-01-04"),
     )
-    found = effort_share(asked(costs=ledger), members(), 60)
+    found = effort_share(asked(costs=ledger), followed_up(members()))
     assert found.effort_share.value == pytest.approx(0.3) and found.value_share.value == pytest.approx(0.2)
-    assert (found.attributed, found.unattributed, found.unit) == (1000.0, 75.0, "CNY")
+    assert (found.attributed, found.unattributed) == (1000.0, 75.0)
     assert found.gap.value == pytest.approx(found.effort_share.value - found.value_share.value)
     assert found.gap.low <= found.gap.value <= found.gap.high
-    assert found.sentence.startswith("The top 20 % of members, ranked before, bring 20.0 %")
-    assert "over the 60 days after 2026-03-05, effort over the 60 days up to it" in found.sentence
-    assert "The rule of thumb says 70 % of the effort; nothing shows it is right here." in found.sentence
+    assert found.sentence.startswith("The top 20 % of members, ranked before 2026-03-05, received 30.0 % (")
+    assert "CNY 1,000 of effort could be attributed, CNY 75 could not" in found.sentence
+    (stated,) = found.found()
+    assert stated.headline == "the top fifth receive more effort than they bring value"
 
 
 @pytest.mark.parametrize("ledger", [{}, {"costs": costs(("spring", "ads", 50.0, DAY))}])
 def test_without_attributable_effort_the_data_do_not_tell(ledger):
-    found = effort_share(asked(**ledger), members(), 60)
+    found = effort_share(asked(**ledger), followed_up(members()))
     assert found.value_share.known and not found.effort_share.known and not found.gap.known
-    assert found.sentence.startswith("The data do not tell how effort is shared")
+    assert found.sentence.startswith("Nothing tells who received the effort")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,9 +19,11 @@ from helpers.methods.rfm.contest import (
     predict_value,
     value_by_score,
 )
-from helpers.methods.rfm.members import alive_share, prospects, purchase_models
+from helpers.methods.rfm.history import tier_history
+from helpers.methods.rfm.members import current_tiers, prospects
+from helpers.methods.rfm.purchase_models import purchase_models
+from helpers.methods.rfm.tiers import TierScheme
 from helpers.stats.btyd.bg_nbd import Parameters
-from helpers.stats.btyd.cells import histories
 from helpers.study import Study
 from tests.stats.buyers import simulate
 
@@ -100,9 +101,12 @@ def test_a_win_needs_an_interval_above_zero(held: Contest) -> None:
     wins = held.differences["low"] > 0
     assert held.differences["wins"].tolist() == wins.tolist()
     assert (held.winner == RFM_SCORE) == (not wins.any())
-    kept = "Plain RFM is enough" if held.enough else "No score is shown to be better than plain RFM"
+    kept = "Plain RFM is enough" if held.enough else "No score is shown to beat plain RFM"
     assert held.sentence.startswith(kept if held.winner == RFM_SCORE else f"{held.winner} beats")
-    assert "RFM of orders over" in held.sentence and "on 2025-10-07 and had bought by then" in held.sentence
+    assert "who had bought by 2025-10-07, the top 10 % by RFM of orders brought" in held.sentence
+    chart = held.figure()
+    assert chart.title.startswith(f"Ranked by {held.winner}, the score to use, the top 10 % bring")
+    assert {PAST_VALUE, RFM_SCORE} <= {tick.get_text() for tick in chart.axes[0].get_yticklabels()}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_plain_rfm_is_enough_only_when_no_gain_worth_having_is_left(
     assert SMALLEST_GAIN == 0.1 and found.enough is enough
     assert found.sentence.startswith("Plain RFM is enough: no other score gains 0.50") is enough
     if high[1] == 0.51:
-        assert "gains above 0.51 are excluded, so the simplest is kept" in found.sentence
+        assert "which is kept; gains above 0.51 are excluded" in found.sentence
     winner = Contest(**{**vars(found), "winner": MODEL})
     assert not winner.enough
 
@@ -150,7 +154,7 @@ def test_leavers_change_nothing(orders: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found.table, alone.table)
     pd.testing.assert_frame_equal(found.differences, alone.differences)
     assert found.sentence == alone.sentence
-    assert "1,500 members who were present on 2025-10-07 and had bought by then" in found.sentence
+    assert "Of 1,500 members who had bought by 2025-10-07" in found.sentence
     predicted = predict_value(study(both, pd.concat([later, left])), found)
     assert not predicted["member_id"].str.startswith("gone").any() and len(predicted) == 1500
 
@@ -168,10 +172,10 @@ def test_members_who_never_bought_are_worth_what_such_members_brought(orders: pd
     assert [found.newcomers.low, found.newcomers.high] == pytest.approx([10 - half, 10 + half], abs=0.5)
     total = given.loc[given["day"] > pd.Timestamp(found.split), "value"].sum()
     assert found.newcomer_share == pytest.approx(4000 / total)
-    assert "came from members without an earlier order, whom no score sees" in found.sentence
+    assert "of all value came from members without an earlier order" in found.sentence
 
-    model = purchase_models(known).alive
-    members = ibis.memtable(people[["member_id"]].assign(tier="core"))
+    model = purchase_models(known)
+    members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
     rows = prospects(known, members, found, model).set_index("member_id")
     never = rows[~rows["bought"]]
     assert len(never) == 320 and (never["past_value"] == 0).all() and never["p_alive"].isna().all()
@@ -211,7 +215,7 @@ def test_value_without_memory_leaves_plain_rfm() -> None:
     assert found.sentence.startswith(
         "Plain RFM is enough"
         if found.enough
-        else "No score is shown to be better than plain RFM; gains above"
+        else "No score is shown to beat plain RFM, which is kept; gains above"
     )
     assert (found.table["low"].dropna() < 1.15).all()
 
@@ -299,36 +303,29 @@ def few_orders(members: int, seed: int) -> pd.DataFrame:
 
 
 def test_only_present_members_are_counted_as_alive() -> None:
-    """Of 1,200 buyers a third left and a third joined before the first order that is known."""
+    """Of 1,200 buyers a third left."""
     orders = few_orders(1200, 3)
     ids = np.arange(1200)
     people = pd.DataFrame({"member_id": ids.astype(str), "joined_day": pd.Timestamp("2025-01-01")})
-    people.loc[ids % 3 == 1, "joined_day"] = pd.Timestamp("2024-06-01")
     people["left_day"] = pd.Series(np.where(ids % 3 == 0, "2025-06-01", None)).astype("datetime64[ns]")
     frames, settings = {"activity": orders, "population": people}, {"as_of": "2025-12-31", "count": "order"}
     known = Study.of(frames, **settings)
-    model = purchase_models(known).alive
-    found = alive_share(known, model)
+    found = purchase_models(known)
     by_member = orders.groupby(orders["member_id"].astype(int))["day"].agg(["min", "max", "nunique"])
     here = by_member[by_member.index % 3 != 0]
     end = pd.Timestamp("2025-12-31")
     again = here[here["nunique"] > 1]
     weeks = [(again[c] - again["min"]).dt.days / 7 for c in ("max",)] + [(end - again["min"]).dt.days / 7]
-    oracle = model.probability_alive(again["nunique"] - 1, weeks[0], weeks[1])
-    assert found.estimate.value == pytest.approx(oracle.mean(), rel=1e-9)
-    assert (found.estimate.n, found.buyers_once) == (len(again), len(here) - len(again))
-    assert found.estimate.low < found.estimate.value < found.estimate.high
-    assert (str(found.first_day), found.joined_before_log) == ("2025-01-01", 400)
-    assert f"Of {len(again)} present members who came back" in found.sentence
-    assert f"{found.buyers_once} present members bought once only" in found.sentence
-    assert "Orders before 2025-01-01 are not known; 400 buyers joined before it." in found.sentence
-    wide_study = Study.of(frames, **settings, confidence=0.99)
-    wide = alive_share(wide_study, purchase_models(wide_study).alive).estimate
-    assert wide.low < found.estimate.low and wide.confidence == 0.99
-    late = people.assign(joined_day=pd.Timestamp("2025-01-01"), left_day=pd.NaT)
-    whole = alive_share(Study.of(frames | {"population": late}, **settings), model)
-    lives = histories(known.purchases, known.as_of).to_pandas()
-    everybody = model.alive_among(lives["x"], lives["t_x"], lives["T"])
-    assert whole.estimate.value == pytest.approx(everybody.value) and "not known" not in whole.sentence
-    nobody = alive_share(Study.of(frames | {"population": people.iloc[:0]}, **settings), model)
-    assert not nobody.estimate.known and "too little data" in nobody.sentence
+    oracle = found.alive.probability_alive(again["nunique"] - 1, weeks[0], weeks[1])
+    share = found.still_active
+    assert share.value == pytest.approx(oracle.mean(), rel=1e-9)
+    assert (share.n, found.once) == (
+        len(again),
+        len(here) - len(again),
+    ) and share.low < share.value < share.high
+    assert f"Of {len(again)} present members who bought more than once" in found.sentence
+    assert f"{found.once} bought once, whom the model cannot judge." in found.sentence
+    wide = purchase_models(Study.of(frames, **settings, confidence=0.99)).still_active
+    assert wide.low < share.low and wide.confidence == 0.99
+    nobody = purchase_models(Study.of(frames | {"population": people.iloc[:0]}, **settings))
+    assert not nobody.still_active.known and "too little data" in nobody.sentence

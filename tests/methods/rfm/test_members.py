@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import ibis
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.rfm.members import blockers, silent_share
+from helpers.data.source import as_table
+from helpers.methods.rfm.members import Blockers, CurrentTiers, blockers, boundary_crossings
 from helpers.methods.rfm.tiers import TierScheme
-from tests.planted_chains import asked
+from helpers.stats.estimate import proportion
+from tests.planted_chains import asked, history_of
 
 LADDER = {
     "name": "ladder",
@@ -25,11 +28,74 @@ LADDER = {
 STUDY = asked()
 
 
-def test_the_share_of_silent_members_names_its_days():
-    members = ibis.memtable(pd.DataFrame({"frequency": [0, 0, 3, 1]}))
-    told = silent_share(STUDY, members, 90)
-    assert told.estimate.value == 0.5
-    assert told.sentence.endswith("did nothing that counts in the 90 days up to the day.")
+def in_tiers(scheme: TierScheme, members: object, silent: int = 0) -> CurrentTiers:
+    """Members that were placed already."""
+    history = dataclasses.replace(history_of(np.zeros((0, 0), dtype=np.int64)), scheme=scheme)
+    table = as_table(members)
+    n = int(table.count().execute())
+    sizes = table.tier.value_counts(name="members").to_pandas()
+    sizes = (
+        sizes.set_index("tier")["members"]
+        .reindex(scheme.labels, fill_value=0)
+        .rename_axis("tier")
+        .reset_index()
+    )
+    sizes["share"] = sizes["members"] / max(n, 1)
+    return CurrentTiers(STUDY, history, table, sizes, proportion(silent, n), 30)
+
+
+def blocked(scheme: TierScheme, members: object) -> Blockers:
+    return blockers(STUDY, in_tiers(scheme, members))
+
+
+def test_the_share_of_silent_members_names_its_days_and_is_kept_back_of_few():
+    scheme = TierScheme.load("monthly_interactions")
+    placed = pd.DataFrame({"tier": ["silent"] * 30 + ["core"] * 30})
+    found = in_tiers(scheme, placed, silent=30)
+    (one,) = found.found()
+    assert (one.value, one.headline, one.picture) == (0.5, "half of the members are silent", "tier_pyramid")
+    assert found.sentence.startswith("50.0 % (") and "did nothing that counts in 30 days" in found.sentence
+    (few,) = in_tiers(scheme, placed, silent=3).found()
+    assert few.value is None and list(in_tiers(scheme, placed, silent=3).told()) == [
+        "About fewer than 10 members, so it is not shown."
+    ]
+
+
+def test_the_picture_of_tiers_counts_who_crosses_and_draws_chinese_names():
+    states = np.repeat([[0, 1, 2, 3], [1, 1, 1, 3]], 40, axis=1)
+    found = in_tiers(
+        TierScheme.load("monthly_interactions"), pd.DataFrame({"tier": ["silent"] * 52 + ["core"] * 48})
+    )
+    chart = dataclasses.replace(found, history=history_of(states)).figure()
+    assert chart.title == "0.0 % of the members are silent, 48.0 % stand in the top tier"
+    assert "core 核心型" in chart.svg() and "▲ 40 up · ▼ 0 down a month" in chart.svg()
+    assert chart.data["tier"].tolist() == ["core", "active", "potential", "silent"]
+    assert chart.data["up"].tolist() == ["0", "0", "40", ""] and chart.data["down"].tolist()[1] == "40"
+    lonely = in_tiers(
+        TierScheme.load("monthly_interactions"), pd.DataFrame({"tier": ["silent"] * 52 + ["core"] * 4})
+    )
+    hidden = lonely.figure()
+    assert "fewer than 10 stand in the top tier" in hidden.title and hidden.data["members"].isna().sum() == 2
+
+
+MOVES = np.array([[50, 25, 13], [27, 20, 12], [11, 0, 19]])
+
+
+@pytest.mark.parametrize(
+    ("change", "up", "down"),
+    [
+        ({}, ["38", "25"], ["38", "11"]),
+        ({(0, 2): 3}, ["–", "–"], ["38", "11"]),  # 28 would give the 3 away beside the 25 that is shown
+        ({(0, 1): 3, (0, 2): 12}, ["–", "–"], ["38", "11"]),  # 12 protects the 3
+    ],
+)
+def test_each_move_is_counted_at_every_boundary_it_crosses(change, up, down):
+    moves = MOVES.copy()
+    for cell, n in change.items():
+        moves[cell] = n
+    crossed = boundary_crossings(moves, k_min=10, pairs=1)
+    assert [list(side) for side in zip(*crossed, strict=True)] == [up, down]
+    assert boundary_crossings(MOVES, k_min=10, pairs=2)[0] == ("19", "19")
 
 
 def test_blockers_by_hand() -> None:
@@ -39,12 +105,12 @@ def test_blockers_by_hand() -> None:
     ]  # fmt: skip
     members = pd.DataFrame(rows, columns=["member_id", "frequency", "recency_days", "monetary"])
     scheme = TierScheme.load(LADDER)
-    found = blockers(STUDY, scheme, scheme.assign(members))
+    found = blocked(scheme, scheme.assign(members))
     table = found.table.set_index(["from_tier", "column"])
     low = table.loc["low"]
     # a and b lack one order; c was last here 10 days too long ago; d lacks orders and was never here.
-    assert low.loc["frequency", ["members", "blocked", "only", "median_gap"]].tolist() == [4, 3, 2, 1]
-    assert low.loc["recency_days", ["members", "blocked", "only", "median_gap"]].tolist() == [4, 2, 1, 10]
+    assert low.loc["frequency", ["members", "blocked", "median_gap"]].tolist() == [4, 3, 1]
+    assert low.loc["recency_days", ["members", "blocked", "median_gap"]].tolist() == [4, 2, 10]
     assert low.loc["recency_days", "direction"] == "less"
     assert low.loc["monetary", "blocked"] == 0 and np.isnan(low.loc["monetary", "median_gap"])
     middle = table.loc["middle"]
@@ -52,24 +118,24 @@ def test_blockers_by_hand() -> None:
     assert middle["blocked"].to_dict() == {"frequency": 1, "monetary": 1, "recency_days": 1}
     assert middle["median_gap"].to_dict() == {"frequency": 2, "monetary": 40, "recency_days": 10}
     assert table.loc[("middle", "monetary"), "direction"] == "more"
-    assert "low: too little data (n = 4)" in found.sentence
+    assert "low: too little data." in found.sentence
 
 
 def test_a_scheme_of_one_column_is_said_to_be_one() -> None:
     frequency = np.r_[np.zeros(30, int), np.full(30, 4), np.full(30, 41), np.full(5, 60)]
     members = pd.DataFrame({"member_id": [f"m{n}" for n in range(95)], "frequency": frequency})
     scheme = TierScheme.load("monthly_interactions")
-    found = blockers(STUDY, scheme, scheme.assign(members))
+    found = blocked(scheme, scheme.assign(members))
     assert found.table["blocked"].tolist() == found.table["members"].tolist() == [30, 30, 30]
     assert found.sentence == (
-        "The tiers look at frequency alone. 30 members in silent need a median of 1 more to rise. 30 members in "
-        "potential need a median of 7 more to rise. 30 members in active need a median of 10 more to rise."
+        "The tiers look at frequency alone. To rise, half of the members need at most: silent 1 more. "
+        "potential 7 more. active 10 more."
     )
     few = members[members.frequency != 4]
-    assert "potential: too little data (n = 0)" in blockers(STUDY, scheme, scheme.assign(few)).sentence
+    assert "potential: too little data." in blocked(scheme, scheme.assign(few)).sentence
     ladder = TierScheme.load(LADDER)
     both = members.assign(recency_days=100, monetary=0.0)
-    assert "alone" not in blockers(STUDY, ladder, ladder.assign(both)).sentence
+    assert "alone" not in blocked(ladder, ladder.assign(both)).sentence
 
 
 @pytest.mark.parametrize("scheme", ["three_tier", "engagement", "pyramid", "monthly_interactions", "ladder"])
@@ -90,20 +156,19 @@ def test_blockers_equal_brute_force(scheme: str) -> None:
     )
     members.loc[:40, "recency_days"] = pd.NA
     assigned = rules.assign(members).to_pandas()
-    table = blockers(STUDY, rules, assigned).table.set_index(["from_tier", "column"])
+    table = blocked(rules, assigned).table.set_index(["from_tier", "column"])
     for rank, tier in enumerate(rules.labels[:-1]):
         above = [rule for tier in rules.tiers[rank + 1 :] for rule in tier.when]
         names = sorted({name for box in above for name in box})
-        short: dict[str, list[tuple[bool, float]]] = {name: [] for name in names}
+        short: dict[str, list[float]] = {name: [] for name in names}
         here = assigned[assigned["tier"] == tier]
         for row in here.to_dict("records"):
             best = min((_changes(row, box, rules) for box in above), key=len)
             for name, gap in best.items():
-                short[name].append((len(best) == 1, gap))
+                short[name].append(gap)
         for name in names:
-            found, gaps = table.loc[(tier, name)], np.abs([gap for _only, gap in short[name]])
+            found, gaps = table.loc[(tier, name)], np.abs(short[name])
             assert found["members"] == len(here) and found["blocked"] == len(short[name])
-            assert found["only"] == sum(only for only, _gap in short[name])
             if np.isfinite(gaps).any():
                 assert found["median_gap"] == pytest.approx(np.nanmedian(gaps))
             assert found["share"] == pytest.approx(len(short[name]) / len(here), nan_ok=True)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.errors import BadParameters
-from helpers.methods.rfm.scores import SCORE_COLUMNS, Scores, score, score_values
+from helpers.methods.rfm.scores import SCORE_COLUMNS, Scores, score, scored
 from helpers.study import Study
 from helpers.study.values import member_values
+from tests.planted_chains import asked
 
 AS_OF = dt.date(2026, 3, 31)
 SCORE_NAMES = list(SCORE_COLUMNS.values())
@@ -31,6 +32,11 @@ def members(recency: object, frequency: object, monetary: object) -> pd.DataFram
     frame = pd.DataFrame({"recency_days": recency, "frequency": frequency, "monetary": monetary})
     frame["recency_days"] = frame["recency_days"].astype("Int64")
     return frame.assign(member_id=[f"m{i}" for i in range(len(frame))])
+
+
+def score_values(values: object, bins: int) -> Scores:
+    """Return the scores of ready-made values."""
+    return Scores(asked(), *scored(values, bins), bins, 90)
 
 
 def fetch(found: Scores) -> pd.DataFrame:
@@ -60,8 +66,8 @@ def member_frames(draw: st.DrawFn) -> pd.DataFrame:
 @QUICK
 @given(member_frames(), st.sampled_from([2, 3, 5, 10]))
 def test_definition_ties_and_order(frame: pd.DataFrame, bins: int) -> None:
-    scored = score_values(frame, bins)
-    found = fetch(scored).loc[frame["member_id"]]
+    found_scores = score_values(frame, bins)
+    found = fetch(found_scores).loc[frame["member_id"]]
     for column, name in (("frequency", "f_score"), ("monetary", "m_score")):
         values = frame[column].to_numpy(float)
         assert found[name].tolist() == textbook(values, bins).tolist()
@@ -72,7 +78,7 @@ def test_definition_ties_and_order(frame: pd.DataFrame, bins: int) -> None:
         expected = bins + 1 - textbook(frame.loc[known, "recency_days"].to_numpy(float), bins)
         assert found.loc[known, "r_score"].tolist() == expected.tolist()
     assert (found.loc[~known, "r_score"] == 1).all()
-    assert scored.n == len(frame)
+    assert found_scores.n == len(frame)
 
 
 @settings(QUICK, max_examples=5)
@@ -80,10 +86,8 @@ def test_definition_ties_and_order(frame: pd.DataFrame, bins: int) -> None:
 def test_order_of_members_does_not_matter(frame: pd.DataFrame, random: object) -> None:
     order = list(range(len(frame)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    columns = [*SCORE_NAMES, "rfm_code"]
-    pd.testing.assert_frame_equal(
-        fetch(score_values(frame, 5))[columns], fetch(score_values(frame.iloc[order], 5))[columns]
-    )
+    one, other = (fetch(score_values(rows, 5))[SCORE_NAMES] for rows in (frame, frame.iloc[order]))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_frame_and_table_give_equal_scores() -> None:
@@ -96,40 +100,34 @@ def test_frame_and_table_give_equal_scores() -> None:
 
 
 def test_all_equal_is_one_score_and_is_reported() -> None:
-    scored = score_values(members([7] * 40, [3] * 40, [9.5] * 40), 5)
-    found = fetch(scored)
+    found_scores = score_values(members([7] * 40, [3] * 40, [9.5] * 40), 5)
+    found = fetch(found_scores)
     assert {name: set(found[name]) for name in SCORE_NAMES} == {
         "r_score": {5},
         "f_score": {1},
         "m_score": {1},
     }
-    assert set(found["rfm_code"]) == {"511"}
-    assert scored.levels["largest_tie"].tolist() == [40, 40, 40]
-    assert "frequency uses 1 of 5 scores (largest group of equals: 100 % of members)" in scored.sentence
+    assert found_scores.levels["largest_tie"].tolist() == [40, 40, 40]
+    assert "used are frequency 1 of 5, monetary 1 of 5" in found_scores.sentence
 
 
 def test_large_group_of_zeros_is_the_worst_score_and_the_best_score_stays_reachable() -> None:
     frequency = [0] * 60 + list(range(1, 41))
-    scored = score_values(members(range(100), frequency, frequency), 5)
-    found = fetch(scored).groupby("frequency")["f_score"].first()
+    found_scores = score_values(members(range(100), frequency, frequency), 5)
+    found = fetch(found_scores).groupby("frequency")["f_score"].first()
     assert found[0] == 1
     assert found.loc[1:20].unique().tolist() == [4]
     assert found.loc[21:].unique().tolist() == [5]
-    assert "frequency uses 3 of 5 scores (largest group of equals: 60 % of members)" in scored.sentence
+    assert "used are frequency 3 of 5, monetary 3 of 5." in found_scores.sentence
 
 
 def test_cuts_are_half_open_and_count_everybody() -> None:
-    scored = score_values(members(range(10), range(10), [float(i) for i in range(10)]), 5)
-    cuts = scored.levels[scored.levels["column"] == "frequency"]
+    found_scores = score_values(members(range(10), range(10), [float(i) for i in range(10)]), 5)
+    cuts = found_scores.levels[found_scores.levels["column"] == "frequency"]
     assert cuts["low"].tolist() == [0, 2, 4, 6, 8]
     assert cuts["members"].tolist() == [2] * 5
-    assert fetch(scored)["r_score"].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
-    assert "Every score is used" in scored.sentence
-
-
-def test_more_than_nine_bins_are_separated_in_the_code() -> None:
-    found = fetch(score_values(members(range(10), range(10), [float(i) for i in range(10)]), 10))
-    assert found["rfm_code"].tolist()[:2] == ["10-1-1", "9-2-2"]
+    assert fetch(found_scores)["r_score"].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
+    assert "every score is used" in found_scores.sentence
 
 
 def test_empty_and_single_member() -> None:
@@ -137,7 +135,7 @@ def test_empty_and_single_member() -> None:
     assert empty.n == 0
     assert empty.table.to_pandas().empty
     assert "too little data" in empty.sentence
-    assert fetch(score_values(members([None], [0], [0.0]), 5))["rfm_code"].tolist() == ["111"]
+    assert set(fetch(score_values(members([None], [0], [0.0]), 5))[SCORE_NAMES].iloc[0]) == {1}
 
 
 def test_the_present_members_of_a_study_are_scored(study_of: Callable[..., Study]) -> None:
@@ -148,7 +146,7 @@ def test_the_present_members_of_a_study_are_scored(study_of: Callable[..., Study
     study = study_of({"activity": log, "population": people}, AS_OF)
     found = fetch(score(study, 3, bins=3))
     assert found["frequency"].to_dict() == {"a": 1, "b": 2, "d": 0}
-    assert found["rfm_code"].to_dict() == {"a": "322", "b": "233", "d": "111"}
+    assert found[SCORE_NAMES].to_numpy().tolist() == [[3, 2, 2], [2, 3, 3], [1, 1, 1]]
     with pytest.raises(ValueError, match="bins == 1, must be >= 2"):
         score(study, 3, bins=1)
     with pytest.raises(
@@ -179,9 +177,9 @@ def cdnow(reference_data: Path) -> pd.DataFrame:
 
 
 def test_real_data_has_no_split_ties_and_the_textbook_scores(cdnow: pd.DataFrame) -> None:
-    scored = score_values(cdnow, 5)
-    assert scored.n == 23_570
-    found = fetch(scored)
+    found_scores = score_values(cdnow, 5)
+    assert found_scores.n == 23_570
+    found = fetch(found_scores)
     for column, name in (("frequency", "f_score"), ("monetary", "m_score")):
         assert found[name].tolist() == textbook(found[column].to_numpy(float), 5).tolist()
-    assert "frequency uses" in scored.sentence
+    assert "used are frequency" in found_scores.sentence

@@ -10,11 +10,12 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from helpers.errors import BadData
-from helpers.methods.rfm import clustering, findings, segments
+from helpers.methods.rfm import clustering, segments
 from helpers.methods.rfm.clustering import clouds, stability
 from helpers.methods.rfm.segments import behavioural_features, segment_members, segment_names
 from helpers.stats.estimate import percentile_interval
 from helpers.study import Study
+from tests.planted_chains import asked
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def group(frame: pd.DataFrame, silent: int = 0, seed: int = 0) -> segments.Segments:
     """Group members by ready-made features; columns named share are not logged."""
     ids = [f"m{i:06d}" for i in range(len(frame))]
-    return segments.grouped(frame.astype(float).assign(member_id=ids), silent, confidence=0.95, seed=seed)
+    return segments.grouped(asked(seed=seed), frame.astype(float).assign(member_id=ids), silent, 90)
 
 
 def blobs(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -68,7 +69,7 @@ def test_planted_groups_come_back_with_names():
     assert found.agreement.low > 0.9
     assert any({"high spend", "frequent"} & set(name.split(", ")) for name in found.profile["segment"])
     assert found.profile["segment"].is_unique
-    assert "40 silent members" in found.sentence and "“" in found.sentence
+    assert "40 silent members" in next(found.tables()).note and "“" in found.sentence
     assert (found.profile["reached"] == 1).all()
     least = found.profile["jaccard"].min()
     assert found.stability.value == least and found.stability.low <= least <= found.stability.high
@@ -87,13 +88,13 @@ def test_a_segment_lost_in_a_quarter_of_the_resamples_has_no_name(monkeypatch):
     assert found.profile["status"].tolist() == ["stable"] * 3
     assert found.profile["named"].tolist() == [False, True, True]
     mean = (17 * 0.9 + 0.5 + 0.7) / 19
-    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
+    (held,) = found.found()
     assert held.value == pytest.approx(mean) and (held.n, held.unit) == (600, "index")
     drawn = np.repeat([0.5, 0.7, 0.9], [2, 2, 34])
     assert (held.low, held.high) == pytest.approx(percentile_interval(drawn))
     assert held.provenance.method == "clusterwise Jaccard over resamples (Hennig 2007)"
-    assert f"match in resamples: 0.87 ({held.low:.2f} to 0.90, n = 600)" in held.sentence
-    assert "1 unstable, not named" in held.sentence
+    assert held.sentence.count("“") == 2 and held.headline == "2 groups of like behaviour come back"
+    assert found.figure().title == "2 of 3 groups come back often enough for a name"
 
 
 def test_without_a_named_segment_there_is_no_stability(monkeypatch):
@@ -102,10 +103,10 @@ def test_without_a_named_segment_there_is_no_stability(monkeypatch):
     monkeypatch.setattr(segments, "cluster", lambda *a, **k: fit(*a, **k)._replace(jaccard=lost))
     frame, _ = blobs(600, seed=2)
     found = group(frame)
-    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
-    assert found.structured and not found.profile["named"].any()
+    (held,) = found.found()
+    assert not found.profile["named"].any()
     assert (held.verdict, held.value, held.n) == ("too little data", None, 600)
-    assert "(here: yes) and it comes back in 80 % of the resamples. Named: none." in held.sentence
+    assert "none is named" in held.sentence
 
 
 def uniform(n: int, seed: int) -> pd.DataFrame:
@@ -140,8 +141,8 @@ def test_a_single_cloud_gets_no_names(name: str):
     found = group(CLOUDS[name](500, 4))
     assert not found.profile["named"].any()
     assert found.profile["segment"].str.contains("not named").all()
-    assert "(here: no)" in found.sentence and "Named: none." in found.sentence
-    held = findings.stated("rfm.segment_stability", found.stability, found, "members")
+    assert "none is named" in found.sentence
+    (held,) = found.found()
     assert (held.verdict, held.value, held.n) == ("too little data", None, 500)
 
 
@@ -201,11 +202,10 @@ def test_few_members_are_too_little_data(size: int):
     frame, _ = blobs(100, seed=7)
     found = group(frame.iloc[:size])
     assert found.table.empty and found.profile.empty
-    assert (
-        not found.stability.known
-        and findings.stated("rfm.segment_stability", found.stability, found, "members").n == size
-    )
-    assert f"too little data, {size} active members" in found.sentence
+    (held,) = segments.Segments.findings(found)
+    assert not found.stability.known and held.n == size
+    few = "fewer than 10" if 0 < size < 10 else str(size)
+    assert f"too little data, {few} active members" in found.sentence
 
 
 def test_features_that_do_not_vary():
@@ -224,7 +224,7 @@ def test_hardly_any_different_members():
     rng = np.random.default_rng(12)
     flags = pd.DataFrame(rng.integers(0, 2, (300, 2)), columns=["share_a", "share_b"])
     found = group(flags.assign(monetary=np.r_[900.0, np.zeros(299)]))
-    assert not found.problem and not found.structured
+    assert not found.problem and not found.profile["named"].any()
 
 
 def test_names_are_plain_and_different():
@@ -280,7 +280,7 @@ def test_features_by_hand():
     }
     assert found.iloc[0][list(expected)].to_dict() == pytest.approx(expected)
     few = segment_members(study, 30)
-    assert few.silent == 1 and "too little data, 2 active members" in few.sentence
+    assert few.silent == 1 and "too little data, fewer than 10 active members" in few.sentence
 
 
 def test_sessions_become_a_feature_when_events_name_them():

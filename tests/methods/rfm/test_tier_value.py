@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers.methods.rfm.tier_value import referral_value, tier_value
+from helpers.data.source import as_table
+from helpers.methods.rfm.concentration import Followed
+from helpers.methods.rfm.scores import Scores
+from helpers.methods.rfm.tier_value import ReferralValue, TierValue
 from helpers.stats.resample import mean_value, ratio_of_means, value_cells
 from helpers.study import Study
 
+module = sys.modules["helpers.methods.rfm.tier_value"]
 ORDER = ("potential", "active", "core")
 DAYS = 90
 NOTHING = pd.DataFrame(
     {"member_id": ["m"], "day": [pd.Timestamp("2026-01-01")], "kind": "order", "value": 0.0}
 )
 STUDY = Study.of({"activity": NOTHING}, "2026-06-30", draws=300)
+
+
+def tier_value(data: pd.DataFrame, order: tuple[str, ...] = ORDER) -> TierValue:
+    split = STUDY.as_of - dt.timedelta(days=DAYS)
+    return module.tier_value(STUDY, Followed(STUDY, as_table(data), order, split, DAYS))
+
+
+def referral_value(study: Study, members: pd.DataFrame, days: int) -> ReferralValue:
+    return module.referral_value(study, Scores(study, as_table(members), pd.DataFrame(), 5, days))
 
 
 def community(rng, sizes=(600, 300, 100), means=(0.3, 1.0, 2.0), paying=0.4) -> pd.DataFrame:
@@ -31,7 +47,7 @@ def community(rng, sizes=(600, 300, 100), means=(0.3, 1.0, 2.0), paying=0.4) -> 
 
 def test_table_equals_the_rows():
     data = community(np.random.default_rng(1))
-    found = tier_value(STUDY, data, ORDER, DAYS)
+    found = tier_value(data)
     rows = (
         data.groupby("tier")["after"].agg(["size", "mean", "sum", lambda v: (v > 0).sum()]).loc[list(ORDER)]
     )
@@ -42,7 +58,9 @@ def test_table_equals_the_rows():
     np.testing.assert_allclose(found.table["share_of_value"], rows["sum"] / rows["sum"].sum())
     assert found.ratio.value == pytest.approx(rows["mean"]["core"] / rows["mean"]["potential"])
     assert found.ratio.n == 700
-    assert "n = 100 and 600); " in found.sentence and "n = 700" not in found.sentence
+    (stated,) = found.found()
+    assert stated.headline == f"a core member is worth {found.ratio.value:.1f} times a potential one"
+    assert found.figure().title.startswith("A core member brings CNY ") and found.smallest == 100
     assert (found.table.low < found.table["mean"]).all() and (found.table["mean"] < found.table.high).all()
 
 
@@ -60,8 +78,8 @@ def test_interval_agrees_with_student_where_both_hold():
 
 def test_the_order_of_rows_changes_nothing():
     data = community(np.random.default_rng(4))
-    again = tier_value(STUDY, data.sample(frac=1, random_state=0), ORDER, DAYS)
-    assert tier_value(STUDY, data, ORDER, DAYS).table.equals(again.table)
+    again = tier_value(data.sample(frac=1, random_state=0))
+    assert tier_value(data).table.equals(again.table)
 
 
 # --- coverage ----------------------------------------------------------------------------------------
@@ -131,7 +149,7 @@ def test_verdict_against_the_claim(times: float, size: int, verdict: str):
     rng = np.random.default_rng(5)
     values = np.r_[rng.gamma(2, 1, size), times * rng.gamma(2, 1, size)]
     data = pd.DataFrame({"tier": np.repeat(["low", "high"], size), "after": values})
-    found = tier_value(STUDY, data, ("low", "high"), DAYS)
+    found = tier_value(data, ("low", "high"))
     assert found.claim.bounds == (5, 8)
     assert found.verdict == verdict
     assert "claimed 5 to 8" in found.sentence
@@ -139,11 +157,11 @@ def test_verdict_against_the_claim(times: float, size: int, verdict: str):
 
 def test_the_number_of_days_is_stated_beside_a_claim_of_a_lifetime():
     data = community(np.random.default_rng(6))
-    found = tier_value(STUDY, data, ORDER, DAYS)
-    assert found.sentence.startswith("In the next 90 days, a member of core brings")
-    assert found.sentence.endswith("The claim speaks of lifetime value; this is 90 days.")
-    nothing = tier_value(STUDY, data.iloc[:0], ORDER, DAYS).sentence
-    assert nothing.startswith("In the next 90 days, the ratio is not known") and "lifetime" not in nothing
+    found = tier_value(data)
+    assert found.sentence.startswith("In the next 90 days a member of core brings CNY ")
+    assert "Against the claimed 5 to 8 times of a lifetime" in found.sentence
+    nothing = tier_value(data.iloc[:0]).sentence
+    assert nothing.startswith("In the next 90 days too few members of core or potential")
 
 
 def test_regression_to_the_mean_makes_the_same_window_flattering():
@@ -152,11 +170,13 @@ def test_regression_to_the_mean_makes_the_same_window_flattering():
     now, later = rng.gamma(0.5, 10, (2, 4000))
     tier = np.where(now > np.quantile(now, 0.8), "core", "potential")
     circular, honest = (
-        tier_value(STUDY, pd.DataFrame({"tier": tier, "after": value}), ("potential", "core"), DAYS)
+        tier_value(pd.DataFrame({"tier": tier, "after": value}), ("potential", "core"))
         for value in (now, later)
     )
     assert circular.ratio.low > 5
     assert honest.ratio.low < 1 < honest.ratio.high
+    (stated,) = honest.found()
+    assert stated.headline == "a core member is not shown to be worth more than a potential one"
 
 
 # --- what cannot be said -----------------------------------------------------------------------------
@@ -165,9 +185,8 @@ def test_regression_to_the_mean_makes_the_same_window_flattering():
 def test_bottom_tier_without_value():
     data = community(np.random.default_rng(8))
     data.loc[data.tier == "potential", "after"] = 0.0
-    found = tier_value(STUDY, data, ORDER, DAYS)
+    found = tier_value(data)
     assert not found.ratio.known and found.verdict == "cannot tell"
-    assert "0 of 600 of potential)" in found.sentence
     row = found.table.iloc[0]
     assert (row["mean"], row.members_with_value, row.n) == (0, 0, 600)
     assert np.isnan(row.low)
@@ -175,14 +194,14 @@ def test_bottom_tier_without_value():
 
 def test_little_data_and_refunds():
     data = community(np.random.default_rng(9), sizes=(5, 5, 5), paying=0.5)
-    found = tier_value(STUDY, data, ORDER, DAYS)
-    assert "too few members with value" in found.sentence and not found.ratio.known
-    empty = tier_value(STUDY, data.iloc[:0], ORDER, DAYS)
-    assert empty.table["n"].tolist() == [0, 0, 0] and "0 of 0 of potential)" in empty.sentence
+    found = tier_value(data)
+    assert "too few members of core or potential" in found.sentence and not found.ratio.known
+    empty = tier_value(data.iloc[:0])
+    assert empty.table["n"].tolist() == [0, 0, 0]
     refunds = community(np.random.default_rng(9))
     refunds.loc[refunds.tier == "potential", "after"] -= 10
-    found = tier_value(STUDY, refunds, ORDER, DAYS)
-    assert "or no value above refunds" in found.sentence and not found.ratio.known
+    found = tier_value(refunds)
+    assert not found.ratio.known
 
 
 # --- referral value ----------------------------------------------------------------------------------
@@ -234,7 +253,7 @@ def test_orders_of_invitees_are_credited_to_the_first_inviter():
     assert (found.inviters, found.invitees, found.buyers) == (1, 2, 2)
     assert (found.self_invites, found.repeated_invites) == (1, 1)
     assert "bought in the window for CNY 71, at CNY 4 of rewards" in found.sentence
-    assert "Left out are 1 accepted invites of oneself and 1 of someone accepted before." in found.sentence
+    assert "Left out are fewer than 10 invites of oneself" in found.sentence and found.withheld
     assert not found.share_of_value.known
 
 
@@ -257,7 +276,7 @@ def test_only_invites_of_the_valued_members_are_counted():
     assert (found.inviters, found.invitees, found.buyers) == (1, 1, 1)
     assert (found.self_invites, found.repeated_invites) == (0, 1)
     assert found.table["referral_value"].sum() == 40.0 and found.invitees == found.table["invitees"].sum()
-    assert found.sentence.count("once as referral credit, so the credit is an upper bound.") == 1
+    assert found.sentence.count("so this is an upper bound.") == 1
 
 
 def _referring_community(rng, seed: int, n: int = 400):
@@ -293,3 +312,4 @@ def test_no_accepted_invite():
     found = referral_value(study, members, 30)
     assert found.table["total_value"].tolist() == [5.0]
     assert found.sentence.startswith("0 members brought 0 others")
+    assert "no table of referrals" in referral_value(STUDY, members, 30).sentence

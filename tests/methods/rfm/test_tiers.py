@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.scores import score_values
+from helpers.methods.rfm.scores import scored
 from helpers.methods.rfm.tiers import TierScheme, presets
 from helpers.study import Study
 from helpers.study.values import member_values
@@ -84,7 +84,7 @@ def test_presets_are_listed_with_labels_from_low_to_high() -> None:
         "engagement": ("basic", "active", "core", "koc"),
     }
     scheme = TierScheme.load("monthly_interactions")
-    assert scheme.display_names["core"] == "核心型"
+    assert scheme.names[-1] == "core 核心型"
     assert scheme.uses == ("frequency",)
 
 
@@ -212,7 +212,7 @@ def test_own_scheme_from_a_file_with_own_columns_and_missing_values(tmp_path: Pa
     path = tmp_path / "winback.yml"
     path.write_text(yaml.safe_dump(definition, allow_unicode=True), encoding="utf-8")
     scheme = TierScheme.load(path)
-    assert (scheme.name, scheme.display_names["gone"]) == ("winback", "流失")
+    assert (scheme.name, scheme.names[0]) == ("winback", "gone 流失")
     frame = random_members(1)
     rng = np.random.default_rng(1)
     level = pd.Series(np.where(rng.random(len(frame)) < 0.2, np.nan, rng.integers(0, 100, len(frame))))
@@ -264,9 +264,9 @@ def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -
         gross=raw["gross"].astype(float),
         currency="USD",
     ).drop(columns=["date", "n_cds"])
-    scored = score_values(member_values(Study.of({"orders": orders}, "1998-06-30"), 365), 5)
+    members, _ = scored(member_values(Study.of({"orders": orders}, "1998-06-30"), 365), 5)
     for name in presets():
         scheme = TierScheme.load(name)
-        frame = scheme.assign(scored.table).to_pandas()
+        frame = scheme.assign(members).to_pandas()
         assert len(frame) == 23_570
         assert frame["tier"].tolist() == expected_tiers(name, frame).tolist()

@@ -15,8 +15,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep, power_propo
 
 from helpers.data.privacy import pseudonymise
 from helpers.errors import BadData
+from helpers.playbook import standard_lists as standard
 from helpers.playbook.contact import lists
-from helpers.playbook.contact.lists import ContactList, ListSet
+from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.contact.trial import (
     assign_arms,
     detectable_difference,
@@ -57,8 +58,8 @@ def contact_list(
     return lists.contact_list(study or seen(), data, name=name, **more)
 
 
-def standard_lists(data: pd.DataFrame, order: tuple[str, ...] = ORDER, **more) -> ListSet:
-    return lists.standard_lists(seen(seed=1), data, order=order, **more)
+def standard_lists(data: pd.DataFrame, order: tuple[str, ...] = ORDER, **more) -> standard.ListSet:
+    return standard.standard_lists(seen(seed=1), data, order, **more)
 
 
 # --- arms --------------------------------------------------------------------------------------------
@@ -270,13 +271,17 @@ def test_standard_lists_equal_the_rules_row_by_row():
     for each in found.lists:
         assert set(each.frame["member_id"]) == set(expected.index[expected == each.name]), each.name
     assert sum(each.size for each in found.lists) == (expected != "").sum()
-    assert found.without_p_alive == 7 and "7 members who bought have no probability" in found.sentence
+    assert found.without_p_alive == 7 and "fewer than 10 members bought once" in found.sentence
     assert found.overview["size"].tolist() == [each.size for each in found.lists]
 
 
-def test_the_sentence_of_all_lists_holds_the_sentence_of_each():
+def test_what_is_shown_of_all_lists_are_those_that_are_large_enough():
     found = standard_lists(members(3000, seed=5))
-    assert all(each.sentence in found.sentence for each in found.lists)
+    salt, said, table, *shown = found.told()
+    assert "pseudonyms" in salt and "no member is on two lists" in said and table.name == "lists"
+    assert shown == list(found.lists)
+    few = standard_lists(members(40, seed=5))
+    assert 0 < len([each for each in few.lists if each.withheld]) == 4 - len(list(few.told())[3:])
 
 
 def test_small_standard_lists_are_hidden_in_the_overview():
@@ -286,7 +291,7 @@ def test_small_standard_lists_are_hidden_in_the_overview():
     assert found["protect"].size == 0
     row = found.overview.set_index("list").loc["protect"]
     assert row[["size", "held_out", "mean_value", "detectable"]].isna().all()
-    assert "protect fewer than 10" in found.sentence
+    assert "protect 0," in found.sentence
 
 
 def test_two_tiers_have_no_tier_below_the_highest():

@@ -1,62 +1,42 @@
 """Recency, frequency and monetary value: who the members are, how they move, who is worth what.
 
 In the order in which a notebook walks through them: :mod:`scores`; :mod:`tiers` (one engine, four presets in
-``tiers.yml``) and their :mod:`history`; how members move between them (:mod:`moves`); :mod:`members` as they stand
-today, and how their tiers depend on weights (:mod:`sensitivity`); :mod:`concentration` of value and of effort,
-:mod:`tier_value` and referrals; the :mod:`contest` of forecasts; behavioural :mod:`segments` and their
-:mod:`clustering`; and for the reader :mod:`plots` and :mod:`findings`.
+``tiers.yml``) and their :mod:`history`; :mod:`members` as they stand today, how they move between tiers
+(:mod:`moves`, :mod:`time_to_top`), and how tiers depend on weights (:mod:`sensitivity`); :mod:`concentration` of
+value and of effort, :mod:`tier_value` and referrals; :mod:`purchase_models` and the :mod:`contest` of forecasts;
+behavioural :mod:`segments` and their :mod:`clustering`; which :mod:`populations` all of these count.
 """
 
-from helpers.methods.rfm import plots
 from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
 from helpers.methods.rfm.contest import contest
-from helpers.methods.rfm.findings import populations, stated
 from helpers.methods.rfm.history import tier_history
-from helpers.methods.rfm.members import (
-    alive_share,
-    blockers,
-    current_tiers,
-    prospects,
-    purchase_models,
-    silent_share,
-)
-from helpers.methods.rfm.moves import backtest, forecast, migration, time_to_top
+from helpers.methods.rfm.members import blockers, current_tiers, prospects
+from helpers.methods.rfm.moves import backtest, forecast, migration
+from helpers.methods.rfm.populations import populations
+from helpers.methods.rfm.purchase_models import purchase_models
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
 from helpers.methods.rfm.sensitivity import sensitivity
 from helpers.methods.rfm.tier_value import referral_value, tier_value
 from helpers.methods.rfm.tiers import TierScheme
-from helpers.playbook.contact.lists import standard_lists
+from helpers.methods.rfm.time_to_top import time_to_top
 from helpers.playbook.contact.trial import evaluate_list
+from helpers.playbook.result import asks
+from helpers.playbook.standard_lists import standard_lists
 from helpers.study.values import member_values
 
 __all__ = [
-    "TierScheme",
-    "alive_share",
-    "backtest",
-    "blockers",
-    "compare_periods",
-    "concentration",
-    "contest",
-    "current_tiers",
-    "effort_share",
-    "evaluate_list",
-    "followed",
-    "forecast",
-    "member_values",
-    "migration",
-    "plots",
-    "populations",
-    "prospects",
-    "purchase_models",
-    "referral_value",
-    "score",
-    "segment_members",
-    "sensitivity",
-    "silent_share",
-    "standard_lists",
-    "stated",
-    "tier_history",
-    "tier_value",
-    "time_to_top",
-]
+    "TierScheme", "backtest", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
+    "effort_share", "evaluate_list", "followed", "forecast", "member_values", "migration", "populations",
+    "prospects", "purchase_models", "referral_value", "score", "segment_members", "sensitivity",
+    "standard_lists", "tier_history", "tier_value", "time_to_top",
+]  # fmt: skip
+
+
+# Whoever hands over a frame in place of a study is told how the one becomes the other.
+globals().update({name: asks(globals()[name]) for name in __all__ if name.islower()})
+
+
+def __dir__() -> list[str]:
+    """Offer what a notebook calls, and no module behind it."""
+    return __all__

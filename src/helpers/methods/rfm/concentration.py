@@ -16,16 +16,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import as_table
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
+from helpers.methods.rfm.members import placed
+from helpers.methods.rfm.scores import Scores
+from helpers.methods.rfm.tiers import TierScheme
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result, people
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, quantity, say, with_interval
+from helpers.sentences import percent, quantity, roughly, say, with_bounds
 from helpers.stats.concentration import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import FloatArray, Moments, observed, resamples, studentised, value_cells
@@ -33,45 +39,79 @@ from helpers.study import Study
 from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
 from helpers.study.frames import materialise, require_columns
 from helpers.study.values import VALUE_DECIMALS
+from helpers.tables import Table
 
+INDEPENDENT = "members act independently of each other"
 TOP = 0.2
 
 
-def followed(study: Study, members: ibis.Table, days: int) -> ibis.Table:
+@dataclass(frozen=True, repr=False)
+class Followed(Result):
+    """The members present at a split, with what they brought before and after it.
+
+    Attributes
+    ----------
+    table : ibis.Table
+        member_id, tier, then, after (value in the unit of the study), one row each.
+    labels : tuple of str
+        Tiers from low to high.
+    split : datetime.date
+        Last day of the first period; those present on it are followed.
+    days : int
+        Length of each of the two periods.
+    """
+
+    table: ibis.Table
+    labels: tuple[str, ...]
+    split: dt.date
+    days: int
+
+    @property
+    def sentence(self) -> str:
+        """Who is followed for how long."""
+        return say("{scope} are followed.", scope=self.scope)
+
+    @property
+    def scope(self) -> str:
+        """Whom and when it is about."""
+        text = "{whom} present on {split}, {days} days from then ({zone})"
+        return say(text, whom=self.whom, split=self.split, days=self.days, zone=self.study.report_tz)
+
+
+def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> Followed:
     """Return what members brought in the last days before a split and in as many days after it, up to ``as_of``.
 
     Parameters
     ----------
     study : Study
         Seen from the end of the period after.
-    members : ibis.Table
-        member_id and tier of those present at the split, one row each.
+    scheme : TierScheme
+        Places the members present at the split.
+    window_days : int
+        Window for schemes that have none of their own.
     days : int
         Length of each of the two periods.
-
-    Returns
-    -------
-    ibis.Table
-        member_id, tier, then, after (value in the unit of the study).
     """
     split = study.as_of - dt.timedelta(days=days)
+    members = placed(study.at(split), scheme, window_days)
+    rows = study.activity
 
     def brought(first: dt.date, last: dt.date) -> ibis.Value:
         inside = (rows.day > ibis.date(first)) & (rows.day <= ibis.date(last))
         return rows.value.sum(where=inside).fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64")
 
-    rows = study.activity
     before = brought(split - dt.timedelta(days=days), split)
     sums = rows.group_by("member_id").agg(then=before, after=brought(split, study.as_of))
     found = members.select("member_id", "tier").left_join(sums, "member_id").drop("member_id_right")
-    return materialise(found.mutate(then=found.then.fill_null(0.0), after=found.after.fill_null(0.0)))
+    table = materialise(found.mutate(then=found.then.fill_null(0.0), after=found.after.fill_null(0.0)))
+    return Followed(study, table, scheme.labels, split, days)
 
 
 # --- concentration -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Concentration:
+@dataclass(frozen=True, repr=False)
+class Concentration(Result):
     """How a measured value is shared among members ranked by the same or another value.
 
     Attributes
@@ -86,12 +126,12 @@ class Concentration:
         Number of members, those without value included.
     total : float
         Sum of the value.
-    unit : str
-        Unit of the value.
     zero_members, negative_members : int
         Members whose value is 0, and below 0.
     negative_total : float
         Sum of the values below 0.
+    window_days : int
+        Days in which the value was brought.
     lorenz : pandas.DataFrame
         Columns label, members_share (members from the lowest rank up), value_share, low, high, n; 101 rows,
         none when the value cannot be shared out. The band is pointwise.
@@ -102,55 +142,75 @@ class Concentration:
     label: str
     n: int
     total: float
-    unit: str
     zero_members: int
     negative_members: int
     negative_total: float
-    lorenz: pd.DataFrame
+    window_days: int = 0
+    lorenz: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def table(self) -> pd.DataFrame:
         """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
-        names = {f"share of the top {percent(TOP, 0)}": self.top_share, "Gini index": self.gini}
+        names = {say("share of the top {top}", top=percent(TOP, 0)): self.top_share, "Gini index": self.gini}
         rows = [(self.label, name, *found[:3], self.n) for name, found in names.items()]
         frame = pd.DataFrame(rows, columns=["label", "statistic", "value", "low", "high", "n"])
         return frame.assign(zero_members=self.zero_members, negative_members=self.negative_members)
 
     @property
+    def smallest(self) -> int:
+        """Members at the top, or all of them when it is not known what those hold."""
+        return round(self.n * TOP) if self.top_share.known else self.n
+
+    @property
     def sentence(self) -> str:
         """What the numbers say, in plain words."""
-        label = self.label[:1].upper() + self.label[1:]
         zero = percent(self.zero_members / self.n if self.n else np.nan)
-        values = {"label": label, "n": self.n, "total": quantity(self.total, self.unit), "zero": zero}
-        if not self.top_share.known:
+        text = (
+            "Concentration {label} cannot be told of {n:,} members with {total} in all: too little data, or nothing "
+            "left after refunds."
+        )
+        if self.top_share.known:
             text = (
-                "{label}, concentration cannot be told of {n:,} members with {total} in all, {zero} of whom have no "
-                "value: too little data, or nothing left to share out after refunds."
+                "The top {top} of {n:,} members hold {share} of {total} {label}. The Gini index, 0 when all hold the "
+                "same and 1 when one holds all, is {gini}. {zero} of the members have no value."
             )
-            return say(text, **values)
-        text = "{label}, the top {top} of {n:,} members hold {share} of {total}. The Gini index is {gini}. {zero} of "
-        text += "the members have no value."
         if self.negative_members:
-            text += " Refunds above sales ({refunds} of {negative:,} members) count as they are."
+            text += " Refunds above sales ({refunds} of {negative} members) count as they are."
         return say(
-            text, **values, top=percent(TOP, 0), share=with_interval(self.top_share),
-            gini=with_interval(self.gini._replace(unit="")), negative=self.negative_members,
-            refunds=quantity(-self.negative_total, self.unit),
+            text, label=self.label, n=self.n, total=quantity(self.total, self.study.unit), zero=zero,
+            top=percent(TOP, 0), share=with_bounds(self.top_share), gini=with_bounds(self.gini._replace(unit="")),
+            refunds=quantity(-self.negative_total, self.study.unit),
+            negative=people(self.negative_members, self.study.k_min),
         )  # fmt: skip
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield what the top fifth hold."""
+        yield finding(
+            self.top_share, id="rfm.top_share", metric=say("value held by the top fifth"),
+            scope=say("{scope}, {days} days", scope=self.study.scope, days=self.window_days),
+            sentence=self.sentence, assumption=say(INDEPENDENT), systems=("S014",),
+            headline=say("the top fifth hold {share} of the value", share=roughly(self.top_share.value)),
+            definition="top_share", picture="lorenz",
+        )  # fmt: skip
 
-def concentration(study: Study, values: ibis.Table | pd.DataFrame) -> Concentration:
-    """Measure how concentrated a value is among members, with its Lorenz curve.
+    def figure(self) -> Chart | NoChart:
+        """Draw the Lorenz curve: cumulative share of value against members, least valuable first."""
+        if not self.top_share.known:
+            return NoChart(say("Concentration of value"), self.sentence, "lorenz")
+        share, days, day = self.top_share.value, self.window_days, self.study.as_of
+        text = "The top {top} of members bring {share} of the value in the same {days} days"
+        title = say(text, top=percent(TOP, 0), share=percent(share), days=days)
+        note = say("Value in {unit}, up to {day}, {n:,} members.", unit=self.study.unit, day=day, n=self.n)
+        curve, kind = self.lorenz, say("Lorenz curve of value, the least valuable members first")
+        figure = plots.lorenz(curve, TOP, share)
+        data = curve[(curve.index % 5 == 0) | (curve.index == len(curve) - 1)].reset_index(drop=True)
+        return self.drawn("lorenz", kind, title, data, figure, note=note)
 
-    Parameters
-    ----------
-    study : Study
-        Gives unit, level, resamples and seed.
-    values : ibis.Table or pandas.DataFrame
-        One row per member with its ``monetary`` value, members without value included (0, not null).
-    """
-    cells = value_cells(values, "monetary")
-    found = _concentration(study, cells, say("in the window"))
+
+def concentration(study: Study, scores: Scores) -> Concentration:
+    """Measure how concentrated the value of the scored members is, with its Lorenz curve."""
+    cells = value_cells(scores.table, "monetary")
+    found = replace(_concentration(study, cells, say("in the window")), window_days=scores.window_days)
     if not found.top_share.known:
         return found
     curves = [lorenz_ordinates(groups) for groups in _usable(study, cells)]
@@ -168,9 +228,7 @@ def _usable(study: Study, cells: pd.DataFrame) -> Iterator[Moments]:
         yield Moments(*(part[usable] for part in groups))
 
 
-def _concentration(
-    study: Study, cells: pd.DataFrame, label: str, *, unit: str = "", own_rank: bool = True
-) -> Concentration:
+def _concentration(study: Study, cells: pd.DataFrame, label: str, own_rank: bool = True) -> Concentration:
     """Return the concentration of compressed values, without the curve."""
     count, n = cells["count"], int(cells["count"].sum())
     total, negative = float((cells["mean"] * count).sum()), int(cells["negative"].sum())
@@ -183,9 +241,8 @@ def _concentration(
         top_share = studentised(found[:2], n, "share", confidence, bounds)
         gini = studentised(found[2:], n, "index", confidence, bounds) if own_rank else gini
     return Concentration(
-        top_share=top_share, gini=gini, label=label, n=n, total=total, unit=unit or study.unit,
+        study, top_share=top_share, gini=gini, label=label, n=n, total=total,
         zero_members=zero, negative_members=negative, negative_total=float(cells["negative_total"].sum()),
-        lorenz=pd.DataFrame(),
     )  # fmt: skip
 
 
@@ -195,28 +252,35 @@ def _statistics(groups: Moments, own_rank: bool) -> FloatArray:
         return np.array([*top_share_with_error(groups, TOP), *(gini_with_error(groups) if own_rank else ())])
 
 
-@dataclass(frozen=True)
-class PeriodComparison:
+@dataclass(frozen=True, repr=False)
+class PeriodComparison(Result):
     """Concentration in a window and in the hold-out that follows it, of the same members.
 
     Attributes
     ----------
+    followed : Followed
+        The members.
     window, holdout : Concentration
         Each period's value, members ranked by that same period's value.
     carried : Concentration
         Hold-out value of members ranked by their value in the window.
     """
 
+    followed: Followed
     window: Concentration
     holdout: Concentration
     carried: Concentration
 
     @property
+    def smallest(self) -> int | None:
+        """Members at the top."""
+        return self.carried.smallest
+
+    @property
     def table(self) -> pd.DataFrame:
         """The rows of :attr:`Concentration.table` of all three, without the Gini index that is not defined."""
-        return pd.concat(
-            [self.window.table, self.holdout.table, self.carried.table.iloc[:1]], ignore_index=True
-        )
+        parts = [self.window.table, self.holdout.table, self.carried.table.iloc[:1]]
+        return pd.concat(parts, ignore_index=True)
 
     @property
     def sentence(self) -> str:
@@ -225,130 +289,142 @@ class PeriodComparison:
             if not part.top_share.known:
                 return part.sentence
         return say(
-            "Last period's top {top} of members held {then} of the value then, and the top {top} of the period after "
-            "hold {own} of its value. Both are inflated by ranking and counting on the same period; {carried} is the "
-            "number to plan with: the share of the period after that last period's top {top} hold. {zero} of members "
-            "have no value in it.",
-            top=percent(TOP, 0), then=with_interval(self.window.top_share),
-            carried=with_interval(self.carried.top_share), own=with_interval(self.holdout.top_share),
-            zero=percent(self.holdout.zero_members / self.holdout.n),
+            "The members who were the top {top} in the {days} days up to {split} bring {carried} of the value of the "
+            "{days} days after: the number to plan with. Ranked and counted in one period, the top {top} hold {then} "
+            "before and {own} after.",
+            top=percent(TOP, 0), days=self.followed.days, split=self.followed.split,
+            carried=with_bounds(self.carried.top_share), then=percent(self.window.top_share.value),
+            own=percent(self.holdout.top_share.value),
+        )  # fmt: skip
+
+    def tables(self) -> Iterator[Table]:
+        """Yield all three concentrations."""
+        text = "Concentration in the {days} days up to {split} and in as many days after"
+        caption = say(text, days=self.followed.days, split=self.followed.split)
+        yield Table("concentration", self.table, caption)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what the former top fifth bring."""
+        share = self.carried.top_share
+        yield finding(
+            share, id="rfm.carried_share", metric=say("next period's value from the former top fifth"),
+            scope=self.followed.scope, sentence=self.sentence, assumption=say(INDEPENDENT), systems=("S014", "S018"),
+            headline=say("the former top fifth bring {share} of the next value", share=roughly(share.value)),
+            definition="carried_share",
         )  # fmt: skip
 
 
-def compare_periods(study: Study, members: ibis.Table | pd.DataFrame) -> PeriodComparison:
-    """Compare concentration in a window with the hold-out after it, for members as made by :func:`followed`."""
-    carried = say("in the hold-out, members ranked in the window")
-    ranked = value_cells(members, "after", rank="then")
-    return PeriodComparison(
-        window=_concentration(study, value_cells(members, "then"), say("in the window")),
-        holdout=_concentration(study, value_cells(members, "after"), say("in the hold-out")),
-        carried=_concentration(study, ranked, carried, own_rank=False),
-    )
+def compare_periods(study: Study, followed: Followed) -> PeriodComparison:
+    """Compare concentration in a window with the hold-out after it, of the same members."""
+    members, label = followed.table, say("in the hold-out, members ranked in the window")
+    window = _concentration(study, value_cells(members, "then"), say("in the window"))
+    holdout = _concentration(study, value_cells(members, "after"), say("in the hold-out"))
+    carried = _concentration(study, value_cells(members, "after", rank="then"), label, own_rank=False)
+    return PeriodComparison(study, followed, window, holdout, carried)
 
 
 # --- effort ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class EffortShare:
+@dataclass(frozen=True, repr=False)
+class EffortShare(Result):
     """What the top members by earlier value bring and what they received.
 
     Attributes
     ----------
+    followed : Followed
+        The members.
     value_share, effort_share : Estimate
         Share of value and of attributed effort of the same top members; unknown when the data do not tell.
     gap : Estimate
         Share of effort minus share of value. The interval joins those of the two shares by their squared
         distances (Zou and Donner 2008), taking the two as independent.
     attributed, unattributed : float
-        Effort that could and could not be attributed to members, in `unit`.
-    unit : str
-        Currency of the effort.
-    days : int
-        Days of effort before the split, and of value after it.
-    split : datetime.date
-        Last day of effort.
+        Effort that could and could not be attributed to members, in the currency of the study.
     """
 
+    followed: Followed
     value_share: Estimate
     effort_share: Estimate
     gap: Estimate
     attributed: float
     unattributed: float
-    unit: str
-    days: int
-    split: dt.date
+
+    @property
+    def smallest(self) -> int | None:
+        """Members at the top, when something is told of them."""
+        return round(self.gap.n * TOP) if self.gap.known else None
 
     @property
     def sentence(self) -> str:
         """What the two shares say, in plain words."""
-        rest = quantity(self.unattributed, self.unit)
-        if not self.gap.known:
-            return say(
-                "The data do not tell how effort is shared among members: nothing could be attributed to members "
-                "with value ({rest} belong to no tier). Costs count when their project names a tier.",
-                rest=rest,
+        text = "Nothing tells who received the effort: {rest} of costs name no tier as their project."
+        if self.gap.known:
+            text = (
+                "The top {top} of members, ranked before {split}, received {effort} of the effort before and bring "
+                "{value} of the value after. {known} of effort could be attributed, {rest} could not. That they "
+                "deserve {rule} of it is a rule of thumb that nothing here confirms."
             )
+        known, rest = (quantity(part, self.study.currency) for part in (self.attributed, self.unattributed))
         return say(
-            "The top {top} of members, ranked before, bring {value} of the value and receive {effort} of the effort "
-            "that can be attributed ({known}; {rest} cannot). Value was measured over the {days} days after {split}, "
-            "effort over the {days} days up to it. The rule of thumb says {rule} of the effort; nothing shows it is "
-            "right here.",
-            top=percent(TOP, 0), value=with_interval(self.value_share), effort=with_interval(self.effort_share),
-            known=quantity(self.attributed, self.unit), rest=rest, days=self.days, split=self.split,
+            text, top=percent(TOP, 0), split=self.followed.split, effort=with_bounds(self.effort_share),
+            value=with_bounds(self.value_share), known=known, rest=rest,
             rule=percent(threshold("pareto.effort_top20").value, 0),
         )  # fmt: skip
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield the gap between effort and value."""
+        text = "no gap is shown between effort and value of the top fifth"
+        if self.gap.low > 0:
+            text = "the top fifth receive more effort than they bring value"
+        elif self.gap.high < 0:
+            text = "the top fifth receive less effort than they bring value"
+        yield finding(
+            self.gap, id="rfm.effort_gap", metric=say("effort minus value of the top fifth"),
+            scope=self.followed.scope, sentence=self.sentence, systems=("S014",),
+            assumption=say("effort booked on a tier is spread evenly over its members"),
+            headline=say(text), definition="effort",
+        )  # fmt: skip
 
-def effort_share(study: Study, members: ibis.Table | pd.DataFrame, days: int) -> EffortShare:
+
+def effort_share(study: Study, followed: Followed) -> EffortShare:
     """Compare the share of value of the top members with the share of effort they received before.
 
-    Parameters
-    ----------
-    study : Study
-        Its table of costs is the effort; without one nothing can be attributed.
-    members : ibis.Table or pandas.DataFrame
-        As made by :func:`followed` with the same `days`: ranked by the value before the split, valued after it.
-    days : int
-        Days of effort up to the split, and of value after it.
+    Members are ranked by the value before the split and valued after it; the effort is that before it. The study's
+    table of costs is the effort; without one nothing can be attributed.
     """
-    table, split = as_table(members), study.as_of - dt.timedelta(days=days)
+    table, split = followed.table, followed.split
     counts = table.group_by("tier").aggregate(n=table.count()).execute().set_index("tier")["n"]
-    amounts, lost, currency = _tier_amounts(study, set(counts.index), split - dt.timedelta(days=days), split)
+    begin = split - dt.timedelta(days=followed.days)
+    amounts, lost = _tier_amounts(study, set(counts.index), begin, split)
     heads = [(table.tier == label, amount / int(counts[label])) for label, amount in sorted(amounts.items())]
     spread = table.mutate(effort=ibis.cases(*heads, else_=0.0) if heads else ibis.literal(0.0))
     worth = _concentration(study, value_cells(table, "after", rank="then"), "value", own_rank=False)
-    cells = value_cells(spread, "effort", rank="then")
-    spent = _concentration(study, cells, "effort", unit=currency, own_rank=False)
-    nothing = unknown(worth.n, "share", study.confidence)
-    value, effort, gap = worth.top_share, spent.top_share, nothing
+    spent = _concentration(study, value_cells(spread, "effort", rank="then"), "effort", own_rank=False)
+    value, effort, gap = worth.top_share, spent.top_share, unknown(worth.n, "share", study.confidence)
     if value.known and effort.known:
         middle = effort.value - value.value
         low = float(middle - np.hypot(effort.value - effort.low, value.high - value.value))
         high = float(middle + np.hypot(effort.high - effort.value, value.value - value.low))
         method = "square-and-add of two member bootstraps"
         gap = Estimate(middle, low, high, effort.n, "share", method, study.confidence)
-    return EffortShare(value, effort, gap, spent.total, round(lost, 6), spent.unit, days, split)
+    return EffortShare(study, followed, value, effort, gap, spent.total, round(lost, 6))
 
 
 def _tier_amounts(
     study: Study, labels: set[str], after: dt.date, until: dt.date
-) -> tuple[dict[str, float], float, str]:
-    """Return effort per tier, effort of no tier, and the currency."""
+) -> tuple[dict[str, float], float]:
+    """Return effort per tier, and effort of no tier."""
     if "costs" not in study.dataset:
-        return {}, 0.0, ""
+        return {}, 0.0
     costs = study.dataset.costs
     require_columns(costs, ["project"], "costs")
     day = costs["date"].cast("date")
     costs = costs.filter(day > ibis.literal(after), day <= ibis.literal(until))
-    keyed = costs.select(
-        project=costs["project"].cast("string"),
-        currency=costs["currency"].cast("string") if "currency" in costs.columns else ibis.literal(""),
-        amount=costs["amount"].cast("float64"),
-    )
-    sums = keyed.group_by("project").aggregate(amount=keyed.amount.sum(), currency=keyed.currency.max())
-    frame = sums.execute().sort_values("project", ignore_index=True)
+    keyed = costs.select(project=costs["project"].cast("string"), amount=costs["amount"].cast("float64"))
+    frame = keyed.group_by("project").aggregate(amount=keyed.amount.sum()).execute()
+    frame = frame.sort_values("project", ignore_index=True)
     label = frame["project"].astype("string").str.removeprefix("tier:")
     known = label.isin(labels)
     amounts = frame["amount"].groupby(label.where(known)).sum().to_dict()
-    return amounts, float(frame.loc[~known, "amount"].sum()), frame["currency"].max() if len(frame) else ""
+    return amounts, float(frame.loc[~known, "amount"].sum())

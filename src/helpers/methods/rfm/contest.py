@@ -12,6 +12,7 @@ intervals are Bonferroni-adjusted, so that they hold together at the stated leve
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import ibis
@@ -20,6 +21,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result, people
 from helpers.sentences import number, percent, say
 from helpers.stats.btyd.cells import histories, observed_days
 from helpers.stats.btyd.value_ahead import value_ahead
@@ -27,7 +32,7 @@ from helpers.stats.concentration import lift, paired_lifts
 from helpers.stats.estimate import Estimate, half_width, percentile_interval, unknown
 from helpers.study import Study
 from helpers.study.enough import JUDGED_BUYERS, JUDGED_MEMBERS, RESAMPLED, RESAMPLED_WITH_VALUE
-from helpers.study.frames import Count, materialise
+from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS
 
 FloatArray = NDArray[np.float64]
@@ -44,8 +49,8 @@ COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
 COLUMNS = ["model", "lift", "low", "high", "n", "calibration", "calibration_low", "calibration_high"]
 
 
-@dataclass(frozen=True)
-class Contest:
+@dataclass(frozen=True, repr=False)
+class Contest(Result):
     """Result of a value contest.
 
     Attributes
@@ -56,21 +61,17 @@ class Contest:
         is no amount of money.
     differences : pandas.DataFrame
         One row per challenger: model, against ("RFM score"), difference (of lifts), low, high, n, wins.
-        The intervals hold together at `confidence` (Bonferroni over the challengers).
+        The intervals hold together at the study's level (Bonferroni over the challengers).
     winner : str or None
         The score to use; None when there is too little data.
     reason : str
         Why there is too little data, or which candidate could not run; empty otherwise.
-    split, as_of : datetime.date
-        Last day of the calibration and of the hold-out.
+    split : datetime.date
+        Last day of the calibration.
     buyers : int
         Members with value in the hold-out.
     window_days, holdout_days : int
         Days before and after the split.
-    counted : {"order", "interaction", "all"}
-        What counts as a purchase.
-    confidence : float
-        Level of all intervals.
     newcomers : Estimate
         Mean hold-out value of the members present at the split who had not bought by then (bootstrap over
         members); not known for too few of them.
@@ -85,12 +86,9 @@ class Contest:
     winner: str | None
     reason: str
     split: dt.date
-    as_of: dt.date
     buyers: int
     window_days: int
     holdout_days: int
-    counted: Count
-    confidence: float
     newcomers: Estimate
     newcomer_share: float
     score_value: pd.DataFrame | None = field(default=None, repr=False)
@@ -106,15 +104,24 @@ class Contest:
         return bool((self.differences["high"] < SMALLEST_GAIN * self._plain).all())
 
     @property
+    def n(self) -> int:
+        """Members whose value was forecast."""
+        return int(self.table["n"].max()) if len(self.table) else 0
+
+    @property
+    def smallest(self) -> int | None:
+        """Members of the top part, when scores were judged by it."""
+        return round(self.n * TOP) if self.winner else None
+
+    @property
     def gain(self) -> Estimate:
         """How much lift the best challenger that could run gains over the RFM score."""
-        n = int(self.table["n"].max()) if len(self.table) else 0
         known = self.differences.dropna(subset=["low"]).sort_values("difference")
         if known.empty:
-            return unknown(n, "ratio", self.confidence)
+            return unknown(self.n, "ratio", self.study.confidence)
         value, low, high = known[["difference", "low", "high"]].iloc[-1].astype(float)
         method = "paired member bootstrap, Bonferroni over the challengers"
-        return Estimate(value, low, high, n, "ratio", method, self.confidence)
+        return Estimate(value, low, high, self.n, "ratio", method, self.study.confidence)
 
     @property
     def _plain(self) -> float:
@@ -123,45 +130,62 @@ class Contest:
     @property
     def sentence(self) -> str:
         """Which score to use, with the evidence."""
-        values = {
-            "members": number(int(self.table["n"].max())),
-            "buyers": number(self.buyers),
-            "days": number(self.holdout_days),
-            "split": self.split,
-        }
+        k_min = self.study.k_min
+        values = {"members": people(self.n, k_min), "buyers": people(self.buyers, k_min), "split": self.split}
+        values |= {"days": self.holdout_days, "reason": self.reason}
         if self.winner is None:
             text = (
-                "Which score finds next period's value: too little data ({members} members who were present on "
-                "{split} and had bought by then, {buyers} of them with value in the {days} days after it). {reason}"
+                "Which score finds next period's value: too little data ({members} members had bought by {split}, "
+                "{buyers} of them brought value in the {days} days after). {reason}"
             )
-            return say(text, **values, reason=self.reason)
-        others = [
-            say("{model} differs by {d}", model=model, d=_interval(self.differences, model, "difference"))
-            for model in self.differences.dropna(subset=["low"])["model"]
-        ]
+            return say(text, **values)
+        told = self.differences.dropna(subset=["low"])
+        others = [f"{model} {_interval(told, model, 'difference')}" for model in told["model"]]
         text = (
-            "{verdict} In the {days} days after {split} the top {top} of {members} members who were present on "
-            "{split} and had bought by then, ranked by RFM of {what} over {window} days, brought {plain} times the "
-            "value of the average member. Compared with it, {others}. {share} of the value that present members "
-            "brought in the period came from members without an earlier order, whom no score sees. {reason}"
+            "{verdict} Of {members} members who had bought by {split}, the top {top} by RFM of {what} brought "
+            "{plain} times the average in the {days} days after; what others add: {others}. {share} of all value "
+            "came from members without an earlier order. {reason}"
         )
         return say(
-            text, **values, verdict=self._verdict(), top=percent(TOP, 0), what=say(COUNTED[self.counted]),
-            window=number(self.window_days), plain=_interval(self.table, RFM_SCORE, "lift"),
-            others="; ".join(others), share=percent(self.newcomer_share), reason=self.reason,
+            text, **values, verdict=self._verdict(), top=percent(TOP, 0), what=say(COUNTED[self.study.buying]),
+            plain=_interval(self.table, RFM_SCORE, "lift"), others="; ".join(others),
+            share=percent(self.newcomer_share),
         ).strip()  # fmt: skip
 
     def _verdict(self) -> str:
-        text = (
-            "No score is shown to be better than plain RFM; gains above {bound} are excluded, so the simplest is "
-            "kept."
-        )
+        text = "No score is shown to beat plain RFM, which is kept; gains above {bound} are excluded."
         if self.winner != RFM_SCORE:
             text = "{winner} beats plain RFM."
         elif self.enough:
             text = "Plain RFM is enough: no other score gains {least} or more ({share} of its lift)."
         bound, least = (number(x, 2) for x in (self.differences["high"].max(), SMALLEST_GAIN * self._plain))
         return say(text, winner=self.winner, bound=bound, least=least, share=percent(SMALLEST_GAIN, 0))
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the gain of the best challenger."""
+        text = "no forecast is shown to beat plain RFM"
+        if self.winner not in (RFM_SCORE, None):
+            text = "{winner} finds value better than plain RFM"
+        scope = say("{whom} who had bought by {split}", whom=self.whom, split=self.split)
+        yield finding(
+            self.gain, id="rfm.model_gain", metric=say("lift of the best forecast over plain RFM"), scope=scope,
+            sentence=self.sentence, assumption=say("the hold-out stands for the next period"),
+            direction="up is good", change=True, systems=("S018", "S023"),
+            headline=say(text, winner=self.winner), definition="lift", picture="value_contest",
+        )  # fmt: skip
+
+    def figure(self) -> Chart | NoChart:
+        """Draw the lift of each forecast of next-period value, with intervals."""
+        rows = self.table.dropna(subset=["lift", "low"]).sort_values("lift", ignore_index=True)
+        if rows.empty:
+            return NoChart(say("Forecasts of value"), self.sentence, "value_contest")
+        top, lift = percent(TOP, 0), rows.loc[rows["model"] == self.winner, "lift"].item()
+        label = say("Value of the top {top} in the hold-out, as a multiple of the average member", top=top)
+        figure = plots.intervals(rows["model"].tolist(), rows.rename(columns={"lift": "value"}), label, 1.0)
+        text = "Ranked by {model}, the score to use, the top {top} bring {lift} times the average"
+        title = say(text, model=self.winner, top=top, lift=number(lift))
+        kind = say("Lift of each forecast with its interval")
+        return self.drawn("value_contest", kind, title, rows[["model", "lift", "low", "high", "n"]], figure)
 
 
 def _interval(frame: pd.DataFrame, model: str, column: str) -> str:
@@ -190,11 +214,10 @@ def contest(study: Study, holdout_days: int) -> Contest:
     scores, reason = _scores(members, rows, split, window, holdout_days)
     worth, share = _newcomers(study, here, members, late)
     held = Contest(
-        table=pd.DataFrame({"model": list(scores)}).reindex(columns=COLUMNS).assign(n=len(members)),
+        study, table=pd.DataFrame({"model": list(scores)}).reindex(columns=COLUMNS).assign(n=len(members)),
         differences=pd.DataFrame({"model": CHALLENGERS, "against": RFM_SCORE, "n": len(members), "wins": False}),
-        winner=None, reason=reason, split=split, as_of=study.as_of, buyers=int((outcome > 0).sum()),
-        window_days=window, holdout_days=holdout_days, counted=study.buying, confidence=study.confidence,
-        newcomers=worth, newcomer_share=share,
+        winner=None, reason=reason, split=split, buyers=int((outcome > 0).sum()), window_days=window,
+        holdout_days=holdout_days, newcomers=worth, newcomer_share=share,
     )  # fmt: skip
     if len(members) < JUDGED_MEMBERS or held.buyers < JUDGED_BUYERS or not outcome.sum() > 0:
         text = "It takes {m} members and {b} buyers."
@@ -232,9 +255,8 @@ def _quantile_score(values: pd.Series) -> pd.Series:
 def _value_between(rows: ibis.Table, after: dt.date, until: dt.date) -> pd.Series:
     late = rows.filter((rows.day > ibis.date(after)) & (rows.day <= ibis.date(until)))
     total = late.value.sum().cast("float64").round(VALUE_DECIMALS).cast("float64")
-    return (
-        late.group_by("member_id").agg(value=total).to_pandas().set_index("member_id")["value"].astype(float)
-    )
+    found = late.group_by("member_id").agg(value=total).to_pandas()
+    return found.set_index("member_id")["value"].astype(float)
 
 
 def _scores(
@@ -289,11 +311,7 @@ def _row(
     ratio = float(score.sum() / outcome.sum())
     spread = score / score.mean() - outcome / outcome.mean()
     factor = float(np.exp(half_width(spread.std() / np.sqrt(score.size), confidence)))
-    return row | {
-        "calibration": ratio,
-        "calibration_low": ratio / factor,
-        "calibration_high": ratio * factor,
-    }
+    return row | dict(zip(COLUMNS[-3:], (ratio, ratio / factor, ratio * factor), strict=True))
 
 
 def _differences(table: pd.DataFrame, lifts: dict[str, FloatArray], confidence: float) -> pd.DataFrame:
@@ -327,9 +345,8 @@ def value_by_score(score: ArrayLike, outcome: ArrayLike, confidence: float) -> p
     variance = np.maximum(pooled["squares"] / pooled["n"] - fitted**2, 0.0)
     half = half_width(np.sqrt(variance / pooled["n"]), confidence)
     floor = 0.0 if (values["outcome"] >= 0).all() else -np.inf
-    return table.drop(columns="squares").assign(
-        expected=fitted, low=np.maximum(fitted - half, floor), high=fitted + half
-    )
+    table = table.drop(columns="squares").assign(expected=fitted, high=fitted + half)
+    return table.assign(low=np.maximum(fitted - half, floor))
 
 
 def predict_value(study: Study, held: Contest) -> pd.DataFrame:

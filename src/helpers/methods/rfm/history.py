@@ -14,22 +14,26 @@ date differences are not the same everywhere.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis import _
+from numpy.typing import NDArray
 
 from helpers.checks import check_scalar
 from helpers.errors import BadData
 from helpers.methods.rfm.scores import REVERSED, SCORE_COLUMNS
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
+from helpers.playbook.result import Result, people
 from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.frames import COUNTS, Count
 from helpers.study.values import VALUE_DECIMALS
+from helpers.tables import Table
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
 JOINED = "(joined)"
@@ -37,14 +41,14 @@ LEFT = "(left)"
 COUNTED = ("frequency", "monetary", "active_days")
 
 
-@dataclass(frozen=True)
-class TierHistory:
+@dataclass(frozen=True, repr=False)
+class TierHistory(Result):
     """Counts of members by tier and period, and of their moves.
 
     Attributes
     ----------
-    labels : tuple of str
-        Tiers from lowest to highest.
+    scheme : TierScheme
+        The tiers and their rules.
     period : str
         ``"month"``, ``"quarter"`` or ``"week"``.
     calendar : pandas.DataFrame
@@ -66,7 +70,7 @@ class TierHistory:
         Members of the population who were never present for a whole used period.
     """
 
-    labels: tuple[str, ...]
+    scheme: TierScheme
     period: str
     calendar: pd.DataFrame
     sizes: pd.DataFrame
@@ -76,39 +80,66 @@ class TierHistory:
     outside: int
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Tiers from lowest to highest."""
+        return self.scheme.labels
+
+    @property
     def periods(self) -> list[str]:
         """The periods used, in order."""
         return self.calendar.loc[self.calendar["used"], "period"].tolist()
 
     @property
-    def transitions(self) -> pd.DataFrame:
-        """Moves between tiers of members present in both periods: period, from_tier, to_tier, n."""
-        inside = self.flows["from_state"].isin(self.labels) & self.flows["to_state"].isin(self.labels)
-        names = {"from_state": "from_tier", "to_state": "to_tier"}
-        return self.flows[inside].rename(columns=names).reset_index(drop=True)
+    def moves(self) -> NDArray[np.float64]:
+        """Counts of moves, shape (pairs of periods, tiers and newcomers, tiers and leaving)."""
+        states = len(self.labels) + 1
+        return self.flows["n"].to_numpy(float).reshape(-1, states, states)
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Members, shape (periods, tiers)."""
+        return self.sizes["members"].to_numpy(float).reshape(-1, len(self.labels))
+
+    @property
+    def members(self) -> int:
+        """Members present all of the last period."""
+        return int(self.counts[-1].sum()) if self.periods else 0
+
+    smallest = members
+
+    @property
+    def scope(self) -> str:
+        """Whom and when it is about."""
+        text = "{whom}, complete {period}s up to {day}"
+        return say(text, whom=self.whom, period=self.period, day=self.study.as_of)
 
     @property
     def sentence(self) -> str:
         """What the history covers, and what it leaves out."""
         used = self.periods
-        parts = [say("Too little data: no complete {period} is covered.", period=self.period)]
+        text = "Too little data: no complete {period} is covered."
+        ends = {}
         if used:
-            last = self.sizes.loc[self.sizes["period"] == used[-1], "present"].iloc[0]
             text = "Tiers of {n} complete {period}s, {first} to {last}; {members:,} members are in the last."
-            ends = {"first": used[0], "last": used[-1]}
-            parts = [say(text, n=len(used), period=self.period, members=last, **ends)]
+            ends = {"n": len(used), "first": used[0], "last": used[-1], "members": self.members}
+        parts = [say(text, period=self.period, **ends)]
         parts += [
             say("{period} is not used ({reason}).", period=row.period, reason=row.reason)
             for row in self.calendar[~self.calendar["used"]].itertuples()
         ]
         if self.outside:
-            text = "{n:,} members were in no whole period: they joined too late or left too early."
-            parts.append(say(text, n=self.outside))
+            text = "{n} members were in no whole period: they joined too late or left too early."
+            parts.append(say(text, n=people(self.outside, self.study.k_min)))
         return " ".join(parts)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the rules."""
+        caption = say("Rules of “{title}”", title=self.scheme.title)
+        yield Table("tier_rules", self.scheme.rules_table(), caption)
 
 
 def tier_history(
-    study: Study, scheme: TierScheme, *, period: str = "month", window_days: int | None = None
+    study: Study, scheme: TierScheme, period: str = "month", window_days: int = 0
 ) -> TierHistory:
     """Return the tier of every member in every complete calendar period, as counts.
 
@@ -120,8 +151,8 @@ def tier_history(
         Ordered tiers and their rules.
     period : str
         ``"month"``, ``"quarter"`` or ``"week"``.
-    window_days : int, optional
-        Measure R, F and M over this many days up to each period's end instead of over the period.
+    window_days : int
+        Measure R, F and M over this many days up to each period's end; 0 is the period itself.
 
     Raises
     ------
@@ -145,7 +176,8 @@ def tier_history(
     moves = counted_moves(states).to_pandas()
     newcomers = (moves["position"] == len(used) - 1) & (moves["state"] == JOINED)
     return TierHistory(
-        labels=labels,
+        study,
+        scheme=scheme,
         period=period,
         calendar=calendar,
         sizes=_sizes(moves, labels, used["period"]),
@@ -165,7 +197,7 @@ def _covered(log: ibis.Table) -> tuple[dt.date | None, dt.date | None]:
 
 
 def _calendar(
-    first: dt.date | None, last: dt.date | None, period: str, as_of: dt.date, window_days: int | None
+    first: dt.date | None, last: dt.date | None, period: str, as_of: dt.date, window_days: int
 ) -> pd.DataFrame:
     """Return the calendar periods from the first day covered to `as_of`, and why any is not used."""
     columns, rows = ["period", "start", "end", "window_start", "used", "reason"], []
@@ -173,7 +205,7 @@ def _calendar(
         return pd.DataFrame(columns=columns).astype({"used": bool})
     for one in pd.period_range(first, as_of, freq=FREQUENCIES[period]):
         start, end = one.start_time.date(), one.end_time.date()
-        window_start = start if window_days is None else end - dt.timedelta(days=window_days - 1)
+        window_start = end - dt.timedelta(days=window_days - 1) if window_days else start
         reason = ""
         if end > as_of:
             reason = say("ends after {day}", day=as_of)

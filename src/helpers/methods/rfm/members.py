@@ -8,132 +8,228 @@ and the distance to the range is the gap. It works for any scheme.
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.source import as_table
+from helpers.data import privacy
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
 from helpers.methods.rfm.contest import Contest, predict_value
-from helpers.methods.rfm.scores import score_values
+from helpers.methods.rfm.history import TierHistory
+from helpers.methods.rfm.purchase_models import PurchaseModels
+from helpers.methods.rfm.scores import scored
 from helpers.methods.rfm.tiers import Range, Rule, TierScheme
-from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import cells, histories, spend_cells
-from helpers.stats.btyd.spend import GammaGamma
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result
+from helpers.sentences import number, percent, roughly, say, with_bounds
+from helpers.stats.btyd.cells import histories
 from helpers.stats.estimate import Estimate, jeffreys, proportion
 from helpers.study import Study, enough
-from helpers.study.days import first_day
 from helpers.study.frames import materialise
 from helpers.study.values import check_recent, member_values
+from helpers.tables import Table
 
 FloatArray = NDArray[np.float64]
+SHARES = dict.fromkeys(("share", "low", "high"), "share")
 
 
-def current_tiers(study: Study, scheme: TierScheme, window_days: int) -> ibis.Table:
+@dataclass(frozen=True, repr=False)
+class CurrentTiers(Result):
+    """The present members, each in a tier.
+
+    Attributes
+    ----------
+    history : TierHistory
+        The tiers, and the moves between them so far.
+    table : ibis.Table
+        One row per present member: member_id, recency_days, frequency, active_days, monetary, the scores and
+        the tier.
+    sizes : pandas.DataFrame
+        tier (low to high), members, share.
+    silent : Estimate
+        Share of the members without one counted action in `days`.
+    days : int
+        Days that decide the tier.
+    """
+
+    history: TierHistory
+    table: ibis.Table
+    sizes: pd.DataFrame
+    silent: Estimate
+    days: int
+
+    @property
+    def smallest(self) -> int:
+        """Silent members, when there are any."""
+        return round(self.silent.value * self.silent.n) or self.silent.n if self.silent.n else 0
+
+    @property
+    def sentence(self) -> str:
+        """The share of silent members."""
+        text = "{share} of {n:,} present members did nothing that counts in {days:,} days."
+        if not self.silent.n:
+            text = "Nobody is present: too little data."
+        return say(text, share=with_bounds(self.silent), n=self.silent.n, days=self.days)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the share of silent members."""
+        yield finding(
+            self.silent, id="rfm.silent_share", metric=say("silent {days} days", days=self.days),
+            scope=self.study.scope, sentence=self.sentence, direction="down is good", systems=("S005", "S027"),
+            assumption=say("a member without a recorded action was silent, not elsewhere"),
+            headline=say("{share} of the members are silent", share=roughly(self.silent.value)),
+            definition="silent", picture="tier_pyramid",
+        )  # fmt: skip
+
+    def figure(self) -> Chart | NoChart:
+        """Draw the members of each tier, the top tier on top, with those who cross each boundary in a period."""
+        k_min, history, period = self.study.k_min, self.history, self.history.period
+        if not self.silent.n:
+            return NoChart(say("Members by tier"), self.sentence, "tier_pyramid")
+        # All pairs of periods together: in the last one alone, moves of a few members would have to be kept back.
+        pairs = len(history.moves)
+        crossed = [("", "")] * (len(self.sizes) - 1)
+        if pairs:
+            crossed = boundary_crossings(history.moves[:, :-1, :-1].sum(axis=0), k_min=k_min, pairs=pairs)
+        shown = privacy.suppress(self.sizes, "members", k_min, ["share"])
+        shown[["up", "down"]] = [("", ""), *crossed]
+        data = shown.iloc[::-1].reset_index(drop=True)
+        top, *_ = rows = data.to_dict("records")
+        few = say("too few")
+        sizes = [f"{percent(r['share'])} · {r['members']:,}" if r["share"] >= 0 else few for r in rows]
+        text = "▲ {up} up · ▼ {down} down a {period}"
+        moves = [say(text, up=r["up"], down=r["down"], period=period) if r["up"] else "" for r in rows]
+        figure = plots.bars(history.scheme.names[::-1], data["share"].fillna(0.0).tolist(), sizes, moves)
+        text = "{silent} of the members are silent, {share} stand in the top tier"
+        if not top["share"] >= 0:
+            text = "{silent} of the members are silent, fewer than {k} stand in the top tier"
+        title = say(text, silent=percent(self.silent.value), share=percent(top["share"]), k=k_min)
+        note = say(
+            "{n:,} present members, by their last {days} days. Arrows: members who cross the lower edge of a tier, "
+            "on average over {pairs} pairs of {period}s; – is kept back, as it could give away a move of fewer than "
+            "{k} members.", n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min,
+        )  # fmt: skip
+        kind = say("Bars of members by tier, the top tier first, with moves between them")
+        return self.drawn("tier_pyramid", kind, title, data, figure, note=note, units=SHARES)
+
+
+def current_tiers(study: Study, history: TierHistory, window_days: int) -> CurrentTiers:
     """Measure, score and place every member who is present on the last day.
 
     Parameters
     ----------
     study : Study
         Whom, as of when, and what counts.
-    scheme : TierScheme
-        Tiers; its own window is used where it has one.
+    history : TierHistory
+        Brings the tiers; their own window is used where they have one.
     window_days : int
-        Window for schemes that have none of their own.
-
-    Returns
-    -------
-    ibis.Table
-        One row per present member: member_id, recency_days, frequency, active_days, monetary, the scores and
-        the tier; stored in the engine, so that reading it twice does not compute it twice.
+        Window for tiers that have none of their own.
 
     Raises
     ------
     BadParameters
         When the last action lies so far back that everybody would look silent.
     """
+    scheme = history.scheme
+    table = placed(study, scheme, window_days)
+    counts = table.group_by("tier").agg(members=table.count()).to_pandas().set_index("tier")["members"]
+    sizes = counts.reindex(scheme.labels, fill_value=0).rename_axis("tier").reset_index()
+    n = int(sizes["members"].sum())
+    sizes["share"] = sizes["members"] / (n or np.nan)
+    silent = proportion(int(table.count(where=table.frequency == 0).execute()), n, study.confidence)
+    return CurrentTiers(study, history, table, sizes, silent, scheme.window_days or window_days)
+
+
+def placed(study: Study, scheme: TierScheme, window_days: int) -> ibis.Table:
+    """Return the members present on the last day, each measured, scored and in a tier; see :class:`CurrentTiers`.
+
+    They are stored in the engine, so that reading them twice does not compute them twice.
+    """
     window_days = scheme.window_days or window_days
     check_recent(study, window_days)
     values = member_values(study, window_days, population=study.present)
-    return materialise(scheme.assign(score_values(values, scheme.bins).table))
+    return materialise(scheme.assign(scored(values, scheme.bins)[0]))
 
 
-class SilentShare(NamedTuple):
-    """The share of present members without one counted action in their window."""
+def boundary_crossings(moves: FloatArray, *, k_min: int, pairs: int) -> list[tuple[str, str]]:
+    """Count the members who crossed the lower edge of each tier but the lowest, on average over pairs of periods.
 
-    estimate: Estimate
-    days: int
+    Parameters
+    ----------
+    moves : ndarray, shape (tiers, tiers)
+        Members by tier before and after, of all pairs together.
 
-    @property
-    def sentence(self) -> str:
-        """The share with its interval."""
-        text = "{share} of present members did nothing that counts in the {days:,} days up to the day."
-        return say(text, share=with_interval(self.estimate), days=self.days)
+    Returns
+    -------
+    list of (str, str)
+        Up and down, ``"–"`` where a move that counts in is kept back.
 
-
-def silent_share(study: Study, members: ibis.Table, days: int) -> SilentShare:
-    """Count the members with ``frequency`` 0, measured over so many days by :func:`current_tiers`."""
-    silent, n = (
-        int(count.execute()) for count in (members.count(where=members.frequency == 0), members.count())
+    Notes
+    -----
+    A crossing is a sum of cells of the matrix of moves, and the matrix is published: a sum with one cell that the
+    matrix keeps back would give that cell away. So the same cells are kept back here, those of 0 < n < `k_min`
+    and those that protect them within a row.
+    """
+    cells = pd.DataFrame(
+        {"tier": np.repeat(np.arange(len(moves)), len(moves)), "n": moves.ravel().astype(int)}
     )
-    return SilentShare(proportion(silent, n, study.confidence), days)
+    shown = privacy.suppress(cells, "n", k_min, [], within=["tier"])["n"]
+    told = shown.to_numpy(float, na_value=np.nan).reshape(moves.shape)
+    sides = [(told[:tier, tier:].sum(), told[tier:, :tier].sum()) for tier in range(1, len(moves))]
+    up, down = ([f"{n / pairs:,.0f}" if n >= 0 else "–" for n in side] for side in zip(*sides, strict=True))
+    return list(zip(up, down, strict=True))
 
 
-@dataclass(frozen=True)
-class Blockers:
+@dataclass(frozen=True, repr=False)
+class Blockers(Result):
     """What keeps the members of each tier below the next one.
 
     Attributes
     ----------
     table : pandas.DataFrame
         from_tier, to_tier, column, members (in the tier), blocked, share, low, high (share of the tier's members
-        who fall short in this column, Jeffreys interval), only, only_share (who fall short in nothing else),
-        median_gap (unit of the column; of those blocked who have a value), direction (``more`` or ``less`` is
-        needed).
+        who fall short in this column, Jeffreys interval), median_gap (unit of the column; of those blocked who have
+        a value), direction (``more`` or ``less`` is needed).
     """
 
     table: pd.DataFrame = field(repr=False)
 
     @property
     def sentence(self) -> str:
-        """The most common blocker of each tier; of a scheme of one column only how much of it is needed."""
+        """The most common blocker of each tier; of tiers that look at one column only how much of it is needed."""
+        text = "{from_tier}: {column} keeps {share} of {members:,} below {to_tier}, half of them by {gap} at most."
         parts, columns = [], self.table["column"].unique()
-        text = (
-            "{from_tier}: {share} ({low} to {high}) of {members:,} members are kept below {to_tier} by {column} "
-            "({only} by nothing else); the median of them needs {gap} {direction}."
-        )
         if len(columns) == 1:
-            parts = [say("The tiers look at {column} alone.", column=columns[0])]
-            text = "{members:,} members in {from_tier} need a median of {gap} {direction} to rise."
+            said = "The tiers look at {column} alone. To rise, half of the members need at most:"
+            parts, text = [say(said, column=columns[0])], "{from_tier} {gap} {direction}."
         for _, rows in self.table.groupby("from_tier", sort=False):
             top: Any = rows.loc[rows["blocked"].idxmax()]
-            if top.members < enough.GROUP or not top.blocked:
-                parts.append(say("{from_tier}: too little data (n = {members:,}).", **top))
-                continue
-            shares = {name: percent(top[name]) for name in ("share", "low", "high")}
-            told = {"only": percent(top.only_share), "gap": number(top.median_gap)}
-            parts.append(say(text, **{**top, **told, **shares}))
+            told = {"share": percent(top.share), "gap": number(top.median_gap)}
+            few = top.members < enough.GROUP or top.blocked < self.study.k_min
+            parts.append(say("{from_tier}: too little data." if few else text, **{**top, **told}))
         return " ".join(parts)
 
+    def tables(self) -> Iterator[Table]:
+        """Yield what keeps whom."""
+        yield Table(
+            "blockers",
+            self.table.drop(columns="direction"),
+            say("What keeps members below the next tier"),
+            SHARES,
+            members="blocked",
+        )
 
-def blockers(study: Study, scheme: TierScheme, members: ibis.Table | pd.DataFrame) -> Blockers:
-    """Return which column of the rules keeps the members of each tier below the next, and by how much.
 
-    Parameters
-    ----------
-    study : Study
-        Gives the level of the intervals.
-    scheme : TierScheme
-        The rules.
-    members : ibis.Table or pandas.DataFrame
-        Members with the columns of the rules and their tier, as made by :meth:`TierScheme.assign`.
-    """
-    frame = as_table(members).select("tier", *scheme.uses).to_pandas()
+def blockers(study: Study, members: CurrentTiers) -> Blockers:
+    """Return which column of the rules keeps the members of each tier below the next, and by how much."""
+    scheme = members.history.scheme
+    frame = members.table.select("tier", *scheme.uses).to_pandas()
     numbers = {column: frame[column].to_numpy(float, na_value=np.nan) for column in scheme.uses}
     rows = []
     for rank, tier in enumerate(scheme.labels[:-1]):
@@ -141,20 +237,17 @@ def blockers(study: Study, scheme: TierScheme, members: ibis.Table | pd.DataFram
         columns = sorted({column for rule in rules for column in rule})
         here = (frame["tier"] == tier).to_numpy()
         gaps = _gaps({column: numbers[column][here] for column in columns}, rules, scheme)
-        short = gaps != 0
-        for column, gap, blocks in zip(columns, gaps, short, strict=True):
+        for column, gap, blocks in zip(columns, gaps, gaps != 0, strict=True):
             known = gap[blocks & ~np.isnan(gap)]
-            only = int((blocks & (short.sum(axis=0) == 1)).sum())
             median = float(np.median(np.abs(known))) if len(known) else np.nan
             direction = say("more") if (known > 0).sum() * 2 >= len(known) else say("less")
-            pair = (tier, scheme.labels[rank + 1], column)
-            rows.append((*pair, int(here.sum()), int(blocks.sum()), only, median, direction))
-    names = ["from_tier", "to_tier", "column", "members", "blocked", "only", "median_gap", "direction"]
+            counts = (int(here.sum()), int(blocks.sum()))
+            rows.append((tier, scheme.labels[rank + 1], column, *counts, median, direction))
+    names = ["from_tier", "to_tier", "column", "members", "blocked", "median_gap", "direction"]
     table = pd.DataFrame(rows, columns=names)
-    known_size = table["members"].where(table["members"] > 0)
-    table["share"], table["only_share"] = table["blocked"] / known_size, table["only"] / known_size
+    table["share"] = table["blocked"] / table["members"].where(table["members"] > 0)
     table["low"], table["high"] = jeffreys(table["blocked"], table["members"], study.confidence)
-    return Blockers(table)
+    return Blockers(study, table)
 
 
 def _gaps(numbers: dict[str, FloatArray], rules: list[Rule], scheme: TierScheme) -> FloatArray:
@@ -162,15 +255,8 @@ def _gaps(numbers: dict[str, FloatArray], rules: list[Rule], scheme: TierScheme)
 
     0 where it fits, negative where something has to be taken off, NaN where there is no value to start from.
     """
-    gaps = np.array(
-        [
-            [
-                _gap(values, rule.get(column), scheme.domains[column].integer)
-                for column, values in numbers.items()
-            ]
-            for rule in rules
-        ]
-    )
+    whole = {column: scheme.domains[column].integer for column in numbers}
+    gaps = np.array([[_gap(v, rule.get(c), whole[c]) for c, v in numbers.items()] for rule in rules])
     nearest = (gaps != 0).sum(axis=1).argmin(axis=0)
     return np.take_along_axis(gaps, nearest[None, None, :], axis=0)[0]
 
@@ -186,7 +272,7 @@ def _gap(values: FloatArray, side: Range | None, integer: bool) -> FloatArray:
     return np.where(np.isnan(values), 0.0 if side.missing else np.nan, outside)
 
 
-def prospects(study: Study, members: ibis.Table, held: Contest, model: BetaGeometricNBD) -> pd.DataFrame:
+def prospects(study: Study, members: CurrentTiers, held: Contest, models: PurchaseModels) -> pd.DataFrame:
     """Put beside each present member what they brought, will bring, and how likely they are still alive.
 
     Parameters
@@ -194,11 +280,11 @@ def prospects(study: Study, members: ibis.Table, held: Contest, model: BetaGeome
     study : Study
         Its table of members tells the consent, where it has such a column, so that lists can leave out who did not
         agree to be contacted.
-    members : ibis.Table
-        Present members with their tier, as made by :func:`current_tiers`.
+    members : CurrentTiers
+        Present members with their tier.
     held : Contest
         The contest whose winner predicts.
-    model : BetaGeometricNBD
+    models : PurchaseModels
         Fitted on the purchases of the study.
 
     Returns
@@ -213,103 +299,14 @@ def prospects(study: Study, members: ibis.Table, held: Contest, model: BetaGeome
     expected = predict_value(study, held).rename(columns={"low": "expected_low", "high": "expected_high"})
     columns = ["expected_value", "expected_low", "expected_high"]
     lives = histories(study.purchases, study.as_of).to_pandas()
-    judged = model.probability_alive(lives["x"], lives["t_x"], lives["T"])
+    judged = models.alive.probability_alive(lives["x"], lives["t_x"], lives["T"])
     lives = lives.assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), past_value=lives["value"])
     lives = lives[["member_id", "p_alive", "past_value"]]
-    found = members.select("member_id", "tier").to_pandas().merge(lives, "left").merge(expected, "left")
+    found = members.table.select("member_id", "tier").to_pandas().merge(lives, "left").merge(expected, "left")
     found = found.assign(bought=found["past_value"].notna(), past_value=found["past_value"].fillna(0.0))
     if held.winner is not None and held.newcomers.known:
         found.loc[~found["bought"], columns] = list(held.newcomers[:3])
     people = study.dataset.tables.get("members")
     if people is not None and "consent" in people.columns:
         found = found.merge(people.select("member_id", "consent").to_pandas(), "left")
-    ordered = ["member_id", "tier", "bought", "past_value", *columns, "p_alive"]
-    rest = [column for column in found if column not in ordered]
-    return found[ordered + rest].sort_values("member_id", ignore_index=True)
-
-
-class PurchaseModels(NamedTuple):
-    """Both halves of the purchase model: how often and how long members buy, and for how much."""
-
-    alive: BetaGeometricNBD
-    spending: GammaGamma
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per parameter: model, parameter, value, standard_error, low, high, n."""
-        summaries = {"BG/NBD": self.alive.summary, "Gamma-Gamma": self.spending.summary}
-        found = pd.concat(summaries, names=["model"])
-        return found.drop(columns="log_standard_error").reset_index()
-
-
-def purchase_models(study: Study) -> PurchaseModels:
-    """Fit BG/NBD and Gamma-Gamma to all purchases up to ``as_of``."""
-    alive = BetaGeometricNBD(confidence=study.confidence).fit(cells(study.purchases, study.as_of))
-    spending = GammaGamma(confidence=study.confidence, unit=study.unit)
-    return PurchaseModels(alive, spending.fit(spend_cells(histories(study.purchases, study.as_of))))
-
-
-class AliveShare(NamedTuple):
-    """How many of the present members who bought are still active.
-
-    Attributes
-    ----------
-    estimate : Estimate
-        Share alive of the present members with a repeat; n is their number (in the fallback: of earlier
-        members who transacted again).
-    buyers_once : int
-        Present members who bought once, whom the model cannot judge.
-    joined_before_log : int
-        Present buyers who joined before the first purchase that is known of anybody: earlier purchases of
-        theirs may be missing.
-    first_day : datetime.date or None
-        Day of that first purchase; None when there is none.
-    sentence : str
-        All of this in words.
-    """
-
-    estimate: Estimate
-    buyers_once: int
-    joined_before_log: int
-    first_day: dt.date | None
-    sentence: str
-
-
-def alive_share(study: Study, model: BetaGeometricNBD) -> AliveShare:
-    """Return the share still alive among present members, who alone can still be active.
-
-    `model` is fitted on the purchases of the study, at whose level the interval is.
-    """
-    lives = histories(study.purchases, study.as_of)
-    buyers = lives.join(study.present, "member_id").select("x", "t_x", "T", "joined_day").to_pandas()
-    buyers = buyers.sort_values(["x", "t_x", "T"])  # sums must not depend on the order of an engine
-    first = first_day(study.purchases.filter(study.purchases.day <= ibis.date(study.as_of)))
-    before = 0 if first is None else int((pd.to_datetime(buyers["joined_day"]) < pd.Timestamp(first)).sum())
-    estimate = model.alive_among(buyers["x"], buyers["t_x"], buyers["T"])
-    once = int((buyers["x"] == 0).sum())
-    parts = [_alive_text(model, estimate, len(buyers), once)]
-    if before:
-        text = "Orders before {first_day} are not known; {n} buyers joined before it."
-        parts.append(say(text, first_day=first, n=number(before)))
-    return AliveShare(estimate, once, before, first, " ".join(parts))
-
-
-def _alive_text(model: BetaGeometricNBD, estimate: Estimate, buyers: int, once: int) -> str:
-    """Return the share in words: of whom, how sure, and who is not judged."""
-    if not estimate.known:
-        text = "Who is still active among {n} present members who bought: too little data. {why}"
-        return say(text, n=number(buyers), why=model.message_)
-    shares = {name: percent(getattr(estimate, name)) for name in ("value", "low", "high")}
-    if model.repeat_shares_ is not None:
-        text = (
-            "The model of who is still active could not be used. {why} Counted instead: {value} ({low} to {high}) of "
-            "{n} earlier members transacted again within {days} days."
-        )
-        days = number(model.repeat_shares_.days)
-        return say(text, why=model.message_, n=number(estimate.n), days=days, **shares)
-    text = (
-        "Of {again} present members who came back, {count} ({value}, {low} to {high}) are probably still active. "
-        "{once} present members bought once only; the model cannot judge whether they are still active."
-    )
-    count = number(round(estimate.value * estimate.n))
-    return say(text, again=number(estimate.n), count=count, once=number(once), **shares)
+    return found.drop(columns="model").sort_values("member_id", ignore_index=True)

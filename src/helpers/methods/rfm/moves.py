@@ -1,4 +1,4 @@
-"""How members move between tiers: the matrix with intervals, next period's sizes, the way to the top.
+"""How members move between tiers: the matrix with intervals, and next period's sizes.
 
 Migration
 ---------
@@ -32,151 +32,167 @@ the destinations, and members who joined during the last period move by the row 
 is the plain Markov step, sizes times shares; the bands come from simulation (:class:`helpers.stats.chains.Steps`).
 Measured over the same communities: 92 % of 3,840 tier sizes fell inside their 90 % band (bands end at whole numbers),
 and the mean error was 5.6 members against 7.5 of "same as last period".
-
-Time to the top
----------------
-The mean time is given for a member who stays; the chances within so many periods count those who leave before as not
-arriving. Where no path to the top was seen the time is infinite, and only its lower bound is known; where a row on
-the way was never seen, nothing is. Beside the model stands what was observed: the Kaplan-Meier share of members who
-reached the top within so many periods of being first seen; members not followed long enough are censored. When the
-two differ, the chain's assumption (only the present tier matters, and it matters the same in all periods) fails.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from helpers.data import privacy
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
 from helpers.methods.rfm.history import TierHistory
-from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.chains import (
-    Array,
-    ChainTest,
-    Steps,
-    dirichlet_rows,
-    expected_steps,
-    homogeneity,
-    net_promotion,
-    reach,
-    reached_within,
-)
-from helpers.stats.estimate import Estimate, jeffreys, proportion, unknown, wilson
-from helpers.stats.survival.limits import product_limit
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result, people
+from helpers.sentences import interval, number, percent, say, with_bounds
+from helpers.stats.chains import Array, ChainTest, Steps, homogeneity, net_promotion
+from helpers.stats.estimate import Estimate, jeffreys, unknown, wilson
 from helpers.study import Study
 from helpers.study.enough import BACKTESTS
+from helpers.tables import Table
 
 NEGLIGIBLE_EFFECT = 0.1
 DRAWS = 4_000
 BAND = 0.9
-HORIZONS = (3, 6, 12)
-TOLD_PERIODS = 6
+SHARES = dict.fromkeys(("share", "low", "high"), "share")
 
 
-def _flows(history: TierHistory) -> Array:
-    """Return counts of shape (pairs, tiers and newcomers, tiers and leaving)."""
-    states = len(history.labels) + 1
-    return history.flows["n"].to_numpy(float).reshape(-1, states, states)
-
-
-def _sizes(history: TierHistory) -> Array:
-    """Return members of shape (periods, tiers)."""
-    return history.sizes["members"].to_numpy(float).reshape(-1, len(history.labels))
-
-
-@dataclass(frozen=True)
-class Migration:
+@dataclass(frozen=True, repr=False)
+class Migration(Result):
     """How members move between tiers.
 
     Attributes
     ----------
-    labels : tuple of str
-        Tiers from lowest to highest.
+    history : TierHistory
+        The tiers and periods.
     matrix : pandas.DataFrame
         scope (``pooled`` or ``last``), from_tier, to_tier, n, at_risk, share, low, high.
-    net, promoted, demoted : Estimate
-        Rates of the last pair of periods.
+    net : Estimate
+        Net promotion rate of the last pair of periods.
+    up, down : int
+        Members who rose and fell in it.
     homogeneity : ChainTest
         Is the matrix the same in all periods.
-    periods : tuple of str
-        Later period of each pair, in order.
     left : int
         Members of the last pair's earlier period who left before the end of the later one; they are not at risk.
-    period : str
-        Unit of time.
-    confidence : float
-        Level of all intervals and of the test.
     """
 
-    labels: tuple[str, ...]
+    history: TierHistory
     matrix: pd.DataFrame
     net: Estimate
-    promoted: Estimate
-    demoted: Estimate
+    up: int
+    down: int
     homogeneity: ChainTest
-    periods: tuple[str, ...]
     left: int
-    period: str
-    confidence: float
+
+    @property
+    def smallest(self) -> int:
+        """Members at risk."""
+        return self.net.n
+
+    @property
+    def direction(self) -> int:
+        """1 when more are shown to rise than to fall, -1 when more fall, 0 when neither is shown."""
+        return int(self.net.low > 0) - int(self.net.high < 0)
 
     @property
     def sentence(self) -> str:
         """The net promotion rate of the last pair of periods."""
-        net = self.net
+        net, k_min = self.net, self.study.k_min
         if not net.known:
             return say("Too little data: no member was present in two successive periods.")
-        verdict = say("no clear direction")
-        if net.low > 0:
-            verdict = say("more rise than fall")
-        elif net.high < 0:
-            verdict = say("more fall than rise")
+        verdicts = {0: "neither clearly outweighs", 1: "more rise than fall", -1: "more fall than rise"}
         return say(
-            "In {last} the net promotion rate was {net}: of the {n:,} members present in both {period}s {up} moved "
-            "up and {down} moved down; {verdict}. {left:,} others left and are not counted.",
-            last=self.periods[-1], net=with_interval(net), n=net.n, period=self.period,
-            up=percent(self.promoted.value), down=percent(self.demoted.value), verdict=verdict,
-            left=self.left,
+            "Of {n:,} members present in {last} and the {period} before, {up} moved up a tier and {down} down: "
+            "{verdict}. The difference, the net promotion rate, is {net}. {left} others left and are not counted.",
+            n=net.n, last=self.history.periods[-1], period=self.history.period, up=people(self.up, k_min),
+            down=people(self.down, k_min), verdict=say(verdicts[self.direction]), net=with_bounds(net),
+            left=people(self.left, k_min),
         )  # fmt: skip
 
     @property
     def homogeneity_sentence(self) -> str:
         """Whether the pooled matrix may be used; a change too small to matter is no news."""
-        test = self.homogeneity
+        test, period = self.homogeneity, self.history.period
         if not test.df:
-            return say("Too little data to test whether migration changes between periods.")
-        text = "Migration changes between periods: read the last pair, the pooled matrix is an average."
-        if test.p_value >= 1 - self.confidence:
-            text = "No sign that migration changes between periods: the pooled matrix may be used."
+            return say("Too little data to test whether moves differ between {period}s.", period=period)
+        text = "Moves differ between {period}s: the last ones count, all together are an average (p {p})."
+        if test.p_value >= 1 - self.study.confidence:
+            text = "Moves are not shown to differ between {period}s: all together may be used (p {p})."
         elif test.effect < NEGLIGIBLE_EFFECT:
-            text = "Migration changes between periods, but little: the pooled matrix is a fair summary."
-        return say(
-            "{reading} (likelihood ratio {statistic:.1f}, {df} df, p {p}, effect w = {effect:.2f}, n = {n:,})",
-            reading=say(text), statistic=test.statistic, df=test.df, effect=test.effect, n=test.n,
-            p="< .001" if test.p_value < 0.001 else f"= {test.p_value:.3f}",
+            text = (
+                "Moves differ between {period}s, but little (w = {w:.2f}): all together are a fair summary."
+            )
+        p = "< .001" if test.p_value < 0.001 else f"= {test.p_value:.3f}"
+        return say(text, period=period, p=p, w=test.effect)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the rate, the map of all moves and the table of the last ones."""
+        yield self.sentence
+        yield self.figure()
+        yield self.homogeneity_sentence
+        last = self.matrix[self.matrix["scope"] == "last"].drop(columns="scope")
+        caption = say("Moves between the last two {period}s", period=self.history.period)
+        yield Table("last_moves", last, caption, SHARES, "", "n", list(SHARES), ["from_tier"])
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the net promotion rate."""
+        headlines = {
+            0: "about as many fall a tier as climb one",
+            1: "more members climb a tier than fall one",
+            -1: "more members fall a tier than climb one",
+        }
+        yield finding(
+            self.net, id="rfm.net_promotion_rate", metric=say("moved up minus moved down"),
+            scope=self.history.scope, sentence=self.sentence, systems=("S001", "S005"),
+            assumption=say("members act independently of each other"), direction="up is good", change=True,
+            headline=say(headlines[self.direction]), definition="net_promotion", picture="migration",
         )  # fmt: skip
+
+    def figure(self) -> Chart | NoChart:
+        """Draw where the members of each tier stood one period later, all pairs of periods together."""
+        matrix = self.matrix[self.matrix["scope"] == "pooled"].drop(columns="scope")
+        if not matrix["at_risk"].sum():
+            return NoChart(say("Moves between tiers"), self.sentence, "migration")
+        tiers, names, period = list(self.history.labels), self.history.scheme.names, self.history.period
+        matrix = privacy.suppress(matrix, "n", self.study.k_min, list(SHARES), within=["from_tier"])
+        cells = matrix.set_index(["from_tier", "to_tier"])
+        shares = zip(cells["share"], cells["low"], cells["high"], strict=True)
+        told = [f"{percent(share)}\n{100 * low:.1f} – {100 * high:.1f}" for share, low, high in shares]
+        columns = (cells["share"], pd.Series(told, cells.index), cells["at_risk"])
+        grid, texts, at_risk = (each.unstack().loc[tiers[::-1], tiers] for each in columns)
+        grid.columns = names
+        grid.index = [f"{name} (n = {n:,})" for name, n in zip(names[::-1], at_risk[tiers[0]], strict=True)]
+        size = (1.45 * len(tiers) + 1.8, 0.85 * len(tiers) + 1.0)
+        figure = plots.heat(grid, texts, size, say("Tier one period later"), say("Tier before"))
+        stay = float(grid.to_numpy()[0, -1])
+        text = "{share} of {tier} members stay there for another {period}"
+        text = text if stay >= 0 else "Moves between tiers, one {period} to the next"
+        title = say(text, share=percent(stay), tier=tiers[-1], period=period)
+        text = "{pairs} pairs of {period}s, intervals beneath. Moves of fewer than {k} members are kept back (–)."
+        note = say(text, pairs=len(self.history.moves), period=period, k=self.study.k_min)
+        kind = say("Matrix of moves, tiers before in rows, after in columns")
+        data = matrix.reset_index(drop=True)
+        return self.drawn("migration", kind, title, data, figure, note=note, units=SHARES)
 
 
 def migration(study: Study, history: TierHistory) -> Migration:
     """Return how members move between tiers, pooled and in the last pair of periods."""
-    tiers, flows = history.labels, _flows(history)
+    tiers, flows = history.labels, history.moves
     tables = flows[:, :-1, :-1]
     last = tables[-1] if len(tables) else np.zeros((len(tiers),) * 2)
     scopes = {"pooled": tables.sum(axis=0), "last": last}
     cells = [_cells(scope, table, tiers, study.confidence) for scope, table in scopes.items()]
-    n = int(last.sum())
     return Migration(
-        labels=tiers,
-        matrix=pd.concat(cells, ignore_index=True),
-        net=net_promotion(last, study.confidence, study.seed),
-        promoted=proportion(int(np.triu(last, 1).sum()), n, study.confidence),
-        demoted=proportion(int(np.tril(last, -1).sum()), n, study.confidence),
-        homogeneity=homogeneity(tables, study.seed),
-        periods=tuple(history.periods[1:]),
+        study, history=history, matrix=pd.concat(cells, ignore_index=True),
+        net=net_promotion(last, study.confidence, study.seed), homogeneity=homogeneity(tables, study.seed),
+        up=int(np.triu(last, 1).sum()), down=int(np.tril(last, -1).sum()),
         left=int(flows[-1, :-1, -1].sum()) if len(flows) else 0,
-        period=history.period,
-        confidence=study.confidence,
-    )
+    )  # fmt: skip
 
 
 def _cells(scope: str, table: Array, labels: tuple[str, ...], confidence: float) -> pd.DataFrame:
@@ -184,109 +200,91 @@ def _cells(scope: str, table: Array, labels: tuple[str, ...], confidence: float)
     low, high = jeffreys(table, at_risk, confidence)
     with np.errstate(invalid="ignore"):
         share = table / at_risk
-    named = {
-        "scope": scope,
-        "from_tier": np.repeat(labels, len(labels)),
-        "to_tier": np.tile(labels, len(labels)),
-    }
-    counts = {"n": table.ravel().astype(int), "at_risk": at_risk.ravel().astype(int)}
-    return pd.DataFrame(named | counts | {"share": share.ravel(), "low": low.ravel(), "high": high.ravel()})
+    frame = pd.DataFrame(
+        {"from_tier": np.repeat(labels, len(labels)), "to_tier": np.tile(labels, len(labels))}
+    )
+    frame.insert(0, "scope", scope)
+    frame["n"], frame["at_risk"] = table.ravel().astype(int), at_risk.ravel().astype(int)
+    return frame.assign(share=share.ravel(), low=low.ravel(), high=high.ravel())
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, repr=False)
+class Forecast(Result):
     """Tier sizes expected in the next period.
 
     Attributes
     ----------
+    history : TierHistory
+        What it rests on; the forecast is for the period after its last.
     sizes : pandas.DataFrame
         tier, last (members now), expected, low, high (90 % bands), change (expected - last), known (the tier's own
         moves have been seen). NaN when there is too little data.
-    after : str
-        Last period used; the forecast is for the one after it.
-    pairs, moves : int
-        Pairs of periods the rows were estimated from, and moves they rest on.
-    joiners : int
-        Members who joined during the last period and enter the forecast.
-    expected_joiners, expected_leavers : float
-        Of the joiners, those expected to stay; of all, those expected to leave.
     variation : float
         Correlation within periods beyond chance, 0 when none is seen; NaN with one pair, where it cannot be.
     """
 
+    history: TierHistory
     sizes: pd.DataFrame
-    after: str
-    pairs: int
-    moves: int
-    joiners: int
-    expected_joiners: float
-    expected_leavers: float
-    variation: float
+    variation: float = np.nan
 
     @property
-    def known(self) -> bool:
-        """Whether there was enough data for a forecast."""
-        return bool(self.sizes["expected"].notna().all()) and not self.sizes.empty
+    def smallest(self) -> int:
+        """Members in all tiers together."""
+        return int(self.sizes["last"].sum())
 
     @property
     def sentence(self) -> str:
-        """The forecast of the top tier, with its band and what it rests on."""
-        if not self.known:
+        """The forecast of the top tier, with its band."""
+        if self.sizes["expected"].isna().any():
             return say("Too little data to forecast: two successive complete periods are needed.")
         top = self.sizes.iloc[-1]
-        text = say(
-            "After {after}, {tier} is expected to change from {last:,} to {expected} members ({level} band "
-            "{low} to {high}), judged by {moves:,} moves (pairs of periods: {pairs}). That counts {joiners} of "
-            "{joined:,} newcomers who are expected to stay and {leavers} members who are expected to leave.",
-            after=self.after, tier=top["tier"], last=int(top["last"]), expected=number(top["expected"], 0),
-            level=percent(BAND, 0), low=number(top["low"], 0), high=number(top["high"], 0),
-            moves=self.moves, pairs=self.pairs, joiners=number(self.expected_joiners, 0), joined=self.joiners,
-            leavers=number(self.expected_leavers, 0),
+        values = {name: number(top[name], 0) for name in ("expected", "low", "high")}
+        text = "In the {period} after {after}, {tier} should go from {last} to {expected} members ({low} to {high})."
+        if 0 < top["last"] < self.study.k_min:
+            text = "{tier} has {last} members; what is expected of so few is not told."
+        elif np.isnan(self.variation):
+            text += " One pair of {period}s cannot show how much they differ, so the bands are too narrow."
+        return say(
+            text, period=self.history.period, after=self.history.periods[-1], tier=top["tier"],
+            last=people(int(top["last"]), self.study.k_min), **values,
         )  # fmt: skip
-        if np.isnan(self.variation):
-            text += " " + say(
-                "One pair of periods cannot show how much periods differ, so the bands are too narrow."
-            )
-        return text
+
+    def tables(self) -> Iterator[Table]:
+        """Yield all tiers."""
+        text = "Tier sizes expected in the {period} after {after}, {level} bands"
+        after = self.history.periods[-1] if self.history.periods else ""
+        caption = say(text, period=self.history.period, after=after, level=percent(BAND, 0))
+        note = say("Newcomers of the last {period} and leavers are counted in.", period=self.history.period)
+        yield Table("forecast", self.sizes, caption, note=note, members="last")
 
 
 def forecast(study: Study, history: TierHistory) -> Forecast:
     """Forecast the tier sizes of the period after the last one."""
-    flows, labels = _flows(history), history.labels
-    sizes = _sizes(history)
+    flows, labels, sizes = history.moves, history.labels, history.counts
     if not flows[:, :-1].sum():
         last = sizes[-1] if len(sizes) else np.zeros(len(labels))
         frame = pd.DataFrame({"tier": labels, "last": last.astype(int)})
         frame[["expected", "low", "high", "change"]] = np.nan
-        after = history.periods[-1] if history.periods else ""
-        return Forecast(frame.assign(known=False), after, 0, 0, 0, np.nan, np.nan, np.nan)
+        return Forecast(study, history, frame.assign(known=False))
     steps, start = Steps.of(flows), np.r_[sizes[-1], history.newcomers]
-    frame, expected = _stepped(steps, start, labels, study.seed)
-    return Forecast(
-        sizes=frame.assign(known=steps.counts[:-1].sum(axis=1) > 0),
-        after=history.periods[-1],
-        pairs=len(flows),
-        moves=int(steps.counts.sum()),
-        joiners=int(history.newcomers),
-        expected_joiners=float(history.newcomers * steps.shares[-1, :-1].sum()),
-        expected_leavers=float(expected[-1]),
-        variation=steps.variation,
-    )
+    frame = _stepped(steps, start, labels, study.seed)
+    frame["known"] = steps.counts[:-1].sum(axis=1) > 0
+    return Forecast(study, history, frame, steps.variation)
 
 
-def _stepped(steps: Steps, start: Array, labels: tuple[str, ...], seed: int) -> tuple[pd.DataFrame, Array]:
-    """Return a row per tier with band, and expected members by destination; bands end at whole numbers."""
-    last, step = start[:-1], start @ steps.shares
-    expected, simulated = step[:-1], steps.simulate(start, DRAWS, seed)[:, :-1]
+def _stepped(steps: Steps, start: Array, labels: tuple[str, ...], seed: int) -> pd.DataFrame:
+    """Return a row per tier with its band, which ends at whole numbers."""
+    last, expected = start[:-1], (start @ steps.shares)[:-1]
+    simulated = steps.simulate(start, DRAWS, seed)[:, :-1]
     tail = (1 - BAND) / 2
     low, high = np.quantile(simulated, [tail, 1 - tail], axis=0, method="inverted_cdf")
     low, high = np.minimum(low, np.floor(expected)), np.maximum(high, np.ceil(expected))
     frame = pd.DataFrame({"tier": labels, "last": last.astype(int), "expected": expected})
-    return frame.assign(low=low, high=high, change=expected - last), step
+    return frame.assign(low=low, high=high, change=expected - last)
 
 
-@dataclass(frozen=True)
-class Backtest:
+@dataclass(frozen=True, repr=False)
+class Backtest(Result):
     """How past forecasts would have done.
 
     Attributes
@@ -310,42 +308,35 @@ class Backtest:
         if not self.periods:
             return say("Too little data for a backtest: three successive complete periods are needed.")
         error, naive = self.cells[["error", "naive_error"]].abs().mean()
-        text = say(
-            "In {periods} earlier periods the forecast missed tier sizes by {error} members on average, "
-            '"same as last period" by {naive}.',
-            periods=self.periods, error=number(error), naive=number(naive),
-        )  # fmt: skip
-        if not self.coverage.known:
-            return text + " " + say("Too little data to say whether the bands hold.")
-        return text + " " + say(
-            "{share} of {cells} tier sizes fell inside their {level} band ({judged} interval {low} to {high}).",
-            share=percent(self.coverage.value, 0), cells=len(self.cells), level=percent(BAND, 0),
-            low=percent(self.coverage.low, 0), high=percent(self.coverage.high, 0),
-            judged=percent(self.coverage.confidence, 0),
+        text = (
+            "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as last "
+            "period” by {naive}"
+        )
+        more = ". Too little data to say whether the bands hold."
+        if self.coverage.known:
+            more = "; {share} of {cells} sizes fell inside their {level} band ({bounds})."
+        bounds = interval(self.coverage.low, self.coverage.high, "share")
+        return say(
+            text + more, periods=self.periods, error=number(error), naive=number(naive), cells=len(self.cells),
+            share=percent(self.coverage.value, 0), level=percent(BAND, 0), bounds=bounds,
         )  # fmt: skip
 
 
 def backtest(study: Study, history: TierHistory) -> Backtest:
     """Forecast every closed period that has two before it, from what was known then."""
-    flows = _flows(history)
-    sizes = _sizes(history)
-    frames = []
+    flows, sizes, frames = history.moves, history.counts, []
     for later in range(1, len(flows)):
         if not flows[:later, :-1].sum():
             continue
         start = flows[later].sum(axis=1)
-        frame, _ = _stepped(Steps.of(flows[:later]), start, history.labels, study.seed + later)
+        frame = _stepped(Steps.of(flows[:later]), start, history.labels, study.seed + later)
         frame.insert(0, "period", history.periods[later + 1])
-        frames.append(
-            frame.drop(columns="change").assign(last=sizes[later], actual=sizes[later + 1].astype(int))
-        )
+        frames.append(frame.assign(last=sizes[later], actual=sizes[later + 1].astype(int)))
     if not frames:
-        return Backtest(pd.DataFrame(), unknown(0, "share", study.confidence), 0)
-    cells = pd.concat(frames, ignore_index=True).rename(columns={"last": "naive"})
-    cells["error"], cells["naive_error"] = (
-        cells["expected"] - cells["actual"],
-        cells["naive"] - cells["actual"],
-    )
+        return Backtest(study, pd.DataFrame(), unknown(0, "share", study.confidence), 0)
+    cells = pd.concat(frames, ignore_index=True).drop(columns="change").rename(columns={"last": "naive"})
+    cells["error"] = cells["expected"] - cells["actual"]
+    cells["naive_error"] = cells["naive"] - cells["actual"]
     cells["covered"] = cells["actual"].between(cells["low"], cells["high"])
     share, k = float(cells["covered"].mean()), len(frames)
     coverage = unknown(k, "share", study.confidence)
@@ -353,138 +344,4 @@ def backtest(study: Study, history: TierHistory) -> Backtest:
         low, high = wilson(share * k, k, study.confidence)
         method = "Wilson score over periods"
         coverage = Estimate(share, float(low), float(high), k, "share", method, study.confidence)
-    return Backtest(cells, coverage, k)
-
-
-@dataclass(frozen=True)
-class TimeToTop:
-    """How long it takes to reach the top tier and how likely it is.
-
-    Attributes
-    ----------
-    top : str
-        The top tier.
-    period : str
-        Unit of time: ``"month"``, ``"quarter"`` or ``"week"``.
-    times : pandas.DataFrame
-        from_tier, expected_periods, low, high, n (moves seen from the tier), path_seen. For a member who
-        stays; infinite where no path to the top was seen, NaN where there is too little data.
-    chances : pandas.DataFrame
-        from_tier, periods, share, low, high, n, observed, observed_low, observed_high, observed_n: by the
-        chain, and by Kaplan-Meier among `observed_n` members (NaN beyond what was followed). Those who leave
-        count as not arriving.
-    """
-
-    top: str
-    period: str
-    times: pd.DataFrame
-    chances: pd.DataFrame
-
-    @property
-    def sentence(self) -> str:
-        """Chance within six periods of the tier next to the top, and the mean time as an extrapolation."""
-        row = self.times.iloc[-1]
-        if np.isnan(row["expected_periods"]):
-            return say("Too little data on how members reach {top}.", top=self.top)
-        rows = self.chances[self.chances["from_tier"] == row["from_tier"]].set_index("periods")
-        chance = rows.loc[TOLD_PERIODS]
-        text = say(
-            "The chance of a member in {tier} to reach {top} within {periods} {period}s, leavers counted, is "
-            "{share} ({low} to {high}; n = {n:,} moves)",
-            tier=chance["from_tier"], top=self.top, periods=TOLD_PERIODS, period=self.period,
-            share=percent(chance["share"]), low=percent(chance["low"]), high=percent(chance["high"]),
-            n=int(chance["n"]),
-        )  # fmt: skip
-        if np.isfinite(chance["observed"]):
-            text += say(
-                "; observed by Kaplan-Meier: {share} ({low} to {high}; n = {n:,} members)",
-                share=percent(chance["observed"]), low=percent(chance["observed_low"]),
-                high=percent(chance["observed_high"]), n=int(chance["observed_n"]),
-            )  # fmt: skip
-        if not np.isfinite(row["expected_periods"]):
-            never = "No path from {tier} to {top} has been seen."
-            return f"{text}. " + say(never, tier=row["from_tier"], top=self.top)
-        return f"{text}. " + say(
-            "If moves stay as they are, one who stays takes {value} {period}s on average ({low} to {high}), an "
-            "extrapolation.",
-            value=number(row["expected_periods"]), period=self.period, low=number(row["low"]),
-            high=number(row["high"]),
-        )  # fmt: skip
-
-
-def time_to_top(study: Study, history: TierHistory) -> TimeToTop:
-    """Return expected time to, and chance of reaching, the top tier, from each lower tier."""
-    counts = _flows(history).sum(axis=0)[: len(history.labels) - 1]
-    return TimeToTop(
-        top=history.labels[-1],
-        period=history.period,
-        times=_times(counts[:, :-1], history.labels, study),
-        chances=_chances(counts, history, study),
-    )
-
-
-def _bounds(drawn: Array, confidence: float) -> tuple[Array, Array]:
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return low, high
-
-
-def _times(counts: Array, labels: tuple[str, ...], study: Study) -> pd.DataFrame:
-    n = counts.sum(axis=1)
-    known, seen = reach(counts)
-    value = np.where(known, np.inf, np.nan)
-    finite = known & seen
-    if finite.any():
-        value[finite] = expected_steps(counts[np.ix_(finite, np.r_[finite, True])] / n[finite, None])
-    rows = dirichlet_rows(counts, 1 / len(labels), DRAWS, np.random.default_rng(study.seed))
-    low, high = _bounds(expected_steps(rows), study.confidence)
-    low, high = np.fmin(low, value), np.where(seen, np.fmax(high, value), np.inf)
-    frame = pd.DataFrame({"from_tier": labels[:-1], "expected_periods": value, "low": low, "high": high})
-    frame.loc[~known, ["low", "high"]] = np.nan
-    return frame.assign(n=n.astype(int), path_seen=seen)
-
-
-def _chances(counts: Array, history: TierHistory, study: Study) -> pd.DataFrame:
-    n, tiers = counts.sum(axis=1), len(history.labels)
-    known = reach(counts[:, :-1])[0] & (n > 0)
-    # A column nobody ever entered stays empty: who never leaves is not drawn to leave.
-    prior = np.r_[np.full(tiers, 1 / tiers), 1 / tiers if counts[:, -1].any() else 0.0]
-    with np.errstate(invalid="ignore"):
-        value = reached_within(np.nan_to_num(counts / n[:, None]), HORIZONS)
-    rows = dirichlet_rows(counts, prior, DRAWS, np.random.default_rng(study.seed))
-    low, high = _bounds(np.moveaxis(reached_within(rows, HORIZONS), 1, 0), study.confidence)
-    low = np.where(value == 0, 0.0, np.minimum(low, value))
-    frames = []
-    for tier, label in enumerate(history.labels[:-1]):
-        frame = pd.DataFrame({"from_tier": label, "periods": HORIZONS, "share": value[:, tier]})
-        frame["low"], frame["high"] = low[:, tier], np.maximum(high, value)[:, tier]
-        if not known[tier]:
-            frame[["share", "low", "high"]] = np.nan
-        observed = _kaplan_meier(history.passages, label, study.confidence)
-        frames.append(frame.assign(n=int(n[tier])).merge(observed, on="periods"))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _kaplan_meier(passages: pd.DataFrame, tier: str, confidence: float) -> pd.DataFrame:
-    """Return the observed share that reached the top; Wilson bounds at the effective sample size.
-
-    The effective size is S (1 - S) / Var(S) with Greenwood's variance (Dorey and Korn 1987).
-    """
-    cells = passages[passages["from_tier"] == tier]
-    steps = np.arange(1, max(HORIZONS) + 1)
-    weight, period = cells["members"].to_numpy(float), cells["periods"].to_numpy(int)
-    at_risk = (weight[:, None] * (period[:, None] >= steps)).sum(axis=0)
-    arrived = (weight[:, None] * (period[:, None] == steps) * cells["reached"].to_numpy(bool)[:, None]).sum(
-        axis=0
-    )
-    survival = product_limit(at_risk, arrived)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        greenwood = np.where(at_risk > arrived, arrived / (at_risk * (at_risk - arrived)), 0.0).cumsum()
-        size = np.where(survival**2 * greenwood > 0, (1 - survival) / (survival * greenwood), at_risk)
-    low, high = wilson((1 - survival) * size, size, confidence)
-    frame = pd.DataFrame(
-        {"periods": steps, "observed": 1 - survival, "observed_low": low, "observed_high": high}
-    )
-    # Nobody is followed so long, unless all have arrived.
-    lost = (at_risk == 0) & ((survival > 0) | (len(cells) == 0))
-    frame.loc[lost, ["observed", "observed_low", "observed_high"]] = np.nan
-    return frame[frame["periods"].isin(HORIZONS)].assign(observed_n=int(weight.sum()))
+    return Backtest(study, cells, coverage, k)

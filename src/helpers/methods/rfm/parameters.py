@@ -33,11 +33,7 @@ class RfmParameters(CommonParameters):
         "monthly_interactions", "Preset tier scheme, or path of a YAML file with one", min_length=1
     )
     tier_window_days: int = parameter(
-        0,
-        "Days that decide a tier at the end of each period; 0 is the period itself",
-        unit="days",
-        ge=0,
-        le=3660,
+        0, "Days that decide a tier at the end of each period; 0 is the period", unit="days", ge=0, le=3660
     )
     bins: int = parameter(5, "Number of R, F and M scores", unit="scores", ge=2, le=10)
     count: Count = count()

@@ -23,7 +23,11 @@ import ibis
 import pandas as pd
 
 from helpers.checks import check_scalar
+from helpers.data import privacy
 from helpers.data.source import as_table
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
+from helpers.playbook.result import Result
 from helpers.sentences import percent, say
 from helpers.study import Study
 from helpers.study.frames import materialise
@@ -33,51 +37,80 @@ SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": 
 REVERSED = "recency_days"
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of all members, with the cut points behind them.
+@dataclass(frozen=True, repr=False)
+class Scores(Result):
+    """Scores of the present members, with the cut points behind them.
 
     Attributes
     ----------
     table : ibis.Table
-        The members' values with ``r_score``, ``f_score``, ``m_score`` (1 worst to `bins` best, whole numbers)
-        and ``rfm_code``, such as ``"543"`` (``"10-4-3"`` when there are more than nine bins).
+        The members' values with ``r_score``, ``f_score``, ``m_score`` (1 worst to `bins` best, whole numbers).
     levels : pandas.DataFrame
         The used bins of every column, see :func:`score_expressions`. Some stay empty when many members share one
         value.
     bins : int
         Highest possible score.
+    window_days : int
+        Days in which frequency and value are counted.
     """
 
     table: ibis.Table = field(repr=False)
     levels: pd.DataFrame
     bins: int
+    window_days: int
 
     @property
     def n(self) -> int:
         """Members scored."""
         return int(self.levels.loc[self.levels["column"] == "frequency", "members"].sum())
 
+    smallest = n
+
     @property
     def sentence(self) -> str:
         """What was scored and which scores stayed empty."""
-        if self.n == 0:
+        if not self.n:
             return say("There are no members to score: too little data.")
-        text = "{n:,} members are scored 1 to {bins} on recency, frequency and value."
-        start = say(text, n=self.n, bins=self.bins)
-        text = "{column} uses {used} of {asked} scores (largest group of equals: {share} of members)"
-        short = []
-        for column, rows in self.levels.groupby("column"):
-            if len(rows) < self.bins:
-                share = percent(rows["largest_tie"].max() / rows["members"].sum(), 0)
-                short.append(say(text, column=column, used=len(rows), asked=self.bins, share=share))
-        if not short:
-            return f"{start} {say('Every score is used, and equal members have equal scores.')}"
-        end = say("Equal members have equal scores, so some scores stay empty: {why}.", why="; ".join(short))
-        return f"{start} {end}"
+        few = [
+            say("{column} {used} of {bins}", column=column, used=len(rows), bins=self.bins)
+            for column, rows in self.levels.groupby("column")
+            if len(rows) < self.bins
+        ]
+        text = "{n:,} members are scored 1 to {bins} on recency, frequency and value; every score is used."
+        if few:
+            text = (
+                "{n:,} members are scored 1 to {bins} on recency, frequency and value. Equal members get equal "
+                "scores, so some stay empty; used are {few}."
+            )
+        return say(text, n=self.n, bins=self.bins, few=", ".join(few))
+
+    def figure(self) -> Chart | NoChart:
+        """Draw the members by recency and frequency score, with the count in each cell."""
+        bins, k_min = self.bins, self.study.k_min
+        if not self.n:
+            return NoChart(say("Recency and frequency"), self.sentence, "recency_frequency")
+        counts = self.table.group_by("r_score", "f_score").agg(members=self.table.count()).to_pandas()
+        shown = privacy.suppress(counts, "members", k_min, []).sort_values(["r_score", "f_score"])
+        # Sums over shown cells only: a total with a hidden cell in it would give that cell away.
+        corner = shown.query("r_score == @bins and f_score == @bins")
+        lowest = shown.query("r_score <= 2 and f_score <= 2 and r_score < @bins and f_score < @bins")
+        best, neither = (percent(int(part["members"].sum()) / self.n) for part in (corner, lowest))
+        grid = shown.pivot(index="f_score", columns="r_score", values="members").astype(float)
+        grid = grid.reindex(index=range(bins, 0, -1), columns=range(1, bins + 1))
+        across = say("Recency score ({bins} = most recent)", bins=bins)
+        down = say("Frequency score ({bins} = most often)", bins=bins)
+        figure = plots.heat(grid, grid.map("{:,.0f}".format), (6.4, 4.8), across, down)
+        text = "{best} of members are both recent and frequent, {neither} are neither"
+        title = say(text, best=best, neither=neither)
+        note = say(
+            "{days} days. Cells with fewer than {k} members are kept back.", days=self.window_days, k=k_min
+        )
+        kind = say("Heat map of members by recency (columns) and frequency (rows)")
+        data = shown.reset_index(drop=True)
+        return self.drawn("recency_frequency", kind, title, data, figure, note=note)
 
 
-def score(study: Study, window_days: int, *, bins: int = 5) -> Scores:
+def score(study: Study, window_days: int, bins: int = 5) -> Scores:
     """Score the members who are present on the last day on recency, frequency and monetary value.
 
     Parameters
@@ -95,18 +128,19 @@ def score(study: Study, window_days: int, *, bins: int = 5) -> Scores:
         When the last action lies so far back that everybody would look silent.
     """
     check_recent(study, window_days)
-    return score_values(member_values(study, window_days, population=study.present), bins)
+    table, levels = scored(member_values(study, window_days, population=study.present), bins)
+    return Scores(study, table, levels, bins, window_days)
 
 
-def score_values(values: ibis.Table | pd.DataFrame, bins: int) -> Scores:
-    """Score members of whom ``recency_days``, ``frequency`` and ``monetary`` are known, see :func:`score`."""
+def scored(values: ibis.Table | pd.DataFrame, bins: int) -> tuple[ibis.Table, pd.DataFrame]:
+    """Score members of whom ``recency_days``, ``frequency`` and ``monetary`` are known, see :class:`Scores`.
+
+    Returns the members with their scores, and the used bins.
+    """
     check_scalar(bins, "bins", type_=int, ge=2, le=100)
     table = materialise(as_table(values))
     scores, levels = score_expressions(table, SCORE_COLUMNS, bins)
-    scored = table.mutate(**{SCORE_COLUMNS[column]: value for column, value in scores.items()})
-    between = "" if bins <= 9 else "-"
-    r, f, m = (scored[name].cast("string") for name in SCORE_COLUMNS.values())
-    return Scores(scored.mutate(rfm_code=r + between + f + between + m), levels, bins)
+    return table.mutate(**{SCORE_COLUMNS[column]: value for column, value in scores.items()}), levels
 
 
 def score_expressions(

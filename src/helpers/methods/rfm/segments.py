@@ -15,7 +15,7 @@ silhouettes and resamples use fewer. All members are then assigned to the neares
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import ibis
@@ -25,13 +25,18 @@ from ibis import _
 from sklearn.metrics import pairwise_distances_argmin
 
 from helpers.data.source import local_time
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
 from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result, people
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, say, with_interval
+from helpers.sentences import percent, say, with_bounds
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns
 from helpers.study.values import VALUE_DECIMALS
+from helpers.tables import Table
 
 FIT_LIMIT = 10_000
 UNSTABLE = 0.6
@@ -54,8 +59,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
 PROFILE = ["segment", "n", "share", "jaccard", "low", "high", "reached", "status", "named"]
 
 
-@dataclass(frozen=True)
-class Segments:
+@dataclass(frozen=True, repr=False)
+class Segments(Result):
     """Behavioural segments with their stability.
 
     Attributes
@@ -65,10 +70,10 @@ class Segments:
         number of active members.
     silent : int
         Members without an action in the window.
+    window_days : int
+        Days whose behaviour is looked at.
     problem : str
         Why there are no segments; empty otherwise.
-    structured : bool
-        Whether the members fall into clusters more clearly than a cloud without any.
     table : pandas.DataFrame
         member_id and segment (name) for every active member.
     profile : pandas.DataFrame
@@ -79,8 +84,8 @@ class Segments:
 
     agreement: Estimate
     silent: int
+    window_days: int
     problem: str = ""
-    structured: bool = False
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["member_id", "segment"]))
     profile: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PROFILE))
 
@@ -100,33 +105,60 @@ class Segments:
         return Estimate(mean, low, high, n, "index", STABILITY_METHOD, confidence)
 
     @property
+    def smallest(self) -> int:
+        """Active members."""
+        return self.agreement.n
+
+    @property
     def sentence(self) -> str:
         """Which segments there are and whether they can be relied upon, in plain words."""
         if self.problem:
             return say("There are no behavioural segments: {problem}.", problem=self.problem)
-        named = self.profile[self.profile["named"]]
-        told = [
-            f"“{one}” ({percent(share)})" for one, share in zip(named["segment"], named["share"], strict=True)
-        ]
+        named = self.profile[self.profile["named"] & (self.profile["n"] >= self.study.k_min)]
+        told = [f"“{row['segment']}” ({percent(row['share'])})" for row in named.to_dict("records")]
+        text = "{n:,} active members fall into {k} groups of like behaviour; "
+        if told:
+            text += "clearer than in a cloud without groups and back in {least} of the resamples: {names}."
+        else:
+            text += "none is named, as it is no clearer than in a cloud without groups or seldom back in resamples."
+        values = {"n": self.agreement.n, "k": len(self.profile), "least": percent(LEAST_REACHED, 0)}
+        return say(text, **values, names=", ".join(told))
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the profile."""
+        caption = say("Groups of like behaviour, {scope}", scope=self.study.scope)
         text = (
-            "{n:,} active members fall into {k} behavioural groups ({silent:,} silent members have no behaviour to "
-            "group). Groups of resampled members agree with them by an adjusted Rand index of {ari}. A group is "
-            "named when groups are clearer than those of a cloud without any (here: {clearer}) and it comes back in "
-            "{least} of the resamples. Named: {names}. Mean Jaccard similarity of the least stable of them with its "
-            "match in resamples: {held}. {unnamed} unstable, not named."
+            "{silent} silent members have no behaviour to group. Adjusted Rand index with resamples: {ari}."
         )
-        return say(
-            text,
-            n=self.agreement.n,
-            k=len(self.profile),
-            silent=self.silent,
-            ari=with_interval(self.agreement._replace(unit="")),
-            clearer=say("yes") if self.structured else say("no"),
-            least=percent(LEAST_REACHED, 0),
-            names=", ".join(told) or say("none"),
-            held=with_interval(self.stability._replace(unit="")),
-            unnamed=len(self.profile) - len(named),
+        silent, ari = people(self.silent, self.study.k_min), with_bounds(self.agreement._replace(unit=""))
+        units = {"share": "share", "reached": "share"}
+        yield Table("segments", self.profile, caption, units, say(text, silent=silent, ari=ari), "n")
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the stability of the least stable named segment."""
+        yield finding(
+            self.stability, id="rfm.segment_stability", metric=say("stability of the least stable named segment"),
+            scope=say("{scope}, {days} days", scope=self.study.scope, days=self.window_days),
+            sentence=self.sentence, direction="up is good", systems=("S007",),
+            assumption=say("k-means on scaled behaviour; a segment is a description, not a cause"),
+            headline=say("{n} groups of like behaviour come back", n=int(self.profile["named"].sum())),
+            definition="stability", picture="segments",
+        )  # fmt: skip
+
+    def figure(self) -> Chart | NoChart:
+        """Draw how well each segment is found again in resamples."""
+        rows = self.profile[["segment", "n", "jaccard", "low", "high"]].iloc[::-1].reset_index(drop=True)
+        if rows.empty:
+            return NoChart(say("Groups of like behaviour"), self.sentence, "segments")
+        limit, named = threshold("segments.stability").value, int(self.profile["named"].sum())
+        title = say("{named} of {k} groups come back often enough for a name", named=named, k=len(rows))
+        label = say(
+            "Likeness with its match in resamples (1 is the same); named from {limit} on", limit=limit
         )
+        values = rows.rename(columns={"jaccard": "value"})
+        figure = plots.intervals(rows["segment"].tolist(), values, label, float(limit))
+        kind = say("Likeness of each group with its match in resamples, with its range")
+        return self.drawn("segments", kind, title, rows, figure, members="n")
 
 
 def segment_members(study: Study, window_days: int) -> Segments:
@@ -136,7 +168,7 @@ def segment_members(study: Study, window_days: int) -> Segments:
     """
     frame = behavioural_features(study, window_days)
     everyone = int(study.present.count().execute())
-    return grouped(frame, everyone - len(frame), confidence=study.confidence, seed=study.seed)
+    return grouped(study, frame, everyone - len(frame), window_days)
 
 
 def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
@@ -153,9 +185,8 @@ def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
     require_columns(study.activity, ["ts", "kind", "action", "value"], "activity")
     last, start = study.as_of, study.as_of - dt.timedelta(days=window_days)
     rows = study.activity.semi_join(study.present, "member_id").filter(_.day > start, _.day <= last)
-    rows = rows.mutate(
-        hit=_.kind.isin(ACTIONS), evening=local_time(rows.ts, study.report_tz).hour() >= EVENING
-    )
+    evening = local_time(rows.ts, study.report_tz).hour() >= EVENING
+    rows = rows.mutate(hit=_.kind.isin(ACTIONS), evening=evening)
     sessions = _sessions(study, start)
     wanted = MOST_FEATURES - 6 - (sessions is not None)
     common = rows.filter(rows.hit).group_by("action").aggregate(n=_.count())
@@ -193,35 +224,32 @@ def _sessions(study: Study, start: dt.date) -> ibis.Table | None:
     return inside.group_by("member_id").aggregate(sessions=inside.session_id.nunique())
 
 
-def grouped(frame: pd.DataFrame, silent: int, *, confidence: float, seed: int) -> Segments:
+def grouped(study: Study, frame: pd.DataFrame, silent: int, window_days: int) -> Segments:
     """Group members by their features, as made by :func:`behavioural_features`."""
+    confidence = study.confidence
     agreement = unknown(len(frame), "index", confidence)
     if len(frame) < enough.GROUPED:
-        text = "too little data, {n:,} active members of at least {least} needed"
-        return Segments(agreement, silent, say(text, n=len(frame), least=enough.GROUPED))
+        text = "too little data, {n} active members of at least {least} needed"
+        told = say(text, n=people(len(frame), study.k_min), least=enough.GROUPED)
+        return Segments(study, agreement, silent, window_days, told)
     step = -(-len(frame) // FIT_LIMIT)
     features = scaled(frame.drop(columns="member_id"), step)
     points = features.to_numpy()
     # Every n-th member by id, so that neither engine nor the order of rows changes who is fitted.
     fitted = points[::step]
     if features.shape[1] < 2 or len(np.unique(fitted, axis=0)) < 4:
-        return Segments(agreement, silent, say("too few features vary between members"))
-    found = cluster(fitted, seed)
+        return Segments(study, agreement, silent, window_days, say("too few features vary between members"))
+    found = cluster(fitted, study.seed)
     profile = _profile(found, fitted, features.columns.tolist(), confidence)
     labels = pairwise_distances_argmin(points, found.centres)
     sizes = np.bincount(labels, minlength=len(profile))
     low, high = percentile_interval(found.rand, confidence)
-    return Segments(
-        agreement=Estimate(
-            float(found.rand.mean()), low, high, len(frame), "index", "range over resamples", confidence
-        ),
-        silent=silent,
-        structured=found.structured,
-        table=pd.DataFrame(
-            {"member_id": frame["member_id"], "segment": profile["segment"].to_numpy()[labels]}
-        ),
-        profile=profile.assign(n=sizes, share=sizes / sizes.sum())[PROFILE],
+    agreement = agreement._replace(
+        value=float(found.rand.mean()), low=low, high=high, method="range over resamples"
     )
+    table = frame[["member_id"]].assign(segment=profile["segment"].to_numpy()[labels])
+    profile = profile.assign(n=sizes, share=sizes / sizes.sum())[PROFILE]
+    return Segments(study, agreement, silent, window_days, table=table, profile=profile)
 
 
 def scaled(features: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -244,9 +272,7 @@ def _profile(found: Clustering, points: FloatArray, features: list[str], confide
     """Return how sure each segment is and its name: stable ones of a real structure get one."""
     limit = threshold("segments.stability").value
     bounds = np.array([percentile_interval(column, confidence) for column in found.jaccard.T])
-    profile = pd.DataFrame(
-        {"jaccard": np.nanmean(found.jaccard, axis=0), "low": bounds[:, 0], "high": bounds[:, 1]}
-    )
+    profile = pd.DataFrame(bounds, columns=["low", "high"]).assign(jaccard=np.nanmean(found.jaccard, axis=0))
     # A resample that drew no member of a segment did not find it again.
     profile["reached"] = np.mean(found.jaccard >= limit, axis=0)
     mean = profile["jaccard"]

@@ -11,11 +11,13 @@ import datetime as dt
 from dataclasses import dataclass
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from helpers.errors import BadParameters
-from helpers.methods.rfm.scores import score_expressions, score_values
+from helpers.methods.rfm.scores import score_expressions, scored
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
+from helpers.playbook.result import Result
 from helpers.sentences import percent, say
 from helpers.stats.estimate import wilson
 from helpers.study import Study
@@ -27,16 +29,15 @@ CHANGE = 0.25
 """Relative change of each weight."""
 
 
-@dataclass(frozen=True)
-class Sensitivity:
-    """Members that change tier or score code when a value weight moves.
+@dataclass(frozen=True, repr=False)
+class Sensitivity(Result):
+    """Members that change tier when a value weight moves.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per weight and direction: weight, change (such as -0.25), before, after (weight before and
-        after rescaling), promoted, demoted, code_changed, n (members), tier_changed, share, low, high (of members
-        that change tier; Wilson score), code_share (of those whose score code changes).
+        One row per weight and direction: weight, change (such as -0.25), changed (members that change tier), n
+        (members), share, low, high (Wilson score).
     scheme : TierScheme
         The tiers.
     """
@@ -49,28 +50,19 @@ class Sensitivity:
         """Members, the denominator."""
         return int(self.table["n"].iloc[0])
 
-    @property
-    def ranking(self) -> pd.DataFrame:
-        """One row per weight, most influential first: weight, share, low, high, code_share; the larger of both."""
-        largest = self.table.groupby("weight", as_index=False)[["share", "low", "high", "code_share"]].max()
-        order = ["share", "code_share", "weight"]
-        return largest.sort_values(order, ascending=[False, False, True], ignore_index=True)
+    smallest = n
 
     @property
     def sentence(self) -> str:
         """The most influential weight with its share of members, interval and denominator."""
-        if self.n == 0:
-            return say(
-                "Too little data: there are no members whose tier could change with the value weights."
-            )
-        top = self.ranking.iloc[0]
+        if not self.n:
+            return say("Too little data: nobody's tier could change with the value weights.")
+        top = self.table.sort_values(["share", "weight"], ascending=[False, True]).iloc[0]
         return say(
-            "At most {share} of {n:,} members ({low} to {high}) change tier when any one value weight moves by "
-            "{change}, most when that of {weight} does; the score code changes for at most {code}. The tiers of "
-            "{scheme} look at {columns}.",
-            share=percent(top.share), n=self.n, low=percent(top.low), high=percent(top.high),
-            change=percent(CHANGE, 0), weight=top.weight, code=percent(self.ranking["code_share"].max()),
-            scheme=self.scheme.name, columns=", ".join(self.scheme.uses),
+            "When one value weight moves by {change}, at most {share} of {n:,} members ({low} to {high}) change "
+            "tier, most with that of {weight}; the tiers look at {columns}.",
+            share=percent(top["share"]), n=self.n, low=percent(top["low"]), high=percent(top["high"]),
+            change=percent(CHANGE, 0), weight=top["weight"], columns=", ".join(self.scheme.uses),
         )  # fmt: skip
 
 
@@ -96,20 +88,16 @@ def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivi
     if not weights:
         raise BadParameters(f"value_weights == {dict(given)!r}, must hold a weight above 0.")
     members = _members(study, scheme, list(weights), scheme.window_days or window_days)
-    total, rows = sum(weights.values()), []
+    total, n, rows = sum(weights.values()), int(members.count().execute()), []
     for place, (name, weight) in enumerate(weights.items()):
         for change in (-CHANGE, CHANGE):
-            rescale = total / (total + change * weight)
-            value = (members.monetary + change * members[f"part_{place}"]) * rescale
-            counts = _changes(members.mutate(monetary=value.round(VALUE_DECIMALS)), scheme)
-            rows.append((name, change, weight, weight * (1 + change) * rescale, *counts))
-    columns = ["weight", "change", "before", "after", "promoted", "demoted", "code_changed", "n"]
-    table = pd.DataFrame(rows, columns=columns)
-    known = table["n"].where(table["n"] > 0)
-    table["tier_changed"] = table["promoted"] + table["demoted"]
-    table["share"], table["code_share"] = table["tier_changed"] / known, table["code_changed"] / known
-    table["low"], table["high"] = wilson(table["tier_changed"], table["n"], study.confidence)
-    return Sensitivity(table, scheme)
+            value = (members.monetary + change * members[f"part_{place}"]) * total / (total + change * weight)
+            moved = members.mutate(monetary=value.round(VALUE_DECIMALS))
+            rows.append((name, change, _changed(moved, scheme), n))
+    table = pd.DataFrame(rows, columns=["weight", "change", "changed", "n"])
+    table["share"] = table["changed"] / (n or np.nan)
+    table["low"], table["high"] = wilson(table["changed"], table["n"], study.confidence)
+    return Sensitivity(study, table, scheme)
 
 
 def _members(study: Study, scheme: TierScheme, names: list[str], window_days: int) -> ibis.Table:
@@ -122,27 +110,13 @@ def _members(study: Study, scheme: TierScheme, names: list[str], window_days: in
     values = member_values(study, window_days, population=study.present)
     joined = values.left_join(summed, "member_id").drop("member_id_right")
     filled = joined.mutate(**{part: joined[part].fill_null(0.0) for part in parts})
-    return materialise(scheme.assign(score_values(filled, scheme.bins).table))
+    return materialise(scheme.assign(scored(filled, scheme.bins)[0]))
 
 
-def _changes(moved: ibis.Table, scheme: TierScheme) -> tuple[int, ...]:
-    """Return how many members rise, fall and change their score code under the value they have now; and how many."""
+def _changed(moved: ibis.Table, scheme: TierScheme) -> int:
+    """Return how many members change tier under the value they have now."""
     scores, _ = score_expressions(moved, ["monetary"], scheme.bins)
     known = {name: moved[name] for name in scheme.uses}
     known |= {"m_score": scores["monetary"], "value_quantile": value_quantile(moved.monetary)}
-    ranked = moved.mutate(
-        code_after=known["m_score"],
-        after=_rank(scheme.expression(known), scheme),
-        before=_rank(moved.tier, scheme),
-    )
-    found = ranked.aggregate(
-        promoted=ranked.count(where=ranked.after > ranked.before),
-        demoted=ranked.count(where=ranked.after < ranked.before),
-        code=ranked.count(where=ranked.code_after != ranked.m_score),
-        n=ranked.count(),
-    )
-    return tuple(int(count) for count in found.to_pandas().iloc[0])
-
-
-def _rank(tier: ibis.ir.StringValue, scheme: TierScheme) -> ibis.ir.IntegerValue:
-    return ibis.cases(*[(tier == label, rank) for rank, label in enumerate(scheme.labels)])
+    placed = moved.mutate(after=scheme.expression(known))
+    return int(placed.count(where=placed.after != placed.tier).execute())

@@ -16,14 +16,20 @@ an upper bound, and only direct invitees count, not theirs in turn.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import as_table, local_date
+from helpers.data.source import local_date
+from helpers.figures import Chart, NoChart
+from helpers.methods.rfm import plots
+from helpers.methods.rfm.concentration import Followed
+from helpers.methods.rfm.scores import Scores
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Result, people
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
 from helpers.sentences import interval, number, quantity, say, with_interval
 from helpers.stats.estimate import Estimate
@@ -31,31 +37,34 @@ from helpers.stats.resample import mean_value, ratio_of_means, share_of_rank, va
 from helpers.study import Study
 from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS
+from helpers.tables import Table
 
 
-@dataclass(frozen=True)
-class TierValue:
+@dataclass(frozen=True, repr=False)
+class TierValue(Result):
     """Value by tier in the period after the one that set the tier, and the ratio of the top to the bottom tier.
 
     Attributes
     ----------
+    followed : Followed
+        The members.
     table : pandas.DataFrame
         One row per tier from low to high: tier, n, members_with_value, total, share_of_value, mean, low, high.
     ratio : Estimate
         Mean value in the top tier divided by that in the bottom tier.
     claim : Threshold
         The range the ratio is said to lie in.
-    unit : str
-        Unit of the value.
-    days : int
-        Length of the period the value was measured in.
     """
 
+    followed: Followed
     table: pd.DataFrame
     ratio: Estimate
     claim: Threshold
-    unit: str
-    days: int
+
+    @property
+    def smallest(self) -> int | None:
+        """Members of the smaller of the two tiers, when they are compared."""
+        return min(self.table["n"].tolist()[:: len(self.table) - 1]) if self.ratio.known else None
 
     @property
     def verdict(self) -> Comparison:
@@ -65,59 +74,74 @@ class TierValue:
     @property
     def sentence(self) -> str:
         """What the ratio says about the claim, in plain words."""
-        bottom, top = self.table.iloc[0], self.table.iloc[-1]
-        if not self.ratio.known:
+        bottom, *_, top = self.table.to_dict("records")
+        unit = self.study.unit
+        text = (
+            "In the next {days:,} days too few members of {top} or {bottom} bring value to compare the two."
+        )
+        if self.ratio.known:
             text = (
-                "In the next {days:,} days, the ratio is not known: too few members with value, or no value above "
-                "refunds ({m_top:,} of {n_top:,} members of {top} have value, {m_bottom:,} of {n_bottom:,} of "
-                "{bottom})."
+                "In the next {days:,} days a member of {top} brings {most}, one of {bottom} {least}: {ratio} times "
+                "as much ({bounds}). Against the claimed {low:g} to {high:g} times of a lifetime: {verdict}."
             )
-            return say(
-                text, days=self.days, top=top["tier"], m_top=top["members_with_value"], n_top=top["n"],
-                bottom=bottom["tier"], m_bottom=bottom["members_with_value"], n_bottom=bottom["n"],
-            )  # fmt: skip
         low, high = self.claim.bounds
         return say(
-            "In the next {days:,} days, a member of {top} brings {most}, one of {bottom} {least}: {ratio} times as "
-            "much ({bounds}, n = {n_top:,} and {n_bottom:,}); against the claimed {low:g} to {high:g} times: "
-            "{verdict}. The claim speaks of lifetime value; this is {days:,} days.",
-            days=self.days, top=top["tier"], most=self._mean(top), bottom=bottom["tier"], least=self._mean(bottom),
-            ratio=number(self.ratio.value), bounds=interval(self.ratio.low, self.ratio.high, self.ratio.unit),
-            n_top=top["n"], n_bottom=bottom["n"], low=low, high=high, verdict=say(self.verdict),
+            text, days=self.followed.days, top=top["tier"], bottom=bottom["tier"], low=low, high=high,
+            most=quantity(top["mean"], unit), least=quantity(bottom["mean"], unit), verdict=say(self.verdict),
+            ratio=number(self.ratio.value), bounds=interval(self.ratio.low, self.ratio.high, "ratio"),
         )  # fmt: skip
 
-    def _mean(self, row: pd.Series) -> str:
-        mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
-        return with_interval(Estimate(mean, low, high, int(row["n"]), self.unit, "", self.ratio.confidence))
+    def tables(self) -> Iterator[Table]:
+        """Yield the value by tier."""
+        text = "{unit} a member by tier, in the {days} days after {split}"
+        caption = say(text, unit=self.study.unit, days=self.followed.days, split=self.followed.split)
+        note = say("Studentised member bootstrap.")
+        yield Table("tier_value", self.table, caption, {"share_of_value": "share"}, note, members="n")
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield the ratio."""
+        text = "a {top} member is not shown to be worth more than a {bottom} one"
+        if self.ratio.low > 1:
+            text = "a {top} member is worth {ratio} times a {bottom} one"
+        elif self.ratio.high < 1:
+            text = "a {top} member is worth less than a {bottom} one"
+        ends = {"bottom": self.table["tier"].iloc[0], "top": self.table["tier"].iloc[-1]}
+        yield finding(
+            self.ratio, id="rfm.tier_value_ratio", metric=say("member value, {top} ÷ {bottom}", **ends),
+            scope=self.followed.scope, sentence=self.sentence, systems=("S006",),
+            assumption=say("the next period stands for periods to come; a tier is a sign of value, not its cause"),
+            headline=say(text, ratio=number(self.ratio.value, 1), **ends), definition="member_value",
+            picture="tier_value",
+        )  # fmt: skip
 
-def tier_value(
-    study: Study, members: ibis.Table | pd.DataFrame, order: Sequence[str], days: int
-) -> TierValue:
-    """Measure value a member by tier in the next period, and the ratio of the top to the bottom tier.
-
-    Parameters
-    ----------
-    study : Study
-        Gives unit, level, resamples and seed.
-    members : ibis.Table or pandas.DataFrame
-        As made by :func:`helpers.methods.rfm.concentration.followed` with the same `days`.
-    order : sequence of str
-        Tiers from low to high.
-    days : int
-        Length of the period.
-    """
-    cells, confidence = value_cells(members, "after", by="tier"), study.confidence
-    means = {
-        label: mean_value(
-            cells[cells["group"] == label],
-            unit=study.unit,
-            confidence=confidence,
-            draws=study.draws,
-            seed=seed,
+    def figure(self) -> Chart | NoChart:
+        """Draw the value a member of each tier brings, with its interval."""
+        rows = self.table[["tier", "n", "mean", "low", "high"]].dropna().reset_index(drop=True)
+        if rows.empty or not self.ratio.known:
+            return NoChart(say("Value a member by tier"), self.sentence, "tier_value")
+        bottom, *_, top = rows.to_dict("records")
+        text, unit, days = (
+            "A {top} member brings {most}, a {bottom} one {least}",
+            self.study.unit,
+            self.followed.days,
         )
-        for seed, label in enumerate(order, start=1000 * study.seed)
-    }
+        most, least = (quantity(row["mean"], unit) for row in (top, bottom))
+        title = say(text, top=top["tier"], most=most, bottom=bottom["tier"], least=least)
+        label, kind = (
+            say("{unit} a member in {days} days", unit=unit, days=days),
+            say("Value a member by tier"),
+        )
+        figure = plots.intervals(rows["tier"].tolist(), rows.rename(columns={"mean": "value"}), label)
+        return self.drawn("tier_value", kind, title, rows, figure, members="n")
+
+
+def tier_value(study: Study, followed: Followed) -> TierValue:
+    """Measure value a member by tier in the next period, and the ratio of the top to the bottom tier."""
+    cells, order = value_cells(followed.table, "after", by="tier"), followed.labels
+    means = {}
+    for seed, label in enumerate(order, start=1000 * study.seed):
+        own, unit = cells[cells["group"] == label], study.unit
+        means[label] = mean_value(own, unit=unit, confidence=study.confidence, draws=study.draws, seed=seed)
     total = sum(part.total for part in means.values())
     whole = total if total > 0 else np.nan
     rows = [
@@ -126,82 +150,77 @@ def tier_value(
     ]
     columns = ["tier", "n", "members_with_value", "total", "share_of_value", "mean", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
-    ratio = ratio_of_means(means[order[-1]], means[order[0]], confidence)
-    return TierValue(table, ratio, threshold("tiers.value_ratio"), study.unit, days)
+    ratio = ratio_of_means(means[order[-1]], means[order[0]], study.confidence)
+    return TierValue(study, followed, table, ratio, threshold("tiers.value_ratio"))
 
 
 # --- referrals ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ReferralValue:
+@dataclass(frozen=True, repr=False)
+class ReferralValue(Result):
     """What members brought by inviting others, beside what they spent themselves.
 
     Attributes
     ----------
+    share_of_value : Estimate or None
+        Referral value as a share of own and referral value together; None without a table of referrals.
     table : pandas.DataFrame
         One row per member: member_id, own_value, referral_value, total_value, invitees (accepted, over all time) and
         reward_cost (of invites accepted in the window); ordered by member_id.
-    share_of_value : Estimate
-        Referral value as a share of own and referral value together.
     inviters, invitees, buyers : int
         Members of `table` with an accepted invitee, the invitees they brought, and those of them who bought in
         the window. Invites of anybody else are in no number here.
     self_invites, repeated_invites : int
         Accepted invites of these members left out because a member invited themselves, or someone else had been
         accepted first.
-    unit : str
-        Unit of the values.
     """
 
-    table: pd.DataFrame
-    share_of_value: Estimate
-    inviters: int
-    invitees: int
-    buyers: int
-    self_invites: int
-    repeated_invites: int
-    unit: str
+    share_of_value: Estimate | None = None
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    inviters: int = 0
+    invitees: int = 0
+    buyers: int = 0
+    self_invites: int = 0
+    repeated_invites: int = 0
+
+    @property
+    def smallest(self) -> int:
+        """Invitees who bought."""
+        return self.buyers
 
     @property
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
-        sums = self.table[["referral_value", "reward_cost"]].sum()
+        if self.share_of_value is None:
+            return say("Referral value was not measured: there is no table of referrals.")
+        k_min, unit = self.study.k_min, self.study.unit
+        value, reward = (quantity(self.table[name].sum(), unit) for name in ("referral_value", "reward_cost"))
         text = (
-            "{inviters:,} members brought {invitees:,} others, of whom {buyers:,} bought in the window for {total}, "
-            "at {reward} of rewards. Referral value as a share of own and referral value together: {share}. An "
-            "invitee's order counts once as own value and once as referral credit, so the credit is an upper bound."
+            "{inviters} members brought {invitees} others, of whom {buyers} bought in the window for {total}, at "
+            "{reward} of rewards: {share} of all value. An invitee may have come anyway, so this is an upper bound."
         )
         if self.self_invites or self.repeated_invites:
-            text += (
-                " Left out are {own:,} accepted invites of oneself and {again:,} of someone accepted before."
-            )
+            text += " Left out are {own} invites of oneself and {again} of someone accepted before."
         return say(
-            text, inviters=self.inviters, invitees=self.invitees, buyers=self.buyers,
-            share=with_interval(self.share_of_value), total=quantity(sums["referral_value"], self.unit),
-            reward=quantity(sums["reward_cost"], self.unit), own=self.self_invites, again=self.repeated_invites,
+            text, inviters=people(self.inviters, k_min), invitees=people(self.invitees, k_min), buyers=self.buyers,
+            share=with_interval(self.share_of_value), total=value, reward=reward,
+            own=people(self.self_invites, k_min), again=people(self.repeated_invites, k_min),
         )  # fmt: skip
 
 
-def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days: int) -> ReferralValue:
-    """Credit the orders of invitees to the members who invited them.
+def referral_value(study: Study, scores: Scores) -> ReferralValue:
+    """Credit the orders of invitees to the scored members who invited them.
 
     An invitee belongs to the first accepted invite (ties by invite id). Orders count from the acceptance on,
-    inside the window (as_of - window_days, as_of]; their value is that of the activity, so both kinds of M speak
-    of the same money. Which invite came first is settled among all invites; what is then counted are the
-    invites of the members of `values`, the same members that totals and sample size speak of.
-
-    Parameters
-    ----------
-    study : Study
-        With a table of referrals.
-    values : ibis.Table or pandas.DataFrame
-        One row per member with member_id and monetary, own value in the same window.
-    window_days : int
-        Length of the window.
+    inside the window of the scores; their value is that of the activity, so both kinds of M speak of the same
+    money. Which invite came first is settled among all invites; what is then counted are the invites of the scored
+    members, the same that totals and sample size speak of.
     """
-    own, log, end = as_table(values), study.activity, ibis.literal(study.as_of)
-    start = ibis.literal(study.as_of - dt.timedelta(days=window_days))
+    if "referrals" not in study.dataset:
+        return ReferralValue(study)
+    own, log, end = scores.table, study.activity, ibis.literal(study.as_of)
+    start = ibis.literal(study.as_of - dt.timedelta(days=scores.window_days))
     # whoever invited first keeps the invitee, in the table of values or not; only then the others are left out
     accepted = materialise(_accepted(study))
     invites = materialise(accepted.semi_join(own, accepted.inviter == own["member_id"].cast("string")))
@@ -215,9 +234,7 @@ def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days:
     table = own.select(member_id=own["member_id"].cast("string"), own_value=own["monetary"].cast("float64"))
     for part in (credit, brought):
         table = table.left_join(part, table.member_id == part.inviter).drop("inviter")
-    table = table.mutate(
-        **{name: table[name].fill_null(0) for name in ("referral_value", "invitees", "reward_cost")}
-    )
+    table = table.fill_null(dict.fromkeys(("referral_value", "invitees", "reward_cost"), 0))
     frame = table.to_pandas().sort_values("member_id", ignore_index=True)
     # engines sum in no fixed order: the last bits must not reach a published number
     frame["referral_value"] = frame["referral_value"].round(VALUE_DECIMALS)
@@ -230,13 +247,9 @@ def referral_value(study: Study, values: ibis.Table | pd.DataFrame, window_days:
         self_invites=invites.count(where=invites.own),
         repeated_invites=invites.count(where=~invites.own & (invites.place > 0)),
     )
-    return ReferralValue(
-        table=frame,
-        share_of_value=share_of_rank(cells, study.confidence, study.draws, study.seed),
-        buyers=int(bought.member_id.nunique().execute()),
-        unit=study.unit,
-        **{name: int(count) for name, count in counts.execute().iloc[0].items()},
-    )
+    found = {name: int(count) for name, count in counts.execute().iloc[0].items()}
+    share = share_of_rank(cells, study.confidence, study.draws, study.seed)
+    return ReferralValue(study, share, frame, buyers=int(bought.member_id.nunique().execute()), **found)
 
 
 def _accepted(study: Study) -> ibis.Table:
@@ -251,9 +264,7 @@ def _accepted(study: Study) -> ibis.Table:
         day=local_date(referrals["accepted_at"], study.report_tz),
         reward=referrals["reward_cost"].fill_null(0.0).cast("float64") if rewarded else ibis.literal(0.0),
     )
-    table = table.filter(
-        table.accepted_at.notnull(), table.invitee.notnull(), table.day <= ibis.literal(study.as_of)
-    )
+    table = table.drop_null(["accepted_at", "invitee"]).filter(ibis._.day <= ibis.literal(study.as_of))
     # invites of oneself take no place, so that they cannot displace the member who really invited
     own = table.inviter == table.invitee
     order = ibis.window(group_by=[table.invitee, own], order_by=[table.accepted_at, table.invite])

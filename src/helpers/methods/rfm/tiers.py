@@ -245,9 +245,11 @@ class TierScheme(BaseModel):
         return tuple(tier.id for tier in self.tiers)
 
     @property
-    def display_names(self) -> dict[str, str]:
-        """Name to show for each id."""
-        return {tier.id: tier.name or tier.id for tier in self.tiers}
+    def names(self) -> list[str]:
+        """Each tier's id with the name it goes by, when that says more."""
+        return [
+            f"{tier.id} {tier.name}" if tier.name not in ("", tier.id) else tier.id for tier in self.tiers
+        ]
 
     def rules_table(self) -> pd.DataFrame:
         """Return the rules in words: rank (1 lowest), tier, display_name, rule; the highest tier that fits wins."""

@@ -7,9 +7,7 @@ compares.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
 import numpy as np
@@ -26,9 +24,7 @@ from helpers.study import Study, enough
 from helpers.study.frames import materialise, require_columns, require_unique
 
 BOUNDS = ("expected_low", "expected_high")
-NAMES = ("protect", "nurture", "recall", "first_order")
 WORST_BASELINE = 0.5  # the share at which a difference of shares is hardest to see
-ALIVE = 0.5  # probability from which a member counts as alive
 DRAWS = 1000
 
 
@@ -141,63 +137,6 @@ class ContactList:
         return say(text, n=self.without_consent) if self.without_consent else ""
 
 
-@dataclass(frozen=True)
-class ListSet:
-    """The standard lists; no member is on two of them.
-
-    Attributes
-    ----------
-    lists : tuple of ContactList
-        protect, nurture, recall and first_order, in this order.
-    without_p_alive : int
-        Members who bought but have no probability of being alive, such as those who bought once; their tier
-        alone decides.
-    """
-
-    lists: tuple[ContactList, ...]
-    without_p_alive: int
-
-    def __getitem__(self, name: str) -> ContactList:
-        """Return a list by its name."""
-        return {each.name: each for each in self.lists}[name]
-
-    @property
-    def overview(self) -> pd.DataFrame:
-        """One row per list: list, size, contacted, held_out, mean_value, low, high, total_value, unit, detectable,
-        baseline, check_on; the numbers of a withheld list are missing."""
-        rows = [
-            {
-                "list": each.name,
-                **{name: getattr(each, name) for name in ("size", "contacted", "held_out")},
-                "mean_value": each.mean_value.value,
-                **{bound: getattr(each.mean_value, bound) for bound in ("low", "high")},
-                "total_value": each.total_value.value,
-                **{name: getattr(each, name) for name in ("unit", "detectable", "baseline", "check_on")},
-            }
-            for each in self.lists
-        ]
-        frame = pd.DataFrame(rows).astype(dict.fromkeys(["size", "contacted", "held_out"], "Int64"))
-        hidden = np.array([each.withheld for each in self.lists])
-        numbers = [column for column in frame if column not in ("list", "unit", "baseline", "check_on")]
-        frame.loc[hidden, numbers] = pd.NA
-        return frame
-
-    @property
-    def sentence(self) -> str:
-        """Sizes of all lists, then each published list in its own words: worth and what its hold-out can show."""
-        parts = [
-            say("{name} fewer than {k}", name=each.name, k=each.k_min)
-            if each.withheld
-            else say("{name} {size:,}", name=each.name, size=each.size)
-            for each in self.lists
-        ]
-        said = [say("Members to reach: {parts}; no member is on two lists.", parts=", ".join(parts))]
-        if self.without_p_alive:
-            text = "{n:,} members who bought have no probability of being alive (bought once); their tier decides."
-            said.append(say(text, n=self.without_p_alive))
-        return " ".join([*said, *(each.sentence for each in self.lists if not each.withheld)])
-
-
 def contact_list(
     study: Study,
     members: ibis.Table | pd.DataFrame,
@@ -297,47 +236,3 @@ def _published(frame: pd.DataFrame, arm: pd.Series) -> pd.DataFrame:
     # More digits would be a fingerprint by which a pseudonym can be found again elsewhere.
     listed["expected_value"] = frame["expected_value"].round(2)
     return listed.sort_values(["expected_value", "member_id"], ascending=[False, True], ignore_index=True)
-
-
-def standard_lists(
-    study: Study,
-    members: ibis.Table | pd.DataFrame,
-    *,
-    order: Sequence[str],
-    holdout_share: float = 0.1,
-    days: int = 30,
-) -> ListSet:
-    """Make the standard lists from tier, probability of being alive and expected value.
-
-    * recall: bought and is now in the lowest tier or probably gone (P(alive) below one half);
-    * protect: bought, probably alive, in the highest tier;
-    * nurture: bought, probably alive, in the tier below the highest;
-    * first_order: never bought, and above the lowest tier.
-
-    A member without a probability of being alive counts as alive.
-
-    Parameters
-    ----------
-    study, holdout_share, days
-        As in :func:`contact_list`.
-    members : ibis.Table or pandas.DataFrame
-        As in :func:`contact_list`, with bought (whether there is an order on record, even one that was refunded) and
-        p_alive, which may be missing (null) for members whom no purchase model can judge.
-    order : sequence of str
-        Tiers from low to high, at least two.
-    """
-    table = materialise(as_table(members))
-    require_columns(table, ["tier", "bought", "p_alive"], "members")
-    bought, lowest = table.bought.cast("boolean"), table.tier == order[0]
-    gone = (table.p_alive < ALIVE).fill_null(False)
-    rules = {
-        "recall": bought & (lowest | gone),
-        "protect": bought & (table.tier == order[-1]),
-        "first_order": ~bought & ~lowest,
-        "nurture": bought & (table.tier == order[-2]) & (len(order) > 2),
-    }
-    placed = table.mutate(list_name=ibis.cases(*((rule, name) for name, rule in rules.items()), else_=""))
-    settings: dict[str, Any] = {"holdout_share": holdout_share, "days": days}
-    groups = {name: placed.filter(placed.list_name == name) for name in NAMES}
-    lists = tuple(contact_list(study, group, name=name, **settings) for name, group in groups.items())
-    return ListSet(lists, int(table.filter(bought, table.p_alive.isnull()).count().execute()))

@@ -1,0 +1,142 @@
+"""The standard contact lists: whom to protect, to nurture, to recall and to win for a first order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from helpers.data.privacy import salt_sentence
+from helpers.data.source import as_table
+from helpers.playbook.contact.lists import ContactList, contact_list
+from helpers.playbook.contact.trial import POWER
+from helpers.playbook.result import Part, Result, asks, people
+from helpers.sentences import percent, say
+from helpers.study import Study
+from helpers.study.frames import materialise, require_columns
+from helpers.tables import Table
+
+NAMES = ("protect", "nurture", "recall", "first_order")
+ALIVE = 0.5  # probability from which a member counts as alive
+
+
+@dataclass(frozen=True, repr=False)
+class ListSet(Result):
+    """The standard lists; no member is on two of them.
+
+    Attributes
+    ----------
+    lists : tuple of ContactList
+        protect, nurture, recall and first_order, in this order.
+    without_p_alive : int
+        Members who bought but have no probability of being alive, such as those who bought once; their tier
+        alone decides.
+    """
+
+    lists: tuple[ContactList, ...]
+    without_p_alive: int
+
+    def __getitem__(self, name: str) -> ContactList:
+        """Return a list by its name."""
+        return {each.name: each for each in self.lists}[name]
+
+    @property
+    def overview(self) -> pd.DataFrame:
+        """One row per list: list, size, contacted, held_out, mean_value, low, high, total_value, detectable,
+        baseline, check_on; the numbers of a withheld list are missing."""
+        rows = [
+            {
+                "list": each.name,
+                **{name: getattr(each, name) for name in ("size", "contacted", "held_out")},
+                "mean_value": each.mean_value.value,
+                **{bound: getattr(each.mean_value, bound) for bound in ("low", "high")},
+                "total_value": each.total_value.value,
+                **{name: getattr(each, name) for name in ("detectable", "baseline", "check_on")},
+            }
+            for each in self.lists
+        ]
+        frame = pd.DataFrame(rows).astype(dict.fromkeys(["size", "contacted", "held_out"], "Int64"))
+        hidden = np.array([each.withheld for each in self.lists])
+        numbers = [column for column in frame if column not in ("list", "baseline", "check_on")]
+        frame.loc[hidden, numbers] = pd.NA
+        return frame
+
+    @property
+    def sentence(self) -> str:
+        """Sizes of all lists, and whose hold-out can show nothing."""
+        k_min, shown = self.study.k_min, [each for each in self.lists if not each.withheld]
+        sizes = [
+            say("{name} {size}", name=each.name, size=people(each.size, k_min) if each.size else 0)
+            for each in self.lists
+        ]
+        said = [say("Members to reach: {sizes}; no member is on two lists.", sizes=", ".join(sizes))]
+        if weak := [each.name for each in shown if not each.measurable]:
+            text = (
+                "Too few are held out of {names} to measure what contact is worth, so no action rests on it."
+            )
+            said.append(say(text, names=", ".join(weak)))
+        if self.without_p_alive:
+            text = "{n} members bought once and cannot be judged by a purchase model; their tier decides."
+            said.append(say(text, n=people(self.without_p_alive, k_min)))
+        return " ".join(said)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield how ids are hidden, the sizes, the table and the lists that are large enough."""
+        yield salt_sentence()
+        yield self.sentence
+        caption = say("Contact lists, {scope}, value in {unit}", scope=self.study.scope, unit=self.study.unit)
+        text = (
+            "Detectable is the smallest difference between the shares of both arms that shows with {power} power, if "
+            "the share of the baseline act without contact."
+        )
+        units = {"detectable": "share", "baseline": "share"}
+        yield Table("lists", self.overview, caption, units, say(text, power=percent(POWER, 0)))
+        yield from (each for each in self.lists if not each.withheld)
+
+
+@asks
+def standard_lists(
+    study: Study,
+    members: ibis.Table | pd.DataFrame,
+    order: Sequence[str],
+    holdout_share: float = 0.1,
+    days: int = 30,
+) -> ListSet:
+    """Make the standard lists from tier, probability of being alive and expected value.
+
+    * recall: bought and is now in the lowest tier or probably gone (P(alive) below one half);
+    * protect: bought, probably alive, in the highest tier;
+    * nurture: bought, probably alive, in the tier below the highest;
+    * first_order: never bought, and above the lowest tier.
+
+    A member without a probability of being alive counts as alive.
+
+    Parameters
+    ----------
+    study, holdout_share, days
+        As in :func:`~helpers.playbook.contact.lists.contact_list`.
+    members : ibis.Table or pandas.DataFrame
+        As there, with bought (whether there is an order on record, even one that was refunded) and p_alive, which
+        may be missing (null) for members whom no purchase model can judge.
+    order : sequence of str
+        Tiers from low to high, at least two.
+    """
+    table = materialise(as_table(members))
+    require_columns(table, ["tier", "bought", "p_alive"], "members")
+    bought, lowest = table.bought.cast("boolean"), table.tier == order[0]
+    gone = (table.p_alive < ALIVE).fill_null(False)
+    rules = {
+        "recall": bought & (lowest | gone),
+        "protect": bought & (table.tier == order[-1]),
+        "first_order": ~bought & ~lowest,
+        "nurture": bought & (table.tier == order[-2]) & (len(order) > 2),
+    }
+    placed = table.mutate(list_name=ibis.cases(*((rule, name) for name, rule in rules.items()), else_=""))
+    settings: dict[str, Any] = {"holdout_share": holdout_share, "days": days}
+    groups = {name: placed.filter(placed.list_name == name) for name in NAMES}
+    lists = tuple(contact_list(study, group, name=name, **settings) for name, group in groups.items())
+    return ListSet(study, lists, int(table.filter(bought, table.p_alive.isnull()).count().execute()))
