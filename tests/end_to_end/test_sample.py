@@ -136,7 +136,7 @@ def _member_ids(root: Path) -> list[str]:
     return pd.read_parquet(root / "data/sample/members.parquet", columns=["member_id"])["member_id"].tolist()
 
 
-@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 5)])
+@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7)])
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v2"
     findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}

@@ -14,7 +14,7 @@ from tests.notebooks.test_retention import CASES, FAST, QUICK, folder, recorded
 def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
     run_cells("14_outlook", data=folder(tmp_path / "data", **CASES[case]), **FAST)
     found = recorded(tmp_path, "findings.json")
-    assert len(found) == 5
+    assert len(found) == 7
     for finding in found.values():
         assert finding["sentence"]
         assert (finding["value"] is not None) == (finding["verdict"] != "too little data"), finding

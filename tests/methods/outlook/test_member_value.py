@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from helpers.figures import Chart, NoChart
-from helpers.methods.outlook import plots
-from helpers.methods.outlook.member_value import MemberValue, against_past, member_value, spread_sentence
+from helpers.methods.outlook.member_value import MemberValue, against_past, member_value
 from helpers.simulate import community
-from helpers.stats.forecast.value_judging import MODEL, SURVIVAL, RatioSpread
+from helpers.stats.forecast.value_judging import SURVIVAL, RatioSpread
 from helpers.study import Study
 
 START = dt.date(2025, 7, 1)
@@ -30,35 +30,41 @@ def found(study: Study) -> MemberValue:
 
 def test_the_judgement_in_words_and_in_a_picture(found: MemberValue) -> None:
     row = found.table.set_index("model").loc[SURVIVAL]
-    assert found.known and found.sentence == " ".join(found.sentences)
-    assert "By tenths of members" in found.sentence and f"Over {found.spread.windows} such" in found.sentence
+    assert found.known and found.expected.n == len(found.members)
+    assert found.expected.value == pytest.approx(found.members["expected_value"].sum())
+    assert found.expected.low < found.expected.value < found.expected.high
+    assert "By tenths of members" in found.judged_sentence
     for name in ("realised", "predicted"):
-        assert f"CNY {row[name]:,.0f}" in found.sentence
-    chart = plots.value_deciles(found, "note")
-    assert isinstance(chart, Chart) and f"of {int(row['n']):,} members" in chart.alt
+        assert f"CNY {row[name]:,.0f}" in found.judged_sentence
+    first, chart, *_ = found.told()
+    assert first == found.sentence and repr(found) == first
+    assert isinstance(chart, Chart) and chart.data["n"].sum() == row["n"]
+    (stated,) = found.found()
+    assert stated.value == found.expected.value and stated.headline.startswith("members will bring CNY")
 
 
 def test_too_little_history_is_said(study: Study) -> None:
     few = member_value(study, horizon_days=200)
     assert "too little data. It takes three times 200 days of history, 100 members" in few.sentence
-    assert isinstance(plots.value_deciles(few, "note"), NoChart)
+    assert isinstance(list(few.parts())[1], NoChart) and next(few.findings()).value is None
 
 
 def test_who_erred_less_is_said() -> None:
-    row = {"n": 900, "gain": 0.14, "gain_low": 0.02, "gain_high": 0.2, "ratio": 0.9, "low": 0.8, "high": 1.1}
-    said = against_past(row, SURVIVAL)
-    assert "erred 14.0 % less (from 2.0 % less to 20.0 % less," in said and said.endswith(
-        f"the {SURVIVAL} wins."
+    row = {"gain": 0.14, "gain_low": 0.02, "gain_high": 0.2}
+    assert against_past(row) == (
+        "It foresees value better than each one's own past does: it errs 14.0 % less (2.0 % to 20.0 %)."
     )
-    worse = against_past(row | {"gain": -0.04, "gain_low": -0.1, "gain_high": -0.01}, SURVIVAL)
-    assert "erred 4.0 % more (from 10.0 % more to 1.0 % more" in worse and worse.endswith("past value wins.")
-    open_ = against_past(row | {"gain_low": -0.1}, MODEL)
-    assert "the difference is not clear. It speaks of buyers only; 90 % of what it said came" in open_
-    assert against_past(row | {"gain_low": float("nan")}, MODEL) == ""
+    worse = against_past({"gain": -0.04, "gain_low": -0.1, "gain_high": -0.01})
+    assert worse.startswith(
+        "Each one's own past foresees value better: the forecast errs −4.0 % less (−10.0 % to"
+    )
+    assert against_past(row | {"gain_low": -0.1}).endswith("the difference is not clear.")
 
 
-def test_how_far_windows_erred_is_said() -> None:
+def test_how_far_windows_erred_is_said(found: MemberValue) -> None:
     judged = pd.DataFrame({"split": [1, 2, 3], "predicted": 100.0, "realised": [150.0, 152.0, 149.0]})
-    assert "off in one direction" in spread_sentence(RatioSpread.of(judged, 0.95))
-    assert "3 windows are needed, so a spread is assumed" in spread_sentence(RatioSpread.of(judged[:2], 0.95))
-    assert "No window of value" in spread_sentence(RatioSpread.of(judged[:0], 0.95))
+    off = replace(found, spread=RatioSpread.of(judged, 0.95))
+    assert "Provisional: over 3 windows 150 % (" in off.provisional_sentence
+    few = replace(found, spread=RatioSpread.of(judged[:2], 0.95))
+    assert "3 windows are needed" in few.provisional_sentence
+    assert not replace(found, spread=None).provisional_sentence

@@ -2,50 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
-
-import numpy as np
 import pandas as pd
 
-from helpers.figures import Chart
+from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
-from helpers.stats.forecast.judging import Contest
-from helpers.stats.forecast.models import BASE_RATE
-
-
-def test_the_contest_names_the_forecast_in_use_and_what_it_beats() -> None:
-    table = pd.DataFrame(
-        {
-            "model": [BASE_RATE, "logit"],
-            "n": 900,
-            "brier": [0.17891, 0.16472],
-            "brier_low": [0.17, 0.16],
-            "brier_high": [0.18, 0.17],
-            "decile_error": [0.00712, 0.0163],
-        }
-    )
-    rng, n = np.random.default_rng(2), 2100
-    p = rng.beta(1, 2, n)
-    frame = pd.DataFrame(
-        {"landmark": np.arange(n) % 7, "silent": rng.random(n) < p, "logit": p, BASE_RATE: 1 / 3}
-    )
-    table = table.assign(**dict.fromkeys(["auc", "auc_low", "auc_high"], 0.7), decile_error_if_perfect=0.01)
-    found = Contest("silent", 30, 0.95, frame, winner="logit", best="logit", table=table)
-    chart = plots.model_contest(found, "note")
-    assert isinstance(chart, Chart)
-    assert (
-        chart.title
-        == "“logit” foresees who falls silent better than the bare share (Brier score 0.165 against 0.179)"
-    )
-    shown = chart._repr_html_()
-    assert all(f">{text}<" in shown for text in ("0.165", "0.179", "0.016", "0.007"))
-    level = replace(found, predictions=frame.assign(logit=1 / 3 + rng.normal(0, 0.01, n)))
-    title = plots.model_contest(level, "note").title
-    assert title.startswith("No forecast foresees who falls silent clearly better")
-    few = replace(found, predictions=frame[frame["landmark"] < 3])
-    title = plots.model_contest(few, "note").title
-    assert title == "Too few windows to compare forecasts of who falls silent: 3 of 6"
 
 
 def test_calibration_says_at_most_how_far_and_with_how_many() -> None:
@@ -60,7 +20,37 @@ def test_calibration_says_at_most_how_far_and_with_how_many() -> None:
         }
     )
     rows = rows.assign(difference=rows["observed"] - rows["predicted"])
-    risk = SimpleNamespace(contest=Contest("silent", 30, 0.95, deciles=rows))
-    chart = plots.calibration(risk, "note")
-    assert isinstance(chart, Chart) and chart.title.endswith("by more than 3.5 points")  # 3.44, rounded up
-    assert "highest predicted 36.4 %, observed 33.0 % (30.0 % to 38.9 %, n = 666)" in chart.alt
+    chart = plots.calibration(rows, "reason", "note")
+    assert isinstance(chart, Chart) and chart.title.endswith(
+        "missed by more than 3.5 points"
+    )  # 3.44, rounded up
+    assert "highest: predicted 36.4 %, observed 33.0 % (30.0 % to 38.9 %)" in chart.alt
+    far = plots.calibration(rows.assign(predicted=0.5), "reason", "note")
+    assert isinstance(far, Chart) and far.title.startswith("Silence missed its prediction")
+    nothing = plots.calibration(rows[:0], "reason", "note")
+    assert isinstance(nothing, NoChart) and nothing.reason == "reason"
+
+
+def test_who_falls_silent_is_named_by_tier_and_too_few_are_not_drawn() -> None:
+    rows = pd.DataFrame(
+        {"tier": ["1–10 actions", "51 and more actions"], "n": [644, 135], "share": [0.33, 0.05]}
+    )
+    rows = rows.assign(low=rows["share"] - 0.02, high=rows["share"] + 0.02)
+    chart = plots.silent_by_tier(rows, "note")
+    assert isinstance(chart, Chart) and chart.members == "n"
+    said = "With 1–10 actions in 30 days 33 % of members will fall silent, with 51 and more actions 5 %"
+    assert chart.title == said
+    assert isinstance(plots.silent_by_tier(rows[:0], "note"), NoChart)
+
+
+def test_tenths_and_thirds_are_drawn_from_their_numbers() -> None:
+    rows = pd.DataFrame({"tenth": [1, 2], "n": 50, "predicted": [0.1, 0.3], "came": [0.2, 0.3]})
+    rows = rows.assign(low=0.1, high=0.4)
+    chart = plots.by_tenth(rows, "orders_by_tenth", "A title", "Share", "note")
+    assert isinstance(chart, Chart) and len(chart.axes[0].patches) >= 2
+    thirds = pd.DataFrame(
+        {"third": [2, 3], "n": 900, "active_value": [9.0, 53.3], "silent_value": [4.0, 23.3]}
+    )
+    cost = plots.silence_cost(thirds.assign(value=30.0, low=16.0, high=43.0), "CNY", "note")
+    assert isinstance(cost, Chart)
+    assert cost.title == "The best third brings CNY 53.3 a member when active, CNY 23.3 when silent"

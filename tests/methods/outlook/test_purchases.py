@@ -12,6 +12,8 @@ import pytest
 from scipy import special
 
 from helpers.data import source
+from helpers.figures import Chart
+from helpers.methods.outlook.contest import contest_sentence
 from helpers.methods.outlook.purchases import Purchases, purchases
 from helpers.playbook.propose import propose
 from helpers.sentences import percent
@@ -19,6 +21,7 @@ from helpers.simulate import START, Parameters, community
 from helpers.stats.forecast.calibration import auc, by_group, decile_error, tenths
 from helpers.stats.forecast.models import BASE_RATE, RECALIBRATED
 from helpers.study import Study
+from helpers.tables import Table
 
 END = START + dt.timedelta(days=364)
 AS_OF = END - dt.timedelta(days=30)
@@ -46,7 +49,7 @@ def test_everybody_present_has_a_chance_and_the_chances_add_up(one: tuple[Purcha
     assert found.expected.n == len(members)
     assert found.expected.value == pytest.approx(members["probability"].sum(), abs=1e-6)
     assert found.expected.low <= members["came"].sum() <= found.expected.high
-    share = found.finding()
+    share = next(found.findings())
     assert share.value == pytest.approx(members["probability"].mean())
     assert 0 < share.low < share.value < share.high < 1
     assert members.groupby("tenth")["probability"].max().is_monotonic_increasing
@@ -70,23 +73,19 @@ def test_who_never_ordered_is_less_likely_to(one: tuple[Purchases, pd.DataFrame]
     first = found.first_orders
     assert (first.value, first.n) == (pytest.approx(fresh.sum(), abs=1e-6), len(fresh))
     assert first.low <= members.loc[~members["ordered"], "came"].sum() <= first.high
-    assert (
-        f"Of the {len(fresh)} among them without an order on record, about {first.value:.0f} ("
-        in found.sentence
+    said = [part for part in found.told() if isinstance(part, str)]
+    assert any(
+        f"Of the {len(fresh)} without an order on record, about {first.value:.0f} (" in part for part in said
     )
 
 
 def test_words_name_number_interval_and_denominator(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, members = one
     assert f"Of {len(members):,} members present on {AS_OF}" in found.sentence and " to " in found.sentence
-    assert "is used to predict who orders" in found.contest_sentence
-    table = found.judged
-    share = (table["ordered"] * table["times"]).sum() / table["times"].sum()
-    top = table.set_index("tenth").loc[10]
-    rates = f"{percent(top['ordered'])} ({percent(top['low'])} to {percent(top['high'])}"
-    assert f"{rates}, n = {int(top['times'])}) of the tenth most likely to order did" in found.lift_sentence
-    assert f"and {percent(share)} (" in found.lift_sentence
-    assert f"n = {len(found.contest.predictions):,}) of all" in found.lift_sentence
+    assert "To predict who orders" in contest_sentence(found.contest)
+    chart = next(part for part in found.told() if isinstance(part, Chart))
+    ends = [percent(found.judged["came"].iloc[place], 0) for place in (-1, 0)]
+    assert chart.title == f"Of the tenth most likely to order {ends[0]} did, of the least likely {ends[1]}"
 
 
 def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
@@ -97,23 +96,22 @@ def test_tenths_show_what_came_of_earlier_chances_and_keep_back_small_ones(
     assert table["tenth"].tolist() == sorted(table["tenth"], reverse=True)
     assert table["members"].sum() == len(members)
     assert table["expected"].sum() == pytest.approx(found.expected.value)
+    table = found.judged
     assert table["times"].sum() == len(found.contest.predictions)
     came = found.contest.predictions["ordered"]
-    assert (table["ordered"] * table["times"]).sum() == pytest.approx(came.sum())
+    assert (table["came"] * table["times"]).sum() == pytest.approx(came.sum())
     first = found.contest.predictions.groupby("landmark").head(1)["landmark"]
     assert table["times"].min() > len(first) * 20  # cut within each window: no window fills a tenth alone
 
 
-def test_a_small_tenth_is_kept_back_now_and_as_it_was(one: tuple[Purchases, pd.DataFrame]) -> None:
+def test_a_small_tenth_is_kept_back(one: tuple[Purchases, pd.DataFrame]) -> None:
     found, _ = one
-    every = replace(found, study=replace(found.study, k_min=10_000)).by_tenth
-    assert every.drop(columns="tenth").isna().all(axis=None)
     few = found.members[found.members["tenth"] > 1]
     lowest = found.members[found.members["tenth"] == 1].head(4)
-    table = replace(found, members=pd.concat([few, lowest])).by_tenth.set_index("tenth")
-    assert table.loc[1].isna().all()  # what came of the lowest tenth is hidden with it
-    assert table.notna().all(axis=1).sum() == 8  # with another one, or it could be solved for
-    assert table.isna().all(axis=1).sum() == 2
+    *_, table = replace(found, members=pd.concat([few, lowest])).told()
+    assert isinstance(table, Table)
+    assert table.frame.set_index("tenth").loc[1].isna().all() and "Kept back" in table.note
+    assert table.frame.isna().any(axis=1).sum() == 2  # with another one, or it could be solved for
 
 
 def test_what_comes_later_changes_no_chance() -> None:
@@ -132,7 +130,7 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
     log = {"member_id": names[who], "day": days[when], "kind": "order", "action": "order", "value": 10.0}
     people = pd.DataFrame({"member_id": names, "joined_day": days[0], "left_day": None})
     found = purchases(Study.of({"activity": pd.DataFrame(log), "population": people}, days[-1]))
-    finding = found.gain_finding()
+    _, finding = found.findings()
     assert finding.verdict == "no clear change" and finding.low <= 0
     assert "does not clearly tell who orders from who does not" in finding.sentence
     proposal = propose(Study.of({}, END, count="all"), [finding], prefix="outlook.benefit")
@@ -144,7 +142,7 @@ def test_following_the_level_is_not_telling_members_apart(rates: tuple[float, fl
 def test_a_forecast_that_tells_members_apart_starts_a_test_of_benefits(
     one: tuple[Purchases, pd.DataFrame],
 ) -> None:
-    finding = one[0].gain_finding()
+    _, finding = one[0].findings()
     assert finding.verdict == "better" and finding.n == one[0].contest.windows
     assert f"errs {percent(finding.value)} less" in finding.sentence
     proposal = propose(Study.of({}, END, count="all"), [finding], prefix="outlook.benefit")
@@ -157,7 +155,7 @@ def test_before_a_window_is_judged_nothing_is_foretold() -> None:
     found = purchases(Study.of(dataset, START + dt.timedelta(days=75)))
     assert found.contest.windows == 0 and found.contest.winner is None
     assert found.expected.n > 100 and not found.expected.known
-    assert "0 judged windows" in found.sentence and "too little data" in found.lift_sentence
+    assert "0 judged windows" in found.sentence and found.judged.empty
 
 
 def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
@@ -167,10 +165,10 @@ def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
     )
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
     nobody = purchases(Study.of({"activity": rows, "population": people}, END))
-    assert not nobody.expected.known and nobody.finding().value is None
+    assert not nobody.expected.known and next(nobody.findings()).value is None
     assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
     assert nobody.members["tenth"].isna().all() and nobody.by_tenth.empty
-    assert "Models of who orders: too little data" in nobody.contest_sentence
+    assert "Forecasts of who orders: too little data" in contest_sentence(nobody.contest)
     alone = purchases(Study.of({"activity": rows, "population": people.iloc[:0]}, END))
     assert not alone.expected.known and alone.members.empty
 

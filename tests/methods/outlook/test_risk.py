@@ -12,13 +12,15 @@ import pytest
 from scipy import special
 
 from helpers.data import source
+from helpers.figures import Chart
 from helpers.methods.outlook.contest import contest_sentence, sample_sentence
-from helpers.methods.outlook.risk import Risk, risk, tiers_at_landmarks
+from helpers.methods.outlook.risk import Risk, risk, tiers
 from helpers.simulate import START, Parameters, community
 from helpers.stats.forecast.calibration import by_group, decile_error, tenths
 from helpers.stats.forecast.judging import Contest
 from helpers.stats.forecast.models import LOGIT, RECENCY
 from helpers.study import Study
+from helpers.tables import Table
 
 TIERS = ["no action", "1–10 actions", "11–50 actions", "51 and more actions"]
 
@@ -63,17 +65,23 @@ def test_sentences_state_number_interval_and_denominator(one: tuple[Risk, pd.Dat
     found, _ = one
     assert f"{found.expected_silent.n:,} members" in found.sentence
     assert " to " in found.sentence
-    assert "dormant" in found.return_sentence
-    assert f"{found.contest.winner} is used to predict who falls silent" in found.contest_sentence
-    assert "is used to predict who comes back" in found.return_sentence and "against" in found.return_sentence
-    assert "closed windows of 30 days" in found.history_sentence
-    assert "times as often as all active members" in found.lift_sentence
+    assert "silent members" in found.return_sentence
+    assert f"To predict who falls silent, {found.contest.winner} is used" in contest_sentence(found.contest)
+    assert "To predict who comes back" in contest_sentence(found.return_contest)
     fewer = dataclasses.replace(found.rows, sampled=150)
-    assert "Counted on a random sample of 150 of" in sample_sentence(fewer) and not sample_sentence(
-        found.rows
-    )
-    share = found.finding()
-    assert 0 < share.low < share.value < share.high < 1
+    assert "Counted on a random sample of 150 of" in sample_sentence(fewer)
+    for share in found.findings():
+        assert 0 < share.low < share.value < share.high < 1 and share.headline
+
+
+def test_what_is_shown_comes_in_order_and_tells_nothing_of_too_few(one: tuple[Risk, pd.DataFrame]) -> None:
+    found, _ = one
+    first, chart, *_ = found.told()
+    assert first == found.sentence and isinstance(chart, Chart) and chart.data["n"].sum() == found.smallest
+    names = [part.name for part in found.trust.told() if isinstance(part, Table | Chart)]
+    assert names == ["calibration", "forecasts", "tier_lift"]
+    hidden = dataclasses.replace(found, study=dataclasses.replace(found.study, k_min=found.smallest + 1))
+    assert len(list(hidden.told())) == 1 and all(finding.value is None for finding in hidden.found())
 
 
 def test_why_a_model_is_used_is_said(one: tuple[Risk, pd.DataFrame]) -> None:
@@ -82,20 +90,16 @@ def test_why_a_model_is_used_is_said(one: tuple[Risk, pd.DataFrame]) -> None:
         [(RECENCY, 0.001, -0.002, 0.004)], columns=["model", "brier_difference", "low", "high"]
     )
     simple = dataclasses.replace(held, winner=RECENCY, best=LOGIT, differences=gaps)
-    assert f"the Brier score of {LOGIT} is lower by 0.0010" in contest_sentence(simple)
-    assert "no clear difference" in contest_sentence(simple)
+    assert f"not clearly worse than {LOGIT} (by 0.0010, −0.0020 to 0.0040)" in contest_sentence(simple)
     best = dataclasses.replace(held, best=held.winner)
     assert "the lowest Brier score, and every simpler model is clearly worse" in contest_sentence(best)
     days = held.predictions["landmark"].unique()[:3]
     few = dataclasses.replace(held, predictions=held.predictions[held.predictions["landmark"].isin(days)])
-    assert (
-        "too little data to compare them (3 judged windows of 30 days; 6 needed). Until"
-        in contest_sentence(few)
-    )
+    assert "Provisional: 3 windows of 30 days could be judged, 6 are needed" in contest_sentence(few)
 
 
 def test_the_gain_is_told_with_its_windows(one: tuple[Risk, pd.DataFrame]) -> None:
-    finding = one[0].gain_finding()
+    (finding,) = one[0].trust.findings()
     assert finding.verdict == "stated" and f"over {one[0].contest.windows} windows" in finding.sentence
     assert f"errs {100 * finding.value:.1f} % less ({100 * finding.low:.1f} % to " in finding.sentence
     assert "chosen on them" in finding.provenance.assumption
@@ -103,11 +107,12 @@ def test_the_gain_is_told_with_its_windows(one: tuple[Risk, pd.DataFrame]) -> No
 
 def test_tiers_are_actions_before_the_landmark(one: tuple[Risk, pd.DataFrame]) -> None:
     rows = one[0].rows
-    tiers = tiers_at_landmarks(rows)
+    tier = tiers(rows.table["actions_30"])
     bounds = np.searchsorted([1, 11, 51], rows.table["actions_30"], side="right")
-    assert tiers["tier"].tolist() == [TIERS[bound] for bound in bounds]
-    assert one[0].tier_lift["tier"].isin(TIERS).all()
-    assert one[0].tier_lift["n"].sum() == len(one[0].contest.predictions)
+    assert tier.tolist() == [TIERS[bound] for bound in bounds]
+    lift = one[0].trust.tier_lift
+    assert lift["tier"].isin(TIERS).all() and lift["n"].sum() == len(one[0].contest.predictions)
+    assert (lift["members"] <= lift["n"]).all()
 
 
 def test_too_little_data_is_no_error() -> None:
@@ -117,10 +122,11 @@ def test_too_little_data_is_no_error() -> None:
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": START, "left_day": None})
     tables = {"activity": rows, "population": people}
     found = risk(Study.of(tables, START + dt.timedelta(days=90)))
-    told = (found.sentence, found.return_sentence, found.lift_sentence, found.contest_sentence)
+    told = (found.sentence, found.return_sentence, found.trust.sentence)
     assert all("too little data" in sentence for sentence in told)
-    assert found.tier_lift.empty and found.finding().value is None
-    assert found.gain_finding().verdict == "too little data"
+    assert found.trust.tier_lift.empty and found.by_tier.empty
+    findings = [*found.findings(), *found.trust.findings()]
+    assert {finding.verdict for finding in findings} == {"too little data"}
 
 
 LOOSE = (

@@ -1,23 +1,103 @@
-"""What a contest of forecasts came to, in words."""
+"""Can a forecast be trusted: what its contest came to, in words, a picture and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from helpers.methods.outlook import plots
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
-from helpers.stats.forecast.judging import ORDERED, RETURNED, SILENT, Contest
+from helpers.stats.forecast.judging import ORDERED, RETURNED, SILENT, Contest, brier_gain
 from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
 from helpers.stats.forecast.models import BASE_RATE
 from helpers.study import Study, enough
+from helpers.tables import Table
 
 WHAT = {SILENT: "who falls silent", RETURNED: "who comes back", ORDERED: "who orders"}
 """What is predicted, by outcome."""
 ALIKE = "the next period is like the closed ones, apart from a shift as large as theirs"
 """What must hold for an expected number of the next period."""
+SCORES = [f"{name}{end}" for name in ("brier", "auc", "lift") for end in ("", "_low", "_high")] + [
+    "decile_error"
+]
+
+
+@dataclass(frozen=True, repr=False)
+class Trust(Result):
+    """How the forecast of silence did on windows it had not seen.
+
+    Attributes
+    ----------
+    contest : Contest
+        The contest that chose it.
+    tier_lift : pandas.DataFrame
+        Lift at 10 % inside each tier of actions in the 30 days before a window; see
+        :func:`helpers.stats.forecast.judging.lift_by_tier`.
+    rows : Landmarks
+        The person-period rows behind it.
+    """
+
+    contest: Contest
+    tier_lift: pd.DataFrame = field(repr=False)
+    rows: Landmarks = field(repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """How much better the forecast is than giving everybody the same chance."""
+        gain = brier_gain(self.contest)
+        if not gain.known:
+            return contest_sentence(self.contest)
+        text = (
+            "Forecasting who falls silent errs {share} less ({between}) than giving everybody the same chance, over "
+            "{n} windows of {h} days it had not seen."
+        )
+        return say(text, **saved(gain), h=self.contest.horizon_days)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what it saves, whether its chances come true, and the scores of all forecasts."""
+        held = self.contest
+        yield self.sentence
+        text = "{scope}. Last {w} windows of {h} days. The dashed line: what was predicted came."
+        note = say(text, scope=self.study.scope, w=held.windows, h=held.horizon_days)
+        yield plots.calibration(held.deciles, contest_sentence(held), note)
+        yield contest_sentence(held)
+        if self.rows.sampled < self.rows.members:
+            yield sample_sentence(self.rows)
+        if len(held.table):
+            caption = say("Forecasts of silence compared over closed windows; n: times a member was judged")
+            yield Table(
+                "forecasts", held.table[["model", "n", *SCORES]], caption, dict.fromkeys(SCORES, "score")
+            )
+        caption = say("Lift: how many times as often as its whole tier the tenth at highest risk fell silent")
+        yield Table("tier_lift", self.tier_lift, caption, {"silent": "share"}, members="members")
+
+    def findings(self) -> Iterator[Finding]:
+        """State how much better the forecast in use is than the bare share of silent members (Brier score)."""
+        gain = brier_gain(self.contest)
+        assumption = "closed windows stand for the next; the forecast was chosen on them, which flatters it"
+        yield finding(
+            gain,
+            id="outlook.forecast_gain",
+            aliases=("retention.forecast_gain",),
+            metric=say(
+                "how much less the forecast of silence errs than the bare share (Brier score; n: windows)"
+            ),
+            scope=self.study.scope,
+            sentence=self.sentence,
+            assumption=say(assumption),
+            direction="up is good",
+            systems=("S023",),
+            headline=say("the forecast of silence errs {share} less than one chance for all", **saved(gain)),
+            n_of="windows",
+            definition="forecast_gain",
+            picture="calibration",
+        )
 
 
 def rows_of(study: Study, horizon_days: int, **asked: Any) -> Landmarks:
@@ -36,9 +116,7 @@ def rows_of(study: Study, horizon_days: int, **asked: Any) -> Landmarks:
 
 
 def sample_sentence(rows: Landmarks) -> str:
-    """On how many members the rows of closed windows rest, when not on all; else nothing."""
-    if rows.sampled >= rows.members:
-        return ""
+    """On how many members the rows of closed windows rest."""
     text = "Counted on a random sample of {k} of {m} members."
     return say(text, k=number(rows.sampled), m=number(rows.members))
 
@@ -47,22 +125,23 @@ def contest_sentence(held: Contest) -> str:
     """Who won, by how much, and how well calibrated; or how many windows are missing."""
     what, size = say(WHAT[held.outcome]), {"w": held.windows, "h": held.horizon_days}
     if held.too_few:
-        text = (
-            "Models of {what}: too little data to compare them ({w} judged windows of {h} days; {k} needed)."
-        )
-        found = say(text, what=what, k=enough.WINDOWS_TO_JUDGE, **size)
-        return f"{found} {say('Until then {model} is used.', model=held.winner)}" if held.winner else found
+        text = "Forecasts of {what}: too little data to compare them ({w} judged windows of {h} days; {k} needed)."
+        if held.winner:
+            text = (
+                "Provisional: {w} windows of {h} days could be judged, {k} are needed to compare forecasts of "
+                "{what}. Until then {model} is used, and the interval assumes a spread."
+            )
+        return say(text, what=what, model=held.winner, k=enough.WINDOWS_TO_JUDGE, **size)
     row = score(held.table, held.winner)
     return say(
-        "Over {w} windows of {h} days, {winner} is used to predict {what} ({why}): AUC {auc}, Brier score {brier} "
-        "against {base} for the bare share, predictions off by {error} points in a tenth of members on average "
-        "({floor} would be chance).",
+        "To predict {what}, {winner} is used: {why}. Over {w} windows its AUC is {auc}, its Brier score {brier} "
+        "against {base} for the bare share; it is off by {error} points in a tenth of members ({floor} by chance).",
         what=what,
         winner=held.winner,
         why=_why(held),
         auc=triple(row, "auc"),
         brier=triple(row, "brier", 4),
-        base=number(float(held.table.set_index("model")["brier"].get(BASE_RATE, np.nan)), 4),
+        base=number(float(score(held.table, BASE_RATE)["brier"]), 4),
         error=number(100 * row["decile_error"], 1),
         floor=number(100 * row["decile_error_if_perfect"], 1),
         **size,
@@ -75,20 +154,9 @@ def _why(held: Contest) -> str:
     if held.winner == held.best:
         return say("the lowest Brier score, and every simpler model is clearly worse")
     row = score(held.differences, held.winner)
-    text = (
-        "the simplest that is not clearly worse: the Brier score of {best} is lower by {gap} ({low} to {high}, "
-        "as windows and members vary), no clear difference"
-    )
+    text = "the simplest that is not clearly worse than {best} (by {gap}, {low} to {high})"
     values = {name: number(row[name], 4) for name in ("low", "high")}
     return say(text, best=held.best, gap=number(row["brier_difference"], 4), **values)
-
-
-def provisional(held: Contest) -> str:
-    """Say that too few windows were judged to measure the error of the next; nothing when there were enough."""
-    if not held.too_few:
-        return ""
-    text = "Provisional: {w} windows could be judged, {k} are needed, so the interval assumes a spread."
-    return " " + say(text, w=held.windows, k=enough.WINDOWS_TO_JUDGE)
 
 
 def score(table: pd.DataFrame, model: str | None) -> dict[str, Any]:
@@ -103,8 +171,9 @@ def triple(row: dict[str, Any], name: str, digits: int = 3) -> str:
 
 
 def whole(found: Estimate) -> dict[str, str]:
-    """Return n, value, low and high as whole numbers in words."""
-    return {name: number(round(getattr(found, name))) for name in ("n", "value", "low", "high")}
+    """Return n, value, low and high as whole numbers in words, and the share."""
+    words = {name: number(getattr(found, name), 0) for name in ("n", "value", "low", "high")}
+    return {**words, "share": percent(found.value / max(found.n, 1))}
 
 
 def saved(gain: Estimate) -> dict[str, object]:

@@ -2,79 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from helpers.sentences import number, percent, quantity, say
+from helpers.figures import Chart, NoChart
+from helpers.methods.outlook import plots
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
+from helpers.sentences import interval, number, percent, quantity, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.forecast.value import ValueForecast, forecast_value
-from helpers.stats.forecast.value_judging import MODEL, PAST, SURVIVAL, RatioSpread
+from helpers.stats.forecast.value_judging import SURVIVAL
 from helpers.study import Study, enough
+from helpers.tables import Table
 
 
-@dataclass(frozen=True)
-class MemberValue(ValueForecast):
+@dataclass(frozen=True, repr=False)
+class MemberValue(ValueForecast, Result):
     """Predicted value of each present member, and how predictions of this kind did on windows they had not seen.
 
-    Attributes
-    ----------
-    unit : str
-        Unit of the value; the others as in :class:`helpers.stats.forecast.value.ValueForecast`.
+    The attributes are those of :class:`helpers.stats.forecast.value.ValueForecast`.
     """
 
-    unit: str = "points"
+    __repr__ = Result.__repr__
 
     @property
     def known(self) -> bool:
         """Whether there is a prediction, judged on at least one window."""
-        return self.spread is not None
+        return self.spread is not None and len(self.members) > 0
+
+    @property
+    def smallest(self) -> int | None:
+        """Members whose value is predicted."""
+        return len(self.members) or None
+
+    @property
+    def expected(self) -> Estimate:
+        """What all present members are expected to bring, with the error of past windows."""
+        values = self.members["expected_value"].to_numpy(float) if self.known else None
+        if values is None or self.spread is None or not values.sum() > 0 or not self.spread.windows:
+            return unknown(len(self.members), self.study.unit, self.confidence)
+        total, (low, high) = float(values.sum()), self.spread.factors(values)
+        how = (len(values), self.study.unit, "prediction with the error of past windows", self.confidence)
+        return Estimate(total, total * low, total * high, *how)
 
     @property
     def sentence(self) -> str:
-        """All of :attr:`sentences`."""
-        return " ".join(self.sentences)
-
-    @property
-    def sentences(self) -> list[str]:
-        """How well predicted value agreed with what came, over windows, and against each member's past value."""
-        rows = self.table.set_index("model") if len(self.table) else self.table
-        if SURVIVAL not in rows.index or pd.isna(rows.loc[SURVIVAL, "low"]) or self.spread is None:
+        """What members will bring."""
+        if not self.expected.known:
             text = (
                 "Value of each member ahead: too little data. It takes three times {days} days of history, "
+                "{m} members and {b} of them with value."
             )
-            text += "{m} members and {b} of them with value."
-            return [say(text, days=self.horizon_days, m=enough.TO_FIT, b=enough.BUYERS_TO_FIT)]
-        row, past = (rows.loc[[model]].iloc[0] for model in (SURVIVAL, PAST))
-        said = say(
-            "In the {days} days after {split}, {n} members brought {realised}. The {model} (expected days here times "
-            "value a day) had said {predicted}, so {ratio} of it came ({low} to {high}). The tenth of members it put "
-            "on top brought {top_tenth} of all value ({top_low} to {top_high}), the tenth of most past value "
-            "{past_tenth} ({past_low} to {past_high}). By tenths of members, shares missed their prediction by at "
-            "most {gap} points; chance alone makes up to {chance}.",
-            days=number(self.horizon_days),
-            split=str(self.split),
-            n=number(int(row["n"])),
-            model=SURVIVAL,
-            realised=quantity(float(row["realised"]), self.unit),
-            predicted=quantity(float(row["predicted"]), self.unit),
-            gap=number(float(row["largest_gap"]), 1),
-            chance=number(float(row["gap_by_chance"]), 1),
-            **_shares(row.to_dict(), ("ratio", "low", "high", "top_tenth", "top_low", "top_high")),
-            **{f"past_{end}": percent(float(past[f"top_{end}"]), 0) for end in ("tenth", "low", "high")},
-        )
-        against = (against_past(rows.loc[model].to_dict(), model) for model in (SURVIVAL, MODEL))
-        parts = [*against, spread_sentence(self.spread), self.sample_sentence]
-        return [said, " ".join(filter(None, parts))]
+            return say(text, days=self.horizon_days, m=enough.TO_FIT, b=enough.BUYERS_TO_FIT)
+        text = "The members of today will bring {value} in the {days} days after {day}."
+        day = self.study.as_of.isoformat()
+        return say(text, value=with_interval(self.expected), days=self.horizon_days, day=day)
 
     @property
-    def sample_sentence(self) -> str:
-        """On how many members fits and windows rest, when not on all; else nothing."""
-        if self.share >= 1:
+    def judged_sentence(self) -> str:
+        """How well predicted value agreed with what came in the last closed window."""
+        row = self.table.set_index("model").loc[SURVIVAL]
+        return say(
+            "In the {days} days after {split}, {n} members brought {realised}, {ratio} ({low} to {high}) of the "
+            "{predicted} foretold. By tenths of members, shares missed their prediction by at most {gap} points; "
+            "chance alone makes up to {chance}.",
+            days=number(self.horizon_days),
+            split=self.split.isoformat(),
+            n=number(int(row["n"])),
+            realised=quantity(float(row["realised"]), self.study.unit),
+            predicted=quantity(float(row["predicted"]), self.study.unit),
+            gap=number(float(row["largest_gap"]), 1),
+            chance=number(float(row["gap_by_chance"]), 1),
+            **{name: percent(float(row[name]), 0) for name in ("ratio", "low", "high")},
+        )
+
+    @property
+    def provisional_sentence(self) -> str:
+        """Whether predictions are provisional; empty when they are not."""
+        if self.spread is None or not self.spread.provisional:
             return ""
-        text = "Fitted and judged on a random sample of {k} members, {share} of all."
-        return say(text, k=number(self.windows["member_id"].nunique()), share=percent(self.share, 0))
+        if self.spread.windows < enough.VALUE_WINDOWS:
+            text = "Provisional: {k} windows are needed to measure the error of the next, so a spread is assumed."
+            return say(text, k=enough.VALUE_WINDOWS)
+        value, low, high = (percent(each, 0) for each in self.spread.ratio)
+        text = "Provisional: over {k} windows {value} ({low} to {high}) of what was foretold came."
+        return say(text, k=self.spread.windows, value=value, low=low, high=high)
+
+    def _picture(self) -> Chart | NoChart:
+        """Return predicted and realised shares of value by tenth of the prediction."""
+        rows, title, note = self.deciles, say("Did the predicted value come?"), self.sentence
+        rows = rows[rows["model"] == SURVIVAL].dropna(subset=["low"]) if len(rows) else rows
+        names = {"decile": "tenth", "predicted_share": "predicted", "realised_share": "came"}
+        rows = rows.drop(columns="model", errors="ignore").rename(columns=names)
+        if len(rows):
+            ends = {
+                name: percent(float(rows[name].iloc[-1]), 0) for name in ("predicted", "came", "low", "high")
+            }
+            title = say(
+                "The top tenth was to bring {predicted} of all value, {came} ({low} to {high}) came", **ends
+            )
+            note = say("{scope}. Predicted on {split}.", scope=self.study.scope, split=self.split.isoformat())
+        return plots.by_tenth(rows, "value_by_tenth", title, say("Share of all value"), note)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what members will bring, how such predictions did, and against what they were compared."""
+        yield self.sentence
+        yield self._picture()
+        table = self.table.set_index("model") if len(self.table) else self.table
+        if SURVIVAL in table.index and pd.notna(table.loc[SURVIVAL, "low"]):
+            yield self.judged_sentence
+            yield against_past(dict(table.loc[SURVIVAL]))
+        if self.share < 1:
+            text = "Fitted and judged on a random sample of {k} members, {share} of all."
+            yield say(text, k=number(self.windows["member_id"].nunique()), share=percent(self.share, 0))
+        if self.provisional_sentence:
+            yield self.provisional_sentence
+        if len(table):
+            shares = dict.fromkeys(
+                ["ratio", "low", "high", "top_tenth", "gain", "gain_low", "gain_high"], "share"
+            )
+            caption = say("Forecasts of value on the last closed window; gain: error less than past value's")
+            columns = ["model", "n", "predicted", "realised", *shares]
+            yield Table("value_forecasts", self.table[columns], caption, shares, members="n")
+
+    def findings(self) -> Iterator[Finding]:
+        """State what all present members are expected to bring."""
+        value = quantity(self.expected.value, self.study.unit)
+        yield finding(
+            self.expected,
+            id="outlook.value_next",
+            metric=say("value that present members are expected to bring in {h} days", h=self.horizon_days),
+            scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.horizon_days),
+            sentence=self.sentence,
+            assumption=say("the next window errs as past ones did"),
+            direction="up is good",
+            systems=("S026",),
+            headline=say("members will bring {value} in {h} days", value=value, h=self.horizon_days),
+            definition="next_value",
+            picture="value_by_tenth",
+        )
 
 
 def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:
@@ -97,60 +167,15 @@ def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:
         draws=study.draws,
         seed=study.seed,
     )
-    return MemberValue(**vars(found), unit=study.unit)
+    return MemberValue(study, **vars(found))
 
 
-def _shares(row: Mapping[Any, Any], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: percent(float(row[name]), 0) for name in names}
-
-
-def against_past(row: Mapping[Any, Any], model: str) -> str:
-    """Say whether a model erred less than each member's own past value; empty where it could not be judged.
-
-    Parameters
-    ----------
-    row : mapping
-        A row of the table of the forecast: n, gain, gain_low, gain_high, ratio, low, high.
-    model : str
-        Its model.
-    """
-    if pd.isna(row["gain_low"]):
-        return ""
-    verdict = say("the difference is not clear")
+def against_past(row: dict[str, Any]) -> str:
+    """Say whether the forecast erred less than each member's own past value, by a row of its table."""
+    text = "Against each one's own past value it errs {gain} less ({between}): the difference is not clear."
     if row["gain_low"] > 0:
-        verdict = say("the {model} wins", model=model)
+        text = "It foresees value better than each one's own past does: it errs {gain} less ({between})."
     elif row["gain_high"] < 0:
-        verdict = say("past value wins")
-    text = (
-        "Compared on {n} members with each one's own past value, the {model} erred {gain} (from {gain_low} to "
-        "{gain_high}, Poisson deviance): {verdict}."
-    )
-    gains = {name: _less(float(row[name])) for name in ("gain", "gain_low", "gain_high")}
-    said = say(text, n=number(int(row["n"])), model=model, verdict=verdict, **gains)
-    if model == MODEL:
-        text = "It speaks of buyers only; {ratio} of what it said came ({low} to {high})."
-        said += " " + say(text, **_shares(row, ("ratio", "low", "high")))
-    return said
-
-
-def _less(gain: float) -> str:
-    """Return a share of the error taken away in words: ``0.14 -> '14.0 % less'``, ``-0.04 -> '4.0 % more'``."""
-    size = percent(abs(gain))
-    return say("{size} less", size=size) if gain >= 0 else say("{size} more", size=size)
-
-
-def spread_sentence(spread: RatioSpread) -> str:
-    """Say the typical ratio over windows, and whether predictions are provisional."""
-    if not spread.windows:
-        return say("No window of value could be judged.")
-    value, low, high = (percent(each, 0) for each in spread.ratio)
-    text = "Over {k} such windows, {value} of what the {model} said came ({low} to {high}, by the spread between "
-    text += "windows)."
-    said = say(text, k=spread.windows, model=SURVIVAL, value=value, low=low, high=high)
-    if spread.windows < enough.VALUE_WINDOWS:
-        said += " " + say(
-            "Provisional: {k} windows are needed, so a spread is assumed.", k=enough.VALUE_WINDOWS
-        )
-    elif spread.provisional:
-        said += " " + say("Provisional: predictions were off in one direction.")
-    return said
+        text = "Each one's own past foresees value better: the forecast errs {gain} less ({between})."
+    between = interval(float(row["gain_low"]), float(row["gain_high"]), "share")
+    return say(text, gain=percent(float(row["gain"])), between=between)

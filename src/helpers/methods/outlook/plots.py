@@ -1,142 +1,144 @@
-"""Pictures of the next period: which forecast is best, and whether its probabilities and values come true."""
+"""Pictures of the next period: who falls silent and who orders, and whether chances and values come true."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+import seaborn as sns
+from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart
-from helpers.methods.outlook.contest import WHAT, contest_sentence
-from helpers.methods.outlook.member_value import MemberValue
-from helpers.methods.outlook.risk import Risk
-from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.estimate import estimate_of
-from helpers.stats.forecast.judging import Contest, brier_gain
-from helpers.stats.forecast.models import BASE_RATE
-from helpers.stats.forecast.value_judging import SURVIVAL
-from helpers.study import enough
+from helpers.sentences import number, percent, quantity, say
+
+LIGHT = "#9cc3e0"
+INTERVAL = ["low", "high"]
 
 
-def model_contest(held: Contest, note: str) -> Chart | NoChart:
-    """Draw the Brier score of each forecast over the judged windows, the best on top.
+def silent_by_tier(rows: pd.DataFrame, note: str) -> Chart | NoChart:
+    """Draw the share of active members expected to fall silent by how much they did lately.
 
     Parameters
     ----------
-    held : Contest
-        The contest.
+    rows : pandas.DataFrame
+        tier, n, share, low, high; the least active first.
     note : str
-        Windows and population.
+        Population and period.
     """
-    said = contest_sentence(held)
-    if held.table.empty:
-        return NoChart(say("Which forecast of silence is best?"), said)
-    rows = held.table.dropna(subset=["brier", "brier_low"])
-    rows = rows.sort_values("brier", ascending=False, kind="stable").reset_index(drop=True)
-    figure, ax = figures.new_figure(7.2, 0.5 * len(rows) + 1.2)
-    used = rows["model"] == held.winner
-    for mask, colour, marker in ((~used, MUTED, "o"), (used, BLUE, "D")):
-        part = rows[mask]
-        ax.hlines(part.index, part["brier_low"], part["brier_high"], color=colour, linewidth=2)
-        ax.plot(part["brier"], part.index, marker, color=colour, markersize=7)
-    for level, value in enumerate(rows["brier"].astype(float)):
-        place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 9}
-        ax.annotate(number(value, 4), (value, level), **place)
-    ax.set_yticks(rows.index, rows["model"])
-    ax.set_ylim(-0.6, len(rows) - 0.2)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(say("Brier score (mean squared error; lower is better)"))
-    alt = say("Brier scores of {k} forecasts with intervals. {sentence}", k=len(rows), sentence=said)
-    columns = ["model", "n", "brier", "brier_low", "brier_high", "auc", "auc_low", "auc_high", "decile_error"]
-    shown = rows[::-1].reset_index(drop=True)[columns]
-    note = say("{note} n: times a member was judged. The one in use has a diamond.", note=note)
-    return Chart(_contest_title(held), alt, shown, figure, note, dict.fromkeys(columns[2:], "score"))
+    if rows.empty:
+        return NoChart(say("Who falls silent?"), say("Too little data to tell."), name="silent_by_tier")
+    figure, ax = figures.new_figure(7.2, 0.7 * len(rows) + 1.0)
+    sns.barplot(rows, x="share", y="tier", color=LIGHT, ax=ax)
+    ax.hlines(range(len(rows)), rows["low"], rows["high"], color=ORANGE, linewidth=2)
+    for place, row in rows.iterrows():
+        said = say("{share} of {n:,} members", share=percent(row["share"], 0), n=row["n"])
+        ax.annotate(said, (row["high"], place), (6, 0), textcoords="offset points", va="center")
+    ax.set(
+        xlabel=say("Share expected to fall silent"), ylabel="", xlim=(0, min(1.4 * rows["high"].max(), 1.2))
+    )
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    first, last = rows.iloc[0], rows.iloc[-1]
+    words = {"first": first["tier"], "high": percent(first["share"], 0)}
+    words |= {"last": last["tier"], "low": percent(last["share"], 0)}
+    title = say("With {first} in 30 days {high} of members will fall silent, with {last} {low}", **words)
+    alt = say(
+        "Bars of the share expected to fall silent by actions in the last 30 days. {title}.", title=title
+    )
+    units = dict.fromkeys(["share", *INTERVAL], "share")
+    return Chart(title, alt, rows, figure, note, units, name="silent_by_tier", members="n")
 
 
-def _contest_title(held: Contest) -> str:
-    """Return whether the forecast in use beats the bare share, by the saving in each window."""
-    scores, gain = held.table.set_index("model")["brier"], brier_gain(held)
-    text = "No forecast foresees {what} clearly better than the bare share"
-    if held.too_few:
-        text = "Too few windows to compare forecasts of {what}: {w} of {k}"
-    elif gain.known and gain.low > 0:
-        text = "“{winner}” foresees {what} better than the bare share (Brier score {best} against {base})"
-    best, base = (number(float(scores.get(name, np.nan)), 3) for name in (held.winner, BASE_RATE))
-    counts = {"w": held.windows, "k": enough.WINDOWS_TO_JUDGE}
-    return say(text, what=say(WHAT[held.outcome]), winner=held.winner, best=best, base=base, **counts)
-
-
-def calibration(found: Risk, note: str) -> Chart | NoChart:
+def calibration(deciles: pd.DataFrame, reason: str, note: str) -> Chart | NoChart:
     """Draw observed against predicted silence by tenth of risk, over the judged windows.
 
     Parameters
     ----------
-    found : Risk
-        With the contest behind it.
+    deciles : pandas.DataFrame
+        group, n, predicted, observed, low, high, difference.
+    reason : str
+        Why there are none.
     note : str
         Windows and population.
     """
-    rows = found.contest.deciles
-    if rows.empty:
-        return NoChart(say("Do the probabilities come true?"), found.contest_sentence)
+    if deciles.empty:
+        return NoChart(say("Do the chances come true?"), reason, name="calibration")
     figure, ax = figures.new_figure(5.4, 4.2)
+    edge = min(1.0, 1.1 * float(deciles[["predicted", "high"]].max().max()))
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
-    ax.vlines(rows["predicted"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
-    ax.plot(rows["predicted"], rows["observed"], "o", color=BLUE, markersize=6)
-    edge = min(1.0, 1.1 * float(rows[["predicted", "high"]].max().max()))
+    ax.vlines(deciles["predicted"], deciles["low"], deciles["high"], color=ORANGE, linewidth=2)
+    sns.scatterplot(deciles, x="predicted", y="observed", color=BLUE, s=45, zorder=3, ax=ax)
     ax.set(xlim=(0, edge), ylim=(0, edge))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(say("Share predicted to fall silent, by tenth of risk"))
     ax.set_ylabel(say("Share that fell silent"))
-    gap = np.ceil(1000 * float(rows["difference"].abs().max())) / 10  # rounded up: the title says at most
-    title = say(
-        "In no tenth of risk did silence miss its prediction by more than {gap} points", gap=number(gap, 1)
+    gap = number(np.ceil(1000 * float(deciles["difference"].abs().max())) / 10, 1)  # the title says at most
+    title = say("What was predicted came: no tenth of risk missed by more than {gap} points", gap=gap)
+    if not deciles["predicted"].between(deciles["low"], deciles["high"]).sum() > len(deciles) / 2:
+        title = say("Silence missed its prediction by up to {gap} points in a tenth of risk", gap=gap)
+    first, last = (
+        {name: percent(float(deciles.iloc[place][name])) for name in ("predicted", "observed", *INTERVAL)}
+        for place in (0, -1)
     )
-    first, last = (_tenth(rows.iloc[place], found.contest.confidence) for place in (0, -1))
-    text = "Points by tenth of risk along the diagonal. Lowest tenth {first}; highest {last}."
-    columns = ["group", "n", "predicted", "observed", "low", "high"]
-    data = rows[columns].rename(columns={"group": "tenth"})
-    note = say("{note} The dashed line: what was predicted came.", note=note)
-    units = dict.fromkeys(columns[2:], "share")
-    return Chart(title, say(text, first=first, last=last), data, figure, note, units)
+    text = "predicted {predicted}, observed {observed} ({low} to {high})"
+    ends = {"first": say(text, **first), "last": say(text, **last)}
+    alt = say("Points by tenth of risk along the diagonal. Lowest tenth: {first}; highest: {last}.", **ends)
+    columns = ["group", "n", "predicted", "observed", *INTERVAL]
+    data = deciles[columns].rename(columns={"group": "tenth"})
+    return Chart(title, alt, data, figure, note, dict.fromkeys(columns[2:], "share"), name="calibration")
 
 
-def _tenth(row: pd.Series, confidence: float) -> str:
-    """Return ``'predicted 4.5 %, observed 4.2 % (2.9 % to 6.0 %, n = 665)'``."""
-    came = with_interval(estimate_of(row, row["n"], "clustered", confidence, value="observed"))
-    return say("predicted {said}, observed {came}", said=percent(float(row["predicted"])), came=came)
-
-
-def value_deciles(found: MemberValue, note: str) -> Chart | NoChart:
-    """Draw predicted and realised shares of value by decile of predicted value.
+def by_tenth(rows: pd.DataFrame, name: str, title: str, ylabel: str, note: str) -> Chart | NoChart:
+    """Draw what was predicted as bars and what came as points with intervals, by tenth of the prediction.
 
     Parameters
     ----------
-    found : MemberValue
-        Prediction and its judgement.
+    rows : pandas.DataFrame
+        tenth (10 = highest), n (members), predicted, came, low, high (shares).
+    name, title, ylabel : str
+        What the picture and its axis are called.
     note : str
-        Hold-out and population.
+        Windows and population; without rows why there are none.
     """
-    rows = found.deciles
-    rows = rows[rows["model"] == SURVIVAL].dropna(subset=["low"]) if len(rows) else rows
     if rows.empty:
-        return NoChart(say("Did the predicted value come?"), found.sentence)
+        return NoChart(title, note, name=name)
     figure, ax = figures.new_figure(7.2, 3.4)
-    ax.bar(rows["decile"], rows["predicted_share"], color="#9cc3e0", label=say("predicted"))
-    ax.vlines(rows["decile"], rows["low"], rows["high"], color=ORANGE, linewidth=2)
-    ax.plot(rows["decile"], rows["realised_share"], "o", color=ORANGE, label=say("came"))
-    ax.set_xticks(rows["decile"])
+    sns.barplot(rows, x="tenth", y="predicted", color=LIGHT, label=say("predicted"), ax=ax)
+    ax.vlines(range(len(rows)), rows["low"], rows["high"], color=ORANGE, linewidth=2)
+    ax.plot(range(len(rows)), rows["came"], "o", color=ORANGE, label=say("came"))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(say("Tenth of members by predicted value, lowest first"))
-    ax.set_ylabel(say("Share of all value"))
+    ax.set(xlabel=say("Tenth of members by prediction, lowest first"), ylabel=ylabel)
     ax.legend(loc="upper left")
-    columns = ("predicted_share", "realised_share", "low", "high")
-    said, came, low, high = (percent(float(rows.iloc[-1][name]), 0) for name in columns)
-    text = "The top tenth was to bring {said} of the value and brought {came} ({low} to {high})"
-    title = say(text, said=said, came=came, low=low, high=high)
-    text = "Bars of predicted and points of realised shares of value by tenth of {n:,} members. {title}."
-    data = rows.drop(columns="model").rename(columns={"decile": "tenth"}).reset_index(drop=True)
-    alt = say(text, n=int(rows["n"].sum()), title=title)
-    return Chart(title, alt, data, figure, note, dict.fromkeys(columns, "share"))
+    alt = say("Bars of predicted shares and points of what came, by tenth of members. {title}.", title=title)
+    units = dict.fromkeys(["predicted", "came", *INTERVAL], "share")
+    return Chart(title, alt, rows.reset_index(drop=True), figure, note, units, name=name, members="n")
+
+
+def silence_cost(rows: pd.DataFrame, unit: str, note: str) -> Chart | NoChart:
+    """Draw the value of a period of members who stayed active beside that of members who fell silent.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        third (3 = most predicted value), n, silent, active_value, silent_value, value, low, high; known ones only.
+    unit : str
+        Unit of the value.
+    note : str
+        Windows and population.
+    """
+    if rows.empty:
+        return NoChart(say("What does silence cost?"), say("Too little data to tell."), name="silence_cost")
+    words = {"active_value": say("stayed active"), "silent_value": say("fell silent")}
+    long = rows.melt("third", list(words), "outcome", "brought").replace({"outcome": words})
+    figure, ax = figures.new_figure(7.2, 3.0)
+    sns.barplot(long, x="third", y="brought", hue="outcome", palette=[BLUE, ORANGE], ax=ax)
+    ax.set(xlabel=say("Third of active members by predicted value"), ylabel=say("{unit} a member", unit=unit))
+    ax.legend(title="")
+    most = rows.iloc[-1]
+    values = {name: quantity(float(most[name]), unit) for name in words}
+    title = say(
+        "The best third brings {active_value} a member when active, {silent_value} when silent", **values
+    )
+    alt = say("Bars of value a member by third of predicted value. {title}.", title=title)
+    units = dict.fromkeys([*words, "value", *INTERVAL], unit if len(unit) == 3 else "")
+    return Chart(title, alt, rows.reset_index(drop=True), figure, note, units, name="silence_cost")

@@ -11,41 +11,34 @@ is for an experiment to tell.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from helpers.data import privacy
-from helpers.methods.outlook.contest import (
-    ALIKE,
-    contest_sentence,
-    provisional,
-    rows_of,
-    sample_sentence,
-    saved,
-    whole,
-)
+from helpers.figures import Chart, NoChart
+from helpers.methods.outlook import plots
+from helpers.methods.outlook.contest import ALIKE, contest_sentence, rows_of, saved, whole
 from helpers.playbook.finding import Finding, finding
-from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of
+from helpers.playbook.result import Part, Result
+from helpers.sentences import number, percent, say
+from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
 from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, brier_gain, contest
 from helpers.stats.forecast.landmarks import Landmarks
 from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
 from helpers.study import Study
+from helpers.tables import Table
 
 
-@dataclass(frozen=True)
-class Purchases:
+@dataclass(frozen=True, repr=False)
+class Purchases(Result):
     """Chances of an order in the next period.
 
     Attributes
     ----------
-    study : Study
-        Whose members they are.
     members : pandas.DataFrame
         One row per present member: member_id, ordered (whether there is an order on record), probability, tenth
         (10 = most likely); ordered by member_id. Probability and tenth are missing when there is too little data.
@@ -59,7 +52,6 @@ class Purchases:
         The person-period rows behind it.
     """
 
-    study: Study = field(repr=False)
     members: pd.DataFrame = field(repr=False)
     expected: Estimate
     first_orders: Estimate
@@ -67,120 +59,128 @@ class Purchases:
     rows: Landmarks = field(repr=False)
 
     @property
-    def sentence(self) -> str:
-        """How many members are expected to order, how many of them without an order yet, and who predicts it."""
-        values = {"h": self.rows.horizon_days, "day": self.rows.as_of, "w": self.contest.windows}
-        if not self.expected.known:
-            text = "Who orders in {h} days after {day}: too little data ({n} members present, {w} judged windows)."
-            return say(text, n=number(self.expected.n), **values)
-        text = (
-            "Of {n} members present on {day}, about {value} ({low} to {high}) are expected to order in the next {h} "
-            "days ({share}), by {winner}."
-        )
-        values |= {"share": percent(self.expected.value / self.expected.n), "winner": self.contest.winner}
-        found = say(text, **values, **whole(self.expected))
-        if self.first_orders.known:
-            text = "Of the {n} among them without an order on record, about {value} ({low} to {high}) are."
-            found += " " + say(text, **whole(self.first_orders))
-        return f"{found}{provisional(self.contest)} {sample_sentence(self.rows)}".rstrip()
+    def smallest(self) -> int:
+        """Members present."""
+        return self.expected.n
 
     @property
-    def contest_sentence(self) -> str:
-        """Which model is used, and how good it was."""
-        return contest_sentence(self.contest)
+    def _words(self) -> dict[str, Any]:
+        return {"h": self.rows.horizon_days, "day": self.rows.as_of, "w": self.contest.windows}
+
+    @property
+    def sentence(self) -> str:
+        """How many members are expected to order."""
+        if not self.expected.known:
+            text = "Who orders in {h} days after {day}: too little data ({n} members present, {w} judged windows)."
+            return say(text, n=number(self.expected.n), **self._words)
+        text = "Of {n} members present on {day}, about {value} ({low} to {high}) will order in {h} days: {share}."
+        return say(text, **self._words, **whole(self.expected))
+
+    @property
+    def gain_sentence(self) -> str:
+        """Whether the forecast tells members apart."""
+        gain = brier_gain(self.contest, same_level=True)
+        if not gain.known:
+            return contest_sentence(self.contest)
+        text = (
+            "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
+            "windows it had not seen."
+        )
+        if gain.low <= 0:
+            text = (
+                "The forecast does not clearly tell who orders from who does not: over {n} windows it had not seen, "
+                "it saves {share} ({between}) of the error of one chance for all."
+            )
+        return say(text, **saved(gain))
 
     @property
     def judged(self) -> pd.DataFrame:
         """What came of the chances of closed windows, by tenth of the members of each window.
 
-        Columns: tenth (10 = most likely), times (a member was judged), judged (members), predicted, ordered, low,
-        high (shares; the interval is clustered by member). Tenths are cut within windows, so that a window of a high
+        Columns: tenth (10 = most likely), times (a member was judged), n (members), predicted, came, low, high
+        (shares; the interval is clustered by member). Tenths are cut within windows, so that a window of a high
         level is not taken for members of a high chance.
         """
         frame, model = self.contest.predictions, self.contest.winner
         if model is None or not len(frame):
-            return pd.DataFrame(columns=["tenth", "times", "judged", "predicted", "ordered", "low", "high"])
+            return pd.DataFrame(columns=["tenth", "times", "n", "predicted", "came", "low", "high"])
         tenth = frame.groupby("landmark")[model].transform(tenths)
-        found = self._rates(tenth)
-        found.insert(2, "judged", frame.groupby(tenth)["member_id"].nunique().to_numpy())
+        ordered, chance, member = (frame[name] for name in (ORDERED, model, "member_id"))
+        found = by_group(tenth, ordered, chance, member, self.contest.confidence).drop(columns="difference")
+        found = found.rename(columns={"group": "tenth", "n": "times", "observed": "came"})
+        found.insert(2, "n", frame.groupby(tenth)["member_id"].nunique().to_numpy())
         return found
-
-    def _rates(self, group: ArrayLike) -> pd.DataFrame:
-        """Return tenth (the group), times, predicted, ordered, low, high of groups of the judged rows."""
-        frame = self.contest.predictions
-        came, chance, member = (frame[name] for name in (ORDERED, str(self.contest.winner), "member_id"))
-        found = by_group(group, came, chance, member, self.contest.confidence).drop(columns="difference")
-        return found.rename(columns={"group": "tenth", "n": "times", "observed": "ordered"})
-
-    @property
-    def lift_sentence(self) -> str:
-        """How much more often the tenth most likely to order did so, within closed windows."""
-        table = self.judged
-        if self.contest.too_few or table.empty:
-            return say("The tenth most likely to order: too little data.")
-        text = "In closed windows {top} of the tenth most likely to order did, and {base} of all; n: times judged."
-        every, level = self._rates(np.ones(table["times"].sum())), self.contest.confidence
-        rows = (table.iloc[-1], every.iloc[0])
-        top, base = (estimate_of(row, row["times"], "clustered", level, value="ordered") for row in rows)
-        return say(text, top=with_interval(top), base=with_interval(base))
 
     @property
     def by_tenth(self) -> pd.DataFrame:
-        """Members by chance of an order, now and in the judged windows, those most likely first.
-
-        tenth, members, expected (members who order), chance (mean, now); times, judged, predicted, ordered, low,
-        high, as in :attr:`judged`. Tenths of too few members, now or among those judged, are kept back.
-        """
-        k_min = self.study.k_min
+        """Members by chance of an order now: tenth, members, expected (who order), chance; the most likely first."""
         known = self.members.dropna(subset=["probability"]).astype({"tenth": "int64"})
         now = known.groupby("tenth")["probability"].agg(members="size", expected="sum", chance="mean")
-        then = self.judged.astype({"tenth": "int64"})
-        found = now.reset_index().merge(then, "left", "tenth")
-        found = found.sort_values("tenth", ascending=False, ignore_index=True)
-        past = ["times", "predicted", "ordered", "low", "high"]
-        found = privacy.suppress(found, "members", k_min, ["expected", "chance"])
-        found = privacy.suppress(found, "judged", k_min, past)
-        hidden = found["members"].isna() | found["judged"].isna()
-        every = ["members", "expected", "chance", "judged", *past]
-        found[every] = found[every].mask(hidden)
-        return found
+        return now.reset_index().sort_values("tenth", ascending=False, ignore_index=True)
 
-    def finding(self) -> Finding:
-        """State the share of members expected to order next."""
-        return finding(
+    def _picture(self) -> Chart | NoChart:
+        """Return what came of earlier chances, by tenth."""
+        rows, title = self.judged, say("Who orders?")
+        note = contest_sentence(self.contest)
+        if len(rows):
+            top, low = (percent(float(rows["came"].iloc[place]), 0) for place in (-1, 0))
+            title = say(
+                "Of the tenth most likely to order {top} did, of the least likely {low}", top=top, low=low
+            )
+            note = say("{scope}. Last {w} windows of {h} days.", scope=self.study.scope, **self._words)
+        return plots.by_tenth(rows, "orders_by_tenth", title, say("Share who ordered"), note)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield how many will order, how well chances of this kind told members apart, and the tenths of now."""
+        yield self.sentence
+        yield self._picture()
+        yield self.gain_sentence
+        if self.first_orders.known and self.first_orders.n >= self.study.k_min:
+            text = "Of the {n} without an order on record, about {value} ({low} to {high}) will."
+            yield say(text, **whole(self.first_orders))
+        yield contest_sentence(self.contest)
+        caption = say(
+            "Members by chance of an order (goods, tips, memberships) in the next {h} days", **self._words
+        )
+        hide = ["expected", "chance"]
+        yield Table("orders_next", self.by_tenth, caption, {"chance": "share"}, members="members", hide=hide)
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share expected to order, and whether the forecast tells members apart."""
+        yield finding(
             share_of(self.expected),
             id="outlook.orders_next",
             aliases=("retention.orders_next",),
-            metric=say("members present who are expected to order in {h} days", h=self.rows.horizon_days),
-            scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.rows.horizon_days),
+            metric=say("members present who are expected to order in {h} days", **self._words),
+            scope=say("{scope}, the {h} days after", scope=self.study.scope, **self._words),
             sentence=self.sentence,
             assumption=say(ALIKE),
             direction="up is good",
             systems=("S023",),
+            headline=say("{share} of the members will order", **whole(self.expected)),
+            picture="orders_by_tenth",
         )
-
-    def gain_finding(self) -> Finding:
-        """Judge whether the forecast of orders tells members apart, against one chance for all of a window."""
         gain = brier_gain(self.contest, same_level=True)
-        text = "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
-        text += "windows it had not seen. {more}"
-        if not gain.known:
-            text = "{more}"
-        elif gain.low <= 0:
-            text = "The forecast does not clearly tell who orders from who does not: over {n} windows it had not seen"
-            text += " it saves {share} ({between}) of the error of one chance for all. {more}"
-        metric = "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
-        return finding(
+        headline = "the forecast does not clearly tell who orders"
+        if gain.known and gain.low > 0:
+            headline = "the forecast tells who orders from who does not"
+        yield finding(
             gain,
             id="outlook.order_forecast_gain",
             aliases=("retention.order_forecast_gain",),
-            metric=say(metric),
+            metric=say(
+                "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
+            ),
             scope=self.study.scope,
-            sentence=say(text, **saved(gain), more=f"{self.lift_sentence} {self.contest_sentence}"),
+            sentence=self.gain_sentence,
             assumption=say("closed windows stand for the next"),
             direction="up is good",
             change=True,
             systems=("S023",),
+            headline=say(headline),
+            n_of="windows",
+            definition="forecast_gain",
+            picture="orders_by_tenth",
         )
 
 

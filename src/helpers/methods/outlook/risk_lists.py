@@ -14,18 +14,21 @@ The bounds of the values hold how far past windows lay from their predictions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from helpers.data import privacy
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
 from helpers.playbook.contact.lists import ContactList, contact_list
+from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import number, percent, quantity, say, with_interval
+from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.forecast.landmarks import ACTIVE
 from helpers.study import Study
 
@@ -34,8 +37,8 @@ PLATEAU = 0.01
 """Probability by which the upper part of risk must stand above the median to be told apart."""
 
 
-@dataclass(frozen=True)
-class RiskLists:
+@dataclass(frozen=True, repr=False)
+class RiskLists(Result):
     """The two lists; no member is on both.
 
     Attributes
@@ -68,33 +71,34 @@ class RiskLists:
 
     @property
     def sentence(self) -> str:
-        """All of :attr:`sentences`."""
-        return " ".join(self.sentences)
-
-    @property
-    def sentences(self) -> list[str]:
-        """Who is on the lists, what each list is worth, and why a list is not yet a success."""
-        first = say("Nobody active could be judged: too little data for a nurture list.")
-        if np.isfinite(self.risk_limit):
-            first = say(
-                "Of {n} active members, the list “nurture” holds those with a risk of silence of {risk} or more and "
-                "an expected value of {value} or more in the next period; “win back” holds dormant members.",
-                n=number(self.active),
-                risk=percent(self.risk_limit),
-                value=quantity(self.value_limit, self.nurture.unit),
-            )
-        if self.plateau:
-            first += " " + say(
-                "The upper part of risk cannot be told from the middle (less than a point), so value alone chooses."
-            )
-        parts = [first, *(_said(each) for each in self.lists)]
-        if self.provisional:
-            parts.append(say("The values are provisional: see how the forecast of value did."))
-        caution = say(
-            "Risk is not uplift: the members most likely to fall silent need not be those whom contact moves, and "
-            "some come back on their own. Judge each list by its hold-out; notebook 03 (A/B tests) does it."
+        """Who is on the lists."""
+        if not np.isfinite(self.risk_limit):
+            return say("Nobody active could be judged: too little data for a nurture list.")
+        return say(
+            "“Nurture” lists active members with a risk of silence from {risk} and a value from {value} on; "
+            "“win back” lists silent members worth it.",
+            risk=percent(self.risk_limit),
+            value=quantity(self.value_limit, self.nurture.unit),
         )
-        return [*parts, caution]
+
+    def parts(self) -> Iterator[Part]:
+        """Yield who is on the lists, each list with what it is worth, and why a list is not yet a success."""
+        yield self.sentence
+        for each in self.lists:
+            yield _said(each)
+            if not each.withheld:
+                yield each
+        if self.plateau:
+            yield say(
+                "The upper part of risk lies less than a point above the middle, so value alone chooses."
+            )
+        if self.provisional:
+            yield say("The values are provisional: see how the forecast of value did.")
+        yield say(
+            "Risk is not uplift: the members most likely to fall silent need not be those whom contact moves. Judge "
+            "each list by its hold-out; notebook 03 (A/B tests) does it."
+        )
+        yield privacy.salt_sentence()
 
 
 def _said(each: ContactList) -> str:
@@ -102,18 +106,15 @@ def _said(each: ContactList) -> str:
     if each.withheld:
         return each.sentence
     nurture, known = each.name == NURTURE, each.mean_value.known
-    text = "List “{name}”: {size:,} members, {contacted:,} to contact and {held:,} held out. "
+    text = "{name}: {contacted:,} to contact, {held:,} held out. What its members will bring is not known."
     if known and nurture:
-        text += "By risk and cost, silence takes {mean} a member in the next period, {total} in all."
+        text = "{name}: {contacted:,} to contact, {held:,} held out. Silence is expected to take {mean} from each."
     elif known:
-        text += "A member is expected to bring {mean} in the next period with or without a message, {total} in all."
+        text = "{name}: {contacted:,} to contact, {held:,} held out. Each brings {mean}, contacted or not."
     elif nurture:
-        text += "Silence costs no sales that can be seen here, so the list has no value in money."
-    else:
-        text += "What its members will bring is not known."
-    money = {"mean": with_interval(each.mean_value), "total": quantity(each.total_value.value, each.unit)}
-    counts = {"size": each.size, "contacted": each.contacted, "held": each.held_out}
-    said = say(text, name=say(each.name.replace("_", " ")), **counts, **money)
+        text = "{name}: {contacted:,} to contact, {held:,} held out. Silence costs no sales that can be seen here."
+    counts = {"contacted": each.contacted, "held": each.held_out}
+    said = say(text, name=each.caption, mean=with_interval(each.mean_value), **counts)
     return " ".join(filter(None, [said, each.power_sentence, each.consent_sentence]))
 
 
@@ -149,6 +150,7 @@ def risk_lists(
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
     stay, come = _baseline(1 - nurtured["probability"]), _baseline(back["probability"])
     return RiskLists(
+        study=study,
         nurture=contact_list(study, nurtured, name=NURTURE, baseline=stay, **settings),
         win_back=contact_list(study, back, name=WIN_BACK, baseline=come, **settings),
         risk_limit=risk_limit,

@@ -9,6 +9,7 @@ might have bought less anyhow, so the difference is at most what keeping somebod
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,11 @@ import ibis
 import pandas as pd
 
 from helpers.data.source import of_sample, pulled
+from helpers.methods.outlook import plots
 from helpers.methods.outlook.member_value import MemberValue
-from helpers.sentences import interval, number, quantity, say
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
+from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
 from helpers.study import Study
@@ -26,14 +30,12 @@ ACTIVE_DAYS = 30
 """Look-back in which a counted action makes a member active."""
 
 
-@dataclass(frozen=True)
-class SilenceCost:
+@dataclass(frozen=True, repr=False)
+class SilenceCost(Result):
     """Cost of silence by third of predicted value.
 
     Attributes
     ----------
-    study : Study
-        Whose members they are.
     table : pandas.DataFrame
         One row per third, 1 = least predicted value: third, n (rows of member and window), silent (rows),
         active_value, silent_value (mean value of a window), value (their difference), low, high. Empty without a
@@ -42,7 +44,6 @@ class SilenceCost:
         Closed windows looked at, and their length.
     """
 
-    study: Study = field(repr=False)
     table: pd.DataFrame = field(repr=False)
     windows: int
     horizon_days: int
@@ -61,26 +62,42 @@ class SilenceCost:
         found = self.of(THIRDS)
         if not found.known:
             return say("What silence costs: too little data.")
-        row = self.table.set_index("third").loc[THIRDS]
         text = (
-            "In the third of active members of whom most was expected, those who stayed active brought {active} in "
-            "{days} days and those who fell silent {silent}: a difference of {value} ({between}; {n} times a member "
-            "was active, {w} windows)."
+            "In the best third of members, silence for {days} days goes with {value} less a member. At most this "
+            "much can be saved: who falls silent might have bought less anyhow."
         )
-        said = say(
-            text,
-            active=quantity(float(row["active_value"]), found.unit),
-            silent=quantity(float(row["silent_value"]), found.unit),
-            value=quantity(found.value, found.unit),
-            between=interval(found.low, found.high, found.unit),
-            n=number(found.n),
-            days=self.horizon_days,
-            w=self.windows,
-        )
-        more = "At most this much can be saved: who falls silent might have bought less anyhow."
         if found.low <= 0:
-            more = "Silence costs no sales that can be seen here."
-        return said + " " + say(more)
+            text = (
+                "Silence costs no sales that can be seen here: in the best third of members it goes with {value} "
+                "less a member in {days} days."
+            )
+        return say(text, value=with_interval(found), days=self.horizon_days)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what silence costs, and the values behind it."""
+        yield self.sentence
+        known = self.table.dropna(subset=["value"]) if len(self.table) else self.table
+        text = "{scope}. {w} windows of {h} days; members active in the 30 days before."
+        note = say(text, scope=self.study.scope, w=self.windows, h=self.horizon_days)
+        yield plots.silence_cost(known, self.study.unit, note)
+
+    def findings(self) -> Iterator[Finding]:
+        """State what silence costs in the third of highest predicted value."""
+        found = self.of(THIRDS)
+        value = quantity(found.value, self.study.unit)
+        yield finding(
+            found,
+            id="outlook.silence_cost",
+            metric=say("value lost to {h} days of silence, a member of the best third", h=self.horizon_days),
+            scope=self.study.scope,
+            sentence=self.sentence,
+            assumption=say("members who fell silent and who did not differ by nothing but predicted value"),
+            direction="down is good",
+            systems=("S026", "S028"),
+            headline=say("silence goes with {value} less from each of the best members", value=value),
+            n_of="times a member was active",
+            picture="silence_cost",
+        )
 
 
 def silence_cost(study: Study, values: MemberValue) -> SilenceCost:

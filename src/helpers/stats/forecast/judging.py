@@ -319,7 +319,7 @@ def lift_by_tier(held: Contest, tiers: pd.DataFrame, seed: int = 0) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        tier, n (rows), silent (share), lift, low, high.
+        tier, n (rows), members, silent (share), lift, low, high.
     """
     found = []
     if held.windows:
@@ -328,5 +328,5 @@ def lift_by_tier(held: Contest, tiers: pd.DataFrame, seed: int = 0) -> pd.DataFr
             y, p, member = (part[name].to_numpy() for name in (held.outcome, str(held.winner), "member_id"))
             top = calibration.lift(y, p, member, confidence=held.confidence, seed=seed)
             bounds = top[:3] if y.sum() >= enough.OF_EACH_OUTCOME else (np.nan,) * 3
-            found.append((str(tier), y.size, float(y.mean()), *bounds))
-    return pd.DataFrame(found, columns=["tier", "n", "silent", "lift", "low", "high"])
+            found.append((str(tier), y.size, len(np.unique(member)), float(y.mean()), *bounds))
+    return pd.DataFrame(found, columns=["tier", "n", "members", "silent", "lift", "low", "high"])
