@@ -10,7 +10,12 @@ MOST = {"words": 2_500, "characters": 4_500, "pictures": 8, "tables": 6}
 SCREENS = {1280: 900, 390: 844}
 """Width of a window to the height of its first screen, in CSS pixels."""
 MEASURE = r"""(wanted => {
-  const seen = e => e.checkVisibility({visibilityProperty: true}) && !e.closest(".vh, .skip, script, style");
+  const shut = "details:not([open])";
+  const folded = e => {
+    for (let fold = e.closest(shut); fold; fold = fold.parentElement.closest(shut))
+      if (!fold.querySelector(":scope > summary").contains(e)) return true;
+  };
+  const seen = e => e.checkVisibility() && !folded(e) && !e.closest(".vh, .skip, script, style");
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   let text = "";
   while (walk.nextNode()) {

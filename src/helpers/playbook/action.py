@@ -38,7 +38,7 @@ class Action(BaseModel):
     @property
     def rank(self) -> tuple[float, int, int, str]:
         """What actions are sorted by, best first; one without a price counts as worth nothing, not as the worst."""
-        places = CALLS.index(self.call), CONFIDENCE_ORDER.index(self.confidence_class)
+        places = CONFIDENCE_ORDER.index(self.confidence_class), CALLS.index(self.call)
         return -(self.expected_value or 0.0), *places, self.id
 
     @model_validator(mode="after")

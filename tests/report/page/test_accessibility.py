@@ -232,6 +232,7 @@ def test_without_scripts_all_of_it_can_be_read(page: Page, files: dict[str, Path
         node.text
         for node in root.find("h1", "h2", "h3", "summary")
         if "".join(node.text.split()) not in "".join(read.split())
+        and "details" not in [each.tag for each in node.ancestors()][node.tag == "summary" :]
     ]
     assert [text for text in missing if text] == []
     assert box == ("none" if "index" in name else "block")

@@ -192,7 +192,9 @@ class Lifecycle(Result):
             direction="up is good",
             change=True,
             systems=("S020",),
-            headline=verdict(recent),
+            headline=verdict(recent)
+            if not recent.low <= 1 <= recent.high
+            else say("as many are won as lost"),
             n_of="periods",
             definition="quick_ratio",
             picture="lifecycle",

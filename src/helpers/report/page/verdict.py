@@ -47,7 +47,8 @@ def verdict(findings: Sequence[Finding | Headline], action: Action | None) -> st
     if action is None:
         return say("{state}; no rule asks for action now.", state=state)
     said = UNPRICED if action.expected_value is None else PRICED
-    return say(said[action.call], state=state, title=_within(action.title))
+    text = say(said[action.call], state=state, title=_within(action.title))
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _plain(one: Finding | Headline) -> str:
