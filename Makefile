@@ -32,6 +32,7 @@ lint: $(READY) size
 	$(BIN)/lint-imports
 	$(BIN)/python tools/environment.py --check
 	$(BIN)/python tools/notebooks.py --check
+	$(BIN)/python tools/texts.py
 
 size: $(READY)  ## code lines by room beside the budget
 	$(BIN)/python tools/size.py

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from helpers.playbook.glossary import define
+
 if TYPE_CHECKING:
     from helpers.stats.estimate import Estimate
 
@@ -111,7 +113,14 @@ def finding(
         Ids of the analytical systems it carries.
     headline, n_of, definition, picture, aliases :
         As in :class:`Finding`; a number that is not known makes no headline.
+
+    Raises
+    ------
+    ValueError
+        When the glossary does not hold the definition.
     """
+    if definition:
+        define(definition)
     verdict: Verdict = "stated"
     if not estimate.known:
         verdict = "too little data"

@@ -62,6 +62,11 @@ JUDGED = 8
 DRAWN = 26
 """Periods of the picture, at most."""
 
+HEADLINES = {
+    1: "more members are won than lost",
+    0: "as many members are lost as are won",
+    -1: "more members are lost than won",
+}
 LAYERS = (("returning", "#9cc3e0", ""), ("resurrected", BLUE, "//"), ("new", "#0b3c5d", ""))
 """States of the active members in the picture, from below: colour and hatch."""
 
@@ -182,7 +187,7 @@ class Lifecycle(Result):
         yield finding(
             recent._replace(value=recent.value - 1, low=recent.low - 1, high=recent.high - 1, unit="share"),
             id="retention.quick_ratio",
-            metric=say("members won over members lost, minus one (n: complete {period}s)", period=period),
+            metric=say("members won for each one lost, minus one"),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say(
@@ -192,9 +197,7 @@ class Lifecycle(Result):
             direction="up is good",
             change=True,
             systems=("S020",),
-            headline=verdict(recent)
-            if not recent.low <= 1 <= recent.high
-            else say("as many are won as lost"),
+            headline=say(HEADLINES[int(recent.low > 1) - int(recent.high < 1)]),
             n_of="periods",
             definition="quick_ratio",
             picture="lifecycle",

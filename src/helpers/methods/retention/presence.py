@@ -82,7 +82,7 @@ def presence(study: Study) -> Presence:
     active, present = int(found[f"active_{SILENT_DAYS}"]), int(found["present"])
     counts = {
         "active on the day": found["active_1"],
-        **{f"active in {days} days": found[f"active_{days}"] for days in ACTIVE_DAYS[1:]},
+        **{say("active in {d} days", d=days): found[f"active_{days}"] for days in ACTIVE_DAYS[1:]},
         "silent": present - active,
         "dormant": found["ever"] - active,
         "never active": present - found["ever"],

@@ -180,7 +180,7 @@ class Returns(Result):
         yield finding(
             share,
             id="retention.false_churn",
-            metric=say("come back after {days} silent days (n: silences)", days=STATED_DAYS),
+            metric=say("come back after {days} silent days", days=STATED_DAYS),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("members who fall silent now come back like those before"),

@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
+from helpers.playbook.glossary import define
 from helpers.playbook.thresholds import entries
 from helpers.report.page import story, wording
 from helpers.report.page.change import Earlier, Since, day_of, since
@@ -123,7 +124,9 @@ def environment() -> Environment:
     )
     names = ("quantity", "interval", "level", "call_mark", "verdict_mark", "status_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
-    engine.globals.update(say=say, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION)
+    engine.globals.update(
+        say=say, define=define, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION
+    )
     return engine
 
 
