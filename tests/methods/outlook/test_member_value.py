@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.methods.outlook.member_value import MemberValue, against_past, member_value
 from helpers.simulate import community
@@ -41,6 +42,11 @@ def test_the_judgement_in_words_and_in_a_picture(found: MemberValue) -> None:
     assert isinstance(chart, Chart) and chart.data["n"].sum() == row["n"]
     (stated,) = found.found()
     assert stated.value == found.expected.value and stated.headline.startswith("members will bring CNY")
+
+
+def test_tables_at_hand_are_told_how_they_become_a_study() -> None:
+    with pytest.raises(BadParameters, match="must be a study of tables: member_value"):
+        member_value(pd.DataFrame())
 
 
 def test_too_little_history_is_said(study: Study) -> None:

@@ -49,7 +49,7 @@ def test_tenths_and_thirds_are_drawn_from_their_numbers() -> None:
     chart = plots.by_tenth(rows, "orders_by_tenth", "A title", "Share", "note")
     assert isinstance(chart, Chart) and len(chart.axes[0].patches) >= 2
     thirds = pd.DataFrame(
-        {"third": [2, 3], "n": 900, "active_value": [9.0, 53.3], "silent_value": [4.0, 23.3]}
+        {"third": [2, 3], "n": 900, "silent": 90, "active_value": [9.0, 53.3], "silent_value": [4.0, 23.3]}
     )
     cost = plots.silence_cost(thirds.assign(value=30.0, low=16.0, high=43.0), "CNY", "note")
     assert isinstance(cost, Chart)

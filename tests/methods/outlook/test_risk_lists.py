@@ -64,7 +64,9 @@ UNKNOWN = MemberValue(STUDY, AS_OF, 30, 0.95)
 
 
 def cost(low: float = 4.0) -> SilenceCost:
-    table = pd.DataFrame({"third": [1, 2, 3], "n": 900, "value": [2.0, 5.0, 12.0], "low": low, "high": 20.0})
+    table = pd.DataFrame(
+        {"third": [1, 2, 3], "n": 900, "silent": 90, "value": [2.0, 5.0, 12.0], "low": low, "high": 20.0}
+    )
     return SilenceCost(STUDY, table, 4, 30)
 
 
@@ -108,7 +110,7 @@ def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) ->
     free = risk_lists(STUDY, found, worth(found), cost(low=-1.0))
     assert free.nurture.size > 100 and not free.nurture.mean_value.known
     assert "Silence costs no sales that can be seen here" in told(free)
-    reason = "the value of a member is not known (outlook.nurture)"
+    reason = "the value of a member is not known"
     assert proposed(free, "outlook.nurture") == {"outlook.nurture": reason}
     assert free.win_back.mean_value.known
 

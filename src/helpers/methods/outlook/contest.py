@@ -48,6 +48,12 @@ class Trust(Result):
     rows: Landmarks = field(repr=False)
 
     @property
+    def smallest(self) -> int | None:
+        """Members judged, when there are any."""
+        judged = self.contest.predictions
+        return int(judged["member_id"].nunique()) if len(judged) else None
+
+    @property
     def sentence(self) -> str:
         """How much better the forecast is than giving everybody the same chance."""
         gain = brier_gain(self.contest)
@@ -82,37 +88,22 @@ class Trust(Result):
         gain = brier_gain(self.contest)
         assumption = "closed windows stand for the next; the forecast was chosen on them, which flatters it"
         yield finding(
-            gain,
-            id="outlook.forecast_gain",
-            aliases=("retention.forecast_gain",),
-            metric=say(
-                "how much less the forecast of silence errs than the bare share (Brier score; n: windows)"
-            ),
-            scope=self.study.scope,
-            sentence=self.sentence,
-            assumption=say(assumption),
-            direction="up is good",
-            systems=("S023",),
+            gain, id="outlook.forecast_gain", aliases=("retention.forecast_gain",),
+            metric=say("how much less the forecast of silence errs than the bare share (Brier score; n: windows)"),
+            scope=self.study.scope, sentence=self.sentence, assumption=say(assumption),
+            direction="up is good", systems=("S023",),
             headline=say("the forecast of silence errs {share} less than one chance for all", **saved(gain)),
-            n_of="windows",
-            definition="forecast_gain",
-            picture="calibration",
-        )
+            n_of="windows", definition="forecast_gain", picture="calibration",
+        )  # fmt: skip
 
 
 def rows_of(study: Study, horizon_days: int, **asked: Any) -> Landmarks:
     """Return the person-period rows of a study with all that its tables tell of members beforehand."""
     signals = standard_signals(study.dataset, study.report_tz) | asked.pop("signals", {})
     return landmarks(
-        study.activity,
-        study.population,
-        as_of=study.as_of,
-        horizon_days=horizon_days,
-        signals=signals,
-        categories=standard_categories(study.dataset),
-        seed=study.seed,
-        **asked,
-    )
+        study.activity, study.population, as_of=study.as_of, horizon_days=horizon_days, signals=signals,
+        categories=standard_categories(study.dataset), seed=study.seed, **asked,
+    )  # fmt: skip
 
 
 def sample_sentence(rows: Landmarks) -> str:
@@ -136,16 +127,11 @@ def contest_sentence(held: Contest) -> str:
     return say(
         "To predict {what}, {winner} is used: {why}. Over {w} windows its AUC is {auc}, its Brier score {brier} "
         "against {base} for the bare share; it is off by {error} points in a tenth of members ({floor} by chance).",
-        what=what,
-        winner=held.winner,
-        why=_why(held),
-        auc=triple(row, "auc"),
-        brier=triple(row, "brier", 4),
+        what=what, winner=held.winner, why=_why(held), auc=triple(row, "auc"), brier=triple(row, "brier", 4),
         base=number(float(score(held.table, BASE_RATE)["brier"]), 4),
-        error=number(100 * row["decile_error"], 1),
-        floor=number(100 * row["decile_error_if_perfect"], 1),
+        error=number(100 * row["decile_error"], 1), floor=number(100 * row["decile_error_if_perfect"], 1),
         **size,
-    )
+    )  # fmt: skip
 
 
 def _why(held: Contest) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, asks
 from helpers.sentences import interval, number, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.forecast.value import ValueForecast, forecast_value
@@ -70,15 +70,12 @@ class MemberValue(ValueForecast, Result):
             "In the {days} days after {split}, {n} members brought {realised}, {ratio} ({low} to {high}) of the "
             "{predicted} foretold. By tenths of members, shares missed their prediction by at most {gap} points; "
             "chance alone makes up to {chance}.",
-            days=number(self.horizon_days),
-            split=self.split.isoformat(),
-            n=number(int(row["n"])),
+            days=number(self.horizon_days), split=self.split.isoformat(), n=number(int(row["n"])),
             realised=quantity(float(row["realised"]), self.study.unit),
             predicted=quantity(float(row["predicted"]), self.study.unit),
-            gap=number(float(row["largest_gap"]), 1),
-            chance=number(float(row["gap_by_chance"]), 1),
+            gap=number(float(row["largest_gap"]), 1), chance=number(float(row["gap_by_chance"]), 1),
             **{name: percent(float(row[name]), 0) for name in ("ratio", "low", "high")},
-        )
+        )  # fmt: skip
 
     @property
     def provisional_sentence(self) -> str:
@@ -133,20 +130,17 @@ class MemberValue(ValueForecast, Result):
         """State what all present members are expected to bring."""
         value = quantity(self.expected.value, self.study.unit)
         yield finding(
-            self.expected,
-            id="outlook.value_next",
+            self.expected, id="outlook.value_next",
             metric=say("value that present members are expected to bring in {h} days", h=self.horizon_days),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, h=self.horizon_days),
-            sentence=self.sentence,
-            assumption=say("the next window errs as past ones did"),
-            direction="up is good",
-            systems=("S026",),
+            sentence=self.sentence, assumption=say("the next window errs as past ones did"),
+            direction="up is good", systems=("S026",),
             headline=say("members will bring {value} in {h} days", value=value, h=self.horizon_days),
-            definition="next_value",
-            picture="value_by_tenth",
-        )
+            definition="next_value", picture="value_by_tenth",
+        )  # fmt: skip
 
 
+@asks
 def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:
     """Predict the value of each present member, and judge such predictions on up to four closed windows.
 
@@ -158,15 +152,9 @@ def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:
         Days ahead; the judged windows are the last ones of `horizon_days` days up to ``as_of``.
     """
     found = forecast_value(
-        study.activity,
-        study.population,
-        as_of=study.as_of,
-        began=study.began,
-        horizon_days=horizon_days,
-        confidence=study.confidence,
-        draws=study.draws,
-        seed=study.seed,
-    )
+        study.activity, study.population, as_of=study.as_of, began=study.began, horizon_days=horizon_days,
+        confidence=study.confidence, draws=study.draws, seed=study.seed,
+    )  # fmt: skip
     return MemberValue(study, **vars(found))
 
 

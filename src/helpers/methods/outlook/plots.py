@@ -141,4 +141,6 @@ def silence_cost(rows: pd.DataFrame, unit: str, note: str) -> Chart | NoChart:
     )
     alt = say("Bars of value a member by third of predicted value. {title}.", title=title)
     units = dict.fromkeys([*words, "value", *INTERVAL], unit if len(unit) == 3 else "")
-    return Chart(title, alt, rows.reset_index(drop=True), figure, note, units, name="silence_cost")
+    return Chart(
+        title, alt, rows.reset_index(drop=True), figure, note, units, name="silence_cost", members="silent"
+    )

@@ -22,7 +22,7 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.contest import ALIKE, contest_sentence, rows_of, saved, whole
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, asks
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
@@ -148,42 +148,28 @@ class Purchases(Result):
     def findings(self) -> Iterator[Finding]:
         """State the share expected to order, and whether the forecast tells members apart."""
         yield finding(
-            share_of(self.expected),
-            id="outlook.orders_next",
-            aliases=("retention.orders_next",),
+            share_of(self.expected), id="outlook.orders_next", aliases=("retention.orders_next",),
             metric=say("members present who are expected to order in {h} days", **self._words),
             scope=say("{scope}, the {h} days after", scope=self.study.scope, **self._words),
-            sentence=self.sentence,
-            assumption=say(ALIKE),
-            direction="up is good",
-            systems=("S023",),
+            sentence=self.sentence, assumption=say(ALIKE), direction="up is good", systems=("S023",),
             headline=say("{share} of the members will order", **whole(self.expected)),
             picture="orders_by_tenth",
-        )
+        )  # fmt: skip
         gain = brier_gain(self.contest, same_level=True)
         headline = "the forecast does not clearly tell who orders"
         if gain.known and gain.low > 0:
             headline = "the forecast tells who orders from who does not"
         yield finding(
-            gain,
-            id="outlook.order_forecast_gain",
-            aliases=("retention.order_forecast_gain",),
-            metric=say(
-                "how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"
-            ),
-            scope=self.study.scope,
-            sentence=self.gain_sentence,
-            assumption=say("closed windows stand for the next"),
-            direction="up is good",
-            change=True,
-            systems=("S023",),
-            headline=say(headline),
-            n_of="windows",
-            definition="forecast_gain",
+            gain, id="outlook.order_forecast_gain", aliases=("retention.order_forecast_gain",),
+            metric=say("how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"),
+            scope=self.study.scope, sentence=self.gain_sentence,
+            assumption=say("closed windows stand for the next"), direction="up is good", change=True,
+            systems=("S023",), headline=say(headline), n_of="windows", definition="forecast_gain",
             picture="orders_by_tenth",
-        )
+        )  # fmt: skip
 
 
+@asks
 def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     """Return the chance of an order in the next period for everybody present.
 
@@ -206,10 +192,7 @@ def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     members["tenth"] = pd.array(tenths(p) if judged else [pd.NA] * len(members), dtype="Int64")
     ahead = levels(held, study.seed)
     return Purchases(
-        study=study,
-        members=members,
-        expected=expected_number(p, ahead, **level),
-        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, **level),
-        contest=held,
+        study=study, members=members, expected=expected_number(p, ahead, **level),
+        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, **level), contest=held,
         rows=rows,
-    )
+    )  # fmt: skip

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.contest import ALIKE, Trust, contest_sentence, rows_of, whole
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, asks
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate
@@ -114,35 +114,23 @@ class Risk(Result):
         """State the shares of active members expected to fall silent, and of silent ones expected back."""
         scope = say("{scope}, the {h} days after", scope=self.study.scope, **self._words)
         yield finding(
-            share_of(self.expected_silent),
-            id="outlook.silent_next",
-            aliases=("retention.silent_next",),
-            metric=say("active members expected to fall silent in {h} days", **self._words),
-            scope=scope,
-            sentence=self.sentence,
-            assumption=say(ALIKE),
-            direction="down is good",
-            systems=("S023", "S028"),
+            share_of(self.expected_silent), id="outlook.silent_next", aliases=("retention.silent_next",),
+            metric=say("active members expected to fall silent in {h} days", **self._words), scope=scope,
+            sentence=self.sentence, assumption=say(ALIKE), direction="down is good", systems=("S023", "S028"),
             headline=say("{share} of active members are about to fall silent", **whole(self.expected_silent)),
-            definition="silent",
-            picture="silent_by_tier",
-        )
+            definition="silent", picture="silent_by_tier",
+        )  # fmt: skip
         yield finding(
-            share_of(self.expected_returns),
-            id="outlook.returns_next",
-            metric=say("silent members expected back in {h} days", **self._words),
-            scope=scope,
-            sentence=self.return_sentence,
-            assumption=say(ALIKE),
-            direction="up is good",
+            share_of(self.expected_returns), id="outlook.returns_next",
+            metric=say("silent members expected back in {h} days", **self._words), scope=scope,
+            sentence=self.return_sentence, assumption=say(ALIKE), direction="up is good",
             systems=("S027", "S028"),
-            headline=say(
-                "{share} of the silent members will come back unasked", **whole(self.expected_returns)
-            ),
+            headline=say("{share} of the silent members will come back unasked", **whole(self.expected_returns) ),
             definition="silent",
-        )
+        )  # fmt: skip
 
 
+@asks
 def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     """Return the probabilities of the next period by the models that won on closed windows.
 
@@ -167,18 +155,14 @@ def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     ahead = levels(held, study.seed)
     then = rows.table[["landmark", "member_id"]].assign(tier=tiers(rows.table["actions_30"]))
     return Risk(
-        study=study,
-        members=members,
-        expected_silent=expected_number(p[awake], ahead, **level),
-        expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level),
-        contest=held,
-        return_contest=returns,
-        trust=Trust(study, held, lift_by_tier(held, then, study.seed), rows),
+        study=study, members=members, expected_silent=expected_number(p[awake], ahead, **level),
+        expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level), contest=held,
+        return_contest=returns, trust=Trust(study, held, lift_by_tier(held, then, study.seed), rows),
         by_tier=_by_tier(
             tiers(now["actions_30"])[awake], p[awake], lambda p: expected_number(p, ahead, **level)
         ),
         rows=rows,
-    )
+    )  # fmt: skip
 
 
 def _by_tier(tier: pd.Series, p: FloatArray, expected: Callable[[FloatArray], Estimate]) -> pd.DataFrame:

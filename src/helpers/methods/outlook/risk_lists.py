@@ -26,7 +26,7 @@ from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
 from helpers.playbook.contact.lists import ContactList, contact_list
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, asks, people
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.forecast.landmarks import ACTIVE
@@ -106,18 +106,23 @@ def _said(each: ContactList) -> str:
     if each.withheld:
         return each.sentence
     nurture, known = each.name == NURTURE, each.mean_value.known
-    text = "{name}: {contacted:,} to contact, {held:,} held out. What its members will bring is not known."
+    text = "{name}: {contacted:,} to contact, {held} held out. What its members will bring is not known."
     if known and nurture:
-        text = "{name}: {contacted:,} to contact, {held:,} held out. Silence is expected to take {mean} from each."
+        text = (
+            "{name}: {contacted:,} to contact, {held} held out. Silence is expected to take {mean} from each."
+        )
     elif known:
-        text = "{name}: {contacted:,} to contact, {held:,} held out. Each brings {mean}, contacted or not."
+        text = "{name}: {contacted:,} to contact, {held} held out. Each brings {mean}, contacted or not."
     elif nurture:
-        text = "{name}: {contacted:,} to contact, {held:,} held out. Silence costs no sales that can be seen here."
-    counts = {"contacted": each.contacted, "held": each.held_out}
+        text = (
+            "{name}: {contacted:,} to contact, {held} held out. Silence costs no sales that can be seen here."
+        )
+    counts = {"contacted": each.contacted, "held": people(each.held_out, each.k_min)}
     said = say(text, name=each.caption, mean=with_interval(each.mean_value), **counts)
     return " ".join(filter(None, [said, each.power_sentence, each.consent_sentence]))
 
 
+@asks
 def risk_lists(
     study: Study, risk: Risk, values: MemberValue, cost: SilenceCost, *, holdout_share: float = 0.1
 ) -> RiskLists:
@@ -150,15 +155,12 @@ def risk_lists(
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
     stay, come = _baseline(1 - nurtured["probability"]), _baseline(back["probability"])
     return RiskLists(
-        study=study,
-        nurture=contact_list(study, nurtured, name=NURTURE, baseline=stay, **settings),
-        win_back=contact_list(study, back, name=WIN_BACK, baseline=come, **settings),
-        risk_limit=risk_limit,
-        value_limit=value_limit,
-        active=int(awake.sum()),
+        study=study, nurture=contact_list(study, nurtured, name=NURTURE, baseline=stay, **settings),
+        win_back=contact_list(study, back, name=WIN_BACK, baseline=come, **settings), risk_limit=risk_limit,
+        value_limit=value_limit, active=int(awake.sum()),
         plateau=bool(len(active)) and risk_limit - float(active["probability"].median()) <= PLATEAU,
         provisional=values.spread is not None and values.spread.provisional,
-    )
+    )  # fmt: skip
 
 
 def _limit(values: pd.Series, top: float) -> float:

@@ -20,7 +20,7 @@ from helpers.data.source import of_sample, pulled
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, asks
 from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
@@ -57,6 +57,11 @@ class SilenceCost(Result):
         return estimate_of(row, int(row["n"]), *how, value="value", unit=self.study.unit)
 
     @property
+    def smallest(self) -> int | None:
+        """Times that a member fell silent, in the third with the fewest."""
+        return int(self.table["silent"].min()) if len(self.table) else None
+
+    @property
     def sentence(self) -> str:
         """What silence costs in the third of highest predicted value."""
         found = self.of(THIRDS)
@@ -86,20 +91,17 @@ class SilenceCost(Result):
         found = self.of(THIRDS)
         value = quantity(found.value, self.study.unit)
         yield finding(
-            found,
-            id="outlook.silence_cost",
+            found, id="outlook.silence_cost",
             metric=say("value lost to {h} days of silence, a member of the best third", h=self.horizon_days),
-            scope=self.study.scope,
-            sentence=self.sentence,
+            scope=self.study.scope, sentence=self.sentence,
             assumption=say("members who fell silent and who did not differ by nothing but predicted value"),
-            direction="down is good",
-            systems=("S026", "S028"),
+            direction="down is good", systems=("S026", "S028"),
             headline=say("silence goes with {value} less from each of the best members", value=value),
-            n_of="times a member was active",
-            picture="silence_cost",
-        )
+            n_of="times a member was active", picture="silence_cost",
+        )  # fmt: skip
 
 
+@asks
 def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     """Return what silence costs, from the judged windows of predicted value.
 
