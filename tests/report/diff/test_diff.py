@@ -227,7 +227,7 @@ def test_a_small_move_of_versions_that_may_share_members_is_never_called_noise(p
     reports = put(2, [finding("one", 0.43), finding("two", 0.18)], tables=MORE)
     comparison = compared(reports)
     assert outcomes(comparison) == {"one": "unclear", "two": "unclear"}
-    assert comparison.moved == (
+    assert f"{comparison.headline} {comparison.rest}" == (
         "No move among 2 findings is proved by this test. 2 cannot be told from chance by this test, which is no "
         "proof that nothing moved: versions may share members, and then the test is too careful."
     )
@@ -258,7 +258,9 @@ def test_noise_is_said_only_where_no_member_is_on_both_sides(put: Any) -> None:
     ]
     assert found == ["noise", "unclear", "unclear"]
     apart = compared(reports, "rfm/all@v1", "rfm/all@v2")
-    assert apart.moved == "No move among 1 findings is proved by this test. 1 within noise."
+    assert (
+        f"{apart.headline} {apart.rest}" == "No move among 1 findings is proved by this test. 1 within noise."
+    )
     assert "no member is on both sides" in diff.write(apart).read_text("utf-8")
 
 
@@ -271,7 +273,8 @@ def test_a_parameter_that_may_choose_rows_is_never_said_to_read_the_same_rows(pu
     page = diff.write(comparison).read_text("utf-8")
     assert "same rows" not in page and "read the same tables, so the parameters brought about every" in page
     assert (
-        "metric x.share: 40.0 % before, 50.0 % after" in comparison.moved and "rose" not in comparison.moved
+        "metric x.share: 40.0 % before, 50.0 % after" in comparison.headline
+        and "rose" not in comparison.headline
     )
 
 

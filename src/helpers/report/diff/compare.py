@@ -114,13 +114,7 @@ class Comparison:
     @property
     def summary(self) -> str:
         """What changed and which findings moved."""
-        counted = [self._counted(name) for name in ("not_comparable", "appeared", "disappeared")]
-        return " ".join(filter(None, [f"{self.causes.sentence}. {self.moved}", *counted]))
-
-    @property
-    def moved(self) -> str:
-        """How many findings moved, which, and whether that is more than chance."""
-        return " ".join(filter(None, [self.headline, self.rest]))
+        return f"{self.causes.sentence}. {self.headline} {self.rest}".rstrip()
 
     @property
     def headline(self) -> str:
@@ -147,9 +141,10 @@ class Comparison:
 
     @property
     def rest(self) -> str:
-        """What is said in the same breath of the findings that are not proved to have moved."""
+        """What is said in the same breath of the findings that are not proved to have moved, came or went."""
         unproved = ("unchanged", "small", "noise", "unclear") if self.causes.resampled else ()
-        return " ".join(filter(None, map(self._counted, unproved)))
+        names = (*unproved, "not_comparable", "appeared", "disappeared")
+        return " ".join(filter(None, map(self._counted, names)))
 
     def _counted(self, outcome: str) -> str:
         number = len(self.of(outcome))
