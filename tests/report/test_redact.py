@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import html
+import importlib
+import inspect
 import json
+import pkgutil
+import re
 from pathlib import Path
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
+import helpers.report
 from helpers.report import redact
 from helpers.report.publish.redact_files import redact_folder
 
@@ -168,3 +175,56 @@ def test_a_home_is_a_place_and_a_tag_is_none() -> None:
         redactor.text("/home/ana/project/a /home/ana/.cache <home></home>")
         == "[project]/a [home]/.cache <home></home>"
     )
+
+
+def test_a_secret_that_was_cut_short_is_masked() -> None:
+    redactor = redact.Redactor({"abcdefghijklmnop"})
+    assert (
+        redactor.text("x abcdefghijk... abcdefgh… abcdefghX... abcdefgh")
+        == "x ***... ***… abcdefghX... abcdefgh"
+    )
+    assert redactor.text("abcdefghabcdefghij...") == "abcdefgh***..."
+
+
+def weaknesses(pattern: str) -> list[str]:
+    """Return why a search for a pattern may take time beyond that of reading the text once.
+
+    A repetition without end at its beginning is begun at each character, unless what stands before it says where;
+    one within another can share the same characters in many ways.
+    """
+    found, (look_behind, repeats) = (
+        [],
+        ((parser.ASSERT, parser.ASSERT_NOT), (parser.MAX_REPEAT, parser.MIN_REPEAT)),
+    )
+
+    def endless(item: Any) -> bool:
+        return item[0] in repeats and item[1][1] is parser.MAXREPEAT
+
+    def walk(items: Any, *, begins: bool, inside: bool) -> None:
+        for code, value in items:
+            if endless((code, value)):
+                found.extend(["a repetition begins it"] * begins + ["a repetition in a repetition"] * inside)
+            for part in value if isinstance(value, (list, tuple)) else ():
+                for inner in part if isinstance(part, list) else [part]:
+                    if isinstance(inner, parser.SubPattern):
+                        walk(inner, begins=begins, inside=inside or endless((code, value)))
+            begins = begins and code in look_behind and value[0] > 0
+
+    walk(parser.parse(pattern), begins=True, inside=False)
+    return found
+
+
+def test_no_pattern_of_the_reports_looks_at_a_text_twice() -> None:
+    patterns = {}
+    for found in pkgutil.walk_packages(helpers.report.__path__, "helpers.report."):
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():  # a match begins at one place, a search at every one
+            if isinstance(value, re.Pattern) and re.search(
+                rf"{name}\.(?!full|match)", inspect.getsource(module)
+            ):
+                patterns[f"{found.name}.{name}"] = value.pattern
+    assert len(patterns) > 15
+    assert {name: why for name, pattern in patterns.items() if (why := weaknesses(pattern))} == {}
+    assert weaknesses(r".*\r(?=[^\n])") == ["a repetition begins it"], "takes minutes for 48 kB of one line"
+    assert weaknesses(r"a(b+)+c") == ["a repetition in a repetition"]
+    assert weaknesses(r"(?<!\S)\S*x\d+") == []

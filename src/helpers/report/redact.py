@@ -127,10 +127,13 @@ def _base64_forms(secret: bytes) -> set[str]:
 
 def _without_cut(text: str, secret: str) -> str:
     """Return the text without beginnings of a secret that end in an ellipsis."""
-    if (head := secret[:_STILL_TELLING]) not in text:
-        return text
-    cut = re.compile(rf"{re.escape(head)}[^\n]{{0,200}}?(?=\.\.\.|…)")
-    return cut.sub(lambda match: MASK if secret.startswith(match[0]) else match[0], text)
+    head, tail = secret[:_STILL_TELLING], secret[_STILL_TELLING:]
+    first, *pieces = text.split(head)
+    for number, piece in enumerate(pieces):
+        same = len(os.path.commonprefix([piece, tail]))  # noqa: RUF071  of any texts
+        cut = piece.startswith(("...", "…"), same)
+        pieces[number] = MASK + piece[same:] if cut else head + piece
+    return "".join([first, *pieces])
 
 
 class Redactor:

@@ -16,7 +16,7 @@ from helpers.report.page import index
 from helpers.report.page import report as page
 from helpers.report.publish import catalog
 from helpers.report.publish.manifest import CellRun, Failure, dump_json, read_manifest
-from helpers.report.run import engine
+from helpers.report.run import engine, one_run
 from helpers.report.run.one_run import RunResult
 from tests.report.sample_pages import text_of
 from tests.report.structure import problems
@@ -176,3 +176,26 @@ def test_an_index_that_cannot_be_built_leads_to_every_version(
         "rfm/all/v1: succeeded" in said and "rfm/all/v2: failed" in said and "rfm/all/v3: unreadable" in said
     )
     assert 'href="rfm/all/v1/report.html"' in html
+
+
+@pytest.mark.parametrize("part", ["redact_folder", "report_html"])
+def test_writing_a_run_up_has_an_end(
+    build_notebook: BuildNotebook, monkeypatch: pytest.MonkeyPatch, run: Run, part: str
+) -> None:
+    def without_end(*_: object) -> None:
+        while True:
+            pass
+
+    ending(monkeypatch, "succeeded")
+    monkeypatch.setattr(one_run, part, without_end)
+    monkeypatch.setattr(one_run, "LONGEST", 0.1)
+    monkeypatch.setattr(one_run, "LEAST", 0.1 if part == "redact_folder" else 0.5)
+    result = run(build_notebook("1 + 1"))
+    kept = "tables/kept.parquet" in result.manifest.files
+    if part == "redact_folder":
+        assert (result.status, kept) == ("timed_out", False), "nobody knows what it holds"
+        assert "could not be looked through for secrets in its time" in page_of(result)
+    else:
+        assert (result.status, kept) == ("failed", True)
+        assert "could not be built: OutOfTime: the time of the run was over" in page_of(result)
+    assert set(result.manifest.files) >= {"report.html", "notebook.ipynb", "findings.json", "actions.json"}

@@ -27,6 +27,8 @@ VICTIMS = {"kernel": 11, "server": 3, "driver": 2, "writer": 1, "flusher": 1, "p
 The last but one are the driver too, at a certain moment: a writer when the kernel of a run has ended, a flusher when
 all is written, a publisher when a version appears.
 """
+PUBLISHING = {"flusher": 1, "publisher": 1}
+"""Of two, one while a version is flushed and renamed, one just after it has appeared."""
 MOMENTS = {
     "writer": ("notebook.ipynb", 0.12),
     "flusher": ("manifest.json", 0.02),
@@ -195,11 +197,17 @@ class Chaos:
         Folder with ``notebooks/01_rfm.ipynb`` made of `CELLS`.
     series : int
         Number of series in the plan.
+    kills, seed : int
+        Number of kills, and the seed by which they are drawn.
+    victims : mapping
+        Who is killed, and how often in each round.
     """
 
-    def __init__(self, project: Path, series: int, kills: int, seed: int) -> None:
+    def __init__(
+        self, project: Path, series: int, kills: int, seed: int, victims: Mapping[str, int] = VICTIMS
+    ) -> None:
         self.project, self.series, self.draw = project, series, random.Random(seed)
-        all_victims = [name for name, count in VICTIMS.items() for _ in range(count)]
+        all_victims = [name for name, count in victims.items() for _ in range(count)]
         self.waiting = (all_victims * -(-kills // len(all_victims)))[:kills]
         self.draw.shuffle(self.waiting)
         self.killed: Counter[str] = Counter()

@@ -11,21 +11,26 @@ import pytest
 from helpers.report.publish import store
 from helpers.report.publish.manifest import read_manifest
 from helpers.report.run import kernels
-from tests.report.run.chaos import CELLS, Batch, Chaos, flaws, started, write_plan
+from tests.report.run.chaos import CELLS, PUBLISHING, VICTIMS, Batch, Chaos, flaws, started, write_plan
 
 SERIES = 12
 
 
 @pytest.mark.parametrize(
-    ("kills", "seed"), [(20, 1), pytest.param(200, 2, marks=pytest.mark.slow)], ids=["20 kills", "200 kills"]
+    ("kills", "seed", "victims"),
+    [
+        pytest.param(20, 1, VICTIMS, id="20 kills"),
+        pytest.param(20, 3, PUBLISHING, marks=pytest.mark.slow, id="20 kills while publishing"),
+        pytest.param(200, 2, VICTIMS, marks=pytest.mark.slow, id="200 kills"),
+    ],
 )
 def test_kills_at_random_moments(
-    project: Path, build_notebook: Callable[..., Path], kills: int, seed: int
+    project: Path, build_notebook: Callable[..., Path], kills: int, seed: int, victims: dict[str, int]
 ) -> None:
     if kernels.mode() != "fork":
         pytest.skip("kernels are not forked on this system")
     build_notebook(*CELLS)
-    chaos = Chaos(project, SERIES, kills, seed)
+    chaos = Chaos(project, SERIES, kills, seed, victims)
     chaos.run()
     print(f"killed {dict(chaos.killed)}, batches ended with {dict(chaos.ends)}")
     assert chaos.flaws == []

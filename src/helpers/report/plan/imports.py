@@ -52,7 +52,7 @@ APART = frozenset(
 
 
 _TIMED = re.compile(r"^([ \t]*)%{1,2}time(?:it)?\b[ \t]*", re.MULTILINE)
-_PYTHON_FILE = re.compile(r"[\w./-]+\.py\b")
+_PYTHON_FILE = re.compile(r"(?<![\w./-])[\w./-]+\.py\b")
 _FOR_IPYTHON = re.compile(r"^[ \t]*[%!?].*$", re.MULTILINE)
 
 
