@@ -12,6 +12,7 @@ from sklearn.metrics import mean_poisson_deviance
 
 from helpers import simulate
 from helpers.data import source
+from helpers.stats.forecast import value
 from helpers.stats.forecast.stays import Stays
 from helpers.stats.forecast.value import (
     FEATURES,
@@ -141,6 +142,18 @@ def test_prediction_and_its_judgement(small, found: ValueForecast) -> None:
     assert (found.members["expected_value"] > 0).all()
     again = forecast(rows.sample(frac=1, random_state=3), people, as_of, 45)
     pd.testing.assert_frame_equal(found.members, again.members)
+
+
+def test_fits_to_a_sample_lie_within_the_interval_of_everybody(small, found, monkeypatch) -> None:
+    monkeypatch.setattr(value, "MOST_MEMBERS", 700)
+    part = forecast(*small, 45)
+    assert 0.5 < part.share < 1 and part.members["member_id"].equals(found.members["member_id"])
+    assert 0 < part.windows["member_id"].nunique() < found.windows["member_id"].nunique()
+    row, whole = (each.table.set_index("model").loc[SURVIVAL] for each in (part, found))
+    assert whole["low"] <= row["ratio"] <= whole["high"]
+    total = found.members["expected_value"].to_numpy()
+    low, high = np.multiply(found.spread.factors(total), total.sum())
+    assert low <= part.members["expected_value"].sum() <= high
 
 
 def test_windows_are_judged_and_the_spread_lies_between_them(found: ValueForecast) -> None:
