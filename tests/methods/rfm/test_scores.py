@@ -107,7 +107,7 @@ def test_all_equal_is_one_score_and_is_reported() -> None:
         "f_score": {1},
         "m_score": {1},
     }
-    assert found_scores.levels["largest_tie"].tolist() == [40, 40, 40]
+    assert found_scores.levels["members"].tolist() == [40, 40, 40]
     assert "used are frequency 1 of 5, monetary 1 of 5" in found_scores.sentence
 
 

@@ -166,26 +166,19 @@ def tier_history(
     if clash := {JOINED, LEFT} & set(labels):
         raise ValueError(f"scheme {scheme.name!r} uses the reserved labels {sorted(clash)}.")
     log, members = study.activity, study.population
-    first, last = _covered(log.filter(log.day <= ibis.date(study.as_of)))
-    calendar = _calendar(study.history_from or first, last, period, study.as_of, window_days)
+    first, end = _covered(log.filter(log.day <= ibis.date(study.as_of)))
+    calendar = _calendar(study.history_from or first, end, period, study.as_of, window_days)
     used = calendar[calendar["used"]].reset_index(drop=True)
     # Kept inside the engine, so that the log is read once.
     days = days_of_periods(used, first or study.as_of)
     states = member_states(log, members, scheme, used, days, study.count).cache()
     whole = states.filter(states.state != JOINED)
     moves = counted_moves(states).to_pandas()
-    newcomers = (moves["position"] == len(used) - 1) & (moves["state"] == JOINED)
-    return TierHistory(
-        study,
-        scheme=scheme,
-        period=period,
-        calendar=calendar,
-        sizes=_sizes(moves, labels, used["period"]),
-        flows=_flows(moves, labels, used["period"]),
-        passages=_passages(whole, labels[-1], len(used)),
-        newcomers=int(moves.loc[newcomers, "n"].sum()),
-        outside=int(members.count().execute() - whole.member_id.nunique().execute()),
-    )
+    last = (moves["position"] == len(used) - 1) & (moves["state"] == JOINED)
+    sizes, flows = (counts(moves, labels, used["period"]) for counts in (_sizes, _flows))
+    passages, newcomers = _passages(whole, labels[-1], len(used)), int(moves.loc[last, "n"].sum())
+    outside = int(members.count().execute() - whole.member_id.nunique().execute())
+    return TierHistory(study, scheme, period, calendar, sizes, flows, passages, newcomers, outside)
 
 
 def _covered(log: ibis.Table) -> tuple[dt.date | None, dt.date | None]:
@@ -285,9 +278,7 @@ def _relative(members: ibis.Table, scheme: TierScheme) -> ibis.Table:
     """Add the columns of the scheme that compare a member with the others present in the same period."""
     known = {*COUNTED, "recency_days", "value_quantile", *SCORE_COLUMNS.values()}
     if strange := sorted(set(scheme.uses) - known):
-        raise BadData(
-            f"Tier scheme {scheme.name}: a history cannot tell {', '.join(strange)} of a past period."
-        )
+        raise BadData(f"Tier scheme {scheme.name}: a history cannot tell {', '.join(strange)} of the past.")
     added = {s: _score(members, c, scheme.bins) for c, s in SCORE_COLUMNS.items() if s in scheme.uses}
     if "value_quantile" in scheme.uses:
         added["value_quantile"] = value_quantile(members.monetary, ["position", "whole"])

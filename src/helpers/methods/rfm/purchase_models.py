@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.playbook.result import Part, Result, people
-from helpers.sentences import number, percent, say
+from helpers.sentences import say, with_bounds
 from helpers.stats.btyd.alive import BetaGeometricNBD
 from helpers.stats.btyd.cells import cells, histories, spend_cells
 from helpers.stats.btyd.spend import GammaGamma
@@ -51,22 +51,20 @@ class PurchaseModels(Result):
         text = "Who of the present buyers is still active: too little data. {why}"
         if share.known:
             text = (
-                "Of {n} present members who bought more than once, {count} ({value}, {low} to {high}) are probably "
-                "still active. {once} bought once, whom the model cannot judge."
+                "Of {n} present members who bought more than once, {share} are probably still active. {once} bought "
+                "once, whom the model cannot judge."
             )
             if self.alive.repeat_shares_ is not None:
                 text = (
-                    "The model of who is still active could not be used. {why} Counted instead: {value} ({low} to "
-                    "{high}) of {n} earlier members bought again within {days} days."
+                    "The model of who is still active could not be used. {why} Counted instead: {share} of {n} "
+                    "earlier members bought again within {days} days."
                 )
         why = self.alive.message_
         if self.alive.repeaters_ < k_min:
             why = say("Fewer than {k} members came back.", k=k_min)
         days = self.alive.repeat_shares_.days if self.alive.repeat_shares_ is not None else 0
-        count = number(round(share.value * share.n)) if share.known else ""
-        shares = {name: percent(getattr(share, name)) for name in ("value", "low", "high")}
-        once = people(self.once, k_min)
-        return say(text, why=why, n=people(share.n, k_min), once=once, days=days, count=count, **shares)
+        n, once = people(share.n, k_min), people(self.once, k_min)
+        return say(text, why=why, n=n, once=once, days=days, share=with_bounds(share))
 
     @property
     def table(self) -> pd.DataFrame:

@@ -162,8 +162,7 @@ def score_expressions(
     scores : dict of str to ibis expression
         One case over the first values of the used bins for each column.
     levels : pandas.DataFrame
-        column, bin (1 lowest values), low (first value in the bin), members, largest_tie (members that share
-        the most frequent value of the bin); sorted by column and bin.
+        column, bin (1 lowest values), low (first value in the bin), members; sorted by column and bin.
     """
     parts = [column_levels(table, column, bins) for column in columns]
     levels = ibis.union(*parts).to_pandas().sort_values(["column", "bin"], ignore_index=True)
@@ -195,9 +194,5 @@ def column_levels(table: ibis.Table, name: str, bins: int) -> ibis.Table:
     counts = counts.mutate(upto=counts.members.sum().over(running), n=counts.members.sum().over())
     below = counts.upto - counts.members
     counts = counts.mutate(bin=(below * bins // counts.n).cast("int64") + 1)
-    levels = counts.group_by("bin").agg(
-        low=counts.value.min(),
-        members=counts.members.sum().cast("int64"),
-        largest_tie=counts.members.max().cast("int64"),
-    )
-    return levels.select(ibis.literal(name).name("column"), "bin", "low", "members", "largest_tie")
+    levels = counts.group_by("bin").agg(low=counts.value.min(), members=counts.members.sum().cast("int64"))
+    return levels.select(ibis.literal(name).name("column"), "bin", "low", "members")

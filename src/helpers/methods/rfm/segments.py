@@ -152,9 +152,7 @@ class Segments(Result):
             return NoChart(say("Groups of like behaviour"), self.sentence, "segments")
         limit, named = threshold("segments.stability").value, int(self.profile["named"].sum())
         title = say("{named} of {k} groups come back often enough for a name", named=named, k=len(rows))
-        label = say(
-            "Likeness with its match in resamples (1 is the same); named from {limit} on", limit=limit
-        )
+        label = say("Likeness with its match in resamples; named from {limit} on", limit=limit)
         values = rows.rename(columns={"jaccard": "value"})
         figure = plots.intervals(rows["segment"].tolist(), values, label, float(limit))
         kind = say("Likeness of each group with its match in resamples, with its range")
@@ -193,13 +191,10 @@ def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
     actions = common.order_by([common.n.desc(), common.action]).limit(wanted).execute()["action"]
     shares = {f"share_{action}": (rows.action == action).mean(where=rows.hit) for action in actions}
     found = rows.group_by("member_id").aggregate(
-        last_day=rows.day.max(where=rows.hit),
-        frequency=rows.count(where=rows.hit),
-        active_days=rows.day.nunique(where=rows.hit),
-        monetary=rows["value"].sum().round(VALUE_DECIMALS),
-        evening_share=rows.evening.mean(where=rows.hit),
-        **shares,
-    )
+        last_day=rows.day.max(where=rows.hit), frequency=rows.count(where=rows.hit),
+        active_days=rows.day.nunique(where=rows.hit), monetary=rows["value"].sum().round(VALUE_DECIMALS),
+        evening_share=rows.evening.mean(where=rows.hit), **shares,
+    )  # fmt: skip
     found = found.filter(found.frequency > 0).inner_join(study.present, "member_id")
     measured = {
         "recency_days": ibis.date(last).delta(found.last_day, unit="day"),

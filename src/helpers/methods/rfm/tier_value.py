@@ -240,13 +240,11 @@ def referral_value(study: Study, scores: Scores) -> ReferralValue:
     frame["referral_value"] = frame["referral_value"].round(VALUE_DECIMALS)
     frame = frame.assign(total_value=frame["own_value"] + frame["referral_value"])
     cells = value_cells(frame, "referral_value", rank="total_value")
-    first = ~invites.own & (invites.place == 0)
+    first, again = ~invites.own & (invites.place == 0), ~invites.own & (invites.place > 0)
     counts = invites.aggregate(
-        inviters=invites.inviter.nunique(where=first),
-        invitees=invites.count(where=first),
-        self_invites=invites.count(where=invites.own),
-        repeated_invites=invites.count(where=~invites.own & (invites.place > 0)),
-    )
+        inviters=invites.inviter.nunique(where=first), invitees=invites.count(where=first),
+        self_invites=invites.count(where=invites.own), repeated_invites=invites.count(where=again),
+    )  # fmt: skip
     found = {name: int(count) for name, count in counts.execute().iloc[0].items()}
     share = share_of_rank(cells, study.confidence, study.draws, study.seed)
     return ReferralValue(study, share, frame, buyers=int(bought.member_id.nunique().execute()), **found)
@@ -255,15 +253,14 @@ def referral_value(study: Study, scores: Scores) -> ReferralValue:
 def _accepted(study: Study) -> ibis.Table:
     """Return accepted invites up to a day: invite, inviter, invitee, accepted_at, day, reward, own, place."""
     referrals = study.dataset.referrals
-    rewarded = "reward_cost" in referrals.columns
+    reward = ibis.literal(0.0)
+    if "reward_cost" in referrals.columns:
+        reward = referrals["reward_cost"].fill_null(0.0).cast("float64")
     table = referrals.select(
-        invite=referrals["invite_id"],
-        inviter=referrals["inviter_id"].cast("string"),
-        invitee=referrals["invitee_id"].cast("string"),
-        accepted_at=referrals["accepted_at"],
+        "accepted_at", invite=referrals["invite_id"], inviter=referrals["inviter_id"].cast("string"),
+        invitee=referrals["invitee_id"].cast("string"), reward=reward,
         day=local_date(referrals["accepted_at"], study.report_tz),
-        reward=referrals["reward_cost"].fill_null(0.0).cast("float64") if rewarded else ibis.literal(0.0),
-    )
+    )  # fmt: skip
     table = table.drop_null(["accepted_at", "invitee"]).filter(ibis._.day <= ibis.literal(study.as_of))
     # invites of oneself take no place, so that they cannot displace the member who really invited
     own = table.inviter == table.invitee
