@@ -33,6 +33,12 @@ class MissingTable(PlaybookError):
     kind = "missing_table"
 
 
+class TooFewMembers(PlaybookError):
+    """A report would be about fewer than ``k_min`` members: the run ends as ``not_run``, which is no failure."""
+
+    kind = "too_few_members"
+
+
 class BadParameters(PlaybookError):
     """A parameter is unknown, of the wrong type or out of bounds."""
 

@@ -101,7 +101,7 @@ def test_unknown_columns_are_named(dataset: Dataset) -> None:
     ):
         segment.parse('plattform == "douyin"').apply(dataset)
     two = {name: dataset.tables[name] for name in ("members", "ad_daily")}
-    with pytest.raises(BadParameters, match="No table has all of cost, joined_at"):
+    with pytest.raises(BadParameters, match="no table has all of cost, joined_at"):
         segment.parse('cost > 1 and joined_at > "2025-01-01"').apply(Dataset(two))
 
 

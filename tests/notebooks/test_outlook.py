@@ -12,7 +12,7 @@ from tests.notebooks.test_retention import CASES, FAST, QUICK, folder, recorded
     "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 )
 def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
-    run_cells("14_outlook", data=folder(tmp_path / "data", **CASES[case]), **FAST)
+    run_cells("14_outlook", data=folder(tmp_path / "data", **CASES[case]), k_min=1, **FAST)
     found = recorded(tmp_path, "findings.json")
     assert len(found) == 7
     for finding in found.values():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.errors import BadData, BadParameters, MissingTable, TooFewMembers
 
 FAST = {"bootstrap_draws": 100}
 
@@ -46,7 +46,6 @@ def many(members: int = 60, days: int = 14) -> pd.DataFrame:
 
 
 CASES = {
-    "empty table": orders([], []),
     "one member": orders(["m1"], ["2026-06-01"]),
     "one member, many orders": orders(["m1"] * 5, [f"2026-0{month}-01" for month in range(2, 7)]),
     "all ties": orders([f"m{n}" for n in range(80)], ["2026-06-15"] * 80),
@@ -59,14 +58,14 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
-    run_cells(data=folder(tmp_path / "data", orders=CASES[case]), **FAST)
+    run_cells(data=folder(tmp_path / "data", orders=CASES[case]), k_min=1, **FAST)
     found = {finding["id"]: finding for finding in recorded(tmp_path, "findings.json")}
     assert len(found) == 8
     assert found["rfm.net_promotion_rate"]["sentence"]
     for finding in found.values():
         known = finding["value"] is not None
         assert known == (finding["verdict"] != "too little data"), finding
-    if case in ("empty table", "one member", "one member, many orders"):
+    if case in ("one member", "one member, many orders"):
         changes = (
             "rfm.top_share",
             "rfm.carried_share",
@@ -75,6 +74,11 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
             "rfm.segment_stability",
         )
         assert {found[name]["verdict"] for name in changes} == {"too little data"}
+
+
+def test_of_nobody_nothing_is_said(run_cells, tmp_path):
+    with pytest.raises(TooFewMembers, match="fewer than 10 members"):
+        run_cells(data=folder(tmp_path / "data", orders=orders([], [])))
 
 
 def test_a_missing_table_is_named(run_cells, tmp_path):

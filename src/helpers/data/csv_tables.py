@@ -16,9 +16,8 @@ import duckdb
 from helpers.data import cells, csv_files
 from helpers.data.cells import ADVICE, Cell
 from helpers.data.csv_files import CsvFile
-from helpers.data.normal import is_withheld
 from helpers.data.reading import Found, Options
-from helpers.data.schema import Table
+from helpers.data.schema import Table, is_withheld
 from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import EXAMPLES, ContractError, Violation, counted
 
@@ -66,8 +65,8 @@ def _verdict(name: str) -> str:
     return identifier(f"\x1fverdict on {name}")
 
 
-def count(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> int:
-    """Return the number of rows of some CSV files.
+def shape(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> list[Any]:
+    """Return the number of rows of some CSV files, and their columns.
 
     Raises
     ------
@@ -77,9 +76,11 @@ def count(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> int:
     files = _prepared(con, spec, parts, root, [])
     if broken := _broken_headers(spec, files):
         raise ContractError(broken)
+    names = [*(name for file in files for name in file.names), *folder_keys(parts, root)]
     try:
         counts = [f"SELECT count(*) AS rows FROM {reader})" for reader, _ in _readers(files)]
-        return int(con.con.execute(f"SELECT sum(rows) FROM ({' UNION ALL '.join(counts)})").fetchone()[0])
+        rows = con.con.execute(f"SELECT sum(rows) FROM ({' UNION ALL '.join(counts)})").fetchone()[0]
+        return [int(rows), list(dict.fromkeys(names))]
     except duckdb.Error as error:
         raise ContractError([_malformed(con, spec, files, error)]) from None
 

@@ -6,14 +6,16 @@ Files that have not changed are known from a cache, without an engine; see `cont
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.data import address, layout
 from helpers.data.content_cache import ContentCache, code_digest
+from helpers.data.schema import is_withheld
 from helpers.data.tables import TABLES
+from helpers.data.views import folder_keys
 from helpers.errors import BadData
 
 if TYPE_CHECKING:
@@ -60,29 +62,37 @@ def fingerprint(
     ContractError
         When the rows of a file cannot be counted.
     """
+    found = _entries(data, tables, cache or ContentCache())
+    return {name: TableFingerprint(*entry[:2]) for name, entry in found.items()}
+
+
+def columns(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, list[str]]:
+    """Return the columns of each table that a study sees; errors are those of `fingerprint`."""
+    found = _entries(data, tables, cache).items()
+    return {name: [each for each in entry[2] if not is_withheld(TABLES[name], each)] for name, entry in found}
+
+
+def _entries(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, list[Any]]:
+    """Return rows, hash and columns of each table."""
     place = address.parse(data)
     wanted = set(TABLES if tables is None else tables)
-    known = cache or ContentCache()
     if place.path is not None and place.kind == "folder":
-        return _of_folder(place.path, wanted, known)
-    key = _engine_key(place, wanted, known)
+        return dict(_of_folder(place.path, wanted, cache))
+    key = _engine_key(place, wanted, cache)
     find = partial(_of_engine, place, wanted)
-    found = known.fact(key, find) if key else find()
-    return {name: TableFingerprint(*entry) for name, entry in found.items()}
+    return dict(cache.fact(key, find) if key else find())
 
 
-def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> dict[str, TableFingerprint]:
+def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> Iterator[tuple[str, list[Any]]]:
     files, _, unread = layout.layout(folder)
-    found = {}
     if lost := [f"{name}: {said}" for name, said in unread.items() if name in wanted]:
         raise BadData(" ".join(lost))
     for name, parts in sorted(files.items()):
         if name in wanted:
             digest = _digest(folder, parts, cache)
-            key = f"rows {code_digest(_HERE)} {name} {digest}"
-            rows = cache.fact(key, partial(_rows, folder, name, parts))
-            found[name] = TableFingerprint(rows, digest)
-    return found
+            key = f"shape {code_digest(_HERE)} {name} {digest}"
+            rows, names = cache.fact(key, partial(_shape, folder, name, parts))
+            yield name, [rows, digest, names]
 
 
 def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
@@ -94,21 +104,24 @@ def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
     return total.hexdigest()
 
 
-def _rows(folder: Path, name: str, parts: list[Path]) -> int:
-    """Count rows: Parquet files say it themselves, CSV files are parsed, as lines may be quoted."""
+def _shape(folder: Path, name: str, parts: list[Path]) -> list[Any]:
+    """Return rows and columns: Parquet files say both themselves, CSV files are parsed, as lines may be quoted."""
     if layout.is_parquet(parts[0]):
-        return sum(map(_parquet_rows, parts))
+        shapes = [_parquet_shape(part) for part in parts]
+        names = [column for _, columns in shapes for column in columns] + folder_keys(parts, folder)
+        return [sum(rows for rows, _ in shapes), list(dict.fromkeys(names))]
     from helpers.data import csv_tables, engine
 
-    return csv_tables.count(engine.connect(), TABLES[name], parts, folder)
+    return csv_tables.shape(engine.connect(), TABLES[name], parts, folder)
 
 
-def _parquet_rows(part: Path) -> int:
+def _parquet_shape(part: Path) -> tuple[int, list[str]]:
     import pyarrow as pa  # late: a known file needs no engine
     import pyarrow.parquet as pq
 
     try:
-        return int(pq.read_metadata(part).num_rows)
+        found = pq.read_metadata(part)
+        return found.num_rows, found.schema.to_arrow_schema().names
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
@@ -132,7 +145,7 @@ def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]
 
 
 def _of_table(table: ir.Table) -> list[Any]:
-    """Hash a table inside its engine, in one scan; return rows and hash."""
+    """Hash a table inside its engine, in one scan; return rows, hash and columns."""
     import ibis
 
     parts = [table[name].cast("string").fill_null("\x00") for name in table.columns]
@@ -140,4 +153,4 @@ def _of_table(table: ir.Table) -> list[Any]:
     low, high = ((part % PRIME).cast("int64").sum() for part in (row, row // PRIME))
     values = table.aggregate(rows=table.count(), low=low, high=high).execute().iloc[0]
     text = f"{table.schema()}|{values['rows']}|{values['low']}|{values['high']}"
-    return [int(values["rows"]), hashlib.sha256(text.encode()).hexdigest()]
+    return [int(values["rows"]), hashlib.sha256(text.encode()).hexdigest(), list(table.columns)]

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from helpers.data.schema import Table
+from helpers.data.schema import Table, is_withheld
 from helpers.data.tables import TABLES
-
-CONTACT = re.compile(
-    r"(?i)(^|_)(e?mails?|phones?|mobiles?|telephones?|tel|wechat|wechat_id|weixin|wxid|qq|ip|ip_address|id_card|"
-    r"passport|address|real_name|full_name|contact|contacts)($|_(number|no|address|id)$)"
-    r"|手机|电话|微信|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
-)
-"""Names of columns that hold contact data, in the words of exports."""
 
 IBIS_TYPES = {"category": "string", "integer": "int64", "float": "float64", "list": "array<string>"}
 """Types of the contract that Ibis calls otherwise; JSON, and what the contract does not know, stay as they are."""
@@ -52,13 +44,6 @@ def normal(
         cleaned[name] = table.select(**{column: _cast(spec, table, column, fast) for column in shown})
         notes += _notes(spec, table)
     return cleaned, withheld, notes
-
-
-def is_withheld(spec: Table, name: str) -> bool:
-    """Whether a column holds free text or contact data by its class or, if unknown, by its name."""
-    if name in spec:
-        return spec[name].privacy == "P3"
-    return CONTACT.search(name) is not None
 
 
 def _cast(spec: Table, table: ir.Table, name: str, fast: bool) -> Any:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
 ColumnType = Literal["string", "timestamp", "date", "integer", "float", "boolean", "category", "json", "list"]
+
+CONTACT = re.compile(
+    r"(?i)(^|_)(e?mails?|phones?|mobiles?|telephones?|tel|wechat|wechat_id|weixin|wxid|qq|ip|ip_address|id_card|"
+    r"passport|address|real_name|full_name|contact|contacts)($|_(number|no|address|id)$)"
+    r"|手机|电话|微信|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
+)
+"""Names of columns that hold contact data, in the words of exports."""
 
 HALF_CENT = 0.005
 """Slack that forgives the last binary digit of a sum of money."""
@@ -152,6 +160,13 @@ class Table:
     def money(self) -> tuple[str, ...]:
         """Columns counted in the currency of the row."""
         return tuple(column.name for column in self.columns if column.unit == "currency")
+
+
+def is_withheld(spec: Table, name: str) -> bool:
+    """Whether a column holds free text or contact data by its class or, if unknown, by its name."""
+    if name in spec:
+        return spec[name].privacy == "P3"
+    return CONTACT.search(name) is not None
 
 
 def column(type_: ColumnType, name: str, meaning: str = "", *, allowed: str = "", **facts: Any) -> Column:

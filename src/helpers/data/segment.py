@@ -18,9 +18,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from helpers.checks import did_you_mean
 from helpers.data.clock import local_date, local_time
-from helpers.data.segment_syntax import COMPARE, LISTS, WORDS, literal, parse_syntax
+from helpers.data.segment_syntax import COMPARE, LISTS, WORDS, applies, check_columns, literal, parse_syntax
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 
@@ -68,17 +67,9 @@ class Segment:
         """
         if self.tree is None:
             return dataset
-        available = sorted({column for table in dataset.tables.values() for column in table.columns})
-        for name in self.columns:
-            if name not in available:
-                hint = did_you_mean(name, available)
-                raise BadParameters(
-                    f"segment names the column {name!r}.{hint} Columns: {', '.join(available)}."
-                )
+        check_columns(self.columns, {name: table.columns for name, table in dataset.tables.items()})
         restricted = {name: self._restrict(dataset, table) for name, table in dataset.tables.items()}
         kept = {name: table for name, table in restricted.items() if table is not None}
-        if not kept:
-            raise BadParameters(f"No table has all of {', '.join(self.columns)}, so nothing can be filtered.")
         if not any(int(table.count().execute()) for table in kept.values()):
             raise BadParameters(
                 f"The segment {self.expression} fits no row of {', '.join(kept)}; is a value misspelt?"
@@ -101,12 +92,12 @@ class Segment:
 
     def _restrict(self, dataset: Dataset, table: ir.Table) -> ir.Table | None:
         """Return the rows of a table that belong to the segment, or None when it does not apply."""
-        lacking = [name for name in self.columns if name not in table.columns]
-        if not lacking:
-            return table.filter(self.predicate(table, dataset.report_tz))
         members = dataset.tables.get("members")
-        if members is None or "member_id" not in table.columns or set(lacking) - set(members.columns):
+        if not applies(self.columns, table.columns, () if members is None else members.columns):
             return None
+        lacking = [name for name in self.columns if name not in table.columns]
+        if members is None or not lacking:
+            return table.filter(self.predicate(table, dataset.report_tz))
         if len(lacking) == len(self.columns):
             inside = members.filter(self.predicate(members, dataset.report_tz))
             return table.semi_join(inside, "member_id")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
+from helpers.checks import did_you_mean
+from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 
 COMPARE: Mapping[type[ast.cmpop], Any] = {
@@ -51,6 +53,52 @@ def parse_syntax(expression: str | None) -> tuple[str, tuple[str, ...], ast.expr
         single = " Equality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
         reason = f"{getattr(error, 'msg', None) or 'it cannot be read'}.{quotes}{single}"
     raise BadParameters(f"segment == {text!r}: {reason} {HINT}")
+
+
+def refuse_personal(names: Iterable[str]) -> None:
+    """Refuse columns that point at one person: pseudonymous ids, and keys of what one person did.
+
+    Raises
+    ------
+    BadParameters
+        With the name of the first such column.
+    """
+    for name in names:
+        for table in TABLES.values():
+            of_people = any(column.privacy == "P1" for column in table.columns)
+            if name in table and (table[name].privacy == "P1" or (of_people and table.key == (name,))):
+                advice = "a report is about groups; name a property of theirs, such as platform_home."
+                raise BadParameters(f"{name} points at one person: {advice}")
+
+
+def check_columns(names: Collection[str], tables: Mapping[str, Collection[str]]) -> None:
+    """Refuse a segment that no table can be filtered by.
+
+    Parameters
+    ----------
+    names : collection of str
+        Columns that the segment speaks of.
+    tables : mapping of str to collection of str
+        Columns of each table.
+
+    Raises
+    ------
+    BadParameters
+        When a column is in no table, or no table has all of them, by its members or itself.
+    """
+    available = sorted({column for columns in tables.values() for column in columns})
+    for name in names:
+        if name not in available:
+            hint = did_you_mean(name, available)
+            raise BadParameters(f"segment names the column {name!r}.{hint} Columns: {', '.join(available)}.")
+    if not any(applies(names, columns, tables.get("members", ())) for columns in tables.values()):
+        raise BadParameters(f"segment: no table has all of {', '.join(names)}, so nothing can be filtered.")
+
+
+def applies(names: Collection[str], columns: Collection[str], members: Collection[str]) -> bool:
+    """Whether a table can be filtered by columns: it has them, or takes those it lacks from its members."""
+    lacking = set(names) - set(columns)
+    return not lacking or ("member_id" in columns and lacking <= set(members))
 
 
 class _NotUnderstood(Exception):

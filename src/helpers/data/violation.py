@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers.data.privacy import pseudonym
-from helpers.data.tables import TABLES
 from helpers.errors import BadData
 
 RUN_FOLDER = "PLAYBOOK_RUN_FOLDER"
@@ -56,17 +54,12 @@ class Violation:
         text = f"{self.table}.{self.column}: {self.rule}"
         if self.count:
             text += f" in {counted(self.count, 'row')}"
-        if self.examples:
-            text += ", such as " + "; ".join(self._row(row) for row in self.examples)
+        if self.examples and os.environ.get(RUN_FOLDER):  # a row is about one person
+            text += ", which `playbook check` shows"
+        elif self.examples:
+            rows = (", ".join(f"{name}={_value(row[name])}" for name in row) for row in self.examples)
+            text += ", such as " + "; ".join(rows)
         return f"{text}. {self.advice}".rstrip()
-
-    def _row(self, row: dict[str, Any]) -> str:
-        """Write one row; in a run whose output is published, member ids are pseudonyms."""
-        shown = dict(row)
-        if os.environ.get(RUN_FOLDER):
-            personal = {column.name for column in TABLES[self.table].columns if column.privacy == "P1"}
-            shown |= {name: pseudonym(row[name]) for name in personal & row.keys() if row[name] is not None}
-        return ", ".join(f"{name}={_value(value)}" for name, value in shown.items())
 
 
 def _value(value: Any) -> str:

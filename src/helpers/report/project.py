@@ -12,10 +12,8 @@ import re
 from pathlib import Path
 
 from helpers.checks import did_you_mean
+from helpers.data.violation import RUN_FOLDER as RUN_FOLDER
 from helpers.errors import BadParameters
-
-RUN_FOLDER = "PLAYBOOK_RUN_FOLDER"
-"""Environment variable that tells a notebook in a batch where its run is kept."""
 
 
 def find_root(start: Path | None = None) -> Path | None:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from helpers.checks import did_you_mean
-from helpers.data.segment_syntax import parse_syntax
+from helpers.data.segment_syntax import parse_syntax, refuse_personal
 from helpers.errors import BadParameters
 
 LONGEST_TEXT = 10_000
@@ -76,7 +76,7 @@ class CommonParameters(BaseModel):
     def _filter_parses(cls, value: str) -> str:
         if value.strip():
             try:
-                parse_syntax(value)
+                refuse_personal(parse_syntax(value)[1])
             except BadParameters as error:
                 raise ValueError(str(error).removeprefix(f"segment == {value.strip()!r}: ")) from None
         return value

@@ -17,7 +17,7 @@ import pandas as pd
 from helpers.data import health, source
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
-from helpers.errors import BadParameters, MissingTable
+from helpers.errors import BadParameters, MissingTable, TooFewMembers
 from helpers.sentences import say
 from helpers.study.activity import (
     ActivityAccount,
@@ -106,6 +106,8 @@ class Study:
         ------
         MissingTable, BadData, BadParameters
             When a table that is needed is missing, breaks the contract, or a parameter does not fit the tables.
+        TooFewMembers
+            When the population, or what the segment leaves of it, is smaller than ``k_min``.
         """
         found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
         found.require(*parameters.needs)
@@ -116,7 +118,12 @@ class Study:
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
         values["count"] = _counting(dataset, values.get("count", "auto"))
         draws = getattr(parameters, "bootstrap_draws", cls.draws)
-        return cls(dataset=dataset, draws=draws, **values)
+        study = cls(dataset=dataset, draws=draws, **values)
+        people = {"members", "events", "orders"} & set(dataset.names)
+        if people and int(study.population.count().execute()) < study.k_min:
+            text = "There are fewer than {k} members ({scope}), and of so few nothing may be said."
+            raise TooFewMembers(say(text, k=study.k_min, scope=study.scope))
+        return study
 
     @classmethod
     def of(cls, tables: Dataset | Mapping[str, Any], as_of: dt.date | str, **settings: Any) -> Study:

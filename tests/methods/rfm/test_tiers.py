@@ -236,7 +236,7 @@ def test_equal_values_have_equal_quantiles_and_tiers() -> None:
 def test_values_that_cannot_be_are_an_error_not_a_missing_tier() -> None:
     frame = random_members(n=20)
     scheme = TierScheme.load("monthly_interactions")
-    with pytest.raises(BadData, match=r"frequency of 2 members is not >= 0, for example .*-1"):
+    with pytest.raises(BadData, match=r"frequency of 2 members is not >= 0"):
         scheme.assign(frame.assign(frequency=[-1, -1, *range(18)]))
     with pytest.raises(BadData, match="frequency of 1 members is not >= 0"):
         scheme.assign(frame.assign(frequency=[None, *range(19)]))

@@ -125,10 +125,14 @@ def test_long_text_is_folded_and_short_text_is_not() -> None:
     assert "Output as text (40 lines)" in rendered(with_output(output))
 
 
-def test_progress_bars_show_their_last_state() -> None:
-    output = new_output("stream", name="stderr", text="\x1b[31m 10%\r 50%\r100%\n")
-    page = rendered(with_output(output))
-    assert "100%" in page and "50%" not in text_of(page).split("show()")[1].split("Appendix")[0]
+def test_what_programs_print_of_themselves_is_left_to_the_notebook() -> None:
+    warning = new_output("stream", name="stderr", text="FutureWarning: old\n 10%|#|\r100%|###|\n")
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "FloatProgress(value=0.5)"}
+    for output in (warning, new_output("display_data", data=widget)):
+        page = rendered(with_output(output))
+        assert not any(word in page for word in ("FutureWarning", "100%|", "FloatProgress"))
+    printed = rendered(with_output(new_output("stream", name="stdout", text="\x1b[31m 10%\r 50%\r100%\n")))
+    assert "100%" in printed and "50%" not in text_of(printed).split("show()")[1].split("Appendix")[0]
 
 
 def test_parameter_comments_are_read_from_any_form() -> None:

@@ -13,7 +13,7 @@ from helpers.data.content_cache import ContentCache
 from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
-from helpers.report.plan.desk import Desk, Plan, plan
+from helpers.report.plan.desk import Desk, Plan, label_slug, plan
 from helpers.study.parameters import CommonParameters
 
 BuildNotebook = Callable[..., Path]
@@ -35,6 +35,38 @@ def test_equal_inputs_give_equal_keys(notebook: Path) -> None:
 @pytest.mark.parametrize("change", [{"seed": 4}, {"bins": 4}, {"as_of": "2026-06-29"}, {"label": "y"}])
 def test_each_parameter_and_the_series_count(notebook: Path, change: dict[str, object]) -> None:
     assert key(notebook, **change) != key(notebook)
+
+
+def test_different_segments_have_different_readable_names() -> None:
+    names = {
+        'platform == "douyin"': "platform-douyin",
+        'platform != "douyin"': "platform-not-douyin-",
+        "age > 30": "age-above-30-",
+        "age < 30": "age-below-30-",
+        "age >= 30": "age-from-30-",
+        "age <= 30": "age-to-30-",
+        'a in ["x", "y"]': "a-in-x-y-",
+        'a not in ["x", "y"]': "a-not-in-x-y-",
+        'a == "x" and b == "y"': "a-x-and-b-y-",
+        'a == "x" or b == "y"': "a-x-or-b-y-",
+        'a == "5"': "a-5",
+        "a == 5": "a-5-",
+        'a == "X"': "a-x-",
+        'a == "x y"': "a-x-y-",
+        "active": "active",
+        "not active": "not-active-",
+        'region == "广东"': "region-广东",
+        " or ".join(f"a == {number}" for number in range(30)): "a-0-or-a-1-or-",
+        " or ".join(f"a == {number}" for number in range(31)): "a-0-or-a-1-or-",
+    }
+    made = [label_slug(text) for text in names]
+    assert len(set(map(str.casefold, made))) == len(names)
+    for name, wanted in zip(made, names.values(), strict=True):
+        assert (name.startswith(wanted) if wanted.endswith("-") else name == wanted) and len(name) <= 60
+    assert label_slug("platform=='douyin'") == "platform-douyin" and label_slug("age<30") == label_slug(
+        "age < 30"
+    )
+    assert label_slug("Douyin friends") == "douyin-friends"
 
 
 def test_only_tables_that_the_notebook_may_read_count(project: Path, notebook: Path) -> None:

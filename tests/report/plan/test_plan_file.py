@@ -111,6 +111,8 @@ def test_every_mistake_of_a_plan_is_listed_with_its_place(read: Read) -> None:
         ("jobs: [rfm", "2:1: is no YAML: while parsing a flow sequence"),
         ("jobs: [rfm]\n---\njobs: [rfm]", "2:1: is no YAML"),
         ("jobs:\n  - notebook:", "2:14: notebook has no value"),
+        ("jobs: [rfm]\nparameters:\n  segment: gros > 5", "3:12: segment names the column 'gros'. Did you mean"),
+        ("jobs: [rfm]\nparameters:\n  segment: order_id == 'o1'", "3:12: segment == \"order_id == 'o1'\", order_id"),
         ("jobs:\n  - notebook: []", "2:15: notebook is an empty list"),
         ("jobs:\n  - notbook: rfm", '2:5: unknown key "notbook" in a job. Did you mean "notebook"?'),
         ("workers: two\njobs: [rfm]", "1:10: workers == 'two', must be a whole number from 1 to 64"),

@@ -374,21 +374,22 @@ def _cell_title(cell: Mapping[str, Any], *, named: bool) -> str:
 
 
 def _outputs(cell: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
-    streams: dict[str, str] = {}
+    printed = ""
     for output in cell.get("outputs", []):
-        if output["output_type"] == "stream":
-            streams[output["name"]] = streams.get(output["name"], "") + output["text"]
+        if output["output_type"] == "stream":  # warnings and progress are for who looks into the notebook
+            printed += output["text"] if output["name"] == "stdout" else ""
         elif output["output_type"] == "error":
             yield Block("note", escape(say("The error is shown at the top of the report.")))
         elif not _RECORDED.match(output["data"].get("text/html", "")):  # these stand at the top of the page
             yield from _display(output, outline)
-    for name, text in sorted(streams.items(), reverse=True):
-        if text.strip():
-            yield _folded(say("Printed output") if name == "stdout" else say("Warnings and messages"), text)
+    if printed.strip():
+        yield _folded(say("Printed output"), printed)
 
 
 def _display(output: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
     data: Mapping[str, Any] = output["data"]
+    if "application/vnd.jupyter.widget-view+json" in data:  # such as a progress bar
+        return
     mime = next((mime for mime in ("text/html", "image/svg+xml", *IMAGES) if mime in data), "")
     named = _NAMED.match("".join(data.get("text/plain", "")))
     if mime == "text/html":

@@ -6,10 +6,12 @@ alone, `Desk.plan` at code and data. All plans of a batch are made at one `Desk`
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 
 from helpers.data import address, fingerprint, layout
 from helpers.data.content_cache import ContentCache
+from helpers.data.segment_syntax import check_columns, parse_syntax
+from helpers.data.tables import TABLES
 from helpers.errors import BadParameters, MissingSecret, PlaybookError
 from helpers.report import params, project
 from helpers.report.plan import provenance
@@ -24,6 +28,11 @@ from helpers.report.plan.imports import Sources, changed
 from helpers.report.publish.manifest import Code, TableFingerprint
 from helpers.report.redact import mask_urls
 from helpers.study.parameters import CommonParameters
+
+LONGEST = 60
+_EQUAL = re.compile(r"(\w+) == '([\w.-]+)'")
+_WORDS = {"!=": "not", ">=": "from", "<=": "to", ">": "above", "<": "below"}
+_SIGNS = re.compile("[!<>]=|[<>]")
 
 
 @dataclass(frozen=True)
@@ -120,8 +129,11 @@ class Desk:
         ------
         BadData
             When there is no data at the place named.
+        BadParameters
+            When the segment names a column that the tables do not have.
         """
         code, tables = self.code(run), self.tables(run)
+        self._check_segment(run)
         environment = provenance.environment(_no_tables(run.place))
         key = provenance.run_key(
             {
@@ -134,6 +146,13 @@ class Desk:
             }
         )
         return Plan(**vars(run), tables=tables, code=code, run_key=key, environment=environment)
+
+    def _check_segment(self, run: Checked) -> None:
+        """Look for the columns of a segment, those of a table that is not there among what it would have."""
+        if names := parse_syntax(run.values["segment"])[1]:
+            there = fingerprint.columns(run.place, run.reads, self.cache)
+            absent = {name: TABLES[name].names for name in run.reads or TABLES if name not in there}
+            check_columns(names, {**absent, **there})
 
     def code(self, run: Checked) -> Code:
         """Return the identity of a run's code and of the files that its parameters name."""
@@ -233,17 +252,30 @@ def checked(
 
 
 def label_slug(text: str) -> str:
-    """Return the second half of a series from a label: lower case, with hyphens for what a path cannot hold.
+    """Return the second half of a series from a label or a segment.
+
+    A label is written in small letters, with hyphens for what a path cannot hold. Different segments get different
+    names: ``platform == "douyin"`` is ``platform-douyin``, any other has words for signs and eight digits of its
+    hash, so that ``age > 30`` and ``age < 30`` do not share their versions. Spaces and quotes make no difference.
 
     Raises
     ------
     BadParameters
-        When nothing is left.
+        When there is neither letter nor digit.
     """
-    slug = re.sub(r"[^\w.-]+", "-", text.lower()).strip("-.")[:60]
+    filters = bool(re.search("[=<>!'\"]", text))
+    with contextlib.suppress(BadParameters):
+        if (tree := parse_syntax(text)[2]) and not isinstance(tree, ast.Name):
+            text, filters = ast.unparse(tree), True
+    equal = _EQUAL.fullmatch(text)
+    plain = equal.expand(r"\1-\2") if equal else text
+    words = _SIGNS.sub(lambda sign: f" {_WORDS[sign[0]]} ", plain.lower())
+    slug = re.sub(r"[^\w.-]+", "-", words).strip("-.")
     if not slug:
         raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
-    return slug
+    if len(slug) <= LONGEST and (slug == unicodedata.normalize("NFC", plain) or not filters):
+        return slug
+    return f"{slug[: LONGEST - 9].rstrip('-.')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _no_tables(data: str) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
         try:
             plans.append(desk.plan(run.checked))
         except PlaybookError as error:
-            reader.say(run.where, str(error))
+            reader.say(run.segment if str(error).startswith("segment") else run.where, str(error))
     desk.cache.save()
     if reader.mistakes:
         raise InvalidPlan(reader.path, reader.mistakes)

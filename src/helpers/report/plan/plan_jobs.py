@@ -150,10 +150,11 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
 
 
 class Run(NamedTuple):
-    """A run of the plan; `checked` is None where it has mistakes."""
+    """A run of the plan, where it stands and where its segment does; `checked` is None where it has mistakes."""
 
     series: str
     where: Where
+    segment: Where
     checked: Checked | None
 
 
@@ -201,7 +202,7 @@ class Expansion:
         limit = self.job.timeout or self.shared.job_timeout
         usable = record if len(self.reader.mistakes) == before else None
         run = checked(notebook, usable, values, label, limit) if usable else None
-        return Run(series, self.job.where, run)
+        return Run(series, self.job.where, self._place("segment", given), run)
 
     def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
         """Return the parameters of a run: what is shared, then what the job says, then the matrix."""

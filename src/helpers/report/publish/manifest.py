@@ -28,6 +28,7 @@ FailureKind = Literal[
     "bad_parameters",
     "missing_secret",
     "missing_table",
+    "too_few_members",
     "no_page",
     "error",
 ]
@@ -50,8 +51,8 @@ class CellRun(Record):
 class Failure(Record):
     """Why a run did not succeed.
 
-    `missing_table` is the reason of a run that ended as not_run, `no_page` that of a notebook that ran to its end and
-    whose page could not be built.
+    `missing_table` and `too_few_members` are reasons of a run that ended as not_run, `no_page` is that of a notebook
+    that ran to its end and whose page could not be built.
     """
 
     kind: FailureKind
