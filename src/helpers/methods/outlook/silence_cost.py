@@ -58,8 +58,9 @@ class SilenceCost(Result):
 
     @property
     def smallest(self) -> int | None:
-        """Times that a member fell silent, in the third with the fewest."""
-        return int(self.table["silent"].min()) if len(self.table) else None
+        """Times that a member fell silent, in the known third with the fewest."""
+        known = self.table.dropna(subset=["value"]) if len(self.table) else self.table
+        return int(known["silent"].min()) if len(known) else None
 
     @property
     def sentence(self) -> str:
