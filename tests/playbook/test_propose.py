@@ -16,7 +16,7 @@ from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from tests.playbook.test_finding import finding
 
-VALUE = Estimate(20.0, 15.0, 25.0, 1100, "CNY", "bootstrap", 0.95)
+VALUE = Estimate(200.0, 150.0, 250.0, 1100, "CNY", "bootstrap", 0.95)
 DAY = dt.date(2026, 6, 30)
 RECALL = ContactList("recall", pd.DataFrame(), 1000, 100, VALUE, VALUE, 0.05, 0.5, 30, DAY, 10, 0)
 
@@ -46,7 +46,7 @@ def test_a_rule_fires_on_its_finding_and_its_opportunity():
     proposal = propose([finding()], [RECALL], prefix="rfm.recall")
     assert ids(proposal) == ["rfm.recall_silent"]
     assert "1,000 buyers" in proposal.actions[0].why
-    assert proposal.actions[0].cost == 100.0
+    assert proposal.actions[0].cost == 1_000.0
 
 
 def test_expected_value_is_the_mean_of_its_formula():
@@ -162,11 +162,11 @@ def test_a_rule_without_a_price_says_its_call_itself():
 
 def test_the_assumption_leads_from_the_list_to_the_value():
     action = propose([finding()], [RECALL], prefix="rfm.recall", margin=0.5).actions[0]
-    gain, worth = (f"CNY {amount:,.0f}" for amount in (action.expected_value + 100, action.expected_value))
+    gain, worth = (f"CNY {amount:,.0f}" for amount in (action.expected_value + 1_000, action.expected_value))
     for said in (
-        "1,000 people to contact, CNY 20 of sales each without it, 50 % of that margin: CNY 10,000 to build on",
+        "1,000 people to contact, CNY 200 of sales each without it, 50 % of that margin: CNY 100,000 to build on",
         f"add 0 % to 20 % to it, most likely 5 %, and to work at all with a chance of 40 %: {gain} on average",
-        f"At CNY 0.10 a contact it costs CNY 100, so {worth} is left (CNY \N{MINUS SIGN}100 to",
+        f"At CNY 1 a contact it costs CNY 1,000, so {worth} is left (CNY \N{MINUS SIGN}1,000 to",
     ):
         assert said in action.assumption
 
