@@ -48,7 +48,7 @@ def test_sound_tables_pass() -> None:
 
 
 DEFECTS = [
-    (dict(gross=[1.0, -2.0, -3.0, 4.0]), "gross", "impossible value", 2, {"order_id": "b", "gross": -2.0}),
+    (dict(discount=[1.0, -2.0, -3.0, 4.0]), "discount", "impossible value", 2, {"order_id": "b"}),
     (dict(gross=[1.0, np.inf, 3.0, 4.0]), "gross", "impossible value", 1, {"order_id": "b", "gross": np.inf}),
     (dict(gross=[1.0, None, 3.0, 4.0]), "gross", "null required value", 1, {"order_id": "b", "gross": None}),
     (
@@ -188,7 +188,7 @@ def test_column_of_nothing_has_no_wrong_type() -> None:
 
 
 def test_all_tables_in_one_error() -> None:
-    found = violations(orders=orders(gross=-1.0), members=orders()[["member_id"]])
+    found = violations(orders=orders(discount=-1.0), members=orders()[["member_id"]])
     assert {v.table for v in found} == {"orders", "members"}
     assert {v.rule for v in found} == {"impossible value", "missing column", "duplicate key"}
     error = ContractError(found)
@@ -210,12 +210,12 @@ def test_a_published_run_shows_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_more_than_three_rows_show_three_examples() -> None:
-    found = only(orders(gross=-1.0))
+    found = only(orders(discount=-1.0))
     assert found.count == 4 and [row["order_id"] for row in found.examples] == ["a", "b", "c"]
 
 
 def test_every_table_is_declared_and_documented() -> None:
-    assert len(TABLES) == 21
+    assert len(TABLES) == 22
     everything = contract.describe()
     for name, table in TABLES.items():
         assert f"## {name}\n" in everything
@@ -232,3 +232,22 @@ def test_interactions_are_what_members_do_for_others_to_see() -> None:
     )
     passive = {"view", "click", "push_sent", "push_open", "live_enter", "join", "leave", "unfollow", "pay"}
     assert not passive & set(contract.INTERACTIONS)
+
+
+def test_a_negative_order_is_a_refund_and_a_refund_has_its_day() -> None:
+    back = pd.DataFrame(
+        {"order_id": ["a", "a"], "refunded_at": orders()["paid_at"][2:], "amount": [4.0, 5.0]}
+    )
+    tables = {
+        "orders": orders(gross=[10.0, -4.0, 30.0, 40.0], refund=0.0),
+        "refunds": back.assign(currency="CNY"),
+    }
+    assert source.open(tables, now=NOW).refunds.amount.sum().execute() == 9
+    found = only(back.assign(refunded_at=NOW, amount=[4.0, -5.0]).head(2).iloc[[1]], "refunds")
+    assert (found.column, found.rule, found.count) == ("amount", "impossible value", 1)
+
+
+def test_a_frame_with_a_column_twice() -> None:
+    found = only(orders(Gross=1.0))
+    assert (found.column, found.rule) == ("gross, Gross", "duplicate column")
+    assert only(pd.DataFrame()).rule == "empty frame"

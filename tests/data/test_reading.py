@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import os
 import random
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from helpers.data import cells, engine, source
+from helpers.data import cells, engine, source, views
 from helpers.data.contract import ContractError, Violation
 from helpers.data.schema import Column
 from helpers.errors import BadData, BadParameters
@@ -274,10 +275,11 @@ def test_other_delimiters(write: Writer, delimiter: str) -> None:
 
 
 def test_malformed_rows_duplicate_columns_and_empty_files(write: Writer) -> None:
-    assert only(write(orders("1,1,2025-01-05T08:00Z,5", "2,3"))).rule == "malformed row"
-    assert (
-        only(write(orders("1,1,2025-01-05T08:00Z,5,6", header=HEADER + ",gross"))).rule == "duplicate column"
-    )
+    short = only(write(orders("1,1,2025-01-05T08:00Z,5", *["2,3"] * 10)))
+    assert (short.rule, short.count, short.examples[0]["line"]) == ("malformed row", 10, 3)
+    for second in ("gross", "Gross"):
+        twice = only(write(orders("1,1,2025-01-05T08:00Z,5,6", header=f"{HEADER},{second}")))
+        assert (twice.column.split(", ")[-1], twice.rule) == (second, "duplicate column")
     assert only(write({"orders.csv": ""})).rule == "unreadable file"
     (write({}) / "orders.csv").unlink()
     assert only(write({"orders.parquet": b"no parquet"})).rule == "unreadable file"
@@ -334,6 +336,125 @@ def test_partitions(write: Writer) -> None:
         (folder / "pq/ad_daily" / f"date={day}").mkdir(parents=True)
         parts.to_parquet(folder / "pq/ad_daily" / f"date={day}" / "a.parquet")
     assert list(pd.to_datetime(frame(folder / "pq", "ad_daily")["date"]).dt.day) == [1, 2]
+
+
+def test_names_that_the_reader_uses_itself(write: Writer) -> None:
+    odd = "__padded,value of gross,verdict on gross,a.b,filename"
+    read = frame(write(orders("1,1,2025-01-05T08:00Z,5,a,b,c,d,e", header=f"{HEADER},{odd}")))
+    assert read.loc[0, odd.split(",")].tolist() == list("abcde")
+    found = only(write(orders("1,1,2025-01-05T08:00Z,5,6", header=f"{HEADER},a\x01b")))
+    assert (found.column, found.rule) == (r"a\x01b", "unreadable column name")
+
+
+def test_of_columns_outside_the_contract_the_first_are_read_and_the_others_named(write: Writer) -> None:
+    names = [f"x{i}" for i in range(views.MOST_OTHERS + 50)]
+    row = "1,1,2025-01-05T08:00Z,5" + ",7" * len(names)
+    dataset = source.open(write(orders(row, header=",".join([HEADER, *names]))), now=NOW)
+    assert len(dataset.orders.columns) == 4 + views.MOST_OTHERS
+    assert any("x200 to x249 (50)" in note for note in dataset.notes)
+
+
+def test_ids_of_a_spreadsheet_or_of_an_open_quotation_mark_are_named(write: Writer) -> None:
+    rows = ("1,NULL,2025-01-05T08:00Z,5", "2,,2025-01-05T08:00Z,5", "3,13085.0,2025-01-05T08:00Z,5")
+    found = {v.rule: v.count for v in violations(write(orders(*rows)))}
+    assert found == {"null required value": 1, "null written as a word": 1, "id with a decimal point": 1}
+    swallowed = ('1,"a', '2,b",2025-01-05T08:00Z,5')
+    assert only(write(orders(*swallowed))).rule == "line break in a name"
+
+
+def test_offsets_that_no_clock_has_are_named(write: Writer) -> None:
+    rows = [f"{i},1,2025-01-05T08:00{offset},5" for i, offset in enumerate(("+14:00", "-12:00", "+99:00"))]
+    found = only(write(orders(*rows, "9,1,2025-01-05 08:00 -13:00,5")))
+    assert (found.rule, found.count) == ("unreadable time", 2)
+
+
+@pytest.mark.parametrize("ends", ["\r\n|\n", "\n|\r\n", "\r|\r"])
+def test_line_ends(write: Writer, ends: str) -> None:
+    first, second = ends.split("|")
+    text = f"{HEADER}{first}1,1,2025-01-05T08:00Z,5{second}2,1,2025-01-05T08:00Z,5{second}"
+    dataset = source.open(write({"orders.csv": text}), now=NOW)
+    assert sorted(dataset.orders.order_id.execute()) == ["1", "2"]
+    assert any("lines end in more than one way" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    "cut", [b"\xff\xfeo\x00r", b"\xef\xbb\xbforder\xff", gzip.compress(b"x" * 999, mtime=0)[:-9]]
+)
+def test_files_that_are_cut_off_are_named(write: Writer, cut: bytes) -> None:
+    folder = write({"orders.csv.gz" if cut.startswith(b"\x1f\x8b") else "orders.csv": cut})
+    assert only(folder).rule == "unreadable file"
+    with pytest.raises(BadData):
+        source.fingerprint(folder)
+
+
+def test_other_files_in_the_folder_of_a_table_are_read_or_named(write: Writer) -> None:
+    row = "2025-01-05T08:00Z,5\n"
+    files = {
+        "orders/a*.csv": f"{HEADER}\n1,1,{row}",
+        "orders/ab.CSV": f"{HEADER}\n2,1,{row}",
+        "orders/c.tsv": f"{HEADER}\n3,1,{row}".replace(",", "\t"),
+        "orders/.hidden.csv": f"{HEADER}\n4,1,{row}",
+        "orders/_temporary/d.csv": f"{HEADER}\n5,1,{row}",
+        ".orders.csv": "",
+    }
+    folder = write(dict(files))
+    assert sorted(frame(folder)["order_id"]) == ["1", "2", "3"]
+    write({"orders/e.csv.zst": b"", "orders/deep/f.xlsx": b""})
+    (folder / "orders/g.csv").symlink_to("nowhere.csv")
+    (folder / "orders/h").symlink_to(folder)
+    os.mkfifo(folder / "orders/i.csv")
+    found = only(folder)
+    assert (found.rule, found.column) == ("unread file", "(file)")
+    assert "orders/deep/f.xlsx, orders/e.csv.zst, orders/g.csv and 2 more" in found.advice
+    with pytest.raises(BadData, match="Not read"):
+        source.fingerprint(folder)
+    assert source.open(write({"costs.csv": "cost_id,date,kind,amount\n"}), tables=["costs"]).names == (
+        "costs",
+    )
+
+
+def test_folders_that_name_a_column(write: Writer) -> None:
+    row = "1,2025-01-05T08:00Z,5"
+    files = {
+        "orders/currency=USD/a.csv": f"{HEADER},currency\n1,{row},USD\n2,{row},\n",
+        "orders/currency=USD/b.csv": f"{HEADER},platform\n3,{row},抖音社区\n".encode("gbk"),
+        "orders/c.csv": f"{HEADER},currency\n4,{row},USD\n",
+    }
+    assert set(frame(write(dict(files)))["currency"]) == {"USD"}
+    found = only(write({"orders/currency=USD/a.csv": f"{HEADER},currency\n1,{row},USD\n2,{row},CNY\n"}))
+    assert (found.column, found.rule, found.count) == ("currency", "folder name against file", 1)
+
+
+def parquet(folder: Path, **parts: pd.DataFrame) -> Path:
+    for name, part in parts.items():
+        (folder / "orders").mkdir(exist_ok=True)
+        part.to_parquet(folder / "orders" / f"{name}.parquet")
+    return folder
+
+
+def test_parts_of_unlike_kinds_are_named(tmp_path: Path) -> None:
+    sound = pd.DataFrame({"order_id": ["007", "8"], "member_id": "1", "gross": 1.0})
+    sound["paid_at"] = pd.to_datetime(["2025-01-05"] * 2, utc=True)
+    naive = sound.assign(
+        order_id=["9", "10"], paid_at=sound["paid_at"].dt.tz_localize(None), margin=[None] * 2
+    )
+    whole = sound.assign(order_id=[7, 11], margin=1.5).head(1)
+    found = {v.column: v for v in violations(parquet(tmp_path, a=sound, b=naive, c=whole))}
+    assert {v.rule for v in found.values()} == {"parts of unlike types"} and found.keys() == {
+        "order_id",
+        "paid_at",
+    }
+    assert (found["order_id"].count, found["paid_at"].count) == (1, 2)
+
+
+def test_a_damaged_page_is_named(tmp_path: Path) -> None:
+    many = pd.DataFrame({"order_id": [f"{i:09d}" for i in range(9_999)], "member_id": "1", "gross": 1.0})
+    many["paid_at"] = pd.Timestamp("2025-01-05", tz="UTC")
+    path = parquet(tmp_path, a=many) / "orders/a.parquet"
+    content = bytearray(path.read_bytes())
+    content[200:4_000] = bytes(3_800)
+    path.write_bytes(bytes(content))
+    assert only(tmp_path).rule == "unreadable file"
 
 
 def test_files_that_are_no_table_are_listed(write: Writer) -> None:

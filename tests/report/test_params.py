@@ -101,6 +101,12 @@ def test_a_time_zone_is_a_real_one(zone: str) -> None:
         params.validate("01_rfm", {"report_tz": zone})
 
 
+@pytest.mark.parametrize("value", ["goods", "[goods]", "{goods: a}", "{1: 1}", "null", 3, "{goods: .inf}"])
+def test_weights_that_are_no_mapping_are_named(value: object) -> None:
+    with pytest.raises(BadParameters, match="value_weights"):
+        params.validate("01_rfm", {"value_weights": value})
+
+
 def test_a_message_shows_no_password() -> None:
     with pytest.raises(BadParameters) as caught:
         params.validate("01_rfm", {"postgres": 1, "currency": "postgres://u:hunter22@host/db"})

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from helpers.data import source
+from helpers.data import fingerprint, source
+from helpers.data.content_cache import ContentCache
 from helpers.data.contract import INTERACTIONS
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.simulate import community
+from helpers.study import Study
 from helpers.study.activity import account, activity, population
+from helpers.study.parameters import CommonParameters
 
 AS_OF = "2026-03-31"
 
@@ -232,3 +236,40 @@ def test_neither_events_nor_orders(opened: Callable[..., source.Dataset]) -> Non
 def test_bad_day(opened: Callable[..., source.Dataset]) -> None:
     with pytest.raises(BadParameters, match='must be a day such as "2026-06-30"'):
         activity(opened(), as_of="end of March")
+
+
+def test_a_refund_lowers_value_on_its_own_day_and_is_no_order(
+    opened: Callable[..., source.Dataset], frames: dict[str, pd.DataFrame]
+) -> None:
+    more = pd.DataFrame(
+        {"order_id": ["C1"], "member_id": ["b"], "paid_at": utc("2026-03-08"), "gross": [-40.0]}
+    )
+    orders = pd.concat([frames["orders"], more.assign(currency="CNY")], ignore_index=True)
+    refunds = pd.DataFrame(
+        {"order_id": ["o1", "o2", "lost"], "refunded_at": utc(*["2026-03-20"] * 2, "2026-03-21")}
+    )
+    dataset = opened("orders", "members", orders=orders, refunds=refunds.assign(amount=[30.0, 5.0, 1.0]))
+    before, after = (fetch(activity(dataset, as_of=day)) for day in ("2026-03-19", "2026-03-20"))
+    assert before.groupby("member_id")["value"].sum().to_dict() == {"a": 80.0, "b": 5.0}
+    assert after.groupby("member_id")["value"].sum().to_dict() == {"a": 50.0, "b": 0.0}
+    study = Study.of(dataset, "2026-03-31")
+    assert study.counted.count().execute() == 2 and study.purchases.count().execute() == 2
+    for part in ("3 refunds lower the value", "1 rows without a member"):
+        assert part in study.account.sentence
+
+
+def test_money_in_another_currency_is_refused(tmp_path: Path, frames: dict[str, pd.DataFrame]) -> None:
+    class Parameters(CommonParameters):
+        tables = ("orders",)
+
+    frames["orders"].assign(currency="USD").to_csv(tmp_path / "orders.csv", index=False)
+    with pytest.raises(BadParameters, match=r"currency == 'CNY', but orders is in USD \(4 rows\)"):
+        Study.open(Parameters(data=str(tmp_path)))
+    assert Study.open(Parameters(data=str(tmp_path), currency="USD")).unit == "USD"
+    for name, kind in (("a.parquet", "USD"), ("b.parquet", "EUR")):
+        (tmp_path / "orders").mkdir(exist_ok=True)
+        frames["orders"].assign(currency=kind).to_parquet(tmp_path / "orders" / name)
+    (tmp_path / "orders.csv").unlink()
+    found = fingerprint.currencies(tmp_path, None, ContentCache())
+    with pytest.raises(BadParameters, match=r"USD \(4 rows\), EUR \(4 rows\)"):
+        fingerprint.check_currency(found, "USD")

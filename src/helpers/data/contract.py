@@ -13,21 +13,11 @@ import duckdb
 import ibis.expr.types as ir
 
 from helpers.data import rules
-from helpers.data.schema import Column, Invariant, Table, describe_table
+from helpers.data.schema import Table, describe_table
 from helpers.data.tables import TABLES
 from helpers.data.violation import ContractError, Violation
 
-__all__ = [
-    "INTERACTIONS",
-    "TABLES",
-    "Column",
-    "ContractError",
-    "Invariant",
-    "Table",
-    "Violation",
-    "check",
-    "describe",
-]
+__all__ = ["INTERACTIONS", "TABLES", "ContractError", "Violation", "check", "describe"]
 
 INTERACTIONS = (
     *("like", "comment", "reply", "reaction", "share", "repost", "save"),

@@ -6,6 +6,7 @@ the verdicts to a Parquet file that lives as long as the connection; tables are 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -38,8 +39,7 @@ def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Optio
     except csv_files.UnreadableFileError as error:
         found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), str(error)))
         return
-    broken = _broken_headers(spec, files)
-    if broken:
+    if broken := _broken_headers(spec, files):
         found.violations += broken
         return
     try:
@@ -66,7 +66,7 @@ def _verdict(name: str) -> str:
 
 
 def shape(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> list[Any]:
-    """Return the number of rows of some CSV files, and their columns.
+    """Return the number of rows of some CSV files by their currency, empty where there is none, and their columns.
 
     Raises
     ------
@@ -78,9 +78,12 @@ def shape(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> list[Any]
         raise ContractError(broken)
     names = [*(name for file in files for name in file.names), *folder_keys(parts, root)]
     try:
-        counts = [f"SELECT count(*) AS rows FROM {reader})" for reader, _ in _readers(files)]
-        rows = con.con.execute(f"SELECT sum(rows) FROM ({' UNION ALL '.join(counts)})").fetchone()[0]
-        return [int(rows), list(dict.fromkeys(names))]
+        found: Counter[str] = Counter()
+        for reader, header in _readers(files):
+            code = f"coalesce({_trimmed('currency')}, '')" if "currency" in header else "''"
+            query = f"SELECT {code}, count(*) FROM {reader}) GROUP BY 1"
+            found.update(dict(con.con.execute(query).fetchall()))
+        return [dict(found), list(dict.fromkeys(names))]
     except duckdb.Error as error:
         raise ContractError([_malformed(con, spec, files, error)]) from None
 
@@ -121,6 +124,7 @@ def _is_word(text: str) -> bool:
 
 def _readers(files: Sequence[CsvFile]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield readers, without the last parenthesis, with their columns; files with equal headers share one."""
+    how = "auto_detect = false, header = true, quote = '\"', escape = '\"'"
 
     def shape(file: CsvFile) -> tuple[tuple[str, ...], str, int, str]:
         packed = "gzip" if csv_files.is_packed(file.path) else "none"
@@ -128,14 +132,9 @@ def _readers(files: Sequence[CsvFile]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
     for (header, delimiter, skipped, packed), group in groupby(sorted(files, key=shape), shape):
         columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in header)
-        yield (
-            (
-                f"read_csv({listed(file.path for file in group)}, auto_detect = false, header = true, "
-                f"skip = {skipped}, delim = {quoted(delimiter)}, quote = '\"', escape = '\"', "
-                f"compression = '{packed}', columns = {{{columns}}}"
-            ),
-            header,
-        )
+        how_these = f"skip = {skipped}, delim = {quoted(delimiter)}, compression = '{packed}'"
+        paths = listed(file.path for file in group)
+        yield f"read_csv({paths}, {how}, {how_these}, columns = {{{columns}}}", header
 
 
 def _text_view(
@@ -202,12 +201,9 @@ def _count_verdicts(con: Any, spec: Table, names: Sequence[str], typed: str) -> 
 
     Of a column outside the contract one mark is enough: histograms of many columns take more than linear memory.
     """
-    counts = ", ".join(
-        f"histogram(CAST({_verdict(name)} AS VARCHAR))"
-        if name in spec
-        else f"CASE WHEN bool_and(CAST({_verdict(name)} AS BOOLEAN)) THEN MAP {{'{cells.PLAIN}': 1}} END"
-        for name in names
-    )
+    plain = f"THEN MAP {{{{'{cells.PLAIN}': 1}}}} END"
+    known, other = "histogram(CAST({} AS VARCHAR))", f"CASE WHEN bool_and(CAST({{}} AS BOOLEAN)) {plain}"
+    counts = ", ".join((known if name in spec else other).format(_verdict(name)) for name in names)
     padded = f"count(*) FILTER ({identifier(PADDED)})"
     *found, rows = con.con.execute(f"SELECT {counts}, {padded} FROM {typed}").fetchone()
     return {name: each or {} for name, each in zip(names, found, strict=True)}, rows

@@ -149,7 +149,12 @@ def _from_frames(place: Address, wanted: Collection[str]) -> Found:
     found = Found({}, unrecognised=layout.unknown(place.frames.keys() - set(TABLES)))
     for name, frame in place.frames.items():
         if name in TABLES and name in wanted:
-            con.con.register(f"frame_{name}", _arrow(name, frame, found.violations))
+            arrow = _arrow(name, frame, found.violations)
+            if not arrow.num_columns:
+                nothing = Violation(name, "(frame)", "empty frame", 0, (), "It has no columns.")
+                found.violations += [] if found.violations else [nothing]
+                continue
+            con.con.register(f"frame_{name}", arrow)
             found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"), found.notes)
     return found
 

@@ -6,7 +6,8 @@ Files that have not changed are known from a cache, without an engine; see `cont
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,7 @@ from helpers.data.content_cache import ContentCache, code_digest
 from helpers.data.schema import is_withheld
 from helpers.data.tables import TABLES
 from helpers.data.views import folder_keys
-from helpers.errors import BadData
+from helpers.errors import BadData, BadParameters
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -91,8 +92,31 @@ def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> Iterator[
         if name in wanted:
             digest = _digest(folder, parts, cache)
             key = f"shape {code_digest(_HERE)} {name} {digest}"
-            rows, names = cache.fact(key, partial(_shape, folder, name, parts))
-            yield name, [rows, digest, names]
+            money, names = cache.fact(key, partial(_shape, folder, name, parts))
+            yield name, [sum(money.values()), digest, names, money]
+
+
+def currencies(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, dict[str, int]]:
+    """Return the rows of each table of a folder by currency; of another kind of place only its engine knows."""
+    return {name: entry[3] for name, entry in _entries(data, tables, cache).items() if entry[3:]}
+
+
+def check_currency(found: Mapping[str, Mapping[str, int]], currency: str) -> None:
+    """Refuse tables with money in another currency than that of a report.
+
+    Raises
+    ------
+    BadParameters
+        With every currency of such tables and its number of rows.
+    """
+    named = []
+    for name, counts in found.items():
+        if set(counts) - {"", currency}:
+            shown = ", ".join(f"{code} ({rows:,} rows)" for code, rows in counts.items() if code)
+            named.append(f"{name} is in {shown}")
+    if named:
+        advice = "Name the currency of the data, currency=…, or convert the amounts first."
+        raise BadParameters(f"currency == {currency!r}, but {'; '.join(named)}. {advice}")
 
 
 def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
@@ -105,23 +129,31 @@ def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
 
 
 def _shape(folder: Path, name: str, parts: list[Path]) -> list[Any]:
-    """Return rows and columns: Parquet files say both themselves, CSV files are parsed, as lines may be quoted."""
+    """Return rows by currency and columns: CSV files are parsed, as lines may be quoted."""
     if layout.is_parquet(parts[0]):
-        shapes = [_parquet_shape(part) for part in parts]
-        names = [column for _, columns in shapes for column in columns] + folder_keys(parts, folder)
-        return [sum(rows for rows, _ in shapes), list(dict.fromkeys(names))]
+        money: Counter[str] = Counter()
+        names: list[str] = []
+        for part in parts:
+            counts, columns = _parquet_shape(part, bool(TABLES[name].money))
+            money.update(counts)
+            names += columns
+        return [dict(money), list(dict.fromkeys([*names, *folder_keys(parts, folder)]))]
     from helpers.data import csv_tables, engine
 
     return csv_tables.shape(engine.connect(), TABLES[name], parts, folder)
 
 
-def _parquet_shape(part: Path) -> tuple[int, list[str]]:
+def _parquet_shape(part: Path, with_currency: bool) -> tuple[dict[str, int], list[str]]:
     import pyarrow as pa  # late: a known file needs no engine
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_metadata(part)
-        return found.num_rows, found.schema.to_arrow_schema().names
+        with pq.ParquetFile(part) as file:
+            names = file.schema_arrow.names
+            if not with_currency or "currency" not in names:
+                return {"": file.metadata.num_rows}, names
+            counts = file.read(columns=["currency"])["currency"].value_counts().to_pylist()
+            return {str(each["values"] or ""): each["counts"] for each in counts}, names
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 

@@ -20,7 +20,7 @@ from helpers.data.tables import TABLES
 from helpers.data.violation import counted
 from helpers.sentences import percent, say
 
-REFERENCES = (("member_id", "members"), ("content_id", "content"))
+REFERENCES = (("member_id", "members"), ("content_id", "content"), ("order_id", "orders"))
 """Columns that name a row of another table."""
 
 ROWS_A_DAY = 5
@@ -88,18 +88,26 @@ def health(dataset: Dataset, as_of: dt.date | str | None = None, report_tz: str 
     until = until or max((row["last"] for row in rows if row["last"]), default=None)
     for row in rows:
         row["freshness_days"] = (until - row["last"]).days if until and row["last"] else math.nan
-    withheld = tuple(
-        say(
-            "{table}: {columns} withheld as free text or contact data.", table=name, columns=", ".join(hidden)
-        )
-        for name, hidden in dataset.withheld.items()
-    )
-    notes = (
-        *dataset.notes,
-        *withheld,
-        *(say("Not a table: {name}", name=name) for name in dataset.unrecognised),
-    )
+    words = "{table}: {columns} withheld as free text or contact data."
+    hidden = (say(words, table=name, columns=", ".join(found)) for name, found in dataset.withheld.items())
+    others = (say("Not a table: {name}", name=name) for name in dataset.unrecognised)
+    notes = (*dataset.notes, *hidden, *others, *_strange(dataset))
     return Health(pd.DataFrame(rows, columns=COLUMNS), _unmatched(dataset), until, notes)
+
+
+def _strange(dataset: Dataset) -> Iterator[str]:
+    """Name rows that are understood and deserve a look: negative orders, and actions before their member joined."""
+    if "orders" in dataset and (n := int((dataset.orders.gross < 0).sum().fill_null(0).execute())):
+        yield say("orders: rows with a negative price, read as refunds on their day: {n:,}.", n=n)
+    for name, column in (("events", "ts"), ("orders", "paid_at")):
+        if name in dataset and "members" in dataset:
+            joined = dataset["members"].select("member_id", "joined_at")
+            rows = dataset[name].select("member_id", at=column).inner_join(joined, "member_id")
+            early = rows.filter(rows["at"] < rows.joined_at)
+            found = early.aggregate(n=early.count(), members=early.member_id.nunique()).execute().iloc[0]
+            words = "{table}: rows before joined_at of their member: {n:,}, of members: {members:,}."
+            if found["n"]:
+                yield say(words, table=name, **found.to_dict())
 
 
 def _observed(spec: Table, table: ir.Table) -> str | None:
@@ -127,11 +135,8 @@ def _table(spec: Table, table: ir.Table, report_tz: str) -> dict[str, Any]:
     found = table.aggregate(**measures).execute().iloc[0]
     count = int(found["rows"])
     missing = {column: count - int(found[f"present_{i}"]) for i, column in enumerate(optional)}
-    row: dict[str, Any] = {
-        "table": spec.name,
-        "rows": count,
-        "duplicate_keys": count_duplicate_keys(spec, table),
-    }
+    repeated = count_duplicate_keys(spec, table)
+    row: dict[str, Any] = {"table": spec.name, "rows": count, "duplicate_keys": repeated}
     shares = {column: number / count for column, number in missing.items() if number}
     worst = sorted(shares, key=lambda column: (-shares[column], column))[:WORST]
     row["missing"] = ", ".join(f"{column} {percent(shares[column])}" for column in worst)

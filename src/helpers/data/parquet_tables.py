@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from helpers.data.reading import Found
 from helpers.data.schema import Table
 from helpers.data.views import create, duplicates, folder_keys, keyed, listed
 from helpers.data.violation import Violation, counted
+
+NUMBERS = ("int", "uint", "halffloat", "float", "double", "decimal")
+KINDS = {
+    **dict.fromkeys(NUMBERS, "numbers"),
+    "large_string": "string",
+    "timestamp": "times without a zone",
+    "null": "",
+}
+"""What Arrow types hold, where their names differ and what they hold does not."""
 
 
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, found: Found) -> None:
@@ -59,17 +69,6 @@ def _unlike(spec: Table, schemas: dict[pa.Schema, int]) -> Iterator[Violation]:
 
 def _kind(type_: pa.DataType) -> str:
     """Return what an Arrow type holds, as far as mixing goes; a column of nothing is of no kind."""
-    type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
-    if pa.types.is_timestamp(type_):
-        return "times with a zone" if type_.tz else "times without a zone"
-    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
-        return "numbers"
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        return "text"
-    return (
-        ""
-        if pa.types.is_null(type_)
-        else type_.__class__.__name__
-        if pa.types.is_nested(type_)
-        else str(type_)
-    )
+    written = str(type_.value_type if pa.types.is_dictionary(type_) else type_)
+    kind = re.split(r"[\[(<\d]", written)[0]
+    return "times with a zone" if "tz=" in written else KINDS.get(kind, kind)

@@ -39,13 +39,9 @@ NULL_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "nat", "nil"
 NULL_ADVICE = "The word stands for a missing value and is no id: leave the cell empty, or give the id."
 
 ENGINE_TYPES = {
-    "string": ("string",),
-    "category": ("string",),
-    "timestamp": ("timestamp",),
-    "date": ("date",),
-    "integer": ("numeric",),
-    "float": ("numeric",),
-    "boolean": ("boolean",),
+    **dict.fromkeys(("string", "category"), ("string",)),
+    **dict.fromkeys(("integer", "float"), ("numeric",)),
+    **{name: (name,) for name in ("timestamp", "date", "boolean")},
     "json": ("json", "string", "struct", "map"),
     "list": ("array", "string"),
 }
@@ -260,11 +256,9 @@ def examples(spec: Table, table: ir.Table, where: Any, columns: Sequence[str]) -
 
 def _records(frame: pd.DataFrame) -> tuple[dict[str, Any], ...]:
     """Return rows with plain missing values."""
+
+    def plain(value: Any) -> Any:
+        return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+
     rows: list[dict[Any, Any]] = frame.astype(object).to_dict("records")
-    return tuple(
-        {
-            name: None if pd.api.types.is_scalar(value) and pd.isna(value) else value
-            for name, value in row.items()
-        }
-        for row in rows
-    )
+    return tuple({name: plain(value) for name, value in row.items()} for row in rows)

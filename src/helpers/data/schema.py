@@ -196,9 +196,14 @@ COMMON = (
 """Columns of every table, because every export has an origin and a moment."""
 
 
-def not_above(lower: str, upper: str, slack: float = 0) -> Invariant:
-    """Declare that `lower` <= `upper`, up to `slack`."""
-    return Invariant(f"{lower} <= {upper}", (upper, lower), lambda t: t[lower] <= t[upper] + slack)
+def not_above(lower: str, upper: str, slack: float = 0, or_negative: bool = False) -> Invariant:
+    """Declare that `lower` <= `upper`, up to `slack`; also nothing of rows where `upper` is negative."""
+
+    def holds(table: Any) -> Any:
+        below = table[lower] <= table[upper] + slack
+        return below | (table[upper] < 0) if or_negative else below
+
+    return Invariant(f"{lower} <= {upper}", (upper, lower), holds)
 
 
 def not_before(later: str, earlier: str) -> Invariant:

@@ -175,12 +175,8 @@ class _Translator:
         kind = column.type()
         if kind.is_timestamp() or kind.is_date():
             return self.moment(column, value)
-        fitting = {
-            str: kind.is_string(),
-            bool: kind.is_boolean(),
-            int: kind.is_numeric(),
-            float: kind.is_numeric(),
-        }
+        number = kind.is_numeric()
+        fitting = {str: kind.is_string(), bool: kind.is_boolean(), int: number, float: number}
         if not fitting[type(value)]:
             raise BadParameters(f"segment: {column.get_name()} is {kind}, cannot be compared with {value!r}.")
         return column, ibis.literal(value)

@@ -165,14 +165,7 @@ def open(
     if violations:
         raise contract.ContractError(violations)
     cleaned, withheld, notes = normal(found.tables)
-    return Dataset(
-        cleaned,
-        url=place.shown,
-        withheld=withheld,
-        unrecognised=found.unrecognised,
-        notes=(*found.notes, *notes),
-        report_tz=report_tz,
-    )
+    return Dataset(cleaned, place.shown, withheld, found.unrecognised, (*found.notes, *notes), report_tz)
 
 
 def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.Violation]:

@@ -24,12 +24,8 @@ DUCKDB_TYPES = {
     "list": "VARCHAR[]",
 }
 
-TO_MICROSECONDS = {
-    "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
-    "TIMESTAMP_NS": "TIMESTAMP",
-    "TIMESTAMP_MS": "TIMESTAMP",
-    "TIMESTAMP_S": "TIMESTAMP",
-}
+TO_MICROSECONDS = dict.fromkeys(("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"), "TIMESTAMP")
+TO_MICROSECONDS["TIMESTAMPTZ_NS"] = "TIMESTAMPTZ"
 """Timestamps of another precision are read as microseconds, which is what every engine can hold."""
 
 
@@ -69,9 +65,8 @@ def create(con: Any, spec: Table, relation: str, notes: list[str]) -> Any:
     kinds = {row[0]: row[1] for row in con.con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
     columns = []
     for name in few(spec, list(kinds), notes):
-        target = TO_MICROSECONDS.get(kinds[name])
-        if kinds[name].strip('"') == "NULL":
-            target = _type_of(spec, name)
+        nothing = kinds[name].strip('"') == "NULL"
+        target = _type_of(spec, name) if nothing else TO_MICROSECONDS.get(kinds[name])
         cast = f"CAST({identifier(name)} AS {target}) AS " if target else ""
         columns.append(cast + identifier(name))
     con.con.execute(

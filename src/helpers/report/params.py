@@ -38,7 +38,7 @@ _MESSAGES = {
     **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
     "finite_number": "must be finite",
     "string_type": "must be a text",
-    "dict_type": "must be a mapping such as {order: 1.0}",
+    "dict_type": "must be a mapping such as {{goods: 1.0}}",
     "bool_parsing": "must be true or false",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length:,} characters",

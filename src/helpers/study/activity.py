@@ -5,6 +5,8 @@ What counts
 - An event whose name is in :data:`helpers.data.contract.INTERACTIONS` is an ``interaction``.
 - Every row of orders is an ``order`` of net money: gross - discount - refund, where an empty discount or
   refund is 0. An order whose kind is not stated is taken as goods, and how many is reported.
+- A row of the table of refunds, and an order with a negative price, is a ``refund``: negative value of whoever placed
+  the order on the day of the refund, which neither recency nor frequency sees.
 - An event with a weight that is no interaction (a view, say) is ``weighted``: it has value, but neither
   recency nor frequency sees it.
 - Staff and bots (flags of the members table) are left out, as are rows after the day ``as_of``.
@@ -59,7 +61,7 @@ def activity(
     Returns
     -------
     ibis.Table
-        member_id (string), ts (UTC), day (date in `report_tz`), kind ("interaction", "order" or "weighted"),
+        member_id (string), ts (UTC), day (date in `report_tz`), kind ("interaction", "order", "refund", "weighted"),
         action (event name or kind of order), value (float, already weighted).
 
     Raises
@@ -148,6 +150,7 @@ def _rows(
         parts.append(_events(dataset.events, weights, everything))
     if "orders" in dataset:
         parts.append(_orders(dataset.orders, weights))
+        parts += [_refunds(dataset.refunds, dataset.orders, weights)] if "refunds" in dataset else []
     parts = [part.mutate(day=local_date(part.ts, report_tz)) for part in parts]
     columns = ["member_id", "ts", "day", "kind", "action", "value", "stated", "table"]
     rows = [part.select(*columns) for part in parts]
@@ -176,16 +179,36 @@ def _orders(orders: ibis.Table, weights: Mapping[str, float]) -> ibis.Table:
     minus = [orders[c].fill_null(0.0) for c in ("discount", "refund") if c in orders.columns]
     net = reduce(lambda a, b: a - b, minus, orders.gross).cast("float64")
     stated = orders.kind.notnull() if "kind" in orders.columns else ibis.literal(False)
-    kind = orders.kind.fill_null(UNSTATED_KIND) if "kind" in orders.columns else ibis.literal(UNSTATED_KIND)
+    kind = _kind_of(orders)
     return orders.select(
         "member_id",
         ts=orders.paid_at,
-        kind=ibis.literal("order"),
-        action=kind.cast("string"),
+        kind=ibis.cases((orders.gross < 0, "refund"), else_="order"),
+        action=kind,
         value=net * _weight(kind, {n: w for n, w in weights.items() if n not in INTERACTIONS}),
         stated=stated,
         table=ibis.literal("orders"),
     )
+
+
+def _refunds(refunds: ibis.Table, orders: ibis.Table, weights: Mapping[str, float]) -> ibis.Table:
+    """Return refunds as negative value of whoever placed the order; one of an unknown order has no member."""
+    bought = orders.select("order_id", "member_id", action=_kind_of(orders))
+    rows = refunds.select("order_id", "refunded_at", "amount").left_join(bought, "order_id")
+    return rows.select(
+        "member_id",
+        ts=rows.refunded_at,
+        kind=ibis.literal("refund"),
+        action=rows.action,
+        value=-rows.amount.cast("float64") * _weight(rows.action, weights),
+        stated=ibis.literal(True),
+        table=ibis.literal("refunds"),
+    )
+
+
+def _kind_of(orders: ibis.Table) -> ibis.ir.StringValue:
+    kind = orders.kind.fill_null(UNSTATED_KIND) if "kind" in orders.columns else ibis.literal(UNSTATED_KIND)
+    return kind.cast("string")
 
 
 def _weight(name: ibis.ir.StringValue, weights: Mapping[str, float]) -> ibis.ir.FloatingValue:
@@ -221,6 +244,14 @@ def _distinct(dataset: Dataset, table: str, column: str) -> list[str]:
     return sorted(dataset[table].select(column).distinct().to_pandas()[column].dropna())
 
 
+def currencies(dataset: Dataset, table: str) -> dict[str, int]:
+    """Return how many rows of a table are in each currency; none where it holds no money or names no currency."""
+    if "currency" not in _columns(dataset, table) or table not in TABLES or not TABLES[table].money:
+        return {}
+    found = dataset[table].currency.value_counts(name="rows").to_pandas().dropna()
+    return dict(zip(found["currency"], found["rows"], strict=True))
+
+
 def _order_kinds(dataset: Dataset) -> list[str]:
     """Return the kinds of orders that are in the data."""
     if "kind" not in (columns := _columns(dataset, "orders")):
@@ -237,7 +268,7 @@ class ActivityAccount:
     ----------
     table : pandas.DataFrame
         One row per table and reason: table, reason, rows. Reasons: "counted" (interactions and orders in
-        the activity), "weighted" (other events in it, which have value only),
+        the activity), "weighted" (other events in it, which have value only), "refund" (negative value only),
         "no interaction" (events that are neither interactions nor weighted), "staff", "bot" (wins over
         staff), "after as_of", "no member" (empty member id), "not in members" (counted, but of ids that the
         members table lacks), "kind not stated" (counted as goods). Every row of events and orders is in
@@ -286,6 +317,7 @@ LEFT_OUT = {
 }
 REMARKS = {
     "weighted": "{n:,} other events have value and do not count as interactions.",
+    "refund": "{n:,} refunds lower the value on their own day and count as no order.",
     "not in members": "{n:,} counted rows are of ids that the members table lacks.",
     "kind not stated": "{n:,} orders do not state their kind and count as goods.",
 }
@@ -314,7 +346,7 @@ def account(
         (bot, "bot"),
         (staff, "staff"),
         (rows.day > ibis.date(as_day(as_of)), "after as_of"),
-        (rows.kind == "weighted", "weighted"),
+        (rows.kind.isin(["weighted", "refund"]), rows.kind),
         else_="counted",
     )
     cells = rows.group_by("table", "stated", reason=reason, listed=listed).agg(rows=rows.count()).to_pandas()

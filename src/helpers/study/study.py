@@ -15,6 +15,7 @@ import ibis
 import pandas as pd
 
 from helpers.data import health, source
+from helpers.data.fingerprint import check_currency
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters, MissingTable, TooFewMembers
@@ -23,6 +24,7 @@ from helpers.study.activity import (
     ActivityAccount,
     account,
     activity,
+    currencies,
     first_seen,
     population,
     present_members,
@@ -111,6 +113,7 @@ class Study:
         """
         found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
         found.require(*parameters.needs)
+        check_currency({name: currencies(found, name) for name in found.names}, parameters.currency)
         dataset = parse(parameters.segment).apply(found)
         shared = set(type(parameters).model_fields) & {field.name for field in fields(cls)}
         values = {name: getattr(parameters, name) for name in shared}

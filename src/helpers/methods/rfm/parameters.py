@@ -12,7 +12,14 @@ from helpers.study import parameters as common
 class RfmParameters(common.CommonParameters):
     """Who the members are, how they move between tiers, who is worth what."""
 
-    tables: ClassVar[tuple[str, ...] | None] = ("members", "events", "orders", "referrals", "costs")
+    tables: ClassVar[tuple[str, ...] | None] = (
+        "members",
+        "events",
+        "orders",
+        "refunds",
+        "referrals",
+        "costs",
+    )
 
     window_days: int = common.parameter(
         90, "Frequency and money are counted over the window_days up to as_of", unit="days", ge=1, le=3660

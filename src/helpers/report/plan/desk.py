@@ -130,10 +130,12 @@ class Desk:
         BadData
             When there is no data at the place named.
         BadParameters
-            When the segment names a column that the tables do not have.
+            When the segment names a column that the tables do not have, or money is in another currency.
         """
         code, tables = self.code(run), self.tables(run)
         self._check_segment(run)
+        money = fingerprint.currencies(run.place, run.reads, self.cache)
+        fingerprint.check_currency(money, run.values["currency"])
         environment = provenance.environment(_no_tables(run.place))
         key = provenance.run_key(
             {

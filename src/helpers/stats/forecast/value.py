@@ -237,7 +237,7 @@ def member_log(activity: ibis.Table) -> ibis.Table:
     activity = activity.cast({"member_id": "string", "kind": "string", "value": "float64"})
     bought = activity.kind == "order"
     found = activity.group_by("member_id", "day").agg(
-        actions=activity.count(),
+        actions=(activity.kind != "refund").cast("int64").sum(),
         orders=bought.cast("int64").sum(),
         value=activity.value.sum(),
         order_value=activity.value.sum(where=bought),
@@ -273,7 +273,7 @@ def member_features(
         actions_30=rows.actions.sum(where=known & (age < 30)),
         actions_90=rows.actions.sum(where=known & (age < 90)),
         purchases=rows.orders.sum(where=known),
-        silent_days=age.min(where=known),
+        silent_days=age.min(where=known & (rows.actions > 0)),
         **value,
     )
     people = present_members(population, as_of=day)
