@@ -45,7 +45,6 @@ def project(tmp_path: Path) -> Path:
             "member_id": ["m1", "m1", "m2"],
             "paid_at": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"], utc=True),
             "gross": [10.0, 20.0, 30.0],
-            "currency": ["CNY", "CNY", "CNY"],
         }
     )
     orders.to_parquet(root / "tables" / "orders.parquet")

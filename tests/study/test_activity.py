@@ -265,7 +265,7 @@ def test_money_in_another_currency_is_refused(tmp_path: Path, frames: dict[str, 
     frames["orders"].assign(currency="USD").to_csv(tmp_path / "orders.csv", index=False)
     with pytest.raises(BadParameters, match=r"currency == 'CNY', but orders is in USD \(4 rows\)"):
         Study.open(Parameters(data=str(tmp_path)))
-    assert Study.open(Parameters(data=str(tmp_path), currency="USD")).unit == "USD"
+    fingerprint.check_currency(fingerprint.currencies(tmp_path, None, ContentCache()), "USD")
     for name, kind in (("a.parquet", "USD"), ("b.parquet", "EUR")):
         (tmp_path / "orders").mkdir(exist_ok=True)
         frames["orders"].assign(currency=kind).to_parquet(tmp_path / "orders" / name)

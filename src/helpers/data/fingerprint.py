@@ -98,7 +98,8 @@ def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> Iterator[
 
 def currencies(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, dict[str, int]]:
     """Return the rows of each table of a folder by currency; of another kind of place only its engine knows."""
-    return {name: entry[3] for name, entry in _entries(data, tables, cache).items() if entry[3:]}
+    entries = _entries(data, tables, cache) if address.parse(data).kind == "folder" else {}
+    return {name: entry[3] for name, entry in entries.items()}
 
 
 def check_currency(found: Mapping[str, Mapping[str, int]], currency: str) -> None:
