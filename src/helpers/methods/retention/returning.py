@@ -138,7 +138,8 @@ class Returns(Result):
 
     def figure(self) -> Chart | NoChart:
         """Draw the share of silent members who come back, by how long they had been silent."""
-        known = [days for days in THRESHOLDS if self.share(days).known]
+        shown = self.shares[~self.shares["members"].between(1, self.study.k_min - 1)]
+        known = [days for days in shown["threshold"] if self.share(days).known]
         if not known:
             return NoChart(say("Who comes back after silence"), self.sentence, "return_curves")
         figure, ax = new_figure(7.2, 4.0)
@@ -163,7 +164,7 @@ class Returns(Result):
         text = "{drawn} Leaving competes with coming back; intervals are clustered by member."
         columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
         names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
-        data, note = self.shares[columns].rename(columns=names), say(text, drawn=self.study.drawn)
+        data, note = shown[columns].rename(columns=names), say(text, drawn=self.study.drawn)
         return Chart(title, alt, data, figure, note, SHARES, "return_curves")
 
     def parts(self) -> Iterator[Part]:

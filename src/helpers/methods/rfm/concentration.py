@@ -154,7 +154,9 @@ class Concentration(Result):
         names = {say("share of the top {top}", top=percent(TOP, 0)): self.top_share, "Gini index": self.gini}
         rows = [(self.label, name, *found[:3], self.n) for name, found in names.items()]
         frame = pd.DataFrame(rows, columns=["label", "statistic", "value", "low", "high", "n"])
-        return frame.assign(zero_members=self.zero_members, negative_members=self.negative_members)
+        counts = {"zero_members": self.zero_members, "negative_members": self.negative_members}
+        few = {name: None if 0 < n < self.study.k_min else n for name, n in counts.items()}
+        return frame.assign(**few).astype(dict.fromkeys(counts, "Int64"))
 
     @property
     def smallest(self) -> int:

@@ -135,7 +135,7 @@ class Migration(Result):
         yield self.sentence
         yield self.figure()
         yield self.homogeneity_sentence
-        last = self.matrix[self.matrix["scope"] == "last"].drop(columns="scope")
+        last = self._moves("last")
         caption = say("Moves between the last two {period}s", period=self.history.period)
         yield Table("last_moves", last, caption, SHARES, "", "n", list(SHARES), ["from_tier"])
 
@@ -153,9 +153,15 @@ class Migration(Result):
             headline=say(headlines[self.direction]), definition="net_promotion", picture="migration",
         )  # fmt: skip
 
+    def _moves(self, scope: str) -> pd.DataFrame:
+        """Return a matrix without the sizes of tiers that hold too few."""
+        rows = self.matrix[self.matrix["scope"] == scope].drop(columns="scope")
+        few = rows["at_risk"].between(1, self.study.k_min - 1)
+        return rows.assign(at_risk=rows["at_risk"].astype("Int64").mask(few))
+
     def figure(self) -> Chart | NoChart:
         """Draw where the members of each tier stood one period later, all pairs of periods together."""
-        matrix = self.matrix[self.matrix["scope"] == "pooled"].drop(columns="scope")
+        matrix = self._moves("pooled")
         if not matrix["at_risk"].sum():
             return NoChart(say("Moves between tiers"), self.sentence, "migration")
         tiers, names, period = list(self.history.labels), self.history.scheme.names, self.history.period
@@ -166,7 +172,10 @@ class Migration(Result):
         columns = (cells["share"], pd.Series(told, cells.index), cells["at_risk"])
         grid, texts, at_risk = (each.unstack().loc[tiers[::-1], tiers] for each in columns)
         grid.columns = names
-        grid.index = [f"{name} (n = {n:,})" for name, n in zip(names[::-1], at_risk[tiers[0]], strict=True)]
+        pairs = zip(names[::-1], at_risk[tiers[0]], strict=True)
+        grid.index = [
+            say("{tier} (n = {n})", tier=name, n="–" if pd.isna(n) else number(n)) for name, n in pairs
+        ]
         size = (1.45 * len(tiers) + 1.8, 0.85 * len(tiers) + 1.0)
         figure = plots.heat(grid, texts, size, say("Tier one period later"), say("Tier before"))
         stay = float(grid.to_numpy()[0, -1])
