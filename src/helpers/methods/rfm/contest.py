@@ -378,8 +378,11 @@ def predict_value(study: Study, held: Contest) -> pd.DataFrame:
         at = np.searchsorted(known, members["rfm_score"].to_numpy(float), side="right") - 1
         found[columns] = held.score_value[["expected", "low", "high"]].to_numpy()[np.maximum(at, 0)]
     elif held.winner is not None:
-        scores, _ = _scores(members, rows, study.as_of, held.window_days, held.holdout_days)
+        # A model that won stays in use where a part of it cannot be fitted today: it falls back on a simpler one.
+        score = members["monetary"].to_numpy(float) * (held.holdout_days / held.window_days)
+        if held.winner == MODEL:
+            score, _ = value_ahead(members, rows, study.as_of, held.holdout_days)
         factors = held.table.set_index("model").loc[held.winner]
         ratios = factors[["calibration", "calibration_high", "calibration_low"]].to_numpy(float)
-        found[columns] = scores[held.winner][:, None] / ratios
+        found[columns] = score[:, None] / ratios
     return found
