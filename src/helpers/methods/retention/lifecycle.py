@@ -64,7 +64,7 @@ DRAWN = 26
 
 HEADLINES = {
     1: "more members are won than lost",
-    0: "as many members are lost as are won",
+    0: "about as many members are lost as won",
     -1: "more members are lost than won",
 }
 LAYERS = (("returning", "#9cc3e0", ""), ("resurrected", BLUE, "//"), ("new", "#0b3c5d", ""))
