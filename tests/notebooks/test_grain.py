@@ -17,9 +17,11 @@ import pytest
 from helpers import methods
 from helpers.errors import BadParameters
 from helpers.methods import rfm
+from helpers.report.project import method_name
+from tests.conftest import ROOT
 
-READY = {"01_rfm": "rfm"}
-"""Notebooks in this grain with their methods; the others join when they reach it."""
+READY = {path.stem: method_name(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+"""Notebooks with their methods."""
 PACKAGES = sorted(found.name for found in pkgutil.iter_modules(methods.__path__))
 
 

@@ -9,3 +9,8 @@ from helpers.methods.outlook.silence_cost import silence_cost
 from helpers.playbook.contact.trial import evaluate_list
 
 __all__ = ["evaluate_list", "member_value", "plots", "purchases", "risk", "risk_lists", "silence_cost"]
+
+
+def __dir__() -> list[str]:
+    """Offer the public names."""
+    return __all__
