@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.errors import BadParameters
 from helpers.report.plan.desk import plan
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.one_run import RunResult, execute
@@ -91,3 +92,11 @@ def test_what_is_wrong_with_the_tables_is_published_without_their_rows(made: Run
     done = made("01_rfm", community(tmp_path / "tables", 12, twice=3))
     assert done.manifest.failure is not None and done.manifest.failure.kind == "bad_data"
     assert "duplicate key in 3 rows, which `playbook check` shows" in done.manifest.failure.message
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"split_by": "inviter_id"}, {"extra_drivers": ["age_band", "member_id"]}]
+)
+def test_no_group_is_one_person(root: Path, parameters: dict[str, object]) -> None:
+    with pytest.raises(BadParameters, match="points at one person"):
+        plan(root / "notebooks/02_retention.ipynb", data=str(root / "data/sample"), parameters=parameters)

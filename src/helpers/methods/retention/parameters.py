@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from helpers.data.segment_syntax import refuse_personal
+from helpers.errors import BadParameters
 from helpers.study.parameters import (
     CommonParameters,
     Count,
@@ -66,6 +68,15 @@ class RetentionParameters(CommonParameters):
     )
     k_min: int = k_min()
     bootstrap_draws: int = bootstrap_draws(400)
+
+    @field_validator("split_by", "extra_drivers")
+    @classmethod
+    def _of_groups(cls, value: Any) -> Any:
+        try:
+            refuse_personal([value] if isinstance(value, str) else value)
+        except BadParameters as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("retention_days")
     @classmethod
