@@ -123,8 +123,9 @@ def test_lifts_and_plain_rfm_verdict(report):
 
 def test_every_buyer_is_in_exactly_one_tier_of_every_quarter(report):
     pyramid = pd.read_parquet(report / "figures/tier_pyramid.parquet")
-    assert pyramid["members"].sum() == 23_570
-    assert pyramid["share"].astype(float).sum() == pytest.approx(1)
+    hidden = 23_570 - pyramid["members"].sum()  # one tier holds fewer than ten, another would give it away
+    assert pyramid["members"].isna().sum() == 2 and hidden >= 10
+    assert pyramid["share"].astype(float).sum() == pytest.approx(1 - hidden / 23_570)
 
 
 def test_the_carried_share_and_the_holdout_concentration(report):

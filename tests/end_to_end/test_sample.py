@@ -118,7 +118,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         assert len(text) < 500_000
     report = (published / "rfm/all/v2/report.html").read_text("utf-8")
     assert warnings(report) == []
-    assert report.count('<figure class="chart">') == 5
+    assert report.count('<figure class="chart">') == 7
     assert "核心型" in report
     assert "Traceback" not in report
 

@@ -24,9 +24,9 @@ def study(request: pytest.FixtureRequest, sample: Path) -> Study:
 def test_silent_active_and_dormant_members(study: Study) -> None:
     here = retention.presence(study)
     scheme = rfm.TierScheme.load("monthly_interactions")
-    silent = rfm.silent_share(study, rfm.current_tiers(study, scheme, 30), 30)
-    assert silent.estimate.n == here.present
-    assert silent.estimate.value * here.present == pytest.approx(here.members("silent"))
+    silent = rfm.current_tiers(study, rfm.tier_history(study, scheme, period="month"), 30).silent
+    assert silent.n == here.present
+    assert silent.value * here.present == pytest.approx(here.members("silent"))
     still, share = retention.returns(study).silent_now(30)
     assert still == here.members("dormant") and share.n == here.present - here.members("never active")
     assert here.members("silent") == still + here.members("never active")

@@ -15,6 +15,7 @@ from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding, Provenance
 from helpers.report import record
 from helpers.report.project import RUN_FOLDER
+from helpers.tables import LAB_STYLE
 
 FRAME = pd.DataFrame({"tier": ["core", "active <b>"], "members": [1200, 3], "share": [0.5, np.nan]})
 PSEUDONYM = "p_0123456789abcdef"
@@ -91,7 +92,7 @@ def test_a_table_is_accessible_html_and_short_text(shown: list[record.Shown]) ->
     )
     html, text = shown[0]._repr_html_(), repr(shown[0])
     assert html.startswith(
-        '<figure class="table"><table class="n2 n3"><caption>Members by tier, n = 1,203</caption>'
+        f'{LAB_STYLE}<figure class="table"><table class="n2 n3"><caption>Members by tier, n = 1,203</caption>'
     )
     assert '<th scope="col">tier</th>' in html and '<th scope="row">core</th>' in html
     assert "active &lt;b&gt;" in html and "1,200" in html and "50.0 %" in html and "–</td>" in html

@@ -76,7 +76,8 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
     rows = frame.assign(tenure=telco["tenure"], left=exits)
     stopped = CoxPHFitter().fit(rows, "tenure", "left", batch_mode=True)
     np.testing.assert_allclose(stopped.params_, PUBLISHED, rtol=0, atol=5.1e-6)
-    assert stopped.concordance_index_ == pytest.approx(0.83612, abs=5e-6)
+    # Equal members get predictions that differ in the last bit: how their ties fall depends on the processor.
+    assert stopped.concordance_index_ == pytest.approx(0.83612, abs=5e-5)
     assert stopped.log_likelihood_ <= model.log_likelihood_
     other = PHReg(telco["tenure"].to_numpy(), frame, status=exits.to_numpy(), ties="efron").fit(disp=0)
     np.testing.assert_allclose(model.params_, other.params, rtol=0, atol=1e-6)
@@ -90,7 +91,7 @@ def test_the_story_of_the_published_data(telco: pd.DataFrame, monkeypatch: pytes
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"
     assert "one_year" in found.proportionality.unsteady
-    told = next(text for text in found.sentences if "changes with tenure" in text)
+    told = next(text for text in found.sentences if "change with tenure" in text)
     assert "“one year”" in told and "use the table by tenure" in told
     table = found.by_tenure
     fading = table[table["characteristic"] == "one year"]["hazard_ratio"].to_numpy()
