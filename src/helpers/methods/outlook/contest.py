@@ -89,7 +89,7 @@ class Trust(Result):
         assumption = "closed windows stand for the next; the forecast was chosen on them, which flatters it"
         yield finding(
             gain, id="outlook.forecast_gain", aliases=("retention.forecast_gain",),
-            metric=say("how much less the forecast of silence errs than the bare share (Brier score; n: windows)"),
+            metric=say("how much less the forecast of silence errs than the bare share"),
             scope=self.study.scope, sentence=self.sentence, assumption=say(assumption),
             direction="up is good", systems=("S023",),
             headline=say("the forecast of silence errs {share} less than one chance for all", **saved(gain)),

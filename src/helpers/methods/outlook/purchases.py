@@ -161,7 +161,7 @@ class Purchases(Result):
             headline = "the forecast tells who orders from who does not"
         yield finding(
             gain, id="outlook.order_forecast_gain", aliases=("retention.order_forecast_gain",),
-            metric=say("how much less the forecast of orders errs than one chance for all (Brier score; n: windows)"),
+            metric=say("how much less the forecast of orders errs than one chance for all"),
             scope=self.study.scope, sentence=self.gain_sentence,
             assumption=say("closed windows stand for the next"), direction="up is good", change=True,
             systems=("S023",), headline=say(headline), n_of="windows", definition="forecast_gain",
