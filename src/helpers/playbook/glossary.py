@@ -23,7 +23,7 @@ def define(term: str) -> str:
 
     Raises
     ------
-    BadParameters
+    ValueError
         When the glossary does not hold it.
     """
     return say(terms()[check_scalar(term, "term", in_=sorted(terms()))])
