@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import statistics
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,8 @@ import pytest
 
 from helpers import methods
 from helpers.errors import BadParameters
-from helpers.methods import rfm
+from helpers.methods import outlook, retention, rfm
+from helpers.playbook.contact.trial import evaluate_list
 from helpers.report.project import method_name
 from tests.conftest import ROOT
 
@@ -73,6 +75,11 @@ def test_tab_completion_shows_the_public_names(name: str) -> None:
     assert dir(package) == sorted(package.__all__)
 
 
-def test_a_frame_in_place_of_a_study_says_how_it_becomes_one() -> None:
-    with pytest.raises(BadParameters, match=r"score\(Study\.of\(\{'events': frame\}, as_of="):
-        rfm.score(pd.DataFrame({"member_id": ["a"]}), 30)
+@pytest.mark.parametrize("method", [rfm.score, retention.day_n, outlook.risk])
+def test_a_frame_in_place_of_a_study_says_how_it_becomes_one(method: Callable[..., object]) -> None:
+    with pytest.raises(BadParameters, match=rf"{method.__name__}\(Study\.of\(\{{'events': frame\}}, as_of="):
+        method(pd.DataFrame({"member_id": ["a"]}))
+
+
+def test_what_takes_a_list_and_no_study_takes_a_frame() -> None:
+    assert rfm.evaluate_list is outlook.evaluate_list is evaluate_list

@@ -10,6 +10,7 @@ import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 import ibis
@@ -125,13 +126,20 @@ def few(k_min: int) -> str:
     return say("About fewer than {k} members, so it is not shown.", k=k_min)
 
 
+def kept_back(k_min: int) -> str:
+    """Say why numbers are missing in a table."""
+    return say("Kept back: fewer than {k} members, or a row that would give those away.", k=k_min)
+
+
 def people(n: int, k_min: int) -> str:
     """Return a number of members in words: ``"1,204"``, or ``"fewer than 10"`` when it is told of too few."""
     return say("fewer than {k}", k=k_min) if 0 < n < k_min else f"{n:,}"
 
 
 def asks(method: Callable[P, R]) -> Callable[P, R]:
-    """Make a method say how tables at hand become a study, when they are handed over in its place."""
+    """Make a method that takes a study say how tables at hand become one, when they are handed over in its place."""
+    if next(iter(signature(method).parameters)) != "study":
+        return method
 
     @wraps(method)
     def asked(*arguments: P.args, **named: P.kwargs) -> R:
@@ -163,8 +171,7 @@ def _kept_back(part: Part, k_min: int) -> Part:
         shown = privacy.suppress(part.frame, part.members, k_min, hide, within=part.within)
         if not (shown[part.members].isna() & part.frame[part.members].notna()).any():
             return part
-        why = say("Kept back: fewer than {k} members, or a row that would give those away.", k=k_min)
-        return replace(part, frame=shown, note=" ".join(filter(None, [part.note, why])))
+        return replace(part, frame=shown, note=" ".join(filter(None, [part.note, kept_back(k_min)])))
     if isinstance(part, Chart) and part.members:
         sizes = pd.to_numeric(part.data[part.members], errors="coerce")
         if sizes.between(1, k_min - 1).any():

@@ -14,7 +14,7 @@ from helpers.data.privacy import salt_sentence
 from helpers.data.source import as_table
 from helpers.playbook.contact.lists import ContactList, contact_list
 from helpers.playbook.contact.trial import POWER
-from helpers.playbook.result import Part, Result, asks, people
+from helpers.playbook.result import Part, Result, people
 from helpers.sentences import percent, say
 from helpers.study import Study
 from helpers.study.frames import materialise, require_columns
@@ -98,7 +98,6 @@ class ListSet(Result):
         yield from (each for each in self.lists if not each.withheld)
 
 
-@asks
 def standard_lists(
     study: Study,
     members: ibis.Table | pd.DataFrame,

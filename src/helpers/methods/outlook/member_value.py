@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, asks
+from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.forecast.value import ValueForecast, forecast_value
@@ -140,7 +140,6 @@ class MemberValue(ValueForecast, Result):
         )  # fmt: skip
 
 
-@asks
 def member_value(study: Study, *, horizon_days: int = 60) -> MemberValue:
     """Predict the value of each present member, and judge such predictions on up to four closed windows.
 

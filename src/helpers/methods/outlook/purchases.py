@@ -22,7 +22,7 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.contest import ALIKE, contest_sentence, rows_of, saved, whole
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, asks
+from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
@@ -169,7 +169,6 @@ class Purchases(Result):
         )  # fmt: skip
 
 
-@asks
 def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     """Return the chance of an order in the next period for everybody present.
 

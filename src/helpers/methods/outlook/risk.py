@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.contest import ALIKE, Trust, contest_sentence, rows_of, whole
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, asks
+from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate
@@ -130,7 +130,6 @@ class Risk(Result):
         )  # fmt: skip
 
 
-@asks
 def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     """Return the probabilities of the next period by the models that won on closed windows.
 

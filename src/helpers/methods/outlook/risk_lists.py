@@ -26,7 +26,7 @@ from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
 from helpers.playbook.contact.lists import ContactList, contact_list
-from helpers.playbook.result import Part, Result, asks, people
+from helpers.playbook.result import Part, Result, people
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.forecast.landmarks import ACTIVE
@@ -122,7 +122,6 @@ def _said(each: ContactList) -> str:
     return " ".join(filter(None, [said, each.power_sentence, each.consent_sentence]))
 
 
-@asks
 def risk_lists(
     study: Study, risk: Risk, values: MemberValue, cost: SilenceCost, *, holdout_share: float = 0.1
 ) -> RiskLists:

@@ -20,7 +20,7 @@ from helpers.data.source import of_sample, pulled
 from helpers.methods.outlook import plots
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, asks
+from helpers.playbook.result import Part, Result
 from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
@@ -102,7 +102,6 @@ class SilenceCost(Result):
         )  # fmt: skip
 
 
-@asks
 def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     """Return what silence costs, from the judged windows of predicted value.
 

@@ -23,6 +23,7 @@ from helpers.methods.retention.returning import returns
 from helpers.methods.retention.staying import exit_hazard, staying
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.methods.retention.tiers import compare_tiers
+from helpers.playbook.result import asks
 
 __all__ = [
     "cohort_value",
@@ -42,6 +43,10 @@ __all__ = [
     "staying",
     "stickiness",
 ]
+
+
+# Whoever hands over a frame in place of a study is told how the one becomes the other.
+globals().update({name: asks(globals()[name]) for name in __all__})
 
 
 def __dir__() -> list[str]:

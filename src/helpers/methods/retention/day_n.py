@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from helpers.figures import BLUE, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, share_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Part, Result, kept_back
 from helpers.sentences import percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, wilson
 from helpers.study import Study
@@ -198,9 +198,7 @@ class DayN(Result):
 
     def parts(self) -> Iterator[Part]:
         """Yield the sentence, the picture of cohorts, and the table by cohort or segment."""
-        note = say(
-            "Kept back: fewer than {k} members, or a row that would give those away.", k=self.study.k_min
-        )
+        note = kept_back(self.study.k_min)
         if self.by:
             yield Table(
                 "retention_by_segment", self.table, say("The same by {column}", column=self.by), note=note

@@ -45,7 +45,7 @@ from scipy import stats
 
 from helpers.figures import BLUE, MUTED, ORANGE, Chart, NoChart, new_figure
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, log_estimate, unknown, wilson
 from helpers.study import Study, enough
@@ -175,11 +175,6 @@ class Lifecycle(Result):
         ]
         data = rows[columns].rename(columns={"quick_ratio": "won_for_each_lost"})
         return Chart(title, alt, data, figure, note, name="lifecycle")
-
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence and the picture."""
-        yield self.sentence
-        yield self.figure()
 
     def findings(self) -> Iterator[Finding]:
         """Yield whether more members were won than lost over the last complete periods, by their spread."""

@@ -30,7 +30,7 @@ import pandas as pd
 
 from helpers.figures import BLUE, Chart, NoChart, new_figure
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import interval, number, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.forecast.value_days import newcomer_value, value_days
@@ -109,11 +109,6 @@ class LifetimeValue(Result):
             discount=say("discounted by {share} a year", share=percent(self.discount_rate, 0)))  # fmt: skip
         alt = say(text, sentence=self.sentence)
         return Chart(title, alt, self.table, figure, note, name="lifetime_value")
-
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence and the picture."""
-        yield self.sentence
-        yield self.figure()
 
     def findings(self) -> Iterator[Finding]:
         """Yield what a newcomer is worth."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import percent, say
 from helpers.stats.estimate import wilson
 from helpers.study import Study
@@ -63,9 +63,8 @@ class Presence(Result):
         """The members present."""
         return self.present
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence and the table."""
-        yield self.sentence
+    def tables(self) -> Iterator[Table]:
+        """Yield the members under each name."""
         caption = say("The {n:,} present members under each name", n=self.present)
         shares = dict.fromkeys(("share", "low", "high"), "share")
         yield Table("presence", self.table, caption, shares, members="members")

@@ -28,7 +28,7 @@ import pandas as pd
 from helpers.figures import INK, SEQUENTIAL, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, proportion
 from helpers.stats.incidence import incidence_shares
@@ -167,10 +167,8 @@ class Returns(Result):
         data, note = shown[columns].rename(columns=names), say(text, drawn=self.study.drawn)
         return Chart(title, alt, data, figure, note, SHARES, "return_curves")
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence, the picture, and who is silent now."""
-        yield self.sentence
-        yield self.figure()
+    def tables(self) -> Iterator[Table]:
+        """Yield who is silent now."""
         caption = say("Present members silent now; share back within {h} days (n: silences)", h=HORIZON)
         yield Table("churned", self.table, caption)
 

@@ -15,7 +15,7 @@ from helpers.data import privacy
 from helpers.figures import ACCENTS, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import interval, number, percent, say, with_interval
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
@@ -120,10 +120,8 @@ class Staying(Result):
         data = data[["segment", "day", "at_risk", "survival", "low", "high"]].reset_index(drop=True)
         return Chart(title, alt, data, _curves(known, shown), " ".join(notes), SHARES, "survival")
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence, the curves and the table by segment."""
-        yield self.sentence
-        yield self.figure()
+    def tables(self) -> Iterator[Table]:
+        """Yield the table by segment."""
         caption = say("Days stayed: half are gone by the median; means of the days up to the horizon")
         yield Table("by_segment", self.table, caption)
 
@@ -257,9 +255,8 @@ class ExitHazard(Result):
         """The part with the clearly highest hazard; None when that is not clear."""
         return str(self._ranked["part"].iloc[0]) if self.p_value <= 1 - self.study.confidence else None
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence and the counts."""
-        yield self.sentence
+    def tables(self) -> Iterator[Table]:
+        """Yield the counts."""
         caption = say("Exits per 1,000 member-days by part of tenure (exact Poisson intervals, each alone)")
         yield Table("exit_hazard", self.counts, caption, members="members")
 

@@ -22,7 +22,7 @@ from helpers.data.source import as_table
 from helpers.figures import BLUE, MUTED, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import rows_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.result import Result
 from helpers.sentences import number, say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.survival.cells import cells, day_counts
@@ -125,11 +125,6 @@ class TierComparison(Result):
     def clear(self) -> bool:
         """Whether a difference remains when compared fairly."""
         return self.fair.low > 0 or self.fair.high < 0
-
-    def parts(self) -> Iterator[Part]:
-        """Yield the sentence and the picture."""
-        yield self.sentence
-        yield self.figure()
 
     def findings(self) -> Iterator[Finding]:
         """Yield how much longer the tier stays, compared without immortal time: a gap and not a change."""
