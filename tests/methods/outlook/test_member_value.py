@@ -10,6 +10,7 @@ import pytest
 
 from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
+from helpers.methods import outlook
 from helpers.methods.outlook.member_value import MemberValue, against_past, member_value
 from helpers.simulate import community
 from helpers.stats.forecast.value_judging import SURVIVAL, RatioSpread
@@ -46,7 +47,7 @@ def test_the_judgement_in_words_and_in_a_picture(found: MemberValue) -> None:
 
 def test_tables_at_hand_are_told_how_they_become_a_study() -> None:
     with pytest.raises(BadParameters, match="must be a study of tables: member_value"):
-        member_value(pd.DataFrame())
+        outlook.member_value(pd.DataFrame())
 
 
 def test_too_little_history_is_said(study: Study) -> None:
