@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "environment.yml"
+OTHERWISE_NAMED = {"tzdata"}
+"""Python packages whose name stands for something else on conda-forge (there `tzdata` is the database alone).
+
+Conda knows no extras either, so that a requirement with one is left to pip.
+"""
 
 
 def environment(project: dict) -> str:
     """Return the text of `environment.yml` for a `[project]` table."""
-    # pip installs all but Python, so that conda and venv users get the same builds of the same packages.
     requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for_pip = [each for each in requirements if "[" in each or re.split("[<>=]", each)[0] in OTHERWISE_NAMED]
+    for_conda = [re.sub("(?=[<>=])", " ", each, count=1) for each in requirements if each not in for_pip]
     lines = [
         "# Generated from pyproject.toml by tools/environment.py; edit that file instead.",
         "name: community-playbook",
@@ -21,9 +28,10 @@ def environment(project: dict) -> str:
         "  - conda-forge",
         "dependencies:",
         f"  - python {project['requires-python'].replace(' ', '')}",
+        *(f"  - {each}" for each in for_conda),
         "  - pip",
         "  - pip:",
-        *(f'      - "{requirement}"' for requirement in requirements),
+        *(f'      - "{each}"' for each in for_pip),
         "      - -e .",
     ]
     return "\n".join(lines) + "\n"
