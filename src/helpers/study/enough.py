@@ -5,9 +5,6 @@ One register for all methods, so that the same question is never answered with t
 
 from __future__ import annotations
 
-CLUSTERS = 30
-"""Members (or other clusters) behind a clustered standard error; with fewer it is too small."""
-
 RESAMPLED = 20
 """Members whose resamples may stand for all: no bootstrap of fewer covers as it claims."""
 

@@ -117,7 +117,6 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
     rng = np.random.default_rng(9)
     noise = {f"noise_{number}": rng.choice(list("abcd"), len(frame)) for number in range(10)}
     found = story(frame.assign(**noise), *noise)
-    assert found.model.concordance_ > 0.54
     told = found.concordance
     assert abs(told.value - 0.5) < 0.03 and told.low < 0.5 < told.high and told.n == len(frame)
     text = f"in {100 * told.value:.0f} of 100 cases ({100 * told.low:.0f} to {100 * told.high:.0f}; "
@@ -125,9 +124,7 @@ def test_noise_tells_nobody_apart_whom_the_model_has_not_seen() -> None:
 
 
 def test_what_tells_members_apart_does_so_for_those_not_seen() -> None:
-    """With one flag there is next to nothing to learn by heart: both concordances agree."""
     found = story(members(3000, 10, 1.0), "flag")
-    assert found.concordance.value == pytest.approx(found.model.concordance_, abs=0.01)
     assert found.concordance.value > 0.58 and found.concordance.low > 0.5
     again = story(members(3000, 10, 1.0), "flag")
     assert again.concordance == found.concordance
@@ -164,7 +161,7 @@ def test_holm_is_the_step_down_correction() -> None:
 def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_reply_has_its_own() -> None:
     made = simulate.community(3000, 365, 11, tables=("members", "events"))
     found = drivers(Study.of(made.tables, made.truth["about"]["end"]), ["early_reply"], landmark_day=7)
-    assert (found.model._risk_sets.cells.entry >= 7).all()
+    assert found.model.schoenfeld["tenure_day"].min() >= 7
     table = found.table.set_index("covariate")
     planted = np.exp(made.truth["exit"]["log_hazard"]["early_reply"])
     assert table.loc["early_reply", "low"] < planted < table.loc["early_reply", "high"]

@@ -8,7 +8,6 @@ import pytest
 from lifelines import CoxPHFitter
 from lifelines.statistics import proportional_hazard_test
 
-from helpers.errors import BadParameters
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.cox.proportional import (
     ALL,
@@ -96,12 +95,6 @@ def test_the_test_holds_its_level_when_hazards_are_proportional() -> None:
     # Within three standard errors of 5 %: 0.05 + 3 * sqrt(0.05 * 0.95 / 300).
     assert (np.mean([one < 0.05 for one in p], axis=0) < 0.088).all()
     assert 0.4 < np.mean(p) < 0.6
-
-
-def test_clusters_are_refused() -> None:
-    model = CoxModel(["flag"], cluster="other").fit(cells(fading(50, 1, 0, 0)))
-    with pytest.raises(BadParameters, match="independent"):
-        proportional_hazards(model)
 
 
 def test_cutting_at_tenure_days_changes_no_estimate() -> None:

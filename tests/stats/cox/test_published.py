@@ -66,7 +66,6 @@ def test_published_coefficients(model: CoxModel) -> None:
     np.testing.assert_allclose(model.params_[exact], PUBLISHED[exact], rtol=0, atol=5.1e-6)
     np.testing.assert_allclose(model.params_, PUBLISHED, rtol=0, atol=1e-4)
     assert model.log_likelihood_ == pytest.approx(-14113.852, abs=5e-4)
-    assert model.concordance_ == pytest.approx(0.83612, abs=2e-5)
 
 
 def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFrame, model: CoxModel) -> None:
@@ -76,8 +75,6 @@ def test_where_the_published_digits_differ_the_maximum_is_ours(telco: pd.DataFra
     rows = frame.assign(tenure=telco["tenure"], left=exits)
     stopped = CoxPHFitter().fit(rows, "tenure", "left", batch_mode=True)
     np.testing.assert_allclose(stopped.params_, PUBLISHED, rtol=0, atol=5.1e-6)
-    # Equal members get predictions that differ in the last bit: how their ties fall depends on the processor.
-    assert stopped.concordance_index_ == pytest.approx(0.83612, abs=5e-5)
     assert stopped.log_likelihood_ <= model.log_likelihood_
     other = PHReg(telco["tenure"].to_numpy(), frame, status=exits.to_numpy(), ties="efron").fit(disp=0)
     np.testing.assert_allclose(model.params_, other.params, rtol=0, atol=1e-6)

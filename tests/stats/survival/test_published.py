@@ -52,12 +52,13 @@ def test_telco_survival(telco: pd.DataFrame) -> None:
 
 
 def test_telco_contracts(telco: pd.DataFrame) -> None:
-    assert survival(telco, "contract").median("Month-to-month").value == 35
+    medians = survival(telco, "contract").summary.set_index("contract")["median"]
+    assert medians["Month-to-month"] == 35
     test = logrank(telco, "contract")
     assert (round(test.chi_square, 4), test.degrees_of_freedom) == (2352.8725, 2)
     internet = telco[(telco["contract"] == "Month-to-month") & (telco["internet"] != "No")]
-    found = survival(internet).median()
-    assert (found.n, found.value) == (3_351, 34)
+    found = survival(internet).summary.iloc[0]
+    assert (found["n"], found["median"]) == (3_351, 34)
 
 
 def test_withdrawals_from_courses(reference_data: Path) -> None:

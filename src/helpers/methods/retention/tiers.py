@@ -185,7 +185,7 @@ def tiers_of(study: Study, durations: ibis.Table | pd.DataFrame, actions: int, d
     sizes = there.groupby(LANDMARKED)["n"].sum()
     # Whoever had the tier by the landmark has it in the end; the other tier may be empty then.
     shared = sizes.index[sizes.index.isin(counted[NAIVE][NAIVE])]
-    reference = NOT_REACHED if NOT_REACHED in shared else next(iter(shared), None)
+    reference = NOT_REACHED if NOT_REACHED in shared else next(iter(shared), NOT_REACHED)
     watched = min(common_horizon(day_counts(frame, name)) for name, frame in counted.items())
     horizon = max(day + 1, watched)
     naive, landmarked = (

@@ -36,8 +36,8 @@ class CoxFit(NamedTuple):
         Which covariates are in the model, and which of them are held by the prior.
     constant : ndarray of bool, shape (k,)
         Left out because they do not vary among members at risk together (the others are determined by others).
-    value, null_value : float
-        Log partial likelihood at the maximum (without the prior), and without covariates.
+    value : float
+        Log partial likelihood at the maximum (without the prior).
     information : ndarray, shape (k, k)
         Observed information, with that of the prior; NaN for covariates left out.
     converged : bool
@@ -49,7 +49,6 @@ class CoxFit(NamedTuple):
     penalised: BoolArray
     constant: BoolArray
     value: float
-    null_value: float
     information: FloatArray
     converged: bool
 
@@ -77,9 +76,7 @@ def fit_cox(risk_sets: RiskSets) -> CoxFit:
         beta, found, converged = _newton(risk_sets, null, kept, precision)
     information = found.information + np.diag(precision)
     information[~kept] = information[:, ~kept] = np.nan
-    return CoxFit(
-        np.where(kept, beta, np.nan), kept, runaway, constant, found.value, null.value, information, converged
-    )
+    return CoxFit(np.where(kept, beta, np.nan), kept, runaway, constant, found.value, information, converged)
 
 
 def _own_information(information: FloatArray) -> tuple[BoolArray, BoolArray]:

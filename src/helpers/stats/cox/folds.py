@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from helpers.stats.cox.design import make_design
 from helpers.stats.cox.fit import fit_cox
 from helpers.stats.cox.model import arrays, modelled
-from helpers.stats.cox.residuals import concordance
 from helpers.stats.cox.risk_sets import Cells, RiskSets
 from helpers.stats.estimate import Estimate, normal_estimate, unknown
 from helpers.study import enough
@@ -79,3 +78,22 @@ def _pooled(found: NDArray[np.float64], n: int, confidence: float) -> Estimate:
     spread = np.sqrt(overlap * count / (count - 1) * ((pairs * (share - value)) ** 2).sum()) / pairs.sum()
     method = f"corrected t interval over {count} parts"
     return normal_estimate(value, spread, n, "share", method, confidence, degrees=count - 1, bounds=(0, 1))
+
+
+def concordance(risk_sets: RiskSets, beta: NDArray[np.float64]) -> tuple[float, float]:
+    """Return Harrell's C and the number of pairs it rests on; NaN when there is none.
+
+    A pair is a member who left and one who was at risk that day and left later or was not seen to leave. It counts 1
+    when the one who left had the higher hazard, and 1/2 when both are equal.
+    """
+    right, pairs = 0.0, 0.0
+    levels, at = np.unique(np.round(risk_sets.design @ beta, 12), return_inverse=True)
+    order = np.argsort(at, kind="stable")
+    starts = np.searchsorted(at[order], np.arange(levels.size))
+    for block in risk_sets.blocks():
+        left = np.add.reduceat(block.exits[:, order], starts, axis=1)
+        stayed = np.add.reduceat(block.at_risk[:, order], starts, axis=1) - left
+        below = np.cumsum(stayed, axis=1) - stayed / 2
+        right += float((left * below).sum())
+        pairs += float((left.sum(axis=1) * stayed.sum(axis=1)).sum())
+    return (right / pairs if pairs else np.nan), pairs

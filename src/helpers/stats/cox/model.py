@@ -23,11 +23,9 @@ from helpers.errors import BadParameters
 from helpers.sentences import number, say
 from helpers.stats.cox.design import make_design
 from helpers.stats.cox.fit import PRIOR_STANDARD_DEVIATION, CoxFit, fit_cox
-from helpers.stats.cox.residuals import concordance, meat, score_residuals
 from helpers.stats.cox.risk_sets import Cells, RiskSets
 from helpers.stats.estimate import half_width
 from helpers.stats.survival.cells import COUNTED, check_cells
-from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 
@@ -39,13 +37,8 @@ class CoxModel:
     ----------
     covariates : sequence of str
         Columns of the cells. Flags and numbers enter as they are, anything else as levels against a reference.
-    cluster : str, optional
-        Column that says which cells belong together (member, group): standard errors are then those of the
-        sandwich over clusters. ``robust=True`` without it makes every member of a cell a cluster.
     reference : mapping of str to str, optional
         Level that others are compared with, by column; by default the one with the most members.
-    robust : bool
-        Whether standard errors are those of the sandwich.
     confidence : float
         Level of the intervals.
 
@@ -53,11 +46,8 @@ class CoxModel:
     ----------
     n_, events_ : int
         Members (or episodes of them) and exits in the cells.
-    log_likelihood_, null_log_likelihood_ : float
-        Log partial likelihood at the maximum, and without covariates.
-    concordance_, pairs_ : float
-        Harrell's C over the pairs of the members fitted to, which flatters the model (see
-        :mod:`helpers.stats.cox.folds`), and how many these are.
+    log_likelihood_ : float
+        Log partial likelihood at the maximum.
     converged_ : bool
         Whether the maximum was found.
     message_ : str
@@ -70,13 +60,14 @@ class CoxModel:
         self,
         covariates: Sequence[str],
         *,
-        cluster: str | None = None,
         reference: Mapping[str, str] | None = None,
-        robust: bool = False,
         confidence: float = 0.95,
     ) -> None:
-        self.covariates, self.cluster, self.confidence = tuple(covariates), cluster, confidence
-        self.reference, self.robust = dict(reference or {}), robust or cluster is not None
+        self.covariates, self.reference, self.confidence = (
+            tuple(covariates),
+            dict(reference or {}),
+            confidence,
+        )
 
     def fit(self, cells: pd.DataFrame) -> Self:
         """Fit by maximum partial likelihood; never fails on few or odd data, but says so in `message_`.
@@ -94,30 +85,17 @@ class CoxModel:
         BadData
             When a day or a count is impossible, or a number is missing.
         """
-        table = modelled(cells, [*self.covariates, *([self.cluster] if self.cluster else [])])
+        table = modelled(cells, self.covariates)
         self._design = make_design(table, self.covariates, self.reference)
-        self._cluster = cluster_numbers(table, self.cluster)
         self.n_, self.events_ = int(table["n"].sum()), int(table["events"].sum())
-        self._risk_sets = RiskSets(self._design.matrix, arrays(table, self._design.pattern))
-        self._fit: CoxFit = fit_cox(self._risk_sets)
-        self.converged_ = self._fit.converged
-        self.log_likelihood_, self.null_log_likelihood_ = self._fit.value, self._fit.null_value
-        self._beta = np.nan_to_num(self._fit.beta)
-        self._days = self._risk_sets.days(self._beta)
+        risk_sets = RiskSets(self._design.matrix, arrays(table, self._design.pattern))
+        self._fit: CoxFit = fit_cox(risk_sets)
+        self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.value
+        self._days = risk_sets.days(np.nan_to_num(self._fit.beta))
         names = pd.Index(self._design.terms["covariate"], name="covariate")
-        covariance = self._sandwich() if self.robust else self._fit.covariance
-        self.covariance_ = pd.DataFrame(covariance, index=names, columns=names)
-        self.concordance_, self.pairs_ = concordance(self._risk_sets, self._beta)
+        self.covariance_ = pd.DataFrame(self._fit.covariance, index=names, columns=names)
         self.message_ = self._message()
         return self
-
-    def _sandwich(self) -> FloatArray:
-        bread = self._fit.covariance  # missing for what was left out
-        filling = meat(
-            *score_residuals(self._risk_sets, self._beta, self._days), self._risk_sets.cells, self._cluster
-        )
-        found = np.nan_to_num(bread) @ filling @ np.nan_to_num(bread)
-        return np.where(np.isnan(bread), np.nan, found)
 
     @property
     def params_(self) -> pd.Series:
@@ -196,8 +174,6 @@ class CoxModel:
                 parts.append(say(text, names=", ".join(terms[mask]), sd=number(PRIOR_STANDARD_DEVIATION)))
         if not self.converged_:
             parts.append(say("The fit did not converge: no result."))
-        if self._cluster is not None and (clusters := np.unique(self._cluster).size) < enough.CLUSTERS:
-            parts.append(say("Only {n} clusters: the intervals are too narrow.", n=clusters))
         return " ".join(parts)
 
 
@@ -212,8 +188,3 @@ def modelled(cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def arrays(table: pd.DataFrame, pattern: NDArray[np.int64]) -> Cells:
     """Return the cells as arrays."""
     return Cells(pattern, *(table[name].to_numpy(float) for name in COUNTED))
-
-
-def cluster_numbers(table: pd.DataFrame, column: str | None) -> NDArray[np.int64] | None:
-    """Return the number of each cell's cluster; nothing without clusters."""
-    return None if column is None else np.asarray(table.groupby(column, dropna=False).ngroup(), "int64")

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from helpers.checks import checked
-from helpers.errors import BadParameters
 from helpers.sentences import say
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.estimate import holm
@@ -64,16 +63,7 @@ def proportional_hazards(model: CoxModel, *, level: float = 0.05) -> Proportiona
         Fitted.
     level : float
         Corrected p-value below which the effect is called unsteady.
-
-    Raises
-    ------
-    BadParameters
-        When the errors of the model are those of clusters, for which the test does not hold.
     """
-    if model.robust:
-        raise BadParameters(
-            "the test of proportional hazards takes members who are independent of each other."
-        )
     names, exits = [str(name) for name in model.covariance_.index], model.schoenfeld["exits"].to_numpy(float)
     total = int(exits.sum())
     kept = model.params_.notna().to_numpy() & ~model.summary["penalised"].to_numpy(bool)
@@ -139,7 +129,7 @@ def tenure_effects(
     cells : pandas.DataFrame
         The cells of the model.
     model : CoxModel
-        Fitted to them; its covariates, clusters, references and confidence are kept.
+        Fitted to them; its covariates and confidence are kept.
     variable : str
         One of its covariates.
     breaks : sequence of int
@@ -162,10 +152,8 @@ def tenure_effects(
             columns[name] = value.astype(float) * (split["tenure_part"] == part)
             rows.append({**{key: term[key] for key in OF_A_TERM}, "tenure_part": part, "name": name})
     fitted = CoxModel(
-        [*(name for name in model.covariates if name != variable), *columns], cluster=model.cluster,
-        reference={name: level for name, level in model.reference.items() if name != variable},
-        robust=model.robust, confidence=model.confidence,
-    ).fit(pd.concat([split, pd.DataFrame(columns, index=split.index)], axis=1))  # fmt: skip
+        [*(name for name in model.covariates if name != variable), *columns], confidence=model.confidence
+    ).fit(pd.concat([split, pd.DataFrame(columns, index=split.index)], axis=1))
     found = fitted.summary.set_index("covariate")
     numbers = found[["hazard_ratio", "low", "high", "p"]].where(~found["penalised"])
     table = pd.DataFrame(rows, columns=[*OF_A_TERM, "tenure_part", "name"])

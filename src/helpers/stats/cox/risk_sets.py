@@ -44,20 +44,12 @@ class Days(NamedTuple):
         Mean of the covariates over the risk set, averaged over the steps of Efron.
     exit_sum : ndarray, shape (days, k)
         Sum of the covariates of those who left.
-    hazard, tied_hazard : ndarray, shape (days,)
-        Sum over Efron's steps of 1 / denominator, and of step / D / denominator.
-    hazard_mean, tied_hazard_mean : ndarray, shape (days, k)
-        The same sums with the mean of the covariates in each step as a factor.
     """
 
     day: FloatArray
     exits: FloatArray
     mean: FloatArray
     exit_sum: FloatArray
-    hazard: FloatArray
-    tied_hazard: FloatArray
-    hazard_mean: FloatArray
-    tied_hazard_mean: FloatArray
 
 
 class Block(NamedTuple):
@@ -99,7 +91,7 @@ class RiskSets:
     """
 
     def __init__(self, design: FloatArray, cells: Cells) -> None:
-        self.design, self.cells = design, cells
+        self.design = design
         self.spread = np.ptp(design, axis=0) if len(design) else np.zeros(design.shape[1])
         self._days = np.unique(cells.last[cells.exits > 0])
         first = np.searchsorted(self._days, cells.entry, "left")
@@ -145,26 +137,12 @@ class RiskSets:
     def days(self, beta: FloatArray) -> Days:
         """Return the sums of each day with exits at `beta`, shape (k,)."""
         none, wide = np.zeros(0), np.zeros((0, self.design.shape[1]))
-        parts = [Days(none, none, wide, wide, none, none, wide, wide)]
+        parts = [Days(none, none, wide, wide)]
         for block in self.blocks():
             sums, _ = _Sums.of(block, self.design, beta)
-            steps, scale, count = sums.steps, sums.scale, block.exits.sum(axis=1)
-            mean = sums.risk_x * steps.one[:, None] - sums.exit_x * steps.tied[:, None]
-            hazard_mean = sums.risk_x * steps.square[:, None] - sums.exit_x * steps.tied_square[:, None]
-            tied_mean = sums.risk_x * steps.tied_square[:, None]
-            tied_mean -= sums.exit_x * steps.tied_tied_square[:, None]
-            parts.append(
-                Days(
-                    day=block.day,
-                    exits=count,
-                    mean=mean / count[:, None],
-                    exit_sum=block.exits @ self.design,
-                    hazard=steps.one / scale,
-                    tied_hazard=steps.tied / scale,
-                    hazard_mean=hazard_mean / scale,
-                    tied_hazard_mean=tied_mean / scale,
-                )
-            )
+            count = block.exits.sum(axis=1)
+            mean = sums.risk_x * sums.steps.one[:, None] - sums.exit_x * sums.steps.tied[:, None]
+            parts.append(Days(block.day, count, mean / count[:, None], block.exits @ self.design))
         return Days(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -211,19 +189,17 @@ class _Sums(NamedTuple):
     risk_x: FloatArray
     exit_x: FloatArray
     steps: _Steps
-    scale: float
 
     @classmethod
     def of(cls, block: Block, x: FloatArray, beta: FloatArray) -> tuple[_Sums, FloatArray]:
         """Return the sums and the scaled linear predictor; the scale keeps exp() in range."""
         eta = x @ beta
-        top = float(eta.max(initial=0.0))
-        eta = eta - top
+        eta = eta - float(eta.max(initial=0.0))
         risk = np.exp(eta)
         weighted = np.column_stack([risk, risk[:, None] * x])
         at_risk, left = block.at_risk @ weighted, block.exits @ weighted
         steps = _efron(at_risk[:, 0], left[:, 0], block.exits.sum(axis=1))
-        return cls(risk, at_risk[:, 1:], left[:, 1:], steps, float(np.exp(top))), eta
+        return cls(risk, at_risk[:, 1:], left[:, 1:], steps), eta
 
 
 def _efron(risk: FloatArray, exits: FloatArray, count: FloatArray) -> _Steps:

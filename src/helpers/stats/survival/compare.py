@@ -18,10 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.checks import checked
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.survival.cells import DayCounts, day_counts
-from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
+from helpers.stats.survival.restricted_mean import restricted_means
 
 FloatArray = NDArray[np.float64]
 RANK_TOLERANCE = 1e-9
@@ -114,8 +113,8 @@ def restricted_mean_difference(
     cells: pd.DataFrame,
     by: str | Sequence[str],
     *,
-    reference: str | None = None,
-    horizon: int | None = None,
+    reference: str,
+    horizon: int,
     confidence: float = 0.95,
 ) -> MeanDifference:
     """Return how many days longer each segment stays than a reference, within the first `horizon` days.
@@ -126,27 +125,24 @@ def restricted_mean_difference(
         Cells with the columns of `by`.
     by : str or sequence of str
         Segment columns.
-    reference : str, optional
-        Segment to compare with; default the largest.
-    horizon : int, optional
-        Days; default: the most for which all segments were watched.
+    reference : str
+        Segment to compare with; where nobody is in it, nothing is compared.
+    horizon : int
+        Days.
     confidence : float
         Level of the intervals.
     """
     counts: DayCounts = day_counts(cells, by)
-    days = common_horizon(counts) if horizon is None else checked(horizon, "horizon", ge=1)
     labels = counts.labels
-    if reference is not None:
-        checked(reference, "reference", in_=labels)
     order = ["segment", "reference", "horizon", "n", "reference_n", "mean", "reference_mean", "difference"]
-    if not labels:
-        return MeanDifference(pd.DataFrame(columns=[*order, "low", "high"]), "", int(days), confidence)
-    base = int(np.argmax(counts.members)) if reference is None else labels.index(reference)
-    means, n = restricted_means(counts, int(days)), counts.members.astype("int64")
+    if reference not in labels:
+        return MeanDifference(pd.DataFrame(columns=[*order, "low", "high"]), reference, horizon, confidence)
+    base = labels.index(reference)
+    means, n = restricted_means(counts, horizon), counts.members.astype("int64")
     low, high = means.difference_limits(base, confidence)
     frame = pd.DataFrame({"segment": labels, "n": n, "mean": means.mean, "low": low, "high": high}).assign(
-        reference=labels[base], horizon=days, reference_n=int(n[base]), reference_mean=means.mean[base],
+        reference=labels[base], horizon=horizon, reference_n=int(n[base]), reference_mean=means.mean[base],
         difference=means.mean - means.mean[base],
     )  # fmt: skip
     table = frame.drop(index=base)[[*order, "low", "high"]].reset_index(drop=True)
-    return MeanDifference(table, labels[base], int(days), confidence)
+    return MeanDifference(table, labels[base], horizon, confidence)

@@ -1,13 +1,12 @@
-"""Survival curves from cells: Kaplan–Meier, Nelson–Aalen, medians and restricted means, for all segments at once.
+"""Survival curves from cells: Kaplan–Meier, medians and restricted means, for all segments at once.
 
 Definitions
 -----------
 Days and ties are as in :mod:`helpers.stats.survival.durations`: S(d) is the share still there at the end of tenure
 day d.
 
-- Kaplan and Meier (1958): S(d) = product over days t <= d of (1 - exits_t / at risk_t). Standard error:
-  Greenwood (1926). Interval: :mod:`helpers.stats.survival.limits`.
-- Nelson (1972) and Aalen (1978): H(d) = sum of exits_t / at risk_t; days with several exits are taken as they are.
+- Kaplan and Meier (1958): S(d) = product over days t <= d of (1 - exits_t / at risk_t). Interval:
+  :mod:`helpers.stats.survival.limits`.
 - Median: the first day with S(d) <= 1/2; its interval are the days on which the pointwise limits reach 1/2
   (Brookmeyer and Crowley 1982).
 - Restricted mean: the days out of the first `horizon` at whose end a member is still there, on average:
@@ -37,7 +36,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.checks import checked
-from helpers.stats.estimate import Estimate, estimate_of, unknown
+from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.limits import product_limit, survival_limits
 from helpers.stats.survival.restricted_mean import common_horizon, restricted_means
@@ -81,19 +80,13 @@ class SurvivalCurves:
     def table(self) -> pd.DataFrame:
         """One row per segment and tenure day on which somebody was at risk.
 
-        The segment columns, segment, day, from_day, at_risk, events, censored (int), survival, low, high,
-        standard_error (Greenwood), cumulative_hazard (Nelson and Aalen).
+        The segment columns, segment, day, from_day, at_risk, events, censored (int), survival, low, high.
         """
-        counts, known = self.counts, np.isfinite(self.survival)
-        n, d = np.where(counts.at_risk > 0, counts.at_risk, 1.0), counts.events
-        with np.errstate(divide="ignore", invalid="ignore"):
-            greenwood = np.where(d > 0, d / (n * (n - d)), 0.0).cumsum(axis=1)
-            error = np.where(self.survival > 0, self.survival * np.sqrt(greenwood), np.nan)
+        counts = self.counts
         place = np.flatnonzero(counts.at_risk > 0)
         row, day = np.divmod(place, counts.at_risk.shape[1])
-        whole = {"at_risk": counts.at_risk, "events": d, "censored": counts.censored}
-        shares = {"survival": self.survival, "low": self.low, "high": self.high, "standard_error": error}
-        shares["cumulative_hazard"] = np.where(known, (d / n).cumsum(axis=1), np.nan)
+        whole = {"at_risk": counts.at_risk, "events": counts.events, "censored": counts.censored}
+        shares = {"survival": self.survival, "low": self.low, "high": self.high}
         return self._named(
             {"day": day, "from_day": counts.from_day[row]}
             | {name: values.take(place).astype("int64") for name, values in whole.items()}
@@ -165,14 +158,6 @@ class SurvivalCurves:
             row, row["watched"], "Kaplan–Meier, score limits", self.confidence, value="survival"
         )
 
-    def median(self, segment: str | None = None) -> Estimate:
-        """Return the median stay of a segment, in days; infinite bounds mean: not reached while watched."""
-        row = self.summary.iloc[self._place(segment)]
-        n, method = int(row["n"]), "Brookmeyer–Crowley"
-        if np.isnan(row["median"]):
-            return unknown(n, "days", self.confidence)
-        return Estimate(row["median"], row["low"], row["high"], n, "days", method, self.confidence)
-
     def restricted_mean(self, horizon: int | None = None) -> pd.DataFrame:
         """Return the mean number of days stayed of the first `horizon`, per segment.
 
@@ -184,15 +169,14 @@ class SurvivalCurves:
         Returns
         -------
         pandas.DataFrame
-            The segment columns, segment, horizon, n, mean, standard_error, low, high (days). Missing where a
-            segment was not watched on every day until the horizon, or has fewer than five members. With few exits
-            the limits do not come from the standard error: :mod:`helpers.stats.survival.restricted_mean`.
+            The segment columns, segment, horizon, n, mean, low, high (days). Missing where a segment was not
+            watched on every day until the horizon, or has fewer than five members.
         """
         days = common_horizon(self.counts) if horizon is None else checked(horizon, "horizon", ge=1)
         found = restricted_means(self.counts, int(days))
         low, high = found.limits(self.confidence)
         return self.counts.segments.assign(
-            n=self.summary["n"], horizon=days, mean=found.mean, standard_error=found.error, low=low, high=high
+            n=self.summary["n"], horizon=days, mean=found.mean, low=low, high=high
         )
 
     def to_lifelines(self, segment: str | None = None) -> Any:
@@ -203,7 +187,8 @@ class SurvivalCurves:
         """
         from lifelines import KaplanMeierFitter
 
-        row, counts = self._place(segment), self.counts
+        labels, counts = self.counts.labels, self.counts
+        row = 0 if segment is None else labels.index(checked(segment, "segment", in_=labels))
         at_risk, events, censored = (part[row] for part in (counts.at_risk, counts.events, counts.censored))
         entered = at_risk - np.append(0, (at_risk - events - censored)[:-1])
         come, gone = entered.cumsum(), np.stack([events, censored], axis=1).cumsum()
@@ -212,12 +197,8 @@ class SurvivalCurves:
         entry, (day, stayed) = np.searchsorted(come, upto), np.divmod(np.searchsorted(gone, upto), 2)
         # There, who enters at t is at risk only after t; here from day t on.
         entry = np.where(entry == 0, 0, entry - 0.5)
-        fitter = KaplanMeierFitter(alpha=1 - self.confidence, label=counts.labels[row])
+        fitter = KaplanMeierFitter(alpha=1 - self.confidence, label=labels[row])
         return fitter.fit(day, stayed == 0, entry=entry, weights=np.diff(upto, prepend=0))
-
-    def _place(self, segment: str | None) -> int:
-        labels = self.counts.labels
-        return 0 if segment is None else labels.index(checked(segment, "segment", in_=labels))
 
     def _named(self, columns: dict[str, NDArray[Any]], row: NDArray[np.intp]) -> pd.DataFrame:
         """Return columns beside the names of the segments they belong to."""
@@ -228,7 +209,7 @@ class SurvivalCurves:
 def survival(
     cells: pd.DataFrame, by: str | Sequence[str] | None = None, confidence: float = 0.95
 ) -> SurvivalCurves:
-    """Return Kaplan–Meier and Nelson–Aalen curves from cells.
+    """Return Kaplan–Meier curves from cells.
 
     Parameters
     ----------
