@@ -20,7 +20,7 @@ BUDGETS = {
     "data": 2_334,
     "data/exports": 950,
     "simulate": 1_700,  # and PLANTED for each method
-    "study": 620,
+    "study": 690,
     "stats": 3_400,
     "playbook": 1_280,
     "methods/rfm": 2_000,

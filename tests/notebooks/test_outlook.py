@@ -22,6 +22,6 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
     assert {found[name]["verdict"] for name in models} == {"too little data"}
 
 
-def test_without_members_it_says_so(run_cells, tmp_path):
-    with pytest.raises(MissingTable, match="members missing"):
-        run_cells("14_outlook", data=folder(tmp_path / "data", events=CASES["two weeks"]["events"]))
+def test_without_actions_it_says_so(run_cells, tmp_path):
+    with pytest.raises(MissingTable, match="events or orders missing"):
+        run_cells("14_outlook", data=folder(tmp_path / "data", members=CASES["two weeks"]["members"]))

@@ -121,9 +121,9 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
     assert {found[name]["verdict"] for name in models} == {"too little data"}
 
 
-def test_without_members_it_says_so(run_cells, tmp_path):
-    with pytest.raises(MissingTable, match="members missing"):
-        run_cells("02_retention", data=folder(tmp_path / "data", events=CASES["two weeks"]["events"]))
+def test_without_actions_it_says_so(run_cells, tmp_path):
+    with pytest.raises(MissingTable, match="events or orders missing"):
+        run_cells("02_retention", data=folder(tmp_path / "data", members=CASES["two weeks"]["members"]))
 
 
 def test_a_leave_before_a_join_is_refused_without_the_member(run_cells, tmp_path):

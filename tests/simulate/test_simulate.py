@@ -21,6 +21,7 @@ from helpers.data import source
 from helpers.data.contract import INTERACTIONS
 from helpers.errors import BadParameters
 from helpers.simulate.advertising import marginal_response
+from tests.hidden_months import member_months
 
 TIERS = ("silent", "potential", "active", "core")
 SAMPLE = {"members": 3000, "days": 365, "seed": 20250701, "scenario": "shop"}
@@ -45,7 +46,7 @@ def large() -> simulate.Community:
 @pytest.fixture(scope="module")
 def months() -> pd.DataFrame:
     """Hidden states of the large community."""
-    return simulate.member_months(9_000, 365, 5)
+    return member_months(9_000, 365, 5)
 
 
 def local_day(instants: pd.Series) -> pd.Series:
@@ -190,7 +191,7 @@ def measured_tiers(community: simulate.Community) -> pd.Series:
 def test_counted_interactions_give_the_planted_tier_of_every_whole_month(start: date) -> None:
     arguments = {"members": 1_300, "days": 130, "seed": 21, "start": start}
     community = simulate.community(**arguments, tables=("members", "events"))
-    hidden = simulate.member_months(**arguments)
+    hidden = member_months(**arguments)
     hidden = hidden[hidden["present"]].set_index(["member_id", "month"])
     measured = measured_tiers(community).reindex(hidden.index, fill_value="silent")
     assert len(hidden) > 1_000
@@ -368,7 +369,7 @@ def test_expected_survival_is_what_kaplan_meier_estimates(large: simulate.Commun
 def test_value_by_tier_is_recovered() -> None:
     arguments = {"members": 8_000, "days": 365, "seed": 6, "parameters": simulate.Parameters(experiments=())}
     community = simulate.community(**arguments, tables=("members", "orders"))
-    hidden = simulate.member_months(**arguments)
+    hidden = member_months(**arguments)
     hidden = hidden[hidden["present"]]
     orders = community.tables["orders"]
     net = orders["gross"] - orders["discount"] - orders["refund"]
@@ -639,7 +640,7 @@ def test_the_sample_tells_its_story_and_its_truth_knows_it(sample: Path) -> None
     assert 5 < during.sum() / 21 / usual < 9
     assert 0.8 < creator.sum() / during.sum() < 0.92
 
-    months = simulate.member_months(
+    months = member_months(
         SAMPLE["members"], SAMPLE["days"], SAMPLE["seed"], parameters=simulate.SCENARIOS["shop"].parameters
     ).set_index("member_id")
     left = in_month(members["left_at"].dropna())

@@ -63,10 +63,22 @@ def test_a_notebooks_parameters_open_it(sample) -> None:
     assert set(study.dataset.names) <= {"members", "events", "orders", "referrals", "costs"}
 
 
-def test_a_table_that_is_needed_is_missed_before_anything_is_read(tmp_path) -> None:
-    EVENTS.to_parquet(tmp_path / "events.parquet")
-    with pytest.raises(MissingTable, match="members"):
+def test_without_a_table_of_actions_nothing_is_opened(tmp_path) -> None:
+    MEMBERS.to_parquet(tmp_path / "members.parquet")
+    with pytest.raises(MissingTable, match="events or orders missing"):
         Study.open(params.validate("02_retention", {"data": str(tmp_path)}))
+
+
+def test_without_members_first_seen_stands_for_joined_and_it_is_said(tmp_path) -> None:
+    EVENTS.to_parquet(tmp_path / "events.parquet")
+    for notebook, said in (("01_rfm", False), ("02_retention", True), ("14_outlook", True)):
+        study = Study.open(params.validate(notebook, {"data": str(tmp_path), "k_min": 1}))
+        assert study.population.to_pandas()["joined_day"].dt.date.tolist() == [dt.date(2026, 6, 10)]
+        assert ("first seen stands for joining" in study.provisional) == said
+    MEMBERS.assign(left_at=pd.Series([None, None], dtype="datetime64[us, UTC]")).to_parquet(
+        tmp_path / "members.parquet"
+    )
+    assert not Study.open(params.validate("02_retention", {"data": str(tmp_path), "k_min": 1})).provisional
 
 
 def log(*offsets: int, member: str = "a", kind: str = "interaction") -> pd.DataFrame:

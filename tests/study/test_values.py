@@ -12,10 +12,11 @@ import pytest
 from helpers.errors import BadData
 from helpers.methods.rfm.scores import SCORE_COLUMNS, column_levels, score_expression
 from helpers.methods.rfm.tiers import TierScheme, presets, value_quantile
-from helpers.simulate import community, member_months
+from helpers.simulate import community
 from helpers.study import Study
 from helpers.study.frames import as_day, materialise
 from helpers.study.values import member_values
+from tests.hidden_months import member_months
 
 AS_OF = dt.date(2026, 3, 31)
 COLUMNS = ["recency_days", "frequency", "active_days", "monetary"]

@@ -103,7 +103,13 @@ class Result:
         k_min = self.study.k_min
         for one in self.findings():
             people = one.n_of not in IMPERSONAL
-            yield too_few(one, k_min) if self.withheld or (people and 0 < one.n < k_min) else one
+            if self.withheld or (people and 0 < one.n < k_min):
+                yield too_few(one, k_min)
+            elif self.study.provisional and one.value is not None:
+                sentence = f"{one.sentence} {self.study.provisional}"
+                yield one.model_copy(update={"verdict": "provisional", "sentence": sentence})
+            else:
+                yield one
 
     def _repr_html_(self) -> str:
         parts = list(self.told())

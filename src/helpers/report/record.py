@@ -220,7 +220,8 @@ def show(*results: Result | Study) -> None:
 
 def _of_study(study: Study) -> Iterator[Part]:
     """Yield which tables a study holds and how healthy they are."""
-    yield from (study.account.sentence, study.health.sentence, *study.health.notes)
+    yield from filter(None, (study.account.sentence, study.provisional, study.silence_sentence))
+    yield from (study.health.sentence, *study.health.notes)
     caption = words("Health of the tables, {scope}", scope=study.scope)
     shares = {"missing_share": "share", "late_share": "share"}
     yield Table("data_health", study.health.frame, caption, shares)

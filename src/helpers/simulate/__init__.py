@@ -1,7 +1,7 @@
 """A simulated community whose truth is known: for examples, for tests and for benchmarks.
 
-`community` makes a small one in memory, `write` one of any size on disk, and `member_months` shows the hidden
-states behind either. All three come from the same generator, so for equal arguments they agree row by row.
+`community` makes a small one in memory and `write` one of any size on disk. Both come from the same generator, so for
+equal arguments they agree row by row.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from helpers.checks import check_scalar, did_you_mean
-from helpers.simulate.calendar import DAY, Window
+from helpers.simulate.calendar import Window
 from helpers.simulate.columns import to_pandas
 from helpers.simulate.community import TABLES, Generator
-from helpers.simulate.parameters import TIERS, Parameters
+from helpers.simulate.parameters import Parameters
 from helpers.simulate.readme import README, readme
 from helpers.simulate.scenarios import SCENARIOS
 from helpers.simulate.truth import collect
-from helpers.simulate.world import BLOCK, Block, World
+from helpers.simulate.world import World
 from helpers.simulate.write import Progress, check_folder, table_writers, write_truth
 
-__all__ = ["SCENARIOS", "TABLES", "Community", "Parameters", "community", "member_months", "write"]
+__all__ = ["SCENARIOS", "TABLES", "Community", "Parameters", "community", "write"]
 
 START = date(2025, 7, 1)
 
@@ -143,42 +142,3 @@ def write(
     rows = {name: writer.rows for name, writer in writers.items()}
     (folder / README).write_text(readme(truth, rows, str(out), scenario), encoding="utf-8")
     return folder
-
-
-def member_months(
-    members: int, days: int, seed: int, start: date = START, parameters: Parameters | None = None
-) -> pd.DataFrame:
-    """Return the hidden state of each ordinary member in each calendar month of being a member.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``member_id``, ``month`` (``YYYY-MM``), ``tier`` (planted), ``present`` (throughout the month, which
-        is wholly observed: there the tier by counted interactions equals the planted one),
-        ``exit_probability`` (to leave in this month, for one who is present when it, or membership, begins)
-        and ``pushes`` (planned for the month).
-    """
-    world = _world(members, days, seed, start, parameters)
-    months = world.window.months
-    labels, whole = np.array([month.label for month in months]), np.array([month.whole for month in months])
-    begins, ends = world.window.firsts[:, None] * DAY, world.window.ends[:, None] * DAY
-    frames = []
-    for number in range(-(-members // BLOCK)):
-        block = Block(world, number)
-        people, behaviour = block.members, block.behaviour
-        here = (behaviour.tiers >= 0) & (people.left >= begins) & people.ordinary
-        present = whole[:, None] & (people.join_day * DAY <= begins) & (people.left >= ends)
-        month, row = np.nonzero(here)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "member_id": people.number[row].astype(str),
-                    "month": labels[month],
-                    "tier": np.array(TIERS)[behaviour.tiers[month, row]],
-                    "present": present[month, row],
-                    "exit_probability": behaviour.exit_probability[month, row],
-                    "pushes": behaviour.pushes[month, row],
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)

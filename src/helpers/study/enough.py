@@ -17,6 +17,9 @@ SILENCES = 10
 MEMBERS_NEXT = 10
 """Members who were in a daily state, on whose days to come rests what more of them would be worth."""
 
+CAME_BACK = 20
+"""Members who came back, whose median gap tells how often members act."""
+
 PERIODS = 4
 """Complete periods whose spread tells a direction from chance."""
 

@@ -40,8 +40,8 @@ class CommonParameters(BaseModel):
 
     A run depends on the content of these tables and no others.
     """
-    needs: ClassVar[tuple[str, ...]] = ()
-    """Tables without which the notebook cannot run at all."""
+    needs_joining: ClassVar[bool] = False
+    """Whether the notebook rests on when members joined, so that without a table of members it is provisional."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -20,6 +20,7 @@ from helpers.data.segment import parse
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters, MissingTable, TooFewMembers
 from helpers.sentences import say
+from helpers.study import rhythm
 from helpers.study.activity import (
     ActivityAccount,
     account,
@@ -72,8 +73,10 @@ class Study:
         Weight of each kind of value; None counts money only.
     history_from : date, optional
         First day on which leaving and activity were recorded, where that is stated.
+    needs_joining : bool
+        Whether what is asked rests on when members joined.
     given : mapping
-        Activity and population, where they do not come from the tables; see :meth:`of`.
+        Activity, population and rhythm, where they do not come from the tables; see :meth:`of`.
     """
 
     dataset: Dataset
@@ -88,6 +91,7 @@ class Study:
     count: Count = "interaction"
     value_weights: Mapping[str, float] | None = None
     history_from: dt.date | None = None
+    needs_joining: bool = False
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +116,6 @@ class Study:
             When the population, or what the segment leaves of it, is smaller than ``k_min``.
         """
         found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
-        found.require(*parameters.needs)
         check_currency({name: currencies(found, name) for name in found.names}, parameters.currency)
         dataset = parse(parameters.segment).apply(found)
         shared = set(type(parameters).model_fields) & {field.name for field in fields(cls)}
@@ -121,7 +124,7 @@ class Study:
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
         values["count"] = _counting(dataset, values.get("count", "auto"))
         draws = getattr(parameters, "bootstrap_draws", cls.draws)
-        study = cls(dataset=dataset, draws=draws, **values)
+        study = cls(dataset=dataset, draws=draws, needs_joining=parameters.needs_joining, **values)
         people = {"members", "events", "orders"} & set(dataset.names)
         if people and int(study.population.count().execute()) < study.k_min:
             text = "There are fewer than {k} members ({scope}), and of so few nothing may be said."
@@ -159,7 +162,7 @@ class Study:
         Its tables are the same and hold what came after that day too; methods look no further than ``as_of``.
         """
         shared = {name: getattr(self, name) for name in (DERIVED if self.dataset.names else self.given)}
-        return replace(self, as_of=day, given=shared)
+        return replace(self, as_of=day, given=shared | {"rhythm_days": self.rhythm_days})
 
     @cached_property
     def activity(self) -> ibis.Table:
@@ -190,7 +193,11 @@ class Study:
         """The same study of those who joined since the log began, whom it shows from their first day on."""
         people = self.population
         people = people.filter(people.joined_day >= ibis.date(self.began or self.as_of))
-        given = {"activity": self.activity, "population": materialise(people)}
+        given = {
+            "activity": self.activity,
+            "population": materialise(people),
+            "rhythm_days": self.rhythm_days,
+        }
         return replace(self, given=given, history_from=self.began)
 
     @cached_property
@@ -211,6 +218,32 @@ class Study:
     def member_days(self) -> ibis.Table:
         """The days on which members did something that counts: member_id, day, one row each."""
         return materialise(self.counted.select("member_id", "day").distinct())
+
+    @cached_property
+    def rhythm_days(self) -> float | None:
+        """How many days lie between two active days of the median member who came back; None if not observed."""
+        if "rhythm_days" in self.given:
+            return self.given["rhythm_days"]
+        return rhythm.rhythm_days(self.member_days, self.population, self.as_of)
+
+    @property
+    def silence_days(self) -> int:
+        """After how many days without an action that counts a member counts as silent."""
+        return rhythm.silence_days(self.rhythm_days, self.count)
+
+    @property
+    def silence_sentence(self) -> str:
+        """After how many days a member counts as silent, and why."""
+        return rhythm.silence_sentence(self.rhythm_days, self.silence_days)
+
+    @property
+    def provisional(self) -> str:
+        """Why every finding is provisional; empty when none is for a reason that the study knows."""
+        if not self.needs_joining or "members" in self.dataset:
+            return ""
+        return say(
+            "Provisional: without a table of members, the day somebody was first seen stands for joining."
+        )
 
     @property
     def buying(self) -> Count:

@@ -24,7 +24,7 @@ class OutlookParameters(CommonParameters):
     """Who is about to fall silent, who will order, what members will bring, and whom to contact."""
 
     tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "refunds", "touchpoints", "content")
-    needs: ClassVar[tuple[str, ...]] = ("members",)
+    needs_joining: ClassVar[bool] = True
 
     history_from: DayOrNothing = history_from()
     count: Count = count()

@@ -28,7 +28,7 @@ class RetentionParameters(CommonParameters):
     """How long members stay, what goes with leaving, and what a newcomer is worth over time."""
 
     tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "refunds", "touchpoints", "content")
-    needs: ClassVar[tuple[str, ...]] = ("members",)
+    needs_joining: ClassVar[bool] = True
 
     history_from: DayOrNothing = history_from()
     count: Count = count()
