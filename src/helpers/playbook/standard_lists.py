@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import ibis
 import numpy as np
 import pandas as pd
 
 from helpers.data.privacy import salt_sentence
-from helpers.data.source import as_table
-from helpers.playbook.contact.lists import ContactList, contact_list
+from helpers.playbook.contact.lists import ContactList, contact_list, with_bounds
 from helpers.playbook.contact.trial import POWER
 from helpers.playbook.result import Part, Result, people
 from helpers.sentences import percent, say
+from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study
-from helpers.study.frames import materialise, require_columns
+from helpers.study.frames import require_columns
 from helpers.tables import Table
 
 NAMES = ("protect", "nurture", "recall", "first_order")
@@ -100,10 +98,10 @@ class ListSet(Result):
 
 def standard_lists(
     study: Study,
-    members: ibis.Table | pd.DataFrame,
+    members: pd.DataFrame,
     order: Sequence[str],
-    holdout_share: float = 0.1,
-    days: int = 30,
+    holdout_share: float,
+    forecast: ValueForecast,
 ) -> ListSet:
     """Make the standard lists from tier, probability of being alive and expected value.
 
@@ -116,26 +114,30 @@ def standard_lists(
 
     Parameters
     ----------
-    study, holdout_share, days
+    study, holdout_share
         As in :func:`~helpers.playbook.contact.lists.contact_list`.
-    members : ibis.Table or pandas.DataFrame
+    members : pandas.DataFrame
         As there, with bought (whether there is an order on record, even one that was refunded) and p_alive, which
-        may be missing (null) for members whom no purchase model can judge.
+        may be missing for members whom no purchase model can judge.
     order : sequence of str
         Tiers from low to high, at least two.
+    forecast : ValueForecast
+        What the expected values come from, over how many days, and how far such forecasts erred.
     """
-    table = materialise(as_table(members))
-    require_columns(table, ["tier", "bought", "p_alive"], "members")
-    bought, lowest = table.bought.cast("boolean"), table.tier == order[0]
-    gone = (table.p_alive < ALIVE).fill_null(False)
+    require_columns(members, ["tier", "bought", "p_alive"], "members")
+    bought, lowest = members["bought"].astype(bool), members["tier"] == order[0]
     rules = {
-        "recall": bought & (lowest | gone),
-        "protect": bought & (table.tier == order[-1]),
+        "recall": bought & (lowest | (members["p_alive"] < ALIVE)),
+        "protect": bought & (members["tier"] == order[-1]),
         "first_order": ~bought & ~lowest,
-        "nurture": bought & (table.tier == order[-2]) & (len(order) > 2),
+        "nurture": bought & (members["tier"] == order[-2]) & (len(order) > 2),
     }
-    placed = table.mutate(list_name=ibis.cases(*((rule, name) for name, rule in rules.items()), else_=""))
-    settings: dict[str, Any] = {"holdout_share": holdout_share, "days": days}
-    groups = {name: placed.filter(placed.list_name == name) for name in NAMES}
-    lists = tuple(contact_list(study, group, name=name, **settings) for name, group in groups.items())
-    return ListSet(study, lists, int(table.filter(bought, table.p_alive.isnull()).count().execute()))
+    placed = np.select(list(rules.values()), list(rules), "")
+    lists = tuple(
+        contact_list(
+            study, with_bounds(members[placed == name], forecast.spread), name=name, holdout_share=holdout_share,
+            days=forecast.horizon_days,
+        )
+        for name in NAMES
+    )  # fmt: skip
+    return ListSet(study, lists, int((bought & members["p_alive"].isna()).sum()))

@@ -1,33 +1,26 @@
-"""Value contest: planted winners, CDNOW, what a prediction adds up to, who is alive, too little data."""
+"""Value contest: planted winners, what decides a win, the values of the lists, who is alive, too little data."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.rfm.contest import (
-    MODEL,
-    PAST_VALUE,
-    RFM_SCORE,
-    SMALLEST_GAIN,
-    Contest,
-    _differences,
-    contest,
-    predict_value,
-    value_by_score,
-)
+from helpers.methods import outlook
+from helpers.methods.rfm.contest import RFM_SCORE, SMALLEST_GAIN, Contest, contest, value_forecast
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.members import current_tiers, prospects
 from helpers.methods.rfm.purchase_models import purchase_models
 from helpers.methods.rfm.tiers import TierScheme
+from helpers.playbook.standard_lists import standard_lists
 from helpers.stats.btyd.bg_nbd import Parameters
+from helpers.stats.forecast.value_judging import PAST, SURVIVAL
 from helpers.study import Study
 from tests.stats.buyers import simulate
 
-LAST_DAY, HOLDOUT = "2026-02-04", 120
+LAST_DAY, HOLDOUT = "2026-02-04", 90
 
 
 def simulated_orders(members: int = 1500, days: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -56,6 +49,10 @@ def study(orders: pd.DataFrame, people: pd.DataFrame | None = None, **settings: 
     return Study.of(frames, **{"as_of": LAST_DAY, "count": "order", "draws": 200} | settings)
 
 
+def run(known: Study, days: int = HOLDOUT) -> Contest:
+    return contest(known, value_forecast(known, days))
+
+
 @pytest.fixture(scope="module")
 def orders() -> pd.DataFrame:
     """A community of 1,500 buyers over 400 days."""
@@ -64,234 +61,146 @@ def orders() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def held(orders: pd.DataFrame) -> Contest:
-    """Its contest over the last 120 days."""
-    return contest(study(orders), HOLDOUT)
+    """Its contest over the last 90 days."""
+    return run(study(orders))
 
 
 def test_result_is_tidy_deterministic_and_blind_to_row_order(orders: pd.DataFrame, held: Contest) -> None:
-    assert held.table["model"].tolist() == [PAST_VALUE, RFM_SCORE, MODEL]
-    assert (held.table["n"] == 1500).all()
+    assert held.table["model"].tolist() == [PAST, RFM_SCORE, SURVIVAL]
+    assert (held.table["n"] == 1500).all() and held.n == 1500 and 20 < held.buyers < 1500
     assert (held.table["low"] < held.table["lift"]).all() and (held.table["lift"] < held.table["high"]).all()
-    money = held.table.set_index("model").drop(RFM_SCORE)
-    assert (money["calibration_low"] < money["calibration"]).all() and money["calibration"].between(
-        0.3, 3
-    ).all()
-    assert np.isnan(held.table.set_index("model").loc[RFM_SCORE, "calibration"])
-    again = contest(study(orders.sample(frac=1, random_state=5)), HOLDOUT)
+    gains = held.table.set_index("model")["gain"]
+    lifts = held.table.set_index("model")["lift"]
+    assert np.isnan(gains[RFM_SCORE]) and gains[PAST] == pytest.approx(lifts[PAST] - lifts[RFM_SCORE])
+    again = run(study(orders.sample(frac=1, random_state=5)))
     pd.testing.assert_frame_equal(held.table, again.table)
-    pd.testing.assert_frame_equal(held.differences, again.differences)
     assert held.sentence == again.sentence and "1,500" in held.sentence
 
 
 def test_the_holdout_is_never_looked_at_when_scoring(orders: pd.DataFrame, held: Contest) -> None:
-    """Other values after the split change outcomes, but no prediction: its total stays."""
+    """Other values after the split change outcomes, but no score: what was foretold stays."""
     after = orders["day"] > pd.Timestamp(held.split)
     shuffled = orders["value"].sample(frac=1, random_state=1).to_numpy()
     other = study(orders.assign(value=np.where(after, shuffled, orders["value"])), draws=20)
-    found = contest(other, HOLDOUT)
-    assert found.table["lift"].tolist() != held.table["lift"].tolist()
-    totals = []
-    for each, when in ((found, other), (held, study(orders))):
-        came = when.activity.filter(when.activity.day > held.split).value.sum().to_pandas()
-        totals.append((each.table["calibration"] * came).tolist())
-    assert totals[0] == pytest.approx(totals[1], nan_ok=True)
+    assert run(other).table["lift"].tolist() != held.table["lift"].tolist()
+    foretold = []
+    for each in (other, study(orders)):
+        windows = value_forecast(each, HOLDOUT).windows
+        foretold.append(windows.loc[windows["split"] == held.split, "predicted"].tolist())
+    assert foretold[0] == foretold[1]
 
 
 def test_a_win_needs_an_interval_above_zero(held: Contest) -> None:
-    wins = held.differences["low"] > 0
-    assert held.differences["wins"].tolist() == wins.tolist()
+    wins = held.table["gain_low"] > 0
     assert (held.winner == RFM_SCORE) == (not wins.any())
-    kept = "Plain RFM is enough" if held.enough else "No score is shown to beat plain RFM"
-    assert held.sentence.startswith(kept if held.winner == RFM_SCORE else f"{held.winner} beats")
-    assert "who had bought by 2025-10-07, the top 10 % by RFM of orders brought" in held.sentence
+    assert f"Of 1,500 members present on {held.split}, the top 10 % by RFM of orders brought" in held.sentence
     chart = held.figure()
-    assert chart.title.startswith(f"Ranked by {held.winner}, the score to use, the top 10 % bring")
-    assert {PAST_VALUE, RFM_SCORE} <= {tick.get_text() for tick in chart.axes[0].get_yticklabels()}
+    assert chart.title.startswith(f"Ranked by {held.winner}, the top 10 % bring")
+    assert {PAST, RFM_SCORE} <= {tick.get_text() for tick in chart.axes[0].get_yticklabels()}
 
 
 @pytest.mark.parametrize(
-    ("high", "enough"),
-    [((0.3, 0.49), True), ((0.3, 0.51), False), ((0.3, np.nan), False), ((-1, -0.1), True)],
+    ("low", "high", "said"),
+    [
+        (-1.0, 0.49, "Plain RFM is enough: no other score gains 0.50 or more"),
+        (-1.0, 0.51, "No score is shown to beat plain RFM; gains above 0.51 are excluded."),
+        (0.1, 0.51, "The stay-and-spend forecast beats plain RFM."),
+    ],
 )
 def test_plain_rfm_is_enough_only_when_no_gain_worth_having_is_left(
-    held: Contest, high: tuple[float, float], enough: bool
+    held: Contest, low: float, high: float, said: str
 ) -> None:
     """The lift of RFM is 5, so a gain of 0.5 is worth having; an open question is not an answer."""
-    table = held.table.assign(lift=5.0, low=4.5, high=5.5)
-    gaps = held.differences.assign(difference=-1.5, low=-2.0, high=high, wins=False)
-    found = Contest(**{**vars(held), "table": table, "differences": gaps, "winner": RFM_SCORE})
-    assert SMALLEST_GAIN == 0.1 and found.enough is enough
-    assert found.sentence.startswith("Plain RFM is enough: no other score gains 0.50") is enough
-    if high[1] == 0.51:
-        assert "which is kept; gains above 0.51 are excluded" in found.sentence
-    winner = Contest(**{**vars(found), "winner": MODEL})
-    assert not winner.enough
+    table = held.table.assign(lift=[5.0, 5.0, 5.2], gain=[0.0, np.nan, 0.2])
+    table = table.assign(gain_low=[-1.0, np.nan, low], gain_high=[0.2, np.nan, high])
+    found = dataclasses.replace(held, table=table)
+    assert SMALLEST_GAIN == 0.1 and found.sentence.startswith(said)
+    assert (found.gain.value, found.gain.low, found.gain.high) == (0.2, low, high)
 
 
-def test_differences_are_adjusted_for_two_challengers(orders: pd.DataFrame, held: Contest) -> None:
+def test_differences_are_adjusted_for_two_challengers(orders: pd.DataFrame) -> None:
     """At 90 % together, each is the interval of a single comparison at 95 %, and narrower than at 95 % together."""
-    found = contest(study(orders, confidence=0.9), HOLDOUT)
-    ninety, more = (each.differences.set_index("model") for each in (found, held))
-    width = (ninety["high"] - ninety["low"]) / (more["high"] - more["low"])
-    assert (ninety["low"] > more["low"]).all() and (ninety["high"] < more["high"]).all()
+    ninety, more = (run(study(orders, draws=1500, confidence=level)).table.dropna() for level in (0.9, 0.95))
+    width = (ninety["gain_high"] - ninety["gain_low"]) / (more["gain_high"] - more["gain_low"])
+    assert (ninety["gain_low"] > more["gain_low"]).all() and (ninety["gain_high"] < more["gain_high"]).all()
     assert width.to_numpy() == pytest.approx(1.960 / 2.241, abs=0.1)  # z at tails of 2.5 % and 1.25 %
-    frame = pd.DataFrame({"model": [PAST_VALUE, RFM_SCORE, MODEL], "lift": [2.0, 1.0, np.nan], "n": 500})
-    drawn = np.random.default_rng(1).normal(1, 1, 4000)
-    gap = _differences(frame, {PAST_VALUE: 1 + drawn, RFM_SCORE: np.ones(4000)}, 0.9).iloc[0]
-    assert [gap.low, gap.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
 
 
-def test_leavers_change_nothing(orders: pd.DataFrame) -> None:
-    """300 heavy buyers who left before the split: to know that they bring nothing is no skill."""
-    gone = orders[orders["member_id"].astype(int) < 300]
-    gone = gone[gone["day"] < "2025-08-01"]
+def test_who_left_before_the_split_is_not_judged(orders: pd.DataFrame) -> None:
+    """To know that heavy buyers who are gone bring nothing is no skill."""
+    gone = orders[(orders["member_id"].astype(int) < 300) & (orders["day"] < "2025-08-01")]
     gone = gone.assign(member_id="gone" + gone["member_id"], value=gone["value"] * 50)
-    both, here = pd.concat([orders, gone]), everyone(orders)
     left = everyone(gone).assign(left_day=pd.Timestamp("2025-09-01"))
-    later = here.assign(left_day=pd.Timestamp("2026-03-01"))  # present at the split, so they count
-    alone = contest(study(orders, draws=50), HOLDOUT)
-    found = contest(study(both, pd.concat([later, left]), draws=50), HOLDOUT)
-    pd.testing.assert_frame_equal(found.table, alone.table)
-    pd.testing.assert_frame_equal(found.differences, alone.differences)
-    assert found.sentence == alone.sentence
-    assert "Of 1,500 members who had bought by 2025-10-07" in found.sentence
-    predicted = predict_value(study(both, pd.concat([later, left])), found)
-    assert not predicted["member_id"].str.startswith("gone").any() and len(predicted) == 1500
-
-
-def test_members_who_never_bought_are_worth_what_such_members_brought(orders: pd.DataFrame) -> None:
-    """Planted: 400 present members without an order, 80 of whom spend 50 in the hold-out: 10 each."""
-    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(80)], "day": pd.Timestamp("2025-11-01")})
-    given = pd.concat([orders, first.assign(kind="order", value=50.0)])
-    people = everyone(orders, 400)
-    known = study(given, people, draws=400)
-    found = contest(known, HOLDOUT)
-    assert (found.table["n"] == 1500).all() and found.newcomers.n == 400
-    assert found.newcomers.value == pytest.approx(10.0)
-    half = 1.96 * 50 * np.sqrt(0.2 * 0.8 / 400)
-    assert [found.newcomers.low, found.newcomers.high] == pytest.approx([10 - half, 10 + half], abs=0.5)
-    total = given.loc[given["day"] > pd.Timestamp(found.split), "value"].sum()
-    assert found.newcomer_share == pytest.approx(4000 / total)
-    assert "of all value came from members without an earlier order" in found.sentence
-
-    model = purchase_models(known)
-    members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
-    rows = prospects(known, members, found, model).set_index("member_id")
-    never = rows[~rows["bought"]]
-    assert len(never) == 320 and (never["past_value"] == 0).all() and never["p_alive"].isna().all()
-    assert (never["expected_value"] == found.newcomers.value).all()
-    assert (never["expected_low"] == found.newcomers.low).all()
-    often = given.groupby("member_id")["day"].nunique().reindex(rows.index).fillna(0)
-    assert (rows["p_alive"].notna() == (often > 1)).all()
-    assert (rows["expected_low"] <= rows["expected_value"]).all() and rows["expected_high"].notna().all()
-    nothing = Contest(**{**vars(found), "winner": None})
-    assert prospects(known, members, nothing, model)["expected_value"].isna().all()
-
-
-@pytest.mark.parametrize(("n", "buyers"), [(19, 10), (400, 4), (0, 0)])
-def test_few_newcomers_are_not_known(orders: pd.DataFrame, n: int, buyers: int) -> None:
-    few = orders[orders["member_id"].astype(int) < 150]
-    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(buyers)], "day": pd.Timestamp("2025-11-01")})
-    given = pd.concat([few, first.assign(kind="order", value=5.0)])
-    found = contest(study(given, everyone(few, n), draws=20), HOLDOUT).newcomers
-    assert not found.known and found.n == n
-
-
-def test_a_challenger_that_could_not_run_does_not_hide_the_known_gain(held: Contest) -> None:
-    gaps = held.differences.assign(difference=[0.2, np.nan], low=[0.1, np.nan], high=[0.3, np.nan])
-    found = Contest(**{**vars(held), "differences": gaps}).gain
-    assert (found.value, found.low, found.high) == (0.2, 0.1, 0.3)
+    found = run(study(pd.concat([orders, gone]), pd.concat([everyone(orders), left]), draws=20))
+    assert found.n == 1500 and f"Of 1,500 members present on {found.split}" in found.sentence
 
 
 def test_value_without_memory_leaves_plain_rfm() -> None:
-    """The hold-out value of a member has nothing to do with its past: no score may win."""
+    """What a member brings in a window has nothing to do with its past: no score may win."""
     rng = np.random.default_rng(7)
-    frame = simulated_orders(800, seed=7)
-    past = frame[frame["day"] <= "2025-10-07"]
-    late = pd.DataFrame({"member_id": rng.choice(past["member_id"].unique(), 600), "kind": "order"})
-    late = late.assign(day=pd.Timestamp("2025-10-13"), value=rng.gamma(2, 10, 600))
-    found = contest(study(pd.concat([past, late]), draws=300), HOLDOUT)
-    assert found.winner == RFM_SCORE
-    assert found.sentence.startswith(
-        "Plain RFM is enough"
-        if found.enough
-        else "No score is shown to beat plain RFM, which is kept; gains above"
+    ids, day = np.arange(800).astype(str), pd.Timestamp("2025-01-01")
+    bought = pd.DataFrame(
+        {"member_id": rng.choice(ids, 6000), "kind": "order", "value": rng.gamma(2, 10, 6000)}
     )
-    assert (found.table["low"].dropna() < 1.15).all()
-
-
-def test_predictions_add_up_on_the_holdout(orders: pd.DataFrame, held: Contest) -> None:
-    """At the split itself, for the hold-out itself, the calibrated total is the actual total."""
-    actual = orders.loc[orders["day"] > pd.Timestamp(held.split), "value"].sum()
-    for winner in (PAST_VALUE, RFM_SCORE, MODEL):
-        found = predict_value(study(orders).at(held.split), Contest(**{**vars(held), "winner": winner}))
-        assert found["expected_value"].sum() == pytest.approx(actual, rel=1e-9)
-        assert found["member_id"].is_unique and (found["model"] == winner).all()
-        assert (found["low"] <= found["expected_value"]).all()
-        assert (found["expected_value"] <= found["high"]).all()
-
-
-def test_value_by_score_pools_what_is_out_of_order() -> None:
-    found = value_by_score([1, 1, 2, 2, 3, 3], [1.0, 3.0, 9.0, 7.0, 4.0, 6.0], 0.95)
-    assert found["mean"].tolist() == [2.0, 8.0, 5.0]
-    assert found["expected"].tolist() == [2.0, 6.5, 6.5]
-    pooled = 1.959964 * np.std([9, 7, 4, 6]) / 2
-    assert (found["high"] - found["expected"]).tolist()[1:] == pytest.approx([pooled, pooled], rel=1e-5)
+    bought = bought.assign(day=day + pd.to_timedelta(rng.integers(0, 400, 6000), unit="D"))
+    people = pd.DataFrame({"member_id": ids, "joined_day": day, "left_day": pd.NaT})
+    found = run(study(bought, people, draws=300))
+    assert found.winner == RFM_SCORE and (found.table["low"] < 1.15).all()
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40])
 def test_few_members_are_too_little_data(kept: int) -> None:
     frame = simulated_orders(300)
-    few = frame[frame["member_id"].astype(int) < kept]
-    found = contest(study(few), HOLDOUT)
-    assert found.winner is None and "too little data" in found.sentence
-    assert found.table["lift"].isna().all() and found.differences["difference"].isna().all()
-    predicted = predict_value(study(few), found)
-    assert len(predicted) == kept and predicted["expected_value"].isna().all()
+    found = run(study(frame[frame["member_id"].astype(int) < kept]))
+    assert found.winner is None and "too little data" in found.sentence and found.table.empty
+    assert not found.gain.known and "too little data" in found.figure().reason
 
 
 def test_no_value_in_the_holdout_is_too_little_data(orders: pd.DataFrame) -> None:
-    found = contest(study(orders, as_of="2027-01-01"), 90)
+    found = run(study(orders, as_of="2027-01-01"))
     assert found.buyers == 0 and found.winner is None and "too little data" in found.sentence
 
 
-def test_a_model_that_cannot_run_is_named() -> None:
-    """Everyone bought once before the split: there are no repeats to fit."""
-    rng = np.random.default_rng(2)
-    day = pd.Timestamp("2025-01-01") + pd.to_timedelta(rng.integers(0, 250, 400), unit="D")
-    first = pd.DataFrame({"member_id": np.arange(400).astype(str), "day": day, "kind": "order"})
-    first["value"] = rng.gamma(2.0, 10.0, 400)
-    later = first.sample(100, random_state=1).assign(day=pd.Timestamp("2025-12-17"))
-    found = contest(study(pd.concat([first, later]), draws=100), HOLDOUT)
-    rows = found.table.set_index("model")
-    assert np.isnan(rows.loc[MODEL, "lift"]) and rows.loc[[PAST_VALUE, RFM_SCORE], "lift"].notna().all()
-    assert "BG/NBD x Gamma-Gamma did not run" in found.sentence and found.winner is not None
+@pytest.fixture(scope="module")
+def listed(orders: pd.DataFrame) -> tuple[Study, pd.DataFrame]:
+    """The members that lists are chosen from, among them 400 without an order, 80 of whom bought lately."""
+    first = pd.DataFrame({"member_id": [f"new{i}" for i in range(80)], "day": pd.Timestamp("2025-11-20")})
+    given = pd.concat([orders, first.assign(kind="order", value=50.0)])
+    known = study(given, everyone(orders, 400))
+    members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
+    return known, prospects(known, members, value_forecast(known, HOLDOUT), purchase_models(known))
 
 
-def test_published_lifts_of_cdnow(reference_data: Path) -> None:
-    names = ["member_id", "day", "units", "value"]
-    path = reference_data / "rfm" / "CDNOW_master.txt"
-    raw = pd.read_csv(
-        path, sep=r"\s+", header=None, skiprows=1, names=names, dtype={"member_id": str, "day": str}
-    )
-    given = raw.assign(day=pd.to_datetime(raw["day"], format="%Y%m%d"), kind="order")
-    known = study(given, as_of="1998-06-30", draws=1000)
-    found = contest(known, 273)
-    rows = found.table.set_index("model")
-    assert (rows["n"] == 23_570).all() and str(found.split) == "1997-09-30"
-    assert round(rows.loc[MODEL, "lift"], 2) == 5.16
-    assert rows.loc[MODEL, ["low", "high"]].tolist() == pytest.approx([4.92, 5.39], abs=0.05)
-    assert round(rows.loc[PAST_VALUE, "lift"], 2) == 4.98
-    # published for a quintile sum that splits equals: 5.06 [4.86, 5.29]
-    assert 4.86 < rows.loc[RFM_SCORE, "lift"] < 5.29
-    assert rows.loc[RFM_SCORE, "low"] < 5.06 < rows.loc[RFM_SCORE, "high"]
-    assert found.winner == MODEL and found.sentence.startswith(f"{MODEL} beats plain RFM")
-    gain = found.differences.set_index("model").loc[MODEL, ["difference", "low", "high"]].astype(float)
-    # published .143 [.052, .227] at 95 %; at 97.5 % for each of two comparisons it still excludes 0
-    assert gain.tolist() == pytest.approx([0.143, 0.04, 0.24], abs=0.03) and gain["low"] > 0
-    later = given.loc[given["day"] >= "1997-10-01", "value"].sum()
-    predicted = predict_value(known.at(found.split), found)["expected_value"].sum()
-    assert predicted == pytest.approx(later, rel=1e-6)
+def test_lists_are_chosen_from_everybody_present(listed: tuple[Study, pd.DataFrame]) -> None:
+    known, rows = listed
+    rows = rows.set_index("member_id")
+    never = rows[~rows["bought"]]
+    assert len(rows) == 1900 and len(never) == 320 and never["p_alive"].isna().all()
+    assert (never["expected_value"] > 0).all() and rows["expected_value"].notna().all()
+    often = known.purchases.to_pandas().groupby("member_id")["day"].nunique().reindex(rows.index).fillna(0)
+    assert (rows["p_alive"].notna() == (often > 1)).all()
+
+
+def test_a_member_has_one_expected_value_in_all_notebooks(listed: tuple[Study, pd.DataFrame]) -> None:
+    known, rows = listed
+    there = outlook.member_value(known, horizon_days=HOLDOUT)
+    mine = rows.set_index("member_id")["expected_value"]
+    assert mine.to_dict() == there.members.set_index("member_id")["expected_value"].to_dict()
+    lists = standard_lists(known, rows, ("silent", "potential", "active", "core"), 0.1, there)
+    members = rows[rows["bought"] & ((rows["tier"] == "silent") | (rows["p_alive"] < 0.5))]["expected_value"]
+    recall, (low, high) = lists["recall"].mean_value, there.spread.factors(members.to_numpy(float))
+    assert recall.value == pytest.approx(members.mean())
+    assert [recall.low, recall.high] == pytest.approx([low * members.mean(), high * members.mean()])
+
+
+def test_without_a_forecast_nothing_is_expected(orders: pd.DataFrame) -> None:
+    known = study(orders)
+    members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
+    nothing = value_forecast(known, 200)  # a history of three horizons is needed
+    rows = prospects(known, members, nothing, purchase_models(known))
+    assert len(rows) == 1500 and rows["expected_value"].isna().all()
+    found = standard_lists(known, rows, ("silent", "potential", "active", "core"), 0.1, nothing)
+    assert not found["recall"].mean_value.known and found["recall"].days == 200
 
 
 def few_orders(members: int, seed: int) -> pd.DataFrame:

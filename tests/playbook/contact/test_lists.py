@@ -27,11 +27,14 @@ from helpers.playbook.contact.trial import (
 )
 from helpers.playbook.propose import propose
 from helpers.stats.estimate import difference_of_proportions
+from helpers.stats.forecast.value import ValueForecast
+from helpers.stats.forecast.value_judging import RatioSpread
 from helpers.study import Study
 from tests.playbook.test_finding import finding
 
 DAY = dt.date(2026, 6, 30)
 ORDER = ("silent", "potential", "active", "core")
+AHEAD = ValueForecast(DAY, 30, 0.95, spread=RatioSpread(0.0, 0.1, 4, 1.0, 0.95))
 
 
 def members(n: int, seed: int = 0) -> pd.DataFrame:
@@ -58,8 +61,8 @@ def contact_list(
     return lists.contact_list(study or seen(), data, name=name, **more)
 
 
-def standard_lists(data: pd.DataFrame, order: tuple[str, ...] = ORDER, **more) -> standard.ListSet:
-    return standard.standard_lists(seen(seed=1), data, order, **more)
+def standard_lists(data: pd.DataFrame, order: tuple[str, ...] = ORDER) -> standard.ListSet:
+    return standard.standard_lists(seen(seed=1), data, order, 0.1, AHEAD)
 
 
 # --- arms --------------------------------------------------------------------------------------------

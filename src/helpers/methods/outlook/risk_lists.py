@@ -25,7 +25,7 @@ from helpers.data import privacy
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
-from helpers.playbook.contact.lists import ContactList, contact_list
+from helpers.playbook.contact.lists import ContactList, contact_list, with_bounds
 from helpers.playbook.result import Part, Result, people
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say, with_interval
@@ -150,7 +150,7 @@ def risk_lists(
     high = (active["probability"] >= risk_limit) & (active["value"] >= value_limit) & (active["value"] > 0)
     nurtured = _at_stake(active[high], cost)
     back = dormant[(dormant["value"] >= _limit(dormant["value"], top_value)) & (dormant["value"] > 0)]
-    back = _ahead(back, values)
+    back = with_bounds(back.assign(expected_value=back["value"]), values.spread)
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
     stay, come = _baseline(1 - nurtured["probability"]), _baseline(back["probability"])
     return RiskLists(
@@ -189,14 +189,6 @@ def _at_stake(rows: pd.DataFrame, cost: SilenceCost) -> pd.DataFrame:
     if len(rows) and rows["expected_low"].mean() <= 0:
         rows = rows.assign(expected_value=np.nan, expected_low=np.nan, expected_high=np.nan)
     return rows
-
-
-def _ahead(rows: pd.DataFrame, values: MemberValue) -> pd.DataFrame:
-    """Return the win-back list: expected value as it is, with the error of past windows."""
-    worth, (low, high) = rows["value"] * np.nan, (np.nan, np.nan)
-    if values.spread is not None:
-        worth, (low, high) = rows["value"], values.spread.factors(rows["value"].to_numpy(float))
-    return rows.assign(expected_value=worth, expected_low=worth * low, expected_high=worth * high)
 
 
 def _baseline(shares: pd.Series) -> float | None:

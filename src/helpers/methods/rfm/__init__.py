@@ -8,7 +8,7 @@ behavioural :mod:`segments` and their :mod:`clustering`; which :mod:`populations
 """
 
 from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
-from helpers.methods.rfm.contest import contest
+from helpers.methods.rfm.contest import contest, value_forecast
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.members import blockers, current_tiers, prospects
 from helpers.methods.rfm.moves import backtest, forecast, migration
@@ -29,7 +29,7 @@ __all__ = [
     "TierScheme", "backtest", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
     "effort_share", "evaluate_list", "followed", "forecast", "member_values", "migration", "populations",
     "prospects", "purchase_models", "referral_value", "score", "segment_members", "sensitivity",
-    "standard_lists", "tier_history", "tier_value", "time_to_top",
+    "standard_lists", "tier_history", "tier_value", "time_to_top", "value_forecast",
 ]  # fmt: skip
 
 

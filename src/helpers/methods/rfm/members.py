@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from helpers.data import privacy
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
-from helpers.methods.rfm.contest import Contest, predict_value
 from helpers.methods.rfm.history import TierHistory
 from helpers.methods.rfm.purchase_models import PurchaseModels
 from helpers.methods.rfm.scores import scored
@@ -30,6 +29,7 @@ from helpers.playbook.result import Result
 from helpers.sentences import number, percent, roughly, say, with_bounds
 from helpers.stats.btyd.cells import histories
 from helpers.stats.estimate import Estimate, jeffreys, proportion
+from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study, enough
 from helpers.study.frames import materialise
 from helpers.study.values import check_recent, member_values
@@ -272,8 +272,10 @@ def _gap(values: FloatArray, side: Range | None, integer: bool) -> FloatArray:
     return np.where(np.isnan(values), 0.0 if side.missing else np.nan, outside)
 
 
-def prospects(study: Study, members: CurrentTiers, held: Contest, models: PurchaseModels) -> pd.DataFrame:
-    """Put beside each present member what they brought, will bring, and how likely they are still alive.
+def prospects(
+    study: Study, members: CurrentTiers, forecast: ValueForecast, models: PurchaseModels
+) -> pd.DataFrame:
+    """Put beside each present member what they will bring, whether they bought, and how likely they are still alive.
 
     Parameters
     ----------
@@ -282,31 +284,26 @@ def prospects(study: Study, members: CurrentTiers, held: Contest, models: Purcha
         agree to be contacted.
     members : CurrentTiers
         Present members with their tier.
-    held : Contest
-        The contest whose winner predicts.
+    forecast : ValueForecast
+        What each member will bring.
     models : PurchaseModels
         Fitted on the purchases of the study.
 
     Returns
     -------
     pandas.DataFrame
-        One row per present member: member_id, tier, bought (whether they had bought by ``as_of``), past_value
-        (all history), expected_value (the next period) with expected_low and expected_high, and
-        p_alive; ordered by member_id. Members who never bought are expected to bring what such members brought
-        in the hold-out, as far as the contest knows it; everything expected is NaN when the contest had too
-        little data. p_alive is missing for members with fewer than two purchases, whom no model can judge.
+        One row per present member: member_id, tier, bought (whether they had bought by ``as_of``), p_alive and
+        expected_value; ordered by member_id. The value is that of the forecast, 0 for a member whom it does not
+        name, and NaN for all when there was too little data for one. p_alive is missing for members with fewer than
+        two purchases, whom no model can judge.
     """
-    expected = predict_value(study, held).rename(columns={"low": "expected_low", "high": "expected_high"})
-    columns = ["expected_value", "expected_low", "expected_high"]
     lives = histories(study.purchases, study.as_of).to_pandas()
     judged = models.alive.probability_alive(lives["x"], lives["t_x"], lives["T"])
-    lives = lives.assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), past_value=lives["value"])
-    lives = lives[["member_id", "p_alive", "past_value"]]
-    found = members.table.select("member_id", "tier").to_pandas().merge(lives, "left").merge(expected, "left")
-    found = found.assign(bought=found["past_value"].notna(), past_value=found["past_value"].fillna(0.0))
-    if held.winner is not None and held.newcomers.known:
-        found.loc[~found["bought"], columns] = list(held.newcomers[:3])
-    people = study.dataset.tables.get("members")
-    if people is not None and "consent" in people.columns:
-        found = found.merge(people.select("member_id", "consent").to_pandas(), "left")
-    return found.drop(columns="model").sort_values("member_id", ignore_index=True)
+    lives = lives[["member_id"]].assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), bought=True)
+    found = members.table.select("member_id", "tier").to_pandas().merge(lives, "left")
+    ahead = forecast.members.reindex(columns=["member_id", "expected_value"]).set_index("member_id")
+    worth = found["member_id"].map(ahead["expected_value"]).fillna(0.0 if len(ahead) else np.nan)
+    found = found.assign(bought=found["bought"].notna(), expected_value=worth.astype(float))
+    if "consent" in study.population.columns:
+        found = found.merge(study.population.select("member_id", "consent").to_pandas(), "left")
+    return found.sort_values("member_id", ignore_index=True)

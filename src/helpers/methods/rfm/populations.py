@@ -49,7 +49,7 @@ def populations(
         ("now", "present on the last day", members.silent.n, "scores, tiers now, concentration, lists"),
         ("whole period", "present all of {period}", history.members, "moves, forecast"),
         ("at the split", "present on {day}", compared.window.n, "value after the split"),
-        ("contest", "present on {day} and had bought", held.n, "forecasts of value"),
+        ("contest", "present on {day}, or a sample of many", held.n, "forecasts of value"),
     ]
     told = [(say(name), say(who, period=last, day=held.split), n, say(use)) for name, who, n, use in rows]
     return Populations(study, pd.DataFrame(told, columns=["population", "who", "members", "used_for"]))

@@ -19,6 +19,7 @@ from helpers.errors import BadData
 from helpers.playbook.contact.trial import HOLDOUT, POWER, assign_arms, detectable_difference
 from helpers.sentences import percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.forecast.value_judging import RatioSpread
 from helpers.stats.resample import mean_value, value_cells
 from helpers.study import Study, enough
 from helpers.study.frames import materialise, require_columns, require_unique
@@ -192,6 +193,22 @@ def contact_list(
         k_min=study.k_min,
         without_consent=refused,
     )
+
+
+def with_bounds(rows: pd.DataFrame, spread: RatioSpread | None) -> pd.DataFrame:
+    """Return the members of a list with the bounds of their expected value: how far past windows erred.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        With a column expected_value, as the forecast gives it.
+    spread : RatioSpread or None
+        How far the sums of windows lay from such forecasts; without a judged window nothing is expected.
+    """
+    if spread is None or not spread.windows:
+        return rows.assign(expected_value=np.nan, **dict.fromkeys(BOUNDS, np.nan))
+    low, high = spread.factors(rows["expected_value"].to_numpy(float))
+    return rows.assign(expected_low=rows["expected_value"] * low, expected_high=rows["expected_value"] * high)
 
 
 def _agreed(table: ibis.Table, what: str) -> tuple[pd.DataFrame, int]:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import PoissonRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from helpers.data.source import of_sample, pulled
 from helpers.stats.btyd.cells import histories
@@ -111,6 +112,7 @@ def forecast_value(
     confidence: float = 0.95,
     draws: int = 500,
     seed: int = 0,
+    compared: bool = True,
 ) -> ValueForecast:
     """Predict the value of each present member, and judge such predictions on up to four closed windows.
 
@@ -126,6 +128,8 @@ def forecast_value(
         Days ahead; the judged windows are the last ones of `horizon_days` days up to `as_of`.
     confidence, draws, seed
         Level and bootstrap of the intervals.
+    compared : bool
+        Whether to compare models on the last window, which fits others; without it there are no table and no deciles.
     """
     step = dt.timedelta(days=horizon_days)
     days = member_log(with_days(activity, "day"))
@@ -146,8 +150,12 @@ def forecast_value(
     last, ahead = judged[1], log.predict(as_of, everybody=True)
     if last is None or ahead is None:
         return nothing
-    models = last.merge(_bought(log, as_of - step), "left", "member_id").assign(**{PAST: _past(last, log)})
-    table, deciles = judge(models, last["realised"].to_numpy(float), confidence, draws, seed)
+    table, deciles = pd.DataFrame(), pd.DataFrame()
+    if compared:
+        models = last.merge(_bought(log, as_of - step), "left", "member_id").assign(
+            **{PAST: _past(last, log)}
+        )
+        table, deciles = judge(models, last["realised"].to_numpy(float), confidence, draws, seed)
     parts = [part.rename(columns={SURVIVAL: "predicted"}) for part in judged.values() if part is not None]
     windows = pd.concat(parts, ignore_index=True)[["split", "member_id", "predicted", "realised"]]
     windows = windows.sort_values(["split", "member_id"], ignore_index=True)
@@ -216,7 +224,8 @@ class _Log:
         # A refund can make a member's value negative; the mean of a Poisson law cannot be: such sums count as 0.
         target = np.maximum(seen["brought"].to_numpy(float), 0.0) / np.maximum(exposure, 1e-9)
         scale = float(np.average(target, weights=exposure)) or 1.0
-        rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
+        with threadpool_limits(limits=1):  # threads of so small a fit wait for each other most of the time
+            rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
         found = self.features_on(day, look_back, 1.0 if everybody else self.share)
         if found.empty:  # everybody had left by then
             return None
