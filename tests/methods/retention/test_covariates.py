@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.data import source
-from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.errors import BadData, BadParameters
 from helpers.methods.retention.covariates import candidates
 from helpers.study import Study
 
@@ -193,11 +193,14 @@ def test_what_happens_after_the_landmark_changes_nothing(tables) -> None:
     pd.testing.assert_frame_equal(one, other)
 
 
-def test_wrong_names_and_missing_tables_are_said(tables) -> None:
+def test_wrong_names_are_said(tables) -> None:
     with pytest.raises(BadParameters, match=r"'sourc', must be one of .*'source'"):
         look(tables, ["sourc"])
-    with pytest.raises(MissingTable, match="events"):
-        look({"members": tables["members"]}, landmark_day=7)
+
+
+def test_without_events_nothing_is_known_of_first_days(tables) -> None:
+    found = look({"members": tables["members"]}, landmark_day=7)
+    assert not [name for name in found.names if name.startswith(("early", "first"))]
 
 
 def test_a_member_who_left_before_joining_is_refused_and_not_named(tables) -> None:

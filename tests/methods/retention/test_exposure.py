@@ -12,7 +12,7 @@ from lifelines import CoxTimeVaryingFitter
 
 from helpers import simulate
 from helpers.data.source import Dataset
-from helpers.errors import BadData, MissingTable
+from helpers.errors import BadData
 from helpers.methods.retention.exposure import (
     JOINED_BEFORE,
     JUST_JOINED,
@@ -133,7 +133,7 @@ def test_pushes_drive_members_away_as_planted_and_ads_do_not(
     assert pushes.per_unit.low < truth < pushes.per_unit.high and pushes.per_unit.low > 1
     assert pushes.fatigue_from in (1, 3, 6)
     assert pushes.sentence.startswith("With each push more in a month, members leave 1.")
-    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ interactions)" in result.sentences[-1]
+    assert "held constant in 4 levels only (0, 1–10, 11–50, 51+ actions)" in result.sentences[-1]
     assert "this is no experiment" in result.sentences[-1]
     told = next(result.findings())
     assert told.verdict == "worse" and told.value == pytest.approx(pushes.per_unit.value - 1)
@@ -199,12 +199,12 @@ def test_few_exits_are_too_little_data() -> None:
         assert all("too little data" in dose.sentence for dose in found.doses)
 
 
-def test_names_and_missing_tables(study: Study) -> None:
+def test_wrong_names_are_said_and_without_events_nothing_is_on_record(study: Study) -> None:
     with pytest.raises(BadData, match="column sourc missing"):
         episodes(study, ["sourc"])
-    members = Dataset({"members": study.dataset.members})
-    with pytest.raises(MissingTable, match="events"):
-        exposure(dataclasses.replace(study, dataset=members))
+    members, given = Dataset({"members": study.dataset.members}), {"activity": study.activity}
+    found = exposure(dataclasses.replace(study, dataset=members, given=given))
+    assert found.sentences == ["There is no push on record.", "There is no ad shown on record."]
 
 
 @pytest.mark.slow

@@ -89,7 +89,6 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     BadData
         When a member left before joining.
     """
-    study.dataset.require("members", *(["events"] if landmark_day else []))
     looked_at = list(dict.fromkeys(known_at_joining(study) if columns is None else columns))
     for name in looked_at:
         checked(name, "column of members", in_=_at_hand(study))
@@ -130,7 +129,7 @@ def known_at_joining(study: Study) -> list[str]:
 
 def _at_hand(study: Study) -> list[str]:
     """Return the columns of members that may be asked for."""
-    columns = list(study.dataset.members.columns)
+    columns = list(study.dataset.members.columns) if "members" in study.dataset else []
     return [*columns, INVITED] if "inviter_id" in columns and INVITED not in columns else columns
 
 

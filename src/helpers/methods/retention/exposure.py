@@ -22,7 +22,6 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
@@ -40,7 +39,7 @@ WHAT = {"pushes_before": "push", "ads_before": "ad shown"}
 MOST = 30
 # Name of each dose by its smallest number in a month.
 DOSES = {0: "0", 1: "1–2", 3: "3–5", 6: "6+"}
-# Name of each level of own activity in the month before, by the number of interactions that it lies below.
+# Name of each level of own activity in the month before, by the number of counted actions that it lies below.
 ACTIVITY = {1: "0", 11: "1–10", 51: "11–50"}
 VERY_ACTIVE, JUST_JOINED, JOINED_BEFORE = "51+", "joined in this month", "joined in the month before"
 CONTROL = "activity_before"
@@ -57,7 +56,6 @@ def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
         One row per member and month: member_id, entry_day, tenure_days (first and last day of tenure in the month),
         exited (bool), pushes_before, ads_before (counts in the month before), activity_before (level), `columns`.
     """
-    study.dataset.require("members", "events")
     counts, calendar = materialise(_counts(study)), _calendar(study)
     people, end = study.population, number_of(study.as_of)
     require_columns(people, columns, "members")
@@ -74,8 +72,8 @@ def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
     here = here.filter((here.before < NEVER) | (here.joined >= here["first"]))
     past = counts.mutate(month=counts.month + 1).rename(counted="month", counted_id="member_id")
     met = here.left_join(past, [here.member_id == past.counted_id, here.month == past.counted])
-    met = met.mutate(**{name: met[name].fill_null(0) for name in (*WHAT, "interactions")})
-    levels = ((met.interactions < edge, level) for edge, level in ACTIVITY.items())
+    met = met.mutate(**{name: met[name].fill_null(0) for name in (*WHAT, "actions")})
+    levels = ((met.actions < edge, level) for edge, level in ACTIVITY.items())
     just, before = met.joined >= met["first"], met.joined > met.before
     table = met.select(
         "member_id",
@@ -105,12 +103,13 @@ def _calendar(study: Study) -> pd.DataFrame:
 
 
 def _counts(study: Study) -> ibis.Table:
-    """Return what each member met and did in each month: member_id, month, pushes, ads and interactions."""
+    """Return what each member met and did in each month: member_id, month, pushes, ads and counted actions."""
     dataset, tz = study.dataset, study.report_tz
-    events = dataset.events.filter(dataset.events.event.isin([*INTERACTIONS, "push_sent"]))
-    pushed = events.event == "push_sent"
-    what = pushed.ifelse("pushes_before", "interactions")
-    rows = events.select(member_id=events.member_id.cast("string"), day=local_date(events.ts, tz), what=what)
+    rows = study.counted.select("member_id", "day", what=ibis.literal("actions"))
+    if "events" in dataset:
+        sent = dataset.events.filter(dataset.events.event == "push_sent")
+        pushes = sent.select(member_id=sent.member_id.cast("string"), day=local_date(sent.ts, tz))
+        rows = rows.union(pushes.mutate(what=ibis.literal("pushes_before")))
     if "touchpoints" in dataset:
         seen = dataset.touchpoints
         if "interaction" in seen.columns:
@@ -120,7 +119,7 @@ def _counts(study: Study) -> ibis.Table:
     rows = rows.filter(rows.day <= ibis.date(study.as_of), rows.member_id.notnull())
     month = rows.day.year().cast("int64") * 12 + rows.day.month().cast("int64") - 1
     rows = rows.mutate(month=month)
-    sums = {name: (rows.what == name).cast("int64").sum() for name in (*WHAT, "interactions")}
+    sums = {name: (rows.what == name).cast("int64").sum() for name in (*WHAT, "actions")}
     found = rows.group_by(["member_id", "month"]).agg(**sums)
     return found.mutate(**{name: ibis.least(found[name], MOST) for name in WHAT})
 
@@ -189,7 +188,7 @@ class Exposure(Result):
     def sentences(self) -> list[str]:
         """What each exposure does, how coarsely own activity is held constant, then what is not on record."""
         text = (
-            "Own activity of the month before is held constant in {k} levels only ({levels} interactions), so that "
+            "Own activity of the month before is held constant in {k} levels only ({levels} actions), so that "
             "those sent more may still be others within a level; this is no experiment."
         )
         told = {dose.exposure: dose.sentence for dose in self.doses}

@@ -28,8 +28,11 @@ HOURS = 48
 def with_first_days(study: Study, stays: ibis.Table, landmark: int) -> tuple[ibis.Table, list[str]]:
     """Return members with what they did on days 0 to ``landmark - 1`` of tenure, and the names of it.
 
-    Nothing recorded is nothing done. A column of members that is called ``early_reply`` is not made again.
+    Nothing recorded is nothing done, but without a table of events nothing is known. A column of members that is
+    called ``early_reply`` is not made again.
     """
+    if "events" not in study.dataset:
+        return stays, []
     done = _done(study, stays, landmark)
     found = stays.left_join(done, "member_id").drop("member_id_right")
     names = [name for name in done.columns if name != "member_id"]
