@@ -198,9 +198,18 @@ def test_wrong_names_are_said(tables) -> None:
         look(tables, ["sourc"])
 
 
-def test_without_events_nothing_is_known_of_first_days(tables) -> None:
+def test_without_events_there_are_no_first_days_and_no_landmark(tables) -> None:
     found = look({"members": tables["members"]}, landmark_day=7)
-    assert not [name for name in found.names if name.startswith(("early", "first"))]
+    assert found.landmark_day == 0 and found.names == ("source",)
+
+
+def test_of_many_members_a_sample_is_looked_at_and_said(tables, monkeypatch) -> None:
+    monkeypatch.setattr("helpers.methods.retention.covariates.MOST_MEMBERS", 200)
+    some, again = look(tables, ["source"]), look(tables, ["source"])
+    members = some.table.count().execute()
+    assert 150 < members < 250 and some.note.startswith("About 200 of ")
+    assert f" {members} of 400 members are compared" in some.note
+    pd.testing.assert_frame_equal(some.cells(), again.cells())
 
 
 def test_a_member_who_left_before_joining_is_refused_and_not_named(tables) -> None:

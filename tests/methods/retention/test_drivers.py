@@ -144,6 +144,17 @@ def test_few_exits_carry_few_covariates_in_the_order_asked_for() -> None:
     assert found.notes[-1].endswith(f"not looked at: {dropped}.")
 
 
+def test_without_a_bound_the_direction_is_told_and_no_ratio() -> None:
+    """Nobody leaves with the flag, or everybody who leaves has it."""
+    frame = members(900, 4)
+    left = frame["left_at"].notna()
+    for flag, said in ((~left, "none of these"), (left | (frame.index % 2 == 0), "too large to state")):
+        found = story(frame.assign(flag=flag), "flag")
+        made = next(found.findings())
+        assert made.value is None and said in made.sentence and "times as fast" not in made.sentence
+        assert not isinstance(found.figure(), Chart)
+
+
 @pytest.mark.parametrize("n", [1, 5])
 def test_few_members_are_too_little_data(n: int) -> None:
     nobody = pd.Series(pd.NaT, index=range(40), dtype="datetime64[ns, UTC]")

@@ -207,6 +207,15 @@ def test_wrong_names_are_said_and_without_events_nothing_is_on_record(study: Stu
     assert found.sentences == ["There is no push on record.", "There is no ad shown on record."]
 
 
+def test_a_sample_of_members_has_effects_within_their_intervals(study: Study, monkeypatch) -> None:
+    whole = exposure(study)
+    monkeypatch.setattr("helpers.methods.retention.covariates.MOST_MEMBERS", 2_000)
+    some = exposure(study)
+    full, part = whole.doses[0].per_unit, some.doses[0].per_unit
+    assert part.low < full.value < part.high
+    assert 0.4 < part.n / full.n < 0.6 and some.sentences[-1].startswith("About 2,000 of ")
+
+
 @pytest.mark.slow
 def test_intervals_cover_the_planted_effects_in_many_communities() -> None:
     """95 % intervals of seven planted log hazard ratios in 120 communities of 1,500 members."""

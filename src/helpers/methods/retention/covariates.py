@@ -11,6 +11,8 @@ everybody is alike are left out.
 What members did in their first days is only fair to those who were still there when these days were over: with a
 landmark (Anderson, Cain and Gelber 1983) everybody is looked at from that day on, so that nobody can fail to reply
 because they had left. Whoever left before is not in that comparison, and how many is said.
+
+Of more than `MOST_MEMBERS` members a sample is looked at, drawn by a hash of their ids, which is said too.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import ibis
 import pandas as pd
 
 from helpers.checks import checked
+from helpers.data.source import of_sample
 from helpers.methods.retention.first_days import with_first_days
 from helpers.sentences import number, say
 from helpers.stats.cox.design import OTHER
@@ -42,6 +45,8 @@ SAME_AS_SOURCE = 0.02
 MOST_LEVELS = 200
 # Levels that are kept, the pool among them; those with a smaller share of members are pooled.
 KEPT_LEVELS = 8
+MOST_MEMBERS = 10_000
+"""Members that a model of leaving is fitted to, at most."""
 LEAST_SHARE = 0.01
 BINS = 4
 
@@ -58,11 +63,14 @@ class Candidates:
         The candidates.
     note : str
         Who is not compared, and which columns are not looked at.
+    landmark_day : int
+        Tenure day from which members are looked at.
     """
 
     table: ibis.Table
     names: tuple[str, ...]
     note: str
+    landmark_day: int
 
     def cells(self) -> pd.DataFrame:
         """Return counts of equal members: the candidates, entry_day, tenure_day, n, events."""
@@ -75,12 +83,13 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     Parameters
     ----------
     study : Study
-        With members; events when there is a landmark. Who joined before the log began enters late.
+        Who joined before the log began enters late.
     columns : sequence of str, optional
         Columns of members to look at, or ``invited``; by default those of `KNOWN_AT_JOINING` that are there.
     landmark_day : int
         With 7, what members did on their first 7 days (0 to 6) is added, and only those who joined on record and
-        were still members on day 7 are looked at, from then on: :mod:`helpers.methods.retention.first_days`.
+        were still members on day 7 are looked at, from then on: :mod:`helpers.methods.retention.first_days`. Without
+        a table of events there are no such days, and no landmark.
 
     Raises
     ------
@@ -89,6 +98,7 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     BadData
         When a member left before joining.
     """
+    landmark_day = landmark_day if "events" in study.dataset else 0
     looked_at = list(dict.fromkeys(known_at_joining(study) if columns is None else columns))
     for name in looked_at:
         checked(name, "column of members", in_=_at_hand(study))
@@ -97,6 +107,8 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     if landmark_day:
         # Who entered late has first days that nobody has seen.
         stays = stays.filter(stays.entry_day == 0, stays.tenure_days >= landmark_day)
+    stays, sampled = of_most(stays, study.seed)
+    if landmark_day:
         stays, early = with_first_days(study, stays.mutate(entry_day=landmark_day), landmark_day)
         looked_at += early
     stays = materialise(stays)
@@ -113,13 +125,18 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
         names=", ".join(name for name in values if name not in made) or say("nothing"),
     )  # fmt: skip
     if later := [name for name in made if name not in (*KNOWN_AT_JOINING, *early)]:
-        note = (
-            say("Misleading where it was filled in only after joining: {names}.", names=", ".join(later))
-            + " "
-            + note
-        )
+        text = "Misleading where it was filled in only after joining: {names}."
+        note = f"{say(text, names=', '.join(later))} {note}"
     table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
-    return Candidates(materialise(table), tuple(made), note)
+    return Candidates(materialise(table), tuple(made), f"{sampled} {note}".strip(), landmark_day)
+
+
+def of_most(people: ibis.Table, seed: int) -> tuple[ibis.Table, str]:
+    """Return the members that a model is fitted to, and a sentence when they are a sample."""
+    members = int(people.count().execute())
+    text = "About {most} of {n} members, drawn by a hash of their ids, stand for all of them in this model."
+    said = say(text, most=number(MOST_MEMBERS), n=number(members)) if members > MOST_MEMBERS else ""
+    return of_sample(people, MOST_MEMBERS / max(members, 1), seed), said
 
 
 def known_at_joining(study: Study) -> list[str]:
@@ -129,7 +146,7 @@ def known_at_joining(study: Study) -> list[str]:
 
 def _at_hand(study: Study) -> list[str]:
     """Return the columns of members that may be asked for."""
-    columns = list(study.dataset.members.columns) if "members" in study.dataset else []
+    columns = list(study.population.columns)
     return [*columns, INVITED] if "inviter_id" in columns and INVITED not in columns else columns
 
 

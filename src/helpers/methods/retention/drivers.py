@@ -7,6 +7,10 @@
    driver when its interval leaves out one. Drivers come in the order of their evidence, |z|: ordered by size, rare
    levels would come first, whose ratios are large because they are uncertain.
 4. The test of proportional hazards. Where an effect does not last, its hazard ratios by part of tenure are told.
+
+Where everybody with a characteristic left, or nobody did, the data set no bound to its hazard ratio: the direction is
+told, and the size is not.
+
    Whoever prefers ratios of times hands ``candidates(study).cells()`` to a fitter of lifelines, weighted by ``n``.
 """
 
@@ -16,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -59,8 +62,7 @@ class Drivers(Result):
     proportionality : Proportionality
         Whether effects last.
     by_tenure : pandas.DataFrame
-        Effects that do not last, for readers: characteristic, tenure, hazard_ratio, low, high, n, left; no numbers
-        where fewer than k_min members were in a part.
+        Effects that do not last, for readers: characteristic, tenure, hazard_ratio, low, high, n, left.
     concordance : Estimate
         Of two members not seen by the model, how often it names the one who leaves first (cross-fitted).
     notes : tuple of str
@@ -120,10 +122,9 @@ class Drivers(Result):
 
     def figure(self) -> Chart | NoChart:
         """Draw hazard ratios on a log scale, with intervals that hold for all at once: drivers on top."""
-        rows = self.table.drop(columns=["low", "high"])
+        rows = self.table[~self.table["penalised"].astype(bool)].drop(columns=["low", "high"])
         rows = rows.rename(columns={"simultaneous_low": "low", "simultaneous_high": "high"})
         rows = rows.dropna(subset=["hazard_ratio", "low", "high"])
-        rows = rows[np.isfinite(rows["high"]) & (rows["low"] > 0)]
         if rows.empty:
             return NoChart(say("What goes with leaving"), self.sentence, "drivers")
         rows = rows.assign(evidence=rows["z"].abs(), characteristic=rows["covariate"].map(name_of))
@@ -164,7 +165,7 @@ class Drivers(Result):
         yield from rest[min(1, len(self.named)) :]
         caption = say("Hazard ratios by part of tenure; each interval holds alone")
         if len(self.by_tenure):
-            yield Table("by_tenure", self.by_tenure, caption)
+            yield Table("by_tenure", self.by_tenure, caption, members="n", within=("characteristic",))
 
     def findings(self) -> Iterator[Finding]:
         """Yield the hazard ratio of the characteristic with the clearest evidence, its members and their exits.
@@ -175,10 +176,12 @@ class Drivers(Result):
         estimate, text, name = unknown(int(self.model.n_), "ratio", confidence), self.sentence, "–"
         if len(named):
             row = named.iloc[0]
+            text, name = self.sentences[1], name_of(row["covariate"])
             value, low, high = (float(row[name]) for name in RATIO)
             method = say("Cox model (Efron), Bonferroni over {k}", k=self.tested)
             estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, confidence)
-            text, name = self.sentences[1], name_of(row["covariate"])
+            if row["penalised"]:
+                estimate = unknown(estimate.n, "ratio", confidence)
         yield finding(
             estimate,
             id="retention.strongest_driver",
@@ -199,14 +202,14 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     Parameters
     ----------
     study : Study
-        With members; events for the day the record begins and for a landmark. Its confidence is that at which the
-        intervals of all characteristics hold together, and that of the test whether effects last.
+        Its confidence is that at which the intervals of all characteristics hold together, and that of the test
+        whether effects last.
     columns : sequence of str, optional
         Columns of members, the most important first; by default those of
         :data:`helpers.methods.retention.covariates.KNOWN_AT_JOINING`. What is filled later may be had by those who
         stay only.
     landmark_day : int
-        With 7, what members did in their first 7 days is looked at too, from day 7 on.
+        With 7, what members did in their first 7 days is looked at too, from day 7 on; needs a table of events.
     """
     found = candidates(study, columns, landmark_day=landmark_day)
     cells, level = found.cells(), study.confidence
@@ -214,14 +217,14 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     model = CoxModel(kept, confidence=level).fit(cells)
     test = proportional_hazards(model, level=1 - level)
     table = model.simultaneous(study.k_min)
-    breaks = [0, *(day for day in TENURE_BREAKS if day > landmark_day)]
+    breaks = [0, *(day for day in TENURE_BREAKS if day > found.landmark_day)]
     unsteady = table.loc[table["covariate"].isin(test.unsteady), "variable"].drop_duplicates()
     parts = [tenure_effects(cells, model, name, breaks=breaks) for name in unsteady]
     apart = unknown(model.n_, "share", level)
     if kept:
         apart = cross_fitted_concordance(cells, kept, seed=study.seed, confidence=level)
-    by_tenure, notes = _by_tenure(parts, study.k_min), (found.note, *dropped)
-    return Drivers(study, model, table, test, by_tenure, apart, notes, landmark_day)
+    notes = (found.note, *dropped)
+    return Drivers(study, model, table, test, _by_tenure(parts), apart, notes, found.landmark_day)
 
 
 def _ratios(drawn: pd.DataFrame) -> Figure:
@@ -253,13 +256,13 @@ def _affordable(cells: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], l
     return kept, [say(text, events=number(exits), k=budget, names=dropped)] if dropped else []
 
 
-def _by_tenure(parts: Sequence[pd.DataFrame], k_min: int) -> pd.DataFrame:
-    """Return effects by part of tenure for readers, without numbers of fewer than `k_min` members."""
+def _by_tenure(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return effects by part of tenure under the names that readers get."""
+    if not parts:
+        return pd.DataFrame()
     names = {"covariate": "characteristic", "tenure_part": "tenure", "events": "left"}
-    numbers = ["hazard_ratio", "low", "high", "n", "left"]
-    found = pd.concat(parts, ignore_index=True).rename(columns=names) if parts else pd.DataFrame()
-    found = found.reindex(columns=["characteristic", "tenure", *numbers])
-    found[numbers] = found[numbers].where(found["n"] >= k_min)
+    found = pd.concat(parts, ignore_index=True).rename(columns=names)
+    found = found[[*names.values(), "n", "hazard_ratio", "low", "high"]]
     return found.assign(characteristic=found["characteristic"].map(name_of))
 
 
@@ -277,6 +280,13 @@ def hazard_sentence(row: Mapping[Any, Any]) -> str:
         "Members with “{name}” leave {ratio} times as fast as {others} ({low} to {high}), all else equal (n "
         "= {n}, {events} left); association, not cause."
     )
+    if row["penalised"]:
+        text = "Members with “{name}” leave slower than {others}: none of these {n} left, so no ratio can be stated."
+        if row["hazard_ratio"] > 1:
+            text = (
+                "Members with “{name}” leave faster than {others}: how many times is too large to state, as none of "
+                "the others left, or all of these at once (n = {n}, {events} left); association, not cause."
+            )
     return say(
         text, name=name_of(row["covariate"]), ratio=ratio, low=low, high=high, n=number(row["n"]),
         events=number(row["events"]), others=others(row),

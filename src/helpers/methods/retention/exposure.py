@@ -4,7 +4,7 @@ An episode is a member in a calendar month: from the first to the last tenure da
 on that last day. What may drive leaving (pushes, ads, own activity) is counted in the month before and never in the
 same one: otherwise a member who is about to leave, and therefore does less and is sent less, would make pushes look
 good. All of it is counted in the engine. The first whole month on record is looked back at only, except for those who
-join in it.
+join in it. Of a large community a sample of members is looked at, drawn by a hash of their ids, which is said.
 
 A Cox model on episodes: one effect per push more, and one per dose, from which the fatigue point is read, the least
 dose at which members leave clearly faster than those at the lowest, with no smaller rate at any higher dose.
@@ -16,13 +16,14 @@ recorded is not. Only an experiment on the frequency settles it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
 import pandas as pd
 
 from helpers.data.source import local_date
+from helpers.methods.retention.covariates import of_most
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, say
@@ -47,8 +48,8 @@ LEVELS = (*ACTIVITY.values(), VERY_ACTIVE)
 NEVER = 10_000_000
 
 
-def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
-    """Cut the stays of members at the calendar, and add what was counted in the month before.
+def episodes(study: Study, columns: Sequence[str] = (), people: ibis.Table | None = None) -> ibis.Table:
+    """Cut the stays of people (default: the population) at the calendar; add what was counted in the month before.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def episodes(study: Study, columns: Sequence[str] = ()) -> ibis.Table:
         exited (bool), pushes_before, ads_before (counts in the month before), activity_before (level), `columns`.
     """
     counts, calendar = materialise(_counts(study)), _calendar(study)
-    people, end = study.population, number_of(study.as_of)
+    people, end = study.population if people is None else people, number_of(study.as_of)
     require_columns(people, columns, "members")
     stays = people.select(
         *columns,
@@ -152,6 +153,13 @@ class Dose:
     @property
     def sentence(self) -> str:
         """What one more does, and from where on it is too much."""
+        effect = self.per_unit
+        if not effect.known:
+            text = (
+                "What each {what} more in a month does to leaving in the next: too little data ({events} exits in "
+                "{n} member-months)."
+            )
+            return say(text, what=WHAT[self.exposure], n=number(effect.n), events=number(self.events))
         fatigue = say("none, since no dose is clearly worse than fewer")
         if self.fatigue_from is not None:
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
@@ -162,7 +170,6 @@ class Dose:
             "With each {what} more in a month, members leave {ratio} times as fast in the next ({between}; {n} "
             "member-months, {events} left); association, not cause. Fatigue point: {fatigue}."
         )
-        effect = self.per_unit
         return say(
             text, what=WHAT[self.exposure], n=number(effect.n), events=number(self.events), fatigue=fatigue,
             ratio=number(effect.value), between=interval(effect.low, effect.high, "ratio"),
@@ -175,14 +182,17 @@ class Exposure(Result):
 
     Attributes
     ----------
-    model : CoxModel
-        With one effect per unit of each exposure, and own activity held constant.
+    months : int
+        Member-months looked at.
     doses : tuple of Dose
         One per exposure.
+    sampled : str
+        Says when members are a sample.
     """
 
-    model: CoxModel
+    months: int
     doses: tuple[Dose, ...]
+    sampled: str = ""
 
     @property
     def sentences(self) -> list[str]:
@@ -194,7 +204,8 @@ class Exposure(Result):
         told = {dose.exposure: dose.sentence for dose in self.doses}
         caveat = [say(text, k=len(LEVELS), levels=", ".join(LEVELS))] if told else []
         missing = "There is no {what} on record."
-        return [*(told.get(name) or say(missing, what=what) for name, what in WHAT.items()), *caveat]
+        said = [told.get(name) or say(missing, what=what) for name, what in WHAT.items()]
+        return [*said, *caveat, *filter(None, [self.sampled])]
 
     def parts(self) -> Iterator[Part]:
         """Yield the sentences."""
@@ -203,7 +214,7 @@ class Exposure(Result):
     def findings(self) -> Iterator[Finding]:
         """Yield whether more pushes go with leaving faster."""
         pushes = {dose.exposure: dose.per_unit for dose in self.doses}
-        nothing = unknown(int(self.model.n_), "share", self.model.confidence)
+        nothing = unknown(self.months, "share", self.study.confidence)
         ratio = pushes.get("pushes_before", nothing)
         yield finding(
             ratio._replace(value=ratio.value - 1, low=ratio.low - 1, high=ratio.high - 1, unit="share"),
@@ -226,15 +237,11 @@ def exposure(study: Study) -> Exposure:
     Parameters
     ----------
     study : Study
-        With members and events (push_sent); touchpoints for ads. Its confidence is also one minus the corrected
-        p-value below which a dose is clearly worse.
-
-    Raises
-    ------
-    MissingTable
-        When members or events are missing.
+        With events (push_sent); touchpoints for ads. Its confidence is also one minus the corrected p-value below
+        which a dose is clearly worse.
     """
-    return effects(study, episodes(study))
+    people, sampled = of_most(study.population, study.seed)
+    return replace(effects(study, episodes(study, people=people)), sampled=sampled)
 
 
 def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Exposure:
@@ -242,7 +249,7 @@ def effects(study: Study, months: ibis.Table, columns: Sequence[str] = ()) -> Ex
     found = cells(months, [*columns, CONTROL, *WHAT])
     met = [name for name in WHAT if found[name].any()]
     model = CoxModel([*columns, CONTROL, *met], confidence=study.confidence).fit(found)
-    return Exposure(study, model, tuple(_dose(found, model, name, study.k_min) for name in met))
+    return Exposure(study, model.n_, tuple(_dose(found, model, name, study.k_min) for name in met))
 
 
 def _dose(found: pd.DataFrame, model: CoxModel, name: str, k_min: int) -> Dose:

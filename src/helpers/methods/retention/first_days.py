@@ -17,6 +17,7 @@ from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import flag
 from helpers.study.days import day_number
+from helpers.study.frames import materialise
 
 CONTRIBUTIONS = ("comment", "reply", "post")
 FIRST = "first_contribution"
@@ -28,16 +29,13 @@ HOURS = 48
 def with_first_days(study: Study, stays: ibis.Table, landmark: int) -> tuple[ibis.Table, list[str]]:
     """Return members with what they did on days 0 to ``landmark - 1`` of tenure, and the names of it.
 
-    Nothing recorded is nothing done, but without a table of events nothing is known. A column of members that is
-    called ``early_reply`` is not made again.
+    Nothing recorded is nothing done. A column of members that is called ``early_reply`` is not made again.
     """
-    if "events" not in study.dataset:
-        return stays, []
-    done = _done(study, stays, landmark)
+    done = materialise(_done(study, stays, landmark))
     found = stays.left_join(done, "member_id").drop("member_id_right")
     names = [name for name in done.columns if name != "member_id"]
     if _can_tell(study) and ANSWERED not in stays.columns:
-        answered = _first_post_answered(study, stays, landmark)
+        answered = materialise(_first_post_answered(study, stays, landmark))
         found = found.left_join(answered, "member_id").drop("member_id_right")
         names.append(ANSWERED)
     first, last = found[FIRST], say("days 3–{last}", last=landmark - 1)
@@ -66,7 +64,7 @@ def _can_tell(study: Study) -> bool:
     """Return whether the tables have the columns that say whose post an action was about."""
     dataset = study.dataset
     return (
-        {"events", "content"} <= set(dataset.names)
+        {"members", "events", "content"} <= set(dataset.names)
         and {"member_id", "content_id"} <= set(dataset.events.columns)
         and {"content_id", "creator_id", "published_at"} <= set(dataset.content.columns)
     )
@@ -85,7 +83,8 @@ def _first_post_answered(study: Study, stays: ibis.Table, landmark: int) -> ibis
     posts = posts.filter(day >= posts.joined, day < posts.joined + landmark)
     order = ibis.window(group_by="member_id", order_by=["posted", "post_id"])
     ranked = posts.mutate(place=ibis.row_number().over(order))
-    first = ranked.filter(ranked.place == 0).select("member_id", "joined", "post_id", "posted")
+    # Computed first, so that the engine keeps these few in memory and lets the many answers pass by.
+    first = materialise(ranked.filter(ranked.place == 0).select("member_id", "joined", "post_id", "posted"))
     rows = _answers(study)
     on = rows.inner_join(first, rows.content_id == first.post_id)
     within = (on.ts >= on.posted) & (on.ts <= on.posted + ibis.interval(hours=HOURS))

@@ -87,18 +87,18 @@ def value_days(
     rows = with_days(activity, "day")
     people = materialise(spans(with_days(population, "joined_day", "left_day"), as_of, began))
     entered, ended = (_by_day(people, day, days) for day in ("entry", "last"))
-    followed = _by_day(people.filter(people.entry == 0), "last", days)
+    followed = people.filter(people.entry == 0).mutate(bucket=0)  # told of all together
     valued = rows.filter(rows.value != 0).select("member_id", "day", "value").join(people, "member_id")
     valued = valued.mutate(age=valued.day.delta(valued.joined_day, unit="day").cast("int64"))
     valued = valued.filter(valued.age >= valued.entry, valued.age <= valued["last"])
-    first = valued.group_by("bucket", "member_id").agg(age=valued.age.min())
+    first = valued.group_by("member_id").agg(age=valued.age.min()).mutate(bucket=0)
     return ValueDays(
         at_risk=np.cumsum(entered - _day_after(ended), axis=1),
         exits=_by_day(people.filter(people.exited), "last", days),
         value=_by_day(valued, "age", days, "value").round(VALUE_DECIMALS),
         entered=entered.sum(axis=0),
-        newcomers=(entered[:, :1] - np.cumsum(_day_after(followed), axis=1)).sum(axis=0),
-        first_valued=_by_day(first, "age", days).sum(axis=0),
+        newcomers=entered[:, 0].sum() - np.cumsum(_day_after(_by_day(followed, "last", days)), axis=1)[0],
+        first_valued=_by_day(first, "age", days)[0],
     )
 
 
