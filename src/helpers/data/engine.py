@@ -25,8 +25,13 @@ from helpers.data.views import create, duplicates, identifier
 from helpers.data.violation import Violation
 from helpers.errors import BadData, BadParameters
 
-SETTINGS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-"""DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time."""
+SETTINGS = {
+    # DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # What needs more goes to disk for a while: memory then does not grow with the community, and time hardly.
+    "memory_limit": f"{192 * max(os.cpu_count() or 1, 2)}MB",
+}
 
 EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
 

@@ -11,8 +11,10 @@ communities. In one phase of the landmarks a perfect forecast has a decile error
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -47,18 +49,14 @@ def rows_at(folder: Path, as_of: dt.date) -> Landmarks:
     negative = table["rating"] < 0
     rows = given.assign(kind="interaction", action="rating", value=0.0)
     first = given.groupby("member_id")["day"].min().rename("joined_day").reset_index()
-    return landmarks(
-        rows[rows["day"] <= as_of],
-        first.assign(left_day=None),
-        as_of=as_of,
-        step="horizon",
-        max_windows=99,
-        signals={
-            "received": received,
-            "received_negative": received[negative],
-            "given_negative": given[negative],
-        },
-    )
+    signals = {
+        "received": received,
+        "received_negative": received[negative],
+        "given_negative": given[negative],
+    }
+    with mock.patch.multiple(sys.modules[landmarks.__module__], MONTHLY=(), MOST_WINDOWS=99):
+        known = rows[rows["day"] <= as_of]
+        return landmarks(known, first.assign(left_day=None), as_of=as_of, signals=signals)
 
 
 def last_day(folder: Path) -> dt.date:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -43,9 +45,11 @@ def random_rows(members: int = 60, days: int = 120, seed: int = 0) -> tuple[pd.D
     return actions(rows), people(*((f"m{i:03d}", 0, left[i]) for i in range(members)))
 
 
-def made(rows: pd.DataFrame, population: pd.DataFrame, **more: object) -> Landmarks:
-    settings = {"as_of": AS_OF, "step": "horizon"} | more
-    return landmarks(rows, population, **settings)  # type: ignore[arg-type]
+def made(rows: pd.DataFrame, population: pd.DataFrame, *, most: int = 10_000, **more: object) -> Landmarks:
+    """Landmarks a horizon apart, not months."""
+    settings = {"as_of": AS_OF} | more
+    with mock.patch.multiple(sys.modules[landmarks.__module__], MONTHLY=(), MOST_MEMBERS=most):
+        return landmarks(rows, population, **settings)  # type: ignore[arg-type]
 
 
 def test_landmarks_tile_backwards_with_whole_windows_and_look_backs() -> None:
@@ -65,7 +69,7 @@ def test_landmarks_tile_backwards_with_whole_windows_and_look_backs() -> None:
 )
 def test_monthly_landmarks_keep_their_place_in_the_month(as_of: dt.date, marks: list[dt.date]) -> None:
     rows, population = random_rows()
-    found = made(rows, population, as_of=as_of, step="auto")
+    found = landmarks(rows, population, as_of=as_of)
     assert [d.date() for d in found.table["landmark"].unique()] == marks
     assert all(d + dt.timedelta(days=30) <= as_of for d in marks)
 
@@ -128,7 +132,7 @@ def test_outcome_equals_a_plain_loop() -> None:
 
 def test_a_sample_follows_members_and_leaves_today_whole() -> None:
     rows, population = random_rows()
-    whole, part = made(rows, population), made(rows, population, max_members=20, seed=4)
+    whole, part = made(rows, population), made(rows, population, most=20, seed=4)
     assert part.sampled == part.table["member_id"].nunique() and 10 <= part.sampled <= 30
     assert part.members == whole.members == whole.sampled
     pd.testing.assert_frame_equal(part.now[[*FEATURES]], whole.now[[*FEATURES]])

@@ -58,7 +58,7 @@ def test_logit_without_penalty_equals_statsmodels(monkeypatch: pytest.MonkeyPatc
 
 def test_fits_are_byte_identical() -> None:
     table = planted(2000)
-    first, second = (fitted(table).log_odds([BLEND], table)[BLEND] for _ in range(2))
+    first, second = (fitted(table).probability(BLEND, table) for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 

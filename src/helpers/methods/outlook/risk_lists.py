@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data import privacy
+from helpers.data.source import as_table
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
@@ -153,6 +154,7 @@ def risk_lists(
     back = with_bounds(back.assign(expected_value=back["value"]), values.spread)
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
     stay, come = _baseline(1 - nurtured["probability"]), _baseline(back["probability"])
+    nurtured, back = (_with_consent(study, each) for each in (nurtured, back))
     return RiskLists(
         study=study, nurture=contact_list(study, nurtured, name=NURTURE, baseline=stay, **settings),
         win_back=contact_list(study, back, name=WIN_BACK, baseline=come, **settings), risk_limit=risk_limit,
@@ -173,10 +175,15 @@ def _with_values(study: Study, risk: Risk, values: MemberValue) -> pd.DataFrame:
     if values.known:
         ahead = values.members.set_index("member_id")["expected_value"]
         members["value"] = members["member_id"].map(ahead).fillna(0.0).astype(float)
-    if "consent" in study.population.columns:
-        agreed = study.population.select("member_id", "consent").to_pandas()
-        members = members.merge(agreed, "left", "member_id")
     return members
+
+
+def _with_consent(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """Put beside each member whether it agreed to be contacted, where the members table says so."""
+    if rows.empty or "consent" not in study.population.columns:
+        return rows
+    agreed = study.population.semi_join(as_table(rows[["member_id"]]), "member_id")
+    return rows.merge(agreed.select("member_id", "consent").to_pandas(), "left", "member_id")
 
 
 def _at_stake(rows: pd.DataFrame, cost: SilenceCost) -> pd.DataFrame:

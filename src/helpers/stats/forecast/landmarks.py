@@ -17,8 +17,8 @@ There is no calendar covariate: with a dozen windows a season cannot be told fro
 common is left to the intercept (:mod:`helpers.stats.forecast.calibration`).
 
 Everything is counted inside the engine in one grouped join of member-days with the landmarks of their member. Above
-`max_members` a sample of members, drawn by a hash of their ids, is followed through all closed landmarks (members and
-not rows, so that histories stay whole); on ``as_of`` itself everybody has a row.
+`MOST_MEMBERS` a sample of members, drawn by a hash of their ids, is followed through all closed landmarks (members
+and not rows, so that histories stay whole); on ``as_of`` itself everybody has a row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import ibis
 import numpy as np
@@ -42,6 +41,12 @@ CREATED = ("comment", "share", "post")
 """Interactions by which a member makes something that others see."""
 ACTIVE, DORMANT = "active", "dormant"
 MONTHS = 12
+MONTHLY = range(28, 32)
+"""Lengths of a window that stand for a month."""
+MOST_WINDOWS = 36
+"""Closed windows looked back at; the newest."""
+MOST_MEMBERS = 10_000
+"""About how many members are followed."""
 LONG_AGO = 3650
 KEYS = ["member_id", "landmark"]
 DECIMALS = 6
@@ -112,9 +117,6 @@ def landmarks(
     count: Count = "interaction",
     signals: Mapping[str, ibis.Table | pd.DataFrame] | None = None,
     categories: ibis.Table | pd.DataFrame | None = None,
-    step: Literal["auto", "horizon"] = "auto",
-    max_windows: int = 36,
-    max_members: int = 10_000,
     seed: int = 0,
 ) -> Landmarks:
     """Return the person-period rows of a community.
@@ -134,12 +136,8 @@ def landmarks(
         one row per happening (see :func:`standard_signals`). They are counted over 7, 30 and 90 days and in all.
     categories : table, optional
         One row per member with member_id and categories that were known when it joined.
-    step : {"auto", "horizon"}
-        How landmarks are laid back; "auto" means months for a horizon of 28 to 31 days.
-    max_windows : int
-        How many closed windows to look back at most, newest kept.
-    max_members, seed : int
-        About how many members are followed at most, and the seed of the sample.
+    seed : int
+        Seed of the sample.
 
     Raises
     ------
@@ -151,26 +149,31 @@ def landmarks(
         _columns(rows, ("member_id", "day", "kind", "action", "value"), "activity"), day, count
     )
     people = materialise(_columns(population, ("member_id", "joined_day", "left_day"), "population"))
-    monthly = step == "auto" and 28 <= horizon_days <= 31
-    closed = _closed_landmarks(days, day, horizon_days, active_days, max_windows, monthly)
+    closed = _closed_landmarks(days, day, horizon_days, active_days)
     past = _present(people, closed)
     members = int(past.member_id.nunique().execute())
-    share = max_members / max(members, 1)
+    share = MOST_MEMBERS / max(members, 1)
     followed, today = of_sample(past, share, seed), _present(people, [day])
     there = materialise(ibis.union(followed, today) if closed else today)
     happened = {name: _signal_days(table, day, name) for name, table in sorted((signals or {}).items())}
     found, names = _with_signals(_known(days, there, active_days, horizon_days), happened, there)
+    fixed = (
+        categories if categories is None else _columns(categories, tuple(categories.columns), "categories")
+    )
+    found = found if fixed is None else found.left_join(fixed, "member_id").drop("member_id_right")
     frame = _tidy(found, horizon_days)
-    frame, flags = _with_categories(frame, categories)
+    frame, flags = _with_flags(frame, [] if fixed is None else sorted(set(fixed.columns) - {"member_id"}))
     closed_rows = frame["landmark"] < pd.Timestamp(day)
     table = frame[closed_rows].reset_index(drop=True)
     return Landmarks(
         table=table,
         now=frame[~closed_rows].drop(columns="silent").reset_index(drop=True),
         features=(*FEATURES, *names, *flags),
+        # Stored by itself, so that the engine can forget the days of all others.
         member_days=of_sample(days, share, seed)
         .filter(ibis._.actions > 0)
-        .select("member_id", "day", "value"),
+        .select("member_id", "day", "value")
+        .cache(),
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,
@@ -225,9 +228,7 @@ def _member_days(rows: ibis.Table, day: dt.date, count: Count) -> ibis.Table:
     return materialise(found)
 
 
-def _closed_landmarks(
-    days: ibis.Table, day: dt.date, horizon: int, active: int, most: int, monthly: bool
-) -> list[dt.date]:
+def _closed_landmarks(days: ibis.Table, day: dt.date, horizon: int, active: int) -> list[dt.date]:
     """Return the closed landmarks, oldest first: each has a whole look-back and a whole window in the log."""
     first = days.filter(days.actions > 0).day.min().to_pandas()
     if pd.isna(first):
@@ -236,16 +237,16 @@ def _closed_landmarks(
     latest = pd.Timestamp(day) - pd.Timedelta(days=horizon)
     found: list[dt.date] = []
     back = 1
-    while (mark := _back(pd.Timestamp(day), back, horizon, monthly)) >= earliest and len(found) < most:
+    while (mark := _back(pd.Timestamp(day), back, horizon)) >= earliest and len(found) < MOST_WINDOWS:
         if mark <= latest:
             found.append(mark.date())
         back += 1
     return found[::-1]
 
 
-def _back(day: pd.Timestamp, steps: int, horizon: int, monthly: bool) -> pd.Timestamp:
+def _back(day: pd.Timestamp, steps: int, horizon: int) -> pd.Timestamp:
     """Return the landmark a number of steps before a day."""
-    if not monthly:
+    if horizon not in MONTHLY:
         return day - pd.Timedelta(days=horizon * steps)
     back = day - pd.DateOffset(months=steps)
     return back + pd.offsets.MonthEnd(0) if day.is_month_end else back
@@ -317,8 +318,8 @@ def _later_actions(days: ibis.Table, there: ibis.Table, horizon: int) -> ibis.Ta
 
 def _tidy(found: ibis.Table, horizon: int) -> pd.DataFrame:
     """Bring the rows to pandas, what did not happen as 0, and derive gaps, trend and the outcome."""
-    kept = ("member_id", "landmark", "state", "first_day", "last_day")
-    counts = {name: found[name].cast("float64").fill_null(0.0) for name in found.columns if name not in kept}
+    numbers = [name for name, kind in found.schema().items() if kind.is_numeric()]
+    counts = {name: found[name].cast("float64").fill_null(0.0) for name in numbers}
     frame = pulled(found.mutate(**counts)).sort_values(["landmark", "member_id"], ignore_index=True)
     span = (frame["last_day"] - frame["first_day"]).dt.days
     gap = span / (frame["active_days_all"] - 1).where(frame["active_days_all"] > 1)
@@ -357,16 +358,13 @@ def _with_signals(
     return found, names
 
 
-def _with_categories(
-    frame: pd.DataFrame, categories: ibis.Table | pd.DataFrame | None
-) -> tuple[pd.DataFrame, list[str]]:
-    """Add one flag per frequent value of each category."""
-    if categories is None:
-        return frame, []
-    fixed = as_table(categories).to_pandas().astype({"member_id": str})
-    joined, added = frame[["member_id"]].merge(fixed, "left", "member_id"), dict[str, pd.Series]()
-    for name in sorted(set(fixed) - {"member_id"}):
-        sizes = joined[name].dropna().astype(str).value_counts()
+def _with_flags(frame: pd.DataFrame, categories: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Put one flag per frequent value in place of each category."""
+    flags = dict[str, pd.Series]()
+    for name in categories:
+        sizes = frame[name].value_counts()
         for value in sorted(sizes.index[sizes >= IN_CATEGORY]):
-            added[f"{name}={value}"] = (joined[name].astype(str) == value).astype(float)
-    return pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1), list(added)
+            flags[f"{name}={value}"] = (frame[name] == value).astype(float)
+    return pd.concat([frame.drop(columns=categories), pd.DataFrame(flags, index=frame.index)], axis=1), list(
+        flags
+    )

@@ -139,6 +139,7 @@ class Models:
         """Return the probability of the outcome of each row of one landmark; NaN where a model cannot say."""
         return self.probabilities([model], rows)[model]
 
+    @threadpool_limits.wrap(limits=1)
     def probabilities(self, models: Sequence[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
         """Return :meth:`probability` of several models, what they share computed once."""
         if not len(rows):
@@ -156,8 +157,7 @@ class Models:
         x = design(rows, self.rows.features) if fits else np.empty(0)
         each = {}
         for name, fit in fits.items():
-            with threadpool_limits(limits=1):
-                scores = getattr(self, fit).decision_function(x)
+            scores = getattr(self, fit).decision_function(x)
             each[name] = np.round(np.clip(scores, -EXTREME, EXTREME), DECIMALS)
         if BLEND in each:
             each[BLEND] = np.round((each[LOGIT] + each[BLEND]) / 2, DECIMALS)
@@ -178,12 +178,13 @@ class Models:
         return design(self.table, self.rows.features)
 
     def _fit(self, model: Any, x: FloatArray) -> Any:
-        with threadpool_limits(limits=1):
-            return model.fit(x, self.table[self.outcome].to_numpy(int))
+        return model.fit(x, self.table[self.outcome].to_numpy(int))
 
     @cached_property
     def _logit(self) -> Any:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000, tol=1e-6))
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=PENALTY, solver="newton-cholesky", tol=1e-6)
+        )
         return self._fit(model, self._design)
 
     @cached_property
@@ -196,7 +197,7 @@ class Models:
 
     def _recency(self, rows: pd.DataFrame) -> FloatArray:
         known, asked = (np.log1p(t[["days_since_last"]].to_numpy(float)) for t in (self.table, rows))
-        model = self._fit(LogisticRegression(C=1e6, max_iter=1000), known)
+        model = self._fit(LogisticRegression(C=1e6, solver="newton-cholesky"), known)
         return np.asarray(model.predict_proba(asked)[:, 1], np.float64)
 
     def _bg_nbd(self, rows: pd.DataFrame) -> FloatArray:

@@ -47,7 +47,7 @@ FEATURES = ("actions_30", "actions_90", "purchases", "past_value", "silent_days"
 LOOK_BACK_DAYS = 180
 WINDOWS = 3
 MOST_SPLITS = 4
-MOST_MEMBERS = 20_000
+MOST_MEMBERS = 12_000
 VALUE_DECIMALS = 6
 # Bent logarithms, flat beyond what was seen: a straight line took too much from the best tenth and gave it to the
 # one below (3.9 points of all value, pooled over twelve communities of different calendars; bent 1.9).
@@ -102,6 +102,7 @@ class ValueForecast:
     share: float = 1.0
 
 
+@threadpool_limits.wrap(limits=1)  # threads of so small a fit wait for each other most of the time
 def forecast_value(
     activity: ibis.Table | pd.DataFrame,
     population: ibis.Table | pd.DataFrame,
@@ -224,8 +225,7 @@ class _Log:
         # A refund can make a member's value negative; the mean of a Poisson law cannot be: such sums count as 0.
         target = np.maximum(seen["brought"].to_numpy(float), 0.0) / np.maximum(exposure, 1e-9)
         scale = float(np.average(target, weights=exposure)) or 1.0
-        with threadpool_limits(limits=1):  # threads of so small a fit wait for each other most of the time
-            rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
+        rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
         found = self.features_on(day, look_back, 1.0 if everybody else self.share)
         if found.empty:  # everybody had left by then
             return None
@@ -299,7 +299,7 @@ def member_features(
 def _rate() -> Pipeline:
     """Return the unfitted regression of value a day."""
     bent = SplineTransformer(n_knots=KNOTS, degree=2, knots="quantile", extrapolation="constant")
-    poisson = PoissonRegressor(alpha=PENALTY, max_iter=1000, tol=1e-8)
+    poisson = PoissonRegressor(alpha=PENALTY, solver="newton-cholesky", tol=1e-8)
     return make_pipeline(StandardScaler(), bent, StandardScaler(), poisson)
 
 
