@@ -97,7 +97,7 @@ def run_ours(folder: Path, active_days: bool) -> Any:
         dataset = source.open(str(folder), check=False)
         actions = activity(dataset, as_of=AS_OF, value_weights=WEIGHTS)
         study = Study.of({"activity": actions}, AS_OF)
-        members, _ = scored(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
+        members = scored(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
         tiered = TierScheme.load("three_tier").assign(members)
         keys = ["r_score", "f_score", "m_score", "tier"]
         counts = tiered.group_by(keys).agg(members=tiered.count()).to_pandas()

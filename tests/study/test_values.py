@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadData
-from helpers.methods.rfm.scores import SCORE_COLUMNS, column_levels, score_expression
+from helpers.methods.rfm.scores import SCORE_COLUMNS, bin_score
 from helpers.methods.rfm.tiers import TierScheme, presets, value_quantile
 from helpers.simulate import community
 from helpers.study import Study
@@ -152,14 +152,12 @@ def test_nothing_is_particular_to_one_engine(dialect: str) -> None:
     members = ibis.table({"member_id": "string"}, name="population")
     study = Study.of({"activity": ibis.table(types, name="activity")}, AS_OF)
     values = member_values(study, 30, population=members)
-    levels = ibis.union(*[column_levels(values, name, 5) for name in SCORE_COLUMNS])
-    used = pd.DataFrame({"bin": [1, 2, 5], "low": [0.0, 1.0, 5.0]})
-    scores = {score: score_expression(values[column], used, 5) for column, score in SCORE_COLUMNS.items()}
+    scores = {score: bin_score(values[column], 5) for column, score in SCORE_COLUMNS.items()}
     scored = values.mutate(**scores, value_quantile=value_quantile(values.monetary))
     for name in presets():
         tiered = scored.mutate(tier=TierScheme.load(name).expression(scored))
         assert "CASE" in ibis.to_sql(tiered, dialect=dialect)
-    assert "OVER (" in ibis.to_sql(levels, dialect=dialect)
+    assert "OVER (" in ibis.to_sql(scored, dialect=dialect)
 
 
 def test_missing_column() -> None:

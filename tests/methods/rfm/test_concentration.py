@@ -42,7 +42,7 @@ STUDY = asked()
 
 def scored(values: pd.DataFrame) -> Scores:
     """Members whose value is known."""
-    return Scores(STUDY, values, pd.DataFrame(), 5, 90)
+    return Scores(STUDY, as_table(values), {}, len(values), 5, 90)
 
 
 def followed_up(members: pd.DataFrame, days: int = 60) -> Followed:
@@ -53,7 +53,7 @@ def followed_up(members: pd.DataFrame, days: int = 60) -> Followed:
 
 def frame(values, **columns) -> pd.DataFrame:
     ids = [f"m{i:06d}" for i in range(len(values))]
-    return pd.DataFrame({"member_id": ids, "monetary": np.asarray(values, float), **columns})
+    return pd.DataFrame({"member_id": ids, "frequency": 0, "monetary": np.asarray(values, float), **columns})
 
 
 def gini_by_pairs(values) -> float:
@@ -113,7 +113,8 @@ def test_the_order_of_rows_changes_nothing():
     rng = np.random.default_rng(4)
     data = frame(rng.integers(0, 50, 400))
     shuffled = data.sample(frac=1, random_state=0)
-    assert concentration(STUDY, scored(data)).table.equals(concentration(STUDY, scored(shuffled)).table)
+    one, other = (concentration(STUDY, scored(rows)) for rows in (data, shuffled))
+    assert (one.top_share, one.gini) == (other.top_share, other.gini)
 
 
 def test_grouping_by_significant_digits_changes_little():
@@ -123,9 +124,9 @@ def test_grouping_by_significant_digits_changes_little():
     later = now * rng.lognormal(0, 0.8, 6000) * (rng.random(6000) < 0.5)
     data = frame(later, now=now)
     study = Study(dataset=STUDY.dataset, as_of=STUDY.as_of, draws=1000, seed=1, given=STUDY.given)
-    exact = _concentration(study, value_cells(data, "monetary", rank="now"), "", own_rank=False)
+    exact = _concentration(study, value_cells(data, "monetary", rank="now"), own_rank=False)
     cells = value_cells(data, "monetary", rank="now", limit=100)
-    grouped = _concentration(study, cells, "", own_rank=False)
+    grouped = _concentration(study, cells, own_rank=False)
     assert len(cells) < 4000 and cells["count"].sum() == 6000
     assert cells["deviation"].max() > 0
     assert grouped.zero_members == exact.zero_members == int((later == 0).sum())
@@ -206,8 +207,8 @@ def _coverage(name: str, n: int, repeats: int) -> np.ndarray:
     for seed in range(repeats):
         study = Study(dataset=STUDY.dataset, as_of=STUDY.as_of, draws=400, seed=seed, given=STUDY.given)
         now = DRAWERS[name](rng, n)
-        same = _concentration(study, _cells(now, now), "")
-        next_ = _concentration(study, _cells(now, _later(rng, now)), "", own_rank=False)
+        same = _concentration(study, _cells(now, now))
+        next_ = _concentration(study, _cells(now, _later(rng, now)), own_rank=False)
         for place, estimate in enumerate((same.top_share, same.gini, next_.top_share)):
             hits[place] += estimate.low <= truth[place] <= estimate.high
     return hits / repeats
@@ -282,7 +283,7 @@ def test_refunds_are_counted_and_named():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.zeros(40), "40 members with CNY 0 in all"),
+        (np.zeros(40), "40 members with 0 interactions in all"),
         (np.r_[np.full(20, 1.0), np.full(20, -2.0)], "nothing left after refunds"),
         (np.r_[np.full(20, 2.0), np.full(20, -2.0)], "nothing left after refunds"),
         (np.r_[np.full(50, 0.0), np.full(4, 2.0)], "54 members with CNY 8 in all"),
@@ -295,7 +296,21 @@ def test_what_cannot_be_shared_out_is_said(values, words: str):
     assert not found.top_share.known and not found.gini.known
     assert found.lorenz.empty
     assert words in found.sentence
-    assert found.table["value"].isna().all()
+
+
+def test_without_any_value_activity_is_shared_out():
+    rng = np.random.default_rng(8)
+    often = rng.poisson(rng.gamma(0.5, 10, 200))
+    found = concentration(STUDY, scored(frame(np.zeros(200)).assign(frequency=often)))
+    assert found.top_share.value == pytest.approx(top_share_by_rows(often, often), abs=1e-12)
+    assert found.sentence.startswith(
+        "No value is on record, so activity is shared out: the top 20 % of 200 members"
+    )
+    assert f"of {often.sum():,} interactions in the window" in found.sentence
+    (stated,) = found.found()
+    assert (stated.definition, stated.metric) == ("top_activity", "activity of the top fifth")
+    assert "do" in found.figure().title and "Members, least active first" in found.figure().svg()
+    assert not concentration(STUDY, scored(frame(often + 0.0).assign(frequency=1))).activity
 
 
 def test_missing_values_are_refused_with_their_number():
@@ -303,8 +318,6 @@ def test_missing_values_are_refused_with_their_number():
     data.loc[[3, 4], "monetary"] = np.nan
     with pytest.raises(BadData, match=r"monetary missing or infinite in 2 rows"):
         concentration(STUDY, scored(data))
-    with pytest.raises(BadData, match="column monetary missing"):
-        concentration(STUDY, scored(data.drop(columns="monetary")))
 
 
 # --- followed, and effort ----------------------------------------------------------------------------

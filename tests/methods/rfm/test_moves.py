@@ -19,10 +19,10 @@ from statsmodels.stats.proportion import proportion_confint
 from helpers.data import source
 from helpers.methods.rfm import moves
 from helpers.methods.rfm.history import TierHistory, tier_history
-from helpers.methods.rfm.moves import backtest, forecast, migration
+from helpers.methods.rfm.moves import forecast, migration
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.methods.rfm.time_to_top import time_to_top
-from helpers.sentences import number
+from helpers.sentences import interval, number
 from helpers.simulate import community
 from helpers.stats.chains import Steps, net_promotion
 from helpers.study import Study
@@ -165,7 +165,7 @@ def _coverage(seeds: range) -> dict[str, list[bool]]:
         net = net_promotion(history.moves.sum(axis=0)[:-1, :-1], 0.95, seed=0)
         planted_net = (np.triu(expected, 1).sum() - np.tril(expected, -1).sum()) / expected.sum()
         hits["net promotion"].append(net.low <= planted_net <= net.high)
-        hits["bands"] += backtest(asked(seed=seed), history).cells["covered"].tolist()
+        hits["bands"] += forecast(asked(seed=seed), history).cells["covered"].tolist()
     return hits
 
 
@@ -297,7 +297,7 @@ def test_joiners_and_leavers_are_forecast_and_stated() -> None:
     expected = start @ shares.loc[start.index]
     np.testing.assert_allclose(result.sizes["expected"], expected[result.sizes["tier"]])
     assert history.newcomers == (states[-1] == FRESH).sum() > 0
-    assert "Newcomers of the last month and leavers are counted in." in next(result.tables()).note
+    assert "Newcomers of the last month and leavers are counted in." in list(result.parts())[-1].note
 
 
 @pytest.mark.parametrize(
@@ -341,23 +341,22 @@ def test_bands_widen_when_periods_differ(few_draws) -> None:
 
 def test_backtest_repeats_past_forecasts() -> None:
     states = run_chains(np.random.default_rng(12), LIVELY, 500, 7)[0]
-    result = backtest(asked(seed=3), history_of(states))
-    assert result.periods == 5 and len(result.cells) == 20
+    result = forecast(asked(seed=3), history_of(states))
+    assert result.cells["period"].nunique() == 5 and len(result.cells) == 20
     one = result.cells[result.cells["period"] == "2026-05"].set_index("tier")
     known = forecast(asked(seed=3), history_of(states[:4])).sizes.set_index("tier")
     np.testing.assert_allclose(one["expected"], known["expected"])
     assert one["actual"].tolist() == np.bincount(states[4], minlength=4).tolist()
     assert one["naive"].tolist() == np.bincount(states[3], minlength=4).tolist()
     cells = result.cells
-    assert result.coverage.value == pytest.approx(cells["covered"].mean()) and result.coverage.n == 5
     error, naive = (number(cells[c].abs().mean()) for c in ("error", "naive_error"))
-    assert f"missed tier sizes by {error} members on average" in result.sentence
-    assert f"“as last period” by {naive}; " in result.sentence
-    assert "In 5 earlier periods" in result.sentence and "of 20 sizes fell" in result.sentence
+    assert f"missed tier sizes by {error} members on average" in result.tested_sentence
+    assert f"“as last period” by {naive}; " in result.tested_sentence
+    assert "In 5 earlier periods" in result.tested_sentence and "of 20 sizes fell" in result.tested_sentence
     for level in (0.8, 0.95):  # of the share of bands that held, not of the bands
-        judged = backtest(asked(seed=3, confidence=level), history_of(states))
-        low, high = proportion_confint(5 * judged.coverage.value, 5, 1 - level, "wilson")
-        assert judged.coverage[1:3] == pytest.approx((low, high))
+        judged = forecast(asked(seed=3, confidence=level), history_of(states))
+        ends = proportion_confint(5 * cells["covered"].mean(), 5, 1 - level, "wilson")
+        assert f"band ({interval(*ends, 'share')})" in judged.tested_sentence
         assert judged.cells.equals(cells)
 
 
@@ -366,8 +365,8 @@ def test_forecast_beats_the_naive_one_when_tiers_are_moving() -> None:
     edges = LIVELY.cumsum(axis=1)[:, :-1]
     for _period in range(5):
         states.append((rng.random(3_000)[:, None] >= edges[states[-1]]).sum(axis=1))
-    result = backtest(STUDY, history_of(np.array(states)))
-    assert result.periods == 4
+    result = forecast(STUDY, history_of(np.array(states)))
+    assert result.cells["period"].nunique() == 4
     later = result.cells[result.cells["period"] > "2026-03"]
     assert later["error"].abs().sum() < 0.5 * later["naive_error"].abs().sum()
 
@@ -375,12 +374,13 @@ def test_forecast_beats_the_naive_one_when_tiers_are_moving() -> None:
 @pytest.mark.parametrize("periods", [0, 1])
 def test_short_histories_say_that_there_is_too_little(periods) -> None:
     history = history_of(np.zeros((periods, 5), dtype=np.int64))
-    result, tested, way = forecast(STUDY, history), backtest(STUDY, history), time_to_top(STUDY, history)
+    result, way = forecast(STUDY, history), time_to_top(STUDY, history)
     assert result.sentence.startswith("Too little data")
     assert result.sizes["expected"].isna().all() and result.sizes["tier"].tolist() == list(history.labels)
-    assert tested.periods == 0 and tested.sentence.startswith("Too little data") and not tested.coverage.known
-    two = backtest(STUDY, history_of(np.zeros((3, 5), dtype=np.int64)))
-    assert two.periods == 1 and "Too little data to say whether the bands hold" in two.sentence
+    assert result.cells.empty and result.tested_sentence.startswith("Too little data")
+    two = forecast(STUDY, history_of(np.zeros((3, 5), dtype=np.int64)))
+    assert "In 1 earlier periods" in two.tested_sentence
+    assert "Too little data to say whether the bands hold" in two.tested_sentence
     assert not way.time.known and not way.chance.known
     assert way.sentence.startswith("Too little data")
 

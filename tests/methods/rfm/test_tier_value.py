@@ -32,7 +32,7 @@ def tier_value(data: pd.DataFrame, order: tuple[str, ...] = ORDER) -> TierValue:
 
 
 def referral_value(study: Study, members: pd.DataFrame, days: int) -> ReferralValue:
-    return module.referral_value(study, Scores(study, as_table(members), pd.DataFrame(), 5, days))
+    return module.referral_value(study, Scores(study, as_table(members), {}, len(members), 5, days))
 
 
 def community(rng, sizes=(600, 300, 100), means=(0.3, 1.0, 2.0), paying=0.4) -> pd.DataFrame:

@@ -141,14 +141,17 @@ def test_bad_definitions(definition: dict[str, object], message: str) -> None:
         TierScheme.load(definition)
 
 
+COLUMNS = ("recency_days", "frequency", "active_days")
+
+
 def random_rule(rng: np.random.Generator) -> dict[str, Any]:
     """Return a rule over some of three columns, with missing values and open ends."""
     rule: dict[str, Any] = {}
-    for column in "abc":
+    for column in COLUMNS:
         if rng.random() < 0.7:
             low, high = (int(bound) for bound in np.sort(rng.choice(7, 2, replace=False)))
             bounds = [None if rng.random() < 0.2 else low, None if rng.random() < 0.2 else high]
-            rule[column] = {"range": bounds, "missing": bool(rng.random() < 0.3)}
+            rule[column] = {"range": bounds, "missing": bool(rng.random() < 0.3) and column == COLUMNS[0]}
     return rule
 
 
@@ -165,8 +168,9 @@ def fits(rule: dict[str, Any], point: dict[str, int | None]) -> bool:
     return True
 
 
-POINTS = [dict(zip("abc", values, strict=True)) for values in product([None, 0, 1, 2, 3, 4, 5, 6], repeat=3)]
-WHOLE = {column: {"minimum": 0, "below": 7, "integer": True, "nullable": True} for column in "abc"}
+POINTS = [
+    dict(zip(COLUMNS, values, strict=True)) for values in product([None, *range(7)], range(7), range(7))
+]
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -182,7 +186,7 @@ def test_checks_and_tiers_agree_with_brute_force_on_every_point(seed: int) -> No
     sound = all(owners) and {max(o) for o in owners} == set(range(len(tiers)))
     if match == "exact":
         sound &= all(len(o) == 1 for o in owners)
-    definition = {"name": "random", "match": match, "columns": WHOLE, "tiers": tiers}
+    definition = {"name": "random", "match": match, "tiers": tiers}
     if not sound:
         with pytest.raises(BadParameters, match=r"leave a gap|overlap|no member can ever be"):
             TierScheme.load(definition)
@@ -198,15 +202,17 @@ def test_unknown_preset_and_file(tmp_path: Path) -> None:
         TierScheme.load(tmp_path / "none.yml")
 
 
-def test_own_scheme_from_a_file_with_own_columns_and_missing_values(tmp_path: Path) -> None:
+def test_own_scheme_from_a_file_with_missing_values(tmp_path: Path) -> None:
     definition = {
         "title": "Win-back",
         "match": "first",
-        "columns": {"level": {"minimum": 0, "below": 100, "nullable": True}},
         "tiers": [
             {"id": "gone", "name": "流失", "when": {}},
-            {"id": "warm", "when": [{"recency_days": [0, 30]}, {"level": [50, 100]}]},
-            {"id": "vip", "when": {"monetary": [99.9, None], "level": {"range": [10, 100], "missing": True}}},
+            {"id": "warm", "when": [{"recency_days": [0, 30]}, {"active_days": [15, None]}]},
+            {
+                "id": "vip",
+                "when": {"monetary": [99.9, None], "recency_days": {"range": [0, 60], "missing": True}},
+            },
         ],
     }
     path = tmp_path / "winback.yml"
@@ -214,11 +220,9 @@ def test_own_scheme_from_a_file_with_own_columns_and_missing_values(tmp_path: Pa
     scheme = TierScheme.load(path)
     assert (scheme.name, scheme.names[0]) == ("winback", "gone 流失")
     frame = random_members(1)
-    rng = np.random.default_rng(1)
-    level = pd.Series(np.where(rng.random(len(frame)) < 0.2, np.nan, rng.integers(0, 100, len(frame))))
-    frame["level"] = level
-    vip = (frame["monetary"] >= 99.9) & (level.isna() | (level >= 10))
-    warm = frame["recency_days"].lt(30).fillna(False).to_numpy(bool) | (level >= 50)
+    recency = frame["recency_days"].astype(float)
+    vip = (frame["monetary"] >= 99.9) & (recency.isna() | (recency < 60))
+    warm = (recency < 30) | (frame["active_days"] >= 15)
     expected = np.select([vip, warm], ["vip", "warm"], "gone")
     assert tiers_of(scheme, frame).tolist() == expected.tolist()
     assert set(expected) == set(scheme.labels)
@@ -264,7 +268,7 @@ def test_every_buyer_of_real_data_is_in_exactly_one_tier(reference_data: Path) -
         gross=raw["gross"].astype(float),
         currency="USD",
     ).drop(columns=["date", "n_cds"])
-    members, _ = scored(member_values(Study.of({"orders": orders}, "1998-06-30"), 365), 5)
+    members = scored(member_values(Study.of({"orders": orders}, "1998-06-30"), 365), 5)
     for name in presets():
         scheme = TierScheme.load(name)
         frame = scheme.assign(members).to_pandas()

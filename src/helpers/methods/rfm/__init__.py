@@ -11,7 +11,7 @@ from helpers.methods.rfm.concentration import compare_periods, concentration, ef
 from helpers.methods.rfm.contest import contest, value_forecast
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.members import blockers, current_tiers, prospects
-from helpers.methods.rfm.moves import backtest, forecast, migration
+from helpers.methods.rfm.moves import forecast, migration
 from helpers.methods.rfm.populations import populations
 from helpers.methods.rfm.purchase_models import purchase_models
 from helpers.methods.rfm.scores import score
@@ -26,7 +26,7 @@ from helpers.playbook.standard_lists import standard_lists
 from helpers.study.values import member_values
 
 __all__ = [
-    "TierScheme", "backtest", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
+    "TierScheme", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
     "effort_share", "evaluate_list", "followed", "forecast", "member_values", "migration", "populations",
     "prospects", "purchase_models", "referral_value", "score", "segment_members", "sensitivity",
     "standard_lists", "tier_history", "tier_value", "time_to_top", "value_forecast",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
 FloatArray = NDArray[np.float64]
@@ -35,14 +35,13 @@ NULL_DRAWS = 19  # a cloud passes by chance once in 20
 class Clustering(NamedTuple):
     """A k-means fit, largest cluster first, with its two guards.
 
-    `rand` holds the adjusted Rand index of each resample, `jaccard` the similarity of each resample and cluster.
+    `jaccard` holds the similarity of each resample and cluster.
     """
 
     labels: Labels
     centres: FloatArray
     silhouette: float
     null_silhouette: float
-    rand: FloatArray
     jaccard: FloatArray
 
     @property
@@ -69,8 +68,8 @@ def cluster(points: FloatArray, seed: int) -> Clustering:
             for cloud in clouds(points, size=min(len(points), SILHOUETTE_LIMIT), seed=seed)
         ]
         few = _thin(points, RESAMPLE_LIMIT, np.random.default_rng([seed, 3]))
-        resampled = stability(points[few], labels[few], fit.n_clusters, resamples=RESAMPLES, seed=seed)
-    return Clustering(labels, fit.cluster_centers_[order], max(scores), max(null), *resampled)
+        jaccard = stability(points[few], labels[few], fit.n_clusters, seed)
+    return Clustering(labels, fit.cluster_centers_[order], max(scores), max(null), jaccard)
 
 
 def _k_means(points: FloatArray, clusters: int, seed: int, starts: int) -> KMeans:
@@ -121,24 +120,21 @@ def _mapped(ordered: FloatArray, correlation: FloatArray, size: int, rng: np.ran
     return np.take_along_axis(ordered, place, axis=0)
 
 
-def stability(
-    points: FloatArray, labels: Labels, clusters: int, *, resamples: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return adjusted Rand indices, shape (resamples,), and Jaccard similarities, (resamples, clusters).
+def stability(points: FloatArray, labels: Labels, clusters: int, seed: int) -> FloatArray:
+    """Return Jaccard similarities, shape (resamples, clusters).
 
-    Each bootstrap resample is clustered afresh. The Rand index compares all points, each given to its nearest
-    new centre; the Jaccard similarity of a cluster is that with its best match among the points drawn.
+    Each bootstrap resample is clustered afresh. The similarity of a cluster is that with its best match among the
+    points drawn.
     """
     rng = np.random.default_rng([seed, 2])
-    rand, jaccard = np.empty(resamples), np.full((resamples, clusters), np.nan)
-    for draw in range(resamples):
+    jaccard = np.full((RESAMPLES, clusters), np.nan)
+    for draw in range(RESAMPLES):
         rows = rng.integers(0, len(points), len(points))
         fit = _k_means(points[rows], clusters, seed + draw, 3)
-        rand[draw] = adjusted_rand_score(labels, fit.predict(points))
         drawn, first = np.unique(rows, return_index=True)
         both = np.zeros((clusters, clusters))
         np.add.at(both, (labels[drawn], fit.labels_[first]), 1)
         old, new = both.sum(axis=1, keepdims=True), both.sum(axis=0, keepdims=True)
         with np.errstate(invalid="ignore"):
             jaccard[draw] = (both / (old + new - both)).max(axis=1)
-    return rand, jaccard
+    return jaccard

@@ -26,7 +26,7 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.members import placed
-from helpers.methods.rfm.scores import Scores
+from helpers.methods.rfm.scores import COUNTED, Scores
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result, people
@@ -43,14 +43,17 @@ from helpers.tables import Table
 
 INDEPENDENT = "members act independently of each other"
 TOP = 0.2
+COLUMNS = ["label", "statistic", "value", "low", "high", "n"]
 
 
-@dataclass(frozen=True, repr=False)
-class Followed(Result):
+@dataclass(frozen=True)
+class Followed:
     """The members present at a split, with what they brought before and after it.
 
     Attributes
     ----------
+    study : Study
+        Seen from the end of the period after.
     table : ibis.Table
         member_id, tier, then, after (value in the unit of the study), one row each.
     labels : tuple of str
@@ -61,25 +64,23 @@ class Followed(Result):
         Length of each of the two periods.
     """
 
+    study: Study
     table: ibis.Table
     labels: tuple[str, ...]
     split: dt.date
     days: int
 
     @property
-    def sentence(self) -> str:
-        """Who is followed for how long."""
-        return say("{scope} are followed.", scope=self.scope)
-
-    @property
     def scope(self) -> str:
         """Whom and when it is about."""
-        text = "{whom} present on {split}, {days} days from then ({zone})"
-        return say(text, whom=self.whom, split=self.split, days=self.days, zone=self.study.report_tz)
+        text, whom = "{whom} present on {split}, {days} days from then ({zone})", self.study.segment
+        return say(
+            text, whom=whom or say("all members"), split=self.split, days=self.days, zone=self.study.report_tz
+        )
 
 
 def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> Followed:
-    """Return what members brought in the last days before a split and in as many days after it, up to ``as_of``.
+    """Return what members brought in the last days before a split and in as many days after it.
 
     Parameters
     ----------
@@ -93,18 +94,14 @@ def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> F
         Length of each of the two periods.
     """
     split = study.as_of - dt.timedelta(days=days)
-    members = placed(study.at(split), scheme, window_days)
-    rows = study.activity
-
-    def brought(first: dt.date, last: dt.date) -> ibis.Value:
+    members = placed(study.at(split), scheme, window_days).select("member_id", "tier")
+    rows, begin = study.activity, split - dt.timedelta(days=days)
+    sums = {}
+    for name, first, last in (("then", begin, split), ("after", split, study.as_of)):
         inside = (rows.day > ibis.date(first)) & (rows.day <= ibis.date(last))
-        return rows.value.sum(where=inside).fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64")
-
-    before = brought(split - dt.timedelta(days=days), split)
-    sums = rows.group_by("member_id").agg(then=before, after=brought(split, study.as_of))
-    found = members.select("member_id", "tier").left_join(sums, "member_id").drop("member_id_right")
-    table = materialise(found.mutate(then=found.then.fill_null(0.0), after=found.after.fill_null(0.0)))
-    return Followed(study, table, scheme.labels, split, days)
+        sums[name] = rows.value.sum(where=inside).cast("float64").round(VALUE_DECIMALS).cast("float64")
+    found = members.left_join(rows.group_by("member_id").agg(**sums), "member_id").drop("member_id_right")
+    return Followed(study, materialise(found.fill_null(dict.fromkeys(sums, 0))), scheme.labels, split, days)
 
 
 # --- concentration -----------------------------------------------------------------------------------
@@ -112,7 +109,7 @@ def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> F
 
 @dataclass(frozen=True, repr=False)
 class Concentration(Result):
-    """How a measured value is shared among members ranked by the same or another value.
+    """How value, or without any value activity, is shared among members ranked by the same or an earlier one.
 
     Attributes
     ----------
@@ -120,8 +117,6 @@ class Concentration(Result):
         Share of all value that the top members hold.
     gini : Estimate
         Gini index; unknown when members are ranked by another value than the measured one.
-    label : str
-        Which period the value was measured in, such as ``"in the window"``.
     n : int
         Number of members, those without value included.
     total : float
@@ -130,33 +125,25 @@ class Concentration(Result):
         Members whose value is 0, and below 0.
     negative_total : float
         Sum of the values below 0.
+    activity : bool
+        Whether actions are counted, because there is no value.
     window_days : int
         Days in which the value was brought.
     lorenz : pandas.DataFrame
-        Columns label, members_share (members from the lowest rank up), value_share, low, high, n; 101 rows,
-        none when the value cannot be shared out. The band is pointwise.
+        Columns members_share (members from the lowest rank up), value_share; 101 rows, none when the value cannot be
+        shared out.
     """
 
     top_share: Estimate
     gini: Estimate
-    label: str
     n: int
     total: float
     zero_members: int
     negative_members: int
     negative_total: float
+    activity: bool = False
     window_days: int = 0
     lorenz: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
-        names = {say("share of the top {top}", top=percent(TOP, 0)): self.top_share, "Gini index": self.gini}
-        rows = [(self.label, name, *found[:3], self.n) for name, found in names.items()]
-        frame = pd.DataFrame(rows, columns=["label", "statistic", "value", "low", "high", "n"])
-        counts = {"zero_members": self.zero_members, "negative_members": self.negative_members}
-        few = {name: None if 0 < n < self.study.k_min else n for name, n in counts.items()}
-        return frame.assign(**few).astype(dict.fromkeys(counts, "Int64"))
 
     @property
     def smallest(self) -> int:
@@ -164,92 +151,105 @@ class Concentration(Result):
         return round(self.n * TOP) if self.top_share.known else self.n
 
     @property
+    def _total(self) -> str:
+        actions = say(COUNTED[self.study.count])
+        return f"{self.total:,.0f} {actions}" if self.activity else quantity(self.total, self.study.unit)
+
+    @property
     def sentence(self) -> str:
         """What the numbers say, in plain words."""
         zero = percent(self.zero_members / self.n if self.n else np.nan)
         text = (
-            "Concentration {label} cannot be told of {n:,} members with {total} in all: too little data, or nothing "
-            "left after refunds."
+            "Concentration in the window cannot be told of {n:,} members with {total} in all: too little data, or "
+            "nothing left after refunds."
         )
         if self.top_share.known:
             text = (
-                "The top {top} of {n:,} members hold {share} of {total} {label}. The Gini index, 0 when all hold the "
-                "same and 1 when one holds all, is {gini}. {zero} of the members have no value."
+                "The top {top} of {n:,} members hold {share} of {total} in the window. The Gini index, 0 when all "
+                "hold the same and 1 when one holds all, is {gini}. {zero} of the members have no value."
             )
+            if self.activity:
+                text = (
+                    "No value is on record, so activity is shared out: the top {top} of {n:,} members did {share} of "
+                    "{total} in the window. The Gini index, 0 when all do the same and 1 when one does all, is "
+                    "{gini}. {zero} of the members did nothing."
+                )
         if self.negative_members:
             text += " Refunds above sales ({refunds} of {negative} members) count as they are."
         return say(
-            text, label=self.label, n=self.n, total=quantity(self.total, self.study.unit), zero=zero,
-            top=percent(TOP, 0), share=with_bounds(self.top_share), gini=with_bounds(self.gini._replace(unit="")),
-            refunds=quantity(-self.negative_total, self.study.unit),
+            text, n=self.n, total=self._total, zero=zero, top=percent(TOP, 0), share=with_bounds(self.top_share),
+            gini=with_bounds(self.gini._replace(unit="")), refunds=quantity(-self.negative_total, self.study.unit),
             negative=people(self.negative_members, self.study.k_min),
         )  # fmt: skip
 
     def findings(self) -> Iterator[Finding]:
         """Yield what the top fifth hold."""
+        text, metric, term = (
+            "the top fifth hold {share} of the value",
+            "value held by the top fifth",
+            "top_share",
+        )
+        if self.activity:
+            text, metric = "the top fifth do {share} of what is done", "activity of the top fifth"
+            term = "top_activity"
         yield finding(
-            self.top_share, id="rfm.top_share", metric=say("value held by the top fifth"),
+            self.top_share, id="rfm.top_share", metric=say(metric),
             scope=say("{scope}, {days} days", scope=self.study.scope, days=self.window_days),
             sentence=self.sentence, assumption=say(INDEPENDENT), systems=("S014",),
-            headline=say("the top fifth hold {share} of the value", share=roughly(self.top_share.value)),
-            definition="top_share", picture="lorenz",
+            headline=say(text, share=roughly(self.top_share.value)), definition=term, picture="lorenz",
         )  # fmt: skip
 
     def figure(self) -> Chart | NoChart:
         """Draw the Lorenz curve: cumulative share of value against members, least valuable first."""
         if not self.top_share.known:
             return NoChart(say("Concentration of value"), self.sentence, "lorenz")
-        share, days, day = self.top_share.value, self.window_days, self.study.as_of
-        text = "The top {top} of members bring {share} of the value in the same {days} days"
-        title = say(text, top=percent(TOP, 0), share=percent(share), days=days)
-        note = say("Value in {unit}, up to {day}, {n:,} members.", unit=self.study.unit, day=day, n=self.n)
-        curve, kind = self.lorenz, say("Lorenz curve of value, the least valuable members first")
-        figure = plots.lorenz(curve, TOP, share)
-        data = curve[(curve.index % 5 == 0) | (curve.index == len(curve) - 1)].reset_index(drop=True)
+        share, text = (
+            self.top_share.value,
+            "The top {top} of members bring {share} of the value in the same {days} days",
+        )
+        if self.activity:
+            text = "The top {top} of members do {share} of what is done in the same {days} days"
+        title = say(text, top=percent(TOP, 0), share=percent(share), days=self.window_days)
+        note = say("{total}, up to {day}, {n:,} members.", total=self._total, day=self.study.as_of, n=self.n)
+        kind = say("Lorenz curve of value, the least valuable members first")
+        figure = plots.lorenz(self.lorenz, TOP, share, self.activity)
+        data = self.lorenz.iloc[::5].reset_index(drop=True).assign(n=self.n)
         return self.drawn("lorenz", kind, title, data, figure, note=note)
 
 
 def concentration(study: Study, scores: Scores) -> Concentration:
-    """Measure how concentrated the value of the scored members is, with its Lorenz curve."""
-    cells = value_cells(scores.table, "monetary")
-    found = replace(_concentration(study, cells, say("in the window")), window_days=scores.window_days)
+    """Measure how concentrated the value of the scored members is, with its Lorenz curve; without value, activity."""
+    activity = not bool((scores.table.monetary != 0).any().execute())
+    cells = value_cells(scores.table, "frequency" if activity else "monetary")
+    found = replace(_concentration(study, cells), window_days=scores.window_days, activity=activity)
     if not found.top_share.known:
         return found
-    curves = [lorenz_ordinates(groups) for groups in _usable(study, cells)]
-    tail = (1 - study.confidence) / 2
-    low, high = np.quantile(np.concatenate(curves), [tail, 1 - tail], axis=0)
     share = lorenz_ordinates(observed(cells))[0]
-    frame = pd.DataFrame({"label": found.label, "members_share": GRID, "value_share": share})
-    return replace(found, lorenz=frame.assign(low=low, high=high, n=found.n))
+    return replace(found, lorenz=pd.DataFrame({"members_share": GRID, "value_share": share}))
 
 
-def _usable(study: Study, cells: pd.DataFrame) -> Iterator[Moments]:
-    """Yield the resamples that have any value to share out."""
-    for groups in resamples(cells, draws=study.draws, seed=study.seed):
-        usable = groups.total.sum(axis=1) > 0
-        yield Moments(*(part[usable] for part in groups))
-
-
-def _concentration(study: Study, cells: pd.DataFrame, label: str, own_rank: bool = True) -> Concentration:
+def _concentration(study: Study, cells: pd.DataFrame, own_rank: bool = True) -> Concentration:
     """Return the concentration of compressed values, without the curve."""
     count, n = cells["count"], int(cells["count"].sum())
     total, negative = float((cells["mean"] * count).sum()), int(cells["negative"].sum())
     zero, confidence = int(cells["zero"].sum()), study.confidence
     top_share, gini = unknown(n, "share", confidence), unknown(n, "index", confidence)
     if n >= RESAMPLED and n - zero >= RESAMPLED_WITH_VALUE and total > 0:
-        drawn = chain([observed(cells)], _usable(study, cells))
+        drawn = chain([observed(cells)], resamples(cells, draws=study.draws, seed=study.seed))
         found = np.concatenate([_statistics(groups, own_rank) for groups in drawn], axis=1)
         bounds = (-np.inf, np.inf) if negative else (0.0, 1.0)
         top_share = studentised(found[:2], n, "share", confidence, bounds)
         gini = studentised(found[2:], n, "index", confidence, bounds) if own_rank else gini
     return Concentration(
-        study, top_share=top_share, gini=gini, label=label, n=n, total=total,
-        zero_members=zero, negative_members=negative, negative_total=float(cells["negative_total"].sum()),
+        study, top_share=top_share, gini=gini, n=n, total=total, zero_members=zero, negative_members=negative,
+        negative_total=float(cells["negative_total"].sum()),
     )  # fmt: skip
 
 
 def _statistics(groups: Moments, own_rank: bool) -> FloatArray:
-    """Return top share and Gini index, each followed by its error, shape (2 or 4, draws)."""
+    """Return top share and Gini index, each followed by its error, shape (2 or 4, draws with any value)."""
+    usable = groups.total.sum(axis=1) > 0
+    groups = Moments(*(part[usable] for part in groups))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.array([*top_share_with_error(groups, TOP), *(gini_with_error(groups) if own_rank else ())])
 
@@ -280,21 +280,35 @@ class PeriodComparison(Result):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The rows of :attr:`Concentration.table` of all three, without the Gini index that is not defined."""
-        parts = [self.window.table, self.holdout.table, self.carried.table.iloc[:1]]
-        return pd.concat(parts, ignore_index=True)
+        """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
+        top, gini = say("share of the top {top}", top=percent(TOP, 0)), "Gini index"
+        told = [(say("in the window"), self.window), (say("in the hold-out"), self.holdout)]
+        rows = [
+            (label, *each, part)
+            for label, part in told
+            for each in ((top, part.top_share), (gini, part.gini))
+        ]
+        label = say("in the hold-out, members ranked in the window")
+        rows.append((label, top, self.carried.top_share, self.carried))
+        frame = pd.DataFrame([(*row[:2], *row[2][:3], row[3].n) for row in rows], columns=COLUMNS)
+        for name in ("zero_members", "negative_members"):
+            counts = pd.Series([getattr(row[3], name) for row in rows], dtype="Int64")
+            frame[name] = counts.mask(counts.between(1, self.study.k_min - 1))
+        return frame
 
     @property
     def sentence(self) -> str:
         """Whether last period's top members still carry the value, in plain words."""
-        for part in (self.window, self.holdout, self.carried):
-            if not part.top_share.known:
-                return part.sentence
-        return say(
+        parts = (self.window, self.holdout, self.carried)
+        text = (
             "The members who were the top {top} in the {days} days up to {split} bring {carried} of the value of the "
             "{days} days after: the number to plan with. Ranked and counted in one period, the top {top} hold {then} "
-            "before and {own} after.",
-            top=percent(TOP, 0), days=self.followed.days, split=self.followed.split,
+            "before and {own} after."
+        )
+        if not all(part.top_share.known for part in parts):
+            text = "Who carries the {days} days after {split}: too little data of {n:,} members present on that day."
+        return say(
+            text, top=percent(TOP, 0), days=self.followed.days, split=self.followed.split, n=self.carried.n,
             carried=with_bounds(self.carried.top_share), then=percent(self.window.top_share.value),
             own=percent(self.holdout.top_share.value),
         )  # fmt: skip
@@ -318,10 +332,9 @@ class PeriodComparison(Result):
 
 def compare_periods(study: Study, followed: Followed) -> PeriodComparison:
     """Compare concentration in a window with the hold-out after it, of the same members."""
-    members, label = followed.table, say("in the hold-out, members ranked in the window")
-    window = _concentration(study, value_cells(members, "then"), say("in the window"))
-    holdout = _concentration(study, value_cells(members, "after"), say("in the hold-out"))
-    carried = _concentration(study, value_cells(members, "after", rank="then"), label, own_rank=False)
+    members = followed.table
+    window, holdout = (_concentration(study, value_cells(members, name)) for name in ("then", "after"))
+    carried = _concentration(study, value_cells(members, "after", rank="then"), own_rank=False)
     return PeriodComparison(study, followed, window, holdout, carried)
 
 
@@ -401,8 +414,8 @@ def effort_share(study: Study, followed: Followed) -> EffortShare:
     amounts, lost = _tier_amounts(study, set(counts.index), begin, split)
     heads = [(table.tier == label, amount / int(counts[label])) for label, amount in sorted(amounts.items())]
     spread = table.mutate(effort=ibis.cases(*heads, else_=0.0) if heads else ibis.literal(0.0))
-    worth = _concentration(study, value_cells(table, "after", rank="then"), "value", own_rank=False)
-    spent = _concentration(study, value_cells(spread, "effort", rank="then"), "effort", own_rank=False)
+    worth = _concentration(study, value_cells(table, "after", rank="then"), own_rank=False)
+    spent = _concentration(study, value_cells(spread, "effort", rank="then"), own_rank=False)
     value, effort, gap = worth.top_share, spent.top_share, unknown(worth.n, "share", study.confidence)
     if value.known and effort.known:
         middle = effort.value - value.value

@@ -20,7 +20,7 @@ import pandas as pd
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
-from helpers.methods.rfm.scores import score
+from helpers.methods.rfm.scores import COUNTED, score
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.sentences import number, percent, say
@@ -37,7 +37,6 @@ CHALLENGERS = (PAST, SURVIVAL)
 # convention: with a tenth less lift, nine contacts do what ten did.
 SMALLEST_GAIN = 0.10
 TOP = 0.1
-COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
 COLUMNS = ["model", "n", "lift", "low", "high", "gain", "gain_low", "gain_high"]
 
 

@@ -25,8 +25,7 @@ from ibis import _
 from numpy.typing import NDArray
 
 from helpers.checks import check_scalar
-from helpers.errors import BadData
-from helpers.methods.rfm.scores import REVERSED, SCORE_COLUMNS
+from helpers.methods.rfm.scores import SCORE_COLUMNS, bin_score
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.playbook.result import Result, people
 from helpers.sentences import say
@@ -156,8 +155,6 @@ def tier_history(
 
     Raises
     ------
-    BadData
-        When the rules look at a column that is not known of the past.
     ValueError
         When an argument is out of bounds or the scheme uses the label ``(joined)`` or ``(left)``.
     """
@@ -276,23 +273,12 @@ def _measured(log: ibis.Table, days: ibis.Table, count: Count, active_days: bool
 
 def _relative(members: ibis.Table, scheme: TierScheme) -> ibis.Table:
     """Add the columns of the scheme that compare a member with the others present in the same period."""
-    known = {*COUNTED, "recency_days", "value_quantile", *SCORE_COLUMNS.values()}
-    if strange := sorted(set(scheme.uses) - known):
-        raise BadData(f"Tier scheme {scheme.name}: a history cannot tell {', '.join(strange)} of the past.")
-    added = {s: _score(members, c, scheme.bins) for c, s in SCORE_COLUMNS.items() if s in scheme.uses}
+    period = [members.position, members.whole]
+    used = {s: members[c] for c, s in SCORE_COLUMNS.items() if s in scheme.uses}
+    added = {s: bin_score(column, scheme.bins, period) for s, column in used.items()}
     if "value_quantile" in scheme.uses:
-        added["value_quantile"] = value_quantile(members.monetary, ["position", "whole"])
+        added["value_quantile"] = value_quantile(members.monetary, period)
     return members.mutate(**added)
-
-
-def _score(members: ibis.Table, column: str, bins: int) -> ibis.Value:
-    """Return the tie-safe quantile score of :mod:`helpers.methods.rfm.scores`, within each period."""
-    value = members[column]
-    group = [members.position, members.whole, value.isnull()]
-    below = value.rank().over(ibis.window(group_by=group, order_by=value))
-    bin_number = (below * bins // members.count().over(ibis.window(group_by=group))).cast("int64") + 1
-    score = bins + 1 - bin_number if column == REVERSED else bin_number
-    return ibis.cases((value.isnull(), 1), else_=score)
 
 
 def counted_moves(states: ibis.Table) -> ibis.Table:

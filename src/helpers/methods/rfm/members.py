@@ -154,7 +154,7 @@ def placed(study: Study, scheme: TierScheme, window_days: int) -> ibis.Table:
     window_days = scheme.window_days or window_days
     check_recent(study, window_days)
     values = member_values(study, window_days, population=study.present)
-    return materialise(scheme.assign(scored(values, scheme.bins)[0]))
+    return materialise(scheme.assign(scored(values, scheme.bins)))
 
 
 def boundary_crossings(moves: FloatArray, *, k_min: int, pairs: int) -> list[tuple[str, str]]:

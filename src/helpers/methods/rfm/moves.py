@@ -38,6 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result, people
 from helpers.sentences import interval, number, percent, say, with_bounds
 from helpers.stats.chains import Array, ChainTest, Steps, homogeneity, net_promotion
-from helpers.stats.estimate import Estimate, jeffreys, unknown, wilson
+from helpers.stats.estimate import Estimate, jeffreys, wilson
 from helpers.study import Study
 from helpers.study.enough import BACKTESTS
 from helpers.tables import Table
@@ -219,7 +220,7 @@ def _cells(scope: str, table: Array, labels: tuple[str, ...], confidence: float)
 
 @dataclass(frozen=True, repr=False)
 class Forecast(Result):
-    """Tier sizes expected in the next period.
+    """Tier sizes expected in the next period, and how such forecasts would have done in past ones.
 
     Attributes
     ----------
@@ -258,8 +259,57 @@ class Forecast(Result):
             last=people(int(top["last"]), self.study.k_min), **values,
         )  # fmt: skip
 
-    def tables(self) -> Iterator[Table]:
-        """Yield all tiers."""
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Every period that has two before it, forecast from what was known then.
+
+        period, tier, naive (size of the period before), expected, low, high, actual, error, naive_error, covered.
+        """
+        flows, sizes, frames = self.history.moves, self.history.counts, []
+        for later in range(1, len(flows)):
+            if flows[:later, :-1].sum():
+                start, seed = flows[later].sum(axis=1), self.study.seed + later
+                frame = _stepped(Steps.of(flows[:later]), start, self.history.labels, seed)
+                frame.insert(0, "period", self.history.periods[later + 1])
+                frames.append(frame.assign(naive=sizes[later], actual=sizes[later + 1].astype(int)))
+        if not frames:
+            return pd.DataFrame()
+        cells = pd.concat(frames, ignore_index=True).drop(columns=["change", "last"])
+        errors = {
+            name: cells[of] - cells["actual"]
+            for name, of in (("error", "expected"), ("naive_error", "naive"))
+        }
+        return cells.assign(**errors, covered=cells["actual"].between(cells["low"], cells["high"]))
+
+    @property
+    def tested_sentence(self) -> str:
+        """Error of past forecasts against the naive one, and coverage of the bands.
+
+        The tiers of a period move together, so the interval is that of the number of periods, not of cells.
+        """
+        if self.cells.empty:
+            return say("Too little data for a backtest: three successive complete periods are needed.")
+        k, share = self.cells["period"].nunique(), float(self.cells["covered"].mean())
+        error, naive = self.cells[["error", "naive_error"]].abs().mean()
+        text = (
+            "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as last "
+            "period” by {naive}. Too little data to say whether the bands hold."
+        )
+        if k >= BACKTESTS:
+            text = (
+                "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as "
+                "last period” by {naive}; {share} of {cells} sizes fell inside their {level} band ({bounds})."
+            )
+        low, high = (float(end) for end in wilson(share * k, k, self.study.confidence))
+        return say(
+            text, periods=k, error=number(error), naive=number(naive), cells=len(self.cells), share=percent(share, 0),
+            level=percent(BAND, 0), bounds=interval(low, high, "share"),
+        )  # fmt: skip
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the forecast, how such forecasts did, and all tiers."""
+        yield self.sentence
+        yield self.tested_sentence
         text = "Tier sizes expected in the {period} after {after}, {level} bands"
         after = self.history.periods[-1] if self.history.periods else ""
         caption = say(text, period=self.history.period, after=after, level=percent(BAND, 0))
@@ -290,67 +340,3 @@ def _stepped(steps: Steps, start: Array, labels: tuple[str, ...], seed: int) -> 
     low, high = np.minimum(low, np.floor(expected)), np.maximum(high, np.ceil(expected))
     frame = pd.DataFrame({"tier": labels, "last": last.astype(int), "expected": expected})
     return frame.assign(low=low, high=high, change=expected - last)
-
-
-@dataclass(frozen=True, repr=False)
-class Backtest(Result):
-    """How past forecasts would have done.
-
-    Attributes
-    ----------
-    cells : pandas.DataFrame
-        period, tier, naive (size of the period before), expected, low, high, actual, error, naive_error, covered.
-    coverage : Estimate
-        Share of cells inside their band; unknown with fewer than three periods. The tiers of a period move
-        together, so the interval is that of the number of periods, not of cells.
-    periods : int
-        Number of periods forecast.
-    """
-
-    cells: pd.DataFrame
-    coverage: Estimate
-    periods: int
-
-    @property
-    def sentence(self) -> str:
-        """Error against the naive forecast, and coverage of the bands."""
-        if not self.periods:
-            return say("Too little data for a backtest: three successive complete periods are needed.")
-        error, naive = self.cells[["error", "naive_error"]].abs().mean()
-        text = (
-            "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as last "
-            "period” by {naive}"
-        )
-        more = ". Too little data to say whether the bands hold."
-        if self.coverage.known:
-            more = "; {share} of {cells} sizes fell inside their {level} band ({bounds})."
-        bounds = interval(self.coverage.low, self.coverage.high, "share")
-        return say(
-            text + more, periods=self.periods, error=number(error), naive=number(naive), cells=len(self.cells),
-            share=percent(self.coverage.value, 0), level=percent(BAND, 0), bounds=bounds,
-        )  # fmt: skip
-
-
-def backtest(study: Study, history: TierHistory) -> Backtest:
-    """Forecast every closed period that has two before it, from what was known then."""
-    flows, sizes, frames = history.moves, history.counts, []
-    for later in range(1, len(flows)):
-        if not flows[:later, :-1].sum():
-            continue
-        start = flows[later].sum(axis=1)
-        frame = _stepped(Steps.of(flows[:later]), start, history.labels, study.seed + later)
-        frame.insert(0, "period", history.periods[later + 1])
-        frames.append(frame.assign(last=sizes[later], actual=sizes[later + 1].astype(int)))
-    if not frames:
-        return Backtest(study, pd.DataFrame(), unknown(0, "share", study.confidence), 0)
-    cells = pd.concat(frames, ignore_index=True).drop(columns="change").rename(columns={"last": "naive"})
-    cells["error"] = cells["expected"] - cells["actual"]
-    cells["naive_error"] = cells["naive"] - cells["actual"]
-    cells["covered"] = cells["actual"].between(cells["low"], cells["high"])
-    share, k = float(cells["covered"].mean()), len(frames)
-    coverage = unknown(k, "share", study.confidence)
-    if k >= BACKTESTS:
-        low, high = wilson(share * k, k, study.confidence)
-        method = "Wilson score over periods"
-        coverage = Estimate(share, float(low), float(high), k, "share", method, study.confidence)
-    return Backtest(study, cells, coverage, k)

@@ -56,8 +56,8 @@ def heat(
     return figure
 
 
-def lorenz(curve: pd.DataFrame, top: float, share: float) -> Figure:
-    """Draw a Lorenz curve, with the share that the `top` part of the members hold marked."""
+def lorenz(curve: pd.DataFrame, top: float, share: float, activity: bool) -> Figure:
+    """Draw a Lorenz curve of value or activity, with the share that the `top` part of the members hold marked."""
     figure, ax = figures.new_figure(5.6, 4.6)
     x, y, edge = curve["members_share"], curve["value_share"], 1 - top
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
@@ -71,7 +71,10 @@ def lorenz(curve: pd.DataFrame, top: float, share: float) -> Figure:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: percent(value, 0))
     ax.set(xlim=(0, 1), ylim=(min(0.0, float(y.min())), 1.02))
-    ax.set(xlabel=say("Members, least valuable first"), ylabel=say("Cumulative share of value"))
+    names = ("Members, least valuable first", "Cumulative share of value")
+    if activity:
+        names = ("Members, least active first", "Cumulative share of activity")
+    ax.set(xlabel=say(names[0]), ylabel=say(names[1]))
     return figure
 
 

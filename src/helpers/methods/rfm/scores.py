@@ -15,8 +15,7 @@ Frequency and monetary scores are the bin itself. Recency is reversed (few days 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import ibis
@@ -35,6 +34,8 @@ from helpers.study.values import check_recent, member_values
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
 REVERSED = "recency_days"
+COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
+"""What is counted, in words."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,9 +46,10 @@ class Scores(Result):
     ----------
     table : ibis.Table
         The members' values with ``r_score``, ``f_score``, ``m_score`` (1 worst to `bins` best, whole numbers).
-    levels : pandas.DataFrame
-        The used bins of every column, see :func:`score_expressions`. Some stay empty when many members share one
-        value.
+    used : dict of str to int
+        Scores in use by column. Some stay empty when many members share one value.
+    n : int
+        Members scored.
     bins : int
         Highest possible score.
     window_days : int
@@ -55,16 +57,15 @@ class Scores(Result):
     """
 
     table: ibis.Table = field(repr=False)
-    levels: pd.DataFrame
+    used: dict[str, int]
+    n: int
     bins: int
     window_days: int
 
     @property
-    def n(self) -> int:
+    def smallest(self) -> int:
         """Members scored."""
-        return int(self.levels.loc[self.levels["column"] == "frequency", "members"].sum())
-
-    smallest = n
+        return self.n
 
     @property
     def sentence(self) -> str:
@@ -72,9 +73,9 @@ class Scores(Result):
         if not self.n:
             return say("There are no members to score: too little data.")
         few = [
-            say("{column} {used} of {bins}", column=column, used=len(rows), bins=self.bins)
-            for column, rows in self.levels.groupby("column")
-            if len(rows) < self.bins
+            say("{column} {used} of {bins}", column=column, used=used, bins=self.bins)
+            for column, used in self.used.items()
+            if used < self.bins
         ]
         text = "{n:,} members are scored 1 to {bins} on recency, frequency and value; every score is used."
         if few:
@@ -128,71 +129,33 @@ def score(study: Study, window_days: int, bins: int = 5) -> Scores:
         When the last action lies so far back that everybody would look silent.
     """
     check_recent(study, window_days)
-    table, levels = scored(member_values(study, window_days, population=study.present), bins)
-    return Scores(study, table, levels, bins, window_days)
+    table = materialise(scored(member_values(study, window_days, population=study.present), bins))
+    used = {c: table[s].nunique(where=table[c].notnull()) for c, s in SCORE_COLUMNS.items()}
+    counts = table.aggregate(n=table.count(), **used).to_pandas().iloc[0].astype(int).to_dict()
+    return Scores(study, table, n=counts.pop("n"), used=counts, bins=bins, window_days=window_days)
 
 
-def scored(values: ibis.Table | pd.DataFrame, bins: int) -> tuple[ibis.Table, pd.DataFrame]:
-    """Score members of whom ``recency_days``, ``frequency`` and ``monetary`` are known, see :class:`Scores`.
-
-    Returns the members with their scores, and the used bins.
-    """
+def scored(values: ibis.Table | pd.DataFrame, bins: int) -> ibis.Table:
+    """Add their scores to members of whom ``recency_days``, ``frequency`` and ``monetary`` are known."""
     check_scalar(bins, "bins", type_=int, ge=2, le=100)
     table = materialise(as_table(values))
-    scores, levels = score_expressions(table, SCORE_COLUMNS, bins)
-    return table.mutate(**{SCORE_COLUMNS[column]: value for column, value in scores.items()}), levels
+    return table.mutate(**{s: bin_score(table[c], bins) for c, s in SCORE_COLUMNS.items()})
 
 
-def score_expressions(
-    table: ibis.Table, columns: Iterable[str], bins: int
-) -> tuple[dict[str, ibis.ir.IntegerColumn], pd.DataFrame]:
-    """Return the score of each column as an expression, and the used bins they rest on, from one query.
+def bin_score(column: ibis.ir.NumericColumn, bins: int, within: Sequence[ibis.Value] = ()) -> ibis.Value:
+    """Return the score of a column, one row per member, or per member and group; missing values have score 1.
 
     Parameters
     ----------
-    table : ibis.Table
-        One row per member.
-    columns : iterable of str
-        Numeric columns; missing values have score 1.
+    column : ibis column
+        Of a table; ``recency_days`` is scored in reverse.
     bins : int
         Highest possible score.
-
-    Returns
-    -------
-    scores : dict of str to ibis expression
-        One case over the first values of the used bins for each column.
-    levels : pandas.DataFrame
-        column, bin (1 lowest values), low (first value in the bin), members; sorted by column and bin.
+    within : sequence of ibis column
+        Columns of the same table that split the rows into groups, such as periods.
     """
-    parts = [column_levels(table, column, bins) for column in columns]
-    levels = ibis.union(*parts).to_pandas().sort_values(["column", "bin"], ignore_index=True)
-    used = {column: levels[levels["column"] == column] for column in columns}
-    return {column: score_expression(table[column], used[column], bins) for column in columns}, levels
-
-
-def score_expression(column: ibis.ir.NumericColumn, levels: pd.DataFrame, bins: int) -> ibis.ir.IntegerColumn:
-    """Return the score of a column as one case expression over the first values of its used bins."""
-    if levels.empty:
-        return ibis.literal(1, "int64")
-    scores = bins + 1 - levels["bin"] if column.get_name() == REVERSED else levels["bin"]
-    # Whole bounds for whole numbers: an engine would convert every row to compare it with a fraction.
-    lows = levels["low"].map(math.ceil) if column.type().is_integer() else levels["low"]
-    lowest, *higher = zip(lows.tolist(), scores.tolist(), strict=True)
-    branches = [(column >= low, value) for low, value in reversed(higher)]
-    return ibis.cases((column.isnull(), 1), *branches, else_=lowest[1]).cast("int64")
-
-
-def column_levels(table: ibis.Table, name: str, bins: int) -> ibis.Table:
-    """Return the used bins of one column as a lazy table, columns as in :func:`score_expressions`.
-
-    Members are counted per distinct value first; bins come from running counts.
-    """
-    known = table.select(value=table[name].cast("float64"))
-    known = known.filter(known.value.notnull())
-    counts = known.group_by("value").agg(members=known.count())
-    running = ibis.cumulative_window(order_by=counts.value)
-    counts = counts.mutate(upto=counts.members.sum().over(running), n=counts.members.sum().over())
-    below = counts.upto - counts.members
-    counts = counts.mutate(bin=(below * bins // counts.n).cast("int64") + 1)
-    levels = counts.group_by("bin").agg(low=counts.value.min(), members=counts.members.sum().cast("int64"))
-    return levels.select(ibis.literal(name).name("column"), "bin", "low", "members")
+    group = [*within, column.isnull()]
+    below = column.rank().over(ibis.window(group_by=group, order_by=column))
+    number = (below * bins // column.isnull().count().over(ibis.window(group_by=group))).cast("int64") + 1
+    score = bins + 1 - number if column.get_name() == REVERSED else number
+    return ibis.cases((column.isnull(), 1), else_=score).cast("int64")

@@ -1,12 +1,12 @@
 """Behavioural segments that carry a name only when they come back in resamples.
 
-Only members with an interaction or an order in the window have behaviour to speak of; the others are counted as
-silent and form no segment. Up to eight features a member are computed in the engine. They are log1p-scaled unless
-they are shares, centred by the median, divided by the interquartile range and cut at 3 robust deviations; k-means
-takes the number of clusters of highest silhouette. A segment gets a name when the clusters are clearer than those of
-clouds without groups, its mean Jaccard similarity over resamples reaches threshold ``segments.stability`` and so does
-that of `LEAST_REACHED` of the resamples, since a good mean may hide resamples in which the segment is lost. Below
-`UNSTABLE` it is no cluster at all. The guards are in :mod:`helpers.methods.rfm.clustering`.
+Only members who were there for the whole window and did something in it have behaviour to compare; those who joined
+since and the silent are counted and form no segment. Up to eight features a member are computed in the engine. They
+are log1p-scaled unless they are shares, centred by the median, divided by the interquartile range and cut at 3 robust
+deviations; k-means takes the number of clusters of highest silhouette. A segment gets a name when the clusters are
+clearer than those of clouds without groups, its mean Jaccard similarity over resamples reaches threshold
+``segments.stability`` and so does that of `LEAST_REACHED` of the resamples, since a good mean may hide resamples in
+which the segment is lost. The guards are in :mod:`helpers.methods.rfm.clustering`.
 
 Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
 silhouettes and resamples use fewer. All members are then assigned to the nearest centre.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import ibis
 import numpy as np
@@ -31,7 +31,7 @@ from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result, people
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, say, with_bounds
+from helpers.sentences import percent, say
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns
@@ -39,7 +39,6 @@ from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 FIT_LIMIT = 10_000
-UNSTABLE = 0.6
 LEAST_REACHED = 0.8
 STABILITY_METHOD = "clusterwise Jaccard over resamples (Hennig 2007)"
 CUT = 3.0
@@ -50,13 +49,12 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "recency_days": ("recency", "away for a while", "seen lately"),
     "frequency": ("volume", "frequent", "infrequent"),
     "active_days": ("volume", "active on many days", "active on few days"),
-    "sessions": ("volume", "many visits", "few visits"),
     "monetary": ("value", "high spend", "low spend"),
     "evening_share": ("hour", "evening", "daytime"),
     "tenure_days": ("tenure", "long-standing", "newly joined"),
 }
 """Feature: theme, words when it is high, words when it is low. Two features of a theme say the same thing."""
-PROFILE = ["segment", "n", "share", "jaccard", "low", "high", "reached", "status", "named"]
+PROFILE = ["segment", "n", "share", "jaccard", "low", "high", "reached", "named"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,11 +63,8 @@ class Segments(Result):
 
     Attributes
     ----------
-    agreement : Estimate
-        Adjusted Rand index between the segments and those of a resample: mean and range over resamples; n is the
-        number of active members.
-    silent : int
-        Members without an action in the window.
+    n, silent, new : int
+        Members grouped, those without an action in the window, and those who joined during it.
     window_days : int
         Days whose behaviour is looked at.
     problem : str
@@ -79,11 +74,12 @@ class Segments(Result):
     profile : pandas.DataFrame
         One row per segment, largest first: segment, n, share, jaccard, low, high (of the Jaccard similarity
         over resamples), reached (share of resamples whose Jaccard similarity is at least that of a stable
-        segment), status by the mean (stable, doubtful or unstable), named.
+        segment), named.
     """
 
-    agreement: Estimate
+    n: int
     silent: int
+    new: int
     window_days: int
     problem: str = ""
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["member_id", "segment"]))
@@ -95,19 +91,18 @@ class Segments(Result):
 
         Unknown when no segment is named.
         """
-        n, confidence = self.agreement.n, self.agreement.confidence
-        named = self.profile[self.profile["named"].astype(bool)]
+        named, confidence = self.profile[self.profile["named"].astype(bool)], self.study.confidence
         if named.empty:
-            return unknown(n, "index", confidence)
+            return unknown(self.n, "index", confidence)
         mean, low, high = named.sort_values("jaccard")[["jaccard", "low", "high"]].iloc[0].astype(float)
         # one lost resample of many can pull the mean below the range of the rest
         low, high = min(low, mean), max(high, mean)
-        return Estimate(mean, low, high, n, "index", STABILITY_METHOD, confidence)
+        return Estimate(mean, low, high, self.n, "index", STABILITY_METHOD, confidence)
 
     @property
     def smallest(self) -> int:
-        """Active members."""
-        return self.agreement.n
+        """Members grouped."""
+        return self.n
 
     @property
     def sentence(self) -> str:
@@ -121,18 +116,17 @@ class Segments(Result):
             text += "clearer than in a cloud without groups and back in {least} of the resamples: {names}."
         else:
             text += "none is named, as it is no clearer than in a cloud without groups or seldom back in resamples."
-        values = {"n": self.agreement.n, "k": len(self.profile), "least": percent(LEAST_REACHED, 0)}
-        return say(text, **values, names=", ".join(told))
+        least, names = percent(LEAST_REACHED, 0), ", ".join(told)
+        return say(text, n=self.n, k=len(self.profile), least=least, names=names)
 
     def tables(self) -> Iterator[Table]:
         """Yield the profile."""
         caption = say("Groups of like behaviour, {scope}", scope=self.study.scope)
-        text = (
-            "{silent} silent members have no behaviour to group. Adjusted Rand index with resamples: {ari}."
-        )
-        silent, ari = people(self.silent, self.study.k_min), with_bounds(self.agreement._replace(unit=""))
+        text = "Not grouped are {silent} silent members, and {new} who joined during the {days} days."
+        silent, new = (people(n, self.study.k_min) for n in (self.silent, self.new))
+        note = say(text, silent=silent, new=new, days=self.window_days)
         units = {"share": "share", "reached": "share"}
-        yield Table("segments", self.profile, caption, units, say(text, silent=silent, ari=ari), "n")
+        yield Table("segments", self.profile, caption, units, note, "n")
 
     def findings(self) -> Iterator[Finding]:
         """Yield the stability of the least stable named segment."""
@@ -160,91 +154,72 @@ class Segments(Result):
 
 
 def segment_members(study: Study, window_days: int) -> Segments:
-    """Group the present members who were active in a window by behaviour, and test whether the groups are real.
+    """Group the members who were there and active in a window by behaviour, and test whether the groups are real.
 
     With fewer than `enough.GROUPED` active members, or fewer than two features that vary, `problem` says so.
     """
     frame = behavioural_features(study, window_days)
-    everyone = int(study.present.count().execute())
-    return grouped(study, frame, everyone - len(frame), window_days)
+    since = study.present.joined_day > ibis.date(study.as_of - dt.timedelta(days=window_days))
+    everyone, new = study.present.aggregate(all=_.count(), new=since.sum()).execute().iloc[0]
+    return grouped(study, frame, int(everyone - new) - len(frame), int(new), window_days)
 
 
 def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
-    """Compute the behavioural features of the present members who did something in a window.
+    """Compute the behavioural features of the members who were there for a whole window and did something in it.
 
     Returns
     -------
     pandas.DataFrame
         member_id, by which rows are ordered, and one column per feature, all float64: recency_days (days since the
         last action), frequency (actions), active_days (days), monetary (unit of the value), evening_share (of the
-        actions), tenure_days (days since joining), sessions (different sessions, when events name them) and
-        share_<action> (of the actions) for the most common actions, until there are eight.
+        actions), tenure_days (days since joining) and share_<action> (of the actions) for the most common actions,
+        until there are eight.
     """
     require_columns(study.activity, ["ts", "kind", "action", "value"], "activity")
     last, start = study.as_of, study.as_of - dt.timedelta(days=window_days)
-    rows = study.activity.semi_join(study.present, "member_id").filter(_.day > start, _.day <= last)
+    people = study.present.filter(_.joined_day <= ibis.date(start))
+    rows = study.activity.semi_join(people, "member_id").filter(_.day > start, _.day <= last)
     evening = local_time(rows.ts, study.report_tz).hour() >= EVENING
     rows = rows.mutate(hit=_.kind.isin(ACTIONS), evening=evening)
-    sessions = _sessions(study, start)
-    wanted = MOST_FEATURES - 6 - (sessions is not None)
     common = rows.filter(rows.hit).group_by("action").aggregate(n=_.count())
-    actions = common.order_by([common.n.desc(), common.action]).limit(wanted).execute()["action"]
+    actions = common.order_by([common.n.desc(), common.action]).limit(MOST_FEATURES - 6).execute()["action"]
     shares = {f"share_{action}": (rows.action == action).mean(where=rows.hit) for action in actions}
     found = rows.group_by("member_id").aggregate(
         last_day=rows.day.max(where=rows.hit), frequency=rows.count(where=rows.hit),
         active_days=rows.day.nunique(where=rows.hit), monetary=rows["value"].sum().round(VALUE_DECIMALS),
         evening_share=rows.evening.mean(where=rows.hit), **shares,
     )  # fmt: skip
-    found = found.filter(found.frequency > 0).inner_join(study.present, "member_id")
+    found = found.filter(found.frequency > 0).inner_join(people, "member_id")
     measured = {
         "recency_days": ibis.date(last).delta(found.last_day, unit="day"),
         **{name: found[name] for name in ("frequency", "active_days", "monetary", "evening_share")},
         "tenure_days": ibis.date(last).delta(found.joined_day, unit="day"),
     }
-    if sessions is not None:
-        found = found.left_join(sessions, "member_id")
-        measured["sessions"] = found.sessions.fill_null(0)
     measured |= {name: found[name] for name in shares}
     numbers = {name: column.cast("float64") for name, column in measured.items()}
     return found.select("member_id", **numbers).to_pandas().sort_values("member_id", ignore_index=True)
 
 
-def _sessions(study: Study, start: dt.date) -> ibis.Table | None:
-    """Return the number of different sessions by member after `start`, where events name them."""
-    events = study.dataset.tables.get("events")
-    if events is None or "session_id" not in events.columns:
-        return None
-    day = local_time(events.ts, study.report_tz).date()
-    inside = events.filter(day > ibis.date(start), day <= ibis.date(study.as_of))
-    return inside.group_by("member_id").aggregate(sessions=inside.session_id.nunique())
-
-
-def grouped(study: Study, frame: pd.DataFrame, silent: int, window_days: int) -> Segments:
+def grouped(study: Study, frame: pd.DataFrame, silent: int, new: int, window_days: int) -> Segments:
     """Group members by their features, as made by :func:`behavioural_features`."""
-    confidence = study.confidence
-    agreement = unknown(len(frame), "index", confidence)
+    nothing = Segments(study, len(frame), silent, new, window_days)
     if len(frame) < enough.GROUPED:
         text = "too little data, {n} active members of at least {least} needed"
-        told = say(text, n=people(len(frame), study.k_min), least=enough.GROUPED)
-        return Segments(study, agreement, silent, window_days, told)
+        return replace(nothing, problem=say(text, n=people(len(frame), study.k_min), least=enough.GROUPED))
     step = -(-len(frame) // FIT_LIMIT)
     features = scaled(frame.drop(columns="member_id"), step)
     points = features.to_numpy()
     # Every n-th member by id, so that neither engine nor the order of rows changes who is fitted.
     fitted = points[::step]
     if features.shape[1] < 2 or len(np.unique(fitted, axis=0)) < 4:
-        return Segments(study, agreement, silent, window_days, say("too few features vary between members"))
+        return replace(nothing, problem=say("too few features vary between members"))
     found = cluster(fitted, study.seed)
-    profile = _profile(found, fitted, features.columns.tolist(), confidence)
+    profile = _profile(found, fitted, features.columns.tolist(), study.confidence)
     labels = pairwise_distances_argmin(points, found.centres)
     sizes = np.bincount(labels, minlength=len(profile))
-    low, high = percentile_interval(found.rand, confidence)
-    agreement = agreement._replace(
-        value=float(found.rand.mean()), low=low, high=high, method="range over resamples"
-    )
     table = frame[["member_id"]].assign(segment=profile["segment"].to_numpy()[labels])
     profile = profile.assign(n=sizes, share=sizes / sizes.sum())[PROFILE]
-    return Segments(study, agreement, silent, window_days, table=table, profile=profile)
+    return replace(nothing, table=table, profile=profile)
 
 
 def scaled(features: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -270,10 +245,8 @@ def _profile(found: Clustering, points: FloatArray, features: list[str], confide
     profile = pd.DataFrame(bounds, columns=["low", "high"]).assign(jaccard=np.nanmean(found.jaccard, axis=0))
     # A resample that drew no member of a segment did not find it again.
     profile["reached"] = np.mean(found.jaccard >= limit, axis=0)
-    mean = profile["jaccard"]
-    profile["status"] = np.select([mean >= limit, mean >= UNSTABLE], ["stable", "doubtful"], "unstable")
-    often = profile["reached"] >= LEAST_REACHED
-    profile["named"] = (profile["status"] == "stable") & often & found.structured
+    stable = (profile["jaccard"] >= limit) & (profile["reached"] >= LEAST_REACHED)
+    profile["named"] = stable & found.structured
     means = [points[found.labels == place].mean(axis=0) for place in range(len(profile))]
     names = segment_names(features, [(own - points.mean(axis=0)) / points.std(axis=0) for own in means])
     unnamed = [say("segment {i} (not named)", i=place + 1) for place in range(len(profile))]
@@ -293,16 +266,9 @@ def segment_names(features: Sequence[str], deviations: Sequence[FloatArray]) -> 
 
     Notes
     -----
-    A name has two features. Segments that would share a name get a third, and so on; when the words run out,
-    a number tells them apart.
+    A name has two features; a number tells segments apart that would share one.
     """
-    phrases = [_phrases(features, each) for each in deviations]
-    names = [", ".join(each[:2]) for each in phrases]
-    for length in range(3, len(features) + 1):
-        names = [
-            ", ".join(each[:length]) if names.count(name) > 1 else name
-            for name, each in zip(names, phrases, strict=True)
-        ]
+    names = [", ".join(_phrases(features, each)[:2]) for each in deviations]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, start=1)]
 
 

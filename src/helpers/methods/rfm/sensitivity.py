@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import BadParameters
-from helpers.methods.rfm.scores import score_expressions, scored
+from helpers.methods.rfm.scores import bin_score, scored
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.playbook.result import Result
 from helpers.sentences import percent, say
@@ -110,13 +110,15 @@ def _members(study: Study, scheme: TierScheme, names: list[str], window_days: in
     values = member_values(study, window_days, population=study.present)
     joined = values.left_join(summed, "member_id").drop("member_id_right")
     filled = joined.mutate(**{part: joined[part].fill_null(0.0) for part in parts})
-    return materialise(scheme.assign(scored(filled, scheme.bins)[0]))
+    return materialise(scheme.assign(scored(filled, scheme.bins)))
 
 
 def _changed(moved: ibis.Table, scheme: TierScheme) -> int:
     """Return how many members change tier under the value they have now."""
-    scores, _ = score_expressions(moved, ["monetary"], scheme.bins)
     known = {name: moved[name] for name in scheme.uses}
-    known |= {"m_score": scores["monetary"], "value_quantile": value_quantile(moved.monetary)}
+    known |= {
+        "m_score": bin_score(moved.monetary, scheme.bins),
+        "value_quantile": value_quantile(moved.monetary),
+    }
     placed = moved.mutate(after=scheme.expression(known))
     return int(placed.count(where=placed.after != placed.tier).execute())

@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from helpers.checks import did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
+from helpers.methods.rfm.scores import SCORE_COLUMNS
 from helpers.sentences import say
 from helpers.study.frames import materialise, require_columns
 
@@ -88,10 +89,9 @@ Rule = dict[str, Annotated[Range, BeforeValidator(_range)]]
 """A range for some columns; a member fits when all their values lie in them."""
 
 
-class Column(BaseModel):
+class Column(NamedTuple):
     """The values that a column can take at all: ``minimum <= value < below``, or missing when `nullable`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     minimum: float = -math.inf
     below: float = math.inf
     integer: bool = False
@@ -110,7 +110,6 @@ COLUMNS = {
     "monetary": Column(),
     "value_quantile": Column(minimum=0, below=1),
 }
-SCORES = ("r_score", "f_score", "m_score")
 
 
 class Tier(BaseModel):
@@ -138,8 +137,6 @@ class TierScheme(BaseModel):
         From low to high.
     match : {"exact", "first"}
         Whether rules of different tiers must not overlap, or the highest that fits is meant to win.
-    columns : dict of str to Column
-        Possible values of columns that are not known from elsewhere.
     window_days : int or None
         Window the cuts are meant for.
     bins : int
@@ -155,7 +152,6 @@ class TierScheme(BaseModel):
     window_days: int | None = Field(None, ge=1)
     bins: int = Field(5, ge=2, le=100)
     match: Literal["exact", "first"] = "exact"
-    columns: dict[str, Column] = {}
     tiers: Annotated[tuple[Tier, ...], Field(min_length=2)]
 
     @classmethod
@@ -175,7 +171,7 @@ class TierScheme(BaseModel):
             first = error.errors()[0]
             place, text = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
-                keys = [key for model in (cls, Tier, Column) for key in model.model_fields]
+                keys = [key for model in (cls, Tier) for key in model.model_fields]
                 text = f"unknown key.{did_you_mean(str(first['loc'][-1]), keys)}"
             where = f"{definition['name']}, {place}" if place else definition["name"]
             raise BadParameters(f"Tier scheme {where}: {text}") from None
@@ -222,13 +218,13 @@ class TierScheme(BaseModel):
     @cached_property
     def domains(self) -> dict[str, Column]:
         """Possible values of the columns in the rules."""
-        scores = dict.fromkeys(SCORES, Column(minimum=1, below=self.bins + 1, integer=True))
-        known = {**COLUMNS, **scores, **self.columns}
+        score = Column(minimum=1, below=self.bins + 1, integer=True)
+        known = {**COLUMNS, **dict.fromkeys(SCORE_COLUMNS.values(), score)}
         for tier, column, side in self._sides():
             if column not in known:
                 raise ValueError(
-                    f"column {column!r} of tier {tier} is not one of {', '.join(known)}; declare others under "
-                    f"columns.{did_you_mean(column, known)}"
+                    f"column {column!r} of tier {tier} is not one of {', '.join(known)}."
+                    f"{did_you_mean(column, known)}"
                 )
             if known[column].integer and not all(math.isinf(b) or b.is_integer() for b in side[:2]):
                 raise ValueError(f"{column} {side} of tier {tier} needs whole-number bounds")
@@ -322,14 +318,16 @@ def presets() -> dict[str, Any]:
     return yaml.safe_load(text)
 
 
-def value_quantile(monetary: ibis.ir.NumericColumn, within: Sequence[str] = ()) -> ibis.ir.FloatingColumn:
+def value_quantile(
+    monetary: ibis.ir.NumericColumn, within: Sequence[ibis.Value] = ()
+) -> ibis.ir.FloatingColumn:
     """Return the share of members whose value is strictly lower: equals get the same, 0 at the lowest.
 
     Parameters
     ----------
     monetary : ibis column
         Value, one row per member, or per member and group.
-    within : sequence of str
+    within : sequence of ibis column
         Columns of the same table that split the rows into groups, such as periods.
     """
     groups = list(within)
