@@ -93,6 +93,11 @@ def quantity(value: float, unit: str) -> str:
     return f"{number(value)} {unit}" if math.isfinite(value) else "–"
 
 
+def people(n: int, k_min: int) -> str:
+    """Return a number of members in words: ``"1,204"``, or ``"fewer than 10"`` when it is told of too few."""
+    return say("fewer than {k}", k=k_min) if 0 < n < k_min else f"{n:,}"
+
+
 def interval(low: float, high: float, unit: str) -> str:
     """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known."""
     if not (math.isfinite(low) and math.isfinite(high)):

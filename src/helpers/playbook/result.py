@@ -137,11 +137,6 @@ def kept_back(k_min: int) -> str:
     return say("Kept back: fewer than {k} members, or a row that would give those away.", k=k_min)
 
 
-def people(n: int, k_min: int) -> str:
-    """Return a number of members in words: ``"1,204"``, or ``"fewer than 10"`` when it is told of too few."""
-    return say("fewer than {k}", k=k_min) if 0 < n < k_min else f"{n:,}"
-
-
 def asks(method: Callable[P, R]) -> Callable[P, R]:
     """Make a method that takes a study say how tables at hand become one, when they are handed over in its place."""
     if next(iter(signature(method).parameters)) != "study":

@@ -11,8 +11,8 @@ import pandas as pd
 from helpers.data.privacy import salt_sentence
 from helpers.playbook.contact.lists import ContactList, contact_list, with_bounds
 from helpers.playbook.contact.trial import POWER
-from helpers.playbook.result import Part, Result, people
-from helpers.sentences import percent, say
+from helpers.playbook.result import Part, Result
+from helpers.sentences import people, percent, say
 from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study
 from helpers.study.frames import require_columns

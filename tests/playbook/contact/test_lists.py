@@ -165,6 +165,8 @@ def test_only_members_who_agreed_are_listed():
     assert (found.size, found.without_consent) == (40, 20)
     assert set(found.frame["member_id"]) == set(pseudonymise(data["member_id"][:40]))
     assert "20 members who did not agree" in found.sentence
+    few = contact_list(members(60).assign(consent=[True] * 55 + [False] * 5), name="recall")
+    assert "fewer than 10 members who did not agree" in few.sentence
 
 
 def test_bad_members_are_refused():
@@ -247,6 +249,7 @@ def test_a_list_too_small_to_measure_is_published_and_starts_no_action():
     assert not small.withheld and len(small.frame) and small.held_out < 10 <= large.held_out
     assert np.isfinite(small.detectable)
     assert "so no action rests on it" in small.sentence and "will show" not in small.sentence
+    assert "fewer than 10 held out" in small.sentence
     fires = [finding(id="rfm.carried_share", verdict="stated"), finding(verdict="stated")]
     proposed = propose(seen(), fires, found.lists, prefix="rfm.protect")
     assert "too few to measure" in dict(proposed.silent)["rfm.protect_core"]

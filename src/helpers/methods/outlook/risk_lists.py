@@ -27,9 +27,9 @@ from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
 from helpers.playbook.contact.lists import ContactList, contact_list, with_bounds
-from helpers.playbook.result import Part, Result, people
+from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, quantity, say, with_interval
+from helpers.sentences import people, percent, quantity, say, with_interval
 from helpers.stats.forecast.landmarks import ACTIVE
 from helpers.study import Study
 

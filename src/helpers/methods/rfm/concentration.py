@@ -29,9 +29,9 @@ from helpers.methods.rfm.members import placed
 from helpers.methods.rfm.scores import COUNTED, Scores
 from helpers.methods.rfm.tiers import TierScheme
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Result, people
+from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, quantity, roughly, say, with_bounds
+from helpers.sentences import people, percent, quantity, roughly, say, with_bounds
 from helpers.stats.concentration import GRID, gini_with_error, lorenz_ordinates, top_share_with_error
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import FloatArray, Moments, observed, resamples, studentised, value_cells

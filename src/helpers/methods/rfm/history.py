@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from helpers.checks import check_scalar
 from helpers.methods.rfm.scores import SCORE_COLUMNS, bin_score
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
-from helpers.playbook.result import Result, people
-from helpers.sentences import say
+from helpers.playbook.result import Result
+from helpers.sentences import people, say
 from helpers.study import Study
 from helpers.study.frames import COUNTS, Count
 from helpers.study.values import VALUE_DECIMALS

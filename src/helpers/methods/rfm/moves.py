@@ -48,8 +48,8 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.history import TierHistory
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, people
-from helpers.sentences import interval, number, percent, say, with_bounds
+from helpers.playbook.result import Part, Result
+from helpers.sentences import interval, number, people, percent, say, with_bounds
 from helpers.stats.chains import Array, ChainTest, Steps, homogeneity, net_promotion
 from helpers.stats.estimate import Estimate, jeffreys, wilson
 from helpers.study import Study

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.playbook.result import Part, Result, people
-from helpers.sentences import say, with_bounds
+from helpers.playbook.result import Part, Result
+from helpers.sentences import people, say, with_bounds
 from helpers.stats.btyd.alive import BetaGeometricNBD
 from helpers.stats.btyd.cells import cells, histories, spend_cells
 from helpers.stats.btyd.spend import GammaGamma

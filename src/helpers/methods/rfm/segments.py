@@ -29,9 +29,9 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Result, people
+from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, say
+from helpers.sentences import people, percent, say
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns

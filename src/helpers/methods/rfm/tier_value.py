@@ -29,9 +29,9 @@ from helpers.methods.rfm import plots
 from helpers.methods.rfm.concentration import Followed
 from helpers.methods.rfm.scores import Scores
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Result, people
+from helpers.playbook.result import Result
 from helpers.playbook.thresholds import Comparison, Threshold, threshold
-from helpers.sentences import interval, number, quantity, say, with_interval
+from helpers.sentences import interval, number, people, quantity, say, with_interval
 from helpers.stats.estimate import Estimate
 from helpers.stats.resample import mean_value, ratio_of_means, share_of_rank, value_cells
 from helpers.study import Study

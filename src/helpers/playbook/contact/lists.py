@@ -17,7 +17,7 @@ from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.playbook.contact.trial import HOLDOUT, POWER, assign_arms, detectable_difference
-from helpers.sentences import percent, quantity, say, with_interval
+from helpers.sentences import people, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.forecast.value_judging import RatioSpread
 from helpers.stats.resample import mean_value, value_cells
@@ -104,12 +104,12 @@ class ContactList:
             return say("List {name}: fewer than {k} members, not published.", name=self.name, k=self.k_min)
         total = self.total_value
         text = say(
-            "List {name}: {size:,} members, {contacted:,} to contact and {held:,} held out. A member is expected to "
+            "List {name}: {size:,} members, {contacted} to contact and {held} held out. A member is expected to "
             "bring {mean} in the next period, all of them {total}.",
             name=self.name,
             size=self.size,
-            contacted=self.contacted,
-            held=self.held_out,
+            contacted=people(self.contacted, self.k_min),
+            held=people(self.held_out, self.k_min),
             mean=with_interval(self.mean_value),
             total=quantity(total.value, self.unit) if total.known else say("an unknown sum"),
         )
@@ -134,8 +134,8 @@ class ContactList:
     @property
     def consent_sentence(self) -> str:
         """How many members are left out for want of consent; empty when nobody is."""
-        text = "{n:,} members who did not agree to be contacted are left out."
-        return say(text, n=self.without_consent) if self.without_consent else ""
+        text = "{n} members who did not agree to be contacted are left out."
+        return say(text, n=people(self.without_consent, self.k_min)) if self.without_consent else ""
 
 
 def contact_list(
