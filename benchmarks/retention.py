@@ -81,7 +81,7 @@ def run_ours(folder: Path, start: str) -> Any:
     from helpers.stats.survival.cells import cells
     from helpers.stats.survival.curves import survival
     from helpers.stats.survival.durations import exit_durations
-    from helpers.study.activity import population
+    from helpers.study.people import population
 
     def work() -> list[tuple[Any, ...]]:
         if start == "durations":

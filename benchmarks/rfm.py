@@ -90,12 +90,11 @@ def run_ours(folder: Path, active_days: bool) -> Any:
     from helpers.methods.rfm.scores import scored
     from helpers.methods.rfm.tiers import TierScheme
     from helpers.study import Study
-    from helpers.study.activity import activity
     from helpers.study.values import member_values
 
     def work() -> list[tuple[Any, ...]]:
         dataset = source.open(str(folder), check=False)
-        actions = activity(dataset, as_of=AS_OF, value_weights=WEIGHTS)
+        actions = Study.of(dataset, AS_OF, value_weights=WEIGHTS).log.activity()
         study = Study.of({"activity": actions}, AS_OF)
         members = scored(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
         tiered = TierScheme.load("three_tier").assign(members)

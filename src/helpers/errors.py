@@ -39,6 +39,12 @@ class TooFewMembers(PlaybookError):
     kind = "too_few_members"
 
 
+class NothingCounts(PlaybookError):
+    """Nothing on record counts as activity: the run ends as ``not_run``, which is no failure."""
+
+    kind = "nothing_counts"
+
+
 class BadParameters(PlaybookError):
     """A parameter is unknown, of the wrong type or out of bounds."""
 

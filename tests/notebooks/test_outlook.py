@@ -23,5 +23,5 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
 
 
 def test_without_actions_it_says_so(run_cells, tmp_path):
-    with pytest.raises(MissingTable, match="events or orders missing"):
+    with pytest.raises(MissingTable, match="events, messages or orders missing"):
         run_cells("14_outlook", data=folder(tmp_path / "data", members=CASES["two weeks"]["members"]))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadData, MissingTable
+from helpers.errors import BadData, MissingTable, NothingCounts
 
 FAST = {"bootstrap_draws": 100}
 END = pd.Timestamp("2026-06-30", tz="Asia/Shanghai")
@@ -79,7 +79,6 @@ def recorded(tmp_path: Path, name: str) -> dict[str, dict]:
 
 
 CASES = {
-    "nobody did anything": {"members": members(["2026-05-01", "2026-05-02"]), "events": events([], [])},
     "one member": {
         "members": members(["2026-05-01"]),
         "events": events([0, 0], ["2026-05-02", "2026-06-01"]),
@@ -92,8 +91,8 @@ CASES = {
         ),
     },
     "everybody left at once": {
-        "members": members(["2026-04-01T04:00"] * 60, ["2026-04-01T09:00"] * 60),
-        "events": events(list(range(60)), ["2026-04-01T05:00"] * 60),
+        "members": members(["2026-06-05T04:00"] * 60, ["2026-06-05T09:00"] * 60),
+        "events": events(list(range(60)), ["2026-06-05T05:00"] * 60),
     },
     "joined before the log began": crowd(200, 60, leave=0.01)
     | {
@@ -104,7 +103,7 @@ CASES = {
 }
 
 
-QUICK = ("nobody did anything", "two weeks", "joined before the log began")
+QUICK = ("one member", "two weeks", "joined before the log began")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,16 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
     assert {found[name]["verdict"] for name in models} == {"too little data"}
 
 
+NOTHING = {"members": members(["2026-05-01", "2026-05-02"]), "events": events([], [])}
+
+
+def test_where_nobody_did_anything_nothing_is_run(run_cells, tmp_path):
+    with pytest.raises(NothingCounts, match="No action that counts is on record"):
+        run_cells("02_retention", data=folder(tmp_path / "data", **NOTHING), k_min=1)
+
+
 def test_without_actions_it_says_so(run_cells, tmp_path):
-    with pytest.raises(MissingTable, match="events or orders missing"):
+    with pytest.raises(MissingTable, match="events, messages or orders missing"):
         run_cells("02_retention", data=folder(tmp_path / "data", members=CASES["two weeks"]["members"]))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.errors import BadData, BadParameters, MissingTable, TooFewMembers
+from helpers.errors import BadData, BadParameters, MissingTable, NothingCounts, TooFewMembers
 
 FAST = {"bootstrap_draws": 100}
 
@@ -77,13 +77,15 @@ def test_thin_data_are_marked_and_nothing_crashes(case, run_cells, tmp_path):
 
 
 def test_of_nobody_nothing_is_said(run_cells, tmp_path):
-    with pytest.raises(TooFewMembers, match="fewer than 10 members"):
+    with pytest.raises(NothingCounts, match="No action that counts"):
         run_cells(data=folder(tmp_path / "data", orders=orders([], [])))
+    with pytest.raises(TooFewMembers, match="fewer than 10 members"):
+        run_cells(data=folder(tmp_path / "few", orders=CASES["one member"]))
 
 
 def test_a_missing_table_is_named(run_cells, tmp_path):
     members = pd.DataFrame({"member_id": ["m1"], "joined_at": pd.to_datetime(["2026-01-01"], utc=True)})
-    with pytest.raises(MissingTable, match="events or orders missing"):
+    with pytest.raises(MissingTable, match="events, messages or orders missing"):
         run_cells(data=folder(tmp_path / "data", members=members))
 
 

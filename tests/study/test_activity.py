@@ -15,10 +15,21 @@ from helpers.data.contract import INTERACTIONS
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.simulate import community
 from helpers.study import Study
-from helpers.study.activity import account, activity, population
+from helpers.study.account import ActivityAccount
 from helpers.study.parameters import CommonParameters
+from helpers.study.people import population
 
 AS_OF = "2026-03-31"
+
+
+def activity(dataset: source.Dataset, as_of: str, **settings: object) -> object:
+    """Return the activity of a study of a dataset."""
+    return Study.of(dataset, as_of, **settings).activity
+
+
+def account(dataset: source.Dataset, as_of: str, **settings: object) -> ActivityAccount:
+    """Return what went into it."""
+    return Study.of(dataset, as_of, **settings).account
 
 
 def utc(*texts: str) -> pd.DatetimeIndex:
@@ -176,7 +187,7 @@ def test_population_from_members(opened: Callable[..., source.Dataset]) -> None:
 
 
 def test_population_from_activity(opened: Callable[..., source.Dataset]) -> None:
-    found = population(opened("events", "orders"), as_of=AS_OF).to_pandas().set_index("member_id")
+    found = Study.of(opened("events", "orders"), AS_OF).population.to_pandas().set_index("member_id")
     joined = pd.to_datetime(found["joined_day"]).dt.strftime("%Y-%m-%d").to_dict()
     assert joined == {
         "a": "2026-03-05",
@@ -229,7 +240,7 @@ def test_two_currencies_are_an_error(frames: dict[str, pd.DataFrame]) -> None:
 
 
 def test_neither_events_nor_orders(opened: Callable[..., source.Dataset]) -> None:
-    with pytest.raises(MissingTable, match="table events or orders missing"):
+    with pytest.raises(MissingTable, match="events, messages or orders missing"):
         activity(opened("members"), as_of=AS_OF)
 
 

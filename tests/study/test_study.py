@@ -65,7 +65,7 @@ def test_a_notebooks_parameters_open_it(sample) -> None:
 
 def test_without_a_table_of_actions_nothing_is_opened(tmp_path) -> None:
     MEMBERS.to_parquet(tmp_path / "members.parquet")
-    with pytest.raises(MissingTable, match="events or orders missing"):
+    with pytest.raises(MissingTable, match="events, messages or orders missing"):
         Study.open(params.validate("02_retention", {"data": str(tmp_path)}))
 
 

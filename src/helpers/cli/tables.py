@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,8 @@ def check(
         return
     from helpers.data import health, source
     from helpers.report.project import locate_data
+    from helpers.study import Study
+    from helpers.study.activity import SIDES
 
     typed_here = Path(url.partition("?")[0]).exists()
     dataset = source.open(url if typed_here else locate_data(url), report_tz=report_tz)
@@ -33,7 +36,12 @@ def check(
     output.frame("Health of the tables", state.frame)
     if len(state.unmatched):
         output.frame("Ids without a partner", state.unmatched)
-    for line in (state.sentence, *state.notes):
+    lines = [state.sentence, *state.notes]
+    if set(SIDES) & set(dataset.names):
+        found = Study.of(dataset, dt.date.max, report_tz=report_tz, count="all").account
+        output.frame("Kinds of action, and what they count as", found.kinds)
+        lines.append(found.unknown)
+    for line in filter(None, lines):
         typer.echo(line)
 
 

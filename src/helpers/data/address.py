@@ -12,23 +12,23 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from helpers.errors import BadData, BadParameters, MissingSecret
 
+# A variable of the environment in an address: ``postgres://user:${PGPASSWORD}@host/db``.
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""A variable of the environment in an address: ``postgres://user:${PGPASSWORD}@host/db``."""
 
 PASSWORD = re.compile(r"(?<=://)([^/@:]*:)(.*)(@)")
 SECRET_QUERY = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential)[^=&]*=)([^&]*)()")
+# As in ``Driver=x;Server=y;Uid=me;Pwd=secret`` or ``host=h user=u password='a secret'``.
 PAIR = re.compile(
     r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
     r"|sharedaccess(?:key|signature)|client_?secret)(?:[\"']\s*:|\s*=(?!=))\s*"
     r"(?:\"([^\"]{1,500})\"|'([^']{1,500})'|\{([^}]{1,500})\}|([^\s;,&\"'{][^\s;,&]*))"
 )
-"""As in ``Driver=x;Server=y;Uid=me;Pwd=secret`` or ``host=h user=u password='a secret'``."""
 
+# As in ``user:password@host/db``.
 WITHOUT_SCHEME = re.compile(r"(?<![\w.+/:-])[\w.+-]+:(?!/)([^\s@]{4,200})@[\w.-]")
-"""As in ``user:password@host/db``."""
 
+# Characters of a password from which on it can be looked for in a text.
 SHORTEST = 4
-"""Characters of a password from which on it can be looked for in a text."""
 
 HIDDEN = "***"
 

@@ -23,6 +23,7 @@ from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted
 
 LOCAL = "local time without a zone"
+# What to do about each way in which text cannot be read.
 ADVICE = {
     "unreadable number": "Understood are 1234.5, 1,234, 1.2万, 3.4w, 2亿; missing is an empty cell, - or --.",
     "percentage": "Rates are never stored: store the numerator and the denominator as counts or amounts.",
@@ -40,10 +41,9 @@ ADVICE = {
     "spreadsheet mark around an id": "A leading ' or = keeps a spreadsheet from rounding; export the id itself "
     "as text.",
 }
-"""What to do about each way in which text cannot be read."""
 
+# Verdicts that are no violations: they are counted to be spoken of.
 ZONED, DECLARED, TWICE, PLAIN = "zoned", "zone declared", "hour that comes twice", "number"
-"""Verdicts that are no violations: they are counted to be spoken of."""
 
 MISSING = "('-', '--')"
 UNSIGNED = r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
@@ -52,15 +52,15 @@ LARGE_UNIT_NUMBER = rf"[+-]?{UNSIGNED}\s?[万wW亿]"
 PERCENTAGE = rf"[+-]?{UNSIGNED}\s?[%％]"
 DAY = r"\d{4}(-\d{1,2}-\d{1,2}|/\d{1,2}/\d{1,2}|年\d{1,2}月\d{1,2}日)"
 TIME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+# Offsets that some clock on Earth has: from -12 to +14 hours.
 OFFSET = r"(\+(0\d|1[0-4])|-(0\d|1[0-2]))(:?[0-5]\d)?"
-"""Offsets that some clock on Earth has: from -12 to +14 hours."""
 ZONED_TIME = rf"{DAY}(T|\s+){TIME}\s?(Z|z|UTC|GMT|{OFFSET})"
 LOCAL_TIME = rf"{DAY}((T|\s*){TIME})?"
 MIDNIGHT = r"((T|\s+)0{1,2}:00(:00(\.0+)?)?)?"
 PLAIN_TIME = rf"\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|{OFFSET})"
 
+# Microseconds in one unit of a number since 1970.
 EPOCH_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-"""Microseconds in one unit of a number since 1970."""
 
 
 class Cell(NamedTuple):

@@ -14,8 +14,8 @@ import ibis.expr.types as ir
 from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 
+# Instants for which offsets are known; earlier and later ones take the nearest offset.
 FIRST, LAST = dt.datetime(1992, 1, 1), dt.datetime(2041, 1, 1)
-"""Instants for which offsets are known; earlier and later ones take the nearest offset."""
 DAY = 24 * 60 * 60
 
 

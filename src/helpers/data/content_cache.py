@@ -21,14 +21,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+# Environment variable that names another folder for the cache.
 CACHE_FOLDER = "PLAYBOOK_CACHE"
-"""Environment variable that names another folder for the cache."""
 
 SCHEMA = 1
 CHUNK = 1 << 20
 TRUSTED_AFTER_NS = 2_000_000_000
+# Number of files that are remembered; beyond it the cache begins anew.
 LARGEST = 50_000
-"""Number of files that are remembered; beyond it the cache begins anew."""
 
 
 def cache_folder() -> Path:

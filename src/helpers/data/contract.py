@@ -17,26 +17,36 @@ from helpers.data.schema import Table, describe_table
 from helpers.data.tables import TABLES
 from helpers.data.violation import ContractError, Violation
 
-__all__ = ["INTERACTIONS", "TABLES", "ContractError", "Violation", "check", "describe"]
+__all__ = ["INTERACTIONS", "NOT_COUNTED", "TABLES", "ContractError", "Violation", "check", "describe"]
 
+# Kind of action that a row of the table of messages is.
+MESSAGE = "message"
+# Events that count as an interaction of a member unless others are named, written in any case.
 INTERACTIONS = (
     *("like", "comment", "reply", "reaction", "share", "repost", "save"),
-    *("post", "follow", "vote", "checkin", "task_done"),
+    *("post", "follow", "vote", "checkin", "task_done", MESSAGE),
 )
-"""Events that count as an interaction of a member.
+# Events that are known and do not count unless they are named.
+#
+# Passive ones, what was done to the member, changes of membership, and steps of a purchase, which the orders table
+# holds with their amounts.
+NOT_COUNTED = (
+    *("view", "click", "live_enter", "push_open", "push_sent"),
+    *("join", "leave", "unfollow", "add_to_cart", "checkout", "pay"),
+)
 
-Not counted: passive ones (view, click, live_enter, push_open), what was done to the member
-(push_sent), changes of membership (join, leave, unfollow) and steps of a purchase (add_to_cart,
-checkout, pay), which the orders table holds with their amounts.
-"""
-
+# How far after now a time may lie: a day in the report's zone may begin before it does in UTC.
 CLOCK_TOLERANCE = dt.timedelta(days=1)
-"""How far after now a time may lie: a day in the report's zone may begin before it does in UTC."""
 
 
 def describe() -> str:
-    """Return all tables of the contract as Markdown."""
-    return "\n".join(map(describe_table, TABLES.values()))
+    """Return all tables of the contract as Markdown, and which events count as activity."""
+    counted = (
+        f"## What counts as activity\n\nEvents of the kinds {', '.join(INTERACTIONS)}, written in any case; every "
+        f"message; and orders where there are no others, or where `count` says so. Not {', '.join(NOT_COUNTED)}. The "
+        "parameter `count` may name other kinds, such as `interaction, listen`."
+    )
+    return "\n".join([*map(describe_table, TABLES.values()), counted])
 
 
 def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> list[Violation]:

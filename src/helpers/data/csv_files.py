@@ -18,16 +18,16 @@ from helpers.data.schema import Table
 from helpers.data.violation import counted
 from helpers.errors import BadData
 
+# Characters held at a time.
 CHUNK = 1 << 20
-"""Characters held at a time."""
 
 DELIMITERS = ",\t;|"
+# Rows among which the one with the column names is looked for.
 HEADER_SEARCH = 5
-"""Rows among which the one with the column names is looked for."""
 
+# Share of double-byte characters that real Chinese text keeps within the common set GB2312; text in
+# another legacy encoding that happens to decode as GB18030 falls far below.
 TYPICAL = 0.8
-"""Share of double-byte characters that real Chinese text keeps within the common set GB2312; text in
-another legacy encoding that happens to decode as GB18030 falls far below."""
 
 
 class UnreadableFileError(BadData):

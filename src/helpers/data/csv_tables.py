@@ -22,14 +22,14 @@ from helpers.data.schema import Table, is_withheld
 from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import EXAMPLES, ContractError, Violation, counted
 
+# Characters around a cell that carry no meaning; exports put a tab behind ids on purpose.
 BLANKS = " \t\r\n\u3000\u00a0\ufeff"
-"""Characters around a cell that carry no meaning; exports put a tab behind ids on purpose."""
 
+# Names of columns that this module adds cannot be printed, which names in a file must be.
 PADDED = "\x1fpadded"
-"""Names of columns that this module adds cannot be printed, which names in a file must be."""
 
+# Rows by the verdict on them.
 Counts = dict[str, int]
-"""Rows by the verdict on them."""
 
 
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Options, found: Found) -> None:

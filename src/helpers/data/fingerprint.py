@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 _HERE = Path(__file__).parent
+# Row hashes are summed modulo this, so that the sum of a billion rows fits into 64 bits.
 PRIME = 2_147_483_647
-"""Row hashes are summed modulo this, so that the sum of a billion rows fits into 64 bits."""
 
 
 class TableFingerprint(NamedTuple):

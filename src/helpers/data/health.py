@@ -20,11 +20,11 @@ from helpers.data.tables import TABLES
 from helpers.data.violation import counted
 from helpers.sentences import percent, say
 
+# Columns that name a row of another table.
 REFERENCES = (("member_id", "members"), ("content_id", "content"), ("order_id", "orders"))
-"""Columns that name a row of another table."""
 
+# With fewer rows a day on average an empty day is ordinary and is not spoken of.
 ROWS_A_DAY = 5
-"""With fewer rows a day on average an empty day is ordinary and is not spoken of."""
 
 WORST = 3
 

@@ -11,8 +11,8 @@ import ibis.expr.types as ir
 from helpers.data.schema import Table, is_withheld
 from helpers.data.tables import TABLES
 
+# Types of the contract that Ibis calls otherwise; JSON, and what the contract does not know, stay as they are.
 IBIS_TYPES = {"category": "string", "integer": "int64", "float": "float64", "list": "array<string>"}
-"""Types of the contract that Ibis calls otherwise; JSON, and what the contract does not know, stay as they are."""
 
 
 @ibis.udf.scalar.builtin(signature=(("timestamp('UTC')",), "int64"))

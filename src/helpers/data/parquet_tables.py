@@ -18,13 +18,13 @@ from helpers.data.views import create, duplicates, folder_keys, keyed, listed
 from helpers.data.violation import Violation, counted
 
 NUMBERS = ("int", "uint", "halffloat", "float", "double", "decimal")
+# What Arrow types hold, where their names differ and what they hold does not.
 KINDS = {
     **dict.fromkeys(NUMBERS, "numbers"),
     "large_string": "string",
     "timestamp": "times without a zone",
     "null": "",
 }
-"""What Arrow types hold, where their names differ and what they hold does not."""
 
 
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, found: Found) -> None:

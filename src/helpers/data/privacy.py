@@ -20,8 +20,8 @@ PUBLIC_SALT = "community-playbook: public, anyone can recompute these pseudonyms
 PREFIX = "p_"
 HEX_DIGITS = 16
 MEMBER = "member_id"
+# What a text begins with that a spreadsheet may run, and the sign that is put before it.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
-"""What a text begins with that a spreadsheet may run, and the sign that is put before it."""
 
 
 def _salt(salt: str | None) -> str:

@@ -15,9 +15,10 @@ from helpers.checks import did_you_mean
 from helpers.data.schema import Column, Table
 from helpers.data.violation import EXAMPLES, Violation
 
+# No community of this kind is older; a zero epoch or a spreadsheet's day 0 is an export defect.
 EARLIEST = dt.datetime(1992, 1, 1)
-"""No community of this kind is older; a zero epoch or a spreadsheet's day 0 is an export defect."""
 
+# What ids look like that went through a number: the rule, the pattern, and what to do.
 IDS_OF_NUMBERS = (
     (
         "damaged id",
@@ -32,12 +33,12 @@ IDS_OF_NUMBERS = (
         "same ids without a point: export the column as text.",
     ),
 )
-"""What ids look like that went through a number: the rule, the pattern, and what to do."""
+# Length of the longest of these words.
 SHORT = 6
-"""Length of the longest of these words."""
 NULL_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "nat", "nil", "none", "\\n", "-", "--")
 NULL_ADVICE = "The word stands for a missing value and is no id: leave the cell empty, or give the id."
 
+# Types of an engine that can hold each type of the contract.
 ENGINE_TYPES = {
     **dict.fromkeys(("string", "category"), ("string",)),
     **dict.fromkeys(("integer", "float"), ("numeric",)),
@@ -45,7 +46,6 @@ ENGINE_TYPES = {
     "json": ("json", "string", "struct", "map"),
     "list": ("array", "string"),
 }
-"""Types of an engine that can hold each type of the contract."""
 
 
 @dataclass(frozen=True)

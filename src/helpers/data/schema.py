@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 ColumnType = Literal["string", "timestamp", "date", "integer", "float", "boolean", "category", "json", "list"]
 
+# Names of columns that hold contact data, in the words of exports.
 CONTACT = re.compile(
     r"(?i)(^|_)(e?mails?|phones?|mobiles?|telephones?|tel|wechat|wechat_id|weixin|wxid|qq|ip|ip_address|id_card|"
     r"passport|address|real_name|full_name|contact|contacts)($|_(number|no|address|id)$)"
     r"|手机|电话|微信|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
 )
-"""Names of columns that hold contact data, in the words of exports."""
 
+# Slack that forgives the last binary digit of a sum of money.
 HALF_CENT = 0.005
-"""Slack that forgives the last binary digit of a sum of money."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,11 @@ share = partial(column, "float", unit="share", minimum=0, maximum=1)
 
 CURRENCY = category("currency", "ISO 4217 code; one per table")
 COMPLETE = flag("is_complete", "False while the platform may still revise the day")
+# Columns of every table, because every export has an origin and a moment.
 COMMON = (
     category("source", "System the row was exported from"),
     time("ingested_at", "When the row was exported"),
 )
-"""Columns of every table, because every export has an origin and a moment."""
 
 
 def not_above(lower: str, upper: str, slack: float = 0, or_negative: bool = False) -> Invariant:

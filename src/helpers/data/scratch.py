@@ -20,11 +20,11 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
+# Bytes of a path of a socket; Linux allows 107 and macOS 103.
 LONGEST = 100
-"""Bytes of a path of a socket; Linux allows 107 and macOS 103."""
 
+# Where folders for sockets are made when the folder for temporary files has too long a name.
 SHORT = Path("/tmp")
-"""Where folders for sockets are made when the folder for temporary files has too long a name."""
 
 PREFIX = "playbook-scratch-"
 _RANDOM = 8  # characters that tempfile adds

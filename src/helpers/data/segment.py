@@ -25,11 +25,11 @@ from helpers.errors import BadParameters
 
 NEGATIVE = (ast.NotEq, ast.NotIn)
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+# Types of columns that can be compared with one another.
 KINDS = ("is_string", "is_boolean", "is_numeric", "is_timestamp", "is_date")
-"""Types of columns that can be compared with one another."""
 
+# Tables whose rows are things members did.
 ACTIONS = ("events", "orders")
-"""Tables whose rows are things members did."""
 
 
 @dataclass(frozen=True)

@@ -336,5 +336,5 @@ _DECLARED = (
     ),
 )
 
+# The tables by name.
 TABLES = {table.name: table for table in _DECLARED}
-"""The tables by name."""

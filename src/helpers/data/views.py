@@ -10,10 +10,10 @@ from typing import Any
 from helpers.data.schema import Table
 from helpers.data.violation import Violation
 
+# Column with the path of a row's file; no table has a name that cannot be printed.
 FILE = "\x1ffile"
-"""Column with the path of a row's file; no table has a name that cannot be printed."""
+# Name of a folder for rows without a value, as engines write it.
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""Name of a folder for rows without a value, as engines write it."""
 
 DUCKDB_TYPES = {
     "timestamp": "TIMESTAMPTZ",
@@ -25,12 +25,12 @@ DUCKDB_TYPES = {
 }
 
 TO_MICROSECONDS = dict.fromkeys(("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S"), "TIMESTAMP")
+# Timestamps of another precision are read as microseconds, which is what every engine can hold.
 TO_MICROSECONDS["TIMESTAMPTZ_NS"] = "TIMESTAMPTZ"
-"""Timestamps of another precision are read as microseconds, which is what every engine can hold."""
 
 
+# Columns outside the contract that are read: segments need a few, and each costs in every question asked.
 MOST_OTHERS = 200
-"""Columns outside the contract that are read: segments need a few, and each costs in every question asked."""
 
 
 def quoted(text: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from helpers.errors import BadData
 
+# Set in the environment of a run that publishes what it prints.
 RUN_FOLDER = "PLAYBOOK_RUN_FOLDER"
-"""Set in the environment of a run that publishes what it prints."""
 
+# Rows shown for each violation.
 EXAMPLES = 3
-"""Rows shown for each violation."""
 
 
 def counted(count: int, noun: str) -> str:

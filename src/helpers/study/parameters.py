@@ -6,7 +6,7 @@ import datetime
 import re
 import zoneinfo
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal, get_origin
+from typing import Annotated, Any, ClassVar, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -35,13 +35,12 @@ class CommonParameters(BaseModel):
     A schedule passes the day it means, as in ``-p as_of=$(date -d yesterday +%F)``.
     """
 
+    # Every table that the notebook may read, which it says to ``source.open``; None for all of them.
+    #
+    # A run depends on the content of these tables and no others.
     tables: ClassVar[tuple[str, ...] | None] = None
-    """Every table that the notebook may read, which it says to ``source.open``; None for all of them.
-
-    A run depends on the content of these tables and no others.
-    """
+    # Whether the notebook rests on when members joined, so that without a table of members it is provisional.
     needs_joining: ClassVar[bool] = False
-    """Whether the notebook rests on when members joined, so that without a table of members it is provisional."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -91,7 +90,7 @@ class CommonParameters(BaseModel):
         return value
 
 
-Count = Literal["interaction", "order", "all", "auto"]
+Count = Annotated[str, Field(min_length=1)]
 Weight = Annotated[float, Field(ge=0)]
 DayOrNothing = Annotated[str, AfterValidator(lambda text: text and str(_date(text)))]
 
@@ -100,9 +99,11 @@ DayOrNothing = Annotated[str, AfterValidator(lambda text: text and str(_date(tex
 
 def count() -> Any:
     """Declare what counts as activity."""
-    return parameter(
-        "auto", "What counts as activity; auto takes interactions where there are any, else orders"
+    meaning = (
+        "What counts as activity: interaction, order, all, or kinds such as interaction, listen; auto takes "
+        "interactions where there are any, else orders"
     )
+    return parameter("auto", meaning)
 
 
 def history_from() -> Any:

@@ -10,12 +10,12 @@ from helpers.sentences import number, say
 from helpers.study import enough
 from helpers.study.frames import Count
 
+# Who acts at random every g days on average lets 3 g days pass once in twenty times: exp(-3) is .05.
 MULTIPLE = 3
-"""Who acts at random every g days on average lets 3 g days pass once in twenty times: exp(-3) is .05."""
+# Numbers of days that an operator says; 30 is what "monthly active" means everywhere, and the least.
 SPOKEN = (30, 60, 90, 120, 180, 365)
-"""Numbers of days that an operator says; 30 is what "monthly active" means everywhere, and the least."""
+# Days taken where too few members came back: the quarter that shops plan in, and 30 where people interact.
 NOT_OBSERVED = {"order": 90}
-"""Days taken where too few members came back: the quarter that shops plan in, and 30 where people interact."""
 
 
 def rhythm_days(member_days: ibis.Table, people: ibis.Table, as_of: dt.date) -> float | None:

@@ -15,32 +15,27 @@ import ibis
 import pandas as pd
 
 from helpers.data import health, source
+from helpers.data.contract import INTERACTIONS
 from helpers.data.fingerprint import check_currency
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
-from helpers.errors import BadParameters, MissingTable, TooFewMembers
+from helpers.errors import BadParameters, NothingCounts, TooFewMembers
 from helpers.sentences import say
 from helpers.study import rhythm
-from helpers.study.activity import (
-    ActivityAccount,
-    account,
-    activity,
-    currencies,
-    first_seen,
-    population,
-    present_members,
-)
+from helpers.study.account import ActivityAccount
+from helpers.study.activity import SIDES, Log, check_kinds, currencies, require_actions
 from helpers.study.days import day_number, first_day, number_of, purchase_days
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 from helpers.study.parameters import CommonParameters
+from helpers.study.people import first_seen, population, present_members
 
+# What a study derives from its tables, and what may be handed to it instead.
 DERIVED = ("activity", "population")
-"""What a study derives from its tables, and what may be handed to it instead."""
+# Types of the columns of what is derived; frames bring instants at midnight for days, and nothing when empty.
 TYPES = {
     **{"member_id": "string", "day": "date", "kind": "string", "action": "string", "value": "float64"},
     **{"joined_day": "date", "left_day": "date"},
 }
-"""Types of the columns of what is derived; frames bring instants at midnight for days, and nothing when empty."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +64,8 @@ class Study:
         Resamples behind each bootstrap interval.
     count : {"interaction", "order", "all"}
         What counts as activity.
+    interactions : tuple of str
+        Kinds of events that are interactions, in lower case.
     value_weights : mapping of str to float, optional
         Weight of each kind of value; None counts money only.
     history_from : date, optional
@@ -89,6 +86,7 @@ class Study:
     k_min: int = 10
     draws: int = 500
     count: Count = "interaction"
+    interactions: tuple[str, ...] = INTERACTIONS
     value_weights: Mapping[str, float] | None = None
     history_from: dt.date | None = None
     needs_joining: bool = False
@@ -112,6 +110,8 @@ class Study:
         ------
         MissingTable, BadData, BadParameters
             When a table that is needed is missing, breaks the contract, or a parameter does not fit the tables.
+        NothingCounts
+            When nothing on record counts as activity; the message says what there is.
         TooFewMembers
             When the population, or what the segment leaves of it, is smaller than ``k_min``.
         """
@@ -122,13 +122,16 @@ class Study:
         values = {name: getattr(parameters, name) for name in shared}
         # Parameters are plain texts and mappings, where empty means that nothing is asked for.
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
-        values["count"] = _counting(dataset, values.get("count", "auto"))
+        values |= counting(dataset, values.get("count", "auto"))
         draws = getattr(parameters, "bootstrap_draws", cls.draws)
         study = cls(dataset=dataset, draws=draws, needs_joining=parameters.needs_joining, **values)
-        people = {"members", "events", "orders"} & set(dataset.names)
-        if people and int(study.population.count().execute()) < study.k_min:
+        if study.last_counted is None:
+            text = "No action that counts is on record ({scope}). {account}"
+            raise NothingCounts(say(text, scope=study.scope, account=study.account.sentence))
+        if int(study.population.count().execute()) < study.k_min:
             text = "There are fewer than {k} members ({scope}), and of so few nothing may be said."
             raise TooFewMembers(say(text, k=study.k_min, scope=study.scope))
+        study.require_recent(study.silence_days)
         return study
 
     @classmethod
@@ -152,8 +155,8 @@ class Study:
             rest = {name: table for name, table in tables.items() if name not in DERIVED}
             frames = rest and all(isinstance(table, pd.DataFrame) for table in rest.values())
             tables = source.open(rest) if frames else Dataset({}).replace(**rest)
-        if not given and {"events", "orders"} & set(tables.names):
-            settings.setdefault("count", _counting(tables))
+        if not given and set(SIDES) & set(tables.names):
+            settings |= counting(tables, settings.get("count", "auto"))
         return cls(dataset=tables, as_of=as_day(as_of), given=given, **settings)
 
     def at(self, day: dt.date) -> Study:
@@ -169,11 +172,12 @@ class Study:
         """What members did: member_id, ts, day, kind, action, value; see :mod:`helpers.study.activity`."""
         if "activity" in self.given:
             return _typed(self.given["activity"], "activity", ("member_id", "day"))
-        return materialise(
-            activity(
-                self.dataset, as_of=self.as_of, report_tz=self.report_tz, value_weights=self.value_weights
-            )
-        )
+        return materialise(self.log.activity())
+
+    @property
+    def log(self) -> Log:
+        """The tables of what members did, and what of it counts."""
+        return Log(self.dataset, self.as_of, self.report_tz, self.value_weights, self.interactions)
 
     @cached_property
     def population(self) -> ibis.Table:
@@ -213,6 +217,28 @@ class Study:
         if "kind" not in self.activity.columns:
             return self.activity
         return self.activity.filter(self.activity.kind.isin(COUNTS[self.count]))
+
+    @cached_property
+    def last_counted(self) -> dt.date | None:
+        """Last day on which somebody did something that counts; None where nobody did."""
+        last = self.counted.day.max().execute()
+        return None if pd.isna(last) else pd.Timestamp(last).date()
+
+    def require_recent(self, days: int) -> None:
+        """Refuse a study of which all that counts lies so long before the last day that everybody looks silent.
+
+        Raises
+        ------
+        BadParameters
+            When nothing that counts lies within the last `days`, although something does before.
+        """
+        last = self.last_counted
+        if last is not None and (away := (self.as_of - last).days) >= days:
+            text = (
+                "as_of == {day} lies {away:,} days after the last counted action ({last}): after {days} days without "
+                "one everybody would look silent. Use as_of={last}, or bring newer data."
+            )
+            raise BadParameters(say(text, day=self.as_of, away=away, last=last, days=days))
 
     @cached_property
     def member_days(self) -> ibis.Table:
@@ -280,18 +306,14 @@ class Study:
     @cached_property
     def began(self) -> dt.date | None:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
-        if self.history_from or not (
-            "activity" in self.given or {"events", "orders"} & set(self.dataset.names)
-        ):
+        if self.history_from or not ("activity" in self.given or set(SIDES) & set(self.dataset.names)):
             return self.history_from
         return first_day(self.activity)
 
     @cached_property
     def account(self) -> ActivityAccount:
         """What went into the activity and what did not."""
-        return account(
-            self.dataset, as_of=self.as_of, report_tz=self.report_tz, value_weights=self.value_weights
-        )
+        return self.log.account()
 
     @cached_property
     def health(self) -> health.Health:
@@ -301,7 +323,7 @@ class Study:
     @cached_property
     def unit(self) -> str:
         """Unit of the value: a currency, ``"money"`` or ``"points"``; the currency for activity handed over."""
-        if "activity" in self.given and not {"events", "orders"} & set(self.dataset.names):
+        if "activity" in self.given and not set(SIDES) & set(self.dataset.names):
             return self.currency
         return self.account.unit
 
@@ -332,8 +354,41 @@ def _typed(table: ibis.Table | pd.DataFrame, name: str, needed: tuple[str, ...])
     return found.cast({column: TYPES[column] for column in own if column in TYPES})
 
 
-def _counting(dataset: Dataset, count: str = "auto") -> Any:
-    """Return what counts as activity; ``"auto"`` takes interactions where there are any, else orders."""
-    if not {"events", "orders"} & set(dataset.names):
-        raise MissingTable("table events or orders missing; one of them is needed")
-    return count if count != "auto" else "interaction" if "events" in dataset else "order"
+def counting(dataset: Dataset, count: str) -> dict[str, Any]:
+    """Return what counts as activity, as the settings `count` and `interactions` of a study.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a table of what members did.
+    count : str
+        ``interaction``, ``order`` or ``all``; names of kinds of events; both, separated by commas; or ``auto``, which
+        takes interactions where there are any, else orders. In any case of letters.
+
+    Raises
+    ------
+    MissingTable, BadParameters
+        When there is no such table, or a name is not that of a kind of action.
+    """
+    require_actions(dataset)
+    words = [word for word in (part.strip().lower() for part in count.split(",")) if word]
+    if words == ["auto"]:
+        words = ["interaction" if _interactions(dataset) else "order"]
+    named = tuple(word for word in words if word not in COUNTS)
+    check_kinds("count", named, dataset)
+    kinds = {kind for word in words for kind in COUNTS.get(word, ("interaction",))}
+    by_default = INTERACTIONS if {"interaction", "all"} & set(words) or not named else ()
+    return {
+        "count": next((name for name, counted in COUNTS.items() if set(counted) == kinds), "interaction"),
+        "interactions": (*by_default, *named),
+    }
+
+
+def _interactions(dataset: Dataset) -> bool:
+    """Return whether anything counts as an interaction; without orders nothing else could."""
+    if "orders" not in dataset or "messages" in dataset:
+        return True
+    events = dataset.tables.get("events")
+    return events is not None and bool(
+        events.filter(events.event.cast("string").lower().isin(INTERACTIONS)).limit(1).count().execute()
+    )

@@ -23,14 +23,13 @@ import pandas as pd
 
 from helpers.checks import check_scalar
 from helpers.data.source import as_table
-from helpers.errors import BadParameters
 from helpers.study.frames import COUNTS, Count, require_columns
 
 if TYPE_CHECKING:
     from helpers.study.study import Study
 
+# Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals.
 VALUE_DECIMALS = 6
-"""Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals."""
 
 
 def member_values(
@@ -71,23 +70,6 @@ def member_values(
     rows = study.activity.filter(study.activity.day <= ibis.date(study.as_of))
     summed = _summed(rows, study.as_of, window_days, study.count, active_days)
     return summed if population is None else _of_population(summed, as_table(population))
-
-
-def check_recent(study: Study, days: int) -> None:
-    """Refuse a day so long after the last counted action that a window of `days` would call everybody silent.
-
-    Raises
-    ------
-    BadParameters
-        When no action lies within `days` of the last day although there are earlier ones.
-    """
-    last = study.activity.day.max().execute()
-    last = None if pd.isna(last) else pd.Timestamp(last).date()
-    if last is not None and (away := (study.as_of - last).days) >= days:
-        raise BadParameters(
-            f"as_of == {study.as_of} lies {away} days after the last counted action ({last}): in a window of {days} "
-            f"days everybody would look silent. Use as_of={last}, or bring newer data."
-        )
 
 
 def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count, active_days: bool) -> ibis.Table:

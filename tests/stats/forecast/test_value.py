@@ -31,7 +31,7 @@ from helpers.stats.forecast.value_judging import (
     poisson_deviance,
     thirds,
 )
-from helpers.study.activity import activity, population
+from helpers.study import Study
 from helpers.study.frames import with_days
 
 
@@ -40,8 +40,8 @@ def community(members: int, seed: int, start: dt.date = dt.date(2025, 7, 1)):
     made = simulate.community(members, 365, seed, start, tables=names)
     end = dt.datetime.combine(start, dt.time()) + dt.timedelta(days=400)
     dataset = source.open({name: made.tables[name] for name in names}, now=end)
-    when = {"as_of": made.truth["about"]["end"]}
-    return activity(dataset, **when).to_pandas(), population(dataset, **when).to_pandas(), when["as_of"]
+    study = Study.of(dataset, made.truth["about"]["end"])
+    return study.activity.to_pandas(), study.population.to_pandas(), made.truth["about"]["end"]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from helpers.data import source
 from helpers.errors import BadData, BadParameters
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.durations import exit_durations, silence_durations
-from helpers.study.activity import population
+from helpers.study.people import population
 
 AS_OF = "2026-03-31"
 

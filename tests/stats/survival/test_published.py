@@ -14,7 +14,7 @@ from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import logrank
 from helpers.stats.survival.curves import survival
 from helpers.stats.survival.durations import exit_durations
-from helpers.study.activity import population
+from helpers.study.people import population
 
 AS_OF = dt.date(2026, 6, 30)
 NOON = pd.Timestamp("2026-06-30 04:00", tz="UTC")  # noon in Shanghai

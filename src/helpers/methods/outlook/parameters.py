@@ -23,7 +23,7 @@ from helpers.study.parameters import (
 class OutlookParameters(CommonParameters):
     """Who is about to fall silent, who will order, what members will bring, and whom to contact."""
 
-    tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "refunds", "touchpoints", "content")
+    tables: ClassVar[tuple[str, ...]] = ("members", "events", "messages", "orders", "refunds", "touchpoints")
     needs_joining: ClassVar[bool] = True
 
     history_from: DayOrNothing = history_from()

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import ibis
 
-from helpers.data.contract import INTERACTIONS
 from helpers.data.source import local_date
 from helpers.sentences import say
 from helpers.study import Study
-from helpers.study.activity import flag
 from helpers.study.days import day_number
 from helpers.study.frames import materialise
+from helpers.study.people import flag
 
 CONTRIBUTIONS = ("comment", "reply", "post")
 FIRST = "first_contribution"
@@ -47,10 +46,11 @@ def with_first_days(study: Study, stays: ibis.Table, landmark: int) -> tuple[ibi
 def _done(study: Study, stays: ibis.Table, landmark: int) -> ibis.Table:
     """Return which kinds of things each member did, and the first day of a contribution."""
     events = study.dataset.events
-    rows = events.filter(events.event.isin(list(INTERACTIONS))).select(
-        key=events.member_id.cast("string"),
-        event=events.event,
-        at=day_number(local_date(events.ts, study.report_tz)),
+    rows = events.mutate(event=events.event.cast("string").lower())
+    rows = rows.filter(rows.event.isin(study.interactions)).select(
+        key=rows.member_id.cast("string"),
+        event=rows.event,
+        at=day_number(local_date(rows.ts, study.report_tz)),
     )
     rows = rows.inner_join(stays.select("member_id", "joined"), rows.key == stays.member_id)
     rows = rows.filter(rows["at"] >= rows.joined, rows["at"] < rows.joined + landmark)
@@ -95,8 +95,8 @@ def _first_post_answered(study: Study, stays: ibis.Table, landmark: int) -> ibis
 
 def _answers(study: Study) -> ibis.Table:
     """Return who, content_id, ts of everything that answers a post, without bots."""
-    events, content, members = study.dataset.events, study.dataset.content, study.dataset.members
-    rows = events.filter(events.event.isin(ANSWERS)).select(
+    events, content = study.dataset.events, study.dataset.content
+    rows = events.filter(events.event.cast("string").lower().isin(ANSWERS)).select(
         who=events.member_id.cast("string"), content_id=events.content_id.cast("string"), ts=events.ts
     )
     if "parent_id" in content.columns:
@@ -107,5 +107,6 @@ def _answers(study: Study) -> ibis.Table:
         )
         rows = rows.union(more)
     rows = rows.filter(rows.who.notnull(), rows.content_id.notnull())
+    members = study.dataset.members
     bots = members.filter(flag(members, "is_bot"))
     return rows.anti_join(bots.select(who=bots.member_id.cast("string")), "who")

@@ -27,7 +27,15 @@ Day = Annotated[int, Field(ge=0, le=3660)]
 class RetentionParameters(CommonParameters):
     """How long members stay, what goes with leaving, and what a newcomer is worth over time."""
 
-    tables: ClassVar[tuple[str, ...]] = ("members", "events", "orders", "refunds", "touchpoints", "content")
+    tables: ClassVar[tuple[str, ...]] = (
+        "members",
+        "events",
+        "messages",
+        "orders",
+        "refunds",
+        "touchpoints",
+        "content",
+    )
     needs_joining: ClassVar[bool] = True
 
     history_from: DayOrNothing = history_from()

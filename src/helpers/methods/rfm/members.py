@@ -32,7 +32,7 @@ from helpers.stats.estimate import Estimate, jeffreys, proportion
 from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study, enough
 from helpers.study.frames import materialise
-from helpers.study.values import check_recent, member_values
+from helpers.study.values import member_values
 from helpers.tables import Table
 
 FloatArray = NDArray[np.float64]
@@ -152,7 +152,7 @@ def placed(study: Study, scheme: TierScheme, window_days: int) -> ibis.Table:
     They are stored in the engine, so that reading them twice does not compute them twice.
     """
     window_days = scheme.window_days or window_days
-    check_recent(study, window_days)
+    study.require_recent(window_days)
     values = member_values(study, window_days, population=study.present)
     return materialise(scheme.assign(scored(values, scheme.bins)))
 

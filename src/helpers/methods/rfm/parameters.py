@@ -15,6 +15,7 @@ class RfmParameters(common.CommonParameters):
     tables: ClassVar[tuple[str, ...] | None] = (
         "members",
         "events",
+        "messages",
         "orders",
         "refunds",
         "referrals",

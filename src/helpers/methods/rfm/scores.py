@@ -30,7 +30,7 @@ from helpers.playbook.result import Result
 from helpers.sentences import percent, say
 from helpers.study import Study
 from helpers.study.frames import materialise
-from helpers.study.values import check_recent, member_values
+from helpers.study.values import member_values
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
 REVERSED = "recency_days"
@@ -128,7 +128,7 @@ def score(study: Study, window_days: int, bins: int = 5) -> Scores:
     BadParameters
         When the last action lies so far back that everybody would look silent.
     """
-    check_recent(study, window_days)
+    study.require_recent(window_days)
     table = materialise(scored(member_values(study, window_days, population=study.present), bins))
     used = {c: table[s].nunique(where=table[c].notnull()) for c, s in SCORE_COLUMNS.items()}
     counts = table.aggregate(n=table.count(), **used).to_pandas().iloc[0].astype(int).to_dict()

@@ -21,7 +21,6 @@ from helpers.playbook.result import Result
 from helpers.sentences import percent, say
 from helpers.stats.estimate import wilson
 from helpers.study import Study
-from helpers.study.activity import check_weights
 from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS, member_values
 
@@ -83,7 +82,7 @@ def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivi
     BadParameters
         When no weight is positive.
     """
-    given = study.value_weights or check_weights(study.dataset, None)
+    given = study.log.weights
     weights = {name: float(weight) for name, weight in given.items() if weight > 0}
     if not weights:
         raise BadParameters(f"value_weights == {dict(given)!r}, must hold a weight above 0.")

@@ -43,7 +43,8 @@ OWN_IDS = frozenset({"main", "banner", "first", "decisions", "findings", "append
 OWN_IDS |= {"parameters", "tables-read", "origin", "repeat", "failed-cell", "data-changed"}
 IN_FULL, TILES, ROWS = 3, 4, 7
 """Decisions in full (the first stands at the top), leading numbers, and findings that are not folded."""
-MESSAGES = {"bad_data", "bad_parameters", "missing_secret", "missing_table", "too_few_members", "error"}
+MESSAGES = {"bad_data", "bad_parameters", "missing_secret", "error", "missing_table"}
+MESSAGES |= {"too_few_members", "nothing_counts"}
 """Kinds of failure whose message was written for a reader: it stands alone, without its cell."""
 BANNERS = {
     "failed": "This run failed",

@@ -22,6 +22,7 @@ FAILURES = {
         "A table that this report needs is not there. This is no failure: add the table and run again."
     ),
     "too_few_members": "The report would be about too few members. This is no failure: report on more of them.",
+    "nothing_counts": "Nothing on record counts as activity. This is no failure: say what counts, or add a table.",
     "error": "The run stopped with a message. Do what it says and run again.",
     "no_page": "The notebook ran, but its page could not be built. Its tables and findings lie beside this page.",
     "exception": "An unexpected error stopped the run. Show this page to the analyst who keeps the notebook.",

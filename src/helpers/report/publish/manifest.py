@@ -29,6 +29,7 @@ FailureKind = Literal[
     "missing_secret",
     "missing_table",
     "too_few_members",
+    "nothing_counts",
     "no_page",
     "error",
 ]
@@ -51,8 +52,8 @@ class CellRun(Record):
 class Failure(Record):
     """Why a run did not succeed.
 
-    `missing_table` and `too_few_members` are reasons of a run that ended as not_run, `no_page` is that of a notebook
-    that ran to its end and whose page could not be built.
+    `missing_table`, `too_few_members` and `nothing_counts` are reasons of a run that ended as not_run, `no_page` is
+    that of a notebook that ran to its end and whose page could not be built.
     """
 
     kind: FailureKind

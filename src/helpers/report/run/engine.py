@@ -93,7 +93,7 @@ class TruthfulManager(NotebookExecutionManager):
 
     def fail(self, status: str, failure: Failure) -> None:
         """Note that the run ends, with the cell that the failure names."""
-        no_failure = failure.kind in ("missing_table", "too_few_members")
+        no_failure = failure.kind in ("missing_table", "too_few_members", "nothing_counts")
         record, ended = self.nb.metadata.papermill, NOT_RUN if no_failure else status
         record.update(exception=True, status=ended, failure=failure.model_dump(mode="json"))
         if failure.cell is not None:  # an exception is what papermill itself looks at to raise

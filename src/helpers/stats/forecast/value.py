@@ -38,8 +38,8 @@ from helpers.stats.btyd.value_ahead import value_ahead
 from helpers.stats.forecast.stays import Stays
 from helpers.stats.forecast.value_judging import MODEL, PAST, SURVIVAL, RatioSpread, judge
 from helpers.study import enough
-from helpers.study.activity import present_members
 from helpers.study.frames import materialise, with_days
+from helpers.study.people import present_members
 
 FloatArray = NDArray[np.float64]
 
