@@ -14,13 +14,15 @@ AXE := .axe/node_modules/axe-core/axe.min.js
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.11 to 3.13 is needed; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Building .venv from requirements.lock, once: this takes some minutes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 reports: $(READY)  ## run every notebook on the sample community; open reports/index.html
-	$(BIN)/playbook run --data data/sample
+	@echo "Running every notebook on data/sample; what has not changed is skipped"
+	@$(BIN)/playbook run --data data/sample
 
 lab: $(READY)  ## explore the notebooks by hand
 	$(BIN)/jupyter lab notebooks --config tools/lab.py

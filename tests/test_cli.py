@@ -104,16 +104,16 @@ def test_help_names_every_command(
 
 
 @pytest.mark.parametrize(
-    ("ends", "code", "says"),
+    ("ends", "code", "counts"),
     [
-        ([("succeeded", None), ("not_run", "missing_table")], 0, "2 run, 0 skipped, 0 failed"),
-        ([("skipped", None), ("skipped", None)], 0, "0 run, 2 skipped, 0 failed"),
-        ([("failed", "exception"), ("succeeded", None)], 1, "2 run, 0 skipped, 1 failed"),
-        ([("kernel_died", "kernel_died"), ("timed_out", "timed_out")], 1, "2 run, 0 skipped, 2 failed"),
-        ([("failed", "bad_data"), ("skipped", None)], 2, "1 run, 1 skipped, 1 failed"),
-        ([("failed", "missing_secret"), ("failed", "bad_parameters")], 2, "2 run, 0 skipped, 2 failed"),
-        ([("failed", "bad_data"), ("failed", "exception")], 1, "2 run, 0 skipped, 2 failed"),
-        ([("not_published", "error"), ("succeeded", None)], 1, "2 run, 0 skipped, 1 failed"),
+        ([("succeeded", None), ("not_run", "missing_table")], 0, (1, 0, 1, 0)),
+        ([("skipped", None), ("skipped", None)], 0, (0, 2, 0, 0)),
+        ([("failed", "exception"), ("succeeded", None)], 1, (1, 0, 0, 1)),
+        ([("kernel_died", "kernel_died"), ("timed_out", "timed_out")], 1, (0, 0, 0, 2)),
+        ([("failed", "bad_data"), ("skipped", None)], 2, (0, 1, 0, 1)),
+        ([("failed", "missing_secret"), ("failed", "bad_parameters")], 2, (0, 0, 0, 2)),
+        ([("failed", "bad_data"), ("failed", "exception")], 1, (0, 0, 0, 2)),
+        ([("not_published", "error"), ("succeeded", None)], 1, (1, 0, 0, 1)),
     ],
 )
 def test_exit_codes(
@@ -122,14 +122,14 @@ def test_exit_codes(
     capsys: pytest.CaptureFixture[str],
     ends: list[tuple[str, str | None]],
     code: int,
-    says: str,
+    counts: tuple[int, ...],
 ) -> None:
     asked = fake_runs(monkeypatch, *ends)
     assert call(monkeypatch, "run", "--plan", "two.yml", "--workers", "3", "--force") == code
     assert asked[0]["series"] == ["rfm/n1", "rfm/n2"]
     assert (asked[0]["workers"], asked[0]["force"], asked[0]["reports"]) == (3, True, folder / "reports")
     out = capsys.readouterr().out.splitlines()
-    assert out[-1] == says
+    assert out[-1] == "{} succeeded, {} skipped, {} not run, {} failed".format(*counts)
     failed = [
         f"rfm/n{n} {status}" for n, (status, kind) in enumerate(ends, 1) if kind and status != "not_run"
     ]
@@ -150,8 +150,8 @@ def test_ctrl_c_and_a_request_to_end_have_codes_of_their_own(
     before = signal.getsignal(signal.SIGTERM)
     assert ends_with(signal.SIGINT) == 130
     assert ends_with(signal.SIGTERM) == 143
-    assert ends_with(signal.SIGALRM) == 1, "the time of the plan is over"
-    assert "the time of the plan is over; what was published stands" in capsys.readouterr().err
+    assert ends_with(signal.SIGALRM) == 1, "the time of all runs is over"
+    assert "the time for all runs is over; what was published stands" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -175,9 +175,12 @@ def test_real_runs_end_with_their_codes_and_are_skipped_when_nothing_changed(
     assert manifest["parameters"]["seed"] == 7
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "-p", "bins=4") == 0
-    index = str(folder / "reports" / "index.html")
+    index = f"Open {folder / 'reports' / 'index.html'}"
     said = capsys.readouterr()
-    assert said.out.splitlines() == ["2 run, 0 skipped, 0 failed", index, "0 run, 2 skipped, 0 failed", index]
+    assert said.out.splitlines() == [
+        *("2 succeeded, 0 skipped, 0 not run, 0 failed", index),
+        *("0 succeeded, 2 skipped, 0 not run, 0 failed", index),
+    ]
     assert "there is no project" not in said.err
     assert call(monkeypatch, "run", "--plan", "../../two.yml", "--dry-run") == 0
     said = capsys.readouterr().out
@@ -267,6 +270,7 @@ except SystemExit as stop:
         (["--plan", "two.yml", "--workers", "100000"], ["--workers"]),
         (["--notebooks", "deep"], ["there is no notebook in deep"]),
         (["--timeout", "0"], ["--timeout"]),
+        (["--job-timeout", "0"], ["--job-timeout"]),
         (["--sedd", "1"], ["--sedd"]),
     ],
 )

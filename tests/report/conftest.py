@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def fork_server() -> Iterator[ForkServer]:
     """A fork server with all libraries, started once."""
     if kernels.mode() != "fork":
         pytest.skip("kernels are not forked on this system")
-    with ForkServer(kernel_environment("", "")) as server:
+    with closing(ForkServer(kernel_environment("", ""))) as server:
         yield server
 
 

@@ -143,10 +143,10 @@ def manifest(
     nb: NotebookNode, status: str = "succeeded", failure: Failure | None = None, **changes: Any
 ) -> Manifest:
     """Return the manifest that fits a notebook; cells after a failing one did not run."""
-    last = len(nb.cells) if failure is None else -1 if failure.cell is None else failure.cell
+    last = len(nb.cells) + 1 if failure is None else failure.cell or 0
     cells = [
         CellRun(
-            index=i,
+            number=i,
             id=cell.id,
             status="completed"
             if cell.cell_type == "markdown" or i < last
@@ -154,7 +154,7 @@ def manifest(
             if i == last
             else "not_run",
         )
-        for i, cell in enumerate(nb.cells)
+        for i, cell in enumerate(nb.cells, 1)
     ]
     tables = {
         "members": TableFingerprint(rows=3_424, sha256="ab" * 32),
@@ -211,13 +211,14 @@ def failed() -> tuple[NotebookNode, Manifest]:
     """Return a run that an unexpected exception ended in its seventh cell."""
     nb = notebook()
     nb.cells[6].source = "values = rfm.member_values(activity, as_of=p.as_of)\nvalues['monetry']"
+    nb.cells[6].execution_count = 7
     nb.cells[6].outputs = [new_output("error", ename="KeyError", evalue="'monetry'", traceback=TRACEBACK)]
     for cell in nb.cells[7:]:
         cell.pop("outputs", None)
         if cell.cell_type == "code":
             cell.outputs = []
     return nb, manifest(
-        nb, "failed", Failure(kind="exception", cell=6, error="KeyError", message="'monetry'")
+        nb, "failed", Failure(kind="exception", cell=7, error="KeyError", message="'monetry'")
     )
 
 
@@ -233,7 +234,7 @@ def not_run() -> tuple[NotebookNode, Manifest]:
             cell.outputs = []
     message = "table orders missing: this report needs members, events and orders."
     return nb, manifest(
-        nb, "not_run", Failure(kind="missing_table", cell=3, error="MissingTable", message=message)
+        nb, "not_run", Failure(kind="missing_table", cell=4, error="MissingTable", message=message)
     )
 
 

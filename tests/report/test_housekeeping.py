@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from helpers.cli import app
 from helpers.errors import BadData
-from helpers.report import housekeeping
 from helpers.report.housekeeping import prune
 from helpers.report.page import index
 from helpers.report.publish import store
 from helpers.report.publish.catalog import Catalog
+from helpers.report.publish.store import CannotPublish
 
 Put = Callable[..., Path]
 
@@ -84,7 +84,7 @@ def test_a_refusal_leaves_every_version_whole_or_gone(reports: Path, monkeypatch
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(housekeeping.CannotPrune, match=r"rfm/all/v3 cannot be removed: Permission denied"):
+    with pytest.raises(CannotPublish, match=r"rfm/all/v3 cannot be removed: Permission denied"):
         prune(reports, 1)
     assert "rfm/all/v3" in left(reports) and "rfm/all/v2" not in left(reports)
     assert all((reports / path / "findings.json").is_file() for path in left(reports))
@@ -145,7 +145,7 @@ def test_pruning_sets_a_full_disk_free(reports: Path, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(index, "rebuild", full)
-        with pytest.raises(housekeeping.CannotPrune, match="versions are removed, but the catalogue"):
+        with pytest.raises(CannotPublish, match="versions are removed, but the catalogue"):
             prune(reports, 1)
     trash = list(reports.glob(".trash-*"))
     assert trash and not [part for folder in trash for part in folder.iterdir()], "the files are gone"

@@ -153,12 +153,6 @@ def test_names_are_plain(shown: list, name: str) -> None:
         record.table(name, FRAME, "x")
 
 
-@pytest.mark.parametrize("bad", [[1, 2], None, "x"])
-def test_only_frames_are_tables(shown: list, bad: object) -> None:
-    with pytest.raises(TypeError, match="must be a DataFrame"):
-        record.table("t", bad, "x")
-
-
 def test_a_column_of_mixed_types_is_named(shown: list, batch: Path) -> None:
     with pytest.raises(ValueError, match="column mixed"):
         record.table("t", pd.DataFrame({"mixed": [1, "a"]}), "x")

@@ -284,3 +284,13 @@ def test_money_in_another_currency_is_refused(tmp_path: Path, frames: dict[str, 
     found = fingerprint.currencies(tmp_path, None, ContentCache())
     with pytest.raises(BadParameters, match=r"USD \(4 rows\), EUR \(4 rows\)"):
         fingerprint.check_currency(found, "USD")
+
+
+def test_money_without_a_currency_is_taken_to_be_in_that_of_the_report(
+    opened: Callable[..., source.Dataset],
+) -> None:
+    orders = opened("orders").orders.drop("currency").to_pandas()
+    study = Study.of({"orders": orders}, AS_OF, currency="EUR")
+    assert study.unit == "EUR"
+    assert "No table states a currency, so money is taken to be EUR." in study.account.sentence
+    assert "states a currency" not in Study.of(opened(), AS_OF).account.sentence

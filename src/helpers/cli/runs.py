@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -31,10 +32,10 @@ class _Ended(KeyboardInterrupt):
 
 
 class _TimeIsUp(_Ended):
-    """The time of the whole plan is over."""
+    """The time of all runs is over."""
 
     code = 1
-    says = "the time of the plan is over"
+    says = "timed out: the time for all runs is over"
 
 
 @app.command()
@@ -54,7 +55,8 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs at a time; default: the cores.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for each run.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for all runs together.")] = None,
+    job_timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for each run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also what has not changed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "--check", help="Say what would run and why; start nothing.")
@@ -62,7 +64,6 @@ def run(
 ) -> None:
     """Run notebooks or a plan and publish their reports; what has not changed is skipped."""
     values = _values(parameter or [])
-    whole = None
     if plan is None:
         plans = _plans(notebook or [], notebooks, data=data, parameters=values, label=label)
     else:
@@ -70,15 +71,17 @@ def run(
             raise BadParameters("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
         from helpers.report.plan import plan_file
 
-        read = plan_file.read(plan, data=data, parameters=values, notebooks=notebooks, job_timeout=timeout)
-        plans, workers, whole = read.plans, workers or read.workers, read.timeout
+        read = plan_file.read(
+            plan, data=data, parameters=values, notebooks=notebooks, job_timeout=job_timeout
+        )
+        plans, workers, timeout = read.plans, workers or read.workers, timeout or read.timeout
     target = reports_folder(reports, plans[0].notebook.parent)
     _say_whose(plans[0].notebook)
     if dry_run:
         _say_what_would_run(plans, target, force)
         return
-    options = {"reports": target, "workers": workers, "timeout": timeout, "force": force}
-    _finish(_execute(plans, whole, options), target)
+    options = {"reports": target, "workers": workers, "timeout": job_timeout, "force": force}
+    _finish(_execute(plans, timeout, options), target)
 
 
 def _values(texts: list[str]) -> dict[str, str]:
@@ -133,7 +136,7 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
 
 
 def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[BatchResult]:
-    """Run the plans; Ctrl-C, a request to end, and the end of the plan's time stop them all."""
+    """Run the plans; Ctrl-C, a request to end, and the timeout of all runs together stop them all."""
     from helpers.report.publish.store import CannotPublish
     from helpers.report.run import batch, progress
 
@@ -165,7 +168,7 @@ def _until(seconds: float | None) -> Iterator[None]:
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, time_is_up)
         signal.setitimer(signal.ITIMER_REAL, float(seconds or 0))
     elif seconds is not None:
-        typer.echo("this system knows no time limit for a whole plan; each run keeps its own", err=True)
+        typer.echo("this system knows no timeout for all runs together; each run keeps its own", err=True)
     try:
         yield
     finally:
@@ -187,11 +190,12 @@ def _say_whose(notebook: Path) -> None:
 def _finish(results: list[BatchResult], reports: Path | None = None) -> NoReturn:
     """Say how many runs there were, name those that failed, say where the reports are, and exit with the code."""
     bad = [result for result in results if not result.good]
-    skipped = sum(result.status == "skipped" for result in results)
+    counts: Counter[str] = Counter(result.status for result in results)
     for result in bad:
         typer.echo(result.line)
-    typer.echo(f"{len(results) - skipped} run, {skipped} skipped, {len(bad)} failed")
+    told = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("succeeded", "skipped", "not_run")]
+    typer.echo(", ".join([*told, f"{len(bad)} failed"]))
     if reports and (reports / "index.html").is_file():
-        typer.echo(str(reports.resolve() / "index.html"))
+        typer.echo(f"Open {reports.resolve() / 'index.html'}")
     kinds = {result.failure.kind if result.failure else "error" for result in bad}
     raise typer.Exit(0 if not bad else 2 if kinds <= YOUR_INPUT else 1)

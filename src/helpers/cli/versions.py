@@ -80,7 +80,7 @@ def _show_status(manifest: Manifest) -> None:
             f"started {kept.started_at[:19]} UTC, {kept.seconds:.1f} s, run key {manifest.run_key[:12]}"
         )
     if failure := manifest.failure:
-        where = f", cell {failure.cell + 1}" if failure.cell is not None else ""
+        where = f", cell {failure.cell}" if failure.cell is not None else ""
         typer.echo(f"{failure.kind.replace('_', ' ')}{where}: {failure.headline}")
 
 

@@ -74,7 +74,8 @@ def wrong_columns(spec: Table, table: ir.Table) -> list[Violation]:
         if column.name in schema:
             violations += [] if fits(column, schema[column.name]) else _wrong_type(spec, table, column)
         elif column.required:
-            advice = f"The table needs it: {column.meaning.lower()}.{did_you_mean(column.name, extra)}"
+            near, there = did_you_mean(column.name, extra), ", ".join(table.columns)
+            advice = f"The table needs it: {column.meaning.lower()}.{near} There is {there}."
             violations.append(Violation(spec.name, column.name, "missing column", 0, (), advice))
     return violations
 

@@ -225,7 +225,8 @@ def describe_table(table: Table) -> str:
     """Return one table of the contract as Markdown: grain, key, columns, units and invariants."""
     key, refined = (", ".join(f"`{name}`" for name in names) for names in (table.key, table.refined_by))
     when_present = f" (and {refined} when present)" if refined else ""
-    used = f"Used by notebooks {table.notebooks.replace(' ', ', ')}."
+    numbers = table.notebooks.replace(" ", ", ")
+    used = f"Read by {numbers}." if numbers else "No notebook reads it."
     lines = [
         f"## {table.name}",
         "",

@@ -13,19 +13,12 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers.errors import PlaybookError
 from helpers.report.page import index
 from helpers.report.publish import store
 from helpers.report.publish.catalog import DIFFS
 
 TRASH = ".trash-"
 _PAGE = re.compile(r"(?:(?P<other>.+)-)?v(?P<before>\d+)-v(?P<after>\d+)\.html")
-
-
-class CannotPrune(PlaybookError):
-    """The reports folder does not let a version go."""
-
-    kind = "error"
 
 
 class Pruned(NamedTuple):
@@ -62,7 +55,7 @@ def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
 
     Raises
     ------
-    CannotPrune
+    CannotPublish
         When the file system refuses; every version is still there whole, or gone.
     """
     going = [
@@ -79,7 +72,7 @@ def prune(reports: Path, keep: int, *, dry_run: bool = False) -> list[Pruned]:
         for number, version in enumerate(going):
             (reports / version.path).rename(reports / f"{TRASH}{mark}-{number}")
     except OSError as error:
-        raise CannotPrune(f"{error.filename} cannot be removed: {error.strerror}") from error
+        raise store.CannotPublish(f"{error.filename} cannot be removed: {error.strerror}") from error
     finally:
         store.clean(reports)  # what a pruning that was killed was about to put in place of another file
         _sweep(reports)
@@ -104,7 +97,7 @@ def _sweep(reports: Path) -> None:
         _forget_pages(reports)
         index.rebuild(reports)
     except OSError as error:
-        raise CannotPrune(
+        raise store.CannotPublish(
             f"the versions are removed, but the catalogue cannot be written: {error.strerror}"
         ) from error
     for folder in trash:
@@ -127,15 +120,8 @@ def _forget_pages(reports: Path) -> None:
     for folder in reports.glob(f"[!.]*/[!.]*/{DIFFS}"):  # hidden folders come and go with other processes
         store.clean(folder)
         for page in folder.glob("*.html"):
-            if not _can_be_made_again(page, reports):
-                page.unlink(missing_ok=True)
-
-
-def _can_be_made_again(page: Path, reports: Path) -> bool:
-    """Whether both versions that a page compares are still there; true of a page that is none of ours."""
-    match = _PAGE.fullmatch(page.name)
-    if match is None:
-        return True
-    home = page.parent.parent
-    other = reports / match["other"].replace(".", "/", 1) if match["other"] else home
-    return (other / f"v{match['before']}").is_dir() and (home / f"v{match['after']}").is_dir()
+            if match := _PAGE.fullmatch(page.name):  # else it is none of ours
+                home = folder.parent
+                other = reports / match["other"].replace(".", "/", 1) if match["other"] else home
+                if not ((other / f"v{match['before']}").is_dir() and (home / f"v{match['after']}").is_dir()):
+                    page.unlink(missing_ok=True)

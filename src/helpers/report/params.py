@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -236,19 +236,22 @@ def cell_defaults(notebook: str | os.PathLike[str]) -> dict[str, Any]:
     BadParameters
         When a value is not a literal: a default must be readable without running anything.
     """
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    try:
+        return defaults(json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"])
+    except ValueError as error:
+        raise BadParameters(f"{Path(notebook).name}: {error}") from None
+
+
+def defaults(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values assigned in the cell of parameters; ValueError when one is no literal."""
     values: dict[str, Any] = {}
-    for cell in tagged[:1]:
-        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        for name, value in _assignments(source):
+    for cell in [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])][:1]:
+        for name, value in _assignments("".join(cell["source"])):
             try:
                 values[name] = ast.literal_eval(value)
             except ValueError:
-                raise BadParameters(
-                    f"{Path(notebook).name}: {name} = {ast.unparse(value)} in the parameters cell must be a "
-                    "plain value"
-                ) from None
+                said = f"{name} = {ast.unparse(value)} in the parameters cell must be a plain value"
+                raise ValueError(said) from None
     return values
 
 

@@ -63,7 +63,7 @@ def table(
     units: Mapping[str, str] | None = None,
     note: str | None = None,
 ) -> None:
-    """Show a table and keep all of it as ``tables/<name>.parquet``.
+    """Show a table and keep all of it as ``tables/<name>.parquet`` and ``tables/<name>.csv``.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def table(
     rows = _frame(frame)
     _check_name(name)
     _check_pseudonyms(f"table {name}", rows)
-    _write_parquet("tables", name, rows)
+    _write_both("tables", name, rows)
     shown = html_table(rows, caption, units=units, limit=ROWS_SHOWN)
     notes = [note] if note else []
     if len(rows) > ROWS_SHOWN:
-        notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.parquet.")
+        notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.csv.")
     shown += "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
     shown = f'<figure class="table">{shown}</figure>' if notes else shown
     display(Shown(shown if os.environ.get(RUN_FOLDER) else LAB_STYLE + shown, _plain_table(name, rows)))
@@ -182,9 +182,7 @@ def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = 
         raise ValueError(f"contact list {name} has no column member_id; it has {', '.join(map(str, rows))}")
     _check_pseudonyms(f"contact list {name}", rows)
     _check_unique(f"contact list {name}: member", rows["member_id"].tolist())
-    _write_parquet("lists", name, rows)
-    # The byte order mark lets spreadsheets read Chinese text.
-    _write("lists", f"{name}.csv", "\ufeff" + privacy.csv_text(rows))
+    _write_both("lists", name, rows)
     out = f", {held_out:,} of them held out" if held_out is not None else ""
     text = f"{caption}: {len(rows):,} members{out}. Files: lists/{name}.csv and lists/{name}.parquet."
     text += f" Who they are: playbook reveal lists/{name}.csv --data …"
@@ -258,10 +256,7 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
 
 def _frame(frame: Any) -> pd.DataFrame:
     """Return a frame whose index says nothing, with columns that Parquet knows."""
-    rows = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
-    rows = rows.to_frame() if isinstance(rows, pd.Series) else rows
-    if not isinstance(rows, pd.DataFrame):
-        raise TypeError(f"frame is a {type(frame).__name__}, must be a DataFrame, a Series or an Ibis table.")
+    rows = frame
     if not (isinstance(rows.index, pd.RangeIndex) and rows.index.name is None):
         keeps_nothing = rows.index.nlevels == 1 and rows.index.name is None
         rows = rows.reset_index(drop=keeps_nothing and pd.api.types.is_integer_dtype(rows.index))
@@ -269,6 +264,12 @@ def _frame(frame: Any) -> pd.DataFrame:
     rows = rows.rename(columns=str)
     spans = [column for column in rows if isinstance(rows[column].dtype, pd.PeriodDtype | pd.IntervalDtype)]
     return rows.astype(dict.fromkeys(spans, "str"))
+
+
+def _write_both(folder: str, name: str, rows: pd.DataFrame) -> None:
+    """Write rows for programs and for spreadsheets, which read Chinese text after a byte order mark."""
+    _write_parquet(folder, name, rows)
+    _write(folder, f"{name}.csv", "\ufeff" + privacy.csv_text(rows))
 
 
 def _write_parquet(folder: str, name: str, rows: pd.DataFrame) -> None:

@@ -44,14 +44,16 @@ class ActivityAccount:
     weightless : tuple of str
         Kinds of orders that are there and weigh 0.
     unit : str
-        Unit of the value: a currency, "money" where none is stated, or "points", which any other mix than plain
-        money adds up to.
+        Unit of the value: a currency, or "points", which any other mix than plain money adds up to.
+    currency_stated : bool
+        Whether the tables say in which currency their money is.
     """
 
     table: pd.DataFrame = field(repr=False)
     kinds: pd.DataFrame = field(repr=False)
     weightless: tuple[str, ...]
     unit: str
+    currency_stated: bool = True
 
     def rows(self, reason: str) -> int:
         """Return the rows of all tables with a reason."""
@@ -80,6 +82,8 @@ class ActivityAccount:
         orders = int(counted.get("orders", 0))
         text = "Counted: {events:,} interactions and {orders:,} orders; value is in {unit}."
         parts = [say(text, events=int(counted.sum()) - orders, orders=orders, unit=self.unit)]
+        if not self.currency_stated:
+            parts.append(say("No table states a currency, so money is taken to be {unit}.", unit=self.unit))
         left_out = [say(words, n=self.rows(r)) for r, words in LEFT_OUT.items() if self.rows(r)]
         if left_out:
             parts.append(say("Left out: {rows}.", rows=", ".join(left_out)))

@@ -105,8 +105,8 @@ class Log:
             return rows
         return rows.anti_join(self.dataset.members.filter(excluded(self.dataset.members)), "member_id")
 
-    def account(self) -> ActivityAccount:
-        """Count what is in the activity and what is left out."""
+    def account(self, currency: str = "money") -> ActivityAccount:
+        """Count what is in the activity and what is left out; money of no stated currency is taken to be in this."""
         rows = self._rows
         staff = bot = ibis.literal(False)
         listed: ibis.Value = ibis.literal(True)
@@ -135,14 +135,15 @@ class Log:
         every = pd.concat([cells, *(part for part in remarks if len(part))], ignore_index=True)
         mix = self.weights.items()
         plain = all(weight in (0, 1) and (name in ORDER_KINDS or not weight) for name, weight in mix)
-        money = (_distinct(self.dataset, "orders", "currency") or ["money"])[0]
+        stated, of_money = _distinct(self.dataset, "orders", "currency"), plain and "orders" in self.dataset
         kinds = cells.groupby(["table", "action", "counts"], as_index=False)[["rows"]].sum()
         kinds = kinds.sort_values(["table", "rows"], ascending=[True, False], ignore_index=True)
         return ActivityAccount(
             table=every.groupby(["table", "reason"], as_index=False)[["rows"]].sum(),
             kinds=kinds[["table", "action", "rows", "counts"]],
             weightless=tuple(kind for kind in order_kinds(self.dataset) if not self.weights.get(kind)),
-            unit=money if plain and "orders" in self.dataset else "points",
+            unit=(stated or [currency])[0] if of_money else "points",
+            currency_stated=bool(stated) or not of_money,
         )
 
     @property

@@ -313,7 +313,7 @@ class Study:
     @cached_property
     def account(self) -> ActivityAccount:
         """What went into the activity and what did not."""
-        return self.log.account()
+        return self.log.account(self.currency)
 
     @cached_property
     def health(self) -> health.Health:
@@ -322,7 +322,7 @@ class Study:
 
     @cached_property
     def unit(self) -> str:
-        """Unit of the value: a currency, ``"money"`` or ``"points"``; the currency for activity handed over."""
+        """Unit of the value: a currency or ``"points"``; the currency for activity handed over."""
         if "activity" in self.given and not set(SIDES) & set(self.dataset.names):
             return self.currency
         return self.account.unit

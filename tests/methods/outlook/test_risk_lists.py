@@ -137,7 +137,7 @@ def test_lists_hold_out_hide_ids_and_say_when_to_check(lists: RiskLists) -> None
         assert each.frame["member_id"].str.startswith("p_").all()
         assert each.check_on == AS_OF + dt.timedelta(days=30)
     assert set(lists.nurture.frame["member_id"]).isdisjoint(lists.win_back.frame["member_id"])
-    assert "Risk is not uplift" in told(lists) and "notebook 03" in told(lists)
+    assert "Risk is not uplift" in told(lists) and "outlook.evaluate_list" in told(lists)
 
 
 def test_a_list_that_cannot_be_measured_is_published_and_starts_no_action() -> None:

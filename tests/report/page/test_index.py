@@ -205,12 +205,12 @@ def test_data_that_end_long_before_the_newest_run_are_said(as_of: str, old: bool
 
 
 def test_a_run_that_took_too_long_is_said_once() -> None:
-    message = "the run took longer than the 3 seconds it was given"
+    message = "the run timed out after 3 seconds"
     late = Failure(kind="timed_out", cell=3, error="CellTimeoutError", message=message)
     slow = version("rfm/all", 1, "timed_out").model_copy(update={"failure": late})
     series = sample_catalog().series[0].model_copy(update={"versions": [slow], "latest": None})
     attention = text_of(index_html(Catalog(series=[series]))).split("All series")[0]
-    assert "timed out The run took longer than the 3 seconds it was given. No version" in attention
+    assert "timed out The run timed out after 3 seconds. No version" in attention
 
 
 def test_page_of_the_last_change_is_linked_where_it_is() -> None:

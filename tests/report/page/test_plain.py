@@ -65,7 +65,7 @@ def ending(
         (folder / "findings.json").write_text(findings)
         (folder / "tables").mkdir()
         pd.DataFrame({"a": [1]}).to_parquet(folder / "tables/kept.parquet")
-        cells = [CellRun(index=i, id=cell.id, status="completed") for i, cell in enumerate(nb.cells)]
+        cells = [CellRun(number=i, id=cell.id, status="completed") for i, cell in enumerate(nb.cells, 1)]
         return engine.Outcome(status, failure, cells, [None] * len(cells), None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine, "execute", execute)

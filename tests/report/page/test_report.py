@@ -13,8 +13,8 @@ from nbformat.v4 import new_code_cell, new_output
 from helpers.playbook.action import CONFIDENCE_ORDER, Action
 from helpers.playbook.finding import Finding
 from helpers.report.page import wording
-from helpers.report.page.change import Earlier, earlier
 from helpers.report.page.report import BANNERS, CONFIDENCE, command, report_html
+from helpers.report.publish.earlier import Earlier, earlier
 from helpers.report.publish.manifest import Failure, Manifest
 from tests.report import sample_pages
 from tests.report.sample_pages import rendered, text_of
@@ -283,7 +283,7 @@ def test_contents_lead_to_every_part(page: str) -> None:
 
 def test_appendix_tells_how_to_repeat(page: str) -> None:
     text = text_of(page)
-    assert "window_days 90 days up to as_of that count towards frequency and money" in text
+    assert "window_days 90 Frequency and money are counted over the window_days up to as_of" in text
     assert "events 412,090 cdcdcdcdcdcd" in text
     assert "Seed 20260630" in text and "pandas==2.3.3" in text
     assert "playbook run notebooks/01_rfm.ipynb" in text
@@ -311,12 +311,14 @@ def test_unexpected_error_shows_its_cell_first_and_folds_the_traceback(failed_pa
     assert text.index("KeyError: 'monetry'") < text.index("Data and its health")
     assert "Show this page to the analyst" in text and "Judged" not in text
     assert "4 of 8 code cells did not run" in text
-    name = "Code cell 4, under “How members spread over tiers”: values = rfm.member_values(activity, as_of=p.as_of)"
+    name = (
+        "Cell 7, under “How members spread over tiers”: values = rfm.member_values(activity, as_of=p.as_of)"
+    )
     assert name in text
     root, _ = parse(failed_page)
     traceback = next(node for node in root.find("pre") if "Traceback (most recent call last)" in node.text)
     assert traceback.parent is not None and traceback.parent.tag == "details"
-    assert "\x1b" not in failed_page
+    assert "\x1b" not in failed_page and "Cell 7, line 2" in traceback.text, "no other number of the cell"
 
 
 def test_cells_that_did_not_run_say_so(failed_page: str) -> None:
@@ -351,7 +353,7 @@ def test_message_for_a_person_stands_alone(not_run_page: str) -> None:
 def test_every_way_to_fail_has_a_banner(status: str, kind: str) -> None:
     nb, _ = sample_pages.failed()
     nb.cells[6].outputs = []
-    failure = Failure(kind=kind, cell=6, error="Error", message="What happened, in a line.")
+    failure = Failure(kind=kind, cell=7, error="Error", message="What happened, in a line.")
     page = report_html(nb, sample_pages.manifest(nb, status, failure), [], [])
     assert problems(page) == []
     text = text_of(page)
@@ -415,7 +417,7 @@ def test_appendix_names_a_default_that_was_changed(page: str) -> None:
     nb = sample_pages.notebook()
     values = sample_pages.manifest(nb).parameters | {"window_days": 30}
     text = text_of(rendered(parameters=values))
-    assert "window_days 30 days up to as_of that count towards frequency and money (default 90)" in text
+    assert "over the window_days up to as_of (default 90)" in text
     assert "(default" not in text_of(page)
 
 
@@ -429,7 +431,7 @@ def test_command_leaves_defaults_out(page: str) -> None:
 def test_parameters_stand_in_the_appendix_alone_unless_they_failed(page: str) -> None:
     assert "parameters and their defaults" not in page
     nb = sample_pages.notebook()
-    failure = Failure(kind="bad_parameters", cell=1, error="BadParameters", message="bins == 0, must be > 1.")
+    failure = Failure(kind="bad_parameters", cell=2, error="BadParameters", message="bins == 0, must be > 1.")
     failed = report_html(nb, sample_pages.manifest(nb, "failed", failure), [], [])
     assert "Code: parameters and their defaults (8 lines)" in text_of(failed)
 

@@ -7,7 +7,6 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from helpers.report.page import story
 from tests.report import sample_pages
 from tests.report.sample_pages import rendered, text_of
 from tests.report.structure import problems
@@ -99,7 +98,7 @@ def test_same_picture_twice_keeps_ids_apart() -> None:
 
 def test_picture_without_description_is_told() -> None:
     page = rendered(with_output(new_output("display_data", data={"image/png": PNG})))
-    assert "No description was given for this picture." in page
+    assert "gave this picture no description" in page
     assert any("author gave no description" in line for line in problems(page))
     alt = "Half of the members left within thirty days of joining."
     output = new_output("display_data", data={"image/png": PNG}, metadata={"image/png": {"alt": alt}})
@@ -135,17 +134,20 @@ def test_what_programs_print_of_themselves_is_left_to_the_notebook() -> None:
     assert "100%" in printed and "50%" not in text_of(printed).split("show()")[1].split("Appendix")[0]
 
 
-def test_parameter_comments_are_read_from_any_form() -> None:
-    cell = new_code_cell(
-        'a: int = 1  # one\nb = "#x"  # two\nc = 3\nd = [\n  1,\n]  # four', metadata={"tags": ["parameters"]}
-    )
+def test_a_section_that_only_records_stands_where_the_findings_are() -> None:
     nb = sample_pages.notebook()
-    nb.cells[1] = cell
-    assert story.parameters(nb) == {
-        "a": ("1", "one"),
-        "b": ("'#x'", "two"),
-        "c": ("3", ""),
-        "d": ("[1]", "four"),
-    }
-    nb.cells[1].source = "a = = 1"
-    assert story.parameters(nb) == {}
+    *cells, recorded, proposed = nb.cells
+    said = new_markdown_cell("## Findings and actions\n\nEach action names its day.")
+    nb.cells = [*cells, said, recorded, proposed]
+    text = text_of(rendered(nb))
+    assert "Findings and actions" not in text and "FINDINGS AGAIN" not in text
+    found = text.index("Each action names its day.")
+    assert text.rindex("Findings", 0, found) < found < text.index("Appendix: how to check")
+    nb.cells[-3] = new_markdown_cell("## Findings and actions\n\n- Of one kind.")
+    assert "Findings and actions" in text_of(rendered(nb)), "a list is something to read"
+
+
+def test_a_table_leads_to_its_file() -> None:
+    table = pd.DataFrame({"tier": ["core"], "members": [1]}).to_html()
+    page = rendered(with_output(sample_pages.shown(table, "Table tiers_now: 1 rows")))
+    assert '<a href="tables/tiers_now.csv">As CSV<span class="vh">: tiers now</span></a>' in page

@@ -70,13 +70,13 @@ def test_what_is_apart_is_not_followed(tiny: Sources) -> None:
     assert tiny.reached(["tiny.part.alone"], frozenset({"tiny.part"})) == {"tiny"}
 
 
-def test_a_data_file_counts_with_the_modules_that_name_it(tiny: Sources) -> None:
+def test_a_data_file_counts_with_its_package(tiny: Sources) -> None:
     def data(*modules: str) -> set[str]:
         return {name for name in tiny.digests(modules) if "/" in name}
 
     assert data("tiny") == {"tiny/look/page.css"}
-    assert data("tiny", "tiny.part") == {"tiny/look/page.css", "tiny.part/shared.yml"}
-    assert data("tiny.part.sibling") == {"tiny.part/rules.yml"}
+    assert data("tiny", "tiny.part") == {"tiny/look/page.css", "tiny.part/rules.yml", "tiny.part/shared.yml"}
+    assert data("tiny.base") == set()
 
 
 def test_a_digest_follows_the_content(tiny: Sources) -> None:
@@ -133,7 +133,7 @@ def copy(tmp_path: Path) -> Path:
         ("errors.py", ["rfm", "retention", "intervals", "rules"]),
         ("report/page/report.py", ["rfm", "retention", "intervals", "rules"]),
         ("report/page/template/style.css", ["rfm", "retention", "intervals", "rules"]),
-        ("report/page/template/index.html.j2", []),
+        ("report/page/template/index.html.j2", ["rfm", "retention", "intervals", "rules"]),  # of one package
         ("report/publish/catalog.py", []),
         ("report/plan/plan_file.py", []),
         ("report/diff/page.py", []),

@@ -107,7 +107,7 @@ def test_every_mistake_of_a_plan_is_listed_with_its_place(read: Read) -> None:
         ("data: tables", "1:1: the plan has no jobs"),
         ("jobs: rfm", "1:7: jobs must be a list"),
         ("jobs: []", "1:7: jobs is an empty list"),
-        ("jobs:\n\t- rfm", "2:1: is indented with a tab, which YAML forbids"),
+        ("jobs:\n\t- rfm", "2:1: is no YAML: while scanning for the next token"),
         ("jobs: [rfm", "2:1: is no YAML: while parsing a flow sequence"),
         ("jobs: [rfm]\n---\njobs: [rfm]", "2:1: is no YAML"),
         ("jobs:\n  - notebook:", "2:14: notebook has no value"),
@@ -174,7 +174,7 @@ jobs:
   - rfm
   - notebook: rfm
     label: "{platform} {window_days}"
-    timeout: 60
+    job_timeout: 60
     parameters:
       segment: platform_home == "{platform}"
       window_days: "{days}"

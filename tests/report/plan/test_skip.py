@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import platform
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan, plan
 from helpers.report.plan.skip import decide
-from helpers.report.publish.manifest import Data, FileEntry, Manifest, TableFingerprint
+from helpers.report.publish.earlier import COMPARED, Earlier, compared
+from helpers.report.publish.manifest import Data, FileEntry, Manifest, TableFingerprint, dump_json
+from tests.report.sample_records import findings
 
 
 @pytest.fixture
@@ -76,6 +80,21 @@ def test_the_newest_version_decides(made: Plan, reports: Path, put: Callable[...
     assert decide(made, reports).version is None
     put(11)
     assert decide(made, reports).version == 11
+
+
+def test_what_a_report_is_compared_with_is_part_of_its_key(
+    made: Plan, reports: Path, put: Callable[..., Path]
+) -> None:
+    """A version that was compared stands as long as that is there unchanged, or is gone."""
+    earlier_day = put(1, run_key="0" * 64, parameters=made.values | {"as_of": "2026-05-31"})
+    digest = Earlier(dt.date(2026, 5, 31), []).digest
+    put(2, run_key=compared(made.run_key, digest), environment=made.environment | {COMPARED: digest})
+    assert decide(made, reports) == (2, "unchanged since v2")
+    found = [one.model_dump(mode="json") for one in findings()]
+    (earlier_day / "findings.json").write_text(dump_json(found))
+    assert decide(made, reports) == (None, f"environment changed: {COMPARED}")
+    shutil.rmtree(earlier_day)
+    assert decide(made, reports) == (2, "unchanged since v2")
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "manifest", "no manifest"])

@@ -131,7 +131,7 @@ def test_clean_removes_what_the_dead_have_left_and_spares_the_living_and_other_h
     for path in kept:
         path.mkdir()
     with store.staging(tmp_path) as folder:
-        assert len(store.clean(tmp_path)) == 2
+        store.clean(tmp_path)
         assert sorted(tmp_path.iterdir()) == sorted([*kept, folder])
 
 
@@ -141,7 +141,8 @@ def test_where_there_are_no_locks_age_decides(tmp_path: Path, monkeypatch: pytes
     for folder in folders:
         folder.mkdir()
     os.utime(folders[0], (1_700_000_000, 1_700_000_000))
-    assert store.clean(tmp_path) == [folders[0].name]
+    store.clean(tmp_path)
+    assert list(tmp_path.iterdir()) == [folders[1]]
 
 
 @pytest.mark.parametrize(
@@ -208,5 +209,6 @@ def test_clean_spares_whoever_holds_the_lock(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
-    assert len(store.clean(tmp_path)) <= 2 and not list(tmp_path.glob(".*"))
+    store.clean(tmp_path)
+    assert not list(tmp_path.glob(".*"))
     check_intact(tmp_path)

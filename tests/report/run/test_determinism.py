@@ -143,7 +143,13 @@ def test_where_and_how_a_run_happens_changes_no_byte(
         "manifest.json",
         "lists/core.csv",
     }
-    kinds |= {"tables/tiers.parquet", "figures/tiers.svg", "figures/tiers.parquet", "lists/core.parquet"}
+    kinds |= {
+        "tables/tiers.csv",
+        "tables/tiers.parquet",
+        "figures/tiers.svg",
+        "figures/tiers.parquet",
+        "lists/core.parquet",
+    }
     assert set(found) == {f"rfm/s{seed}/v1/{kind}" for seed in (1, 2) for kind in kinds}
     assert str(tmp_path).encode() not in b"".join(found.values())
     assert found["rfm/s1/v1/findings.json"] != found["rfm/s2/v1/findings.json"], "the seed does change bytes"

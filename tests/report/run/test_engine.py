@@ -44,7 +44,7 @@ ENDS: dict[str, tuple[str, float | None, RunStatus, str, FailureKind, str]] = {
         "timed_out",
         "timed_out",
         "timed_out",
-        "longer than the 10 seconds",
+        "timed out after 10 seconds",
     ),
     "sys.exit": ("import sys; sys.exit(0)", None, "failed", "failed", "system_exit", "sys.exit(0)"),
     "out of memory": (
@@ -110,7 +110,7 @@ def check_end(outcome: engine.Outcome, nb: Any, end: str) -> None:
     _, _, status, cell_status, kind, message = ENDS[end]
     assert outcome.status == status
     assert outcome.failure is not None
-    assert (outcome.failure.kind, outcome.failure.cell) == (kind, 3)
+    assert (outcome.failure.kind, outcome.failure.cell) == (kind, 4)
     assert message in outcome.failure.message
     assert [cell.status for cell in outcome.cells] == ["completed"] * 3 + [cell_status, "not_run"]
     assert [seconds is None for seconds in outcome.cell_seconds] == [False] * 4 + [True]

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ DIFFER = ("PLAYBOOK_RUN_FOLDER", "IPYTHONDIR", "JPY_PARENT_PID", "PYTEST_CURRENT
 def light() -> Iterator[ForkServer]:
     """A fork server that has imported next to nothing, and so starts at once and may be killed."""
     environment = kernel_environment("", "") | {"PYTHONPATH": str(ROOT)}
-    with ForkServer(environment, modules=["json"]) as server:
+    with closing(ForkServer(environment, modules=["json"])) as server:
         yield server
 
 
@@ -187,12 +188,12 @@ def test_a_kernel_whose_server_is_killed_has_died(
 ) -> None:
     kill = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
     outcome, _ = run(build_notebook(kill, "1"), tmp_path, light)
-    assert (outcome.status, outcome.failure and outcome.failure.cell) == ("kernel_died", 2)
+    assert (outcome.status, outcome.failure and outcome.failure.cell) == ("kernel_died", 3)
     assert outcome.failure is not None and "killed by SIGKILL" in outcome.failure.message
 
 
 def test_where_no_server_answers_kernels_are_ordinary(build_notebook: BuildNotebook, tmp_path: Path) -> None:
-    with ForkServer(kernel_environment("", ""), modules=["json"]) as gone_server:
+    with closing(ForkServer(kernel_environment("", ""), modules=["json"])) as gone_server:
         pass
     outcome, nb = run(build_notebook("import os\nprint(os.getppid())"), tmp_path, gone_server)
     assert (outcome.status, nb.cells[2].outputs[0].text) == ("succeeded", f"{os.getpid()}\n")

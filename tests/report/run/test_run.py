@@ -86,7 +86,7 @@ def test_a_failed_run_publishes_what_it_has_and_latest_stays(
     folder = project / "reports" / "rfm" / "all"
     assert json.loads((folder / "latest.json").read_text()) == {"path": "v1", "version": 1}
     assert (folder / "v2" / "tables" / "kept.parquet").is_file()
-    assert bad.manifest.failure is not None and bad.manifest.failure.cell == 5
+    assert bad.manifest.failure is not None and bad.manifest.failure.cell == 6
     page = (folder / "v2" / "report.html").read_text()
     assert "seed 2" in page and "Kept" in page
     (series,) = catalog.build(project / "reports").series

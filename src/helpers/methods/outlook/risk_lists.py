@@ -97,7 +97,7 @@ class RiskLists(Result):
             yield say("The values are provisional: see how the forecast of value did.")
         yield say(
             "Risk is not uplift: the members most likely to fall silent need not be those whom contact moves. Judge "
-            "each list by its hold-out; notebook 03 (A/B tests) does it."
+            "each list by its hold-out, as outlook.evaluate_list does."
         )
         yield privacy.salt_sentence()
 

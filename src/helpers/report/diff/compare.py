@@ -10,7 +10,7 @@ from helpers.playbook.action import Action
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes, causes
 from helpers.report.diff.findings import RANKED, FindingChange, match
-from helpers.report.page.wording import status_mark
+from helpers.report.page.wording import state_mark
 from helpers.sentences import say
 
 NAMED = 1  # findings that the headline names
@@ -94,7 +94,7 @@ class Comparison:
         """What is said of each side that did not succeed."""
         said = "{name} did not succeed ({status}), so this compares only what it left. {why}"
         return [
-            say(said, name=side.name, status=status_mark(side.manifest.status).word, why=failure.headline)
+            say(said, name=side.name, status=state_mark(side.manifest.status).word, why=failure.headline)
             for side in (self.before, self.after)
             if (failure := side.manifest.failure)
         ]

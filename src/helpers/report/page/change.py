@@ -39,20 +39,17 @@ as zero, which is careful about signals and says little about stability:
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from helpers.playbook.finding import Finding
-from helpers.report.publish.manifest import Manifest, read_findings, read_manifest
 from helpers.sentences import say
 
 MOST_ERRORS = 38.0  # beyond this a p-value is zero in double precision
@@ -241,48 +238,12 @@ def _errors(before: Interval, after: Interval, scale: _Scale) -> float:
 # --- which findings may be compared ---------------------------------------------------------------------------------
 
 
-class Earlier(NamedTuple):
-    """What a series said of an earlier day: that day and its findings."""
-
-    day: dt.date
-    findings: list[Finding]
-
-
 class Since(NamedTuple):
     """A finding against the same of an earlier day: that one, the difference, and whether it is more than chance."""
 
     before: Finding
     difference: Difference
     clear: bool
-
-
-def earlier(reports: Path, manifest: Manifest) -> Earlier | None:
-    """Return what the newest version that succeeded and asked the same of an earlier day found, or None."""
-    day, asked = _asked(manifest.parameters)
-    folders = (path.parent for path in (reports / manifest.series).glob("v*/manifest.json"))
-    for folder in sorted(folders, key=lambda path: (len(path.name), path.name), reverse=True):
-        with contextlib.suppress(OSError, ValueError):  # damaged, or of another release
-            other = read_manifest(folder)
-            before, same = _asked(other.parameters)
-            if other.status == "succeeded" and same == asked and before and day and before < day:
-                return Earlier(before, read_findings(folder))
-    return None
-
-
-def _asked(parameters: dict[str, Any]) -> tuple[dt.date | None, dict[str, Any]]:
-    """Return the day a report is about, and what else was asked: other days move along with it."""
-    days = {name: day_of(value) for name, value in parameters.items()}
-    return days.get("as_of"), {
-        name: parameters[name] for name in parameters if not days[name] and name != "data"
-    }
-
-
-def day_of(text: object) -> dt.date | None:
-    """Return a parameter as a day, or None where it is none, as in a report that was not run for that reason."""
-    try:
-        return dt.date.fromisoformat(str(text)[:10])
-    except ValueError:
-        return None
 
 
 def since(findings: Sequence[Finding], before: Sequence[Finding]) -> dict[str, Since]:

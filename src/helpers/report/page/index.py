@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from helpers.playbook.finding import Finding
 from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
 from helpers.report.page.sparkline import sparkline
 from helpers.report.page.verdict import verdict
-from helpers.report.page.wording import FAILURES, Mark, status_mark
+from helpers.report.page.wording import FAILURES, Mark, state_mark
 from helpers.report.publish import catalog as catalogue
 from helpers.report.publish import store
-from helpers.report.publish.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion, Headline
+from helpers.report.publish.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion
 from helpers.report.publish.manifest import dump_json
 from helpers.report.redact import mask
 from helpers.sentences import say
@@ -70,7 +71,7 @@ class Row(NamedTuple):
         Status of the newest version, and whether the series is behind.
     verdict : str
         The shown version in one sentence; empty when nothing was found.
-    headlines : list of tuple of Headline and str
+    headlines : list of tuple of Finding and str
         Headlines of the shown version, each with its course over versions.
     changed : CatalogVersion or None
         The version that a page compares with the one shown.
@@ -81,7 +82,7 @@ class Row(NamedTuple):
     shown: CatalogVersion
     marks: list[Mark]
     verdict: str
-    headlines: list[tuple[Headline, Markup]]
+    headlines: list[tuple[Finding, Markup]]
     changed: CatalogVersion | None
 
     @property
@@ -183,7 +184,7 @@ def _attention(catalog: Catalog, versions: list[CatalogVersion], behind: Mapping
 def _failure(series: CatalogSeries) -> Concern:
     """Return the concern about a run that failed, or about a report that could not be made any more."""
     newest, good = series.versions[0], _good(series)
-    mark, why = status_mark(newest.status), _why(newest)
+    mark, why = state_mark(newest.status), _why(newest)
     note = say("No version has succeeded yet.")
     if good:
         note = say("Version {number} is the last that succeeded.", number=good.version)
@@ -257,7 +258,7 @@ def _good(series: CatalogSeries) -> CatalogVersion | None:
 def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
     newest = series.versions[0]
     shown = _good(series) or newest
-    marks = [status_mark(newest.status)] + ([_behind_mark()] if behind else [])
+    marks = [state_mark(newest.status)] + ([_behind_mark()] if behind else [])
     headlines = [(headline, _course(series, headline)) for headline in shown.headlines[:most]]
     earlier = (version for version in series.versions if version.version < shown.version)
     pages = (one for one in earlier if f"v{one.version}-v{shown.version}.html" in series.diffs)
@@ -265,7 +266,7 @@ def _row(series: CatalogSeries, behind: bool, most: int) -> Row:
     return Row(series, newest, shown, marks, said, headlines, next(pages, None))
 
 
-def _course(series: CatalogSeries, headline: Headline) -> Markup:
+def _course(series: CatalogSeries, headline: Finding) -> Markup:
     """Draw a headline over the versions that succeeded, oldest first."""
     points = [
         (version.version, same)

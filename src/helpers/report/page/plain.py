@@ -1,7 +1,7 @@
 """Pages for when the template fails: what there is, and why it could not be shown as it should.
 
-An error in the template must not lose a run that took an hour. These pages use no file of the others, so that what
-broke them does not break these, and say as little as a reader needs: what is missing and where the rest lies.
+An error in the template must not lose a run that took an hour. These pages share no file with the others, so that
+what broke them does not break these, and say as little as a reader needs: what is missing and where the rest lies.
 """
 
 from __future__ import annotations
@@ -14,38 +14,11 @@ from typing import Any
 from jinja2 import Environment
 
 from helpers.playbook.finding import Finding
-from helpers.report.page.wording import status_mark
+from helpers.report.page.wording import state_mark
 from helpers.report.publish.manifest import Manifest, RunStatus
 from helpers.sentences import say
 
-_PAGE = """<!doctype html>
-<html lang="{{ say('en') }}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<style>body{font:1rem/1.6 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}
-p{white-space:pre-line}</style>
-</head>
-<body>
-<a href="#main">{{ say('Skip to the report') }}</a>
-<header><nav aria-label="{{ say('Where this report belongs') }}">
-<a href="{{ index }}">{{ say('All reports') }}</a></nav></header>
-<main id="main" tabindex="-1">
-<h1>{{ title }}</h1>
-{% for text in paragraphs %}<p>{{ text }}</p>
-{% endfor %}
-{% if said %}<h2>{{ say('What the run found') }}</h2>
-<ul>{% for sentence in said %}<li>{{ sentence }}</li>{% endfor %}</ul>
-{% endif %}
-<h2>{{ listed }}</h2>
-<ul>{% for path, text, state in links %}<li><a href="{{ path | urlencode }}">{{ text }}</a>{{ state }}</li>
-{% endfor %}</ul>
-</main>
-</body>
-</html>
-"""
+_TEMPLATE = Path(__file__).parent / "template" / "plain.html.j2"
 
 
 def reason(error: Exception) -> str:
@@ -75,7 +48,7 @@ def plain_report(manifest: Manifest, findings: Sequence[Finding], files: Iterabl
     message = manifest.failure.message if manifest.failure else ""
     return _page(
         say("{title}: the page could not be built", title=manifest.title or manifest.series),
-        paragraphs=[f"{manifest.series}: {status_mark(manifest.status).word}", *message.split("\n\n")],
+        paragraphs=[f"{manifest.series}: {state_mark(manifest.status).word}", *message.split("\n\n")],
         said=[finding.sentence for finding in findings],
         listed=say("What the run left"),
         links=[(name, name, "") for name in sorted({*files, "manifest.json"})],
@@ -95,7 +68,7 @@ def plain_index(versions: Mapping[str, RunStatus], unreadable: Sequence[str], wh
     why : str
         From `reason`.
     """
-    ends = {path: status_mark(status).word for path, status in versions.items()}
+    ends = {path: state_mark(status).word for path, status in versions.items()}
     ends |= dict.fromkeys(unreadable, say("unreadable"))
     return _page(
         say("Reports"),
@@ -107,5 +80,5 @@ def plain_index(versions: Mapping[str, RunStatus], unreadable: Sequence[str], wh
 
 
 def _page(title: str, **parts: Any) -> str:
-    template = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
+    template = Environment(autoescape=True, trim_blocks=True).from_string(_TEMPLATE.read_text("utf-8"))
     return template.render(say=say, title=title, **parts)

@@ -9,7 +9,7 @@ it lies in (``v3``), which the address bar shows; the index lists every version,
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import datetime as dt
 import json
 import re
@@ -23,15 +23,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.playbook.glossary import define
 from helpers.playbook.thresholds import entries
+from helpers.report import params
 from helpers.report.page import story, wording
-from helpers.report.page.change import Earlier, Since, day_of, since
+from helpers.report.page.change import Since, since
 from helpers.report.page.markup import Outline, escape, plain
 from helpers.report.page.strip import strip
 from helpers.report.page.verdict import verdict
+from helpers.report.publish.earlier import Earlier, day_of
 from helpers.report.publish.manifest import Manifest
 from helpers.sentences import say
 
@@ -48,7 +51,7 @@ MESSAGES |= {"too_few_members", "nothing_counts"}
 """Kinds of failure whose message was written for a reader: it stands alone, without its cell."""
 BANNERS = {
     "failed": "This run failed",
-    "timed_out": "This run was stopped: it took too long",
+    "timed_out": "This run timed out",
     "kernel_died": "This run ended because its process died",
     "not_run": "Not run",
 }
@@ -96,7 +99,7 @@ def report_html(
     """
     outline = Outline(ids=set(OWN_IDS))
     outline.ids |= {f"finding-{one.id}" for one in findings} | {f"action-{one.id}" for one in actions}
-    known = story.parameters(notebook)
+    known = params.defaults(notebook.cells)
     wanted = next((one.picture for one in findings if one.picture), "")
     told = story.story(notebook, manifest, outline, wanted)
     parts: dict[str, Any] = {
@@ -106,7 +109,7 @@ def report_html(
         "check": lambda action: _check(action, manifest),
         **told._asdict(),
         "headings": [heading for heading in outline.headings if heading.level == 2],
-        "parameters": [_parameter(name, value, known) for name, value in sorted(manifest.parameters.items())],
+        "parameters": _parameters(manifest, known),
         "command": command(manifest, known),
     }
     return environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts)
@@ -123,7 +126,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("quantity", "interval", "level", "call_mark", "verdict_mark", "status_mark")
+    names = ("quantity", "interval", "level", "state_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
     engine.globals.update(
         say=say, define=define, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION
@@ -150,7 +153,7 @@ def _head(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any]:
         "title_text": plain(title),
         "question": story.inline(manifest.question),
         "facts": _facts(manifest),
-        "status": wording.status_mark(manifest.status),
+        "status": wording.state_mark(manifest.status),
         "complete": manifest.status == "succeeded",
         "banner": _banner(notebook, manifest),
         "changed": wording.joined(manifest.data.changed),
@@ -200,8 +203,9 @@ def _banner(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any] | None
 
 
 def _kept(notebook: NotebookNode, manifest: Manifest) -> str:
-    code = {i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()}
-    idle = sum(run.status == "not_run" and run.index in code for run in manifest.cells)
+    cells = enumerate(notebook.cells, 1)
+    code = {number for number, cell in cells if cell.cell_type == "code" and cell.source.strip()}
+    idle = sum(run.status == "not_run" and run.number in code for run in manifest.cells)
     if not idle:
         return say("What ran is kept below.")
     return say(
@@ -252,7 +256,7 @@ def _found(findings: Sequence[Finding], earlier: Earlier | None) -> dict[str, An
     rows = []
     for one in findings:
         change = changes.get(one.id)
-        tone = wording.verdict_mark(one.verdict).tone
+        tone = wording.state_mark(one.verdict).tone
         drawing = strip(one.value, one.low, one.high, tone=tone, was=change.before.value if change else None)
         rows.append(Row(one, drawing, _changed(change, earlier)))
     levels = {finding.confidence for finding in findings}
@@ -285,26 +289,25 @@ def _changed(change: Since | None, earlier: Earlier | None) -> str:
 # --- appendix ------------------------------------------------------------------------------------------------------
 
 
-def _parameter(name: str, value: Any, known: Mapping[str, story.Parameter]) -> tuple[str, str, str]:
-    default, meaning = known.get(name, story.Parameter("", ""))
-    if default and not _same(default, value):
-        meaning += say(" (default {default})", default=default)
-    return name, _plain_value(value) or '""', meaning
-
-
-def _same(source: str, value: Any) -> bool:
-    """Tell whether a default, as Python source, is the value of the run as JSON holds it."""
-    try:
-        return bool(ast.literal_eval(source) == value)
-    except ValueError:
-        return False
+def _parameters(manifest: Manifest, known: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value and meaning of each parameter; the meaning is that of the notebook's model."""
+    meanings: dict[str, str] = {}
+    with contextlib.suppress(BadParameters):  # a notebook without a model
+        meanings = {one.name: one.meaning for one in params.describe(manifest.notebook)}
+    rows = []
+    for name, value in sorted(manifest.parameters.items()):
+        meaning = meanings.get(name, "")
+        if name in known and known[name] != value:
+            meaning += say(" (default {default})", default=_plain_value(known[name]) or '""')
+        rows.append((name, _plain_value(value) or '""', meaning))
+    return rows
 
 
 def _plain_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def command(manifest: Manifest, known: Mapping[str, story.Parameter]) -> str:
+def command(manifest: Manifest, known: Mapping[str, Any]) -> str:
     """Return the command line that repeats the run; parameters that have their default need not be said."""
     parts = [f"playbook run notebooks/{shlex.quote(manifest.notebook)}.ipynb"]
     parts += [f"--data {shlex.quote(manifest.data.url)}"] if manifest.data.url else []
@@ -312,6 +315,6 @@ def command(manifest: Manifest, known: Mapping[str, story.Parameter]) -> str:
     parts += [
         f"-p {shlex.quote(f'{name}={_plain_value(value)}')}"
         for name, value in sorted(manifest.parameters.items())
-        if name != "data" and not (name in known and _same(known[name].default, value))
+        if name != "data" and not (name in known and known[name] == value)
     ]
     return " \\\n  ".join(parts)

@@ -11,21 +11,21 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from helpers.playbook.finding import Finding
 from helpers.report.page.markup import escape
 from helpers.report.page.wording import quantity
-from helpers.report.publish.catalog import Headline
 from helpers.sentences import say
 
 WIDTH, HEIGHT, EDGE = 96, 24, 3
 LONGEST = 10  # versions drawn
 
 
-def sparkline(points: Sequence[tuple[int, Headline]]) -> Markup:
+def sparkline(points: Sequence[tuple[int, Finding]]) -> Markup:
     """Return the drawing of a headline over versions, or nothing for less than two known values.
 
     Parameters
     ----------
-    points : sequence of tuple of int and Headline
+    points : sequence of tuple of int and Finding
         Number of each version and what it says, oldest first; the last :data:`LONGEST` known values are drawn. The
         text alternative states first and last value.
     """

@@ -3,15 +3,13 @@
 A section begins with a cell that begins with a heading. What a reader sees of it at once is decided by kind and
 order: the first sentence or two, the first picture, or in its place the first small table, lists that an author set
 out in prose, and links to contact lists. All else folds under one line, in the order of the notebook. A section
-that would show nothing shows its prose.
+that would show nothing shows its prose. One that only records findings and actions is none: these stand at the top,
+and its prose with them.
 """
 
 from __future__ import annotations
 
-import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,16 +37,15 @@ _RECORDED = re.compile(r'<(ol|p) class="(findings|actions)">')
 _CONTACTS = re.compile(r'<p class="contact-list">')
 _FILE = re.compile(r"\blists/([a-z0-9_]+)\.(csv|parquet)\b")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_COUNTED = re.compile(
+    r"\bCell In ?\[(\d+)\]"
+)  # where IPython says the place of an error by the count of executions
 _NAMED = re.compile(r"(?:Figure|Table) ([a-z0-9_]+):")
 _SENTENCE = re.compile(r'<p class="sentence">(.*)</p>', re.DOTALL)
 _STOP = re.compile(r"(?<=[.!?])\s+(?=[A-Z“0-9])|(?<=。)")
 _TITLED = re.compile(r"(<h[23] .*?</h[23]>)(.*)", re.DOTALL)
 _HEADING = re.compile(r"^#{1,6}\s+(.*)", re.MULTILINE)
 _MARKDOWN = mistune.create_markdown(escape=False, plugins=["table", "strikethrough", "footnotes"])
-_PYTHON = re.compile(
-    r"(?P<comment>\#[^\n]*)|[rbfu]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")",
-    re.DOTALL | re.IGNORECASE,
-)
 
 
 class Block(NamedTuple):
@@ -77,11 +74,12 @@ class Block(NamedTuple):
 
 
 class Story(NamedTuple):
-    """The sections of a page, the picture that stands at its top, and the rules that stayed silent."""
+    """The sections of a page, the picture at its top, the silent rules, and what is said of findings and actions."""
 
     sections: list[Section]
     lead: Block | None
     silent: Block | None
+    concluded: list[Block]
 
 
 class Section(NamedTuple):
@@ -112,7 +110,7 @@ class Failing(NamedTuple):
     Attributes
     ----------
     name : str
-        Its number among the code cells, as in ``In [n]``, the heading it stands under, and what it is called.
+        Its number among all cells, as the log says it, the heading it stands under, and what it is called.
     code : Markup
         Its source.
     last_line, traceback : str
@@ -120,16 +118,9 @@ class Failing(NamedTuple):
     """
 
     name: str
-    code: Markup
+    code: str
     last_line: str = ""
     traceback: str = ""
-
-
-class Parameter(NamedTuple):
-    """A line of the parameters cell: its default as Python source, and the comment beside it."""
-
-    default: str
-    meaning: str
 
 
 def story(notebook: NotebookNode, manifest: Manifest, outline: Outline, wanted: str = "") -> Story:
@@ -145,19 +136,23 @@ def story(notebook: NotebookNode, manifest: Manifest, outline: Outline, wanted: 
         Name of the picture for the top; without it, or where it was not drawn, the first there is.
     """
     groups: list[list[Block]] = [[]]
-    silent = None
+    silent, concluded = None, list[Block]()
     for block in _blocks(notebook, manifest, outline):
         if block.kind == "table" and block.summary == SILENT:
             silent = block
-            continue
-        if block.kind == "heading":
-            groups.append([])
-        groups[-1].append(block)
+        elif block.kind == "recorded":
+            bare = all(each.kind == "prose" and "<li>" not in each.html for each in groups[-1][1:])
+            if bare and len(groups) > 1 and not concluded:
+                concluded = groups.pop()[1:]
+                outline.headings.pop()
+        else:
+            groups += [[]] if block.kind == "heading" else []
+            groups[-1].append(block)
     drawn = [block for group in groups for block in group if block.kind == "picture" and block.summary]
     named = [block for block in drawn if block.summary == wanted] or drawn
     lead = named[0] if named and manifest.status == "succeeded" else None
     room = _Room()
-    return Story([_section(group, lead, room) for group in groups if group], lead, silent)
+    return Story([_section(group, lead, room) for group in groups if group], lead, silent, concluded)
 
 
 def _section(group: Sequence[Block], lead: Block | None, room: _Room) -> Section:
@@ -213,10 +208,10 @@ def _is_small(table: str) -> bool:
 
 def _blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> Iterator[Block]:
     """Yield the pieces of a notebook in order; the cell of parameters is in the appendix."""
-    status = {run.index: run.status for run in manifest.cells}
+    status = {run.number: run.status for run in manifest.cells}
     failed = manifest.failure.cell if manifest.failure else None
     titled = False
-    for index, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(notebook.cells, 1):
         if cell.cell_type == "markdown":
             is_title = not titled and cell.source.lstrip().startswith("# ")
             titled |= is_title
@@ -225,8 +220,8 @@ def _blocks(notebook: NotebookNode, manifest: Manifest, outline: Outline) -> Ite
             )
         elif cell.cell_type == "code":
             code: list[Block] = []
-            if not (is_parameters(cell) and index != failed and status.get(index) == "completed"):
-                code = list(_code(cell, status.get(index), _end(manifest) if index == failed else None))
+            if not (is_parameters(cell) and number != failed and status.get(number) == "completed"):
+                code = list(_code(cell, status.get(number), _end(manifest) if number == failed else None))
             yield from (*_outputs(cell, outline), *code)
 
 
@@ -239,40 +234,30 @@ def contact_lists(notebook: NotebookNode) -> set[str]:
 
 def failing_cell(notebook: NotebookNode, manifest: Manifest) -> Failing | None:
     """Return the cell that ended the run, or None when no cell had started."""
-    index = manifest.failure.cell if manifest.failure else None
-    if index is None:
+    number = manifest.failure.cell if manifest.failure else None
+    if number is None:
         return None
-    cell, name = notebook.cells[index], _cell_name(notebook, index)
+    cell, name = notebook.cells[number - 1], _cell_name(notebook, number)
     errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
     if not errors:
-        return Failing(name, highlight(cell.source))
+        return Failing(name, cell.source)
     last = f"{errors[-1].ename}: {errors[-1].evalue}".rstrip(": ")
-    return Failing(name, highlight(cell.source), last, _clean("\n".join(errors[-1].traceback)))
+    numbers = {each.get("execution_count"): one for one, each in enumerate(notebook.cells, 1)}
+    traceback = _clean("\n".join(errors[-1].traceback))
+    traceback = _COUNTED.sub(lambda match: f"Cell {numbers.get(int(match[1]), '…')}", traceback)
+    return Failing(name, cell.source, last, traceback)
 
 
-def _cell_name(notebook: NotebookNode, index: int) -> str:
+def _cell_name(notebook: NotebookNode, number: int) -> str:
     """Name a code cell as a reader finds it: by number, by heading, by its first comment or line."""
-    cell, before = notebook.cells[index], notebook.cells[:index]
-    counted = 1 + sum(one.cell_type == "code" and bool(one.source.strip()) for one in before)
-    number, name = cell.get("execution_count") or counted, _cell_title(cell, named=True)
+    *before, cell = notebook.cells[:number]
+    name = _cell_title(cell, named=True)
     headings = [
         text for one in before if one.cell_type == "markdown" for text in _HEADING.findall(one.source)
     ]
     if not headings:
-        return say("Code cell {number}: {name}", number=number, name=name)
-    return say(
-        "Code cell {number}, under “{heading}”: {name}", number=number, heading=headings[-1], name=name
-    )
-
-
-def highlight(source: str) -> Markup:
-    """Return Python source as HTML with comments in ``<i>``; a sign ``#`` within a string starts none."""
-    parts, end = [], 0
-    for match in _PYTHON.finditer(source):
-        if match["comment"]:
-            parts.append(f"{escape(source[end : match.start()])}<i>{escape(match[0])}</i>")
-            end = match.end()
-    return Markup("".join([*parts, escape(source[end:])]))
+        return say("Cell {number}: {name}", number=number, name=name)
+    return say("Cell {number}, under “{heading}”: {name}", number=number, heading=headings[-1], name=name)
 
 
 def inline(text: str) -> Markup:
@@ -284,25 +269,6 @@ def inline(text: str) -> Markup:
 def is_parameters(cell: Mapping[str, Any]) -> bool:
     """Tell whether a cell only sets parameters: the appendix lists them with value, default and meaning."""
     return not {"parameters", "injected-parameters"}.isdisjoint(cell["metadata"].get("tags", []))
-
-
-def parameters(notebook: NotebookNode) -> dict[str, Parameter]:
-    """Return default and meaning of each assignment of the parameters cell; none where it is no Python."""
-    tagged = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    source = next(tagged, "")
-    try:
-        body = ast.parse(source).body
-        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    except (SyntaxError, tokenize.TokenError):
-        return {}
-    comments = {one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT}
-    found = {}
-    for node in body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and value:
-            found[target.id] = Parameter(ast.unparse(value), comments.get(node.end_lineno or 0, ""))
-    return found
 
 
 def _without_title(source: str, manifest: Manifest) -> str:
@@ -357,7 +323,7 @@ def _code(cell: Mapping[str, Any], status: str | None, end: Mark | None) -> Iter
     title = _cell_title(cell, named=mark is not None)
     name = f"{say('Code')}: {title}" if title else say("Code")
     anchor = "failed-cell" if end else ""
-    yield Block("folded", highlight(cell["source"]), _counted(name, cell["source"].strip()), mark, anchor)
+    yield Block("folded", escape(cell["source"]), _counted(name, cell["source"].strip()), mark, anchor)
 
 
 def _cell_title(cell: Mapping[str, Any], *, named: bool) -> str:
@@ -380,7 +346,9 @@ def _outputs(cell: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
             printed += output["text"] if output["name"] == "stdout" else ""
         elif output["output_type"] == "error":
             yield Block("note", escape(say("The error is shown at the top of the report.")))
-        elif not _RECORDED.match(output["data"].get("text/html", "")):  # these stand at the top of the page
+        elif _RECORDED.match(output["data"].get("text/html", "")):
+            yield Block("recorded", "")
+        else:
             yield from _display(output, outline)
     if printed.strip():
         yield _folded(say("Printed output"), printed)
@@ -396,7 +364,7 @@ def _display(output: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
         left_out = say("An interactive output was left out: this page runs no script.")
         yield from _shown(data[mime], outline, named[1] if named else "") or [Block("text", escape(left_out))]
     elif mime:
-        yield from _shown(_picture(mime, data[mime], output, outline), outline, say("picture"))
+        yield from _shown(_picture(mime, data[mime], output), outline, say("picture"))
     elif "text/markdown" in data:
         yield from _shown(str(_MARKDOWN(data["text/markdown"])), outline)
     elif "text/plain" in data:
@@ -405,24 +373,19 @@ def _display(output: Mapping[str, Any], outline: Outline) -> Iterator[Block]:
         yield Block("text", escape(text)) if short else _folded(say("Output as text"), text)
 
 
-def _picture(mime: str, data: str, output: Mapping[str, Any], outline: Outline) -> str:
+def _picture(mime: str, data: str, output: Mapping[str, Any]) -> str:
     """Return a picture with a text alternative, and with a visible note where its author gave it none."""
-    metadata, note, undescribed = output.get("metadata", {}), "", ""
+    metadata, note = output.get("metadata", {}), ""
     text = metadata.get("alt") or metadata.get(mime, {}).get("alt")
     svg = re.sub(r"\A.*?(?=<svg)", "", data, flags=re.DOTALL) if mime == "image/svg+xml" else ""
     described = "aria-label" in svg or "<title" in svg
     if not (text or described):
-        text = say("Picture before the first heading. Its author gave it no description.")
-        if outline.headings:
-            text = say(
-                "Picture under “{heading}”. Its author gave it no description; read the text around it.",
-                heading=outline.headings[-1].text,
-            )
-        note = f'<p class="note">{escape(say("No description was given for this picture."))}</p>'
-        undescribed = " undescribed"
+        text = say("Its author gave this picture no description; read the text around it.")
+        note = f'<p class="note">{escape(text)}</p>'
     if svg and not described:
         svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)
     image = svg or f'<img src="data:{mime};base64,{"".join(data.split())}" alt="{escape(text)}">'
+    undescribed = " undescribed" if note else ""
     return f'<figure class="chart{undescribed}">{image}{note}</figure>'
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.report.page.wording import quantity
 from helpers.sentences import say
-
-if TYPE_CHECKING:
-    from helpers.report.publish.catalog import Headline  # a report knows nothing of the catalogue
 
 LEADING = 2
 PRICED = {
@@ -26,12 +22,12 @@ UNPRICED = {
 }
 
 
-def verdict(findings: Sequence[Finding | Headline], action: Action | None) -> str:
+def verdict(findings: Sequence[Finding], action: Action | None) -> str:
     """Return a report in one sentence, from the clauses of its leading findings and its first decision.
 
     Parameters
     ----------
-    findings : sequence of Finding or Headline
+    findings : sequence of Finding
         The most important first. Where none has a clause, as in reports of older versions, metric and value stand in.
     action : Action or None
         The first decision.
@@ -51,7 +47,7 @@ def verdict(findings: Sequence[Finding | Headline], action: Action | None) -> st
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _plain(one: Finding | Headline) -> str:
+def _plain(one: Finding) -> str:
     assert one.value is not None, "it is known"
     return say("{metric}: {value}", metric=one.metric, value=quantity(one.value, one.unit))
 

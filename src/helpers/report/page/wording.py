@@ -27,7 +27,7 @@ FAILURES = {
     "no_page": "The notebook ran, but its page could not be built. Its tables and findings lie beside this page.",
     "exception": "An unexpected error stopped the run. Show this page to the analyst who keeps the notebook.",
     "timed_out": (
-        "A cell ran longer than the time allowed and was stopped. Allow more time, or report on a segment."
+        "The run timed out: it took longer than it was allowed. Allow it more, or report on a segment."
     ),
     "kernel_died": "The process that ran the notebook died in the middle of a cell. Run it again.",
     "system_exit": "The notebook ended its own process. Show this page to the analyst who keeps the notebook.",
@@ -52,43 +52,27 @@ class Mark(NamedTuple):
     tone: str
 
 
-_STATUS = {
+_MARKS = {
     "succeeded": Mark("succeeded", "✓", "good"),
     "failed": Mark("failed", "✕", "bad"),
     "timed_out": Mark("timed out", "✕", "bad"),
     "kernel_died": Mark("process died", "✕", "bad"),
     "not_run": Mark("not run", "○", "quiet"),
-}
-_VERDICT = {
     "better": Mark("better", "▲", "good"),
     "worse": Mark("worse", "▼", "bad"),
     "no clear change": Mark("no clear change", "=", "quiet"),
     "too little data": Mark("too little data", "?", "warn"),
     "provisional": Mark("provisional", "~", "warn"),
     "stated": Mark("measured", "•", "quiet"),  # a level without a judgement
-}
-
-
-_CALL = {
     "do": Mark("do", "▶", "good"),
     "test": Mark("test", "◐", "link"),
     "leave": Mark("leave", "■", "quiet"),
 }
 
 
-def call_mark(call: str) -> Mark:
-    """Return how the call of a decision is shown."""
-    return _CALL[call]._replace(word=say(_CALL[call].word))
-
-
-def status_mark(status: str) -> Mark:
-    """Return how a run's status is shown."""
-    return _STATUS[status]._replace(word=say(_STATUS[status].word))
-
-
-def verdict_mark(verdict: str) -> Mark:
-    """Return how a finding's verdict is shown."""
-    return _VERDICT[verdict]._replace(word=say(_VERDICT[verdict].word))
+def state_mark(state: str) -> Mark:
+    """Return how the status of a run, the verdict of a finding or the call of a decision is shown."""
+    return _MARKS[state]._replace(word=say(_MARKS[state].word))
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -4,8 +4,7 @@ A notebook's report depends on the notebook, on the modules of this package that
 import in turn, and on what turns a run into a page. A module counts wherever it is imported: at the top, inside a
 function, in a package's ``__init__``. Imports that are made for the type checker only do not count.
 
-A data file of a package, such as ``tiers.yml``, counts with the modules in or below that package that name it; one
-that no module names counts with the package.
+A data file of a package, such as ``tiers.yml``, counts with the package.
 
 What lies beside a notebook counts too, see `modules_of`.
 """
@@ -32,22 +31,11 @@ FOLDER = Path(__file__).resolve().parents[2]
 DATA_SUFFIXES = frozenset({".yml", ".yaml", ".json", ".j2", ".html", ".css", ".js", ".csv"})
 PAGE = ("helpers.report.run.one_run", "helpers.report.page.report")
 """Where the making of a report begins: these and what they import count for every notebook."""
-APART = frozenset(
-    f"helpers.report.{name}"
-    for name in (
-        *(
-            "publish.catalog",
-            "diff",
-            "housekeeping",
-            "page.index",
-            "plan",
-            "publish.store",
-            "run.batch",
-            "run.progress",
-        ),
-        *("run.kernels.client", "run.kernels.server"),
-    )
-)
+_APART = """
+diff housekeeping page.index plan publish.catalog publish.store run.batch run.kernels.client run.kernels.server
+run.progress
+"""
+APART = frozenset(f"helpers.report.{name}" for name in _APART.split())
 """What decides whether and where a run is made, or writes beside its folder: no byte of a report comes from these."""
 
 
@@ -108,11 +96,9 @@ class Sources:
         """Return the SHA-256 of modules and of the data files that count with them, by name."""
         chosen = set(modules)
         found = {module: self.digest(self._files[module]) for module in chosen}
-        for name, (package, path) in self._data.items():
-            inside = [module for module in self._files if f"{module}.".startswith(f"{package}.")]
-            naming = {module for module in inside if self._names(module, path.name)}
-            if chosen & naming or (package in chosen and not naming):
-                found[name] = self.digest(path)
+        found |= {
+            name: self.digest(path) for name, (package, path) in self._data.items() if package in chosen
+        }
         return dict(sorted(found.items()))
 
     def _resolved(self, name: str) -> Iterator[str]:
@@ -122,9 +108,6 @@ class Sources:
             module = ".".join(parts[:end])
             if module in self._files:
                 yield module
-
-    def _names(self, module: str, file: str) -> bool:
-        return any(text == file or text.endswith(f"/{file}") for text in self._source(module).texts)
 
     def _package_of(self, module: str) -> str:
         return module if self._files[module].name == "__init__.py" else module.rpartition(".")[0]

@@ -17,9 +17,9 @@
         matrix:
           platform: [douyin, xiaohongshu]
 
-A job is one notebook, or a list of them, with parameters, data and a time limit of its own where it names them. Its
-``matrix`` makes a run of every combination (a mapping of lists) or of each line (a list of mappings). A name in the
-matrix is a parameter, or else a word that is put for ``{name}`` into the label and the text parameters of the job.
+A job is one notebook, or a list of them, with parameters, data and a ``job_timeout`` of its own where it names them.
+Its ``matrix`` makes a run of every combination (a mapping of lists) or of each line (a list of mappings). A name in
+the matrix is a parameter, or else a word that is put for ``{name}`` into label and text parameters of the job.
 
 The whole plan is checked before anything starts, and every mistake is told with its line. Values have the types that
 YAML gives them: a number in quotes is a text, which is a mistake where a number is asked for. A day may be written

@@ -22,7 +22,7 @@ from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, Item, Reader, Whe
 from helpers.study.parameters import CommonParameters
 
 MOST_RUNS = 10_000
-JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "timeout")
+JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "job_timeout")
 Model = type[CommonParameters]
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 _PLAIN = {int: "a number", float: "a number", bool: "true or false", dict: "a mapping", list: "a list"}
@@ -104,7 +104,9 @@ def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
         reader.say(where(node), "the job names no notebook")
     keys, combinations = _matrix(reader, entries["matrix"].node) if "matrix" in entries else ({}, [{}])
     own = parameters(reader, entries)
-    return Job(where(node), notebooks, label, own, keys, combinations, seconds(reader, entries, "timeout"))
+    return Job(
+        where(node), notebooks, label, own, keys, combinations, seconds(reader, entries, "job_timeout")
+    )
 
 
 def _notebooks(reader: Reader, node: yaml.Node, shared: Shared) -> list[Path]:

@@ -116,7 +116,7 @@ class Reader:
                 raise InvalidPlan(self.path, [excess])
             root = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
-            raise InvalidPlan(self.path, [*_tabs(text), _mistake(error)]) from None
+            raise InvalidPlan(self.path, [_mistake(error)]) from None
         except yaml.YAMLError as error:  # a character that YAML forbids
             raise InvalidPlan(self.path, [Mistake(Where(1, 1), f"is no YAML: {error}")]) from None
         if root is None:
@@ -200,13 +200,6 @@ def _text(path: Path) -> str:
         there = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         reason = f"{error.strerror}." + did_you_mean(path.name, there)
         raise BadParameters(f"plan {path} cannot be read: {reason}") from None
-
-
-def _tabs(text: str) -> list[Mistake]:
-    lines = enumerate(text.splitlines(), 1)
-    found = [(number, re.match(r" *\t", line)) for number, line in lines]
-    says = "is indented with a tab, which YAML forbids; use blanks"
-    return [Mistake(Where(number, match.end()), says) for number, match in found if match]
 
 
 def _mistake(error: yaml.MarkedYAMLError) -> Mistake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan, without_secrets
 from helpers.report.plan.imports import changed
 from helpers.report.publish import store
+from helpers.report.publish.earlier import COMPARED, compared, earlier
 from helpers.report.publish.manifest import Manifest, read_manifest
 
 DONE = ("succeeded", "not_run")
@@ -57,8 +59,11 @@ def decide(plan: Plan, reports: Path) -> Decision:
         manifest = read_manifest(folder)
     except (OSError, ValueError):
         return Decision(None, f"the manifest of v{version} cannot be read")
-    if manifest.run_key != plan.run_key:
-        return Decision(None, _difference(plan, manifest))
+    before, digest = earlier(reports, manifest), manifest.environment.get(COMPARED, "")
+    digest = before.digest if before else digest  # one that was pruned changes nothing
+    if manifest.run_key != compared(plan.run_key, digest):
+        environment = plan.environment | ({COMPARED: digest} if digest else {})
+        return Decision(None, _difference(replace(plan, environment=environment), manifest))
     if manifest.status not in DONE:
         return Decision(None, f"v{version} {manifest.status.replace('_', ' ')}")
     if moved := manifest.data.changed:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from helpers.playbook.action import Action
-from helpers.playbook.finding import Direction, Verdict
+from helpers.playbook.finding import Finding
 from helpers.report.publish import store
 from helpers.report.publish.manifest import (
     Failure,
@@ -30,25 +30,6 @@ HEADLINES = 5
 DIFFS = "diffs"  # folder of a series where pages that compare two versions lie
 
 
-class Headline(Record):
-    """A finding as an index shows it."""
-
-    id: str
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    unit: str
-    direction: Direction
-    verdict: Verdict
-    sentence: str
-    headline: str = ""
-    n_of: str = "members"
-    definition: str = ""
-    aliases: tuple[str, ...] = ()
-
-
 class CatalogVersion(Record):
     """One published version."""
 
@@ -56,14 +37,9 @@ class CatalogVersion(Record):
     path: str = Field(description="Folder relative to reports/, with forward slashes: 'rfm/douyin/v3'")
     status: RunStatus
     failure: Failure | None
-    started_at: str = Field(description="ISO 8601, UTC")
     finished_at: str = Field(description="ISO 8601, UTC")
-    seconds: float
     as_of: str | None = Field(description="Parameter as_of, ISO date")
-    data_url: str
-    run_key: str
-    findings: int = Field(description="Number of findings recorded")
-    headlines: list[Headline] = Field(description=f"The first {HEADLINES} findings, in the notebook's order")
+    headlines: list[Finding] = Field(description=f"The first {HEADLINES} findings, in the notebook's order")
     decision: Action | None = Field(default=None, description="The best of the proposed actions")
     decisions: int = Field(default=0, description="Number of actions proposed")
 
@@ -84,7 +60,7 @@ class CatalogSeries(Record):
 class Catalog(Record):
     """All series, by name."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     series: list[CatalogSeries]
     unreadable: list[str] = Field(default=[], description="Version folders whose manifest cannot be read")
 
@@ -94,21 +70,15 @@ def _version(path: str, folder: Path, manifest: Manifest) -> CatalogVersion:
     run = manifest.bookkeeping
     if run is None:
         raise ValueError(f"{path}/manifest.json has no bookkeeping")
-    headlines = [Headline(**f.model_dump(include=set(Headline.model_fields))) for f in findings[:HEADLINES]]
     as_of = manifest.parameters.get("as_of")
     return CatalogVersion(
         version=run.version,
         path=path,
         status=manifest.status,
         failure=manifest.failure,
-        started_at=run.started_at,
         finished_at=run.finished_at,
-        seconds=run.seconds,
         as_of=str(as_of) if as_of else None,
-        data_url=manifest.data.url,
-        run_key=manifest.run_key,
-        findings=len(findings),
-        headlines=headlines,
+        headlines=findings[:HEADLINES],
         decision=min(actions, key=lambda action: action.rank, default=None),
         decisions=len(actions),
     )

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
@@ -44,7 +44,9 @@ class Record(BaseModel):
 class CellRun(Record):
     """How one cell of the executed notebook ended; markdown cells are listed too, as completed."""
 
-    index: int = Field(ge=0, description="Position in notebook.ipynb, counted from 0")
+    number: int = Field(
+        ge=1, description="Position in notebook.ipynb, counted from 1, as log and page say it"
+    )
     id: str = Field(description="Cell id in notebook.ipynb")
     status: CellStatus
 
@@ -57,7 +59,7 @@ class Failure(Record):
     """
 
     kind: FailureKind
-    cell: int | None = Field(description="Index of the cell in notebook.ipynb; None when no cell had started")
+    cell: int | None = Field(description="Number of the cell, as above; None when no cell had started")
     error: str = Field(description="Class of the exception, such as 'ValueError'")
     message: str = Field(description="May be empty and may have several lines")
 
@@ -128,7 +130,7 @@ class Bookkeeping(Record):
 class Manifest(Record):
     """Everything there is to know about a run."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     series: str = Field(description="Such as 'rfm/douyin'")
     label: str
     notebook: str = Field(description="Name without suffix, such as '01_rfm'")
@@ -150,6 +152,18 @@ class Manifest(Record):
     cells: list[CellRun]
     files: dict[str, FileEntry] = Field(description="Path inside the version folder -> identity")
     bookkeeping: Bookkeeping | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_from_one(cls, values: Any) -> Any:
+        """Read the manifest of an older version of the project, which counted cells from 0."""
+        if not isinstance(values, dict) or values.get("schema_version") != 1:
+            return values
+        cells = [{"number": cell.pop("index") + 1, **cell} for cell in values["cells"]]
+        failure = values["failure"]
+        if failure and failure["cell"] is not None:
+            failure["cell"] += 1
+        return values | {"schema_version": 2, "cells": cells}
 
     @property
     def version(self) -> int | None:

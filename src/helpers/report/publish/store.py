@@ -157,12 +157,11 @@ def refusal(reports: Path, error: OSError) -> CannotPublish:
     return CannotPublish(f"{place} cannot be written: {error.strerror or error}")
 
 
-def clean(reports: Path) -> list[str]:
-    """Remove what processes of this host that are no more have left half done; return the names.
+def clean(reports: Path) -> None:
+    """Remove what processes of this host that are no more have left half done.
 
     These are staging folders, and files that were to replace another. Locks may not reach from host to host.
     """
-    removed = []
     for path in [path for pattern in _LEFT for path in reports.glob(pattern)]:
         host = path.name.rpartition("-")[0].rpartition("-")[0]
         if host.endswith(f"-{_host()}"):
@@ -171,8 +170,6 @@ def clean(reports: Path) -> list[str]:
                     shutil.rmtree(path, ignore_errors=True)  # leaves a file
                     with contextlib.suppress(OSError):
                         path.unlink(missing_ok=True)
-                    removed.append(path.name)
-    return sorted(removed)
 
 
 def _owner() -> str:

@@ -8,9 +8,7 @@
         results = batch.execute_all(plans, reports=reports, workers=2, progress=show)
 
 Each run has a thread of this process, which waits for its kernel and makes the page; the kernels are forked from a
-process that has imported the heavy libraries once (`helpers.report.run.kernels`). Another executor of
-`concurrent.futures` does as well, such as that of a Dask cluster:
-``execute_all(plans, reports=reports, executor=Client(address).get_executor())``.
+process that has imported the heavy libraries once (`helpers.report.run.kernels`).
 
 One run that fails touches no other. After Ctrl-C all kernels are ended, nothing is left half published, catalogue and
 index are brought up to date, and `KeyboardInterrupt` is raised again.
@@ -22,7 +20,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -80,7 +78,6 @@ def execute_all(
     *,
     reports: Path,
     workers: int | None = None,
-    executor: Executor | None = None,
     timeout: float | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -95,9 +92,6 @@ def execute_all(
         The reports folder.
     workers : int, optional
         Runs at a time; by default one for each core. A run uses one core.
-    executor : concurrent.futures.Executor, optional
-        Where runs are executed, instead of in threads of this process; must see the same files. Of such runs only
-        the end is told.
     timeout : float, optional
         Seconds for each run whose plan names none.
     force : bool
@@ -129,7 +123,7 @@ def execute_all(
     waiting = {index: plan for index, plan in enumerate(plans) if index not in results}
     try:
         if waiting:
-            results |= _execute(waiting, reports, workers or _cores(), executor, timeout, tell)
+            results |= _execute(waiting, reports, workers or _cores(), timeout, tell)
     finally:
         _bring_up_to_date(reports, {plan.series for plan in plans})
     return [results[index] for index in range(len(plans))]
@@ -151,16 +145,10 @@ def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, 
 
 
 def _execute(
-    plans: dict[int, Plan],
-    reports: Path,
-    workers: int,
-    executor: Executor | None,
-    timeout: float | None,
-    tell: Progress,
+    plans: dict[int, Plan], reports: Path, workers: int, timeout: float | None, tell: Progress
 ) -> dict[int, BatchResult]:
     """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
-    own = executor is None
-    server = ForkServer(kernel_environment("", "")) if own and kernels.mode(len(plans)) == "fork" else None
+    server = ForkServer(kernel_environment("", "")) if kernels.mode(len(plans)) == "fork" else None
     stop = threading.Event()
 
     def work(index: int, plan: Plan) -> RunResult:
@@ -177,12 +165,7 @@ def _execute(
     try:
         from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
 
-        for index, plan in plans.items():
-            if executor:
-                future = executor.submit(one_run.execute, plan, reports, timeout)
-            else:
-                future = threads.submit(work, index, plan)
-            futures[future] = index
+        futures |= {threads.submit(work, index, plan): index for index, plan in plans.items()}
         for future in as_completed(futures):
             index = futures[future]
             results[index] = _result(plans[index], future)
@@ -193,7 +176,7 @@ def _execute(
             future.cancel()
         if server:
             server.close()
-        while own and not all(future.done() for future in futures):
+        while not all(future.done() for future in futures):
             engine.kill_kernels()
             time.sleep(0.05)
     return results

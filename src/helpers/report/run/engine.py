@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
-from papermill.log import logger
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
 from helpers import errors
 from helpers.data import scratch
@@ -97,7 +96,7 @@ class TruthfulManager(NotebookExecutionManager):
         record, ended = self.nb.metadata.papermill, NOT_RUN if no_failure else status
         record.update(exception=True, status=ended, failure=failure.model_dump(mode="json"))
         if failure.cell is not None:  # an exception is what papermill itself looks at to raise
-            self.nb.cells[failure.cell].metadata.papermill.update(exception=True, status=ended)
+            self.nb.cells[failure.cell - 1].metadata.papermill.update(exception=True, status=ended)
 
 
 class TruthfulClient(PapermillNotebookClient):
@@ -190,7 +189,7 @@ class TruthfulClient(PapermillNotebookClient):
         elif isinstance(error, CellTimeoutError):
             status = kind = "timed_out"
             seconds = self.run_seconds or self.timeout
-            message = f"the run took longer than the {seconds:g} seconds it was given"
+            message = f"the run timed out after {seconds:g} seconds"
         else:
             status = kind = "kernel_died"
             process = self.provisioner.process
@@ -198,7 +197,7 @@ class TruthfulClient(PapermillNotebookClient):
             message = kernel.last_words(code)
             if code == LOST and self.kills_before is not None and kernel.kills() != self.kills_before:
                 kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
-        return status, Failure(kind=kind, cell=index, error=name, message=message)
+        return status, Failure(kind=kind, cell=index + 1, error=name, message=message)
 
     def _bases(self, index: int) -> list[str]:
         """Ask the kernel for the base classes of its last exception; none when it can no longer say."""
@@ -213,7 +212,7 @@ class TruthfulClient(PapermillNotebookClient):
             return []
 
 
-class PlaybookEngine(NBClientEngine):
+class PlaybookEngine(Engine):
     """The engine as papermill sees it."""
 
     @classmethod
@@ -223,60 +222,39 @@ class PlaybookEngine(NBClientEngine):
         kernel_name: str | None,
         output_path: str | None = None,
         progress_bar: bool = True,
-        log_output: bool = False,
-        autosave_cell_every: int = 30,
+        start_timeout: int = 60,
+        execution_timeout: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        client: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Run a notebook node in place and return it; see papermill's ``Engine.execute_notebook``."""
-        manager = TruthfulManager(nb, output_path, log_output, progress_bar, autosave_cell_every)
+        """Run a notebook node in place and return it: `execution_timeout` are the seconds of a cell, as in papermill.
+
+        See papermill's ``Engine.execute_notebook``; what a kernel prints is not logged, because nobody has masked it.
+        """
+        manager = TruthfulManager(nb, output_path, progress_bar=progress_bar)
         manager.notebook_start()
         try:
-            cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
+            runner = TruthfulClient(
+                manager,
+                **(client or {}),
+                timeout=execution_timeout,
+                startup_timeout=start_timeout,
+                record_timing=False,
+                store_widget_state=False,  # a page runs no script
+                iopub_timeout=60,  # a large output is no timeout of the cell
+            )
+            # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            env = dict(os.environ if environment is None else environment)
+            runner.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
         except (RuntimeError, OSError) as error:  # the kernel did not come up
             failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
             manager.fail("kernel_died", failure)
         finally:
             manager.notebook_complete()
         return manager.nb
-
-    @classmethod
-    def execute_managed_notebook(
-        cls,
-        nb_man: Any,
-        kernel_name: str | None,
-        log_output: bool = False,
-        stdout_file: Any = None,
-        stderr_file: Any = None,
-        start_timeout: int = 60,
-        execution_timeout: float | None = None,
-        run_seconds: float | None = None,
-        environment: Mapping[str, str] | None = None,
-        folder: str | None = None,
-        server: ForkServer | None = None,
-        on_cell: OnCell | None = None,
-        log: logging.Logger = logger,
-        **kwargs: Any,
-    ) -> Any:
-        """Run the cells: `execution_timeout` are the seconds of a cell, as in papermill; see `execute`."""
-        client = TruthfulClient(
-            nb_man,
-            run_seconds=run_seconds,
-            server=server,
-            on_cell=on_cell,
-            timeout=execution_timeout,
-            startup_timeout=start_timeout,
-            log=log,
-            log_output=log_output,
-            stdout_file=stdout_file,
-            stderr_file=stderr_file,
-            record_timing=False,
-            store_widget_state=False,  # a page runs no script
-            iopub_timeout=60,  # a large output is no timeout of the cell
-        )
-        # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        env = dict(os.environ if environment is None else environment)
-        return client.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
 
 
 def execute(
@@ -310,17 +288,17 @@ def execute(
     Outcome
         How it ended; a failing notebook does not raise.
     """
-    options: dict[str, Any] = {"environment": environment, "folder": folder, "run_seconds": run_seconds}
-    options |= {"server": server, "on_cell": on_cell, "log": _SILENT, "progress_bar": False}
-    papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", **options)
+    client = {"run_seconds": run_seconds, "server": server, "on_cell": on_cell, "log": _SILENT}
+    options: dict[str, Any] = {"environment": environment, "folder": folder, "client": client}
+    papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
     record = nb.metadata.papermill
     cells = [each.metadata.papermill for each in nb.cells]
     return Outcome(
         status=record.get("status", "succeeded"),
         failure=Failure.model_validate(record["failure"]) if record.get("failure") else None,
         cells=[
-            CellRun(index=index, id=cell.get("id", ""), status=cell.metadata.papermill["status"])
-            for index, cell in enumerate(nb.cells)
+            CellRun(number=number, id=cell.get("id", ""), status=cell.metadata.papermill["status"])
+            for number, cell in enumerate(nb.cells, 1)
         ],
         cell_seconds=[each.get("duration") for each in cells],
         peak_memory_bytes=record.get("peak_memory_bytes"),

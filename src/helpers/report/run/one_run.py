@@ -25,11 +25,11 @@ from helpers.data import scratch
 from helpers.playbook.finding import Finding
 from helpers.report import project
 from helpers.report.page import plain
-from helpers.report.page.change import earlier
 from helpers.report.page.report import report_html
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
 from helpers.report.publish import store
+from helpers.report.publish.earlier import COMPARED, compared, earlier
 from helpers.report.publish.manifest import (
     Bookkeeping,
     Data,
@@ -79,7 +79,7 @@ class RunResult:
             text += f"; the data changed while the report was made ({names}), so the next run makes it again"
         if failure is None:
             return text
-        where = f", cell {failure.cell + 1}" if failure.cell is not None else ""
+        where = f", cell {failure.cell}" if failure.cell is not None else ""
         return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline:.500}"
 
 
@@ -182,6 +182,10 @@ def _write(
     """Write notebook, findings, actions and page, each without secrets; return how the run ended after that."""
     redactor = _redactor(plan, folder)
     manifest = _manifest(plan, nb, outcome, redactor)
+    before = earlier(reports, manifest)
+    if before:
+        key, environment = compared(plan.run_key, before.digest), plan.environment | {COMPARED: before.digest}
+        manifest = manifest.model_copy(update={"run_key": key, "environment": environment})
     for part in [path for path in folder.rglob(".*") if path.is_file()]:  # of a kernel killed while writing
         part.unlink()
     notebook.tidy(nb)
@@ -200,7 +204,6 @@ def _write(
     try:
         with _time_limit(until):
             findings, actions = read_findings(folder), read_actions(folder)
-            before = earlier(reports, manifest)
             page = report_html(notebook.read(text), manifest.stable(), findings, actions, before)
             page = redactor.text(page)
     except Exception as error:  # whatever breaks the page must not lose an hour of work
