@@ -34,8 +34,7 @@ def test_an_estimate_is_printed_with_interval_and_sample_size():
 
 
 def test_a_catalogue_replaces_the_template_and_gaps_fall_back_to_english():
-    sentences.add_catalogue("zh", {"{n} members": "{n} 位成员"})
-    sentences.use_language("zh")
+    sentences.use_language("zh", {"{n} members": "{n} 位成员"})
     try:
         assert sentences.say("{n} members", n=3) == "3 位成员"
         assert sentences.say("{n} orders", n=3) == "3 orders"

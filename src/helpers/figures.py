@@ -13,14 +13,13 @@ import logging
 import re
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -113,11 +112,6 @@ class Chart:
         if self.data.empty:
             raise ValueError(f"data of {self.title!r} is empty, must hold the numbers drawn.")
 
-    @property
-    def axes(self) -> Sequence[Axes]:
-        """The axes drawn on, for further work by hand."""
-        return self.figure.axes
-
     def svg(self) -> str:
         """Return the drawing as an SVG element with title and description, the same bytes each time."""
         slug = slugify(self.title)
@@ -132,10 +126,8 @@ class Chart:
 
     def _repr_html_(self) -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
-        table = html_table(
-            self.data, caption=say("Data behind “{title}”", title=self.title), units=self.units
-        )
-        summary = say("Data behind this picture")
+        caption, summary = say("Data behind “{title}”", title=self.title), say("Data behind this picture")
+        table = html_table(self.data, caption=caption, units=self.units)
         return (
             f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{self.svg()}{note}'
             f"<details><summary>{summary}</summary>{table}</details></figure>"

@@ -11,26 +11,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.checks import check_scalar
-
-_CATALOGUES: dict[str, Mapping[str, str]] = {"en": {}}
-_language = "en"
+_catalogue: Mapping[str, str] = {}
 
 
-def add_catalogue(language: str, translations: Mapping[str, str]) -> None:
-    """Add or replace the catalogue of a language: English template to translated template."""
-    _CATALOGUES[language] = dict(translations)
-
-
-def use_language(language: str) -> None:
-    """Choose the language of all later sentences."""
-    global _language
-    _language = check_scalar(language, "language", in_=sorted(_CATALOGUES))
+def use_language(language: str, translations: Mapping[str, str] | None = None) -> None:
+    """Choose the language of all later sentences, with its catalogue: English template to translated template."""
+    global _catalogue
+    if language != "en" and translations is None:
+        raise ValueError(f"language == {language!r}, must come with its catalogue.")
+    _catalogue = dict(translations or {})
 
 
 def say(template: str, /, **values: Any) -> str:
     """Return the sentence for a template, in the chosen language, with its fields filled in."""
-    return _CATALOGUES[_language].get(template, template).format(**values)
+    return _catalogue.get(template, template).format(**values)
 
 
 def shortened(text: str, most: int) -> str:

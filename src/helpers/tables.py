@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,10 +86,8 @@ def html_table(
     units, labels = dict(units or {}), dict(labels or {})
     shown = frame.head(limit)
     formats = [_formatter(frame[column], units.get(str(column), "")) for column in frame.columns]
-    headings = "".join(
-        f'<th scope="col">{html.escape(labels.get(str(column), heading(column)))}</th>'
-        for column in frame.columns
-    )
+    names = (html.escape(labels.get(str(column), heading(column))) for column in frame.columns)
+    headings = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(_row(record, formats) for record in shown.itertuples(index=False, name=None))
     rest = f" First {limit} of {len(frame):,} rows." if len(frame) > limit else ""
     return (
@@ -126,22 +123,20 @@ def heading(column: Any) -> str:
 
 
 def _formatter(column: pd.Series, unit: str) -> Formatter:
+    words = _words(column, unit)
+    return lambda value: MISSING if pd.api.types.is_scalar(value) and pd.isna(value) else words(value)
+
+
+def _words(column: pd.Series, unit: str) -> Formatter:
+    """Return how a value that is there is written."""
     if unit == "share":
-        return lambda value: MISSING if _missing(value) else percent(float(value))
+        return percent
     if unit == "score":
-        return lambda value: MISSING if _missing(value) else number(float(value), 3)
+        return lambda value: number(value, 3)
     if len(unit) == 3 and unit.isupper():
-        return lambda value: MISSING if _missing(value) else money(float(value), unit)
+        return lambda value: money(value, unit)
     if pd.api.types.is_bool_dtype(column):
-        return lambda value: MISSING if _missing(value) else "yes" if value else "no"
+        return lambda value: "yes" if value else "no"
     if pd.api.types.is_integer_dtype(column):
-        return lambda value: MISSING if _missing(value) else f"{int(value):,}"
-    if pd.api.types.is_numeric_dtype(column):
-        return lambda value: MISSING if _missing(value) else number(float(value))
-    return lambda value: MISSING if _missing(value) else str(value)
-
-
-def _missing(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or value is pd.NA or value is pd.NaT
+        return lambda value: f"{int(value):,}"
+    return number if pd.api.types.is_numeric_dtype(column) else str

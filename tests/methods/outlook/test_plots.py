@@ -47,7 +47,7 @@ def test_tenths_and_thirds_are_drawn_from_their_numbers() -> None:
     rows = pd.DataFrame({"tenth": [1, 2], "n": 50, "predicted": [0.1, 0.3], "came": [0.2, 0.3]})
     rows = rows.assign(low=0.1, high=0.4)
     chart = plots.by_tenth(rows, "orders_by_tenth", "A title", "Share", "note")
-    assert isinstance(chart, Chart) and len(chart.axes[0].patches) >= 2
+    assert isinstance(chart, Chart) and len(chart.figure.axes[0].patches) >= 2
     thirds = pd.DataFrame(
         {"third": [2, 3], "n": 900, "silent": 90, "active_value": [9.0, 53.3], "silent_value": [4.0, 23.3]}
     )

@@ -96,7 +96,7 @@ def test_a_win_needs_an_interval_above_zero(held: Contest) -> None:
     assert f"Of 1,500 members present on {held.split}, the top 10 % by RFM of orders brought" in held.sentence
     chart = held.figure()
     assert chart.title.startswith(f"Ranked by {held.winner}, the top 10 % bring")
-    assert {PAST, RFM_SCORE} <= {tick.get_text() for tick in chart.axes[0].get_yticklabels()}
+    assert {PAST, RFM_SCORE} <= {tick.get_text() for tick in chart.figure.axes[0].get_yticklabels()}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from tests.report.structure import problems
 
 @pytest.fixture
 def chinese() -> Iterator[None]:
-    sentences.add_catalogue("zh", {"en": "zh-CN", "Further decisions": "决定", "too little data": "数据太少"})
-    sentences.use_language("zh")
+    sentences.use_language("zh", {"en": "zh-CN", "Further decisions": "决定", "too little data": "数据太少"})
     yield
     sentences.use_language("en")
 
