@@ -81,7 +81,7 @@ def test_which_rows_remain(dataset: Dataset, expression: str, changed: dict[str,
 
 def test_tables_that_stay_whole_are_spoken_of(dataset: Dataset) -> None:
     notes = segment.parse("gross >= 2").apply(dataset).notes
-    assert any("gross >= 2 is one of actions: members with at least one" in note for note in notes)
+    assert any("gross >= 2 cuts activity, not members" in note for note in notes)
     assert any("gross >= 2 does not apply to ad_daily" in note for note in notes)
 
 

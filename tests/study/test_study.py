@@ -81,6 +81,23 @@ def test_without_members_first_seen_stands_for_joined_and_it_is_said(tmp_path) -
     assert not Study.open(params.validate("02_retention", {"data": str(tmp_path), "k_min": 1})).provisional
 
 
+def test_a_segment_of_actions_is_said_to_cut_activity_and_not_members(tmp_path) -> None:
+    homes = MEMBERS.assign(platform_home=["douyin", "weibo"])
+    EVENTS.assign(platform=["douyin", "weibo", "douyin"]).to_parquet(tmp_path / "events.parquet")
+    homes.to_parquet(tmp_path / "members.parquet")
+    given = {"data": str(tmp_path), "k_min": 1, "as_of": "2026-07-10"}
+    home, cut = (
+        Study.open(params.validate("02_retention", given | {"segment": f'{name} == "douyin"'}))
+        for name in ("platform_home", "platform")
+    )
+    assert home.scope.startswith('platform_home == "douyin", as of')
+    assert home.population.to_pandas()["member_id"].tolist() == ["a"] and len(home.counted.to_pandas()) == 2
+    assert cut.scope.startswith('activity with platform == "douyin", of all members who have any, as of')
+    assert sorted(cut.population.to_pandas()["member_id"]) == ["a", "b"] and len(cut.counted.to_pandas()) == 2
+    (note,) = [note for note in cut.health.notes if "cuts activity, not members" in note]
+    assert "write platform_home" in note
+
+
 def log(*offsets: int, member: str = "a", kind: str = "interaction") -> pd.DataFrame:
     days = [FIRST + dt.timedelta(days=k) for k in offsets]
     return pd.DataFrame({"member_id": [member] * len(days), "day": days, "kind": [kind] * len(days)})

@@ -1,4 +1,4 @@
-"""Segments: a filter written as a sentence, such as ``platform == "douyin" and age_band in ["18-24"]``.
+"""Segments: a filter written as a sentence, such as ``platform_home == "douyin" and age_band in ["18-24"]``.
 
 `segment_syntax` says what may be written; here it is applied to tables.
 
@@ -80,8 +80,10 @@ class Segment:
         if restricted.get("members", 0) is None and actors:
             inside = ibis.union(*actors, distinct=True) if len(actors) > 1 else actors[0]
             kept["members"] = dataset.tables["members"].semi_join(inside, "member_id")
+            home = "platform" in self.columns and "platform_home" in dataset.tables["members"].columns
             notes.append(
-                f"The segment {self.expression} is one of actions: members with at least one of them stay."
+                f"The segment {self.expression} cuts activity, not members: what is left is the activity with it, of "
+                "the members who have any." + " For members whose home it is, write platform_home." * home
             )
         notes += [
             f"The segment {self.expression} does not apply to {name}: it stays whole."

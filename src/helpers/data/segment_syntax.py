@@ -27,7 +27,7 @@ COMPARE: Mapping[type[ast.cmpop], Any] = {
 MEMBER = (ast.In, ast.NotIn)
 LISTS = (ast.List, ast.Tuple, ast.Set)
 WORDS = {"true": True, "false": False}
-HINT = 'Write it like platform == "douyin" and age_band in ["18-24", "25-34"].'
+HINT = 'Write it like platform_home == "douyin" and age_band in ["18-24", "25-34"].'
 
 
 def parse_syntax(expression: str | None) -> tuple[str, tuple[str, ...], ast.expr | None]:

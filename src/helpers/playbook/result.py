@@ -88,7 +88,7 @@ class Result:
     @property
     def whom(self) -> str:
         """Whose numbers they are, in words."""
-        return self.study.segment or say("all members")
+        return self.study.whom
 
     def told(self) -> Iterator[Part]:
         """Yield the parts as they may leave: without what is about fewer than `k_min` members."""

@@ -53,7 +53,9 @@ class CommonParameters(BaseModel):
     data: str = parameter("data/sample", "Folder of tables, relative to the project, or a URL", min_length=1)
     as_of: datetime.date = parameter(datetime.date(2026, 6, 30), "Last day that counts, in report_tz")
     report_tz: str = parameter("Asia/Shanghai", "Time zone in which a day begins and ends")
-    segment: str = parameter("", "Filter on members, such as platform in ['douyin']; empty for everybody")
+    segment: str = parameter(
+        "", "Filter on members, such as platform_home in ['douyin']; empty for everybody"
+    )
     currency: str = parameter("CNY", "Currency of all money", pattern=r"^[A-Z]{3}$")
     seed: int = parameter(20260630, "Seed of every random draw", ge=0, le=2**32 - 1)
     confidence: float = parameter(0.95, "Confidence level of every interval", gt=0.5, lt=1)

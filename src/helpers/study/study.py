@@ -327,16 +327,23 @@ class Study:
             return self.currency
         return self.account.unit
 
+    @cached_property
+    def whom(self) -> str:
+        """Whose numbers they are: of everybody, of the members of a segment, or of activity that was cut."""
+        members = self.dataset.tables.get("members")
+        if self.segment and (members is None or set(parse(self.segment).columns) - set(members.columns)):
+            return say("activity with {segment}, of all members who have any", segment=self.segment)
+        return self.segment or say("all members")
+
     @property
     def scope(self) -> str:
         """Whom the numbers are about, and as of when."""
-        who = self.segment or say("all members")
-        return say("{who}, as of {day} ({tz})", who=who, day=self.as_of, tz=self.report_tz)
+        return say("{who}, as of {day} ({tz})", who=self.whom, day=self.as_of, tz=self.report_tz)
 
     @property
     def drawn(self) -> str:
         """Whom a picture shows, and over which days."""
-        who = self.segment or say("All members")
+        who = self.whom if self.segment else say("All members")
         return say(
             "{who}, {first} to {last} ({tz}).", who=who, first=self.began, last=self.as_of, tz=self.report_tz
         )

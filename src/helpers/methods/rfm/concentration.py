@@ -37,7 +37,7 @@ from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import FloatArray, Moments, observed, resamples, studentised, value_cells
 from helpers.study import Study
 from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
-from helpers.study.frames import materialise, require_columns
+from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
@@ -73,10 +73,8 @@ class Followed:
     @property
     def scope(self) -> str:
         """Whom and when it is about."""
-        text, whom = "{whom} present on {split}, {days} days from then ({zone})", self.study.segment
-        return say(
-            text, whom=whom or say("all members"), split=self.split, days=self.days, zone=self.study.report_tz
-        )
+        text, study = "{whom} present on {split}, {days} days from then ({zone})", self.study
+        return say(text, whom=study.whom, split=self.split, days=self.days, zone=study.report_tz)
 
 
 def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> Followed:
@@ -433,10 +431,10 @@ def _tier_amounts(
     if "costs" not in study.dataset:
         return {}, 0.0
     costs = study.dataset.costs
-    require_columns(costs, ["project"], "costs")
     day = costs["date"].cast("date")
     costs = costs.filter(day > ibis.literal(after), day <= ibis.literal(until))
-    keyed = costs.select(project=costs["project"].cast("string"), amount=costs["amount"].cast("float64"))
+    project = costs["project"].cast("string") if "project" in costs.columns else ibis.null("string")
+    keyed = costs.select(project=project, amount=costs["amount"].cast("float64"))
     frame = keyed.group_by("project").aggregate(amount=keyed.amount.sum()).execute()
     frame = frame.sort_values("project", ignore_index=True)
     label = frame["project"].astype("string").str.removeprefix("tier:")

@@ -193,7 +193,7 @@ class ReferralValue(Result):
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
         if self.share_of_value is None:
-            return say("Referral value was not measured: there is no table of referrals.")
+            return say("Referral value was not measured: no accepted invite is on record.")
         k_min, unit = self.study.k_min, self.study.unit
         value, reward = (quantity(self.table[name].sum(), unit) for name in ("referral_value", "reward_cost"))
         text = (
@@ -217,7 +217,8 @@ def referral_value(study: Study, scores: Scores) -> ReferralValue:
     money. Which invite came first is settled among all invites; what is then counted are the invites of the scored
     members, the same that totals and sample size speak of.
     """
-    if "referrals" not in study.dataset:
+    tables = study.dataset.tables
+    if "referrals" not in tables or not {"invitee_id", "accepted_at"} <= set(tables["referrals"].columns):
         return ReferralValue(study)
     own, log, end = scores.table, study.activity, ibis.literal(study.as_of)
     start = ibis.literal(study.as_of - dt.timedelta(days=scores.window_days))
