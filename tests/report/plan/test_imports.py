@@ -160,7 +160,8 @@ def test_one_changed_source_changes_exactly_the_notebooks_that_use_it(
 
 NOTEBOOKS = sorted((Path(__file__).parents[3] / "notebooks").glob("*.ipynb"))
 LOAD = """import importlib, json, os, sys
-import lifelines, matplotlib.pyplot, sklearn.ensemble, statsmodels.api, ibis  # what all share
+import lifelines, matplotlib.pyplot, seaborn, sklearn.ensemble, statsmodels.api, ibis  # what all share
+import ibis.backends.duckdb, IPython.display, pyarrow.parquet, pydantic, scipy.optimize, scipy.stats
 for names in json.loads(sys.argv[1]):
     sys.stdout.flush()
     if os.fork():

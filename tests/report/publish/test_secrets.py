@@ -7,7 +7,6 @@ import gzip
 import html
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers import cli
 from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import read_manifest
 from helpers.report.publish.redact_files import WITHHELD, redact_folder, write_parquet
@@ -106,7 +106,13 @@ def told(path: Path) -> bytes:
     return content
 
 
-def test_no_canary_is_published_or_printed(project: Path, build_notebook: Callable[..., Path]) -> None:
+@pytest.mark.usefixtures("forked")
+def test_no_canary_is_published_or_printed(
+    project: Path,
+    build_notebook: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     build_notebook(READ, PRINT, TABLE, FIGURE, FILES, FAIL)
     data = (project / "tables").as_uri()
     runs = "".join(
@@ -114,15 +120,17 @@ def test_no_canary_is_published_or_printed(project: Path, build_notebook: Callab
     )
     scheme = "tier_scheme: https://me:${SHOP_LOGIN}@host/x.yml"
     (project / "plan.yml").write_text(f"data: tables\nparameters:\n  {scheme}\njobs:\n{runs}")
-    driver = Path(__file__).parents[1] / "run" / "chaos_driver.py"
-    command = [sys.executable, str(driver), "run", "--plan", str(project / "plan.yml")]
+    command = ["playbook", "run", "--plan", str(project / "plan.yml")]
     command += ["--notebooks", str(project / "notebooks"), "--reports", str(project / "reports")]
-    environment = {**os.environ, **CANARIES, "PLAYBOOK_KERNELS": "fork"}
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 1, said
-    assert leaks(said) == [], said.decode()
-    assert data.encode() not in said
+    monkeypatch.setattr(sys, "argv", command)
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = "".join(capfd.readouterr())
+    assert stop.value.code == 1, said
+    assert leaks(said.encode()) == [], said
+    assert data not in said
     reports = project / "reports"
     status = {seed: read_manifest(reports / f"rfm/s{seed}/v1") for seed in (1, 2, 3, 4)}
     assert [manifest.status for manifest in status.values()] == ["succeeded", "failed", "failed", "failed"]

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.report.plan import plan_file
 from helpers.report.publish.manifest import read_manifest
+from helpers.report.run import batch
 
 RECORD = """from helpers.report import params, record
 parameters = params.read("01_rfm", globals())
@@ -112,28 +114,30 @@ def check_same(homes: list[Path]) -> dict[str, bytes]:
     return versions[0]
 
 
+@pytest.mark.usefixtures("forked")
 def test_where_and_how_a_run_happens_changes_no_byte(
-    project: Path, build_notebook: Callable[..., Path], tmp_path: Path
+    project: Path, build_notebook: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two runs beside each other, of forked kernels and in this process, and one of them alone in another."""
     notebooks = build_notebook(RECORD, NOISE).parent
-    forks = "fork" if hasattr(os, "fork") else "ordinary"
-    ways = {"beside another": (2, forks, HERE), "alone": (1, "ordinary", THERE)}
-    seeds = {"beside another": (1, 2), "alone": (2,)}
-    processes = []
-    for name, options in ways.items():
-        jobs = (
-            f"  - {{notebook: rfm, label: s{seed}, parameters: {{seed: {seed}}}}}\n" for seed in seeds[name]
-        )
-        plan = project / f"{name}.yml"
-        plan.write_text("data: tables\njobs:\n" + "".join(jobs))
-        style = tmp_path / name / ".config" / "matplotlib" / "matplotlibrc"
-        style.parent.mkdir(parents=True)
-        style.write_text(f"lines.linewidth: {len(name)}")
-        processes.append(start(plan, notebooks, tmp_path / name, *options, light=True))
-    for process in processes:
-        said = process.communicate()[0]
-        assert process.returncode == 0, said
-    found, alone = (published(tmp_path / name) for name in ways)
+    plans = {}
+    for name, seeds in (("beside another", (1, 2)), ("alone", (2,))):
+        jobs = (f"  - {{notebook: rfm, label: s{seed}, parameters: {{seed: {seed}}}}}\n" for seed in seeds)
+        plans[name] = project / f"{name}.yml"
+        plans[name].write_text("data: tables\njobs:\n" + "".join(jobs))
+    style = tmp_path / "alone" / ".config" / "matplotlib" / "matplotlibrc"
+    style.parent.mkdir(parents=True)
+    style.write_text("lines.linewidth: 5")
+    process = start(plans["alone"], notebooks, tmp_path / "alone", 1, "ordinary", THERE, light=True)
+    with monkeypatch.context() as patched:
+        for name, value in HERE.items():
+            patched.setenv(name, value)
+        read = plan_file.read(plans["beside another"], notebooks=notebooks)
+        done = batch.execute_all(read.plans, reports=tmp_path / "beside another" / "reports", workers=2)
+    assert [result.status for result in done] == ["succeeded"] * 2, done
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    found, alone = (published(tmp_path / name) for name in plans)
     assert alone == {name: content for name, content in found.items() if name.startswith("rfm/s2/")}
     kinds = {
         "report.html",
