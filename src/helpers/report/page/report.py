@@ -254,7 +254,7 @@ def _found(findings: Sequence[Finding], earlier: Earlier | None) -> dict[str, An
     """Return the findings as rows, the leading numbers, and what they have in common, which is said once."""
     changes = since(findings, earlier.findings) if earlier else {}
     rows = []
-    for one in findings:
+    for one in sorted(findings, key=lambda one: one.value is None):  # what is not known says least
         change = changes.get(one.id)
         tone = wording.state_mark(one.verdict).tone
         drawing = strip(one.value, one.low, one.high, tone=tone, was=change.before.value if change else None)
