@@ -82,7 +82,7 @@ def quantity(value: float, unit: str) -> str:
         return percent(value)
     if len(unit) == 3 and unit.isupper():
         return money(value, unit)
-    if unit in {"ratio", ""}:
+    if unit in {"ratio", "index", ""}:
         return number(value)
     return f"{number(value)} {unit}" if math.isfinite(value) else "–"
 

@@ -25,6 +25,7 @@ from helpers.playbook.thresholds import entries, threshold
 from helpers.sentences import interval, percent, quantity, say
 from helpers.stats.estimate import half_width, percentile_interval
 from helpers.study import Study
+from helpers.study.frames import Count
 
 Condition = Literal["known", "better", "worse", "above", "below"]
 DRAWS = 20_000
@@ -73,6 +74,9 @@ class Rule(BaseModel):
     why: str
     systems: tuple[str, ...]
     when: Mapping[str, Condition] = Field(min_length=1)
+    counting: tuple[Count, ...] = Field(
+        default=("interaction", "order", "all"), description="Where it makes sense"
+    )
     threshold: str | None = None
     opportunity: str | None = None
     effect: Effect | None = None
@@ -154,7 +158,7 @@ def propose(
     groups = {f"{method}.{each.name}": each for each in lists if not each.withheld and each.measurable}
     actions, silent = [], []
     for rule in rules(prefix):
-        reason = _why_silent(rule, known, groups, study.currency)
+        reason = _why_silent(rule, known, groups, study)
         if reason:
             silent.append((rule.id, reason))
             continue
@@ -183,8 +187,10 @@ def _call(rule: Rule, value: float | None, low: float | None) -> Call:
 
 
 def _why_silent(
-    rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, ContactList], currency: str
+    rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, ContactList], study: Study
 ) -> str:
+    if study.count not in rule.counting:
+        return say("it is for members who interact, and orders count here")
     for finding_id, condition in rule.when.items():
         finding = findings.get(finding_id)
         if finding is None:
@@ -202,8 +208,8 @@ def _why_silent(
         group = groups.get(rule.opportunity)
         if group is None or group.contacted == 0:
             return say("no members to contact, or too few to measure what contact is worth")
-        if group.unit != currency:
-            return say("value in {unit} has no price in {currency}", unit=group.unit, currency=currency)
+        if group.unit != study.currency:
+            return say("value in {unit} has no price in {currency}", unit=group.unit, currency=study.currency)
         if not group.mean_value.known:
             return say("the value of a member is not known")
     return ""

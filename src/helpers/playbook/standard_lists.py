@@ -78,7 +78,7 @@ class ListSet(Result):
             )
             said.append(say(text, names=", ".join(weak)))
         if self.without_p_alive:
-            text = "{n} members bought once and cannot be judged by a purchase model; their tier decides."
+            text = "{n} members came once, so nobody knows whether they come back; their tier decides."
             said.append(say(text, n=people(self.without_p_alive, k_min)))
         return " ".join(said)
 

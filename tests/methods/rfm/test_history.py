@@ -104,7 +104,7 @@ def _as_counts(frame: pd.DataFrame, keys: list[str], n: str = "n") -> dict[tuple
 
 @pytest.mark.parametrize("period", ["month", "week", "quarter"])
 def test_counts_equal_a_member_by_member_history(study: Study, period: str) -> None:
-    history = tier_history(study, SCHEME, period=period)
+    history = tier_history(study, SCHEME, period=period, window_days=7 if period == "week" else 0)
     states = _by_hand(study, period)
     assert [
         (str(r.start), str(r.end)) for r in history.calendar[history.calendar["used"]].itertuples()
@@ -150,7 +150,7 @@ def test_nothing_is_dropped_between_periods(monthly: TierHistory) -> None:
 @pytest.mark.parametrize("name", ["monthly_interactions", "pyramid", "engagement", "three_tier"])
 def test_tiers_of_a_period_equal_the_tiers_of_its_last_day(study: Study, name: str) -> None:
     members = study.given["population"]
-    scheme = TierScheme.load(name)
+    scheme = TierScheme.load(name).model_copy(update={"window_days": None})
     history = tier_history(study, scheme)
     for bounds, period in zip(BOUNDS["month"], history.periods, strict=True):
         start, end = _days(bounds)
@@ -162,6 +162,13 @@ def test_tiers_of_a_period_equal_the_tiers_of_its_last_day(study: Study, name: s
         expected = dict(zip(tiers["tier"], tiers["n"], strict=True))
         sizes = history.sizes[history.sizes["period"] == period]
         assert {r.tier: r.members for r in sizes.itertuples() if r.members} == expected
+
+
+def test_a_scheme_with_a_window_longer_than_the_period_keeps_it(study: Study) -> None:
+    long = SCHEME.model_copy(update={"window_days": 45})
+    own, asked = tier_history(study, long), tier_history(study, SCHEME, window_days=45)
+    pd.testing.assert_frame_equal(own.sizes, asked.sizes)
+    assert own.periods == asked.periods == ["2026-02", "2026-03", "2026-04"]
 
 
 def test_trailing_window_equals_the_values_of_the_last_day(study: Study) -> None:

@@ -118,7 +118,7 @@ def test_blockers_by_hand() -> None:
     assert middle["blocked"].to_dict() == {"frequency": 1, "monetary": 1, "recency_days": 1}
     assert middle["median_gap"].to_dict() == {"frequency": 2, "monetary": 40, "recency_days": 10}
     assert table.loc[("middle", "monetary"), "direction"] == "more"
-    assert "low: too little data." in found.sentence
+    assert found.sentence == "What keeps members below the next tier: too little data."
 
 
 def test_a_scheme_of_one_column_is_said_to_be_one() -> None:
@@ -132,7 +132,7 @@ def test_a_scheme_of_one_column_is_said_to_be_one() -> None:
         "potential 7 more. active 10 more."
     )
     few = members[members.frequency != 4]
-    assert "potential: too little data." in blocked(scheme, scheme.assign(few)).sentence
+    assert blocked(scheme, scheme.assign(few)).sentence.endswith("at most: silent 1 more. active 10 more.")
     ladder = TierScheme.load(LADDER)
     both = members.assign(recency_days=100, monetary=0.0)
     assert "alone" not in blocked(ladder, ladder.assign(both)).sentence

@@ -14,7 +14,7 @@ import yaml
 
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.scores import scored
-from helpers.methods.rfm.tiers import TierScheme, presets
+from helpers.methods.rfm.tiers import TierScheme, presets, tier_scheme
 from helpers.study import Study
 from helpers.study.values import member_values
 
@@ -30,7 +30,7 @@ def random_members(seed: int = 0, n: int = 500) -> pd.DataFrame:
             "recency_days": pd.array(
                 np.where(rng.random(n) < 0.1, None, rng.integers(0, 90, n)), dtype="Int64"
             ),
-            "frequency": rng.choice([0, 0, 1, 10, 11, 50, 51, 400], n),
+            "frequency": rng.choice([0, 0, 1, 2, 3, 4, 10, 11, 50, 51, 400], n),
             "active_days": rng.integers(0, 31, n),
             "monetary": rng.choice([0.0, 0.0, 5.0, 20.5, 99.9], n),
             "r_score": rng.integers(1, 6, n),
@@ -59,13 +59,15 @@ def expected_tiers(name: str, f: pd.DataFrame) -> np.ndarray:
         return np.select([core, active], ["core", "active"], "potential")
     if name == "monthly_interactions":
         return np.select([count == 0, count <= 10, count <= 50], ["silent", "potential", "active"], "core")
+    if name == "rhythm":
+        return np.select([count == 0, count == 1, count <= 3], ["silent", "potential", "active"], "core")
     if name == "pyramid":
         conditions = [count == 0, count <= 10, count <= 50, ~top]
         return np.select(conditions, ["potential", "participant", "active", "core"], "koc")
     return np.select([days <= 3, days <= 11, ~top], ["basic", "active", "core"], "koc")
 
 
-@pytest.mark.parametrize("name", ["three_tier", "monthly_interactions", "pyramid", "engagement"])
+@pytest.mark.parametrize("name", ["three_tier", "monthly_interactions", "rhythm", "pyramid", "engagement"])
 def test_presets_against_rules_written_by_hand(name: str) -> None:
     frame = random_members()
     frame.loc[::25, "monetary"] = 1000.0
@@ -75,11 +77,12 @@ def test_presets_against_rules_written_by_hand(name: str) -> None:
 
 
 def test_presets_are_listed_with_labels_from_low_to_high() -> None:
-    assert list(presets()) == ["three_tier", "monthly_interactions", "pyramid", "engagement"]
+    assert list(presets()) == ["three_tier", "monthly_interactions", "rhythm", "pyramid", "engagement"]
     labels = {name: TierScheme.load(name).labels for name in presets()}
     assert labels == {
         "three_tier": ("potential", "active", "core"),
         "monthly_interactions": MONTHLY,
+        "rhythm": MONTHLY,
         "pyramid": ("potential", "participant", "active", "core", "koc"),
         "engagement": ("basic", "active", "core", "koc"),
     }
@@ -193,6 +196,35 @@ def test_checks_and_tiers_agree_with_brute_force_on_every_point(seed: int) -> No
         return
     frame = pd.DataFrame(POINTS, dtype="Int64").assign(member_id=[f"m{i}" for i in range(len(POINTS))])
     assert tiers_of(TierScheme.load(definition), frame).tolist() == [tiers[max(o)]["id"] for o in owners]
+
+
+def every(days: int, kind: str) -> Study:
+    """Thirty members who act every so many days, for a year."""
+    when = pd.date_range("2025-07-01", "2026-06-30", freq=f"{days}D")
+    rows = [(f"m{i}", day + pd.Timedelta(days=i % days), kind, 1.0) for i in range(30) for day in when]
+    log = pd.DataFrame(rows, columns=["member_id", "day", "kind", "value"])
+    people = pd.DataFrame({"member_id": log["member_id"].unique()})
+    people = people.assign(joined_day=pd.Timestamp("2025-07-01"), left_day=pd.NaT)
+    count = "order" if kind == "order" else "interaction"
+    return Study.of({"activity": log, "population": people}, "2026-06-30", count=count)
+
+
+@pytest.mark.parametrize(
+    ("days", "kind", "name", "window"),
+    [
+        (5, "interaction", "monthly_interactions", 30),
+        (40, "interaction", "rhythm", 120),
+        (5, "order", "rhythm", 30),
+        (30, "order", "rhythm", 90),
+    ],
+)
+def test_without_a_choice_tiers_follow_what_counts_and_its_rhythm(
+    days: int, kind: str, name: str, window: int
+) -> None:
+    scheme = tier_scheme(every(days, kind))
+    assert (scheme.name, scheme.window_days) == (name, window)
+    assert scheme.why.startswith(f"Tiers count {kind}s in {window} days, ")
+    assert tier_scheme(every(30, "order"), "pyramid") == TierScheme.load("pyramid")
 
 
 def test_unknown_preset_and_file(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
 from helpers.methods.rfm.sensitivity import sensitivity
 from helpers.methods.rfm.tier_value import referral_value, tier_value
-from helpers.methods.rfm.tiers import TierScheme
+from helpers.methods.rfm.tiers import TierScheme, tier_scheme
 from helpers.methods.rfm.time_to_top import time_to_top
 from helpers.playbook.contact.trial import evaluate_list
 from helpers.playbook.result import asks
@@ -29,7 +29,7 @@ __all__ = [
     "TierScheme", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
     "effort_share", "evaluate_list", "followed", "forecast", "member_values", "migration", "populations",
     "prospects", "purchase_models", "referral_value", "score", "segment_members", "sensitivity",
-    "standard_lists", "tier_history", "tier_value", "time_to_top", "value_forecast",
+    "standard_lists", "tier_history", "tier_scheme", "tier_value", "time_to_top", "value_forecast",
 ]  # fmt: skip
 
 

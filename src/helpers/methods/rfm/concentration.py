@@ -182,19 +182,15 @@ class Concentration(Result):
 
     def findings(self) -> Iterator[Finding]:
         """Yield what the top fifth hold."""
-        text, metric, term = (
-            "the top fifth hold {share} of the value",
-            "value held by the top fifth",
-            "top_share",
-        )
+        text, metric = "the top fifth hold {share} of the value", "value held by the top fifth"
         if self.activity:
             text, metric = "the top fifth do {share} of what is done", "activity of the top fifth"
-            term = "top_activity"
         yield finding(
             self.top_share, id="rfm.top_share", metric=say(metric),
             scope=say("{scope}, {days} days", scope=self.study.scope, days=self.window_days),
             sentence=self.sentence, assumption=say(INDEPENDENT), systems=("S014",),
-            headline=say(text, share=roughly(self.top_share.value)), definition=term, picture="lorenz",
+            headline=say(text, share=roughly(self.top_share.value)), picture="lorenz",
+            definition="top_activity" if self.activity else "top_share",
         )  # fmt: skip
 
     def figure(self) -> Chart | NoChart:
@@ -372,6 +368,8 @@ class EffortShare(Result):
     def sentence(self) -> str:
         """What the two shares say, in plain words."""
         text = "Nothing tells who received the effort: {rest} of costs name no tier as their project."
+        if not (self.attributed or self.unattributed):
+            text = "Nothing tells who received the effort: no costs of those days are on record."
         if self.gap.known:
             text = (
                 "The top {top} of members, ranked before {split}, received {effort} of the effort before and bring "

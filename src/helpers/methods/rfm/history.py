@@ -35,6 +35,7 @@ from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}
+LONGEST = {"month": 31, "quarter": 92, "week": 7}
 JOINED = "(joined)"
 LEFT = "(left)"
 COUNTED = ("frequency", "monetary", "active_days")
@@ -119,9 +120,12 @@ class TierHistory(Result):
         text = "Too little data: no complete {period} is covered."
         ends = {}
         if used:
-            text = "Tiers of {n} complete {period}s, {first} to {last}; {members:,} members are in the last."
-            ends = {"n": len(used), "first": used[0], "last": used[-1], "members": self.members}
-        parts = [say(text, period=self.period, **ends)]
+            text = "Tiers of {n} complete {period}s, {first} to {last}; {members} members are in the last."
+            if len(used) == 1:
+                text = "Tiers of one complete {period}, {last}, with {members} members."
+            few = people(self.members, self.study.k_min)
+            ends = {"n": len(used), "first": used[0], "last": used[-1], "members": few}
+        parts = [self.scheme.why, say(text, period=self.period, **ends)]
         parts += [
             say("{period} is not used ({reason}).", period=row.period, reason=row.reason)
             for row in self.calendar[~self.calendar["used"]].itertuples()
@@ -129,7 +133,7 @@ class TierHistory(Result):
         if self.outside:
             text = "{n} members were in no whole period: they joined too late or left too early."
             parts.append(say(text, n=people(self.outside, self.study.k_min)))
-        return " ".join(parts)
+        return " ".join(filter(None, parts))
 
     def tables(self) -> Iterator[Table]:
         """Yield the rules."""
@@ -151,7 +155,8 @@ def tier_history(
     period : str
         ``"month"``, ``"quarter"`` or ``"week"``.
     window_days : int
-        Measure R, F and M over this many days up to each period's end; 0 is the period itself.
+        Measure R, F and M over this many days up to each period's end; 0 is the window that the scheme is meant for,
+        or the period where that is longer.
 
     Raises
     ------
@@ -163,6 +168,8 @@ def tier_history(
     if clash := {JOINED, LEFT} & set(labels):
         raise ValueError(f"scheme {scheme.name!r} uses the reserved labels {sorted(clash)}.")
     log, members = study.activity, study.population
+    if not window_days and (scheme.window_days or 0) > LONGEST[period]:
+        window_days = scheme.window_days or 0
     first, end = _covered(log.filter(log.day <= ibis.date(study.as_of)))
     calendar = _calendar(study.history_from or first, end, period, study.as_of, window_days)
     used = calendar[calendar["used"]].reset_index(drop=True)
@@ -200,7 +207,7 @@ def _calendar(
         if end > as_of:
             reason = say("ends after {day}", day=as_of)
         elif min(window_start, start) < first:
-            reason = say("begins before the first day of the data, {day}", day=first)
+            reason = say("what decides its tiers begins before the first day of the data, {day}", day=first)
         elif start > last:
             reason = say("no activity of anyone; the data end on {day}", day=last)
         name = one.start_time.strftime("%G-W%V") if period == "week" else str(one)

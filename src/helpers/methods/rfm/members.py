@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import ibis
 import numpy as np
@@ -73,6 +72,8 @@ class CurrentTiers(Result):
     def sentence(self) -> str:
         """The share of silent members."""
         text = "{share} of {n:,} present members did nothing that counts in {days:,} days."
+        if self.study.count == "order":
+            text = "{share} of {n:,} present members placed no order in {days:,} days."
         if not self.silent.n:
             text = "Nobody is present: too little data."
         return say(text, share=with_bounds(self.silent), n=self.silent.n, days=self.days)
@@ -107,6 +108,8 @@ class CurrentTiers(Result):
         moves = [say(text, up=r["up"], down=r["down"], period=period) if r["up"] else "" for r in rows]
         figure = plots.bars(history.scheme.names[::-1], data["share"].fillna(0.0).tolist(), sizes, moves)
         text = "{silent} of the members are silent, {share} stand in the top tier"
+        if not top["share"] > 0:
+            text = "{silent} of the members are silent, nobody stands in the top tier"
         if not top["share"] >= 0:
             text = "{silent} of the members are silent, fewer than {k} stand in the top tier"
         title = say(text, silent=percent(self.silent.value), share=percent(top["share"]), k=k_min)
@@ -208,11 +211,14 @@ class Blockers(Result):
         if len(columns) == 1:
             said = "The tiers look at {column} alone. To rise, half of the members need at most:"
             parts, text = [say(said, column=columns[0])], "{from_tier} {gap} {direction}."
-        for _, rows in self.table.groupby("from_tier", sort=False):
-            top: Any = rows.loc[rows["blocked"].idxmax()]
-            told = {"share": percent(top.share), "gap": number(top.median_gap)}
-            few = top.members < enough.GROUP or top.blocked < self.study.k_min
-            parts.append(say("{from_tier}: too little data." if few else text, **{**top, **told}))
+        tiers = self.table.loc[self.table.groupby("from_tier", sort=False)["blocked"].idxmax()]
+        tiers = tiers[(tiers["members"] >= enough.GROUP) & (tiers["blocked"] >= self.study.k_min)]
+        if tiers.empty:
+            return say("What keeps members below the next tier: too little data.")
+        names = ["from_tier", "to_tier", "column", "members", "direction", "share", "median_gap"]
+        for *words, share, gap in tiers[names].itertuples(index=False):
+            values = dict(zip(names, words, strict=False))
+            parts.append(say(text, **values, share=percent(share), gap=number(gap)))
         return " ".join(parts)
 
     def tables(self) -> Iterator[Table]:

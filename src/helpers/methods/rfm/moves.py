@@ -52,8 +52,7 @@ from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, people, percent, say, with_bounds
 from helpers.stats.chains import Array, ChainTest, Steps, homogeneity, net_promotion
 from helpers.stats.estimate import Estimate, jeffreys, wilson
-from helpers.study import Study
-from helpers.study.enough import BACKTESTS
+from helpers.study import Study, enough
 from helpers.tables import Table
 
 NEGLIGIBLE_EFFECT = 0.1
@@ -107,10 +106,14 @@ class Migration(Result):
         if not net.known:
             return say("Too little data: no member was present in two successive periods.")
         verdicts = {0: "neither clearly outweighs", 1: "more rise than fall", -1: "more fall than rise"}
-        return say(
+        text = (
             "Of {n:,} members present in {last} and the {period} before, {up} moved up a tier and {down} down: "
-            "{verdict}. The difference, the net promotion rate, is {net}. {left} others left and are not counted.",
-            n=net.n, last=self.history.periods[-1], period=self.history.period, up=people(self.up, k_min),
+            "{verdict}. The difference, the net promotion rate, is {net}."
+        )
+        if self.left:
+            text += " {left} others left and are not counted."
+        return say(
+            text, n=net.n, last=self.history.periods[-1], period=self.history.period, up=people(self.up, k_min),
             down=people(self.down, k_min), verdict=say(verdicts[self.direction]), net=with_bounds(net),
             left=people(self.left, k_min),
         )  # fmt: skip
@@ -181,7 +184,8 @@ class Migration(Result):
         figure = plots.heat(grid, texts, size, say("Tier one period later"), say("Tier before"))
         stay = float(grid.to_numpy()[0, -1])
         text = "{share} of {tier} members stay there for another {period}"
-        text = text if stay >= 0 else "Moves between tiers, one {period} to the next"
+        if not (stay >= 0 and at_risk.to_numpy(float, na_value=0.0)[0, 0] >= enough.GROUP):
+            text = "Moves between tiers, one {period} to the next"
         title = say(text, share=percent(stay), tier=tiers[-1], period=period)
         text = "{pairs} pairs of {period}s, intervals beneath. Moves of fewer than {k} members are kept back (–)."
         note = say(text, pairs=len(self.history.moves), period=period, k=self.study.k_min)
@@ -250,7 +254,9 @@ class Forecast(Result):
         top = self.sizes.iloc[-1]
         values = {name: number(top[name], 0) for name in ("expected", "low", "high")}
         text = "In the {period} after {after}, {tier} should go from {last} to {expected} members ({low} to {high})."
-        if 0 < top["last"] < self.study.k_min:
+        if not top["last"] and top["high"] < 1:
+            text = "Nobody is in {tier}, nor is anybody expected there in the {period} after {after}."
+        elif 0 < top["last"] < self.study.k_min:
             text = "{tier} has {last} members; what is expected of so few is not told."
         elif np.isnan(self.variation):
             text += " One pair of {period}s cannot show how much they differ, so the bands are too narrow."
@@ -293,17 +299,15 @@ class Forecast(Result):
         error, naive = self.cells[["error", "naive_error"]].abs().mean()
         text = (
             "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as last "
-            "period” by {naive}. Too little data to say whether the bands hold."
+            "period” by {naive}."
         )
-        if k >= BACKTESTS:
-            text = (
-                "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as "
-                "last period” by {naive}; {share} of {cells} sizes fell inside their {level} band ({bounds})."
-            )
+        more = " Too little data to say whether the bands hold."
+        if k >= enough.BACKTESTS:
+            more = " {share} of {cells} sizes fell inside their {level} band ({bounds})."
         low, high = (float(end) for end in wilson(share * k, k, self.study.confidence))
         return say(
-            text, periods=k, error=number(error), naive=number(naive), cells=len(self.cells), share=percent(share, 0),
-            level=percent(BAND, 0), bounds=interval(low, high, "share"),
+            text + more, periods=k, error=number(error), naive=number(naive), cells=len(self.cells),
+            share=percent(share, 0), level=percent(BAND, 0), bounds=interval(low, high, "share"),
         )  # fmt: skip
 
     def parts(self) -> Iterator[Part]:

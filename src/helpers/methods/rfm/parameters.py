@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import field_validator
-
 from helpers.study import parameters as common
 
 
@@ -27,10 +25,16 @@ class RfmParameters(common.CommonParameters):
     )
     period: Literal["week", "month", "quarter"] = common.parameter("month", "Period between moves")
     tier_scheme: str = common.parameter(
-        "monthly_interactions", "Preset tier scheme, or path of a YAML file with one", min_length=1
+        "auto",
+        "Preset tier scheme, path of a YAML file with one, or auto: what suits what counts",
+        min_length=1,
     )
     tier_window_days: int = common.parameter(
-        0, "Days that decide a tier at the end of each period; 0 is the period", unit="days", ge=0, le=3660
+        0,
+        "Days that decide a tier at the end of each period; 0 is the scheme's own or the period, the longer",
+        unit="days",
+        ge=0,
+        le=3660,
     )
     bins: int = common.parameter(5, "Number of R, F and M scores", unit="scores", ge=2, le=10)
     count: common.Count = common.count()
@@ -42,10 +46,3 @@ class RfmParameters(common.CommonParameters):
     list_holdout_share: float = common.list_holdout_share()
     k_min: int = common.k_min()
     bootstrap_draws: int = common.bootstrap_draws(500)
-
-    @field_validator("tier_scheme")
-    @classmethod
-    def _preset_or_file(cls, value: str) -> str:
-        if not value.endswith((".yml", ".yaml")) and not value.replace("_", "").isalnum():
-            raise ValueError("must be the name of a preset or the path of a .yml file")
-        return value

@@ -44,12 +44,14 @@ def populations(
 ) -> Populations:
     """Return which members each part counts, and how many they are."""
     history = members.history
-    last = history.periods[-1] if history.periods else ""
+    last, whole = (
+        (history.periods[-1], "present all of {period}") if history.periods else ("", "no whole period yet")
+    )
     rows = [
         ("now", "present on the last day", members.silent.n, "scores, tiers now, concentration, lists"),
-        ("whole period", "present all of {period}", history.members, "moves, forecast"),
+        ("whole period", whole, history.members, "moves, forecast"),
         ("at the split", "present on {day}", compared.window.n, "value after the split"),
         ("contest", "present on {day}, or a sample of many", held.n, "forecasts of value"),
     ]
-    told = [(say(name), say(who, period=last, day=held.split), n, say(use)) for name, who, n, use in rows]
+    told = [(say(name), say(who, day=held.split, period=last), n, say(use)) for name, who, n, use in rows]
     return Populations(study, pd.DataFrame(told, columns=["population", "who", "members", "used_for"]))

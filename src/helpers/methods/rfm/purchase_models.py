@@ -1,20 +1,35 @@
-"""Both halves of the purchase model, and how many of those who bought are still active by it."""
+"""Both halves of the purchase model, how many of those who bought are still active by it, and how far it errs.
+
+Counts a long time ahead are judged on a hold-out of the same length, a year or half of the history if that is less.
+BG/NBD and the repeat shares of similar members each foretell it from what was known before, and the one with the
+smaller mean squared error a member, which in expectation is smallest at the true means, foretells what comes.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import ibis
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from helpers.playbook.result import Part, Result
-from helpers.sentences import people, say, with_bounds
+from helpers.sentences import number, people, percent, say, with_bounds
 from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import cells, histories, spend_cells
+from helpers.stats.btyd.cells import Cells, cells, histories, observed_days, spend_cells
+from helpers.stats.btyd.repeat_shares import RepeatShares
 from helpers.stats.btyd.spend import GammaGamma
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
+from helpers.study.enough import JUDGED_MEMBERS
 from helpers.tables import Table
+
+MODEL, SHARES = "BG/NBD", "repeat shares"
+KEYS = ["x", "t_x", "T"]
+YEAR = 365
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,12 +47,22 @@ class PurchaseModels(Result):
         fallback: of earlier members who transacted again).
     once : int
         Present members who bought once, whom the model cannot judge.
+    days : int
+        Days ahead for which purchases are counted, and length of the hold-out.
+    ahead : float
+        Purchases expected of the present members in those days by the better model; NaN when none was judged.
+    held_out : pandas.DataFrame
+        One row per model, the better first: model, n (members), expected, actual (purchases in all), error (root of
+        the mean squared error a member); none where too few could be judged.
     """
 
     alive: BetaGeometricNBD
     spending: GammaGamma
     still_active: Estimate
     once: int
+    days: int
+    ahead: float
+    held_out: pd.DataFrame = field(repr=False)
 
     @property
     def smallest(self) -> int | None:
@@ -48,16 +73,16 @@ class PurchaseModels(Result):
     def sentence(self) -> str:
         """How many are still active: of whom, how sure, and who is not judged."""
         share, k_min = self.still_active, self.study.k_min
-        text = "Who of the present buyers is still active: too little data. {why}"
+        text = "Who of the present members is still active: too little data. {why}"
         if share.known:
             text = (
-                "Of {n} present members who bought more than once, {share} are probably still active. {once} bought "
+                "Of {n} present members who came more than once, {share} are probably still active. {once} came "
                 "once, whom the model cannot judge."
             )
             if self.alive.repeat_shares_ is not None:
                 text = (
                     "The model of who is still active could not be used. {why} Counted instead: {share} of {n} "
-                    "earlier members bought again within {days} days."
+                    "earlier members came again within {days} days."
                 )
         why = self.alive.message_
         if self.alive.repeaters_ < k_min:
@@ -67,6 +92,20 @@ class PurchaseModels(Result):
         return say(text, why=why, n=n, once=once, days=days, share=with_bounds(share))
 
     @property
+    def ahead_sentence(self) -> str:
+        """What is expected a long time ahead, and how such a forecast did in the hold-out."""
+        model, n, expected, actual, error = self.held_out.iloc[0]
+        text = (
+            "In the next {days} days present members are expected to come {ahead} times, by {model}, which erred "
+            "least on the last {days} days: it expected {n:,} members to come {expected} times, and they came "
+            "{actual} times ({share}); the error a member was {error}."
+        )
+        return say(
+            text, days=self.days, ahead=number(self.ahead, 0), model=model, n=n, expected=number(expected, 0),
+            actual=number(actual, 0), share=percent(actual / expected, 0), error=number(error, 2),
+        )  # fmt: skip
+
+    @property
     def table(self) -> pd.DataFrame:
         """One row per parameter: model, parameter, value, standard_error, low, high, n."""
         summaries = {"BG/NBD": self.alive.summary, "Gamma-Gamma": self.spending.summary}
@@ -74,21 +113,58 @@ class PurchaseModels(Result):
         return found.drop(columns="log_standard_error").reset_index()
 
     def parts(self) -> Iterator[Part]:
-        """Yield who is active, what they spend, and the parameters."""
+        """Yield who is active, what they will do and spend, how models did, and the parameters."""
         yield self.sentence
-        if not 0 < self.spending.members_ < self.study.k_min:
+        if len(self.held_out):
+            yield self.ahead_sentence
+            caption = say("Forecasts of purchases on the last {days} days", days=self.days)
+            yield Table("purchases_held_out", self.held_out, caption, members="n")
+        if self.spending.members_ >= self.study.k_min:
             yield self.spending.sentence
         caption = say("Fitted purchase models: BG/NBD (weeks) and Gamma-Gamma")
         yield Table("purchase_models", self.table, caption)
 
 
 def purchase_models(study: Study) -> PurchaseModels:
-    """Fit BG/NBD and Gamma-Gamma to all purchases up to ``as_of``."""
-    model = BetaGeometricNBD(confidence=study.confidence).fit(cells(study.purchases, study.as_of))
+    """Fit BG/NBD and Gamma-Gamma to all purchases up to ``as_of``, and judge counts a year ahead."""
+    rows, known = study.purchases, cells(study.purchases, study.as_of)
+    model = BetaGeometricNBD(confidence=study.confidence).fit(known)
     spending = GammaGamma(confidence=study.confidence, unit=study.unit)
-    lives = histories(study.purchases, study.as_of)
-    buyers = lives.semi_join(study.present, "member_id").select("x", "t_x", "T").to_pandas()
-    buyers = buyers.sort_values(["x", "t_x", "T"])  # sums must not depend on the order of an engine
-    share = model.alive_among(buyers["x"], buyers["t_x"], buyers["T"])
-    once = int((buyers["x"] == 0).sum())
-    return PurchaseModels(study, model, spending.fit(spend_cells(lives)), share, once)
+    lives = histories(rows, study.as_of)
+    buyers = lives.semi_join(study.present, "member_id").select(*KEYS).to_pandas()
+    buyers = buyers.sort_values(KEYS)  # sums must not depend on the order of an engine
+    share = model.alive_among(*(buyers[key] for key in KEYS))
+    days, once = min(YEAR, observed_days(rows, study.as_of) // 2), int((buyers["x"] == 0).sum())
+    held_out, ahead = _held_out(study, days), np.nan
+    if len(held_out):
+        ahead = float(_expected(model, known, buyers, days)[held_out["model"].iloc[0]].sum())
+    return PurchaseModels(study, model, spending.fit(spend_cells(lives)), share, once, days, ahead, held_out)
+
+
+def _held_out(study: Study, days: int) -> pd.DataFrame:
+    """Return how each model did on the last days, made from what was known before; see :class:`PurchaseModels`."""
+    split, rows = study.as_of - dt.timedelta(days=days), study.purchases
+    late = rows.filter(rows.day > ibis.date(split), rows.day <= ibis.date(study.as_of))
+    here = histories(rows, split).semi_join(study.at(split).present, "member_id")
+    here = here.left_join(late.group_by("member_id").agg(came=late.count()), "member_id")
+    members = here.select(*KEYS, came=here.came.fill_null(0)).to_pandas().sort_values([*KEYS, "came"])
+    table, came = [], members["came"].to_numpy(float)
+    if len(members) >= JUDGED_MEMBERS and days:
+        known = cells(rows, split)
+        for name, expected in _expected(BetaGeometricNBD().fit(known), known, members, days).items():
+            error = np.sqrt(np.mean((expected - came) ** 2))
+            table.append((name, len(came), expected.sum(), came.sum(), error))
+    columns = ["model", "n", "expected", "actual", "error"]
+    return pd.DataFrame(table, columns=columns).sort_values("error", ignore_index=True)
+
+
+def _expected(
+    model: BetaGeometricNBD, known: Cells, members: pd.DataFrame, days: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the purchases of each member in the next days by each model that can tell."""
+    history = [members[key] for key in KEYS]
+    shares = model.repeat_shares_ or RepeatShares(known, model.confidence)
+    found = {SHARES: shares.transactions(days / known.unit_days, *history)}
+    if model.source_ == MODEL:
+        found[MODEL] = model.expected_transactions(days / known.unit_days, *history)
+    return {name: expected for name, expected in found.items() if np.isfinite(expected).all()}

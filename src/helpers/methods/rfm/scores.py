@@ -77,12 +77,9 @@ class Scores(Result):
             for column, used in self.used.items()
             if used < self.bins
         ]
-        text = "{n:,} members are scored 1 to {bins} on recency, frequency and value; every score is used."
+        text = "{n:,} members are scored 1 to {bins} on recency, frequency and value."
         if few:
-            text = (
-                "{n:,} members are scored 1 to {bins} on recency, frequency and value. Equal members get equal "
-                "scores, so some stay empty; used are {few}."
-            )
+            text += " Equal members get equal scores, so some stay empty; used are {few}."
         return say(text, n=self.n, bins=self.bins, few=", ".join(few))
 
     def figure(self) -> Chart | NoChart:

@@ -11,21 +11,21 @@ import datetime as dt
 from dataclasses import dataclass
 
 import ibis
-import numpy as np
-import pandas as pd
 
 from helpers.errors import BadParameters
 from helpers.methods.rfm.scores import bin_score, scored
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.playbook.result import Result
-from helpers.sentences import percent, say
-from helpers.stats.estimate import wilson
+from helpers.sentences import percent, say, with_bounds
+from helpers.stats.estimate import Estimate, proportion, unknown
 from helpers.study import Study
 from helpers.study.frames import materialise
 from helpers.study.values import VALUE_DECIMALS, member_values
 
 CHANGE = 0.25
 """Relative change of each weight."""
+VALUED = {"monetary", "m_score", "value_quantile"}
+"""Columns that depend on the value."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,34 +34,37 @@ class Sensitivity(Result):
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        One row per weight and direction: weight, change (such as -0.25), changed (members that change tier), n
-        (members), share, low, high (Wilson score).
+    changed : Estimate
+        Largest share of members that change tier, over weights and directions; its n is the members.
+    weight : str
+        The weight that moves them; empty where tiers do not look at value.
     scheme : TierScheme
         The tiers.
     """
 
-    table: pd.DataFrame
+    changed: Estimate
+    weight: str
     scheme: TierScheme
 
     @property
-    def n(self) -> int:
+    def smallest(self) -> int:
         """Members, the denominator."""
-        return int(self.table["n"].iloc[0])
-
-    smallest = n
+        return self.changed.n
 
     @property
     def sentence(self) -> str:
         """The most influential weight with its share of members, interval and denominator."""
-        if not self.n:
-            return say("Too little data: nobody's tier could change with the value weights.")
-        top = self.table.sort_values(["share", "weight"], ascending=[False, True]).iloc[0]
+        text = "Too little data: nobody's tier could change with the value weights."
+        if not self.weight:
+            text = "The tiers look at {columns} and not at value: no weight of the value mix moves anybody."
+        elif self.changed.known:
+            text = (
+                "When one value weight moves by {change}, at most {share} of {n:,} members change tier, most with "
+                "that of {weight}; the tiers look at {columns}."
+            )
         return say(
-            "When one value weight moves by {change}, at most {share} of {n:,} members ({low} to {high}) change "
-            "tier, most with that of {weight}; the tiers look at {columns}.",
-            share=percent(top["share"]), n=self.n, low=percent(top["low"]), high=percent(top["high"]),
-            change=percent(CHANGE, 0), weight=top["weight"], columns=", ".join(self.scheme.uses),
+            text, share=with_bounds(self.changed), n=self.changed.n, change=percent(CHANGE, 0), weight=self.weight,
+            columns=", ".join(self.scheme.uses),
         )  # fmt: skip
 
 
@@ -86,17 +89,18 @@ def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivi
     weights = {name: float(weight) for name, weight in given.items() if weight > 0}
     if not weights:
         raise BadParameters(f"value_weights == {dict(given)!r}, must hold a weight above 0.")
+    if not set(scheme.uses) & VALUED:
+        return Sensitivity(study, unknown(0, "share", study.confidence), "", scheme)
     members = _members(study, scheme, list(weights), scheme.window_days or window_days)
-    total, n, rows = sum(weights.values()), int(members.count().execute()), []
+    total, moved = sum(weights.values()), []
     for place, (name, weight) in enumerate(weights.items()):
         for change in (-CHANGE, CHANGE):
             value = (members.monetary + change * members[f"part_{place}"]) * total / (total + change * weight)
-            moved = members.mutate(monetary=value.round(VALUE_DECIMALS))
-            rows.append((name, change, _changed(moved, scheme), n))
-    table = pd.DataFrame(rows, columns=["weight", "change", "changed", "n"])
-    table["share"] = table["changed"] / (n or np.nan)
-    table["low"], table["high"] = wilson(table["changed"], table["n"], study.confidence)
-    return Sensitivity(study, table, scheme)
+            moved.append((_changed(members.mutate(monetary=value.round(VALUE_DECIMALS)), scheme), name))
+    most, weight_name = max(moved, key=lambda each: each[0])
+    return Sensitivity(
+        study, proportion(most, int(members.count().execute()), study.confidence), weight_name, scheme
+    )
 
 
 def _members(study: Study, scheme: TierScheme, names: list[str], window_days: int) -> ibis.Table:

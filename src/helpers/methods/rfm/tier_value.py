@@ -120,10 +120,10 @@ class TierValue(Result):
         if rows.empty or not self.ratio.known:
             return NoChart(say("Value a member by tier"), self.sentence, "tier_value")
         bottom, *_, top = rows.to_dict("records")
-        text, unit, days = (
-            "A {top} member brings {most}, a {bottom} one {least}",
+        unit, days, text = (
             self.study.unit,
             self.followed.days,
+            "A {top} member brings {most}, a {bottom} one {least}",
         )
         most, least = (quantity(row["mean"], unit) for row in (top, bottom))
         title = say(text, top=top["tier"], most=most, bottom=bottom["tier"], least=least)

@@ -25,9 +25,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from helpers.checks import did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
-from helpers.methods.rfm.scores import SCORE_COLUMNS
+from helpers.methods.rfm.scores import COUNTED, SCORE_COLUMNS
 from helpers.sentences import say
+from helpers.study import Study
 from helpers.study.frames import materialise, require_columns
+
+MONTH = 30
+"""Days up to which members are taken to act often enough for interactions a month."""
 
 
 class Range(NamedTuple):
@@ -139,6 +143,8 @@ class TierScheme(BaseModel):
         Whether rules of different tiers must not overlap, or the highest that fits is meant to win.
     window_days : int or None
         Window the cuts are meant for.
+    why : str
+        Why it was chosen, where nobody named it.
     bins : int
         Highest score the rules expect.
     provenance : dict
@@ -150,6 +156,7 @@ class TierScheme(BaseModel):
     title: str = ""
     provenance: dict[str, str] = {}
     window_days: int | None = Field(None, ge=1)
+    why: str = ""
     bins: int = Field(5, ge=2, le=100)
     match: Literal["exact", "first"] = "exact"
     tiers: Annotated[tuple[Tier, ...], Field(min_length=2)]
@@ -288,6 +295,22 @@ class TierScheme(BaseModel):
                     f"{self.domains[column].everything}."
                 )
         return members.mutate(tier=self.expression(members))
+
+
+def tier_scheme(study: Study, source: str | Path | Mapping[str, Any] = "auto") -> TierScheme:
+    """Return a scheme as :meth:`TierScheme.load` does; ``"auto"`` is what suits what counts and its rhythm."""
+    if source != "auto":
+        return TierScheme.load(source)
+    days, what = study.silence_days, say(COUNTED[study.count])
+    if study.count != "order" and days <= MONTH:
+        text = "Tiers count {what} in {days} days, as {what} count here and members act often enough."
+        return TierScheme.load("monthly_interactions").model_copy(
+            update={"why": say(text, what=what, days=MONTH)}
+        )
+    text = "Tiers count {what} in {days} days, the days after which a member counts as silent here."
+    title = say("Silent, potential, active and core members by {what} in {days} days", what=what, days=days)
+    update = {"window_days": days, "title": title, "why": say(text, what=what, days=days)}
+    return TierScheme.load("rhythm").model_copy(update=update)
 
 
 def _definition(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:

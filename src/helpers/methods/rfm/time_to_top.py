@@ -58,11 +58,16 @@ class TimeToTop(Result):
         text = "Within {periods} {period}s a member in {tier} reaches {top} with a chance of {chance}. "
         if self.observed.known and not 0 < self.observed.n < self.study.k_min:
             text += "Of {n:,} who were first seen there, {observed} did. "
-        more = "If moves stay as they are, whoever stays takes {time} {period}s on average."
-        if not np.isfinite(self.time.value):
+        more, seen = (
+            "If moves stay as they are, whoever stays takes {time} {period}s on average.",
+            len(self.history.periods),
+        )
+        if seen < self.time.value < np.inf:
+            more = "If moves stay as they are, whoever stays takes longer on average than the {seen} {period}s seen."
+        elif not np.isfinite(self.time.value):
             more = "No path from {tier} to {top} has been seen."
         parts = {name: with_bounds(getattr(self, name)) for name in ("time", "chance", "observed")}
-        return say(text + more, **values, **parts, n=self.observed.n)
+        return say(text + more, **values, **parts, n=self.observed.n, seen=seen)
 
 
 def time_to_top(study: Study, history: TierHistory) -> TimeToTop:

@@ -120,7 +120,7 @@ class BetaGeometricNBD:
             return True, say("Converged in {n} steps.", n=self._fit.iterations)
         if max(r, a) > EQUAL_MEMBERS:
             which = say("buy at the same rate") if r > EQUAL_MEMBERS else say("are equally likely to leave")
-            text = "Members all but {which}: predictions hold, but the parameters alone mean nothing."
+            text = "Nearly all members {which}: predictions hold, but the parameters alone mean nothing."
             return True, say(text, which=which)
         text = "The data do not determine the parameters: an interval spans a factor of 1,000."
         return False, say(text)
