@@ -178,7 +178,7 @@ def test_values_that_are_not_positive_are_set_aside_and_counted() -> None:
     odd = pd.concat([frame, pd.DataFrame({"x": [2, 1, 0], "mean_repeat_value": [0.0, -3.0, np.nan]})])
     model = GammaGamma().fit(odd)
     assert model.params_ == GammaGamma().fit(frame).params_
-    assert model.set_aside_ == 2 and "2 members with repeats of no positive value" in model.message_
+    assert model.set_aside_ == 2 and "Members with repeats of no positive value" in model.message_
     assert np.isfinite(model.expected_value([2, 1], [0.0, -3.0])).all()
 
 

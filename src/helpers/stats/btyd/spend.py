@@ -134,8 +134,7 @@ class GammaGamma:
         usable, self.message_ = self._judge()
         self.identifiable_ = usable and self._fit.precise
         if self.set_aside_:
-            aside = "{n} members with repeats of no positive value were set aside."
-            self.message_ += " " + say(aside, n=number(self.set_aside_))
+            self.message_ += " " + say("Members with repeats of no positive value were set aside.")
         self.source_ = "Gamma-Gamma" if usable else "observed means" if self.members_ else "too little data"
         self.mean_ = self._population_mean()
         self.independence_ = weighted_correlation(self._x, self._mean, self._weight, self.confidence)
