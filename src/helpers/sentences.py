@@ -92,6 +92,11 @@ def people(n: int, k_min: int) -> str:
     return say("fewer than {k}", k=k_min) if 0 < n < k_min else f"{n:,}"
 
 
+def part_of(n: int, whole: int, k_min: int) -> str:
+    """Return how many of a whole: neither these nor the others are told of when they are too few."""
+    return say("all but fewer than {k}", k=k_min) if 0 < whole - n < k_min <= n else people(n, k_min)
+
+
 def interval(low: float, high: float, unit: str) -> str:
     """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known."""
     if not (math.isfinite(low) and math.isfinite(high)):

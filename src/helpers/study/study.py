@@ -210,6 +210,11 @@ class Study:
         return present_members(self.population, as_of=self.as_of)
 
     @cached_property
+    def leaving_recorded(self) -> bool:
+        """Whether anybody is known to have left: if not, staying cannot be told from leaving that is not recorded."""
+        return bool(self.population.left_day.notnull().any().execute())
+
+    @cached_property
     def counted(self) -> ibis.Table:
         """The rows of activity that count, of whomever and whenever."""
         if self.count != "all":

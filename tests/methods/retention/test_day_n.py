@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import BadData
-from helpers.methods.retention.day_n import DayN, day_n, rows_kept_back
+from helpers.methods.retention.day_n import DayN, day_n, pooled
 from helpers.methods.retention.losses import losses
 from helpers.simulate import community
 from helpers.study import Study
@@ -30,7 +30,7 @@ def planted(seed: int, members: int = 15) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def study(log: pd.DataFrame, people: pd.DataFrame, as_of: dt.date = AS_OF, **settings: object) -> Study:
-    settings = {"history_from": FIRST} | settings
+    settings = {"history_from": FIRST, "k_min": 1} | settings
     return Study.of({"activity": log, "population": people}, as_of, **settings)
 
 
@@ -70,8 +70,7 @@ def test_every_cell_equals_a_count_by_hand(seed: int, definition: str, by: str |
     log, people = planted(seed)
     result, key = ask(log, people, definition, by=by), by or "cohort"
     cells = result.cells[result.cells["eligible"] > 0]
-    names = cells[result.key] if by else cells["cohort"].dt.strftime("%Y-%m")
-    counts = zip(names, cells["day"], cells["eligible"], cells["retained"], strict=True)
+    counts = zip(cells[result.key], cells["day"], cells["eligible"], cells["retained"], strict=True)
     found = {(name, day): (eligible, retained) for name, day, eligible, retained in counts}
     assert found == by_hand(log, people, definition, key)
 
@@ -134,9 +133,15 @@ def test_too_little_data_is_said_and_never_raised(people: str) -> None:
     assert "Too little data" in losses(asked).sentence
 
 
-def test_a_column_that_is_missing_is_refused() -> None:
-    with pytest.raises(BadData, match="column nothing missing"):
-        day_n(study(*planted(1, members=3)), by="nothing")
+def test_a_column_that_is_missing_is_refused_and_the_default_split_is_let_go() -> None:
+    asked = study(*planted(1, members=3))
+    with pytest.raises(BadData, match=r"column nothing missing; there is member_id, .*group"):
+        day_n(asked, by="nothing")
+    (told,) = day_n(asked, by="auto").told()
+    assert told == "There is no split: members have no column source."
+    log, people = planted(1, members=40)
+    split = day_n(study(log, people.rename(columns={"group": "source"})), by="auto")
+    assert split.table.columns[0] == "source"
 
 
 def test_a_simulated_community_from_its_tables() -> None:
@@ -156,37 +161,35 @@ def test_a_simulated_community_from_its_tables() -> None:
     assert result.cells["eligible"].sum() == len(expected)
 
 
-def long(table: dict[str, list[int]]) -> pd.DataFrame:
-    """Return cells of a table of groups by days."""
-    rows = [(name, day, count) for name, counts in table.items() for day, count in enumerate(counts)]
-    return pd.DataFrame(rows, columns=["cohort", "day", "eligible"])
+def wide(table: dict[str, list[int]]) -> pd.DataFrame:
+    """Return counts of a table of groups by days."""
+    counts = pd.DataFrame(table).T
+    return counts.add_prefix("eligible_").rename_axis("cohort").reset_index()
 
 
 @pytest.mark.parametrize(
-    ("table", "k_min", "back"),
+    ("table", "k_min", "names"),
     [
-        # A row is hidden in all windows with one partner for all: "c" is the smallest other one.
-        ({"a": [116, 116, 4], "b": [120, 119, 110], "c": [40, 39, 38], "d": [300, 290, 280]}, 10, {"a", "c"}),
-        ({"a": [116, 116, 4], "b": [120, 119, 110], "c": [40, 39, 38], "d": [300, 290, 280]}, 4, set()),
-        # Several tiny rows need a partner only when they are few together.
-        ({"a": [4], "b": [3], "c": [40], "d": [50]}, 10, {"a", "b", "c"}),
-        ({"a": [6], "b": [7], "c": [40]}, 10, {"a", "b"}),
+        # A row is added to the one before on all days, when it is small on one.
+        ({"a": [116, 116, 40], "b": [120, 119, 4], "c": [40, 39, 38]}, 10, ["a to b", "c"]),
+        ({"a": [116, 116, 40], "b": [120, 119, 4], "c": [40, 39, 38]}, 4, ["a", "b", "c"]),
+        ({"a": [4], "b": [3], "c": [40], "d": [0]}, 10, ["a to c", "d"]),
+        # What all of them together have too few of does not add them up.
+        ({"a": [60, 0], "b": [70, 6]}, 10, ["a", "b"]),
     ],
 )
-def test_a_small_row_is_kept_back_with_as_many_as_it_takes(table, k_min, back) -> None:
-    assert set(rows_kept_back(long(table), "cohort", k_min)) == back
+def test_a_small_row_is_added_to_the_one_before(table, k_min, names) -> None:
+    assert pooled(wide(table), "cohort", k_min)["cohort"].tolist() == names
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_no_hidden_cell_follows_from_any_total(seed: int) -> None:
+def test_no_row_is_small_and_nobody_is_lost(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    cells = long({f"c{i}": rng.integers(0, 60, 2).tolist() for i in range(12)})
-    hidden = cells.assign(hidden=cells["cohort"].isin(rows_kept_back(cells, "cohort", 10)))
-    assert hidden.loc[hidden["eligible"].between(1, 9), "hidden"].all()
-    for _, part in hidden[hidden["eligible"] > 0].groupby("day"):
-        if part["hidden"].any() and not part["hidden"].all():
-            gone = part.loc[part["hidden"], "eligible"]
-            assert len(gone) >= 2 and gone.sum() >= 10
+    before = wide({f"c{i:02}": rng.integers(0, 30, 2).tolist() for i in range(12)})
+    after = pooled(before, "cohort", 10)
+    counts = after[["eligible_0", "eligible_1"]]
+    assert not counts.isin(range(1, 10)).any(axis=None)
+    assert counts.sum().tolist() == before[["eligible_0", "eligible_1"]].sum().tolist()
 
 
 def joined_on(sizes: dict[dt.date, int], **settings: object) -> Study:
@@ -198,27 +201,33 @@ def joined_on(sizes: dict[dt.date, int], **settings: object) -> Study:
     return study(log, people, dt.date(2026, 4, 30), **settings)
 
 
-def test_a_kept_back_cohort_shows_its_size_in_no_window() -> None:
-    sizes = {dt.date(2026, 1, 5): 80, dt.date(2026, 2, 5): 116, dt.date(2026, 3, 5): 95}
-    found = day_n(joined_on({**sizes, dt.date(2026, 4, 27): 6}), days=(1, 30))
+def test_a_small_cohort_hides_no_other_and_leaves_no_gap() -> None:
+    sizes = {dt.date(2026, 1, 5): 80, dt.date(2026, 2, 5): 6, dt.date(2026, 3, 5): 95}
+    found = day_n(joined_on({**sizes, dt.date(2026, 4, 27): 6}, k_min=10), days=(1, 30))
     table = found.table.set_index("cohort")
-    assert table.loc["2026-04", "D1"] == "fewer than 10"
-    assert table.loc["2026-01"].tolist() == ["kept back", "kept back"]
-    # On D30 April is not due and January alone would follow from the total: March is kept back as well.
-    assert table.loc["2026-03"].tolist() == ["kept back", "kept back"]
-    assert "n = 116" in table.loc["2026-02", "D1"] and "n = 116" in table.loc["2026-02", "D30"]
-    assert not any("80" in text for text in table.to_numpy().ravel())
-    trend = found.trend.set_index("cohort")
-    assert trend["share"].notna().tolist() == [False, True, False, False]
-    assert trend.loc["2026-02", "eligible"] == 116
+    assert table.index.tolist() == ["2026-01 to 2026-02", "2026-03 to 2026-04"]
+    assert "n = 86" in table.loc["2026-01 to 2026-02", "D1"] and "n = 101" in table["D1"].iloc[1]
+    # April's day 30 is not over.
+    assert "n = 95" in table["D30"].iloc[1]
+    assert found.trend["share"].notna().all() and "6 are" not in found.sentence
+    assert "fewer than 10 are too recent" in found.sentence
+
+
+def test_of_few_no_share_is_told_in_table_sentence_and_finding() -> None:
+    found = day_n(joined_on({dt.date(2026, 1, 5): 7, dt.date(2026, 4, 25): 90}, k_min=10), days=(1, 30))
+    assert found.table["D30"].tolist() == ["fewer than 10"]
+    assert "too little data (fewer than 10 members) on day 30" in found.sentence
+    assert "n = 7" not in found.sentence
+    (told,) = found.found()
+    assert (told.value, told.n) == (None, 0)
 
 
 def test_segments_without_cohorts_and_neither() -> None:
-    for k_min, text in ((10, "n = 30)"), (40, "fewer than 40")):
+    for k_min, names in ((10, ["y", "x"]), (40, ["y and x"])):
         asked = joined_on({dt.date(2026, 1, 5): 90}, k_min=k_min)
         table = day_n(asked, days=(1, 30), cohort=None, by="platform").table
         assert table.columns.tolist() == ["platform", "D1", "D30"]
-        assert text in table.loc[table["platform"] == "x", "D1"].iloc[0]
+        assert table["platform"].tolist() == names
         assert "n = 90)" in day_n(asked, days=(1, 30), cohort=None).table["D1"].iloc[0]
     for name in ("day", "place", "eligible", "starts"):  # a column of one's own may be called anything
         people = asked.population.rename({name: "platform"})
@@ -243,6 +252,8 @@ def test_losses_by_hand() -> None:
     assert found.table["lost"].tolist() == [ends.count(day) for day in range(31)]
     day, share = found.largest()
     assert (day, share.value) == (0, ends.count(0) / len(ends))
+    few = losses(study(log, people, as_of, k_min=max(ends.count(day) for day in range(31)) + 1))
+    assert few.largest() == (None, few.largest()[1]) and "On none of the first 30 days were" in few.sentence
     assert "The largest loss is on day 0" in found.sentence
 
 

@@ -150,7 +150,7 @@ def test_nobody_left_is_no_obstacle_and_nobody_bought_is_no_certain_nothing() ->
     assert stayed.estimate().known
     bought = worth(people, rows.iloc[:0], 30)
     assert not bought.estimate().known
-    assert "too little data (n = 300), n being members followed, 0 of them with value" in bought.sentence
+    assert "too little data (300 members followed, 0 of them with value)" in bought.sentence
 
 
 def test_few_buyers_are_too_little_data() -> None:

@@ -11,6 +11,7 @@ from lifelines import KaplanMeierFitter
 
 from helpers.methods.retention.day_n import day_n
 from helpers.methods.retention.reconcile import MEASURES, Reconciliation, reconcile
+from helpers.sentences import with_interval
 from helpers.study import Study
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 4, 30)
@@ -94,14 +95,19 @@ def test_the_table_says_all_five_in_words_and_their_orders_hold(
     community: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:
     log, people = community
-    found = reconciled(log, people)
+    people = people.assign(
+        joined_at=people["joined_day"].map(lambda day: pd.Timestamp(day) + pd.Timedelta("3h"))
+    )
+    found = reconciled(log.assign(ts=pd.to_datetime(log["day"]) + pd.Timedelta("5h")), people)
     table = found.table.set_index("still_there")
     assert table.index.tolist() == list(MEASURES) and table["why"].str.len().gt(20).all()
-    assert table.columns.tolist() == ["day 1", "day 7", "day 30", "why"]
+    assert table.columns.tolist() == ["day 1", "day 7", "day 30", "day 60", "day 90", "why"]
+    assert (table.loc[MEASURES[2]].drop("why") == "not observed").all()  # all joined at the same time of day
     for (name, day), one in found.estimates.items():
-        text = f"{100 * one.value:.1f} % ({100 * one.low:.1f} % to {100 * one.high:.1f} %, n = {one.n:,})"
-        assert table.loc[name, f"day {day}"] == text
-    on, after, here = MEASURES[1], MEASURES[2], MEASURES[4]
+        if name == MEASURES[2]:
+            continue
+        assert table.loc[name, f"day {day}"] == with_interval(one)
+    on, after, here = MEASURES[1], MEASURES[3], MEASURES[5]
     for day in (1, 7, 30):
         assert found.estimates[on, day].value <= found.estimates[after, day].value
         assert found.estimates[on, day].value < found.estimates[here, day].value
@@ -113,4 +119,33 @@ def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": ["interaction"]}).iloc[:rows]
     found = reconciled(log, people, as_of=FIRST)
     assert not any(one.known for one in found.estimates.values())
-    assert found.table["day 1"].str.contains("too little data").all()
+    assert found.table["day 1"].str.contains("too little data|fewer than 10|not observed").all()
+
+
+def test_the_24_hour_clock_starts_when_somebody_joined() -> None:
+    """Who joins at 22:00 and acts at 02:00 is active on calendar day 1, and within the first 24 hours."""
+    joined = pd.Timestamp("2026-02-01 22:00") - pd.Timedelta("8h")
+    minutes = pd.to_timedelta(np.arange(40) % 7, unit="min")
+    people = pd.DataFrame({"member_id": [f"m{k}" for k in range(40)], "joined_at": joined + minutes})
+    people = people.assign(joined_day=dt.date(2026, 2, 1), left_day=None)
+    acts = [(f"m{k}", joined + pd.Timedelta(hours=4 if k < 30 else 30)) for k in range(40)]
+    log = pd.DataFrame(acts, columns=["member_id", "ts"])
+    log = log.assign(kind="interaction", day=(log["ts"] + pd.Timedelta("8h")).dt.date)
+    found = reconciled(log, people, (0, 1)).estimates
+    assert [found["active on the day", day].value for day in (0, 1)] == [0.0, 0.75]
+    assert [found["active in the Nth 24 hours", day].value for day in (0, 1)] == [0.75, 0.25]
+
+
+def test_half_are_silent_by_the_day_that_was_planted() -> None:
+    """Two thirds act on the day of joining only, the others every tenth day."""
+    people = pd.DataFrame({"member_id": [f"m{k}" for k in range(90)], "joined_day": FIRST, "left_day": None})
+    days = [
+        (f"m{k}", FIRST + dt.timedelta(days=d))
+        for k in range(90)
+        for d in (range(0, 119, 10) if k < 30 else [0])
+    ]
+    log = pd.DataFrame(days, columns=["member_id", "day"]).assign(kind="interaction")
+    found = reconciled(log, people)
+    assert found.silent_after == 1
+    assert found.sentence == "Half of the newcomers begin their first 30 days of silence by day 1 of tenure."
+    assert found.table.set_index("still_there").loc[MEASURES[5], "why"].startswith("leaving is not recorded")

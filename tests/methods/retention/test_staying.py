@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.rates import test_poisson_2indep as poisson_2indep
 
 from helpers import simulate
+from helpers.figures import Chart
 from helpers.methods.retention.staying import PARTS, Staying, exit_cells, exit_hazard, hazard_of, staying
 from helpers.simulate.parameters import Parameters
 from helpers.stats.survival.cells import cells
@@ -41,12 +42,12 @@ def test_one_table_by_segment_keeps_small_ones_back() -> None:
     found = stay(rows.assign(exited=True), "source")
     table = found.table.set_index("segment")
     assert table["n"].isna().to_dict() == {"a": False, "b": False, "c": True, "few": True}
-    assert table.loc[["c", "few"], ["events", "median", "mean_days", "mean_low"]].isna().all(axis=None)
+    assert table.loc[["c", "few"], ["events", "median_days", "mean_days", "mean_low"]].isna().all(axis=None)
     horizon = table["horizon"].iloc[0]
     for name in ("a", "b"):
         part = rows[rows["source"] == name]["tenure_days"]
         assert table.loc[name, "mean_days"] == pytest.approx(part.clip(upper=horizon).mean())
-        assert table.loc[name, "median_low"] <= table.loc[name, "median"] <= table.loc[name, "median_high"]
+        assert table.loc[name, "median_days"].startswith(f"{part.median():.0f} (")
     assert found.shown == ["a", "b"]
     assert stay(rows.assign(exited=True), "source", k_min=1).table["n"].tolist() == [200, 90, 60, 4]
 
@@ -54,10 +55,9 @@ def test_one_table_by_segment_keeps_small_ones_back() -> None:
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ({"tenure_days": [5] * 30, "exited": False}, "Median stay: – days ("),
-        ({"tenure_days": [5], "exited": True}, "too little data"),
+        ({"tenure_days": [90] * 29 + [3], "exited": [False] * 29 + [True]}, "days: longer than the 90 seen."),
         ({"tenure_days": [1, 2, *[9] * 18], "exited": [True] * 2 + [False] * 18}, "Of those here on day 0, 90.0 % ("),
-        ({"tenure_days": [*range(20)], "exited": True}, "Median stay: 9 days (95 % interval 5 to 14)"),
+        ({"tenure_days": [*range(20)], "exited": True}, "Median stay in days: 9 (5 to 14)."),
         (
             {"tenure_days": [3, 3, *[20] * 30], "exited": True, "entry_day": [0, 0, *[10] * 30]},
             "too little data",  # all who were watched early left before others came under observation
@@ -87,7 +87,31 @@ def test_the_level_of_the_words_is_that_of_the_reader() -> None:
     said = [stay(rows, "plan", confidence=level).sentence for level in (1 - p * 1.01, 1 - p * 0.99)]
     assert "Do the 2 segments differ in how long members stay: yes" in said[0] and "not clearly" in said[1]
     few = stay(rows.head(1), "plan").sentence
-    assert "Do the 1 segments differ in how long members stay: too little data" in few
+    assert "Whether the 1 segments differ in how long members stay: too little data" in few
+
+
+def test_a_segment_that_nobody_leaves_is_drawn_and_the_headline_is_of_all() -> None:
+    rows = pd.DataFrame(
+        {"source": ["stay"] * 150 + ["go"] * 50, "tenure_days": [200] * 150 + [*range(25)] * 2}
+    )
+    found = stay(rows.assign(exited=rows["source"] == "go"), "source")
+    chart = found.figure()
+    assert isinstance(chart, Chart) and set(chart.data["segment"]) == {"stay", "go"}
+    flat = chart.data[chart.data["segment"] == "stay"]
+    assert (flat["survival"] == 1).all() and (flat["low"] < 1).all()
+    day = int(chart.data["day"].max())
+    assert (
+        chart.title
+        == f"After {day} days {100 * found.everybody.still_here(day).value:.1f} % of all are still here"
+    )
+    assert found.table.set_index("segment").loc["stay", "median_days"] == "longer than the 200 seen"
+
+
+def test_without_an_exit_on_record_nothing_is_said_of_staying() -> None:
+    found = stay(pd.DataFrame({"tenure_days": [120] * 80, "exited": False}))
+    (told,) = found.findings(90)
+    assert told.value is None and "not recorded" in told.sentence and "100.0 %" not in told.sentence
+    assert not isinstance(found.figure(), Chart) and not list(found.tables())
 
 
 def test_late_members_are_told_of() -> None:
@@ -99,7 +123,7 @@ def test_late_members_are_told_of() -> None:
     found = staying(study, "source")
     assert found.everybody.n == 38  # four had left before the log began
     told = next(found.findings(90))
-    assert told.n == 30 and "; 8 more came under observation only later" in told.sentence
+    assert told.n == 30 and "; fewer than 10 more came under observation only later" in told.sentence
     assert told.scope == study.scope and len(exit_hazard(study).counts) == 5
 
 

@@ -14,6 +14,7 @@ from scipy import stats
 from helpers.methods.retention.presence import presence
 from helpers.methods.retention.stickiness import lness, stickiness
 from helpers.study import Study
+from helpers.tables import Table
 from tests.methods.retention.logs import interactions, random_log
 
 FIRST, AS_OF = dt.date(2026, 1, 1), dt.date(2026, 3, 31)
@@ -27,9 +28,11 @@ def planted(seed: int, members: int = 25) -> tuple[pd.DataFrame, pd.DataFrame]:
     return interactions(log), people
 
 
-def study(log: pd.DataFrame, people: pd.DataFrame | None = None, as_of: dt.date = AS_OF) -> Study:
+def study(
+    log: pd.DataFrame, people: pd.DataFrame | None = None, as_of: dt.date = AS_OF, k_min: int = 10
+) -> Study:
     frames = {"activity": log} if people is None else {"activity": log, "population": people}
-    return Study.of(frames, as_of, history_from=FIRST)
+    return Study.of(frames, as_of, history_from=FIRST, k_min=k_min)
 
 
 def active_in(log: pd.DataFrame, people: pd.DataFrame, day: dt.date, length: int) -> set[str]:
@@ -51,19 +54,16 @@ def test_ratios_are_means_over_the_days_counted_by_hand(seed: int) -> None:
     window = pd.date_range(AS_OF - dt.timedelta(days=27), AS_OF).date
     means = {
         name: np.mean([len(active_in(log, people, day, length)) for day in window])
-        for name, length in (("dau", 1), ("wau", 7), ("mau", 30))
+        for name, length in (("dau", 1), ("mau", 30))
     }
-    for over, under in (("dau", "mau"), ("dau", "wau"), ("wau", "mau")):
-        if means[under]:
-            assert found.table.set_index("ratio").loc[f"{over}/{under}", "share"] == pytest.approx(
-                means[over] / means[under]
-            )
-    assert ("DAU/MAU" in found.sentence) == found.ratio().known
+    if means["mau"]:
+        assert found.ratio.value == pytest.approx(means["dau"] / means["mau"])
+    assert ("DAU/MAU" in found.sentence) == found.ratio.known
 
 
 def test_the_interval_is_that_of_a_bootstrap_of_members() -> None:
     log, people = planted(4, members=150)
-    found = stickiness(study(log, people)).ratio()
+    found = stickiness(study(log, people)).ratio
     days = pd.date_range(AS_OF - dt.timedelta(days=27), AS_OF).date
     index = {member: k for k, member in enumerate(people["member_id"])}
     sums = np.zeros((len(index), 2))
@@ -88,15 +88,14 @@ def test_dau_over_mau_covers() -> None:
         rate = rng.choice(rates, 150, p=weights)
         who, when = np.nonzero(rng.random((150, 70)) < rate[:, None])
         log = pd.DataFrame({"member_id": who.astype(str), "day": days[when], "kind": "interaction"})
-        found = stickiness(study(log, as_of=FIRST + dt.timedelta(days=69))).ratio()
+        found = stickiness(study(log, as_of=FIRST + dt.timedelta(days=69))).ratio
         hits.append(found.low <= truth <= found.high)
     assert 0.92 <= np.mean(hits) <= 0.98
 
 
 def test_a_log_that_is_too_short_has_no_monthly_members() -> None:
     found = stickiness(study(*planted(2), FIRST + dt.timedelta(days=40)))
-    assert found.ratio("dau/wau").known
-    assert not found.ratio().known
+    assert not found.ratio.known
     assert "Too little data" in found.sentence
 
 
@@ -108,7 +107,6 @@ def test_active_days_are_counted_as_by_hand() -> None:
     inside = log[(log["day"] >= begin) & (log["day"] <= AS_OF)]
     each = inside.groupby("member_id").size().reindex(here, fill_value=0)
     assert found.table["members"].tolist() == [int((each == k).sum()) for k in range(29)]
-    assert found.table["share"].sum() == pytest.approx(1)
     active = each[each > 0].to_numpy(float)
     low, high = stats.t.interval(0.95, len(active) - 1, active.mean(), stats.sem(active))
     assert found.mean[:4] == pytest.approx((active.mean(), low, high, len(active)))
@@ -132,11 +130,28 @@ def test_silent_members_are_the_dormant_and_those_never_active() -> None:
     assert "Nobody is present" in nobody.sentence and nobody.table["share"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("active", "said", "told"), [(8, "all but fewer than 10", "–"), (40, "3,000", "98.7 %")]
+)
+def test_nearly_all_are_told_of_without_the_few_others(active: int, said: str, told: str) -> None:
+    people = pd.DataFrame({"member_id": [f"m{k}" for k in range(3_000 + active)], "joined_day": FIRST})
+    log = pd.DataFrame({"member_id": people["member_id"].head(active), "day": AS_OF, "kind": "interaction"})
+    asked = study(log, people.assign(left_day=None))
+    found = presence(asked)
+    assert f"{said} were silent" in found.sentence and (f" {active} were active" in found.sentence) == (
+        active > 9
+    )
+    table = next(part for part in found.told() if isinstance(part, Table)).frame.set_index("who")
+    assert table.loc["silent", "members"] == said
+    assert np.isnan(table.loc["silent", "share"]) == (told == "–")
+    assert table.loc["active in 7 days", "members"] == ("40" if active > 9 else "fewer than 10")
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     log = pd.DataFrame({"member_id": ["a"] * rows, "day": [AS_OF] * rows, "kind": ["interaction"] * rows})
     found, few = (ask(Study.of({"activity": log}, AS_OF)) for ask in (stickiness, lness))
     assert "Too little data" in found.sentence
-    assert found.table["share"].isna().all()
+    assert not found.ratio.known
     assert ("Too little data" in few.sentence) == (rows == 0)
     assert few.table["members"].sum() == rows

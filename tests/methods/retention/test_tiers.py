@@ -94,6 +94,12 @@ def test_tier_is_reached_up_to_the_landmark_day() -> None:
     assert compared(rows).naive.reference == "not reached" and sizes.loc["landmarked", "n"] == 4
 
 
+def test_without_exits_nothing_is_known_of_tiers() -> None:
+    found = compared(community(1, 400).assign(exited=False))
+    assert "too little data (0 exits" in found.sentence and not found.fair.known
+    assert next(found.findings()).verdict == "too little data"
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_too_little_data(n: int) -> None:
     found = compared(community(1, 20).iloc[:n])

@@ -31,7 +31,7 @@ import pandas as pd
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import interval, number, percent, quantity, say
+from helpers.sentences import interval, number, people, percent, quantity, say
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.resample import log_mean_t
 from helpers.study import Study, enough
@@ -66,6 +66,12 @@ class CohortValue(Result):
     @property
     def sentence(self) -> str:
         """Growth at equal age beside the goal."""
+        if not self.growth.known:
+            text = (
+                "Value of newcomers in their first {age} days, later against earlier cohorts: too little data ({n} "
+                "joiners followed for so long)."
+            )
+            return say(text, age=number(self.age_days), n=people(self.growth.n, self.study.k_min))
         growth, table = self.growth, self.table.assign(total=self.table["value"] * self.table["mature"])
         halves = table.groupby("half")[["total", "mature"]].sum().reindex(["earlier", "later"])
         earlier, later = (quantity(worth, self.study.unit) for worth in halves["total"] / halves["mature"])

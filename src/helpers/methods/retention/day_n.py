@@ -24,12 +24,12 @@ Rules that every cell keeps
 - Members who left stay eligible: they are not retained on the days after. Intervals are Wilson's.
 - "On or after" until `as_of` gives an older cohort more time to come back: its cohorts are not to be compared.
 
-Which rows may not be shown
----------------------------
-Days count nearly the same members, so a number that is blanked on one day is read off the next. A row is therefore
-shown on all days or on none. When the hidden rows of a day could be solved for from the total over all rows, because
-there is only one or because they hold fewer than `k_min` members together, the smallest other row is hidden as well
-(complementary suppression, Hundepool et al. 2012, Statistical Disclosure Control), once for all days.
+Rows of few
+-----------
+Days count nearly the same members, so a number that is blanked on one day is read off the next, and what is blanked
+in one row is solved for from the total. A row that holds fewer than `k_min` members on a day is therefore added up
+with the one before (the month before; the segment next in size) until none is left. A day on which all rows together
+hold fewer is not told.
 """
 
 from __future__ import annotations
@@ -41,13 +41,12 @@ from typing import Any, Literal
 import ibis
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from helpers.figures import BLUE, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, share_axis
 from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result, kept_back
-from helpers.sentences import percent, say, with_interval
+from helpers.playbook.result import Part, Result
+from helpers.sentences import people, percent, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, wilson
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
@@ -56,7 +55,11 @@ from helpers.tables import Table
 
 SEGMENT = "_segment"
 """The column of segments while it is counted: a name that no table of a user's has."""
-COHORTS = {"week": "W", "month": "M"}
+COHORTS = {"week": ("W", "%Y-%m-%d"), "month": ("M", "%Y-%m")}
+"""How the day of joining is cut, and how the first day of a cohort is written."""
+SPLIT = "source"
+"""The column that splits members unless another one is named."""
+COUNTED = ["eligible", "immature", "retained"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,9 +69,9 @@ class DayN(Result):
     Attributes
     ----------
     cells : pandas.DataFrame
-        The key (cohort, first day of the week or month of joining, or the segment), day, starts (all of the cell),
-        eligible, immature (not over yet), unobserved (before the log), retained, share, low, high, reason (why the
-        cell is blank).
+        The key (cohort, ``"2026-03"`` for a month or the Monday of a week, or the segment), day, starts (all of the
+        cell), eligible, immature (not over yet), retained, unobserved (before the log), share, low, high, reason (why
+        the cell is blank).
     totals : pandas.DataFrame
         The same over everybody.
     days : tuple of int
@@ -77,8 +80,8 @@ class DayN(Result):
         What active means.
     key : str or None
         Column that names a row: ``"cohort"``, the segment, or None.
-    cohort : str or None
-        ``"week"``, ``"month"`` or None.
+    cohort, by : str or None
+        The period of joining, or the column, that makes the rows; empty when there is no such column.
     """
 
     cells: pd.DataFrame
@@ -99,98 +102,71 @@ class DayN(Result):
         return say("on day {n}" if self.definition == "on" else "on day {n} or later", n=day)
 
     @property
-    def covered(self) -> pd.DataFrame:
-        """The cells of those cohorts of which the log covers somebody."""
-        if not self.cohort:
-            return self.cells
-        seen = self.cells[["eligible", "immature"]].sum(axis=1) > 0
-        return self.cells[self.cells["cohort"].isin(self.cells.loc[seen, "cohort"])]
-
-    @property
     def trend(self) -> pd.DataFrame:
-        """The last day by cohort, without what is kept back: cohort, eligible, retained, share, low, high."""
-        rows = self.covered[self.covered["day"] == self.days[-1]].reset_index(drop=True)
-        numbers = ["eligible", "retained", "share", "low", "high"]
-        rows = rows[["cohort", *numbers]].astype({"eligible": "Int64", "retained": "Int64"})
-        hidden = self._hidden(rows) & (rows["eligible"] > 0)
-        rows[numbers] = rows[numbers].mask(hidden)
-        return rows.assign(cohort=self._names(rows["cohort"]))
+        """The last day by cohort: cohort, eligible, retained, share, low, high."""
+        rows = self.cells[self.cells["day"] == self.days[-1]].reset_index(drop=True)
+        return rows[["cohort", "eligible", "retained", "share", "low", "high"]]
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per cohort (or segment) that the log covers, each cell in words: share, interval and members."""
-        cells = self.covered
-        pairs = zip(cells.itertuples(), self._hidden(cells), strict=True)
-        cells = cells.assign(text=[self._in_words(row, hidden) for row, hidden in pairs])
+        """One row per cohort or segment, each cell in words: share, interval and members."""
+        estimates = (
+            estimate_of(row, row["eligible"], "Wilson score", self.study.confidence)
+            for _place, row in self.cells.iterrows()
+        )
+        pairs = zip(self.cells["reason"], estimates, strict=True)
+        cells = self.cells.assign(text=[reason or with_interval(found) for reason, found in pairs])
         # Over everybody there is one row, and all who began name it as well as anything.
         square = cells.pivot(index=self.key or "starts", columns="day", values="text")
-        square = square.reindex(columns=list(self.days))
+        # Segments stand in the order of their size, cohorts in that of time.
+        order = cells[self.key].unique() if self.key else square.index
+        square = square.reindex(index=order, columns=list(self.days)).rename_axis(index=self.key)
         plus = "" if self.definition == "on" else "+"
         square = square.rename(columns={day: f"D{day}{plus}" for day in self.days})
         square = square.reset_index(drop=not self.key).rename_axis(columns=None)
-        square = square.rename(columns={SEGMENT: self.by})
-        return square.assign(cohort=self._names(square["cohort"])) if self.cohort else square
-
-    def _in_words(self, row: Any, hidden: bool) -> str:
-        """Return a cell as text; a row that is kept back shows no number, but may say why a cell is blank."""
-        if not row.eligible:
-            return str(row.reason)
-        if hidden:
-            few = row.eligible < self.study.k_min
-            return say("fewer than {k}", k=self.study.k_min) if few else say("kept back")
-        return with_interval(estimate_of(row._asdict(), row.eligible, "Wilson score", self.study.confidence))
-
-    def _hidden(self, cells: pd.DataFrame) -> NDArray[np.bool_]:
-        """Return which cells lie in a row that may not be shown."""
-        k_min = self.study.k_min
-        if not self.key:
-            return np.full(len(cells), self.cells["eligible"].between(1, k_min - 1).any())
-        return cells[self.key].isin(rows_kept_back(self.cells, self.key, k_min)).to_numpy()
-
-    def _names(self, cohorts: pd.Series) -> pd.Series:
-        """Return cohorts as text: ``"2026-03"`` for a month, the Monday for a week."""
-        return pd.to_datetime(cohorts).dt.strftime("%Y-%m" if self.cohort == "month" else "%Y-%m-%d")
+        return square.rename(columns={SEGMENT: self.by})
 
     @property
     def sentence(self) -> str:
         """Every day over everybody, how many were too recent, and how many were never seen."""
-        found = [(self.phrase(day), self.total(day)) for day in self.days]
-        parts = "; ".join(f"{with_interval(share)} {phrase}" for phrase, share in found)
-        said = [say("Of the members who joined, active again: {parts}.", parts=parts)]
-        if not any(share.known for _phrase, share in found):
+        k_min, told = self.study.k_min, []
+        for day in self.days:
+            share, phrase = self.total(day), self.phrase(day)
+            little = say("too little data ({n} members)", n=people(share.n, k_min))
+            told.append(f"{with_interval(share) if share.known else little} {phrase}")
+        said = [say("Of the members who joined, active again: {parts}.", parts="; ".join(told))]
+        if not self.totals["share"].notna().any():
             said = [say("Too little data: nobody's day is over by {day}.", day=self.study.as_of)]
         for name, text in (
-            ("immature", "{n:,} are too recent for the last day and not counted on it."),
-            ("unobserved", "{n:,} began before the log and were not seen."),
+            ("immature", "{n} are too recent for the last day and not counted on it."),
+            ("unobserved", "{n} began before the log and were not seen."),
         ):
             if n := int(self.totals[name].max()):
-                said.append(say(text, n=n))
+                said.append(say(text, n=people(n, k_min)))
         return " ".join(said)
 
     def figure(self) -> Chart | NoChart:
-        """Draw the share active on the last day by cohort, with intervals; immature cohorts stay blank."""
+        """Draw the share active on the last day by cohort, with intervals; a cohort that is not told stays blank."""
         name, rows, phrase, total = "retention_trend", self.trend, self.phrase(self.days[-1]), self.total()
-        drawn = rows.dropna(subset=["share"]).reset_index(drop=True)
-        if len(drawn) < 2:
+        told = rows.dropna(subset=["share"])
+        if len(told) < 2:
             return NoChart(say("Retention by cohort"), self.sentence, name)
         figure, ax = new_figure(7.2, 3.4)
-        share, low, high = (drawn[column].astype(float) for column in ("share", "low", "high"))
-        ax.vlines(drawn.index, low, high, color=BLUE, linewidth=2)
-        ax.plot(drawn.index, share, "o-", color=BLUE, linewidth=1, markersize=6)
-        ax.set_xticks(drawn.index, drawn["cohort"], rotation=45 if len(drawn) > 8 else 0)
+        ax.vlines(rows.index, rows["low"], rows["high"], color=BLUE, linewidth=2)
+        ax.plot(rows.index, rows["share"], "o-", color=BLUE, linewidth=1, markersize=6)
+        ax.set_xticks(rows.index, rows["cohort"], rotation=45 if len(rows) > 8 else 0)
         ax.set_xlabel(say("Joined in the {period} of", period=self.cohort))
-        share_axis(ax, 1.15 * high.max(), say("Share active {phrase}", phrase=phrase))
+        share_axis(ax, 1.15 * told["high"].max(), say("Share active {phrase}", phrase=phrase))
         title = say("{share} of joiners were active {phrase}", share=percent(total.value), phrase=phrase)
         text = (
-            "{drawn} Active: at least one {deed} on that calendar day. Intervals are Wilson's. A dash: the day is "
-            "not over, or the cohort is kept back."
+            "{drawn} Active: at least one {deed} on that calendar day. Intervals are Wilson's. A blank: the day is "
+            "not over."
         )
         deed = say("interaction or order") if self.study.count == "all" else say(self.study.count)
         note = say(text, drawn=self.study.drawn, deed=deed)
-        ends = drawn.iloc[[int(share.argmin()), int(share.argmax())]]
         worst, best = (
             say("{cohort} ({share})", cohort=row["cohort"], share=percent(row["share"]))
-            for row in ends.to_dict("records")
+            for row in told.loc[[told["share"].idxmin(), told["share"].idxmax()]].to_dict("records")
         )
         text = "Share of each cohort active {phrase}, with intervals, from {worst} to {best}; all together {total}."
         alt = say(text, phrase=phrase, worst=worst, best=best, total=with_interval(total))
@@ -198,11 +174,14 @@ class DayN(Result):
 
     def parts(self) -> Iterator[Part]:
         """Yield the sentence, the picture of cohorts, and the table by cohort or segment."""
-        note = kept_back(self.study.k_min)
+        text = "Rows of fewer than {k} members are added up with the one before."
+        note = say(text, k=self.study.k_min)
+        if self.by == "":
+            yield say("There is no split: members have no column {column}.", column=SPLIT)
+            return
         if self.by:
-            yield Table(
-                "retention_by_segment", self.table, say("The same by {column}", column=self.by), note=note
-            )
+            caption = say("The same by {column}", column=self.by)
+            yield Table("retention_by_segment", self.table, caption, note=note)
             return
         yield self.sentence
         yield self.figure()
@@ -251,8 +230,8 @@ def day_n(
     cohort : {"week", "month"}, optional
         Calendar period of joining; weeks begin on Monday. None: no cohorts.
     by : str, optional
-        Column of the population that makes segments instead of cohorts; a missing value is the segment
-        ``not stated``.
+        Column of the population that makes segments instead of cohorts, or ``auto``, see :func:`split_of`; a missing
+        value is the segment ``not stated``.
 
     Raises
     ------
@@ -260,102 +239,116 @@ def day_n(
         When a column is missing.
     """
     asked, cohort = tuple(sorted(set(days))), None if by else cohort
-    require_columns(study.population, [by] if by else [], "members")
+    by = split_of(study, by) if by else None
     key = SEGMENT if by else ("cohort" if cohort else None)
-    rows = _observed(study, asked, definition, cohort, by).cache()
-    cells, totals = (_cells(rows, name, asked, study) for name in (key, None))
+    wide = _counts(study, asked, definition, cohort, by)
+    rows = wide
+    if cohort:
+        # Cohorts of whom the log covers nobody have nothing to be told.
+        covered = wide.filter(regex="^(eligible|immature)_").sum(axis=1) > 0
+        rows = wide[covered].sort_values("cohort")
+        rows = rows.assign(cohort=pd.to_datetime(rows["cohort"]).dt.strftime(COHORTS[cohort][1]))
+    if by:
+        rows = wide.sort_values(["starts", SEGMENT], ascending=[False, True])
+    cells = _cells(pooled(rows, key, study.k_min) if key else wide, study)
+    totals = _cells(wide.drop(columns=key or []).sum().to_frame().T, study)
     return DayN(study, cells, totals, asked, definition, key, cohort, by)
 
 
-def _observed(
-    study: Study, days: Sequence[int], definition: str, cohort: str | None, by: str | None
-) -> ibis.Table:
-    """Return one row per member who joined: member_id, joined, the key, and what each day held.
+def split_of(study: Study, column: str) -> str:
+    """Return the column by which members are split; ``auto`` is :data:`SPLIT` where it is there, else nothing."""
+    if column == "auto":
+        return SPLIT if SPLIT in study.population.columns else ""
+    require_columns(study.population, [column], "members")
+    return column
 
-    For each day N: ``eligible_N`` (1 when it was observed), ``immature_N`` (1 when it will be), ``retained_N`` (1
-    when it was observed and the member was active).
+
+def _counts(
+    study: Study, days: Sequence[int], definition: str, cohort: str | None, by: str | None
+) -> pd.DataFrame:
+    """Return one row per cohort or segment (one without): the key, starts, and counts of each day N.
+
+    For each N: ``eligible_N`` (day N was observed), ``immature_N`` (it will be), ``retained_N`` (it was observed and
+    the member was active).
     """
-    people = study.population
-    people = people.filter(people.joined_day <= ibis.date(study.as_of))
-    keys = {"cohort": people.joined_day.truncate(COHORTS[cohort])} if cohort else {}
-    keys |= {SEGMENT: people[by].cast("string").fill_null(NOT_STATED)} if by else {}
-    people = people.select("member_id", joined=day_number(people.joined_day), **keys)
-    held = people.select("member_id", "joined").inner_join(study.spells, "member_id")
+    joined = study.population
+    joined = joined.filter(joined.joined_day <= ibis.date(study.as_of))
+    keys = {"cohort": joined.joined_day.truncate(COHORTS[cohort][0])} if cohort else {}
+    keys |= {SEGMENT: joined[by].cast("string").fill_null(NOT_STATED)} if by else {}
+    joined = joined.select("member_id", joined=day_number(joined.joined_day), **keys)
+    held = joined.select("member_id", "joined").inner_join(study.spells, "member_id")
     after = held["at"] - held.joined
     inside = {n: after == n if definition == "on" else after >= n for n in days}
     hits = held.group_by("member_id").agg(**{f"hit_{n}": each.any() for n, each in inside.items()})
-    found = people.left_join(hits, "member_id").drop("member_id_right")
-    flags: dict[str, ibis.Value] = {}
+    found = joined.left_join(hits, "member_id").drop("member_id_right")
+    sums: dict[str, ibis.Value] = {"starts": found.count()}
     for n in days:
         seen = found.joined + n >= number_of(study.began or study.as_of)
         ripe = found.joined + n <= number_of(study.as_of)
-        flags[f"eligible_{n}"] = seen & ripe
-        flags[f"immature_{n}"] = seen & ~ripe
-        flags[f"retained_{n}"] = seen & ripe & found[f"hit_{n}"].fill_null(False)
-    return found.mutate(**{name: flag.cast("int64") for name, flag in flags.items()})
+        flags = (seen & ripe, seen & ~ripe, seen & ripe & found[f"hit_{n}"].fill_null(False))
+        sums |= {f"{name}_{n}": flag.sum() for name, flag in zip(COUNTED, flags, strict=True)}
+    wide = (found.group_by(*keys).agg(**sums) if keys else found.aggregate(**sums)).to_pandas()
+    wide = wide.astype(dict.fromkeys(sums, "float64"))
+    return wide.fillna(dict.fromkeys(sums, 0.0)).astype(dict.fromkeys(sums, "int64"))  # sums over no rows
 
 
-def _cells(rows: ibis.Table, key: str | None, days: Sequence[int], study: Study) -> pd.DataFrame:
-    """Return one row per cell of the key and day, with shares, intervals and the reason of every blank one."""
-    parts = ["eligible", "immature", "retained"]
-    sums = {
-        "starts": rows.count(),
-        **{f"{part}_{n}": rows[f"{part}_{n}"].sum() for part in parts for n in days},
-    }
-    wide = (rows.group_by(key).agg(**sums) if key else rows.aggregate(**sums)).to_pandas()
-    wide = wide.astype(dict.fromkeys(sums, "float64")).fillna(dict.fromkeys(sums, 0.0))  # sums over no rows
-    long = pd.wide_to_long(wide.reset_index(), parts, i="index", j="day", sep="_").reset_index()
-    long = long.drop(columns="index").astype(dict.fromkeys(["starts", *parts], "int64"))
-    long = long.sort_values([key, "day"] if key else "day", ignore_index=True)
+def pooled(wide: pd.DataFrame, key: str, k_min: int) -> pd.DataFrame:
+    """Return rows added up with the one before, until each holds nobody or at least `k_min` members on every day.
+
+    Parameters
+    ----------
+    wide : pandas.DataFrame
+        One row per group, in order: the key, and counts, of which those that begin with ``eligible_`` are told.
+    key : str
+        Column that names a group.
+    k_min : int
+        Smallest number of members that may be shown. Days on which all rows together hold fewer are not looked at.
+    """
+    told = wide.filter(regex="^eligible_")
+    counts = told.loc[:, told.sum() >= k_min].to_numpy()
+    groups = [[place] for place in range(len(wide))]
+    while len(groups) > 1:
+        sizes = np.array([counts[group].sum(axis=0) for group in groups])
+        small = np.flatnonzero(((sizes > 0) & (sizes < k_min)).any(axis=1))
+        if not small.size:
+            break
+        last = max(int(small[-1]), 1)
+        groups[last - 1] += groups.pop(last)
+    numbers, names = wide.drop(columns=key), wide[key].tolist()
+    rows = [numbers.iloc[group].sum().to_dict() | {key: _name(names, key, group)} for group in groups]
+    return pd.DataFrame(rows, columns=wide.columns)
+
+
+def _name(names: Sequence[str], key: str, group: Sequence[int]) -> str:
+    """Return the name of groups that were added up."""
+    first, last = names[group[0]], names[group[-1]]
+    if len(group) == 1:
+        return first
     if key == "cohort":
-        long["cohort"] = pd.to_datetime(long["cohort"])
-    low, high = wilson(long["retained"], long["eligible"], study.confidence)
-    share = long["retained"] / long["eligible"].where(long["eligible"] > 0)
-    return long.assign(
-        unobserved=long["starts"] - long["eligible"] - long["immature"],
-        share=share.astype(float),
-        low=low,
-        high=high,
-        reason=[_reason(row, study) for row in long.itertuples()],
+        return say("{first} to {last}", first=first, last=last)
+    text = "{first} and {last}" if len(group) == 2 else "{first} and {k} smaller"
+    return say(text, first=first, last=last, k=len(group) - 1)
+
+
+def _cells(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return one row per row of counts and day, with shares, intervals and the reason of every blank one."""
+    long = pd.wide_to_long(wide.reset_index(drop=True).reset_index(), COUNTED, i="index", j="day", sep="_")
+    long = long.reset_index().sort_values(["index", "day"], ignore_index=True).drop(columns="index")
+    # Of few there is a number of members, and no share.
+    known = long["eligible"] >= max(study.k_min, 1)
+    low, high = (
+        np.where(known, part, np.nan) for part in wilson(long["retained"], long["eligible"], study.confidence)
     )
+    share = (long["retained"] / long["eligible"].where(known)).astype(float)
+    unobserved = long["starts"] - long["eligible"] - long["immature"]
+    long = long.assign(unobserved=unobserved, share=share, low=low, high=high)
+    return long.assign(reason=[_reason(row, study) for row in long.itertuples()])
 
 
 def _reason(row: Any, study: Study) -> str:
     """Return why a cell is blank; nothing when it is not."""
     if row.eligible:
-        return ""
+        return say("fewer than {k}", k=study.k_min) if row.eligible < study.k_min else ""
     if row.immature:
         return say("day {n} is not over by {day}", n=row.day, day=study.as_of)
     return say("begins before the log, {day}", day=study.began) if row.starts else say("no members")
-
-
-def rows_kept_back(cells: pd.DataFrame, key: str, k_min: int) -> list[Any]:
-    """Return the values of the key whose rows are to be kept back.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        One row per group and day: the key, day, eligible (members; an empty cell is about nobody).
-    key : str
-        Column that names a group.
-    k_min : int
-        Smallest number of members that may be shown.
-    """
-    square = cells.pivot(index=key, columns="day", values="eligible").fillna(0)
-    sizes = square.to_numpy(float)
-    hidden = np.asarray(((sizes > 0) & (sizes < k_min)).any(axis=1))
-    while (extra := _solvable(sizes, hidden, k_min)) is not None:
-        hidden[extra] = True
-    return square.index[hidden].tolist()
-
-
-def _solvable(sizes: NDArray[np.float64], hidden: NDArray[np.bool_], k_min: int) -> int | None:
-    """Return the next row to hide because a hidden one could be solved for; None when none could."""
-    for column in sizes.T:
-        blank = hidden & (column > 0)
-        if not blank.any() or (blank.sum() >= 2 and column[blank].sum() >= k_min):
-            continue
-        others = np.flatnonzero(~hidden & (column > 0))
-        if others.size:
-            return int(others[np.argmin(sizes[others].max(axis=1))])
-    return None

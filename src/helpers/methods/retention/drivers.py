@@ -97,7 +97,9 @@ class Drivers(Result):
             "Effects that were seen to change with tenure ({n} exits): {names}. One hazard ratio for all days is an "
             "average of different ones there: use the table by tenure."
         )
-        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady) or say("none")
+        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady)
+        if not names:
+            text = "No effect was seen to change with tenure ({n} exits)."
         lasting = say(text, names=names, n=number(self.model.events_))
         return [self.sentence, *map(hazard_sentence, self.named.to_dict("records")), lasting, *self.notes]
 

@@ -31,7 +31,7 @@ import pandas as pd
 from helpers.figures import BLUE, Chart, NoChart, new_figure
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import interval, number, percent, quantity, say, with_interval
+from helpers.sentences import interval, number, people, percent, quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.forecast.value_days import newcomer_value, value_days
 from helpers.study import Study, enough
@@ -74,16 +74,28 @@ class LifetimeValue(Result):
     def sentence(self) -> str:
         """What a newcomer is worth, and how much of it was seen in newcomers, borrowed and extrapolated."""
         rows, total = self.table.set_index("part"), self.estimate()
+        with_value = people(int(rows["with_value"].iloc[0]), self.study.k_min)
+        if not total.known:
+            text = (
+                "Value of a newcomer in the first {horizon} days: too little data ({n} members followed, {k} of them "
+                "with value)."
+            )
+            n = people(total.n, self.study.k_min)
+            return say(text, horizon=number(self.horizon_days), n=n, k=with_value)
         days, share = rows["days"].cumsum(), (rows["value"] / total.value).map(percent)
-        return say(
+        said = say(
             "Value of a newcomer in the first {horizon} days, discounted: {total}, n being members followed, {k} of "
             "them with value. {observed} of it was observed in newcomers: on each of the first {days} days at least "
             "{least} were followed. {borrowed} (until day {seen}) is borrowed from members who joined before "
             "recording began, and {extrapolated} (after it) is extrapolated.",
             total=with_interval(total), **share.drop("total"), horizon=number(self.horizon_days),
-            k=number(rows["with_value"].iloc[0]), least=enough.AT_RISK, days=number(days["observed"]),
+            k=with_value, least=enough.AT_RISK, days=number(days["observed"]),
             seen=number(days["borrowed"]),
         )  # fmt: skip
+        if self.study.leaving_recorded:
+            return said
+        text = "Leaving is not recorded: everybody counts as staying, so that the value leans high."
+        return f"{said} {say(text)}"
 
     def figure(self) -> Chart | NoChart:
         """Draw the value of a newcomer as it adds up: solid observed, dashed borrowed, dotted extrapolated."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
 from helpers.playbook.result import Result
 from helpers.sentences import say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of, unknown, wilson
+from helpers.stats.estimate import Estimate, proportion, unknown
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
 
@@ -26,7 +25,7 @@ class Losses(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        day, lost, share (of all members), low, high (Wilson).
+        day, lost.
     members : int
         Members watched long enough.
     """
@@ -35,23 +34,37 @@ class Losses(Result):
     members: int
 
     def largest(self, *, after: int = 0) -> tuple[int | None, Estimate]:
-        """Return the day from `after` on with the largest loss (the earliest of equal ones) and its share."""
-        if not self.members:
-            return None, unknown(0, "share", self.study.confidence)
-        row = self.table.iloc[after + int(self.table["lost"].to_numpy()[after:].argmax())]
-        return int(row["day"]), estimate_of(row, self.members, "Wilson score", self.study.confidence)
+        """Return the day from `after` on with the largest loss (the earliest of equal ones) and its share.
+
+        No day when nobody was lost, or too few to be told of.
+        """
+        lost = self.table["lost"].to_numpy()[after:]
+        if not self.members or lost.max() < max(self.study.k_min, 1):
+            return None, unknown(self.members, "share", self.study.confidence)
+        return after + int(lost.argmax()), proportion(int(lost.max()), self.members, self.study.confidence)
+
+    @property
+    def smallest(self) -> int:
+        """The members watched."""
+        return self.members
 
     @property
     def sentence(self) -> str:
         """The day of the largest loss, and the largest one after the first day if it stands out."""
         day, share = self.largest()
-        if day is None:
+        if not self.members:
             text = "Too little data: nobody has been a member for {n} days by {day}."
             return say(text, n=WATCHED, day=self.study.as_of)
+        if day is None:
+            text = (
+                "On none of the first {d} days were {k} or more of {n:,} members active for the last time in {w} "
+                "days after joining."
+            )
+            return say(text, d=LAST_DAY, k=max(self.study.k_min, 1), n=self.members, w=WATCHED)
         text = "The largest loss is on day {day}: {share} of members were not active again in {n} days after joining."
         said = say(text, day=day, share=with_interval(share), n=WATCHED)
-        if day == 0 and self.stands_out:
-            later, part = self.largest(after=1)
+        later, part = self.largest(after=1)
+        if day == 0 and later is not None and self.stands_out:
             text = "After that it is day {day}: {share}, more than chance among equal days would make the largest."
             said += " " + say(text, day=later, share=with_interval(part))
         return said
@@ -88,7 +101,4 @@ def losses(study: Study) -> Losses:
     each = people.left_join(ends, "member_id").select(day=lambda t: t.day.fill_null(0))
     cells = each.group_by("day").agg(lost=each.count()).to_pandas().astype("int64").set_index("day")["lost"]
     members, lost = int(cells.sum()), cells.reindex(range(LAST_DAY + 1), fill_value=0).to_numpy()
-    low, high = wilson(lost, members, study.confidence)
-    share = lost / members if members else np.nan
-    table = pd.DataFrame({"day": range(LAST_DAY + 1), "lost": lost, "share": share, "low": low, "high": high})
-    return Losses(study, table, members)
+    return Losses(study, pd.DataFrame({"day": range(LAST_DAY + 1), "lost": lost}), members)

@@ -49,7 +49,7 @@ class RetentionParameters(CommonParameters):
     )
     cohort: Literal["week", "month"] = parameter("month", "Period of joining that makes a cohort")
     split_by: str = parameter(
-        "source", "Column of members whose values get a survival curve each; empty: none"
+        "auto", "Column of members to compare by; auto: source where it is there; empty: none"
     )
     extra_drivers: list[str] = parameter(
         [], "More columns of members that may go with leaving, beside those that are known at joining"

@@ -13,15 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.playbook.result import Result
-from helpers.sentences import percent, say
+from helpers.sentences import part_of, percent, say
 from helpers.stats.estimate import wilson
 from helpers.study import Study
 from helpers.study.days import number_of
 from helpers.tables import Table
-
-SILENT_DAYS = 30
-"""Days without an action that counts after which a present member is silent."""
-ACTIVE_DAYS = (1, 7, SILENT_DAYS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +27,10 @@ class Presence(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        who ("active on the day", "active in 7 days", "active in 30 days", "silent", "dormant", "never active"),
-        members, share (of the present), low, high (Wilson).
+        who ("active on the day", "active in 7 days", "active in 30 days" or how many make a member silent here,
+        "silent", "dormant", "never active"), members, share (of the present), low, high (Wilson).
+    present : int
+        Members present.
     """
 
     table: pd.DataFrame
@@ -47,16 +45,23 @@ class Presence(Result):
         """How many are active and how many silent."""
         if not self.present:
             return say("Nobody is present on {day}.", day=self.study.as_of)
-        row = self.table[self.table["who"] == "silent"].iloc[0]
+        row, k_min = self.table[self.table["who"] == "silent"].iloc[0], self.study.k_min
+        silent = self.members("silent")
+        told = {name: part_of(self.members(name), silent, k_min) for name in ("dormant", "never active")}
         text = (
-            "Of {present:,} members present on {day}, {active:,} were active in the last {d} days and {silent:,} "
-            "were silent ({share}; {low} to {high}): {dormant:,} dormant, who had been active before, and {never:,} "
-            "who never were."
+            "Of {present:,} members present on {day}, {active:,} were active in the last {d} days and {silent} were "
+            "silent ({share}; {low} to {high}): {dormant} dormant, who had been active before, and {never} who never "
+            "were."
         )
+        active = self.present - silent
+        if min(active or k_min, silent or k_min) < k_min:
+            text = "Of {present:,} members present on {day}, {silent} were silent, that is not active in {d} days."
         shares = {name: percent(row[name]) for name in ("share", "low", "high")}
-        counts = {name: self.members(name) for name in ("silent", "dormant")}
-        counts |= {"active": self.present - counts["silent"], "never": self.members("never active")}
-        return say(text, present=self.present, day=self.study.as_of, d=SILENT_DAYS, **counts, **shares)
+        days = {"day": self.study.as_of, "d": self.study.silence_days}
+        return say(
+            text, present=self.present, active=active, silent=part_of(silent, self.present, k_min),
+            dormant=told["dormant"], never=told["never active"], **days, **shares,
+        )  # fmt: skip
 
     @property
     def smallest(self) -> int:
@@ -66,8 +71,13 @@ class Presence(Result):
     def tables(self) -> Iterator[Table]:
         """Yield the members under each name."""
         caption = say("The {n:,} present members under each name", n=self.present)
-        shares = dict.fromkeys(("share", "low", "high"), "share")
-        yield Table("presence", self.table, caption, shares, members="members")
+        shares, k_min = dict.fromkeys(("share", "low", "high"), "share"), self.study.k_min
+        # The names overlap, so that a number gives away no other but that of those who do not bear it.
+        told = [part_of(n, self.present, k_min) for n in self.table["members"]]
+        whole = self.table["members"].map("{:,}".format) == told
+        shown = self.table.assign(members=told)
+        shown[list(shares)] = shown[list(shares)].where(whole)
+        yield Table("presence", shown, caption, shares)
 
 
 def presence(study: Study) -> Presence:
@@ -75,13 +85,14 @@ def presence(study: Study) -> Presence:
     last = study.spells.group_by("member_id").agg(last=lambda rows: rows["at"].max())
     each = study.present.select("member_id").left_join(last, "member_id")
     ago = number_of(study.as_of) - each.last
-    sums = {f"active_{days}": (ago < days).sum() for days in ACTIVE_DAYS}
+    _one, *longer = windows = sorted({1, 7, study.silence_days})
+    sums = {f"active_{days}": (ago < days).sum() for days in windows}
     sums = {name: days.fill_null(0) for name, days in sums.items()}
     found = each.aggregate(present=each.count(), ever=each.last.count(), **sums).to_pandas().iloc[0]
-    active, present = int(found[f"active_{SILENT_DAYS}"]), int(found["present"])
+    active, present = int(found[f"active_{study.silence_days}"]), int(found["present"])
     counts = {
         "active on the day": found["active_1"],
-        **{say("active in {d} days", d=days): found[f"active_{days}"] for days in ACTIVE_DAYS[1:]},
+        **{say("active in {d} days", d=days): found[f"active_{days}"] for days in longer},
         "silent": present - active,
         "dormant": found["ever"] - active,
         "never active": present - found["ever"],

@@ -29,18 +29,16 @@ from helpers.figures import INK, SEQUENTIAL, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import percent, say, with_interval
-from helpers.stats.estimate import Estimate, estimate_of, proportion
+from helpers.sentences import part_of, percent, say, with_interval
+from helpers.stats.estimate import Estimate, estimate_of, proportion, unknown
 from helpers.stats.incidence import incidence_shares
 from helpers.study import Study
 from helpers.tables import Table
 
 THRESHOLDS = (7, 14, 30, 60, 90)
-"""Days of silence that are tried."""
+"""Days of silence that are tried, beside those after which a member counts as silent."""
 HORIZON = 90
 """Further days within which a return counts."""
-STATED_DAYS = 30
-"""The silence that the finding speaks of."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,18 +63,31 @@ class Returns(Result):
     spells: pd.DataFrame
     allowed: float
 
-    def share(self, threshold: int = STATED_DAYS) -> Estimate:
-        """Return the share that comes back within the horizon; n counts silences."""
-        row, method = (
-            self.shares.query("threshold == @threshold").iloc[0],
-            "Aalen-Johansen, clustered by member",
+    def share(self, threshold: int | None = None) -> Estimate:
+        """Return the share that comes back within the horizon after a silence; n counts silences.
+
+        By default after as many days as make a member silent; unknown of too few members.
+        """
+        days = self.study.silence_days if threshold is None else threshold
+        row = self.shares[self.shares["threshold"] == days].iloc[0]
+        if row["members"] < self.study.k_min:
+            return unknown(0, "share", self.study.confidence)
+        return estimate_of(
+            row, row["declarations"], "Aalen-Johansen, clustered by member", self.study.confidence
         )
-        return estimate_of(row, row["declarations"], method, self.study.confidence)
+
+    def told_of(self, days: int) -> str:
+        """Say how many come back after so many days of silence."""
+        share = self.share(days)
+        return with_interval(share) if share.known else say("too little data")
 
     def phrase(self) -> str:
         """Say how many of the silent come back: to stand beside every churn figure."""
-        text = "back within {h} days, of members silent for {days} days: {share}"
-        return say(text, days=STATED_DAYS, share=with_interval(self.share()), h=HORIZON)
+        text, days = (
+            "back within {h} days, of members silent for {days} days: {share}",
+            self.study.silence_days,
+        )
+        return say(text, days=days, share=self.told_of(days), h=HORIZON)
 
     def silent_now(self, days: int) -> tuple[int, Estimate]:
         """Return how many present members, of those ever active, have been silent for so long, and their share."""
@@ -88,21 +99,16 @@ class Returns(Result):
     def table(self) -> pd.DataFrame:
         """In words: days_silent, silent_now (of the present members), came_back (of all who were silent so long).
 
-        Counts of fewer than `k_min` silent (or other) members are kept back.
+        Silent members are not counted out when they, or the others, are fewer than `k_min`.
         """
-        k_min, rows = self.study.k_min, []
-        few = say("fewer than {k}", k=k_min)
-        for days, members in zip(self.shares["threshold"], self.shares["members"], strict=True):
+        rows = []
+        for days in self.shares["threshold"]:
             silent, part = self.silent_now(days)
-            share, low, high = (percent(number) for number in part[:3])
-            now = say("{n:,}: {share} ({low} to {high})", n=silent, share=share, low=low, high=high)
-            rows.append(
-                {
-                    "days_silent": days,
-                    "silent_now": few if 0 < silent < k_min or 0 < part.n - silent < k_min else now,
-                    "came_back": few if 0 < members < k_min else with_interval(self.share(days)),
-                }
-            )
+            now = part_of(silent, part.n, self.study.k_min)
+            if now == f"{silent:,}" and part.known:
+                share, low, high = (percent(number) for number in part[:3])
+                now = say("{n}: {share} ({low} to {high})", n=now, share=share, low=low, high=high)
+            rows.append({"days_silent": days, "silent_now": now, "came_back": self.told_of(days)})
         return pd.DataFrame(rows)
 
     @property
@@ -133,13 +139,14 @@ class Returns(Result):
                 "days: {share}; at most {allowed} was allowed. Count members as active or dormant and let them "
                 "return, instead of calling them churned."
             )
-        share, allowed = with_interval(self.share(days)), percent(self.allowed, 0)
-        return say(text, d=int(days), allowed=allowed, h=HORIZON, share=share)
+        return say(
+            text, d=int(days), allowed=percent(self.allowed, 0), h=HORIZON, share=self.told_of(int(days))
+        )
 
     def figure(self) -> Chart | NoChart:
         """Draw the share of silent members who come back, by how long they had been silent."""
-        shown = self.shares[~self.shares["members"].between(1, self.study.k_min - 1)]
-        known = [days for days in shown["threshold"] if self.share(days).known]
+        known = [days for days in self.shares["threshold"] if self.share(days).known]
+        shown = self.shares[self.shares["threshold"].isin(known)]
         if not known:
             return NoChart(say("Who comes back after silence"), self.sentence, "return_curves")
         figure, ax = new_figure(7.2, 4.0)
@@ -156,7 +163,7 @@ class Returns(Result):
         text, last = "After {d} silent days {share} still come back within {h} days", self.share(known[-1])
         title = say(text, d=known[-1], share=percent(last.value, 0), h=HORIZON)
         told = (
-            say("{share} after {d} silent days", share=with_interval(self.share(d)), d=d)
+            say("{share} after {d} silent days", share=self.told_of(d), d=d)
             for d in dict.fromkeys((known[0], known[-1]))
         )
         text = "Rising curves of return. Within {h} more days come back {told}; n counts silences."
@@ -173,18 +180,18 @@ class Returns(Result):
         yield Table("churned", self.table, caption)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield how many members called churned after 30 silent days come back."""
-        share = self.share(STATED_DAYS)
+        """Yield how many members come back who were silent for as many days as make a member silent."""
+        share, days = self.share(), self.study.silence_days
         text = "{share} of those silent for {d} days come back"
         yield finding(
             share,
             id="retention.false_churn",
-            metric=say("come back after {days} silent days", days=STATED_DAYS),
+            metric=say("come back after {days} silent days", days=days),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("members who fall silent now come back like those before"),
             systems=("S026", "S027"),
-            headline=say(text, share=percent(share.value, 0), d=STATED_DAYS),
+            headline=say(text, share=percent(share.value, 0), d=days),
             n_of="silences",
             definition="silent",
             picture="return_curves",
@@ -202,7 +209,8 @@ def returns(study: Study, *, allowed: float = 0.1) -> Returns:
         Largest share of members called churned who come back all the same.
     """
     rows, cells = silences(study)
-    shares, curves = incidence_shares(rows, cells, THRESHOLDS, [HORIZON], study.confidence)
+    tried = sorted({*THRESHOLDS, study.silence_days})
+    shares, curves = incidence_shares(rows, cells, tried, [HORIZON], study.confidence)
     return Returns(study, shares, curves, cells, allowed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 
 from helpers.data import privacy
 from helpers.figures import ACCENTS, Chart, NoChart, new_figure
+from helpers.methods.retention.day_n import split_of
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import interval, number, percent, say, with_interval
+from helpers.sentences import interval, number, people, percent, say, with_interval
+from helpers.stats.estimate import unknown
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
 from helpers.stats.survival.curves import SurvivalCurves, survival
@@ -72,15 +74,15 @@ class Staying(Result):
         """Medians and restricted means by segment, ready to be shown.
 
         segment, n, events, seen_from_day (only when above 0 somewhere: nobody was seen before that day of
-        tenure, so that medians and means are missing), median, median_low, median_high (days; infinite: not
-        reached), horizon, mean_days, mean_low, mean_high (days out of the first `horizon`).
+        tenure, so that medians and means are missing), median_days (in words, with the interval), horizon, mean_days,
+        mean_low, mean_high (days out of the first `horizon`).
         """
-        names = {"from_day": "seen_from_day", "low": "median_low", "high": "median_high"}
-        late = ["from_day"] if self.segments.summary["from_day"].gt(0).any() else []
-        medians = self.segments.summary[["segment", "n", "events", *late, "median", "low", "high"]]
+        late = ["seen_from_day"] if self.segments.summary["from_day"].gt(0).any() else []
+        medians = self.segments.summary.rename(columns={"from_day": "seen_from_day"})
+        words = [_median(row) for row in medians.to_dict("records")]
         means = self.segments.restricted_mean()[["horizon", "mean", "low", "high"]]
         means = means.rename(columns={"mean": "mean_days", "low": "mean_low", "high": "mean_high"})
-        found = medians.rename(columns=names).join(means)
+        found = medians[["segment", "n", "events", *late]].assign(median_days=words).join(means)
         kept = [str(name) for name in found.columns if name not in ("segment", "n", "horizon")]
         return privacy.suppress(found, "n", self.study.k_min, kept)
 
@@ -99,19 +101,17 @@ class Staying(Result):
         curves, summary = self.segments, self.segments.summary
         # A curve that begins on a later day is one of those still here then, and no share of all who joined.
         known = curves.table[(curves.table["from_day"] == 0) & curves.table["survival"].notna()]
-        long = (summary["last_day"] >= 7) & (summary["events"] > 0)
-        summary = summary[
-            long & summary["segment"].isin(self.shown) & summary["segment"].isin(known["segment"])
-        ]
+        told = set(self.shown) & set(known["segment"]) if self.everybody.events else set()
+        summary = summary[(summary["last_day"] >= 7) & summary["segment"].isin(told)]
         largest = summary.sort_values(["n", "segment"], ascending=[False, True]).head(MOST_CURVES)
         shown, last = largest["segment"].tolist(), largest["last_day"].min()
         marked = curves.at([day for day in MARKS if shown and day <= last])
         data = marked[marked["segment"].isin(shown) & marked["survival"].notna()]
         if data.empty:
             return NoChart(say("How long members stay"), self.sentence, "survival")
-        title, told = _survival_words(data)
-        text = "Falling survival curves with bands. On day {told}. {n:,} members, {events:,} exits."
-        alt = say(text, told=told, n=curves.n, events=curves.events)
+        title, words = self._words(data)
+        text = "Falling survival curves with bands. On day {told}. {n:,} members, {events} exits."
+        alt = say(text, told=words, n=curves.n, events=people(curves.events, self.study.k_min))
         text = "{drawn} Left: an exit on record. Bands are pointwise {level} intervals."
         notes = [say(text, drawn=self.study.drawn, level=percent(self.study.confidence, 0))]
         if len(summary) > len(shown):
@@ -121,24 +121,43 @@ class Staying(Result):
         return Chart(title, alt, data, _curves(known, shown), " ".join(notes), SHARES, "survival")
 
     def tables(self) -> Iterator[Table]:
-        """Yield the table by segment."""
+        """Yield the table by segment, where anybody is known to have left."""
+        if not self.everybody.events:
+            return
         caption = say("Days stayed: half are gone by the median; means of the days up to the horizon")
         yield Table("by_segment", self.table, caption)
 
     def findings(self, day: int = 90) -> Iterator[Finding]:
         """Yield the share still here on a day of tenure; n are those watched on any day until then."""
-        estimate, row = self.everybody.still_here(day), self.everybody.at(day).iloc[0]
-        text = (
-            "Still here at the end of day {day}: {share} of members, where n are those watched on some day until "
-            "then, {at_risk:,} of them on the day itself; {late:,} more came under observation only later. {more}"
+        estimate, row, k_min = (
+            self.everybody.still_here(day),
+            self.everybody.at(day).iloc[0],
+            self.study.k_min,
         )
-        values = {"share": with_interval(estimate), "at_risk": int(row["at_risk"]), "more": self._stay()}
+        sentence = self._stay()
+        if not self.everybody.events:
+            estimate = unknown(estimate.n, "share", estimate.confidence)
+        else:
+            text = (
+                "Still here at the end of day {day}: {share} of members, where n are those watched on some day "
+                "until then, {at_risk} of them on the day itself; {late} more came under observation only later. "
+                "{more}"
+            )
+            if estimate.n == row["n"]:
+                text = (
+                    "Still here at the end of day {day}: {share} of members, {at_risk} of them watched on the day "
+                    "itself. {more}"
+                )
+            sentence = say(
+                text, day=day, share=with_interval(estimate), at_risk=people(int(row["at_risk"]), k_min),
+                late=people(int(row["n"]) - estimate.n, k_min), more=sentence,
+            )  # fmt: skip
         yield finding(
             estimate,
             id="retention.stay",
             metric=say("still here on day {day}", day=day),
             scope=self.study.scope,
-            sentence=say(text, day=day, late=int(row["n"]) - estimate.n, **values),
+            sentence=sentence,
             assumption=say("who joined later leaves like who joined before at the same tenure"),
             direction="up is good",
             systems=("S025",),
@@ -149,34 +168,70 @@ class Staying(Result):
             picture="survival",
         )
 
+    @property
+    def smallest(self) -> int:
+        """The members watched."""
+        return self.everybody.n
+
     def _stay(self) -> str:
         curves, row = self.everybody, self.everybody.summary.iloc[0]
+        if not curves.events:
+            return say(
+                "How long {n:,} members stay is not observed: no exit is on record, be it that leaving is not "
+                "recorded or that nobody left.",
+                n=curves.n,
+            )
         last = max(int(row["last_day"]), 0)
         end = curves.table.set_index("day").reindex([last]).iloc[0]
-        over = say("over {day:,}", day=last)
-        days = {
-            name: over if np.isinf(row[name]) else number(row[name]) for name in ("median", "low", "high")
-        }
         text = (
-            "Of {n:,} members, {left:,} left while they were watched. Median stay: {median} days ({level} interval "
-            "{low} to {high}). Of those here on day {first:,}, {share} ({between}; {at_risk} at risk) are still "
-            "here at the end of day {day:,}, the last one watched."
+            "Of {n:,} members, {left} left while they were watched. Median stay in days: {median}. Of those here on "
+            "day {first:,}, {share} ({between}; {at_risk} at risk) are still here at the end of day {day:,}, the "
+            "last one watched."
         )
+        if np.isnan(end["survival"]):
+            text = "Of {n:,} members, {left} left while they were watched. Median stay in days: {median}."
+        k_min = self.study.k_min
         return say(
-            text, **days, n=curves.n, left=curves.events, level=percent(curves.confidence, 0),
-            first=int(row["from_day"]), share=percent(end["survival"]), at_risk=number(end["at_risk"]), day=last,
+            text, median=_median(row), n=curves.n, left=people(curves.events, k_min),
+            first=int(row["from_day"]), share=percent(end["survival"]), day=last,
+            at_risk=people(int(np.nan_to_num(end["at_risk"])), k_min),
             between=interval(end["low"], end["high"], "share"),
         )  # fmt: skip
 
     def _difference(self, test: LogRank) -> str:
-        p, verdict = test.p_value, say("not clearly" if np.isfinite(test.p_value) else "too little data")
+        p, k = test.p_value, len(test.table)
+        if not np.isfinite(p):
+            return say("Whether the {k} segments differ in how long members stay: too little data.", k=k)
         return say(
             "Do the {k} segments differ in how long members stay: {verdict} (log-rank test, χ² = {chi} on {df}, p "
             "{p}, n = {n:,}).",
-            k=len(test.table), verdict=say("yes") if p < 1 - self.everybody.confidence else verdict,
+            k=k, verdict=say("yes" if p < 1 - self.everybody.confidence else "not clearly"),
             chi=number(test.chi_square, 1), df=test.degrees_of_freedom, n=int(test.table["n"].sum()),
             p="< 0.001" if p < 0.001 else f"= {number(p, 3)}",
         )  # fmt: skip
+
+    def _words(self, data: pd.DataFrame) -> tuple[str, str]:
+        """Return a title of everybody, and all segments in words, on the last mark until a year that all reach."""
+        day = int(data.loc[data["day"] <= max(MARKS[-2], int(data["day"].min())), "day"].max())
+        each = (
+            say("{segment} {share} ({between})", segment=row["segment"], share=percent(row["survival"]),
+                between=interval(row["low"], row["high"], "share"))
+            for row in data[data["day"] == day].sort_values("survival").to_dict("records")
+        )  # fmt: skip
+        told, share = say("{day}: {told}", day=day, told="; ".join(each)), self.everybody.still_here(day)
+        title = say("After {day} days {share} of all are still here", day=day, share=percent(share.value))
+        return title if share.known else say("How long members stay"), told
+
+
+def _median(row: Any) -> str:
+    """Return the days after which half are gone, with interval; what was not reached is longer than was seen."""
+    longer = say("longer than the {n:,} seen", n=int(row["last_day"]))
+    if np.isinf(row["median"]) or not row["events"]:
+        return longer
+    if np.isnan(row["median"]):
+        return say("not known")
+    high = longer if np.isinf(row["high"]) else number(row["high"])
+    return say("{median} ({low} to {high})", median=number(row["median"]), low=number(row["low"]), high=high)
 
 
 def _curves(known: pd.DataFrame, shown: Sequence[str]) -> Figure:
@@ -196,25 +251,6 @@ def _curves(known: pd.DataFrame, shown: Sequence[str]) -> Figure:
     return figure
 
 
-def _survival_words(data: pd.DataFrame) -> tuple[str, str]:
-    """Return a title, and all segments in words, on the year's mark or the last day that all curves reach."""
-    day = int(data.loc[data["day"] <= max(MARKS[-2], int(data["day"].min())), "day"].max())
-    rows = data[data["day"] == day].sort_values("survival").to_dict("records")
-    each = (
-        say("{segment} {share} ({between})", segment=row["segment"], share=percent(row["survival"]),
-            between=interval(row["low"], row["high"], "share"))
-        for row in rows
-    )  # fmt: skip
-    title = say("After {day} days {share} are still here", day=day, share=percent(rows[0]["survival"]))
-    if len(rows) > 1:
-        few, many = (
-            say("{share} of {segment}", share=percent(row["survival"], 0), segment=row["segment"])
-            for row in (rows[0], rows[-1])
-        )
-        title = say("After {day} days {few} and {many} are still here", day=day, few=few, many=many)
-    return title, say("{day}: {told}", day=day, told="; ".join(each))
-
-
 def staying(study: Study, by: str | None = None) -> Staying:
     """Return how long members stay until they leave on record.
 
@@ -223,8 +259,9 @@ def staying(study: Study, by: str | None = None) -> Staying:
     study : Study
         With members; who joined before the log began is watched from then on.
     by : str, optional
-        Column of members whose values get a curve each.
+        Column of members whose values get a curve each, or ``auto``: ``source`` where it is there.
     """
+    by = split_of(study, by) if by else None
     found = exit_cells(study, *([by] if by else []))
     everybody = survival(found, None, study.confidence)
     segments, test = everybody, None

@@ -1,11 +1,11 @@
-"""Stickiness: daily, weekly and monthly active members, DAU/MAU, and on how many days members are active.
+"""Stickiness: daily over monthly active members, and on how many days members are active.
 
 Definitions
 -----------
-DAU, WAU and MAU of a day are the members with an active day among the last 1, 7 and 30 days, that day included. A
-ratio such as DAU/MAU over a window is the mean DAU over the mean MAU: the share of the days on which a member
-counted as monthly active that they were active on. L28 is the number of active days among the last 28. The window of
-both is 28 days: whole weeks, so that every weekday counts alike.
+DAU and MAU of a day are the members with an active day among the last 1 and 30 days, that day included. DAU/MAU over
+a window is the mean DAU over the mean MAU: the share of the days on which a member counted as monthly active that
+they were active on. L28 is the number of active days among the last 28. The window of both is 28 days: whole weeks,
+so that every weekday counts alike.
 
 Days repeat members, so days are no sample of independent ones. A member's active days and MAU days of the window
 are one cluster (:mod:`helpers.stats.estimate`): the interval says how far the ratio would move with
@@ -31,14 +31,11 @@ from helpers.stats.estimate import (
     normal_estimate,
     proportion,
     unknown,
-    wilson,
 )
 from helpers.study import Study
 from helpers.study.days import number_of
 
-WINDOWS = {"dau": 1, "wau": 7, "mau": 30}
-WINDOW_DAYS = 28
-RATIOS = (("dau", "mau"), ("dau", "wau"), ("wau", "mau"))
+MONTH_DAYS, WINDOW_DAYS = 30, 28
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,23 +46,22 @@ class Stickiness(Result):
     ----------
     first : datetime.date
         First day of the window, which holds whole weeks.
-    table : pandas.DataFrame
-        ratio (``"dau/mau"`` and so on), members, n (member-days of the lower part), share, low, high; missing where
-        a window of the lower part begins before the log.
+    ratio : Estimate
+        DAU/MAU over the window; n is the number of members. Unknown where a window of 30 days begins before the log.
     """
 
     first: dt.date
-    table: pd.DataFrame
+    ratio: Estimate
 
-    def ratio(self, name: str = "dau/mau") -> Estimate:
-        """Return a ratio over the window; its n is the number of members."""
-        row = self.table[self.table["ratio"] == name].iloc[0]
-        return estimate_of(row, row["members"], "Wilson, clustered by member", self.study.confidence)
+    @property
+    def smallest(self) -> int:
+        """The members active in the window."""
+        return self.ratio.n
 
     @property
     def sentence(self) -> str:
         """DAU/MAU in words."""
-        found, last = self.ratio(), self.study.as_of
+        found, last = self.ratio, self.study.as_of
         if not found.known:
             return say("Too little data: no window of 30 days before {day} lies inside the log.", day=last)
         return say(
@@ -76,7 +72,7 @@ class Stickiness(Result):
 
 
 def stickiness(study: Study) -> Stickiness:
-    """Return the ratios of daily, weekly and monthly active members over the last :data:`WINDOW_DAYS` days.
+    """Return the ratio of daily to monthly active members over the last :data:`WINDOW_DAYS` days.
 
     Parameters
     ----------
@@ -85,24 +81,18 @@ def stickiness(study: Study) -> Stickiness:
     """
     first = study.as_of - dt.timedelta(days=WINDOW_DAYS - 1)
     rows, low, high = study.spells, number_of(first), number_of(study.as_of) + 1
-    rows = rows.filter(rows["at"] > low - max(WINDOWS.values()))
-    each = rows.group_by("member_id").agg(
-        **{name: _overlap(rows, length, low, high).sum() for name, length in WINDOWS.items()}
-    )
-    parts = []
-    for over, under in RATIOS:
-        x, n = each[over].cast("float64"), each[under].cast("float64")
-        sums = {"x": x.sum(), "n": n.sum(), "xx": (x * x).sum(), "xn": (x * n).sum(), "nn": (n * n).sum()}
-        parts.append(each.aggregate(ratio=ibis.literal(f"{over}/{under}"), clusters=(n > 0).sum(), **sums))
-    found = ibis.union(*parts).to_pandas().set_index("ratio").astype("float64").fillna(0.0)
-    frame = clustered_frame(found, study.confidence).loc[[f"{over}/{under}" for over, under in RATIOS]]
-    began = study.began
-    for name, (_over, under) in zip(frame.index, RATIOS, strict=True):
-        if began is None or first < began + dt.timedelta(days=WINDOWS[under] - 1):
-            frame.loc[name, ["share", "low", "high"]] = np.nan
-    frame = frame.reset_index().rename(columns={"clusters": "members"})
-    frame = frame.astype({"members": "int64", "n": "int64"})
-    return Stickiness(study, first, frame[["ratio", "members", "n", "share", "low", "high"]])
+    rows = rows.filter(rows["at"] > low - MONTH_DAYS)
+    daily, monthly = (_overlap(rows, length, low, high) for length in (1, MONTH_DAYS))
+    each = rows.group_by("member_id").agg(x=daily.sum(), n=monthly.sum())
+    x, n = each.x.cast("float64"), each.n.cast("float64")
+    sums = {"x": x.sum(), "n": n.sum(), "xx": (x * x).sum(), "xn": (x * n).sum(), "nn": (n * n).sum()}
+    found = each.aggregate(clusters=(n > 0).sum(), **sums).to_pandas().astype("float64").fillna(0.0)
+    row = clustered_frame(found, study.confidence).iloc[0]
+    members = int(row["clusters"])
+    ratio = unknown(members, "share", study.confidence)
+    if study.began is not None and first >= study.began + dt.timedelta(days=MONTH_DAYS - 1):
+        ratio = estimate_of(row, members, "Wilson, clustered by member", study.confidence)
+    return Stickiness(study, first, ratio)
 
 
 def _overlap(rows: ibis.Table, length: int, low: int, high: int) -> ibis.Value:
@@ -122,10 +112,15 @@ class Lness(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        active_days (0 to :data:`WINDOW_DAYS`), members, share (of all of the table), low, high (Wilson).
+        active_days (0 to :data:`WINDOW_DAYS`), members.
     """
 
     table: pd.DataFrame
+
+    @property
+    def smallest(self) -> int:
+        """The members active at all."""
+        return self.mean.n
 
     @property
     def mean(self) -> Estimate:
@@ -178,8 +173,4 @@ def lness(study: Study) -> Lness:
     each = each.select(active_days=each.active_days.fill_null(0))
     cells = each.group_by("active_days").agg(members=each.count()).to_pandas().astype("int64")
     members = cells.set_index("active_days")["members"].reindex(range(WINDOW_DAYS + 1), fill_value=0)
-    table = members.rename_axis("active_days").reset_index()
-    n = int(members.sum())
-    low, high = wilson(table["members"], np.full(WINDOW_DAYS + 1, n), study.confidence)
-    share = table["members"] / n if n else np.nan
-    return Lness(study, table.assign(share=share, low=low, high=high))
+    return Lness(study, members.rename_axis("active_days").reset_index())

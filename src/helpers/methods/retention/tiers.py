@@ -23,8 +23,8 @@ from helpers.figures import BLUE, MUTED, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import rows_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import number, say, with_interval
-from helpers.stats.estimate import Estimate
+from helpers.sentences import number, people, say, with_interval
+from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.survival.cells import cells, day_counts
 from helpers.stats.survival.compare import MeanDifference, restricted_mean_difference
 from helpers.stats.survival.durations import exit_durations
@@ -52,6 +52,8 @@ class TierComparison(Result):
         Members still there at the landmark.
     actions : int
         Counted actions that make the tier.
+    exits : int
+        Exits of those still there: without any, nothing is known of how long they stay.
     """
 
     naive: MeanDifference
@@ -59,6 +61,7 @@ class TierComparison(Result):
     day: int
     there: int
     actions: int
+    exits: int
 
     @property
     def table(self) -> pd.DataFrame:
@@ -75,16 +78,26 @@ class TierComparison(Result):
     @property
     def seeming(self) -> Estimate:
         """The naive difference in days."""
-        return self.naive.estimate(self.tier)
+        found = self.naive.estimate(self.tier)
+        return found if self.exits else unknown(found.n, "days", found.confidence)
 
     @property
     def fair(self) -> Estimate:
         """The landmarked difference in days; n is everybody still there."""
-        return self.landmarked.estimate(self.tier)._replace(n=self.there)
+        found = self.landmarked.estimate(self.tier)._replace(n=self.there)
+        return found if self.exits else unknown(self.there, "days", found.confidence)
 
     @property
     def sentence(self) -> str:
         """Both differences, and which to believe."""
+        if not (self.fair.known and self.seeming.known):
+            text = (
+                "Whether members stay longer who did something that counts {k} times by day {day}: too little data "
+                "({exits} exits among {there} members still there)."
+            )
+            counts = {"exits": self.exits, "there": self.there}
+            told = {name: people(n, self.study.k_min) for name, n in counts.items()}
+            return say(text, k=self.actions, day=self.day, **told)
         text = (
             "Counted by the tier they had in the end, members in “{tier}” seem to stay longer than those in "
             "“{reference}” by {naive} of the first {horizon:,} days; but it takes staying to get there. Compared by "
@@ -113,13 +126,11 @@ class TierComparison(Result):
         days = {"fair": fair.value, "low": fair.low, "high": fair.high, "naive": seeming.value}
         whole = {name: number(value, 0) for name, value in days.items()}
         title = say(GAP if self.clear else NO_GAP, day=self.day, tier=self.tier, **whole)
-        alt = say(
-            "Difference in days stayed, naive and fair, with intervals. {sentence}", sentence=self.sentence
-        )
         text = "{drawn} Joined since then. Reached: {k} actions, in the end or by day {day}."
         note = say(text, drawn=self.study.drawn, k=self.actions, day=self.day)
         data = rows.assign(comparison=labels).rename(columns={"segment": "tier"})
-        return Chart(title, alt, data, figure, note, name="tiers")
+        kind = say("Difference in days stayed, naive and fair, with intervals")
+        return self.drawn("tiers", kind, title, data, figure, note=note)
 
     @property
     def clear(self) -> bool:
@@ -194,4 +205,5 @@ def tiers_of(study: Study, durations: ibis.Table | pd.DataFrame, actions: int, d
         )
         for name, frame in counted.items()
     )
-    return TierComparison(study, naive, landmarked, day, int(there["n"].sum()), actions)
+    n, exits = (int(there[name].sum()) for name in ("n", "events"))
+    return TierComparison(study, naive, landmarked, day, n, actions, exits)
