@@ -91,7 +91,7 @@ def test_an_immature_cell_is_blank_and_a_partly_mature_cohort_counts_its_mature_
     assert (january["starts"], january["eligible"], january["immature"], january["share"]) == (2, 1, 1, 1.0)
     assert february["eligible"] == 0
     assert np.isnan([february["share"], february["low"], february["high"]]).all()
-    assert february["reason"] == "day 30 is not over by 2026-02-28"
+    assert february["text"] == "day 30 is not over by 2026-02-28"
 
 
 def test_members_who_left_stay_eligible_and_what_they_do_later_does_not_count() -> None:
@@ -109,7 +109,7 @@ def test_days_before_the_log_are_not_taken_for_silence() -> None:
     log = pd.DataFrame({"member_id": ["a"], "day": [FIRST], "kind": "interaction"})
     result = day_n(study(log, people, history_from=None), days=(7, 10))
     assert result.cells["eligible"].tolist() == [0, 1]
-    assert result.cells["reason"].iloc[0] == "begins before the log, 2026-01-01"
+    assert result.cells["text"].iloc[0] == "begins before the log, 2026-01-01"
 
 
 def test_a_sentence_and_a_finding_state_share_interval_and_number() -> None:

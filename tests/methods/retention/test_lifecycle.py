@@ -127,7 +127,7 @@ def test_few_are_not_counted_out_and_leaving_is_not_told_of_where_it_is_not_reco
     assert "ISO 8601" in chart.note
     nobody = lifecycle(study(log, people.assign(left_day=None)))
     assert "because they left" in kept.sentence and "because they left" not in nobody.sentence
-    assert "Whether they left is not recorded." in nobody.sentence
+    assert "(whether they left is not recorded)" in nobody.sentence
 
 
 def test_falling_dormant_is_found_as_planted(sample: Path) -> None:

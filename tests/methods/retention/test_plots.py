@@ -12,6 +12,7 @@ from helpers import simulate
 from helpers.figures import Chart, NoChart
 from helpers.methods import retention
 from helpers.methods.retention.staying import MARKS
+from helpers.sentences import with_interval
 from helpers.stats.survival.durations import exit_durations
 from helpers.study import Study
 
@@ -59,8 +60,6 @@ def test_survival_names_its_segments_and_its_last_common_day(study) -> None:
     exits = exit_durations(study.population, as_of=AS_OF, observed_from=study.began).to_pandas()
     watched = exits["entry_day"] <= 90
     assert told.n == watched.sum() < found.everybody.n
-    assert f"{(watched & (exits['tenure_days'] >= 90)).sum():,} of them on the day itself" in told.sentence
-    assert f"{(~watched).sum():,} more came under observation only later" in told.sentence
     sizes = found.segments.summary.set_index("segment")["n"]
     few = sizes[sizes < sizes.median()]
     kept = dataclasses.replace(found, study=dataclasses.replace(study, k_min=int(few.max()) + 1)).figure()
@@ -92,25 +91,12 @@ def test_returns_and_false_churn(study) -> None:
     finding = next(returns.findings())
     assert finding.value == pytest.approx(returns.share(30).value)
     assert returns.verdict in finding.sentence
-    phrase = returns.phrase()
-    assert finding.sentence.startswith(phrase[0].upper() + phrase[1:] + ".")
 
 
 def test_tiers_naive_and_fair(study) -> None:
     found = retention.compare_tiers(study)
-    chart = found.figure()
-    assert isinstance(chart, Chart)
-    naive, fair = (
-        float(found.table.loc[found.table["comparison"] == name, "difference"].iloc[0])
-        for name in ("naive", "landmarked")
-    )
-    assert naive > fair  # staying lets members reach the tier
-    low, high = found.fair[1:3]
-    told = f"“reached” goes with {fair:.0f} days ({low:.0f} to {high:.0f}), not {naive:.0f}"
-    if low <= 0 <= high:
-        told = f"“reached” makes no clear difference ({low:.0f} to {high:.0f} days)"
-    assert chart.title.replace("\N{MINUS SIGN}", "-") == f"Compared fairly from day 30 on, {told}"
-    assert set(chart.data["comparison"]) == {"by the tier in the end", "by the tier on day 30"}
+    assert found.seeming.value > found.fair.value  # staying lets members reach the tier
+    assert with_interval(found.fair) in found.sentence and with_interval(found.seeming) in found.sentence
 
 
 def test_value_of_newcomers(study) -> None:

@@ -188,16 +188,16 @@ def test_the_phrase_and_small_counts() -> None:
     plain, kept = (ask(log, None, end_of(365), k_min=k) for k in (1, 50))
     days = plain.study.silence_days
     share = plain.share(days)
-    expected = f"back within 90 days, of members silent for {days} days: {100 * share.value:.1f} % ("
-    assert (
-        plain.phrase() == expected + f"{100 * share.low:.1f} % to {100 * share.high:.1f} %, n = {share.n:,})"
+    expected = f"Back within 90 days, of members silent for {days} days: {100 * share.value:.1f} % ("
+    assert plain.sentence.startswith(
+        expected + f"{100 * share.low:.1f} % to {100 * share.high:.1f} %, n = {share.n:,})"
     )
     now = [plain.silent_now(days) for days in THRESHOLDS]
     few, nearly = ([0 < n < 50 for n in sizes] for sizes in zip(*((n, p.n - n) for n, p in now), strict=True))
     assert any(few) or any(nearly)
     assert (kept.table["silent_now"] == "fewer than 50").tolist() == few
     assert (kept.table["silent_now"] == "all but fewer than 50").tolist() == nearly
-    assert "too little data" in ask(log.iloc[:1], None, log["day"].iloc[0].date()).phrase()
+    assert "too little data" in ask(log.iloc[:1], None, log["day"].iloc[0].date()).sentence
 
 
 def returns_with(shares: list[tuple[int, float, float, float]], allowed: float = 0.1) -> Returns:

@@ -70,14 +70,12 @@ class DayN(Result):
     ----------
     cells : pandas.DataFrame
         The key (cohort, ``"2026-03"`` for a month or the Monday of a week, or the segment), day, starts (all of the
-        cell), eligible, immature (not over yet), retained, unobserved (before the log), share, low, high, reason (why
-        the cell is blank).
+        cell), eligible, immature (not over yet), retained, unobserved (before the log), share, low, high, text (the
+        share in words, or why there is none).
     totals : pandas.DataFrame
         The same over everybody.
     days : tuple of int
         The N asked for, rising.
-    definition : {"on", "on_or_after"}
-        What active means.
     key : str or None
         Column that names a row: ``"cohort"``, the segment, or None.
     cohort, by : str or None
@@ -87,7 +85,6 @@ class DayN(Result):
     cells: pd.DataFrame
     totals: pd.DataFrame
     days: tuple[int, ...]
-    definition: Literal["on", "on_or_after"]
     key: str | None
     cohort: str | None
     by: str | None
@@ -96,10 +93,6 @@ class DayN(Result):
         """Return the share over everybody for one day (by default the last)."""
         row = self.totals[self.totals["day"] == (self.days[-1] if day is None else day)].iloc[0]
         return estimate_of(row, row["eligible"], "Wilson score", self.study.confidence)
-
-    def phrase(self, day: int) -> str:
-        """Say when a member has to be active: on the day, or then or later."""
-        return say("on day {n}" if self.definition == "on" else "on day {n} or later", n=day)
 
     @property
     def trend(self) -> pd.DataFrame:
@@ -110,30 +103,22 @@ class DayN(Result):
     @property
     def table(self) -> pd.DataFrame:
         """One row per cohort or segment, each cell in words: share, interval and members."""
-        estimates = (
-            estimate_of(row, row["eligible"], "Wilson score", self.study.confidence)
-            for _place, row in self.cells.iterrows()
-        )
-        pairs = zip(self.cells["reason"], estimates, strict=True)
-        cells = self.cells.assign(text=[reason or with_interval(found) for reason, found in pairs])
         # Over everybody there is one row, and all who began name it as well as anything.
-        square = cells.pivot(index=self.key or "starts", columns="day", values="text")
+        key = self.key or "starts"
+        square = self.cells.pivot(index=key, columns="day", values="text")
         # Segments stand in the order of their size, cohorts in that of time.
-        order = cells[self.key].unique() if self.key else square.index
-        square = square.reindex(index=order, columns=list(self.days)).rename_axis(index=self.key)
-        plus = "" if self.definition == "on" else "+"
-        square = square.rename(columns={day: f"D{day}{plus}" for day in self.days})
-        square = square.reset_index(drop=not self.key).rename_axis(columns=None)
-        return square.rename(columns={SEGMENT: self.by})
+        square = square.reindex(index=self.cells[key].unique(), columns=list(self.days)).add_prefix("D")
+        return square.rename_axis(index=self.by or key, columns=None).reset_index(drop=not self.key)
 
     @property
     def sentence(self) -> str:
         """Every day over everybody, how many were too recent, and how many were never seen."""
         k_min, told = self.study.k_min, []
         for day in self.days:
-            share, phrase = self.total(day), self.phrase(day)
+            share = self.total(day)
             little = say("too little data ({n} members)", n=people(share.n, k_min))
-            told.append(f"{with_interval(share) if share.known else little} {phrase}")
+            words = with_interval(share) if share.known else little
+            told.append(say("{share} on day {n}", share=words, n=day))
         said = [say("Of the members who joined, active again: {parts}.", parts="; ".join(told))]
         if not self.totals["share"].notna().any():
             said = [say("Too little data: nobody's day is over by {day}.", day=self.study.as_of)]
@@ -147,7 +132,7 @@ class DayN(Result):
 
     def figure(self) -> Chart | NoChart:
         """Draw the share active on the last day by cohort, with intervals; a cohort that is not told stays blank."""
-        name, rows, phrase, total = "retention_trend", self.trend, self.phrase(self.days[-1]), self.total()
+        name, rows, day, total = "retention_trend", self.trend, self.days[-1], self.total()
         told = rows.dropna(subset=["share"])
         if len(told) < 2:
             return NoChart(say("Retention by cohort"), self.sentence, name)
@@ -156,21 +141,16 @@ class DayN(Result):
         ax.plot(rows.index, rows["share"], "o-", color=BLUE, linewidth=1, markersize=6)
         ax.set_xticks(rows.index, rows["cohort"], rotation=45 if len(rows) > 8 else 0)
         ax.set_xlabel(say("Joined in the {period} of", period=self.cohort))
-        share_axis(ax, 1.15 * told["high"].max(), say("Share active {phrase}", phrase=phrase))
-        title = say("{share} of joiners were active {phrase}", share=percent(total.value), phrase=phrase)
+        share_axis(ax, 1.15 * told["high"].max(), say("Share active on day {n}", n=day))
+        title = say("{share} of joiners were active on day {n}", share=percent(total.value), n=day)
         text = (
             "{drawn} Active: at least one {deed} on that calendar day. Intervals are Wilson's. A blank: the day is "
             "not over."
         )
         deed = say("interaction or order") if self.study.count == "all" else say(self.study.count)
         note = say(text, drawn=self.study.drawn, deed=deed)
-        worst, best = (
-            say("{cohort} ({share})", cohort=row["cohort"], share=percent(row["share"]))
-            for row in told.loc[[told["share"].idxmin(), told["share"].idxmax()]].to_dict("records")
-        )
-        text = "Share of each cohort active {phrase}, with intervals, from {worst} to {best}; all together {total}."
-        alt = say(text, phrase=phrase, worst=worst, best=best, total=with_interval(total))
-        return Chart(title, alt, rows, figure, note, SHARES, name)
+        kind = say("Share of each cohort active on the day, with intervals")
+        return self.drawn(name, kind, title, rows, figure, note=note, units=SHARES)
 
     def parts(self) -> Iterator[Part]:
         """Yield the sentence, the picture of cohorts, and the table by cohort or segment."""
@@ -190,19 +170,17 @@ class DayN(Result):
 
     def findings(self) -> Iterator[Finding]:
         """Yield retention on the last day asked for."""
-        total, phrase = self.total(), self.phrase(self.days[-1])
+        total, day = self.total(), self.days[-1]
         yield finding(
             total,
             id="retention.day_n",
-            metric=say("joiners active {phrase}", phrase=phrase),
+            metric=say("joiners active on day {n}", n=day),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("what is not recorded did not happen"),
             direction="up is good",
             systems=("S024",),
-            headline=say(
-                "{share} of joiners are active {phrase}", share=percent(total.value, 0), phrase=phrase
-            ),
+            headline=say("{share} of joiners are active on day {n}", share=percent(total.value, 0), n=day),
             n_of="joiners",
             definition="day_n",
             picture="retention_trend",
@@ -252,7 +230,7 @@ def day_n(
         rows = wide.sort_values(["starts", SEGMENT], ascending=[False, True])
     cells = _cells(pooled(rows, key, study.k_min) if key else wide, study)
     totals = _cells(wide.drop(columns=key or []).sum().to_frame().T, study)
-    return DayN(study, cells, totals, asked, definition, key, cohort, by)
+    return DayN(study, cells, totals, asked, key, cohort, by)
 
 
 def split_of(study: Study, column: str) -> str:
@@ -342,13 +320,14 @@ def _cells(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
     share = (long["retained"] / long["eligible"].where(known)).astype(float)
     unobserved = long["starts"] - long["eligible"] - long["immature"]
     long = long.assign(unobserved=unobserved, share=share, low=low, high=high)
-    return long.assign(reason=[_reason(row, study) for row in long.itertuples()])
+    return long.assign(text=[_in_words(row, study) for _place, row in long.iterrows()])
 
 
-def _reason(row: Any, study: Study) -> str:
-    """Return why a cell is blank; nothing when it is not."""
-    if row.eligible:
-        return say("fewer than {k}", k=study.k_min) if row.eligible < study.k_min else ""
-    if row.immature:
-        return say("day {n} is not over by {day}", n=row.day, day=study.as_of)
-    return say("begins before the log, {day}", day=study.began) if row.starts else say("no members")
+def _in_words(row: Any, study: Study) -> str:
+    """Return the share of a cell with its interval, or why there is none."""
+    if row["eligible"]:
+        found = estimate_of(row, row["eligible"], "Wilson score", study.confidence)
+        return with_interval(found) if found.known else people(found.n, study.k_min)
+    if row["immature"]:
+        return say("day {n} is not over by {day}", n=row["day"], day=study.as_of)
+    return say("begins before the log, {day}", day=study.began) if row["starts"] else say("no members")

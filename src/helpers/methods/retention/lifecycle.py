@@ -101,18 +101,14 @@ class Lifecycle(Result):
             )
         row, found = self.settled.iloc[-1], self.recent
         told = {name: people(int(row[name]), self.study.k_min) for name in COUNTS}
+        left = say("whether they left is not recorded")
+        if self.study.leaving_recorded:
+            left = say("{n} of them because they left", n=told["left"])
         text = (
             "In {name}, {active} members were active: {new} new, {returning} returning and {resurrected} "
-            "resurrected; {dormant} who were active before were not active this time, {left} of them because they "
-            "left."
+            "resurrected; {dormant} who were active before were not active this time ({gone})."
         )
-        if not self.study.leaving_recorded:
-            text = (
-                "In {name}, {active} members were active: {new} new, {returning} returning and {resurrected} "
-                "resurrected; {dormant} who were active before were not active this time. Whether they left is not "
-                "recorded."
-            )
-        head = say(text, name=row["period"], **told)
+        head = say(text, name=row["period"], gone=left, **told)
         text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
         if found.known:
             text = "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}."
@@ -286,6 +282,4 @@ def check_identities(table: pd.DataFrame) -> None:
         (before != table["returning"] + table["dormant"], "active before = returning + dormant"),
     ):
         if broken.any():
-            row = table[broken].iloc[0]
-            numbers = {name: int(row[name]) for name in COUNTS}
-            raise RuntimeError(f"Lifecycle of {row['period']}: {rule} does not hold: {numbers}.")
+            raise RuntimeError(f"Lifecycle of {table['period'][broken].iloc[0]}: {rule} does not hold.")

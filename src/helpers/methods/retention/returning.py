@@ -81,14 +81,6 @@ class Returns(Result):
         share = self.share(days)
         return with_interval(share) if share.known else say("too little data")
 
-    def phrase(self) -> str:
-        """Say how many of the silent come back: to stand beside every churn figure."""
-        text, days = (
-            "back within {h} days, of members silent for {days} days: {share}",
-            self.study.silence_days,
-        )
-        return say(text, days=days, share=self.told_of(days), h=HORIZON)
-
     def silent_now(self, days: int) -> tuple[int, Estimate]:
         """Return how many present members, of those ever active, have been silent for so long, and their share."""
         still = self.spells[self.spells["end"] == "open"]
@@ -121,8 +113,9 @@ class Returns(Result):
     @property
     def sentence(self) -> str:
         """How many come back, and which silence may be called churn, or that none should be."""
-        phrase = self.phrase()
-        return f"{phrase[:1].upper()}{phrase[1:]}. {self.verdict}"
+        days = self.study.silence_days
+        text = "Back within {h} days, of members silent for {d} days: {share}. {verdict}"
+        return say(text, h=HORIZON, d=days, share=self.told_of(days), verdict=self.verdict)
 
     @property
     def verdict(self) -> str:

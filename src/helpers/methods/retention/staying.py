@@ -17,7 +17,7 @@ from helpers.methods.retention.day_n import split_of
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import interval, number, people, percent, say, with_interval
+from helpers.sentences import number, people, percent, say, with_interval
 from helpers.stats.estimate import unknown
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.compare import LogRank, logrank
@@ -36,7 +36,7 @@ PARTS = (0, 7, 30, 90, 365)
 PER = 1_000
 STYLES = ("-", "--", "-.", ":")
 MOST_CURVES = len(ACCENTS)
-MARKS = (7, 30, 90, 365, 730)
+MARKS = (7, 30, 90, 365)
 MOST_POINTS = 90
 """More points of a curve than a reader can tell apart only make the page heavy."""
 RATES = ("hazard", "low", "high")
@@ -109,16 +109,15 @@ class Staying(Result):
         data = marked[marked["segment"].isin(shown) & marked["survival"].notna()]
         if data.empty:
             return NoChart(say("How long members stay"), self.sentence, "survival")
-        title, words = self._words(data)
-        text = "Falling survival curves with bands. On day {told}. {n:,} members, {events} exits."
-        alt = say(text, told=words, n=curves.n, events=people(curves.events, self.study.k_min))
-        text = "{drawn} Left: an exit on record. Bands are pointwise {level} intervals."
-        notes = [say(text, drawn=self.study.drawn, level=percent(self.study.confidence, 0))]
+        day, notes = int(data["day"].max()), [say("Left: an exit on record. The table holds marked days.")]
+        share = self.everybody.still_here(day)
+        title = say("After {day} days {share} of all are still here", day=day, share=percent(share.value))
+        title = title if share.known else say("How long members stay")
         if len(summary) > len(shown):
             notes.append(say("Largest {k} of {m} segments.", k=len(shown), m=len(summary)))
-        notes.append(say("The table holds marked days."))
         data = data[["segment", "day", "at_risk", "survival", "low", "high"]].reset_index(drop=True)
-        return Chart(title, alt, data, _curves(known, shown), " ".join(notes), SHARES, "survival")
+        kind, note = say("Falling survival curves with bands"), " ".join([self.study.drawn, *notes])
+        return self.drawn("survival", kind, title, data, _curves(known, shown), note=note, units=SHARES)
 
     def tables(self) -> Iterator[Table]:
         """Yield the table by segment, where anybody is known to have left."""
@@ -129,29 +128,12 @@ class Staying(Result):
 
     def findings(self, day: int = 90) -> Iterator[Finding]:
         """Yield the share still here on a day of tenure; n are those watched on any day until then."""
-        estimate, row, k_min = (
-            self.everybody.still_here(day),
-            self.everybody.at(day).iloc[0],
-            self.study.k_min,
-        )
-        sentence = self._stay()
+        estimate, sentence = self.everybody.still_here(day), self.sentence
         if not self.everybody.events:
             estimate = unknown(estimate.n, "share", estimate.confidence)
         else:
-            text = (
-                "Still here at the end of day {day}: {share} of members, where n are those watched on some day "
-                "until then, {at_risk} of them on the day itself; {late} more came under observation only later. "
-                "{more}"
-            )
-            if estimate.n == row["n"]:
-                text = (
-                    "Still here at the end of day {day}: {share} of members, {at_risk} of them watched on the day "
-                    "itself. {more}"
-                )
-            sentence = say(
-                text, day=day, share=with_interval(estimate), at_risk=people(int(row["at_risk"]), k_min),
-                late=people(int(row["n"]) - estimate.n, k_min), more=sentence,
-            )  # fmt: skip
+            text = "Still here at the end of day {day}: {share} of the members watched on some day until then. {more}"
+            sentence = say(text, day=day, share=with_interval(estimate), more=self._stay())
         yield finding(
             estimate,
             id="retention.stay",
@@ -181,22 +163,8 @@ class Staying(Result):
                 "recorded or that nobody left.",
                 n=curves.n,
             )
-        last = max(int(row["last_day"]), 0)
-        end = curves.table.set_index("day").reindex([last]).iloc[0]
-        text = (
-            "Of {n:,} members, {left} left while they were watched. Median stay in days: {median}. Of those here on "
-            "day {first:,}, {share} ({between}; {at_risk} at risk) are still here at the end of day {day:,}, the "
-            "last one watched."
-        )
-        if np.isnan(end["survival"]):
-            text = "Of {n:,} members, {left} left while they were watched. Median stay in days: {median}."
-        k_min = self.study.k_min
-        return say(
-            text, median=_median(row), n=curves.n, left=people(curves.events, k_min),
-            first=int(row["from_day"]), share=percent(end["survival"]), day=last,
-            at_risk=people(int(np.nan_to_num(end["at_risk"])), k_min),
-            between=interval(end["low"], end["high"], "share"),
-        )  # fmt: skip
+        text = "Of {n:,} members, {left} left while they were watched. Median stay in days: {median}."
+        return say(text, median=_median(row), n=curves.n, left=people(curves.events, self.study.k_min))
 
     def _difference(self, test: LogRank) -> str:
         p, k = test.p_value, len(test.table)
@@ -210,18 +178,6 @@ class Staying(Result):
             p="< 0.001" if p < 0.001 else f"= {number(p, 3)}",
         )  # fmt: skip
 
-    def _words(self, data: pd.DataFrame) -> tuple[str, str]:
-        """Return a title of everybody, and all segments in words, on the last mark until a year that all reach."""
-        day = int(data.loc[data["day"] <= max(MARKS[-2], int(data["day"].min())), "day"].max())
-        each = (
-            say("{segment} {share} ({between})", segment=row["segment"], share=percent(row["survival"]),
-                between=interval(row["low"], row["high"], "share"))
-            for row in data[data["day"] == day].sort_values("survival").to_dict("records")
-        )  # fmt: skip
-        told, share = say("{day}: {told}", day=day, told="; ".join(each)), self.everybody.still_here(day)
-        title = say("After {day} days {share} of all are still here", day=day, share=percent(share.value))
-        return title if share.known else say("How long members stay"), told
-
 
 def _median(row: Any) -> str:
     """Return the days after which half are gone, with interval; what was not reached is longer than was seen."""
@@ -229,7 +185,7 @@ def _median(row: Any) -> str:
     if np.isinf(row["median"]) or not row["events"]:
         return longer
     if np.isnan(row["median"]):
-        return say("not known")
+        return say("too little data")
     high = longer if np.isinf(row["high"]) else number(row["high"])
     return say("{median} ({low} to {high})", median=number(row["median"]), low=number(row["low"]), high=high)
 
@@ -288,38 +244,34 @@ class ExitHazard(Result):
     p_value: float
 
     @property
+    def ranked(self) -> pd.DataFrame:
+        """The parts of which something may be said, those with the highest hazard first."""
+        known = self.counts[self.counts["members"] >= enough.MEMBERS_OF_A_PART]
+        return known.sort_values("hazard", ascending=False, kind="stable", ignore_index=True)
+
+    @property
     def highest(self) -> str | None:
         """The part with the clearly highest hazard; None when that is not clear."""
-        return str(self._ranked["part"].iloc[0]) if self.p_value <= 1 - self.study.confidence else None
-
-    def tables(self) -> Iterator[Table]:
-        """Yield the counts."""
-        caption = say("Exits per 1,000 member-days by part of tenure (exact Poisson intervals, each alone)")
-        yield Table("exit_hazard", self.counts, caption, members="members")
+        return str(self.ranked["part"].iloc[0]) if self.p_value <= 1 - self.study.confidence else None
 
     @property
     def sentence(self) -> str:
         """In which part members leave fastest, or that it is not clear, or that there is too little data."""
         if np.isnan(self.p_value):
-            text = "Exits by part of tenure: too little data ({exits:,} exits in {days:,} member-days)."
-            return say(text, exits=self.counts["exits"].sum(), days=self.counts["member_days"].sum())
-        text = "{part} with {hazard} exits per 1,000 member-days ({low} to {high}; {exits:,} exits)"
+            return say("On which days of tenure members leave fastest: too little data.")
+        text = "{part} with {hazard} exits per 1,000 member-days ({low} to {high})"
         first, second = (
-            say(text, **{str(key): number(value) if key in RATES else value for key, value in row.items()})
-            for row in self._ranked.head(2).to_dict("records")
-        )
-        clear = (
-            say("a clear difference")
-            if self.highest
-            else say("no clear difference, so it may be another part")
+            say(text, part=row["part"], **{name: number(row[name]) for name in RATES})
+            for row in self.ranked.head(2).to_dict("records")
         )
         text = "Members leave fastest on {first}; next highest is {second}: {clear}."
-        return say(text, first=first, second=second, clear=clear)
+        clear = "a clear difference" if self.highest else "no clear difference, so it may be another part"
+        return say(text, first=first, second=second, clear=say(clear))
 
-    @property
-    def _ranked(self) -> pd.DataFrame:
-        known = self.counts[self.counts["members"] >= enough.MEMBERS_OF_A_PART]
-        return known.sort_values("hazard", ascending=False, kind="stable", ignore_index=True)
+    def tables(self) -> Iterator[Table]:
+        """Yield the counts."""
+        caption = say("Exits per 1,000 member-days by part of tenure (exact Poisson intervals, each alone)")
+        yield Table("exit_hazard", self.counts, caption, members="members")
 
 
 def exit_hazard(study: Study) -> ExitHazard:

@@ -19,8 +19,6 @@ import ibis
 import pandas as pd
 
 from helpers.data.source import as_table
-from helpers.figures import BLUE, MUTED, Chart, NoChart, new_figure
-from helpers.methods.retention.plots import rows_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.sentences import number, people, say, with_interval
@@ -33,8 +31,6 @@ from helpers.study import Study
 
 REACHED, NOT_REACHED = "reached", "not reached"
 NAIVE, LANDMARKED = "naive", "landmarked"
-GAP = "Compared fairly from day {day} on, “{tier}” goes with {fair} days ({low} to {high}), not {naive}"
-NO_GAP = "Compared fairly from day {day} on, “{tier}” makes no clear difference ({low} to {high} days)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,29 +105,6 @@ class TierComparison(Result):
             verdict=say("a difference remains") if self.clear else say("no clear difference remains"),
         )  # fmt: skip
 
-    def figure(self) -> Chart | NoChart:
-        """Draw the difference between tiers in days stayed, naive beside landmarked."""
-        fair, seeming, rows = self.fair, self.seeming, self.table
-        if not (fair.known and seeming.known):
-            return NoChart(say("Do higher tiers stay longer?"), self.sentence, "tiers")
-        labels = [say("by the tier in the end"), say("by the tier on day {day}", day=self.day)]
-        figure, ax = new_figure(7.2, 2.0)
-        for place, colour, marker in ((1, MUTED, "s"), (0, BLUE, "o")):
-            row = rows.iloc[1 - place]
-            ax.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
-            ax.plot(row["difference"], place, marker, color=colour, markersize=7)
-        rows_axis(ax, labels[::-1], nothing=0)
-        text = "Days that “{tier}” stays more, of the first {h:,}, than “{reference}”"
-        ax.set_xlabel(say(text, tier=self.tier, reference=self.naive.reference, h=self.naive.horizon))
-        days = {"fair": fair.value, "low": fair.low, "high": fair.high, "naive": seeming.value}
-        whole = {name: number(value, 0) for name, value in days.items()}
-        title = say(GAP if self.clear else NO_GAP, day=self.day, tier=self.tier, **whole)
-        text = "{drawn} Joined since then. Reached: {k} actions, in the end or by day {day}."
-        note = say(text, drawn=self.study.drawn, k=self.actions, day=self.day)
-        data = rows.assign(comparison=labels).rename(columns={"segment": "tier"})
-        kind = say("Difference in days stayed, naive and fair, with intervals")
-        return self.drawn("tiers", kind, title, data, figure, note=note)
-
     @property
     def clear(self) -> bool:
         """Whether a difference remains when compared fairly."""
@@ -139,11 +112,9 @@ class TierComparison(Result):
 
     def findings(self) -> Iterator[Finding]:
         """Yield how much longer the tier stays, compared without immortal time: a gap and not a change."""
-        text = (
-            "members active early stay {days} days longer"
-            if self.clear
-            else "being active early tells little"
-        )
+        text = "being active early tells little"
+        if self.clear:
+            text = "members active early stay {days} days longer"
         yield finding(
             self.fair,
             id="retention.tier_gap",
@@ -154,7 +125,6 @@ class TierComparison(Result):
             direction="up is good",
             systems=("S004",),
             headline=say(text, days=number(self.fair.value, 0)),
-            picture="tiers",
         )
 
 
