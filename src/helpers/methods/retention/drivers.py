@@ -175,10 +175,12 @@ class Drivers(Result):
         The interval holds for all compared at once, so that picking the clearest does not make it too narrow.
         """
         confidence, named = self.model.confidence, self.named
-        estimate, text, name = unknown(int(self.model.n_), "ratio", confidence), self.sentence, "–"
+        estimate, text = unknown(int(self.model.n_), "ratio", confidence), self.sentence
+        metric = say("hazard ratio of leaving")
         if len(named):
             row = named.iloc[0]
-            text, name = self.sentences[1], name_of(row["covariate"])
+            text = self.sentences[1]
+            metric = say("hazard ratio of leaving: {name}", name=name_of(row["covariate"]))
             value, low, high = (float(row[name]) for name in RATIO)
             method = say("Cox model (Efron), Bonferroni over {k}", k=self.tested)
             estimate = Estimate(value, low, high, int(row["n"]), "ratio", method, confidence)
@@ -187,7 +189,7 @@ class Drivers(Result):
         yield finding(
             estimate,
             id="retention.strongest_driver",
-            metric=say("hazard ratio of leaving: {name}", name=name),
+            metric=metric,
             scope=self.study.scope,
             sentence=text,
             assumption=say("association: what goes with leaving need not cause it"),

@@ -300,7 +300,9 @@ class PeriodComparison(Result):
             "before and {own} after."
         )
         if not all(part.top_share.known for part in parts):
-            text = "Who carries the {days} days after {split}: too little data of {n:,} members present on that day."
+            text = (
+                "Who carries the {days} days after {split}: too little data ({n:,} members present that day)."
+            )
         return say(
             text, top=percent(TOP, 0), days=self.followed.days, split=self.followed.split, n=self.carried.n,
             carried=with_bounds(self.carried.top_share), then=percent(self.window.top_share.value),

@@ -113,11 +113,14 @@ class CurrentTiers(Result):
         if not top["share"] >= 0:
             text = "{silent} of the members are silent, fewer than {k} stand in the top tier"
         title = say(text, silent=percent(self.silent.value), share=percent(top["share"]), k=k_min)
-        note = say(
-            "{n:,} present members, by their last {days} days. Arrows: members who cross the lower edge of a tier, "
-            "on average over {pairs} pairs of {period}s; – is kept back, as it could give away a move of fewer than "
-            "{k} members.", n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min,
-        )  # fmt: skip
+        text = "{n:,} present members, by their last {days} days."
+        if pairs:
+            text = (
+                "{n:,} present members, by their last {days} days. Arrows: members who cross the lower edge of a "
+                "tier, on average over pairs of {period}s ({pairs}); – is kept back, as it could give away a move of "
+                "fewer than {k} members."
+            )
+        note = say(text, n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min)
         kind = say("Bars of members by tier, the top tier first, with moves between them")
         return self.drawn("tier_pyramid", kind, title, data, figure, note=note, units=SHARES)
 

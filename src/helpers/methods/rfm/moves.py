@@ -314,8 +314,10 @@ class Forecast(Result):
         """Yield the forecast, how such forecasts did, and all tiers."""
         yield self.sentence
         yield self.tested_sentence
+        if not self.history.periods:
+            return
         text = "Tier sizes expected in the {period} after {after}, {level} bands"
-        after = self.history.periods[-1] if self.history.periods else ""
+        after = self.history.periods[-1]
         caption = say(text, period=self.history.period, after=after, level=percent(BAND, 0))
         note = say("Newcomers of the last {period} and leavers are counted in.", period=self.history.period)
         yield Table("forecast", self.sizes, caption, note=note, members="last")

@@ -152,6 +152,7 @@ class GammaGamma:
         """Return whether the fit is good for predictions, and why or why not."""
         if self.members_ < REPEATERS:
             text = "Only {n} members have repeat values; the model needs {least} or more."
+            text = text if self.members_ else "No member has repeat values; the model needs {least} or more."
             return False, say(text, n=self.members_, least=REPEATERS)
         if not self.converged_:
             return False, say("The likelihood has no maximum that could be found.")
@@ -197,8 +198,7 @@ class GammaGamma:
     def sentence(self) -> str:
         """What a purchase is worth and whether frequency and value go together."""
         if not self.mean_.known:
-            text = "What a purchase is worth cannot be told with an interval ({n} members). {why}"
-            return say(text, n=number(self.members_), why=self.message_)
+            return say("What a purchase is worth cannot be told with an interval. {why}", why=self.message_)
         worth = with_interval(self.mean_._replace(unit=self.unit))
         text = "A purchase of a member about whom nothing is known is worth {worth}, by members with repeats."
         return f"{say(text, worth=worth)} {self.independence_sentence}"
