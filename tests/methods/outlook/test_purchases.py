@@ -19,7 +19,7 @@ from helpers.playbook.propose import propose
 from helpers.sentences import percent
 from helpers.simulate import START, Parameters, community
 from helpers.stats.forecast.calibration import auc, by_group, decile_error, tenths
-from helpers.stats.forecast.models import BASE_RATE, RECALIBRATED
+from helpers.stats.forecast.models import BASE_RATE, LOGIT
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -59,8 +59,8 @@ def test_the_forecast_knows_who_buys(one: tuple[Purchases, pd.DataFrame]) -> Non
     found, members = one
     assert auc(members["came"], members["probability"], members["member_id"]).low > 0.6
     scores = found.contest.table.set_index("model")
-    assert found.contest.winner == RECALIBRATED
-    assert scores.loc[RECALIBRATED, "brier"] < scores.loc[BASE_RATE, "brier"]
+    assert found.contest.winner == LOGIT
+    assert scores.loc[LOGIT, "brier"] < scores.loc[BASE_RATE, "brier"]
     top = members[members["tenth"] == 10]
     assert top["came"].mean() > 2 * members["came"].mean()
 
@@ -197,7 +197,7 @@ def test_judged_chances_are_calibrated_per_tenth(many: list[tuple[Purchases, pd.
     parts = [found.contest.predictions.assign(at=at) for at, (found, _) in enumerate(many)]
     rows = pd.concat(parts, ignore_index=True)
     member = rows["at"].astype(str) + rows["member_id"]
-    came, p = rows["ordered"], rows[RECALIBRATED]
+    came, p = rows["ordered"], rows[LOGIT]
     table = by_group(tenths(p), came, p, member)
     print(table.round(4).to_string())
     assert table["difference"].abs().max() <= 0.03

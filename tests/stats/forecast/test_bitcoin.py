@@ -25,9 +25,9 @@ from helpers.stats.forecast.judging import Contest, contest
 from helpers.stats.forecast.landmarks import Landmarks, landmarks
 from helpers.stats.forecast.models import (
     BASE_RATE,
-    BLEND_RECALIBRATED,
+    BLEND,
     BUY_TILL_YOU_DIE,
-    RECALIBRATED,
+    LOGIT,
     RECENCY,
 )
 
@@ -81,7 +81,7 @@ def test_the_figures_of_the_file(reference_data: Path, rows: Landmarks) -> None:
 @pytest.mark.slow
 def test_recalibrated_logit_on_the_judged_landmarks(rows: Landmarks) -> None:
     """Order and score meet the bar; the decile error of 1,312 rows is what a perfect forecast has by chance."""
-    found = scores(contest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=40), RECALIBRATED)
+    found = scores(contest(rows, windows=JUDGED, models=(LOGIT,), draws=40), LOGIT)
     assert found["auc"] >= BAR["auc"]
     assert found["brier"] <= BAR["brier"]
     assert found["decile_error"] <= found["decile_error_if_perfect"] + 0.005
@@ -107,7 +107,7 @@ def test_the_model_chosen_beforehand_orders_and_scores_better_than_the_bar(
     reference_data: Path, rows: Landmarks
 ) -> None:
     """The winner of the earlier landmarks; its decile error is judged against the noise of 1,312 rows."""
-    models = (RECENCY, RECALIBRATED, BLEND_RECALIBRATED)
+    models = (RECENCY, LOGIT, BLEND)
     first = sorted(rows.table["landmark"].unique())[-JUDGED].date()
     before = contest(rows_at(reference_data, first), windows=CHOSEN_ON, models=models, draws=200)
     assert before.winner is not None
@@ -124,9 +124,9 @@ def test_the_bar_holds_over_the_phases_of_the_landmarks(reference_data: Path) ->
     parts = []
     for shift in (0, 6, 12, 18, 24):
         rows = rows_at(reference_data, last_day(reference_data) - dt.timedelta(days=shift))
-        parts.append(contest(rows, windows=JUDGED, models=(RECALIBRATED,), draws=20).predictions)
+        parts.append(contest(rows, windows=JUDGED, models=(LOGIT,), draws=20).predictions)
     pooled = pd.concat(parts, ignore_index=True)
-    y, p = pooled["silent"], pooled[RECALIBRATED]
+    y, p = pooled["silent"], pooled[LOGIT]
     assert calibration.auc(y, p, np.arange(len(y))).value >= BAR["auc"]
     assert np.mean((p - y) ** 2) <= BAR["brier"]
     assert calibration.decile_error(y, p) <= BAR["decile_error"]

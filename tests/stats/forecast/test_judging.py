@@ -21,12 +21,12 @@ from helpers.stats.forecast.judging import (
     standard_errors,
 )
 from helpers.stats.forecast.landmarks import Landmarks, landmarks
-from helpers.stats.forecast.models import BASE_RATE, LEARNING, LOGIT, RECALIBRATED, RECENCY
+from helpers.stats.forecast.models import BASE_RATE, LEARNING, LOGIT, RECENCY
 from helpers.stats.forecast.next_period import probabilities
 from helpers.study.enough import WINDOWS_TO_JUDGE
 
 START = dt.date(2025, 1, 1)
-QUICK = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
+QUICK = (BASE_RATE, RECENCY, LOGIT)
 
 
 def poisson_rows(members: int = 300, days: int = 360, seed: int = 0, shape: float = 0.6) -> Landmarks:
@@ -93,24 +93,20 @@ def test_what_is_used_today_is_what_was_judged(rows: Landmarks, held: Contest, r
     last = rows.table["landmark"].max()
     then = at(rows, last)
     for state, judged in (("active", held), ("dormant", returns)):
-        before = contest(then, state, models=(RECALIBRATED,), draws=20)
+        before = contest(then, state, models=(LOGIT,), draws=20)
         asked = then.now[then.now["state"] == state]
         now = probabilities(then, before, asked, state, 0)
-        backward = judged.predictions[judged.predictions["landmark"] == last].set_index("member_id")[
-            RECALIBRATED
-        ]
+        backward = judged.predictions[judged.predictions["landmark"] == last].set_index("member_id")[LOGIT]
         assert now.tolist() == backward.reindex(asked["member_id"]).tolist()
 
 
 def test_return_is_judged_over_all_windows_like_silence(rows: Landmarks, returns: Contest) -> None:
     dormant = rows.table[rows.table["state"] == "dormant"]
     judged = dormant["landmark"].isin(np.sort(dormant["landmark"].unique())[2 + LEARNING :])
-    assert returns.winner == RECALIBRATED
+    assert returns.winner == LOGIT
     assert len(returns.predictions) == judged.sum()
     assert returns.predictions["returned"].sum() == (dormant["silent"] == 0)[judged].sum()
-    assert (
-        returns.table.set_index("model").loc[RECALIBRATED, "auc"] > 0.6
-    )  # who was seen less is less likely back
+    assert returns.table.set_index("model").loc[LOGIT, "auc"] > 0.6  # who was seen less is less likely back
 
 
 def test_pooled_scores_equal_plain_means(held: Contest) -> None:
@@ -127,15 +123,18 @@ def test_frequency_beats_recency_where_rates_differ(held: Contest) -> None:
     assert held.winner != RECENCY
 
 
-def test_recency_is_kept_when_nothing_beats_it() -> None:
-    found = contest(poisson_rows(members=250, shape=1e6, seed=1), models=QUICK, draws=20)
-    assert found.winner == RECENCY
+def test_the_lowest_score_is_used_and_how_sure_it_is_is_said(held: Contest) -> None:
+    scores = held.table.set_index("model")["brier"].drop(BASE_RATE)
+    assert held.winner == scores.idxmin()
+    alike = contest(poisson_rows(members=250, shape=1e6, seed=1), models=QUICK, draws=20)
+    assert not alike.differences["clearly_worse"].any()
 
 
 def test_fewer_windows_than_six_is_too_little_data() -> None:
     found = contest(poisson_rows(days=200), models=QUICK, draws=20)
     assert 0 < found.windows < WINDOWS_TO_JUDGE
-    assert found.winner == RECENCY and found.too_few
+    scores = found.table.set_index("model")["brier"].drop(BASE_RATE)
+    assert found.too_few and found.winner == scores.idxmin() == LOGIT
     assert not brier_gain(found).known
 
 

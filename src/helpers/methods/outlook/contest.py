@@ -14,7 +14,13 @@ from helpers.playbook.result import Part, Result
 from helpers.sentences import interval, number, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import ORDERED, RETURNED, SILENT, Contest, brier_gain
-from helpers.stats.forecast.landmarks import Landmarks, landmarks, standard_categories, standard_signals
+from helpers.stats.forecast.landmarks import (
+    ACTIVE_DAYS,
+    Landmarks,
+    landmarks,
+    standard_categories,
+    standard_signals,
+)
 from helpers.stats.forecast.models import BASE_RATE
 from helpers.study import Study, enough
 from helpers.tables import Table
@@ -115,13 +121,18 @@ def sample_sentence(rows: Landmarks) -> str:
 def contest_sentence(held: Contest) -> str:
     """Who won, by how much, and how well calibrated; or how many windows are missing."""
     what, size = say(WHAT[held.outcome]), {"w": held.windows, "h": held.horizon_days}
+    if not held.windows:
+        text = (
+            "Forecasts of {what}: too little data. A window of {h} days must be judged before a chance is told, "
+            "which takes about {d} days of log and {n} cases before it, {m} of them with and {m} without the outcome."
+        )
+        days = ACTIVE_DAYS + (enough.WINDOWS_TO_LEARN + 1) * held.horizon_days
+        return say(text, what=what, d=days, n=enough.TO_FIT, m=enough.OF_EACH_OUTCOME, **size)
     if held.too_few:
-        text = "Forecasts of {what}: too little data to compare them ({w} judged windows of {h} days; {k} needed)."
-        if held.winner:
-            text = (
-                "Provisional: {w} windows of {h} days could be judged, {k} are needed to compare forecasts of "
-                "{what}. Until then {model} is used, and the interval assumes a spread."
-            )
+        text = (
+            "Provisional: of the {k} windows of {h} days that it takes to know how far forecasts of {what} err, {w} "
+            "could be judged. Among the forecasts “{model}” erred least in them, and the interval assumes a spread."
+        )
         return say(text, what=what, model=held.winner, k=enough.WINDOWS_TO_JUDGE, **size)
     row = score(held.table, held.winner)
     return say(
@@ -135,14 +146,13 @@ def contest_sentence(held: Contest) -> str:
 
 
 def _why(held: Contest) -> str:
-    if held.outcome != SILENT:
-        return say("the one that is corrected by what came of earlier predictions")
-    if held.winner == held.best:
-        return say("the lowest Brier score, and every simpler model is clearly worse")
-    row = score(held.differences, held.winner)
-    text = "the simplest that is not clearly worse than {best} (by {gap}, {low} to {high})"
+    others = held.differences[held.differences["model"] != held.winner].sort_values("brier_difference")
+    if others.empty:
+        return say("it knows most of members, and is corrected by what came of earlier predictions")
+    row = others.iloc[0]
+    text = "its Brier score is the lowest, {gap} ({low} to {high}) below that of {next}"
     values = {name: number(row[name], 4) for name in ("low", "high")}
-    return say(text, best=held.best, gap=number(row["brier_difference"], 4), **values)
+    return say(text, next=row["model"], gap=number(row["brier_difference"], 4), **values)
 
 
 def score(table: pd.DataFrame, model: str | None) -> dict[str, Any]:

@@ -23,11 +23,9 @@ from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown
+from helpers.stats.forecast.landmarks import ACTIVE_DAYS
 from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
 from helpers.study import Study
-
-ACTIVE_DAYS = 30
-"""Look-back in which a counted action makes a member active."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,8 +17,9 @@ Forward recalibration
 The predictions made before earlier windows, and what then happened, show how far the model is off as it is really
 used. A curve ``a + b * log odds + bends at every 5 %`` is fitted to them by logistic regression (Cox 1958, with
 a linear spline for what no line mends: groups among whom nothing tells members apart), recent windows counting more
-(half as much every 6 windows) and with a prior of 200 rows each for a = 0 and b = 1 and of 5 rows for each bend to
-be none, so that little evidence changes little. It corrects the level and over- or underconfidence.
+(half as much every 6 windows) and with a prior of 100 rows each for a = 0 and b = 1 and of 20 rows for each bend to
+be none, so that little evidence changes little. It corrects the level and over- or underconfidence. Level, slope and
+bends are made independent of each other first, or the bends would carry the level past its prior.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ SMALLEST = 1e-6  # a probability is held this far from 0 and 1 where its logarit
 PERFECT_DRAWS = 200
 DECIMALS = 10
 HALF_LIFE = 6.0  # windows
-PRIOR_ROWS = 200.0
-PRIOR_ROWS_OF_BENDS = 5.0
+PRIOR_ROWS = 100.0
+PRIOR_ROWS_OF_BENDS = 20.0
 STANDOFF = 0.5  # added to both counts of a window in which all or none had the outcome
 
 
@@ -228,9 +229,13 @@ def recalibration(landmark: pd.Series, probability: pd.Series, outcome: pd.Serie
     weight = 0.5 ** (landmark.map(steps).to_numpy(float) / HALF_LIFE)
     log_odds, y = log_odds_of(probability), outcome.to_numpy(float)
     knots = tuple(np.unique(np.round(np.quantile(log_odds, np.arange(1, 20) / 20), DECIMALS)).tolist())
-    x = _bends(log_odds, knots)
+    every, middle = _bends(log_odds, knots), float(np.average(log_odds, weights=weight))
+    line, root = every[:, :2], np.sqrt(weight)[:, None]
+    # Level and slope are told apart, and bends are what no line says: each meets its own prior alone.
+    within = np.linalg.lstsq(line * root, every[:, 2:] * root)[0]
+    x = np.column_stack([line - [0.0, middle], every[:, 2:] - line @ within])
     prior = 0.25 * np.array([PRIOR_ROWS, PRIOR_ROWS, *[PRIOR_ROWS_OF_BENDS] * len(knots)])
-    centre = np.eye(x.shape[1])[1]
+    centre = np.array([middle, 1.0, *[0.0] * len(knots)])  # what changes nothing
     curve = centre.copy()
     for _ in range(100):
         p = special.expit(x @ curve)
@@ -240,4 +245,5 @@ def recalibration(landmark: pd.Series, probability: pd.Series, outcome: pd.Serie
         curve = curve + np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-10:
             break
-    return Recalibration(knots, tuple(np.round(curve, DECIMALS).tolist()))
+    level, slope = curve[:2] - [curve[1] * middle, 0.0] - within @ curve[2:]
+    return Recalibration(knots, tuple(np.round([level, slope, *curve[2:]], DECIMALS).tolist()))

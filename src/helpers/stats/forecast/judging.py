@@ -3,9 +3,10 @@
 Each closed window is predicted by models that were fitted on the windows closed by its landmark, as they would have
 been on that day (:func:`helpers.stats.forecast.models.forward`). The pooled predictions are judged together.
 
-Rule: the model with the lowest pooled Brier score, the mean of ``(p - y)^2`` (a proper score: it rewards both order
-and calibration), is the best; used is the simplest model whose score is not clearly worse, that is whose paired
-difference from the best has an interval that includes 0 (Bonferroni over the contestants).
+Rule: used is the model with the lowest pooled Brier score, the mean of ``(p - y)^2`` (a proper score: it rewards both
+order and calibration), which is the one of least expected loss, be the windows many or one. How sure it is that the
+others are worse is said beside it: the interval of each paired difference (Bonferroni over the contestants). Without
+a judged window no model is used, because no chance it named could be believed.
 
 Asked are active members whether they fall ``silent`` (no counted action), dormant ones whether they ``returned``
 (a counted action), and everybody present, with rows that count orders, whether they ``ordered``.
@@ -15,7 +16,7 @@ Brier scores is that over windows (leaving out one at a time) and that over memb
 which the first holds already (two-way clustering: Cameron, Gelbach and Miller 2011, Journal of Business & Economic
 Statistics 29; the second part is never below 0). The interval is Student's t; only the first part is uncertain, so
 by Satterthwaite (1946, Biometrics Bulletin 2) the degrees of freedom are those of windows, their number less one,
-over the square of its share. Few windows make it wide, and then the simplest model is used.
+over the square of its share. Few windows make it wide.
 
 Measured: of two models equal in expectation, one is called clearly worse (nominal 5 %; 400 to 800 simulations, 480
 members a window, errors of whole windows of standard deviation 0, .15 and .3 in log odds) in .045, .048, .025 over 6
@@ -39,12 +40,9 @@ from helpers.stats.forecast import calibration
 from helpers.stats.forecast.landmarks import ACTIVE, DORMANT, Landmarks
 from helpers.stats.forecast.models import (
     BASE_RATE,
-    CONTESTANTS,
     LOGIT,
     MODELS,
-    RECALIBRATED,
     RECENCY,
-    can_be_fitted,
     forward,
 )
 from helpers.study import enough
@@ -55,10 +53,10 @@ PRESENT = "present"
 SILENT, RETURNED, ORDERED = "silent", "returned", "ordered"
 OUTCOMES = {ACTIVE: SILENT, DORMANT: RETURNED, PRESENT: ORDERED}
 """Outcome by the members it is asked of."""
-OTHER_MODELS = (BASE_RATE, RECENCY, LOGIT, RECALIBRATED)
-"""What can be asked beside silence: about dormant members, whose frequency and value of late are nothing, and about
-who orders, where many never have. Brier scores are alike among them, while probabilities as fitted are overconfident:
-only the recalibrated form may be used, and the others are shown beside it."""
+MODELS_OF = {SILENT: MODELS, RETURNED: (BASE_RATE, RECENCY, LOGIT), ORDERED: (BASE_RATE, RECENCY, LOGIT)}
+"""What can be asked: dormant members and buyers have no frequency and value of late, or never had."""
+MAY_WIN = {SILENT: MODELS[1:], RETURNED: (RECENCY, LOGIT), ORDERED: (LOGIT,)}
+"""Who never ordered has no recency, and would pass for a buyer of the day of joining."""
 SMALLEST = 1e-6
 
 
@@ -78,13 +76,13 @@ class Contest:
         One row per judged landmark and member: landmark, member_id, the outcome and one column per model.
     history : pandas.DataFrame
         The same of all predicted windows, judged or not, for the recalibration of what comes next.
-    winner, best : str or None
-        The model that is used, and the one with the lowest Brier score; None without a judged window.
+    winner : str or None
+        The model that is used; None without a judged window.
     table : pandas.DataFrame
         One row per model, simplest first, pooled over windows: model, n, auc, brier and lift at 10 % with intervals,
         decile_error with its noise floor decile_error_if_perfect. Empty without a contest, as the two below.
     differences : pandas.DataFrame
-        Each contestant minus the best, as in :func:`paired_differences`.
+        Each contestant minus the winner, as in :func:`paired_differences`.
     deciles : pandas.DataFrame
         Predicted and observed by tenth of the winner's predictions, as in :func:`.calibration.by_group`.
     """
@@ -95,7 +93,6 @@ class Contest:
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     history: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     winner: str | None = None
-    best: str | None = None
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     differences: pd.DataFrame = field(default_factory=pd.DataFrame)
     deciles: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -138,36 +135,28 @@ def contest(
         Whom to judge: active members by whether they fall silent, dormant ones by whether they return, everybody
         present by whether they order (with rows that count orders).
     models : tuple of str, optional
-        Which models take part; default all of :data:`.models.MODELS`, of others all of :data:`OTHER_MODELS`.
+        Which models take part; default those of :data:`MODELS_OF`.
     windows : int, optional
         How many of the last closed windows are judged; see :func:`.models.forward`.
     confidence, draws, seed
         Level of the intervals, and size and seed of their member bootstrap.
     """
     outcome, table = OUTCOMES[state], at_risk(rows, state)
-    models = models or (MODELS if state == ACTIVE else OTHER_MODELS)
+    models = models or MODELS_OF[outcome]
     made = forward(rows, table, models, outcome=outcome, windows=windows, seed=seed)
     predictions = made.judged
-    tried = [m for m in models if m in predictions and predictions[m].notna().all()]
-    may_win = CONTESTANTS if state == ACTIVE else (RECALIBRATED,)
-    contestants = [m for m in may_win if m in tried] or [m for m in tried if m != BASE_RATE]
+    tried = [m for m in models if predictions[m].notna().all()]
+    contestants = [m for m in MAY_WIN[outcome] if m in tried]
     held = Contest(outcome, rows.horizon_days, confidence, predictions, made.history)
     if not len(predictions) or not contestants:
-        # Recency alone is used when anything can be fitted, but not for orders: who never ordered has no recency, and
-        # would pass for a buyer of the day of joining.
-        usable = can_be_fitted(table, outcome) and outcome != ORDERED
-        return replace(held, winner=RECENCY if usable else None)
+        return held
     gaps = paired_differences(predictions, contestants, outcome, confidence=confidence)
-    clearly_worse = gaps.set_index("model")["clearly_worse"]
-    winner = next(m for m in contestants if not clearly_worse[m])
-    if predictions["landmark"].nunique() < enough.WINDOWS_TO_JUDGE:
-        winner = contestants[0]
+    winner = str(gaps["against"].iloc[0])
     sample: dict[str, Any] = {"confidence": confidence, "draws": draws, "seed": seed}
     came, chance, member = (predictions[name] for name in (outcome, winner, "member_id"))
     return replace(
         held,
         winner=winner,
-        best=str(gaps["against"].iloc[0]),
         table=pd.DataFrame([pooled_scores(predictions, m, outcome, **sample) for m in tried]),
         differences=gaps,
         deciles=calibration.by_group(calibration.tenths(chance), came, chance, member, confidence),

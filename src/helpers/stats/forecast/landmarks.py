@@ -40,6 +40,8 @@ SIGNAL_WINDOWS = (7, 30, 90)
 CREATED = ("comment", "share", "post")
 """Interactions by which a member makes something that others see."""
 ACTIVE, DORMANT = "active", "dormant"
+ACTIVE_DAYS = 30
+"""Look-back in which a counted action makes a member active."""
 MONTHS = 12
 MONTHLY = range(28, 32)
 """Lengths of a window that stand for a month."""
@@ -113,7 +115,7 @@ def landmarks(
     *,
     as_of: dt.date | str,
     horizon_days: int = 30,
-    active_days: int = 30,
+    active_days: int = ACTIVE_DAYS,
     count: Count = "interaction",
     signals: Mapping[str, ibis.Table | pd.DataFrame] | None = None,
     categories: ibis.Table | pd.DataFrame | None = None,

@@ -13,8 +13,10 @@
   has more periods has more rows.
 - logit and boosting: the mean of its log odds and those of histogram gradient boosting on the same columns, 100 small
   trees, no early stopping.
-- recalibrated forward: either of them, mended by what came of the predictions made before earlier windows
-  (:func:`helpers.stats.forecast.calibration.recalibration`).
+
+Every contestant is recalibrated forward: mended by what came of the bare predictions made before earlier windows
+(:func:`helpers.stats.forecast.calibration.recalibration`), so that none is off in the mean where one closed window
+has shown it.
 
 What other ways (RFM rank, boosting alone, an intercept re-set by the last window) came to is in
 ``docs/proofs/forecast.md``.
@@ -28,7 +30,7 @@ Fits run on one thread, so that the order of floating-point sums, and with it ev
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -47,7 +49,7 @@ from threadpoolctl import threadpool_limits
 from helpers.stats.btyd import bg_nbd
 from helpers.stats.btyd.alive import BetaGeometricNBD
 from helpers.stats.btyd.cells import cells
-from helpers.stats.forecast.calibration import DECIMALS, recalibration
+from helpers.stats.forecast.calibration import DECIMALS, log_odds_of, recalibration
 from helpers.stats.forecast.landmarks import Landmarks
 from helpers.study import enough
 
@@ -57,14 +59,9 @@ BASE_RATE = "base rate"
 RECENCY = "recency only"
 BUY_TILL_YOU_DIE = "BG/NBD"
 LOGIT = "person-period logit"
-RECALIBRATED = "person-period logit, recalibrated forward"
 BLEND = "logit and boosting"
-BLEND_RECALIBRATED = "logit and boosting, recalibrated forward"
-MODELS = (BASE_RATE, RECENCY, BUY_TILL_YOU_DIE, LOGIT, RECALIBRATED, BLEND, BLEND_RECALIBRATED)
-CONTESTANTS = (RECENCY, BUY_TILL_YOU_DIE, RECALIBRATED, BLEND_RECALIBRATED)
-"""What may be used, simpler before more involved. A probability is published, so of the logit and the blend only the
-form that was checked against earlier windows may win; the bare ones are shown beside it."""
-BARE = {RECALIBRATED: LOGIT, BLEND_RECALIBRATED: BLEND}
+MODELS = (BASE_RATE, RECENCY, BUY_TILL_YOU_DIE, LOGIT, BLEND)
+"""The yardstick and the contestants, simpler before more involved."""
 
 PENALTY = 0.01
 """Inverse strength of the quadratic penalty on standardised coefficients (scikit-learn's C)."""
@@ -125,8 +122,8 @@ class Models:
     seed : int
         Random state of the boosting.
     history : pandas.DataFrame, optional
-        Predictions made before earlier windows (landmark, the outcome, and a column per bare model), closed by the
-        landmark that is predicted: what the recalibrated models learn from.
+        Bare predictions made before earlier windows (landmark, the outcome, and a column per model), closed by the
+        landmark that is predicted: what recalibration learns from.
     """
 
     rows: Landmarks = field(repr=False)
@@ -136,41 +133,35 @@ class Models:
     history: pd.DataFrame | None = field(default=None, repr=False)
 
     def probability(self, model: str, rows: pd.DataFrame) -> FloatArray:
-        """Return the probability of the outcome of each row of one landmark; NaN where a model cannot say."""
-        return self.probabilities([model], rows)[model]
+        """Return the recalibrated probability of the outcome of each row of one landmark; NaN where not known."""
+        return self.mended(self.bare([model], rows))[model]
 
     @threadpool_limits.wrap(limits=1)
-    def probabilities(self, models: Sequence[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
-        """Return :meth:`probability` of several models, what they share computed once."""
+    def bare(self, models: Sequence[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
+        """Return the probabilities by models as they were fitted; NaN where one cannot say."""
         if not len(rows):
             return dict.fromkeys(models, np.empty(0))
-        simple = {BASE_RATE: self._base_rate, RECENCY: self._recency, BUY_TILL_YOU_DIE: self._bg_nbd}
-        log_odds = self.log_odds({BARE.get(m, m) for m in models} - set(simple), rows)
-        found = {m: simple[m](rows) if m in simple else self._mended(m, log_odds) for m in models}
-        return {m: np.round(each, DECIMALS) for m, each in found.items()}
-
-    def log_odds(self, bare: Collection[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
-        """Return the predicted log odds of the outcome by the logit, and by its blend with the boosting, if asked."""
-        fits = {
-            name: fit for name, fit in ((LOGIT, "_logit"), (BLEND, "_boosting")) if {name, BLEND} & {*bare}
+        x = design(rows, self.rows.features) if {LOGIT, BLEND} & {*models} else np.empty(0)
+        said = {
+            BASE_RATE: lambda: np.full(len(rows), float(self.table[self.outcome].mean())),
+            RECENCY: lambda: self._recency.predict_proba(_silence(rows))[:, 1],
+            BUY_TILL_YOU_DIE: lambda: self._bg_nbd(rows),
+            LOGIT: lambda: special.expit(_scores(self._logit, x)),
+            BLEND: lambda: special.expit((_scores(self._logit, x) + _scores(self._boosting, x)) / 2),
         }
-        x = design(rows, self.rows.features) if fits else np.empty(0)
-        each = {}
-        for name, fit in fits.items():
-            scores = getattr(self, fit).decision_function(x)
-            each[name] = np.round(np.clip(scores, -EXTREME, EXTREME), DECIMALS)
-        if BLEND in each:
-            each[BLEND] = np.round((each[LOGIT] + each[BLEND]) / 2, DECIMALS)
-        return each
+        return {model: np.round(said[model](), DECIMALS) for model in models}
 
-    def _mended(self, model: str, log_odds: dict[str, FloatArray]) -> FloatArray:
-        """Return probabilities from log odds, recalibrated where the model is and there is a history."""
-        bare = BARE.get(model, model)
-        mended = log_odds[bare]
-        if model in BARE and self.history is not None and bare in self.history:
-            made = (self.history[name] for name in ("landmark", bare, self.outcome))
-            mended = recalibration(*made).log_odds(mended)
-        found: FloatArray = special.expit(mended)
+    @threadpool_limits.wrap(limits=1)
+    def mended(self, bare: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return probabilities recalibrated by the history; those of the yardstick stay as they are."""
+        if self.history is None:
+            return bare
+        found = dict(bare)
+        for model in found.keys() - {BASE_RATE}:
+            known = self.history.dropna(subset=[model])
+            curve = recalibration(known["landmark"], known[model], known[self.outcome])
+            mended = special.expit(curve.log_odds(log_odds_of(bare[model])))
+            found[model] = np.round(mended, DECIMALS)
         return found
 
     @cached_property
@@ -192,13 +183,9 @@ class Models:
         model = HistGradientBoostingClassifier(**TREES, random_state=self.seed)
         return self._fit(model, self._design)
 
-    def _base_rate(self, rows: pd.DataFrame) -> FloatArray:
-        return np.full(len(rows), float(self.table[self.outcome].mean()))
-
-    def _recency(self, rows: pd.DataFrame) -> FloatArray:
-        known, asked = (np.log1p(t[["days_since_last"]].to_numpy(float)) for t in (self.table, rows))
-        model = self._fit(LogisticRegression(C=1e6, solver="newton-cholesky"), known)
-        return np.asarray(model.predict_proba(asked)[:, 1], np.float64)
+    @cached_property
+    def _recency(self) -> Any:
+        return self._fit(LogisticRegression(C=1e6, solver="newton-cholesky"), _silence(self.table))
 
     def _bg_nbd(self, rows: pd.DataFrame) -> FloatArray:
         day = rows["landmark"].iloc[0].date()
@@ -210,6 +197,14 @@ class Models:
         t_x = (rows["last_day"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
         age = (rows["landmark"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
         return probability_of_silence(model, self.rows.horizon_days / UNIT_DAYS, x, t_x, age)
+
+
+def _silence(rows: pd.DataFrame) -> FloatArray:
+    return np.log1p(rows[["days_since_last"]].to_numpy(float))
+
+
+def _scores(model: Any, x: FloatArray) -> FloatArray:
+    return np.clip(model.decision_function(x), -EXTREME, EXTREME)
 
 
 def probability_of_silence(
@@ -231,7 +226,8 @@ class Forward(NamedTuple):
     judged : pandas.DataFrame
         One row per judged landmark and member: landmark, member_id, the outcome and one column per model.
     history : pandas.DataFrame
-        The same of all predicted windows, judged or not, with the bare models alone: what recalibration learns from.
+        The same of all predicted windows, judged or not, by the models as they were fitted: what recalibration
+        learns from.
     """
 
     judged: pd.DataFrame
@@ -270,17 +266,14 @@ def forward(
         windows = max(len(days) - LEARNING, min(len(days), enough.WINDOWS_TO_JUDGE))
     judged = days[max(0, len(days) - windows) :]
     days = days[max(0, len(days) - windows - WARM_UP) :]
-    needed = {*models, *(BARE[m] for m in models if m in BARE)}
-    ordered = [m for m in MODELS if m in needed]
-    bare = [m for m in ordered if m in BARE.values()]
-    keys = ["landmark", "member_id", outcome]
-    made = table[keys].iloc[:0].assign(**dict.fromkeys(ordered, 0.0))
+    keys, closed = ["landmark", "member_id", outcome], pd.Timedelta(days=rows.horizon_days)
+    made = found = table[keys].iloc[:0].assign(**dict.fromkeys(models, 0.0))
     for day in days:
-        closed = pd.Timedelta(days=rows.horizon_days)
         known, asked = table[table["landmark"] + closed <= day], table[table["landmark"] == day]
         if can_be_fitted(known, outcome) and len(asked):
-            history = made[made["landmark"] + closed <= day]
-            fitted = Models(rows, known, outcome, seed, history)
-            found = fitted.probabilities(ordered if day in judged else bare, asked)
-            made = pd.concat([made, asked[keys].assign(**found)], ignore_index=True)
-    return Forward(made[made["landmark"].isin(judged)].reset_index(drop=True), made[[*keys, *bare]])
+            fitted = Models(rows, known, outcome, seed, made[made["landmark"] + closed <= day])
+            bare = fitted.bare(models, asked)
+            if day in judged:
+                found = pd.concat([found, asked[keys].assign(**fitted.mended(bare))], ignore_index=True)
+            made = pd.concat([made, asked[keys].assign(**bare)], ignore_index=True)
+    return Forward(found, made)

@@ -20,6 +20,10 @@ replaced by one number: levels are drawn from the posterior of tau under the pri
 which is flat where sampling noise rules and flat in log tau where it does not; where windows differ much, the levels
 are Student's t with as many degrees of freedom as windows. Gelman (2006, Bayesian Analysis 1) on such priors.
 
+Before six windows were judged, the prior of tau^2 is scaled inverse chi-squared, worth six windows of standard
+deviation .3 in log odds (7 points at one half): the level of the next is Student's t with six degrees of freedom more
+than there are windows, whose shifts widen it (Gelman and others 2013, Bayesian Data Analysis, section 3.2).
+
 Measured coverage of nominal 95 % intervals of the number of events (rate about .2), tau 0, .15, .3 and .5:
 predictions that are right but for the window, 300 simulations each, 6 windows of 400 members .993, .933, .933, .943,
 8 windows .973, .967, .930, .943. Predicted forward by models that are refitted and recalibrated for each
@@ -41,13 +45,12 @@ from helpers.stats.forecast.calibration import log_odds_of, window_shift
 from helpers.stats.forecast.judging import Contest, at_risk
 from helpers.stats.forecast.landmarks import Landmarks
 from helpers.stats.forecast.models import Models, can_be_fitted
-from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 
 DRAWS = 4000
-SPREAD_UNKNOWN = 0.3
-"""Spread of window errors that is assumed before a contest could measure it: about 7 points at one half."""
+ASSUMED_SPREAD, ASSUMED_WINDOWS = 0.3, 6
+"""Spread of window errors that is assumed before it can be measured, and how many windows that counts for."""
 LARGEST = 3.0  # log odds; no window is that different
 STEPS = 600
 
@@ -103,12 +106,16 @@ def window_errors(landmark: pd.Series, probability: pd.Series, outcome: pd.Serie
 
 
 def levels(held: Contest, seed: int) -> FloatArray:
-    """Draw the level of the coming window on the log-odds scale; an assumed spread before it can be measured."""
-    rng = np.random.default_rng(seed)
-    if held.too_few:
-        return SPREAD_UNKNOWN * rng.standard_t(enough.WINDOWS_TO_JUDGE, DRAWS)
-    frame = held.predictions
-    return window_errors(frame["landmark"], frame[held.winner], frame[held.outcome]).draw(DRAWS, rng)
+    """Draw the level of the coming window on the log-odds scale (see the head of the module)."""
+    rng, frame = np.random.default_rng(seed), held.predictions
+    if not held.windows:
+        return np.zeros(DRAWS)
+    errors = window_errors(frame["landmark"], frame[held.winner], frame[held.outcome])
+    if not held.too_few:
+        return errors.draw(DRAWS, rng)
+    known = ASSUMED_WINDOWS + held.windows
+    spread = np.sqrt((ASSUMED_WINDOWS * ASSUMED_SPREAD**2 + np.sum(errors.shift**2)) / known)
+    return np.asarray(spread * rng.standard_t(known, DRAWS), np.float64)
 
 
 def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: int) -> Estimate:
