@@ -4,7 +4,7 @@ In the order in which a notebook walks through them: :mod:`scores`; :mod:`tiers`
 ``tiers.yml``) and their :mod:`history`; :mod:`members` as they stand today, how they move between tiers
 (:mod:`moves`, :mod:`time_to_top`), and how tiers depend on weights (:mod:`sensitivity`); :mod:`concentration` of
 value and of effort, :mod:`tier_value` and referrals; :mod:`purchase_models` and the :mod:`contest` of forecasts;
-behavioural :mod:`segments` and their :mod:`clustering`; which :mod:`populations` all of these count.
+behavioural :mod:`segments` and their :mod:`clustering`.
 """
 
 from helpers.methods.rfm.concentration import compare_periods, concentration, effort_share, followed
@@ -12,7 +12,6 @@ from helpers.methods.rfm.contest import contest, value_forecast
 from helpers.methods.rfm.history import tier_history
 from helpers.methods.rfm.members import blockers, current_tiers, prospects
 from helpers.methods.rfm.moves import forecast, migration
-from helpers.methods.rfm.populations import populations
 from helpers.methods.rfm.purchase_models import purchase_models
 from helpers.methods.rfm.scores import score
 from helpers.methods.rfm.segments import segment_members
@@ -26,10 +25,10 @@ from helpers.playbook.standard_lists import standard_lists
 from helpers.study.values import member_values
 
 __all__ = [
-    "TierScheme", "blockers", "compare_periods", "concentration", "contest", "current_tiers",
-    "effort_share", "evaluate_list", "followed", "forecast", "member_values", "migration", "populations",
-    "prospects", "purchase_models", "referral_value", "score", "segment_members", "sensitivity",
-    "standard_lists", "tier_history", "tier_scheme", "tier_value", "time_to_top", "value_forecast",
+    "TierScheme", "blockers", "compare_periods", "concentration", "contest", "current_tiers", "effort_share",
+    "evaluate_list", "followed", "forecast", "member_values", "migration", "prospects", "purchase_models",
+    "referral_value", "score", "segment_members", "sensitivity", "standard_lists", "tier_history", "tier_scheme",
+    "tier_value", "time_to_top", "value_forecast",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import ibis
 import numpy as np
@@ -165,11 +165,10 @@ class ReferralValue(Result):
     ----------
     share_of_value : Estimate or None
         Referral value as a share of own and referral value together; None without a table of referrals.
-    table : pandas.DataFrame
-        One row per member: member_id, own_value, referral_value, total_value, invitees (accepted, over all time) and
-        reward_cost (of invites accepted in the window); ordered by member_id.
+    total, reward : float
+        Value that invitees brought in the window, and what the invites accepted in it cost.
     inviters, invitees, buyers : int
-        Members of `table` with an accepted invitee, the invitees they brought, and those of them who bought in
+        Scored members with an accepted invitee, the invitees they brought, and those of them who bought in
         the window. Invites of anybody else are in no number here.
     self_invites, repeated_invites : int
         Accepted invites of these members left out because a member invited themselves, or someone else had been
@@ -177,7 +176,8 @@ class ReferralValue(Result):
     """
 
     share_of_value: Estimate | None = None
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    total: float = 0.0
+    reward: float = 0.0
     inviters: int = 0
     invitees: int = 0
     buyers: int = 0
@@ -192,10 +192,9 @@ class ReferralValue(Result):
     @property
     def sentence(self) -> str:
         """What referrals are worth, in plain words."""
-        if self.share_of_value is None:
+        if self.share_of_value is None or not self.invitees:
             return say("Referral value was not measured: no accepted invite is on record.")
         k_min, unit = self.study.k_min, self.study.unit
-        value, reward = (quantity(self.table[name].sum(), unit) for name in ("referral_value", "reward_cost"))
         text = (
             "{inviters} members brought {invitees} others, of whom {buyers} bought in the window for {total}, at "
             "{reward} of rewards: {share} of all value. An invitee may have come anyway, so this is an upper bound."
@@ -204,8 +203,9 @@ class ReferralValue(Result):
             text += " Left out are {own} invites of oneself and {again} of someone accepted before."
         return say(
             text, inviters=people(self.inviters, k_min), invitees=people(self.invitees, k_min), buyers=self.buyers,
-            share=with_interval(self.share_of_value), total=value, reward=reward,
-            own=people(self.self_invites, k_min), again=people(self.repeated_invites, k_min),
+            share=with_interval(self.share_of_value), total=quantity(self.total, unit),
+            reward=quantity(self.reward, unit), own=people(self.self_invites, k_min),
+            again=people(self.repeated_invites, k_min),
         )  # fmt: skip
 
 
@@ -229,26 +229,21 @@ def referral_value(study: Study, scores: Scores) -> ReferralValue:
     orders = log.filter(log.kind == "order", log.day > start, log.day <= end)
     bought = orders.inner_join(counted, orders.member_id == counted.invitee)
     bought = bought.filter(bought.ts >= bought.accepted_at)
-    credit = bought.group_by("inviter").aggregate(referral_value=bought["value"].sum())
-    reward = (counted.day > start).ifelse(counted.reward, 0.0).sum()
-    brought = counted.group_by("inviter").aggregate(invitees=counted.count(), reward_cost=reward)
-    table = own.select(member_id=own["member_id"].cast("string"), own_value=own["monetary"].cast("float64"))
-    for part in (credit, brought):
-        table = table.left_join(part, table.member_id == part.inviter).drop("inviter")
-    table = table.fill_null(dict.fromkeys(("referral_value", "invitees", "reward_cost"), 0))
-    frame = table.to_pandas().sort_values("member_id", ignore_index=True)
     # engines sum in no fixed order: the last bits must not reach a published number
-    frame["referral_value"] = frame["referral_value"].round(VALUE_DECIMALS)
-    frame = frame.assign(total_value=frame["own_value"] + frame["referral_value"])
-    cells = value_cells(frame, "referral_value", rank="total_value")
+    credit = bought.group_by("inviter").aggregate(brought=bought["value"].sum().round(VALUE_DECIMALS))
+    table = own.select(member_id=own["member_id"].cast("string"), own=own["monetary"].cast("float64"))
+    table = table.left_join(credit, table.member_id == credit.inviter).fill_null({"brought": 0.0})
+    cells = value_cells(table.mutate(both=table.own + table.brought), "brought", rank="both")
     first, again = ~invites.own & (invites.place == 0), ~invites.own & (invites.place > 0)
     counts = invites.aggregate(
         inviters=invites.inviter.nunique(where=first), invitees=invites.count(where=first),
         self_invites=invites.count(where=invites.own), repeated_invites=invites.count(where=again),
     )  # fmt: skip
     found = {name: int(count) for name, count in counts.execute().iloc[0].items()}
+    reward = float(counted.reward.sum(where=counted.day > start).fill_null(0.0).execute())
+    total, buyers = float((cells["mean"] * cells["count"]).sum()), int(bought.member_id.nunique().execute())
     share = share_of_rank(cells, study.confidence, study.draws, study.seed)
-    return ReferralValue(study, share, frame, buyers=int(bought.member_id.nunique().execute()), **found)
+    return ReferralValue(study, share, total, reward, buyers=buyers, **found)
 
 
 def _accepted(study: Study) -> ibis.Table:
