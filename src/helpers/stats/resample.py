@@ -239,13 +239,9 @@ def log_mean_t(
             drawn, spread = _log_mean(unit_weights(len(sums), draws, rng) @ sums)
             point, error = point + sign * float(middle), error + float(variance)
             log, errors = log + sign * drawn, errors + spread
-    with np.errstate(invalid="ignore", divide="ignore"):
-        distance = (log - point) / np.sqrt(errors)
-    finite, tail = distance[np.isfinite(distance)], (1 - confidence) / 2
-    if not finite.size:  # all bring the same: nothing varies that an interval could be made of
+    if not error > 0:  # all bring the same: nothing varies that an interval could be made of
         return float(np.exp(point)), np.nan, np.nan
-    lowest, highest = np.quantile(finite, [tail, 1 - tail])
-    low, high = (point - max(highest, 0.0) * np.sqrt(error), point - min(lowest, 0.0) * np.sqrt(error))
+    low, high, _ = studentised_interval(point, np.sqrt(error), log, np.sqrt(errors), confidence=confidence)
     return float(np.exp(point)), float(np.exp(low)), float(np.exp(high))
 
 

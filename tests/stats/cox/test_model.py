@@ -11,11 +11,12 @@ from lifelines import CoxPHFitter, CoxTimeVaryingFitter
 from lifelines.fitters.coxph_fitter import SemiParametricPHFitter
 from lifelines.utils import concordance_index
 
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData
 from helpers.stats.cox.design import make_design
 from helpers.stats.cox.folds import concordance
-from helpers.stats.cox.model import CoxModel, arrays, modelled
+from helpers.stats.cox.model import CoxModel, arrays
 from helpers.stats.cox.risk_sets import RiskSets
+from helpers.stats.survival.cells import completed
 
 KEYS = ["a", "b", "entry_day", "tenure_day"]
 TIGHT = {"precision": 1e-13, "r_precision": 1e-16}
@@ -98,7 +99,7 @@ def test_concordance_and_likelihoods_agree_with_lifelines() -> None:
         rows[["a", "b", "tenure_day", "events"]], "tenure_day", "events", fit_options=TIGHT
     )
     assert model.log_likelihood_ == pytest.approx(oracle.log_likelihood_, rel=1e-10)
-    table = modelled(grouped(rows), ["a", "b"])
+    table = completed(grouped(rows), ["a", "b"])
     design = make_design(table, ["a", "b"], {})
     risk_sets = RiskSets(design.matrix, arrays(table, design.pattern))
     found, _ = concordance(risk_sets, model.params_.to_numpy())
@@ -159,15 +160,9 @@ def test_numbers_far_from_zero_lose_no_digits() -> None:
     assert far.params_["b"] == pytest.approx(near.params_["b"], abs=1e-8)
 
 
-def test_impossible_cells_are_refused_with_count_and_example() -> None:
+def test_missing_numbers_and_columns_are_refused() -> None:
     rows = members(1)
-    with pytest.raises(BadData, match=r"2 of 300 rows cannot be"):
-        CoxModel(["a"]).fit(rows.assign(events=rows["events"].where(rows.index > 1, 5)))
-    with pytest.raises(BadData, match=r"1 of 300 rows cannot be"):
-        CoxModel(["a"]).fit(rows.assign(tenure_day=rows["tenure_day"].where(rows.index > 0, -2)))
     with pytest.raises(BadData, match=r"column a: 1 of 300 numbers are missing"):
         CoxModel(["a"]).fit(rows.assign(a=rows["a"].where(rows.index > 0)))
-    with pytest.raises(BadParameters, match=r"no column 'aa'.* Did you mean"):
+    with pytest.raises(BadData, match=r"column aa missing"):
         CoxModel(["aa"]).fit(rows)
-    with pytest.raises(BadParameters, match=r"which no member has"):
-        CoxModel(["half"], reference={"half": "z"}).fit(rows)

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.checks import did_you_mean
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData
 from helpers.study.frames import NOT_STATED
 
 FloatArray = NDArray[np.float64]
@@ -84,9 +83,5 @@ def _terms(column: pd.Series, n: FloatArray, reference: str | None) -> list[tupl
         # Nobody wants to be compared with a pool of leftovers.
         named = size.drop([level for level in (NOT_STATED, OTHER) if level in size.index])
         reference = str((named if len(named) else size).idxmax()) if len(size) else ""
-    elif reference not in size.index:
-        # A reference that nobody has would make every level a mere shift of the baseline.
-        hint = did_you_mean(reference, size.index)
-        raise BadParameters(f"reference[{column.name!r}] == {reference!r}, which no member has.{hint}")
     levels = [str(level) for level in size.index if level != reference]
     return [("level", level, reference, np.asarray(column == level, float)) for level in levels]

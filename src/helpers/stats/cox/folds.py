@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from helpers.stats.cox.design import make_design
 from helpers.stats.cox.fit import fit_cox
-from helpers.stats.cox.model import arrays, modelled
+from helpers.stats.cox.model import arrays
 from helpers.stats.cox.risk_sets import Cells, RiskSets
 from helpers.stats.estimate import Estimate, normal_estimate, unknown
+from helpers.stats.survival.cells import completed
 from helpers.study import enough
 
 FOLDS = 5
@@ -43,7 +44,7 @@ def cross_fitted_concordance(
     confidence : float
         Level of the interval.
     """
-    table = modelled(cells, covariates)
+    table = completed(cells, covariates)
     total, exits = int(table["n"].sum()), table["events"].to_numpy()
     if exits.sum() < enough.EXITS_OF_A_CONCORDANCE:
         return unknown(total, "share", confidence)

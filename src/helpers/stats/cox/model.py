@@ -18,14 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.checks import did_you_mean
-from helpers.errors import BadParameters
 from helpers.sentences import number, say
 from helpers.stats.cox.design import make_design
 from helpers.stats.cox.fit import PRIOR_STANDARD_DEVIATION, CoxFit, fit_cox
 from helpers.stats.cox.risk_sets import Cells, RiskSets
 from helpers.stats.estimate import half_width
-from helpers.stats.survival.cells import COUNTED, check_cells
+from helpers.stats.survival.cells import COUNTED, completed
 
 FloatArray = NDArray[np.float64]
 
@@ -80,12 +78,10 @@ class CoxModel:
 
         Raises
         ------
-        BadParameters
-            When a column is missing.
         BadData
-            When a day or a count is impossible, or a number is missing.
+            When a column or a number is missing.
         """
-        table = modelled(cells, self.covariates)
+        table = completed(cells, self.covariates)
         self._design = make_design(table, self.covariates, self.reference)
         self.n_, self.events_ = int(table["n"].sum()), int(table["events"].sum())
         risk_sets = RiskSets(self._design.matrix, arrays(table, self._design.pattern))
@@ -175,14 +171,6 @@ class CoxModel:
         if not self.converged_:
             parts.append(say("The fit did not converge: no result."))
         return " ".join(parts)
-
-
-def modelled(cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the cells that a model looks at, with a hint where a column is not there."""
-    for name in columns:
-        if name not in cells.columns:
-            raise BadParameters(f"the cells have no column {name!r}.{did_you_mean(name, cells.columns)}")
-    return check_cells(cells, list(dict.fromkeys(columns)))
 
 
 def arrays(table: pd.DataFrame, pattern: NDArray[np.int64]) -> Cells:

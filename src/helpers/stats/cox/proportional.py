@@ -20,13 +20,12 @@ from helpers.checks import checked
 from helpers.sentences import say
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.estimate import holm
-from helpers.stats.survival.cells import COUNTED, check_cells
+from helpers.stats.survival.cells import COUNTED, completed
 from helpers.study import enough
 from helpers.study.frames import NOT_STATED
 
 FloatArray = NDArray[np.float64]
 
-ALL = "all together"
 TENURE_BREAKS = (0, 7, 30, 90)
 OF_A_TERM = ("covariate", "variable", "kind", "level", "reference")
 
@@ -38,8 +37,8 @@ class Proportionality:
     Attributes
     ----------
     table : pandas.DataFrame
-        covariate (and all together), statistic (chi-squared), degrees_of_freedom, p, p_holm (corrected for the
-        number of covariates), n (exits).
+        covariate, statistic (chi-squared with one degree of freedom), p, p_holm (corrected for the number of
+        covariates), n (exits).
     level : float
         Corrected p below which an effect is called unsteady.
     """
@@ -50,8 +49,7 @@ class Proportionality:
     @property
     def unsteady(self) -> list[str]:
         """Covariates whose effect changes with tenure."""
-        rows = self.table[self.table["covariate"] != ALL]
-        return rows.loc[rows["p_holm"] < self.level, "covariate"].tolist()
+        return self.table.loc[self.table["p_holm"] < self.level, "covariate"].tolist()
 
 
 def proportional_hazards(model: CoxModel, *, level: float = 0.05) -> Proportionality:
@@ -67,23 +65,18 @@ def proportional_hazards(model: CoxModel, *, level: float = 0.05) -> Proportiona
     names, exits = [str(name) for name in model.covariance_.index], model.schoenfeld["exits"].to_numpy(float)
     total = int(exits.sum())
     kept = model.params_.notna().to_numpy() & ~model.summary["penalised"].to_numpy(bool)
-    statistic, everything = np.full(len(names), np.nan), (np.nan, 0)
+    statistic = np.full(len(names), np.nan)
     if total >= enough.EXITS_OF_AN_EFFECT and kept.any() and exits.size > 1:
         rank = np.cumsum(exits) - (exits - 1) / 2
         centred = rank - np.sum(exits * rank) / total
         spread = float(np.sum(exits * centred**2))
         bread = model.covariance_.to_numpy()[np.ix_(kept, kept)]
         residuals = model.schoenfeld[model.covariance_.index].to_numpy(float)
-        drift, covariance = bread @ (centred @ residuals)[kept], bread * spread / total
-        statistic[kept] = drift**2 / np.diag(covariance)
-        everything = (float(drift @ np.linalg.solve(covariance, drift)), int(kept.sum()))
-    table = pd.DataFrame({"covariate": names, "statistic": statistic, "degrees_of_freedom": 1})
-    table["p"] = stats.chi2.sf(table["statistic"], 1)
-    table["p_holm"] = holm(table["p"])
-    p = float(stats.chi2.sf(*everything)) if everything[1] else np.nan
-    last = dict(zip(table.columns, (ALL, *everything, p, p), strict=True))
-    table = pd.concat([table, pd.DataFrame([last])], ignore_index=True) if names else pd.DataFrame([last])
-    return Proportionality(table.assign(n=total), level)
+        drift = bread @ (centred @ residuals)[kept]
+        statistic[kept] = drift**2 / np.diag(bread * spread / total)
+    p = stats.chi2.sf(statistic, 1)
+    table = pd.DataFrame({"covariate": names, "statistic": statistic, "p": p, "p_holm": holm(p), "n": total})
+    return Proportionality(table, level)
 
 
 def split_by_tenure(cells: pd.DataFrame, breaks: Sequence[int] = TENURE_BREAKS) -> pd.DataFrame:
@@ -102,7 +95,7 @@ def split_by_tenure(cells: pd.DataFrame, breaks: Sequence[int] = TENURE_BREAKS) 
         The cells with tenure_part (``days 0–6``, …, ``day 90 on``).
     """
     others = [name for name in cells.columns if name not in COUNTED]
-    table = check_cells(cells, others)
+    table = completed(cells, others)
     parts = []
     for first, after in zip(breaks, [*breaks[1:], np.inf], strict=True):
         inside = table[(table["entry_day"] < after) & (table["tenure_day"] >= first)]

@@ -120,7 +120,6 @@ def contest(
     state: str = ACTIVE,
     *,
     models: tuple[str, ...] | None = None,
-    windows: int | None = None,
     confidence: float = 0.95,
     draws: int = 500,
     seed: int = 0,
@@ -136,14 +135,12 @@ def contest(
         present by whether they order (with rows that count orders).
     models : tuple of str, optional
         Which models take part; default those of :data:`MODELS_OF`.
-    windows : int, optional
-        How many of the last closed windows are judged; see :func:`.models.forward`.
     confidence, draws, seed
         Level of the intervals, and size and seed of their member bootstrap.
     """
     outcome, table = OUTCOMES[state], at_risk(rows, state)
     models = models or MODELS_OF[outcome]
-    made = forward(rows, table, models, outcome=outcome, windows=windows, seed=seed)
+    made = forward(rows, table, models, outcome=outcome, seed=seed)
     predictions = made.judged
     tried = [m for m in models if predictions[m].notna().all()]
     contestants = [m for m in MAY_WIN[outcome] if m in tried]

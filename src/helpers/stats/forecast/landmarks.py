@@ -91,8 +91,6 @@ class Landmarks:
         Last day that is known.
     horizon_days, active_days : int
         Length of a window, and of the look-back that makes a member active.
-    count : {"interaction", "order", "all"}
-        Which actions break silence.
     members, sampled : int
         Members at risk at some closed landmark, and how many of them are in `table`.
     """
@@ -104,7 +102,6 @@ class Landmarks:
     as_of: dt.date
     horizon_days: int
     active_days: int
-    count: Count
     members: int
     sampled: int
 
@@ -179,7 +176,6 @@ def landmarks(
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,
-        count=count,
         members=members,
         sampled=table["member_id"].nunique(),
     )

@@ -81,8 +81,6 @@ KNOTS: dict[str, tuple[float, ...]] = {
 """Where the logit's straight lines may bend, by feature: a geometric grid over the counts of an ordinary month."""
 UNIT_DAYS = 7.0
 EXTREME = 12.0  # log odds; nobody is that sure
-WARM_UP = 12
-"""Windows before the judged ones that are predicted at most, for the recalibration to learn from."""
 LEARNING = 2
 """Windows that are predicted for recalibration to learn from before any is judged."""
 
@@ -240,10 +238,12 @@ def forward(
     models: tuple[str, ...],
     *,
     outcome: str,
-    windows: int | None = None,
     seed: int = 0,
 ) -> Forward:
     """Predict each window from the rows whose outcome was complete on its landmark.
+
+    Judged are all windows that have two closed ones to be fitted on before them, without the first `LEARNING` of
+    them where six are left without: these only serve to learn from.
 
     Parameters
     ----------
@@ -255,17 +255,11 @@ def forward(
         Which of :data:`MODELS` predict.
     outcome : str
         Column of 0 or 1.
-    windows : int, optional
-        How many of the last closed windows are judged; default all that have two closed windows to be fitted on
-        before them, without the first `LEARNING` of them where six are left without.
     seed : int
         Seed of the boosting.
     """
     days = sorted(table["landmark"].unique())[enough.WINDOWS_TO_LEARN :]
-    if windows is None:  # the first windows serve to learn from, where enough are left to judge
-        windows = max(len(days) - LEARNING, min(len(days), enough.WINDOWS_TO_JUDGE))
-    judged = days[max(0, len(days) - windows) :]
-    days = days[max(0, len(days) - windows - WARM_UP) :]
+    judged = days[min(LEARNING, max(len(days) - enough.WINDOWS_TO_JUDGE, 0)) :]
     keys, closed = ["landmark", "member_id", outcome], pd.Timedelta(days=rows.horizon_days)
     made = found = table[keys].iloc[:0].assign(**dict.fromkeys(models, 0.0))
     for day in days:

@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.data.source import as_table
-from helpers.errors import BadData
 from helpers.stats.survival.durations import refuse_impossible
 from helpers.study import enough
 from helpers.study.frames import NOT_STATED, require_columns
@@ -116,47 +115,33 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     table, names = as_table(durations), by_names(by)
     require_columns(table, ["tenure_days", "exited", *names], "durations")
     entry = {"entry_day": table.entry_day.cast(dt.int64)} if "entry_day" in table.columns else {}
-    keys = {name: table[name] for name in names} | entry
-    whole = table.tenure_days.type().is_integer()
-    keys["tenure_day"] = table.tenure_days.cast(dt.int64 if whole else dt.float64)
-    exited = table.exited.cast(dt.boolean)
+    keys = {name: table[name] for name in names} | entry | {"tenure_day": table.tenure_days.cast(dt.int64)}
     # Counts of what is not missing are the cheapest aggregates of an engine.
-    counts = {"n": table.count(), "events": exited.nullif(False).count(), "stated": exited.count()}
+    counts = {"n": table.count(), "events": table.exited.cast(dt.boolean).nullif(False).count()}
     found = table.group_by(**keys).agg(**counts).to_pyarrow().to_pandas()
-    _refuse(found, table)
+    if not (found["tenure_day"] >= 0).all():
+        refuse_impossible(table)
     texts = [name for name in names if found[name].dtype == object]
-    found = found.drop(columns="stated").fillna(dict.fromkeys(texts, NOT_STATED))
+    found = found.fillna(dict.fromkeys(texts, NOT_STATED))
     # "not stated" may also be written in the data, which makes two cells of one name: counts decide their order.
     found = found.sort_values(list(found.columns), ignore_index=True)
     return found.astype({name: "int64" for name in COUNTED if name in found.columns})
 
 
-def check_cells(frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Return columns, entry_day, tenure_day, n and events (whole numbers), one row per cell.
+def completed(frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Return columns, entry_day, tenure_day, n and events of cells.
 
     Without n a row is one member, and without entry_day all were observed from the day of joining.
 
     Raises
     ------
     BadData
-        When a column is missing or a row cannot be: the message counts such rows and shows one.
+        When a column is missing.
     """
     require_columns(frame, [*columns, "tenure_day", "events"], "cells")
-    absent = {"entry_day": 0, "n": 1}
-    counted = np.array(
-        [frame[name] if name in frame else np.full(len(frame), absent[name]) for name in COUNTED], float
-    )
-    entry, last, n, events = counted
-    wrong = ~(np.isfinite(counted) & (counted >= 0) & (counted == np.floor(counted))).all(axis=0)
-    wrong |= (events > n) | (entry > last)
-    if wrong.any():
-        raise BadData(
-            f"cells: {int(wrong.sum())} of {len(frame)} rows cannot be; days and counts are whole numbers of at "
-            f"least 0, events do not exceed n, entry_day does not lie after tenure_day; such as "
-            f"{dict(zip(COUNTED, counted[:, wrong.argmax()].tolist(), strict=True))}."
-        )
-    whole = dict(zip(COUNTED, counted.astype("int64"), strict=True))
-    return frame[list(columns)].reset_index(drop=True).assign(**whole)
+    counted = {"entry_day": 0, "n": 1} | {name: frame[name].to_numpy() for name in COUNTED if name in frame}
+    found = frame[list(columns)].reset_index(drop=True)
+    return found.assign(**{name: counted[name] for name in COUNTED}).astype(dict.fromkeys(COUNTED, "int64"))
 
 
 def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> DayCounts:
@@ -165,9 +150,9 @@ def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> Da
     Raises
     ------
     BadData
-        As in :func:`check_cells`.
+        As in :func:`completed`.
     """
-    checked = check_cells(cells, by_names(by))
+    checked = completed(cells, by_names(by))
     segments, place = _segments(checked, by_names(by))
     days = int(checked["tenure_day"].max()) + 1 if len(cells) else 1
     shape = (len(segments), days + 1)
@@ -199,20 +184,3 @@ def _segments(cells: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, 
 def by_names(by: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of segment columns as a tuple."""
     return () if by is None else (by,) if isinstance(by, str) else tuple(by)
-
-
-def _refuse(found: pd.DataFrame, table: ibis.Table) -> None:
-    """Raise when members have no tenure or a negative one, with examples where there are ids."""
-    if unstated := int((found["n"] - found["stated"]).sum()):
-        raise BadData(
-            f"durations, column exited: missing for {unstated:,} members; it must be true or false."
-        )
-    day = found["tenure_day"].to_numpy(float)
-    bad = ~(np.isfinite(day) & (day >= 0) & (day == np.floor(day)))  # also what is missing
-    if not bad.any():
-        return
-    if {"member_id", "joined_day", "left_day"} <= set(table.columns):
-        refuse_impossible(table)
-    rows = int(found["n"][bad].sum())
-    text = f"{rows:,} rows are no whole number of at least 0, such as {day[bad][0]:g}."
-    raise BadData(f"durations, column tenure_days: {text}")
