@@ -12,7 +12,7 @@ import pytest
 from helpers.data import fingerprint, source
 from helpers.data.content_cache import ContentCache
 from helpers.data.contract import INTERACTIONS
-from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.errors import BadParameters, MissingTable
 from helpers.simulate import community
 from helpers.study import Study
 from helpers.study.account import ActivityAccount
@@ -231,12 +231,6 @@ def test_bad_weights(opened: Callable[..., source.Dataset], weights: dict[str, f
 def test_known_names_that_are_absent_are_accepted(opened: Callable[..., source.Dataset]) -> None:
     found = activity(opened(), as_of=AS_OF, value_weights={"membership": 1, "repost": 1})
     assert fetch(found)["value"].sum() == 0
-
-
-def test_two_currencies_are_an_error(frames: dict[str, pd.DataFrame]) -> None:
-    orders = frames["orders"].assign(currency=["CNY", "USD", "CNY", "CNY"])
-    with pytest.raises(BadData, match=r"2 currencies \(CNY, USD\)"):
-        activity(source.open({"orders": orders}, check=False), as_of=AS_OF)
 
 
 def test_neither_events_nor_orders(opened: Callable[..., source.Dataset]) -> None:

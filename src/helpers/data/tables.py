@@ -129,7 +129,7 @@ _DECLARED = (
         not_above("reach", "impressions"),
         not_above("video_completes", "video_plays"),
     ),
-    Table("content", "a post", "02 14").of(
+    Table("content", "a post", "02").of(
         key("content_id", "Post"),
         category("platform", "Platform"),
         text("account_id", "Account that published it"),
@@ -248,7 +248,7 @@ _DECLARED = (
         time("exposed_at", "When it first met the change"),
         not_before("exposed_at", "assigned_at"),
     ),
-    Table("messages", "a comment or chat message", "").of(
+    Table("messages", "a comment or chat message", "01 02 14").of(
         key("message_id", "Message"),
         text("member_id", "Author, when known", privacy="P1"),
         time("ts", "When it was written", required=True),

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from helpers.simulate.calendar import DAY, Window
 
 INSTANT = pa.timestamp("us", tz="UTC")
+# A time after every window, for what has not happened.
 NEVER = np.iinfo(np.int64).max // 4
-"""A time after every window, for what has not happened."""
 
 Columns = dict[str, Any]
 

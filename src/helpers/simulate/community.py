@@ -20,16 +20,16 @@ from helpers.simulate.touchpoints import referral_columns, touch_columns
 from helpers.simulate.truth import Account
 from helpers.simulate.world import BLOCK, Block, World
 
+# The first ones grow with members and are made block by block; ``content`` begins with the operator's posts.
 TABLES = (
     *("members", "events", "orders", "touchpoints", "assignments", "referrals", "content"),
     *("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs"),
 )
-"""The first ones grow with members and are made block by block; ``content`` begins with the operator's posts."""
 
 NEED_EVENTS = {"events", "content", "metric_daily"}
 
+# Rows of some tables.
 Part = dict[str, pa.Table]
-"""Rows of some tables."""
 
 
 class Generator:

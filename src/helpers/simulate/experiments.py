@@ -12,8 +12,8 @@ from helpers.simulate.members import Members
 from helpers.simulate.parameters import Experiment
 
 ARMS = ("control", "treatment")
+# Members are eligible from this tenure on, so that each has a pre-period to adjust for.
 TENURE_DAYS = 31
-"""Members are eligible from this tenure on, so that each has a pre-period to adjust for."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from helpers.simulate.columns import NEVER, Columns, digits, instants, words
 from helpers.simulate.parameters import PLATFORMS, SOURCES
 
 REGIONS = ("广东", "浙江", "江苏", "上海", "北京", "四川", "山东", "河南", "湖北", "其他")
+# What is drawn of a member that nothing else depends on: values and their shares.
 PROFILE = {
     "age_band": (("18-24", "25-34", "35-44", "45-54", "55+"), (0.34, 0.36, 0.18, 0.08, 0.04)),
     "gender": (("female", "male", "unknown"), (0.55, 0.37, 0.08)),
     "region": (REGIONS, (0.16, 0.11, 0.11, 0.09, 0.09, 0.08, 0.07, 0.06, 0.05, 0.18)),
 }
-"""What is drawn of a member that nothing else depends on: values and their shares."""
 
 GROUP_SIZE = 200
 CONSENT_SHARE = 0.93

@@ -13,8 +13,8 @@ from helpers.simulate.experiments import Plan
 from helpers.simulate.parameters import SOURCES, TIERS
 
 KINDS = ("content", "ads", "tools", "people", "incentive")
+# Share of people and incentive cost spent on each tier, from silent to core.
 EFFORT_SHARES = (0.08, 0.17, 0.30, 0.45)
-"""Share of people and incentive cost spent on each tier, from silent to core."""
 
 MONTHLY_PER_THOUSAND = {"content": 9_000.0, "tools": 1_500.0, "people": 8_000.0, "incentive": 2_400.0}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# Activity tiers, low to high, with 0, 1-10, 11-50 and 51 or more interactions in a calendar month.
 TIERS = ("silent", "potential", "active", "core")
-"""Activity tiers, low to high, with 0, 1-10, 11-50 and 51 or more interactions in a calendar month."""
 
 TIER_FLOOR = (0, 1, 11, 51)
 TIER_CEILING = (0, 10, 50, 400)
@@ -17,8 +17,8 @@ SOURCES = (*CHANNELS, "邀请", "达人林小满")
 FORMATS = ("video", "image", "article", "live")
 TOPICS = ("新品", "教程", "福利", "直播预告", "用户故事", "热点")
 
+# Events that make a tier. Each is an interaction of the data contract; ``follow`` is never emitted.
 INTERACTION_EVENTS = ("like", "comment", "share", "save", "post", "checkin", "task_done")
-"""Events that make a tier. Each is an interaction of the data contract; ``follow`` is never emitted."""
 
 PASSIVE_EVENTS = ("view", "click", "live_enter", "add_to_cart", "checkout", "unfollow")
 OTHER_EVENTS = ("push_sent", "push_open", "pay", "join", "leave")

@@ -13,8 +13,8 @@ from helpers.simulate.columns import digits
 from helpers.simulate.members import choose
 from helpers.simulate.parameters import PLATFORMS
 
+# Posts are published from this many days before the window, so that its first events have something to meet.
 LEAD_DAYS = 14
-"""Posts are published from this many days before the window, so that its first events have something to meet."""
 
 FORMAT_SHARES = (0.66, 0.20, 0.10, 0.04)
 TOPIC_SHARES = (0.22, 0.20, 0.18, 0.12, 0.18, 0.10)

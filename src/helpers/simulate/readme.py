@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,38 +12,7 @@ from helpers.simulate import world
 from helpers.simulate.scenarios import PLAIN, SCENARIOS
 
 README = "README.md"
-INTRO = """# A simulated community
-
-Nothing here is real: {members:,} members of an invented community, seen for {days} days from {start} to {end}
-(Asia/Shanghai). It is small enough to read and large enough to try every notebook on, and its truth is known:
-`truth.json` holds every number that a method should find again.
-
-Made, and made again at any time with the same bytes, by
-
-```
-playbook simulate {out} --members {members} --days {days} --seed {seed}{option}
-```
-
-Tables are Parquet files. Identifiers are strings, `*_at` and `ts` are UTC instants in microseconds, `date` is a
-calendar day in Asia/Shanghai, money is CNY. `playbook check --describe` explains the columns; `early_reply` of
-`members` is an extra one: whether the first contribution was answered within a day, given at random.
-
-## What is in it
-
-{story}{facts}
-
-## Rows
-
-| table | rows |
-|---|---:|
-{rows}
-
-## Truth
-
-`truth.json` is one object. `parameters` holds every input of the simulation; the rest follows from it:
-
-{definitions}
-"""
+INTRO = Path(__file__).with_suffix(".md").read_text("utf-8")
 
 
 def readme(truth: Mapping[str, Any], rows: Mapping[str, int], out: str, scenario: str) -> str:

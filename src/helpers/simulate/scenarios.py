@@ -28,5 +28,5 @@ def _read() -> dict[str, Scenario]:
     }
 
 
+# Scenarios by the name that the command knows.
 SCENARIOS = _read()
-"""Scenarios by the name that the command knows."""

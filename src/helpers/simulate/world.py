@@ -35,8 +35,8 @@ from helpers.simulate.members import draw_inviters, draw_members
 from helpers.simulate.posts import Posts, draw_posts
 from helpers.simulate.purchases import Purchases, draw_purchases
 
+# Members per block of the generator. Part of the recipe: another size is another community.
 BLOCK = 1_000
-"""Members per block of the generator. Part of the recipe: another size is another community."""
 
 STREAMS = (
     *("members", "behaviour", "assignments", "purchases", "orders", "events", "delivery"),

@@ -31,7 +31,7 @@ import pandas as pd
 from helpers.checks import did_you_mean
 from helpers.data.contract import INTERACTIONS, MESSAGE, TABLES
 from helpers.data.source import Dataset, local_date
-from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.errors import BadParameters, MissingTable
 from helpers.study.account import ActivityAccount
 from helpers.study.people import excluded, flag
 
@@ -74,14 +74,7 @@ class Log:
         ------
         BadParameters
             When a weight names nothing that is there.
-        BadData
-            When orders are in more than one currency.
         """
-        if len(units := _distinct(self.dataset, "orders", "currency")) > 1:
-            raise BadData(
-                f"Table orders, column currency: {len(units)} currencies ({', '.join(units)}); "
-                f"money of different currencies cannot be added: filter to one or convert first."
-            )
         if self.value_weights is None:
             return dict.fromkeys((*ORDER_KINDS, *order_kinds(self.dataset)), 1.0)
         given = {name.lower(): float(weight) for name, weight in self.value_weights.items()}
@@ -164,15 +157,7 @@ class Log:
         other = [name for name in valued if name not in self.interactions]
         branches = [(rows.action.isin(self.interactions), "interaction")]
         branches += [(rows.action.isin(other), "weighted")] if other else []
-        return rows.select(
-            "member_id",
-            "ts",
-            kind=ibis.cases(*branches),
-            action=rows.action,
-            value=_weight(rows.action, valued),
-            stated=ibis.literal(True),
-            table=ibis.literal("events"),
-        )
+        return _shaped(rows, "events", ibis.cases(*branches), rows.action, _weight(rows.action, valued))
 
     def _messages(self) -> ibis.Table:
         """Return messages as interactions, without those that are events that count: equal in member and instant."""
@@ -181,46 +166,34 @@ class Log:
             events = self.dataset.events
             events = events.filter(events.event.cast("string").lower().isin(self.interactions))
             rows = rows.anti_join(events, ["member_id", "ts"])
-        return rows.select(
-            "member_id",
-            "ts",
-            kind=ibis.literal("interaction") if MESSAGE in self.interactions else ibis.null("string"),
-            action=ibis.literal(MESSAGE),
-            value=ibis.literal(self.weights.get(MESSAGE, 0.0), "float64"),
-            stated=ibis.literal(True),
-            table=ibis.literal("messages"),
-        )
+        kind = ibis.literal("interaction") if MESSAGE in self.interactions else ibis.null("string")
+        value = ibis.literal(self.weights.get(MESSAGE, 0.0), "float64")
+        return _shaped(rows, "messages", kind, ibis.literal(MESSAGE), value)
 
     def _orders(self) -> ibis.Table:
-        orders = self.dataset.orders
-        minus = [orders[c].fill_null(0.0) for c in ("discount", "refund") if c in orders.columns]
-        net = reduce(lambda a, b: a - b, minus, orders.gross).cast("float64")
-        stated = orders.kind.notnull() if "kind" in orders.columns else ibis.literal(False)
-        kind = _kind_of(orders)
-        return orders.select(
-            "member_id",
-            ts=orders.paid_at,
-            kind=ibis.cases((orders.gross < 0, "refund"), else_="order"),
-            action=kind,
-            value=net * _weight(kind, self.weights),
-            stated=stated,
-            table=ibis.literal("orders"),
-        )
+        rows = self.dataset.orders
+        minus = [rows[c].fill_null(0.0) for c in ("discount", "refund") if c in rows.columns]
+        net = reduce(lambda a, b: a - b, minus, rows.gross).cast("float64")
+        action, kind = _kind_of(rows), ibis.cases((rows.gross < 0, "refund"), else_="order")
+        rows = rows.mutate(stated=rows.kind.notnull() if "kind" in rows.columns else ibis.literal(False))
+        return _shaped(rows, "orders", kind, action, net * _weight(action, self.weights), "paid_at")
 
     def _refunds(self) -> ibis.Table:
         """Return refunds as negative value of whoever placed the order; one of an unknown order has no member."""
         orders, refunds = self.dataset.orders, self.dataset.refunds
         bought = orders.select("order_id", "member_id", action=_kind_of(orders))
         rows = refunds.select("order_id", "refunded_at", "amount").left_join(bought, "order_id")
-        return rows.select(
-            "member_id",
-            ts=rows.refunded_at,
-            kind=ibis.literal("refund"),
-            action=rows.action,
-            value=-rows.amount.cast("float64") * _weight(rows.action, self.weights),
-            stated=ibis.literal(True),
-            table=ibis.literal("refunds"),
-        )
+        value = -rows.amount.cast("float64") * _weight(rows.action, self.weights)
+        return _shaped(rows, "refunds", ibis.literal("refund"), rows.action, value, "refunded_at")
+
+
+def _shaped(
+    rows: ibis.Table, table: str, kind: ibis.Value, action: ibis.Value, value: ibis.Value, time: str = "ts"
+) -> ibis.Table:
+    """Return rows of a table as actions; their kinds are stated unless they say otherwise."""
+    stated = rows.stated if table == "orders" else ibis.literal(True)
+    named = {"kind": kind, "action": action, "value": value, "stated": stated, "table": ibis.literal(table)}
+    return rows.select("member_id", ts=rows[time], **named)
 
 
 def require_actions(dataset: Dataset) -> None:

@@ -23,10 +23,10 @@ def day_number(column: ibis.Value) -> ibis.Value:
     return column.delta(ibis.date(EPOCH), unit="day").cast("int64")
 
 
-def first_day(rows: ibis.Table) -> dt.date | None:
-    """Return the day of the first row; None without rows."""
-    first = rows.day.min().execute()
-    return None if pd.isna(first) else pd.Timestamp(first).date()
+def one_day(day: ibis.Value) -> dt.date | None:
+    """Return the day that an aggregate of days says; None where it says none."""
+    found = day.execute()
+    return None if pd.isna(found) else pd.Timestamp(found).date()
 
 
 def purchase_days(activity: ibis.Table | pd.DataFrame, count: Count = "order") -> ibis.Table:

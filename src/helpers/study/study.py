@@ -24,7 +24,7 @@ from helpers.sentences import say
 from helpers.study import rhythm
 from helpers.study.account import ActivityAccount
 from helpers.study.activity import SIDES, Log, check_kinds, currencies, require_actions
-from helpers.study.days import day_number, first_day, number_of, purchase_days
+from helpers.study.days import day_number, number_of, one_day, purchase_days
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
 from helpers.study.parameters import CommonParameters
 from helpers.study.people import first_seen, population, present_members
@@ -226,8 +226,7 @@ class Study:
     @cached_property
     def last_counted(self) -> dt.date | None:
         """Last day on which somebody did something that counts; None where nobody did."""
-        last = self.counted.day.max().execute()
-        return None if pd.isna(last) else pd.Timestamp(last).date()
+        return one_day(self.counted.day.max())
 
     def require_recent(self, days: int) -> None:
         """Refuse a study of which all that counts lies so long before the last day that everybody looks silent.
@@ -313,7 +312,7 @@ class Study:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
         if self.history_from or not ("activity" in self.given or set(SIDES) & set(self.dataset.names)):
             return self.history_from
-        return first_day(self.activity)
+        return one_day(self.activity.day.min())
 
     @cached_property
     def account(self) -> ActivityAccount:
