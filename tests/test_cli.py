@@ -261,7 +261,7 @@ except SystemExit as stop:
         (["-p", "=3"], ["-p takes NAME=VALUE"]),
         (["--data", "nowhere"], ["nowhere does not exist"]),
         (["03_rfm"], ['no notebook "03_rfm"', "Did you mean"]),
-        (["rfm", "01_rfm"], ["01_rfm and 01_rfm would both publish rfm/all"]),
+        (["rfm", "01_rfm"], ["series rfm/all would be made 2 times: name a notebook once"]),
         (["--data", "postgres://u:${NO_SUCH_PASSWORD}@h/db"], ["names NO_SUCH_PASSWORD"]),
         (["--plan", "none.yml"], ["plan none.yml cannot be read"]),
         (["--plan", "two.yml", "rfm"], ["--plan names notebooks and labels itself"]),
@@ -322,7 +322,7 @@ def test_the_problems_of_all_notebooks_are_listed(
     fake_runs(monkeypatch)
     assert call(monkeypatch, "run", "rfm", "rmf", "01_rfm", "-p", "seed=x") == 2
     said = capsys.readouterr().err
-    assert "01_rfm: 1 parameter" in said and 'no notebook "rmf"' in said
+    assert "seed == 'x', must be a whole number" in said and 'no notebook "rmf"' in said
 
 
 def test_params_prints_the_model(

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import Bookkeeping, Code, Data, Failure, Manifest
 from helpers.report.run import batch, kernels
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.report.run.one_run import RunResult, execute
+from tests.report.plans import plan
 
 BuildNotebook = Callable[..., Path]
 BuildManifest = Callable[..., Manifest]

@@ -12,9 +12,9 @@ import pytest
 from helpers.data import address
 from helpers.errors import BadData, BadParameters, MissingSecret
 from helpers.report import redact
-from helpers.report.plan.desk import plan
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.one_run import execute
+from tests.report.plans import plan
 
 PASSWORD = "p@ss/w:rd 7 wörtlich"
 URL = "postgres://reader:${SHOP_LOGIN}@host/db?sslmode=require&apikey=${SHOP_KEY}"

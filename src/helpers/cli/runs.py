@@ -12,7 +12,7 @@ import typer
 
 from helpers.cli import output
 from helpers.cli.application import Notebooks, Reports, app, notebooks_folder, reports_folder
-from helpers.errors import BadParameters, PlaybookError
+from helpers.errors import BadParameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,24 +63,31 @@ def run(
     ] = False,
 ) -> None:
     """Run notebooks or a plan and publish their reports; what has not changed is skipped."""
-    values = _values(parameter or [])
+    from helpers.report import project
+    from helpers.report.plan import plan_file
+
+    folder = notebooks_folder(notebooks)
+    shared: dict[str, Any] = {
+        "data": data,
+        "parameters": _values(parameter or []),
+        "job_timeout": job_timeout,
+    }
     if plan is None:
-        plans = _plans(notebook or [], notebooks, data=data, parameters=values, label=label)
+        names = notebook or project.notebooks(folder)
+        if not names:
+            raise BadParameters(f"there is no notebook in {folder}")
+        plans = plan_file.of_notebooks(names, label=label, notebooks=folder, **shared)
     else:
         if notebook or label:
             raise BadParameters("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
-        from helpers.report.plan import plan_file
-
-        read = plan_file.read(
-            plan, data=data, parameters=values, notebooks=notebooks, job_timeout=job_timeout
-        )
+        read = plan_file.read(plan, notebooks=notebooks, **shared)
         plans, workers, timeout = read.plans, workers or read.workers, timeout or read.timeout
     target = reports_folder(reports, plans[0].notebook.parent)
     _say_whose(plans[0].notebook)
     if dry_run:
         _say_what_would_run(plans, target, force)
         return
-    options = {"reports": target, "workers": workers, "timeout": job_timeout, "force": force}
+    options = {"reports": target, "workers": workers, "force": force}
     _finish(_execute(plans, timeout, options), target)
 
 
@@ -91,34 +98,6 @@ def _values(texts: list[str]) -> dict[str, str]:
         raise BadParameters(f"-p takes NAME=VALUE, got {', '.join(map(repr, wrong))}")
     pairs = [text.partition("=") for text in texts]
     return {name.strip(): value for name, _, value in pairs}
-
-
-def _plans(names: list[str], folder: Path | None, *, data: str | None, **options: Any) -> list[Plan]:
-    """Check all runs before the first starts; one error lists what is wrong with any of them."""
-    from helpers.report import project
-    from helpers.report.plan.desk import Desk, plan
-
-    folder = notebooks_folder(folder)
-    plans: list[Plan] = []
-    problems: list[str] = []
-    wanted: list[Any] = list(names) or project.notebooks(folder)
-    if not wanted:
-        raise BadParameters(f"there is no notebook in {folder}")
-    desk = Desk()
-    for name in wanted:
-        try:
-            made = plan(project.find_notebook(name, folder), data=data, desk=desk, **options)
-        except PlaybookError as error:
-            problems.append(str(error))
-            continue
-        twin = next((other for other in plans if other.series == made.series), None)
-        if twin:
-            both = f"{twin.notebook.stem} and {made.notebook.stem}"
-            problems.append(f"{both} would both publish {made.series}: run them with a --label each")
-        plans.append(made)
-    if problems:
-        raise BadParameters("\n".join(dict.fromkeys(problems)))
-    return plans
 
 
 def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:

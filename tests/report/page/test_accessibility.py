@@ -13,12 +13,12 @@ from helpers.playbook.finding import Finding
 from helpers.report import diff
 from helpers.report.page.index import index_html
 from helpers.report.page.report import report_html
-from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import dump_json
 from helpers.report.run.one_run import execute
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.browser.five_minutes import too_much
 from tests.report import sample_pages, sample_records
+from tests.report.plans import plan
 from tests.report.structure import parse, problems
 
 AXE = Path(__file__).resolve().parents[3] / ".axe/node_modules/axe-core/axe.min.js"

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from helpers.report.plan import provenance
-from helpers.report.plan.desk import Plan, plan
+from helpers.report.plan.desk import Plan
 from helpers.report.plan.skip import decide
 from helpers.report.publish.earlier import COMPARED, Earlier, compared
 from helpers.report.publish.manifest import Data, FileEntry, Manifest, TableFingerprint, dump_json
+from tests.report.plans import plan
 from tests.report.sample_records import findings
 
 

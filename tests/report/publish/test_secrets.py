@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers import cli
-from helpers.report.plan.desk import plan
 from helpers.report.publish.manifest import read_manifest
 from helpers.report.publish.redact_files import WITHHELD, redact_folder, write_parquet
 from helpers.report.redact import Redactor, environment_secrets, mask
 from helpers.report.run import batch
+from tests.report.plans import plan
 
 CANARIES = {
     "API_TOKEN": "tok-4\"5<up3r>&'5ecret",

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import psutil
 import pytest
@@ -20,12 +20,13 @@ import typer
 
 from helpers.report.page.report import MESSAGES
 from helpers.report.page.wording import FAILURES
-from helpers.report.plan.desk import Plan, plan
+from helpers.report.plan.desk import Plan
 from helpers.report.publish import store
 from helpers.report.publish.manifest import FailureKind, read_manifest
 from helpers.report.run import batch, kernels, progress
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.progress import Event
+from tests.report.plans import plan
 from tests.report.sample_pages import text_of
 
 BuildNotebook = Callable[..., Path]
@@ -35,8 +36,8 @@ PIDS = "import os, time\nopen('../pids', 'a').write(f'{os.getpid()} ')"
 forked = pytest.mark.usefixtures("forked")
 
 
-def checked(path: Path, *seeds: int) -> list[Plan]:
-    return [plan(path, parameters={"seed": seed}, label=f"seed-{seed}") for seed in seeds]
+def checked(path: Path, *seeds: int, **options: Any) -> list[Plan]:
+    return [plan(path, parameters={"seed": seed}, label=f"seed-{seed}", **options) for seed in seeds]
 
 
 @forked
@@ -99,8 +100,8 @@ def test_all_eight_ends_reach_manifest_result_pages_and_exit_code(
 
     cases = "\n".join(f"if parameters.seed == {i}:\n    " + code.replace("\n", "\n    ")
                       for i, (code, *_) in enumerate(ENDS.values()))  # fmt: skip
-    plans = checked(build_notebook(READ, cases, "'after'"), *range(len(ENDS)))
-    results = batch.execute_all(plans, reports=project / "reports", timeout=8)
+    plans = checked(build_notebook(READ, cases, "'after'"), *range(len(ENDS)), job_timeout=8)
+    results = batch.execute_all(plans, reports=project / "reports")
     for result, (name, (_, status, kind, code)) in zip(results, ENDS.items(), strict=True):
         manifest = read_manifest(project / "reports" / result.series / "v1")
         assert manifest.failure is not None and result.failure == manifest.failure, name
@@ -139,11 +140,13 @@ DRIVER = """
 import sys
 from pathlib import Path
 from helpers.report.run import batch, progress
-from helpers.report.plan.desk import plan
+from helpers.report.plan.plan_file import of_notebooks
 server = batch.ForkServer
 batch.ForkServer = lambda environment: server(environment, sys.argv[3:])
 if __name__ == "__main__":
-    plans = [plan(sys.argv[1], parameters={"seed": seed}, label=f"seed-{seed}") for seed in range(1, 4)]
+    seeds = range(1, 4)
+    made = [of_notebooks([sys.argv[1]], parameters={"seed": seed}, label=f"seed-{seed}") for seed in seeds]
+    plans = [plan for each in made for plan in each]
     with progress.shown(len(plans)) as show:
         try:
             batch.execute_all(plans, reports=Path(sys.argv[2]), workers=2, progress=show)

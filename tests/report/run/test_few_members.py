@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.errors import BadParameters
-from helpers.report.plan.desk import plan
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.one_run import RunResult, execute
+from tests.report.plans import plan
 
 Run = Callable[..., RunResult]
 NOTEBOOKS = ("01_rfm", "02_retention", "14_outlook")

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers.report.plan.desk import Plan, plan
+from helpers.report.plan.desk import Plan
 from helpers.report.publish import catalog, store
 from helpers.report.run import batch
+from tests.report.plans import plan
 from tests.report.run.chaos import flaws
 
 BuildNotebook = Callable[..., Path]

@@ -11,12 +11,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadParameters
 from helpers.report.plan import provenance, skip
-from helpers.report.plan.desk import plan
 from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
 from helpers.report.run.one_run import RunResult
+from tests.report.plans import plan
 
 BuildNotebook = Callable[..., Path]
 Run = Callable[..., RunResult]
@@ -119,7 +119,7 @@ def test_everything_is_checked_before_a_kernel_starts(
         run(path, parameters={"segment": "platform = 3"})
     with pytest.raises(BadParameters, match="label"):
         run(path, label="//")
-    with pytest.raises(BadData, match="nowhere"):
+    with pytest.raises(BadParameters, match="nowhere"):
         run(path, data="nowhere")
     with pytest.raises(BadParameters, match="Did you mean"):
         run(project / "notebooks" / "01_rmf.ipynb")

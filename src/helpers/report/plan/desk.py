@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -21,8 +20,8 @@ from helpers.data import address, fingerprint, layout
 from helpers.data.content_cache import ContentCache
 from helpers.data.segment_syntax import check_columns, parse_syntax
 from helpers.data.tables import TABLES
-from helpers.errors import BadParameters, MissingSecret, PlaybookError
-from helpers.report import params, project
+from helpers.errors import BadParameters, PlaybookError
+from helpers.report import project
 from helpers.report.plan import provenance
 from helpers.report.plan.imports import Sources, changed
 from helpers.report.publish.manifest import Code, TableFingerprint
@@ -52,7 +51,7 @@ class Checked:
     reads : tuple of str, optional
         Tables that the notebook may read; None for all.
     timeout : float, optional
-        Seconds after which this run is stopped; None for the limit of the batch, if it has one.
+        Seconds after which this run is stopped; None for no limit.
     """
 
     notebook: Path
@@ -172,57 +171,6 @@ class Desk:
             found = fingerprint.fingerprint(run.place, run.reads, cache=self.cache)
             self._data[where] = {name: TableFingerprint(**table._asdict()) for name, table in found.items()}
         return self._data[where]
-
-
-def plan(
-    notebook: str | os.PathLike[str],
-    *,
-    data: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    label: str | None = None,
-    desk: Desk | None = None,
-) -> Plan:
-    """Check a run without starting anything.
-
-    Parameters
-    ----------
-    notebook : str or path
-        Path or name of the notebook: ``notebooks/01_rfm.ipynb``, ``01_rfm`` or ``rfm``.
-    data : str, optional
-        Folder of tables or URL; by default the notebook's own.
-    parameters : mapping, optional
-        Values by name; texts are understood by the parameter's type.
-    label : str, optional
-        Second half of the series; by default made of the segment, or ``all``.
-    desk : Desk, optional
-        Where the plans of a batch are made.
-
-    Raises
-    ------
-    BadParameters
-        With every problem of every parameter.
-    MissingSecret
-        When the address of the data names a variable of the environment that is not set.
-    BadData
-        When there is no data at the place named.
-    """
-    path = project.find_notebook(notebook)
-    given = portable(path, dict(parameters or {}) | ({} if data is None else {"data": data}))
-    values = params.cell_defaults(path) | given
-    try:
-        model = params.validate(path, values)
-    except BadParameters as error:
-        try:
-            address.check_secrets(values.get("data"))
-        except MissingSecret as missing:
-            raise BadParameters(f"{error}\n  - {missing}") from None
-        raise
-    address.check_secrets(model.data)
-    run = checked(path, model, given, label if label is not None else model.segment or "all")
-    desk = desk or Desk()
-    made = desk.plan(run)
-    desk.cache.save()
-    return made
 
 
 def portable(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ with or without quotes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from helpers.checks import did_you_mean
 from helpers.errors import PlaybookError
 from helpers.report.plan import plan_jobs
 from helpers.report.plan.desk import Desk, Plan
-from helpers.report.plan.plan_jobs import MOST_RUNS, Run, Shared
+from helpers.report.plan.plan_jobs import MOST_RUNS, Job, Run, Shared
 from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, InvalidPlan, Item, Reader, Where, where
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
@@ -114,13 +114,50 @@ def read(
     )
     workers, timeout = _workers(reader, top), plan_jobs.seconds(reader, top, "timeout")
     runs = _runs(reader, top, shared)
-    if reader.mistakes:
-        raise InvalidPlan(file, reader.mistakes)
     return PlanFile(file, _plans(reader, runs, desk or Desk()), workers, timeout)
+
+
+def of_notebooks(
+    names: Sequence[str | os.PathLike[str]],
+    *,
+    data: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    label: str | None = None,
+    notebooks: Path | None = None,
+    job_timeout: float | None = None,
+    desk: Desk | None = None,
+) -> list[Plan]:
+    """Check the runs of a command line, one for each notebook; nothing is started.
+
+    Parameters
+    ----------
+    names : sequence of str or path
+        Paths or names of notebooks: ``notebooks/01_rfm.ipynb``, ``01_rfm`` or ``rfm``.
+    label : str, optional
+        Second half of the series; by default made of the segment, or ``all``.
+    data, parameters, notebooks, job_timeout, desk
+        As in `read`; a parameter is for every notebook that has it.
+
+    Raises
+    ------
+    InvalidPlan
+        With everything that is wrong.
+    """
+    reader = Reader()
+    given = dict(parameters or {}) | ({} if data is None else {"data": data})
+    items = {name: Item(value, COMMAND_LINE) for name, value in given.items()}
+    shared = Shared(items, job_timeout, notebooks)
+    paths = plan_jobs.found(reader, [Item(name, COMMAND_LINE) for name in names], shared)
+    named = None if label is None else Item(label, COMMAND_LINE)
+    job = Job(COMMAND_LINE, paths, named, {}, {}, [{}], None)
+    runs = _expanded(reader, [job], shared, complete=len(paths) == len(names))
+    return _plans(reader, runs, desk or Desk())
 
 
 def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
     """Look at code and data of the runs; what is wrong with data that could be found is told together."""
+    if reader.mistakes:
+        raise InvalidPlan(reader.path, reader.mistakes)
     plans = []
     for run in runs:
         assert run.checked is not None  # else there is a mistake
@@ -153,8 +190,13 @@ def _runs(reader: Reader, top: Mapping[str, Entry], shared: Shared) -> list[Run]
         if count > MOST_RUNS:  # no more of them are made, because they would be too many to be kept
             reader.say(jobs[-1].where, f"the jobs make more than {MOST_RUNS:,} runs")
             return []
+    return _expanded(reader, jobs, shared, complete=all(job.notebooks for job in jobs))
+
+
+def _expanded(reader: Reader, jobs: Sequence[Job], shared: Shared, *, complete: bool) -> list[Run]:
+    """Return the runs of jobs, after a look at all of them together."""
     runs = [run for job in jobs for run in plan_jobs.Expansion(reader, job, shared).runs()]
-    _unused(reader, shared, complete=all(job.notebooks for job in jobs))
+    _unused(reader, shared, complete=complete)
     _twice(reader, runs)
     return runs
 
@@ -182,8 +224,7 @@ def _twice(reader: Reader, runs: list[Run]) -> None:
     for series, found in places.items():
         if len(found) > 1:
             lines = ", ".join(str(line) for line in sorted({place.line for place in found}))
-            reader.say(
-                found[-1],
-                f"series {series} would be made {len(found)} times (line {lines}): give each a label of its own, "
-                'such as label: "{segment}"',
-            )
+            text = f' (line {lines}): give each a label of its own, such as label: "{{segment}}"'
+            if reader.path is None:
+                text = ": name a notebook once, or run each with a --label of its own"
+            reader.say(found[-1], f"series {series} would be made {len(found)} times{text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -111,20 +111,22 @@ def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
 
 def _notebooks(reader: Reader, node: yaml.Node, shared: Shared) -> list[Path]:
     nodes = [node] if isinstance(node, yaml.ScalarNode) else reader.items(node, "notebook")
-    found = []
-    for each in nodes:
-        item = reader.value(each, "notebook")
-        if item is None:
-            continue
+    return found(reader, [item for each in nodes if (item := reader.value(each, "notebook"))], shared)
+
+
+def found(reader: Reader, items: Sequence[Item], shared: Shared) -> list[Path]:
+    """Return the paths of notebooks that are named; one that is not found is a mistake."""
+    paths = []
+    for item in items:
         try:
             path = project.find_notebook(str(item.value), shared.notebooks)
             if path not in shared.models:
                 shared.defaults[path] = params.cell_defaults(path)
                 shared.models[path] = params.model_for(path)
-            found.append(path)
+            paths.append(path)
         except PlaybookError as error:
             reader.say(item.where, str(error))
-    return found
+    return paths
 
 
 def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dict[str, Item]]]:

@@ -44,7 +44,7 @@ class Mistake(NamedTuple):
 
 
 class InvalidPlan(BadParameters):
-    """A plan that cannot be used.
+    """A plan, or a command line, that cannot be used.
 
     Attributes
     ----------
@@ -52,15 +52,18 @@ class InvalidPlan(BadParameters):
         All of them, in the order of the file.
     """
 
-    def __init__(self, path: Path, mistakes: Collection[Mistake]) -> None:
+    def __init__(self, path: Path | None, mistakes: Collection[Mistake]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
         count = f"{len(self.mistakes)} mistake{'s' * (len(self.mistakes) > 1)}"
-        lines = "".join(f"\n  {_place(path, m.where)}: {m.text}" for m in self.mistakes)
-        super().__init__(f"{path} cannot be used, {count}, nothing was started:{lines}")
+        whose = f"{path} cannot be used, " if path else ""
+        lines = "".join(f"\n  {_place(path, m.where)}{m.text}" for m in self.mistakes)
+        super().__init__(f"{whose}{count}, nothing was started:{lines}")
 
 
-def _place(path: Path, where: Where) -> str:
-    return "command line" if where == COMMAND_LINE else f"{path}:{where.line}:{where.column}"
+def _place(path: Path | None, where: Where) -> str:
+    if path is None:
+        return ""
+    return "command line: " if where == COMMAND_LINE else f"{path}:{where.line}:{where.column}: "
 
 
 class Item(NamedTuple):
@@ -88,8 +91,8 @@ class Reader:
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : Path, optional
+        The file; without one there is a command line to read.
 
     Attributes
     ----------
@@ -104,10 +107,10 @@ class Reader:
         When there is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.mistakes: list[Mistake] = []
-        self.root = self._compose(_text(path))
+        self.root = self._compose(_text(path) if path else "{}")
         self._construct = yaml.SafeLoader("")
 
     def _compose(self, text: str) -> yaml.Node:

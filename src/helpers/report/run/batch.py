@@ -78,7 +78,6 @@ def execute_all(
     *,
     reports: Path,
     workers: int | None = None,
-    timeout: float | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[BatchResult]:
@@ -92,8 +91,6 @@ def execute_all(
         The reports folder.
     workers : int, optional
         Runs at a time; by default one for each core. A run uses one core.
-    timeout : float, optional
-        Seconds for each run whose plan names none.
     force : bool
         Run also what has not changed.
     progress : callable, optional
@@ -123,7 +120,7 @@ def execute_all(
     waiting = {index: plan for index, plan in enumerate(plans) if index not in results}
     try:
         if waiting:
-            results |= _execute(waiting, reports, workers or _cores(), timeout, tell)
+            results |= _execute(waiting, reports, workers or _cores(), tell)
     finally:
         _bring_up_to_date(reports, {plan.series for plan in plans})
     return [results[index] for index in range(len(plans))]
@@ -144,9 +141,7 @@ def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, 
     return results
 
 
-def _execute(
-    plans: dict[int, Plan], reports: Path, workers: int, timeout: float | None, tell: Progress
-) -> dict[int, BatchResult]:
+def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress) -> dict[int, BatchResult]:
     """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
     server = ForkServer(kernel_environment("", "")) if kernels.mode(len(plans)) == "fork" else None
     stop = threading.Event()
@@ -157,7 +152,7 @@ def _execute(
         def on_cell(cell: int, cells: int) -> None:
             tell(Event("cell", index, plan.series, cell, cells))
 
-        return one_run.execute(plan, reports, timeout, server=server, on_cell=on_cell, stop=stop)
+        return one_run.execute(plan, reports, server=server, on_cell=on_cell, stop=stop)
 
     threads = ThreadPoolExecutor(min(workers, len(plans)))
     futures: dict[Future[RunResult], int] = {}

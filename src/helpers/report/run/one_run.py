@@ -97,7 +97,6 @@ class OutOfTime(TimeoutError):
 def execute(
     plan: Plan,
     reports: Path,
-    timeout: float | None = None,
     *,
     server: ForkServer | None = None,
     on_cell: engine.OnCell | None = None,
@@ -111,8 +110,6 @@ def execute(
         From `helpers.report.plan.desk`.
     reports : Path
         The reports folder.
-    timeout : float, optional
-        Seconds after which the run is stopped; the plan's own come first.
     server : ForkServer, optional
         Where to get the kernel from; by default the kernel is started the ordinary way.
     on_cell : callable, optional
@@ -128,13 +125,9 @@ def execute(
     store.clean(reports)
     with store.staging(reports) as folder:
         try:
-            started, limit = (
-                datetime.datetime.now(datetime.UTC),
-                timeout if plan.timeout is None else plan.timeout,
-            )
-            until = time.monotonic() + (limit or LONGEST)
+            started, until = datetime.datetime.now(datetime.UTC), time.monotonic() + (plan.timeout or LONGEST)
             nb = notebook.prepare(plan.notebook, plan.given)
-            outcome = _run_kernel(nb, plan, folder, limit, server, on_cell)
+            outcome = _run_kernel(nb, plan, folder, server, on_cell)
             if stop and stop.is_set():
                 raise Stopped
             manifest = _write(folder, nb, plan, outcome, reports, until)
@@ -155,12 +148,7 @@ def execute(
 
 
 def _run_kernel(
-    nb: Any,
-    plan: Plan,
-    folder: Path,
-    limit: float | None,
-    server: ForkServer | None,
-    on_cell: engine.OnCell | None,
+    nb: Any, plan: Plan, folder: Path, server: ForkServer | None, on_cell: engine.OnCell | None
 ) -> engine.Outcome:
     own = scratch.folder()  # start-up files of the user must not change a report
     if own is None:
@@ -170,7 +158,7 @@ def _run_kernel(
             nb,
             environment=kernel_environment(folder, ipython),
             folder=str(plan.notebook.parent),
-            run_seconds=limit,
+            run_seconds=plan.timeout,
             server=server,
             on_cell=on_cell,
         )
