@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.data.content_cache import ContentCache
+from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 from helpers.methods.rfm.parameters import RfmParameters
 from helpers.report import params
@@ -167,13 +168,15 @@ def test_every_notebook_opens_the_tables_it_names_and_no_others(root: Path) -> N
         text = path.read_text()
         assert "Study.open(parameters)" in text and "source.open(" not in text, path.name
         tables = params.model_for(path).tables
-        assert tables is not None and set(tables) <= set(contract_tables()), path.name
+        assert tables is not None and set(tables) <= set(TABLES), path.name
 
 
-def contract_tables() -> tuple[str, ...]:
-    from helpers.data.tables import TABLES
-
-    return tuple(TABLES)
+def test_the_contract_names_the_notebooks_that_read_a_table(root: Path) -> None:
+    reads = {path.name[:2]: params.model_for(path).tables for path in (root / "notebooks").glob("*.ipynb")}
+    for name, table in TABLES.items():
+        assert table.notebooks.split() == sorted(
+            n for n, tables in reads.items() if name in (tables or ())
+        ), name
 
 
 def test_tables_are_no_parameter() -> None:
