@@ -59,20 +59,19 @@ def history_of(states: NDArray[np.int64]) -> TierHistory:
     pairs, sizes = [], []
     for position, row in enumerate(states):
         counts = np.bincount(row[(row >= 0) & (row < len(labels))], minlength=len(labels))
-        sizes += [(periods[position], t, c, counts.sum()) for t, c in zip(labels, counts, strict=True)]
+        sizes += [(periods[position], t, c) for t, c in zip(labels, counts, strict=True)]
     for position in range(1, len(states)):
         before, after = states[position - 1], states[position]
         for a in range(len(labels) + 1):
             for b in [*range(len(labels)), AWAY]:
                 count = int(((before == a) & (after == b)).sum())
                 pairs.append((periods[position], names[a], names[b], count))
-    size_frame = pd.DataFrame(sizes, columns=["period", "tier", "members", "present"])
     return TierHistory(
         asked(),
         scheme=TierScheme.load("monthly_interactions"),
         period="month",
         calendar=calendar,
-        sizes=size_frame.assign(share=size_frame["members"] / size_frame["present"].where(lambda x: x > 0)),
+        sizes=pd.DataFrame(sizes, columns=["period", "tier", "members"]),
         flows=pd.DataFrame(pairs, columns=["period", "from_state", "to_state", "n"]),
         passages=_passages(states, labels),
         newcomers=int((states[-1] == FRESH).sum()) if len(states) else 0,

@@ -97,11 +97,7 @@ class ListSet(Result):
 
 
 def standard_lists(
-    study: Study,
-    members: pd.DataFrame,
-    order: Sequence[str],
-    holdout_share: float,
-    forecast: ValueForecast,
+    study: Study, members: pd.DataFrame, order: Sequence[str], holdout_share: float, forecast: ValueForecast
 ) -> ListSet:
     """Make the standard lists from tier, probability of being alive and expected value.
 

@@ -76,8 +76,8 @@ def value_cells(
     -------
     pandas.DataFrame
         Columns group (label or empty), rank, mean, deviation (population standard deviation of the measure
-        inside the cell, 0 for exact cells), count, zero and negative (members whose measure is 0, and below 0),
-        negative_total; sorted by group, then from the highest rank down.
+        inside the cell, 0 for exact cells), count, zero and negative (members whose measure is 0, and below 0);
+        sorted by group, then from the highest rank down.
         Values are compared at a precision of 1e-6, so that sums made in another order fall in one cell.
 
     Raises
@@ -98,10 +98,10 @@ def value_cells(
     few = int(exact.count().execute()) <= limit
     frame = _exact_cells(exact.execute()) if few else _grouped_cells(plain)
     # engines sum in no fixed order: the last bits must not reach a published number
-    numbers = ["rank", "mean", "deviation", "negative_total"]
+    numbers = ["rank", "mean", "deviation"]
     frame[numbers] = frame[numbers].astype(float).round(9) + 0.0
     frame = frame.sort_values(["group", "rank", "mean"], ascending=[True, False, False], ignore_index=True)
-    return frame[["group", "rank", "mean", "deviation", "count", "zero", "negative", "negative_total"]]
+    return frame[["group", "rank", "mean", "deviation", "count", "zero", "negative"]]
 
 
 def _refuse_missing(plain: ibis.Table, names: str) -> None:
@@ -120,7 +120,6 @@ def _exact_cells(frame: pd.DataFrame) -> pd.DataFrame:
         deviation=0.0,
         zero=count.where(value == 0, 0),
         negative=count.where(value < 0, 0),
-        negative_total=(value * count).where(value < 0, 0.0),
     )
 
 
@@ -141,7 +140,6 @@ def _grouped_cells(plain: ibis.Table) -> pd.DataFrame:
             count=keyed.count(),
             zero=(measure == 0).ifelse(1, 0).sum(),
             negative=(measure < 0).ifelse(1, 0).sum(),
-            negative_total=(measure < 0).ifelse(measure, 0.0).sum(),
         )
         .execute()
     )

@@ -178,7 +178,7 @@ def _cells(rank, measure) -> pd.DataFrame:
     pairs = pd.DataFrame({"rank": rank, "mean": measure}).groupby(["rank", "mean"]).size().rename("count")
     cells = pairs.reset_index().sort_values(["rank", "mean"], ascending=False, ignore_index=True)
     zero = cells["count"].where(cells["mean"] == 0, 0)
-    return cells.assign(deviation=0.0, zero=zero, negative=0, negative_total=0.0)
+    return cells.assign(deviation=0.0, zero=zero, negative=0)
 
 
 DRAWERS = {
@@ -273,10 +273,10 @@ def test_equal_members_share_equally():
 def test_refunds_are_counted_and_named():
     values = np.r_[np.full(30, 10.0), -5.0, -3.0, 0.0]
     found = concentration(STUDY, scored(frame(values)))
-    assert (found.negative_members, found.negative_total, found.zero_members) == (2, -8.0, 1)
+    assert (found.negative_members, found.zero_members) == (2, 1)
     assert found.gini.value == pytest.approx(gini_by_pairs(values))
     assert found.lorenz.value_share.min() < 0
-    assert "Refunds above sales (CNY 8 of fewer than 10 members) count as they are" in found.sentence
+    assert "Refunds above sales, of fewer than 10 members, count as they are" in found.sentence
     assert "Refunds" not in concentration(STUDY, scored(frame(np.abs(values)))).sentence
 
 

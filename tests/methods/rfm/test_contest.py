@@ -67,7 +67,7 @@ def held(orders: pd.DataFrame) -> Contest:
 
 def test_result_is_tidy_deterministic_and_blind_to_row_order(orders: pd.DataFrame, held: Contest) -> None:
     assert held.table["model"].tolist() == [PAST, RFM_SCORE, SURVIVAL]
-    assert (held.table["n"] == 1500).all() and held.n == 1500 and 20 < held.buyers < 1500
+    assert (held.table["n"] == 1500).all() and held.n == 1500
     assert (held.table["low"] < held.table["lift"]).all() and (held.table["lift"] < held.table["high"]).all()
     gains = held.table.set_index("model")["gain"]
     lifts = held.table.set_index("model")["lift"]
@@ -158,7 +158,7 @@ def test_few_members_are_too_little_data(kept: int) -> None:
 
 def test_no_value_in_the_holdout_is_too_little_data(orders: pd.DataFrame) -> None:
     found = run(study(orders, as_of="2027-01-01"))
-    assert found.buyers == 0 and found.winner is None and "too little data" in found.sentence
+    assert found.winner is None and "too little data" in found.sentence
 
 
 @pytest.fixture(scope="module")

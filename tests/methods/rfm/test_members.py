@@ -180,8 +180,7 @@ def _changes(row: dict, box: dict, rules: TierScheme) -> dict[str, float]:
     for name, side in box.items():
         value = row[name]
         if pd.isna(value):
-            if not side.missing:
-                changes[name] = np.nan
+            changes[name] = np.nan
         elif value < side.low:
             changes[name] = side.low - value
         elif value >= side.high:

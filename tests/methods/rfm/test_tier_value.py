@@ -95,7 +95,7 @@ def _cells(values) -> pd.DataFrame:
     mean, count = np.unique(values, return_counts=True)
     zero = np.where(mean == 0, count, 0)
     cells = pd.DataFrame({"rank": mean, "mean": mean, "count": count, "zero": zero, "deviation": 0.0})
-    return cells.assign(negative=0, negative_total=0.0)
+    return cells.assign(negative=0)
 
 
 def _coverage(name: str, paying: float, n: tuple[int, int], repeats: int) -> np.ndarray:

@@ -154,19 +154,15 @@ def random_rule(rng: np.random.Generator) -> dict[str, Any]:
         if rng.random() < 0.7:
             low, high = (int(bound) for bound in np.sort(rng.choice(7, 2, replace=False)))
             bounds = [None if rng.random() < 0.2 else low, None if rng.random() < 0.2 else high]
-            rule[column] = {"range": bounds, "missing": bool(rng.random() < 0.3) and column == COLUMNS[0]}
+            rule[column] = bounds
     return rule
 
 
 def fits(rule: dict[str, Any], point: dict[str, int | None]) -> bool:
     """Return whether a point lies in a rule, written without the package."""
-    for column, side in rule.items():
-        low, high = side["range"]
+    for column, (low, high) in rule.items():
         value = point[column]
-        if value is None:
-            if not side["missing"]:
-                return False
-        elif (low is not None and value < low) or (high is not None and value >= high):
+        if value is None or (low is not None and value < low) or (high is not None and value >= high):
             return False
     return True
 
@@ -234,7 +230,7 @@ def test_unknown_preset_and_file(tmp_path: Path) -> None:
         TierScheme.load(tmp_path / "none.yml")
 
 
-def test_own_scheme_from_a_file_with_missing_values(tmp_path: Path) -> None:
+def test_own_scheme_from_a_file(tmp_path: Path) -> None:
     definition = {
         "title": "Win-back",
         "match": "first",
@@ -243,7 +239,7 @@ def test_own_scheme_from_a_file_with_missing_values(tmp_path: Path) -> None:
             {"id": "warm", "when": [{"recency_days": [0, 30]}, {"active_days": [15, None]}]},
             {
                 "id": "vip",
-                "when": {"monetary": [99.9, None], "recency_days": {"range": [0, 60], "missing": True}},
+                "when": {"monetary": [99.9, None], "recency_days": [0, 60]},
             },
         ],
     }
@@ -253,7 +249,7 @@ def test_own_scheme_from_a_file_with_missing_values(tmp_path: Path) -> None:
     assert (scheme.name, scheme.names[0]) == ("winback", "gone 流失")
     frame = random_members(1)
     recency = frame["recency_days"].astype(float)
-    vip = (frame["monetary"] >= 99.9) & (recency.isna() | (recency < 60))
+    vip = (frame["monetary"] >= 99.9) & (recency < 60)
     warm = (recency < 30) | (frame["active_days"] >= 15)
     expected = np.select([vip, warm], ["vip", "warm"], "gone")
     assert tiers_of(scheme, frame).tolist() == expected.tolist()

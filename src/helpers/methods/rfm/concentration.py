@@ -121,8 +121,6 @@ class Concentration(Result):
         Sum of the value.
     zero_members, negative_members : int
         Members whose value is 0, and below 0.
-    negative_total : float
-        Sum of the values below 0.
     activity : bool
         Whether actions are counted, because there is no value.
     window_days : int
@@ -138,7 +136,6 @@ class Concentration(Result):
     total: float
     zero_members: int
     negative_members: int
-    negative_total: float
     activity: bool = False
     window_days: int = 0
     lorenz: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -173,10 +170,10 @@ class Concentration(Result):
                     "{gini}. {zero} of the members did nothing."
                 )
         if self.negative_members:
-            text += " Refunds above sales ({refunds} of {negative} members) count as they are."
+            text += " Refunds above sales, of {negative} members, count as they are."
         return say(
             text, n=self.n, total=self._total, zero=zero, top=percent(TOP, 0), share=with_bounds(self.top_share),
-            gini=with_bounds(self.gini._replace(unit="")), refunds=quantity(-self.negative_total, self.study.unit),
+            gini=with_bounds(self.gini._replace(unit="")),
             negative=people(self.negative_members, self.study.k_min),
         )  # fmt: skip
 
@@ -236,7 +233,6 @@ def _concentration(study: Study, cells: pd.DataFrame, own_rank: bool = True) -> 
         gini = studentised(found[2:], n, "index", confidence, bounds) if own_rank else gini
     return Concentration(
         study, top_share=top_share, gini=gini, n=n, total=total, zero_members=zero, negative_members=negative,
-        negative_total=float(cells["negative_total"].sum()),
     )  # fmt: skip
 
 

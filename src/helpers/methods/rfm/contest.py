@@ -66,8 +66,8 @@ class Contest(Result):
         One row per score, none with too little data: model, n (members), lift, low, high (bootstrap), and of each
         challenger gain, gain_low, gain_high (its lift minus that of the RFM score, paired; the intervals hold
         together at the study's level, Bonferroni over the challengers).
-    n, buyers : int
-        Members judged, and of them those who brought value in the window.
+    n : int
+        Members judged.
     split : datetime.date
         Day before the window.
     days : int
@@ -76,7 +76,6 @@ class Contest(Result):
 
     table: pd.DataFrame
     n: int
-    buyers: int
     split: dt.date
     days: int
 
@@ -175,11 +174,8 @@ def contest(study: Study, forecast: ValueForecast) -> Contest:
     judged = forecast.windows.reindex(columns=["split", "member_id", "predicted", "realised"])
     judged = judged[judged["split"] == forecast.split].set_index("member_id")
     came = judged["realised"].to_numpy(float)
-    held = Contest(
-        study, pd.DataFrame(columns=COLUMNS), len(came), int((came > 0).sum()), forecast.split,
-        forecast.horizon_days,
-    )  # fmt: skip
-    if held.n < JUDGED_MEMBERS or held.buyers < JUDGED_BUYERS or came.sum() <= 0:
+    held = Contest(study, pd.DataFrame(columns=COLUMNS), len(came), forecast.split, forecast.horizon_days)
+    if held.n < JUDGED_MEMBERS or (came > 0).sum() < JUDGED_BUYERS or came.sum() <= 0:
         return held
     known = _scored(study, forecast.split).reindex(judged.index)
     scores = {

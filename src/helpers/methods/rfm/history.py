@@ -54,8 +54,7 @@ class TierHistory(Result):
     calendar : pandas.DataFrame
         One row per calendar period looked at: period, start, end (last day), used, reason.
     sizes : pandas.DataFrame
-        period, tier, members, present (all present members of the period), share; one row per period and tier,
-        in their order.
+        period, tier, members; one row per period and tier, in their order.
     flows : pandas.DataFrame
         period (the later one), from_state, to_state, n. States are the tiers, ``(joined)`` for members who
         joined during the earlier period and were still there at its end, and ``(left)``. One row per combination, in
@@ -314,9 +313,7 @@ def _summed(moves: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
 
 def _sizes(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
     here = moves.assign(period=moves["position"].map(names)).rename(columns={"state": "tier"})
-    frame = _summed(here, {"period": names, "tier": labels}).rename(columns={"n": "members"})
-    frame["present"] = frame.groupby("period")["members"].transform("sum")
-    return frame.assign(share=frame["members"] / frame["present"].where(frame["present"] > 0))
+    return _summed(here, {"period": names, "tier": labels}).rename(columns={"n": "members"})
 
 
 def _flows(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:

@@ -273,12 +273,10 @@ def _gaps(numbers: dict[str, FloatArray], rules: list[Rule], scheme: TierScheme)
 def _gap(values: FloatArray, side: Range | None, integer: bool) -> FloatArray:
     if side is None:
         return np.zeros_like(values)
-    if not side.numeric:
-        return np.where(np.isnan(values), 0.0, np.nan)
     # The range is open above; the nearest whole number inside is one less than its end.
     top = side.high - 1 if integer else np.nextafter(side.high, -np.inf)
     outside = np.select([values < side.low, values >= side.high], [side.low - values, top - values], 0.0)
-    return np.where(np.isnan(values), 0.0 if side.missing else np.nan, outside)
+    return np.where(np.isnan(values), np.nan, outside)
 
 
 def prospects(

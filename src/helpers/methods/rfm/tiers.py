@@ -35,31 +35,20 @@ MONTH = 30
 
 
 class Range(NamedTuple):
-    """The half-open range ``low <= value < high``, with missing values when `missing` is true."""
+    """The half-open range ``low <= value < high``."""
 
     low: float = -math.inf
     high: float = math.inf
-    missing: bool = False
-
-    @property
-    def numeric(self) -> bool:
-        """Whether any number lies in the range."""
-        return self.low < self.high
 
     def holds(self, column: Any) -> Any:
         """Return whether values of a column lie in the range; of the engine or of pandas, as the column is.
 
-        Of a missing value that is not in the range, an engine answers null, which a case takes for no.
+        Of a missing value an engine answers null, which a case takes for no.
         """
-        if not self.numeric:
-            return column.isnull()
         # Whole bounds for whole numbers: an engine would convert every row to compare it with a fraction.
         low, high = (int(b) if float(b).is_integer() else b for b in (self.low, self.high))
         sides = [column >= low] * math.isfinite(low) + [column < high] * math.isfinite(high)
-        if not sides:
-            return True if self.missing else column.notnull()
-        inside = reduce(and_, sides)
-        return inside | column.isnull() if self.missing else inside
+        return reduce(and_, sides) if sides else column.notnull()
 
     def __str__(self) -> str:
         """Return the range as a reader would write it."""
@@ -68,21 +57,18 @@ class Range(NamedTuple):
             text = f">= {self.low:g}" if math.isfinite(self.low) else "any number"
         elif math.isinf(self.low):
             text = f"< {self.high:g}"
-        return " or ".join([text] * self.numeric + ["missing"] * self.missing)
+        return text
 
 
 def _range(given: Any) -> Range:
-    """Read ``[low, high]`` or ``{range: [low, high], missing: true}``."""
-    bounds, missing = given, False
-    if isinstance(given, Mapping):
-        bounds, missing = given.get("range", [0, 0]), bool(given.get("missing", False))
-    numbers = isinstance(bounds, list | tuple) and [b is None or type(b) in (int, float) for b in bounds]
+    """Read ``[low, high]``."""
+    numbers = isinstance(given, list | tuple) and [b is None or type(b) in (int, float) for b in given]
     if numbers != [True, True]:
         raise ValueError(f"{given!r} must be [low, high], numbers or null for no bound")
-    low, high = (end if b is None else float(b) for b, end in zip(bounds, (-math.inf, math.inf), strict=True))
-    if not (low < high or missing):
+    low, high = (end if b is None else float(b) for b, end in zip(given, (-math.inf, math.inf), strict=True))
+    if not low < high:
         raise ValueError(f"[{low:g}, {high:g}] holds nothing; low must be below high")
-    return Range(low, high, missing)
+    return Range(low, high)
 
 
 def _rules(when: Any) -> Any:
@@ -103,8 +89,8 @@ class Column(NamedTuple):
 
     @property
     def everything(self) -> Range:
-        """All possible values as one range."""
-        return Range(self.minimum, self.below, self.nullable)
+        """All possible numbers as one range."""
+        return Range(self.minimum, self.below)
 
 
 COLUMNS = {
@@ -286,7 +272,8 @@ class TierScheme(BaseModel):
             members = members.mutate(value_quantile=value_quantile(members.monetary))
         require_columns(members, self.uses, f"Members of tier scheme {self.name}")
         members = materialise(members)
-        bad = {c: ~domain.everything.holds(members[c]).fill_null(False) for c, domain in self.domains.items()}
+        domains = self.domains.items()
+        bad = {c: ~domain.everything.holds(members[c]).fill_null(domain.nullable) for c, domain in domains}
         counts = members.aggregate(**{c: members.count(where=wrong) for c, wrong in bad.items()}).to_pandas()
         for column in bad:
             if count := int(counts[column].iloc[0]):
