@@ -84,6 +84,8 @@ CASES = {
         "events": events([0, 0], ["2026-05-02", "2026-06-01"]),
     },
     "two weeks": crowd(60, 14, leave=0.05),
+    "three months, without a source": crowd(200, 90, leave=0.01)
+    | {"members": crowd(200, 90, leave=0.01)["members"].drop(columns="source")},
     "one cohort, nobody left": {
         "members": members(["2026-04-01T04:00"] * 80),
         "events": events(
@@ -103,7 +105,7 @@ CASES = {
 }
 
 
-QUICK = ("one member", "two weeks", "joined before the log began")
+QUICK = ("one member", "three months, without a source", "joined before the log began")
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_the_level_of_the_words_is_that_of_the_reader() -> None:
     assert 0.001 < p < 0.999
     said = [stay(rows, "plan", confidence=level).sentence for level in (1 - p * 1.01, 1 - p * 0.99)]
     assert "Do the 2 segments differ in how long members stay: yes" in said[0] and "not clearly" in said[1]
-    few = stay(rows.head(1), "plan").sentence
+    few = stay(rows[rows["exited"]].head(1), "plan").sentence
     assert "Whether the 1 segments differ in how long members stay: too little data" in few
 
 

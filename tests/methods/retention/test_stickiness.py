@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from helpers.methods.retention.presence import presence
-from helpers.methods.retention.stickiness import lness, stickiness
+from helpers.methods.retention.stickiness import stickiness
 from helpers.study import Study
 from helpers.tables import Table
 from tests.methods.retention.logs import interactions, random_log
@@ -99,22 +98,6 @@ def test_a_log_that_is_too_short_has_no_monthly_members() -> None:
     assert "Too little data" in found.sentence
 
 
-def test_active_days_are_counted_as_by_hand() -> None:
-    log, people = planted(3, members=60)
-    found = lness(study(pd.concat([log, log]), people))
-    here = people[[left is None or left > AS_OF for left in people["left_day"]]]["member_id"]
-    begin = AS_OF - dt.timedelta(days=27)
-    inside = log[(log["day"] >= begin) & (log["day"] <= AS_OF)]
-    each = inside.groupby("member_id").size().reindex(here, fill_value=0)
-    assert found.table["members"].tolist() == [int((each == k).sum()) for k in range(29)]
-    active = each[each > 0].to_numpy(float)
-    low, high = stats.t.interval(0.95, len(active) - 1, active.mean(), stats.sem(active))
-    assert found.mean[:4] == pytest.approx((active.mean(), low, high, len(active)))
-    assert f"came on {active.mean():.1f} ({low:.1f} to {high:.1f}) days on average" in found.sentence
-    often = (active > 14).mean()
-    assert f"{100 * often:.1f} % (" in found.sentence and f"({len(active):,} members)" in found.sentence
-
-
 def test_silent_members_are_the_dormant_and_those_never_active() -> None:
     log, people = planted(7, members=80)
     found = presence(study(log, people))
@@ -150,8 +133,5 @@ def test_nearly_all_are_told_of_without_the_few_others(active: int, said: str, t
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_little_data_is_said_and_never_raised(rows: int) -> None:
     log = pd.DataFrame({"member_id": ["a"] * rows, "day": [AS_OF] * rows, "kind": ["interaction"] * rows})
-    found, few = (ask(Study.of({"activity": log}, AS_OF)) for ask in (stickiness, lness))
-    assert "Too little data" in found.sentence
-    assert not found.ratio.known
-    assert ("Too little data" in few.sentence) == (rows == 0)
-    assert few.table["members"].sum() == rows
+    found = stickiness(Study.of({"activity": log}, AS_OF))
+    assert "Too little data" in found.sentence and not found.ratio.known

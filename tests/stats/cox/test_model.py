@@ -150,7 +150,7 @@ def test_a_covariate_that_others_determine_or_that_never_varies_is_left_out() ->
 def test_no_exits_and_no_members_is_too_little_data(size: int) -> None:
     rows = members(1).head(size).assign(events=0)
     model = CoxModel(["a", "b"]).fit(rows)
-    assert model.message_ == "Nobody left."
+    assert model.message_ == "No exit is on record."
     assert model.summary["log_hazard_ratio"].isna().all()
 
 

@@ -21,7 +21,7 @@ from helpers.methods.retention.presence import presence
 from helpers.methods.retention.reconcile import reconcile
 from helpers.methods.retention.returning import returns
 from helpers.methods.retention.staying import exit_hazard, staying
-from helpers.methods.retention.stickiness import lness, stickiness
+from helpers.methods.retention.stickiness import stickiness
 from helpers.methods.retention.tiers import compare_tiers
 from helpers.playbook.result import asks
 
@@ -35,7 +35,6 @@ __all__ = [
     "known_at_joining",
     "lifecycle",
     "lifetime_value",
-    "lness",
     "losses",
     "presence",
     "reconcile",

@@ -123,11 +123,14 @@ class DayN(Result):
         if not self.totals["share"].notna().any():
             said = [say("Too little data: nobody's day is over by {day}.", day=self.study.as_of)]
         for name, text in (
-            ("immature", "{n} are too recent for the last day and not counted on it."),
-            ("unobserved", "{n} began before the log and were not seen."),
+            ("immature", "Not counted on day {day}: {n} who joined so recently that it is not over."),
+            (
+                "unobserved",
+                "Not counted: {n} who joined so long before recording began that it did not see the day.",
+            ),
         ):
             if n := int(self.totals[name].max()):
-                said.append(say(text, n=people(n, k_min)))
+                said.append(say(text, n=people(n, k_min), day=self.days[-1]))
         return " ".join(said)
 
     def figure(self) -> Chart | NoChart:

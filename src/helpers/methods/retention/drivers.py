@@ -28,7 +28,7 @@ from helpers.methods.retention.covariates import candidates
 from helpers.methods.retention.plots import ratio_axis, rows_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
-from helpers.sentences import number, percent, say
+from helpers.sentences import number, people, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.cox.proportional import (
@@ -101,7 +101,8 @@ class Drivers(Result):
         if not names:
             text = "No effect was seen to change with tenure ({n} exits)."
         lasting = say(text, names=names, n=number(self.model.events_))
-        return [self.sentence, *map(hazard_sentence, self.named.to_dict("records")), lasting, *self.notes]
+        told = (hazard_sentence(row, self.study.k_min) for row in self.named.to_dict("records"))
+        return [self.sentence, *told, lasting, *self.notes]
 
     @property
     def sentence(self) -> str:
@@ -134,18 +135,17 @@ class Drivers(Result):
             rows.sort_values(["clear", "evidence"], kind="stable").tail(MOST_RATIOS).reset_index(drop=True)
         )
         text = (
-            "How fast members leave by {k} of {m} characteristics (hazard ratios), with intervals. {sentence}"
-        )
-        alt = say(text, k=len(drawn), m=len(rows), sentence=self.sentence)
-        text = (
             "{drawn} From day {day} of tenure. Intervals hold for all at once. Association, not cause. The {k} "
             "of {m} with the most evidence are drawn."
         )
         note = say(text, drawn=self.study.drawn, day=self.landmark_day, k=len(drawn), m=len(rows))
         columns = ["characteristic", "reference", "hazard_ratio", "low", "high", "n", "events"]
         shown = drawn[::-1].reset_index(drop=True)[columns]
+        few = shown["events"].between(1, self.study.k_min - 1)
+        shown["events"] = shown["events"].astype("Int64").mask(few)
         shown = shown.rename(columns={"reference": "against", "events": "left"})
-        return Chart(self.title, alt, shown, _ratios(drawn), note, name="drivers")
+        kind = say("Hazard ratios of leaving, with intervals")
+        return self.drawn("drivers", kind, self.title, shown, _ratios(drawn), note=note)
 
     @property
     def title(self) -> str:
@@ -160,11 +160,10 @@ class Drivers(Result):
 
     def parts(self) -> Iterator[Part]:
         """Yield the clearest driver and the picture; then how it was found, the others, and what does not last."""
-        first, *rest = self.sentences
-        yield from rest[: min(1, len(self.named))]
+        (first, *rest), clearest = self.sentences, min(1, len(self.named))
+        yield from rest[:clearest]
         yield self.figure()
-        yield first
-        yield from rest[min(1, len(self.named)) :]
+        yield from (first, *rest[clearest:])
         caption = say("Hazard ratios by part of tenure; each interval holds alone")
         if len(self.by_tenure):
             yield Table("by_tenure", self.by_tenure, caption, members="n", within=("characteristic",))
@@ -277,7 +276,7 @@ def name_of(covariate: Any) -> str:
     return f"{name} = {level}" if equals else name
 
 
-def hazard_sentence(row: Mapping[Any, Any]) -> str:
+def hazard_sentence(row: Mapping[Any, Any], k_min: int) -> str:
     """Return a driver, a row of :attr:`Drivers.named`, as a sentence."""
     ratio, low, high = (number(row[name]) for name in RATIO)
     text = (
@@ -293,7 +292,7 @@ def hazard_sentence(row: Mapping[Any, Any]) -> str:
             )
     return say(
         text, name=name_of(row["covariate"]), ratio=ratio, low=low, high=high, n=number(row["n"]),
-        events=number(row["events"]), others=others(row),
+        events=people(int(row["events"]), k_min), others=others(row),
     )  # fmt: skip
 
 

@@ -54,11 +54,13 @@ JUDGED = 8
 DRAWN = 26
 """Periods of the picture, at most."""
 
-HEADLINES = {
-    1: "more members are won than lost",
-    0: "about as many members are lost as won",
-    -1: "more members are lost than won",
+DIRECTIONS = {
+    1: ("more members are won than lost", "the number of active members grows"),
+    0: ("about as many members are lost as won", "no clear direction"),
+    -1: ("more members are lost than won", "the number of active members shrinks"),
 }
+"""What members won for each lost mean, as headline and as verdict, by where the interval lies beside one."""
+
 LAYERS = (("returning", "#9cc3e0", ""), ("resurrected", BLUE, "//"), ("new", "#0b3c5d", ""))
 """States of the active members in the picture, from below: colour and hatch."""
 
@@ -108,13 +110,15 @@ class Lifecycle(Result):
             "In {name}, {active} members were active: {new} new, {returning} returning and {resurrected} "
             "resurrected; {dormant} who were active before were not active this time ({gone})."
         )
+        if not row["active"]:
+            text = "In {name} nobody was active."
         head = say(text, name=row["period"], gone=left, **told)
         text = "It takes {k} complete {period}s to tell a direction from chance; there are {n}."
         if found.known:
             text = "Over the last {n} complete {period}s it was {won}, by the spread between {period}s: {verdict}."
         trend = say(
             text, k=enough.PERIODS, n=found.n, period=self.period, won=per_hundred(*found[:3]),
-            verdict=verdict(found),
+            verdict=direction(found)[1],
         )  # fmt: skip
         return f"{head} {trend}"
 
@@ -140,7 +144,7 @@ class Lifecycle(Result):
         title = say("Active members by {period}", period=self.period)
         if recent.known:
             text, won = "Members won over the last {n} {period}s: {won}, {verdict}", per_hundred(*recent[:3])
-            title = say(text, n=recent.n, period=self.period, won=won, verdict=verdict(recent))
+            title = say(text, n=recent.n, period=self.period, won=won, verdict=direction(recent)[1])
         text = "{drawn} Complete {period}s. Fell dormant: active the {period} before, not in this one."
         note = say(text, drawn=self.study.drawn, period=self.period)
         if self.period == "week":
@@ -166,7 +170,7 @@ class Lifecycle(Result):
             direction="up is good",
             change=True,
             systems=("S020",),
-            headline=say(HEADLINES[int(recent.low > 1) - int(recent.high < 1)]),
+            headline=direction(recent)[0],
             n_of="periods",
             definition="quick_ratio",
             picture="lifecycle",
@@ -179,11 +183,10 @@ def per_hundred(value: float, low: float, high: float) -> str:
     return say("{won} for every 100 lost ({low} to {high})", won=won, low=least, high=most)
 
 
-def verdict(recent: Estimate) -> str:
-    """Say where the number of active members goes, by the interval of members won for each lost."""
-    if recent.low > 1:
-        return say("the number of active members grows")
-    return say("the number of active members shrinks") if recent.high < 1 else say("no clear direction")
+def direction(recent: Estimate) -> tuple[str, str]:
+    """Say where the number of active members goes, as headline and as verdict."""
+    headline, verdict = DIRECTIONS[int(recent.low > 1) - int(recent.high < 1)]
+    return say(headline), say(verdict)
 
 
 def mean_ratio(gains: ArrayLike, lost: ArrayLike, confidence: float = 0.95) -> Estimate:

@@ -83,14 +83,24 @@ class LifetimeValue(Result):
             n = people(total.n, self.study.k_min)
             return say(text, horizon=number(self.horizon_days), n=n, k=with_value)
         days, share = rows["days"].cumsum(), (rows["value"] / total.value).map(percent)
+        others = [
+            say(text, share=share[part], seen=number(days["borrowed"]))
+            for part, text in (
+                (
+                    "borrowed",
+                    "{share} (until day {seen}) is borrowed from members who joined before recording began.",
+                ),
+                ("extrapolated", "{share} (after day {seen}) is extrapolated."),
+            )
+            if rows["days"][part]
+        ]
         said = say(
             "Value of a newcomer in the first {horizon} days, discounted: {total}, n being members followed, {k} of "
             "them with value. {observed} of it was observed in newcomers: on each of the first {days} days at least "
-            "{least} were followed. {borrowed} (until day {seen}) is borrowed from members who joined before "
-            "recording began, and {extrapolated} (after it) is extrapolated.",
-            total=with_interval(total), **share.drop("total"), horizon=number(self.horizon_days),
+            "{least} were followed. {rest}",
+            total=with_interval(total), observed=share["observed"], horizon=number(self.horizon_days),
             k=with_value, least=enough.AT_RISK, days=number(days["observed"]),
-            seen=number(days["borrowed"]),
+            rest=" ".join(others),
         )  # fmt: skip
         if self.study.leaving_recorded:
             return said
@@ -116,11 +126,10 @@ class LifetimeValue(Result):
         value, between = quantity(total.value, total.unit), interval(total.low, total.high, total.unit)
         text = "A newcomer brings {value} in {days} days ({between})"
         title = say(text, value=value, days=number(self.horizon_days), between=between)
-        text = "Rising curve of value by days since joining, interval at its end. {sentence}"
         note = say("{drawn} Value in {unit}, {discount}.", drawn=self.study.drawn, unit=self.study.unit,
             discount=say("discounted by {share} a year", share=percent(self.discount_rate, 0)))  # fmt: skip
-        alt = say(text, sentence=self.sentence)
-        return Chart(title, alt, self.table, figure, note, name="lifetime_value")
+        kind = say("Rising curve of value by days since joining, interval at its end")
+        return self.drawn("lifetime_value", kind, title, self.table, figure, note=note)
 
     def findings(self) -> Iterator[Finding]:
         """Yield what a newcomer is worth."""

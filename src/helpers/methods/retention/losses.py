@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
 
 from helpers.playbook.result import Result
 from helpers.sentences import say, with_interval
@@ -33,15 +32,16 @@ class Losses(Result):
     table: pd.DataFrame
     members: int
 
-    def largest(self, *, after: int = 0) -> tuple[int | None, Estimate]:
-        """Return the day from `after` on with the largest loss (the earliest of equal ones) and its share.
+    @property
+    def largest(self) -> tuple[int | None, Estimate]:
+        """The day with the largest loss (the earliest of equal ones) and its share.
 
         No day when nobody was lost, or too few to be told of.
         """
-        lost = self.table["lost"].to_numpy()[after:]
+        lost = self.table["lost"].to_numpy()
         if not self.members or lost.max() < max(self.study.k_min, 1):
             return None, unknown(self.members, "share", self.study.confidence)
-        return after + int(lost.argmax()), proportion(int(lost.max()), self.members, self.study.confidence)
+        return int(lost.argmax()), proportion(int(lost.max()), self.members, self.study.confidence)
 
     @property
     def smallest(self) -> int:
@@ -50,37 +50,19 @@ class Losses(Result):
 
     @property
     def sentence(self) -> str:
-        """The day of the largest loss, and the largest one after the first day if it stands out."""
-        day, share = self.largest()
+        """The day of the largest loss."""
+        (day, share), days = self.largest, {"d": LAST_DAY, "w": WATCHED}
         if not self.members:
-            text = "Too little data: nobody has been a member for {n} days by {day}."
-            return say(text, n=WATCHED, day=self.study.as_of)
+            text = "Too little data: nobody has been a member for {w} days by {day}."
+            return say(text, day=self.study.as_of, **days)
         if day is None:
-            text = (
-                "On none of the first {d} days were {k} or more of {n:,} members active for the last time in {w} "
-                "days after joining."
-            )
-            return say(text, d=LAST_DAY, k=max(self.study.k_min, 1), n=self.members, w=WATCHED)
-        text = "The largest loss is on day {day}: {share} of members were not active again in {n} days after joining."
-        said = say(text, day=day, share=with_interval(share), n=WATCHED)
-        later, part = self.largest(after=1)
-        if day == 0 and later is not None and self.stands_out:
-            text = "After that it is day {day}: {share}, more than chance among equal days would make the largest."
-            said += " " + say(text, day=later, share=with_interval(part))
-        return said
-
-    @property
-    def stands_out(self) -> bool:
-        """Whether the largest loss after day 0 is more than the largest of equal days would be.
-
-        The losses on these days, were they equally likely on each, are multinomial; the number on the largest day is
-        tested against its binomial share, Bonferroni over the days.
-        """
-        lost = self.table["lost"].to_numpy()[1:]
-        if lost.size < 2 or not lost.sum():
-            return False
-        chance = float(stats.binom.sf(lost.max() - 1, lost.sum(), 1 / lost.size))
-        return chance * lost.size < 1 - self.study.confidence
+            text = "Of {n:,} members fewer than {k} were last active on any one of the first {d} days after joining."
+            return say(text, k=max(self.study.k_min, 1), n=self.members, **days)
+        text = (
+            "Most are lost on day {day} after joining: {share} of members were last active then, and not again "
+            "within {w} days of joining."
+        )
+        return say(text, day=day, share=with_interval(share), **days)
 
 
 def losses(study: Study) -> Losses:

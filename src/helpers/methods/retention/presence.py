@@ -54,7 +54,7 @@ class Presence(Result):
             "were."
         )
         active = self.present - silent
-        if min(active or k_min, silent or k_min) < k_min:
+        if min(active or k_min, silent) < k_min:
             text = "Of {present:,} members present on {day}, {silent} were silent, that is not active in {d} days."
         shares = {name: percent(row[name]) for name in ("share", "low", "high")}
         days = {"day": self.study.as_of, "d": self.study.silence_days}

@@ -125,8 +125,10 @@ class Returns(Result):
             "After {d} silent days at most {allowed} of members called churned come back within {h} days: {share}. "
             "No shorter silence that was tried qualifies."
         )
+        if not len(known):
+            return say("After which silence members may be called churned: too little data.")
         if days is None:
-            days = known.max() if len(known) else self.shares["threshold"].max()
+            days = known.max()
             text = (
                 "No silence that was tried is sure to mean churn. Back within {h} days, of members silent for {d} "
                 "days: {share}; at most {allowed} was allowed. Count members as active or dormant and let them "
@@ -155,17 +157,12 @@ class Returns(Result):
         ax.set(xlim=(0, HORIZON), xlabel=say("Days after the silence was counted"))
         text, last = "After {d} silent days {share} still come back within {h} days", self.share(known[-1])
         title = say(text, d=known[-1], share=percent(last.value, 0), h=HORIZON)
-        told = (
-            say("{share} after {d} silent days", share=self.told_of(d), d=d)
-            for d in dict.fromkeys((known[0], known[-1]))
-        )
-        text = "Rising curves of return. Within {h} more days come back {told}; n counts silences."
-        alt = say(text, h=HORIZON, told=", ".join(told))
         text = "{drawn} Leaving competes with coming back; intervals are clustered by member."
         columns = ["threshold", "declarations", "members", "returned", "share", "low", "high"]
         names = {"threshold": "days_silent", "declarations": "silences", "share": "came_back"}
         data, note = shown[columns].rename(columns=names), say(text, drawn=self.study.drawn)
-        return Chart(title, alt, data, figure, note, SHARES, "return_curves")
+        kind = say("Rising curves of return")
+        return self.drawn("return_curves", kind, title, data, figure, note=note, units=SHARES)
 
     def tables(self) -> Iterator[Table]:
         """Yield who is silent now."""

@@ -67,7 +67,9 @@ class Staying(Result):
     @property
     def sentence(self) -> str:
         """How many left and how long half of them stayed, or what is known instead; and whether segments differ."""
-        return self._stay() if self.test is None else f"{self._stay()} {self._difference(self.test)}"
+        if self.test is None or not self.everybody.events:
+            return self._stay()
+        return f"{self._stay()} {self._difference(self.test)}"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -269,7 +271,9 @@ class ExitHazard(Result):
         return say(text, first=first, second=second, clear=say(clear))
 
     def tables(self) -> Iterator[Table]:
-        """Yield the counts."""
+        """Yield the counts, where anybody is known to have left."""
+        if not self.counts["exits"].any():
+            return
         caption = say("Exits per 1,000 member-days by part of tenure (exact Poisson intervals, each alone)")
         yield Table("exit_hazard", self.counts, caption, members="members")
 

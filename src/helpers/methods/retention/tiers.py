@@ -95,12 +95,12 @@ class TierComparison(Result):
             told = {name: people(n, self.study.k_min) for name, n in counts.items()}
             return say(text, k=self.actions, day=self.day, **told)
         text = (
-            "Counted by the tier they had in the end, members in “{tier}” seem to stay longer than those in "
-            "“{reference}” by {naive} of the first {horizon:,} days; but it takes staying to get there. Compared by "
-            "the tier on day {day} among those still there, the difference is {fair}: {verdict}."
+            "Members who sooner or later did something that counts {k} times seem to stay {naive} longer of the "
+            "first {horizon:,} days than the others; but it takes staying to get there. Compared by whether they had "
+            "done so by day {day}, among those still there then, the difference is {fair}: {verdict}."
         )
         return say(
-            text, day=self.day, tier=self.tier, reference=self.naive.reference, horizon=self.naive.horizon,
+            text, day=self.day, k=self.actions, horizon=self.naive.horizon,
             naive=with_interval(self.seeming), fair=with_interval(self.fair),
             verdict=say("a difference remains") if self.clear else say("no clear difference remains"),
         )  # fmt: skip

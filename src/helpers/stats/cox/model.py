@@ -156,7 +156,7 @@ class CoxModel:
         """Return what a reader has to know about the fit."""
         terms, fit, parts = self._design.terms["covariate"], self._fit, []
         if not self.events_:
-            return say("Nobody left.")
+            return say("No exit is on record.")
         for mask, text in (
             (fit.constant, "Left out, because members at risk together do not differ in it: {names}."),
             (~fit.kept & ~fit.constant, "Left out, because the other covariates determine it: {names}."),
