@@ -43,7 +43,7 @@ from helpers.tables import Table
 
 INDEPENDENT = "members act independently of each other"
 TOP = 0.2
-COLUMNS = ["label", "statistic", "value", "low", "high", "n"]
+SHARES = ["share", "low", "high"]
 
 
 @dataclass(frozen=True)
@@ -270,19 +270,16 @@ class PeriodComparison(Result):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per statistic: label, statistic, value, low, high, n, zero_members, negative_members."""
-        top, gini = say("share of the top {top}", top=percent(TOP, 0)), "Gini index"
-        told = [(say("in the window"), self.window), (say("in the hold-out"), self.holdout)]
-        rows = [
-            (label, *each, part)
-            for label, part in told
-            for each in ((top, part.top_share), (gini, part.gini))
-        ]
-        label = say("in the hold-out, members ranked in the window")
-        rows.append((label, top, self.carried.top_share, self.carried))
-        frame = pd.DataFrame([(*row[:2], *row[2][:3], row[3].n) for row in rows], columns=COLUMNS)
+        """One row per ranking: label, share of the top with low and high, gini, n, zero_members, negative_members."""
+        told = {
+            say("in the window"): self.window,
+            say("in the hold-out"): self.holdout,
+            say("in the hold-out, members ranked in the window"): self.carried,
+        }
+        rows = [(label, *part.top_share[:3], part.gini.value, part.n) for label, part in told.items()]
+        frame = pd.DataFrame(rows, columns=["label", *SHARES, "gini", "n"])
         for name in ("zero_members", "negative_members"):
-            counts = pd.Series([getattr(row[3], name) for row in rows], dtype="Int64")
+            counts = pd.Series([getattr(part, name) for part in told.values()], dtype="Int64")
             frame[name] = counts.mask(counts.between(1, self.study.k_min - 1))
         return frame
 
@@ -307,9 +304,9 @@ class PeriodComparison(Result):
 
     def tables(self) -> Iterator[Table]:
         """Yield all three concentrations."""
-        text = "Concentration in the {days} days up to {split} and in as many days after"
-        caption = say(text, days=self.followed.days, split=self.followed.split)
-        yield Table("concentration", self.table, caption)
+        text = "Share of the top {top} in the {days} days up to {split} and in as many days after, and Gini index"
+        caption = say(text, top=percent(TOP, 0), days=self.followed.days, split=self.followed.split)
+        yield Table("concentration", self.table, caption, dict.fromkeys(SHARES, "share"))
 
     def findings(self) -> Iterator[Finding]:
         """Yield what the former top fifth bring."""
