@@ -165,7 +165,8 @@ class Log:
         if "events" in self.dataset:
             events = self.dataset.events
             events = events.filter(events.event.cast("string").lower().isin(self.interactions))
-            rows = rows.anti_join(events, ["member_id", "ts"])
+            # Those few that are equal first: of all events a join would keep every key in memory.
+            rows = rows.anti_join(events.semi_join(rows, ["member_id", "ts"]), ["member_id", "ts"])
         kind = ibis.literal("interaction") if MESSAGE in self.interactions else ibis.null("string")
         value = ibis.literal(self.weights.get(MESSAGE, 0.0), "float64")
         return _shaped(rows, "messages", kind, ibis.literal(MESSAGE), value)
