@@ -117,9 +117,10 @@ class Drivers(Result):
         if not self.tested:
             text = "What drives leaving among {n} members ({events} left): too little data. {why}"
         c, low, high = (number(100 * part, 0) for part in found[:3])
+        n, events = (people(int(each), self.study.k_min) for each in (model.n_, model.events_))
         return say(
-            text, k=len(self.named), tried=self.tested, day=self.landmark_day, n=number(model.n_),
-            events=number(model.events_), level=percent(model.confidence, 0), c=c, low=low, high=high,
+            text, k=len(self.named), tried=self.tested, day=self.landmark_day, n=n, events=events,
+            level=percent(model.confidence, 0), c=c, low=low, high=high,
             why=model.message_,
         ).strip()  # fmt: skip
 
