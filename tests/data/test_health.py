@@ -52,7 +52,6 @@ def test_one_row_per_table(state: Health) -> None:
     assert frame["rows"].to_dict() == {"members": 2, "events": 60, "orders": 4, "content": 1}
     assert frame.loc["orders", "first"] == dt.date(2025, 1, 7)
     assert frame.loc["orders", "last"] == dt.date(2025, 1, 10)
-    assert (frame["duplicate_keys"] == 0).all()
     assert frame.loc["events", "empty_days"] == 2 and frame.loc["orders", "empty_days"] == 0
 
 

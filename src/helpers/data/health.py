@@ -13,7 +13,6 @@ import pandas as pd
 
 from helpers.data import privacy
 from helpers.data.clock import local_date
-from helpers.data.rules import count_duplicate_keys
 from helpers.data.schema import Table
 from helpers.data.source import Dataset
 from helpers.data.tables import TABLES
@@ -30,7 +29,7 @@ WORST = 3
 
 
 COLUMNS = (
-    *("table", "rows", "first", "last", "freshness_days", "duplicate_keys", "missing_share", "missing"),
+    *("table", "rows", "first", "last", "freshness_days", "missing_share", "missing"),
     *("late_rows", "late_share", "empty_days"),
 )
 
@@ -41,7 +40,7 @@ class Health(NamedTuple):
     Attributes
     ----------
     frame : pandas.DataFrame
-        One row per table: ``table, rows, first, last, freshness_days, duplicate_keys, missing_share,
+        One row per table: ``table, rows, first, last, freshness_days, missing_share,
         missing, late_rows, late_share, empty_days``. Times are days in the report's time zone;
         ``missing_share`` is that of the worst optional column and ``missing`` names the worst three;
         ``late`` counts rows that arrived more than a day after they happened, unknown where all rows
@@ -135,8 +134,7 @@ def _table(spec: Table, table: ir.Table, report_tz: str) -> dict[str, Any]:
     found = table.aggregate(**measures).execute().iloc[0]
     count = int(found["rows"])
     missing = {column: count - int(found[f"present_{i}"]) for i, column in enumerate(optional)}
-    repeated = count_duplicate_keys(spec, table)
-    row: dict[str, Any] = {"table": spec.name, "rows": count, "duplicate_keys": repeated}
+    row: dict[str, Any] = {"table": spec.name, "rows": count}
     shares = {column: number / count for column, number in missing.items() if number}
     worst = sorted(shares, key=lambda column: (-shares[column], column))[:WORST]
     row["missing"] = ", ".join(f"{column} {percent(shares[column])}" for column in worst)

@@ -233,12 +233,6 @@ def duplicate_keys(spec: Table, table: ir.Table) -> list[Violation]:
     return [Violation(spec.name, ", ".join(key), "duplicate key", count, _records(worst), advice)]
 
 
-def count_duplicate_keys(spec: Table, table: ir.Table) -> int:
-    """Return how many rows share their key with an earlier row; 0 in a table that was checked."""
-    found = duplicate_keys(spec, table) if set(spec.key) <= set(table.columns) else []
-    return found[0].count if found else 0
-
-
 def _hash(table: ir.Table, key: Sequence[str]) -> Any:
     """Return a hash of the key; the text of several columns is joined by a separator."""
     if len(key) == 1:
