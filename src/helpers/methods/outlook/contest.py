@@ -75,8 +75,8 @@ class Trust(Result):
         """Yield what it saves, whether its chances come true, and the scores of all forecasts."""
         held = self.contest
         yield self.sentence
-        text = "{scope}. Last {w} windows of {h} days. The dashed line: what was predicted came."
-        note = say(text, scope=self.study.scope, w=held.windows, h=held.horizon_days)
+        text = "{drawn} Last {w} windows of {h} days. The dashed line: what was predicted came."
+        note = say(text, drawn=self.study.drawn, w=held.windows, h=held.horizon_days)
         yield plots.calibration(held.deciles, contest_sentence(held), note)
         yield contest_sentence(held)
         if self.rows.sampled < self.rows.members:

@@ -102,7 +102,7 @@ class MemberValue(ValueForecast, Result):
             title = say(
                 "The top tenth was to bring {predicted} of all value, {came} ({low} to {high}) came", **ends
             )
-            note = say("{scope}. Predicted on {split}.", scope=self.study.scope, split=self.split.isoformat())
+            note = say("{drawn} Predicted on {split}.", drawn=self.study.drawn, split=self.split.isoformat())
         return plots.by_tenth(rows, "value_by_tenth", title, say("Share of all value"), note)
 
     def parts(self) -> Iterator[Part]:

@@ -104,7 +104,11 @@ class Risk(Result):
     def parts(self) -> Iterator[Part]:
         """Yield how many fall silent and who, and how many come back."""
         yield self.sentence
-        note = say("{scope}, the {h} days after. n: active members.", scope=self.study.scope, **self._words)
+        note = say(
+            "{drawn} Chances for the {h} days after; n: active members.",
+            drawn=self.study.drawn,
+            **self._words,
+        )
         yield plots.silent_by_tier(self.by_tier, note)
         if self.expected_returns.n >= self.study.k_min:
             yield self.return_sentence

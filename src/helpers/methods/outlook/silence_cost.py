@@ -81,8 +81,8 @@ class SilenceCost(Result):
         """Yield what silence costs, and the values behind it."""
         yield self.sentence
         known = self.table.dropna(subset=["value"]) if len(self.table) else self.table
-        text = "{scope}. {w} windows of {h} days; members active in the 30 days before."
-        note = say(text, scope=self.study.scope, w=self.windows, h=self.horizon_days)
+        text = "{drawn} {w} windows of {h} days; members active in the 30 days before."
+        note = say(text, drawn=self.study.drawn, w=self.windows, h=self.horizon_days)
         yield plots.silence_cost(known, self.study.unit, note)
 
     def findings(self) -> Iterator[Finding]:
