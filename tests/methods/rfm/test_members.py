@@ -67,7 +67,7 @@ def test_the_picture_of_tiers_counts_who_crosses_and_draws_chinese_names():
         TierScheme.load("monthly_interactions"), pd.DataFrame({"tier": ["silent"] * 52 + ["core"] * 48})
     )
     chart = dataclasses.replace(found, history=history_of(states)).figure()
-    assert chart.title == "0.0 % of the members are silent, 48.0 % stand in the top tier"
+    assert chart.title == "None of the members are silent, 48.0 % stand in the top tier"
     assert "core 核心型" in chart.svg() and "▲ 40 up · ▼ 0 down a month" in chart.svg()
     assert chart.data["tier"].tolist() == ["core", "active", "potential", "silent"]
     assert chart.data["up"].tolist() == ["0", "0", "40", ""] and chart.data["down"].tolist()[1] == "40"

@@ -354,7 +354,7 @@ def test_backtest_repeats_past_forecasts() -> None:
     error, naive = (number(cells[c].abs().mean()) for c in ("error", "naive_error"))
     assert f"missed tier sizes by {error} members on average" in result.tested_sentence
     assert f"“as last period” by {naive}. " in result.tested_sentence
-    assert "In 5 earlier periods" in result.tested_sentence and "of 20 sizes fell" in result.tested_sentence
+    assert "earlier periods (5)" in result.tested_sentence and "of 20 sizes fell" in result.tested_sentence
     for level in (0.8, 0.95):  # of the share of bands that held, not of the bands
         judged = forecast(asked(seed=3, confidence=level), history_of(states))
         ends = proportion_confint(5 * cells["covered"].mean(), 5, 1 - level, "wilson")
@@ -381,7 +381,7 @@ def test_short_histories_say_that_there_is_too_little(periods) -> None:
     assert result.sizes["expected"].isna().all() and result.sizes["tier"].tolist() == list(history.labels)
     assert result.cells.empty and result.tested_sentence.startswith("Too little data")
     two = forecast(STUDY, history_of(np.zeros((3, 5), dtype=np.int64)))
-    assert "In 1 earlier periods" in two.tested_sentence
+    assert "earlier periods (1)" in two.tested_sentence
     assert "Too little data to say whether the bands hold" in two.tested_sentence
     assert not way.time.known and not way.chance.known
     assert way.sentence.startswith("Too little data")

@@ -110,7 +110,7 @@ def test_all_equal_is_one_score_and_is_reported() -> None:
         "f_score": {1},
         "m_score": {1},
     }
-    assert "used are recency_days 1 of 5, frequency 1 of 5, monetary 1 of 5" in found_scores.sentence
+    assert "used are recency 1 of 5, frequency 1 of 5, value 1 of 5" in found_scores.sentence
 
 
 def test_large_group_of_zeros_is_the_worst_score_and_the_best_score_stays_reachable() -> None:
@@ -120,7 +120,7 @@ def test_large_group_of_zeros_is_the_worst_score_and_the_best_score_stays_reacha
     assert found[0] == 1
     assert found.loc[1:20].unique().tolist() == [4]
     assert found.loc[21:].unique().tolist() == [5]
-    assert "used are frequency 3 of 5, monetary 3 of 5." in found_scores.sentence
+    assert "used are frequency 3 of 5, value 3 of 5." in found_scores.sentence
 
 
 def test_cuts_are_half_open_and_count_everybody() -> None:

@@ -161,14 +161,16 @@ class Concentration(Result):
         if self.top_share.known:
             text = (
                 "The top {top} of {n:,} members hold {share} of {total} in the window. The Gini index, 0 when all "
-                "hold the same and 1 when one holds all, is {gini}. {zero} of the members have no value."
+                "hold the same and 1 when one holds all, is {gini}."
             )
             if self.activity:
                 text = (
                     "No value is on record, so activity is shared out: the top {top} of {n:,} members did {share} of "
                     "{total} in the window. The Gini index, 0 when all do the same and 1 when one does all, is "
-                    "{gini}. {zero} of the members did nothing."
+                    "{gini}."
                 )
+            if self.zero_members:
+                text += " {zero} of the members had no part in it."
         if self.negative_members:
             text += " Refunds above sales, of {negative} members, count as they are."
         return say(

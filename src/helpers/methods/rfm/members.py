@@ -80,11 +80,14 @@ class CurrentTiers(Result):
 
     def findings(self) -> Iterator[Finding]:
         """Yield the share of silent members."""
+        value, text = self.silent.value, "{share} of the members are silent"
+        if not value:
+            text = "none of the members are silent"
         yield finding(
             self.silent, id="rfm.silent_share", metric=say("silent {days} days", days=self.days),
             scope=self.study.scope, sentence=self.sentence, direction="down is good", systems=("S005", "S027"),
             assumption=say("a member without a recorded action was silent, not elsewhere"),
-            headline=say("{share} of the members are silent", share=roughly(self.silent.value)),
+            headline=say(text, share=roughly(value)),
             definition="silent", picture="tier_pyramid",
         )  # fmt: skip
 
@@ -108,11 +111,12 @@ class CurrentTiers(Result):
         moves = [say(text, up=r["up"], down=r["down"], period=period) if r["up"] else "" for r in rows]
         figure = plots.bars(history.scheme.names[::-1], data["share"].fillna(0.0).tolist(), sizes, moves)
         text = "{silent} of the members are silent, {share} stand in the top tier"
-        if not top["share"] > 0:
+        if top["share"] == 0:
             text = "{silent} of the members are silent, nobody stands in the top tier"
-        if not top["share"] >= 0:
+        elif not top["share"] > 0:
             text = "{silent} of the members are silent, fewer than {k} stand in the top tier"
-        title = say(text, silent=percent(self.silent.value), share=percent(top["share"]), k=k_min)
+        silent = percent(self.silent.value) if self.silent.value else say("None")
+        title = say(text, silent=silent, share=percent(top["share"]), k=k_min)
         text = "{n:,} present members, by their last {days} days."
         if pairs:
             text = (

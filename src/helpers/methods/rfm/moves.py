@@ -298,7 +298,7 @@ class Forecast(Result):
         k, share = self.cells["period"].nunique(), float(self.cells["covered"].mean())
         error, naive = self.cells[["error", "naive_error"]].abs().mean()
         text = (
-            "In {periods} earlier periods such forecasts missed tier sizes by {error} members on average, “as last "
+            "Such forecasts of earlier periods ({periods}) missed tier sizes by {error} members on average, “as last "
             "period” by {naive}."
         )
         more = " Too little data to say whether the bands hold."

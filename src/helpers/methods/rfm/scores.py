@@ -33,6 +33,7 @@ from helpers.study.frames import materialise
 from helpers.study.values import member_values
 
 SCORE_COLUMNS = {"recency_days": "r_score", "frequency": "f_score", "monetary": "m_score"}
+WORDS = {"recency_days": "recency", "frequency": "frequency", "monetary": "value"}
 REVERSED = "recency_days"
 COUNTED = {"order": "orders", "interaction": "interactions", "all": "actions"}
 """What is counted, in words."""
@@ -73,7 +74,7 @@ class Scores(Result):
         if not self.n:
             return say("There are no members to score: too little data.")
         few = [
-            say("{column} {used} of {bins}", column=column, used=used, bins=self.bins)
+            say("{column} {used} of {bins}", column=say(WORDS[column]), used=used, bins=self.bins)
             for column, used in self.used.items()
             if used < self.bins
         ]
@@ -99,6 +100,8 @@ class Scores(Result):
         down = say("Frequency score ({bins} = most often)", bins=bins)
         figure = plots.heat(grid, grid.map("{:,.0f}".format), (6.4, 4.8), across, down)
         text = "{best} of members are both recent and frequent, {neither} are neither"
+        if pd.concat([corner, lowest])["members"].isna().any():
+            text = "Members by how recent and how frequent they are"
         title = say(text, best=best, neither=neither)
         note = say(
             "{days} days. Cells with fewer than {k} members are kept back.", days=self.window_days, k=k_min

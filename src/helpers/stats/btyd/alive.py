@@ -114,8 +114,7 @@ class BetaGeometricNBD:
             return False, say("The likelihood has no maximum that could be found.")
         r, _, a, b = self.params_
         if a / (a + b) < LEAST_LEAVING:
-            text = "a / (a + b) went to 0: in these data nobody seems to leave, so the model cannot tell who did."
-            return False, say(text)
+            return False, say("In these data nobody seems to leave, so the model cannot tell who did.")
         if self._fit.precise:
             return True, say("Converged in {n} steps.", n=self._fit.iterations)
         if max(r, a) > EQUAL_MEMBERS:
