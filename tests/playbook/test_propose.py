@@ -205,3 +205,10 @@ def test_an_unknown_threshold_is_answered_with_the_nearest():
 )
 def test_a_range_is_judged_by_the_whole_interval(low, high, place):
     assert threshold("tiers.value_ratio").compare(low, high) == place
+
+
+@pytest.mark.parametrize(("high", "fires"), [(-0.01, True), (0.01, False)])
+def test_of_a_provisional_change_the_interval_decides(high: float, fires: bool):
+    change = {"value": -0.05, "low": -0.09, "high": high, "direction": "up is good", "verdict": "provisional"}
+    proposal = propose([finding(id="rfm.net_promotion_rate", **change)], prefix="rfm.stop_net_demotion")
+    assert bool(proposal.actions) == fires

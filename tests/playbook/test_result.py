@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -79,6 +79,12 @@ def test_a_result_about_too_few_tells_nothing(study: Study) -> None:
     (hidden,) = few.found()
     assert (hidden.verdict, hidden.value, hidden.n) == ("too little data", None, 0)
     assert "7" not in hidden.sentence + few._repr_html_() + repr(few)
+
+
+def test_where_first_seen_stands_for_joining_each_finding_is_provisional_and_says_so(study: Study) -> None:
+    (found,) = Sizes(replace(study, needs_joining=True)).found()
+    assert (found.verdict, found.value) == ("provisional", 0.35)
+    assert found.sentence.endswith("the day somebody was first seen stands for joining.")
 
 
 def test_what_is_about_enough_members_is_told_whole(study: Study) -> None:

@@ -125,7 +125,7 @@ def finding(
     if not estimate.known:
         verdict = "too little data"
     elif change:
-        verdict = _judge(estimate.low, estimate.high, direction)
+        verdict = judge(estimate.low, estimate.high, direction)
     value, low, high = estimate[:3] if estimate.known else (None, None, None)
     return Finding(
         id=id,
@@ -149,7 +149,8 @@ def finding(
     )
 
 
-def _judge(low: float, high: float, direction: Direction) -> Verdict:
+def judge(low: float, high: float, direction: Direction) -> Verdict:
+    """Return the verdict on a change by its interval alone."""
     if direction == "neither" or low <= 0 <= high:
         return "no clear change"
     return "better" if (low > 0) == (direction == "up is good") else "worse"

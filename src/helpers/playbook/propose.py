@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helpers.playbook.action import Action, Call, ConfidenceClass
 from helpers.playbook.contact.lists import ContactList
-from helpers.playbook.finding import Finding
+from helpers.playbook.finding import Finding, judge
 from helpers.playbook.thresholds import entries, threshold
 from helpers.sentences import interval, percent, quantity, say
 from helpers.stats.estimate import half_width, percentile_interval
@@ -198,6 +198,8 @@ def _why_silent(
         if finding.value is None or finding.low is None or finding.high is None:
             return say("{metric}: too little data (n = {n:,})", metric=finding.metric, n=finding.n)
         held: str = finding.verdict
+        if held == "provisional":  # what it rests on is provisional, the direction is what the interval says
+            held = judge(finding.low, finding.high, finding.direction)
         if condition in ("above", "below"):
             held = threshold(rule.threshold or "").compare(finding.low, finding.high)
         if condition not in ("known", held):
