@@ -18,9 +18,8 @@ from helpers.checks import check_scalar, did_you_mean
 from helpers.simulate.calendar import Window
 from helpers.simulate.columns import to_pandas
 from helpers.simulate.community import TABLES, Generator
-from helpers.simulate.parameters import Parameters
+from helpers.simulate.parameters import SCENARIOS, Parameters
 from helpers.simulate.readme import README, readme
-from helpers.simulate.scenarios import SCENARIOS
 from helpers.simulate.truth import collect
 from helpers.simulate.world import World
 from helpers.simulate.write import Progress, check_folder, table_writers, write_truth

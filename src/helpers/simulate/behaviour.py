@@ -191,8 +191,8 @@ def _count_pairs(
 ) -> dict[str, np.ndarray]:
     """Sum each member's own transition and exit probabilities over those at risk, pair by pair."""
     window, count = members.window, len(members.window.whole_pairs)
-    pairs = {name: np.zeros((count, 4, 4)) for name in ("observed", "expected")}
-    pairs |= {name: np.zeros((count, 4)) for name in ("at_risk", "expected_exits")}
+    pairs = {"observed": np.zeros((count, 4, 4), int), "expected": np.zeros((count, 4, 4))}
+    pairs |= {"at_risk": np.zeros((count, 4), int), "expected_exits": np.zeros((count, 4))}
     away = matrix[0, 1:] / max(1.0 - matrix[0, 0], TINY)
     for pair, index in enumerate(window.whole_pairs):
         here = members.ordinary & (members.join_day <= window.firsts[index])

@@ -17,6 +17,7 @@ LAYERS = ("base", "core", "value_add")
 LAYER_SHARES = (0.60, 0.25, 0.15)
 ORIGINS = ("PGC", "OGC", "UGC")
 FORMAT_SECONDS = np.array([38.0, 0.0, 0.0, 3_600.0])
+FORMAT_COST = np.array([400.0, 90.0, 150.0, 900.0])
 AGE_DECAY = np.array([1.0, 0.55, 0.30, 0.18, 0.12, 0.08, 0.06])
 PLAYS_PER_MEMBER = 0.35
 
@@ -27,9 +28,7 @@ def content_columns(world: World) -> Columns:
     rows = len(posts.platform)
     length = np.round(FORMAT_SECONDS[posts.format] * np.exp(0.4 * rng.standard_normal(rows)))
     is_ad = rng.random(rows) < 0.12
-    cost = np.round(
-        np.array([400.0, 90.0, 150.0, 900.0])[posts.format] * np.exp(0.3 * rng.standard_normal(rows)), 2
-    )
+    cost = np.round(FORMAT_COST[posts.format] * np.exp(0.3 * rng.standard_normal(rows)), 2)
     return {
         "content_id": posts.names,
         "platform": words(posts.platform, PLATFORMS),

@@ -69,11 +69,8 @@ def metric_columns(totals: Totals, ads: Advertising) -> Columns:
         "new_members": totals.new,
     }
     series = [(0, *each) for each in brand]
-    series += [
-        (scope, name, values)
-        for name, table in by_platform.items()
-        for scope, values in enumerate(table.T, start=1)
-    ]
+    for name, table in by_platform.items():
+        series += [(scope, name, values) for scope, values in enumerate(table.T, start=1)]
     scopes, metrics, values = zip(*series, strict=True)
     names = list(dict.fromkeys(metrics))
     scope = np.repeat(scopes, window.days)

@@ -24,6 +24,7 @@ def _entries(window: Window, plans: tuple[Plan, ...]) -> list[tuple[int, int, st
     promotion = ("promo", "S", "all", "双11大促 (double-11 promotion); the peak is its last day")
     incident = ("incident", "A", "all", "负面舆情 (a complaint spread across platforms)")
     campaign = ("promo", "B", "all", f"{SOURCES[-1]} 带新 (a creator's campaign brings newcomers)")
+    held, outcome = [plan for plan in plans if plan.last >= plan.first], "outcome window"
     rule, new = int(window.days * 0.35), (int(window.days * 0.6), int(window.days * 0.63))
     return sorted(
         [
@@ -31,11 +32,7 @@ def _entries(window: Window, plans: tuple[Plan, ...]) -> list[tuple[int, int, st
             *((*span, "holiday", "S", "all", "春节 (Spring Festival) week") for span in window.holidays),
             *((*span, *incident) for span in [window.incident] if span[1] >= span[0]),
             *((*span, *campaign) for span in window.creators),
-            *(
-                (plan.day, plan.last, "experiment", "", plan.experiment.exp_id, "outcome window")
-                for plan in plans
-                if plan.last >= plan.first
-            ),
+            *((plan.day, plan.last, "experiment", "", plan.experiment.exp_id, outcome) for plan in held),
             (rule, rule, "platform_rule", "B", "douyin", "推荐规则调整 (announced; no effect)"),
             (*new, "competitor", "B", "all", "竞品上新 (no effect)"),
         ]

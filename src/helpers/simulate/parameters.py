@@ -1,8 +1,12 @@
-"""Every true parameter of a simulated community, in one frozen record that is written to ``truth.json``."""
+"""Every true parameter of a simulated community, as written to ``truth.json``, and communities by name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
 
 # Activity tiers, low to high, with 0, 1-10, 11-50 and 51 or more interactions in a calendar month.
 TIERS = ("silent", "potential", "active", "core")
@@ -88,7 +92,7 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Parameters:
-    """True parameters of the simulated community; `helpers.simulate.scenarios` has others, by name.
+    """True parameters of the simulated community; `SCENARIOS` has others, by name.
 
     Attributes
     ----------
@@ -253,3 +257,20 @@ class Parameters:
     creatives: int = 3
     cost_per_mille: float = 26.0
     click_rate: float = 0.018
+
+
+PLAIN = "plain"
+
+
+class Scenario(NamedTuple):
+    """What is told of a community beside the facts that hold for all, and its true parameters."""
+
+    story: str
+    parameters: Parameters
+
+
+SCENARIOS = {
+    name: Scenario(each["story"], replace(Parameters(), **each["parameters"]))
+    for name, each in yaml.safe_load(Path(__file__).with_name("scenarios.yml").read_text("utf-8")).items()
+}
+"""Scenarios by the name that the command knows, from ``scenarios.yml``."""

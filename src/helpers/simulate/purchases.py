@@ -6,6 +6,7 @@ Everything is proportional to the tier's order rate, so that ratios of value bet
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,7 @@ from helpers.simulate.members import Members, fit_presence
 PRECEDING_DAYS = 1.0
 
 
-@dataclass
-class Points:
+class Points(NamedTuple):
     """Things that happened: row of the member in the block, time in seconds, and a code."""
 
     member: np.ndarray
@@ -27,7 +27,7 @@ class Points:
 
     def where(self, keep: np.ndarray) -> Points:
         """Return the points for which `keep` is true, or at these places."""
-        return Points(self.member[keep], self.seconds[keep], self.code[keep])
+        return Points(*(column[keep] for column in self))
 
     def counts(self, codes: int) -> np.ndarray:
         """Return the number of points by code."""
@@ -40,12 +40,7 @@ class Points:
 
 def join_points(parts: list[Points]) -> Points:
     """Return all points of `parts`, ordered by member and time."""
-    columns = (
-        [part.member for part in parts],
-        [part.seconds for part in parts],
-        [part.code for part in parts],
-    )
-    joined = Points(*map(np.concatenate, columns))
+    joined = Points(*map(np.concatenate, zip(*parts, strict=True)))
     return joined.where(np.lexsort((joined.code, joined.seconds, joined.member)))
 
 
@@ -128,13 +123,13 @@ def _draw_touches(
     probability = np.array([channel.order_probability for channel in p.channels])
     touches = scatter(rng, members, reach * shares.sum())
     edges = np.cumsum(shares)[:-1] / shares.sum()
-    touches.code = np.searchsorted(edges, rng.random(len(touches.code)), side="right")
+    touches = touches._replace(code=np.searchsorted(edges, rng.random(len(touches.code)), side="right"))
     causes = rng.random(len(touches.code)) < probability[touches.code]
     caused = touches.where(causes)
     room = window.ends[window.month_of_day[caused.seconds // DAY]] * DAY - caused.seconds
     scale = p.touch_delay_days * DAY
     delay = -scale * np.log1p(rng.random(len(room)) * np.expm1(-room / scale))
-    caused.seconds = caused.seconds + np.minimum(delay.astype(np.int64), room - 1)
+    caused = caused._replace(seconds=caused.seconds + np.minimum(delay.astype(np.int64), room - 1))
     caused = caused.where(caused.seconds <= members.left[caused.member])
     total = touches.counts(len(shares))
     return touches, caused, np.array([total, total * probability, caused.counts(len(shares)), 0.0 * total])

@@ -9,7 +9,7 @@ from typing import Any
 
 from helpers.simulate import truth as truth_module
 from helpers.simulate import world
-from helpers.simulate.scenarios import PLAIN, SCENARIOS
+from helpers.simulate.parameters import PLAIN, SCENARIOS
 
 README = "README.md"
 INTRO = Path(__file__).with_suffix(".md").read_text("utf-8")

@@ -59,6 +59,8 @@ from helpers.simulate.orders import expected_net
 from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
 from helpers.simulate.world import Block, World
 
+PAIRS = ("observed", "expected", "at_risk", "expected_exits")
+
 
 class Account:
     """Sums over blocks from which truth follows."""
@@ -180,10 +182,7 @@ def _tiers(window: Window, sums: dict[str, Any]) -> dict[str, Any]:
             {
                 "from": window.months[index].label,
                 "to": window.months[index + 1].label,
-                "observed": sums["observed"][row].astype(int),
-                "expected": sums["expected"][row],
-                "at_risk": sums["at_risk"][row].astype(int),
-                "expected_exits": sums["expected_exits"][row],
+                **{name: sums[name][row] for name in PAIRS},
             }
             for row, index in enumerate(window.whole_pairs)
         ],
