@@ -13,17 +13,16 @@ from typing import Any
 
 from helpers.errors import BadParameters
 
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
 
 def check_scalar(
     value: Any,
     name: str,
     *,
     type_: type | tuple[type, ...] | None = None,
-    gt: float | None = None,
-    ge: float | None = None,
-    lt: float | None = None,
-    le: float | None = None,
     in_: Collection[Any] | None = None,
+    **bounds: float,
 ) -> Any:
     """Return `value` when it satisfies every given bound.
 
@@ -35,10 +34,10 @@ def check_scalar(
         The name to use in the message.
     type_ : type or tuple of types, optional
         Accepted types. ``bool`` is not accepted where a number is asked for.
-    gt, ge, lt, le : float, optional
-        Exclusive and inclusive bounds.
     in_ : collection, optional
         Accepted values.
+    **bounds : float
+        Exclusive and inclusive bounds: any of ``gt``, ``ge``, ``lt`` and ``le``.
 
     Raises
     ------
@@ -52,15 +51,9 @@ def check_scalar(
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             wanted = " or ".join(t.__name__ for t in types)
             raise TypeError(f"{name} == {value!r} is a {type(value).__name__}, must be a {wanted}.")
-    bounds = (
-        (gt, ">", operator.gt),
-        (ge, ">=", operator.ge),
-        (lt, "<", operator.lt),
-        (le, "<=", operator.le),
-    )
-    for bound, sign, holds in bounds:
-        if bound is not None and not holds(value, bound):
-            raise ValueError(f"{name} == {value!r}, must be {sign} {bound}.")
+    for comparison, bound in bounds.items():
+        if not getattr(operator, comparison)(value, bound):
+            raise ValueError(f"{name} == {value!r}, must be {SIGNS[comparison]} {bound}.")
     if in_ is not None and value not in in_:
         raise ValueError(f"{name} == {value!r}, must be one of {', '.join(map(repr, in_))}.")
     return value
@@ -80,9 +73,9 @@ def checked(value: Any, name: str, **bounds: Any) -> Any:
         raise BadParameters(str(error)) from None
 
 
-def check_confidence(value: float, name: str = "confidence") -> float:
+def check_confidence(value: float) -> float:
     """Return a confidence level strictly between 0 and 1."""
-    return float(check_scalar(value, name, type_=(int, float), gt=0, lt=1))
+    return float(check_scalar(value, "confidence", type_=(int, float), gt=0, lt=1))
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

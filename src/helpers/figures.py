@@ -29,15 +29,15 @@ from helpers.tables import html_table
 # Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
 # each glyph is drawn by the first family on the reader's machine that has it.
 FONT_FAMILIES = (
-    "DejaVu Sans",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "sans-serif",
+    *(
+        "DejaVu Sans",
+        "PingFang SC",
+        "Hiragino Sans GB",
+        "Microsoft YaHei",
+        "Noto Sans CJK SC",
+        "Noto Sans SC",
+    ),
+    *("Source Han Sans SC", "WenQuanYi Micro Hei", "sans-serif"),
 )
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#52606d", "#d9dee4", "#ffffff"

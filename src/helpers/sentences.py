@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _catalogue: Mapping[str, str] = {}
+# Shares that have a name when they are said aloud.
+SPOKEN = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
 
 
 def use_language(language: str, translations: Mapping[str, str] | None = None) -> None:
@@ -43,16 +45,9 @@ def percent(share: float, digits: int = 1) -> str:
 
 def roughly(share: float) -> str:
     """Return a share as one says it aloud: ``0.47 -> 'half'``, ``0.068 -> '7 %'``."""
-    spoken = {
-        1 / 4: "a quarter",
-        1 / 3: "a third",
-        1 / 2: "half",
-        2 / 3: "two thirds",
-        3 / 4: "three quarters",
-    }
-    near = min(spoken, key=lambda part: abs(part - share))
+    near = min(SPOKEN, key=lambda part: abs(part - share))
     if abs(near - share) <= 0.03:
-        return say(spoken[near])
+        return say(SPOKEN[near])
     return percent(share, 0 if 0.01 <= share <= 0.99 else 1)
 
 
@@ -114,9 +109,6 @@ def with_interval(estimate: Any) -> str:
     """Return ``'53.7 % (51.0 % to 56.3 %, n = 1,411)'`` for any record with value, low, high, n and unit."""
     if not math.isfinite(estimate.value):
         return say("too little data (n = {n:,})", n=estimate.n)
-    return say(
-        "{value} ({interval}, n = {n:,})",
-        value=quantity(estimate.value, estimate.unit),
-        interval=interval(estimate.low, estimate.high, estimate.unit),
-        n=estimate.n,
-    )
+    value = quantity(estimate.value, estimate.unit)
+    bounds = interval(estimate.low, estimate.high, estimate.unit)
+    return say("{value} ({interval}, n = {n:,})", value=value, interval=bounds, n=estimate.n)

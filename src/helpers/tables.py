@@ -62,7 +62,6 @@ def html_table(
     caption: str,
     *,
     units: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
     limit: int = 60,
 ) -> str:
     """Return an accessible HTML table.
@@ -76,17 +75,14 @@ def html_table(
     units : mapping, optional
         Column to unit: ``"share"`` prints as per cent, a currency code as money, ``"score"`` (of a forecast) with
         three digits behind the point, anything else as a number.
-    labels : mapping, optional
-        Column to heading; by default underscores become spaces.
     limit : int
         Rows shown; a longer table says how many it leaves out.
     """
     if not caption.strip():
         raise ValueError("caption == '', must say what the table shows.")
-    units, labels = dict(units or {}), dict(labels or {})
-    shown = frame.head(limit)
+    units, shown = units or {}, frame.head(limit)
     formats = [_formatter(frame[column], units.get(str(column), "")) for column in frame.columns]
-    names = (html.escape(labels.get(str(column), heading(column))) for column in frame.columns)
+    names = (html.escape(heading(column)) for column in frame.columns)
     headings = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(_row(record, formats) for record in shown.itertuples(index=False, name=None))
     rest = f" First {limit} of {len(frame):,} rows." if len(frame) > limit else ""

@@ -25,7 +25,6 @@ from typing import Any
 CACHE_FOLDER = "PLAYBOOK_CACHE"
 
 SCHEMA = 1
-CHUNK = 1 << 20
 TRUSTED_AFTER_NS = 2_000_000_000
 # Number of files that are remembered; beyond it the cache begins anew.
 LARGEST = 50_000
@@ -84,8 +83,7 @@ class ContentCache:
             return str(known[-1])
         self.read += 1
         content = _sha256(name)
-        trusted = now - max(state[1], state[2]) > TRUSTED_AFTER_NS and _state(name) == state
-        if trusted:
+        if now - max(state[1], state[2]) > TRUSTED_AFTER_NS and _state(name) == state:
             self._files[name] = [*state, content]
             self._changed = True
         return content
@@ -148,8 +146,5 @@ def _state(name: str) -> list[int]:
 
 
 def _sha256(name: str) -> str:
-    total = hashlib.sha256()
     with Path(name).open("rb") as file:
-        while piece := file.read(CHUNK):
-            total.update(piece)
-    return total.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

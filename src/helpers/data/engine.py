@@ -66,11 +66,9 @@ def tables(place: Address, wanted: Collection[str], options: Options) -> Found:
     if place.kind == "memory":
         found = _from_frames(place, wanted)
     elif place.kind == "folder":
-        assert place.path is not None
-        found = _from_folder(connect(), place.path, wanted, options)
+        found = _from_folder(place, wanted, options)
     else:
-        con = _other(place)
-        found = _from_database(con, place, wanted)
+        found = _from_database(_other(place), place, wanted)
     return options.declared(found)
 
 
@@ -99,7 +97,7 @@ def _without(text: str, place: Address) -> str:
     return text
 
 
-def _from_folder(con: Any, path: Path, wanted: Collection[str], options: Options) -> Found:
+def _from_folder(place: Address, wanted: Collection[str], options: Options) -> Found:
     """Return the tables of a folder as views in a DuckDB connection.
 
     Raises
@@ -107,13 +105,14 @@ def _from_folder(con: Any, path: Path, wanted: Collection[str], options: Options
     BadData
         When the folder has no table of the contract.
     """
+    assert place.path is not None
+    con, path = connect(), place.path
     files, others, unread = layout.layout(path)
     if not files and not unread:
         hint = f" It has {', '.join(others)}." if others else " It is empty."
         raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
-    said = [
-        Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in wanted if name in unread
-    ]
+    lost = [name for name in wanted if name in unread]
+    said = [Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in lost]
     found = Found({}, said, unrecognised=others)
     for name, parts in files.items():
         if name not in wanted:

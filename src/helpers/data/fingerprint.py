@@ -131,32 +131,27 @@ def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
 
 def _shape(folder: Path, name: str, parts: list[Path]) -> list[Any]:
     """Return rows by currency and columns: CSV files are parsed, as lines may be quoted."""
-    if layout.is_parquet(parts[0]):
-        money: Counter[str] = Counter()
-        names: list[str] = []
-        for part in parts:
-            counts, columns = _parquet_shape(part, bool(TABLES[name].money))
-            money.update(counts)
-            names += columns
-        return [dict(money), list(dict.fromkeys([*names, *folder_keys(parts, folder)]))]
-    from helpers.data import csv_tables, engine
+    if not layout.is_parquet(parts[0]):
+        from helpers.data import csv_tables, engine  # late: a known file needs no engine
 
-    return csv_tables.shape(engine.connect(), TABLES[name], parts, folder)
-
-
-def _parquet_shape(part: Path, with_currency: bool) -> tuple[dict[str, int], list[str]]:
-    import pyarrow as pa  # late: a known file needs no engine
+        return csv_tables.shape(engine.connect(), TABLES[name], parts, folder)
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(part) as file:
-            names = file.schema_arrow.names
-            if not with_currency or "currency" not in names:
-                return {"": file.metadata.num_rows}, names
-            counts = file.read(columns=["currency"])["currency"].value_counts().to_pylist()
-            return {str(each["values"] or ""): each["counts"] for each in counts}, names
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    money: Counter[str] = Counter()
+    names: list[str] = []
+    for part in parts:
+        try:
+            with pq.ParquetFile(part) as file:
+                names += file.schema_arrow.names
+                if TABLES[name].money and "currency" in file.schema_arrow.names:
+                    counts = file.read(columns=["currency"])["currency"].value_counts().to_pylist()
+                    money.update({str(each["values"] or ""): each["counts"] for each in counts})
+                else:
+                    money[""] += file.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    return [dict(money), list(dict.fromkeys([*names, *folder_keys(parts, folder)]))]
 
 
 def _engine_key(place: address.Address, wanted: set[str], cache: ContentCache) -> str | None:

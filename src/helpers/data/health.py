@@ -172,17 +172,14 @@ def _reference(dataset: Dataset, name: str, column: str, target: str) -> dict[st
     ids = dataset[name].group_by(column).aggregate(rows=ibis._.count())
     ids = ids.filter(ids[column].notnull())
     lost = ids.anti_join(dataset[target], column)
-    all_, missing = (
-        t.aggregate(ids=t.count(), rows=t["rows"].sum().coalesce(0)).execute().iloc[0] for t in (ids, lost)
-    )
+    measured = (t.aggregate(ids=t.count(), rows=t["rows"].sum().coalesce(0)).execute() for t in (ids, lost))
+    all_, missing = (each.iloc[0].astype(int) for each in measured)
     examples = pd.Series(dtype=str)
     if missing["ids"]:
         examples = lost.order_by(column).limit(WORST).execute()[column]
     return {
-        "ids": int(all_["ids"]),
-        "unmatched_ids": int(missing["ids"]),
-        "rows": int(all_["rows"]),
-        "unmatched_rows": int(missing["rows"]),
+        **all_,
+        **missing.add_prefix("unmatched_"),
         "share": missing["ids"] / all_["ids"] if all_["ids"] else math.nan,
         "examples": ", ".join(privacy.pseudonymise(examples) if column == "member_id" else examples),
     }

@@ -75,6 +75,6 @@ def _notes(spec: Table, table: ir.Table) -> list[str]:
     if bare:
         notes.append(f"{spec.name}: {', '.join(bare)} without a time zone, taken as UTC.")
     money = [name for name in spec.money if name in schema]
-    if money and "currency" in spec and "currency" not in schema:
+    if money and "currency" not in schema:
         notes.append(f"{spec.name}: no currency column; {', '.join(money)} taken as one currency.")
     return notes

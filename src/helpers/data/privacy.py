@@ -184,14 +184,12 @@ def suppress(
     if count not in frame:
         raise BadParameters(f"count == {count!r}, must be one of {', '.join(map(str, frame.columns))}.")
     if measures is None:
-        measures = [
-            name for name in frame.select_dtypes("number").columns if name != count and name not in within
-        ]
+        numbers = frame.select_dtypes("number").columns
+        measures = [name for name in numbers if name not in (count, *within)]
     sizes = frame[count].fillna(0).astype(float)
     groups = frame.groupby(list(within), dropna=False, sort=False).ngroup() if within else 0 * sizes
-    hidden = (
-        sizes.groupby(groups.to_numpy()).transform(lambda part: _hidden(part.to_numpy(), k_min)).astype(bool)
-    )
+    each_table = sizes.groupby(groups.to_numpy())
+    hidden = each_table.transform(lambda part: _hidden(part.to_numpy(), k_min)).astype(bool)
     shown = frame.copy()
     shown[count] = frame[count].astype("Int64").mask(hidden)
     for name in measures:

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from helpers.checks import did_you_mean
+from helpers.data.cells import ADVICE
 from helpers.data.schema import Column, Table
 from helpers.data.violation import EXAMPLES, Violation
 
@@ -37,6 +38,9 @@ IDS_OF_NUMBERS = (
 SHORT = 6
 NULL_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "nat", "nil", "none", "\\n", "-", "--")
 NULL_ADVICE = "The word stands for a missing value and is no id: leave the cell empty, or give the id."
+
+# A rule about one column: its name, which rows break it, and what to do.
+OfColumn = tuple[str, Any, str]
 
 # Types of an engine that can hold each type of the contract.
 ENGINE_TYPES = {
@@ -102,7 +106,8 @@ def row_rules(spec: Table, table: ir.Table, usable: Collection[str], latest: dt.
     found: list[RowRule] = []
     for column in spec.columns:
         if column.name in usable and fits(column, table.schema()[column.name]):
-            found += _column_rules(column, table[column.name], latest)
+            rules = _column_rules(column, table[column.name], latest)
+            found += [RowRule((column.name,), *each) for each in rules]
     for invariant in spec.invariants:
         if set(invariant.needs) <= set(usable):
             advice = f"In every row {invariant.sentence} must hold; mend the export."
@@ -110,13 +115,11 @@ def row_rules(spec: Table, table: ir.Table, usable: Collection[str], latest: dt.
     return found
 
 
-def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[RowRule]:
-    where = (column.name,)
+def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[OfColumn]:
     if column.key:
-        yield RowRule(where, "null key", value.isnull(), "Each row needs its key.")
+        yield "null key", value.isnull(), "Each row needs its key."
     elif column.required:
-        advice = "The column must hold a value in every row."
-        yield RowRule(where, "null required value", value.isnull(), advice)
+        yield "null required value", value.isnull(), "The column must hold a value in every row."
     if column.type in ("integer", "float"):
         yield from _number_rules(column, value)
     elif column.type in ("timestamp", "date"):
@@ -126,51 +129,46 @@ def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[R
         short = value.length() <= SHORT
         numeric = short | value.contains(".") | value.contains("+")
         named = ibis.cases((short, value.lower().isin(NULL_WORDS)), else_=False)
-        yield RowRule(where, "null written as a word", named, NULL_ADVICE)
+        yield "null written as a word", named, NULL_ADVICE
         for rule, pattern, advice in IDS_OF_NUMBERS:
-            yield RowRule(where, rule, ibis.cases((numeric, value.re_search(pattern)), else_=False), advice)
+            yield rule, ibis.cases((numeric, value.re_search(pattern)), else_=False), advice
     if column.name == "currency":
-        advice = "A currency is an ISO 4217 code such as CNY."
-        yield RowRule(where, "impossible value", ~value.re_search("^[A-Z]{3}$"), advice)
+        valid = value.re_search("^[A-Z]{3}$")
+        yield "impossible value", ~valid, "A currency is an ISO 4217 code such as CNY."
     if column.allowed:
-        advice = f"Allowed values: {', '.join(column.allowed)}."
-        yield RowRule(where, "impossible value", value.notin(column.allowed), advice)
+        yield "impossible value", value.notin(column.allowed), f"Allowed values: {', '.join(column.allowed)}."
 
 
-def _number_rules(column: Column, value: Any) -> Iterator[RowRule]:
+def _number_rules(column: Column, value: Any) -> Iterator[OfColumn]:
     """Bounds, NaN and infinity, and fractions in a column of whole numbers."""
-    floating, outside = value.type().is_floating(), []
+    outside = [value.isnan(), value.isinf()] if value.type().is_floating() else []
     if column.minimum is not None:
         outside.append(value < column.minimum)
     if column.maximum is not None:
         outside.append(value > column.maximum)
-    if floating:
-        outside += [value.isnan(), value.isinf()]
     if outside:
         advice = f"It must be a finite number{', ' * bool(column.bounds)}{column.bounds}."
-        yield RowRule((column.name,), "impossible value", ibis.or_(*outside), advice)
+        yield "impossible value", ibis.or_(*outside), advice
     if column.type == "integer" and not value.type().is_integer():
-        advice = "The column holds whole numbers."
-        yield RowRule((column.name,), "not a whole number", value != value.floor(), advice)
+        yield "not a whole number", value != value.floor(), "The column holds whole numbers."
 
 
-def _time_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[RowRule]:
+def _time_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[OfColumn]:
     """Times before any community or after now, and days that carry a time of day."""
-    where, timed = (column.name,), value.type().is_timestamp()
+    timed, said = value.type().is_timestamp(), "day with a time of day"
     zone = "Z" if timed and value.type().timezone is not None else ""
     if column.type == "date":
         if timed:
-            advice = "The column holds calendar days; a time of day must be in a timestamp column."
-            yield RowRule(where, "day with a time of day", value != value.truncate("D"), advice)
+            yield said, value != value.truncate("D"), ADVICE[said]
             value = value.date()
         first, last = ibis.date(EARLIEST.date()), ibis.date(latest.date())
     else:
         first, last = (ibis.timestamp(f"{moment.isoformat()}{zone}") for moment in (EARLIEST, latest))
     advice = f"A time before {EARLIEST:%Y} is an export defect, such as a zero or a wrong epoch unit."
-    yield RowRule(where, "impossible value", value < first, advice)
+    yield "impossible value", value < first, advice
     if not column.may_be_future:
         advice = f"Nothing can have happened after {latest:%Y-%m-%d %H:%M} UTC; check unit and time zone."
-        yield RowRule(where, "time in the future", value > last, advice)
+        yield "time in the future", value > last, advice
 
 
 def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[Violation]:

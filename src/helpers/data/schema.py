@@ -120,14 +120,15 @@ class Table:
     invariants: tuple[Invariant, ...] = ()
 
     def of(self, *parts: Column | Invariant) -> Table:
-        """Return the table with these columns and invariants, and with the columns that every table has."""
-        columns = {part.name: part for part in (*COMMON, *parts) if isinstance(part, Column)}
-        declared = dict.fromkeys(part.name for part in parts if isinstance(part, Column))
-        return replace(
-            self,
-            columns=tuple(columns[name] for name in {**declared, **columns}),
-            invariants=tuple(part for part in parts if isinstance(part, Invariant)),
-        )
+        """Return the table with these columns and invariants, and with the columns that every table has.
+
+        A table with money names its currency too.
+        """
+        own = [part for part in parts if isinstance(part, Column)]
+        shared = [CURRENCY, *COMMON] if any(part.unit == "currency" for part in own) else COMMON
+        columns = {part.name: part for part in (*own, *shared, *own)}  # in the order declared; its own win
+        invariants = tuple(part for part in parts if isinstance(part, Invariant))
+        return replace(self, columns=tuple(columns.values()), invariants=invariants)
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -184,7 +185,8 @@ flag = partial(column, "boolean")
 whole = partial(column, "integer")
 count = partial(column, "integer", unit="count", minimum=0)
 number = partial(column, "float")
-money = partial(column, "float", unit="currency", minimum=0)
+amount = partial(column, "float", unit="currency")
+money = partial(amount, minimum=0)
 share = partial(column, "float", unit="share", minimum=0, maximum=1)
 
 CURRENCY = category("currency", "ISO 4217 code; one per table")
@@ -237,7 +239,7 @@ def describe_table(table: Table) -> str:
         *map(describe_column, table.columns),
     ]
     rules = [invariant.sentence for invariant in table.invariants]
-    if table.money and "currency" in table:
+    if table.money:
         rules.append(f"one currency for {', '.join(table.money)}")
     if rules:
         lines += ["", "Always true: " + "; ".join(rules) + "."]

@@ -74,8 +74,7 @@ class Segment:
             raise BadParameters(
                 f"The segment {self.expression} fits no row of {', '.join(kept)}; is a value misspelt?"
             )
-        acting = [kept[name] for name in ACTIONS if name in kept and "member_id" in kept[name].columns]
-        actors = [table.select("member_id") for table in acting]
+        actors = [kept[name].select("member_id") for name in ACTIONS if name in kept]
         notes = []
         if restricted.get("members", 0) is None and actors:
             inside = ibis.union(*actors, distinct=True) if len(actors) > 1 else actors[0]

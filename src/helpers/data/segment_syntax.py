@@ -16,14 +16,7 @@ from helpers.checks import did_you_mean
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 
-COMPARE: Mapping[type[ast.cmpop], Any] = {
-    ast.Eq: eq,
-    ast.NotEq: ne,
-    ast.Lt: lt,
-    ast.LtE: le,
-    ast.Gt: gt,
-    ast.GtE: ge,
-}
+COMPARE: dict[Any, Any] = {ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge}
 MEMBER = (ast.In, ast.NotIn)
 LISTS = (ast.List, ast.Tuple, ast.Set)
 WORDS = {"true": True, "false": False}

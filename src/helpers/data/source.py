@@ -59,9 +59,8 @@ class Dataset:
     report_tz: str = "Asia/Shanghai"
 
     def __post_init__(self) -> None:
-        order = {name: position for position, name in enumerate(contract.TABLES)}
-        names = sorted(self.tables, key=lambda name: order.get(name, len(order)))
-        self.tables = {name: self.tables[name] for name in names}
+        names = (*contract.TABLES, *self.tables)
+        self.tables = {name: self.tables[name] for name in names if name in self.tables}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,8 +72,9 @@ class Dataset:
         return name in self.tables
 
     def __getitem__(self, name: str) -> ir.Table:
-        """Return a table, or raise MissingTable."""
-        self.require(name)
+        """Return a table, or raise MissingTable, for which a notebook reports that it was not run."""
+        if name not in self.tables:
+            raise MissingTable(f"table {name} missing")
         return self.tables[name]
 
     def __getattr__(self, name: str) -> ir.Table:
@@ -93,19 +93,6 @@ class Dataset:
     def __repr__(self) -> str:
         """Name the place and the tables."""
         return f"Dataset({self.url!r}: {', '.join(self.names)})"
-
-    def require(self, *names: str) -> Dataset:
-        """Return the dataset when it has the tables.
-
-        Raises
-        ------
-        MissingTable
-            ``table orders missing``; a notebook then reports that it was not run.
-        """
-        missing = [name for name in names if name not in self.tables]
-        if missing:
-            raise MissingTable(f"table{'s' * (len(missing) > 1)} {', '.join(missing)} missing")
-        return self
 
     def replace(self, **tables: ir.Table | pd.DataFrame) -> Dataset:
         """Return a dataset in which some tables are others, for a filter or a covariate."""

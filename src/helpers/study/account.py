@@ -66,10 +66,8 @@ class ActivityAccount:
         if found.empty:
             return ""
         found = found.head(NAMED)
-        each = [
-            say("{name} ({n:,} rows)", name=name, n=n)
-            for name, n in zip(found["action"], found["rows"], strict=True)
-        ]
+        kinds = zip(found["action"], found["rows"], strict=True)
+        each = [say("{name} ({n:,} rows)", name=name, n=n) for name, n in kinds]
         text = (
             "Not counted, because nothing says that they should be: {kinds}. To count them: count = {count}"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 import zoneinfo
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, get_origin
 
 import yaml
@@ -88,7 +87,8 @@ class CommonParameters(BaseModel):
         try:
             zoneinfo.ZoneInfo(value)
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-            raise ValueError(f"must be a time zone such as Asia/Shanghai.{_nearest_zone(value)}") from None
+            near = did_you_mean(value, zoneinfo.available_timezones())
+            raise ValueError(f"must be a time zone such as Asia/Shanghai.{near}") from None
         return value
 
 
@@ -141,11 +141,6 @@ def k_min() -> Any:
 def bootstrap_draws(default: int) -> Any:
     """Declare the number of resamples; each notebook has a default that its time allows."""
     return parameter(default, "Resamples behind each bootstrap interval", unit="draws", ge=100, le=20000)
-
-
-@lru_cache(maxsize=32)
-def _nearest_zone(name: str) -> str:
-    return did_you_mean(name, zoneinfo.available_timezones())
 
 
 def _date(value: Any) -> datetime.date:

@@ -197,12 +197,8 @@ class Study:
         """The same study of those who joined since the log began, whom it shows from their first day on."""
         people = self.population
         people = people.filter(people.joined_day >= ibis.date(self.began or self.as_of))
-        given = {
-            "activity": self.activity,
-            "population": materialise(people),
-            "rhythm_days": self.rhythm_days,
-        }
-        return replace(self, given=given, history_from=self.began)
+        kept = {"activity": self.activity, "rhythm_days": self.rhythm_days}
+        return replace(self, given=kept | {"population": materialise(people)}, history_from=self.began)
 
     @cached_property
     def present(self) -> ibis.Table:

@@ -37,7 +37,6 @@ def member_values(
     window_days: int,
     *,
     population: ibis.Table | pd.DataFrame | None = None,
-    active_days: bool = True,
 ) -> ibis.Table:
     """Return R, F and M of every member as one lazy table.
 
@@ -51,14 +50,12 @@ def member_values(
     population : ibis.Table or pandas.DataFrame, optional
         One row per member (member_id): members without activity are kept with frequency 0, and activity of
         others is left out. Default: everyone with activity up to the last day.
-    active_days : bool
-        Whether to count active days, which costs about as much as everything else together.
 
     Returns
     -------
     ibis.Table
-        One row per member: member_id, recency_days (int, days), frequency (int), active_days (int, if asked
-        for), monetary (float, unit of the weighted value).
+        One row per member: member_id, recency_days (int, days), frequency (int), active_days (int), monetary
+        (float, unit of the weighted value).
 
     Raises
     ------
@@ -68,27 +65,25 @@ def member_values(
     check_scalar(window_days, "window_days", type_=int, ge=1)
     require_columns(study.activity, ("kind", "value"), "activity")
     rows = study.activity.filter(study.activity.day <= ibis.date(study.as_of))
-    summed = _summed(rows, study.as_of, window_days, study.count, active_days)
+    summed = _summed(rows, study.as_of, window_days, study.count)
     return summed if population is None else _of_population(summed, as_table(population))
 
 
-def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count, active_days: bool) -> ibis.Table:
+def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count) -> ibis.Table:
     """Aggregate to one row per member in a single scan."""
     counted = rows.kind.isin(COUNTS[count])
     in_window = rows.day > ibis.date(day - dt.timedelta(days=window_days))
-    totals = {
-        "last_day": rows.day.max(where=counted),
-        "frequency": rows.count(where=counted & in_window),
-        "monetary": rows.value.sum(where=in_window),
-    }
-    if active_days:
-        totals["active_days"] = rows.day.nunique(where=counted & in_window)
-    summed = rows.group_by("member_id").agg(**totals)
+    summed = rows.group_by("member_id").agg(
+        last_day=rows.day.max(where=counted),
+        frequency=rows.count(where=counted & in_window),
+        active_days=rows.day.nunique(where=counted & in_window),
+        monetary=rows.value.sum(where=in_window),
+    )
     return summed.select(
         "member_id",
         recency_days=ibis.date(day).delta(summed.last_day, unit="day").cast("int64"),
         frequency=summed.frequency.cast("int64"),
-        **({"active_days": summed.active_days.cast("int64")} if active_days else {}),
+        active_days=summed.active_days.cast("int64"),
         monetary=summed.monetary.fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64"),
     )
 

@@ -173,7 +173,7 @@ def cdnow(reference_data: Path) -> pd.DataFrame:
         }
     )
     study = Study.of({"orders": orders}, "1997-12-31")
-    return member_values(study, 365, population=study.population, active_days=False).to_pandas()
+    return member_values(study, 365, population=study.population).to_pandas()
 
 
 def test_real_data_has_no_split_ties_and_the_textbook_scores(cdnow: pd.DataFrame) -> None:

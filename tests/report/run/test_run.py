@@ -97,7 +97,7 @@ def test_a_failed_run_publishes_what_it_has_and_latest_stays(
 def test_a_missing_table_is_not_run_and_no_failure(
     project: Path, build_notebook: BuildNotebook, run: Run
 ) -> None:
-    code = 'from helpers.data import source\nsource.open(parameters.data, check=False).require("events")'
+    code = 'from helpers.data import source\nsource.open(parameters.data, check=False)["events"]'
     result = run(build_notebook(READ, code), label="Douyin & friends")
     assert (result.status, result.series) == ("not_run", "rfm/douyin-friends")
     assert result.manifest.failure is not None
