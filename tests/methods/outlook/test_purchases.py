@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from dataclasses import replace
 
@@ -154,7 +155,7 @@ def test_before_a_window_is_judged_nothing_is_foretold() -> None:
     found = purchases(Study.of(dataset, START + dt.timedelta(days=75)))
     assert found.contest.windows == 0 and found.contest.winner is None
     assert found.expected.n > 100 and not found.expected.known
-    assert "0 judged windows" in found.sentence and found.judged.empty
+    assert "about 120 days of log" in found.sentence and found.judged.empty
 
 
 def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
@@ -165,7 +166,9 @@ def test_nobody_who_ordered_or_is_present_is_too_little_data() -> None:
     people = pd.DataFrame({"member_id": ["a", "b"], "joined_day": day, "left_day": None})
     nobody = purchases(Study.of({"activity": rows, "population": people}, END))
     assert not nobody.expected.known and next(nobody.findings()).value is None
-    assert "too little data (2 members present, 0 judged windows)" in nobody.sentence
+    assert "no order is on record" in nobody.sentence and nobody.sentence == nobody.gain_sentence
+    bought = nobody.members.assign(ordered=True)
+    assert "takes about 120 days of log" in dataclasses.replace(nobody, members=bought).sentence
     assert nobody.members["tenth"].isna().all() and nobody.by_tenth.empty
     assert "Forecasts of who orders: too little data" in contest_sentence(nobody.contest)
     alone = purchases(Study.of({"activity": rows, "population": people.iloc[:0]}, END))

@@ -87,11 +87,14 @@ def test_what_is_shown_comes_in_order_and_tells_nothing_of_too_few(one: tuple[Ri
 def test_why_a_model_is_used_is_said(one: tuple[Risk, pd.DataFrame]) -> None:
     held = one[0].contest
     gaps = pd.DataFrame(
-        [(RECENCY, 0.001, -0.002, 0.004)], columns=["model", "brier_difference", "low", "high"]
+        [(RECENCY, 0.001, -0.002, 0.004, False)],
+        columns=["model", "brier_difference", "low", "high", "clearly_worse"],
     )
     best = dataclasses.replace(held, winner=LOGIT, differences=gaps)
-    text = f"its Brier score is the lowest, 0.0010 (−0.0020 to 0.0040) below that of {RECENCY}"
-    assert text in contest_sentence(best)
+    text = f"its Brier score is 0.0010 (−0.0020 to 0.0040) below that of {RECENCY}"
+    assert f"none is clearly better, and {text}" in contest_sentence(best)
+    clear = dataclasses.replace(best, differences=gaps.assign(clearly_worse=True))
+    assert "is clearly the lowest, 0.0010" in contest_sentence(clear)
     days = held.predictions["landmark"].unique()[:3]
     few = dataclasses.replace(held, predictions=held.predictions[held.predictions["landmark"].isin(days)])
     assert "Provisional: of the 6 windows of 30 days" in contest_sentence(few)

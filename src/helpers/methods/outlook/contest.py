@@ -77,8 +77,9 @@ class Trust(Result):
         yield self.sentence
         text = "{drawn} Last {w} windows of {h} days. The dashed line: what was predicted came."
         note = say(text, drawn=self.study.drawn, w=held.windows, h=held.horizon_days)
-        yield plots.calibration(held.deciles, contest_sentence(held), note)
-        yield contest_sentence(held)
+        yield plots.calibration(held.deciles, say("Too little data to tell."), note)
+        if self.sentence != contest_sentence(held):
+            yield contest_sentence(held)
         if self.rows.sampled < self.rows.members:
             yield sample_sentence(self.rows)
         if len(held.table):
@@ -86,8 +87,11 @@ class Trust(Result):
             yield Table(
                 "forecasts", held.table[["model", "n", *SCORES]], caption, dict.fromkeys(SCORES, "score")
             )
-        caption = say("Lift: how many times as often as its whole tier the tenth at highest risk fell silent")
-        yield Table("tier_lift", self.tier_lift, caption, {"silent": "share"}, members="members")
+        if len(self.tier_lift):
+            caption = say(
+                "Lift: how many times as often as its whole tier the tenth at highest risk fell silent"
+            )
+            yield Table("tier_lift", self.tier_lift, caption, {"silent": "share"}, members="members")
 
     def findings(self) -> Iterator[Finding]:
         """State how much better the forecast in use is than the bare share of silent members (Brier score)."""
@@ -126,7 +130,7 @@ def contest_sentence(held: Contest) -> str:
             "Forecasts of {what}: too little data. A window of {h} days must be judged before a chance is told, "
             "which takes about {d} days of log and {n} cases before it, {m} of them with and {m} without the outcome."
         )
-        days = ACTIVE_DAYS + (enough.WINDOWS_TO_LEARN + 1) * held.horizon_days
+        days = days_needed(held.horizon_days)
         return say(text, what=what, d=days, n=enough.TO_FIT, m=enough.OF_EACH_OUTCOME, **size)
     if held.too_few:
         text = (
@@ -145,12 +149,19 @@ def contest_sentence(held: Contest) -> str:
     )  # fmt: skip
 
 
+def days_needed(horizon_days: int) -> int:
+    """Return about how many days of log it takes until a window can be judged."""
+    return ACTIVE_DAYS + (enough.WINDOWS_TO_LEARN + 1) * horizon_days
+
+
 def _why(held: Contest) -> str:
     others = held.differences[held.differences["model"] != held.winner].sort_values("brier_difference")
     if others.empty:
         return say("it knows most of members, and is corrected by what came of earlier predictions")
     row = others.iloc[0]
-    text = "its Brier score is the lowest, {gap} ({low} to {high}) below that of {next}"
+    text = "its Brier score is clearly the lowest, {gap} ({low} to {high}) below that of {next}"
+    if not row["clearly_worse"]:
+        text = "none is clearly better, and its Brier score is {gap} ({low} to {high}) below that of {next}"
     values = {name: number(row[name], 4) for name in ("low", "high")}
     return say(text, next=row["model"], gap=number(row["brier_difference"], 4), **values)
 

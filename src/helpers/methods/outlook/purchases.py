@@ -20,7 +20,7 @@ import pandas as pd
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
-from helpers.methods.outlook.contest import ALIKE, contest_sentence, rows_of, saved, whole
+from helpers.methods.outlook.contest import ALIKE, contest_sentence, days_needed, rows_of, saved, whole
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say
@@ -70,9 +70,14 @@ class Purchases(Result):
     @property
     def sentence(self) -> str:
         """How many members are expected to order."""
+        if not self.members["ordered"].any():
+            return say("Who orders next: no order is on record, so there is nothing to foretell it by.")
         if not self.expected.known:
-            text = "Who orders in {h} days after {day}: too little data ({n} members present, {w} judged windows)."
-            return say(text, n=number(self.expected.n), **self._words)
+            text = (
+                "Who orders in the {h} days after {day}: too little data. Of {n} members present no chance is told "
+                "before one window could be judged, which takes about {d} days of log."
+            )
+            return say(text, n=number(self.expected.n), d=days_needed(self.rows.horizon_days), **self._words)
         text = "Of {n} members present on {day}, about {value} ({low} to {high}) will order in {h} days: {share}."
         return say(text, **self._words, **whole(self.expected))
 
@@ -81,7 +86,7 @@ class Purchases(Result):
         """Whether the forecast tells members apart."""
         gain = brier_gain(self.contest, same_level=True)
         if not gain.known:
-            return contest_sentence(self.contest)
+            return contest_sentence(self.contest) if self.members["ordered"].any() else self.sentence
         text = (
             "Forecasting who orders errs {share} less ({between}) than giving everybody the same chance, over {n} "
             "windows it had not seen."
@@ -121,7 +126,7 @@ class Purchases(Result):
     def _picture(self) -> Chart | NoChart:
         """Return what came of earlier chances, by tenth."""
         rows, title = self.judged, say("Who orders?")
-        note = contest_sentence(self.contest)
+        note = self.gain_sentence
         if len(rows):
             top, low = (percent(float(rows["came"].iloc[place]), 0) for place in (-1, 0))
             title = say(
@@ -134,11 +139,14 @@ class Purchases(Result):
         """Yield how many will order, how well chances of this kind told members apart, and the tenths of now."""
         yield self.sentence
         yield self._picture()
+        if not self.expected.known:
+            return
         yield self.gain_sentence
         if self.first_orders.known and self.first_orders.n >= self.study.k_min:
             text = "Of the {n} without an order on record, about {value} ({low} to {high}) will."
             yield say(text, **whole(self.first_orders))
-        yield contest_sentence(self.contest)
+        if self.gain_sentence != contest_sentence(self.contest):
+            yield contest_sentence(self.contest)
         caption = say(
             "Members by chance of an order (goods, tips, memberships) in the next {h} days", **self._words
         )

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.methods.outlook import plots
-from helpers.methods.outlook.contest import ALIKE, Trust, contest_sentence, rows_of, whole
+from helpers.methods.outlook.contest import ALIKE, Trust, contest_sentence, days_needed, rows_of, whole
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
@@ -84,8 +84,11 @@ class Risk(Result):
         """How many active members will fall silent."""
         found = self.expected_silent
         if not found.known:
-            text = "Who falls silent in the {h} days after {day}: too little data ({n} active, {w} judged windows)."
-            return say(text, n=number(found.n), **self._words)
+            text = (
+                "Who falls silent in the {h} days after {day}: too little data. Of {n} active members no chance is "
+                "told before one window could be judged, which takes about {d} days of log."
+            )
+            return say(text, n=number(found.n), d=days_needed(self.rows.horizon_days), **self._words)
         text = (
             "Of {n} members active in the {a} days up to {day}, about {value} ({low} to {high}) will do nothing in "
             "the next {h} days: {share}."
