@@ -96,7 +96,9 @@ def test_members_who_left_are_told_and_not_counted() -> None:
     states = np.array([[0] * 40, [1] * 37 + [-1] * 3, [2] * 20 + [0] * 15 + [-1] * 5])
     result = migration(STUDY, history_of(states))
     assert (result.left, result.net.n) == (2, 35)
-    assert result.sentence.startswith("Of 35 members present in 2026-03 and the month before, 20 moved up")
+    assert result.sentence.startswith(
+        "Of 35 members present in 2026-03 and the month before, fewer than 10 moved up"
+    )
     assert result.sentence.endswith("fewer than 10 others left and are not counted.")
 
 

@@ -169,7 +169,7 @@ class Concentration(Result):
                     "{total} in the window. The Gini index, 0 when all do the same and 1 when one does all, is "
                     "{gini}."
                 )
-            if self.zero_members:
+            if self.zero_members >= self.study.k_min:
                 text += " {zero} of the members had no part in it."
         if self.negative_members:
             text += " Refunds above sales, of {negative} members, count as they are."

@@ -110,11 +110,17 @@ class Migration(Result):
             "Of {n:,} members present in {last} and the {period} before, {up} moved up a tier and {down} down: "
             "{verdict}. The difference, the net promotion rate, is {net}."
         )
+        # Beside the rate, the larger of the two would give the smaller one away.
+        if 0 < min(self.up, self.down) < k_min:
+            text = (
+                "Of {n:,} members present in {last} and the {period} before, fewer than {k} moved up a tier or down "
+                "one: {verdict}. The difference, the net promotion rate, is {net}."
+            )
         if self.left:
             text += " {left} others left and are not counted."
         return say(
-            text, n=net.n, last=self.history.periods[-1], period=self.history.period, up=people(self.up, k_min),
-            down=people(self.down, k_min), verdict=say(verdicts[self.direction]), net=with_bounds(net),
+            text, n=net.n, last=self.history.periods[-1], period=self.history.period, up=self.up, down=self.down,
+            k=k_min, verdict=say(verdicts[self.direction]), net=with_bounds(net),
             left=people(self.left, k_min),
         )  # fmt: skip
 
