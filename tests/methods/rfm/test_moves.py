@@ -96,10 +96,14 @@ def test_members_who_left_are_told_and_not_counted() -> None:
     states = np.array([[0] * 40, [1] * 37 + [-1] * 3, [2] * 20 + [0] * 15 + [-1] * 5])
     result = migration(STUDY, history_of(states))
     assert (result.left, result.net.n) == (2, 35)
-    assert result.sentence.startswith(
-        "Of 35 members present in 2026-03 and the month before, fewer than 10 moved up"
-    )
+    assert result.sentence.startswith("Of 35 members present in 2026-03 and the month before, 20 moved up")
     assert result.sentence.endswith("fewer than 10 others left and are not counted.")
+
+
+def test_of_few_who_moved_neither_number_is_told_beside_the_rate() -> None:
+    """12 up and 4 down of 40 would be 20 %: the rate and the 12 give the 4 away."""
+    result = migration(STUDY, of_tables(np.array([[12, 12, 0, 0], [4, 12, 0, 0], [0] * 4, [0] * 4], float)))
+    assert "fewer than 10 moved up a tier or down one" in result.sentence and "12" not in result.sentence
 
 
 def test_a_changing_matrix_is_found() -> None:
