@@ -20,7 +20,7 @@ from helpers import cli, errors
 from helpers.data.privacy import pseudonym
 from helpers.report.plan.desk import Plan
 from helpers.report.publish.manifest import Failure
-from helpers.report.run.batch import BatchResult
+from helpers.report.run.result import RunResult
 
 HEAVY = (
     "pandas",
@@ -67,10 +67,10 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch, *ends: tuple[str, str | None]) ->
     """Let a batch end as told, without kernels; return what it was asked to do."""
     asked: list[dict[str, Any]] = []
 
-    def execute_all(plans: list[Plan], **options: Any) -> list[BatchResult]:
+    def execute_all(plans: list[Plan], **options: Any) -> list[RunResult]:
         asked.append(options | {"series": [plan.series for plan in plans]})
         return [
-            BatchResult(
+            RunResult(
                 plan.series,
                 status,  # type: ignore[arg-type]
                 1,

@@ -17,7 +17,8 @@ from helpers.report.publish.manifest import Bookkeeping, Code, Data, Failure, Ma
 from helpers.report.run import batch, kernels
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
-from helpers.report.run.one_run import RunResult, execute
+from helpers.report.run.one_run import execute
+from helpers.report.run.result import RunResult
 from tests.report.plans import plan
 
 BuildNotebook = Callable[..., Path]

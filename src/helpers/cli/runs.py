@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from helpers.report.plan.desk import Plan
-    from helpers.report.run.batch import BatchResult
+    from helpers.report.run.result import RunResult
 
 YOUR_INPUT = {"bad_data", "bad_parameters", "missing_secret"}
 """Kinds of failure that the user mends: exit code 2 rather than 1 when there are no others."""
@@ -114,7 +114,7 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
     typer.echo(f"{len(rows)} planned, {count} would run, {len(rows) - count} unchanged; nothing was started")
 
 
-def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[BatchResult]:
+def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[RunResult]:
     """Run the plans; Ctrl-C, a request to end, and the timeout of all runs together stop them all."""
     from helpers.report.publish.store import CannotPublish
     from helpers.report.run import batch, progress
@@ -166,7 +166,7 @@ def _say_whose(notebook: Path) -> None:
         typer.echo(f"there is no project in {Path.cwd()}: the notebooks are those of {checkout}", err=True)
 
 
-def _finish(results: list[BatchResult], reports: Path | None = None) -> NoReturn:
+def _finish(results: list[RunResult], reports: Path | None = None) -> NoReturn:
     """Say how many runs there were, name those that failed, say where the reports are, and exit with the code."""
     bad = [result for result in results if not result.good]
     counts: Counter[str] = Counter(result.status for result in results)

@@ -17,7 +17,7 @@ from helpers.report.page import report as page
 from helpers.report.publish import catalog
 from helpers.report.publish.manifest import CellRun, Failure, dump_json, read_manifest
 from helpers.report.run import engine, one_run
-from helpers.report.run.one_run import RunResult
+from helpers.report.run.result import RunResult
 from tests.report.sample_pages import text_of
 from tests.report.structure import problems
 

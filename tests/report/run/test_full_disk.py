@@ -16,6 +16,7 @@ import pytest
 from helpers.report.plan.desk import Plan
 from helpers.report.publish import catalog, store
 from helpers.report.run import batch
+from helpers.report.run.result import RunResult
 from tests.report.plans import plan
 from tests.report.run.chaos import flaws
 
@@ -48,13 +49,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def run(path: Path, reports: Path, seed: int) -> tuple[batch.BatchResult, str]:
+def run(path: Path, reports: Path, seed: int) -> tuple[RunResult, str]:
     """Run one plan and return what became of it, and what the reports folder refused in the end."""
     plans: list[Plan] = [plan(path, parameters={"seed": seed})]
     try:
         (result,) = batch.execute_all(plans, reports=reports, workers=1)
     except store.CannotPublish as error:
-        return batch.BatchResult("rfm/all", "not_published", None, str(error)), str(error)
+        return RunResult("rfm/all", "not_published", None, str(error)), str(error)
     return result, ""
 
 

@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, output_from_msg
 
 from helpers.report.publish.manifest import read_manifest
 from helpers.report.run import outputs
-from helpers.report.run.one_run import RunResult
 from helpers.report.run.outputs import CELL_CHARACTERS, CELL_OUTPUTS, LONGEST_ERROR, RUN_CHARACTERS, Bounds
+from helpers.report.run.result import RunResult
 
 TEXT, MOST = CELL_CHARACTERS["stream"], CELL_CHARACTERS["display_data"]
 

@@ -15,7 +15,7 @@ from helpers.errors import BadParameters
 from helpers.report.plan import provenance, skip
 from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
-from helpers.report.run.one_run import RunResult
+from helpers.report.run.result import RunResult
 from tests.report.plans import plan
 
 BuildNotebook = Callable[..., Path]

@@ -21,56 +21,22 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from helpers.errors import PlaybookError
 from helpers.report.plan.skip import decide
 from helpers.report.publish import catalog, store
-from helpers.report.publish.manifest import Failure, RunStatus
+from helpers.report.publish.manifest import Failure
 from helpers.report.redact import mask
 from helpers.report.run import kernels
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.report.run.progress import Event, Progress
+from helpers.report.run.result import RunResult
 
 if TYPE_CHECKING:
     from helpers.report.plan.desk import Plan
-    from helpers.report.run.one_run import RunResult
-
-BatchStatus = RunStatus | Literal["skipped", "not_published"]
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """What became of one plan of a batch.
-
-    Attributes
-    ----------
-    series : str
-        Such as ``rfm/douyin``.
-    status : str
-        Status of the run; ``skipped`` when a published version stands; ``not_published`` when the reports folder
-        refused.
-    version : int or None
-        The version published, or the one that stands.
-    line : str
-        One plain line for a terminal or a log.
-    failure : Failure or None
-        Why it did not succeed.
-    """
-
-    series: str
-    status: BatchStatus
-    version: int | None
-    line: str
-    failure: Failure | None = None
-
-    @property
-    def good(self) -> bool:
-        """Whether nobody need look: succeeded, skipped, or not run for want of a table."""
-        return self.status in ("succeeded", "skipped", "not_run")
 
 
 def execute_all(
@@ -80,7 +46,7 @@ def execute_all(
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
-) -> list[BatchResult]:
+) -> list[RunResult]:
     """Run plans and publish their reports; what has not changed is not run.
 
     Parameters
@@ -99,7 +65,7 @@ def execute_all(
 
     Returns
     -------
-    list of BatchResult
+    list of RunResult
         One for each plan, in order.
 
     Raises
@@ -130,18 +96,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, BatchResult]:
+def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, RunResult]:
     """Return the results of the plans that need no run."""
     results = {}
     for index, plan in enumerate(plans):
         if (version := decide(plan, reports).version) is not None:
             line = f"{plan.series}: skipped, unchanged since v{version}"
-            results[index] = BatchResult(plan.series, "skipped", version, line)
+            results[index] = RunResult(plan.series, "skipped", version, line)
             tell(Event("skipped", index, plan.series, text=line))
     return results
 
 
-def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress) -> dict[int, BatchResult]:
+def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress) -> dict[int, RunResult]:
     """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
     server = ForkServer(kernel_environment("", "")) if kernels.mode(len(plans)) == "fork" else None
     stop = threading.Event()
@@ -156,7 +122,7 @@ def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress
 
     threads = ThreadPoolExecutor(min(workers, len(plans)))
     futures: dict[Future[RunResult], int] = {}
-    results: dict[int, BatchResult] = {}
+    results: dict[int, RunResult] = {}
     try:
         from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
 
@@ -177,17 +143,16 @@ def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress
     return results
 
 
-def _result(plan: Plan, future: Future[RunResult]) -> BatchResult:
+def _result(plan: Plan, future: Future[RunResult]) -> RunResult:
     """Return what a future holds; a run that could not be published is a result too."""
     try:
-        run = future.result()
+        return future.result()
     except Exception as error:
         reason = str(error) if isinstance(error, PlaybookError) else f"{type(error).__name__}: {error}"
         reason = mask(reason, *map(str, plan.values.values()))
         failure = Failure(kind="error", cell=None, error=type(error).__name__, message=reason)
         line = f"{plan.series}: not published: {reason}"
-        return BatchResult(plan.series, "not_published", None, line, failure)
-    return BatchResult(run.series, run.status, run.version, run.line, run.manifest.failure)
+        return RunResult(plan.series, "not_published", None, line, failure)
 
 
 def _bring_up_to_date(reports: Path, series: Iterable[str] = ()) -> None:

@@ -1,12 +1,10 @@
-"""A papermill engine that tells the truth about every cell.
+"""Runs a notebook as papermill does, and tells the truth about every cell.
 
-papermill's own engine marks the cell that killed the kernel, a cell that ran out of time, and every cell after
-them as completed. This one, registered as ``playbook``, gives each cell one of completed, failed, timed_out,
-kernel_died and not_run, and the run a status, a kind of failure and the failing cell. It runs a kernel of this very
-interpreter over IPC sockets, with the environment and working folder given to the kernel alone: one forked from
-a fork server (`helpers.report.run.kernels`) where it is given one, else one started the ordinary way.
-
-Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or through `execute`.
+papermill's own engine marks the cell that killed the kernel, a cell that timed out, and every cell after them as
+completed. This one gives each cell one of completed, failed, timed_out, kernel_died and not_run, and the run a
+status, a kind of failure and the failing cell. It runs a kernel of this very interpreter over IPC sockets, with the
+environment and working folder given to the kernel alone: one forked from a fork server (`helpers.report.run.kernels`)
+where it is given one, else one started the ordinary way.
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer
 from helpers.sentences import shortened
 
-NAME = "playbook"
 NOT_RUN = "not_run"
 OnCell = Callable[[int, int], None]
 """Told the number of the cell that starts, counted from 1, and the number of cells."""
@@ -188,8 +185,7 @@ class TruthfulClient(PapermillNotebookClient):
                 message = f"the notebook called sys.exit({message}); the cells after it did not run"
         elif isinstance(error, CellTimeoutError):
             status = kind = "timed_out"
-            seconds = self.run_seconds or self.timeout
-            message = f"the run timed out after {seconds:g} seconds"
+            message = f"the run timed out after {self.run_seconds:g} seconds"
         else:
             status = kind = "kernel_died"
             process = self.provisioner.process
@@ -212,51 +208,6 @@ class TruthfulClient(PapermillNotebookClient):
             return []
 
 
-class PlaybookEngine(Engine):
-    """The engine as papermill sees it."""
-
-    @classmethod
-    def execute_notebook(
-        cls,
-        nb: Any,
-        kernel_name: str | None,
-        output_path: str | None = None,
-        progress_bar: bool = True,
-        start_timeout: int = 60,
-        execution_timeout: float | None = None,
-        environment: Mapping[str, str] | None = None,
-        folder: str | None = None,
-        client: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Run a notebook node in place and return it: `execution_timeout` are the seconds of a cell, as in papermill.
-
-        See papermill's ``Engine.execute_notebook``; what a kernel prints is not logged, because nobody has masked it.
-        """
-        manager = TruthfulManager(nb, output_path, progress_bar=progress_bar)
-        manager.notebook_start()
-        try:
-            runner = TruthfulClient(
-                manager,
-                **(client or {}),
-                timeout=execution_timeout,
-                startup_timeout=start_timeout,
-                record_timing=False,
-                store_widget_state=False,  # a page runs no script
-                iopub_timeout=60,  # a large output is no timeout of the cell
-            )
-            # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
-            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            env = dict(os.environ if environment is None else environment)
-            runner.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
-        except (RuntimeError, OSError) as error:  # the kernel did not come up
-            failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
-            manager.fail("kernel_died", failure)
-        finally:
-            manager.notebook_complete()
-        return manager.nb
-
-
 def execute(
     nb: Any,
     *,
@@ -266,7 +217,7 @@ def execute(
     server: ForkServer | None = None,
     on_cell: OnCell | None = None,
 ) -> Outcome:
-    """Run a notebook node in place through papermill and this engine.
+    """Run a notebook node in place.
 
     Parameters
     ----------
@@ -288,9 +239,28 @@ def execute(
     Outcome
         How it ended; a failing notebook does not raise.
     """
-    client = {"run_seconds": run_seconds, "server": server, "on_cell": on_cell, "log": _SILENT}
-    options: dict[str, Any] = {"environment": environment, "folder": folder, "client": client}
-    papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
+    manager = TruthfulManager(nb, progress_bar=False)
+    manager.notebook_start()
+    try:
+        client = TruthfulClient(
+            manager,
+            run_seconds=run_seconds,
+            server=server,
+            on_cell=on_cell,
+            log=_SILENT,
+            record_timing=False,
+            store_widget_state=False,  # a page runs no script
+            iopub_timeout=60,  # a large output is no timeout of the cell
+        )
+        # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        env = dict(os.environ if environment is None else environment)
+        client.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
+    except (RuntimeError, OSError) as error:  # the kernel did not come up
+        failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
+        manager.fail("kernel_died", failure)
+    finally:
+        manager.notebook_complete()
     record = nb.metadata.papermill
     cells = [each.metadata.papermill for each in nb.cells]
     return Outcome(
@@ -312,4 +282,14 @@ def kill_kernels() -> None:
             provisioner.kill_now()
 
 
-papermill_engines.register(NAME, PlaybookEngine)
+class PlaybookEngine(Engine):
+    """The engine as papermill sees it: ``papermill --engine playbook in.ipynb out.ipynb``."""
+
+    @classmethod
+    def execute_notebook(cls, nb: Any, kernel_name: str | None, **kwargs: Any) -> Any:
+        """Run a notebook node in place and return it, whatever else papermill asks for."""
+        execute(nb)
+        return nb
+
+
+papermill_engines.register("playbook", PlaybookEngine)

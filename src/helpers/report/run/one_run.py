@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,41 +45,13 @@ from helpers.report.redact import Redactor, environment_secrets, url_secrets
 from helpers.report.run import engine, notebook
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
+from helpers.report.run.result import RunResult
 from helpers.sentences import say
 
 LONGEST = 3600.0
 """Seconds for a run that was given none, after which what it has left is no longer looked at."""
 LEAST = 30.0
 """Seconds in which a run is written up that has used all its time."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What became of a run."""
-
-    series: str
-    version: int
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def status(self) -> RunStatus:
-        """succeeded, failed, timed_out, kernel_died or not_run."""
-        return self.manifest.status
-
-    @property
-    def line(self) -> str:
-        """One plain line for a terminal or a log."""
-        run, failure = self.manifest.bookkeeping, self.manifest.failure
-        seconds = f" in {run.seconds:.1f} s" if run else ""
-        text = f"{self.series} v{self.version}: {self.status.replace('_', ' ')}{seconds}"
-        if self.manifest.data.changed:
-            names = ", ".join(self.manifest.data.changed)
-            text += f"; the data changed while the report was made ({names}), so the next run makes it again"
-        if failure is None:
-            return text
-        where = f", cell {failure.cell}" if failure.cell is not None else ""
-        return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline:.500}"
 
 
 class Stopped(RuntimeError):
@@ -144,7 +115,24 @@ def execute(
             raise store.refusal(reports, error) from error
     with contextlib.suppress(OSError):  # the version stands; at its end the batch tells what it cannot mend
         store.point_latest(reports, plan.series)
-    return RunResult(plan.series, version, reports / plan.series / f"v{version}", manifest)
+    folder = reports / plan.series / f"v{version}"
+    return RunResult(
+        plan.series, manifest.status, version, _line(manifest), manifest.failure, manifest, folder
+    )
+
+
+def _line(manifest: Manifest) -> str:
+    """Say in a plain line, for a terminal or a log, how a run went."""
+    run, failure = manifest.bookkeeping, manifest.failure
+    assert run is not None, "it is published"
+    text = f"{manifest.series} v{run.version}: {manifest.status.replace('_', ' ')} in {run.seconds:.1f} s"
+    if manifest.data.changed:
+        names = ", ".join(manifest.data.changed)
+        text += f"; the data changed while the report was made ({names}), so the next run makes it again"
+    if failure is None:
+        return text
+    where = f", cell {failure.cell}" if failure.cell is not None else ""
+    return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline:.500}"
 
 
 def _run_kernel(
