@@ -215,9 +215,9 @@ def studentised_interval(
 
 
 def log_mean_t(
-    after: FloatArray, before: FloatArray | None, confidence: float, draws: int, rng: np.random.Generator
+    after: FloatArray, before: FloatArray, confidence: float, draws: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Return the mean value of a group, or its ratio to that of another, with bootstrap-t bounds on the log scale.
+    """Return the mean value of a group over that of another, with bootstrap-t bounds on the log scale.
 
     The distance of the resampled log from the estimate is taken in units of the resample's own standard error,
     ``var(log m) = var(m) / m^2`` (delta method), variances of independent groups added (Hall 1988, Annals of
@@ -226,17 +226,16 @@ def log_mean_t(
     Parameters
     ----------
     after, before : ndarray, shape (buckets, 3)
-        Members, their value and its squares, summed by bucket of members; without `before` the mean itself.
+        Members, their value and its squares, summed by bucket of members.
     confidence, draws, rng
         Level, resamples and random generator.
     """
     point, error, log, errors = 0.0, 0.0, np.zeros(draws), np.zeros(draws)
     for sign, sums in ((1, after), (-1, before)):
-        if sums is not None:
-            middle, variance = _log_mean(sums.sum(axis=0))
-            drawn, spread = _log_mean(unit_weights(len(sums), draws, rng) @ sums)
-            point, error = point + sign * float(middle), error + float(variance)
-            log, errors = log + sign * drawn, errors + spread
+        middle, variance = _log_mean(sums.sum(axis=0))
+        drawn, spread = _log_mean(unit_weights(len(sums), draws, rng) @ sums)
+        point, error = point + sign * float(middle), error + float(variance)
+        log, errors = log + sign * drawn, errors + spread
     if not error > 0:  # all bring the same: nothing varies that an interval could be made of
         return float(np.exp(point)), np.nan, np.nan
     low, high, _ = studentised_interval(point, np.sqrt(error), log, np.sqrt(errors), confidence=confidence)

@@ -50,9 +50,8 @@ class CohortValue(Result):
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per month of joining: cohort ("2026-03"), n (joiners), mature (those followed to the full age), value
-        (mean per mature joiner), low, high, half ("earlier", "later" or empty). Cohorts without a mature joiner keep
-        their row with an empty value.
+        One row per month of joining: cohort ("2026-03"), mature (joiners followed to the full age), value (mean of
+        each), half ("earlier" or "later").
     growth : Estimate
         Value of the later half over that of the earlier, as a ratio.
     age_days : int
@@ -108,16 +107,18 @@ def cohort_value(study: Study, *, age_days: int = 90) -> CohortValue:
     age_days : int
         Days for which each joiner is followed.
     """
-    joiners, rng = _joiners(study, age_days), np.random.default_rng(study.seed)
-    table = _cohorts(joiners, study.confidence, rng)
-    growth = _growth(joiners, table, study.confidence, rng)
-    return CohortValue(study, table, growth, age_days)
+    joiners = _joiners(study, age_days)
+    sums = joiners.groupby("cohort", as_index=False)[["n", "total"]].sum()
+    later = sums["n"].cumsum() - sums["n"] / 2 > sums["n"].sum() / 2
+    table = pd.DataFrame({"cohort": sums["cohort"], "mature": sums["n"], "value": sums["total"] / sums["n"]})
+    table["half"] = np.where(later, "later", "earlier")
+    return CohortValue(study, table, _growth(joiners, table, study), age_days)
 
 
 def _joiners(study: Study, age_days: int) -> pd.DataFrame:
-    """Return joiners by cohort, whether they are mature, and bucket: n, with_value, total and squares of value."""
-    end, people = study.as_of, study.population
-    people = people.filter(people.joined_day.between(ibis.date(study.began or end), ibis.date(end)))
+    """Return joiners followed to the full age, by cohort and bucket: n, with_value, total and squares of value."""
+    last, people = study.as_of - dt.timedelta(days=age_days - 1), study.population
+    people = people.filter(people.joined_day.between(ibis.date(study.began or study.as_of), ibis.date(last)))
     people = people.select("member_id", "joined_day")
     joined = study.activity.select("member_id", "day", "value").join(people, "member_id")
     age = joined.day.delta(joined.joined_day, unit="day")
@@ -128,49 +129,28 @@ def _joiners(study: Study, age_days: int) -> pd.DataFrame:
     whole = whole.mutate(
         value=whole.value.fill_null(0.0),
         bucket=((bucket + BUCKETS) % BUCKETS).cast("int64"),
-        mature=whole.joined_day <= ibis.date(end - dt.timedelta(days=age_days - 1)),
         month=whole.joined_day.truncate("M"),
     )
-    found = whole.group_by("month", "mature", "bucket").agg(
+    found = whole.group_by("month", "bucket").agg(
         n=whole.count(),
         with_value=(whole.value != 0).cast("int64").sum(),
         total=whole.value.sum(),
         squares=(whole.value * whole.value).sum(),
     )
-    frame = found.to_pandas().sort_values(["month", "mature", "bucket"], ignore_index=True)
+    frame = found.to_pandas().sort_values(["month", "bucket"], ignore_index=True)
     frame[["total", "squares"]] = frame[["total", "squares"]].astype(float).round(VALUE_DECIMALS)
     return frame.assign(cohort=pd.to_datetime(frame["month"]).dt.strftime("%Y-%m"))
 
 
-def _suffice(rows: pd.DataFrame) -> bool:
-    """Whether mature joiners, and those of them with value, suffice for an interval."""
-    n, buyers, total = (rows[name].sum() for name in ("n", "with_value", "total"))
-    return bool(n >= enough.JOINERS and buyers >= enough.WITH_VALUE and total > 0)
-
-
-def _cohorts(joiners: pd.DataFrame, confidence: float, rng: np.random.Generator) -> pd.DataFrame:
-    rows = []
-    for cohort, part in joiners.groupby("cohort"):
-        mature = part[part["mature"]]
-        n = int(mature["n"].sum())
-        value, low, high = float(mature["total"].sum()) / n if n else np.nan, np.nan, np.nan
-        if _suffice(mature):
-            _, low, high = log_mean_t(mature[SUMS].to_numpy(float), None, confidence, DRAWS, rng)
-        rows.append((cohort, int(part["n"].sum()), n, value, low, high))
-    table = pd.DataFrame(rows, columns=["cohort", "n", "mature", "value", "low", "high"])
-    whole = table["mature"].cumsum() - table["mature"] / 2
-    later = whole > table["mature"].sum() / 2
-    table["half"] = np.where(table["mature"] == 0, "", np.where(later, "later", "earlier"))
-    return table
-
-
-def _growth(
-    joiners: pd.DataFrame, table: pd.DataFrame, confidence: float, rng: np.random.Generator
-) -> Estimate:
+def _growth(joiners: pd.DataFrame, table: pd.DataFrame, study: Study) -> Estimate:
+    """Return the value of the later half over that of the earlier; unknown with few joiners or few with value."""
     half = joiners["cohort"].map(table.set_index("cohort")["half"])
-    parts = [joiners[(half == name) & joiners["mature"]] for name in ("earlier", "later")]
-    n = int(sum(part["n"].sum() for part in parts))
-    if not all(_suffice(part) for part in parts):
-        return unknown(n, "ratio", confidence)
+    parts = [joiners[half == name] for name in ("earlier", "later")]
+    sums = pd.DataFrame([part[["n", "with_value", "total"]].sum() for part in parts])
+    n, rng = int(sums["n"].sum()), np.random.default_rng(study.seed)
+    least = {"n": enough.JOINERS, "with_value": enough.WITH_VALUE}
+    if not ((sums[list(least)] >= pd.Series(least)).all(axis=None) and (sums["total"] > 0).all()):
+        return unknown(n, "ratio", study.confidence)
     before, after = (part.groupby("bucket")[SUMS].sum().to_numpy(float) for part in parts)
-    return Estimate(*log_mean_t(after, before, confidence, DRAWS, rng), n, "ratio", METHOD, confidence)
+    found = log_mean_t(after, before, study.confidence, DRAWS, rng)
+    return Estimate(*found, n, "ratio", METHOD, study.confidence)

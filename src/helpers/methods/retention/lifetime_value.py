@@ -37,6 +37,10 @@ from helpers.stats.forecast.value_days import newcomer_value, value_days
 from helpers.study import Study, enough
 
 STYLES = {"observed": "-", "borrowed": "--", "extrapolated": ":"}
+REST = {
+    "borrowed": "{share} (until day {seen}) is borrowed from members who joined before recording began.",
+    "extrapolated": "{share} (after day {seen}) is extrapolated.",
+}
 METHOD = "joint bucket bootstrap, BCa"
 
 
@@ -83,15 +87,9 @@ class LifetimeValue(Result):
             n = people(total.n, self.study.k_min)
             return say(text, horizon=number(self.horizon_days), n=n, k=with_value)
         days, share = rows["days"].cumsum(), (rows["value"] / total.value).map(percent)
-        others = [
-            say(text, share=share[part], seen=number(days["borrowed"]))
-            for part, text in (
-                (
-                    "borrowed",
-                    "{share} (until day {seen}) is borrowed from members who joined before recording began.",
-                ),
-                ("extrapolated", "{share} (after day {seen}) is extrapolated."),
-            )
+        rest = [
+            say(REST[part], share=share[part], seen=number(days["borrowed"]))
+            for part in REST
             if rows["days"][part]
         ]
         said = say(
@@ -100,7 +98,7 @@ class LifetimeValue(Result):
             "{least} were followed. {rest}",
             total=with_interval(total), observed=share["observed"], horizon=number(self.horizon_days),
             k=with_value, least=enough.AT_RISK, days=number(days["observed"]),
-            rest=" ".join(others),
+            rest=" ".join(rest),
         )  # fmt: skip
         if self.study.leaving_recorded:
             return said

@@ -24,7 +24,7 @@ from helpers.playbook.result import Result
 from helpers.sentences import number, people, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.survival.cells import cells, day_counts
-from helpers.stats.survival.compare import MeanDifference, restricted_mean_difference
+from helpers.stats.survival.compare import restricted_mean_difference
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
@@ -35,53 +35,30 @@ NAIVE, LANDMARKED = "naive", "landmarked"
 
 @dataclass(frozen=True, repr=False)
 class TierComparison(Result):
-    """The naive comparison of a tier with those who do not have it, beside the landmarked one.
+    """How much longer those with the tier stay than those without it, naively and fairly.
 
     Attributes
     ----------
-    naive, landmarked : MeanDifference
-        Days stayed of the first `horizon` by final tier from the start, and by the tier on the landmark day among
-        those still there; up to the landmark everybody of the second is there by choice.
+    seeming, fair : Estimate
+        Days stayed longer of the first `horizon` by final tier from the start, and by the tier on the landmark day
+        among those still there; up to the landmark everybody of the second is there by choice. n is everybody
+        compared. Unknown without an exit of those still there.
+    horizon : int
+        Days looked at.
     day : int
         Landmark: end of this tenure day.
-    there : int
-        Members still there at the landmark.
     actions : int
         Counted actions that make the tier.
     exits : int
-        Exits of those still there: without any, nothing is known of how long they stay.
+        Exits of those still there.
     """
 
-    naive: MeanDifference
-    landmarked: MeanDifference
+    seeming: Estimate
+    fair: Estimate
+    horizon: int
     day: int
-    there: int
     actions: int
     exits: int
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Columns comparison, segment, reference, n, reference_n, difference, low, high."""
-        both = {NAIVE: self.naive.table, LANDMARKED: self.landmarked.table}
-        found = pd.concat(both, names=["comparison"]).reset_index("comparison").reset_index(drop=True)
-        return found[["comparison", "segment", "reference", "n", "reference_n", "difference", "low", "high"]]
-
-    @property
-    def tier(self) -> str:
-        """The tier that is compared: of the two the one with fewer members on the landmark day."""
-        return NOT_REACHED if self.naive.reference == REACHED else REACHED
-
-    @property
-    def seeming(self) -> Estimate:
-        """The naive difference in days."""
-        found = self.naive.estimate(self.tier)
-        return found if self.exits else unknown(found.n, "days", found.confidence)
-
-    @property
-    def fair(self) -> Estimate:
-        """The landmarked difference in days; n is everybody still there."""
-        found = self.landmarked.estimate(self.tier)._replace(n=self.there)
-        return found if self.exits else unknown(self.there, "days", found.confidence)
 
     @property
     def sentence(self) -> str:
@@ -91,7 +68,7 @@ class TierComparison(Result):
                 "Whether members stay longer who did something that counts {k} times by day {day}: too little data "
                 "({exits} exits among {there} members still there)."
             )
-            counts = {"exits": self.exits, "there": self.there}
+            counts = {"exits": self.exits, "there": self.fair.n}
             told = {name: people(n, self.study.k_min) for name, n in counts.items()}
             return say(text, k=self.actions, day=self.day, **told)
         text = (
@@ -100,7 +77,7 @@ class TierComparison(Result):
             "done so by day {day}, among those still there then, the difference is {fair}: {verdict}."
         )
         return say(
-            text, day=self.day, k=self.actions, horizon=self.naive.horizon,
+            text, day=self.day, k=self.actions, horizon=self.horizon,
             naive=with_interval(self.seeming), fair=with_interval(self.fair),
             verdict=say("a difference remains") if self.clear else say("no clear difference remains"),
         )  # fmt: skip
@@ -161,19 +138,18 @@ def tiers_of(study: Study, durations: ibis.Table | pd.DataFrame, actions: int, d
     tiers = {NAIVE: table.reached_day <= table.tenure_days, LANDMARKED: table.reached_day <= day}
     named = {name: had.fill_null(False).ifelse(REACHED, NOT_REACHED) for name, had in tiers.items()}
     table = table.mutate(**named)
-    there = cells(table.filter(table.tenure_days > day), LANDMARKED)
-    counted = {NAIVE: cells(table, NAIVE), LANDMARKED: there}
-    sizes = there.groupby(LANDMARKED)["n"].sum()
-    # Whoever had the tier by the landmark has it in the end; the other tier may be empty then.
-    shared = sizes.index[sizes.index.isin(counted[NAIVE][NAIVE])]
-    reference = NOT_REACHED if NOT_REACHED in shared else next(iter(shared), NOT_REACHED)
+    counted = {
+        NAIVE: cells(table, NAIVE),
+        LANDMARKED: cells(table.filter(table.tenure_days > day), LANDMARKED),
+    }
     watched = min(common_horizon(day_counts(frame, name)) for name, frame in counted.items())
-    horizon = max(day + 1, watched)
-    naive, landmarked = (
-        restricted_mean_difference(
-            frame, name, reference=reference, horizon=horizon, confidence=study.confidence
+    horizon, exits = max(day + 1, watched), int(counted[LANDMARKED]["events"].sum())
+
+    def gap(name: str) -> Estimate:
+        found = restricted_mean_difference(
+            counted[name], name, reference=NOT_REACHED, horizon=horizon, confidence=study.confidence
         )
-        for name, frame in counted.items()
-    )
-    n, exits = (int(there[name].sum()) for name in ("n", "events"))
-    return TierComparison(study, naive, landmarked, day, n, actions, exits)
+        n = int(counted[name]["n"].sum())
+        return found.estimate(REACHED)._replace(n=n) if exits else unknown(n, "days", study.confidence)
+
+    return TierComparison(study, gap(NAIVE), gap(LANDMARKED), horizon, day, actions, exits)
