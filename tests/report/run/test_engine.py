@@ -132,6 +132,20 @@ def test_a_kernel_gets_its_own_environment_and_folder(
     assert outcome.peak_memory_bytes is None or outcome.peak_memory_bytes > 10_000_000
 
 
+def test_papermill_sets_the_time_of_a_cell(build_notebook: Callable[..., Path], tmp_path: Path) -> None:
+    path, out = build_notebook("import time; time.sleep(60)"), tmp_path / "out.ipynb"
+    options = {
+        "engine_name": "playbook",
+        "kernel_name": "python3",
+        "execution_timeout": 1,
+        "progress_bar": False,
+    }
+    with pytest.raises(papermill.PapermillExecutionError):
+        papermill.execute_notebook(str(path), str(out), **options)
+    failure = nbformat.read(out, as_version=4).metadata.papermill.failure
+    assert failure["message"] == "the run timed out after 1 seconds"
+
+
 def test_papermill_finds_the_engine_by_its_entry_point(
     build_notebook: Callable[..., Path], tmp_path: Path, root: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Runs a notebook as papermill does, and tells the truth about every cell.
+"""A papermill engine that tells the truth about every cell.
 
 papermill's own engine marks the cell that killed the kernel, a cell that timed out, and every cell after them as
 completed. This one gives each cell one of completed, failed, timed_out, kernel_died and not_run, and the run a
@@ -30,6 +30,7 @@ from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer
 from helpers.sentences import shortened
 
+NAME = "playbook"
 NOT_RUN = "not_run"
 OnCell = Callable[[int, int], None]
 """Told the number of the cell that starts, counted from 1, and the number of cells."""
@@ -185,7 +186,8 @@ class TruthfulClient(PapermillNotebookClient):
                 message = f"the notebook called sys.exit({message}); the cells after it did not run"
         elif isinstance(error, CellTimeoutError):
             status = kind = "timed_out"
-            message = f"the run timed out after {self.run_seconds:g} seconds"
+            seconds = self.run_seconds or self.timeout
+            message = f"the run timed out after {seconds:g} seconds"
         else:
             status = kind = "kernel_died"
             process = self.provisioner.process
@@ -208,6 +210,51 @@ class TruthfulClient(PapermillNotebookClient):
             return []
 
 
+class PlaybookEngine(Engine):
+    """The engine as papermill sees it."""
+
+    @classmethod
+    def execute_notebook(
+        cls,
+        nb: Any,
+        kernel_name: str | None,
+        output_path: str | None = None,
+        progress_bar: bool = True,
+        start_timeout: int = 60,
+        execution_timeout: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        client: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a notebook node in place and return it: `execution_timeout` are the seconds of a cell, as in papermill.
+
+        See papermill's ``Engine.execute_notebook``; what a kernel prints is not logged, because nobody has masked it.
+        """
+        manager = TruthfulManager(nb, output_path, progress_bar=progress_bar)
+        manager.notebook_start()
+        try:
+            runner = TruthfulClient(
+                manager,
+                **(client or {}),
+                timeout=execution_timeout,
+                startup_timeout=start_timeout,
+                record_timing=False,
+                store_widget_state=False,  # a page runs no script
+                iopub_timeout=60,  # a large output is no timeout of the cell
+            )
+            # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            env = dict(os.environ if environment is None else environment)
+            runner.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
+        except (RuntimeError, OSError) as error:  # the kernel did not come up
+            failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
+            manager.fail("kernel_died", failure)
+        finally:
+            manager.notebook_complete()
+        return manager.nb
+
+
 def execute(
     nb: Any,
     *,
@@ -217,7 +264,7 @@ def execute(
     server: ForkServer | None = None,
     on_cell: OnCell | None = None,
 ) -> Outcome:
-    """Run a notebook node in place.
+    """Run a notebook node in place through papermill and this engine.
 
     Parameters
     ----------
@@ -239,28 +286,9 @@ def execute(
     Outcome
         How it ended; a failing notebook does not raise.
     """
-    manager = TruthfulManager(nb, progress_bar=False)
-    manager.notebook_start()
-    try:
-        client = TruthfulClient(
-            manager,
-            run_seconds=run_seconds,
-            server=server,
-            on_cell=on_cell,
-            log=_SILENT,
-            record_timing=False,
-            store_widget_state=False,  # a page runs no script
-            iopub_timeout=60,  # a large output is no timeout of the cell
-        )
-        # A kernel copies to its own streams what a notebook prints, before anybody has masked its secrets.
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        env = dict(os.environ if environment is None else environment)
-        client.execute(env=env, cwd=folder or os.getcwd(), **silent)  # noqa: PTH109
-    except (RuntimeError, OSError) as error:  # the kernel did not come up
-        failure = Failure(kind="kernel_died", cell=None, error=type(error).__name__, message=str(error))
-        manager.fail("kernel_died", failure)
-    finally:
-        manager.notebook_complete()
+    client = {"run_seconds": run_seconds, "server": server, "on_cell": on_cell, "log": _SILENT}
+    options: dict[str, Any] = {"environment": environment, "folder": folder, "client": client}
+    papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
     record = nb.metadata.papermill
     cells = [each.metadata.papermill for each in nb.cells]
     return Outcome(
@@ -282,14 +310,4 @@ def kill_kernels() -> None:
             provisioner.kill_now()
 
 
-class PlaybookEngine(Engine):
-    """The engine as papermill sees it: ``papermill --engine playbook in.ipynb out.ipynb``."""
-
-    @classmethod
-    def execute_notebook(cls, nb: Any, kernel_name: str | None, **kwargs: Any) -> Any:
-        """Run a notebook node in place and return it, whatever else papermill asks for."""
-        execute(nb)
-        return nb
-
-
-papermill_engines.register("playbook", PlaybookEngine)
+papermill_engines.register(NAME, PlaybookEngine)
