@@ -102,7 +102,7 @@ def test_a_table_is_accessible_html_and_short_text(shown: list[record.Shown]) ->
 
 def test_a_long_table_says_what_it_leaves_out_and_keeps_all(shown: list[record.Shown], batch: Path) -> None:
     record.table("long", pd.DataFrame({"day": range(134)}), "Days")
-    assert "First 20 of 134 rows, all in tables/long.parquet." in shown[0].html
+    assert "First 20 of 134 rows, all in tables/long.csv." in shown[0].html
     assert shown[0].html.count("<tr>") == 21
     assert len(pq.read_table(batch / "tables/long.parquet")) == 134
     assert len(repr(shown[0]).splitlines()) == 12
@@ -232,3 +232,10 @@ def test_a_contact_list_names_each_member_once(shown: list) -> None:
 def test_a_sentence_is_a_paragraph(shown: list[record.Shown]) -> None:
     record.say("R < F")
     assert shown == [record.Shown('<p class="sentence">R &lt; F</p>', "R < F")]
+
+
+def test_a_table_is_kept_for_spreadsheets_too(shown: list, batch: Path) -> None:
+    record.table("named", pd.DataFrame({"name": ["=1+1", "核心"], "n": [1, 2]}), "Names")
+    path = batch / "tables/named.csv"
+    assert path.read_text("utf-8-sig") == "name,n\n'=1+1,1\n核心,2\n", "no text is taken for a formula"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "a spreadsheet reads Chinese text"

@@ -37,7 +37,7 @@ def test_every_word_of_a_template_passes_the_door() -> None:
 
 
 def test_unit_behind_a_number_is_said_once() -> None:
-    assert wording.quantity(0.64, "index") == "0.64 index"
+    assert wording.quantity(0.64, "index") == "0.64"
     assert wording.interval(0.08, 0.98, "index") == "0.08 to 0.98"
     assert wording.interval(-1200.0, 50.0, "CNY") == "CNY \N{MINUS SIGN}1,200 to CNY 50"
     assert wording.interval(0.1, 0.25, "share") == "10.0 % to 25.0 %"
