@@ -1,4 +1,4 @@
-"""The contestants: planted coefficients, determinism, BG/NBD by simulation."""
+"""The contestants: planted coefficients, determinism, enough rows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import pytest
 import statsmodels.api as sm
 from scipy import special
 
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.bg_nbd import Parameters
 from helpers.stats.forecast import models
-from helpers.stats.forecast.models import BLEND, LOGIT, Models, can_be_fitted, design, probability_of_silence
-from tests.stats.buyers import simulate
+from helpers.stats.forecast.models import BLEND, LOGIT, Models, can_be_fitted, design
 
 FEATURES = ("days_since_last", "tenure_days")
 
@@ -67,21 +64,3 @@ def test_enough_asks_for_rows_and_both_outcomes() -> None:
     assert can_be_fitted(table, "silent")
     assert not can_be_fitted(table.assign(silent=0), "silent")
     assert not can_be_fitted(table.iloc[:50], "silent")
-
-
-def test_probability_of_silence_equals_simulation_of_the_bg_nbd_story() -> None:
-    truth, age, t = Parameters(0.9, 5.0, 0.8, 2.5), 30.0, 30 / 7
-    member, time = simulate(truth, np.full(200_000, age + t), seed=0)
-    early = time <= age
-    x = np.bincount(member[early], minlength=200_000)
-    t_x = np.zeros(200_000)
-    np.maximum.at(t_x, member[early], time[early])
-    silent = np.bincount(member[~early], minlength=200_000) == 0
-    model = BetaGeometricNBD()
-    model.source_, model.params_ = "BG/NBD", truth
-    p = probability_of_silence(model, t, x.astype(float), t_x, np.full(200_000, age))
-    for low, high in ((0, 0), (1, 1), (2, 4), (5, 100)):
-        group = (x >= low) & (x <= high)
-        assert p[group].mean() == pytest.approx(silent[group].mean(), abs=4 * 0.5 / np.sqrt(group.sum()))
-    model.source_ = "repeat shares"
-    assert np.isnan(probability_of_silence(model, t, x[:9], t_x[:9], np.full(9, age))).all()

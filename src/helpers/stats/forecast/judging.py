@@ -54,7 +54,7 @@ SILENT, RETURNED, ORDERED = "silent", "returned", "ordered"
 OUTCOMES = {ACTIVE: SILENT, DORMANT: RETURNED, PRESENT: ORDERED}
 """Outcome by the members it is asked of."""
 MODELS_OF = {SILENT: MODELS, RETURNED: (BASE_RATE, RECENCY, LOGIT), ORDERED: (BASE_RATE, RECENCY, LOGIT)}
-"""What can be asked: dormant members and buyers have no frequency and value of late, or never had."""
+"""What can be asked: of dormant members and buyers boosting learns no more than the logit."""
 MAY_WIN = {SILENT: MODELS[1:], RETURNED: (RECENCY, LOGIT), ORDERED: (LOGIT,)}
 """Who never ordered has no recency, and would pass for a buyer of the day of joining."""
 SMALLEST = 1e-6
@@ -142,10 +142,9 @@ def contest(
     models = models or MODELS_OF[outcome]
     made = forward(rows, table, models, outcome=outcome, seed=seed)
     predictions = made.judged
-    tried = [m for m in models if predictions[m].notna().all()]
-    contestants = [m for m in MAY_WIN[outcome] if m in tried]
+    contestants = [m for m in MAY_WIN[outcome] if m in models]
     held = Contest(outcome, rows.horizon_days, confidence, predictions, made.history)
-    if not len(predictions) or not contestants:
+    if not len(predictions):
         return held
     gaps = paired_differences(predictions, contestants, outcome, confidence=confidence)
     winner = str(gaps["against"].iloc[0])
@@ -154,7 +153,7 @@ def contest(
     return replace(
         held,
         winner=winner,
-        table=pd.DataFrame([pooled_scores(predictions, m, outcome, **sample) for m in tried]),
+        table=pd.DataFrame([pooled_scores(predictions, m, outcome, **sample) for m in models]),
         differences=gaps,
         deciles=calibration.by_group(calibration.tenths(chance), came, chance, member, confidence),
     )

@@ -85,8 +85,6 @@ class Landmarks:
         The same on `as_of` for everybody present, without the outcome.
     features : tuple of str
         Columns that models may use.
-    member_days : ibis.Table
-        member_id, day, value of the counted actions of those followed: what buy-till-you-die models are fitted on.
     as_of : datetime.date
         Last day that is known.
     horizon_days, active_days : int
@@ -98,7 +96,6 @@ class Landmarks:
     table: pd.DataFrame = field(repr=False)
     now: pd.DataFrame = field(repr=False)
     features: tuple[str, ...]
-    member_days: ibis.Table = field(repr=False)
     as_of: dt.date
     horizon_days: int
     active_days: int
@@ -168,11 +165,6 @@ def landmarks(
         table=table,
         now=frame[~closed_rows].drop(columns="silent").reset_index(drop=True),
         features=(*FEATURES, *names, *flags),
-        # Stored by itself, so that the engine can forget the days of all others.
-        member_days=of_sample(days, share, seed)
-        .filter(ibis._.actions > 0)
-        .select("member_id", "day", "value")
-        .cache(),
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,

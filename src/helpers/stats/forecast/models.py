@@ -2,10 +2,6 @@
 
 - base rate: the share of earlier rows with the outcome. A yardstick, no contestant.
 - recency only: logistic regression on the days since the last action.
-- BG/NBD: chance of no transaction (day with an action) in the horizon. Given history (x, t_x, T), a member is alive
-  with chance A (Fader, Hardie and Lee 2005, equation 11 of their note on P(alive)); while alive its rate is
-  Gamma(r + x, alpha + T) and nobody leaves before the next transaction, so ``P(0 in t) = 1 - A (1 - ((alpha + T) /
-  (alpha + T + t))^(r + x))``.
 - person-period logit: regularised logistic regression on person-period rows, which is the discrete-time hazard model
   of Singer and Willett (1993, Journal of Educational Statistics 18); covariates as ``sign(x) log(1 + |x|)``,
   standardised, with linear splines in the days of silence, in the actions and in the active days of the last 30: risk
@@ -18,7 +14,7 @@ Every contestant is recalibrated forward: mended by what came of the bare predic
 (:func:`helpers.stats.forecast.calibration.recalibration`), so that none is off in the mean where one closed window
 has shown it.
 
-What other ways (RFM rank, boosting alone, an intercept re-set by the last window) came to is in
+What other ways (BG/NBD, RFM rank, boosting alone, an intercept re-set by the last window) came to is in
 ``docs/proofs/forecast.md``.
 
 Each window is predicted by models fitted on the rows whose outcome was complete on its landmark, and recalibrated by
@@ -35,7 +31,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -46,9 +41,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.stats.btyd import bg_nbd
-from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import cells
 from helpers.stats.forecast.calibration import DECIMALS, log_odds_of, recalibration
 from helpers.stats.forecast.landmarks import Landmarks
 from helpers.study import enough
@@ -57,10 +49,9 @@ FloatArray = NDArray[np.float64]
 
 BASE_RATE = "base rate"
 RECENCY = "recency only"
-BUY_TILL_YOU_DIE = "BG/NBD"
 LOGIT = "person-period logit"
 BLEND = "logit and boosting"
-MODELS = (BASE_RATE, RECENCY, BUY_TILL_YOU_DIE, LOGIT, BLEND)
+MODELS = (BASE_RATE, RECENCY, LOGIT, BLEND)
 """The yardstick and the contestants, simpler before more involved."""
 
 PENALTY = 0.01
@@ -79,7 +70,6 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "active_days_30": (1.0, 2.0, 4.0, 7.0),
 }
 """Where the logit's straight lines may bend, by feature: a geometric grid over the counts of an ordinary month."""
-UNIT_DAYS = 7.0
 EXTREME = 12.0  # log odds; nobody is that sure
 LEARNING = 2
 """Windows that are predicted for recalibration to learn from before any is judged."""
@@ -131,19 +121,18 @@ class Models:
     history: pd.DataFrame | None = field(default=None, repr=False)
 
     def probability(self, model: str, rows: pd.DataFrame) -> FloatArray:
-        """Return the recalibrated probability of the outcome of each row of one landmark; NaN where not known."""
+        """Return the recalibrated probability of the outcome of each row of one landmark."""
         return self.mended(self.bare([model], rows))[model]
 
     @threadpool_limits.wrap(limits=1)
     def bare(self, models: Sequence[str], rows: pd.DataFrame) -> dict[str, FloatArray]:
-        """Return the probabilities by models as they were fitted; NaN where one cannot say."""
+        """Return the probabilities by models as they were fitted."""
         if not len(rows):
             return dict.fromkeys(models, np.empty(0))
         x = design(rows, self.rows.features) if {LOGIT, BLEND} & {*models} else np.empty(0)
         said = {
             BASE_RATE: lambda: np.full(len(rows), float(self.table[self.outcome].mean())),
             RECENCY: lambda: self._recency.predict_proba(_silence(rows))[:, 1],
-            BUY_TILL_YOU_DIE: lambda: self._bg_nbd(rows),
             LOGIT: lambda: special.expit(_scores(self._logit, x)),
             BLEND: lambda: special.expit((_scores(self._logit, x) + _scores(self._boosting, x)) / 2),
         }
@@ -156,8 +145,8 @@ class Models:
             return bare
         found = dict(bare)
         for model in found.keys() - {BASE_RATE}:
-            known = self.history.dropna(subset=[model])
-            curve = recalibration(known["landmark"], known[model], known[self.outcome])
+            made = (self.history[name] for name in ("landmark", model, self.outcome))
+            curve = recalibration(*made)
             mended = special.expit(curve.log_odds(log_odds_of(bare[model])))
             found[model] = np.round(mended, DECIMALS)
         return found
@@ -185,17 +174,6 @@ class Models:
     def _recency(self) -> Any:
         return self._fit(LogisticRegression(C=1e6, solver="newton-cholesky"), _silence(self.table))
 
-    def _bg_nbd(self, rows: pd.DataFrame) -> FloatArray:
-        day = rows["landmark"].iloc[0].date()
-        days = self.rows.member_days
-        model = BetaGeometricNBD().fit(
-            cells(days.filter(days.day <= ibis.date(day)), as_of=day, unit_days=UNIT_DAYS)
-        )
-        x = rows["active_days_all"].to_numpy(float) - 1
-        t_x = (rows["last_day"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
-        age = (rows["landmark"] - rows["first_day"]).dt.days.to_numpy(float) / UNIT_DAYS
-        return probability_of_silence(model, self.rows.horizon_days / UNIT_DAYS, x, t_x, age)
-
 
 def _silence(rows: pd.DataFrame) -> FloatArray:
     return np.log1p(rows[["days_since_last"]].to_numpy(float))
@@ -203,17 +181,6 @@ def _silence(rows: pd.DataFrame) -> FloatArray:
 
 def _scores(model: Any, x: FloatArray) -> FloatArray:
     return np.clip(model.decision_function(x), -EXTREME, EXTREME)
-
-
-def probability_of_silence(
-    model: BetaGeometricNBD, t: float, x: FloatArray, t_x: FloatArray, age: FloatArray
-) -> FloatArray:
-    """Return the chance of no transaction in the next `t` units of time; NaN when BG/NBD could not be fitted."""
-    if model.source_ != "BG/NBD":
-        return np.full(x.shape, np.nan)
-    alive = bg_nbd.probability_alive(model.params_, x, t_x, age)
-    r, alpha, _, _ = model.params_
-    return 1 - alive * (1 - ((alpha + age) / (alpha + age + t)) ** (r + x))
 
 
 class Forward(NamedTuple):

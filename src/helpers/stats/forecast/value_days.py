@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.stats.resample import bca_interval, unit_weights
+from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.limits import product_limit
 from helpers.study import enough
 from helpers.study.frames import materialise, require_columns, with_days
@@ -104,22 +105,17 @@ def value_days(
 
 def spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Table:
     """Return one row per member seen: member_id, joined_day, bucket, entry, last (days since joining), exited."""
-    end = ibis.date(as_of)
-    exited = people.left_day.notnull() & (people.left_day <= end)
-    last_day = ibis.cases((exited, people.left_day), else_=end)
-    late = ibis.literal(0)
-    if began is not None:
-        late = ibis.greatest(ibis.date(began).delta(people.joined_day, unit="day"), 0)
-    bucket = people.member_id.hash() % BUCKETS
-    found = people.filter(people.joined_day <= end).select(
+    stays = exit_durations(people, as_of=as_of, observed_from=began or dt.date.min)
+    bucket = stays.member_id.hash() % BUCKETS
+    found = stays.select(
         "member_id",
         "joined_day",
-        exited=exited,
+        "exited",
         bucket=((bucket + BUCKETS) % BUCKETS).cast("int64"),
-        entry=late.cast("int64"),
-        last=last_day.delta(people.joined_day, unit="day").cast("int64"),
+        entry="entry_day",
+        last="tenure_days",
     )
-    return found.filter(found["last"] >= found.entry)
+    return found.filter(found["last"] >= 0)
 
 
 def _by_day(table: ibis.Table, day: str, days: int, value: str | None = None) -> FloatArray:
