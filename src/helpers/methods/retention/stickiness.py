@@ -20,12 +20,7 @@ import ibis
 
 from helpers.playbook.result import Result
 from helpers.sentences import say, with_interval
-from helpers.stats.estimate import (
-    Estimate,
-    clustered_frame,
-    estimate_of,
-    unknown,
-)
+from helpers.stats.estimate import Estimate, clustered_frame, estimate_of, unknown
 from helpers.study import Study
 from helpers.study.days import number_of
 

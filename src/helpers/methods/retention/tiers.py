@@ -124,8 +124,10 @@ def compare_tiers(study: Study, *, actions: int = 10, day: int = 30) -> TierComp
 def reached_days(study: Study, durations: ibis.Table, actions: int) -> ibis.Table:
     """Add reached_day, the tenure day of the n-th counted action; missing for members who never had so many."""
     rows = study.counted
-    place = ibis.row_number().over(group_by="member_id", order_by=["ts", "day"])
-    nth = rows.mutate(place=place).filter(ibis._.place == actions - 1).select("member_id", nth_day="day")
+    days = rows.group_by("member_id", "day").agg(n=rows.count())
+    so_far = days.n.sum().over(ibis.cumulative_window(group_by="member_id", order_by="day"))
+    days = days.mutate(so_far=so_far).filter(ibis._.so_far >= actions)
+    nth = days.group_by("member_id").agg(nth_day=days.day.min())
     found = durations.left_join(nth, "member_id").drop("member_id_right")
     reached = found.nth_day.delta(found.joined_day, unit="day")
     # An action before joining counts on the day of joining; "greatest" would make a day of what never came.
