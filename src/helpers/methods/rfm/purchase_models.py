@@ -109,8 +109,7 @@ class PurchaseModels(Result):
     def table(self) -> pd.DataFrame:
         """One row per parameter: model, parameter, value, standard_error, low, high, n."""
         summaries = {"BG/NBD": self.alive.summary, "Gamma-Gamma": self.spending.summary}
-        found = pd.concat(summaries, names=["model"])
-        return found.drop(columns="log_standard_error").reset_index()
+        return pd.concat(summaries, names=["model"]).reset_index()
 
     def parts(self) -> Iterator[Part]:
         """Yield who is active, what they will do and spend, how models did, and the parameters."""

@@ -182,5 +182,5 @@ class BetaGeometricNBD:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per parameter: value, standard_error, low, high, log_standard_error, n (members)."""
+        """One row per parameter: value, standard_error, low, high, n (members)."""
         return parameter_table(Parameters._fields, self._fit, self.members_, self.confidence)

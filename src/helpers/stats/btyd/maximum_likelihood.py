@@ -146,8 +146,7 @@ def parameter_table(names: Sequence[str], fit: Fit, members: int, confidence: fl
         {"value": value, "standard_error": value * error}, index=pd.Index(names, name="parameter")
     )
     with np.errstate(over="ignore"):
-        table = table.assign(low=np.exp(fit.theta - half), high=np.exp(fit.theta + half))
-    return table.assign(log_standard_error=error, n=members)
+        return table.assign(low=np.exp(fit.theta - half), high=np.exp(fit.theta + half), n=members)
 
 
 def no_fit(size: int) -> Fit:

@@ -191,7 +191,7 @@ class GammaGamma:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per parameter: value, standard_error, low, high, log_standard_error, n (members)."""
+        """One row per parameter: value, standard_error, low, high, n (members)."""
         return parameter_table(SpendParameters._fields, self._fit, self.members_, self.confidence)
 
     @property
