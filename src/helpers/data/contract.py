@@ -69,19 +69,16 @@ def check(tables: Mapping[str, ir.Table], *, now: dt.datetime | None = None) -> 
 
 
 def _check_table(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
-    """Check one table; what its engine cannot read is a violation too, such as a damaged page of a file."""
+    """Check one table: its columns, then its rows, then its key.
+
+    What its engine cannot read is a violation too, such as a damaged page of a file.
+    """
     try:
-        return _broken(spec, table, latest)
+        violations = rules.wrong_columns(spec, table)
+        usable = {name for name in table.columns if name in spec} - {v.column for v in violations}
+        violations += rules.broken_rows(spec, table, rules.row_rules(spec, table, usable, latest))
+        if set(spec.key) <= usable:
+            violations += rules.duplicate_keys(spec, table)
     except duckdb.Error as error:
         return [Violation(spec.name, "(file)", "unreadable file", 0, (), str(error).splitlines()[0])]
-
-
-def _broken(spec: Table, table: ir.Table, latest: dt.datetime) -> list[Violation]:
-    """Check one table: its columns, then its rows, then its key."""
-    violations = rules.wrong_columns(spec, table)
-    usable = {name for name in table.columns if name in spec} - {v.column for v in violations}
-    found = rules.row_rules(spec, table, usable, latest)
-    violations += rules.broken_rows(spec, table, found)
-    if set(spec.key) <= usable:
-        violations += rules.duplicate_keys(spec, table)
     return sorted(violations, key=lambda violation: spec.names.index(violation.column.split(", ")[0]))

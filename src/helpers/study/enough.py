@@ -14,9 +14,6 @@ RESAMPLED_WITH_VALUE = 5
 # Silences still watched on a day of a return curve: a share of fewer may be anything.
 SILENCES = 10
 
-# Members who were in a daily state, on whose days to come rests what more of them would be worth.
-MEMBERS_NEXT = 10
-
 # Members who came back, whose median gap tells how often members act.
 CAME_BACK = 20
 
