@@ -207,8 +207,8 @@ def test_of_many_members_a_sample_is_looked_at_and_said(tables, monkeypatch) -> 
     monkeypatch.setattr("helpers.methods.retention.covariates.MOST_MEMBERS", 200)
     some, again = look(tables, ["source"]), look(tables, ["source"])
     members = some.table.count().execute()
-    assert 150 < members < 250 and some.note.startswith("About 200 of ")
-    assert f" {members} of 400 members are compared" in some.note
+    assert 150 < members < 250 and some.note.endswith("stand for all of them in this model.")
+    assert some.note.startswith("All 400 members can be compared. About 200 of 400 members, drawn by a hash")
     pd.testing.assert_frame_equal(some.cells(), again.cells())
 
 

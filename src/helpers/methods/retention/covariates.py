@@ -107,28 +107,36 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     if landmark_day:
         # Who entered late has first days that nobody has seen.
         stays = stays.filter(stays.entry_day == 0, stays.tenure_days >= landmark_day)
+    members = int(stays.count().execute())
     stays, sampled = of_most(stays, study.seed)
     if landmark_day:
         stays, early = with_first_days(study, stays.mutate(entry_day=landmark_day), landmark_day)
         looked_at += early
-    stays = materialise(stays)
-    members = int(stays.count().execute())
-    values = {name: _levels(stays, name, members, study.k_min) for name in looked_at}
+    stays, looked_through = materialise(stays), min(members, MOST_MEMBERS)
+    values = {name: _levels(stays, name, looked_through, study.k_min) for name in looked_at}
     made = {name: value for name, value in values.items() if value is not None}
-    text = (
-        "{n} of {all} members are compared: the others left before the record begins ({began}), joined too late, "
-        "were no members on day {day} of tenure or have early days that are not on record. Not looked at, because "
-        "members are nearly all alike or all different in it, or it says what source says: {names}."
+    everybody, left_out = (
+        int(study.population.count().execute()),
+        [name for name in values if name not in made],
     )
-    note = say(
-        text, n=number(members), all=number(study.population.count().execute()), began=study.began, day=landmark_day,
-        names=", ".join(name for name in values if name not in made) or say("nothing"),
-    )  # fmt: skip
+    text = "All {n} members can be compared."
+    if members < everybody:
+        text = (
+            "{n} of {all} members can be compared: the others left before the record begins ({began}), joined too "
+            "late, were no members on day {day} of tenure or have early days that are not on record."
+        )
+    note = say(text, n=number(members), all=number(everybody), began=study.began, day=landmark_day)
+    if left_out:
+        text = (
+            "Not looked at, because members are nearly all alike or all different in it, or it says what source "
+            "says: {names}."
+        )
+        note += " " + say(text, names=", ".join(left_out))
     if later := [name for name in made if name not in (*KNOWN_AT_JOINING, *early)]:
         text = "Misleading where it was filled in only after joining: {names}."
         note = f"{say(text, names=', '.join(later))} {note}"
     table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
-    return Candidates(materialise(table), tuple(made), f"{sampled} {note}".strip(), landmark_day)
+    return Candidates(materialise(table), tuple(made), f"{note} {sampled}".strip(), landmark_day)
 
 
 def of_most(people: ibis.Table, seed: int) -> tuple[ibis.Table, str]:
