@@ -78,7 +78,9 @@ class ListSet(Result):
             )
             said.append(say(text, names=", ".join(weak)))
         if self.without_p_alive:
-            text = "{n} members came once, so nobody knows whether they come back; their tier decides."
+            text = "{n} members acted on one day only, so nobody knows whether they come back; their tier decides."
+            if self.study.buying == "order":
+                text = "{n} members bought once, so nobody knows whether they come back; their tier decides."
             said.append(say(text, n=people(self.without_p_alive, k_min)))
         return " ".join(said)
 

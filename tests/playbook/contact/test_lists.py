@@ -277,7 +277,7 @@ def test_standard_lists_equal_the_rules_row_by_row():
     for each in found.lists:
         assert set(each.frame["member_id"]) == set(expected.index[expected == each.name]), each.name
     assert sum(each.size for each in found.lists) == (expected != "").sum()
-    assert found.without_p_alive == 7 and "fewer than 10 members came once" in found.sentence
+    assert found.without_p_alive == 7 and "fewer than 10 members acted on one day only" in found.sentence
     assert found.overview["size"].tolist() == [each.size for each in found.lists]
 
 

@@ -149,7 +149,7 @@ class Contest(Result):
         top, lift = percent(TOP, 0), rows.loc[rows["model"] == self.winner, "lift"].item()
         label = say("Value of the top {top} in the hold-out, as a multiple of the average member", top=top)
         figure = plots.intervals(rows["model"].tolist(), rows.rename(columns={"lift": "value"}), label, 1.0)
-        text = "Ranked by {model}, the top {top} bring {lift} times the average"
+        text = "Ranked by the {model}, the top {top} bring {lift} times the average"
         title = say(text, model=self.winner, top=top, lift=number(lift))
         kind = say("Lift of each forecast with its interval")
         return self.drawn("value_contest", kind, title, rows, figure)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.methods.rfm.scores import COUNTED
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, people, percent, say, with_bounds
 from helpers.stats.btyd.alive import BetaGeometricNBD
@@ -76,33 +77,35 @@ class PurchaseModels(Result):
         text = "Who of the present members is still active: too little data. {why}"
         if share.known:
             text = (
-                "Of {n} present members who came more than once, {share} are probably still active. {once} came "
-                "once, whom the model cannot judge."
+                "Of {n} present members with {what} on more than one day, {share} are probably still active. {once} "
+                "have them on a single day, whom the model cannot judge."
             )
             if self.alive.repeat_shares_ is not None:
                 text = (
                     "The model of who is still active could not be used. {why} Counted instead: {share} of {n} "
-                    "earlier members came again within {days} days."
+                    "earlier members had {what} again within {days} days."
                 )
         why = self.alive.message_
         if self.alive.repeaters_ < k_min:
             why = say("Fewer than {k} members came back.", k=k_min)
         days = self.alive.repeat_shares_.days if self.alive.repeat_shares_ is not None else 0
         n, once = people(share.n, k_min), people(self.once, k_min)
-        return say(text, why=why, n=n, once=once, days=days, share=with_bounds(share))
+        what = say(COUNTED[self.study.buying])
+        return say(text, why=why, n=n, once=once, what=what, days=days, share=with_bounds(share))
 
     @property
     def ahead_sentence(self) -> str:
         """What is expected a long time ahead, and how such a forecast did in the hold-out."""
         model, n, expected, actual, error = self.held_out.iloc[0]
         text = (
-            "In the next {days} days present members are expected to come {ahead} times, by {model}, which erred "
-            "least on the last {days} days: it expected {n:,} members to come {expected} times, and they came "
-            "{actual} times ({share}); the error a member was {error}."
+            "In the next {days} days {ahead} days with {what} are expected, of all present members together, by "
+            "{model}, which erred least on the last {days} days: there it expected {expected} and {actual} came "
+            "({share}), among {n:,} members; the error a member was {error}."
         )
+        what, share = say(COUNTED[self.study.buying]), percent(actual / expected, 0)
         return say(
-            text, days=self.days, ahead=number(self.ahead, 0), model=model, n=n, expected=number(expected, 0),
-            actual=number(actual, 0), share=percent(actual / expected, 0), error=number(error, 2),
+            text, days=self.days, what=what, ahead=number(self.ahead, 0), model=model, n=n, share=share,
+            expected=number(expected, 0), actual=number(actual, 0), error=number(error, 2),
         )  # fmt: skip
 
     @property
