@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.estimate import Estimate, estimate_of, unknown
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.restricted_mean import restricted_means
 
@@ -72,12 +72,8 @@ class MeanDifference:
         rows = self.table[self.table["segment"] == segment]
         if rows.empty:
             return unknown(0, "days", self.confidence)
-        row = rows.iloc[0]
-        n = int(row["n"] + row["reference_n"])
-        if not np.isfinite(row["difference"]):
-            return unknown(n, "days", self.confidence)
-        low, high = float(row["low"]), float(row["high"])
-        return Estimate(float(row["difference"]), low, high, n, "days", "restricted mean", self.confidence)
+        row, how = rows.iloc[0], {"value": "difference", "unit": "days"}
+        return estimate_of(row, row["n"] + row["reference_n"], "restricted mean", self.confidence, **how)
 
 
 def logrank(cells: pd.DataFrame, by: str | Sequence[str]) -> LogRank:

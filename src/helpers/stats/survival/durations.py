@@ -34,7 +34,7 @@ from helpers.checks import checked
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.study.days import day_number, number_of
-from helpers.study.frames import as_day, require_columns
+from helpers.study.frames import as_day, require_columns, with_days
 
 
 def exit_durations(
@@ -66,7 +66,8 @@ def exit_durations(
     BadData
         When a column is missing.
     """
-    table = _typed(population)
+    require_columns(population, ("member_id", "joined_day", "left_day"), "population")
+    table = with_days(population, "joined_day", "left_day")
     end = as_day(as_of)
     # Each expression once: engines repeat what stands in a filter, and in the branches of a case, for every row.
     table = table.filter(table.joined_day.fill_null(end) <= ibis.date(end))
@@ -136,17 +137,6 @@ def _first_silent_day(days: ibis.Table, stays: ibis.Table, end: int, silence_day
     gaps = marks.mutate(quiet=ibis.coalesce(following, final) - marks["at"] - 1)
     silent = gaps.filter(gaps.quiet >= silence_days)
     return silent.group_by("member_id").agg(begin=silent["at"].min() + 1)
-
-
-def _typed(population: ibis.Table | pd.DataFrame) -> ibis.Table:
-    """Return the population with days as dates; the casts give an empty frame its types."""
-    table = as_table(population)
-    require_columns(table, ("member_id", "joined_day", "left_day"), "population")
-    return table.mutate(
-        member_id=table.member_id.cast("string"),
-        joined_day=table.joined_day.cast("date"),
-        left_day=table.left_day.cast("date"),
-    )
 
 
 def refuse_impossible(stays: ibis.Table) -> None:
