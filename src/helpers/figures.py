@@ -119,9 +119,8 @@ class Chart:
             # The glyphs are drawn by the browser; only their width is guessed here.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             buffer = io.StringIO()
-            self.figure.savefig(
-                buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
-            )
+            undated = {"Date": None, "Creator": None}
+            self.figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=undated)
         return _accessible(buffer.getvalue(), f"c{zlib.crc32(slug.encode()):08x}", self.title, self.alt)
 
     def _repr_html_(self) -> str:
@@ -156,9 +155,8 @@ class NoChart:
     name: str = ""
 
     def _repr_html_(self) -> str:
-        return (
-            f'<p class="no-chart"><strong>{html.escape(self.title)}</strong>: {html.escape(self.reason)}</p>'
-        )
+        title, reason = html.escape(self.title), html.escape(self.reason)
+        return f'<p class="no-chart"><strong>{title}</strong>: {reason}</p>'
 
     def __repr__(self) -> str:
         return f"{self.title}: {self.reason}"
@@ -183,8 +181,7 @@ def _accessible(svg: str, slug: str, title: str, alt: str) -> str:
     font stack on every label; inlined into one page, the first would be a defect and the rest most of the weight.
     """
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     used = set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if {(m[1], ""), ("", m[1])} & used else "", svg)

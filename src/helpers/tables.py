@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.sentences import money, number, percent
+from helpers.sentences import number, quantity
 
 Formatter = Callable[[Any], str]
 MISSING = "–"
@@ -125,12 +125,10 @@ def _formatter(column: pd.Series, unit: str) -> Formatter:
 
 def _words(column: pd.Series, unit: str) -> Formatter:
     """Return how a value that is there is written."""
-    if unit == "share":
-        return percent
+    if unit == "share" or (len(unit) == 3 and unit.isupper()):
+        return lambda value: quantity(value, unit)
     if unit == "score":
         return lambda value: number(value, 3)
-    if len(unit) == 3 and unit.isupper():
-        return lambda value: money(value, unit)
     if pd.api.types.is_bool_dtype(column):
         return lambda value: "yes" if value else "no"
     if pd.api.types.is_integer_dtype(column):

@@ -63,7 +63,7 @@ def test_days_are_those_of_the_zone_asked_for(dataset: Dataset) -> None:
 def test_freshness_is_relative_to_a_day(dataset: Dataset, state: Health) -> None:
     assert state.as_of == dt.date(2025, 1, 10)
     assert state.frame.set_index("table").loc["events", "freshness_days"] == 5
-    later = health(dataset, as_of="2025-02-10")
+    later = health(dataset, as_of=dt.date(2025, 2, 10))
     assert later.frame.set_index("table").loc["orders", "freshness_days"] == 31
     assert "orders ends 31 days before 2025-02-10." in later.sentence
 

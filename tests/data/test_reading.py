@@ -408,9 +408,7 @@ def test_other_files_in_the_folder_of_a_table_are_read_or_named(write: Writer) -
     assert "orders/deep/f.xlsx, orders/e.csv.zst, orders/g.csv and 2 more" in found.advice
     with pytest.raises(BadData, match="Not read"):
         source.fingerprint(folder)
-    assert source.open(write({"costs.csv": "cost_id,date,kind,amount\n"}), tables=["costs"]).names == (
-        "costs",
-    )
+    assert "costs" in source.open(write({"costs.csv": "cost_id,date,kind,amount\n"}), tables=["costs"])
 
 
 def test_folders_that_name_a_column(write: Writer) -> None:

@@ -80,7 +80,7 @@ def test_opening_is_lazy_and_reads_only_the_columns_asked_for(folder: Path) -> N
 
 def test_a_database_lists_what_is_no_table(folder: Path) -> None:
     dataset = source.open(f"duckdb://{file_of(folder)}")
-    assert dataset.names == ("members", "orders") and dataset.unrecognised == ("scratch",)
+    assert list(dataset.tables) == ["members", "orders"] and dataset.unrecognised == ("scratch",)
     assert any("members: joined_at without a time zone, taken as UTC" in note for note in dataset.notes)
 
 
@@ -100,7 +100,7 @@ def test_contact_data_and_free_text_are_withheld(frames: dict[str, pd.DataFrame]
 
 def test_dataset_as_a_collection(folder: Path) -> None:
     dataset = source.open(folder)
-    assert dataset.names == ("members", "orders") and "orders" in dataset and "events" not in dataset
+    assert list(dataset.tables) == ["members", "orders"] and "orders" in dataset and "events" not in dataset
     assert isinstance(dataset["orders"], ibis.expr.types.Table) and "orders" in dir(dataset)
     with pytest.raises(MissingTable, match=r"^table events missing$"):
         _ = dataset["events"]
@@ -116,8 +116,8 @@ def test_dataset_as_a_collection(folder: Path) -> None:
 
 def test_only_named_tables_are_read(folder: Path) -> None:
     (folder / "events.csv").write_bytes(b"")
-    assert source.open(folder, tables=["orders"]).names == ("orders",)
-    assert source.open(folder, tables=["orders", "costs"]).names == ("orders",)
+    assert source.open(folder, tables=["orders"]).tables.keys() == {"orders"}
+    assert source.open(folder, tables=["orders", "costs"]).tables.keys() == {"orders"}
     with pytest.raises(BadParameters, match='Did you mean "orders"'):
         source.open(folder, tables=["order"])
 

@@ -111,7 +111,7 @@ def test_equal_calls_write_equal_bytes(tmp_path: Path) -> None:
 
 def test_written_tables_keep_the_contract(written: tuple[Path, list[tuple[int, int]]]) -> None:
     dataset = source.open(written[0])
-    assert set(dataset.names) == set(simulate.TABLES)
+    assert set(dataset.tables) == set(simulate.TABLES)
     assert dataset.events.count().execute() > 10_000
 
 
@@ -129,7 +129,7 @@ def test_times_are_utc_microseconds_and_ids_are_long_strings(medium: simulate.Co
 @pytest.mark.parametrize(("members", "days"), [(1, 1), (1, 400), (1_001, 31)])
 def test_tiny_and_short_communities_keep_the_contract(members: int, days: int, tmp_path: Path) -> None:
     dataset = source.open(simulate.write(tmp_path, members, days, 4))
-    assert set(dataset.names) == set(simulate.TABLES)
+    assert set(dataset.tables) == set(simulate.TABLES)
     assert dataset.members.count().execute() == members
 
 
@@ -680,7 +680,7 @@ def test_rows_grow_in_proportion_to_members() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="members == 0, must be >= 1"):
         simulate.community(0, 30, 1)
-    with pytest.raises(ValueError, match='Did you mean "orders"'):
+    with pytest.raises(ValueError, match="tables == 'order', must be one of 'members'"):
         simulate.community(10, 30, 1, tables=("order",))
 
 

@@ -60,7 +60,7 @@ def test_a_notebooks_parameters_open_it(sample) -> None:
     study = Study.open(params.validate("01_rfm", {"data": str(sample)}))
     assert study.draws == 500
     assert study.value_weights is None
-    assert set(study.dataset.names) <= {"members", "events", "orders", "referrals", "costs"}
+    assert set(study.dataset.tables) <= {"members", "events", "orders", "referrals", "costs"}
 
 
 def test_without_a_table_of_actions_nothing_is_opened(tmp_path) -> None:

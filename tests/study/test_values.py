@@ -109,14 +109,12 @@ def test_order_of_summation_does_not_split_equals() -> None:
     assert found["monetary"].nunique() == 1
 
 
-def test_frame_and_table_agree_and_active_days_can_be_left_out() -> None:
+def test_frame_and_table_agree() -> None:
     frame = random_log(3)
     from_frame = fetch(frame, 30)
     connection = ibis.duckdb.connect()
     from_table = fetch(connection.create_table("log", frame), 30)
     pd.testing.assert_frame_equal(from_frame, from_table)
-    without = fetch(frame, 30, active_days=False)
-    pd.testing.assert_frame_equal(from_frame.drop(columns="active_days"), without)
 
 
 def test_planted_tiers_of_a_simulated_community() -> None:

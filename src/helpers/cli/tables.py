@@ -37,7 +37,7 @@ def check(
     if len(state.unmatched):
         output.frame("Ids without a partner", state.unmatched)
     lines = [state.sentence, *state.notes]
-    if set(SIDES) & set(dataset.names):
+    if set(SIDES) & dataset.tables.keys():
         found = Study.of(dataset, dt.date.max, report_tz=report_tz, count="all").account
         output.frame("Kinds of action, and what they count as", found.kinds)
         lines.append(found.unknown)

@@ -34,11 +34,9 @@ def cache_folder() -> Path:
     """Return the folder of caches: ``PLAYBOOK_CACHE``, or that of the user as the system has it."""
     if named := os.environ.get(CACHE_FOLDER):
         return Path(named)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "community-playbook"
+    windows, others = ("LOCALAPPDATA", "~/AppData/Local"), ("XDG_CACHE_HOME", "~/.cache")
+    variable, usual = windows if sys.platform == "win32" else others
+    return Path(os.environ.get(variable) or usual).expanduser() / "community-playbook"
 
 
 class ContentCache:
@@ -133,10 +131,8 @@ class ContentCache:
 @lru_cache(maxsize=8)
 def code_digest(folder: Path) -> str:
     """Return the SHA-256 of the Python files in a folder, for facts that other code might not find in a content."""
-    total = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        total.update(f"{path.name}\0{_sha256(os.fspath(path))}\0".encode())
-    return total.hexdigest()
+    named = (f"{path.name}\0{_sha256(os.fspath(path))}\0" for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256("".join(named).encode()).hexdigest()
 
 
 def _state(name: str) -> list[int]:

@@ -115,8 +115,8 @@ def _common_share(path: Path) -> float:
     return common / total if total else 1.0
 
 
-def prepare(path: Path, spec: Table, root: Path, folder: Path) -> tuple[CsvFile, list[str]]:
-    """Return a file that the engine can read, and what was not plain about it.
+def prepare(path: Path, spec: Table, root: Path, folder: Path, notes: list[str]) -> CsvFile:
+    """Return a file that the engine can read, and note what was not plain about it.
 
     Files in another encoding or with several kinds of line ends are written anew below `folder`, piece by piece, and
     keep the folders in which they lie below `root`.
@@ -126,15 +126,14 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path) -> tuple[CsvFile,
     UnreadableFileError
         When the file cannot be read.
     """
-    notes = []
     try:
         name, alike = encoding(path)
-        readable = path
-        if name in ("gb18030", "utf-16"):
+        readable, legacy = path, name in ("gb18030", "utf-16")
+        if legacy:
             notes.append(f"{path.name}: read as {name.upper()}.")
         if not alike:
             notes.append(f"{path.name}: lines end in more than one way, each read as an end of line.")
-        if notes:
+        if legacy or not alike:
             place = re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
             readable = folder / f"{len(list(folder.iterdir()))}" / place
             readable.parent.mkdir(parents=True)
@@ -145,7 +144,7 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path) -> tuple[CsvFile,
         raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
     if file.skipped_lines:
         notes.append(f"{path.name}: {counted(file.skipped_lines, 'line')} above the column names left out.")
-    return file, notes
+    return file
 
 
 def inspect(path: Path, spec: Table) -> CsvFile:
@@ -169,7 +168,9 @@ def inspect(path: Path, spec: Table) -> CsvFile:
         for index, (skipped, row) in enumerate(rows[:HEADER_SEARCH]):
             rank = (sum(name in spec for name in row), -index, len(row))
             following = rows[index + 1][1] if index + 1 < len(rows) else ()
-            found.append((rank, CsvFile(path, delimiter, _named(row), skipped, following)))
+            # A column without a name, such as after a trailing comma, is named by its position.
+            names = tuple(name or f"unnamed_{position}" for position, name in enumerate(row, start=1))
+            found.append((rank, CsvFile(path, delimiter, names, skipped, following)))
     return max(found, key=lambda each: each[0])[1]
 
 
@@ -181,8 +182,3 @@ def _first_rows(lines: list[str], delimiter: str) -> list[tuple[int, tuple[str, 
         rows.append((above, tuple(cell.strip(" \t\ufeff\u3000") for cell in row)))
         above = reader.line_num
     return rows
-
-
-def _named(row: tuple[str, ...]) -> tuple[str, ...]:
-    """Give columns without a name, such as after a trailing comma, a name by their position."""
-    return tuple(name or f"unnamed_{position}" for position, name in enumerate(row, start=1))

@@ -35,7 +35,7 @@ Counts = dict[str, int]
 def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Options, found: Found) -> None:
     """Add the table of some CSV files to `found`, with its violations and notes."""
     try:
-        files = _prepared(con, spec, parts, root, found.notes)
+        files = [csv_files.prepare(part, spec, root, con.workspace, found.notes) for part in parts]
     except csv_files.UnreadableFileError as error:
         found.violations.append(Violation(spec.name, "(file)", "unreadable file", 0, (), str(error)))
         return
@@ -73,7 +73,7 @@ def shape(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> list[Any]
     UnreadableFileError, ContractError
         When a file or one of its rows cannot be read.
     """
-    files = _prepared(con, spec, parts, root, [])
+    files = [csv_files.prepare(part, spec, root, con.workspace, []) for part in parts]
     if broken := _broken_headers(spec, files):
         raise ContractError(broken)
     names = [*(name for file in files for name in file.names), *folder_keys(parts, root)]
@@ -88,31 +88,20 @@ def shape(con: Any, spec: Table, parts: Sequence[Path], root: Path) -> list[Any]
         raise ContractError([_malformed(con, spec, files, error)]) from None
 
 
-def _prepared(con: Any, spec: Table, parts: Sequence[Path], root: Path, notes: list[str]) -> list[CsvFile]:
-    """Make files readable, and note what was not plain about them."""
-    files = []
-    for part in parts:
-        file, said = csv_files.prepare(part, spec, root, con.workspace)
-        files.append(file)
-        notes += said
-    return files
-
-
 def _broken_headers(spec: Table, files: Sequence[CsvFile]) -> list[Violation]:
     """Return names that occur twice, and second rows that are a header too."""
     violations = []
     for file in files:
-        violations += duplicates(spec, file.names, file.path.name)
+        place = file.path.name
+        violations += duplicates(spec, file.names, place)
         if odd := [ascii(name)[1:-1] for name in file.names if not name.isprintable()]:
-            advice = (
-                f"{file.path.name} has names of columns that cannot be printed: write them in plain letters."
-            )
+            advice = f"{place} has names of columns that cannot be printed: write them in plain letters."
             violations.append(Violation(spec.name, ", ".join(odd), "unreadable column name", 0, (), advice))
         cells_ = dict(zip(file.names, file.first_row, strict=False))
         measured = [c.name for c in spec.columns if c.required and c.type not in ("string", "category")]
         words = {name: cells_[name] for name in measured if cells_.get(name)}
         if words and all(_is_word(word) for word in words.values()):
-            advice = f"The second row of {file.path.name} is a second header; remove it."
+            advice = f"The second row of {place} is a second header; remove it."
             where = ", ".join(words)
             violations.append(Violation(spec.name, where, "two-row header", 1, (words,), advice))
     return violations
@@ -257,16 +246,13 @@ def _examples(
 def _notes(spec: Table, counts: dict[str, Counts], padded: int, options: Options) -> Iterator[str]:
     """Say what was understood only because somebody declared it, and what was set aside."""
     for name, verdicts in counts.items():
-        twice = verdicts.get(cells.TWICE, 0)
-        local = verdicts.get(cells.DECLARED, 0) + twice
-        if local:
-            yield f"{spec.name}.{name}: {counted(local, 'time')} without a zone read as {options.local_tz}."
+        where, twice = f"{spec.name}.{name}", verdicts.get(cells.TWICE, 0)
+        if local := verdicts.get(cells.DECLARED, 0) + twice:
+            yield f"{where}: {counted(local, 'time')} without a zone read as {options.local_tz}."
         if twice:
-            yield (
-                f"{spec.name}.{name}: {twice:,} of them in the hour that comes twice when summer time ends."
-            )
+            yield f"{where}: {twice:,} of them in the hour that comes twice when summer time ends."
         if _is_number(spec, name, verdicts):
-            yield f"{spec.name}.{name}: not in the contract, read as a number."
+            yield f"{where}: not in the contract, read as a number."
     if padded:
         yield f"{spec.name}: {counted(padded, 'row')} with blanks or tabs around an id, read without."
 

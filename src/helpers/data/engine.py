@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import duckdb
 import ibis
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from helpers.data import csv_tables, layout, parquet_tables, scratch
+from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
 from helpers.data.reading import Found, Options
+from helpers.data.schema import Table
 from helpers.data.tables import TABLES
-from helpers.data.views import create, duplicates, identifier
-from helpers.data.violation import Violation
+from helpers.data.views import create, duplicates, folder_keys, identifier, keyed, listed
+from helpers.data.violation import Violation, counted
 from helpers.errors import BadData, BadParameters
 
 SETTINGS = {
@@ -34,6 +39,15 @@ SETTINGS = {
 }
 
 EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
+
+NUMBERS = ("int", "uint", "halffloat", "float", "double", "decimal")
+# What Arrow types hold, where their names differ and what they hold does not.
+KINDS = {
+    **dict.fromkeys(NUMBERS, "numbers"),
+    "large_string": "string",
+    "timestamp": "times without a zone",
+    "null": "",
+}
 
 
 def connect(path: Path | None = None) -> Any:
@@ -121,10 +135,57 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
         if len(kinds) > 1:
             raise BadData(f"{path / name} mixes Parquet and CSV. Keep one of them.")
         if kinds == {True}:
-            parquet_tables.add(con, TABLES[name], parts, path, found)
+            _add_parquet(con, TABLES[name], parts, path, found)
         else:
             csv_tables.add(con, TABLES[name], parts, path, options, found)
     return found
+
+
+def _add_parquet(con: Any, spec: Table, parts: Sequence[Path], root: Path, found: Found) -> None:
+    """Add a view over Parquet files to `found`, or what keeps their parts from being one table."""
+    schemas: dict[pa.Schema, int] = Counter()
+    said: list[Violation] = []
+    for part in parts:
+        try:
+            with pq.ParquetFile(part) as file:
+                schemas[file.schema_arrow.remove_metadata()] += file.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            reason = f"{part.name} cannot be read as Parquet: {str(error).splitlines()[0]}"
+            said.append(Violation(spec.name, "(file)", "unreadable file", 0, (), reason))
+    for schema in schemas:
+        said += duplicates(spec, schema.names, "A file")
+    said += _unlike(spec, schemas)
+    if not said:
+        try:
+            names = {name for schema in schemas for name in schema.names}
+            reader = f"read_parquet({listed(parts)}, union_by_name = true"
+            relation, said = keyed(con, spec, reader, names, folder_keys(parts, root))
+            found.tables[spec.name] = create(con, spec, relation, found.notes)
+        except duckdb.Error as error:
+            said.append(Violation(spec.name, "(file)", "unreadable file", 0, (), str(error).splitlines()[0]))
+    found.violations += said
+
+
+def _unlike(spec: Table, schemas: dict[pa.Schema, int]) -> Iterator[Violation]:
+    """Return columns that are of one kind in some parts and of another elsewhere; an engine would cast them."""
+    rows: dict[str, Counter[str]] = {}
+    for schema, count in schemas.items():
+        for column in schema:
+            if kind := _kind(column.type):
+                rows.setdefault(column.name, Counter())[kind] += count
+    for name, kinds in rows.items():
+        (_, _), *others = kinds.most_common()
+        if others:
+            shown = ", ".join(f"{kind} in {counted(count, 'row')}" for kind, count in kinds.most_common())
+            advice = f"The parts disagree: {shown}. Write all of them with one type."
+            yield Violation(spec.name, name, "parts of unlike types", sum(n for _, n in others), (), advice)
+
+
+def _kind(type_: pa.DataType) -> str:
+    """Return what an Arrow type holds, as far as mixing goes; a column of nothing is of no kind."""
+    written = str(type_.value_type if pa.types.is_dictionary(type_) else type_)
+    kind = re.split(r"[\[(<\d]", written)[0]
+    return "times with a zone" if "tz=" in written else KINDS.get(kind, kind)
 
 
 def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
@@ -136,15 +197,12 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
             f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
             f"The contract knows {', '.join(TABLES)}."
         )
-    known = sorted(set(names) & set(TABLES) & set(wanted))
-    if in_file:
-        home = con.raw_sql("SELECT current_database(), current_schema()").fetchone()
-        places = {name: ".".join(map(identifier, (*home, name))) for name in known}
-        notes: list[str] = []
-        tables = {name: create(con, TABLES[name], place, notes) for name, place in places.items()}
-        return Found(tables, notes=notes, unrecognised=layout.unknown(set(names) - set(TABLES)))
-    tables = {name: con.table(name) for name in known}
-    return Found(tables, unrecognised=layout.unknown(set(names) - set(TABLES)))
+    found = Found({}, unrecognised=layout.unknown(set(names) - set(TABLES)))
+    home = con.raw_sql("SELECT current_database(), current_schema()").fetchone() if in_file else ()
+    for name in sorted(set(names) & set(TABLES) & set(wanted)):
+        relation = ".".join(map(identifier, (*home, name)))
+        found.tables[name] = create(con, TABLES[name], relation, found.notes) if in_file else con.table(name)
+    return found
 
 
 def _from_frames(place: Address, wanted: Collection[str]) -> Found:
@@ -154,12 +212,12 @@ def _from_frames(place: Address, wanted: Collection[str]) -> Found:
     for name, frame in place.frames.items():
         if name in TABLES and name in wanted:
             arrow = _arrow(name, frame, found.violations)
-            if not arrow.num_columns:
+            if arrow.num_columns:
+                con.con.register(f"frame_{name}", arrow)
+                found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"), found.notes)
+            elif not found.violations:
                 nothing = Violation(name, "(frame)", "empty frame", 0, (), "It has no columns.")
-                found.violations += [] if found.violations else [nothing]
-                continue
-            con.con.register(f"frame_{name}", arrow)
-            found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"), found.notes)
+                found.violations.append(nothing)
     return found
 
 
@@ -184,9 +242,3 @@ def _arrow(name: str, frame: Any, violations: list[Violation]) -> pa.Table:
             count = int(kinds.iloc[1:].sum())
             violations.append(Violation(name, str(label), "wrong type", count, (), advice))
     return pa.table(columns)
-
-
-def unzoned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose zoned timestamps are UTC without a zone."""
-    zoned = [label for label in frame.columns if isinstance(frame[label].dtype, pd.DatetimeTZDtype)]
-    return frame.assign(**{label: frame[label].dt.tz_convert("UTC").dt.tz_localize(None) for label in zoned})

@@ -122,11 +122,8 @@ def check_currency(found: Mapping[str, Mapping[str, int]], currency: str) -> Non
 
 def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
     """Hash the contents of files; the name of each part is content too, since it may hold a day."""
-    total = hashlib.sha256()
-    for part in parts:
-        name = f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0"
-        total.update(name.encode("utf-8", "surrogateescape"))
-    return total.hexdigest()
+    named = (f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0" for part in parts)
+    return hashlib.sha256("".join(named).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _shape(folder: Path, name: str, parts: list[Path]) -> list[Any]:

@@ -65,13 +65,13 @@ class Health(NamedTuple):
         return " ".join(_sentences(self))
 
 
-def health(dataset: Dataset, as_of: dt.date | str | None = None, report_tz: str | None = None) -> Health:
+def health(dataset: Dataset, as_of: dt.date | None = None, report_tz: str | None = None) -> Health:
     """Measure the health of a dataset, with one aggregate query per table and one per reference.
 
     Parameters
     ----------
     dataset : Dataset
-    as_of : date or str, optional
+    as_of : date, optional
         The day that freshness is measured from; default the last day observed in any table.
 
     report_tz : str, optional
@@ -83,8 +83,7 @@ def health(dataset: Dataset, as_of: dt.date | str | None = None, report_tz: str 
     """
     place = report_tz or dataset.report_tz
     rows = [_table(TABLES[name], table, place) for name, table in dataset.tables.items()]
-    until = dt.date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
-    until = until or max((row["last"] for row in rows if row["last"]), default=None)
+    until = as_of or max((row["last"] for row in rows if row["last"]), default=None)
     for row in rows:
         row["freshness_days"] = (until - row["last"]).days if until and row["last"] else math.nan
     words = "{table}: {columns} withheld as free text or contact data."
@@ -133,9 +132,9 @@ def _table(spec: Table, table: ir.Table, report_tz: str) -> dict[str, Any]:
         measures |= {"late": late, "arrivals": arrivals.nunique(), "timed": arrivals.count()}
     found = table.aggregate(**measures).execute().iloc[0]
     count = int(found["rows"])
-    missing = {column: count - int(found[f"present_{i}"]) for i, column in enumerate(optional)}
     row: dict[str, Any] = {"table": spec.name, "rows": count}
-    shares = {column: number / count for column, number in missing.items() if number}
+    present = {column: int(found[f"present_{i}"]) for i, column in enumerate(optional)}
+    shares = {column: (count - there) / count for column, there in present.items() if there < count}
     worst = sorted(shares, key=lambda column: (-shares[column], column))[:WORST]
     row["missing"] = ", ".join(f"{column} {percent(shares[column])}" for column in worst)
     row |= {"missing_share": max(shares.values(), default=0.0), "first": None, "last": None}

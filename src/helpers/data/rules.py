@@ -249,9 +249,5 @@ def examples(spec: Table, table: ir.Table, where: Any, columns: Sequence[str]) -
 
 def _records(frame: pd.DataFrame) -> tuple[dict[str, Any], ...]:
     """Return rows with plain missing values."""
-
-    def plain(value: Any) -> Any:
-        return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
-
-    rows: list[dict[Any, Any]] = frame.astype(object).to_dict("records")
-    return tuple({name: plain(value) for name, value in row.items()} for row in rows)
+    plain = frame.astype(object).where(frame.notna(), None)  # type: ignore[call-overload]
+    return tuple(plain.to_dict("records"))

@@ -69,7 +69,7 @@ def folder(*, room: int = 0) -> Scratch | None:
     Scratch or None
         None when no place is short enough, or takes it.
     """
-    _sweep_once(os.getpid())
+    sweep(os.getpid())
     for parent in (Path(tempfile.gettempdir()), SHORT):
         if not room or len(os.fsencode(parent / PREFIX)) + _RANDOM + 1 + room <= LONGEST:
             with contextlib.suppress(OSError):
@@ -128,18 +128,13 @@ def left_behind(path: Path) -> Iterator[bool]:
 
 
 @lru_cache(maxsize=1)
-def _sweep_once(pid: int) -> None:
-    """Sweep at the first folder of a process; a forked one has a number of its own."""
-    sweep()
+def sweep(pid: int) -> None:
+    """Remove the folders of processes that are no more, where temporary files are.
 
-
-def sweep() -> list[str]:
-    """Remove the folders of processes that are no more, where temporary files are; return their names."""
-    swept = []
+    It is done at the first folder of a process; a forked one has a number of its own.
+    """
     for parent in {Path(tempfile.gettempdir()), SHORT}:
         for path in parent.glob(f"{PREFIX}*"):
             with left_behind(path) as free:
                 if free:
                     shutil.rmtree(path, ignore_errors=True)
-                    swept.append(path.name)
-    return sorted(swept)

@@ -70,10 +70,9 @@ class Segment:
         check_columns(self.columns, {name: table.columns for name, table in dataset.tables.items()})
         restricted = {name: self._restrict(dataset, table) for name, table in dataset.tables.items()}
         kept = {name: table for name, table in restricted.items() if table is not None}
+        said = f"The segment {self.expression}"
         if not any(int(table.count().execute()) for table in kept.values()):
-            raise BadParameters(
-                f"The segment {self.expression} fits no row of {', '.join(kept)}; is a value misspelt?"
-            )
+            raise BadParameters(f"{said} fits no row of {', '.join(kept)}; is a value misspelt?")
         actors = [kept[name].select("member_id") for name in ACTIONS if name in kept]
         notes = []
         if restricted.get("members", 0) is None and actors:
@@ -81,14 +80,11 @@ class Segment:
             kept["members"] = dataset.tables["members"].semi_join(inside, "member_id")
             home = "platform" in self.columns and "platform_home" in dataset.tables["members"].columns
             notes.append(
-                f"The segment {self.expression} cuts activity, not members: what is left is the activity with it, of "
+                f"{said} cuts activity, not members: what is left is the activity with it, of "
                 "the members who have any." + " For members whose home it is, write platform_home." * home
             )
-        notes += [
-            f"The segment {self.expression} does not apply to {name}: it stays whole."
-            for name in restricted
-            if name not in kept
-        ]
+        whole = [name for name in restricted if name not in kept]
+        notes += [f"{said} does not apply to {name}: it stays whole." for name in whole]
         return dataset.replace(**kept).noted(*notes)
 
     def _restrict(self, dataset: Dataset, table: ir.Table) -> ir.Table | None:
@@ -161,10 +157,8 @@ class _Translator:
         elif b is None:
             a, b = self.typed(a, literal(right))
         elif not any(getattr(a.type(), kind)() and getattr(b.type(), kind)() for kind in KINDS):
-            raise BadParameters(
-                f"segment: {a.get_name()} is {a.type()} and {b.get_name()} is {b.type()}, "
-                "they cannot be compared."
-            )
+            one, other = (f"{each.get_name()} is {each.type()}" for each in (a, b))
+            raise BadParameters(f"segment: {one} and {other}, they cannot be compared.")
         return a, b
 
     def column(self, node: ast.expr) -> Any:

@@ -24,6 +24,8 @@ from helpers.data.schema import (
 )
 
 MEMBER = text("member_id", "Member", required=True, privacy="P1")
+# Kinds of entries of the event calendar.
+EVENTS_OF_CALENDAR = "holiday promo competitor platform_rule hot_topic incident release experiment"
 
 _DECLARED = (
     Table("members", "a member of the community", "01 02 14").of(
@@ -273,12 +275,7 @@ _DECLARED = (
         key("annotation_id", "Entry"),
         day("start", "First day", required=True, may_be_future=True),
         day("end", "Last day", required=True, may_be_future=True),
-        category(
-            "kind",
-            "What it is",
-            required=True,
-            allowed="holiday promo competitor platform_rule hot_topic incident release experiment",
-        ),
+        category("kind", "What it is", required=True, allowed=EVENTS_OF_CALENDAR),
         category("grade", "Size of it"),
         text("scope", "What it touches"),
         text("note", "Explanation by the operator"),

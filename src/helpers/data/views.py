@@ -46,13 +46,12 @@ def identifier(name: str) -> str:
 def few(spec: Table, names: Sequence[str], notes: list[str]) -> list[str]:
     """Return the columns that are read: all of the contract, and the first others; a note names the rest."""
     others = [name for name in names if name not in spec]
-    if len(others) > MOST_OTHERS:
-        left = others[MOST_OTHERS:]
+    if left := others[MOST_OTHERS:]:
         notes.append(
             f"{spec.name}: {len(others):,} columns outside the contract, {MOST_OTHERS} of them read; left out are "
             f"{left[0]} to {left[-1]} ({len(left):,}). Name what you need first, or leave out what you do not."
         )
-    unread = set(others[MOST_OTHERS:])
+    unread = set(left)
     return [name for name in names if name not in unread]
 
 

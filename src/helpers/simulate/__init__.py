@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from helpers.checks import check_scalar, did_you_mean
+from helpers.checks import check_scalar
 from helpers.simulate.calendar import Window
 from helpers.simulate.columns import to_pandas
 from helpers.simulate.community import TABLES, Generator
@@ -37,18 +37,9 @@ class Community(NamedTuple):
 
 
 def _world(members: int, days: int, seed: int, start: date, parameters: Parameters | None) -> World:
-    check_scalar(members, "members", type_=int, ge=1)
-    check_scalar(days, "days", type_=int, ge=1)
-    check_scalar(seed, "seed", type_=int, ge=0)
+    for name, value, least in (("members", members, 1), ("days", days, 1), ("seed", seed, 0)):
+        check_scalar(value, name, type_=int, ge=least)
     return World(members, Window(start, days, parameters or Parameters()), seed)
-
-
-def _named(tables: Collection[str] | None) -> Collection[str]:
-    for name in tables or ():
-        if name not in TABLES:
-            hint = did_you_mean(name, TABLES)
-            raise ValueError(f"tables == {name!r}, must be among {', '.join(TABLES)}.{hint}")
-    return TABLES if tables is None else tables
 
 
 def community(
@@ -56,7 +47,7 @@ def community(
     days: int,
     seed: int,
     start: date = START,
-    tables: Collection[str] | None = None,
+    tables: Collection[str] = TABLES,
     parameters: Parameters | None = None,
 ) -> Community:
     """Return a simulated community in memory.
@@ -70,7 +61,7 @@ def community(
     start : datetime.date
         First observed day. The tier chain moves by calendar month.
     tables : collection of str, optional
-        Tables to make, default all of `TABLES`. Leaving some out saves time and does not change the others.
+        Tables to make. Leaving some out saves time and does not change the others.
     parameters : Parameters, optional
         Other true parameters.
 
@@ -84,7 +75,9 @@ def community(
     TypeError, ValueError
         When an argument is out of bounds or a table is unknown.
     """
-    generator = Generator(_world(members, days, seed, start, parameters), _named(tables))
+    for name in tables:
+        check_scalar(name, "tables", in_=TABLES)
+    generator = Generator(_world(members, days, seed, start, parameters), tables)
     parts: dict[str, list[pa.Table]] = {name: [] for name in generator.tables}
     for _, made in generator.parts():
         for name, table in made.items():

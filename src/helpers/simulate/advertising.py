@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -125,28 +126,25 @@ def ad_daily_columns(rng: np.random.Generator, window: Window, ads: Advertising)
     }
 
 
-def advertising_truth(window: Window, ads: Advertising) -> list[dict[str, Any]]:
-    """Return, per campaign, its true parameters, effect, and average and marginal return at recent spend."""
-    value, rows = window.parameters.value_per_conversion, []
+def advertising_truth(window: Window, ads: Advertising) -> Iterator[dict[str, Any]]:
+    """Yield, per campaign, its true parameters, effect, and average and marginal return at recent spend."""
+    value = window.parameters.value_per_conversion
     parts = zip(window.parameters.campaigns, ads.spend, ads.expected, ads.incremental, strict=True)
     for campaign, spend, expected, incremental in parts:
         recent, total, gain = float(spend[-RECENT_DAYS:].mean()), float(spend.sum()), float(expected.sum())
         marginal = marginal_response(recent, campaign, ads.size)
-        rows.append(
-            {
-                "campaign_id": campaign.campaign_id,
-                "platform": campaign.platform,
-                "carry_over": campaign.carry_over,
-                "half_saturation": campaign.half * ads.size,
-                "shape": campaign.shape,
-                "top": campaign.top * ads.size,
-                "spend": total,
-                "expected_incremental_conversions": gain,
-                "realised_incremental_conversions": int(incremental.sum()),
-                "return_per_cost": gain * value / total if total else None,
-                "recent_daily_spend": recent,
-                "marginal_conversions_per_cost": marginal,
-                "marginal_return_per_cost": marginal * value,
-            }
-        )
-    return rows
+        yield {
+            "campaign_id": campaign.campaign_id,
+            "platform": campaign.platform,
+            "carry_over": campaign.carry_over,
+            "half_saturation": campaign.half * ads.size,
+            "shape": campaign.shape,
+            "top": campaign.top * ads.size,
+            "spend": total,
+            "expected_incremental_conversions": gain,
+            "realised_incremental_conversions": int(incremental.sum()),
+            "return_per_cost": gain * value / total if total else None,
+            "recent_daily_spend": recent,
+            "marginal_conversions_per_cost": marginal,
+            "marginal_return_per_cost": marginal * value,
+        }

@@ -118,9 +118,8 @@ def _draw_exits(
     if index:
         by_tier = [p.exit_log_hazard.get(f"previous_tier={tier}", 0.0) for tier in (*TIERS, "")]
         predictor = predictor + np.array(by_tier)[behaviour.tiers[index - 1]]
-        predictor = (
-            predictor + p.exit_log_hazard.get("pushes_previous_month", 0.0) * behaviour.pushes[index - 1]
-        )
+        by_push = p.exit_log_hazard.get("pushes_previous_month", 0.0)
+        predictor = predictor + by_push * behaviour.pushes[index - 1]
     ratio = np.exp(predictor)
     begin = np.maximum(month.first * DAY, members.joined)
     end = np.maximum((month.last + 1) * DAY, begin)

@@ -188,11 +188,8 @@ class Window:
         """
         hours = HOUR_WEIGHTS / HOUR_WEIGHTS.sum()
         weights = (self.intensity[:, None] * hours[None, :]).ravel()
-        rows = []
-        for month in self.months:
-            part = weights[month.first * 24 : (month.last + 1) * 24]
-            rows.append(quantile_table(part) + np.int32(month.first * 24))
-        return np.stack(rows)
+        hours_of = ((month.first * 24, (month.last + 1) * 24) for month in self.months)
+        return np.stack([quantile_table(weights[a:b]) + np.int32(a) for a, b in hours_of])
 
     def draw_times(self, rng: np.random.Generator, month: np.ndarray) -> np.ndarray:
         """Draw one time (seconds) for each month index given, following all rhythms."""

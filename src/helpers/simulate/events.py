@@ -52,12 +52,7 @@ def member_post_numbers(block: int, rows: int) -> np.ndarray:
 def draw_events(block: Block, paid: np.ndarray) -> Events:
     """Draw all events of one block and sort them by time and member; `paid` is the amount of each order."""
     rng = block.stream("events")
-    parts = (
-        _visits(rng, block),
-        _pushes(rng, block),
-        _purchases(rng, block, paid),
-        _milestones(block.members),
-    )
+    parts = (_visits(rng, block), _pushes(rng, block), _purchases(rng, block, paid), _milestones(block))
     joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     order = stable_order(joined[1] * len(block.members) + joined[0])
     return Events(*(column[order] for column in joined))
@@ -141,8 +136,9 @@ def _purchases(rng: np.random.Generator, block: Block, paid: np.ndarray) -> Even
     return bare
 
 
-def _milestones(members: Members) -> Events:
+def _milestones(block: Block) -> Events:
     """Joining and leaving, as far as they are observed."""
+    members = block.members
     joined, left = np.flatnonzero(members.joined >= 0), np.flatnonzero(members.left != NEVER)
     code = _codes(join=len(joined), leave=len(left))
     return _bare(np.r_[joined, left], np.r_[members.joined[joined], members.left[left]], code, members)
@@ -162,6 +158,7 @@ def event_columns(block: Block, events: Events) -> Columns:
     content[written] = len(posts.platform) + np.arange(len(written))
     own = digits(member_post_numbers(block.number, len(written)))
     ids = block.number << _ID_BLOCK_BITS
+    sessions = digits(_SESSION_FLOOR + ids + np.arange(events.session.max() + 1))
     return {
         "event_id": digits(_ID_FLOOR + ids + np.arange(rows)),
         "member_id": words(events.member, digits(block.members.number)),
@@ -169,9 +166,7 @@ def event_columns(block: Block, events: Events) -> Columns:
         "event": words(events.code, EVENTS),
         "platform": words(events.platform, PLATFORMS),
         "content_id": words(content, pa.concat_arrays([posts.names, own])),
-        "session_id": words(
-            events.session, digits(_SESSION_FLOOR + ids + np.arange(events.session.max() + 1))
-        ),
+        "session_id": words(events.session, sessions),
         "value": events.value,
         **exported("app_log", days * DAY + INGEST_HOUR * 3_600, window),
     }

@@ -129,15 +129,10 @@ def true_effects(
         anyway += own[index, unit] * np.interp(end, edges, plan.own[index])
         caused += reach[index, unit] * np.interp(end, edges, plan.caused[index])
     ratio = np.where(assignment.exposed, plan.experiment.intensity_ratio, 1.0)
-    control, treatment = anyway + caused, anyway * ratio + caused
-    return {
-        "units": float(len(unit)),
-        "exposed": float(assignment.exposed.sum()),
-        "conversion_control": float(-np.expm1(-control).sum()),
-        "conversion_treatment": float(-np.expm1(-treatment).sum()),
-        "orders_control": float(control.sum()),
-        "orders_treatment": float(treatment.sum()),
-    }
+    arms = dict(zip(ARMS, (anyway + caused, anyway * ratio + caused), strict=True))
+    sums = {f"conversion_{arm}": float(-np.expm1(-orders).sum()) for arm, orders in arms.items()}
+    sums |= {f"orders_{arm}": float(orders.sum()) for arm, orders in arms.items()}
+    return sums | {"units": float(len(unit)), "exposed": float(assignment.exposed.sum())}
 
 
 def assignment_columns(assignments: list[Assignment], members: Members) -> Columns:

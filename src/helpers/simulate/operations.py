@@ -26,17 +26,16 @@ def _entries(window: Window, plans: tuple[Plan, ...]) -> list[tuple[int, int, st
     campaign = ("promo", "B", "all", f"{SOURCES[-1]} 带新 (a creator's campaign brings newcomers)")
     held, outcome = [plan for plan in plans if plan.last >= plan.first], "outcome window"
     rule, new = int(window.days * 0.35), (int(window.days * 0.6), int(window.days * 0.63))
-    return sorted(
-        [
-            *((*span, *promotion) for span in window.promotions),
-            *((*span, "holiday", "S", "all", "春节 (Spring Festival) week") for span in window.holidays),
-            *((*span, *incident) for span in [window.incident] if span[1] >= span[0]),
-            *((*span, *campaign) for span in window.creators),
-            *((plan.day, plan.last, "experiment", "", plan.experiment.exp_id, outcome) for plan in held),
-            (rule, rule, "platform_rule", "B", "douyin", "推荐规则调整 (announced; no effect)"),
-            (*new, "competitor", "B", "all", "竞品上新 (no effect)"),
-        ]
-    )
+    entries = [
+        *((*span, *promotion) for span in window.promotions),
+        *((*span, "holiday", "S", "all", "春节 (Spring Festival) week") for span in window.holidays),
+        *((*span, *incident) for span in [window.incident] if span[1] >= span[0]),
+        *((*span, *campaign) for span in window.creators),
+        *((plan.day, plan.last, "experiment", "", plan.experiment.exp_id, outcome) for plan in held),
+        (rule, rule, "platform_rule", "B", "douyin", "推荐规则调整 (announced; no effect)"),
+        (*new, "competitor", "B", "all", "竞品上新 (no effect)"),
+    ]
+    return sorted(entries)
 
 
 def annotation_columns(window: Window, plans: tuple[Plan, ...]) -> Columns:
@@ -61,24 +60,17 @@ def _at_the_end(window: Window, rows: int) -> np.ndarray:
 def target_columns(window: Window, members: int) -> Columns:
     """Return the ``targets`` table: goals of the quarter after the window."""
     after, goal = window.end + timedelta(days=1), window.parameters.value_per_conversion * members * 2 / 3
+    period = f"{after.year}-Q{(after.month - 1) // 3 + 1}"
     goals = [
-        ("active_members", "all", 0.20 * members, 0.17 * members, "community_lead", "up"),
-        ("core_share", "all", 0.08, 0.06, "community_lead", "up"),
-        ("left_members", "all", 0.05 * members, 0.06 * members, "retention_lead", "down"),
-        ("net_revenue", "all", goal, goal * 6 / 7, "commerce_lead", "up"),
-        ("return_per_cost", "ads", 4.0, 3.0, "growth_lead", "up"),
+        ("active_members", "all", period, 0.20 * members, 0.17 * members, "community_lead", "up"),
+        ("core_share", "all", period, 0.08, 0.06, "community_lead", "up"),
+        ("left_members", "all", period, 0.05 * members, 0.06 * members, "retention_lead", "down"),
+        ("net_revenue", "all", period, goal, goal * 6 / 7, "commerce_lead", "up"),
+        ("return_per_cost", "ads", period, 4.0, 3.0, "growth_lead", "up"),
     ]
-    metric, scope, target, baseline, owner, direction = map(list, zip(*goals, strict=True))
-    return {
-        "metric": metric,
-        "scope": scope,
-        "period": constant(f"{after.year}-Q{(after.month - 1) // 3 + 1}", len(goals)),
-        "target": np.array(target),
-        "baseline": np.array(baseline),
-        "owner": owner,
-        "direction": direction,
-        **exported("plan", _at_the_end(window, len(goals)), window),
-    }
+    names = ("metric", "scope", "period", "target", "baseline", "owner", "direction")
+    columns = dict(zip(names, map(list, zip(*goals, strict=True)), strict=True))
+    return columns | exported("plan", _at_the_end(window, len(goals)), window)
 
 
 def cost_columns(window: Window, ads: Advertising) -> Columns:

@@ -142,7 +142,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             for plan, row in zip(world.plans, sums["effects"].to_dict("records"), strict=True)
         ],
         "channels": [_channel(*each) for each in zip(CHANNELS, p.channels, sums["channels"].T, strict=True)],
-        "advertising": advertising_truth(window, world.advertising),
+        "advertising": list(advertising_truth(window, world.advertising)),
         "referrals": {
             "acceptance": p.invite_acceptance,
             "k_factor": float(invited / sums["ordinary"]) if sums["ordinary"] else None,

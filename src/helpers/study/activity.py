@@ -105,9 +105,8 @@ class Log:
         listed: ibis.Value = ibis.literal(True)
         if "members" in self.dataset:
             members = self.dataset.members
-            flags = members.select(
-                of="member_id", staff=flag(members, "is_staff"), bot=flag(members, "is_bot")
-            )
+            is_staff, is_bot = flag(members, "is_staff"), flag(members, "is_bot")
+            flags = members.select(of="member_id", staff=is_staff, bot=is_bot)
             rows = rows.left_join(flags, rows.member_id == flags.of)
             staff, bot, listed = rows.staff.fill_null(False), rows.bot.fill_null(False), rows.of.notnull()
         reason = ibis.cases(
@@ -147,7 +146,7 @@ class Log:
         """
         made = {"events": self._events, "messages": self._messages, "orders": self._orders}
         parts = [make() for name, make in made.items() if name in self.dataset]
-        parts += [self._refunds()] if {"orders", "refunds"} <= set(self.dataset.names) else []
+        parts += [self._refunds()] if {"orders", "refunds"} <= self.dataset.tables.keys() else []
         rows = [part.mutate(day=local_date(part.ts, self.report_tz)).select(*COLUMNS) for part in parts]
         return ibis.union(*rows) if len(rows) > 1 else rows[0]
 
@@ -199,7 +198,7 @@ def _shaped(
 
 def require_actions(dataset: Dataset) -> None:
     """Refuse tables of which none holds what members did."""
-    if not set(SIDES) & set(dataset.names):
+    if not set(SIDES) & dataset.tables.keys():
         raise MissingTable("table events, messages or orders missing; one of them is needed")
 
 

@@ -43,8 +43,7 @@ def require_unique(table: ibis.Table, column: str, what: str) -> None:
     """Raise ``BadData`` when a value of `column` is null or stands in several rows of the table called `what`."""
     counts = table.group_by(column).aggregate(rows=table.count())
     repeated = counts.filter((counts["rows"] > 1) | counts[column].isnull())
-    found = int(repeated.count().execute())
-    if found:
+    if found := int(repeated.count().execute()):
         raise BadData(f"{what}: one row per {column} is needed, but {found:,} have several rows or none.")
 
 

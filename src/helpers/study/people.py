@@ -22,9 +22,8 @@ def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia
     """
     members, day = dataset.members, as_day(as_of)
     left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
-    found = members.filter(~excluded(members)).mutate(
-        joined_day=local_date(members.joined_at, report_tz), left_day=left
-    )
+    joined = local_date(members.joined_at, report_tz)
+    found = members.filter(~excluded(members)).mutate(joined_day=joined, left_day=left)
     found = found.filter(found.joined_day <= day)
     return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
 

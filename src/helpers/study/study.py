@@ -116,7 +116,7 @@ class Study:
             When the population, or what the segment leaves of it, is smaller than ``k_min``.
         """
         found = source.open(parameters.data, report_tz=parameters.report_tz, tables=parameters.tables)
-        check_currency({name: currencies(found, name) for name in found.names}, parameters.currency)
+        check_currency({name: currencies(found, name) for name in found.tables}, parameters.currency)
         dataset = parse(parameters.segment).apply(found)
         shared = set(type(parameters).model_fields) & {field.name for field in fields(cls)}
         values = {name: getattr(parameters, name) for name in shared}
@@ -155,7 +155,7 @@ class Study:
             rest = {name: table for name, table in tables.items() if name not in DERIVED}
             frames = rest and all(isinstance(table, pd.DataFrame) for table in rest.values())
             tables = source.open(rest) if frames else Dataset({}).replace(**rest)
-        if not given and set(SIDES) & set(tables.names):
+        if not given and set(SIDES) & tables.tables.keys():
             settings |= counting(tables, settings.get("count", "auto"))
         return cls(dataset=tables, as_of=as_day(as_of), given=given, **settings)
 
@@ -164,7 +164,7 @@ class Study:
 
         Its tables are the same and hold what came after that day too; methods look no further than ``as_of``.
         """
-        shared = {name: getattr(self, name) for name in (DERIVED if self.dataset.names else self.given)}
+        shared = {name: getattr(self, name) for name in (DERIVED if self.dataset.tables else self.given)}
         return replace(self, as_of=day, given=shared | {"rhythm_days": self.rhythm_days})
 
     @cached_property
@@ -306,7 +306,7 @@ class Study:
     @cached_property
     def began(self) -> dt.date | None:
         """First day that the log covers: as stated, else the day of the first row; None without activity."""
-        if self.history_from or not ("activity" in self.given or set(SIDES) & set(self.dataset.names)):
+        if self.history_from or not ("activity" in self.given or set(SIDES) & self.dataset.tables.keys()):
             return self.history_from
         return one_day(self.activity.day.min())
 
@@ -323,7 +323,7 @@ class Study:
     @cached_property
     def unit(self) -> str:
         """Unit of the value: a currency or ``"points"``; the currency for activity handed over."""
-        if "activity" in self.given and not set(SIDES) & set(self.dataset.names):
+        if "activity" in self.given and not set(SIDES) & self.dataset.tables.keys():
             return self.currency
         return self.account.unit
 
@@ -344,13 +344,12 @@ class Study:
     def drawn(self) -> str:
         """Whom a picture shows, and over which days."""
         who = self.whom if self.segment else say("All members")
-        return say(
-            "{who}, {first} to {last} ({tz}).", who=who, first=self.began, last=self.as_of, tz=self.report_tz
-        )
+        span = {"first": self.began, "last": self.as_of, "tz": self.report_tz}
+        return say("{who}, {first} to {last} ({tz}).", who=who, **span)
 
     def __repr__(self) -> str:
         """Name the scope and the tables."""
-        return f"Study({self.scope}; {', '.join(self.dataset.names) or 'no tables'})"
+        return f"Study({self.scope}; {', '.join(self.dataset.tables) or 'no tables'})"
 
 
 def _typed(table: ibis.Table | pd.DataFrame, name: str, needed: tuple[str, ...]) -> ibis.Table:

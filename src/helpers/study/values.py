@@ -66,7 +66,10 @@ def member_values(
     require_columns(study.activity, ("kind", "value"), "activity")
     rows = study.activity.filter(study.activity.day <= ibis.date(study.as_of))
     summed = _summed(rows, study.as_of, window_days, study.count)
-    return summed if population is None else _of_population(summed, as_table(population))
+    if population is None:
+        return summed
+    joined = as_table(population).select("member_id").left_join(summed, "member_id").select(*summed.columns)
+    return joined.fill_null({"frequency": 0, "active_days": 0, "monetary": 0.0})
 
 
 def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count) -> ibis.Table:
@@ -85,13 +88,4 @@ def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count) -> i
         frequency=summed.frequency.cast("int64"),
         active_days=summed.active_days.cast("int64"),
         monetary=summed.monetary.fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64"),
-    )
-
-
-def _of_population(summed: ibis.Table, population: ibis.Table) -> ibis.Table:
-    """Return one row per member of the population, without activity as zeros and a missing recency."""
-    joined = population.select("member_id").left_join(summed, "member_id")
-    zeros = {"frequency": 0, "active_days": 0, "monetary": 0.0}
-    return joined.select(
-        *(joined[c].fill_null(zeros[c]).name(c) if c in zeros else joined[c] for c in summed.columns)
     )

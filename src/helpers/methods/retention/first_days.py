@@ -64,7 +64,7 @@ def _can_tell(study: Study) -> bool:
     """Return whether the tables have the columns that say whose post an action was about."""
     dataset = study.dataset
     return (
-        {"members", "events", "content"} <= set(dataset.names)
+        {"members", "events", "content"} <= dataset.tables.keys()
         and {"member_id", "content_id"} <= set(dataset.events.columns)
         and {"content_id", "creator_id", "published_at"} <= set(dataset.content.columns)
     )
