@@ -177,16 +177,19 @@ for names in json.loads(sys.argv[1]):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_nothing_that_is_really_imported_is_missed() -> None:
+@pytest.mark.parametrize(
+    "notebooks", [NOTEBOOKS[:1], pytest.param(NOTEBOOKS[1:], marks=pytest.mark.slow)], ids=["first", "others"]
+)
+def test_nothing_that_is_really_imported_is_missed(notebooks: list[Path]) -> None:
     wanted = []
-    for notebook in NOTEBOOKS:
+    for notebook in notebooks:
         said = imports.read_source(imports._code(notebook), "").imports
         ours = [name for name in said if name.startswith("helpers")]
         parameters = f"helpers.methods.{imports.method_name(notebook)}.parameters"
         wanted.append([*ours, "helpers.report.page.report", parameters])
     command = [sys.executable, "-c", LOAD, json.dumps(wanted)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    for notebook, line in zip(NOTEBOOKS, said, strict=True):
+    for notebook, line in zip(notebooks, said, strict=True):
         loaded = set(line.split())
         assert len(loaded) > 50
         assert loaded <= set(modules_of(notebook)), notebook.name

@@ -17,8 +17,9 @@ from tests.report.run.chaos import CELLS, FEW, PUBLISHING, VICTIMS, Batch, Chaos
 @pytest.mark.parametrize(
     ("series", "kills", "seed", "victims"),
     [
-        pytest.param(8, 9, 1, FEW, id="9 kills"),
+        pytest.param(6, 6, 1, FEW, id="6 kills"),
         pytest.param(12, 20, 3, PUBLISHING, marks=pytest.mark.slow, id="20 kills while publishing"),
+        pytest.param(12, 20, 1, VICTIMS, marks=pytest.mark.slow, id="20 kills"),
         pytest.param(12, 200, 2, VICTIMS, marks=pytest.mark.slow, id="200 kills"),
     ],
 )
@@ -55,6 +56,7 @@ def test_kills_at_random_moments(
     assert hidden == [], "what the killed have left behind is removed"
 
 
+@pytest.mark.slow
 def test_two_batches_at_once_lose_nothing(project: Path, build_notebook: Callable[..., Path]) -> None:
     if kernels.mode() != "fork":
         pytest.skip("kernels are not forked on this system")
