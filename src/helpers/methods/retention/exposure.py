@@ -155,11 +155,8 @@ class Dose:
         """What one more does, and from where on it is too much."""
         effect = self.per_unit
         if not effect.known:
-            text = (
-                "What each {what} more in a month does to leaving in the next: too little data ({events} exits in "
-                "{n} member-months)."
-            )
-            return say(text, what=WHAT[self.exposure], n=number(effect.n), events=number(self.events))
+            text = "What each {what} more in a month does to leaving: too little data ({n} member-months)."
+            return say(text, what=WHAT[self.exposure], n=number(effect.n))
         fatigue = say("none, since no dose is clearly worse than fewer")
         if self.fatigue_from is not None:
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
