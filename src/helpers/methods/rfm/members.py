@@ -121,8 +121,8 @@ class CurrentTiers(Result):
         if pairs:
             text = (
                 "{n:,} present members, by their last {days} days. Arrows: members who cross the lower edge of a "
-                "tier, on average over pairs of {period}s ({pairs}); – is kept back, as it could give away a move of "
-                "fewer than {k} members."
+                "tier, a {period} on average of {pairs}; – is kept back, as it could give away a move of fewer than "
+                "{k} members."
             )
         note = say(text, n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min)
         kind = say("Bars of members by tier, the top tier first, with moves between them")
