@@ -121,7 +121,7 @@ class CurrentTiers(Result):
         if pairs:
             text = (
                 "{n:,} present members, by their last {days} days. Arrows: members who cross the lower edge of a "
-                "tier, a {period} on average of {pairs}; – is kept back, as it could give away a move of fewer than "
+                "tier in a {period} (average of {pairs}); – is kept back, as it could give away a move of fewer than "
                 "{k} members."
             )
         note = say(text, n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min)
