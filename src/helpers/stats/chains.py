@@ -20,7 +20,6 @@ with Q the moves among the lower states, the expected steps until the last is fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,12 +70,8 @@ def homogeneity(tables: ArrayLike, seed: int = 0) -> ChainTest:
     `seed` is that of the random tables, used where cells are sparse.
     """
     # One contingency table per state of origin: periods by destinations.
-    return markov_order(np.moveaxis(np.asarray(tables, float), 1, 0), seed)
-
-
-def markov_order(tables: ArrayLike, seed: int = 0) -> ChainTest:
-    """Test whether the state before last matters once the last one is known, shape (last, before, after)."""
-    occupied = (t[t.sum(axis=1) > 0][:, t.sum(axis=0) > 0] for t in np.asarray(tables, float))
+    origins = np.moveaxis(np.asarray(tables, float), 1, 0)
+    occupied = (t[t.sum(axis=1) > 0][:, t.sum(axis=0) > 0] for t in origins)
     kept = [t for t in occupied if min(t.shape) > 1]
     n = int(sum(t.sum() for t in kept))
     if not kept:
@@ -222,16 +217,14 @@ def expected_steps(rows: Array) -> Array:
     return np.asarray(np.linalg.solve(inner, np.ones((*rows.shape[:-1], 1)))[..., 0], np.float64)
 
 
-def reached_within(rows: Array, steps: Sequence[int]) -> Array:
-    """Return the chance to have reached the last state within each number of steps, shape (steps, ..., states).
+def reached_within(rows: Array, steps: int) -> Array:
+    """Return the chance to have reached the last state within so many steps, shape (..., states).
 
     Columns of `rows` after that state, such as leaving, count as not arriving.
     """
     size = rows.shape[-2]
     inner, last = rows[..., :size], rows[..., size]
-    reached, found = np.zeros_like(last), []
-    for step in range(1, max(steps) + 1):
+    reached = np.zeros_like(last)
+    for _step in range(steps):
         reached = last + np.einsum("...ij,...j->...i", inner, reached)
-        if step in steps:
-            found.append(reached)
-    return np.stack(found)
+    return reached

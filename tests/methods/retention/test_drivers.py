@@ -54,7 +54,7 @@ def test_a_planted_driver_is_named_with_its_interval_and_noise_is_not() -> None:
 
 def test_an_effect_that_does_not_last_is_shown_by_tenure() -> None:
     found = story(members(4000, 2, 1.0, -0.2), "flag", "noise_0")
-    assert found.proportionality.unsteady == ["flag"]
+    assert found.unsteady == ["flag"]
     parts = found.by_tenure.set_index("tenure")
     assert parts.loc["days 7–29", "low"] < np.e < parts.loc["days 7–29", "high"]
     assert parts.loc["days 30–89", "low"] < np.exp(-0.2) < parts.loc["days 30–89", "high"]
@@ -172,7 +172,7 @@ def test_holm_is_the_step_down_correction() -> None:
 def test_early_behaviour_has_no_effect_where_none_was_planted_and_the_early_reply_has_its_own() -> None:
     made = simulate.community(3000, 365, 11, tables=("members", "events"))
     found = drivers(Study.of(made.tables, made.truth["about"]["end"]), ["early_reply"], landmark_day=7)
-    assert found.model.schoenfeld["tenure_day"].min() >= 7
+    assert found.model.days_.day.min() >= 7
     table = found.table.set_index("covariate")
     planted = np.exp(made.truth["exit"]["log_hazard"]["early_reply"])
     assert table.loc["early_reply", "low"] < planted < table.loc["early_reply", "high"]

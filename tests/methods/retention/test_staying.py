@@ -169,9 +169,9 @@ def test_member_days_by_hand() -> None:
 def test_one_day_parts_are_the_steps_of_nelson_aalen() -> None:
     sample = planted(np.random.default_rng(4), 500, np.full(100, 0.03), late=True)
     found = hazard_of(asked(), sample, range(40)).counts
-    curve = survival(sample).table.set_index("day")
-    steps = curve["events"] / curve["at_risk"]
-    assert np.allclose(found["hazard"].iloc[:39] / 1000, steps.iloc[:39])
+    counts = survival(sample).counts
+    steps = counts.events[0] / counts.at_risk[0]
+    assert np.allclose(found["hazard"].iloc[:39] / 1000, steps[:39])
     assert found["part"].iloc[0] == "days 0–0"
 
 

@@ -160,9 +160,6 @@ def test_numbers_far_from_zero_lose_no_digits() -> None:
     assert far.params_["b"] == pytest.approx(near.params_["b"], abs=1e-8)
 
 
-def test_missing_numbers_and_columns_are_refused() -> None:
-    rows = members(1)
-    with pytest.raises(BadData, match=r"column a: 1 of 300 numbers are missing"):
-        CoxModel(["a"]).fit(rows.assign(a=rows["a"].where(rows.index > 0)))
+def test_a_missing_column_is_refused() -> None:
     with pytest.raises(BadData, match=r"column aa missing"):
-        CoxModel(["aa"]).fit(rows)
+        CoxModel(["aa"]).fit(members(1))

@@ -87,7 +87,7 @@ def test_the_story_of_the_published_data(telco: pd.DataFrame, monkeypatch: pytes
     found = drivers(study(telco), COVARIATES)
     assert set(found.named["covariate"]) == set(COVARIATES)
     assert found.named["covariate"].iloc[0] == "two_year"
-    assert "one_year" in found.proportionality.unsteady
+    assert "one_year" in found.unsteady
     told = next(text for text in found.sentences if "change with tenure" in text)
     assert "“one year”" in told and "use the table by tenure" in told
     table = found.by_tenure

@@ -52,7 +52,7 @@ def test_telco_survival(telco: pd.DataFrame) -> None:
 
 
 def test_telco_contracts(telco: pd.DataFrame) -> None:
-    medians = survival(telco, "contract").summary.set_index("contract")["median"]
+    medians = survival(telco, "contract").summary.set_index("segment")["median"]
     assert medians["Month-to-month"] == 35
     test = logrank(telco, "contract")
     assert (round(test.chi_square, 4), test.degrees_of_freedom) == (2352.8725, 2)

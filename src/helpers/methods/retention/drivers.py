@@ -31,12 +31,7 @@ from helpers.playbook.result import Part, Result
 from helpers.sentences import number, people, percent, say
 from helpers.stats.cox.folds import cross_fitted_concordance
 from helpers.stats.cox.model import CoxModel
-from helpers.stats.cox.proportional import (
-    TENURE_BREAKS,
-    Proportionality,
-    proportional_hazards,
-    tenure_effects,
-)
+from helpers.stats.cox.proportional import TENURE_BREAKS, proportional_hazards, tenure_effects
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study, enough
 from helpers.tables import Table
@@ -73,7 +68,7 @@ class Drivers(Result):
 
     model: CoxModel
     table: pd.DataFrame
-    proportionality: Proportionality
+    unsteady: list[str]
     by_tenure: pd.DataFrame
     concordance: Estimate
     notes: tuple[str, ...]
@@ -97,7 +92,7 @@ class Drivers(Result):
             "Effects that were seen to change with tenure ({n} exits): {names}. One hazard ratio for all days is an "
             "average of different ones there: use the table by tenure."
         )
-        names = ", ".join(f"“{name_of(one)}”" for one in self.proportionality.unsteady)
+        names = ", ".join(f"“{name_of(one)}”" for one in self.unsteady)
         if not names:
             text = "No effect was seen to change with tenure ({n} exits)."
         lasting = say(text, names=names, n=number(self.model.events_))
@@ -219,16 +214,17 @@ def drivers(study: Study, columns: Sequence[str] | None = None, *, landmark_day:
     cells, level = found.cells(), study.confidence
     kept, dropped = _affordable(cells, found.names)
     model = CoxModel(kept, confidence=level).fit(cells)
-    test = proportional_hazards(model, level=1 - level)
+    test = proportional_hazards(model)
+    unsteady = test.loc[test["p_holm"] < 1 - level, "covariate"].tolist()
     table = model.simultaneous(study.k_min)
     breaks = [0, *(day for day in TENURE_BREAKS if day > found.landmark_day)]
-    unsteady = table.loc[table["covariate"].isin(test.unsteady), "variable"].drop_duplicates()
-    parts = [tenure_effects(cells, model, name, breaks=breaks) for name in unsteady]
+    changing = table.loc[table["covariate"].isin(unsteady), "variable"].drop_duplicates()
+    parts = [tenure_effects(cells, model, name, breaks=breaks) for name in changing]
     apart = unknown(model.n_, "share", level)
     if kept:
         apart = cross_fitted_concordance(cells, kept, seed=study.seed, confidence=level)
     notes = (found.note, *dropped)
-    return Drivers(study, model, table, test, _by_tenure(parts), apart, notes, found.landmark_day)
+    return Drivers(study, model, table, unsteady, _by_tenure(parts), apart, notes, found.landmark_day)
 
 
 def _ratios(drawn: pd.DataFrame) -> Figure:

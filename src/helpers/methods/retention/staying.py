@@ -169,14 +169,14 @@ class Staying(Result):
         return say(text, median=_median(row), n=curves.n, left=people(curves.events, self.study.k_min))
 
     def _difference(self, test: LogRank) -> str:
-        p, k = test.p_value, len(test.table)
+        p, k = test.p_value, test.segments
         if not np.isfinite(p):
             return say("Whether the {k} segments differ in how long members stay: too little data.", k=k)
         return say(
             "Do the {k} segments differ in how long members stay: {verdict} (log-rank test, χ² = {chi} on {df}, p "
             "{p}, n = {n:,}).",
             k=k, verdict=say("yes" if p < 1 - self.everybody.confidence else "not clearly"),
-            chi=number(test.chi_square, 1), df=test.degrees_of_freedom, n=int(test.table["n"].sum()),
+            chi=number(test.chi_square, 1), df=test.degrees_of_freedom, n=test.n,
             p="< 0.001" if p < 0.001 else f"= {number(p, 3)}",
         )  # fmt: skip
 

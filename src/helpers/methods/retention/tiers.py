@@ -24,7 +24,7 @@ from helpers.playbook.result import Result
 from helpers.sentences import number, people, say, with_interval
 from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.survival.cells import cells, day_counts
-from helpers.stats.survival.compare import restricted_mean_difference
+from helpers.stats.survival.compare import mean_difference
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.restricted_mean import common_horizon
 from helpers.study import Study
@@ -148,10 +148,8 @@ def tiers_of(study: Study, durations: ibis.Table | pd.DataFrame, actions: int, d
     horizon, exits = max(day + 1, watched), int(counted[LANDMARKED]["events"].sum())
 
     def gap(name: str) -> Estimate:
-        found = restricted_mean_difference(
-            counted[name], name, reference=NOT_REACHED, horizon=horizon, confidence=study.confidence
-        )
-        n = int(counted[name]["n"].sum())
-        return found.estimate(REACHED)._replace(n=n) if exits else unknown(n, "days", study.confidence)
+        n, level = int(counted[name]["n"].sum()), study.confidence
+        found = mean_difference(counted[name], name, REACHED, NOT_REACHED, horizon=horizon, confidence=level)
+        return found._replace(n=n) if exits else unknown(n, "days", level)
 
     return TierComparison(study, gap(NAIVE), gap(LANDMARKED), horizon, day, actions, exits)

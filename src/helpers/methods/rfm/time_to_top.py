@@ -105,9 +105,9 @@ def _chance(counts: Array, study: Study) -> Estimate:
     # A column nobody ever entered stays empty: who never leaves is not drawn to leave.
     prior = np.r_[np.full(tiers, 1 / tiers), 1 / tiers if counts[:, -1].any() else 0.0]
     with np.errstate(invalid="ignore"):
-        value = float(reached_within(np.nan_to_num(counts / n[:, None]), [TOLD])[0, -1])
+        value = float(reached_within(np.nan_to_num(counts / n[:, None]), TOLD)[-1])
     rows = dirichlet_rows(counts, prior, DRAWS, np.random.default_rng(study.seed))
-    found = _estimate(value, reached_within(rows, [TOLD])[0, :, -1], n[-1], "share", study)
+    found = _estimate(value, reached_within(rows, TOLD)[:, -1], n[-1], "share", study)
     return found._replace(low=0.0) if value == 0 else found
 
 

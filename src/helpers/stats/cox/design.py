@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.errors import BadData
 from helpers.study.frames import NOT_STATED
 
 FloatArray = NDArray[np.float64]
@@ -44,7 +43,7 @@ def make_design(table: pd.DataFrame, covariates: Sequence[str], reference: Mappi
     The reference is the level with the most members unless it is named, never a pool or what is missing if there is
     another.
     """
-    coded = pd.DataFrame({name: _plain(table[name], name) for name in covariates}, index=table.index)
+    coded = pd.DataFrame({name: _plain(table[name]) for name in covariates}, index=table.index)
     groups = coded.groupby(list(covariates) or (lambda row: 0), sort=True)
     pattern = np.asarray(groups.ngroup(), "int64")
     values = coded.iloc[np.unique(pattern, return_index=True)[1]].reset_index(drop=True)
@@ -59,18 +58,11 @@ def make_design(table: pd.DataFrame, covariates: Sequence[str], reference: Mappi
     return Design(pd.DataFrame(rows, columns=list(TERMS)), np.hstack(columns), pattern)
 
 
-def _plain(column: pd.Series, name: str) -> pd.Series:
+def _plain(column: pd.Series) -> pd.Series:
     """Return flags and numbers as floats and anything else as text, with missing as a level of its own."""
-    flags = pd.api.types.is_bool_dtype(column.dtype)
-    if (flags and column.isna().any()) or not (flags or pd.api.types.is_numeric_dtype(column.dtype)):
-        return column.astype(object).where(column.notna(), NOT_STATED).astype(str)
-    numbers = column.astype(float)
-    if bad := int((~np.isfinite(numbers)).sum()):
-        raise BadData(
-            f"Table cells, column {name}: {bad} of {len(column)} numbers are missing or not finite; "
-            f"bin the column, so that missing becomes a level."
-        )
-    return numbers
+    if pd.api.types.is_numeric_dtype(column.dtype):  # flags are
+        return column.astype(float)
+    return column.astype(object).where(column.notna(), NOT_STATED).astype(str)
 
 
 def _terms(column: pd.Series, n: FloatArray, reference: str | None) -> list[tuple[str, str, str, FloatArray]]:

@@ -87,14 +87,11 @@ def concordance(risk_sets: RiskSets, beta: NDArray[np.float64]) -> tuple[float, 
     A pair is a member who left and one who was at risk that day and left later or was not seen to leave. It counts 1
     when the one who left had the higher hazard, and 1/2 when both are equal.
     """
-    right, pairs = 0.0, 0.0
     levels, at = np.unique(np.round(risk_sets.design @ beta, 12), return_inverse=True)
     order = np.argsort(at, kind="stable")
     starts = np.searchsorted(at[order], np.arange(levels.size))
-    for block in risk_sets.blocks():
-        left = np.add.reduceat(block.exits[:, order], starts, axis=1)
-        stayed = np.add.reduceat(block.at_risk[:, order], starts, axis=1) - left
-        below = np.cumsum(stayed, axis=1) - stayed / 2
-        right += float((left * below).sum())
-        pairs += float((left.sum(axis=1) * stayed.sum(axis=1)).sum())
+    left = np.add.reduceat(risk_sets.exits[:, order], starts, axis=1)
+    stayed = np.add.reduceat(risk_sets.at_risk[:, order], starts, axis=1) - left
+    below = np.cumsum(stayed, axis=1) - stayed / 2
+    right, pairs = float((left * below).sum()), float((left.sum(axis=1) * stayed.sum(axis=1)).sum())
     return (right / pairs if pairs else np.nan), pairs

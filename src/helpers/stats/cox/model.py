@@ -20,7 +20,7 @@ from scipy import stats
 
 from helpers.sentences import number, say
 from helpers.stats.cox.design import make_design
-from helpers.stats.cox.fit import PRIOR_STANDARD_DEVIATION, CoxFit, fit_cox
+from helpers.stats.cox.fit import PRIOR_STANDARD_DEVIATION, fit_cox
 from helpers.stats.cox.risk_sets import Cells, RiskSets
 from helpers.stats.estimate import half_width
 from helpers.stats.survival.cells import COUNTED, completed
@@ -50,8 +50,12 @@ class CoxModel:
         Whether the maximum was found.
     message_ : str
         What was left out, held or not found; empty when nothing was.
-    covariance_ : pandas.DataFrame
-        Of the log hazard ratios, by covariate.
+    params_, standard_errors_ : pandas.Series
+        Log hazard ratio by covariate, NaN where it could not be estimated, and its standard error.
+    covariance_ : array of shape (covariates, covariates)
+        Of the log hazard ratios.
+    days_ : Days
+        Exits and Schoenfeld residuals of each day.
     """
 
     def __init__(
@@ -61,11 +65,8 @@ class CoxModel:
         reference: Mapping[str, str] | None = None,
         confidence: float = 0.95,
     ) -> None:
-        self.covariates, self.reference, self.confidence = (
-            tuple(covariates),
-            dict(reference or {}),
-            confidence,
-        )
+        self.covariates, self.reference = tuple(covariates), dict(reference or {})
+        self.confidence = confidence
 
     def fit(self, cells: pd.DataFrame) -> Self:
         """Fit by maximum partial likelihood; never fails on few or odd data, but says so in `message_`.
@@ -79,53 +80,38 @@ class CoxModel:
         Raises
         ------
         BadData
-            When a column or a number is missing.
+            When a column is missing.
         """
         table = completed(cells, self.covariates)
         self._design = make_design(table, self.covariates, self.reference)
         self.n_, self.events_ = int(table["n"].sum()), int(table["events"].sum())
         risk_sets = RiskSets(self._design.matrix, arrays(table, self._design.pattern))
-        self._fit: CoxFit = fit_cox(risk_sets)
-        self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.value
-        self._days = risk_sets.days(np.nan_to_num(self._fit.beta))
-        names = pd.Index(self._design.terms["covariate"], name="covariate")
-        self.covariance_ = pd.DataFrame(self._fit.covariance, index=names, columns=names)
+        self._fit = fit = fit_cox(risk_sets)
+        self.converged_, self.log_likelihood_, self.covariance_ = fit.converged, fit.value, fit.covariance
+        self.days_ = risk_sets.days(np.nan_to_num(fit.beta))
+        names, beta = self._design.terms["covariate"], fit.beta if fit.converged else np.nan
+        self.params_ = pd.Series(beta, index=names, dtype=float)
+        with np.errstate(invalid="ignore"):
+            self.standard_errors_ = pd.Series(np.sqrt(np.diag(self.covariance_)), index=names)
         self.message_ = self._message()
         return self
-
-    @property
-    def params_(self) -> pd.Series:
-        """Log hazard ratio by covariate; NaN where it could not be estimated."""
-        values = self._fit.beta if self.converged_ else np.full_like(self._fit.beta, np.nan)
-        return pd.Series(values, index=self.covariance_.index, name="log_hazard_ratio")
-
-    @property
-    def standard_errors_(self) -> pd.Series:
-        """Standard error of the log hazard ratio by covariate."""
-        with np.errstate(invalid="ignore"):
-            values = np.sqrt(np.diag(self.covariance_.to_numpy()))
-        return pd.Series(values, index=self.covariance_.index, name="standard_error")
 
     @property
     def summary(self) -> pd.DataFrame:
         """One row per covariate.
 
-        covariate, variable, kind (level, flag or number), level, reference, log_hazard_ratio, standard_error,
-        hazard_ratio, low, high, z, p, n and events (members with the level, or all), penalised (held by a prior).
+        covariate, variable, kind (level, flag or number), level, reference, n and events (members with the level,
+        or all), log_hazard_ratio, standard_error, hazard_ratio, low, high, z, p, penalised (held by a prior).
         """
         terms = self._design.terms
         value, error = self.params_.to_numpy().round(12), self.standard_errors_.to_numpy().round(12)
         half = half_width(error, self.confidence)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            ratios = {
-                "hazard_ratio": np.exp(value),
-                "low": np.exp(value - half),
-                "high": np.exp(value + half),
-            }
+            ratio, low, high = np.exp([value, value - half, value + half])
             z = value / error
-        return terms.drop(columns=["n", "events"]).assign(
-            log_hazard_ratio=value, standard_error=error, **ratios, z=z, p=2 * stats.norm.sf(np.abs(z)),
-            n=terms["n"], events=terms["events"], penalised=self._fit.penalised,
+        return terms.assign(
+            log_hazard_ratio=value, standard_error=error, hazard_ratio=ratio, low=low, high=high, z=z,
+            p=2 * stats.norm.sf(np.abs(z)), penalised=self._fit.penalised,
         )  # fmt: skip
 
     def simultaneous(self, least: int) -> pd.DataFrame:
@@ -143,14 +129,6 @@ class CoxModel:
             table["simultaneous_high"] = np.exp(table["log_hazard_ratio"] + half)
         table["p_bonferroni"] = (tested * table["p"]).clip(upper=1.0)
         return table.assign(clear=table["p_bonferroni"] < alpha)
-
-    @property
-    def schoenfeld(self) -> pd.DataFrame:
-        """Sum of the Schoenfeld residuals of each day: tenure_day, exits, then one column a covariate."""
-        days = self._days
-        residuals = days.exit_sum - days.exits[:, None] * days.mean
-        days_and_exits = pd.DataFrame({"tenure_day": days.day, "exits": days.exits})
-        return days_and_exits.join(pd.DataFrame(residuals, columns=self.covariance_.index))
 
     def _message(self) -> str:
         """Return what a reader has to know about the fit."""

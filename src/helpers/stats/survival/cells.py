@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
-import ibis.expr.datatypes as dt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -34,24 +33,19 @@ class DayCounts:
 
     Attributes
     ----------
-    segments : pandas.DataFrame
-        The segment columns and ``segment`` (their values joined by " · ", or "all"), one row per segment.
+    labels : list of str
+        Names of the segments, in order; "all" when there are none.
     at_risk, events, censored : ndarray, shape (segments, days)
         Counts on tenure days 0 to the last one seen. At risk is who entered by that day and was not gone before.
     members : ndarray, shape (segments,)
         Members of each segment.
     """
 
-    segments: pd.DataFrame
+    labels: list[str]
     at_risk: FloatArray
     events: FloatArray
     censored: FloatArray
     members: FloatArray
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the segments, in order."""
-        return self.segments["segment"].tolist()
 
     @property
     def last_day(self) -> NDArray[np.int64]:
@@ -90,7 +84,7 @@ class DayCounts:
         return (self.members >= enough.MEMBERS_OF_A_CURVE) & ~self.stranded
 
 
-def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] = ()) -> pd.DataFrame:
     """Group durations to cells inside the engine.
 
     Parameters
@@ -112,20 +106,19 @@ def cells(durations: ibis.Table | pd.DataFrame, by: str | Sequence[str] | None =
     BadData
         When a column is missing, or a tenure is missing or negative (a leave before a join).
     """
-    table, names = as_table(durations), by_names(by)
+    table, names = as_table(durations), [by] if isinstance(by, str) else list(by)
     require_columns(table, ["tenure_days", "exited", *names], "durations")
-    entry = {"entry_day": table.entry_day.cast(dt.int64)} if "entry_day" in table.columns else {}
-    keys = {name: table[name] for name in names} | entry | {"tenure_day": table.tenure_days.cast(dt.int64)}
+    entry = {"entry_day": table.entry_day} if "entry_day" in table.columns else {}
+    keys = {name: table[name] for name in names} | entry | {"tenure_day": table.tenure_days.cast("int64")}
     # Counts of what is not missing are the cheapest aggregates of an engine.
-    counts = {"n": table.count(), "events": table.exited.cast(dt.boolean).nullif(False).count()}
+    counts = {"n": table.count(), "events": table.exited.cast("boolean").nullif(False).count()}
     found = table.group_by(**keys).agg(**counts).to_pyarrow().to_pandas()
     if not (found["tenure_day"] >= 0).all():
         refuse_impossible(table)
     texts = [name for name in names if found[name].dtype == object]
     found = found.fillna(dict.fromkeys(texts, NOT_STATED))
     # "not stated" may also be written in the data, which makes two cells of one name: counts decide their order.
-    found = found.sort_values(list(found.columns), ignore_index=True)
-    return found.astype({name: "int64" for name in COUNTED if name in found.columns})
+    return found.sort_values(list(found.columns), ignore_index=True).astype({"n": "int64", "events": "int64"})
 
 
 def completed(frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -144,7 +137,7 @@ def completed(frame: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
     return found.assign(**{name: counted[name] for name in COUNTED}).astype(dict.fromkeys(COUNTED, "int64"))
 
 
-def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> DayCounts:
+def day_counts(cells: pd.DataFrame, by: str | None = None) -> DayCounts:
     """Return counts by segment and day from cells; cells of segments that `by` does not tell apart are added up.
 
     Raises
@@ -152,8 +145,12 @@ def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> Da
     BadData
         As in :func:`completed`.
     """
-    checked = completed(cells, by_names(by))
-    segments, place = _segments(checked, by_names(by))
+    checked = completed(cells, [by] if by else [])
+    segments, place = [EVERYBODY], np.zeros(len(checked), "int64")
+    if by:
+        texts = checked[by].astype(object).where(checked[by].notna(), NOT_STATED).astype(str)
+        place, names = pd.factorize(texts, sort=True)
+        segments = names.tolist()
     days = int(checked["tenure_day"].max()) + 1 if len(cells) else 1
     shape = (len(segments), days + 1)
 
@@ -167,20 +164,3 @@ def day_counts(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> Da
     at_risk = change.cumsum(axis=1)[:, :days]
     gone, events = gone[:, :days], events[:, :days]
     return DayCounts(segments, at_risk, events, gone - events, gone.sum(axis=1))
-
-
-def _segments(cells: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Return the segments in order, and which of them each cell belongs to."""
-    if not names:
-        return pd.DataFrame({"segment": [EVERYBODY]}), np.zeros(len(cells), dtype="int64")
-    labels = cells[list(names)].astype(object)
-    labels = labels.where(labels.notna(), NOT_STATED).astype(str)
-    groups = labels.groupby(list(names))
-    segments = groups.size().index.to_frame(index=False)
-    joined = [" · ".join(texts) for texts in segments.itertuples(index=False)]
-    return segments.assign(segment=np.array(joined, dtype=object)), np.asarray(groups.ngroup(), "int64")
-
-
-def by_names(by: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of segment columns as a tuple."""
-    return () if by is None else (by,) if isinstance(by, str) else tuple(by)

@@ -80,17 +80,13 @@ class SurvivalCurves:
     def table(self) -> pd.DataFrame:
         """One row per segment and tenure day on which somebody was at risk.
 
-        The segment columns, segment, day, from_day, at_risk, events, censored (int), survival, low, high.
+        The columns segment, day, from_day, survival, low, high.
         """
-        counts = self.counts
-        place = np.flatnonzero(counts.at_risk > 0)
-        row, day = np.divmod(place, counts.at_risk.shape[1])
-        whole = {"at_risk": counts.at_risk, "events": counts.events, "censored": counts.censored}
+        row, day = np.nonzero(self.counts.at_risk > 0)
         shares = {"survival": self.survival, "low": self.low, "high": self.high}
         return self._named(
-            {"day": day, "from_day": counts.from_day[row]}
-            | {name: values.take(place).astype("int64") for name, values in whole.items()}
-            | {name: values.take(place) for name, values in shares.items()},
+            {"day": day, "from_day": self.counts.from_day[row]}
+            | {name: values[row, day] for name, values in shares.items()},
             row,
         )
 
@@ -98,7 +94,7 @@ class SurvivalCurves:
     def summary(self) -> pd.DataFrame:
         """One row per segment: how many, and the median with its interval.
 
-        The segment columns, segment, n, events, from_day (first day with somebody at risk), last_day (last one, -1
+        The columns segment, n, events, from_day (first day with somebody at risk), last_day (last one, -1
         for none), median, low, high (days; infinite when not reached; missing when there is too little data: without
         an exit, without estimates, or when early days were not seen).
         """
@@ -135,12 +131,10 @@ class SurvivalCurves:
         known = inside & (counts.at_risk[row, on] > 0) & (counts.from_day[:, None] == 0)
         gone = counts.events + counts.censored
         ever = counts.at_risk + gone.cumsum(axis=1) - gone
+        there = np.where(wanted <= end, counts.at_risk[row, np.minimum(wanted, end)], 0)
         columns: dict[str, NDArray[Any]] = {
-            "day": np.broadcast_to(wanted, known.shape),
-            "at_risk": np.where(wanted <= end, counts.at_risk[row, np.minimum(wanted, end)], 0).astype(
-                "int64"
-            ),
-        }
+            "day": np.broadcast_to(wanted, known.shape), "at_risk": there.astype("int64")
+        }  # fmt: skip
         for name, share in (("survival", self.survival), ("low", self.low), ("high", self.high)):
             columns[name] = np.where(known, share[row, on], np.nan)
         columns["n"] = np.broadcast_to(counts.members[:, None], known.shape).astype("int64")
@@ -169,15 +163,13 @@ class SurvivalCurves:
         Returns
         -------
         pandas.DataFrame
-            The segment columns, segment, horizon, n, mean, low, high (days). Missing where a segment was not
+            The columns segment, n, horizon, mean, low, high (days). Missing where a segment was not
             watched on every day until the horizon, or has fewer than five members.
         """
         days = common_horizon(self.counts) if horizon is None else checked(horizon, "horizon", ge=1)
         found = restricted_means(self.counts, int(days))
         low, high = found.limits(self.confidence)
-        return self.counts.segments.assign(
-            n=self.summary["n"], horizon=days, mean=found.mean, low=low, high=high
-        )
+        return self.summary[["segment", "n"]].assign(horizon=days, mean=found.mean, low=low, high=high)
 
     def to_lifelines(self, segment: str | None = None) -> Any:
         """Return a lifelines ``KaplanMeierFitter`` of a segment, for its plots and methods.
@@ -202,22 +194,19 @@ class SurvivalCurves:
 
     def _named(self, columns: dict[str, NDArray[Any]], row: NDArray[np.intp]) -> pd.DataFrame:
         """Return columns beside the names of the segments they belong to."""
-        segments = self.counts.segments
-        return pd.DataFrame({name: segments[name].to_numpy()[row] for name in segments.columns} | columns)
+        return pd.DataFrame({"segment": np.array(self.counts.labels, dtype=object)[row]} | columns)
 
 
-def survival(
-    cells: pd.DataFrame, by: str | Sequence[str] | None = None, confidence: float = 0.95
-) -> SurvivalCurves:
+def survival(cells: pd.DataFrame, by: str | None = None, confidence: float = 0.95) -> SurvivalCurves:
     """Return Kaplan–Meier curves from cells.
 
     Parameters
     ----------
     cells : pandas.DataFrame
-        tenure_day, n, events, entry_day where entry is late, and the columns of `by`, as made by
+        tenure_day, n, events, entry_day where entry is late, and the column `by`, as made by
         :func:`helpers.stats.survival.cells.cells`; further segment columns are added up.
-    by : str or sequence of str, optional
-        Segment columns; default: everybody together.
+    by : str, optional
+        Segment column; default: everybody together.
     confidence : float
         Level of the intervals.
 

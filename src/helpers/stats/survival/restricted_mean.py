@@ -118,18 +118,15 @@ class RestrictedMeans:
         low, high = np.minimum(low, self.mean), np.maximum(high, self.mean)
         return np.clip(low, 0, self.horizon), np.clip(high, 0, self.horizon)
 
-    def difference_limits(self, base: int, confidence: float) -> tuple[FloatArray, FloatArray]:
-        """Return the limits of each mean minus that of the segment in row `base`, in days."""
-        tail = (1 - confidence) / 2
-        difference = self.mean - self.mean[base]
-        half = half_width(np.hypot(self.error, self.error[base]), confidence)
+    def difference_limits(self, row: int, base: int, confidence: float) -> tuple[float, float]:
+        """Return the limits of the mean of the segment in one row minus that in another, in days."""
+        tail, difference = (1 - confidence) / 2, self.mean[row] - self.mean[base]
+        half = half_width(np.hypot(self.error[row], self.error[base]), confidence)
         low, high = difference - half, difference + half
-        other = self._values(base)
-        for row in np.flatnonzero(np.isfinite(difference)).tolist():
-            if row != base and (self.draws[row] is not None or self.draws[base] is not None):
-                pairs = self._values(row)[:, None] - other
-                low[row], high[row] = np.quantile(pairs, [tail, 1 - tail])
-        return np.minimum(low, difference), np.maximum(high, difference)
+        if self.draws[row] is not None or self.draws[base] is not None:
+            pairs = self._values(row)[:, None] - self._values(base)
+            low, high = np.quantile(pairs, [tail, 1 - tail])
+        return float(min(low, difference)), float(max(high, difference))
 
     def _values(self, row: int) -> FloatArray:
         """Return values of a mean that are equally likely, in order."""
