@@ -41,13 +41,9 @@ FloatArray = NDArray[np.float64]
 
 
 def incidence_shares(
-    rows: ibis.Table,
-    cells: pd.DataFrame,
-    thresholds: Sequence[int],
-    horizons: Sequence[int],
-    confidence: float,
+    rows: ibis.Table, cells: pd.DataFrame, thresholds: Sequence[int], horizon: int, confidence: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the shares that return within each horizon, and the curves, for each threshold.
+    """Return the shares that return within the horizon, and the curves, for each threshold.
 
     Parameters
     ----------
@@ -55,26 +51,25 @@ def incidence_shares(
         One row per wait: member_id, time (days), end ("returned", "left" or "open").
     cells : pandas.DataFrame
         The same counted: time, end, n.
-    thresholds, horizons : sequence of int
-        Days waited before a wait is judged, and days from then.
+    thresholds : sequence of int
+        Days waited before a wait is judged.
+    horizon : int
+        Days from then.
     confidence : float
         Level of the intervals.
 
     Returns
     -------
     tuple of pandas.DataFrame
-        threshold, horizon, declarations, members, returned, at_risk, share, low, high; and threshold, day, at_risk,
-        returned, left, share.
+        threshold, declarations, members, returned, share, low, high; and threshold, day, share.
     """
     curves = {days: incidence(cells, days) for days in thresholds}
-    variances = _variances(rows, curves, horizons)
+    variances = _variances(rows, curves, horizon)
     shares = [
-        _share(days, curves[days], horizon, variances.loc[[days]].iloc[0], confidence)
-        for days in thresholds
-        for horizon in horizons
+        _share(days, curves[days], horizon, variances.loc[[days]].iloc[0], confidence) for days in thresholds
     ]
     drawn = pd.concat([curve.assign(threshold=days) for days, curve in curves.items()], ignore_index=True)
-    return pd.DataFrame(shares), drawn[["threshold", "day", "at_risk", "returned", "left", "share"]]
+    return pd.DataFrame(shares), drawn[["threshold", "day", "share"]]
 
 
 def incidence(cells: pd.DataFrame, threshold: int) -> pd.DataFrame:
@@ -120,26 +115,22 @@ def _influence(curve: pd.DataFrame, horizon: int) -> tuple[FloatArray, FloatArra
     return of_return / n - exposure, of_leaving / n - exposure, -exposure
 
 
-def _variances(rows: ibis.Table, curves: dict[int, pd.DataFrame], horizons: Sequence[int]) -> pd.DataFrame:
-    """Return, by threshold, members and the variance of F at each horizon (a column of its name)."""
-    names = [str(horizon) for horizon in horizons]
+def _variances(rows: ibis.Table, curves: dict[int, pd.DataFrame], horizon: int) -> pd.DataFrame:
+    """Return, by threshold, members and the variance of F at the horizon."""
     looked_up = []
     for threshold, curve in curves.items():
-        each = [_influence(curve, horizon) for horizon in horizons]
-        for position, end in enumerate(ENDS):
-            values = {name: part[position] for name, part in zip(names, each, strict=True)}
+        for end, values in zip(ENDS, _influence(curve, horizon), strict=True):
             keys = {"threshold": threshold, "time": curve["day"] + threshold, "end": end}
-            frame = pd.DataFrame({**keys, **values})
+            frame = pd.DataFrame({**keys, "influence": values})
             looked_up.append(frame if end == "open" else frame.iloc[1:])
     lookup = ibis.memtable(pd.concat(looked_up, ignore_index=True))
     joined = rows.inner_join(lookup, ["time", "end"])
-    by_member = joined.group_by("threshold", "member_id").agg(**{name: joined[name].sum() for name in names})
-    squares = {name: (by_member[name] * by_member[name]).sum() for name in names}
-    found = by_member.group_by("threshold").agg(members=by_member.count(), **squares).to_pandas()
+    each = joined.group_by("threshold", "member_id").agg(influence=joined.influence.sum())
+    squares = (each.influence * each.influence).sum()
+    found = each.group_by("threshold").agg(members=each.count(), variance=squares).to_pandas()
     found = found.set_index("threshold").reindex(list(curves)).astype("float64").fillna({"members": 0.0})
-    correction = found["members"] / (found["members"] - 1).where(found["members"] > 1)
-    found[names] = found[names].mul(correction, axis=0)
-    return found
+    members = found["members"]
+    return found.assign(variance=found["variance"] * members / (members - 1).where(members > 1))
 
 
 def _bounds(curve: pd.DataFrame, horizon: int) -> tuple[float, float]:
@@ -172,7 +163,7 @@ def _share(
     there = curve[curve["day"] <= horizon]
     observed = int(curve["at_risk"].iloc[horizon]) if horizon < len(curve) else 0
     share = float(there["share"].iloc[-1])
-    size = float(effective_size(share, variances[str(horizon)], members - 1, confidence))
+    size = float(effective_size(share, variances["variance"], members - 1, confidence))
     if not np.isfinite(size) or not 0 < share < 1:
         size = float(min(members, observed if observed >= enough.SILENCES else declared))
     size = min(size, declared)
@@ -182,10 +173,8 @@ def _share(
     numbers = (share, low, high) if known else (np.nan,) * 3
     return {
         "threshold": threshold,
-        "horizon": horizon,
         "declarations": declared,
         "members": members,
         "returned": int(there["returned"].sum()),
-        "at_risk": observed,
         **dict(zip(("share", "low", "high"), np.round(numbers, DECIMALS), strict=True)),
     }

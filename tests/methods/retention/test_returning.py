@@ -43,7 +43,8 @@ class Shares:
 
     def __init__(self, study: Study, thresholds: tuple[int, ...], horizons: tuple[int, ...]) -> None:
         _rows, self.spells = found = silences(study)
-        self.shares, _curves = incidence_shares(*found, thresholds, horizons, study.confidence)
+        each = {days: incidence_shares(*found, thresholds, days, study.confidence)[0] for days in horizons}
+        self.shares = pd.concat([shares.assign(horizon=days) for days, shares in each.items()])
 
     def share(self, threshold: int, horizon: int) -> Estimate:
         row = self.shares.set_index(["threshold", "horizon"]).loc[(threshold, horizon)]
@@ -202,7 +203,7 @@ def test_the_phrase_and_small_counts() -> None:
 
 def returns_with(shares: list[tuple[int, float, float, float]], allowed: float = 0.1) -> Returns:
     table = pd.DataFrame(shares, columns=["threshold", "share", "low", "high"])
-    table = table.assign(horizon=90, declarations=500, members=400, returned=1, at_risk=50)
+    table = table.assign(horizon=90, declarations=500, members=400, returned=1)
     empty = pd.DataFrame(columns=["time", "end", "n"])
     return Returns(Study.of({"activity": empty}, FIRST), table, empty, empty, allowed)
 
@@ -237,7 +238,7 @@ def test_a_curve_that_has_levelled_is_carried_forward() -> None:
     silent = silent[silent["day"] <= FIRST + dt.timedelta(days=921)]
     log, as_of = pd.concat([log, silent]), FIRST + dt.timedelta(days=940)
     row = Shares(study_of(log, None, as_of), (7,), (12, 30)).shares.iloc[1]
-    assert row["declarations"] == 40 * 65 + len(silent) and row["at_risk"] < 10
+    assert row["declarations"] == 40 * 65 + len(silent)
     assert row["returned"] == row["declarations"] - 1
     assert 0.997 < row["low"] <= row["share"] <= row["high"] <= 1 and row["share"] > 0.999
     found = ask(log, None, as_of)

@@ -48,10 +48,9 @@ class Returns(Result):
     Attributes
     ----------
     shares : pandas.DataFrame
-        threshold (days of silence), declarations, members, returned (within the horizon), at_risk (still observed
-        and silent on its last day), share, low, high.
+        threshold (days of silence), declarations, members, returned (within the horizon), share, low, high.
     curves : pandas.DataFrame
-        threshold, day (of further silence), at_risk, returned, left, share: the whole curves.
+        threshold, day (of further silence), share: the whole curves.
     spells : pandas.DataFrame
         time (days of silence), end ("returned", "left" or "open"), n: the cells behind everything.
     allowed : float
@@ -200,7 +199,7 @@ def returns(study: Study, *, allowed: float = 0.1) -> Returns:
     """
     rows, cells = silences(study)
     tried = sorted({*THRESHOLDS, study.silence_days})
-    shares, curves = incidence_shares(rows, cells, tried, [HORIZON], study.confidence)
+    shares, curves = incidence_shares(rows, cells, tried, HORIZON, study.confidence)
     return Returns(study, shares, curves, cells, allowed)
 
 
