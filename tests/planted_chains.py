@@ -53,30 +53,40 @@ def asked(**settings: object) -> Study:
 def history_of(states: NDArray[np.int64]) -> TierHistory:
     """Make a history from codes (periods, members): tiers 0 to 3, -1 not there, 4 joined in the period."""
     labels = LABELS
-    names = dict(enumerate([*labels, JOINED])) | {AWAY: LEFT}
     periods = [f"2026-{number + 1:02d}" for number in range(len(states))]
     calendar = pd.DataFrame({"period": periods, "used": True, "reason": ""})
-    pairs, sizes = [], []
-    for position, row in enumerate(states):
-        counts = np.bincount(row[(row >= 0) & (row < len(labels))], minlength=len(labels))
-        sizes += [(periods[position], t, c) for t, c in zip(labels, counts, strict=True)]
-    for position in range(1, len(states)):
-        before, after = states[position - 1], states[position]
-        for a in range(len(labels) + 1):
-            for b in [*range(len(labels)), AWAY]:
-                count = int(((before == a) & (after == b)).sum())
-                pairs.append((periods[position], names[a], names[b], count))
+    counts = np.array([(states == tier).sum(axis=1) for tier in range(len(labels))], float).T
+    size = len(labels) + 1
+    moves = np.zeros((max(len(states) - 1, 0), size, size))
+    for position, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+        for a in range(size):
+            for place, b in enumerate([*range(len(labels)), AWAY]):
+                moves[position, a, place] = ((before == a) & (after == b)).sum()
     return TierHistory(
         asked(),
         scheme=TierScheme.load("monthly_interactions"),
         period="month",
         calendar=calendar,
-        sizes=pd.DataFrame(sizes, columns=["period", "tier", "members"]),
-        flows=pd.DataFrame(pairs, columns=["period", "from_state", "to_state", "n"]),
+        counts=counts,
+        moves=moves,
         passages=_passages(states, labels),
         newcomers=int((states[-1] == FRESH).sum()) if len(states) else 0,
         outside=0,
     )
+
+
+def sizes_of(history: TierHistory) -> pd.DataFrame:
+    """Return the members of every period and tier: period, tier, members."""
+    index = pd.MultiIndex.from_product([history.periods, history.labels], names=["period", "tier"])
+    return pd.DataFrame({"members": history.counts.ravel()}, index).reset_index()
+
+
+def flows_of(history: TierHistory) -> pd.DataFrame:
+    """Return the moves into every period but the first: period, from_state, to_state, n."""
+    states = [[*history.labels, state] for state in (JOINED, LEFT)]
+    keys = {"period": history.periods[1:], "from_state": states[0], "to_state": states[1]}
+    index = pd.MultiIndex.from_product(list(keys.values()), names=list(keys))
+    return pd.DataFrame({"n": history.moves.ravel()}, index).reset_index()
 
 
 def _passages(states: NDArray[np.int64], labels: tuple[str, ...]) -> pd.DataFrame:

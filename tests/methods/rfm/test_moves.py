@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Callable
@@ -26,7 +27,18 @@ from helpers.sentences import interval, number
 from helpers.simulate import community
 from helpers.stats.chains import Steps, net_promotion
 from helpers.study import Study
-from tests.planted_chains import AWAY, FRESH, LIVELY, MATRICES, STICKY, asked, history_of, run_chains
+from tests.planted_chains import (
+    AWAY,
+    FRESH,
+    LIVELY,
+    MATRICES,
+    STICKY,
+    asked,
+    flows_of,
+    history_of,
+    run_chains,
+    sizes_of,
+)  # fmt: skip
 
 top = sys.modules["helpers.methods.rfm.time_to_top"]
 Counts = NDArray[np.float64]
@@ -44,11 +56,9 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def of_tables(*tables: Counts) -> TierHistory:
     """A history with these counts of moves, one pair of months each."""
     empty = history_of(np.zeros((len(tables) + 1, 0), dtype=np.int64))
-    flows = empty.flows.set_index(["period", "from_state", "to_state"])
-    for period, table in zip(empty.periods[1:], tables, strict=True):
-        for (a, b), n in np.ndenumerate(table):
-            flows.loc[(period, empty.labels[a], empty.labels[b]), "n"] = int(n)
-    return TierHistory(**{**vars(empty), "flows": flows.reset_index()})
+    found = empty.moves.copy()
+    found[:, : len(empty.labels), : len(empty.labels)] = tables
+    return dataclasses.replace(empty, moves=found)
 
 
 # --- migration ---------------------------------------------------------------------------------------
@@ -185,12 +195,12 @@ def test_counts_of_a_community_are_the_planted_moves() -> None:
     people["joined_day"] = pd.to_datetime(people["joined_day"]) - pd.Timedelta(days=1)
     given = {"activity": study.activity, "population": people}
     history = tier_history(Study.of(given, as_of, history_from="2025-07-01"), MONTHLY)
-    tables = history.flows.set_index("period")
+    tables = flows_of(history).set_index("period")
     for pair in made.truth["tiers"]["pairs"]:
         square = tables.loc[pair["to"]].pivot(index="from_state", columns="to_state", values="n")
         square = square.loc[list(MONTHLY.labels), list(MONTHLY.labels)]
         np.testing.assert_array_equal(square, pair["observed"])
-        present = history.sizes[history.sizes["period"] == pair["from"]]["members"]
+        present = sizes_of(history)[sizes_of(history)["period"] == pair["from"]]["members"]
         assert present.tolist() == pair["at_risk"]
 
 
@@ -238,7 +248,7 @@ def buyers(reference_data: Path) -> Callable[[str], TierHistory]:
 def test_published_migration_and_forecast_are_reproduced(buyers) -> None:
     history = buyers("1998-03-31")
     assert history.periods == ["1997Q2", "1997Q3", "1997Q4", "1998Q1"]
-    assert set(history.sizes.groupby("period")["members"].sum()) == {23_570}
+    assert set(sizes_of(history).groupby("period")["members"].sum()) == {23_570}
     known = buyers("1997-12-31")
     cells = migration(STUDY, known).matrix.query("scope == 'last'").set_index(["from_tier", "to_tier"])
     published = {
@@ -251,7 +261,7 @@ def test_published_migration_and_forecast_are_reproduced(buyers) -> None:
         found = cells.loc[cell]
         assert found["share"] == pytest.approx(share, abs=5e-4)
         assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1.5e-3)
-    sizes = history.sizes.pivot(index="period", columns="tier", values="members")[list(known.labels)]
+    sizes = sizes_of(history).pivot(index="period", columns="tier", values="members")[list(known.labels)]
     steps = Steps.of(known.moves[-1:])  # published from the last pair alone
     start = np.r_[sizes.loc["1997Q4"], 0.0]
     expected = (start @ steps.shares)[:4]
@@ -298,9 +308,9 @@ def test_joiners_and_leavers_are_forecast_and_stated() -> None:
     states = _with_comers_and_goers(run_chains(rng, LIVELY, 900, 5)[0], rng)
     history = history_of(states)
     result = forecast(STUDY, history)
-    flows = history.flows.groupby(["from_state", "to_state"])["n"].sum().unstack()
+    flows = flows_of(history).groupby(["from_state", "to_state"])["n"].sum().unstack()
     shares = flows.div(flows.sum(axis=1), axis=0)
-    start = history.sizes[history.sizes["period"] == history.periods[-1]].set_index("tier")["members"]
+    start = sizes_of(history)[sizes_of(history)["period"] == history.periods[-1]].set_index("tier")["members"]
     start["(joined)"] = history.newcomers
     expected = start @ shares.loc[start.index]
     np.testing.assert_allclose(result.sizes["expected"], expected[result.sizes["tier"]])

@@ -14,9 +14,8 @@ date differences are not the same everywhere.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
 import numpy as np
@@ -53,12 +52,11 @@ class TierHistory(Result):
         ``"month"``, ``"quarter"`` or ``"week"``.
     calendar : pandas.DataFrame
         One row per calendar period looked at: period, start, end (last day), used, reason.
-    sizes : pandas.DataFrame
-        period, tier, members; one row per period and tier, in their order.
-    flows : pandas.DataFrame
-        period (the later one), from_state, to_state, n. States are the tiers, ``(joined)`` for members who
-        joined during the earlier period and were still there at its end, and ``(left)``. One row per combination, in
-        the order of the states.
+    counts : array of shape (periods, tiers)
+        Members present for the whole of each period, by tier.
+    moves : array of shape (pairs of periods, tiers and newcomers, tiers and leaving)
+        Members by what they were in a period and in the next one. Newcomers joined during the earlier period and
+        were still there at its end.
     passages : pandas.DataFrame
         from_tier (first tier seen), periods, reached, members: periods until the top tier was first reached,
         or until the end of the history for those who did not reach it. That includes members who left: they
@@ -72,8 +70,8 @@ class TierHistory(Result):
     scheme: TierScheme
     period: str
     calendar: pd.DataFrame
-    sizes: pd.DataFrame
-    flows: pd.DataFrame
+    counts: NDArray[np.float64]
+    moves: NDArray[np.float64]
     passages: pd.DataFrame
     newcomers: int
     outside: int
@@ -87,17 +85,6 @@ class TierHistory(Result):
     def periods(self) -> list[str]:
         """The periods used, in order."""
         return self.calendar.loc[self.calendar["used"], "period"].tolist()
-
-    @property
-    def moves(self) -> NDArray[np.float64]:
-        """Counts of moves, shape (pairs of periods, tiers and newcomers, tiers and leaving)."""
-        states = len(self.labels) + 1
-        return self.flows["n"].to_numpy(float).reshape(-1, states, states)
-
-    @property
-    def counts(self) -> NDArray[np.float64]:
-        """Members, shape (periods, tiers)."""
-        return self.sizes["members"].to_numpy(float).reshape(-1, len(self.labels))
 
     @property
     def members(self) -> int:
@@ -176,12 +163,11 @@ def tier_history(
     days = days_of_periods(used, first or study.as_of)
     states = member_states(log, members, scheme, used, days, study.count).cache()
     whole = states.filter(states.state != JOINED)
-    moves = counted_moves(states).to_pandas()
-    last = (moves["position"] == len(used) - 1) & (moves["state"] == JOINED)
-    sizes, flows = (counts(moves, labels, used["period"]) for counts in (_sizes, _flows))
-    passages, newcomers = _passages(whole, labels[-1], len(used)), int(moves.loc[last, "n"].sum())
+    tables = _tables(counted_moves(states).to_pandas(), labels, len(used))
+    counts, newcomers = tables[:, :-1].sum(axis=2), int(tables[-1:, -1].sum())
+    passages = _passages(whole, labels[-1], len(used))
     outside = int(members.count().execute() - whole.member_id.nunique().execute())
-    return TierHistory(study, scheme, period, calendar, sizes, flows, passages, newcomers, outside)
+    return TierHistory(study, scheme, period, calendar, counts, tables[:-1], passages, newcomers, outside)
 
 
 def _covered(log: ibis.Table) -> tuple[dt.date | None, dt.date | None]:
@@ -305,20 +291,10 @@ def _passages(whole: ibis.Table, highest: str, n: int) -> pd.DataFrame:
     return each.group_by("from_tier", "periods", "reached").aggregate(members=_.count()).to_pandas()
 
 
-def _summed(moves: pd.DataFrame, keys: Mapping[str, Any]) -> pd.DataFrame:
-    """Return n summed for every combination of the keys, 0 where there is none."""
-    index = pd.MultiIndex.from_product(list(keys.values()), names=list(keys))
-    return moves.groupby(list(keys))["n"].sum().reindex(index, fill_value=0).reset_index()
-
-
-def _sizes(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
-    here = moves.assign(period=moves["position"].map(names)).rename(columns={"state": "tier"})
-    return _summed(here, {"period": names, "tier": labels}).rename(columns={"n": "members"})
-
-
-def _flows(moves: pd.DataFrame, labels: Sequence[str], names: pd.Series) -> pd.DataFrame:
-    here = moves.assign(period=(moves["position"] + 1).map(names), from_state=moves["state"])
-    # A state is null after the last whole period: the member left during the next one.
-    here["to_state"] = here["after"].fillna(LEFT)
-    keys = {"period": names[1:], "from_state": [*labels, JOINED], "to_state": [*labels, LEFT]}
-    return _summed(here, keys)
+def _tables(moves: pd.DataFrame, labels: Sequence[str], periods: int) -> NDArray[np.float64]:
+    """Return counts by period, tier (newcomers last) and the one after it (last: gone or over)."""
+    places = {label: place for place, label in enumerate(labels)} | dict.fromkeys((JOINED, LEFT), len(labels))
+    found = np.zeros((periods, len(labels) + 1, len(labels) + 1))
+    before, after = (moves[name].fillna(LEFT).map(places).astype(int) for name in ("state", "after"))
+    np.add.at(found, (moves["position"], before, after), moves["n"])
+    return found
