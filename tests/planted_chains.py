@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -58,7 +60,7 @@ def history_of(states: NDArray[np.int64]) -> TierHistory:
     counts = np.array([(states == tier).sum(axis=1) for tier in range(len(labels))], float).T
     size = len(labels) + 1
     moves = np.zeros((max(len(states) - 1, 0), size, size))
-    for position, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+    for position, (before, after) in enumerate(pairwise(states)):
         for a in range(size):
             for place, b in enumerate([*range(len(labels)), AWAY]):
                 moves[position, a, place] = ((before == a) & (after == b)).sum()
