@@ -39,7 +39,7 @@ def test_homogeneity_equals_contingency_tables() -> None:
         statistic, df = statistic + result.statistic, df + result.dof
     found = homogeneity(tables)
     assert (found.statistic, found.df) == (pytest.approx(statistic), df)
-    assert found.method == "chi-square" and found.p_value == pytest.approx(stats.chi2.sf(statistic, df))
+    assert found.p_value == pytest.approx(stats.chi2.sf(statistic, df))
 
 
 def test_sparse_tables_have_an_exact_test() -> None:
@@ -47,7 +47,7 @@ def test_sparse_tables_have_an_exact_test() -> None:
     tables = np.zeros((2, 2, 2))
     tables[0, 0], tables[1, 0] = [7, 1], [2, 6]
     found = homogeneity(tables)
-    assert found.method == "random tables with the same margins" and found.df == 1
+    assert found.df == 1
     assert found.p_value == pytest.approx(stats.fisher_exact(tables[:, 0]).pvalue, abs=0.015)
     assert not homogeneity(np.zeros((0, 4, 4))).df and np.isnan(homogeneity(np.zeros((0, 4, 4))).effect)
 

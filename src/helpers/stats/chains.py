@@ -48,15 +48,12 @@ class ChainTest(NamedTuple):
         Probability of a statistic at least as large if the property holds.
     n : int
         Number of moves it rests on.
-    method : str
-        ``"chi-square"``, ``"random tables with the same margins"`` or ``"too little data"``.
     """
 
     statistic: float
     df: int
     p_value: float
     n: int
-    method: str
 
     @property
     def effect(self) -> float:
@@ -75,19 +72,18 @@ def homogeneity(tables: ArrayLike, seed: int = 0) -> ChainTest:
     kept = [t for t in occupied if min(t.shape) > 1]
     n = int(sum(t.sum() for t in kept))
     if not kept:
-        return ChainTest(np.nan, 0, np.nan, n, "too little data")
+        return ChainTest(np.nan, 0, np.nan, n)
     df = sum((t.shape[0] - 1) * (t.shape[1] - 1) for t in kept)
     statistic = sum(float(_g_squared(t)) for t in kept)
     least = min(float((t.sum(1)[:, None] * t.sum(0) / t.sum()).min()) for t in kept)
     if least >= SMALLEST_EXPECTED:
-        return ChainTest(statistic, df, float(stats.chi2.sf(statistic, df)), n, "chi-square")
+        return ChainTest(statistic, df, float(stats.chi2.sf(statistic, df)), n)
     rng, random = np.random.default_rng(seed), np.zeros(RANDOM_TABLES)
     for t in kept:
         draws = stats.random_table(t.sum(1).astype(int), t.sum(0).astype(int), seed=rng)
         random += _g_squared(draws.rvs(RANDOM_TABLES))
     extreme = int((random >= statistic - 1e-9).sum())
-    method = "random tables with the same margins"
-    return ChainTest(statistic, df, (extreme + 1) / (RANDOM_TABLES + 1), n, method)
+    return ChainTest(statistic, df, (extreme + 1) / (RANDOM_TABLES + 1), n)
 
 
 def _g_squared(table: ArrayLike) -> Array:

@@ -79,13 +79,9 @@ def gini_with_error(groups: Moments) -> tuple[FloatArray, FloatArray]:
 
 
 def lorenz_ordinates(groups: Moments) -> FloatArray:
-    """Return the Lorenz ordinates on the grid, shape (draws, 101)."""
-    members = np.cumsum(groups.members[:, ::-1], axis=1)
-    value = np.cumsum(groups.total[:, ::-1], axis=1)
-    members, value = members / members[:, -1:], value / value[:, -1:]
-    start = np.zeros((len(members), 1))
-    x, y = np.hstack([start, members]), np.hstack([start, value])
-    return np.array([np.interp(GRID, *pair) for pair in zip(x, y, strict=True)])
+    """Return the Lorenz ordinates of what was observed, not drawn, on the grid, shape (101,)."""
+    members, value = (np.append(0.0, np.cumsum(part[0, ::-1])) for part in (groups.members, groups.total))
+    return np.interp(GRID, members / members[-1], value / value[-1])
 
 
 class Ranking(NamedTuple):

@@ -202,26 +202,14 @@ def _freedom(degrees: FloatArray, confidence: float) -> FloatArray:
     return (half_width(1.0, confidence) / half_width(1.0, confidence, degrees)) ** 2
 
 
-def clustered_interval(
-    x: ArrayLike,
-    n: ArrayLike,
-    xx: ArrayLike,
-    xn: ArrayLike,
-    nn: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    confidence: float = 0.95,
-) -> tuple[FloatArray, FloatArray]:
+def clustered_interval(*sums: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Return the bounds of ``x / n`` from sums over clusters, elementwise.
 
     Parameters
     ----------
-    x, n : array_like
-        Successes and trials.
-    xx, xn, nn : array_like
-        Sums over clusters of x*x, x*n and n*n.
-    clusters : array_like
-        How many clusters have a trial.
+    *sums : array_like
+        In this order: successes x and trials n, the sums over clusters of x*x, x*n and n*n, and how many clusters
+        have a trial.
     confidence : float
         Level of the interval.
 
@@ -230,7 +218,7 @@ def clustered_interval(
     tuple of ndarray
         Lower and upper bounds; NaN with fewer than two clusters, of which nothing can be said.
     """
-    sx, sn, sxx, sxn, snn, k = (np.asarray(part, float) for part in (x, n, xx, xn, nn, clusters))
+    sx, sn, sxx, sxn, snn, k = (np.asarray(part, float) for part in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sx / sn
         residual = np.clip(sxx - 2 * share * sxn + share**2 * snn, 0, None)
@@ -243,14 +231,6 @@ def clustered_interval(
     size = np.where((k >= 2) & (size > 0), np.minimum(size, sn), np.nan)
     low, high = wilson(share * size, size, confidence)
     return np.minimum(low, share), np.maximum(high, share)
-
-
-def clustered_frame(frame: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
-    """Return the frame with share, low and high added, from its columns x, n, xx, xn, nn and clusters."""
-    sums = [frame[name] for name in ("x", "n", "xx", "xn", "nn", "clusters")]
-    low, high = clustered_interval(*sums, confidence=confidence)
-    share = frame["x"] / frame["n"].where(frame["n"] > 0)
-    return frame.assign(share=share.astype(float), low=low, high=high)
 
 
 def holm(p: ArrayLike) -> FloatArray:

@@ -54,7 +54,7 @@ def fitted(sample: Cells) -> BetaGeometricNBD:
 def test_published_parameters_of_cdnow(fitted: BetaGeometricNBD) -> None:
     assert [round(v, 3) for v in fitted.params_] == [0.243, 4.414, 0.793, 2.426]
     assert round(fitted.log_likelihood_, 1) == -9582.4
-    assert fitted.converged_ and fitted.identifiable_ and fitted.source_ == "BG/NBD"
+    assert fitted.converged_ and fitted._fit.precise and fitted.source_ == "BG/NBD"
     assert (fitted.members_, fitted.repeaters_) == (2357, 946)
 
 
@@ -206,7 +206,7 @@ def test_intervals_cover_the_planted_truth() -> None:
     inside = []
     for seed in range(200):
         model = BetaGeometricNBD().fit(histories(TRUTH, ages(600, 1000 + seed), seed))
-        if model.identifiable_:
+        if model._fit.precise:
             inside.append((model.summary["low"] < TRUTH) & (model.summary["high"] > TRUTH))
     assert len(inside) >= 190
     coverage = np.mean(inside, axis=0)
@@ -224,7 +224,7 @@ def spread_out(seed: int, members: int = 300, days: int = 300) -> pd.DataFrame:
 def test_nobody_leaves_is_a_result_with_a_fallback() -> None:
     model = BetaGeometricNBD().fit(cells(purchase_days(spread_out(1)), as_of=dt.date(2026, 10, 27)))
     a, b = model.params_[2:]
-    assert model.converged_ and not model.identifiable_ and a / (a + b) < LEAST_LEAVING
+    assert model.converged_ and not model._fit.precise and a / (a + b) < LEAST_LEAVING
     assert model.source_ == "repeat shares" and "nobody seems to leave" in model.message_
     alive = model.alive_among([1, 3], [20.0, 30.0], [30.0, 40.0])
     assert alive.known and alive.low < alive.value < alive.high
@@ -270,7 +270,7 @@ def test_equal_rates_keep_predictions_and_say_so() -> None:
     rng = np.random.default_rng(4)
     frame = histories(Parameters(1e6, 4e6, 1.0, 4.0), rng.uniform(20, 40, 3000), 4)
     model = BetaGeometricNBD().fit(frame)
-    if not model.identifiable_:
+    if not model._fit.precise:
         assert "all but buy at the same rate" in model.message_
     assert model.source_ == "BG/NBD" and model.params_.r > 20
     assert model.params_.r / model.params_.alpha == pytest.approx(0.25, rel=0.05)

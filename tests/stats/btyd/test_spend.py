@@ -43,7 +43,7 @@ def test_published_parameters_of_cdnow(cdnow: pd.DataFrame) -> None:
     model = GammaGamma().fit(cdnow)
     assert [round(v, 2) for v in model.params_] == [6.25, 3.74, 15.44]
     assert list(model.params_) == pytest.approx([6.2496, 3.7442, 15.4435], abs=5e-5)
-    assert model.members_ == 946 and model.converged_ and model.identifiable_
+    assert model.members_ == 946 and model.converged_ and model._fit.precise
     compressed = GammaGamma().fit(spend_cells(cdnow))
     assert list(compressed.params_) == pytest.approx(list(model.params_), rel=1e-8)
 
@@ -146,7 +146,7 @@ def test_intervals_cover_the_planted_truth() -> None:
     inside = []
     for seed in range(200):
         model = GammaGamma().fit(spending(TRUTH, 500, seed))
-        if model.identifiable_:
+        if model._fit.precise:
             inside.append((model.summary["low"] < TRUTH) & (model.summary["high"] > TRUTH))
     coverage = np.mean(inside, axis=0)
     assert len(inside) >= 190 and (coverage > 0.905).all() and 0.92 <= coverage.mean() <= 0.98

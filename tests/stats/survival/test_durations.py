@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.data import source
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.durations import exit_durations, silence_durations
 from helpers.study.people import population
@@ -95,11 +95,9 @@ def test_an_engine_table_with_a_leave_before_a_join_is_refused_while_counting(
         cells(durations)
 
 
-def test_missing_columns_and_options() -> None:
+def test_missing_columns() -> None:
     with pytest.raises(BadData, match="column left_day missing"):
         exit_durations(pd.DataFrame({"member_id": ["a"], "joined_day": ["2026-01-01"]}), as_of=AS_OF)
-    with pytest.raises(BadParameters, match="silence_days == 0"):
-        silence_durations(pd.DataFrame(), stays(), as_of=AS_OF, silence_days=0)
 
 
 def test_the_population_has_the_columns_of_members() -> None:

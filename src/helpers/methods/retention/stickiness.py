@@ -20,7 +20,7 @@ import ibis
 
 from helpers.playbook.result import Result
 from helpers.sentences import say, with_interval
-from helpers.stats.estimate import Estimate, clustered_frame, estimate_of, unknown
+from helpers.stats.estimate import Estimate, clustered_interval, unknown
 from helpers.study import Study
 from helpers.study.days import number_of
 
@@ -75,12 +75,12 @@ def stickiness(study: Study) -> Stickiness:
     each = rows.group_by("member_id").agg(x=daily.sum(), n=monthly.sum())
     x, n = each.x.cast("float64"), each.n.cast("float64")
     sums = {"x": x.sum(), "n": n.sum(), "xx": (x * x).sum(), "xn": (x * n).sum(), "nn": (n * n).sum()}
-    found = each.aggregate(clusters=(n > 0).sum(), **sums).to_pandas().astype("float64").fillna(0.0)
-    row = clustered_frame(found, study.confidence).iloc[0]
-    members = int(row["clusters"])
-    ratio = unknown(members, "share", study.confidence)
+    found = each.aggregate(**sums, clusters=(n > 0).sum()).to_pandas().astype("float64").fillna(0.0).iloc[0]
+    least, most = map(float, clustered_interval(*found, confidence=study.confidence))
+    members, level, method = int(found["clusters"]), study.confidence, "Wilson, clustered by member"
+    ratio = unknown(members, "share", level)
     if study.began is not None and first >= study.began + dt.timedelta(days=MONTH_DAYS - 1):
-        ratio = estimate_of(row, members, "Wilson, clustered by member", study.confidence)
+        ratio = Estimate(found["x"] / found["n"], least, most, members, "share", method, level)
     return Stickiness(study, first, ratio)
 
 

@@ -217,7 +217,7 @@ def concentration(study: Study, scores: Scores) -> Concentration:
     found = replace(_concentration(study, cells), window_days=scores.window_days, activity=activity)
     if not found.top_share.known:
         return found
-    share = lorenz_ordinates(observed(cells))[0]
+    share = lorenz_ordinates(observed(cells))
     return replace(found, lorenz=pd.DataFrame({"members_share": GRID, "value_share": share}))
 
 

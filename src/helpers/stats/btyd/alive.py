@@ -51,8 +51,6 @@ class BetaGeometricNBD:
         At the maximum.
     converged_ : bool
         Whether the maximum was found.
-    identifiable_ : bool
-        Whether the data determine all four parameters.
     source_ : str
         Where predictions come from: ``"BG/NBD"``, ``"repeat shares"`` or ``"too little data"``.
     message_ : str
@@ -84,7 +82,6 @@ class BetaGeometricNBD:
         self.params_ = Parameters(*np.exp(self._fit.theta).tolist())
         self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.log_likelihood
         usable, self.message_ = self._judge()
-        self.identifiable_ = usable and self._fit.precise
         self.source_ = "BG/NBD" if usable else "too little data"
         self.repeat_shares_ = None
         if not usable and known is not None:

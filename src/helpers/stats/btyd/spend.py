@@ -93,8 +93,8 @@ class GammaGamma:
         p, q, v; NaN when nothing could be fitted.
     log_likelihood_ : float
         At the maximum.
-    converged_, identifiable_ : bool
-        Whether the maximum was found, and whether the data determine all parameters.
+    converged_ : bool
+        Whether the maximum was found.
     source_ : str
         Where predictions come from: ``"Gamma-Gamma"``, ``"observed means"`` or ``"too little data"``.
     message_ : str
@@ -132,7 +132,6 @@ class GammaGamma:
         self.params_ = SpendParameters(*np.exp(self._fit.theta).tolist())
         self.converged_, self.log_likelihood_ = self._fit.converged, self._fit.log_likelihood
         usable, self.message_ = self._judge()
-        self.identifiable_ = usable and self._fit.precise
         if self.set_aside_:
             self.message_ += " " + say("Members with repeats of no positive value were set aside.")
         self.source_ = "Gamma-Gamma" if usable else "observed means" if self.members_ else "too little data"

@@ -35,7 +35,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.checks import checked
 from helpers.stats.estimate import Estimate, estimate_of
 from helpers.stats.survival.cells import DayCounts, day_counts
 from helpers.stats.survival.limits import product_limit, survival_limits
@@ -123,7 +122,6 @@ class SurvivalCurves:
         under observation later says nothing about the share.
         """
         wanted = np.atleast_1d(np.asarray(days, dtype="int64"))
-        checked(int(wanted.min(initial=0)), "days", ge=0)
         counts, row = self.counts, np.arange(len(self.survival))[:, None]
         end = np.maximum(counts.last_day, 0)[:, None]
         day = np.where(self.survival[row, end] == 0, np.minimum(wanted, end), wanted)
@@ -166,8 +164,8 @@ class SurvivalCurves:
             The columns segment, n, horizon, mean, low, high (days). Missing where a segment was not
             watched on every day until the horizon, or has fewer than five members.
         """
-        days = common_horizon(self.counts) if horizon is None else checked(horizon, "horizon", ge=1)
-        found = restricted_means(self.counts, int(days))
+        days = common_horizon(self.counts) if horizon is None else horizon
+        found = restricted_means(self.counts, days)
         low, high = found.limits(self.confidence)
         return self.summary[["segment", "n"]].assign(horizon=days, mean=found.mean, low=low, high=high)
 
@@ -180,7 +178,7 @@ class SurvivalCurves:
         from lifelines import KaplanMeierFitter
 
         labels, counts = self.counts.labels, self.counts
-        row = 0 if segment is None else labels.index(checked(segment, "segment", in_=labels))
+        row = 0 if segment is None else labels.index(segment)
         at_risk, events, censored = (part[row] for part in (counts.at_risk, counts.events, counts.censored))
         entered = at_risk - np.append(0, (at_risk - events - censored)[:-1])
         come, gone = entered.cumsum(), np.stack([events, censored], axis=1).cumsum()

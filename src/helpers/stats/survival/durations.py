@@ -30,7 +30,6 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from helpers.checks import checked
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.study.days import day_number, number_of
@@ -106,7 +105,6 @@ def silence_durations(
         The columns of :func:`exit_durations`, where exited says that a silent spell began on tenure day
         tenure_days. Members who joined fewer than `silence_days` days before `as_of` are censored on day 0.
     """
-    checked(silence_days, "silence_days", type_=int, ge=1)
     stays = exit_durations(population, as_of=as_of)
     begun = _first_silent_day(as_table(member_days), stays, number_of(as_day(as_of)), silence_days)
     found = stays.left_join(begun, "member_id").drop("member_id_right")
