@@ -29,7 +29,7 @@ def asked(confidence: float = 0.95, k_min: int = 10) -> Study:
 
 def stay(rows: pd.DataFrame, by: str | None = None, k_min: int = 10, confidence: float = 0.95) -> Staying:
     """How long members stay, from durations."""
-    found = cells(rows, by)
+    found = cells(rows, by or ())
     everybody = survival(found, None, confidence)
     segments = survival(found, by, confidence)
     return Staying(asked(confidence, k_min), everybody, segments, logrank(found, by) if by else None)

@@ -61,7 +61,7 @@ def test_grouped_equals_rows(drawn: list[tuple[int, bool, float, str]], late: bo
         )
         at_risk = theirs.event_table["at_risk"]
         shared = ours.index.intersection(at_risk.index[at_risk > 0])
-        counted = counts.at_risk[counts.labels.index(plan), shared]
+        counted = counts.at_risk[counts.labels.index(plan), shared.to_numpy(int)]
         np.testing.assert_allclose(counted, at_risk.loc[shared])
 
 
