@@ -90,9 +90,11 @@ class RiskSets:
 
         def table(day: IntArray, count: FloatArray) -> FloatArray:
             flat = np.bincount(day * shape[1] + cells.pattern, count, shape[0] * shape[1])
-            return flat.astype(float).reshape(shape)
+            return flat.astype(float, copy=False).reshape(shape)
 
-        self.at_risk = (table(first, cells.n) - table(after, cells.n)).cumsum(axis=0)[:-1]
+        changes = table(first, cells.n)
+        changes -= table(after, cells.n)  # in place, as these are the largest arrays of a fit
+        self.at_risk = changes.cumsum(axis=0, out=changes)[:-1]
         # Who left did so on a day with exits, the one before the first day after the last day at risk.
         self.exits = table(after, cells.exits)[1:]
 
