@@ -11,8 +11,9 @@ import pytest
 from helpers.stats.estimate import wilson
 from helpers.stats.forecast.judging import contest
 from helpers.stats.forecast.landmarks import landmarks
-from helpers.stats.forecast.models import BASE_RATE, LOGIT, MODELS, RECENCY
+from helpers.stats.forecast.models import BASE_RATE, LEARNING, LOGIT, MODELS, RECENCY
 from helpers.stats.forecast.next_period import expected_number, levels, probabilities
+from helpers.study.enough import WINDOWS_TO_JUDGE
 
 START = dt.date(2025, 1, 1)
 QUICK = (BASE_RATE, RECENCY, LOGIT)
@@ -25,7 +26,8 @@ def forecast(judged: int, seed: int, models: tuple[str, ...], fading: float = 0.
     Members act at rates of their own, half of them join over time, and `fading` is the share by which each slows down
     in a month of tenure: the less history, the further a level that was learnt once is off.
     """
-    rng, members, days = np.random.default_rng([seed, judged]), 400, 31 * (judged + 3) + 30
+    learnt_from = LEARNING if judged > WINDOWS_TO_JUDGE else 0
+    rng, members, days = np.random.default_rng([seed, judged]), 400, 31 * (judged + learnt_from + 3) + 30
     rate = rng.gamma(0.6, 0.08 / 0.6, members)
     joined = rng.integers(0, days - 60, members) * (rng.random(members) < 0.5)
     tenure = np.arange(days) - joined[:, None]
