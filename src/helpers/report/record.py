@@ -211,7 +211,8 @@ def show(*results: Result | Study) -> None:
             elif isinstance(part, Table):
                 table(part.name, part.frame, part.caption, units=part.units, note=part.note or None)
             elif isinstance(part, ContactList):
-                contact_list(part.name, part.frame, part.caption, held_out=part.held_out)
+                held_out = part.held_out if part.held_out >= part.k_min else None
+                contact_list(part.name, part.frame, part.caption, held_out=held_out)
             else:
                 figure(part.name, part)
 
