@@ -231,7 +231,8 @@ def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> 
     assumption = say(UNPRICED)
     if group is not None:
         value, low, high = _expected_value(study, rule, group, margin)
-        fields |= {"size": group.contacted, "value": quantity(group.mean_value.value, group.unit)}
+        worth = quantity(group.mean_value.value, group.unit)
+        fields |= {"size": group.contacted, "days": group.days, "value": worth}
         assumption = _assumed(study, rule, group, margin, (value, low, high))
     return Action(
         id=rule.id,

@@ -183,7 +183,7 @@ def test_actions_are_ranked_and_complete(page: str) -> None:
     assert "CNY 12,480 CNY 3,150 to CNY 24,900 Cost CNY 134 Owner community lead" in text
     assert "CNY \N{MINUS SIGN}620 to CNY 5,910 may lose money" in text and text.count("may lose money") == 1
     assert "Judged on 2026-07-30 by value a member, contact against hold-out." in text
-    assert text.count("no money put on it") == 2
+    assert text.count("not known in money") == 2
 
 
 def test_three_decisions_stand_in_full_and_the_others_have_a_line() -> None:

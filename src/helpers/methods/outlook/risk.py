@@ -124,7 +124,10 @@ class Risk(Result):
             share_of(self.expected_silent), id="outlook.silent_next", aliases=("retention.silent_next",),
             metric=say("active members expected to fall silent in {h} days", **self._words), scope=scope,
             sentence=self.sentence, assumption=say(ALIKE), direction="down is good", systems=("S023", "S028"),
-            headline=say("{share} of active members are about to fall silent", **whole(self.expected_silent)),
+            headline=say(
+                "{share} of active members are expected to fall silent in {h} days",
+                **self._words, **whole(self.expected_silent),
+            ),
             definition="silent", picture="silent_by_tier",
         )  # fmt: skip
         yield finding(
@@ -132,7 +135,7 @@ class Risk(Result):
             metric=say("silent members expected back in {h} days", **self._words), scope=scope,
             sentence=self.return_sentence, assumption=say(ALIKE), direction="up is good",
             systems=("S027", "S028"),
-            headline=say("{share} of the silent members will come back unasked", **whole(self.expected_returns) ),
+            headline=say("{share} of the silent to come back unasked", **whole(self.expected_returns) ),
             definition="silent",
         )  # fmt: skip
 

@@ -56,7 +56,7 @@ DRAWN = 26
 
 DIRECTIONS = {
     1: ("more members are won than lost", "the number of active members grows"),
-    0: ("about as many members are lost as won", "no clear direction"),
+    0: ("whether more members are won than lost is not clear", "no clear direction"),
     -1: ("more members are lost than won", "the number of active members shrinks"),
 }
 """What members won for each lost mean, as headline and as verdict, by where the interval lies beside one."""
@@ -160,7 +160,7 @@ class Lifecycle(Result):
         yield finding(
             recent._replace(value=recent.value - 1, low=recent.low - 1, high=recent.high - 1, unit="share"),
             id="retention.quick_ratio",
-            metric=say("members won for each one lost, minus one"),
+            metric=say("members won above those lost"),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say(

@@ -171,16 +171,16 @@ class Returns(Result):
     def findings(self) -> Iterator[Finding]:
         """Yield how many members come back who were silent for as many days as make a member silent."""
         share, days = self.share(), self.study.silence_days
-        text = "{share} of those silent for {d} days come back"
+        text = "{share} of those silent for {d} days come back within {h} more"
         yield finding(
             share,
             id="retention.false_churn",
-            metric=say("come back after {days} silent days", days=days),
+            metric=say("back within {h} days after {days} silent ones", days=days, h=HORIZON),
             scope=self.study.scope,
             sentence=self.sentence,
             assumption=say("members who fall silent now come back like those before"),
             systems=("S026", "S027"),
-            headline=say(text, share=percent(share.value, 0), d=days),
+            headline=say(text, share=percent(share.value, 0), d=days, h=HORIZON),
             n_of="silences",
             definition="silent",
             picture="return_curves",

@@ -139,15 +139,13 @@ class Staying(Result):
         yield finding(
             estimate,
             id="retention.stay",
-            metric=say("still here on day {day}", day=day),
+            metric=say("not left by day {day}", day=day),
             scope=self.study.scope,
             sentence=sentence,
             assumption=say("who joined later leaves like who joined before at the same tenure"),
             direction="up is good",
             systems=("S025",),
-            headline=say(
-                "{share} are still here after {day} days", share=percent(estimate.value, 0), day=day
-            ),
+            headline=say("{share} have not left after {day} days", share=percent(estimate.value, 0), day=day),
             definition="left",
             picture="survival",
         )
