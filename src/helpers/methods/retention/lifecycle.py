@@ -145,8 +145,11 @@ class Lifecycle(Result):
         if recent.known:
             text, won = "Members won over the last {n} {period}s: {won}, {verdict}", per_hundred(*recent[:3])
             title = say(text, n=recent.n, period=self.period, won=won, verdict=direction(recent)[1])
-        text = "{drawn} Complete {period}s. Fell dormant: active the {period} before, not in this one."
-        note = say(text, drawn=self.study.drawn, period=self.period)
+        text = (
+            "{drawn} The last {n} complete {period}s. Returning: active in the {period} before too; resurrected: "
+            "back after a pause; fell dormant: active in the {period} before, not in this one."
+        )
+        note = say(text, drawn=self.study.drawn, n=len(rows), period=self.period)
         if self.period == "week":
             note += " " + say("Weeks are those of ISO 8601, Monday to Sunday.")
         counts = rows[COUNTS[:-1]].astype("Int64")

@@ -119,7 +119,9 @@ class CurrentTiers(Result):
         title = say(text, silent=silent, share=percent(top["share"]), k=k_min)
         text = "{n:,} present members, by their last {days} days."
         if pairs:
-            text += " Arrows: members who cross the lower edge of a tier in a {period} (average of {pairs})."
+            text += (
+                " Arrows: who crosses the lower edge of a tier in a {period} (average of {pairs} {period}s)."
+            )
         if any("–" in each for each in moves):
             text += " – is kept back, as it could give away a move of fewer than {k} members."
         note = say(text, n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min)
