@@ -123,12 +123,12 @@ class Chart:
             self.figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=undated)
         return _accessible(buffer.getvalue(), f"c{zlib.crc32(slug.encode()):08x}", self.title, self.alt)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self, svg: str = "") -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
         caption, summary = say("Data behind “{title}”", title=self.title), say("Data behind this picture")
         table = html_table(self.data, caption=caption, units=self.units)
         return (
-            f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{self.svg()}{note}'
+            f'<figure class="chart"><figcaption>{html.escape(self.title)}</figcaption>{svg or self.svg()}{note}'
             f"<details><summary>{summary}</summary>{table}</details></figure>"
         )
 

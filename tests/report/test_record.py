@@ -31,7 +31,7 @@ class FakeChart:
     def svg(self) -> str:
         return "<svg></svg>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self, svg: str = "") -> str:
         return "<figure><svg></svg></figure>"
 
 

@@ -113,8 +113,9 @@ def figure(name: str, chart: Chart | NoChart) -> None:
     rows = _frame(chart.data)
     _check_pseudonyms(f"figure {name}", rows)
     _write_parquet("figures", name, rows)
-    _write("figures", f"{name}.svg", chart.svg())
-    display(Shown(chart._repr_html_(), f"Figure {name}: {chart.alt}"))
+    drawing = chart.svg()  # half the time of a page of pictures, so once
+    _write("figures", f"{name}.svg", drawing)
+    display(Shown(chart._repr_html_(drawing), f"Figure {name}: {chart.alt}"))
 
 
 def findings(items: Iterable[Finding]) -> None:
