@@ -194,9 +194,15 @@ class Study:
 
     @cached_property
     def newcomers(self) -> Study:
-        """The same study of those who joined since the log began, whom it shows from their first day on."""
-        people = self.population
-        people = people.filter(people.joined_day >= ibis.date(self.began or self.as_of))
+        """The same study of those who joined since the log began, whom it shows from their first day on.
+
+        Where first seen stands for joined, those of the first days may be older members: who is seen again after
+        as many days as make a member silent cannot be told from who is new.
+        """
+        people, first = self.population, self.began or self.as_of
+        if self.began and "members" not in self.dataset and "population" not in self.given:
+            first += dt.timedelta(days=self.silence_days)
+        people = people.filter(people.joined_day >= ibis.date(first))
         kept = {"activity": self.activity, "rhythm_days": self.rhythm_days}
         return replace(self, given=kept | {"population": materialise(people)}, history_from=self.began)
 

@@ -254,4 +254,4 @@ def test_losses_by_hand() -> None:
     assert (day, share.value) == (0, ends.count(0) / len(ends))
     few = losses(study(log, people, as_of, k_min=max(ends.count(day) for day in range(31)) + 1))
     assert few.largest[0] is None and "were last active on any one of the first 30 days" in few.sentence
-    assert "Most are lost on day 0" in found.sentence
+    assert "loses most is day 0" in found.sentence

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.report.diff.tables import TableDiff, table_diff, table_diffs
+from helpers.report.diff.page import TableDiff, table_diff, table_diffs
 
 TIERS = pd.DataFrame({"tier": ["silent", "core"], "n": [90, 10], "share": [0.9, 0.1], "note": ["x", "y"]})
 DAYS = pd.DataFrame(

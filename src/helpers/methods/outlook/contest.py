@@ -75,7 +75,7 @@ class Trust(Result):
         """Yield what it saves, whether its chances come true, and the scores of all forecasts."""
         held = self.contest
         yield self.sentence
-        text = "{drawn} Last {w} windows of {h} days. The dashed line: what was predicted came."
+        text = "{drawn} Windows judged: {w}, of {h} days each. The dashed line: what was predicted came."
         note = say(text, drawn=self.study.drawn, w=held.windows, h=held.horizon_days)
         yield plots.calibration(held.deciles, say("Too little data to tell."), note)
         if self.sentence != contest_sentence(held):
@@ -151,7 +151,7 @@ def contest_sentence(held: Contest) -> str:
 
 def days_needed(horizon_days: int) -> int:
     """Return about how many days of log it takes until a window can be judged."""
-    return ACTIVE_DAYS + (enough.WINDOWS_TO_LEARN + 1) * horizon_days
+    return max(horizon_days, ACTIVE_DAYS) + (enough.WINDOWS_TO_LEARN + 1) * horizon_days
 
 
 def _why(held: Contest) -> str:

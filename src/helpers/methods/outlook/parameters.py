@@ -16,7 +16,7 @@ class OutlookParameters(common.CommonParameters):
     history_from: common.DayOrNothing = common.history_from()
     count: common.Count = common.count()
     horizon_days: int = common.parameter(
-        30, "Days ahead for which silence and value of each member are predicted", unit="days", ge=7, le=180
+        0, "Days ahead that are forecast; 0 is as many as make a member silent", unit="days", ge=0, le=365
     )
     value_weights: dict[str, common.Weight] = common.value_weights()
     margin: float = common.margin()

@@ -132,7 +132,9 @@ class Purchases(Result):
             title = say(
                 "Of the tenth most likely to order {top} did, of the least likely {low}", top=top, low=low
             )
-            note = say("{drawn} Last {w} windows of {h} days.", drawn=self.study.drawn, **self._words)
+            note = say(
+                "{drawn} Windows judged: {w}, of {h} days each.", drawn=self.study.drawn, **self._words
+            )
         return plots.by_tenth(rows, "orders_by_tenth", title, say("Share who ordered"), note)
 
     def parts(self) -> Iterator[Part]:

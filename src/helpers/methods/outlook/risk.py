@@ -148,9 +148,9 @@ def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     study : Study
         The members and what they did.
     horizon_days : int
-        Length of the next period.
+        Length of the next period; active is who acted within the days that make a member silent.
     """
-    rows = rows_of(study, horizon_days, count=study.count)
+    rows = rows_of(study, horizon_days, active_days=study.silence_days, count=study.count)
     level: dict[str, Any] = {"confidence": study.confidence, "seed": study.seed}
     held, returns = contest(rows, **level), contest(rows, DORMANT, **level)
     now = rows.now.sort_values("member_id", ignore_index=True)

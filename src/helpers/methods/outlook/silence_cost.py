@@ -23,7 +23,6 @@ from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import quantity, say, with_interval
 from helpers.stats.estimate import Estimate, estimate_of, unknown
-from helpers.stats.forecast.landmarks import ACTIVE_DAYS
 from helpers.stats.forecast.value_judging import THIRDS, compare_outcomes, thirds
 from helpers.study import Study
 
@@ -81,8 +80,10 @@ class SilenceCost(Result):
         """Yield what silence costs, and the values behind it."""
         yield self.sentence
         known = self.table.dropna(subset=["value"]) if len(self.table) else self.table
-        text = "{drawn} {w} windows of {h} days; members active in the 30 days before."
-        note = say(text, drawn=self.study.drawn, w=self.windows, h=self.horizon_days)
+        text = "{drawn} {w} windows of {h} days; members active in the {a} days before."
+        note = say(
+            text, drawn=self.study.drawn, w=self.windows, h=self.horizon_days, a=self.study.silence_days
+        )
         yield plots.silence_cost(known, self.study.unit, note)
 
     def findings(self) -> Iterator[Finding]:
@@ -114,18 +115,21 @@ def silence_cost(study: Study, values: MemberValue) -> SilenceCost:
     if len(judged):
         days = of_sample(study.member_days, values.share, study.seed)
         parts = [
-            _outcomes(split, window, days, values.horizon_days) for split, window in judged.groupby("split")
+            _outcomes(split, window, days, study.silence_days, values.horizon_days)
+            for split, window in judged.groupby("split")
         ]
         table = compare_outcomes(pd.concat(parts, ignore_index=True), study.confidence)
     windows = judged["split"].nunique() if len(judged) else 0
     return SilenceCost(study, table, windows, values.horizon_days)
 
 
-def _outcomes(split: Any, window: pd.DataFrame, days: ibis.Table, horizon_days: int) -> pd.DataFrame:
+def _outcomes(
+    split: Any, window: pd.DataFrame, days: ibis.Table, active_days: int, horizon_days: int
+) -> pd.DataFrame:
     """Return the members of a window who were active when it began, with third and silent."""
     ahead = days.day.delta(ibis.date(split), unit="day")
     found = days.group_by("member_id").agg(
-        awake=ahead.between(1 - ACTIVE_DAYS, 0).any(), acted=ahead.between(1, horizon_days).any()
+        awake=ahead.between(1 - active_days, 0).any(), acted=ahead.between(1, horizon_days).any()
     )
     acted = pulled(found.filter("awake").drop("awake")).set_index("member_id")["acted"]
     here = window[window["member_id"].isin(acted.index)]

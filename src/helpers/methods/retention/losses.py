@@ -59,7 +59,7 @@ class Losses(Result):
             text = "Of {n:,} members fewer than {k} were last active on any one of the first {d} days after joining."
             return say(text, k=max(self.study.k_min, 1), n=self.members, **days)
         text = (
-            "Most are lost on day {day} after joining: {share} of members were last active then, and not again "
+            "The day that loses most is day {day} after joining: {share} of members were active then, and not again "
             "within {w} days of joining."
         )
         return say(text, day=day, share=with_interval(share), **days)
