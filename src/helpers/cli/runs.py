@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from helpers.cli import output
-from helpers.cli.output import Notebooks, Reports, app, notebooks_folder, reports_folder
+from helpers.cli.application import Notebooks, Reports, app, notebooks_folder, reports_folder
 from helpers.errors import BadParameters
 
 if TYPE_CHECKING:

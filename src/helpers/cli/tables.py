@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from helpers.cli import output
-from helpers.cli.output import Notebooks, app, notebooks_folder
+from helpers.cli.application import Notebooks, app, notebooks_folder
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helpers.cli import output
-from helpers.cli.output import Reports, app, reports_folder
+from helpers.cli.application import Reports, app, reports_folder
 from helpers.errors import BadData
 
 if TYPE_CHECKING:
