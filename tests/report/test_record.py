@@ -200,13 +200,13 @@ def test_no_findings_say_so(shown: list[record.Shown], batch: Path) -> None:
 
 def test_a_contact_list_is_announced_and_kept(shown: list[record.Shown], batch: Path) -> None:
     frame = pd.DataFrame({"member_id": [PSEUDONYM], "tier": ["核心"], "value": [0.1 + 0.2]})
-    record.contact_list("core", frame, "Core members to thank", held_out=1)
+    record.contact_list("core", frame, "Core members to thank")
     assert (batch / "lists/core.csv").read_text(
         "utf-8-sig"
     ) == f"member_id,tier,value\n{PSEUDONYM},核心,0.3\n"
     assert pq.read_table(batch / "lists/core.parquet").num_rows == 1
     text = repr(shown[0])
-    assert text.startswith("Core members to thank: 1 members, 1 of them held out. Files: lists/core.csv")
+    assert text.startswith("Core members to thank: 1 members. Files: lists/core.csv")
     assert text.endswith("playbook reveal lists/core.csv --data …")
     assert {path.stat().st_mode & 0o777 for path in batch.glob("lists/*")} == {0o600}
     assert PSEUDONYM not in shown[0].html

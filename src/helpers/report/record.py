@@ -156,7 +156,7 @@ def actions(items: Iterable[Action]) -> None:
     display(Shown(_list("actions", lines, "No actions."), text or "No actions."))
 
 
-def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = None) -> None:
+def contact_list(name: str, frame: Any, caption: str) -> None:
     """Announce a contact list and keep it as ``lists/<name>.parquet`` and ``lists/<name>.csv``.
 
     The members themselves are not shown in the notebook.
@@ -169,8 +169,6 @@ def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = 
         One row per member, with pseudonyms in ``member_id``.
     caption : str
         Whom the list holds and what for.
-    held_out : int, optional
-        Members on the list who are not contacted, so that the action can be measured.
 
     Raises
     ------
@@ -184,8 +182,7 @@ def contact_list(name: str, frame: Any, caption: str, *, held_out: int | None = 
     _check_pseudonyms(f"contact list {name}", rows)
     _check_unique(f"contact list {name}: member", rows["member_id"].tolist())
     _write_both("lists", name, rows)
-    out = f", {held_out:,} of them held out" if held_out is not None else ""
-    text = f"{caption}: {len(rows):,} members{out}. Files: lists/{name}.csv and lists/{name}.parquet."
+    text = f"{caption}: {len(rows):,} members. Files: lists/{name}.csv and lists/{name}.parquet."
     text += f" Who they are: playbook reveal lists/{name}.csv --data …"
     display(Shown(f'<p class="contact-list">{html.escape(text)}</p>', text))
 
@@ -212,8 +209,7 @@ def show(*results: Result | Study) -> None:
             elif isinstance(part, Table):
                 table(part.name, part.frame, part.caption, units=part.units, note=part.note or None)
             elif isinstance(part, ContactList):
-                held_out = part.held_out if part.held_out >= part.k_min else None
-                contact_list(part.name, part.frame, part.caption, held_out=held_out)
+                contact_list(part.name, part.frame, part.caption)
             else:
                 figure(part.name, part)
 

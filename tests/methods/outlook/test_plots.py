@@ -38,7 +38,7 @@ def test_who_falls_silent_is_named_by_tier_and_too_few_are_not_drawn() -> None:
     rows = rows.assign(low=rows["share"] - 0.02, high=rows["share"] + 0.02)
     chart = plots.silent_by_tier(rows, "note")
     assert isinstance(chart, Chart) and chart.members == "n"
-    said = "With 1–10 actions in 30 days 33 % of members will fall silent, with 51 and more actions 5 %"
+    said = "With 1–10 actions in 30 days 33 % of members are expected to fall silent, with 51 and more actions 5 %"
     assert chart.title == said
     assert isinstance(plots.silent_by_tier(rows[:0], "note"), NoChart)
 

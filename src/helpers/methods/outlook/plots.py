@@ -40,9 +40,11 @@ def silent_by_tier(rows: pd.DataFrame, note: str) -> Chart | NoChart:
     first, last = rows.iloc[0], rows.iloc[-1]
     words = {"first": first["tier"], "high": percent(first["share"], 0)}
     words |= {"last": last["tier"], "low": percent(last["share"], 0)}
-    title = say("With {first} in 30 days {high} of members will fall silent, with {last} {low}", **words)
+    title = say(
+        "With {first} in 30 days {high} of members are expected to fall silent, with {last} {low}", **words
+    )
     if len(rows) == 1:
-        title = say("With {first} in 30 days {high} of members will fall silent", **words)
+        title = say("With {first} in 30 days {high} of members are expected to fall silent", **words)
     alt = say(
         "Bars of the share expected to fall silent by actions in the last 30 days. {title}.", title=title
     )

@@ -5,6 +5,8 @@ completed. This one gives each cell one of completed, failed, timed_out, kernel_
 status, a kind of failure and the failing cell. It runs a kernel of this very interpreter over IPC sockets, with the
 environment and working folder given to the kernel alone: one forked from a fork server (`helpers.report.run.kernels`)
 where it is given one, else one started the ordinary way.
+
+Use it from papermill as ``papermill --engine playbook in.ipynb out.ipynb``, or through `execute`.
 """
 
 from __future__ import annotations
