@@ -1,0 +1,1 @@
+"""Real exports: how their files are read, recognised and mapped to the tables of the contract."""
