@@ -10,7 +10,7 @@ import pytest
 from helpers.playbook import propose as proposing
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
-from helpers.playbook.propose import Proposal, Rule, rules
+from helpers.playbook.propose import Proposal, Proposed, Rule, rules
 from helpers.playbook.thresholds import register, threshold
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
@@ -22,11 +22,11 @@ RECALL = ContactList("recall", pd.DataFrame(), 1000, 100, VALUE, VALUE, 0.05, 0.
 
 
 def propose(
-    findings: list[Finding], lists=(), *, prefix: str, margin: float = 1.0, seed: int = 0
+    findings: list[Finding], lists=(), decided=(), *, prefix: str, margin: float = 1.0, seed: int = 0
 ) -> Proposal:
     nothing = pd.DataFrame({"member_id": [""]})
     study = Study.of({"activity": nothing, "population": nothing}, DAY, seed=seed)
-    return proposing.propose(study, findings, lists, prefix=prefix, margin=margin)
+    return proposing.propose(study, findings, lists, decided, prefix=prefix, margin=margin)
 
 
 def ids(proposal):
@@ -212,3 +212,18 @@ def test_of_a_provisional_change_the_interval_decides(high: float, fires: bool):
     change = {"value": -0.05, "low": -0.09, "high": high, "direction": "up is good", "verdict": "provisional"}
     proposal = propose([finding(id="rfm.net_promotion_rate", **change)], prefix="rfm.stop_net_demotion")
     assert bool(proposal.actions) == fires
+
+
+def test_a_decision_makes_its_rule_hold_at_what_it_is_worth(monkeypatch):
+    """The words and the call are the rule's, the value is that of the decision, negative or not."""
+    rule = rules("rfm.recall_silent")[0].model_copy(
+        update={"id": "trial.ship", "title": "Ship {arm}", "why": "{arm} won.", "when": {}, "call": "do"}
+    )
+    other = rule.model_copy(update={"id": "trial.stop"})
+    monkeypatch.setattr(proposing, "rules", lambda prefix="": (rule, other))
+    decided = Proposed("trial.ship", (finding().id, "unknown"), VALUE._replace(low=-5.0), {"arm": "绿"}, "a")
+    proposal = propose([finding()], decided=[decided], prefix="trial.")
+    (action,) = proposal.actions
+    assert (action.id, action.title, action.call) == ("trial.ship.a", "Ship 绿", "do")
+    assert (action.expected_value, action.low, action.finding_ids) == (200.0, -5.0, (finding().id,))
+    assert proposal.silent == [("trial.stop", "what was decided does not ask for it")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.report import params
 from helpers.study import Study
 from helpers.study.days import number_of
+from helpers.study.parameters import CommonParameters
 
 FIRST = dt.date(2026, 3, 1)
 DAY = pd.Timestamp("2026-06-10T04:00Z")
@@ -140,3 +142,15 @@ def test_newcomers_joined_since_the_log_began(study_of) -> None:
     found = study_of({"activity": log(0, 2), "population": people}, "2026-06-30").newcomers
     assert found.population.to_pandas()["member_id"].tolist() == ["a"]
     assert found.began == FIRST
+
+
+def test_what_is_not_about_members_needs_no_log_of_them(tmp_path) -> None:
+    class Parameters(CommonParameters):
+        tables: ClassVar[tuple[str, ...]] = ("costs",)
+        about_members: ClassVar[bool] = False
+
+    (tmp_path / "costs.csv").write_text(
+        "cost_id,date,kind,amount,currency\nc1,2026-06-01,ads,10,CNY\n", encoding="utf-8"
+    )
+    study = Study.open(Parameters(data=str(tmp_path)))
+    assert (list(study.dataset.tables), study.data) == (["costs"], str(tmp_path))

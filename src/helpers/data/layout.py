@@ -17,7 +17,7 @@ from helpers.data.tables import TABLES
 from helpers.errors import BadData
 
 # Files that may lie next to tables and are none.
-COMPANIONS = {"truth.json", "README.md", "readme.md"}
+COMPANIONS = {"truth.json", "README.md", "readme.md", "experiments"}
 
 SUFFIXES = (".parquet", ".csv.gz", ".csv", ".tsv.gz", ".tsv")
 ADVICE = f"Read are regular files that end in {', '.join(SUFFIXES)}: convert the others, or move them away."

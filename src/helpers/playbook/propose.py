@@ -10,7 +10,7 @@ action that may well lose money says so. The interval is a prior predictive one:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding, judge
 from helpers.playbook.thresholds import entries, threshold
 from helpers.sentences import interval, percent, quantity, say
-from helpers.stats.estimate import half_width, percentile_interval
+from helpers.stats.estimate import Estimate, half_width, percentile_interval
 from helpers.study import Study
 from helpers.study.frames import Count
 
@@ -73,7 +73,9 @@ class Rule(BaseModel):
     title: str
     why: str
     systems: tuple[str, ...]
-    when: Mapping[str, Condition] = Field(min_length=1)
+    when: Mapping[str, Condition] = Field(
+        default={}, description="Empty for a rule that a method's own decision makes hold"
+    )
     counting: tuple[Count, ...] = Field(
         default=("interaction", "order", "all"), description="Where it makes sense"
     )
@@ -99,6 +101,36 @@ class Rule(BaseModel):
         if self.opportunity and (self.effect is None or self.probability is None or not self.prior_origin):
             raise ValueError(f"rule {self.id} has an opportunity but no effect, probability or prior_origin.")
         return self
+
+
+class Proposed(NamedTuple):
+    """A rule that a method's own decision makes hold, such as the verdict on an experiment.
+
+    Attributes
+    ----------
+    rule : str
+        Id of the rule, whose words, owner, call and check stand in ``rules.yml``.
+    finding_ids : tuple of str
+        What it rests on.
+    worth : Estimate, optional
+        Its expected value in money; None where it has no price.
+    fields : mapping
+        What the words of the rule have in braces.
+    suffix : str
+        Tells several actions of one rule apart.
+    cost : float
+        What it costs, in the same money.
+    assumption : str
+        What the expected value rests on.
+    """
+
+    rule: str
+    finding_ids: tuple[str, ...]
+    worth: Estimate | None = None
+    fields: Mapping[str, object] = {}
+    suffix: str = ""
+    cost: float = 0.0
+    assumption: str = ""
 
 
 class Proposal(NamedTuple):
@@ -133,6 +165,7 @@ def propose(
     study: Study,
     findings: Iterable[Finding],
     lists: Iterable[ContactList] = (),
+    decided: Iterable[Proposed] = (),
     *,
     prefix: str,
     margin: float = 1.0,
@@ -149,15 +182,20 @@ def propose(
         Groups of members that actions may be aimed at. A list whose hold-out cannot show what contact was worth is
         none, because nobody would ever learn whether the action paid. A list whose value is not known is one, so that
         the rules can say why they are silent.
+    decided : iterable of Proposed
+        Rules that hold by a decision of the method; their call is what the rule says, whatever they are worth.
     prefix : str
         Which rules to consider, such as ``"rfm."``.
     margin : float
         Share of sales that is left after the cost of what was sold.
     """
-    known, method = {f.id: f for f in findings}, prefix.split(".")[0]
+    known, method, decided = {f.id: f for f in findings}, prefix.split(".")[0], list(decided)
     groups = {f"{method}.{each.name}": each for each in lists if not each.withheld and each.measurable}
-    actions, silent = [], []
+    by_decision = {each.rule for each in decided}
+    actions, silent = [_acted(study, each, known) for each in decided], []
     for rule in rules(prefix):
+        if rule.id in by_decision:
+            continue
         reason = _why_silent(rule, known, groups, study)
         if reason:
             silent.append((rule.id, reason))
@@ -189,6 +227,8 @@ def _call(rule: Rule, value: float | None, low: float | None) -> Call:
 def _why_silent(
     rule: Rule, findings: Mapping[str, Finding], groups: Mapping[str, ContactList], study: Study
 ) -> str:
+    if not rule.when:
+        return say("what was decided does not ask for it")
     if study.count not in rule.counting:
         return say("it is for members who interact, and orders count here")
     for finding_id, condition in rule.when.items():
@@ -250,6 +290,30 @@ def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> 
         assumption=assumption,
         check_metric=rule.check_metric,
         check_after_days=group.days if group else rule.check_after_days,
+    )
+
+
+def _acted(study: Study, proposed: Proposed, known: Collection[str]) -> Action:
+    """Return the action of a rule that holds by a decision; what it rests on is among the findings that are known."""
+    rule, worth = next(each for each in rules(proposed.rule) if each.id == proposed.rule), proposed.worth
+    priced = worth is not None and worth.known
+    numbers = [round(float(part), 2) for part in worth[:3]] if worth is not None and priced else [None] * 3
+    return Action(
+        id=".".join(filter(None, [rule.id, proposed.suffix])),
+        title=say(rule.title, **proposed.fields),
+        why=say(rule.why, **proposed.fields),
+        finding_ids=tuple(each for each in proposed.finding_ids if each in known),
+        owner_role=rule.owner_role,
+        expected_value=numbers[0],
+        low=numbers[1],
+        high=numbers[2],
+        unit=study.currency,
+        cost=round(proposed.cost, 2),
+        confidence_class=rule.confidence_class,
+        call=rule.call,
+        assumption=proposed.assumption or say(UNPRICED),
+        check_metric=rule.check_metric,
+        check_after_days=rule.check_after_days,
     )
 
 

@@ -22,6 +22,7 @@ from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding
+from helpers.playbook.propose import Proposed
 from helpers.sentences import say
 from helpers.study import Study
 from helpers.tables import LAB_STYLE, Table, html_table
@@ -80,6 +81,10 @@ class Result:
         """Yield the numbers that a report stands behind."""
         yield from ()
 
+    def proposals(self) -> Iterator[Proposed]:
+        """Yield the rules that hold by what was decided here, with what each is worth."""
+        yield from ()
+
     @property
     def withheld(self) -> bool:
         """Whether all of it is about too few members to be shown."""
@@ -123,7 +128,9 @@ class Result:
         return next((part for part in self.told() if isinstance(part, str)), type(self).__name__)
 
 
-IMPERSONAL = frozenset({"windows", "periods", "days"})
+IMPERSONAL = frozenset(
+    {"windows", "periods", "days", "weeks", "posts", "slots", "groups", "impressions", "clicks"}
+)
 """What the `n` of a finding may count without telling of people."""
 
 

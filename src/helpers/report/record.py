@@ -216,7 +216,8 @@ def show(*results: Result | Study) -> None:
 
 def _of_study(study: Study) -> Iterator[Part]:
     """Yield which tables a study holds and how healthy they are."""
-    yield from filter(None, (study.account.sentence, study.provisional, study.silence_sentence))
+    if study.about_members:
+        yield from filter(None, (study.account.sentence, study.provisional, study.silence_sentence))
     yield from (study.health.sentence, *study.health.notes)
     caption = words("Health of the tables, {scope}", scope=study.scope)
     shares = {"missing_share": "share", "late_share": "share"}
@@ -245,7 +246,8 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     found = [finding for result in results for finding in result.found()]
     lists = [each for result in results for each in getattr(result, "lists", ())]
     findings(found)
-    proposal = propose(study, found, lists, prefix=f"{rules}.", margin=margin)
+    decided = [proposed for result in results for proposed in result.proposals()]
+    proposal = propose(study, found, lists, decided, prefix=f"{rules}.", margin=margin)
     actions(proposal.actions)
     silent = proposal.not_fired.drop(columns="rule")
     table("rules_silent", silent, words("Rules that proposed nothing, and why"))

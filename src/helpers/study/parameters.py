@@ -40,6 +40,8 @@ class CommonParameters(BaseModel):
     tables: ClassVar[tuple[str, ...] | None] = None
     # Whether the notebook rests on when members joined, so that without a table of members it is provisional.
     needs_joining: ClassVar[bool] = False
+    # Whether what members did is its subject; an experiment or a budget may have no log of them.
+    about_members: ClassVar[bool] = True
 
     model_config = ConfigDict(
         extra="forbid",
@@ -58,6 +60,11 @@ class CommonParameters(BaseModel):
     currency: str = parameter("CNY", "Currency of all money", pattern=r"^[A-Z]{3}$")
     seed: int = parameter(20260630, "Seed of every random draw", ge=0, le=2**32 - 1)
     confidence: float = parameter(0.95, "Confidence level of every interval", gt=0.5, lt=1)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Further files in the folder of the data that are read, such as the design of an experiment."""
+        return ()
 
     @field_validator("*", mode="before")
     @classmethod

@@ -72,6 +72,10 @@ class Study:
         First day on which leaving and activity were recorded, where that is stated.
     needs_joining : bool
         Whether what is asked rests on when members joined.
+    about_members : bool
+        Whether what members did is the subject; if not, there may be no table of it.
+    data : str
+        Where the tables are, for what lies beside them; empty for tables at hand.
     given : mapping
         Activity, population and rhythm, where they do not come from the tables; see :meth:`of`.
     """
@@ -90,6 +94,8 @@ class Study:
     value_weights: Mapping[str, float] | None = None
     history_from: dt.date | None = None
     needs_joining: bool = False
+    about_members: bool = True
+    data: str = ""
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -122,9 +128,11 @@ class Study:
         values = {name: getattr(parameters, name) for name in shared}
         # Parameters are plain texts and mappings, where empty means that nothing is asked for.
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
-        values |= counting(dataset, values.get("count", "auto"))
-        draws = getattr(parameters, "bootstrap_draws", cls.draws)
-        study = cls(dataset=dataset, draws=draws, needs_joining=parameters.needs_joining, **values)
+        values |= {name: getattr(parameters, name) for name in ("needs_joining", "about_members")}
+        values["draws"] = getattr(parameters, "bootstrap_draws", cls.draws)
+        if not parameters.about_members:
+            return cls(dataset=dataset, **values)
+        study = cls(dataset=dataset, **values | counting(dataset, values.get("count", "auto")))
         if study.last_counted is None:
             text = "No action that counts is on record ({scope}). {account}"
             raise NothingCounts(say(text, scope=study.scope, account=study.account.sentence))

@@ -119,6 +119,17 @@ def test_a_file_that_a_parameter_names_counts(project: Path, notebook: Path) -> 
     assert plan(notebook, parameters={"tier_scheme": "mine.yml"}).run_key != before.run_key
 
 
+def test_a_file_that_is_read_beside_the_tables_counts(project: Path, notebook: Path, monkeypatch) -> None:
+    monkeypatch.setattr(RfmParameters, "files", property(lambda _: ("experiments/cover.yml",)))
+    without = key(notebook)
+    design = project / "tables" / "experiments" / "cover.yml"
+    design.parent.mkdir()
+    design.write_text("a: 1")
+    before = key(notebook)
+    design.write_text("a: 2")
+    assert len({without, before, key(notebook)}) == 3
+
+
 def test_runs_of_one_desk_read_each_file_once(notebook: Path) -> None:
     desk = Desk(ContentCache())
     plans = [plan(notebook, parameters={"seed": seed}, label=str(seed), desk=desk) for seed in range(5)]

@@ -52,6 +52,8 @@ class Checked:
         Tables that the notebook may read; None for all.
     timeout : float, optional
         Seconds after which this run is stopped; None for no limit.
+    files : tuple of str
+        Further files that it reads in the folder of the data.
     """
 
     notebook: Path
@@ -60,6 +62,7 @@ class Checked:
     given: dict[str, Any]
     reads: tuple[str, ...] | None = None
     timeout: float | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -198,7 +201,8 @@ def checked(
     values = model.model_dump(mode="json")
     series = f"{project.method_name(notebook)}/{label_slug(label)}"
     reads = None if model.tables is None else tuple(sorted(model.tables))
-    return Checked(notebook, series, values, {name: values[name] for name in given}, reads, timeout)
+    injected = {name: values[name] for name in given}
+    return Checked(notebook, series, values, injected, reads, timeout, model.files)
 
 
 def label_slug(text: str) -> str:
@@ -235,14 +239,16 @@ def _no_tables(data: str) -> tuple[str, ...]:
 
 
 def _named_files(run: Checked) -> dict[str, str]:
-    """Return the digests of files that text parameters name, such as a tier scheme of one's own."""
+    """Return the digests of files that text parameters name, such as a tier scheme, and of those beside the data."""
+    texts = [value for name, value in run.values.items() if name != "data" and isinstance(value, str)]
+    paths = {text: run.notebook.parent / text for text in texts}
+    if (folder := address.parse(run.place).path) is not None:
+        paths |= {name: folder / name for name in run.files}
     found = {}
-    for name, value in run.values.items():
-        if name != "data" and isinstance(value, str):
-            with contextlib.suppress(OSError, ValueError):  # most texts are no path at all
-                path = run.notebook.parent / value
-                if path.is_file():  # neither a pipe nor a device, which might never end
-                    found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
+    for name, path in paths.items():
+        with contextlib.suppress(OSError, ValueError):  # most texts are no path at all
+            if path.is_file():  # neither a pipe nor a device, which might never end
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
