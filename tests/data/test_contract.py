@@ -176,6 +176,30 @@ def test_optional_hour_refines_the_key() -> None:
     assert "ad_daily" in source.open({"ad_daily": frame.assign(hour=[0, 1, 2])}, now=NOW)
 
 
+def test_a_unit_may_stand_in_two_arms_and_not_twice_in_one() -> None:
+    frame = pd.DataFrame({"exp_id": "x", "unit_id": ["1", "1", "2"], "arm": ["a", "b", "a"]})
+    frame["assigned_at"] = pd.to_datetime("2025-01-01", utc=True)
+    assert "assignments" in source.open({"assignments": frame}, now=NOW)
+    found = only(pd.concat([frame, frame]), "assignments")
+    assert (found.rule, found.column) == ("duplicate key", "exp_id, unit_id, arm")
+    assert only(frame.assign(probability=[0.5, 0.5, 50.0]), "assignments").rule == "impossible value"
+
+
+def test_outcomes_may_be_missing_and_moments_of_arms_are_counts() -> None:
+    outcomes = pd.DataFrame({"exp_id": "x", "unit_id": ["1", "2"], "metric": "likes", "value": [1.0, None]})
+    assert "unit_outcomes" in source.open({"unit_outcomes": outcomes}, now=NOW)
+    days = pd.DataFrame(
+        {"exp_id": "x", "arm": "a", "date": [dt.date(2025, 1, 1)], "metric": "ctr", "sum": 3.0}
+    )
+    found = only(days.assign(n=[-1]), "arm_daily")
+    assert (found.column, found.rule) == ("n", "impossible value")
+    said = pd.DataFrame(
+        {"evidence_id": ["1"], "estimand": "lift", "line": "douyin", "value": 0.1, "se": 0.02}
+    )
+    found = only(said.assign(unit="share", kind="hearsay"), "evidence")
+    assert (found.column, found.rule) == ("kind", "impossible value")
+
+
 def test_column_that_mixes_types() -> None:
     found = only(orders(member_id=["1", 2, "3", "4"]))
     assert (found.column, found.rule, found.count) == ("member_id", "wrong type", 1)
@@ -215,7 +239,7 @@ def test_more_than_three_rows_show_three_examples() -> None:
 
 
 def test_every_table_is_declared_and_documented() -> None:
-    assert len(TABLES) == 22
+    assert len(TABLES) == 25
     everything = contract.describe()
     for name, table in TABLES.items():
         assert f"## {name}\n" in everything

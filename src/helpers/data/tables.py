@@ -28,7 +28,7 @@ MEMBER = text("member_id", "Member", required=True, privacy="P1")
 EVENTS_OF_CALENDAR = "holiday promo competitor platform_rule hot_topic incident release experiment"
 
 _DECLARED = (
-    Table("members", "a member of the community", "01 02 14").of(
+    Table("members", "a member of the community", "01 02 03 14").of(
         key("member_id", "Member", privacy="P1"),
         time("joined_at", "When the member joined", required=True, privacy="P2"),
         time("left_at", "When the member left; null while a member", privacy="P2"),
@@ -51,7 +51,7 @@ _DECLARED = (
         share("confidence", "Probability that the id belongs to the member"),
         time("first_seen_at", "When the id was first seen"),
     ),
-    Table("events", "an action of a member", "01 02 14").of(
+    Table("events", "an action of a member", "01 02 03 14").of(
         key("event_id", "Event"),
         text("member_id", "Member, or an anonymous id", required=True, privacy="P1"),
         time("ts", "When it happened", required=True),
@@ -70,7 +70,7 @@ _DECLARED = (
         number("value", "Size of the event, in the unit of its name"),
         column("json", "properties", "Anything else the platform says"),
     ),
-    Table("orders", "an order", "01 02 14").of(
+    Table("orders", "an order", "01 02 03 14").of(
         key("order_id", "Order"),
         MEMBER,
         time("paid_at", "When it was paid", required=True),
@@ -101,7 +101,7 @@ _DECLARED = (
         category("interaction", "Depth of the contact", allowed="impression click visit"),
         money("cost", "Cost of this contact"),
     ),
-    Table("ad_daily", "a day of a creative", "").of(
+    Table("ad_daily", "a day of a creative", "03").of(
         day("date", "Day", key=True),
         category("platform", "Platform", key=True),
         key("campaign_id", "Campaign"),
@@ -122,7 +122,7 @@ _DECLARED = (
         not_above("reach", "impressions"),
         not_above("video_completes", "video_plays"),
     ),
-    Table("content", "a post", "02").of(
+    Table("content", "a post", "02 03").of(
         key("content_id", "Post"),
         category("platform", "Platform"),
         text("account_id", "Account that published it"),
@@ -141,7 +141,7 @@ _DECLARED = (
         money("prod_cost", "Production cost"),
         text("text_hash", "Hash of its text, to find repeats"),
     ),
-    Table("content_daily", "a day (or an age) of a post", "").of(
+    Table("content_daily", "a day (or an age) of a post", "03").of(
         key("content_id", "Post"),
         day("date", "Day", key=True),
         whole("age_h", "Age of the post at the end of the row", refines=True, unit="h", minimum=0),
@@ -227,14 +227,51 @@ _DECLARED = (
         text("program", "Programme"),
         category("arm", "Experiment arm"),
     ),
-    Table("assignments", "an experiment unit", "").of(
+    Table("assignments", "an experiment unit in an arm (in several when the assignment went wrong)", "03").of(
         key("exp_id", "Experiment"),
-        key("unit_id", "Unit: a member, a group, a region", privacy="P1"),
+        key("unit_id", "Unit: a member, a group, a post, a slot of time", privacy="P1"),
         category("unit_type", "What a unit is"),
-        category("arm", "Arm", required=True),
+        category("arm", "Arm", key=True),
         time("assigned_at", "When it was assigned", required=True),
         time("exposed_at", "When it first met the change"),
+        text("block", "Block within which arms were drawn"),
+        text("cluster", "Cluster that was assigned as a whole"),
+        share("probability", "Probability with which the unit was given its arm"),
         not_before("exposed_at", "assigned_at"),
+    ),
+    Table("unit_outcomes", "a metric of an experiment unit", "03").of(
+        key("exp_id", "Experiment"),
+        key("unit_id", "Unit", privacy="P1"),
+        category("metric", "What is measured", key=True),
+        number("value", "Outcome; null when it was not observed"),
+        number("denominator", "What the outcome is divided by, when it is a rate"),
+        number("pre_value", "The same before the assignment"),
+        time("measured_at", "When the outcome was complete"),
+    ),
+    Table("arm_daily", "a day of a metric of an arm", "03").of(
+        key("exp_id", "Experiment"),
+        category("arm", "Arm", key=True),
+        day("date", "Day", key=True),
+        category("metric", "What is measured", key=True),
+        count("n", "Units, or trials, of the day", required=True),
+        number("sum", "Sum of the outcome over them", required=True),
+        number("sum_squares", "Sum of its squares; not needed of a share", minimum=0),
+        number("denominator", "Sum of what the outcome is divided by, when it is a rate"),
+    ),
+    Table("evidence", "what a test or a belief says of an effect", "").of(
+        key("evidence_id", "Statement"),
+        category("estimand", "What is stated", required=True, allowed="lift roi contribution go_dark"),
+        text("line", "Channel, campaign or change it is about", required=True),
+        day("start", "First day it is about"),
+        day("end", "Last day it is about"),
+        whole("carry_out_days", "Days after the end in which the effect still arrives", minimum=0),
+        number("value", "Effect", required=True),
+        number("se", "Standard error of the effect", required=True, minimum=0),
+        category("unit", "Unit of the effect", required=True),
+        category("kind", "What it rests on", required=True, allowed="experiment go_dark attribution belief"),
+        text("source", "Report, person or system that states it"),
+        day("as_of", "Day on which it was stated"),
+        not_before("end", "start"),
     ),
     Table("messages", "a comment or chat message", "01 02 14").of(
         key("message_id", "Message"),
