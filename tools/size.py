@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUDGETS = {
-    "ground": 320,
+    "ground": 490,  # 170 of them located YAML, which plans and mappings share
     "data": 2_334,
     "data/exports": 950,
     "simulate": 1_700,  # and PLANTED for each method
@@ -30,7 +30,7 @@ BUDGETS = {
     "methods/attribution": 1_600,
     "methods/budget": 1_800,
     "methods/weekly_review": 800,
-    "report": 4_916,
+    "report": 4_746,
     "cli": 400,
 }
 METHOD = 1_200
@@ -41,7 +41,7 @@ PACKAGE = 21_500
 TESTS = 1.2
 """Lines of tests for one of source, at most."""
 WARNING, FAILURE = 1.10, 1.15
-GROUND = {"__init__", "errors", "checks", "sentences", "tables", "figures"}
+GROUND = {"__init__", "errors", "checks", "sentences", "located_yaml", "tables", "figures"}
 NOT_CODE = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),

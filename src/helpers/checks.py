@@ -13,6 +13,8 @@ from typing import Any
 
 from helpers.errors import BadParameters
 
+# Characters of a parameter, or of a value in a file that people write.
+LONGEST_TEXT = 10_000
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 

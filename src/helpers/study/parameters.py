@@ -10,11 +10,10 @@ from typing import Annotated, Any, ClassVar, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from helpers.checks import did_you_mean
+from helpers.checks import LONGEST_TEXT, did_you_mean
 from helpers.data.segment_syntax import parse_syntax, refuse_personal
 from helpers.errors import BadParameters
 
-LONGEST_TEXT = 10_000
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from helpers.errors import BadParameters
+from helpers.located_yaml import InvalidFile
 from helpers.report.plan import plan_file
 from helpers.report.plan.plan_file import PlanFile
-from helpers.report.plan.plan_yaml import InvalidPlan
 
 Read = Callable[..., PlanFile]
 
@@ -32,7 +32,7 @@ def read(project: Path, build_notebook: Callable[..., Path], tmp_path: Path) -> 
 
 def mistakes(read: Read, text: str, **options: Any) -> list[str]:
     """Return the mistakes of a plan as ``line:column: text``."""
-    with pytest.raises(InvalidPlan) as caught:
+    with pytest.raises(InvalidFile) as caught:
         read(text, **options)
     return [f"{m.where.line}:{m.where.column}: {m.text}" for m in caught.value.mistakes]
 
@@ -226,7 +226,7 @@ def test_mistakes_on_the_command_line_are_told_with_those_of_the_file(read: Read
     assert any(line.startswith("0:0: nowhere does not exist") for line in said)
     assert any('unknown parameter "sed". Did you mean "seed"?' in line for line in said)
     assert said[-1].startswith('1:13: no notebook "rmf"')
-    with pytest.raises(InvalidPlan, match="command line: bins == '99'"):
+    with pytest.raises(InvalidFile, match="command line: bins == '99'"):
         read("jobs: [rfm]", parameters={"bins": "99"})
 
 

@@ -36,10 +36,10 @@ from typing import Any
 
 from helpers.checks import did_you_mean
 from helpers.errors import PlaybookError
+from helpers.located_yaml import COMMAND_LINE, Entry, InvalidFile, Item, Reader, Where, where
 from helpers.report.plan import plan_jobs
 from helpers.report.plan.desk import Desk, Plan
 from helpers.report.plan.plan_jobs import MOST_RUNS, Job, Run, Shared
-from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, InvalidPlan, Item, Reader, Where, where
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
 MOST_WORKERS = 64
@@ -97,7 +97,7 @@ def read(
 
     Raises
     ------
-    InvalidPlan
+    InvalidFile
         With every mistake and its line.
     BadParameters
         When the file cannot be read.
@@ -140,7 +140,7 @@ def of_notebooks(
 
     Raises
     ------
-    InvalidPlan
+    InvalidFile
         With everything that is wrong.
     """
     reader = Reader()
@@ -157,7 +157,7 @@ def of_notebooks(
 def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
     """Look at code and data of the runs; what is wrong with data that could be found is told together."""
     if reader.mistakes:
-        raise InvalidPlan(reader.path, reader.mistakes)
+        raise InvalidFile(reader.path, reader.mistakes)
     plans = []
     for run in runs:
         assert run.checked is not None  # else there is a mistake
@@ -167,7 +167,7 @@ def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
             reader.say(run.segment if str(error).startswith("segment") else run.where, str(error))
     desk.cache.save()
     if reader.mistakes:
-        raise InvalidPlan(reader.path, reader.mistakes)
+        raise InvalidFile(reader.path, reader.mistakes)
     return plans
 
 

@@ -16,9 +16,9 @@ import yaml
 from helpers.checks import did_you_mean
 from helpers.data import address, layout
 from helpers.errors import BadParameters, PlaybookError
+from helpers.located_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
 from helpers.report import params, project
 from helpers.report.plan.desk import Checked, checked, label_slug, portable
-from helpers.report.plan.plan_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
 from helpers.study.parameters import CommonParameters
 
 MOST_RUNS = 10_000

@@ -1,7 +1,7 @@
-"""The text of a plan: YAML in which every key and every value knows its line.
+"""YAML that people write, plans and mappings: every key and every value knows its line.
 
-YAML reads some words as something else than they say. A plan takes nothing for granted: ``yes`` and ``off`` are no
-truth values, ``010`` and ``1:30`` are no numbers, no key may come twice, and nothing may be left empty.
+YAML reads some words as something else than they say. Nothing is taken for granted: ``yes`` and ``off`` are no truth
+values, ``010`` and ``1:30`` are no numbers, no key may come twice, and nothing may be left empty.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from helpers.checks import did_you_mean
+from helpers.checks import LONGEST_TEXT, did_you_mean
 from helpers.errors import BadParameters
 from helpers.sentences import shortened
-from helpers.study.parameters import LONGEST_TEXT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MOST_VALUES = 100_000
@@ -27,7 +26,7 @@ _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
 class Where(NamedTuple):
-    """A place in a plan, counted from 1; line 0 is the command line."""
+    """A place in a file, counted from 1; line 0 is the command line."""
 
     line: int
     column: int
@@ -43,8 +42,8 @@ class Mistake(NamedTuple):
     text: str
 
 
-class InvalidPlan(BadParameters):
-    """A plan, or a command line, that cannot be used.
+class InvalidFile(BadParameters):
+    """A file, or a command line, that cannot be used.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ def _place(path: Path | None, where: Where) -> str:
 
 
 class Item(NamedTuple):
-    """A value of a plan with its place."""
+    """A value with its place."""
 
     value: Any
     where: Where
@@ -87,12 +86,14 @@ def where(node: yaml.Node | yaml.Event) -> Where:
 
 
 class Reader:
-    """Reads the nodes of one plan and collects every mistake on the way.
+    """Reads the nodes of one file and collects every mistake on the way.
 
     Parameters
     ----------
     path : Path, optional
         The file; without one there is a command line to read.
+    what : str
+        What the file is, for messages.
 
     Attributes
     ----------
@@ -101,29 +102,29 @@ class Reader:
 
     Raises
     ------
-    InvalidPlan
+    InvalidFile
         When the file is no YAML at all.
     BadParameters
         When there is no such file.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None = None, what: str = "plan") -> None:
+        self.path, self.what = path, what
         self.mistakes: list[Mistake] = []
-        self.root = self._compose(_text(path) if path else "{}")
+        self.root = self._compose(_text(path, what) if path else "{}")
         self._construct = yaml.SafeLoader("")
 
     def _compose(self, text: str) -> yaml.Node:
         try:
             if excess := _excess(text):
-                raise InvalidPlan(self.path, [excess])
+                raise InvalidFile(self.path, [excess])
             root = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
-            raise InvalidPlan(self.path, [_mistake(error)]) from None
+            raise InvalidFile(self.path, [_mistake(error)]) from None
         except yaml.YAMLError as error:  # a character that YAML forbids
-            raise InvalidPlan(self.path, [Mistake(Where(1, 1), f"is no YAML: {error}")]) from None
+            raise InvalidFile(self.path, [Mistake(Where(1, 1), f"is no YAML: {error}")]) from None
         if root is None:
-            raise InvalidPlan(self.path, [Mistake(Where(1, 1), "the plan is empty; it needs a list of jobs")])
+            raise InvalidFile(self.path, [Mistake(Where(1, 1), f"the {self.what} is empty")])
         return root
 
     def say(self, place: Where, text: str) -> None:
@@ -192,17 +193,17 @@ class Reader:
                 yield from self._problems(part, f"{what}[{position}]", (*above, id(node)))
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, what: str) -> str:
     try:
         if path.exists() and not path.is_file():
-            raise BadParameters(f"plan {path} is no file")
+            raise BadParameters(f"{what} {path} is no file")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadParameters(f"{path} is no UTF-8 text: byte {error.start} cannot be read") from None
     except OSError as error:
         there = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         reason = f"{error.strerror}." + did_you_mean(path.name, there)
-        raise BadParameters(f"plan {path} cannot be read: {reason}") from None
+        raise BadParameters(f"{what} {path} cannot be read: {reason}") from None
 
 
 def _mistake(error: yaml.MarkedYAMLError) -> Mistake:
