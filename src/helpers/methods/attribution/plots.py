@@ -1,0 +1,3 @@
+"""Pictures of credit: channels by model, return on spend against its goal, time to order, and common paths."""
+
+from __future__ import annotations
