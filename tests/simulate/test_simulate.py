@@ -97,11 +97,14 @@ def test_leaving_out_tables_changes_neither_the_others_nor_the_truth(medium: sim
 
 def test_equal_calls_write_equal_bytes(tmp_path: Path) -> None:
     folders = [simulate.write(tmp_path / name, 120, 40, 3) for name in ("a", "b")]
-    files = sorted(path.name for path in folders[0].iterdir())
-    assert files == sorted([*(f"{name}.parquet" for name in simulate.TABLES), "README.md", "truth.json"])
+    files = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*.*"))
+    designs = [name for name in files if name.parent.name == "experiments"]
+    tables = [f"{name}.parquet" for name in simulate.TABLES]
+    assert sorted(map(str, files)) == sorted([*tables, "README.md", "truth.json", *map(str, designs)])
+    assert len(designs) == 4
     for name in files:
         first, second = ((folder / name).read_bytes() for folder in folders)
-        if name == "README.md":
+        if name.name == "README.md":
             first = first.replace(str(folders[0]).encode(), str(folders[1]).encode())
         assert first == second, name
 
@@ -693,14 +696,14 @@ def test_a_folder_that_no_simulation_wrote_is_left_alone(tmp_path: Path) -> None
 
 def test_an_interrupted_simulation_leaves_the_former_one(tmp_path: Path) -> None:
     simulate.write(tmp_path, 50, 31, 1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         simulate.write(tmp_path, 60, 31, 2, progress=interrupt)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
     simulate.write(tmp_path, 60, 31, 2)
     assert len(pd.read_parquet(tmp_path / "members.parquet")) == 60
 
@@ -709,7 +712,7 @@ def test_the_sample_is_small_and_what_its_command_makes(sample: Path, tmp_path: 
     options = " ".join(f"--{name} {value}" for name, value in SAMPLE.items())
     assert f"playbook simulate data/sample {options}\n" in (sample / "README.md").read_text(encoding="utf-8")
     files = sorted(path.name for path in sample.iterdir())
-    assert sum((sample / name).stat().st_size for name in files) < 5_000_000
+    assert sum(path.stat().st_size for path in sample.rglob("*.*")) < 5_000_000
     made = simulate.write(tmp_path / "again", **SAMPLE)
     assert files == sorted(path.name for path in made.iterdir())
     for name in simulate.TABLES:
@@ -720,6 +723,8 @@ def test_the_sample_is_small_and_what_its_command_makes(sample: Path, tmp_path: 
                 np.testing.assert_allclose(table[column].to_numpy(), kept[column].to_numpy(), rtol=1e-9)
             else:
                 assert table[column].equals(kept[column]), (name, column)
+    for design in (sample / "experiments").iterdir():
+        assert design.read_bytes() == (made / "experiments" / design.name).read_bytes()
     text = (made / "README.md").read_text(encoding="utf-8").replace(str(tmp_path / "again"), "data/sample")
     assert text == (sample / "README.md").read_text(encoding="utf-8")
     truths = [json.loads((folder / "truth.json").read_text(encoding="utf-8")) for folder in (made, sample)]

@@ -18,6 +18,7 @@ from helpers.checks import check_scalar
 from helpers.simulate.calendar import Window
 from helpers.simulate.columns import to_pandas
 from helpers.simulate.community import TABLES, Generator
+from helpers.simulate.designs import write_designs
 from helpers.simulate.parameters import SCENARIOS, Parameters
 from helpers.simulate.readme import README, readme
 from helpers.simulate.truth import collect
@@ -131,6 +132,7 @@ def write(
                 progress(done, members)
     truth = collect(generator.account, generator.world)
     write_truth(folder, truth)
+    write_designs(folder, generator.world)
     rows = {name: writer.rows for name, writer in writers.items()}
     (folder / README).write_text(readme(truth, rows, str(out), scenario), encoding="utf-8")
     return folder

@@ -22,7 +22,7 @@ from helpers.simulate.world import BLOCK, Block, World
 
 # The first ones grow with members and are made block by block; ``content`` begins with the operator's posts.
 TABLES = (
-    *("members", "events", "orders", "touchpoints", "assignments", "referrals", "content"),
+    *("members", "events", "orders", "touchpoints", "assignments", "unit_outcomes", "referrals", "content"),
     *("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs"),
 )
 
@@ -86,7 +86,10 @@ class Generator:
             members=lambda: member_columns(block.members),
             orders=lambda: orders,
             touchpoints=lambda: touch_columns(block),
-            assignments=lambda: assignment_columns(block.assignments, block.members),
+            assignments=lambda: assignment_columns(
+                [*block.assignments, block.waves.assignment], block.members
+            ),
+            unit_outcomes=lambda: block.waves.outcomes,
             referrals=lambda: referral_columns(block),
         )
         if NEED_EVENTS & set(self.tables):

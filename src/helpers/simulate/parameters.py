@@ -51,6 +51,28 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Invitation(Experiment):
+    """The experiment that invites members to the live show, week by week; it changes no orders.
+
+    Attributes
+    ----------
+    weeks : int
+        Weeks in which members are taken in.
+    home : str
+        Platform of the show.
+    chances : tuple of float
+        Mean probability to come without an invitation: in the first weeks, and later at a better hour.
+    ratios : tuple of float
+        What an invitation multiplies it by: for members at home on the platform of the show, and for others.
+    """
+
+    weeks: int
+    home: str
+    chances: tuple[float, float]
+    ratios: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Channel:
     """One channel: how often it touches a member, what a touch causes and what it costs.
 
@@ -133,8 +155,8 @@ class Parameters:
         Multipliers of orders and passive activity on the last day and the other days of the promotion, in the two
         weeks before and in the Spring Festival week, and in the incident, which begins at `incident_share` of the
         window.
-    experiments, channels, campaigns : tuple
-        See `Experiment`, `Channel` (in the order of `CHANNELS`) and `Campaign`.
+    experiments, invitation, channels, campaigns : tuple
+        See `Experiment`, `Invitation`, `Channel` (in the order of `CHANNELS`) and `Campaign`.
     invite_acceptance : float
         Probability that an invitation is accepted.
     posts_per_day, content_* : tuple, float
@@ -221,6 +243,9 @@ class Parameters:
         Experiment("exp_first_order_coupon", 0.20, 21, 1.60),
         Experiment("exp_cover_style", 0.50, 21, 1.00),
         Experiment("exp_push_daily", 0.76, 21, 0.80),
+    )
+    invitation: Invitation = Invitation(
+        "exp_live_invite", 0.70, 14, 1.0, 16, "douyin", (0.12, 0.24), (1.8, 1.1)
     )
     experiment_share: float = 0.80
     exposed_share: float = 0.90

@@ -26,6 +26,9 @@
 - `experiments[].conversion_*`: mean over all assigned units of P(at least one order from first_day to last_day),
   had the unit been in that arm; unexposed units are not affected; the difference is the intention-to-treat effect.
 - `experiments[].orders_*`: the same for the expected number of orders.
+- `invitation.came`: of the members taken in by the last day, the share expected to come to the live show within 14
+  days, without and with an invitation, by whether they are at home on the platform of the show; who stays does not
+  depend on it.
 - `channels[].incremental_per_touch`: orders caused per touch on average over all touches of the channel, those
   that merely precede an order included.
 - `channels[].order_probability`: probability that a touch of the causing kind causes an order.
@@ -57,6 +60,7 @@ from helpers.simulate.experiments import Plan
 from helpers.simulate.members import CREATOR, INVITED
 from helpers.simulate.orders import expected_net
 from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
+from helpers.simulate.waves import days_of
 from helpers.simulate.world import Block, World
 
 PAIRS = ("observed", "expected", "at_risk", "expected_exits")
@@ -79,6 +83,7 @@ class Account:
             "value": expected_value(block),
             "channels": purchases.channels,
             "effects": pd.DataFrame(purchases.effects),
+            "invitation": block.waves.expected,
             "ordinary": members.ordinary.sum(),
             "joiners": joiners.sum(),
             "by_creator": (joiners & (members.source == CREATOR)).sum(),
@@ -141,6 +146,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             _experiment(window, plan, row)
             for plan, row in zip(world.plans, sums["effects"].to_dict("records"), strict=True)
         ],
+        "invitation": _invitation(world, sums["invitation"]),
         "channels": [_channel(*each) for each in zip(CHANNELS, p.channels, sums["channels"].T, strict=True)],
         "advertising": list(advertising_truth(window, world.advertising)),
         "referrals": {
@@ -214,6 +220,16 @@ def _experiment(window: Window, plan: Plan, sums: dict[Any, float]) -> dict[str,
         "conversion_effect": means["conversion_treatment"] - means["conversion_control"],
         "orders_effect": means["orders_treatment"] - means["orders_control"],
     }
+
+
+def _invitation(world: World, sums: np.ndarray) -> dict[str, Any]:
+    rows = dict(zip(("at_home", "elsewhere", "all"), [*sums, sums.sum(axis=0)], strict=True))
+    shares = {
+        name: [part / units if units else None for part in came] for name, (units, *came) in rows.items()
+    }
+    first, last = _dates(world.window, *days_of(world.window))
+    about = {"exp_id": world.window.parameters.invitation.exp_id, "first_day": first, "last_day": last}
+    return about | {"units": int(sums[:, 0].sum()), "came": shares}
 
 
 def _channel(name: str, channel: Channel, sums: np.ndarray) -> dict[str, Any]:

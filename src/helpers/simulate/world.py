@@ -12,7 +12,9 @@
 - Orders follow tier and taste (Gamma heterogeneity), amounts of goods are Gamma-Gamma. Some orders are caused by
   touchpoints; others are merely preceded by one, search above all, which last-touch rules get wrong.
 - Three experiments (a coupon that works, a cover style that does nothing, a daily push that harms a little), with
-  some units never exposed. Advertising has carry-over and saturation, and its platforms claim too much.
+  some units never exposed. A fourth, an invitation to the live show, takes in members week by week, fewer of them
+  invited at first; it works, above all on the platform of the show. The design of each lies in `experiments`.
+- Advertising has carry-over and saturation, and its platforms claim too much.
 - A double-11 promotion, a Spring Festival dip, an incident, a daily and a weekly rhythm, heavy tails, staff and
   bots (flagged, and very active), events that reach the warehouse days late. `metric_daily` counts every account,
   as a dashboard would.
@@ -34,6 +36,7 @@ from helpers.simulate.experiments import Assignment, Plan, draw_assignments, mak
 from helpers.simulate.members import draw_inviters, draw_members
 from helpers.simulate.posts import Posts, draw_posts
 from helpers.simulate.purchases import Purchases, draw_purchases
+from helpers.simulate.waves import Waves, draw_waves
 
 # Members per block of the generator. Part of the recipe: another size is another community.
 BLOCK = 1_000
@@ -41,7 +44,7 @@ BLOCK = 1_000
 STREAMS = (
     *("members", "behaviour", "assignments", "purchases", "orders", "events", "delivery"),
     *("inviters", "referrals", "touchpoints", "member content", "posts", "content", "content_daily"),
-    *("advertising", "ad_daily"),
+    *("advertising", "ad_daily", "waves"),
 )
 
 
@@ -97,6 +100,11 @@ class Block:
     def assignments(self) -> list[Assignment]:
         """Who takes part in which experiment, and how."""
         return draw_assignments(self.stream("assignments"), self.world.plans, self.members)
+
+    @cached_property
+    def waves(self) -> Waves:
+        """Who is invited to the live show, and who comes."""
+        return draw_waves(self.stream("waves"), self.members)
 
     @cached_property
     def purchases(self) -> Purchases:

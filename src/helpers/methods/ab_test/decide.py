@@ -108,6 +108,6 @@ def decide(seen: Seen) -> Reason:
 
 
 def overall(reasons: list[Reason]) -> int:
-    """Return which of several variants the test as a whole goes by: one to ship, one still running, else the first."""
+    """Return which variant the test as a whole goes by: one to ship, one still running, else what is left."""
     order: tuple[Reason, ...] = ("untrusted", "ship", "running", "end reached", "not worthwhile", "harm")
     return min(range(len(reasons)), key=lambda place: order.index(reasons[place]))

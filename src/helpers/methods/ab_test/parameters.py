@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import ClassVar, Literal
-
-from pydantic import Field
 
 from helpers.study import parameters as common
 
