@@ -55,11 +55,15 @@ class Period(BaseModel, frozen=True):
 
 
 class Plan(BaseModel, frozen=True):
-    """The design of an experiment; the first arm is the control."""
+    """The design of an experiment; the first arm is the control.
+
+    `factors` are what the variants change against the control, in words: one, else no difference says which it was.
+    """
 
     experiment: str
     unit: str = "member"
     arms: tuple[str, ...]
+    factors: tuple[str, ...] = ()
     allocation: tuple[Period, ...]
     design: Literal["simple", "blocked", "clustered", "switchback"] = "simple"
     burn_in_hours: float = 0
