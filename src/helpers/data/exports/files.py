@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from helpers.data import csv_files
 from helpers.data.csv_files import DELIMITERS, UnreadableFileError
 from helpers.data.exports import workbook
+from helpers.data.violation import counted
 from helpers.data.views import identifier, listed, quoted
 
 __all__ = ["LOST_DIGITS", "RawFile", "UnreadableFileError", "clean", "open_file"]
@@ -109,7 +110,7 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
     except (ElementTree.ParseError, duckdb.Error, RuntimeError) as error:
         raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
     if not found:
-        raise UnreadableFileError(f"{path.name} is empty: it has no row of column names.")
+        raise UnreadableFileError(f"{path.name} is empty, or has no row of column names.")
     return found
 
 
@@ -214,7 +215,7 @@ class _Opened:
         if not even or (place.stat().st_size < SMALL and _fails(f"SELECT count(*) FROM {reader})")):
             reader += ", null_padding = true, parallel = false"
         if above:
-            notes += (f"{self.path.name}: {above} lines above the column names left out.",)
+            notes += (f"{self.path.name}: {counted(above, 'line')} above the column names left out.",)
         yield RawFile(self.path, part, f"SELECT * FROM {reader})", names, notes)
 
     def _headers(self, lines: list[str], delimiter: str) -> Iterator[tuple[Any, ...]]:
@@ -368,6 +369,6 @@ def _leaves(
 def _of_key(column: str, path: str, key: str, value: Any) -> str:
     """Return SQL for the value of one key in a list of keys and values, of whichever type it is."""
     found = f"CAST(json_extract({column}, {quoted(path + '[*]')}) AS JSON[])"
-    found = f"list_filter({found}, x -> x->>'key' = {quoted(key)})[1]"
+    found = f"([x FOR x IN {found} IF x->>'key' = {quoted(key)}])[1]"
     paths = [f"$.value.{kind}" for kind in value] if isinstance(value, dict) else ["$.value"]
     return f"coalesce({', '.join(f'{found}->>{quoted(each)}' for each in paths)})"
