@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+import ibis
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from helpers.checks import did_you_mean
+from helpers.data import address
+from helpers.data.design import FOLDER, digest
+from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.sentences import say
 from helpers.study import Study
+from helpers.study.days import one_day
+
+OF_UNITS = ("orders", "events", "assignments", "unit_outcomes", "content_daily")
+"""Tables that tell the outcomes of units."""
+OF_ARMS = ("arm_daily", "ad_daily")
+"""Tables that tell sums of arms, without units."""
+BEFORE = "before"
+"""The covariate that is the metric itself, counted before the assignment."""
+FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+MOST_LOOKS = 400
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[float, Field(gt=0, lt=0.5)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Metric(BaseModel, frozen=True):
+def table_of(source: str) -> str:
+    """Return the table that a source names: of ``events:like`` the word ``events``."""
+    return re.split(r"[:.]", source, maxsplit=1)[0]
+
+
+def check_source(source: str) -> str:
+    """Return a source that can be read.
+
+    Raises
+    ------
+    ValueError
+        When it names no table of outcomes, or does not say what of it.
+    """
+    table, _, rest = source.partition(":")
+    known = (*OF_UNITS, "orders.value", *OF_ARMS)
+    if table not in known:
+        near = did_you_mean(table, known)
+        raise ValueError(f"{source!r} names no table of outcomes; there is {', '.join(known)}.{near}")
+    if table.startswith("orders") == bool(rest):
+        raise ValueError(f"{source!r} must be orders, orders.value, or a table and what of it: events:like")
+    return source
+
+
+class Metric(BaseModel):
     """What is counted of each unit.
 
     Attributes
@@ -25,7 +71,8 @@ class Metric(BaseModel, frozen=True):
         of the table of units), ``unit_outcomes:METRIC``, ``content_daily:COLUMN``, ``arm_daily:METRIC`` or
         ``ad_daily:COLUMN``.
     denominator : str, optional
-        Source of what a ratio is divided by; for ``arm_daily`` and ``ad_daily`` also the trials of a proportion.
+        Source of what a ratio is divided by, of the same table or (of units) of another one; the word ``denominator``
+        for that column of ``unit_outcomes`` and ``arm_daily``. For arms also the trials of a proportion.
     direction : {"up", "down"}
         Where better lies.
     margin : float, optional
@@ -37,73 +84,352 @@ class Metric(BaseModel, frozen=True):
         measured before it, or ``assignments:COLUMN``.
     """
 
-    name: str
+    model_config = FROZEN
+
+    name: Name
     kind: Literal["mean", "proportion", "ratio"] = "mean"
     source: str
     denominator: str | None = None
     direction: Literal["up", "down"] = "up"
-    margin: float | None = None
-    cap: float | None = None
+    margin: float | None = Field(None, gt=0, lt=1)
+    cap: float | None = Field(None, gt=0.5, lt=1)
     covariates: tuple[str, ...] = ()
 
+    @property
+    def table(self) -> str:
+        """The table that tells it."""
+        return table_of(self.source)
 
-class Period(BaseModel, frozen=True):
+    @property
+    def of_arms(self) -> bool:
+        """Whether sums of arms tell it, without units."""
+        return self.table in OF_ARMS
+
+    @model_validator(mode="after")
+    def _whole(self) -> Metric:
+        check_source(self.source)
+        if self.denominator not in (None, "denominator"):
+            check_source(str(self.denominator))
+        if (self.kind == "ratio") != (self.denominator is not None) and not (
+            self.of_arms and self.denominator
+        ):
+            raise ValueError("a ratio needs a denominator, and nothing else of units has one")
+        for covariate in self.covariates:
+            if covariate != BEFORE and table_of(check_source(covariate)) in OF_ARMS:
+                raise ValueError(f"the covariate {covariate!r} is of arms, must be of units")
+        if self.of_arms and (self.covariates or self.cap):
+            raise ValueError(f"{self.source} tells sums, of which there are no covariates and no cap")
+        if self.covariates.count(BEFORE) and self.table == "assignments":
+            raise ValueError(
+                "before is not known of a column of assignments; name the column that was before"
+            )
+        if self.cap and self.kind != "mean":
+            raise ValueError("cap is for means")
+        return self
+
+
+class Period(BaseModel):
     """Shares of the arms from a day on."""
 
+    model_config = FROZEN
+
     start: dt.date
-    shares: tuple[float, ...]
+    shares: tuple[Share, ...]
+
+    @field_validator("shares")
+    @classmethod
+    def _whole(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if abs(sum(value) - 1) > 1e-6:
+            raise ValueError(f"sum to {sum(value):g}, must sum to 1")
+        return value
 
 
-class Plan(BaseModel, frozen=True):
-    """The design of an experiment; the first arm is the control.
+class Plan(BaseModel):
+    """The design of an experiment.
 
-    `factors` are what the variants change against the control, in words: one, else no difference says which it was.
+    Attributes
+    ----------
+    experiment : str
+        Its name, as ``exp_id`` of the tables and as the name of its file.
+    unit : str
+        What a unit is: member, post, group; ``slot`` for a slot of time, whose outcome is all that happens in it.
+    arms : tuple of str
+        The first is the control. For ``ad_daily`` they are creative ids.
+    factors : tuple of str
+        What the variants change against the control, in words: one, else no difference says which it was.
+    allocation : tuple of Period
+        Shares of the arms, from the start on; each period is a stratum.
+    design : {"simple", "blocked", "clustered", "switchback"}
+        How units were assigned: each alone, in blocks, as whole clusters, or as slots of time.
+    burn_in_hours : float
+        Of a switchback: the first hours of a slot, which do not count.
+    outcome_days : int
+        Days after the day of the assignment until the outcome of a unit is complete.
+    primary, guardrails, secondary : Metric
+        What decides, what must not be lost, and what is told besides.
+    segments : tuple of str
+        Columns of assignments (or, of members, of their table) for which effects are compared.
+    looks : tuple of date
+        When the test is read; ``daily``, ``weekly`` or a number are understood. The last one is the end.
+    spending : str
+        How alpha is spent over the looks.
+    hybrid : bool
+        Sequential for harm, fixed for a win.
+    start, end : date
+        First day of assignment, and last day of outcomes.
+    minimum_days : int
+        How long the test runs at least before it may be won.
+    alpha, power : float
+        Error rates; alpha is two-sided.
+    smallest_effect : float
+        Smallest relative effect on the primary metric that is worth having.
+    missing : {"refuse", "zero", "drop", "bounds"}
+        What happens to units whose outcome was not observed.
+    unit_value, units_a_month : float, optional
+        Money that one unit of the primary metric is worth, and units that the change would meet in a month.
+    version : int
+        Raised by hand when the design is changed.
+    registered_at : datetime
+        When it was written down.
+    sha256 : str
+        Digest of everything else.
     """
 
-    experiment: str
-    unit: str = "member"
-    arms: tuple[str, ...]
-    factors: tuple[str, ...] = ()
-    allocation: tuple[Period, ...]
+    model_config = FROZEN
+
+    experiment: str = Field(pattern=r"^\w[\w.-]{0,119}$")
+    unit: Name = "member"
+    arms: tuple[Name, ...] = Field(min_length=2)
+    factors: tuple[Name, ...] = ()
+    allocation: tuple[Period, ...] = Field(min_length=1)
     design: Literal["simple", "blocked", "clustered", "switchback"] = "simple"
-    burn_in_hours: float = 0
-    outcome_days: int = 0
+    burn_in_hours: float = Field(0, ge=0)
+    outcome_days: int = Field(0, ge=0, le=400)
     primary: Metric
     guardrails: tuple[Metric, ...] = ()
     secondary: tuple[Metric, ...] = ()
-    segments: tuple[str, ...] = ()
-    looks: tuple[dt.date, ...]
+    segments: tuple[Name, ...] = ()
+    looks: tuple[dt.date, ...] = Field(min_length=1, max_length=MOST_LOOKS)
     spending: Literal["obrien-fleming", "pocock", "always-valid", "fixed"] = "obrien-fleming"
     hybrid: bool = False
     start: dt.date
     end: dt.date
-    minimum_days: int = 7
-    alpha: float = 0.05
-    power: float = 0.8
-    smallest_effect: float
+    minimum_days: int = Field(7, ge=1)
+    alpha: Level = 0.05
+    power: float = Field(0.8, gt=0.5, lt=1)
+    smallest_effect: float = Field(gt=0)
     missing: Literal["refuse", "zero", "drop", "bounds"] = "refuse"
     unit_value: float | None = None
-    units_a_month: float | None = None
-    version: int = 1
+    units_a_month: float | None = Field(None, gt=0)
+    version: int = Field(1, ge=1)
     registered_at: dt.datetime | None = None
     sha256: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_looks(cls, given: Any) -> Any:
+        """Turn ``daily``, ``weekly`` or a number of looks into days; anything else is left to the types."""
+        if not isinstance(given, Mapping) or not {"start", "end"} <= given.keys():
+            return given
+        try:
+            start, end = (dt.date.fromisoformat(str(given[name])) for name in ("start", "end"))
+        except ValueError:
+            return given
+        days, looks = (end - start).days + 1, given.get("looks", "weekly")
+        step = {"daily": 1, "weekly": 7}.get(looks) if isinstance(looks, str) else None
+        if isinstance(looks, int) and not isinstance(looks, bool) and 1 <= looks <= days:
+            ends = {round(days * (k + 1) / looks) for k in range(looks)}
+        elif step:
+            ends = {*range(step, days, step), days}
+        else:
+            return given
+        return {**given, "looks": tuple(start + dt.timedelta(days=k - 1) for k in sorted(ends))}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Plan:
+        if wrong := [text for text, right in self._rules() if not right]:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _rules(self) -> list[tuple[str, bool]]:
+        """Return what must hold between fields, and whether it does."""
+        names = [metric.name for metric in self.metrics]
+        starts = [period.start for period in self.allocation]
+        k, days = len(self.arms), (self.end - self.start).days + 1
+        return [
+            ("arms: a name stands twice", len(set(self.arms)) == k),
+            ("a name of a metric stands twice", len(set(names)) == len(names)),
+            (f"allocation: each period needs {k} shares", all(len(p.shares) == k for p in self.allocation)),
+            ("allocation: the first period must begin on start", starts[0] == self.start),
+            ("allocation: periods must follow one another", starts == sorted(set(starts))),
+            ("end lies before start", days > 0),
+            ("looks must follow one another", list(self.looks) == sorted(set(self.looks))),
+            (f"looks: the last one must be the end, {self.end}", self.looks[-1] == self.end),
+            ("looks: the first one lies before start", self.looks[0] >= self.start),
+            (f"outcome_days: no outcome is complete in {days} days", self.outcome_days < max(days, 1)),
+            (f"minimum_days: the test runs for {days} days", self.minimum_days <= max(days, 1)),
+            (
+                "burn_in_hours: only a switchback has any",
+                not self.burn_in_hours or self.design == "switchback",
+            ),
+            (
+                "spending: with a fixed level there is one look; choose obrien-fleming to look more often",
+                self.spending != "fixed" or len(self.looks) == 1,
+            ),
+            ("registered_at: needs a time zone, such as +08:00", _is_zoned(self.registered_at)),
+        ]
 
     @property
     def digest(self) -> str:
         """SHA-256 over all fields but ``sha256``."""
-        raise NotImplementedError
+        return digest(self.model_dump(mode="json"))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Primary, guardrails and secondary metrics, in this order."""
-        raise NotImplementedError
+        return (self.primary, *self.guardrails, *self.secondary)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether whole clusters or slots were assigned."""
+        return self.design in ("clustered", "switchback")
+
+    @property
+    def design_only(self) -> dict[str, Any]:
+        """What was designed, without when it was written down."""
+        return self.model_dump(mode="json", exclude={"registered_at", "sha256", "version"})
+
+
+def _is_zoned(instant: dt.datetime | None) -> bool:
+    return instant is None or instant.utcoffset() is not None
+
+
+def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:
+    """Return the design that these fields make.
+
+    Raises
+    ------
+    BadParameters
+        With every mistake at once, each with the path of its field.
+    """
+    try:
+        return Plan.model_validate(dict(fields))
+    except ValidationError as error:
+        found = "".join(f"\n- {_problem(item)}" for item in error.errors())
+        raise BadParameters(
+            say("The design in {where} cannot be used:{found}", where=where, found=found)
+        ) from None
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    """Say one mistake: where it is, what is wrong, and the word that was meant."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
+    text = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        inner: dict[Any, type[BaseModel]] = {
+            "allocation": Period,
+            **dict.fromkeys(("primary", "guardrails", "secondary"), Metric),
+        }
+        model = inner.get(item["loc"][0], Plan) if len(item["loc"]) > 1 else Plan
+        text = "there is no such field." + did_you_mean(str(item["loc"][-1]), model.model_fields)
+    elif item["type"] == "literal_error":
+        text += "." + did_you_mean(str(item["input"]), re.findall("'([^']+)'", item["ctx"]["expected"]))
+    return f"{path}: {text}" if path else text
+
+
+def folder_of(study: Study) -> Path:
+    """Return the folder of designs beside the tables of a study.
+
+    Raises
+    ------
+    BadParameters
+        When the tables are not in a folder or a file.
+    """
+    place = address.parse(study.data).path if study.data else None
+    if place is None:
+        raise BadParameters(
+            "The design of an experiment lies in a folder beside its tables: name one, data=…"
+        )
+    return (place if place.is_dir() else place.parent) / FOLDER
 
 
 def read_plan(study: Study, name: str) -> Plan:
-    """Return the design in ``experiments/NAME.yml`` of the data folder; refuse one that was changed."""
-    raise NotImplementedError
+    """Return the design in ``experiments/NAME.yml`` of the data folder.
+
+    Raises
+    ------
+    MissingTable
+        When there is no design at all.
+    BadParameters
+        When there is none of this name, or it cannot be used.
+    BadData
+        When it was changed after it was written down.
+    """
+    folder = folder_of(study)
+    path, there = folder / f"{name}.yml", sorted(each.stem for each in folder.glob("*.yml"))
+    if not there:
+        text = "no design of an experiment: {file} is missing; write it with mode=plan"
+        raise MissingTable(say(text, file=f"{FOLDER}/{name}.yml"))
+    if name not in there:
+        text = "experiment == {name!r}, but there is no design of that name; there is {there}.{near}"
+        raise BadParameters(say(text, name=name, there=", ".join(there), near=did_you_mean(name, there)))
+    where = f"{FOLDER}/{path.name}"
+    try:
+        fields = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadParameters(f"{where} is no YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(fields, Mapping):
+        raise BadParameters(f"{where} must hold fields such as arms: [control, variant].")
+    plan = plan_of(fields, where)
+    if plan.experiment != name:
+        raise BadParameters(f"{where} is the design of {plan.experiment!r}, must be that of {name!r}.")
+    if plan.sha256 != digest(fields):
+        text = "{where} was changed after it was written down (or by hand): its sha256 is not that of its fields. "
+        advice = "Bring back the registered file, or register a new version with mode=plan under a new name."
+        raise BadData(say(text + advice, where=where))
+    return plan
 
 
-def write_plan(folder: str | Path, plan: Plan) -> Path:
-    """Write a design into ``experiments`` of a data folder, with its hash, and return the file."""
-    raise NotImplementedError
+def write_plan(study: Study, plan: Plan) -> Path:
+    """Write a design with its hash beside the tables of a study, and return the file; equal designs stay as they are.
+
+    Raises
+    ------
+    BadParameters
+        When `registered_at` is not stated, or another design is registered and units have been assigned since.
+    """
+    if plan.registered_at is None:
+        raise BadParameters("registered_at is missing: say when the design is written down.")
+    folder = folder_of(study)
+    path = folder / f"{plan.experiment}.yml"
+    if path.exists():
+        known = read_plan(study, plan.experiment)
+        if known.design_only == plan.design_only:
+            return path
+        if (first := first_unit(study, known)) is not None:
+            text = (
+                "{file} is registered and its first unit came on {day}: a design is not changed after that. "
+            )
+            advice = "Plan a new experiment under a new name."
+            raise BadParameters(say(text + advice, file=f"{FOLDER}/{path.name}", day=first.date()))
+    folder.mkdir(exist_ok=True)
+    fields = plan.model_dump(mode="json") | {"sha256": plan.digest}
+    path.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), "utf-8")
+    return path
+
+
+def first_unit(study: Study, plan: Plan) -> dt.datetime | None:
+    """Return when the first unit was assigned (UTC), or the first day of sums of arms; None without any."""
+    data = study.dataset
+    found = []
+    if "assignments" in data and not all(metric.of_arms for metric in plan.metrics):
+        found.append(
+            data.assignments.filter(data.assignments.exp_id == plan.experiment).assigned_at.min().execute()
+        )
+    for table in {metric.table for metric in plan.metrics if metric.of_arms and metric.table in data}:
+        rows = data[table]
+        own = rows.exp_id == plan.experiment if table == "arm_daily" else rows.creative_id.isin(plan.arms)
+        if (day := one_day(rows.filter(own, rows.date >= ibis.date(plan.start)).date.min())) is not None:
+            found.append(dt.datetime.combine(day, dt.time()))
+    known = [each for each in found if each is not None and each == each]  # NaT is not itself
+    return min(known, default=None)
