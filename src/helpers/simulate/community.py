@@ -12,6 +12,7 @@ from helpers.simulate.columns import Columns, to_arrow
 from helpers.simulate.content import content_columns, content_daily_columns, member_content_columns
 from helpers.simulate.events import draw_events, event_columns
 from helpers.simulate.experiments import assignment_columns
+from helpers.simulate.lift_tests import evidence_columns
 from helpers.simulate.members import member_columns
 from helpers.simulate.metrics import Totals, metric_columns
 from helpers.simulate.operations import annotation_columns, cost_columns, target_columns
@@ -23,7 +24,7 @@ from helpers.simulate.world import BLOCK, Block, World
 # The first ones grow with members and are made block by block; ``content`` begins with the operator's posts.
 TABLES = (
     *("members", "events", "orders", "touchpoints", "assignments", "unit_outcomes", "referrals", "content"),
-    *("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs"),
+    *("content_daily", "ad_daily", "metric_daily", "annotations", "targets", "costs", "evidence"),
 )
 
 NEED_EVENTS = {"events", "content", "metric_daily"}
@@ -70,6 +71,9 @@ class Generator:
             annotations=lambda: annotation_columns(window, world.plans),
             targets=lambda: target_columns(window, world.members),
             costs=lambda: cost_columns(window, ads),
+            evidence=lambda: evidence_columns(
+                world.stream("evidence"), window, self.account.channels(window.parameters)
+            ),
         )
         yield 0, closing
 
@@ -87,7 +91,7 @@ class Generator:
             orders=lambda: orders,
             touchpoints=lambda: touch_columns(block),
             assignments=lambda: assignment_columns(
-                [*block.assignments, block.waves.assignment], block.members
+                [*block.assignments, block.waves.assignment, *block.held_out.assignments], block.members
             ),
             unit_outcomes=lambda: block.waves.outcomes,
             referrals=lambda: referral_columns(block),

@@ -87,12 +87,24 @@ class Channel:
         causes nothing; last-touch rules credit such touches wrongly.
     cost : float
         Cost of a touch in CNY; NaN where the channel bills nothing per touch.
+    follows : float
+        Share of touches of other channels that a touch of this channel follows soon after, causing nothing.
+    seen : float
+        Share of touches that reach the table of touchpoints; 0 is a platform that shows none.
+    held_out : float
+        Share of members, drawn at random, who see nothing of the channel.
+    lift_error : float
+        Standard error of a lift test of the channel, in orders a touch; 0 where there was no test.
     """
 
     touches_per_month: float
     order_probability: float
     orders_preceded: float
     cost: float
+    follows: float = 0.0
+    seen: float = 1.0
+    held_out: float = 0.0
+    lift_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,6 +169,9 @@ class Parameters:
         window.
     experiments, invitation, channels, campaigns : tuple
         See `Experiment`, `Invitation`, `Channel` (in the order of `CHANNELS`) and `Campaign`.
+    intent : float
+        How far touches go to those who order anyway: 1 by tier and taste, 0 to everybody alike. What members are
+        worth in expectation is told for 1.
     invite_acceptance : float
         Probability that an invitation is accepted.
     posts_per_day, content_* : tuple, float
@@ -251,14 +266,15 @@ class Parameters:
     exposed_share: float = 0.90
 
     channels: tuple[Channel, ...] = (
-        Channel(0.50, 0.030, 0.05, 0.60),
+        Channel(0.50, 0.030, 0.05, 0.60, lift_error=0.006),
         Channel(0.35, 0.040, 0.05, 0.80),
         Channel(0.40, 0.020, 0.04, float("nan")),
         Channel(0.15, 0.010, 0.02, 0.40),
         Channel(0.12, 0.025, 0.02, 0.70),
-        Channel(0.05, 0.002, 0.30, 1.20),
+        Channel(0.05, 0.002, 0.30, 1.20, lift_error=0.008),
     )
     touch_delay_days: float = 2.0
+    intent: float = 1.0
 
     invite_acceptance: float = 0.30
     invite_reward: float = 5.0

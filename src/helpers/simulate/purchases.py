@@ -68,18 +68,24 @@ class Purchases:
 
 
 def draw_purchases(
-    rng: np.random.Generator, members: Members, behaviour: Behaviour, assignments: list[Assignment]
+    rng: np.random.Generator,
+    members: Members,
+    behaviour: Behaviour,
+    assignments: list[Assignment],
+    held: np.ndarray,
 ) -> Purchases:
-    """Draw touches and orders of one block."""
+    """Draw touches and orders of one block; `held` says, by channel and member, who sees nothing of it."""
     p = members.window.parameters
     rates = np.r_[np.asarray(p.orders_per_month), 0.0][behaviour.tiers] * members.ordinary
     taste = rng.gamma(p.order_rate_shape, 1.0 / p.order_rate_shape, len(members))
     own, reach = rates * taste, rates / p.orders_per_month[1] * (0.5 + 0.5 * taste)
+    reach = p.intent * reach + (1 - p.intent) * members.ordinary
     anyway = scatter(rng, members, own)
     for assignment in assignments:
         anyway = _treat(rng, members, assignment, own, anyway)
-    touches, caused, sums = _draw_touches(rng, members, reach)
-    preceding = _draw_preceding(rng, members, anyway)
+    touches, caused, sums = _draw_touches(rng, members, reach, held)
+    preceding = join_points([_draw_preceding(rng, members, anyway), *_draw_following(rng, members, touches)])
+    preceding = preceding.where(~held[preceding.code, preceding.member])
     sums[3] = preceding.counts(len(p.channels))
     sums[0] += sums[3]
     return Purchases(
@@ -115,7 +121,7 @@ def _treat(
 
 
 def _draw_touches(
-    rng: np.random.Generator, members: Members, reach: np.ndarray
+    rng: np.random.Generator, members: Members, reach: np.ndarray, held: np.ndarray
 ) -> tuple[Points, Points, np.ndarray]:
     """Draw touches and the orders they cause, a short while later within the same calendar month."""
     window, p = members.window, members.window.parameters
@@ -124,6 +130,7 @@ def _draw_touches(
     touches = scatter(rng, members, reach * shares.sum())
     edges = np.cumsum(shares)[:-1] / shares.sum()
     touches = touches._replace(code=np.searchsorted(edges, rng.random(len(touches.code)), side="right"))
+    touches = touches.where(~held[touches.code, touches.member])
     causes = rng.random(len(touches.code)) < probability[touches.code]
     caused = touches.where(causes)
     room = window.ends[window.month_of_day[caused.seconds // DAY]] * DAY - caused.seconds
@@ -133,6 +140,19 @@ def _draw_touches(
     caused = caused.where(caused.seconds <= members.left[caused.member])
     total = touches.counts(len(shares))
     return touches, caused, np.array([total, total * probability, caused.counts(len(shares)), 0.0 * total])
+
+
+def _draw_following(rng: np.random.Generator, members: Members, touches: Points) -> list[Points]:
+    """Draw touches that come soon after those of other channels and cause nothing, such as a search for the shop."""
+    window, parts = members.window, []
+    last = np.minimum(members.left, window.days * DAY - 1)
+    for code, channel in enumerate(window.parameters.channels):
+        if channel.follows:
+            first = touches.where((touches.code != code) & (rng.random(len(touches.code)) < channel.follows))
+            gap = rng.exponential(PRECEDING_DAYS * DAY, len(first.code)).astype(np.int64)
+            after = Points(first.member, first.seconds + gap, np.full(len(gap), code))
+            parts.append(after.where(after.seconds <= last[after.member]))
+    return parts
 
 
 def _draw_preceding(rng: np.random.Generator, members: Members, orders: Points) -> Points:

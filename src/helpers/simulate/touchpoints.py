@@ -25,6 +25,9 @@ _ID_BLOCK_BITS = 24
 def touch_columns(block: Block) -> Columns:
     """Return the ``touchpoints`` table of one block, ordered by member and time."""
     rng, window, touches = block.stream("touchpoints"), block.window, block.purchases.touches
+    seen = np.array([channel.seen for channel in window.parameters.channels])
+    if (seen < 1).any():
+        touches = touches.where(block.stream("unseen").random(len(touches.code)) < seen[touches.code])
     rows, costs = len(touches.member), np.array([channel.cost for channel in window.parameters.channels])
     creatives = [f"{channel}_{number + 1}" for channel in CHANNELS for number in range(CREATIVES)]
     return {

@@ -59,7 +59,7 @@ from helpers.simulate.expected import expected_value
 from helpers.simulate.experiments import Plan
 from helpers.simulate.members import CREATOR, INVITED
 from helpers.simulate.orders import expected_net
-from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel
+from helpers.simulate.parameters import CHANNELS, TIER_CEILING, TIER_FLOOR, TIERS, Channel, Parameters
 from helpers.simulate.waves import days_of
 from helpers.simulate.world import Block, World
 
@@ -95,6 +95,10 @@ class Account:
         self.sums = {name: self.sums[name] + value for name, value in sums.items()} if self.sums else sums
         self.roles["staff"] += members.number[members.staff].astype(str).tolist()
         self.roles["bots"] += members.number[members.bot].astype(str).tolist()
+
+    def channels(self, p: Parameters) -> list[dict[str, Any]]:
+        """Return what each channel did."""
+        return [_channel(*each) for each in zip(CHANNELS, p.channels, self.sums["channels"].T, strict=True)]
 
 
 def collect(account: Account, world: World) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def collect(account: Account, world: World) -> dict[str, Any]:
             for plan, row in zip(world.plans, sums["effects"].to_dict("records"), strict=True)
         ],
         "invitation": _invitation(world, sums["invitation"]),
-        "channels": [_channel(*each) for each in zip(CHANNELS, p.channels, sums["channels"].T, strict=True)],
+        "channels": account.channels(p),
         "advertising": list(advertising_truth(window, world.advertising)),
         "referrals": {
             "acceptance": p.invite_acceptance,

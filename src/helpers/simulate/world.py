@@ -33,6 +33,7 @@ from helpers.simulate.advertising import Advertising, draw_advertising
 from helpers.simulate.behaviour import draw_behaviour
 from helpers.simulate.calendar import Window
 from helpers.simulate.experiments import Assignment, Plan, draw_assignments, make_plan
+from helpers.simulate.lift_tests import HeldOut, draw_held_out
 from helpers.simulate.members import draw_inviters, draw_members
 from helpers.simulate.posts import Posts, draw_posts
 from helpers.simulate.purchases import Purchases, draw_purchases
@@ -44,7 +45,7 @@ BLOCK = 1_000
 STREAMS = (
     *("members", "behaviour", "assignments", "purchases", "orders", "events", "delivery"),
     *("inviters", "referrals", "touchpoints", "member content", "posts", "content", "content_daily"),
-    *("advertising", "ad_daily", "waves"),
+    *("advertising", "ad_daily", "waves", "held out", "unseen", "evidence"),
 )
 
 
@@ -109,7 +110,13 @@ class Block:
     @cached_property
     def purchases(self) -> Purchases:
         """Orders and touches."""
-        return draw_purchases(self.stream("purchases"), self.members, self.behaviour, self.assignments)
+        held = self.held_out.held
+        return draw_purchases(self.stream("purchases"), self.members, self.behaviour, self.assignments, held)
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """Who sees nothing of which channel."""
+        return draw_held_out(self.stream("held out"), self.members)
 
     def stream(self, name: str) -> np.random.Generator:
         """Return the block's own random stream of one purpose."""
