@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from helpers.methods.ab_test.moments import Moments
-from helpers.stats.estimate import Estimate
+from helpers.sentences import say
+from helpers.stats.estimate import Estimate, normal_estimate, unknown, wilson
 
 FloatArray = NDArray[np.float64]
 
@@ -31,6 +33,11 @@ FEW_EVENTS = 10
 """Events, and units without, that an arm needs before a normal interval of a proportion holds."""
 NOISY = 0.1
 """Relative error of the control's level above which a lift takes Fieller's interval."""
+NO_GAIN = 0.01
+"""Share of variance below which covariates are said to gain nothing."""
+APART = np.array([-1.0, 1.0])
+ROUNDING = 1e-15
+"""Error, as a share of the level, that is nothing but rounding."""
 
 
 class Contrast(NamedTuple):
@@ -60,22 +67,23 @@ class Contrast(NamedTuple):
     @property
     def difference(self) -> FloatArray:
         """Variant less control, shape (...)."""
-        raise NotImplementedError
+        return self.levels[..., 1] - self.levels[..., 0]
 
     @property
     def error(self) -> FloatArray:
-        """Standard error of the difference, shape (...)."""
-        raise NotImplementedError
+        """Standard error of the difference, shape (...); NaN where both arms are constant."""
+        error = np.sqrt(_along(self.covariance, APART))
+        return np.where(error > ROUNDING * np.abs(self.levels).max(-1), error, np.nan)
 
     @property
     def p(self) -> FloatArray:
         """Two-sided p of no difference, by t."""
-        raise NotImplementedError
+        return 2 * stats.t.sf(np.abs(self.difference / self.error), self.degrees)
 
     @property
     def z(self) -> FloatArray:
         """The normal deviate that is as unlikely as the t statistic: what sequential bounds are compared with."""
-        raise NotImplementedError
+        return np.sign(self.difference) * stats.norm.isf(np.clip(self.p / 2, 1e-300, 0.5))
 
     def at(self, index: Any) -> Contrast:
         """Return a part, by an index of the leading axes."""
@@ -96,7 +104,7 @@ class Effect(NamedTuple):
     statistic, error, degrees : float
         Student's t of the difference, its standard error and its degrees of freedom.
     log_lift : tuple of float
-        Logarithm of the ratio of levels, and its standard error; NaN where not defined.
+        Logarithm of the ratio of levels, and its standard error; NaN where a level is not positive.
     n : tuple of int
         Units of control and variant.
     levels : tuple of Estimate
@@ -114,10 +122,6 @@ class Effect(NamedTuple):
     n: tuple[int, int]
     levels: tuple[Estimate, Estimate]
 
-    def p_above(self, margin: float) -> float:
-        """Return the one-sided p against "the lift is at most -margin" (non-inferiority); NaN when not known."""
-        raise NotImplementedError
-
 
 class Adjusted(NamedTuple):
     """A contrast without and with covariates.
@@ -127,16 +131,12 @@ class Adjusted(NamedTuple):
     plain, adjusted : Contrast
         The same effect.
     gain : ndarray, shape (...)
-        Share of the variance of the difference that the covariates take away; "no gain" below `NO_GAIN`.
+        Share of the variance of the difference that the covariates take away; no gain below `NO_GAIN`.
     """
 
     plain: Contrast
     adjusted: Contrast
     gain: FloatArray
-
-
-NO_GAIN = 0.01
-"""Share of variance below which covariates are said to gain nothing."""
 
 
 def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False) -> Contrast:
@@ -156,14 +156,99 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
     Returns
     -------
     Contrast
-        Axes (...): those between arm and stratum.
+        Axes (...): those between arm and stratum. A stratum without two units of each arm (a block without one of
+        each) tells nothing of the effect: it has no weight, and its units are not in `n`.
     """
-    raise NotImplementedError
+    pair = moments.at([0, arm])
+    weights = _weights(pair.n, blocked)
+    used = pair.n * (weights > 0)
+    n = used.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = n / n.sum(0)
+        means = (weights[..., None] * pair.mean).sum(-2)
+        plain, gradient = _level(means, "denominator" in moments.names)
+        direct = gradient.shape[-1]
+        theta = _slopes((pair.cross * (weights > 0)[..., None, None]).sum(-3), gradient)
+        # What the covariates explain moves both levels towards that of the two arms together.
+        explained = (theta * (means[1] - means[0])[..., direct:]).sum(-1)
+        levels = np.stack([plain[0] + share[1] * explained, plain[1] - share[0] * explained], -1)
+        jacobian = np.zeros((*means.shape[:-1], 2, means.shape[-1]))
+        for one, other in ((0, 1), (1, 0)):
+            jacobian[one, ..., one, :direct] = gradient[one]
+            jacobian[one, ..., one, direct:] = -theta * share[other][..., None]
+            jacobian[one, ..., other, direct:] = theta * share[one][..., None]
+        parts = _spread(pair, jacobian, weights, blocked)
+        degrees = _degrees(_along(parts, APART), used, blocked)
+        log_degrees = _degrees(_along(parts, (APART / levels)[..., None, :]), used, blocked)
+    events = (used * pair.mean[..., 0]).sum(-1)
+    few = (np.minimum(events, n - events) < FEW_EVENTS).any(0) & (kind == "proportion")
+    return Contrast(levels, parts.sum((0, -3)), degrees, log_degrees, np.moveaxis(n, 0, -1), few)
+
+
+def _weights(n: FloatArray, blocked: bool) -> FloatArray:
+    """Return the weights of the strata for sizes of shape (2, ..., strata)."""
+    usable = (n >= (1 if blocked else 2)).all(0)
+    total = n.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = np.where(usable, n[0] * n[1] / total if blocked else total, 0.0)
+        return size / size.sum(-1, keepdims=True)
+
+
+def _level(means: FloatArray, ratio: bool) -> tuple[FloatArray, FloatArray]:
+    """Return level, shape (...), and its gradient by the first one or two means, shape (..., 1 or 2)."""
+    if not ratio:
+        return means[..., 0], np.ones_like(means[..., :1])
+    level = means[..., 0] / means[..., 1]
+    return level, np.stack([np.ones_like(level), -level], -1) / means[..., 1:2]
+
+
+def _slopes(cross: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the slopes on the covariates from crosses within arms, shape (2, ..., k, k)."""
+    direct = gradient.shape[-1]
+    inner = cross[..., direct:, direct:].sum(0)
+    outer = (cross[..., direct:, :direct] @ gradient[..., None])[..., 0].sum(0)
+    scale = np.sqrt(np.diagonal(inner, axis1=-2, axis2=-1))
+    scale = np.where(scale > 0, scale, 1.0)
+    inverse = np.linalg.pinv(inner / scale[..., None] / scale[..., None, :], rcond=1e-10, hermitian=True)
+    return (inverse @ (outer / scale)[..., None])[..., 0] / scale
+
+
+def _spread(pair: Moments, jacobian: FloatArray, weights: FloatArray, blocked: bool) -> FloatArray:
+    """Return what each arm and stratum adds to a covariance, shape (2, ..., strata, r, r)."""
+    n, used, across = pair.n, weights > 0, jacobian[..., None, :, :]
+    within = across @ pair.cross @ np.swapaxes(across, -1, -2)
+    if not blocked:
+        return np.where(used[..., None, None], within * (weights**2 / (n * (n - 1)))[..., None, None], 0.0)
+    score = (across @ pair.mean[..., None])[..., 0].sum(0)
+    away = score - (np.where(used, weights, 0)[..., None] * score).sum(-2, keepdims=True)
+    away = (n[::-1] / n.sum(0))[..., None] * away
+    units = (n * used).sum((0, -1))
+    correction = units / (units - used.sum(-1) - 1)
+    within = within + n[..., None, None] * away[..., :, None] * away[..., None, :]
+    return np.where(
+        used[..., None, None], within * (correction[..., None] * (weights / n) ** 2)[..., None, None], 0.0
+    )
+
+
+def _degrees(parts: FloatArray, n: FloatArray, blocked: bool) -> FloatArray:
+    """Return the degrees of freedom of a sum of variances of shape (2, ..., strata)."""
+    if blocked:
+        return n.sum((0, -1)) - (n[0] > 0).sum(-1) - 1
+    own = np.divide(parts**2, n - 1, out=np.zeros_like(parts), where=n > 1)
+    return parts.sum((0, -1)) ** 2 / own.sum((0, -1))
+
+
+def _along(covariance: FloatArray, way: FloatArray) -> FloatArray:
+    """Return the variance of a linear combination."""
+    return np.einsum("...i,...ij,...j->...", way, covariance, way)
 
 
 def adjusted(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False) -> Adjusted:
     """Return a contrast without and with its covariates, and what they gain; arguments as in :func:`contrast`."""
-    raise NotImplementedError
+    own = moments.names[: 1 + ("denominator" in moments.names)]
+    plain = contrast(moments.take(own), kind, arm=arm, blocked=blocked)
+    with_covariates = contrast(moments, kind, arm=arm, blocked=blocked)
+    return Adjusted(plain, with_covariates, 1 - (with_covariates.error / plain.error) ** 2)
 
 
 def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: float | None = None) -> Effect:
@@ -180,9 +265,82 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
     unit : str
         Of the metric.
     bound : float, optional
-        Normal deviate of the boundary at this look, for repeated intervals.
+        Normal deviate of the boundary at this look, for repeated intervals; infinite where nothing may be read.
     """
-    raise NotImplementedError
+    tail = (1 - confidence) / 2 if bound is None else float(stats.norm.sf(bound))
+    n, reason = int(found.n.sum()), _reason(found, tail)
+    value, error, degrees = float(found.difference), float(found.error), float(found.degrees)
+    levels = tuple(_shown_level(found, arm, kind, confidence, unit) for arm in (0, 1))
+    if reason:
+        nothing = unknown(n, unit, confidence, reason)
+        p, relative, relative_p, log = np.nan, nothing._replace(unit="share"), np.nan, (np.nan, np.nan)
+        difference, statistic = nothing, np.nan
+    else:
+        half = float(stats.t.isf(tail, degrees)) * error
+        difference = Estimate(value, value - half, value + half, n, unit, "Welch", confidence)
+        p, statistic = float(found.p), value / error
+        relative, relative_p, log = _relative(found, tail, confidence)
+    sizes = (int(found.n[0]), int(found.n[1]))
+    return Effect(difference, relative, p, relative_p, statistic, error, degrees, log, sizes, levels)  # type: ignore[arg-type]
+
+
+def _reason(found: Contrast, tail: float) -> str:
+    """Return why an effect is not told; empty when it is."""
+    if not tail > 0:
+        return say("not read before the planned end")
+    if not found.degrees > 0 and not found.error > 0:
+        return say("constant in both arms") if found.n.min() > 1 else say("fewer than two units in an arm")
+    if found.few:
+        return say("fewer than {events} events in an arm", events=FEW_EVENTS)
+    return ""
+
+
+def _shown_level(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
+    level, n = float(found.levels[arm]), int(found.n[arm])
+    if kind == "proportion" and n and 0 <= level <= 1:
+        low, high = wilson(level * n, n, confidence)
+        return Estimate(level, float(low), float(high), n, unit, "Wilson score", confidence)
+    return normal_estimate(
+        level, float(np.sqrt(found.covariance[arm, arm])), n, unit, "t", confidence, degrees=n - 1
+    )
+
+
+def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate, float, tuple[float, float]]:
+    """Return lift, its two-sided p, and the log ratio with its error."""
+    (control, variant), covariance, n = found.levels, found.covariance, int(found.n.sum())
+    if not control > 0:
+        reason = say("not defined: the control is not above 0")
+        return unknown(n, "share", confidence, reason), np.nan, (np.nan, np.nan)
+    log = (np.nan, np.nan)
+    if variant > 0:
+        way = np.array([-1 / control, 1 / variant])
+        log = (float(np.log(variant / control)), float(np.sqrt(_along(covariance, way))))
+    if variant > 0 and np.sqrt(covariance[0, 0]) <= NOISY * control:
+        half = float(stats.t.isf(tail, found.log_degrees)) * log[1]
+        low, value, high = (float(np.expm1(part)) for part in (log[0] - half, log[0], log[0] + half))
+        p = 2 * float(stats.t.sf(abs(log[0] / log[1]), found.log_degrees))
+        return Estimate(value, low, high, n, "share", "log ratio", confidence), p, log
+    bounds = fieller(found.levels, covariance, float(stats.t.isf(tail, found.degrees)))
+    if not np.isfinite(bounds).all():
+        reason = say("not defined: the control is too near 0")
+        return unknown(n, "share", confidence, reason), np.nan, log
+    value = float(variant / control - 1)
+    return (
+        Estimate(value, bounds[0] - 1, bounds[1] - 1, n, "share", "Fieller", confidence),
+        float(found.p),
+        log,
+    )
+
+
+def fieller(parts: FloatArray, covariance: FloatArray, factor: float) -> tuple[float, float]:
+    """Return the bounds of ``parts[1] / parts[0]`` (Fieller 1954); NaN when they are not a bounded interval."""
+    squared = factor**2
+    top = parts[0] ** 2 - squared * covariance[0, 0]
+    middle = parts[0] * parts[1] - squared * covariance[0, 1]
+    root = middle**2 - top * (parts[1] ** 2 - squared * covariance[1, 1])
+    if not (top > 0 and root >= 0):
+        return np.nan, np.nan
+    return float((middle - np.sqrt(root)) / top), float((middle + np.sqrt(root)) / top)
 
 
 def reached(moments: Moments, confidence: float, unit: str, *, arm: int = 1) -> Estimate:
@@ -190,4 +348,15 @@ def reached(moments: Moments, confidence: float, unit: str, *, arm: int = 1) -> 
 
     Axes (arm, stratum). Unknown with the reason when delivery does not clearly differ between the arms.
     """
-    raise NotImplementedError
+    pair = moments.at([0, arm]).take(("delivered", "outcome"))
+    weights = _weights(pair.n, blocked=False)
+    used, n = pair.n * (weights > 0), int((pair.n * (weights > 0)).sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = (weights[..., None] * (pair.mean[1] - pair.mean[0])).sum(-2)
+        parts = _spread(pair, np.stack([-np.eye(2), np.eye(2)]), weights, blocked=False)
+        value = apart[1] / apart[0]
+        degrees = _degrees(_along(parts, np.array([-value, 1.0])), used, blocked=False)
+    low, high = fieller(apart, parts.sum((0, -3)), float(stats.t.isf((1 - confidence) / 2, degrees)))
+    if not np.isfinite([low, high]).all():
+        return unknown(n, unit, confidence, say("delivery does not clearly differ between the arms"))
+    return Estimate(float(value), low, high, n, unit, "Anderson-Rubin", confidence)
