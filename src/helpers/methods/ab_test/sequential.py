@@ -16,14 +16,27 @@ stopping by the stage-wise order (Jennison and Turnbull 2000, chapter 8), with a
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import roots_legendre
 
+from helpers.errors import BadParameters
 from helpers.stats.estimate import Estimate
 
 FloatArray = NDArray[np.float64]
+
+LEAST = 1e-290
+"""Error that a look spends at least, so that its bound and its interval stay finite."""
+REACH = 12.0
+"""Standard deviations beyond which a path is not followed."""
+NO_NEWS = 1e-9
+"""Information that a look must add to count as one."""
 
 
 def fraction(n: ArrayLike, planned: ArrayLike) -> FloatArray:
@@ -31,7 +44,9 @@ def fraction(n: ArrayLike, planned: ArrayLike) -> FloatArray:
 
     The information of a difference is ``n0 n1 / (n0 + n1)``; other arms do not count.
     """
-    raise NotImplementedError
+    arms, ends = np.asarray(n, float), np.asarray(planned, float)
+    total, end = arms.sum(-1), ends.sum(-1)
+    return np.divide(arms.prod(-1), total, out=np.zeros_like(total), where=total > 0) * end / ends.prod(-1)
 
 
 class Boundaries(NamedTuple):
@@ -62,7 +77,8 @@ def boundaries(
     ----------
     fractions : array_like, shape (looks,)
         Information at each look, not falling; may exceed 1 when more units came than planned. A look that brings
-        nothing new has the bound of the look before.
+        nothing new has the bound of the look before. Once 1 is reached everything is spent: the test is at its end,
+        and the bounds of later looks are infinite.
     alpha : float
         Two-sided error over all looks.
     spending : {"obrien-fleming", "pocock", "always-valid", "fixed"}
@@ -72,7 +88,120 @@ def boundaries(
     hybrid : bool
         Whether only harm may stop the test early; a win is then judged once, at the end, at alpha / 2.
     """
-    raise NotImplementedError
+    t = np.asarray(fractions, float)
+    if not (np.diff(t, prepend=0.0) >= 0).all():
+        raise BadParameters(f"fractions == {t.tolist()}, must not fall from look to look.")
+    last = final or bool(t[-1] >= 1)
+    spent = np.full(t.shape, np.nan)
+    if spending == "always-valid":
+        bound = always_valid(t, alpha)
+    else:
+        spent = _spent(np.minimum(t, 1.0), alpha, spending)
+        spent[-1] = alpha if final else spent[-1]
+        bound = _bounds(t, spent / 2, one_sided=hybrid)
+    win = bound
+    if hybrid:
+        win = np.full(t.shape, np.inf)
+        win[-1] = stats.norm.isf(alpha / 2) if last else np.inf
+    return Boundaries(win, bound, t, spent)
+
+
+def always_valid(fractions: ArrayLike, alpha: float) -> FloatArray:
+    """Return the normal deviates of an asymptotic confidence sequence that is narrowest near the planned end.
+
+    With ``rho^2 N* = -2 ln(alpha) + ln(1 - 2 ln(alpha))`` the width depends on the units by their share of N* alone.
+    """
+    v = np.asarray(fractions, float) * (np.log1p(-2 * np.log(alpha)) - 2 * np.log(alpha))
+    with np.errstate(divide="ignore"):
+        return np.sqrt(2 * (1 + 1 / v) * (np.log1p(v) / 2 - np.log(alpha)))
+
+
+def _spent(t: FloatArray, alpha: float, spending: str) -> FloatArray:
+    """Return the two-sided error spent up to each look."""
+    if spending == "fixed":
+        return alpha * (t >= 1)
+    with np.errstate(divide="ignore"):
+        early = 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
+    found = early if spending == "obrien-fleming" else alpha * np.log1p(np.expm1(1) * t)
+    return np.maximum(found, 2 * LEAST)
+
+
+class _Step(NamedTuple):
+    """Where the tests that still run stand before a look: places and masses of the path, and their information."""
+
+    place: FloatArray
+    mass: FloatArray
+    before: float
+    now: float
+
+    def above(self, bound: float, drift: float = 0.0) -> float:
+        """Return the probability to run until this look and to be at `bound` or above, a normal deviate."""
+        added = self.now - self.before
+        mass = self.mass * np.exp(drift * self.place - drift**2 * self.before / 2)
+        distance = (bound * np.sqrt(self.now) - self.place - drift * added) / np.sqrt(added)
+        return float(mass @ stats.norm.sf(distance))
+
+    def bound(self, tail: float) -> float:
+        """Return the normal deviate that as many are above."""
+
+        def excess(z: float) -> float:
+            return float(np.log(max(self.above(z), LEAST / 1e9) / tail))
+
+        return float(brentq(excess, -REACH, 40, xtol=1e-10))
+
+    def onwards(self, low: float, high: float, then: float) -> _Step:
+        """Return the step to information `then` of those that at this look are between two normal deviates."""
+        added, ahead, scale = self.now - self.before, then - self.now, np.sqrt(self.now)
+        low, high = max(low, -REACH) * scale, min(high, REACH) * scale
+        # A Gaussian as wide as the smaller increment is resolved by three nodes in each standard deviation.
+        finest = np.sqrt(min(added, ahead))
+        nodes, weights = _legendre(int(np.clip(3 * (high - low) / finest + 32, 64, 2048)) // 32 * 32)
+        place = (low + high) / 2 + (high - low) / 2 * nodes
+        density = stats.norm.pdf(place[:, None], self.place, np.sqrt(added)) @ self.mass
+        return _Step(place, density * weights * (high - low) / 2, self.now, then)
+
+
+@lru_cache(64)
+def _legendre(nodes: int) -> tuple[FloatArray, FloatArray]:
+    return roots_legendre(nodes)
+
+
+def _start(t: float) -> _Step:
+    return _Step(np.zeros(1), np.ones(1), 0.0, t)
+
+
+def _bounds(t: FloatArray, spent: FloatArray, one_sided: bool) -> FloatArray:
+    """Return the normal deviates whose upper tail spends what is to be spent."""
+    bounds = np.full(t.shape, np.inf)
+    step, paid = None, 0.0
+    for look, now in enumerate(t):
+        if now - (step.now if step else 0.0) <= NO_NEWS:
+            bounds[look] = bounds[look - 1] if look else np.inf
+            continue
+        high = bounds[look - 1]
+        step = step.onwards(-np.inf if one_sided else -high, high, now) if step else _start(now)
+        due, paid = spent[look] - paid, spent[look]
+        if due > 0 or 0 < paid <= LEAST:
+            bounds[look] = step.bound(max(due, LEAST))
+    return bounds
+
+
+def _path(bounds: Boundaries, look: int, sign: float) -> list[tuple[_Step, float]]:
+    """Return the steps up to a look with their upper bounds; from below when `sign` is -1."""
+    upper, lower = (bounds.win, bounds.harm) if sign > 0 else (bounds.harm, bounds.win)
+    news = np.flatnonzero(np.diff(bounds.fractions[: look + 1], prepend=0.0) > NO_NEWS)
+    steps = [_start(bounds.fractions[news[0]])]
+    for before, now in pairwise(news):
+        steps.append(steps[-1].onwards(-lower[before], upper[before], bounds.fractions[now]))
+    return list(zip(steps, upper[news], strict=True))
+
+
+def crossing(bounds: Boundaries, drift: float) -> FloatArray:
+    """Return the probability that a test first reaches its upper bound at each look that brings news.
+
+    The drift is the mean of z at the planned end (information 1).
+    """
+    return np.array([step.above(bound, drift) for step, bound in _path(bounds, len(bounds.win) - 1, 1.0)])
 
 
 class Stopped(NamedTuple):
@@ -121,4 +250,25 @@ def stopped(
     null : float
         Effect that the test is against, such as minus the margin of a guardrail.
     """
-    raise NotImplementedError
+    z = (effect - null) / error
+    sign = 1.0 if z >= 0 else -1.0
+    path = _path(bounds, look, sign)
+    last, tail = path[-1][0], (1 - confidence) / 2
+
+    def beyond(drift: float) -> float:
+        return sum(step.above(bound, drift) for step, bound in path[:-1]) + last.above(abs(z), drift)
+
+    def drift_at(level: float) -> float:
+        reach = 8 / np.sqrt(last.now)
+        low = high = abs(z) / np.sqrt(last.now)
+        while beyond(low) > level:
+            low -= reach
+        while beyond(high) < level:
+            high += reach
+        return float(brentq(lambda drift: beyond(drift) - level, low, high, xtol=1e-9))
+
+    scale = sign * error * np.sqrt(last.now)
+    low, value, high = (
+        float(null + scale * drift_at(level)) for level in (tail, 0.5, 1 - tail)[:: int(sign)]
+    )
+    return Stopped(min(1.0, 2 * beyond(0.0)), Estimate(value, low, high, n, unit, "stage-wise", confidence))
