@@ -35,8 +35,8 @@ A **value** is the name of a column, or a mapping with one of
 ``constant: CNY``                   the same in every row
 ``sum: [A, B]``, ``minus: [C]``     numbers added and taken away; missing where one of them is missing
 ``product: [A, B]``                 numbers multiplied
-``rate: R, of: N``                  round(R × N), for a count of which only the share R is exported; ``per: 100`` where
-                                    R is written as 12.3 for 12.3 %; a share above 1 is refused
+``rate: R, of: N``                  round(R × N), for a count of which only the share R is exported; ``per: 100``
+                                    where R is written as 12.3 for 12.3 %; a share above 1 is refused
 ``first: [A, B]``                   the first that is given
 ``key: [A, B]``                     one id from several columns, a hash; ``numbered: true`` where equal rows of one
                                     file are several things
@@ -78,78 +78,138 @@ A mapping with questions is no mistake; nothing is read with it until they are a
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-Condition = tuple[tuple[str, Literal["in", "not in", "empty", "given"], tuple[str, ...]], ...]
-"""Column, relation, texts; all must hold."""
+import yaml
+
+from helpers.data.cells import EPOCH_MICROSECONDS
+from helpers.data.clock import zone
+from helpers.data.schema import CONTACT, Table
+from helpers.data.tables import TABLES
+from helpers.errors import BadParameters
+from helpers.located_yaml import InvalidFile, Reader, where
+
+# The words of which a value has exactly one, each with those that go with it alone.
+KINDS = {
+    **{"column": (), "constant": (), "sum": ("minus",), "product": (), "rate": ("of", "per")},
+    **{"first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
+}
+# Columns of the contract that the words of a table stand for.
+STANDS_FOR = {"metrics": {"metric", "value"}, "first_seen": {"joined_at"}}
+ONLY_OF = {"metrics": "metric_daily", "first_seen": "members"}
+VIEWS = ("buyer", "merchant")
 
 
-@dataclass(frozen=True)
+class Test(NamedTuple):
+    """What a column must hold: one of `texts`, none of them, nothing at all, or anything."""
+
+    column: str
+    relation: Literal["in", "not in", "empty", "given"]
+    texts: tuple[str, ...] = ()
+
+
+# All of them must hold.
+Condition = tuple[Test, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
-    """How a column of the contract comes about; see the module for the words.
+    """How a column of the contract comes about: one of `KINDS` and what is said besides, in the words of the module."""
 
-    Attributes
-    ----------
-    kind : str
-        ``column``, ``constant``, ``sum``, ``product``, ``rate``, ``first``, ``key``, ``exported`` or ``hours_since``.
-    text : str
-        Of a column its name, of a constant its text.
-    parts, minus : tuple of Value
-        What is added (multiplied, tried, joined) and what is taken away.
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[Value, ...] = ()
+    column: str = ""
+    constant: str = ""
+    sum: tuple[Value, ...] = ()
     minus: tuple[Value, ...] = ()
-    per: float = 1.0
+    product: tuple[Value, ...] = ()
+    rate: Value | None = None
+    of: Value | None = None
+    per: str = "1"
+    first: tuple[Value, ...] = ()
+    key: tuple[Value, ...] = ()
     numbered: bool = False
+    exported: bool = False
+    hours_since: Value | None = None
     values: Map[str, str] = field(default_factory=dict)
-    keep_others: bool = False
-    empty: str | None = None
+    others: str = ""
+    empty: str = ""
     when: Condition = ()
     assumed: bool = False
-    zone: str | None = None
-    format: str | None = None
-    unit: str | None = None
+    zone: str = ""
+    format: str = ""
+    unit: str = ""
     hash: bool = False
-    identity: str | None = None
+    identity: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` it is."""
+        return next(kind for kind in KINDS if getattr(self, kind))
+
+    @property
+    def parts(self) -> tuple[Value, ...]:
+        """The values that it is made of, in order."""
+        alone = (part for part in (self.rate, self.of, self.hours_since) if part)
+        return (*self.sum, *self.minus, *self.product, *self.first, *self.key, *alone)
+
+    @property
+    def columns(self) -> set[str]:
+        """Columns of the export that it reads."""
+        own = {self.column} - {""} | {test.column for test in self.when}
+        return own.union(*(part.columns for part in self.parts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """One table of the contract as a source feeds it."""
+    """One table of the contract as a source feeds it; a metric is a value, or a numerator and its denominator."""
 
     table: str
     columns: Map[str, Value]
-    metrics: Map[str, Any] = field(default_factory=dict)
+    metrics: Map[str, tuple[Value, ...]] = field(default_factory=dict)
     only: Condition = ()
     leave_out: Map[str, Condition] = field(default_factory=dict)
-    same_key: Literal["", "first", "sum"] = ""
-    lifetime: bool = False
+    same_key: str = ""
+    totals: str = ""
     first_seen: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """Files of one export, or one table of a database, and the tables that they feed."""
+    """Files of one export, or one table of a database, and the tables that they feed.
+
+    Attributes
+    ----------
+    exported_at : mapping of str to str
+        From a pattern of file names to a day or an instant; or ``file_name`` to the format of what the name holds.
+    """
 
     name: str
-    files: tuple[str, ...]
-    targets: tuple[Target, ...]
+    tables: tuple[Target, ...] = ()
+    files: tuple[str, ...] = ()
     table: str = ""
     part: str = ""
-    zone: str | None = None
+    zone: str = ""
     exported_at: Map[str, str] = field(default_factory=dict)
     leave_out: Map[str, Condition] = field(default_factory=dict)
     expect: Condition = ()
 
+    @property
+    def columns(self) -> set[str]:
+        """Columns of the export that it reads."""
+        values = [value for each in self.tables for value in each.columns.values()]
+        values += [value for each in self.tables for parts in each.metrics.values() for value in parts]
+        conditions = [self.expect, *self.leave_out.values()]
+        conditions += [tests for each in self.tables for tests in (each.only, *each.leave_out.values())]
+        tested = {test.column for tests in conditions for test in tests}
+        return tested.union(*(value.columns for value in values))
 
-@dataclass(frozen=True)
-class Question:
+
+class Question(NamedTuple):
     """What a mapping leaves open: the line, where in the mapping, and what is asked."""
 
     line: int
@@ -157,7 +217,7 @@ class Question:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mapping:
     """A mapping that is right in itself; whether its columns are there, its files say.
 
@@ -172,6 +232,7 @@ class Mapping:
     view : str
         Whose money the orders hold: ``buyer`` or ``merchant``; empty without orders.
     export : str
+        The known export that it was drafted from.
     """
 
     path: Path
@@ -180,6 +241,7 @@ class Mapping:
     questions: tuple[Question, ...] = ()
     view: str = ""
     export: str = ""
+    zone: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Mapping:
@@ -187,7 +249,237 @@ class Mapping:
 
         Raises
         ------
-        InvalidMapping
+        InvalidFile
             With every mistake, its line, and what may have been meant.
+        BadParameters
+            When there is no such file.
         """
-        raise NotImplementedError
+        parser = _Parser(path)
+        found = parser.whole()
+        if parser.reader.mistakes:
+            raise InvalidFile(path, parser.reader.mistakes)
+        questions = tuple(_questions(parser.reader.root, ""))
+        return cls(path=path, text=path.read_text(encoding="utf-8-sig"), questions=questions, **found)
+
+
+def _questions(node: yaml.Node, place: str) -> Iterator[Question]:
+    """Yield the texts of a mapping that begin with a question mark."""
+    if isinstance(node, yaml.ScalarNode):
+        if _asks(node.value):
+            yield Question(where(node).line, place, node.value.lstrip("? ") or "not answered")
+        return
+    for part in node.value:
+        inner, value = (
+            (f"{place}.{part[0].value}".strip("."), part[1]) if isinstance(part, tuple) else (place, part)
+        )
+        yield from _questions(value, inner)
+
+
+def _asks(text: str) -> bool:
+    return text.startswith("?")
+
+
+class _Parser:
+    """Turns the nodes of one mapping into its records and collects the mistakes on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.reader = Reader(path, "mapping")
+        self.say = self.reader.say
+
+    def words(
+        self, node: yaml.Node, readers: Map[str, Callable[[yaml.Node], Any]], what: str
+    ) -> dict[str, Any]:
+        """Return what the words of a mapping say, each read in its way."""
+        found = self.reader.mapping(node, readers, what)
+        return {name: readers[name](entry.node) for name, entry in found.items()}
+
+    def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any], what: str) -> dict[str, Any]:
+        """Return what stands under names that are the writer's own."""
+        return {name: read(entry.node) for name, entry in self.reader.mapping(node, None, what).items()}
+
+    def text(self, node: yaml.Node) -> str:
+        """Return a text, whatever YAML would make of it."""
+        if isinstance(node, yaml.ScalarNode) and node.value:
+            return str(node.value)
+        self.say(where(node), "here must be a text")
+        return "?"
+
+    def texts(self, node: yaml.Node) -> tuple[str, ...]:
+        """Return a text or a list of texts."""
+        nodes = [node] if isinstance(node, yaml.ScalarNode) else self.reader.items(node, "it")
+        return tuple(map(self.text, nodes))
+
+    def one_of(self, *known: str) -> Callable[[yaml.Node], str]:
+        """Return a reader of words that are known."""
+
+        def read(node: yaml.Node) -> str:
+            if not _asks(word := self.text(node)) and word not in known:
+                self.say(where(node), f"{word} must be one of {', '.join(known)}")
+            return word
+
+        return read
+
+    def true(self, node: yaml.Node) -> bool:
+        """Return whether it is said; there is no need to say that it is not."""
+        return self.one_of("true")(node) == "true"
+
+    def zone(self, node: yaml.Node) -> str:
+        """Return the name of a time zone."""
+        name = self.text(node)
+        try:
+            return name if _asks(name) else zone(name, "zone").key
+        except BadParameters as error:
+            self.say(where(node), str(error))
+            return name
+
+    def moment(self, node: yaml.Node) -> str:
+        """Return a day, or an instant with its offset."""
+        written = self.text(node)
+        try:
+            if not _asks(written) and dt.datetime.fromisoformat(written).tzinfo is None:
+                dt.date.fromisoformat(written)
+        except ValueError:
+            says = "must be a day such as 2026-07-01, or an instant such as 2026-07-01T08:00:00+08:00"
+            self.say(where(node), f"{written} {says}")
+        return written
+
+    def exported(self, node: yaml.Node) -> dict[str, str]:
+        """Return when files were exported, by the pattern of their names."""
+        if isinstance(node, yaml.ScalarNode):
+            return {"*": self.moment(node)}
+        found = self.reader.mapping(node, None, "exported_at").items()
+        return {k: (self.text if k == "file_name" else self.moment)(entry.node) for k, entry in found}
+
+    def condition(self, node: yaml.Node) -> Condition:
+        """Return what some columns must hold."""
+        found = self.reader.mapping(node, None, "a condition").items()
+        return tuple(self.test(column, entry.node) for column, entry in found)
+
+    def test(self, column: str, node: yaml.Node) -> Test:
+        """Return what one column must hold."""
+        if isinstance(node, yaml.MappingNode):
+            return Test(column, "not in", self.words(node, {"not": self.texts}, "a condition").get("not", ()))
+        if isinstance(node, yaml.ScalarNode) and node.value in ("empty", "given"):
+            return Test(column, "empty" if node.value == "empty" else "given")
+        return Test(column, "in", self.texts(node))
+
+    def whole(self) -> dict[str, Any]:
+        """Return what the whole file says."""
+        readers = {
+            "export": self.text,
+            "view": self.one_of(*VIEWS),
+            "zone": self.zone,
+            "sources": self.sources,
+        }
+        found = self.words(self.reader.root, readers, "the mapping")
+        if "sources" not in found:
+            self.say(where(self.reader.root), "the mapping needs sources: which files feed which tables")
+        if not found.get("view") and any(
+            t.table == "orders" for s in found.get("sources", ()) for t in s.tables
+        ):
+            says = "orders hold money: say whose, view: buyer (what was paid) or view: merchant"
+            self.say(where(self.reader.root), says)
+        return found
+
+    def sources(self, node: yaml.Node) -> tuple[Source, ...]:
+        """Return the sources by the names that they have been given."""
+        found = self.reader.mapping(node, None, "sources").items()
+        return tuple(self.source(name, entry.node) for name, entry in found)
+
+    def source(self, name: str, node: yaml.Node) -> Source:
+        """Return one source with the tables that it feeds."""
+        reasons = partial(self.named, read=self.condition, what="leave_out")
+        readers = {"files": self.texts, "table": self.text, "part": self.text, "zone": self.zone}
+        readers |= {
+            "exported_at": self.exported,
+            "leave_out": reasons,
+            "expect": self.condition,
+            "tables": self.tables,
+        }
+        found = self.words(node, readers, f"source {name}")
+        if ("files" in found) == ("table" in found) or "tables" not in found:
+            says = "needs files, or the table of a database; and tables, which it feeds"
+            self.say(where(node), f"source {name} {says}")
+        if "exported_at" not in found and any(_needs_export(each) for each in found.get("tables", ())):
+            self.say(
+                where(node),
+                f"source {name} needs exported_at: some of its tables depend on when it was exported",
+            )
+        return Source(name=name, **found)
+
+    def tables(self, node: yaml.Node) -> tuple[Target, ...]:
+        """Return the tables that a source feeds, one of them perhaps several times."""
+        targets = []
+        for name, entry in self.reader.mapping(node, TABLES, "tables").items():
+            several = isinstance(entry.node, yaml.SequenceNode)
+            each = self.reader.items(entry.node, name) if several else [entry.node]
+            targets += [self.target(TABLES[name], one) for one in each]
+        return tuple(targets)
+
+    def target(self, spec: Table, node: yaml.Node) -> Target:
+        """Return one table as a source feeds it."""
+        reasons = partial(self.named, read=self.condition, what="leave_out")
+        words: dict[str, Callable[[yaml.Node], Any]] = {
+            "extra": partial(self.named, read=self.value, what="extra"),
+            "only": self.condition,
+            "leave_out": reasons,
+            "same_key": self.one_of("first", "sum"),
+            "totals": self.one_of("lifetime"),
+            "metrics": partial(self.named, read=self.metric, what="metrics"),
+            "first_seen": self.true,
+        }
+        found = self.words(node, words | dict.fromkeys(spec.names, self.value), spec.name)
+        columns = {name: found.pop(name) for name in spec.names if name in found} | found.pop("extra", {})
+        there = columns.keys() | {name for word in found for name in STANDS_FOR.get(word, ())}
+        if lacks := [column.name for column in spec.columns if column.required and column.name not in there]:
+            self.say(where(node), f"{spec.name} needs {', '.join(lacks)}")
+        for word in found:
+            if ONLY_OF.get(word, spec.name) != spec.name:
+                self.say(where(node), f"{word} is a word of {ONLY_OF[word]} alone")
+        for name, value in columns.items():
+            personal = sorted(filter(CONTACT.search, value.columns))
+            if personal and (name not in spec or spec[name].privacy not in ("P1", "P3")):
+                says = "is personal: it may become an id, such as member_id, and nothing else"
+                self.say(where(node), f"{name}: {', '.join(personal)} {says}")
+        return Target(table=spec.name, columns=columns, **found)
+
+    def metric(self, node: yaml.Node) -> tuple[Value, ...]:
+        """Return a value, or a numerator and its denominator."""
+        rate = ("numerator", "denominator")
+        if isinstance(node, yaml.MappingNode) and {key.value for key, _ in node.value} & set(rate):
+            found = self.words(node, dict.fromkeys(rate, self.value), "a rate")
+            if len(found) == len(rate):
+                return found["numerator"], found["denominator"]
+            self.say(where(node), "a rate needs numerator and denominator")
+        return (self.value(node),)
+
+    def several(self, node: yaml.Node) -> tuple[Value, ...]:
+        """Return a list of values."""
+        return tuple(map(self.value, self.reader.items(node, "it")))
+
+    def value(self, node: yaml.Node) -> Value:
+        """Return how a column of the contract comes about."""
+        if isinstance(node, yaml.ScalarNode):
+            return Value(column=self.text(node))
+        readers: dict[str, Callable[[yaml.Node], Any]] = {each.name: self.text for each in fields(Value)}
+        readers |= dict.fromkeys(("sum", "minus", "product", "first", "key"), self.several)
+        readers |= dict.fromkeys(("rate", "of", "hours_since"), self.value)
+        readers |= dict.fromkeys(("numbered", "exported", "assumed", "hash"), self.true)
+        readers |= {
+            "values": partial(self.named, read=self.text, what="values"),
+            "others": self.one_of("keep"),
+        }
+        readers |= {"when": self.condition, "zone": self.zone, "per": self.one_of("1", "100", "10000")}
+        found = self.words(node, readers | {"unit": self.one_of(*EPOCH_MICROSECONDS)}, "a value")
+        kinds = [kind for kind in KINDS if kind in found]
+        strange = [word for kind, own in KINDS.items() for word in own if word in found and kind not in kinds]
+        if len(kinds) != 1 or strange or ("rate" in found) != ("of" in found):
+            self.say(where(node), f"a value needs one of {', '.join(KINDS)}, and to each what goes with it")
+        return Value(**found) if kinds else Value(constant="?")
+
+
+def _needs_export(target: Target) -> bool:
+    """Whether a table depends on when its source was exported."""
+    return bool(target.totals) or any(
+        value.exported or value.hours_since for value in target.columns.values()
+    )
