@@ -12,9 +12,10 @@ In a switchback the cluster is a period; what falls in the burn-in after a switc
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from helpers.methods.ab_test.effects import Contrast
+from helpers.methods.ab_test.effects import FEW_CLUSTERS, Contrast
 
 FloatArray = NDArray[np.float64]
 
@@ -25,22 +26,69 @@ FEW = 8
 
 
 def cluster_contrast(
-    outcome: ArrayLike, denominator: ArrayLike, treated: ArrayLike, n: ArrayLike | None = None
+    outcome: ArrayLike, denominator: ArrayLike, treated: ArrayLike, units: ArrayLike | None = None
 ) -> Contrast:
     """Return the variant against the control from totals of clusters.
 
     Parameters
     ----------
     outcome, denominator : array_like, shape (..., clusters)
-        Totals; the denominator of a mean is the units.
+        Totals; the denominator of a mean is the units. A cluster without denominator does not count.
     treated : array_like of bool, shape (..., clusters)
-        Whether the cluster had the variant; leading axes are free (draws).
-    n : array_like, shape (clusters,), optional
+        Whether the cluster had the variant; leading axes are free (looks, draws).
+    units : array_like, shape (..., clusters), optional
         Units; the denominator when not given.
 
-    Raises
-    ------
-    BadData
-        With fewer than six clusters, or an arm with fewer than two.
+    Returns
+    -------
+    Contrast
+        Lacking when there are fewer than six clusters, or fewer than two in an arm.
     """
-    raise NotImplementedError
+    y, d, own = np.asarray(outcome, float), np.asarray(denominator, float), np.asarray(treated, bool)
+    arms = np.stack([~own, own])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sizes = np.where(arms, d, 0.0)
+        total = sizes.sum(-1)
+        level = np.where(arms, y, 0.0).sum(-1) / total
+        leverage = 1 / (1 - sizes / total[..., None])
+        residual = np.where(arms, y - level[..., None] * d, 0.0)
+        variance = (residual**2 * leverage).sum(-1) / total**2
+        squares = sizes**2
+        apart = (leverage * squares).sum(-1) ** 2 - (leverage**2 * squares**2).sum(-1)
+        spread = (squares.sum(-1) + apart / total**2) / total**4
+        degrees, log_degrees = (
+            (weight / total).sum(0) ** 2 / (weight**2 * spread).sum(0)
+            for weight in (np.ones(level.shape), level**-2)
+        )
+    count = (arms & (d > 0)).sum(-1)
+    lacking = np.where((count.sum(0) < FEWEST) | (count.min(0) < 2), FEW_CLUSTERS, 0)
+    covariance = np.moveaxis(variance, 0, -1)[..., None] * np.eye(2)
+    n = np.where(arms, d if units is None else np.asarray(units, float), 0.0).sum(-1)
+    return Contrast(
+        np.moveaxis(level, 0, -1), covariance, degrees, log_degrees, np.moveaxis(n, 0, -1), lacking
+    )
+
+
+def by_look(totals: pd.DataFrame, looks: int, denominator: str = "n", *, arm: int = 1) -> Contrast:
+    """Return the variant against the control at each look, from the totals that clusters gained since the one before.
+
+    Parameters
+    ----------
+    totals : DataFrame
+        Columns arm, look (int, from 0), cluster, n, outcome and the denominator.
+    looks : int
+        How many.
+    denominator : str
+        Column that the outcome is divided by; the units of a mean.
+    arm : int
+        The variant; the control is 0.
+    """
+    pair = totals[totals["arm"].isin([0, arm])]
+    treated = pair.groupby("cluster")["arm"].first() == arm
+    grown = {
+        name: pair.pivot_table(name, "look", "cluster", "sum", fill_value=0)
+        .reindex(range(looks), fill_value=0)[treated.index]
+        .cumsum()
+        for name in dict.fromkeys(("outcome", denominator, "n"))
+    }
+    return cluster_contrast(grown["outcome"], grown[denominator], treated, grown["n"])

@@ -35,6 +35,13 @@ NOISY = 0.1
 """Relative error of the control's level above which a lift takes Fieller's interval."""
 NO_GAIN = 0.01
 """Share of variance below which covariates are said to gain nothing."""
+FEW_UNITS, TOO_FEW_EVENTS, FEW_CLUSTERS = 1, 2, 3
+LACKING = (
+    "",
+    "fewer than two units in an arm",
+    "fewer than ten events in an arm",
+    "fewer than six clusters, or than two in an arm",
+)
 APART = np.array([-1.0, 1.0])
 ROUNDING = 1e-15
 """Error, as a share of the level, that is nothing but rounding."""
@@ -53,8 +60,8 @@ class Contrast(NamedTuple):
         Degrees of freedom of the difference and of the log ratio.
     n : ndarray, shape (..., 2)
         Units of each arm.
-    few : ndarray of bool, shape (...)
-        Whether a proportion has too few events for a normal interval.
+    lacking : ndarray of int, shape (...)
+        Why no effect can be told, as a place in `LACKING`; 0 when it can.
     """
 
     levels: FloatArray
@@ -62,7 +69,7 @@ class Contrast(NamedTuple):
     degrees: FloatArray
     log_degrees: FloatArray
     n: FloatArray
-    few: NDArray[np.bool_]
+    lacking: NDArray[np.int64]
 
     @property
     def difference(self) -> FloatArray:
@@ -182,7 +189,8 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
         log_degrees = _degrees(_along(parts, (APART / levels)[..., None, :]), used, blocked)
     events = (used * pair.mean[..., 0]).sum(-1)
     few = (np.minimum(events, n - events) < FEW_EVENTS).any(0) & (kind == "proportion")
-    return Contrast(levels, parts.sum((0, -3)), degrees, log_degrees, np.moveaxis(n, 0, -1), few)
+    lacking = np.where(n.min(0) < 2, FEW_UNITS, np.where(few, TOO_FEW_EVENTS, 0))
+    return Contrast(levels, parts.sum((0, -3)), degrees, log_degrees, np.moveaxis(n, 0, -1), lacking)
 
 
 def _weights(n: FloatArray, blocked: bool) -> FloatArray:
@@ -286,13 +294,11 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
 
 def _reason(found: Contrast, tail: float) -> str:
     """Return why an effect is not told; empty when it is."""
-    if not tail > 0:
-        return say("not read before the planned end")
-    if not found.degrees > 0 and not found.error > 0:
-        return say("constant in both arms") if found.n.min() > 1 else say("fewer than two units in an arm")
-    if found.few:
-        return say("fewer than {events} events in an arm", events=FEW_EVENTS)
-    return ""
+    if found.lacking:
+        return say(LACKING[int(found.lacking)])
+    if not found.error > 0:
+        return say("constant in both arms")
+    return "" if tail > 0 else say("not read before the planned end")
 
 
 def _shown_level(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
