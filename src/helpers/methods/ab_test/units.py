@@ -1,0 +1,245 @@
+"""The units of an experiment and what happened to each, as lazy tables: no row of theirs leaves the engine here.
+
+Windows
+-------
+An outcome counts from the moment of the assignment to the end of the ``outcome_days``-th day after it; then the unit
+is ready. In ``unit_outcomes`` it is ready on the day of ``measured_at``, and where that is not stated on the same day
+as any other: so a missing outcome is missed when it is due, and not before. A covariate counts what happened in as
+many days before the day of the assignment (at least one).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Hashable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import ibis
+
+from helpers.checks import did_you_mean
+from helpers.data.source import Dataset, local_date
+from helpers.errors import BadParameters
+from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, table_of
+from helpers.study import Study
+from helpers.study.activity import Log
+from helpers.study.days import day_number, number_of
+from helpers.study.frames import materialise, require_columns
+
+SLOT = "slot"
+"""The unit of a switchback in which all that happens in a slot of time is its outcome."""
+DELIVERED = "delivered"
+"""The covariate that says whether a unit met the change; for partial delivery, never for adjustment."""
+COUNTED = ("events", "orders")
+"""Tables in which nothing means none; elsewhere it means not observed."""
+
+Wanted = tuple[str, str]
+"""A source, and ``after``, ``before`` or ``denominator``."""
+_kept: WeakKeyDictionary[Study, dict[Hashable, Any]] = WeakKeyDictionary()
+
+
+def kept(study: Study, key: Hashable, make: Callable[[], Any]) -> Any:
+    """Return what was made under this key for this study, made once."""
+    own = _kept.setdefault(study, {})
+    if key not in own:
+        own[key] = make()
+    return own[key]
+
+
+def everyone(study: Study, plan: Plan) -> ibis.Table:
+    """Return all rows of assignments of an experiment up to the day of the study.
+
+    The table's columns, and arm_index (missing for an arm that the plan does not have), assigned_day (day number),
+    period_index (of the allocation).
+    """
+    table = study.dataset["assignments"]
+    needed = ["block"] if plan.design == "blocked" else ["cluster"] if plan.design == "clustered" else []
+    require_columns(table, needed, "assignments")
+    rows = table.filter(table.exp_id == plan.experiment)
+    day = day_number(local_date(rows.assigned_at, study.report_tz))
+    arms = [(rows.arm == name, ibis.literal(i, "int8")) for i, name in enumerate(plan.arms)]
+    later = [(day >= number_of(period.start)).cast("int8") for period in plan.allocation[1:]]
+    index = sum(later, ibis.literal(0, "int8"))
+    rows = rows.mutate(arm_index=ibis.cases(*arms), assigned_day=day, period_index=index.cast("int8"))
+    return rows.filter(rows.assigned_day <= number_of(study.as_of))
+
+
+def in_several_arms(study: Study, plan: Plan) -> ibis.Table:
+    """Return the units that stand in more than one arm (unit_id)."""
+
+    def find() -> ibis.Table:
+        rows = everyone(study, plan)
+        arms = rows.group_by("unit_id").agg(first=rows.arm.min(), last=rows.arm.max())
+        return materialise(arms.filter(arms["first"] != arms["last"]).select("unit_id"))
+
+    return kept(study, ("several", plan.experiment), find)
+
+
+def assigned(study: Study, plan: Plan) -> ibis.Table:
+    """Return the units that are read: in one arm of the plan, assigned within its dates, past the burn-in."""
+    rows, several = everyone(study, plan), in_several_arms(study, plan)
+    rows = rows.filter(
+        rows.arm_index.notnull(), rows.assigned_day.between(number_of(plan.start), number_of(plan.end))
+    )
+    if kept(study, ("how many", plan.experiment), lambda: several.count().execute()):
+        rows = rows.anti_join(several, "unit_id")
+    if plan.design != "switchback":
+        return rows
+    if plan.unit == SLOT:
+        return rows if "cluster" in rows.columns else rows.mutate(cluster=rows.unit_id)
+    require_columns(rows, ["cluster"], "assignments of a switchback")
+    rows = rows.mutate(begun=rows.assigned_at.min().over(ibis.window(group_by="cluster")))
+    return rows.filter(rows.assigned_at >= rows.begun + _burn_in(plan)).drop("begun")
+
+
+def _burn_in(plan: Plan) -> Any:
+    return ibis.interval(seconds=round(3_600 * plan.burn_in_hours))
+
+
+def with_segment(study: Study, rows: ibis.Table, segment: str) -> ibis.Table:
+    """Return units with the level of a segment as text: a column of assignments, else of members or content.
+
+    Raises
+    ------
+    BadParameters
+        When no such column is known.
+    """
+    if segment in study.dataset["assignments"].columns:
+        return rows.mutate(level=rows[segment].cast("string"))
+    known = list(study.dataset["assignments"].columns)
+    for name, key in (("members", "member_id"), ("content", "content_id")):
+        if name in study.dataset:
+            table = study.dataset[name]
+            known += table.columns
+            if segment in table.columns:
+                levels = table.select(of=table[key], level=table[segment].cast("string"))
+                return rows.left_join(levels, rows.unit_id == levels.of).drop("of")
+    raise BadParameters(f"segments: no column {segment!r} of units is known.{did_you_mean(segment, known)}")
+
+
+def wanted(metric: Metric) -> dict[str, Wanted]:
+    """Return what a metric needs of each unit, by the name of its moment."""
+    found = {"outcome": (metric.source, "after")}
+    if metric.denominator:
+        own = metric.denominator == "denominator"
+        found["denominator"] = (metric.source, "denominator") if own else (metric.denominator, "after")
+    for name in metric.covariates:
+        if name == BEFORE:
+            found[name] = (metric.source, "before")
+            if metric.denominator not in (None, "denominator"):
+                found["denominator before"] = (str(metric.denominator), "before")
+        else:
+            found[name] = (name, "after" if table_of(name) in ("assignments", "unit_outcomes") else "before")
+    return found
+
+
+def label(each: Wanted) -> str:
+    """Return the name of the column of something wanted."""
+    return " ".join(each)
+
+
+def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str = "") -> ibis.Table:
+    """Return the units with a column of numbers for each of `columns`, null where not observed.
+
+    Also ``ready``, the number of the day on which the outcome is complete, and ``level`` of a segment. When the first
+    of `columns` is of ``unit_outcomes``, its ``measured_at`` decides when.
+    """
+    rows = assigned(study, plan)
+    rows = with_segment(study, rows, segment) if segment else rows
+    own = [each for each in columns if each[0] == DELIVERED or table_of(each[0]) == "assignments"]
+    names = [what for each in own if (what := each[0].partition(":")[2])]
+    require_columns(rows, names + ["exposed_at"] * (len(own) > len(names)), "assignments")
+    values = {
+        label(e): rows[e[0].partition(":")[2]] if ":" in e[0] else rows.exposed_at.notnull() for e in own
+    }
+    keys = (
+        "unit_id",
+        "arm_index",
+        "assigned_at",
+        "assigned_day",
+        "period_index",
+        "block",
+        "cluster",
+        "level",
+    )
+    units = rows.select(
+        *(name for name in keys if name in rows.columns),
+        ready=rows.assigned_day + plan.outcome_days,
+        **{name: value.cast("float64") for name, value in values.items()},
+    )
+    rest = [each for each in columns if each not in own]
+    for table in dict.fromkeys(table_of(source) for source, _ in rest):
+        asked = [each for each in rest if table_of(each[0]) == table]
+        if table == "unit_outcomes":
+            units = _with_outcomes(study, plan, units, asked, dated=next(iter(columns))[0])
+        else:
+            units = _with_logged(study, plan, units, asked)
+    return units
+
+
+def _with_outcomes(
+    study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wanted], dated: str
+) -> ibis.Table:
+    """Return units with columns of ``unit_outcomes``; a metric or a column that is not there is refused."""
+    table = study.dataset["unit_outcomes"]
+    rows = table.filter(table.exp_id == plan.experiment)
+    for source in dict.fromkeys(source for source, _ in asked):
+        name = {"after": "value", "before": "pre_value", "denominator": "denominator"}
+        own = {label(each): name[each[1]] for each in asked if each[0] == source}
+        own |= {"measured": "measured_at"} if source == dated and "measured_at" in table.columns else {}
+        require_columns(table, own.values(), "unit_outcomes")
+        part = rows.filter(rows.metric == source.partition(":")[2]).select(
+            of="unit_id", **{new: rows[old] for new, old in own.items()}
+        )
+        units = units.left_join(part, units.unit_id == part.of).drop("of")
+        if "measured" in own:
+            day = day_number(local_date(units.measured, study.report_tz))
+            units = units.mutate(ready=day.fill_null(units.ready)).drop("measured")
+    return units
+
+
+def _with_logged(study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wanted]) -> ibis.Table:
+    """Return units with what a log (events, orders, content by day) holds of each within its windows."""
+    table = table_of(asked[0][0])
+    log = _log(study, table)
+    if plan.unit == SLOT:
+        end = ibis.timestamp(f"{plan.end + dt.timedelta(days=1)}")
+        following = units.assigned_at.lead(1).over(ibis.window(order_by="assigned_at")).fill_null(end)
+        slots = units.select(unit="unit_id", begun=units.assigned_at + _burn_in(plan), until=following)
+        rows = log.inner_join(slots, [log.ts >= slots.begun, log.ts < slots.until])
+        windows = dict.fromkeys(("after", "before"), ibis.literal(True))
+    else:
+        own = units.select("assigned_at", "assigned_day", unit="unit_id")
+        rows = log.inner_join(own, log.of == own.unit)
+        begun = rows.ts >= rows.assigned_at if "ts" in rows.columns else rows.day >= rows.assigned_day
+        since = rows.day - rows.assigned_day
+        before = since.between(-max(plan.outcome_days, 1), -1)
+        windows = {"after": begun & (since <= plan.outcome_days), "before": before}
+    sums = {label(each): _summed(rows, each[0], windows[each[1]]).cast("float64") for each in asked}
+    part = rows.group_by("unit").agg(**sums)
+    units = units.left_join(part, units.unit_id == part.unit).drop("unit")
+    return units.fill_null(dict.fromkeys(sums, 0.0)) if table in COUNTED else units
+
+
+def _log(study: Study, table: str) -> ibis.Table:
+    """Return a log: of (whose), day (number), ts where it is known, what, and columns of numbers."""
+    rows, zone = study.dataset[table], study.report_tz
+    if table == "content_daily":
+        return rows.rename(of="content_id").mutate(day=day_number(rows.date))
+    if table == "events":
+        days = day_number(local_date(rows.ts, zone))
+        return rows.select("ts", of="member_id", day=days, what=rows.event.cast("string").lower())
+    money = {name: study.dataset[name] for name in ("orders", "refunds") if name in study.dataset}
+    rows = Log(Dataset(money), study.as_of, zone).activity()
+    return rows.select("ts", "value", of="member_id", day=day_number(rows.day), what=rows.kind)
+
+
+def _summed(rows: ibis.Table, source: str, window: Any) -> Any:
+    """Return what a source counts of a log within a window."""
+    table, what = table_of(source), source.partition(":")[2]
+    if table == "content_daily":
+        require_columns(rows, [what], table)
+        return rows[what].sum(where=window)
+    if source == "orders.value":
+        return rows.value.sum(where=window & rows.what.isin(("order", "refund")))
+    return rows.count(where=window & (rows.what == (what.lower() or "order")))
