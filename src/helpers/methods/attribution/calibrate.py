@@ -1,38 +1,82 @@
-"""Increments corrected by lift tests: precision-weighted, and what tests say of tested channels moves untested ones.
+"""Increments corrected by lift tests: tested channels follow their test, and what tests show moves the others too.
 
-Both sources speak of orders that a channel added per touch. A test weighs by the inverse of its variance, which grows
-with its age; the model's variance is widened by the spread between model and tests (its bias), which tested channels
-show and untested ones share.
+The model errs by a factor: the truth of a channel is ``1 + c + d`` times what the model says, where c is common to
+all channels and d its own, both normal around 0 with one variance. Tests tell how large that is (by moments), and then
+everything is one normal conditioning: a test weighs by its precision, a channel without test moves by the common part
+alone and keeps an interval as wide as the model was wrong elsewhere. The precision of a test halves with each
+`HALF_LIFE_DAYS` of age. Nothing is forced to a sum.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-
+import numpy as np
 import pandas as pd
 
+from helpers.data.source import local_date
 from helpers.methods.attribution.incremental import Increments
+from helpers.methods.attribution.journeys import Journeys
 
 HALF_LIFE_DAYS = 365.0
-"""Age at which a test has half of its precision left."""
+MEASURED = ("experiment", "go_dark")
+UNITS = ("orders", "orders a touch")
+TESTS = ["channel", "value", "error", "age_days", "kind"]
 
 
-def calibrate(found: Increments, evidence: pd.DataFrame, as_of: dt.date) -> tuple[Increments, pd.DataFrame]:
-    """Return increments calibrated to lift tests, and how each test entered.
+def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
+    """Return what experiments of the table ``evidence`` say of channels.
+
+    Rows count whose estimand is lift, whose kind is experiment or go_dark, whose line is a channel, whose unit is one
+    of `UNITS` and which were over by the last day; ``orders`` are those that the channel added from start to end, and
+    are divided by its touches of these days.
+
+    Returns
+    -------
+    pandas.DataFrame
+        channel; value and error (orders a touch; of an old test the error is larger); age_days; kind.
+    """
+    study = journeys.study
+    if "evidence" not in study.dataset:
+        return pd.DataFrame(columns=TESTS)
+    rows = study.dataset.evidence
+    rows = rows.filter(rows.estimand == "lift", rows.kind.isin(MEASURED), rows.line.isin(channels))
+    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of).order_by("line", "evidence_id")
+    frame, touches = rows.execute(), study.dataset.touchpoints
+    found = []
+    for row in frame.itertuples():
+        day, channel = local_date(touches.ts, study.report_tz), touches.channel == row.line
+        during = touches.filter(
+            channel, day.between(pd.Timestamp(row.start).date(), pd.Timestamp(row.end).date())
+        )
+        per = 1.0 if row.unit == UNITS[1] else float(during.count().execute())
+        age = (pd.Timestamp(study.as_of) - pd.Timestamp(row.end)).days
+        if per:
+            error = float(row.se) / per * 2 ** (age / HALF_LIFE_DAYS / 2)
+            found.append((row.line, float(row.value) / per, error, age, row.kind))
+    return pd.DataFrame(found, columns=TESTS)
+
+
+def calibrate(found: Increments, tests: pd.DataFrame) -> Increments:
+    """Return increments that agree with lift tests as far as these are certain; the same without any.
 
     Parameters
     ----------
     found : Increments
         Of the model.
-    evidence : pandas.DataFrame
-        Rows of the table of that name with estimand lift: line (channel), start, end, value, se, unit (orders, or
-        orders_per_touch).
-    as_of : date
-        Tests lose weight with their age on this day.
-
-    Returns
-    -------
-    tuple
-        Calibrated increments; a table with channel, before, test, error, weight, after.
+    tests : pandas.DataFrame
+        channel, value, error (orders a touch), as :func:`lift_tests` returns it; a channel may have several.
     """
-    raise NotImplementedError
+    if tests.empty:
+        return found
+    place = np.array([found.channels.index(channel) for channel in tests["channel"]])
+    model = found.orders / found.touches
+    covariance = found.covariance / np.outer(found.touches, found.touches)
+    value, error = tests["value"].to_numpy(float), tests["error"].to_numpy(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = ((value - model[place]) ** 2 - error**2 - np.diag(covariance)[place]) / model[place] ** 2
+    spread = max(float(np.nanmean(relative)), 0.0) / 2
+    covariance = covariance + spread * (np.outer(model, model) + np.diag(model**2))
+    gain = covariance[:, place] @ np.linalg.inv(covariance[np.ix_(place, place)] + np.diag(error**2))
+    model = model + gain @ (value - model[place])
+    covariance = covariance - gain @ covariance[place]
+    scale = np.outer(found.touches, found.touches)
+    return found._replace(orders=model * found.touches, covariance=covariance * scale)

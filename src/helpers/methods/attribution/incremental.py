@@ -1,23 +1,45 @@
-"""What channels add: orders that would be missing had a channel been off, with the baseline that needs no channel.
+"""What channels add: orders that would be missing had a channel been off, and the baseline that needs no channel.
 
-A member-day at risk has a rate of orders. It is the rate of unexposed days of the same week and of members who were
-as active before, plus what each channel adds: coefficient times dose, where a touch is a dose of 1 on its day and
-``decay`` times as much each day later. Rates are added, not multiplied, so that what one channel adds does not depend
-on the others and nothing forces the sum to be all orders (additive hazards: Aalen 1980; Lin and Ying 1994).
+Model
+-----
+On a day at risk a member orders at the rate ``own rate x season + sum of coefficient x dose``: a touch is a dose of 1
+on its day and `decay` times as much each day later, up to the lookback. Rates are added, not multiplied (additive
+hazards: Aalen 1980; Lin and Ying 1994), so that what a channel adds does not depend on the others, nothing makes the
+sum be all orders, and switching a channel off takes its coefficient times its dose. A member's own rate is left free,
+which makes everybody their own control (self-controlled case series: Farrington 1995): who always orders more and is
+touched more biases nothing. Who is touched *because* an order is near does, and only an experiment helps.
+
+The season of a day are its orders against those expected of as many members. With weights 1 / season the own rates
+drop out and the rest is least squares on sums by member, made in the engine (x doses, y orders, s season):
+
+    A = sum_i (sum_t x x' / s - X_i X_i' / S_i),  R = sum_i (sum_t x y / s - X_i Y_i / S_i),  coefficients A^-1 R
+
+Errors are those of sums by up to 256 groups of members (sandwich), the doses taken as given. The decay is the one of
+`DECAYS` under which orders of left-out members are likeliest to fall on the days they did, given their number.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.stats.estimate import Estimate
-from helpers.study import Study
+from helpers.data.source import local_time, md5, of_sample, pulled
+from helpers.methods.attribution.journeys import Journeys
+from helpers.stats.estimate import Estimate, normal_estimate
+from helpers.study.days import day_number, number_of
+from helpers.study.frames import materialise
 
 FloatArray = NDArray[np.float64]
+
+DECAYS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+LEAST_DOSE = 0.02
+"""A dose smaller than this is none."""
+ROWS_TO_CHOOSE = 3_000_000
+"""Days under a dose on which the decay is chosen; of more, a sample of members."""
 
 
 class Increments(NamedTuple):
@@ -30,17 +52,17 @@ class Increments(NamedTuple):
     orders : ndarray, shape (channels,)
         Orders that would be missing had the channel been off, the others as they were; may be below zero by chance.
     covariance : ndarray, shape (channels, channels)
-        Of `orders`, by member.
+        Of `orders`.
     touches : ndarray, shape (channels,)
         Touches behind them.
     total : int
-        Orders observed; those that no channel added are the baseline.
+        Orders of the members at risk; those that no channel added are the baseline.
     members : int
         Members at risk.
     decay : float
-        Part of a dose that is left a day later, chosen by `likelihood`.
+        Part of a dose that is left a day later.
     likelihood : pandas.DataFrame
-        decay, log_likelihood (held out, summed over folds of members).
+        decay, log_likelihood (of orders of members left out).
     """
 
     channels: tuple[str, ...]
@@ -52,19 +74,201 @@ class Increments(NamedTuple):
     decay: float
     likelihood: pd.DataFrame
 
+    def of(self, channel: str, confidence: float) -> Estimate:
+        """Return the orders that a channel added."""
+        place = self.channels.index(channel)
+        error = float(np.sqrt(self.covariance[place, place]))
+        return normal_estimate(
+            float(self.orders[place]), error, self.members, "orders", "additive rates", confidence
+        )
+
     def baseline(self, confidence: float) -> Estimate:
         """Return the share of orders that would have come without any channel."""
-        raise NotImplementedError
+        share, error = self.orders.sum() / self.total, np.sqrt(self.covariance.sum()) / self.total
+        method = ("share", "additive rates, clustered by member", confidence)
+        return normal_estimate(1 - float(share), float(error), self.members, *method, bounds=(0.0, np.inf))
 
 
-def increments(study: Study, lookback_days: int = 30) -> Increments:
-    """Return what each channel of the table touchpoints added to the orders of the study.
+class _Days(NamedTuple):
+    """What the engine knows by day.
+
+    Attributes
+    ----------
+    touches : ibis.Table
+        member_id, day (number), channel, n.
+    orders : ibis.Table
+        member_id, day, y; of days at risk.
+    people : ibis.Table
+        member_id, begin, end (first and last day at risk), total (orders), season (sum over the days at risk).
+    season : ibis.Table
+        day, s.
+    channels : tuple of str
+    lookback : int
+        Days.
+    """
+
+    touches: ibis.Table
+    orders: ibis.Table
+    people: ibis.Table
+    season: ibis.Table
+    channels: tuple[str, ...]
+    lookback: int
+
+
+def increments(journeys: Journeys) -> Increments:
+    """Return what each channel added to orders.
 
     Parameters
     ----------
-    study : Study
-        With touchpoints and orders.
-    lookback_days : int
-        A touch has no dose later than this.
+    journeys : Journeys
+        Their study, lookback, window and names of channels.
     """
-    raise NotImplementedError
+    days = _days(journeys)
+    longest = int(days.touches.count().execute()) * days.lookback
+    share = min(1.0, ROWS_TO_CHOOSE / max(longest, 1))
+    sample = days._replace(touches=of_sample(days.touches, share, journeys.study.seed))
+    scores = [_left_out(sample, decay) for decay in DECAYS]
+    decay = DECAYS[int(np.argmax(scores))]
+    coefficients, covariance, doses = _fit(_sums(days, _doses(days, decay)))
+    counts = days.touches.group_by("channel").agg(n=days.touches.count()).execute().set_index("channel")["n"]
+    people = days.people.agg(members=days.people.count(), orders=days.people.total.sum()).execute().iloc[0]
+    return Increments(
+        days.channels, coefficients * doses, covariance * np.outer(doses, doses),
+        counts.reindex(days.channels).to_numpy(float), int(people["orders"]), int(people["members"]), decay,
+        pd.DataFrame({"decay": DECAYS, "log_likelihood": scores}),
+    )  # fmt: skip
+
+
+def _days(journeys: Journeys) -> _Days:
+    """Count touches and orders by member and day, and say who is at risk from when to when, and in which season."""
+    study, definition = journeys.study, journeys.definition
+    rows = study.dataset.touchpoints
+    name = rows.channel.cast("string")
+    name = name.substitute(dict(definition.channels)) if definition.channels else name
+    clock = local_time(rows.ts, study.report_tz)
+    rest = 1 - (clock.hour() * 60 + clock.minute()).cast("float64") / 1440
+    rows = rows.select("member_id", day=day_number(clock.date()), rest=rest, channel=name)
+    touches = materialise(rows.filter(rows.channel != "", rows.day <= number_of(study.as_of)))
+    first, last = (
+        int(each) for each in touches.agg(a=touches.day.min(), b=touches.day.max()).execute().iloc[0]
+    )
+    if definition.window_days:
+        first = max(first, number_of(study.as_of) - definition.window_days + 1)
+    orders = study.activity.filter(study.activity.kind == "order")
+    orders = orders.select("member_id", day=day_number(orders.day)).filter(ibis._.day.between(first, last))
+    orders = orders.group_by("member_id", "day").agg(y=orders.count())
+    people = _at_risk(journeys, touches, orders, first, last)
+    orders = orders.inner_join(people, "member_id").filter(ibis._.day.between(ibis._.begin, ibis._.end))
+    orders = materialise(orders.select("member_id", "day", "y"))
+    season = _season(people, orders, first, last)
+    people = people.left_join(orders.group_by("member_id").agg(total=orders.y.sum()), "member_id")
+    people = people.inner_join(season.select(end="day", upto="cumulated"), "end")
+    people = people.inner_join(season.select(begin="day", before=season.cumulated - season.s), "begin")
+    people = people.select(
+        "member_id", "begin", "end", total=people.total.fill_null(0), season=people.upto - people.before
+    )
+    names = tuple(sorted(touches.select("channel").distinct().execute()["channel"]))
+    return _Days(touches, orders, materialise(people), season, names, definition.lookback_days)
+
+
+def _at_risk(
+    journeys: Journeys, touches: ibis.Table, orders: ibis.Table, first: int, last: int
+) -> ibis.Table:
+    """Return member_id, begin and end: members from joining to leaving; without a table of them whoever was seen."""
+    study = journeys.study
+    if "members" in study.dataset:
+        begin, end = day_number(study.population.joined_day), day_number(study.population.left_day)
+        people = study.population.select("member_id", begin=begin, end=end.fill_null(last))
+    else:
+        seen = touches.select("member_id", "day").union(orders.select("member_id", "day"))
+        people = seen.group_by("member_id").agg(begin=seen.day.min(), end=ibis.literal(last, "int64"))
+    people = people.mutate(begin=ibis.greatest(people.begin, first), end=ibis.least(people.end, last))
+    return materialise(people.filter(people.begin <= people.end))
+
+
+def _season(people: ibis.Table, orders: ibis.Table, first: int, last: int) -> ibis.Table:
+    """Return day, s and cumulated: orders of each day against those expected of as many members."""
+    index = pd.RangeIndex(first, last + 2, name="day")
+    come, gone = (
+        people.group_by(day=day)
+        .agg(n=people.count())
+        .execute()
+        .set_index("day")["n"]
+        .reindex(index, fill_value=0)
+        for day in (people.begin, people.end + 1)
+    )
+    here = (come - gone).cumsum().iloc[:-1]
+    found = orders.group_by("day").agg(n=orders.y.sum()).execute().set_index("day")["n"]
+    found = found.reindex(here.index, fill_value=0)
+    s = (found + 1.0) / (here * found.sum() / here.sum() + 1.0)  # one order more, so that no day has none
+    return ibis.memtable(
+        pd.DataFrame({"day": s.index, "s": s.to_numpy(), "cumulated": s.cumsum().to_numpy()})
+    )
+
+
+def _doses(days: _Days, decay: float) -> ibis.Table:
+    """Return member_id, day, y, s and a dose of each channel, x0 and on, of days at risk with a dose."""
+    length = 1 if decay == 0 else min(days.lookback + 1, 2 + int(np.log(LEAST_DOSE) / np.log(decay)))
+    rows = days.touches.mutate(age=ibis.range(0, length).unnest())
+    left = ibis.literal(decay).pow(rows.age - 1 + rows.rest) if decay else ibis.literal(0.0)
+    dose = ibis.cases((rows.age == 0, 1 - left * decay), else_=left * (1 - decay))
+    rows = rows.mutate(day=rows.day + rows.age, dose=dose)
+    rows = rows.group_by("member_id", "day").agg(
+        **{
+            f"x{place}": rows.dose.sum(where=rows.channel == name).fill_null(0.0)
+            for place, name in enumerate(days.channels)
+        }
+    )
+    rows = rows.inner_join(days.people.select("member_id", "begin", "end"), "member_id")
+    rows = rows.filter(rows.day.between(rows.begin, rows.end)).drop("begin", "end")
+    rows = rows.left_join(days.orders, ["member_id", "day"]).drop("member_id_right", "day_right")
+    return rows.inner_join(days.season.select("day", "s"), "day").mutate(y=rows.y.fill_null(0))
+
+
+def _sums(days: _Days, rows: ibis.Table) -> pd.DataFrame:
+    """Return per group of members the sums of the least squares: a_i_j (upper half), r_i, x_i."""
+    places = range(len(days.channels))
+    pairs = [(i, j) for i in places for j in places if i <= j]
+    sums = {f"x{i}": rows[f"x{i}"].sum() for i in places}
+    sums |= {f"r{i}": (rows[f"x{i}"] * rows.y / rows.s).sum() for i in places}
+    sums |= {f"a{i}_{j}": (rows[f"x{i}"] * rows[f"x{j}"] / rows.s).sum() for i, j in pairs}
+    own = rows.group_by("member_id").agg(**sums).inner_join(days.people, "member_id")
+    sums = {f"x{i}": own[f"x{i}"].sum() for i in places}
+    sums |= {f"r{i}": (own[f"r{i}"] - own[f"x{i}"] * own.total / own.season).sum() for i in places}
+    sums |= {
+        f"a{i}_{j}": (own[f"a{i}_{j}"] - own[f"x{i}"] * own[f"x{j}"] / own.season).sum() for i, j in pairs
+    }
+    found = own.group_by(bucket=md5(own.member_id).substr(0, 2)).agg(**sums)
+    return found.order_by("bucket").execute()
+
+
+def _fit(sums: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return coefficients, their covariance and the doses of channels, from sums by group."""
+    k = sum(str(name).startswith("x") for name in sums)
+    x, r = (sums[[f"{letter}{i}" for i in range(k)]].to_numpy(float) for letter in "xr")
+    a = np.array([[sums[f"a{min(i, j)}_{max(i, j)}"] for j in range(k)] for i in range(k)], float)
+    inverse = np.linalg.pinv(a.sum(axis=2), hermitian=True)
+    coefficients = inverse @ r.sum(axis=0)
+    scores = r - np.einsum("ijb,j->bi", a, coefficients)
+    covariance = inverse @ (scores.T @ scores) @ inverse * len(sums) / max(len(sums) - 1, 1)
+    return coefficients, covariance, x.sum(axis=0)
+
+
+def _left_out(days: _Days, decay: float) -> float:
+    """Return the log likelihood of when members ordered, each half judged by the coefficients of the other."""
+    rows, names = materialise(_doses(days, decay)), [f"x{i}" for i in range(len(days.channels))]
+    sums = _sums(days, rows)
+    own = rows.group_by("member_id").agg(**{f"all_{name}": rows[name].sum() for name in names})
+    found = days.orders.inner_join(own, "member_id").inner_join(days.people.drop("begin", "end"), "member_id")
+    found = found.left_join(rows.drop("y", "s"), ["member_id", "day"]).inner_join(days.season, "day")
+    frame = pulled(found.mutate(half=md5(found.member_id).substr(1, 1) < "8").drop("member_id"))
+    usual, score = float(frame["total"].sum() / frame["season"].sum()), 0.0
+    for half, here in frame.groupby("half"):
+        coefficients = _fit(sums[(sums["bucket"].str[1] < "8") != half])[0]
+        x, added = (here[[f"{of}{name}" for name in names]].fillna(0.0) @ coefficients for of in ("", "all_"))
+        # The own rate is not known: what is left of the orders, drawn towards the usual rate by the weight of one.
+        rate = (np.maximum(here["total"] - added, 0.0) + 1.0) / (here["season"] + 1.0 / usual)
+        base = rate * here["s"]
+        chance = np.maximum(base + x, 0.05 * base) / np.maximum(rate * here["season"] + added, rate)
+        score += float(here["y"] @ np.log(chance))
+    return score

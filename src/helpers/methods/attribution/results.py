@@ -1,3 +1,3 @@
-"""The records that the notebook shows: what is seen, credit, increments, money, disagreement, and the way to an order."""
+"""The records that the notebook shows."""
 
 from __future__ import annotations
