@@ -11,10 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from statsmodels.stats.power import normal_power
 
-from helpers.methods.ab_test.sequential import Boundaries
+from helpers.errors import BadParameters
+from helpers.methods.ab_test.clusters import FEWEST
+from helpers.methods.ab_test.sequential import Boundaries, crossing
 
 FloatArray = NDArray[np.float64]
+
+INDEPENDENT = 20
+"""Independent units that clusters must at least count as."""
 
 
 class Baseline(NamedTuple):
@@ -41,29 +48,54 @@ class Baseline(NamedTuple):
     inflation: float = 1.0
 
 
+def _error(base: Baseline, lift: ArrayLike, units: ArrayLike) -> FloatArray:
+    """Return the standard error of the difference between the arms."""
+    means = np.stack(np.broadcast_arrays(base.mean, base.mean * (1 + np.asarray(lift, float))))
+    if base.kind == "proportion":
+        variance = means * (1 - means)
+    elif base.variance is None:
+        raise BadParameters(f"variance == None, must be given for a metric of kind {base.kind!r}.")
+    else:
+        variance = np.full(means.shape, base.variance)
+    each = variance[0] / (1 - base.share) + variance[1] / base.share
+    return np.sqrt(each * base.inflation / np.asarray(units, float))
+
+
+def _drift(alpha: float, wanted: float) -> float:
+    """Return the mean of z that is found with power `wanted`."""
+    return float(brentq(lambda drift: normal_power(drift, 1, alpha) - wanted, 0, 40, xtol=1e-12))
+
+
 def power(base: Baseline, lift: ArrayLike, units: ArrayLike, alpha: float) -> FloatArray:
     """Return the power to find a relative lift with `units` in both arms together, two-sided."""
-    raise NotImplementedError
+    return normal_power(np.asarray(lift, float) * base.mean, 1, alpha, sigma=_error(base, lift, units))
 
 
-def detectable(base: Baseline, units: ArrayLike, alpha: float, wanted: float) -> FloatArray:
-    """Return the smallest relative lift that is found with power `wanted`; times the mean it is the absolute one."""
-    raise NotImplementedError
+def detectable(base: Baseline, units: float, alpha: float, wanted: float) -> float:
+    """Return the smallest lift, relative to the mean, that is found with power `wanted`; NaN when none can be."""
+    drift, mean = _drift(alpha, wanted), abs(base.mean)
+    most = 1 / mean - 1 if base.kind == "proportion" else 2 * drift * float(_error(base, 0.0, units)) / mean
+
+    def excess(lift: float) -> float:
+        return lift * mean - drift * float(_error(base, lift, units))
+
+    return float(brentq(excess, 0, most, xtol=1e-14)) if excess(most) > 0 else np.nan
 
 
 def needed(base: Baseline, lift: float, alpha: float, wanted: float) -> int:
     """Return the units in both arms together that find a relative lift with power `wanted`."""
-    raise NotImplementedError
+    return int(np.ceil((_drift(alpha, wanted) * float(_error(base, lift, 1)) / (lift * base.mean)) ** 2))
 
 
 def days(units: float, units_a_day: float, outcome_days: int = 0) -> int:
     """Return the days until as many units have come and their outcomes are complete."""
-    raise NotImplementedError
+    return int(np.ceil(units / units_a_day)) + outcome_days
 
 
 def inflation_of_looks(bounds: Boundaries, alpha: float, wanted: float) -> float:
     """Return how many times the units of a fixed test keep its power under these bounds."""
-    raise NotImplementedError
+    drift = brentq(lambda drift: crossing(bounds, drift).sum() - wanted, 0, 40)
+    return float(drift / _drift(alpha, wanted)) ** 2
 
 
 def inflation_of_clusters(size: float, icc: float, *, clusters: int, variation: float = 0.0) -> float:
@@ -74,4 +106,12 @@ def inflation_of_clusters(size: float, icc: float, *, clusters: int, variation: 
     BadParameters
         When so few clusters would count as next to no independent units, however many units they hold.
     """
-    raise NotImplementedError
+    effect = 1 + ((1 + variation**2) * size - 1) * icc
+    worth = clusters * size / effect
+    if clusters < FEWEST or worth < INDEPENDENT:
+        raise BadParameters(
+            f"clusters == {clusters}: {clusters} clusters of {size:,.0f} units with a correlation of {icc:g} inside "
+            f"them have a design effect of {effect:,.0f}, so that all together count as {worth:,.0f} independent "
+            f"units. More units in them hardly help; assign more and smaller clusters."
+        )
+    return effect

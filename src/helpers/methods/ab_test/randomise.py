@@ -1,17 +1,25 @@
 """Assignments drawn again as the design drew them: a p that needs no distribution, and the proof in the report.
 
-One row is what was assigned as one: a unit, a cluster with its totals, a period of a switchback.
+One row is what was assigned as one: a unit, a cluster with its totals, a period of a switchback. Rows that were
+assigned one by one keep their recorded probability; in blocks, or among clusters of fixed number, the treated are
+shuffled (Fisher 1935; Edgington and Onghena 2007). A p from draws counts the recorded assignment as one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
+from helpers.methods.ab_test.clusters import cluster_contrast
+from helpers.methods.ab_test.effects import Contrast, contrast
+from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.sequential import Boundaries
 
 FloatArray = NDArray[np.float64]
@@ -19,6 +27,8 @@ BoolArray = NDArray[np.bool_]
 
 ALL = 20_000
 """Assignments up to which every one is looked at, instead of draws."""
+HELD = 8_000_000
+"""Numbers held at once."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +49,43 @@ class Mechanism:
     probability: FloatArray | None = None
     block: NDArray[np.int64] | None = None
 
-    def draws(self, number: int, seed: int) -> Iterator[BoolArray]:
-        """Yield assignments in chunks of shape (draws, rows): `number` random ones, keyed by `seed`."""
-        raise NotImplementedError
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """Number of the block of each row, or of its probability, shape (rows,)."""
+        given = self.block if self.probability is None else self.probability
+        return np.zeros(len(self.treated), int) if given is None else np.unique(given, return_inverse=True)[1]
 
-    def every(self) -> BoolArray | None:
-        """Return all assignments, shape (assignments, rows); None when there are more than `ALL`."""
-        raise NotImplementedError
+    def draws(self, number: int, seed: int, width: int = 1) -> Iterator[FloatArray]:
+        """Yield `number` random assignments, keyed by `seed`, as chunks of shape (draws, rows) of 0 and 1.
+
+        Each row of a chunk leads to `width` numbers in memory.
+        """
+        rng, rows = np.random.default_rng(seed), len(self.treated)
+        chunk = max(1, HELD // (rows * width))
+        groups = [np.flatnonzero(self.strata == stratum) for stratum in range(self.strata.max() + 1)]
+        for start in range(0, number, chunk):
+            size = min(chunk, number - start)
+            if self.probability is not None:
+                yield (rng.random((size, rows), np.float32) < self.probability).astype(float)
+                continue
+            drawn = np.empty((size, rows))
+            for group in groups:
+                drawn[:, group] = rng.permuted(np.tile(self.treated[group], (size, 1)), axis=1)
+            yield drawn
+
+    def every(self) -> FloatArray | None:
+        """Return all assignments, shape (assignments, rows); None when they are more than `ALL` or not alike."""
+        groups = [np.flatnonzero(self.strata == stratum) for stratum in range(self.strata.max() + 1)]
+        ways = math.prod(math.comb(len(group), int(self.treated[group].sum())) for group in groups)
+        if self.probability is not None or ways > ALL:
+            return None
+        found = np.zeros((1, len(self.treated)))
+        for group in groups:
+            chosen = list(combinations(group, int(self.treated[group].sum())))
+            found = np.repeat(found, len(chosen), axis=0)
+            for way, rows in enumerate(chosen):
+                found[way :: len(chosen), list(rows)] = 1
+        return found
 
 
 class Randomised(NamedTuple):
@@ -75,14 +115,15 @@ def randomisation_p(
     *,
     denominator: ArrayLike | None = None,
     draws: int = 2_000,
-    seed: int = 0,
+    seed: int,
 ) -> Randomised:
     """Return the p of no effect on anybody, by the recorded mechanism.
 
     Parameters
     ----------
     outcome, denominator : array_like, shape (rows,)
-        Values of a row; a ratio is that of sums.
+        Values of a row. Compared are means, in blocks as a regression with block effects does; with a denominator
+        ratios of sums.
     mechanism : Mechanism
         How the variant was assigned.
     draws : int
@@ -90,7 +131,26 @@ def randomisation_p(
     seed : int
         Of the draws.
     """
-    raise NotImplementedError
+    y = np.asarray(outcome, float)
+    d = np.ones_like(y) if denominator is None else np.asarray(denominator, float)
+    strata = np.zeros(len(y), int) if mechanism.block is None or denominator is not None else mechanism.strata
+    whole = np.bincount(strata, d)
+    residual = y - (np.bincount(strata, y) / whole)[strata] * d
+
+    def difference(drawn: FloatArray) -> FloatArray:
+        # Residuals sum to 0 in each stratum, so that those of one arm tell the difference of both.
+        treated = drawn @ d if len(whole) == 1 else np.bincount(strata, mechanism.treated)
+        size = treated * (1 - treated / whole)
+        size = size if len(whole) == 1 else size.sum()
+        return np.divide(drawn @ residual, size, out=np.zeros(len(drawn)), where=size > 0)
+
+    observed = float(difference(mechanism.treated[None].astype(float))[0])
+    every = mechanism.every()
+    chunks: Iterable[FloatArray] = mechanism.draws(draws, seed) if every is None else [every]
+    found = np.concatenate([difference(chunk) for chunk in chunks])
+    extreme = int((np.abs(found) >= abs(observed) * (1 - 1e-9)).sum())
+    p = extreme / len(found) if every is not None else (extreme + 1) / (len(found) + 1)
+    return Randomised(p, observed, len(found), every is not None)
 
 
 class Share(NamedTuple):
@@ -106,11 +166,11 @@ class Proof(NamedTuple):
     Attributes
     ----------
     false_alarms, naive : Share
-        Runs without an effect in which any look called one: by the bounds, and at 1.96 at each look.
+        Runs without an effect in which any look called one: by the bounds, and by a plain test at each look.
     power, covered : Share
-        Runs with the planted effect in which it was found, and in which the interval at the stop held it.
+        Runs with the planted effect in which it was found, and in which the interval shown at the stop held it.
     by_look : ndarray, shape (looks, 2)
-        False alarms up to each look, by the bounds and naive.
+        False alarms up to each look, by the bounds and by the plain test.
     runs : int
         How many.
     """
@@ -123,40 +183,100 @@ class Proof(NamedTuple):
     runs: int
 
 
-def prove(
+def unit_runs(
     rows: ArrayLike,
     look: ArrayLike,
-    mechanism: Mechanism,
-    bounds: Boundaries,
+    names: tuple[str, ...],
     kind: str,
-    lift: float,
-    *,
-    clustered: bool = False,
-    runs: int = 2_000,
-    seed: int = 0,
-) -> Proof:
-    """Re-randomise rows without an effect and read each run at the planned looks.
+    mechanism: Mechanism,
+    runs: int,
+    seed: int,
+) -> Iterator[Contrast]:
+    """Re-randomise units that have no effect, and read them at every look.
 
     Parameters
     ----------
-    rows : array_like, shape (rows, k)
-        Outcome, and of a ratio or clusters the denominator (units); in the columns after these covariates.
-        A cluster has one row for each look at which it grows.
-    look : array_like of int, shape (rows,)
-        Look at which the row is complete, from 0.
+    rows : array_like, shape (units, k)
+        Values of each unit, named as in :class:`Moments`.
+    look : array_like of int, shape (units,)
+        Look at which the unit is complete, from 0.
+    names, kind
+        Of the values, and of the metric.
     mechanism : Mechanism
-        How rows were assigned; for clusters, how the clusters were (in the order of their first row).
-    bounds : Boundaries
-        Of the planned looks.
-    kind : {"mean", "proportion", "ratio"}
-        Of the metric.
-    lift : float
-        Effect planted to measure power and coverage, as a share of the level of all rows.
-    clustered : bool
-        Whether rows are read by cluster.
-    runs : int
+        How the units were assigned; its strata are those of the reading.
+    runs, seed : int
         Re-randomisations.
-    seed : int
-        Of the draws.
+
+    Yields
+    ------
+    Contrast
+        Axes (runs, looks).
     """
-    raise NotImplementedError
+    values = np.asarray(rows, float)
+    centre, k = values.mean(axis=0), values.shape[1]
+    values = values - centre
+    columns = np.column_stack(
+        [np.ones(len(values)), values, (values[:, :, None] * values[:, None]).reshape(-1, k * k)]
+    )
+    strata = mechanism.strata
+    cell = np.asarray(look, int) * (strata.max() + 1) + strata
+    shape = (int(np.max(look)) + 1, int(strata.max()) + 1)
+    cells = [np.flatnonzero(cell == place) for place in range(shape[0] * shape[1])]
+    whole = np.stack([columns[at].sum(axis=0) for at in cells])
+    for drawn in mechanism.draws(runs, seed, 2):
+        treated = np.stack([drawn[:, at] @ columns[at] for at in cells], axis=1)
+        sums = np.stack([whole - treated, treated]).reshape(2, len(drawn), *shape, -1).cumsum(axis=2)
+        n = sums[..., 0]
+        mean = sums[..., 1 : k + 1] / np.maximum(n, 1)[..., None]
+        cross = (
+            sums[..., k + 1 :].reshape(*n.shape, k, k)
+            - n[..., None, None] * mean[..., :, None] * mean[..., None, :]
+        )
+        yield contrast(Moments(names, n, mean + centre, cross), kind, blocked=mechanism.block is not None)
+
+
+def cluster_runs(
+    outcome: ArrayLike, denominator: ArrayLike, mechanism: Mechanism, runs: int, seed: int
+) -> Iterator[Contrast]:
+    """Re-randomise clusters or periods that have no effect; totals up to each look have shape (looks, clusters)."""
+    for drawn in mechanism.draws(runs, seed, 10 * len(np.asarray(outcome))):
+        yield cluster_contrast(outcome, denominator, drawn[:, None] > 0)
+
+
+def prove(runs: Iterable[Contrast], bounds: Boundaries, alpha: float, lift: float) -> Proof:
+    """Judge the method on runs without an effect, and on the same with one.
+
+    Parameters
+    ----------
+    runs : iterable of Contrast
+        Axes (runs, looks), of :func:`unit_runs` or :func:`cluster_runs`.
+    bounds : Boundaries
+        Of these looks.
+    alpha : float
+        Of the plain test.
+    lift : float
+        Effect planted for power and coverage, as a share of the level; its sign is where better lies.
+    """
+    sign = np.sign(lift)
+    shown = np.where(np.isfinite(bounds.win), bounds.win, bounds.harm)
+    found = []
+    for chunk in runs:
+        null = sign * chunk.z
+        planted = lift * chunk.levels[:, -1:].mean(axis=-1)
+        moved = (
+            sign
+            * chunk._replace(levels=np.stack([chunk.levels[..., 0], chunk.levels[..., 1] + planted], -1)).z
+        )
+        stops = (moved >= bounds.win) | (moved <= -bounds.harm)
+        at = np.where(stops.any(axis=1), stops.argmax(axis=1), stops.shape[1] - 1)
+        every = np.arange(len(at))
+        won, inside = (moved >= bounds.win)[every, at], np.abs(null[every, at]) <= shown[at]
+        alarms = [(null >= bounds.win) | (null <= -bounds.harm), np.abs(null) >= stats.norm.isf(alpha / 2)]
+        found.append(np.column_stack([*np.logical_or.accumulate(alarms, axis=2), won, inside]))
+    shares = np.concatenate(found).mean(axis=0)
+    runs_made, looks = sum(map(len, found)), len(bounds.win)
+    errors = np.sqrt(shares * (1 - shares) / runs_made)
+    alarm, naive, power, held = (
+        Share(float(shares[at]), float(errors[at])) for at in (looks - 1, 2 * looks - 1, -2, -1)
+    )
+    return Proof(alarm, naive, power, held, shares[: 2 * looks].reshape(2, looks).T, runs_made)

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from statsmodels.stats.multitest import multipletests
+
+from helpers.stats.estimate import holm
 
 FloatArray = NDArray[np.float64]
 
@@ -36,9 +39,18 @@ class Family(NamedTuple):
 
 def together(p: ArrayLike, alpha: float) -> Family:
     """Return Holm's correction with the level of Bonferroni intervals: no false claim at all, but in `alpha`."""
-    raise NotImplementedError
+    corrected = holm(p)
+    return Family(corrected, corrected <= alpha, 1 - alpha / max(1, int(np.isfinite(corrected).sum())))
 
 
 def mostly(p: ArrayLike, alpha: float) -> Family:
-    """Return the correction of Benjamini and Hochberg: of what is claimed, a share of `alpha` is false on average."""
-    raise NotImplementedError
+    """Return the correction of Benjamini and Hochberg: of what is claimed, a share of `alpha` is false on average.
+
+    The level is that of the intervals of what is claimed; with nothing claimed, of the first that would be.
+    """
+    corrected = np.array(p, float)
+    known = np.isfinite(corrected)
+    if known.any():
+        corrected[known] = multipletests(corrected[known], method="fdr_bh")[1]
+    found = corrected <= alpha
+    return Family(corrected, found, 1 - alpha * max(1, int(found.sum())) / max(1, int(known.sum())))
