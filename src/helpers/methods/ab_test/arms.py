@@ -28,7 +28,7 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
     MissingTable, BadData, BadParameters
         When a table, a column or the metric is not there, or a share is above 1.
     """
-    query = _days(study, plan, metric)
+    query = arm_days(study, plan, metric)
     days = pulled(query).sort_values(["arm_index", "ready"], ignore_index=True)
     if days.empty:
         text = "{source} has no day of an arm of the plan ({arms}) between {start} and {end}."
@@ -62,7 +62,7 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
     return groups.assign(period_index=period), str(ibis.to_sql(query))
 
 
-def _days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:
+def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:
     """Return arm_index, ready, total, n, squares and below (the denominator) of the days that are complete."""
     table, what = study.dataset[metric.table], metric.source.partition(":")[2]
     if metric.table == "arm_daily":

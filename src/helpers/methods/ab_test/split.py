@@ -1,14 +1,44 @@
-"""Whether units were split between the arms as planned, and since when not."""
+"""Whether units were split between the arms as planned, and since when not.
+
+Tests
+-----
+- All days: chi-square of the units against those that the schedule of their day expects; exact (binomial, else all
+  splits of the multinomial) when fewer than five are expected in an arm and the schedule never changed.
+- However often one looks: the Bayes factor of shares drawn from a Dirichlet prior around the plan (`PRIOR` units'
+  worth) against the plan, multiplied over the periods of the schedule. Without a fault it exceeds 1,000 at any time with a
+  probability of at most .001 (Ville 1939; Lindon and Malek 2022). It judges a test that is looked at more than once.
+- Since when: the week from which on a tilted split makes the counts most likely.
+
+A clustered test is split by clusters, each counted on its first day.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple
+from itertools import combinations
+from math import comb
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import special, stats
 
-from helpers.methods.ab_test.plan import Plan
+from helpers.data.source import pulled
+from helpers.methods.ab_test.arms import arm_days
+from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.ab_test.units import assigned, with_segment
 from helpers.study import Study
+from helpers.study.days import number_of
+
+ALARM = 0.001
+"""Probability of a false alarm, over all days."""
+PRIOR = 100.0
+"""Units that the prior around the planned shares is worth."""
+EXACT = 100_000
+"""Splits up to which all are looked at."""
+WEEK = 7
+FloatArray = NDArray[np.float64]
 
 
 class Split(NamedTuple):
@@ -17,17 +47,17 @@ class Split(NamedTuple):
     Attributes
     ----------
     p : float
-        Of the chi-square test against the schedule, exact when the sample is small.
+        Of the test over all days.
     evidence : float
-        Bayes factor against the schedule after the last day, valid at whatever day one looks.
+        Largest Bayes factor against the schedule on any day.
     alarm : bool
         Whether the split cannot be trusted.
     since : date, optional
         First day of the week from which on the split is most likely to have been wrong.
     weeks : DataFrame
-        One row a week and arm: week (first day), arm, n, expected, share, planned.
+        One row a week and arm: week (first day), arm, n, expected.
     segments : DataFrame
-        One row per segment and level: segment, level, n, p.
+        One row per level: segment, level, n, p, alarm (Bonferroni over all levels).
     """
 
     p: float
@@ -40,4 +70,146 @@ class Split(NamedTuple):
 
 def split(study: Study, plan: Plan) -> Split:
     """Compare the units of each arm with the schedule."""
-    raise NotImplementedError
+    days, n = _counts(study, plan, "")[""]
+    shares, period = planned(plan, days)
+    week = (days - number_of(plan.start)) // WEEK
+    planned_weeks = (plan.end - plan.start).days // WEEK + 1
+    p, most = p_of(n, shares), log_evidence(n, shares, period, week, planned_weeks).max(initial=0.0)
+    evidence = float(np.exp(min(most, 700.0)))
+    alarm = p < ALARM if len(plan.looks) == 1 else evidence >= 1 / ALARM
+    levels = [
+        (segment, level, int(m.sum()), p_of(m, planned(plan, own)[0]))
+        for segment in plan.segments
+        for level, (own, m) in _counts(study, plan, segment).items()
+    ]
+    segments = pd.DataFrame(levels, columns=["segment", "level", "n", "p"])
+    segments["alarm"] = segments["p"] < ALARM / max(len(segments), 1)
+    first = np.unique(week)
+    seen, expected = (_by(week, part) for part in (n, n.sum(axis=1, keepdims=True) * shares))
+    starts = [plan.start + dt.timedelta(days=int(WEEK * each)) for each in first]
+    weeks = pd.DataFrame(
+        {
+            "week": np.repeat(np.array(starts, dtype=object), len(plan.arms)),
+            "arm": list(plan.arms) * len(starts),
+            "n": seen.ravel().astype(int),
+            "expected": expected.ravel(),
+        }
+    )
+    since = starts[since_when(n, shares, np.searchsorted(first, week))] if alarm and starts else None
+    return Split(p, evidence, bool(alarm), since, weeks, segments)
+
+
+def planned(plan: Plan, days: NDArray[Any]) -> tuple[FloatArray, NDArray[Any]]:
+    """Return the shares of the arms on each day (a number), shape (days, arms), and the period of each day."""
+    starts = [number_of(period.start) for period in plan.allocation]
+    period = np.maximum(np.searchsorted(starts, days, side="right") - 1, 0)
+    return np.array([each.shares for each in plan.allocation])[period], period
+
+
+def p_of(n: FloatArray, shares: FloatArray) -> float:
+    """Return the p of counts against planned shares, both of shape (days, arms); 1 without units."""
+    size = n.sum(axis=1)
+    if (n[shares == 0] > 0).any():
+        return 0.0
+    expected = size @ shares
+    total, used = n.sum(axis=0), shares.max(axis=0, initial=0) > 0
+    if not size.sum() or used.sum() < 2:
+        return 1.0
+    if expected[used].min() < 5 and (shares == shares[0]).all():
+        whole, k = int(size.sum()), int(used.sum())
+        if k == 2:
+            return float(stats.binomtest(int(total[used][0]), whole, shares[0][used][0]).pvalue)
+        if comb(whole + k - 1, k - 1) <= EXACT:
+            bars = np.array(list(combinations(range(whole + k - 1), k - 1)))
+            edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, whole + k - 1)))
+            law = stats.multinomial(whole, shares[0][used])
+            chance = law.pmf(np.diff(edges, axis=1) - 1)
+            return float(min(chance[chance <= law.pmf(total[used]) * (1 + 1e-9)].sum(), 1.0))
+    variance = np.diag(expected) - (shares * size[:, None]).T @ shares
+    apart = total - expected
+    return float(stats.chi2.sf(apart @ np.linalg.pinv(variance) @ apart, int(used.sum()) - 1))
+
+
+def log_evidence(
+    n: FloatArray, shares: FloatArray, period: NDArray[Any], week: NDArray[Any], weeks: int
+) -> FloatArray:
+    """Return the logarithm of the evidence against the plan after each day, shape (..., days).
+
+    The mean of the Bayes factors that begin with each week of the plan, of which the first has half the weight: a
+    fault that comes late is not outweighed by the sound weeks before it, and a mean of such factors is as safe as one.
+
+    Parameters
+    ----------
+    n : ndarray, shape (..., days, arms)
+        Units of each day.
+    shares : ndarray, shape (days, arms)
+        Planned.
+    period, week : ndarray of int, shape (days,)
+        Period of the schedule, and week of the test.
+    weeks : int
+        Weeks of the plan.
+    """
+    if (n[..., shares == 0] > 0).any():
+        return np.full(n.shape[:-1], np.inf)
+    weights = np.array([0.5, *[0.5 / (weeks - 1)] * (weeks - 1)]) if weeks > 1 else np.ones(1)
+    found = np.zeros((weeks, *n.shape[:-1]))
+    for begin in range(weeks):
+        for each in np.unique(period):
+            inside = (period == each) & (week >= begin)
+            share = shares[period == each][0]
+            prior = PRIOR * share[share > 0]
+            counts = np.cumsum(n * inside[:, None], axis=-2)[..., share > 0]
+            grown = (
+                special.gammaln(prior + counts) - special.gammaln(prior) - counts * np.log(share[share > 0])
+            )
+            found[begin] += grown.sum(axis=-1) - special.gammaln(PRIOR + counts.sum(axis=-1))
+            found[begin] += special.gammaln(PRIOR)
+    return special.logsumexp(found + np.log(weights).reshape(-1, *(1,) * (n.ndim - 1)), axis=0)
+
+
+def since_when(n: FloatArray, shares: FloatArray, week: NDArray[Any]) -> int:
+    """Return the week (an index) from which on a tilted split makes the counts most likely.
+
+    A tilt multiplies the planned share of each arm by one factor, units seen by units expected since that week.
+    """
+    found = []
+    for first in range(int(week.max()) + 1):
+        own, share = n[week >= first], shares[week >= first]
+        expected = own.sum(axis=1) @ share
+        tilted = share * np.divide(own.sum(axis=0), expected, out=np.ones_like(expected), where=expected > 0)
+        tilted /= tilted.sum(axis=1, keepdims=True)
+        found.append(float((special.xlogy(own, tilted) - special.xlogy(own, share)).sum()))
+    return int(np.argmax(found))
+
+
+def _by(week: NDArray[Any], rows: FloatArray) -> FloatArray:
+    """Sum rows by week, in the order of the weeks."""
+    return pd.DataFrame(rows).groupby(week).sum().to_numpy(float)
+
+
+def _counts(study: Study, plan: Plan, segment: str) -> dict[str, tuple[NDArray[Any], FloatArray]]:
+    """Return by level of a segment the days on which units came (numbers), and units by day and arm."""
+    nobody = {"": (np.zeros(0, int), np.zeros((0, len(plan.arms))))}
+    if all(metric.of_arms for metric in plan.metrics):
+        if "arm_daily" not in study.dataset:
+            return nobody
+        # Sums of arms tell how many came when one of the metrics is the unit itself.
+        rows = arm_days(study, plan, Metric(name="-", source=f"arm_daily:{plan.unit}", kind="proportion"))
+        rows = rows.select("arm_index", "n", assigned_day=rows.ready)
+    else:
+        rows = assigned(study, plan)
+        rows = with_segment(study, rows, segment) if segment else rows
+        if plan.clustered:
+            keys = ["cluster", "arm_index", *(["level"] if segment else [])]
+            rows = rows.group_by(keys).agg(assigned_day=rows.assigned_day.min())
+        rows = rows.group_by("arm_index", "assigned_day", *(["level"] if segment else [])).agg(n=rows.count())
+    frame = pulled(rows)
+    frame["level"] = frame["level"].fillna("") if segment else ""
+    found = {}
+    for level, part in sorted(frame.groupby("level")):
+        wide = part.pivot_table(
+            index="assigned_day", columns="arm_index", values="n", aggfunc="sum", fill_value=0
+        )
+        wide = wide.reindex(columns=range(len(plan.arms)), fill_value=0)
+        found[str(level)] = (wide.index.to_numpy(int), wide.to_numpy(float))
+    return found or nobody
