@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.source import local_time, md5, of_sample, pulled
+from helpers.data.source import local_date, local_time, md5, of_sample, pulled
 from helpers.methods.attribution.journeys import Journeys
 from helpers.stats.estimate import Estimate, normal_estimate
 from helpers.study.days import day_number, number_of
@@ -95,7 +95,7 @@ class _Days(NamedTuple):
     Attributes
     ----------
     touches : ibis.Table
-        member_id, day (number), channel, n.
+        member_id, day (number), rest (of the day after it, as a share), channel.
     orders : ibis.Table
         member_id, day, y; of days at risk.
     people : ibis.Table
@@ -142,21 +142,18 @@ def increments(journeys: Journeys) -> Increments:
 def _days(journeys: Journeys) -> _Days:
     """Count touches and orders by member and day, and say who is at risk from when to when, and in which season."""
     study, definition = journeys.study, journeys.definition
-    rows = study.dataset.touchpoints
-    name = rows.channel.cast("string")
-    name = name.substitute(dict(definition.channels)) if definition.channels else name
+    rows = journeys.steps.filter(~journeys.steps.carried)
     clock = local_time(rows.ts, study.report_tz)
     rest = 1 - (clock.hour() * 60 + clock.minute()).cast("float64") / 1440
-    rows = rows.select("member_id", day=day_number(clock.date()), rest=rest, channel=name)
-    touches = materialise(rows.filter(rows.channel != "", rows.day <= number_of(study.as_of)))
+    touches = materialise(rows.select("member_id", "channel", day=day_number(clock.date()), rest=rest))
     first, last = (
         int(each) for each in touches.agg(a=touches.day.min(), b=touches.day.max()).execute().iloc[0]
     )
     if definition.window_days:
         first = max(first, number_of(study.as_of) - definition.window_days + 1)
-    orders = study.activity.filter(study.activity.kind == "order")
-    orders = orders.select("member_id", day=day_number(orders.day)).filter(ibis._.day.between(first, last))
-    orders = orders.group_by("member_id", "day").agg(y=orders.count())
+    ends = journeys.ends
+    orders = ends.select("member_id", day=day_number(local_date(ends.ts, study.report_tz)))
+    orders = orders.filter(orders.day.between(first, last)).group_by("member_id", "day").agg(y=ibis._.count())
     people = _at_risk(journeys, touches, orders, first, last)
     orders = orders.inner_join(people, "member_id").filter(ibis._.day.between(ibis._.begin, ibis._.end))
     orders = materialise(orders.select("member_id", "day", "y"))
@@ -167,8 +164,7 @@ def _days(journeys: Journeys) -> _Days:
     people = people.select(
         "member_id", "begin", "end", total=people.total.fill_null(0), season=people.upto - people.before
     )
-    names = tuple(sorted(touches.select("channel").distinct().execute()["channel"]))
-    return _Days(touches, orders, materialise(people), season, names, definition.lookback_days)
+    return _Days(touches, orders, materialise(people), season, journeys.channels, definition.lookback_days)
 
 
 def _at_risk(
