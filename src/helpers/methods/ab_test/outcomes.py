@@ -1,0 +1,171 @@
+"""What a test says of each metric at its newest look, in numbers: moments in, effects out.
+
+The intervals of primary metric and guardrails hold at every look (repeated intervals of the bounds of the plan), each
+at alpha divided by the number of variants (Bonferroni). Secondary metrics decide nothing: they are read at this look
+alone, with the false discovery rate held.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from helpers.methods.ab_test.clusters import by_look
+from helpers.methods.ab_test.decide import Gain
+from helpers.methods.ab_test.effects import Contrast, Effect, adjusted, effect
+from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.ab_test.readings import Cells
+from helpers.methods.ab_test.sequential import Boundaries, boundaries, fraction, stopped
+from helpers.methods.ab_test.several import mostly
+from helpers.stats.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One metric of one variant against the control.
+
+    Attributes
+    ----------
+    plan, metric, arm : Plan, Metric, int
+        What is read; the place of the variant among the arms.
+    role : {"primary", "guardrail", "secondary"}
+        What it is for.
+    cells : Cells
+        Its moments.
+    contrasts : Contrast
+        Axis look: what is decided by, with covariates where the plan names some.
+    plain : Contrast
+        The same without covariates.
+    bounds : Boundaries
+        At the looks taken.
+    confidence : float
+        Of its intervals.
+    """
+
+    plan: Plan
+    metric: Metric
+    arm: int
+    role: str
+    cells: Cells = field(repr=False)
+    contrasts: Contrast = field(repr=False)
+    plain: Contrast = field(repr=False)
+    bounds: Boundaries = field(repr=False)
+    confidence: float
+
+    @property
+    def unit(self) -> str:
+        """Unit of a difference."""
+        return "share" if self.metric.kind != "mean" else ""
+
+    def at(self, look: int, *, naive: bool = False, found: Contrast | None = None) -> Effect:
+        """Return the effect at a look, with the interval that holds at every look, or the naive one."""
+        bound = None if naive or self.role == "secondary" else float(self.bounds.harm[look])
+        confidence = 1 - self.plan.alpha if naive else self.confidence
+        one = (self.contrasts if found is None else found).at(look)
+        return effect(one, self.metric.kind, confidence, self.unit, bound=bound)
+
+    @cached_property
+    def now(self) -> Effect:
+        """The effect at the newest look."""
+        return self.at(-1)
+
+    @property
+    def shown(self) -> Estimate:
+        """What a reader is told: the relative effect, or the difference where that is not defined."""
+        return self.now.relative if self.now.relative.known else self.now.difference
+
+    @property
+    def scale(self) -> float:
+        """What turns a share of the control's level into the unit of what is shown."""
+        return 1.0 if self.now.relative.known else abs(self.now.levels[0].value)
+
+    @property
+    def gain(self) -> Gain:
+        """The effect as a decision sees it: up is good, and no win before the bounds of the plan allow one."""
+        value, low, high = self.shown[:3] if self.shown.known else (np.nan,) * 3
+        if self.metric.direction == "down":
+            value, low, high = -value, -high, -low
+        if not np.isfinite(self.bounds.win[-1]):
+            low = -np.inf
+        margin = None if self.metric.margin is None else self.metric.margin * self.scale
+        return Gain(self.metric.name, float(value), float(low), float(high), margin)
+
+    @property
+    def crossed(self) -> int | None:
+        """The first look at which a bound was reached, from 0; None when none was."""
+        z = self.contrasts.z
+        reached = np.flatnonzero((z >= self.bounds.win) | (z <= -self.bounds.harm))
+        return int(reached[0]) if len(reached) else None
+
+    @cached_property
+    def final(self) -> Estimate:
+        """The difference, corrected for having stopped when a bound was reached (median-unbiased)."""
+        last = len(self.bounds.win) - 1
+        ended = self.cells.looks[-1] == self.plan.looks[-1]
+        if last == 0 or self.crossed not in (last, None) or (self.crossed is None and not ended):
+            return self.now.difference
+        size = self.now.difference
+        one = float(size.value), self.now.error, self.confidence, self.unit, size.n
+        return stopped(self.bounds, last, *one).estimate if size.known else size
+
+    @cached_property
+    def by_look(self) -> pd.DataFrame:
+        """Effect at each look: look, n, value, low, high, naive_low, naive_high; in the unit of what is shown."""
+        relative = self.now.relative.known
+        rows = []
+        for place, day in enumerate(self.cells.looks):
+            ours, naive = (self.at(place, naive=way) for way in (False, True))
+            one, other = ((each.relative if relative else each.difference) for each in (ours, naive))
+            rows.append((day, sum(ours.n), *one[:3], *other[1:3]))
+        columns = ["look", "n", "value", "low", "high", "naive_low", "naive_high"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def outcomes(plan: Plan, cells: Sequence[Cells]) -> list[Outcome]:
+    """Return every metric of every variant, from the moments of the metrics of the plan, in its order."""
+    roles = ["primary", *["guardrail"] * len(plan.guardrails), *["secondary"] * len(plan.secondary)]
+    found = [
+        _outcome(plan, metric, arm, role, one)
+        for arm in range(1, len(plan.arms))
+        for metric, role, one in zip(plan.metrics, roles, cells, strict=True)
+    ]
+    besides = [each for each in found if each.role == "secondary"]
+    if not besides:
+        return found
+    level = mostly([each.now.p for each in besides], plan.alpha).confidence
+    kept = [each for each in found if each.role != "secondary"]
+    return kept + [replace(each, confidence=level) for each in besides]
+
+
+def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: Cells) -> Outcome:
+    kind, blocked = metric.kind, plan.design == "blocked"
+    if cells.clusters is not None:
+        below = "denominator" if kind == "ratio" else "n"
+        plain = both = by_look(cells.clusters, len(cells.looks), below, arm=arm)
+    else:
+        moments = cells.moments.cumulate(1)
+        pair = adjusted(moments, kind, arm=arm, blocked=blocked)
+        plain, both = pair.plain, pair.adjusted
+    alpha = plan.alpha / (len(plan.arms) - 1)
+    bounds = bounds_of(plan, both.n, cells.looks, alpha)
+    return Outcome(plan, metric, arm, role, cells, both, plain, bounds, 1 - alpha)
+
+
+def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:
+    """Return the bounds at the looks taken, from the units of two arms at each, shape (looks, 2)."""
+    known = fraction(n, np.broadcast_to(foreseen(plan, n, looks), n.shape))
+    return boundaries(known, alpha, plan.spending, final=looks[-1] == plan.looks[-1], hybrid=plan.hybrid)
+
+
+def foreseen(plan: Plan, n: np.ndarray, looks: Sequence[dt.date]) -> np.ndarray:
+    """Return the units of two arms that are expected at the planned end: as many a day as until now."""
+    days, past = (
+        max((day - plan.start).days - plan.outcome_days, 0) + 1
+        for day in (plan.end, min(looks[-1], plan.end))
+    )
+    return n[-1] * (days / past)
