@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import pbdv
 
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import FloatArray
 
 
 class Belief(NamedTuple):

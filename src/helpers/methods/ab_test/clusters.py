@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from helpers.methods.ab_test.effects import FEW_CLUSTERS, Contrast
-
-FloatArray = NDArray[np.float64]
 
 FEWEST = 6
 """Clusters below which nothing is said: 3 against 3 have 20 assignments, and no p below .1."""
@@ -56,17 +54,12 @@ def cluster_contrast(
         squares = sizes**2
         apart = (leverage * squares).sum(-1) ** 2 - (leverage**2 * squares**2).sum(-1)
         spread = (squares.sum(-1) + apart / total**2) / total**4
-        degrees, log_degrees = (
-            (weight / total).sum(0) ** 2 / (weight**2 * spread).sum(0)
-            for weight in (np.ones(level.shape), level**-2)
-        )
+        degrees = (1 / total).sum(0) ** 2 / spread.sum(0)
     count = (arms & (d > 0)).sum(-1)
     lacking = np.where((count.sum(0) < FEWEST) | (count.min(0) < 2), FEW_CLUSTERS, 0)
     covariance = np.moveaxis(variance, 0, -1)[..., None] * np.eye(2)
     n = np.where(arms, d if units is None else np.asarray(units, float), 0.0).sum(-1)
-    return Contrast(
-        np.moveaxis(level, 0, -1), covariance, degrees, log_degrees, np.moveaxis(n, 0, -1), lacking
-    )
+    return Contrast(np.moveaxis(level, 0, -1), covariance, degrees, np.moveaxis(n, 0, -1), lacking)
 
 
 def by_look(totals: pd.DataFrame, looks: int, denominator: str = "n", *, arm: int = 1) -> Contrast:

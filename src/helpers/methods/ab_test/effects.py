@@ -25,9 +25,7 @@ from scipy import stats
 
 from helpers.methods.ab_test.moments import Moments
 from helpers.sentences import say
-from helpers.stats.estimate import Estimate, normal_estimate, unknown, wilson
-
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import Estimate, FloatArray, normal_estimate, unknown, wilson
 
 FEW_EVENTS = 10
 """Events, and units without, that an arm needs before a normal interval of a proportion holds."""
@@ -56,8 +54,8 @@ class Contrast(NamedTuple):
         Of control and variant.
     covariance : ndarray, shape (..., 2, 2)
         Sampling covariance of the levels.
-    degrees, log_degrees : ndarray, shape (...)
-        Degrees of freedom of the difference and of the log ratio.
+    degrees : ndarray, shape (...)
+        Degrees of freedom of the difference.
     n : ndarray, shape (..., 2)
         Units of each arm.
     lacking : ndarray of int, shape (...)
@@ -67,7 +65,6 @@ class Contrast(NamedTuple):
     levels: FloatArray
     covariance: FloatArray
     degrees: FloatArray
-    log_degrees: FloatArray
     n: FloatArray
     lacking: NDArray[np.int64]
 
@@ -84,8 +81,9 @@ class Contrast(NamedTuple):
 
     @property
     def p(self) -> FloatArray:
-        """Two-sided p of no difference, by t."""
-        return 2 * stats.t.sf(np.abs(self.difference / self.error), self.degrees)
+        """Two-sided p of no difference, by t; NaN where something lacks."""
+        p = 2 * stats.t.sf(np.abs(self.difference / self.error), self.degrees)
+        return np.where(self.lacking, np.nan, p)[()]
 
     @property
     def z(self) -> FloatArray:
@@ -168,81 +166,75 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
     """
     pair = moments.at([0, arm])
     weights = _weights(pair.n, blocked)
-    used = pair.n * (weights > 0)
-    n = used.sum(-1)
+    n = (pair.n * (weights > 0)).sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = n / n.sum(0)
         means = (weights[..., None] * pair.mean).sum(-2)
         plain, gradient = _level(means, "denominator" in moments.names)
-        direct = gradient.shape[-1]
-        theta = _slopes((pair.cross * (weights > 0)[..., None, None]).sum(-3), gradient)
-        # What the covariates explain moves both levels towards that of the two arms together.
-        explained = (theta * (means[1] - means[0])[..., direct:]).sum(-1)
-        levels = np.stack([plain[0] + share[1] * explained, plain[1] - share[0] * explained], -1)
+        direct, theta = gradient.shape[-1], _slopes(pair, weights, gradient)
         jacobian = np.zeros((*means.shape[:-1], 2, means.shape[-1]))
-        for one, other in ((0, 1), (1, 0)):
-            jacobian[one, ..., one, :direct] = gradient[one]
-            jacobian[one, ..., one, direct:] = -theta * share[other][..., None]
-            jacobian[one, ..., other, direct:] = theta * share[one][..., None]
+        for place, share in enumerate(n / n.sum(0)):
+            jacobian[place, ..., place, :direct] = gradient[place]
+            # What the covariates explain moves each level towards that of the two arms together.
+            jacobian[place, ..., direct:] = (share[..., None] - np.eye(2)[place])[..., None] * theta[
+                ..., None, :
+            ]
+        moved = jacobian[..., direct:] @ (means - means[0])[..., direct:, None]
         parts = _spread(pair, jacobian, weights, blocked)
-        degrees = _degrees(_along(parts, APART), used, blocked)
-        log_degrees = _degrees(_along(parts, (APART / levels)[..., None, :]), used, blocked)
-    events = (used * pair.mean[..., 0]).sum(-1)
+        degrees = _degrees(_along(parts, APART), pair.n, weights, blocked)
+    events = (pair.n * (weights > 0) * pair.mean[..., 0]).sum(-1)
     few = (np.minimum(events, n - events) < FEW_EVENTS).any(0) & (kind == "proportion")
     lacking = np.where(n.min(0) < 2, FEW_UNITS, np.where(few, TOO_FEW_EVENTS, 0))
-    return Contrast(levels, parts.sum((0, -3)), degrees, log_degrees, np.moveaxis(n, 0, -1), lacking)
+    levels = np.moveaxis(plain, 0, -1) + moved[..., 0].sum(0)
+    return Contrast(levels, parts.sum((0, -3)), degrees, np.moveaxis(n, 0, -1), lacking)
 
 
 def _weights(n: FloatArray, blocked: bool) -> FloatArray:
-    """Return the weights of the strata for sizes of shape (2, ..., strata)."""
-    usable = (n >= (1 if blocked else 2)).all(0)
+    """Return the weights of the strata for sizes of shape (2, ..., strata); NaN when none can be used."""
     total = n.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        size = np.where(usable, n[0] * n[1] / total if blocked else total, 0.0)
+        size = np.where((n >= 2 - blocked).all(0), n.prod(0) / total if blocked else total, 0.0)
         return size / size.sum(-1, keepdims=True)
 
 
 def _level(means: FloatArray, ratio: bool) -> tuple[FloatArray, FloatArray]:
     """Return level, shape (...), and its gradient by the first one or two means, shape (..., 1 or 2)."""
-    if not ratio:
-        return means[..., 0], np.ones_like(means[..., :1])
-    level = means[..., 0] / means[..., 1]
-    return level, np.stack([np.ones_like(level), -level], -1) / means[..., 1:2]
+    bottom = means[..., 1] if ratio else np.ones_like(means[..., 0])
+    level = means[..., 0] / bottom
+    return level, np.stack([1 / bottom, -level / bottom][: 1 + ratio], -1)
 
 
-def _slopes(cross: FloatArray, gradient: FloatArray) -> FloatArray:
-    """Return the slopes on the covariates from crosses within arms, shape (2, ..., k, k)."""
-    direct = gradient.shape[-1]
+def _slopes(pair: Moments, weights: FloatArray, gradient: FloatArray) -> FloatArray:
+    """Return the slopes of the level on the covariates, from crosses within arms and strata, shape (..., c)."""
+    cross, direct = (pair.cross * (weights > 0)[..., None, None]).sum(-3), gradient.shape[-1]
     inner = cross[..., direct:, direct:].sum(0)
-    outer = (cross[..., direct:, :direct] @ gradient[..., None])[..., 0].sum(0)
-    scale = np.sqrt(np.diagonal(inner, axis1=-2, axis2=-1))
+    outer = (cross[..., direct:, :direct] @ gradient[..., None]).sum(0)
+    scale = np.sqrt(np.diagonal(inner, axis1=-2, axis2=-1))[..., None]
     scale = np.where(scale > 0, scale, 1.0)
-    inverse = np.linalg.pinv(inner / scale[..., None] / scale[..., None, :], rcond=1e-10, hermitian=True)
-    return (inverse @ (outer / scale)[..., None])[..., 0] / scale
+    inverse = np.linalg.pinv(inner / scale / np.swapaxes(scale, -1, -2), rcond=1e-10, hermitian=True)
+    return (inverse @ (outer / scale) / scale)[..., 0]
 
 
 def _spread(pair: Moments, jacobian: FloatArray, weights: FloatArray, blocked: bool) -> FloatArray:
     """Return what each arm and stratum adds to a covariance, shape (2, ..., strata, r, r)."""
-    n, used, across = pair.n, weights > 0, jacobian[..., None, :, :]
-    within = across @ pair.cross @ np.swapaxes(across, -1, -2)
-    if not blocked:
-        return np.where(used[..., None, None], within * (weights**2 / (n * (n - 1)))[..., None, None], 0.0)
-    score = (across @ pair.mean[..., None])[..., 0].sum(0)
-    away = score - (np.where(used, weights, 0)[..., None] * score).sum(-2, keepdims=True)
-    away = (n[::-1] / n.sum(0))[..., None] * away
-    units = (n * used).sum((0, -1))
-    correction = units / (units - used.sum(-1) - 1)
-    within = within + n[..., None, None] * away[..., :, None] * away[..., None, :]
-    return np.where(
-        used[..., None, None], within * (correction[..., None] * (weights / n) ** 2)[..., None, None], 0.0
-    )
-
-
-def _degrees(parts: FloatArray, n: FloatArray, blocked: bool) -> FloatArray:
-    """Return the degrees of freedom of a sum of variances of shape (2, ..., strata)."""
+    n, across = np.where(weights > 0, pair.n, 2.0), jacobian[..., None, :, :]
+    parts = across @ pair.cross @ np.swapaxes(across, -1, -2)
+    scale = weights**2 / (n * (n - 1))
     if blocked:
-        return n.sum((0, -1)) - (n[0] > 0).sum(-1) - 1
-    own = np.divide(parts**2, n - 1, out=np.zeros_like(parts), where=n > 1)
+        score = (across @ pair.mean[..., None])[..., 0].sum(0)
+        away = score - (weights[..., None] * score).sum(-2, keepdims=True)
+        away = (n[::-1] / n.sum(0))[..., None] * away
+        parts = parts + n[..., None, None] * away[..., :, None] * away[..., None, :]
+        units = (n * (weights > 0)).sum((0, -1))
+        scale = (weights / n) ** 2 * (units / _degrees(parts, n, weights, blocked))[..., None]
+    return parts * scale[..., None, None]
+
+
+def _degrees(parts: FloatArray, n: FloatArray, weights: FloatArray, blocked: bool) -> FloatArray:
+    """Return the degrees of freedom of a sum of variances of shape (2, ..., strata)."""
+    used = weights > 0
+    if blocked:
+        return (n * used).sum((0, -1)) - used.sum(-1) - 1
+    own = np.divide(parts**2, n - 1, out=np.zeros_like(parts), where=used & (n > 1))
     return parts.sum((0, -1)) ** 2 / own.sum((0, -1))
 
 
@@ -276,20 +268,18 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
         Normal deviate of the boundary at this look, for repeated intervals; infinite where nothing may be read.
     """
     tail = (1 - confidence) / 2 if bound is None else float(stats.norm.sf(bound))
-    n, reason = int(found.n.sum()), _reason(found, tail)
+    n, log, relative_p = int(found.n.sum()), (np.nan, np.nan), np.nan
     value, error, degrees = float(found.difference), float(found.error), float(found.degrees)
-    levels = tuple(_shown_level(found, arm, kind, confidence, unit) for arm in (0, 1))
-    if reason:
-        nothing = unknown(n, unit, confidence, reason)
-        p, relative, relative_p, log = np.nan, nothing._replace(unit="share"), np.nan, (np.nan, np.nan)
-        difference, statistic = nothing, np.nan
-    else:
+    difference = unknown(n, unit, confidence, _reason(found, tail))
+    relative = difference._replace(unit="share")
+    if not difference.method:
         half = float(stats.t.isf(tail, degrees)) * error
         difference = Estimate(value, value - half, value + half, n, unit, "Welch", confidence)
-        p, statistic = float(found.p), value / error
         relative, relative_p, log = _relative(found, tail, confidence)
-    sizes = (int(found.n[0]), int(found.n[1]))
-    return Effect(difference, relative, p, relative_p, statistic, error, degrees, log, sizes, levels)  # type: ignore[arg-type]
+    levels = _shown(found, 0, kind, confidence, unit), _shown(found, 1, kind, confidence, unit)
+    sizes = int(found.n[0]), int(found.n[1])
+    p, statistic = float(found.p), value / error
+    return Effect(difference, relative, p, relative_p, statistic, error, degrees, log, sizes, levels)
 
 
 def _reason(found: Contrast, tail: float) -> str:
@@ -301,41 +291,33 @@ def _reason(found: Contrast, tail: float) -> str:
     return "" if tail > 0 else say("not read before the planned end")
 
 
-def _shown_level(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
-    level, n = float(found.levels[arm]), int(found.n[arm])
+def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
+    """Return the level of an arm with its own interval."""
+    level, n, error = float(found.levels[arm]), int(found.n[arm]), float(np.sqrt(found.covariance[arm, arm]))
     if kind == "proportion" and n and 0 <= level <= 1:
-        low, high = wilson(level * n, n, confidence)
-        return Estimate(level, float(low), float(high), n, unit, "Wilson score", confidence)
-    return normal_estimate(
-        level, float(np.sqrt(found.covariance[arm, arm])), n, unit, "t", confidence, degrees=n - 1
-    )
+        low, high = map(float, wilson(level * n, n, confidence))
+        return Estimate(level, low, high, n, unit, "Wilson score", confidence)
+    return normal_estimate(level, error, n, unit, "t", confidence, degrees=n - 1)
 
 
 def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate, float, tuple[float, float]]:
     """Return lift, its two-sided p, and the log ratio with its error."""
     (control, variant), covariance, n = found.levels, found.covariance, int(found.n.sum())
+    factor, nothing = float(stats.t.isf(tail, found.degrees)), (np.nan, np.nan)
     if not control > 0:
         reason = say("not defined: the control is not above 0")
-        return unknown(n, "share", confidence, reason), np.nan, (np.nan, np.nan)
-    log = (np.nan, np.nan)
+        return unknown(n, "share", confidence, reason), np.nan, nothing
+    log, p, method = nothing, float(found.p), "Fieller"
     if variant > 0:
-        way = np.array([-1 / control, 1 / variant])
-        log = (float(np.log(variant / control)), float(np.sqrt(_along(covariance, way))))
+        error = np.sqrt(_along(covariance, np.array([-1 / control, 1 / variant])))
+        log = float(np.log(variant / control)), float(error)
+    low, high = fieller(found.levels, covariance, factor)
     if variant > 0 and np.sqrt(covariance[0, 0]) <= NOISY * control:
-        half = float(stats.t.isf(tail, found.log_degrees)) * log[1]
-        low, value, high = (float(np.expm1(part)) for part in (log[0] - half, log[0], log[0] + half))
-        p = 2 * float(stats.t.sf(abs(log[0] / log[1]), found.log_degrees))
-        return Estimate(value, low, high, n, "share", "log ratio", confidence), p, log
-    bounds = fieller(found.levels, covariance, float(stats.t.isf(tail, found.degrees)))
-    if not np.isfinite(bounds).all():
-        reason = say("not defined: the control is too near 0")
-        return unknown(n, "share", confidence, reason), np.nan, log
-    value = float(variant / control - 1)
-    return (
-        Estimate(value, bounds[0] - 1, bounds[1] - 1, n, "share", "Fieller", confidence),
-        float(found.p),
-        log,
-    )
+        low, high = (float(np.exp(log[0] + way * factor * log[1])) for way in APART)
+        p, method = 2 * float(stats.t.sf(abs(log[0] / log[1]), found.degrees)), "log ratio"
+    if not np.isfinite([low, high]).all():
+        return unknown(n, "share", confidence, say("not defined: the control is too near 0")), np.nan, log
+    return Estimate(float(variant / control - 1), low - 1, high - 1, n, "share", method, confidence), p, log
 
 
 def fieller(parts: FloatArray, covariance: FloatArray, factor: float) -> tuple[float, float]:
@@ -356,13 +338,13 @@ def reached(moments: Moments, confidence: float, unit: str, *, arm: int = 1) -> 
     """
     pair = moments.at([0, arm]).take(("delivered", "outcome"))
     weights = _weights(pair.n, blocked=False)
-    used, n = pair.n * (weights > 0), int((pair.n * (weights > 0)).sum())
+    apart = (weights[..., None] * (pair.mean[1] - pair.mean[0])).sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = (weights[..., None] * (pair.mean[1] - pair.mean[0])).sum(-2)
         parts = _spread(pair, np.stack([-np.eye(2), np.eye(2)]), weights, blocked=False)
         value = apart[1] / apart[0]
-        degrees = _degrees(_along(parts, np.array([-value, 1.0])), used, blocked=False)
+        degrees = _degrees(_along(parts, np.array([-value, 1.0])), pair.n, weights, blocked=False)
     low, high = fieller(apart, parts.sum((0, -3)), float(stats.t.isf((1 - confidence) / 2, degrees)))
+    n, reason = int(pair.n.sum()), say("delivery does not clearly differ between the arms")
     if not np.isfinite([low, high]).all():
-        return unknown(n, unit, confidence, say("delivery does not clearly differ between the arms"))
+        return unknown(n, unit, confidence, reason)
     return Estimate(float(value), low, high, n, unit, "Anderson-Rubin", confidence)

@@ -13,9 +13,9 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import FloatArray
 
 
 @dataclass(frozen=True)

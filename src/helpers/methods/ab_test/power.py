@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from statsmodels.stats.power import normal_power
 
 from helpers.errors import BadParameters
 from helpers.methods.ab_test.clusters import FEWEST
 from helpers.methods.ab_test.sequential import Boundaries, crossing
-
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import FloatArray
 
 INDEPENDENT = 20
 """Independent units that clusters must at least count as."""

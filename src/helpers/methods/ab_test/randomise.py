@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -21,9 +22,7 @@ from helpers.methods.ab_test.clusters import cluster_contrast
 from helpers.methods.ab_test.effects import Contrast, contrast
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.sequential import Boundaries
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from helpers.stats.estimate import Estimate, FloatArray, proportion
 
 ALL = 20_000
 """Assignments up to which every one is looked at, instead of draws."""
@@ -45,7 +44,7 @@ class Mechanism:
         Rows shuffled among themselves; one block when not given.
     """
 
-    treated: BoolArray
+    treated: NDArray[np.bool_]
     probability: FloatArray | None = None
     block: NDArray[np.int64] | None = None
 
@@ -55,33 +54,38 @@ class Mechanism:
         given = self.block if self.probability is None else self.probability
         return np.zeros(len(self.treated), int) if given is None else np.unique(given, return_inverse=True)[1]
 
+    @property
+    def blocks(self) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+        """Rows of each stratum, and which of them had the variant."""
+        strata = self.strata
+        places = [np.flatnonzero(strata == stratum) for stratum in range(strata.max() + 1)]
+        return [(rows, self.treated[rows]) for rows in places]
+
     def draws(self, number: int, seed: int, width: int = 1) -> Iterator[FloatArray]:
         """Yield `number` random assignments, keyed by `seed`, as chunks of shape (draws, rows) of 0 and 1.
 
         Each row of a chunk leads to `width` numbers in memory.
         """
-        rng, rows = np.random.default_rng(seed), len(self.treated)
+        rng, rows, blocks = np.random.default_rng(seed), len(self.treated), self.blocks
         chunk = max(1, HELD // (rows * width))
-        groups = [np.flatnonzero(self.strata == stratum) for stratum in range(self.strata.max() + 1)]
         for start in range(0, number, chunk):
             size = min(chunk, number - start)
             if self.probability is not None:
                 yield (rng.random((size, rows), np.float32) < self.probability).astype(float)
                 continue
             drawn = np.empty((size, rows))
-            for group in groups:
-                drawn[:, group] = rng.permuted(np.tile(self.treated[group], (size, 1)), axis=1)
+            for places, treated in blocks:
+                drawn[:, places] = rng.permuted(np.tile(treated, (size, 1)), axis=1)
             yield drawn
 
     def every(self) -> FloatArray | None:
         """Return all assignments, shape (assignments, rows); None when they are more than `ALL` or not alike."""
-        groups = [np.flatnonzero(self.strata == stratum) for stratum in range(self.strata.max() + 1)]
-        ways = math.prod(math.comb(len(group), int(self.treated[group].sum())) for group in groups)
+        ways = math.prod(math.comb(len(places), int(treated.sum())) for places, treated in self.blocks)
         if self.probability is not None or ways > ALL:
             return None
         found = np.zeros((1, len(self.treated)))
-        for group in groups:
-            chosen = list(combinations(group, int(self.treated[group].sum())))
+        for places, treated in self.blocks:
+            chosen = list(combinations(places, int(treated.sum())))
             found = np.repeat(found, len(chosen), axis=0)
             for way, rows in enumerate(chosen):
                 found[way :: len(chosen), list(rows)] = 1
@@ -153,86 +157,69 @@ def randomisation_p(
     return Randomised(p, observed, len(found), every is not None)
 
 
-class Share(NamedTuple):
-    """A share of simulated runs with its Monte-Carlo standard error."""
-
-    value: float
-    error: float
-
-
 class Proof(NamedTuple):
     """What re-randomising the user's own rows says of the method.
 
     Attributes
     ----------
-    false_alarms, naive : Share
-        Runs without an effect in which any look called one: by the bounds, and by a plain test at each look.
-    power, covered : Share
+    false_alarms, naive : Estimate
+        Runs without an effect in which any look called one: by the bounds, and by a plain test at each look. The
+        intervals are those of a share of `n` runs.
+    power, covered : Estimate
         Runs with the planted effect in which it was found, and in which the interval shown at the stop held it.
     by_look : ndarray, shape (looks, 2)
         False alarms up to each look, by the bounds and by the plain test.
-    runs : int
-        How many.
     """
 
-    false_alarms: Share
-    naive: Share
-    power: Share
-    covered: Share
+    false_alarms: Estimate
+    naive: Estimate
+    power: Estimate
+    covered: Estimate
     by_look: FloatArray
-    runs: int
 
 
 def unit_runs(
-    rows: ArrayLike,
-    look: ArrayLike,
-    names: tuple[str, ...],
-    kind: str,
-    mechanism: Mechanism,
-    runs: int,
-    seed: int,
+    units: pd.DataFrame, names: tuple[str, ...], kind: str, mechanism: Mechanism, runs: int, seed: int
 ) -> Iterator[Contrast]:
     """Re-randomise units that have no effect, and read them at every look.
 
     Parameters
     ----------
-    rows : array_like, shape (units, k)
-        Values of each unit, named as in :class:`Moments`.
-    look : array_like of int, shape (units,)
-        Look at which the unit is complete, from 0.
-    names, kind
-        Of the values, and of the metric.
+    units : DataFrame
+        One row per unit: look (int, from 0) at which it is complete, and a column of each name.
+    names : tuple of str
+        Of the values, as in :class:`Moments`.
+    kind : {"mean", "proportion", "ratio"}
+        Of the metric.
     mechanism : Mechanism
         How the units were assigned; its strata are those of the reading.
     runs, seed : int
-        Re-randomisations.
+        Re-randomisations, and their key.
 
     Yields
     ------
     Contrast
         Axes (runs, looks).
     """
-    values = np.asarray(rows, float)
-    centre, k = values.mean(axis=0), values.shape[1]
+    values, k = units[list(names)].to_numpy(float), len(names)
+    centre = values.mean(axis=0)
     values = values - centre
-    columns = np.column_stack(
-        [np.ones(len(values)), values, (values[:, :, None] * values[:, None]).reshape(-1, k * k)]
-    )
-    strata = mechanism.strata
-    cell = np.asarray(look, int) * (strata.max() + 1) + strata
-    shape = (int(np.max(look)) + 1, int(strata.max()) + 1)
-    cells = [np.flatnonzero(cell == place) for place in range(shape[0] * shape[1])]
+    products = (values[:, :, None] * values[:, None]).reshape(-1, k * k)
+    columns = np.column_stack([np.ones(len(values)), values, products])
+    looks, strata = int(units["look"].max()) + 1, int(mechanism.strata.max()) + 1
+    cell = units["look"].to_numpy() * strata + mechanism.strata
+    cells = [np.flatnonzero(cell == place) for place in range(looks * strata)]
     whole = np.stack([columns[at].sum(axis=0) for at in cells])
     for drawn in mechanism.draws(runs, seed, 2):
         treated = np.stack([drawn[:, at] @ columns[at] for at in cells], axis=1)
-        sums = np.stack([whole - treated, treated]).reshape(2, len(drawn), *shape, -1).cumsum(axis=2)
+        sums = (
+            np.stack([whole - treated, treated]).reshape(2, -1, looks, strata, 1 + k + k * k).cumsum(axis=2)
+        )
         n = sums[..., 0]
         mean = sums[..., 1 : k + 1] / np.maximum(n, 1)[..., None]
-        cross = (
-            sums[..., k + 1 :].reshape(*n.shape, k, k)
-            - n[..., None, None] * mean[..., :, None] * mean[..., None, :]
-        )
-        yield contrast(Moments(names, n, mean + centre, cross), kind, blocked=mechanism.block is not None)
+        square = n[..., None, None] * mean[..., :, None] * mean[..., None, :]
+        moments = Moments(names, n, mean + centre, sums[..., k + 1 :].reshape(square.shape) - square)
+        yield contrast(moments, kind, blocked=mechanism.block is not None)
 
 
 def cluster_runs(
@@ -257,26 +244,18 @@ def prove(runs: Iterable[Contrast], bounds: Boundaries, alpha: float, lift: floa
     lift : float
         Effect planted for power and coverage, as a share of the level; its sign is where better lies.
     """
-    sign = np.sign(lift)
+    sign, plain, found = np.sign(lift), stats.norm.isf(alpha / 2), []
     shown = np.where(np.isfinite(bounds.win), bounds.win, bounds.harm)
-    found = []
     for chunk in runs:
-        null = sign * chunk.z
-        planted = lift * chunk.levels[:, -1:].mean(axis=-1)
-        moved = (
-            sign
-            * chunk._replace(levels=np.stack([chunk.levels[..., 0], chunk.levels[..., 1] + planted], -1)).z
-        )
-        stops = (moved >= bounds.win) | (moved <= -bounds.harm)
+        planted = chunk.levels[:, -1:].mean(axis=-1, keepdims=True) * [0.0, lift]
+        null, moved = sign * chunk.z, sign * chunk._replace(levels=chunk.levels + planted).z
+        won, stops = moved >= bounds.win, (moved >= bounds.win) | (moved <= -bounds.harm)
         at = np.where(stops.any(axis=1), stops.argmax(axis=1), stops.shape[1] - 1)
         every = np.arange(len(at))
-        won, inside = (moved >= bounds.win)[every, at], np.abs(null[every, at]) <= shown[at]
-        alarms = [(null >= bounds.win) | (null <= -bounds.harm), np.abs(null) >= stats.norm.isf(alpha / 2)]
-        found.append(np.column_stack([*np.logical_or.accumulate(alarms, axis=2), won, inside]))
-    shares = np.concatenate(found).mean(axis=0)
-    runs_made, looks = sum(map(len, found)), len(bounds.win)
-    errors = np.sqrt(shares * (1 - shares) / runs_made)
-    alarm, naive, power, held = (
-        Share(float(shares[at]), float(errors[at])) for at in (looks - 1, 2 * looks - 1, -2, -1)
-    )
-    return Proof(alarm, naive, power, held, shares[: 2 * looks].reshape(2, looks).T, runs_made)
+        called = [(null >= bounds.win) | (null <= -bounds.harm), np.abs(null) >= plain]
+        last = won[every, at], np.abs(null[every, at]) <= shown[at]
+        found.append(np.column_stack([*np.logical_or.accumulate(called, axis=2), *last]))
+    hits, looks = np.concatenate(found), len(shown)
+    wanted = (looks - 1, 2 * looks - 1, -2, -1)
+    alarms, naive, power, held = (proportion(int(hits[:, at].sum()), len(hits)) for at in wanted)
+    return Proof(alarms, naive, power, held, hits[:, : 2 * looks].mean(axis=0).reshape(2, looks).T)

@@ -21,15 +21,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import roots_legendre
 
 from helpers.errors import BadParameters
-from helpers.stats.estimate import Estimate
-
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import Estimate, FloatArray
 
 LEAST = 1e-290
 """Error that a look spends at least, so that its bound and its interval stay finite."""
@@ -119,7 +117,7 @@ def always_valid(fractions: ArrayLike, alpha: float) -> FloatArray:
 def _spent(t: FloatArray, alpha: float, spending: str) -> FloatArray:
     """Return the two-sided error spent up to each look."""
     if spending == "fixed":
-        return alpha * (t >= 1)
+        return np.where(t >= 1, alpha, 0.0)
     with np.errstate(divide="ignore"):
         early = 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
     found = early if spending == "obrien-fleming" else alpha * np.log1p(np.expm1(1) * t)
@@ -219,17 +217,7 @@ class Stopped(NamedTuple):
     estimate: Estimate
 
 
-def stopped(
-    bounds: Boundaries,
-    look: int,
-    effect: float,
-    error: float,
-    confidence: float,
-    unit: str,
-    n: int,
-    *,
-    null: float = 0.0,
-) -> Stopped:
+def stopped(bounds: Boundaries, look: int, effect: Estimate, error: float, *, null: float = 0.0) -> Stopped:
     """Return stage-wise p, median-unbiased estimate and interval of a test that stopped at a look, or ended there.
 
     Parameters
@@ -238,22 +226,17 @@ def stopped(
         Of all looks up to this one.
     look : int
         Place of the look at which it stopped, from 0.
-    effect, error : float
-        Estimate at this look with its standard error; ``(effect - null) / error`` is what was compared with the
-        bounds.
-    confidence : float
-        Of the interval.
-    unit : str
-        Of the effect.
-    n : int
-        Units.
+    effect : Estimate
+        At this look; ``(value - null) / error`` was compared with the bounds. Level, unit and n are taken over.
+    error : float
+        Its standard error.
     null : float
         Effect that the test is against, such as minus the margin of a guardrail.
     """
-    z = (effect - null) / error
+    z = (effect.value - null) / error
     sign = 1.0 if z >= 0 else -1.0
     path = _path(bounds, look, sign)
-    last, tail = path[-1][0], (1 - confidence) / 2
+    last, tail = path[-1][0], (1 - effect.confidence) / 2
 
     def beyond(drift: float) -> float:
         return sum(step.above(bound, drift) for step, bound in path[:-1]) + last.above(abs(z), drift)
@@ -267,8 +250,7 @@ def stopped(
             high += reach
         return float(brentq(lambda drift: beyond(drift) - level, low, high, xtol=1e-9))
 
-    scale = sign * error * np.sqrt(last.now)
-    low, value, high = (
-        float(null + scale * drift_at(level)) for level in (tail, 0.5, 1 - tail)[:: int(sign)]
-    )
-    return Stopped(min(1.0, 2 * beyond(0.0)), Estimate(value, low, high, n, unit, "stage-wise", confidence))
+    scale, levels = sign * error * np.sqrt(last.now), (tail, 0.5, 1 - tail)[:: int(sign)]
+    low, value, high = (float(null + scale * drift_at(level)) for level in levels)
+    estimate = effect._replace(value=value, low=low, high=high, method="stage-wise")
+    return Stopped(min(1.0, 2 * beyond(0.0)), estimate)

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from statsmodels.stats.multitest import multipletests
 
-from helpers.stats.estimate import holm
-
-FloatArray = NDArray[np.float64]
+from helpers.stats.estimate import FloatArray, holm
 
 
 class Family(NamedTuple):
