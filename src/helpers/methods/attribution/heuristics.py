@@ -2,8 +2,8 @@
 
 - first, last: all to the first or the last touch. last_non_direct: to the last touch that is not of a channel of
   `DIRECT`; where all are, to the last.
-- linear: the same to each touch. position: 40 % to the first, 40 % to the last, the rest the same to each between; one
-  touch has all, two have half each.
+- linear: the same to each touch. position: 40 % to the first, 40 % to the last, the rest the same to each between;
+  one touch has all, two have half each.
 - decay: a touch weighs half as much as one that came a half-life nearer to the conversion.
 - influenced: each channel that touched the conversion has all of it, so that the sum may be more than there were.
 

@@ -1,11 +1,27 @@
-"""Credit below channels: accounts and creators, content; leaves add up to their channel."""
+"""Credit below channels: platform, channel, account or creator, content. Each level adds up to the one above.
+
+A model gives credit to channels. Within a channel it is shared by the linear rule over the touches of its
+conversions: below channels there is too little to fit a chain to. What has too few conversions is one row `OTHERS` of
+its parent.
+"""
 
 from __future__ import annotations
 
+import ibis
+import numpy as np
 import pandas as pd
 
+from helpers.data.source import md5
+from helpers.methods.attribution.heuristics import FloatArray
 from helpers.methods.attribution.journeys import Journeys
 from helpers.methods.attribution.uncertainty import Credit
+from helpers.stats.resample import unit_weights
+from helpers.study.frames import NOT_STATED
+
+OTHERS = "others"
+CONVERSIONS_OF_A_LEAF = 10
+"""Conversions, by the linear rule, of an account or content that is a row of its own."""
+LEVELS = ("platform", "channel", "account", "content")
 
 
 def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.DataFrame:
@@ -14,7 +30,80 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
     Returns
     -------
     pandas.DataFrame
-        model, level (platform, channel, account, content), node, parent, conversions, value, n. The rows of a level
-        add up to their parent; leaves with few conversions are one row "others".
+        model, level (``platform``, ``channel``, ``account``, ``content``, as far as touches name them), a column with
+        the name for each of these levels (missing below the row's own), conversions, low, high, value, n (touches
+        that led to conversions). Intervals rest on the model's resamples and on those of members in 256 groups.
     """
-    raise NotImplementedError
+    cells, study = _cells(journeys), journeys.study
+    levels = [level for level in LEVELS if level in cells.columns]
+    leaf, leaves = _numbered(cells, levels)
+    bucket, buckets = _numbered(cells, ["bucket"])
+    inside = np.zeros((len(buckets), len(leaves)))
+    np.add.at(inside, (bucket, leaf), cells["conversions"])
+    sums = cells.groupby(leaf)[["conversions", "value", "n"]].sum()
+    # Which channel, in the order of the credit, a leaf is part of.
+    channel = pd.Index(credit.channels).get_indexer(pd.Index(leaves["channel"]))
+    own = credit.table[credit.table["model"] == model].set_index("node").loc[list(credit.channels)]
+    shares = {name: _within(sums[name].to_numpy(), channel) for name in ("conversions", "value")}
+    drawn = unit_weights(len(buckets), study.draws, np.random.default_rng(study.seed)) @ inside
+    drawn = _within(drawn, channel) * credit.draws[model][:, 0, channel]
+    rows = leaves.assign(
+        conversions=own["conversions"].to_numpy()[channel] * shares["conversions"],
+        value=own["value"].to_numpy()[channel] * shares["value"],
+        n=sums["n"].to_numpy(),
+    )
+    parts = [_level(rows, drawn, levels[: depth + 1], study.confidence) for depth in range(len(levels))]
+    return pd.concat(parts, ignore_index=True).assign(model=model)
+
+
+def _cells(journeys: Journeys) -> pd.DataFrame:
+    """Return linear credit by leaf and group of members; thin leaves are already one."""
+    touches = journeys.touches
+    named = {"channel": touches.channel}
+    named |= {"platform": touches.platform} if "platform" in touches.columns else {}
+    by = [touches[name] for name in ("account_id", "creator_id") if name in touches.columns]
+    named |= {"account": ibis.coalesce(*by)} if by else {}
+    named |= {"content": touches.content_id} if "content_id" in touches.columns else {}
+    steps = journeys.steps.filter("converted")
+    # A carried touch is a journey of its own, at the time of a conversion that may have others.
+    same = ibis.window(group_by=["member_id", "paid", "carried"])
+    part = ibis.ifelse(steps.carried, 1.0, 1.0 / steps.count().over(same))
+    worth = ibis.ifelse(steps.carried, steps.value, steps.value.sum().over(same))
+    steps = steps.select("touch_id", "member_id", part=part, worth=worth)
+    leaves = touches.select(
+        touch_id=touches.id, **{name: each.fill_null(NOT_STATED) for name, each in named.items()}
+    )
+    rows = steps.inner_join(leaves, "touch_id").mutate(bucket=md5(steps.member_id).left(2))
+    found = rows.group_by([*named, "bucket"]).agg(
+        conversions=rows.part.sum(), value=(rows.part * rows.worth).sum(), n=rows.count()
+    )
+    frame = found.to_pandas().sort_values([*named, "bucket"], ignore_index=True)
+    for depth, level in enumerate(LEVELS):
+        if level in named and level in ("account", "content"):
+            keys = [name for name in LEVELS[: depth + 1] if name in named]
+            thin = frame.groupby(keys)["conversions"].transform("sum") < CONVERSIONS_OF_A_LEAF
+            frame.loc[thin, [name for name in LEVELS[depth:] if name in named]] = OTHERS
+    return frame
+
+
+def _numbered(frame: pd.DataFrame, keys: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the number of each row's keys, and the keys by number."""
+    grouped = frame.groupby(keys)
+    return grouped.ngroup().to_numpy(), grouped.size().reset_index()[keys]
+
+
+def _within(amounts: FloatArray, channel: np.ndarray) -> FloatArray:
+    """Return amounts of leaves, last axis, as shares of those of their channel; 0 where that has none."""
+    member = channel == np.arange(channel.max(initial=0) + 1)[:, None]
+    total = (amounts @ member.T)[..., channel]
+    return np.divide(amounts, total, out=np.zeros_like(amounts), where=total != 0)
+
+
+def _level(rows: pd.DataFrame, drawn: FloatArray, keys: list[str], confidence: float) -> pd.DataFrame:
+    """Return the rows of one level, with percentile intervals of the sums of their leaves' resamples."""
+    number, names = _numbered(rows, keys)
+    sums = rows.groupby(number)[["conversions", "value", "n"]].sum()
+    draws = drawn @ (number[:, None] == np.arange(len(names))).astype(float)
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    found = pd.concat([names, sums], axis=1).assign(level=keys[-1])
+    return found.assign(low=np.minimum(low, sums["conversions"]), high=np.maximum(high, sums["conversions"]))

@@ -11,6 +11,8 @@ What a journey is
 - A conversion without a touch since the one before is carried by the last touch, if the lookback reaches it, as a
   journey of that touch alone; or, where that is asked for, stays unattributed like any conversion without a touch.
 - First and repeat orders are told apart by all orders on record; touches after the first order lead to repeat ones.
+- Ids that are neither a member's nor a buyer's are unmatched: nobody knows what they bought, so they are no journey
+  without a conversion. Where there is no table of members, all ids count as matched.
 - Staff and bots, and what came after ``as_of``, are left out. The value of an order is gross less discount, less all
   refunds; a negative order is a refund and no conversion.
 """
@@ -30,9 +32,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from helpers.checks import did_you_mean
+from helpers.data.fingerprint import check_currency
 from helpers.data.rules import EARLIEST
 from helpers.errors import BadParameters
 from helpers.study import Study
+from helpers.study.activity import currencies
 from helpers.study.people import excluded
 
 ORDERS = ("order", "first order", "repeat order")
@@ -41,6 +45,7 @@ UNKNOWN = "unknown"
 UNTAGGED = ("", "unknown", "(not set)", "(none)", "untagged", "未知", "未标记")
 """Names of a channel that say that it is not known."""
 COLUMNS = ("member_id", "ts", "kind", "id", "channel", "value")
+LEVELS = ("platform", "channel", "account_id", "creator_id", "content_id")
 TOUCH, CONVERSION = 0, 1
 
 
@@ -160,7 +165,11 @@ class Journeys:
     steps : ibis.Table
         One row per touch of a journey: member_id, ts, kind, id (of both, by which steps are in order), touch_id,
         channel, before (channel of the touch before; missing at the start), last, converted, carried (stands for a
-        conversion once more), tied, open, days (to the conversion), value (of the conversion, on the last touch).
+        conversion once more), tied, open, paid (time of the conversion), days (until then), value (of the conversion,
+        on the last touch).
+    touches : ibis.Table
+        One row per touch in reach, of unmatched ids too: member_id, ts, id, channel, matched, in_window (not only in
+        the lookback of it), and platform, account_id, creator_id, content_id, cost, as far as they are there.
     ends : ibis.Table
         One row per conversion: member_id, ts, id, value.
     """
@@ -168,6 +177,7 @@ class Journeys:
     study: Study
     definition: Definition
     steps: ibis.Table = field(repr=False)
+    touches: ibis.Table = field(repr=False)
     ends: ibis.Table = field(repr=False)
 
     @cached_property
@@ -262,13 +272,22 @@ def journeys(study: Study, definition: Definition | None = None) -> Journeys:
     """
     how = definition or Definition()
     begin, end = _span(study, how.window_days)
-    touches = _touches(study, how, begin - dt.timedelta(days=how.lookback_days), end)
+    if how.conversion in ORDERS:
+        check_currency({"orders": currencies(study.dataset, "orders")}, study.currency)
     ends = _conversions(study, how.conversion, end)
-    steps = _steps(_beside(ibis.union(touches, ends.select(*COLUMNS))), how, begin, end)
+    touches = _touches(study, how, begin - dt.timedelta(days=how.lookback_days), end)
+    known = touches
+    if "members" in study.dataset:
+        ids = ibis.union(study.dataset.members.select("member_id"), ends.select("member_id")).distinct()
+        known = touches.semi_join(ids, "member_id")
+        touches = touches.left_join(ids.select(matched_id="member_id"), touches.member_id == ids.member_id)
+    steps = _steps(_beside(ibis.union(known.select(*COLUMNS), ends.select(*COLUMNS))), how, begin, end)
     ends = ends.filter(_wanted(ends.earlier, how), ends.ts >= ibis.literal(begin))
     if how.second == "carry":
-        steps = ibis.union(steps, _carried(ends, touches, how.lookback_days).select(*steps.columns))
-    return Journeys(study, how, steps, ends.select("member_id", "ts", "id", "value"))
+        steps = ibis.union(steps, _carried(ends, known, how.lookback_days).select(*steps.columns))
+    matched = touches.matched_id.notnull() if "members" in study.dataset else ibis.literal(True)
+    touches = touches.mutate(matched=matched, in_window=touches.ts >= ibis.literal(begin))
+    return Journeys(study, how, steps, touches, ends.select("member_id", "ts", "id", "value"))
 
 
 def _span(study: Study, window_days: int) -> tuple[dt.datetime, dt.datetime]:
@@ -295,7 +314,8 @@ def _touches(study: Study, how: Definition, first: dt.datetime, end: dt.datetime
         name = ibis.cases(*((name == old, new) for old, new in how.channels.items()), else_=name)
     rows = rows.filter(rows.ts >= first, rows.ts < end, name != "")
     kind, value = ibis.literal(TOUCH, "int8"), ibis.null("float64")
-    return rows.select("member_id", "ts", kind=kind, id=rows.touch_id, channel=name, value=value)
+    more = [column for column in (*LEVELS, "cost") if column in rows.columns and column != "channel"]
+    return rows.select("member_id", "ts", *more, kind=kind, id=rows.touch_id, channel=name, value=value)
 
 
 def _conversions(study: Study, conversion: str, end: dt.datetime) -> ibis.Table:
@@ -375,6 +395,7 @@ def _steps(rows: ibis.Table, how: Definition, begin: dt.datetime, end: dt.dateti
         before=ibis.ifelse(follows, rows.prior_channel, ibis.null("string")),
         last=last, converted=converted, carried=ibis.literal(False), tied=tied,
         open=~converted & (rows.ts >= ibis.literal(end) - lookback),
+        paid=ibis.ifelse(converted, rows.paid, ibis.null("timestamp")),
         days=ibis.ifelse(converted, _days(rows.ts, rows.paid), ibis.null("float64")),
         value=ibis.ifelse(last & converted, rows.next_value, 0.0),
         kept=kept & _wanted(rows.earlier, how),
@@ -401,5 +422,5 @@ def _carried(ends: ibis.Table, touches: ibis.Table, lookback_days: int) -> ibis.
     yes, no = ibis.literal(True), ibis.literal(False)
     return found.mutate(
         kind=ibis.literal(CONVERSION, "int8"), before=ibis.null("string"), last=yes, converted=yes, carried=yes,
-        tied=no, open=no, days=_days(found["at"], found.ts),
+        tied=no, open=no, paid=found.ts, days=_days(found["at"], found.ts),
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Removal effects of a Markov chain of channels, exact: which part of conversions runs through a channel.
 
-States are the last k touches of a journey; one with fewer touches is a single state of all of them, and the start leads
-to the first whole window. Equal states that follow each other are one. With the moves among states as shares Q, pi from
-the start, r to conversion, N = (I - Q)^-1, h = N r and g = pi N, the removal effect of a channel that is in the states S
-is the loss of conversion when the way into S leads to nothing:
+States are the last k touches of a journey; one with fewer touches is a single state of all of them, and the start
+leads to the first whole window. Equal states that follow each other are one. With Q the moves among states as shares,
+pi those from the start, r those to conversion, N = (I - Q)^-1, h = N r and g = pi N, the removal effect of a channel
+that is in the states S is the loss of conversion when the way into S leads to nothing:
 
     RE = g_S (N_SS)^-1 h_S / (pi h)
 
@@ -13,7 +13,6 @@ credit of a channel is its part of the sum of removal effects, which add up to m
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -198,7 +197,7 @@ def choose_order(histories: Histories, seed: int = 0) -> tuple[int, pd.DataFrame
             shorter = _next(window, follows, learned, shorter, size + 2)
             loss[order] -= tested @ np.log(shorter)
     table = pd.DataFrame({"order": ORDERS, "loss": loss[1:] / max(steps, 1)})
-    return int(table.loc[table["loss"].idxmin(), "order"]) if steps else 1, table
+    return ORDERS[int(table["loss"].argmin())] if steps else 1, table
 
 
 def _next(

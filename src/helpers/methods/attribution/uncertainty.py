@@ -1,14 +1,15 @@
 """Credit with intervals: members are resampled with all their journeys.
 
-A member's journeys are alike, so members are drawn and not journeys. Each member of the resample counts Poisson(1) times
-(Chamandy et al. 2012), members with the same history together. An interval is about the credit that this model would
-give in all communities like this one: it says how well the credit is measured, not whether it is deserved.
+A member's journeys are alike, so members are drawn and not journeys. Each member of the resample counts Poisson(1)
+times (Chamandy et al. 2012), members with the same history together. An interval is about the credit that this model
+would give in all communities like this one: it says how well the credit is measured, not whether it is deserved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -57,8 +58,7 @@ class Credit:
         """Return neighbours in the ranking that are not to be reordered: too many resamples turn them round."""
         ranked = self.table[self.table["model"] == model].sort_values("conversions", ascending=False)["node"]
         drawn = pd.DataFrame(self.draws[model][:, 0], columns=list(self.channels))
-        pairs = zip(ranked, ranked[1:], strict=False)
-        return [(a, b) for a, b in pairs if (drawn[a] > drawn[b]).mean() < confidence]
+        return [(a, b) for a, b in pairwise(ranked) if (drawn[a] > drawn[b]).mean() < confidence]
 
 
 def credit(
