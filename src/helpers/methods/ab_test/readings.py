@@ -108,6 +108,22 @@ def bounds_of(study: Study, plan: Plan, metric: Metric) -> tuple[Cells, Cells]:
     return worst, best
 
 
+def shape_of(study: Study, plan: Plan, metric: Metric, mean: float) -> pd.DataFrame:
+    """Return by arm the skewness of the outcome around `mean`, and the smallest denominator (1 without one)."""
+    asked = _asked(metric)
+    rows = _due(study, plan, of_units.valued(study, plan, list(of_units.wanted(asked).values())))
+    columns, _ = _prepared(rows, plan, asked, None)
+    away, below = columns["outcome"] - mean, columns.get("denominator", ibis.literal(1.0))
+    shown = rows.select("arm_index", square=away**2, cube=away**3, below=below)
+    sums = shown.group_by("arm_index").agg(
+        **{name: shown[name].mean() for name in ("square", "cube")}, low=shown.below.min()
+    )
+    found = pulled(sums).set_index("arm_index").reindex(range(len(plan.arms)))
+    return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)[
+        ["skew", "low"]
+    ]
+
+
 def units(study: Study, plan: Plan, metric: Metric) -> pd.DataFrame:
     """Return one row per unit with a complete outcome: arm, look, stratum (int), cluster, a column of each name."""
     asked, looks = _asked(metric), seen_looks(study, plan)

@@ -5,7 +5,7 @@ Tests
 - All days: chi-square of the units against those that the schedule of their day expects; exact (binomial, else all
   splits of the multinomial) when fewer than five are expected in an arm and the schedule never changed.
 - However often one looks: the Bayes factor of shares drawn from a Dirichlet prior around the plan (`PRIOR` units'
-  worth) against the plan, multiplied over the periods of the schedule. Without a fault it exceeds 1,000 at any time with a
+  worth) against the plan, multiplied over the periods. Without a fault it exceeds 1,000 at any time with a
   probability of at most .001 (Ville 1939; Lindon and Malek 2022). It judges a test that is looked at more than once.
 - Since when: the week from which on a tilted split makes the counts most likely.
 
@@ -135,8 +135,8 @@ def log_evidence(
 ) -> FloatArray:
     """Return the logarithm of the evidence against the plan after each day, shape (..., days).
 
-    The mean of the Bayes factors that begin with each week of the plan, of which the first has half the weight: a
-    fault that comes late is not outweighed by the sound weeks before it, and a mean of such factors is as safe as one.
+    The mean of the Bayes factors that begin with each week of the plan, of which the first has half the weight: so
+    sound weeks do not outweigh a fault that comes late, and a mean of such factors is as safe as one.
 
     Parameters
     ----------
