@@ -38,6 +38,8 @@ ADVICE = {
     "unreadable JSON": "Write a JSON object, or leave the cell empty.",
     "unreadable list": 'Write a JSON array such as ["a", "b"].',
     "line break in a name": "A quotation mark that is never closed makes one cell of several rows; close it.",
+    "masked id": "Equal masks are not equal people. Map a column with whole ids; without one members are not known.",
+    "unknown word": "Say what it means under values, or others: keep.",
     "spreadsheet mark around an id": "A leading ' or = keeps a spreadsheet from rounding; export the id itself "
     "as text.",
 }
@@ -70,7 +72,9 @@ class Cell(NamedTuple):
     verdict: str = "NULL"
 
 
-def cell(column: Column, local_tz: str | None = None, unit: str | None = None) -> Cell:
+def cell(
+    column: Column, local_tz: str | None = None, unit: str | None = None, *, signs: bool = False
+) -> Cell:
     """Return how the text of a column is read.
 
     Parameters
@@ -81,11 +85,13 @@ def cell(column: Column, local_tz: str | None = None, unit: str | None = None) -
         Declared zone of times without one.
     unit : str, optional
         Declared unit (``s``, ``ms``, ``us``) of numbers since 1970.
+    signs : bool
+        Whether signs of money may stand at a number; a mapping names the currency.
     """
     name, text = column.name, identifier(column.name)
     match column.type:
         case "integer" | "float":
-            number = _number(text, column.unit == "share")
+            number = number_of(text, column.unit == "share", signs=signs)
             return Cell(number, _judged(name, "number", {"percentage": _matches(text, PERCENTAGE)}))
         case "timestamp":
             return _timestamp(name, local_tz, unit)
@@ -139,16 +145,18 @@ def _judged(name: str, kind: str, cases: dict[str, str] | None = None, understoo
     )
 
 
-def _number(text: str, share: bool) -> str:
+def number_of(text: str, share: bool = False, *, signs: bool = False) -> str:
     """Plain numbers take the engine's own parser; the patterns are tried on the rest only."""
     plain = f"CASE WHEN contains({text}, '_') THEN NULL ELSE TRY_CAST({text} AS DOUBLE) END"
+    grouped = rf"[+-]?{UNSIGNED}" if signs else GROUPED_NUMBER
+    text = f"regexp_replace({text}, '^([+-]?)[￥¥$€]\\s?([+-]?)|\\s?元$', '\\1\\2', 'g')" if signs else text
     digits = f"TRY_CAST(regexp_replace({text}, '[,\\s万wW亿]', '', 'g') AS DECIMAL(24, 8))"
     factor = f"CASE WHEN contains({text}, '亿') THEN 100000000::DECIMAL(9, 0) ELSE 10000::DECIMAL(9, 0) END"
     percent = f"TRY_CAST(regexp_replace({text}, '[,\\s%％]', '', 'g') AS DOUBLE) / 100"
     shares = f"WHEN {_matches(text, PERCENTAGE)} THEN {percent} " if share else ""
     return (
         f"coalesce({plain}, CASE WHEN {text} IN {MISSING} THEN NULL "
-        f"WHEN {_matches(text, GROUPED_NUMBER)} THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
+        f"WHEN {_matches(text, grouped)} THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
         f"WHEN {_matches(text, LARGE_UNIT_NUMBER)} THEN CAST({digits} * {factor} AS DOUBLE) {shares}END)"
     )
 

@@ -7,7 +7,7 @@ the verdicts to a Parquet file that lives as long as the connection; tables are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,45 @@ def add(con: Any, spec: Table, parts: Sequence[Path], root: Path, options: Optio
     try:
         names, against = _text_view(con, spec, files, folder_keys(parts, root), found.notes)
         found.violations += against
-        read = {name: _cell(spec, name, options) for name in names}
-        typed = _write(con, spec, read)
+        units = {name: options.epoch.get(f"{spec.name}.{name}") for name in names}
+        read = {name: cell_of(spec, name, options.local_tz, units[name]) for name in names}
+        typed = write(con, spec, read)
     except duckdb.Error as error:
         found.violations.append(_malformed(con, spec, files, error))
         return
-    counts, padded = _count_verdicts(con, spec, names, typed)
-    found.violations += _violations(con, spec, counts, options)
-    found.notes += _notes(spec, counts, padded, options)
-    columns = ", ".join(f"{_value(spec, name, counts[name])} AS {identifier(name)}" for name in names)
+    columns = judged(con, spec, names, typed, dict.fromkeys(names, options.local_tz), found)
     found.tables[spec.name] = create(con, spec, f"(SELECT {columns} FROM {typed})", found.notes)
+
+
+def judged(
+    con: Any,
+    spec: Table,
+    names: Sequence[str],
+    typed: str,
+    zones: Mapping[str, str | None],
+    found: Found,
+    kept: str = "true",
+) -> str:
+    """Add what the verdicts on typed text say to `found`, and return the SQL that selects its values.
+
+    Parameters
+    ----------
+    typed : str
+        Reader of values and verdicts, as `write` returns it.
+    zones : mapping of str to str or None
+        By column the declared zone of times without one.
+    kept : str
+        SQL of the rows that count.
+    """
+    counts, padded = _count_verdicts(con, spec, names, typed, kept)
+    found.violations += _violations(con, spec, counts, zones, kept)
+    found.notes += _notes(spec, counts, padded, zones)
+    return ", ".join(f"{_value(spec, name, counts[name])} AS {identifier(name)}" for name in names)
+
+
+def text_view(spec: Table) -> str:
+    """Return the name of the view that holds the trimmed text of a table and which of its rows were padded."""
+    return _view("text", spec)
 
 
 def _view(kind: str, spec: Table) -> str:
@@ -157,17 +186,20 @@ def _trimmed(text: str) -> str:
     return f"CASE WHEN {_is_padded(text)} THEN trim({text}, {quoted(BLANKS)}) ELSE {text} END"
 
 
-def _write(con: Any, spec: Table, read: dict[str, Cell]) -> str:
-    """Write the value of each text and the verdict on both to a Parquet file, and return its reader."""
+def write(con: Any, spec: Table, read: dict[str, Cell], label: str = "") -> str:
+    """Write the value of each text and the verdict on both to a Parquet file, and return its reader.
+
+    The text is that of `text_view`; what it holds besides the columns read comes along.
+    """
     values = ", ".join(f"{cell.value} AS {cells.value_of(name)}" for name, cell in read.items())
     verdicts = ", ".join(f"{cell.verdict} AS {_verdict(name)}" for name, cell in read.items())
-    judged, target = _view("judged", spec), quoted(str(con.workspace / f"{spec.name}.parquet"))
+    view, target = _view("judged", spec), quoted(str(con.workspace / f"{label or spec.name}.parquet"))
     con.con.execute(
-        f"CREATE TEMPORARY VIEW {judged} AS "
+        f"CREATE OR REPLACE TEMPORARY VIEW {view} AS "
         f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"
     )
     texts = ", ".join(identifier(name) for name in read)
-    con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {judged}) TO {target} (FORMAT parquet)")
+    con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {view}) TO {target} (FORMAT parquet)")
     return f"read_parquet({target})"
 
 
@@ -175,17 +207,19 @@ def _varchar(name: str) -> str:
     return f"CAST({identifier(name)} AS VARCHAR)"
 
 
-def _cell(spec: Table, name: str, options: Options) -> Cell:
+def cell_of(spec: Table, name: str, local_tz: str | None, unit: str | None, *, signs: bool = False) -> Cell:
     """Return how a column is read; for a column that the contract does not know, whether it is numbers."""
     if is_withheld(spec, name):
         # Free text and contact data are not even written to the loader's own temporary file.
         return Cell("CAST(NULL AS VARCHAR)")
     if name in spec:
-        return cells.cell(spec[name], options.local_tz, options.epoch.get(f"{spec.name}.{name}"))
+        return cells.cell(spec[name], local_tz, unit, signs=signs)
     return Cell(identifier(name)) if name.endswith("_id") else cells.free(name)
 
 
-def _count_verdicts(con: Any, spec: Table, names: Sequence[str], typed: str) -> tuple[dict[str, Counts], int]:
+def _count_verdicts(
+    con: Any, spec: Table, names: Sequence[str], typed: str, kept: str
+) -> tuple[dict[str, Counts], int]:
     """Count every verdict of every column, and the padded rows, in one scan.
 
     Of a column outside the contract one mark is enough: histograms of many columns take more than linear memory.
@@ -194,7 +228,7 @@ def _count_verdicts(con: Any, spec: Table, names: Sequence[str], typed: str) -> 
     known, other = "histogram(CAST({} AS VARCHAR))", f"CASE WHEN bool_and(CAST({{}} AS BOOLEAN)) {plain}"
     counts = ", ".join((known if name in spec else other).format(_verdict(name)) for name in names)
     padded = f"count(*) FILTER ({identifier(PADDED)})"
-    *found, rows = con.con.execute(f"SELECT {counts}, {padded} FROM {typed}").fetchone()
+    *found, rows = con.con.execute(f"SELECT {counts}, {padded} FROM {typed} WHERE {kept}").fetchone()
     return {name: each or {} for name, each in zip(names, found, strict=True)}, rows
 
 
@@ -215,40 +249,44 @@ def _malformed(con: Any, spec: Table, files: Sequence[CsvFile], error: duckdb.Er
     return Violation(spec.name, "(row)", "malformed row", len(rows), tuple(shown), advice)
 
 
-def _violations(con: Any, spec: Table, counts: dict[str, Counts], options: Options) -> Iterator[Violation]:
+def _violations(
+    con: Any, spec: Table, counts: dict[str, Counts], zones: Mapping[str, str | None], kept: str
+) -> Iterator[Violation]:
     """Turn verdicts into violations, with examples fetched for those that occur."""
     for name, verdicts in counts.items():
         for rule in filter(verdicts.__contains__, ADVICE):
             count, zoned = verdicts[rule], verdicts.get(cells.ZONED, 0)
-            advice = ADVICE[rule].format(where=f"{spec.name}.{name}", local_tz=options.local_tz)
+            advice = ADVICE[rule].format(where=f"{spec.name}.{name}", local_tz=zones[name])
             said, shown = rule, [rule] * EXAMPLES
             if rule == cells.LOCAL and zoned:
                 said, shown[-1] = "mixed times with and without a zone", cells.ZONED
                 advice = f"{counted(zoned, 'row')} with an offset and {count:,} without. {advice}"
-            rows = _examples(con, spec, name, list(counts), shown)
+            rows = _examples(con, spec, name, list(counts), shown, kept)
             yield Violation(spec.name, name, said, count, rows, advice)
 
 
 def _examples(
-    con: Any, spec: Table, name: str, names: Sequence[str], verdicts: Sequence[str]
+    con: Any, spec: Table, name: str, names: Sequence[str], verdicts: Sequence[str], kept: str
 ) -> tuple[dict[str, Any], ...]:
     """Return one row for each verdict asked for: its key and its text."""
     shown = list(dict.fromkeys([*(key for key in spec.key if key in names), name]))
     columns = ", ".join(identifier(column) for column in shown)
     rows: list[dict[str, Any]] = []
     for verdict in dict.fromkeys(verdicts):
-        where = f"{_verdict(name)} = {quoted(verdict)} LIMIT {verdicts.count(verdict)}"
+        where = f"{kept} AND {_verdict(name)} = {quoted(verdict)} LIMIT {verdicts.count(verdict)}"
         found = con.con.execute(f"SELECT {columns} FROM {_view('judged', spec)} WHERE {where}").fetchall()
         rows += [dict(zip(shown, row, strict=True)) for row in found]
     return tuple(rows)
 
 
-def _notes(spec: Table, counts: dict[str, Counts], padded: int, options: Options) -> Iterator[str]:
+def _notes(
+    spec: Table, counts: dict[str, Counts], padded: int, zones: Mapping[str, str | None]
+) -> Iterator[str]:
     """Say what was understood only because somebody declared it, and what was set aside."""
     for name, verdicts in counts.items():
         where, twice = f"{spec.name}.{name}", verdicts.get(cells.TWICE, 0)
         if local := verdicts.get(cells.DECLARED, 0) + twice:
-            yield f"{where}: {counted(local, 'time')} without a zone read as {options.local_tz}."
+            yield f"{where}: {counted(local, 'time')} without a zone read as {zones[name]}."
         if twice:
             yield f"{where}: {twice:,} of them in the hour that comes twice when summer time ends."
         if _is_number(spec, name, verdicts):

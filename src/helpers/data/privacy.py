@@ -29,6 +29,11 @@ def _salt(salt: str | None) -> str:
     return salt or os.environ.get(SALT_VARIABLE) or PUBLIC_SALT
 
 
+def key() -> bytes:
+    """Return the key under which an engine makes the pseudonyms of `pseudonym`."""
+    return _salt(None).encode()
+
+
 def salt_sentence(salt: str | None = None) -> str:
     """Return what a reader must know about the pseudonyms."""
     text = "Member ids are replaced by pseudonyms under the secret salt in {name}."

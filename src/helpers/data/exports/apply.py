@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 
-from helpers.data.exports.mapping import Mapping
+from helpers.checks import did_you_mean
+from helpers.data import cells, csv_tables
+from helpers.data.clock import zone as zone_of
+from helpers.data.csv_tables import BLANKS, PADDED
+from helpers.data.exports import expressions
+from helpers.data.exports.expressions import DAY, EXPORTED, FILE, ROW, text_of
+from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
+from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
+from helpers.data.schema import Column
+from helpers.data.tables import TABLES
+from helpers.data.views import create, identifier, quoted
+from helpers.data.violation import Violation, counted
+from helpers.errors import BadData
+
+REASON, CELL = "\x1freason", "\x1fcell"
+MAPPED, OTHER, UNEXPECTED = "mapped", "a row of another table", "not expected"
+REPLACED, REPEATED, JOINED = "replaced by a later export", "repeated", "joined to the row of its key"
+
+ACCOUNT = ("source", "table", "reason", "rows")
 
 
-def mapped(con: Any, folder: Path, mapping: Mapping) -> tuple[Found, pd.DataFrame]:
+@dataclass
+class Account:
+    """Where the rows of each source went, as they are read."""
+
+    rows: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """``source, table, reason, rows``: what was read is the sum over the reasons of one table."""
+        return pd.DataFrame(self.rows, columns=list(ACCOUNT))
+
+
+def mapped(
+    con: Any, folder: Path, mapping: Mapping, wanted: Collection[str] = tuple(TABLES)
+) -> tuple[Found, pd.DataFrame]:
     """Return the tables of a mapping, not yet checked against the contract, and the account of its rows.
 
     Parameters
@@ -21,7 +60,8 @@ def mapped(con: Any, folder: Path, mapping: Mapping) -> tuple[Found, pd.DataFram
     folder : Path
         Where the files of the mapping are.
     mapping : Mapping
-        Without open questions.
+    wanted : collection of str
+        Only these tables.
 
     Returns
     -------
@@ -36,4 +76,297 @@ def mapped(con: Any, folder: Path, mapping: Mapping) -> tuple[Found, pd.DataFram
     BadData
         When questions are open, files are missing, or a named column is in none of them.
     """
-    raise NotImplementedError
+    refuse_open(mapping)
+    found, account = Found({}), Account()
+    feeds: dict[str, list[str]] = {}
+    for source in mapping.sources:
+        targets = [target for target in source.tables if target.table in wanted]
+        if targets:
+            raw = _Raw(con, folder, source, mapping.zone, found)
+            query = raw.query(len(targets) > 1)
+            for target in targets:
+                label = f"{target.table}-{sum(map(len, feeds.values()))}"
+                feed = _Feed(con, raw, target, label, found, account)
+                if relation := feed.relation(query):
+                    feeds.setdefault(target.table, []).append(relation)
+    for name, relations in feeds.items():
+        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in relations)
+        found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
+    return found, account.frame
+
+
+def refuse_open(mapping: Mapping) -> None:
+    """Refuse a mapping with open questions; BadData lists them."""
+    if mapping.questions:
+        lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
+        count = counted(len(mapping.questions), "open question")
+        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
+
+
+def files_of(folder: Path, source: Source) -> list[Path]:
+    """Return the files of a source; a pattern that matches none is BadData."""
+    found: dict[Path, None] = {}
+    for pattern in source.files:
+        there = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if not there:
+            hint = did_you_mean(pattern, [path.name for path in folder.iterdir()])
+            raise BadData(f"source {source.name}: there is no file {pattern} in {folder}.{hint}")
+        found |= dict.fromkeys(there)
+    return list(found)
+
+
+class _Raw:
+    """The rows of one source as trimmed text."""
+
+    def __init__(self, con: Any, folder: Path, source: Source, zone: str, found: Found) -> None:
+        self.con, self.source, self.zone = con, source, source.zone or zone
+        self.files: list[RawFile] = []
+        for path in files_of(folder, source):
+            try:
+                grids = open_file(path, con.workspace, source.columns)
+            except UnreadableFileError as error:
+                raise BadData(str(error)) from None
+            self.files += [grid for grid in grids if fnmatch(grid.part, source.part or "*")]
+        lacks = [
+            f"{file.name} has no column {name}.{did_you_mean(name, file.names)}"
+            for file in self.files
+            for name in sorted(source.columns - set(file.names))
+        ]
+        if lacks or not self.files:
+            raise BadData(" ".join([f"source {source.name}:", *(lacks or ["no part of its files fits"])]))
+        found.notes += [note for file in self.files for note in file.notes]
+
+    def query(self, several: bool) -> str:
+        """Return SQL of the trimmed rows; text that several tables are made of is read once."""
+        names = sorted(self.source.columns)
+        texts = ", ".join(f"{_trimmed(identifier(name))} AS {identifier(name)}" for name in names)
+        parts = []
+        for number, file in enumerate(self.files):
+            moment, day = exported(self.source, file, self.zone)
+            own = f"{number} AS {identifier(FILE)}, {moment} AS {identifier(EXPORTED)}, {day} AS {identifier(DAY)}"
+            parts.append(
+                f"SELECT {texts}, {own} FROM ({file.query})" if names else f"SELECT {own} FROM ({file.query})"
+            )
+        query = " UNION ALL ".join(parts)
+        if any(map(_is_ordered, self.source.tables)):
+            query = f"SELECT *, row_number() OVER () AS {identifier(ROW)} FROM ({query})"
+        if several:
+            target = quoted(str(self.con.workspace / f"{self.source.name}-{len(self.files)}.parquet"))
+            self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
+            return f"SELECT * FROM read_parquet({target})"
+        return query
+
+
+def _is_ordered(target: Target) -> bool:
+    return bool(target.same_key) or any(value.numbered for value in target.columns.values())
+
+
+def _trimmed(text: str) -> str:
+    """Return SQL for text without blanks and without the marks that keep a spreadsheet from rounding it."""
+    bare = f"regexp_replace(trim({text}, {quoted(BLANKS)}), '^=\"(.*)\"$', '\\1')"
+    bare = f"trim(regexp_replace({bare}, '^[''`]', ''), {quoted(BLANKS)})"
+    odd = f"regexp_matches({text}, {quoted(f'^[{BLANKS}=`' + chr(39) + f']|[{BLANKS}]$')})"
+    return f"nullif(CASE WHEN {odd} THEN {bare} ELSE {text} END, '')"
+
+
+def exported(source: Source, file: RawFile, zone: str) -> tuple[str, str]:
+    """Return SQL for the instant at which a file was exported and for its day; missing when it is not said."""
+    written = source.exported_at.get("file_name")
+    if written is not None:
+        digits = {"%Y": r"\d{4}", "%s": r"\d{10}"}
+        pattern = re.sub("%[A-Za-z]", lambda found: digits.get(found[0], r"\d{2}"), re.escape(written))
+        if not (match := re.search(pattern, file.path.name)):
+            raise BadData(
+                f"source {source.name}: the name of {file.path.name} holds no time of export ({written})."
+            )
+        if written == "%s":
+            moment = dt.datetime.fromtimestamp(int(match[0]), zone_of(zone or "UTC"))
+        else:
+            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
+        text = moment.isoformat() if zone or written == "%s" else moment.date().isoformat()
+        text = text if re.search("%[Hs]", written) else moment.date().isoformat()
+    else:
+        text = next((t for pattern, t in source.exported_at.items() if fnmatch(file.path.name, pattern)), "")
+    if not text:
+        return "CAST(NULL AS VARCHAR)", "CAST(NULL AS VARCHAR)"
+    return quoted(text), quoted(text[:10])
+
+
+class _Feed:
+    """One source on its way into one table."""
+
+    def __init__(
+        self, con: Any, raw: _Raw, target: Target, label: str, found: Found, account: Account
+    ) -> None:
+        self.con, self.raw, self.target, self.label = con, raw, target, label
+        self.found, self.account, self.spec = found, account, TABLES[target.table]
+        self.zones: dict[str, str | None] = {}
+
+    def relation(self, query: str) -> str:
+        """Return the rows of the table with values of the contract's types; empty when they cannot be read."""
+        try:
+            names = self._text(query)
+            typed = csv_tables.write(self.con, self.spec, self._cells(names), self.label)
+            kept = f"{identifier(REASON)} IS NULL"
+            columns = csv_tables.judged(self.con, self.spec, names, typed, self.zones, self.found, kept)
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            self.found.violations.append(Violation(self.spec.name, "(row)", "malformed row", 0, (), said))
+            return ""
+        return self._settled(columns, typed)
+
+    def _text(self, query: str) -> list[str]:
+        """Create the view of the text of each column, with the reason for which a row is left out."""
+        texts, metrics = {}, []
+        for name, value in self.target.columns.items():
+            column = self.spec[name] if name in self.spec else Column(name, "string")
+            self.zones[name] = value.zone or self.raw.zone or None
+            texts[name] = "NULL" if column.privacy == "P3" else text_of(value, column, self.raw.zone)
+            if sql := expressions.assumed(value, column, self.raw.zone):
+                texts[f"{name}_assumed"] = f"CASE WHEN {sql} THEN 'true' END"
+        for name, values in self.target.metrics.items():
+            metrics.append(self._metric(name, values))
+        wide = [f"CAST({text} AS VARCHAR) AS {identifier(name)}" for name, text in texts.items()]
+        wide += [f"{self._reason()} AS {identifier(REASON)}", "false AS " + identifier(PADDED)]
+        wide += [identifier(name) for name in (FILE, EXPORTED)]
+        wide += [identifier(ROW)] if _is_ordered(self.target) else []
+        long = f", unnest([{', '.join(metrics)}]) AS {identifier(CELL)}" if metrics else ""
+        query = f"SELECT {', '.join(wide)}{long} FROM ({query})"
+        if metrics:
+            query = f"SELECT * EXCLUDE ({identifier(CELL)}), {identifier(CELL)}.* FROM ({query})"
+        names = [*texts, *(("metric", "value", "numerator", "denominator") if metrics else ())]
+        self.zones = dict.fromkeys(names) | self.zones
+        self.con.con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {csv_tables.text_view(self.spec)} AS {query}")
+        return names
+
+    def _metric(self, name: str, values: tuple[Value, ...]) -> str:
+        """Return one cell of a row of metrics: its name, value, and the two numbers of a rate."""
+        column = self.spec["value"]
+        own = [text_of(value, column, self.raw.zone) for value in values]
+        numerator, denominator = own if len(own) == 2 else ("CAST(NULL AS VARCHAR)",) * 2
+        if len(own) == 2:
+            top, bottom = (cells.number_of(text, signs=True) for text in own)
+            own = [f"CAST({top} / nullif({bottom}, 0) AS VARCHAR)"]
+        said = {"metric": quoted(name), "value": own[0], "numerator": numerator, "denominator": denominator}
+        return "{" + ", ".join(f"{quoted(key)}: {text}" for key, text in said.items()) + "}"
+
+    def _reason(self) -> str:
+        """Return SQL for the first reason for which a row is left out, missing when it stays."""
+        source, target = self.raw.source, self.target
+        cases = [(expressions.holds(tests), reason) for reason, tests in source.leave_out.items()]
+        cases += [(f"NOT ({expressions.holds(source.expect)})", UNEXPECTED)] if source.expect else []
+        cases += [(f"NOT ({expressions.holds(target.only)})", OTHER)] if target.only else []
+        cases += [(expressions.holds(tests), reason) for reason, tests in target.leave_out.items()]
+        said = " ".join(f"WHEN {holds} THEN {quoted(reason)}" for holds, reason in cases)
+        return f"CASE {said} END" if cases else "CAST(NULL AS VARCHAR)"
+
+    def _cells(self, names: list[str]) -> dict[str, Any]:
+        """Return how the text of each column is read."""
+        read = {}
+        for name in names:
+            value = self.target.columns.get(name)
+            unit = value.unit or None if value else None
+            cell = csv_tables.cell_of(self.spec, name, self.zones[name], unit, signs=True)
+            is_id = name in self.spec and self.spec[name].privacy == "P1"
+            read[name] = expressions.marked(cell, name) if is_id or (value and value.values) else cell
+        return read
+
+    def _settled(self, columns: str, typed: str) -> str:
+        """Return the rows that stay, one for each key, and account for the others."""
+        reason, kept = identifier(REASON), f"{identifier(REASON)} IS NULL"
+        one = f"metric = {quoted(next(iter(self.target.metrics)))}" if self.target.metrics else "true"
+        counts = self._counts(f"SELECT {columns}, {reason} FROM {typed}", one)
+        if unknown := counts.get(UNEXPECTED):
+            where = ", ".join(test.column for test in self.raw.source.expect)
+            advice = f"Name what it means, under expect or leave_out of source {self.raw.source.name}."
+            self.found.violations.append(
+                Violation(self.spec.name, where, "unknown word", unknown, (), advice)
+            )
+        ordered = [ROW] if _is_ordered(self.target) else []
+        others = ", ".join(map(identifier, (FILE, EXPORTED, *ordered)))
+        rows = f"SELECT {columns}, {others} FROM {typed} WHERE {kept}"
+        grouped = self.target.same_key or self.target.first_seen or self.target.totals
+        if len(self.raw.files) > 1 or grouped:
+            rows, settled = self._one_of_each_key(rows, one)
+            counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
+        source, table = self.raw.source.name, self.spec.name
+        self.account.rows += [(source, table, said, count) for said, count in counts.items()]
+        given = " WHERE value IS NOT NULL" if self.target.metrics else ""
+        return f"(SELECT * EXCLUDE ({others}) FROM ({rows}){given})"
+
+    def _counts(self, query: str, where: str = "true") -> Counter[str]:
+        """Count the rows of a query by reason."""
+        count = f"SELECT coalesce({identifier(REASON)}, {quoted(MAPPED)}) AS r, count(*) FROM ({query}) WHERE {where}"
+        return Counter(dict(self.con.con.execute(f"{count} GROUP BY r ORDER BY r").fetchall()))
+
+    def _kept(self, query: str, what: str) -> str:
+        """Write the rows of a query to a file and return SQL that reads them."""
+        target = quoted(str(self.con.workspace / f"{self.label}-{what}.parquet"))
+        self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
+        return f"SELECT * FROM read_parquet({target})"
+
+    def _one_of_each_key(self, rows: str, one: str) -> tuple[str, Counter[str]]:
+        """Return one row for each key, from the latest export that has it, and how many rows were set aside."""
+        described = self.con.con.execute(f"DESCRIBE {rows}").fetchall()
+        names = [name for name, *_ in described if name not in (FILE, EXPORTED, ROW)]
+        keys = [name for name in (*self.spec.key, *self.spec.refined_by) if name in names]
+        key, every = (", ".join(map(identifier, each)) for each in (keys, names))
+        latest = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ) DESC NULLS LAST"
+        if self.target.first_seen:
+            judged = f"SELECT *, CAST(NULL AS VARCHAR) AS {identifier(REASON)} FROM ({rows})"
+        else:
+            again = f"row_number() OVER (PARTITION BY {every})"
+            if self.target.same_key == "first":
+                again = f"row_number() OVER (PARTITION BY {key} ORDER BY {latest}, {identifier(ROW)})"
+            elif self.target.same_key == "sum":
+                again = "1"
+            judged = (
+                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {quoted(REPLACED)} WHEN n > 1 THEN {quoted(REPEATED)} "
+                f"END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
+                f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest}) AS r FROM ({rows}))"
+            )
+        judged = self._kept(judged, "judged")
+        counts = self._counts(judged, one)
+        rows = f"SELECT * EXCLUDE ({identifier(REASON)}) FROM ({judged}) WHERE {identifier(REASON)} IS NULL"
+        if self.target.totals:
+            return self._kept(self._differences(rows, keys, described), "settled"), counts
+        if self.target.same_key != "sum" and not self.target.first_seen:
+            return rows, counts
+        settled = self._kept(self._grouped(rows, names, keys), "settled")
+        ((left,),) = self.con.con.execute(f"SELECT count(*) FROM ({settled}) WHERE {one}").fetchall()
+        return settled, counts + Counter({JOINED: counts[MAPPED] - left}) - Counter(
+            {MAPPED: counts[MAPPED] - left}
+        )
+
+    def _grouped(self, rows: str, names: list[str], keys: list[str]) -> str:
+        """Return one row for each key: numbers are added, of the rest the first that is given holds."""
+        order = "joined_at" if self.target.first_seen else ROW
+        made = []
+        for name in (name for name in names if name not in keys):
+            text = identifier(name)
+            summed = name in self.spec and self.spec[name].type in ("integer", "float")
+            value = f"arg_min({text}, {identifier(order)})"
+            if self.target.first_seen and name == "joined_at":
+                value = f"min({text})"
+            elif summed and self.target.same_key == "sum":
+                total = f"CAST(sum({text}) AS {'BIGINT' if self.spec[name].type == 'integer' else 'DOUBLE'})"
+                value = f"CASE WHEN count({text}) = count(*) THEN {total} END"
+            made.append(f"{value} AS {text}")
+        others = [f"NULL AS {identifier(name)}" for name in (FILE, EXPORTED, ROW)]
+        key = ", ".join(map(identifier, keys))
+        return f"SELECT {', '.join([key, *made, *others])} FROM ({rows}) GROUP BY {key}"
+
+    def _differences(self, rows: str, keys: list[str], described: list[Any]) -> str:
+        """Return what was added to lifetime totals since the export before; a total that fell says nothing."""
+        own = [name for name in self.spec.key if self.spec[name].type == "string"]
+        order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY CAST({identifier(EXPORTED)} AS TIMESTAMPTZ))"
+        made = []
+        for name, *_ in described:
+            text = identifier(name)
+            if name in self.spec and name not in keys and self.spec[name].type in ("integer", "float"):
+                grown = f"{text} - lag({text}) OVER {order}"
+                grown = f"CASE WHEN {grown} >= 0 THEN {grown} END" if self.spec[name].minimum == 0 else grown
+                made.append(f"CASE WHEN row_number() OVER {order} = 1 THEN {text} ELSE {grown} END AS {text}")
+            else:
+                made.append(text)
+        return f"SELECT {', '.join(made)} FROM ({rows})"

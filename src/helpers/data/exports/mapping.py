@@ -51,7 +51,7 @@ in which ``A`` may be a value itself, and any of
 ``empty: 0``                    what an empty cell means
 ``when: {condition}``           only in rows where the condition holds, elsewhere missing
 ``assumed: true``               the value is no observation; its rows are counted and said
-``zone: UTC``                   of its times without a zone
+``zone: UTC``                   of its times without a zone; in a column of days, the day that an instant has there
 ``format: "%d/%m/%Y %H:%M"``    how its times are written, as strptime has it
 ``unit: ms``                    of its numbers since 1970: s, ms or us
 ``hash: true``                  an id that becomes a keyed hash though its column does not look like contact data
@@ -69,7 +69,8 @@ A **table** may say besides its columns
 ``totals: lifetime``            counts are totals since publication: they become differences from export to export
 ``metrics: {plays: 播放量}``     of ``metric_daily``: one row for each metric; a metric is a value or
                                 ``{numerator: A, denominator: B}``
-``first_seen: true``            of ``members``: one row for each member, joined when first seen, provisional
+``first_seen: true``            of ``members``: one row for each member, who joined at the first ``joined_at``; what
+                                rests on it is provisional
 ==============================  =============================================================================
 
 **Questions**: a text that begins with ``?`` stands for an answer, anywhere: ``zone: "? In which zone is the shop?"``.
@@ -79,6 +80,7 @@ A mapping with questions is no mistake; nothing is read with it until they are a
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field, fields
@@ -90,6 +92,7 @@ import yaml
 
 from helpers.data.cells import EPOCH_MICROSECONDS
 from helpers.data.clock import zone
+from helpers.data.exports.files import clean
 from helpers.data.schema import CONTACT, Table
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
@@ -101,7 +104,7 @@ KINDS = {
     **{"first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
 }
 # Columns of the contract that the words of a table stand for.
-STANDS_FOR = {"metrics": {"metric", "value"}, "first_seen": {"joined_at"}}
+STANDS_FOR = {"metrics": {"metric", "value"}}
 ONLY_OF = {"metrics": "metric_daily", "first_seen": "members"}
 VIEWS = ("buyer", "merchant")
 
@@ -120,7 +123,7 @@ Condition = tuple[Test, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """How a column of the contract comes about: one of `KINDS` and what is said besides, in the words of the module."""
+    """How a column of the contract comes about: one of `KINDS`, and the other words of the module."""
 
     column: str = ""
     constant: str = ""
@@ -275,6 +278,11 @@ def _questions(node: yaml.Node, place: str) -> Iterator[Question]:
         yield from _questions(value, inner)
 
 
+def is_personal(name: str) -> bool:
+    """Whether a column of an export holds contact data, by its name."""
+    return CONTACT.search(re.sub(r"\W+|(?<=[a-z])(?=[A-Z])", "_", name)) is not None
+
+
 def _asks(text: str) -> bool:
     return text.startswith("?")
 
@@ -308,6 +316,11 @@ class _Parser:
         """Return a text or a list of texts."""
         nodes = [node] if isinstance(node, yaml.ScalarNode) else self.reader.items(node, "it")
         return tuple(map(self.text, nodes))
+
+    def column(self, node: yaml.Node) -> str:
+        """Return the name of a column as files have it."""
+        name = self.text(node)
+        return name if _asks(name) else clean(name)
 
     def one_of(self, *known: str) -> Callable[[yaml.Node], str]:
         """Return a reader of words that are known."""
@@ -353,7 +366,7 @@ class _Parser:
     def condition(self, node: yaml.Node) -> Condition:
         """Return what some columns must hold."""
         found = self.reader.mapping(node, None, "a condition").items()
-        return tuple(self.test(column, entry.node) for column, entry in found)
+        return tuple(self.test(clean(column), entry.node) for column, entry in found)
 
     def test(self, column: str, node: yaml.Node) -> Test:
         """Return what one column must hold."""
@@ -437,7 +450,7 @@ class _Parser:
             if ONLY_OF.get(word, spec.name) != spec.name:
                 self.say(where(node), f"{word} is a word of {ONLY_OF[word]} alone")
         for name, value in columns.items():
-            personal = sorted(filter(CONTACT.search, value.columns))
+            personal = sorted(filter(is_personal, value.columns))
             if personal and (name not in spec or spec[name].privacy not in ("P1", "P3")):
                 says = "is personal: it may become an id, such as member_id, and nothing else"
                 self.say(where(node), f"{name}: {', '.join(personal)} {says}")
@@ -460,7 +473,7 @@ class _Parser:
     def value(self, node: yaml.Node) -> Value:
         """Return how a column of the contract comes about."""
         if isinstance(node, yaml.ScalarNode):
-            return Value(column=self.text(node))
+            return Value(column=self.column(node))
         readers: dict[str, Callable[[yaml.Node], Any]] = {each.name: self.text for each in fields(Value)}
         readers |= dict.fromkeys(("sum", "minus", "product", "first", "key"), self.several)
         readers |= dict.fromkeys(("rate", "of", "hours_since"), self.value)
@@ -469,7 +482,12 @@ class _Parser:
             "values": partial(self.named, read=self.text, what="values"),
             "others": self.one_of("keep"),
         }
-        readers |= {"when": self.condition, "zone": self.zone, "per": self.one_of("1", "100", "10000")}
+        readers |= {
+            "column": self.column,
+            "when": self.condition,
+            "zone": self.zone,
+            "per": self.one_of("1", "100", "10000"),
+        }
         found = self.words(node, readers | {"unit": self.one_of(*EPOCH_MICROSECONDS)}, "a value")
         kinds = [kind for kind in KINDS if kind in found]
         strange = [word for kind, own in KINDS.items() for word in own if word in found and kind not in kinds]
