@@ -17,8 +17,9 @@ def check(
     url: Annotated[str, typer.Argument(help="Folder of tables or URL.")] = "data/sample",
     describe: Annotated[bool, typer.Option("--describe", help="Print the data contract instead.")] = False,
     report_tz: Annotated[str, typer.Option(help="Time zone of calendar days.")] = "Asia/Shanghai",
+    mapping: Annotated[str, typer.Option(help="Mapping in the folder, other than its mapping.yml.")] = "",
 ) -> None:
-    """Check tables against the contract and print their health."""
+    """Check tables, or exports and their mapping, against the contract and print their health."""
     from helpers.data import contract
 
     if describe:
@@ -29,10 +30,13 @@ def check(
     from helpers.study import Study
     from helpers.study.activity import SIDES
 
+    url += f"{'&' if '?' in url else '?'}mapping={mapping}" if mapping else ""
     typed_here = Path(url.partition("?")[0]).exists()
     dataset = source.open(url if typed_here else locate_data(url), report_tz=report_tz)
     state = health.health(dataset)
     typer.echo(f"{dataset.url}: no violation of the data contract")
+    if dataset.account is not None:
+        output.frame("Where the rows of the exports went", dataset.account)
     output.frame("Health of the tables", state.frame)
     if len(state.unmatched):
         output.frame("Ids without a partner", state.unmatched)

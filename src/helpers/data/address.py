@@ -32,6 +32,10 @@ SHORTEST = 4
 
 HIDDEN = "***"
 
+# The mapping that a folder is read with unless another is named.
+MAPPING = "mapping.yml"
+_NAMED_MAPPING = re.compile(r"(?<=[?&])mapping=([^&]*)&?")
+
 
 @dataclass(frozen=True)
 class Address:
@@ -59,6 +63,15 @@ class Address:
     frames: Mapping[str, Any] = field(default_factory=dict, repr=False)
     url: str = field(default="", repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mapping(self) -> Path | None:
+        """The file that says which column is which: the one named, below the folder; else its ``mapping.yml``."""
+        base = self.path.parent if self.kind == "duckdb" and self.path else self.path or Path()
+        if named := self.options.get("mapping"):
+            return base / Path(named).expanduser()
+        usual = base / MAPPING
+        return usual if self.kind == "folder" and usual.is_file() else None
 
 
 def names(data: str) -> tuple[str, ...]:
@@ -143,7 +156,11 @@ def parse(data: Any) -> Address:
     check_secrets(text)
     place = _resolved(text) if names(text) else text
     if _is_database(place):
-        return Address("database", redact(text), url=place)
+        named = _NAMED_MAPPING.search(place)
+        url = _NAMED_MAPPING.sub("", place).rstrip("?&") if named else place
+        return Address(
+            "database", redact(text), url=url, options={"mapping": unquote(named[1])} if named else {}
+        )
     try:
         return _local(place)
     except OSError as error:  # too long a name, or a folder above it that cannot be entered

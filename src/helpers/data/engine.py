@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
+from helpers.data.exports import apply, folder
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
@@ -121,15 +122,16 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
     """
     assert place.path is not None
     con, path = connect(), place.path
-    files, others, unread = layout.layout(path)
-    if not files and not unread:
+    (files, others, unread), mapping, parts_of = folder.look(place)
+    if not files and not unread and not parts_of:
         hint = f" It has {', '.join(others)}." if others else " It is empty."
         raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
     lost = [name for name in wanted if name in unread]
     said = [Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in lost]
     found = Found({}, said, unrecognised=others)
+    used = {*wanted, folder.IDENTITIES} if mapping and folder.needs_identities(mapping, wanted) else wanted
     for name, parts in files.items():
-        if name not in wanted:
+        if name not in used:
             continue
         kinds = {layout.is_parquet(part) for part in parts}
         if len(kinds) > 1:
@@ -138,6 +140,9 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
             _add_parquet(con, TABLES[name], parts, path, found)
         else:
             csv_tables.add(con, TABLES[name], parts, path, options, found)
+    if mapping:
+        apply.mapped(con, path, mapping, wanted, found)
+    found.tables = {name: table for name, table in found.tables.items() if name in wanted}
     return found
 
 

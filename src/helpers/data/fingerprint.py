@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.data import address, layout
 from helpers.data.content_cache import ContentCache, code_digest
+from helpers.data.exports import folder as exports
 from helpers.data.schema import is_withheld
 from helpers.data.tables import TABLES
 from helpers.data.views import folder_keys
+from helpers.data.violation import ContractError
 from helpers.errors import BadData, BadParameters
 
 if TYPE_CHECKING:
@@ -77,23 +79,50 @@ def _entries(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> di
     """Return rows, hash and columns of each table."""
     place = address.parse(data)
     wanted = set(TABLES if tables is None else tables)
-    if place.path is not None and place.kind == "folder":
-        return dict(_of_folder(place.path, wanted, cache))
+    if place.kind == "folder":
+        return dict(_of_folder(place, wanted, cache))
     key = _engine_key(place, wanted, cache)
     find = partial(_of_engine, place, wanted)
     return dict(cache.fact(key, find) if key else find())
 
 
-def _of_folder(folder: Path, wanted: set[str], cache: ContentCache) -> Iterator[tuple[str, list[Any]]]:
-    files, _, unread = layout.layout(folder)
+def _of_folder(
+    place: address.Address, wanted: set[str], cache: ContentCache
+) -> Iterator[tuple[str, list[Any]]]:
+    folder = place.path
+    assert folder is not None
+    (files, _, unread), mapping, mapped = exports.look(place)
     if lost := [f"{name}: {said}" for name, said in unread.items() if name in wanted]:
         raise BadData(" ".join(lost))
-    for name, parts in sorted(files.items()):
+    for name, parts in sorted({**files, **mapped}.items()):
         if name in wanted:
             digest = _digest(folder, parts, cache)
+            find = partial(_shape, folder, name, parts)
+            if mapping and name in mapped:
+                digest = hashlib.sha256(
+                    f"{mapping.text}\0{code_digest(_HERE / 'exports')}\0{digest}".encode()
+                ).hexdigest()
+                find = partial(_mapped_shape, place, name)
             key = f"shape {code_digest(_HERE)} {name} {digest}"
-            money, names = cache.fact(key, partial(_shape, folder, name, parts))
+            money, names = cache.fact(key, find)
             yield name, [sum(money.values()), digest, names, money]
+
+
+def _mapped_shape(place: address.Address, name: str) -> list[Any]:
+    """Return rows by currency and columns of a table that comes through a mapping."""
+    from helpers.data import engine, reading  # late: they load the query engine
+
+    found = engine.tables(place, {name}, reading.Options.of(place.options, None, None))
+    if found.violations:
+        raise ContractError(found.violations)
+    table = found.tables[name]
+    if not TABLES[name].money or "currency" not in table.columns:
+        return [{"": int(table.count().execute())}, list(table.columns)]
+    counts = table.group_by("currency").aggregate(rows=table.count()).execute()
+    return [
+        dict(zip(counts["currency"].fillna(""), counts["rows"].map(int), strict=True)),
+        list(table.columns),
+    ]
 
 
 def currencies(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, dict[str, int]]:

@@ -89,8 +89,26 @@ def health(dataset: Dataset, as_of: dt.date | None = None, report_tz: str | None
     words = "{table}: {columns} withheld as free text or contact data."
     hidden = (say(words, table=name, columns=", ".join(found)) for name, found in dataset.withheld.items())
     others = (say("Not a table: {name}", name=name) for name in dataset.unrecognised)
-    notes = (*dataset.notes, *hidden, *others, *_strange(dataset))
+    notes = (*_accounted(dataset.account), *dataset.notes, *hidden, *others, *_strange(dataset))
     return Health(pd.DataFrame(rows, columns=COLUMNS), _unmatched(dataset), until, notes)
+
+
+def _accounted(account: pd.DataFrame | None) -> Iterator[str]:
+    """Say of each source that came through a mapping how many of its rows were left out of a table, and why."""
+    for (source, table), rows in (
+        account.groupby(["source", "table"], sort=False) if account is not None else ()
+    ):
+        left = rows[rows["reason"] != "mapped"]
+        facts = {"source": source, "table": table, "read": rows["rows"].sum()}
+        facts["mapped"] = facts["read"] - left["rows"].sum()
+        if left.empty:
+            yield say("{source} to {table}: rows read: {read:,}, all of them mapped.", **facts)
+            continue
+        facts["reasons"] = "; ".join(
+            f"{reason}: {count:,}" for reason, count in zip(left["reason"], left["rows"], strict=True)
+        )
+        words = "{source} to {table}: rows read: {read:,}, mapped: {mapped:,}, left out as {reasons}."
+        yield say(words, **facts)
 
 
 def _strange(dataset: Dataset) -> Iterator[str]:

@@ -8,7 +8,7 @@ Any other file below the folder of a table is named as unread, and what is no ta
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +41,13 @@ def is_parquet(part: Path) -> bool:
     return part.name.lower().endswith(".parquet")
 
 
-def layout(folder: Path) -> Layout:
+def layout(folder: Path, taken: Collection[Path] = ()) -> Layout:
     """Return the files of each table, the names that are no table, and what cannot be read.
+
+    Parameters
+    ----------
+    taken : collection of Path
+        Files that are read in another way.
 
     Raises
     ------
@@ -54,7 +59,9 @@ def layout(folder: Path) -> Layout:
     try:
         for path in filter(_is_shown, sorted(folder.iterdir())):
             name, dot, suffix = path.name.partition(".")
-            parts = _below(path) if path.is_dir() else [path]
+            parts = [part for part in (_below(path) if path.is_dir() else [path]) if part not in taken]
+            if not parts and taken:
+                continue
             if name in TABLES and parts and (not dot or (dot + suffix).lower() in SUFFIXES):
                 found.setdefault(name, []).append((path.name, parts))
             else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.cells import EPOCH_MICROSECONDS
@@ -15,15 +16,18 @@ from helpers.data.tables import TABLES
 from helpers.data.violation import Violation
 from helpers.errors import BadParameters
 
+OPTIONS = ("local_tz", "epoch", "mapping")
+
 
 @dataclass
 class Found:
-    """Tables as they were found, with what there is to say about them."""
+    """Tables as they were found, with what there is to say about them; through a mapping, the account of its rows."""
 
     tables: dict[str, ir.Table]
     violations: list[Violation] = field(default_factory=list)
     unrecognised: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    account: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,11 @@ class Options:
     def of(cls, written: Mapping[str, str], local_tz: str | None, epoch: Mapping[str, str] | None) -> Options:
         """Join options of an address with arguments, which win, and check them."""
         for name in written:
-            if name not in ("local_tz", "epoch"):
-                hint = did_you_mean(name, ("local_tz", "epoch"))
-                raise BadParameters(f"{name} is no option of a folder; options are local_tz and epoch.{hint}")
+            if name not in OPTIONS:
+                hint = did_you_mean(name, OPTIONS)
+                raise BadParameters(
+                    f"{name} is no option of a folder; options are {', '.join(OPTIONS)}.{hint}"
+                )
         pairs = [part.partition(":") for part in written.get("epoch", "").split(",") if part]
         units = {column: unit for column, _, unit in pairs} | dict(epoch or {})
         for column, unit in units.items():

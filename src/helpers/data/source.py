@@ -52,6 +52,8 @@ class Dataset:
         What the loader understood and did not take for granted, such as a time without a zone.
     report_tz : str
         Time zone of calendar days.
+    account : pandas.DataFrame, optional
+        Of tables that came through a mapping, ``source, table, reason, rows``: where the rows of each source went.
     """
 
     tables: Mapping[str, ir.Table]
@@ -60,6 +62,7 @@ class Dataset:
     unrecognised: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     report_tz: str = "Asia/Shanghai"
+    account: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         names = (*contract.TABLES, *self.tables)
@@ -118,7 +121,8 @@ def open(
     ----------
     data : str, path, or mapping of str to pandas.DataFrame
         A folder of Parquet or CSV; ``duckdb:///file``; any other Ibis URL; or frames by table name.
-        A folder may declare how its times are written: ``exports?local_tz=Asia/Shanghai``.
+        A folder may declare how its times are written: ``exports?local_tz=Asia/Shanghai``. Exports are read through
+        the ``mapping.yml`` in their folder, or the one named: ``exports?mapping=other.yml``.
     check : bool
         Whether to check the contract. Text that cannot be read is an error in any case.
     tables : iterable of str, optional
@@ -150,7 +154,8 @@ def open(
     if violations:
         raise contract.ContractError(violations)
     cleaned, withheld, notes = _normal(found.tables)
-    return Dataset(cleaned, place.shown, withheld, found.unrecognised, (*found.notes, *notes), report_tz)
+    said = (*found.notes, *notes)
+    return Dataset(cleaned, place.shown, withheld, found.unrecognised, said, report_tz, found.account)
 
 
 def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.Violation]:

@@ -222,6 +222,8 @@ def _of_study(study: Study) -> Iterator[Part]:
     caption = words("Health of the tables, {scope}", scope=study.scope)
     shares = {"missing_share": "share", "late_share": "share"}
     yield Table("data_health", study.health.frame, caption, shares)
+    if (account := study.dataset.account) is not None:
+        yield Table("row_account", account, words("Where the rows of the exports went"))
 
 
 def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) -> list[Finding]:

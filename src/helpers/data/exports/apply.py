@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
 from helpers.data.exports.expressions import DAY, EXPORTED, FILE, ROW, text_of
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
+from helpers.data.exports.folder import IDENTITIES, files_of, needs_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
 from helpers.data.schema import Column
@@ -28,6 +28,7 @@ from helpers.data.tables import TABLES
 from helpers.data.views import create, identifier, quoted
 from helpers.data.violation import Violation, counted
 from helpers.errors import BadData
+from helpers.sentences import say
 
 REASON, CELL = "\x1freason", "\x1fcell"
 MAPPED, OTHER, UNEXPECTED = "mapped", "a row of another table", "not expected"
@@ -36,21 +37,13 @@ REPLACED, REPEATED, JOINED = "replaced by a later export", "repeated", "joined t
 ACCOUNT = ("source", "table", "reason", "rows")
 
 
-@dataclass
-class Account:
-    """Where the rows of each source went, as they are read."""
-
-    rows: list[tuple[str, str, str, int]] = field(default_factory=list)
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """``source, table, reason, rows``: what was read is the sum over the reasons of one table."""
-        return pd.DataFrame(self.rows, columns=list(ACCOUNT))
-
-
 def mapped(
-    con: Any, folder: Path, mapping: Mapping, wanted: Collection[str] = tuple(TABLES)
-) -> tuple[Found, pd.DataFrame]:
+    con: Any,
+    folder: Path,
+    mapping: Mapping,
+    wanted: Collection[str] = tuple(TABLES),
+    found: Found | None = None,
+) -> Found:
     """Return the tables of a mapping, not yet checked against the contract, and the account of its rows.
 
     Parameters
@@ -62,57 +55,45 @@ def mapped(
     mapping : Mapping
     wanted : collection of str
         Only these tables.
+    found : Found, optional
+        The tables that lie in the folder as such.
 
     Returns
     -------
-    found : Found
+    Found
         Lazy tables, violations in words of the export, and notes: what was assumed, joined, read by a declared zone.
-    account : pandas.DataFrame
-        ``source, table, reason, rows``: the rows read of a source are the sum over the reasons of one table, of which
-        ``mapped`` is one.
+        Its account is a frame ``source, table, reason, rows``: the rows read of a source are the sum over the reasons
+        of one table, of which ``mapped`` is one.
 
     Raises
     ------
     BadData
         When questions are open, files are missing, or a named column is in none of them.
     """
-    refuse_open(mapping)
-    found, account = Found({}), Account()
+    if mapping.questions:
+        lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
+        count = counted(len(mapping.questions), "open question")
+        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
+    found = found or Found({})
+    if needs_identities(mapping, wanted):
+        wanted = {*wanted, IDENTITIES}
+    account: list[tuple[str, str, str, int]] = []
     feeds: dict[str, list[str]] = {}
     for source in mapping.sources:
         targets = [target for target in source.tables if target.table in wanted]
         if targets:
             raw = _Raw(con, folder, source, mapping.zone, found)
             query = raw.query(len(targets) > 1)
-            for target in targets:
-                label = f"{target.table}-{sum(map(len, feeds.values()))}"
-                feed = _Feed(con, raw, target, label, found, account)
-                if relation := feed.relation(query):
-                    feeds.setdefault(target.table, []).append(relation)
-    for name, relations in feeds.items():
-        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in relations)
+        for number, target in enumerate(targets):
+            feed = _Feed(con, raw, target, f"{source.name}-{number}-{target.table}", found)
+            if relation := feed.relation(query):
+                feeds.setdefault(target.table, []).append(relation)
+            account += [(source.name, target.table, *each) for each in feed.counts.items()]
+    for name in sorted(feeds, key=lambda name: name != IDENTITIES):
+        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in feeds[name])
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
-    return found, account.frame
-
-
-def refuse_open(mapping: Mapping) -> None:
-    """Refuse a mapping with open questions; BadData lists them."""
-    if mapping.questions:
-        lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
-        count = counted(len(mapping.questions), "open question")
-        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
-
-
-def files_of(folder: Path, source: Source) -> list[Path]:
-    """Return the files of a source; a pattern that matches none is BadData."""
-    found: dict[Path, None] = {}
-    for pattern in source.files:
-        there = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if not there:
-            hint = did_you_mean(pattern, [path.name for path in folder.iterdir()])
-            raise BadData(f"source {source.name}: there is no file {pattern} in {folder}.{hint}")
-        found |= dict.fromkeys(there)
-    return list(found)
+    found.account = pd.DataFrame(account, columns=list(ACCOUNT))
+    return found
 
 
 class _Raw:
@@ -195,11 +176,10 @@ def exported(source: Source, file: RawFile, zone: str) -> tuple[str, str]:
 class _Feed:
     """One source on its way into one table."""
 
-    def __init__(
-        self, con: Any, raw: _Raw, target: Target, label: str, found: Found, account: Account
-    ) -> None:
+    def __init__(self, con: Any, raw: _Raw, target: Target, label: str, found: Found) -> None:
         self.con, self.raw, self.target, self.label = con, raw, target, label
-        self.found, self.account, self.spec = found, account, TABLES[target.table]
+        self.found, self.spec = found, TABLES[target.table]
+        self.counts: Counter[str] = Counter()
         self.zones: dict[str, str | None] = {}
 
     def relation(self, query: str) -> str:
@@ -222,7 +202,7 @@ class _Feed:
             column = self.spec[name] if name in self.spec else Column(name, "string")
             self.zones[name] = value.zone or self.raw.zone or None
             texts[name] = "NULL" if column.privacy == "P3" else text_of(value, column, self.raw.zone)
-            if sql := expressions.assumed(value, column, self.raw.zone):
+            if sql := expressions.set_by_mapping(value, column, self.raw.zone):
                 texts[f"{name}_assumed"] = f"CASE WHEN {sql} THEN 'true' END"
         for name, values in self.target.metrics.items():
             metrics.append(self._metric(name, values))
@@ -289,10 +269,30 @@ class _Feed:
         if len(self.raw.files) > 1 or grouped:
             rows, settled = self._one_of_each_key(rows, one)
             counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
-        source, table = self.raw.source.name, self.spec.name
-        self.account.rows += [(source, table, said, count) for said, count in counts.items()]
+        self.counts = counts
         given = " WHERE value IS NOT NULL" if self.target.metrics else ""
-        return f"(SELECT * EXCLUDE ({others}) FROM ({rows}){given})"
+        relation = f"(SELECT * EXCLUDE ({others}) FROM ({rows}){given})"
+        for name, value in self.target.columns.items():
+            self._note_assumed(relation, name)
+            if value.identity:
+                relation = self._identified(relation, identifier(name), quoted(value.identity))
+        return relation
+
+    def _note_assumed(self, relation: str, name: str) -> None:
+        """Say in how many rows a value was not observed."""
+        if f"{name}_assumed" in self.zones:
+            count = f"SELECT count({identifier(f'{name}_assumed')}) FROM {relation}"
+            ((rows,),) = self.con.con.execute(count).fetchall()
+            words = "{column}: assumed or capped as the mapping says in rows: {n:,}."
+            self.found.notes.append(say(words, column=f"{self.spec.name}.{name}", n=rows))
+
+    def _identified(self, relation: str, name: str, platform: str) -> str:
+        """Return rows in which an id on a platform is that of the member, where the identities say so."""
+        known = f"(SELECT platform_user_id, member_id FROM {IDENTITIES} WHERE platform = {platform}) AS i"
+        return (
+            f"(SELECT t.* REPLACE (coalesce(i.member_id, t.{name}) AS {name}) FROM {relation} AS t "
+            f"LEFT JOIN {known} ON i.platform_user_id = t.{name})"
+        )
 
     def _counts(self, query: str, where: str = "true") -> Counter[str]:
         """Count the rows of a query by reason."""
@@ -321,8 +321,8 @@ class _Feed:
             elif self.target.same_key == "sum":
                 again = "1"
             judged = (
-                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {quoted(REPLACED)} WHEN n > 1 THEN {quoted(REPEATED)} "
-                f"END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
+                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {quoted(REPLACED)} "
+                f"WHEN n > 1 THEN {quoted(REPEATED)} END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
                 f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest}) AS r FROM ({rows}))"
             )
         judged = self._kept(judged, "judged")
@@ -359,7 +359,8 @@ class _Feed:
     def _differences(self, rows: str, keys: list[str], described: list[Any]) -> str:
         """Return what was added to lifetime totals since the export before; a total that fell says nothing."""
         own = [name for name in self.spec.key if self.spec[name].type == "string"]
-        order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY CAST({identifier(EXPORTED)} AS TIMESTAMPTZ))"
+        when = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
+        order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY {when})"
         made = []
         for name, *_ in described:
             text = identifier(name)

@@ -92,14 +92,17 @@ def _key(texts: list[str], numbered: bool) -> str:
     return f"{key} || '-' || row_number() OVER {order}" if numbered else key
 
 
-def assumed(value: Value, column: Column, zone: str) -> str:
+def set_by_mapping(value: Value, column: Column, zone: str) -> str:
     """Return SQL that is true where what a value says is assumed; empty when it never is."""
     cases, before = [], "true"
     for part in value.parts:
-        if sql := assumed(part, column, zone):
+        if sql := set_by_mapping(part, column, zone):
             cases.append(f"({before} AND {sql})")
         if value.first:
             before += f" AND {text_of(part, column, zone)} IS NULL"
+    if value.least:
+        first, *others = (_number(part, column, zone) for part in value.least)
+        cases.append(f"{first} > least({', '.join(others)})")
     if value.assumed:
         cases.append(f"{text_of(value, column, zone)} IS NOT NULL")
     return " OR ".join(cases)
@@ -117,6 +120,10 @@ def _number(value: Value, column: Column, zone: str) -> str:
             return (
                 f"({' - '.join([' + '.join(terms), *(_number(part, column, zone) for part in value.minus)])})"
             )
+        case "least":
+            numbers = [_number(part, column, zone) for part in value.least]
+            missing = " OR ".join(f"{number} IS NULL" for number in numbers)
+            return f"CASE WHEN NOT ({missing}) THEN least({', '.join(numbers)}) END"
         case "product":
             return f"({' * '.join(_number(part, column, zone) for part in value.product)})"
         case "rate":

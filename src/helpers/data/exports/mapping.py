@@ -35,6 +35,7 @@ A **value** is the name of a column, or a mapping with one of
 ``constant: CNY``                   the same in every row
 ``sum: [A, B]``, ``minus: [C]``     numbers added and taken away; missing where one of them is missing
 ``product: [A, B]``                 numbers multiplied
+``least: [A, B]``                   the smaller number: A, capped at B; rows in which it was are counted and said
 ``rate: R, of: N``                  round(R × N), for a count of which only the share R is exported; ``per: 100``
                                     where R is written as 12.3 for 12.3 %; a share above 1 is refused
 ``first: [A, B]``                   the first that is given
@@ -101,7 +102,7 @@ from helpers.located_yaml import InvalidFile, Reader, where
 # The words of which a value has exactly one, each with those that go with it alone.
 KINDS = {
     **{"column": (), "constant": (), "sum": ("minus",), "product": (), "rate": ("of", "per")},
-    **{"first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
+    **{"least": (), "first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
 }
 # Columns of the contract that the words of a table stand for.
 STANDS_FOR = {"metrics": {"metric", "value"}}
@@ -130,6 +131,7 @@ class Value:
     sum: tuple[Value, ...] = ()
     minus: tuple[Value, ...] = ()
     product: tuple[Value, ...] = ()
+    least: tuple[Value, ...] = ()
     rate: Value | None = None
     of: Value | None = None
     per: str = "1"
@@ -158,7 +160,7 @@ class Value:
     def parts(self) -> tuple[Value, ...]:
         """The values that it is made of, in order."""
         alone = (part for part in (self.rate, self.of, self.hours_since) if part)
-        return (*self.sum, *self.minus, *self.product, *self.first, *self.key, *alone)
+        return (*self.sum, *self.minus, *self.product, *self.least, *self.first, *self.key, *alone)
 
     @property
     def columns(self) -> set[str]:
@@ -402,7 +404,12 @@ class _Parser:
     def source(self, name: str, node: yaml.Node) -> Source:
         """Return one source with the tables that it feeds."""
         reasons = partial(self.named, read=self.condition, what="leave_out")
-        readers = {"files": self.texts, "table": self.text, "part": self.text, "zone": self.zone}
+        readers: dict[str, Callable[[yaml.Node], Any]] = {
+            "files": self.texts,
+            "table": self.text,
+            "part": self.text,
+            "zone": self.zone,
+        }
         readers |= {
             "exported_at": self.exported,
             "leave_out": reasons,
@@ -475,7 +482,7 @@ class _Parser:
         if isinstance(node, yaml.ScalarNode):
             return Value(column=self.column(node))
         readers: dict[str, Callable[[yaml.Node], Any]] = {each.name: self.text for each in fields(Value)}
-        readers |= dict.fromkeys(("sum", "minus", "product", "first", "key"), self.several)
+        readers |= dict.fromkeys(("sum", "minus", "product", "least", "first", "key"), self.several)
         readers |= dict.fromkeys(("rate", "of", "hours_since"), self.value)
         readers |= dict.fromkeys(("numbered", "exported", "assumed", "hash"), self.true)
         readers |= {

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.data import address, fingerprint, layout
+from helpers.data import address, fingerprint
 from helpers.data.content_cache import ContentCache
+from helpers.data.exports import folder
 from helpers.data.segment_syntax import check_columns, parse_syntax
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters, PlaybookError
@@ -91,6 +92,12 @@ class Plan(Checked):
     code: Code
     run_key: str
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mapping(self) -> str | None:
+        """The mapping through which the tables came, word for word; none where they lie as such."""
+        path = address.parse(self.place).mapping
+        return path.read_text(encoding="utf-8-sig") if path else None
 
     def changed_tables(self) -> list[str]:
         """Return the tables whose files have changed since the plan was made.
@@ -235,7 +242,7 @@ def label_slug(text: str) -> str:
 def _no_tables(data: str) -> tuple[str, ...]:
     """Return the names in a folder of data that are no table: a report on the health of the data lists them."""
     place = address.parse(data)
-    return layout.layout(place.path)[1] if place.kind == "folder" and place.path else ()
+    return folder.look(place).layout.others if place.kind == "folder" else ()
 
 
 def _named_files(run: Checked) -> dict[str, str]:

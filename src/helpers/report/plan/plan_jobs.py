@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, get_origin
 import yaml
 
 from helpers.checks import did_you_mean
-from helpers.data import address, layout
+from helpers.data import address
+from helpers.data.exports import folder
 from helpers.errors import BadParameters, PlaybookError
 from helpers.located_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
 from helpers.report import params, project
@@ -313,11 +314,13 @@ def _data_problem(place: str, root: Path | None) -> str:
     """Return what is wrong with a place of data as far as it can be seen without an engine."""
     try:
         found = address.parse(place)
-        if found.kind == "folder" and found.path and not any(layout.layout(found.path)[::2]):
-            return f"{place} has no table of the contract"
+        if found.kind == "folder":
+            there = folder.look(found)
+            if not (there.layout.files or there.layout.unread or there.parts):
+                return f"{place} has no table of the contract"
     except PlaybookError as error:
-        folder = ((root or Path()) / place.partition("?")[0]).parent
-        there = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-        hint = did_you_mean(Path(place).name, there) if error.kind == "bad_data" else ""
+        above = ((root or Path()) / place.partition("?")[0]).parent
+        names = [path.name for path in above.iterdir() if path.is_dir()] if above.is_dir() else []
+        hint = did_you_mean(Path(place).name, names) if error.kind == "bad_data" else ""
         return f"{error}{hint}"
     return ""

@@ -87,6 +87,7 @@ class Data(Record):
 
     url: str = Field(description="As given, secrets redacted")
     tables: dict[str, TableFingerprint]
+    mapping: str | None = Field(default=None, description="The mapping through which the tables came")
     changed: list[str] = Field(
         default_factory=list,
         description="Tables whose files changed while the report was made; a run that skips does not count it",

@@ -243,7 +243,9 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
         failure=failure,
         parameters=values,
         seed=values.get("seed"),
-        data=Data(url=values["data"], tables=plan.tables, changed=plan.changed_tables()),
+        data=Data(
+            url=values["data"], tables=plan.tables, mapping=plan.mapping, changed=plan.changed_tables()
+        ),
         code=plan.code,
         python=platform.python_version(),
         packages=provenance.packages(),

@@ -1,0 +1,75 @@
+"""A folder with a mapping: which of its files are read through it, and which tables they become."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from helpers.checks import did_you_mean
+from helpers.data.address import Address
+from helpers.data.layout import Layout, layout
+from helpers.errors import BadData
+
+if TYPE_CHECKING:
+    from helpers.data.exports.mapping import Mapping, Source
+
+IDENTITIES = "identities"
+
+
+class Folder(NamedTuple):
+    """The tables that lie in a folder as such, its mapping, and the files behind each table of the mapping."""
+
+    layout: Layout
+    mapping: Mapping | None
+    parts: dict[str, list[Path]]
+
+
+def look(place: Address) -> Folder:
+    """Return what lies in a folder; without a mapping, its tables.
+
+    Raises
+    ------
+    InvalidFile, BadParameters
+        When the mapping is wrong, or not there.
+    BadData
+        When a file that it names is not there, or a table is there both ways.
+    """
+    assert place.path is not None
+    if place.mapping is None:
+        return Folder(layout(place.path), None, {})
+    from helpers.data.exports.mapping import Mapping  # late: it loads the query engine
+
+    mapping = Mapping.read(place.mapping)
+    files = {source.name: files_of(place.path, source) for source in mapping.sources}
+    taken = {place.mapping, *(path for each in files.values() for path in each)}
+    plain = layout(place.path, taken)
+    feeding: dict[str, list[Path]] = {}
+    for source in mapping.sources:
+        for name in dict.fromkeys(target.table for target in source.tables):
+            feeding[name] = [*feeding.get(name, []), *files[source.name]]
+    if twice := plain.files.keys() & feeding.keys():
+        said = f"lies there and is fed by {place.mapping.name}: keep one of them"
+        raise BadData(f"{place.path}: {', '.join(sorted(twice))} {said}.")
+    if needs_identities(mapping, feeding):
+        known = feeding.get(IDENTITIES) or plain.files.get(IDENTITIES, [])
+        feeding = {name: [*parts, *known] for name, parts in feeding.items()}
+    return Folder(plain, mapping, feeding)
+
+
+def files_of(folder: Path, source: Source) -> list[Path]:
+    """Return the files of a source; a pattern that matches none is BadData."""
+    found: dict[Path, None] = {}
+    for pattern in source.files:
+        there = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if not there:
+            hint = did_you_mean(pattern, [path.name for path in folder.iterdir()])
+            raise BadData(f"source {source.name}: there is no file {pattern} in {folder}.{hint}")
+        found |= dict.fromkeys(there)
+    return list(found)
+
+
+def needs_identities(mapping: Mapping, wanted: Collection[str]) -> bool:
+    """Whether ids of some wanted table are looked up among identities."""
+    targets = (target for source in mapping.sources for target in source.tables if target.table in wanted)
+    return any(value.identity for target in targets for value in target.columns.values())
