@@ -1,3 +1,92 @@
-"""Pictures of credit: channels by model, return on spend against its goal, time to order, and common paths."""
+"""Pictures of credit: channels by model, return on spend against its goal, days to the first order, common paths."""
 
 from __future__ import annotations
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from helpers import figures
+from helpers.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE
+from helpers.sentences import say
+
+LIGHT = "#9cc3e0"
+MARKS = {
+    "last": ("o", BLUE), "linear": ("s", MUTED), "markov": ("^", GREEN), "shapley": ("D", PURPLE),
+    "added": ("o", ORANGE),
+}  # fmt: skip
+NAMES = {
+    "last": "last click", "linear": "equal parts", "markov": "Markov chain", "shapley": "Shapley",
+    "added": "added orders",
+}  # fmt: skip
+"""Models that are drawn, and what they are called."""
+
+
+def models(rows: pd.DataFrame) -> Figure:
+    """Draw the credit of channels by model with intervals, what they added in bold.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        channel, model (of `NAMES`), orders, low, high; channels and models in the order drawn.
+    """
+    channels, shown = (
+        list(dict.fromkeys(rows["channel"])),
+        [name for name in NAMES if name in set(rows["model"])],
+    )
+    figure, ax = figures.new_figure(7.2, 0.62 * len(channels) + 1.2)
+    for place, model in enumerate(shown):
+        part, (mark, colour) = rows[rows["model"] == model], MARKS[model]
+        bold = model == "added"
+        y = [channels.index(name) + 0.66 * ((place + 0.5) / len(shown) - 0.5) for name in part["channel"]]
+        ax.hlines(y, part["low"], part["high"], color=colour, linewidth=3 if bold else 1.4)
+        ax.plot(part["orders"], y, mark, color=colour, markersize=8 if bold else 5, label=say(NAMES[model]))
+    ax.set_yticks(range(len(channels)), channels)
+    ax.invert_yaxis()
+    ax.axvline(0, color=MUTED, linewidth=0.8)
+    ax.set_xlabel(say("Orders"))
+    ax.legend(loc="lower right")
+    return figure
+
+
+def returns(rows: pd.DataFrame, goal: float) -> Figure:
+    """Draw the return on spend of each channel with its interval against the goal.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        channel, roas, roas_low, roas_high, tested (bool).
+    goal : float
+        Least return per cost.
+    """
+    figure, ax = figures.new_figure(7.2, 0.5 * len(rows) + 1.1)
+    y = range(len(rows))
+    colours = [ORANGE if tested else MUTED for tested in rows["tested"]]
+    ax.hlines(y, rows["roas_low"], rows["roas_high"], color=colours, linewidth=2.5)
+    ax.scatter(rows["roas"], y, color=colours, s=45, zorder=3)
+    ax.axvline(goal, color=INK, linestyle="--", linewidth=1)
+    ax.annotate(say("1:{goal:g}", goal=goal), (goal, -0.6), (4, 0), textcoords="offset points")
+    ax.set_yticks(y, rows["channel"])
+    ax.set_ylim(len(rows) - 0.5, -0.7)
+    ax.set_xlabel(say("Added sales for each unit of money spent"))
+    return figure
+
+
+def days_to_order(rows: pd.DataFrame) -> Figure:
+    """Draw the share of newcomers who have ordered by day, with its band; columns day, ordered, low, high."""
+    figure, ax = figures.new_figure(7.2, 3.0)
+    ax.fill_between(rows["day"], rows["low"], rows["high"], color=LIGHT, alpha=0.6, step="post", linewidth=0)
+    ax.step(rows["day"], rows["ordered"], where="post", color=BLUE)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set(xlabel=say("Days"), ylabel=say("Have ordered"), ylim=(0, None), xlim=(0, None))
+    return figure
+
+
+def paths(rows: pd.DataFrame) -> Figure:
+    """Draw the conversions of the commonest paths as bars; columns path, conversions."""
+    figure, ax = figures.new_figure(7.2, 0.45 * len(rows) + 0.9)
+    sns.barplot(rows, x="conversions", y="path", color=LIGHT, ax=ax)
+    ax.bar_label(ax.containers[0], fmt="{:,.0f}", padding=3)
+    ax.set(xlabel=say("Orders"), ylabel="")
+    return figure
