@@ -152,7 +152,7 @@ class Plan(BaseModel):
     experiment : str
         Its name, as ``exp_id`` of the tables and as the name of its file.
     unit : str
-        What a unit is: member, post, group; ``slot`` for a slot of time, whose outcome is all that happens in it.
+        What a unit is: member, post, group, slot of time.
     arms : tuple of str
         The first is the control. For ``ad_daily`` they are creative ids.
     factors : tuple of str
@@ -162,7 +162,7 @@ class Plan(BaseModel):
     design : {"simple", "blocked", "clustered", "switchback"}
         How units were assigned: each alone, in blocks, as whole clusters, or as slots of time.
     burn_in_hours : float
-        Of a switchback: the first hours of a slot, which do not count.
+        Of a switchback: units assigned in the first hours of their slot (the cluster) do not count.
     outcome_days : int
         Days after the day of the assignment until the outcome of a unit is complete.
     primary, guardrails, secondary : Metric

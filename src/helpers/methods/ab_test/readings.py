@@ -129,10 +129,10 @@ def units(study: Study, plan: Plan, metric: Metric) -> pd.DataFrame:
     asked, looks = _asked(metric), seen_looks(study, plan)
     rows = _due(study, plan, of_units.valued(study, plan, list(of_units.wanted(asked).values())))
     columns, _ = _prepared(rows, plan, asked, None)
-    named = {f"value {i}": value for i, value in enumerate(columns.values())}
+    named = {f"value{i}": value for i, value in enumerate(columns.values())}
     shown = rows.select("unit_id", *_keys(plan, rows), **named).order_by("unit_id")
     frame, _ = _coded(pulled(shown), looks)
-    frame = frame.rename(columns={f"value {i}": name for i, name in enumerate(columns)})
+    frame = frame.rename(columns={f"value{i}": name for i, name in enumerate(columns)})
     cluster = ["cluster"] if plan.clustered else []
     return frame.dropna(subset=["outcome"])[["arm", "look", "stratum", *cluster, *columns]].reset_index(
         drop=True
@@ -195,9 +195,9 @@ def _prepared(
         values |= {name: values[name].fill_null(0.0) for name in main}
     open_ended = {name for name, each in of_units.wanted(metric).items() if _may_be_null(each[0])}
     if filled := [name for name in values if name in open_ended and name not in main]:
-        means = rows.agg(**{f"mean {i}": values[name].mean() for i, name in enumerate(filled)}).execute()
+        means = rows.agg(**{f"mean{i}": values[name].mean() for i, name in enumerate(filled)}).execute()
         for i, name in enumerate(filled):
-            values[name] = values[name].fill_null(float(np.nan_to_num(means[f"mean {i}"][0])))
+            values[name] = values[name].fill_null(float(np.nan_to_num(means[f"mean{i}"][0])))
     if open_ended & set(main):
         there = values[main[0]].notnull() & values[main[-1]].notnull()
         values = {name: ibis.ifelse(there, value, ibis.null("float64")) for name, value in values.items()}

@@ -10,7 +10,6 @@ many days before the day of the assignment (at least one).
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -26,8 +25,6 @@ from helpers.study.activity import Log
 from helpers.study.days import day_number, number_of
 from helpers.study.frames import materialise, require_columns
 
-SLOT = "slot"
-"""The unit of a switchback in which all that happens in a slot of time is its outcome."""
 DELIVERED = "delivered"
 """The covariate that says whether a unit met the change; for partial delivery, never for adjustment."""
 COUNTED = ("events", "orders")
@@ -83,17 +80,13 @@ def assigned(study: Study, plan: Plan) -> ibis.Table:
     )
     if kept(study, ("how many", plan.experiment), lambda: several.count().execute()):
         rows = rows.anti_join(several, "unit_id")
-    if plan.design != "switchback":
-        return rows
-    if plan.unit == SLOT:
-        return rows if "cluster" in rows.columns else rows.mutate(cluster=rows.unit_id)
-    require_columns(rows, ["cluster"], "assignments of a switchback")
-    rows = rows.mutate(begun=rows.assigned_at.min().over(ibis.window(group_by="cluster")))
-    return rows.filter(rows.assigned_at >= rows.begun + _burn_in(plan)).drop("begun")
-
-
-def _burn_in(plan: Plan) -> Any:
-    return ibis.interval(seconds=round(3_600 * plan.burn_in_hours))
+    if plan.clustered and "cluster" not in rows.columns:
+        rows = rows.mutate(cluster=rows.unit_id)
+    if plan.burn_in_hours:
+        rows = rows.mutate(begun=rows.assigned_at.min().over(ibis.window(group_by="cluster")))
+        burnt = ibis.interval(seconds=round(3_600 * plan.burn_in_hours))
+        rows = rows.filter(rows.assigned_at >= rows.begun + burnt).drop("begun")
+    return rows
 
 
 def with_segment(study: Study, rows: ibis.Table, segment: str) -> ibis.Table:
@@ -202,19 +195,12 @@ def _with_logged(study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wa
     """Return units with what a log (events, orders, content by day) holds of each within its windows."""
     table = table_of(asked[0][0])
     log = _log(study, table)
-    if plan.unit == SLOT:
-        end = ibis.timestamp(f"{plan.end + dt.timedelta(days=1)}")
-        following = units.assigned_at.lead(1).over(ibis.window(order_by="assigned_at")).fill_null(end)
-        slots = units.select(unit="unit_id", begun=units.assigned_at + _burn_in(plan), until=following)
-        rows = log.inner_join(slots, [log.ts >= slots.begun, log.ts < slots.until])
-        windows = dict.fromkeys(("after", "before"), ibis.literal(True))
-    else:
-        own = units.select("assigned_at", "assigned_day", unit="unit_id")
-        rows = log.inner_join(own, log.of == own.unit)
-        begun = rows.ts >= rows.assigned_at if "ts" in rows.columns else rows.day >= rows.assigned_day
-        since = rows.day - rows.assigned_day
-        before = since.between(-max(plan.outcome_days, 1), -1)
-        windows = {"after": begun & (since <= plan.outcome_days), "before": before}
+    own = units.select("assigned_at", "assigned_day", unit="unit_id")
+    rows = log.inner_join(own, log.of == own.unit)
+    begun = rows.ts >= rows.assigned_at if "ts" in rows.columns else rows.day >= rows.assigned_day
+    since = rows.day - rows.assigned_day
+    before = since.between(-max(plan.outcome_days, 1), -1)
+    windows = {"after": begun & (since <= plan.outcome_days), "before": before}
     sums = {label(each): _summed(rows, each[0], windows[each[1]]).cast("float64") for each in asked}
     part = rows.group_by("unit").agg(**sums)
     units = units.left_join(part, units.unit_id == part.unit).drop("unit")
