@@ -1,8 +1,9 @@
-"""Commands about tables and parameters: ``check``, ``reveal``, ``params``, ``simulate``."""
+"""Commands about tables and parameters: ``check``, ``map``, ``reveal``, ``params``, ``simulate``."""
 
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,6 +47,42 @@ def check(
         output.frame("Kinds of action, and what they count as", found.kinds)
         lines.append(found.unknown)
     for line in filter(None, lines):
+        typer.echo(line)
+
+
+@app.command("map")
+def map_(
+    folder: Annotated[Path, typer.Argument(help="Folder of exports as they were downloaded.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; leave questions in the file.")] = False,
+    notebooks: Notebooks = None,
+) -> None:
+    """Draft the mapping of a folder of exports: what they are, what is sure, and what only you know."""
+    from helpers.data import engine
+    from helpers.data.exports import draft
+    from helpers.errors import PlaybookError
+    from helpers.report import project
+
+    target, con = folder / draft.MAPPING, engine.connect()
+    drafted = draft.draft(folder, con.workspace)
+    output.table("What the files are", ("file", "taken for"), drafted.files)
+    target.write_text(drafted.text, "utf-8")
+    for question in draft.Mapping.read(target).questions if sys.stdin.isatty() and not yes else ():
+        if answer := typer.prompt(question.text[1:].strip(), default="", show_default=False):
+            text = draft.answered(target.read_text("utf-8"), question.line, answer)
+            target.write_text(text, "utf-8")
+    try:
+        for name, table in draft.preview(con, folder, target.read_text("utf-8")).tables.items():
+            output.frame(f"{name}: its first rows", table.limit(5).execute())
+    except PlaybookError as error:
+        typer.echo(f"No rows can be shown yet: {str(error).splitlines()[-1].rpartition(': ')[2]}")
+    there = [path.stem for path in project.notebooks(notebooks_folder(notebooks))]
+    runs = [
+        (name, f"no: without {lack}" if lack else "yes")
+        for name, lack in draft.runnable(drafted.tables, there)
+    ]
+    output.table("Which notebooks run, once every question is answered", ("notebook", "runs"), runs)
+    asked = [f"{target}:{each.line}: {each.text}" for each in draft.Mapping.read(target).questions]
+    for line in (*drafted.unsafe, *asked, f"Then: playbook check {folder}"):
         typer.echo(line)
 
 

@@ -7,6 +7,7 @@ lost its digits for good, and `LOST_DIGITS` is what such a text looks like.
 from __future__ import annotations
 
 import csv
+import html
 import itertools
 import json
 import re
@@ -16,8 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
 from xml.etree import ElementTree
@@ -29,24 +29,24 @@ import pyarrow.parquet as pq
 from helpers.data import csv_files
 from helpers.data.csv_files import DELIMITERS, UnreadableFileError
 from helpers.data.exports import workbook
-from helpers.data.violation import counted
 from helpers.data.views import identifier, listed, quoted
-
-__all__ = ["LOST_DIGITS", "RawFile", "UnreadableFileError", "clean", "open_file"]
+from helpers.data.violation import counted
 
 LOST_DIGITS = r"\d(\.\d+)?[eE]\+?\d{2}"
 
 # Rows among which the one with the names is looked for; bank exports put some 25 above it.
 HEADER_SEARCH = 40
-# Bytes up to which a file is read once more to see whether its rows have one width; a larger one must.
+# Bytes up to which a row may have fewer cells than there are names; in a larger file all must have one width.
 SMALL = 1 << 25
-# Columns that nested JSON is laid out to; deeper ones stay JSON text.
-MOST_COLUMNS, DEEPEST = 400, 4
+# Names up to which nested JSON is laid out, and how deep; what is below stays JSON text.
+MOST_NAMES, DEEPEST = 400, 4
 
 # Text that is no name: amounts, dates, ids, links, addresses.
 VALUE = re.compile(
     r"[-+=\"'`￥¥$€#]*\d[\d\s.,:/+TZ%年月日时分秒-]*[\"']?|.*(://|\d{6}|[^\s@]@\w).*|(?i:true|false)"
 )
+DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, KeyError, RuntimeError, zlib.error, csv.Error)
+DAMAGE += (zipfile.BadZipFile, ElementTree.ParseError, duckdb.Error)
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,12 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
     UnreadableFileError
         When the file is empty, damaged, in an unknown encoding, or of a kind that cannot be read.
     """
-    opened = _Opened(path, workspace, frozenset(map(clean, expected)))
     try:
-        found = tuple(opened.grids(path, "", ()))
+        found = tuple(_Opened(path, workspace, frozenset(map(clean, expected))).grids(path, "", ()))
     except UnreadableFileError:
         raise
-    except (OSError, EOFError, KeyError, zlib.error, csv.Error, zipfile.BadZipFile) as error:
-        raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
-    except (ElementTree.ParseError, duckdb.Error, RuntimeError) as error:
-        raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from None
+    except DAMAGE as error:
+        raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}.") from None
     if not found:
         raise UnreadableFileError(f"{path.name} is empty, or has no row of column names.")
     return found
@@ -140,11 +137,12 @@ class _Opened:
         elif head.startswith(b"PAR1"):
             yield self._parquet(place, part)
         elif head.startswith(b"\xd0\xcf\x11\xe0"):
-            raise UnreadableFileError(
-                f"{self.path.name} is a workbook of the old Excel kind: save it as .xlsx or CSV."
-            )
+            raise UnreadableFileError(f"{self.path.name} is an old Excel workbook: save it as .xlsx or CSV.")
         elif head:
             yield from self._text(place, part)
+
+    def _fresh(self) -> Path:
+        return self.workspace / f"export-{len(list(self.workspace.iterdir()))}"
 
     def _copied(self, stream: Any) -> Path:
         target = self._fresh()
@@ -152,14 +150,19 @@ class _Opened:
             copyfileobj(stream, out)
         return target
 
-    def _fresh(self) -> Path:
-        return self.workspace / f"export-{len(list(self.workspace.iterdir()))}"
+    def _written(self, rows: Iterable[Iterable[str]]) -> Path:
+        """Write rows as plain CSV, without those that are empty."""
+        target = self._fresh()
+        with target.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows(row for row in map(list, rows) if any(row))
+        return target
 
     def _archive(self, place: Path, part: str) -> Iterator[RawFile]:
+        above = f"{part}/" if part else ""
         with zipfile.ZipFile(place) as archive:
-            if workbook.is_workbook(archive):
+            if workbook.BOOK in archive.namelist():
                 for sheet, rows in workbook.sheets(archive):
-                    yield from self._grid(self._written(rows), _joined(part, sheet), ())
+                    yield from self._grid(self._written(rows), above + sheet, ())
                 return
             for member in archive.infolist():
                 name = member.filename
@@ -167,14 +170,7 @@ class _Opened:
                     name = name.encode("cp437", "replace").decode("gb18030", "replace")
                 if not member.is_dir() and not re.search(r"(^|/)[._]", name):
                     with archive.open(member) as stream:
-                        yield from self.grids(self._copied(stream), _joined(part, name), ())
-
-    def _written(self, rows: Iterable[Iterable[str]]) -> Path:
-        """Write rows as plain CSV, without those that are empty."""
-        target = self._fresh()
-        with target.open("w", encoding="utf-8", newline="") as out:
-            csv.writer(out).writerows(row for row in map(list, rows) if any(row))
-        return target
+                        yield from self.grids(self._copied(stream), above + name, ())
 
     def _text(self, place: Path, part: str) -> Iterator[RawFile]:
         encoding, alike = csv_files.encoding(place)
@@ -189,186 +185,146 @@ class _Opened:
             with target.open("w", encoding="utf-8", newline="") as out, place.open(encoding=encoding) as file:
                 copyfileobj(file, out)
             place = target
-        if first.startswith("<"):
-            yield from self._grid(self._written(_table(place.read_text("utf-8-sig"))), part, notes)
-        elif nested:
+        if nested:
             size = max(2 * place.stat().st_size, 1 << 24)
             reader = (
                 f"SELECT json AS j FROM read_json_objects({listed([place])}, maximum_object_size = {size})"
             )
-            yield self._records(reader, part, notes)
+            yield self._records(reader, part, notes, first.startswith("{"))
+        elif first.startswith("<"):
+            yield from self._grid(self._written(_table(place.read_text("utf-8-sig"))), part, notes)
         else:
             yield from self._grid(place, part, notes)
 
     def _grid(self, place: Path, part: str, notes: tuple[str, ...]) -> Iterator[RawFile]:
-        """Find the delimiter and the row of names of a UTF-8 file; yield nothing when it has no rows."""
+        """Find the delimiter and the row of names of a UTF-8 file; yield nothing when it has none."""
         with place.open(encoding="utf-8-sig", newline="") as file:
             lines = list(itertools.islice(file, 3 * HEADER_SEARCH))
-        candidates = [found for delimiter in DELIMITERS for found in self._headers(lines, delimiter)]
-        if not candidates:
+        found = [each for delimiter in DELIMITERS for each in _headers(lines, delimiter, self.expected)]
+        if not found:
             return
-        _, delimiter, above, names, even = max(candidates, key=lambda each: each[0])
+        _, delimiter, above, names = max(found, key=lambda each: each[0])
         columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
         how = "auto_detect = false, header = true, quote = '\"', escape = '\"', strict_mode = false"
+        if place.stat().st_size < SMALL:
+            how += ", null_padding = true, parallel = false"
         reader = f"read_csv({listed([place])}, {how}, skip = {above}, delim = {quoted(delimiter)}"
-        reader += f", columns = {{{columns}}}, max_line_size = 10000000"
-        if not even or (place.stat().st_size < SMALL and _fails(f"SELECT count(*) FROM {reader})")):
-            reader += ", null_padding = true, parallel = false"
         if above:
             notes += (f"{self.path.name}: {counted(above, 'line')} above the column names left out.",)
-        yield RawFile(self.path, part, f"SELECT * FROM {reader})", names, notes)
-
-    def _headers(self, lines: list[str], delimiter: str) -> Iterator[tuple[Any, ...]]:
-        """Yield every row that may hold the names, with its rank: known names, then one width below, then words."""
-        reader, above, rows = csv.reader(lines, delimiter=delimiter), 0, []
-        for row in reader:
-            rows.append((above, row))
-            above = reader.line_num
-        for index, (above, row) in enumerate(rows[:HEADER_SEARCH]):
-            widths = Counter(len(each) for _, each in rows[index + 1 :] if any(each))
-            width = max(len(row), widths.most_common(1)[0][0] if widths else 0)
-            cells = {clean(cell) for cell in row} - {""}
-            words = sum(not VALUE.fullmatch(cell) for cell in cells)
-            values = len(cells) - words
-            rank = (len(cells & self.expected), words > 1, words - 3 * values - (width - len(row)), -index)
-            if words:
-                names = _unlike([clean(cell) for cell in row] + [""] * (width - len(row)))
-                yield rank, delimiter, above, names, len(widths) < 2 and set(widths) <= {width}
+        yield RawFile(self.path, part, f"SELECT * FROM {reader}, columns = {{{columns}}})", names, notes)
 
     def _parquet(self, place: Path, part: str) -> RawFile:
-        reader = f"read_parquet({listed([place])})"
-        schema = pq.read_schema(place)
+        reader, schema = f"read_parquet({listed([place])})", pq.read_schema(place)
         if any(map(pa.types.is_nested, schema.types)):
-            return self._records(f"SELECT to_json(t) AS j FROM {reader} t", part)
-        names = _unlike(map(clean, schema.names))
-        texts = [
-            f"nullif(CAST({identifier(old)} AS VARCHAR), '') AS {identifier(new)}"
-            for old, new in zip(schema.names, names, strict=True)
-        ]
-        return RawFile(self.path, part, f"SELECT {', '.join(texts)} FROM {reader}", names)
+            return self._records(f"SELECT to_json(t) AS j FROM {reader} t", part, (), False)
+        texts = {name: f"nullif(CAST({identifier(name)} AS VARCHAR), '')" for name in schema.names}
+        return self._selected(texts, reader, part, ())
 
-    def _records(self, query: str, part: str, notes: tuple[str, ...] = ()) -> RawFile:
-        """Lay JSON out: one row for each record, one column for each value in it."""
+    def _records(self, query: str, part: str, notes: tuple[str, ...], is_document: bool) -> RawFile:
+        """Lay JSON out: one row for each record, or each in the list of a document, one column for each value."""
         with duckdb.connect() as con:
-            structure = _structure(con, query)
-            where, top = _list_of_records(structure), {}
-            if where and con.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM ({query}) LIMIT 2)"
-            ).fetchone() == (1,):
-                top = structure
-                query = f"SELECT j AS t, unnest(json_extract(j, {quoted(_path(where) + '[*]')})) AS j FROM ({query})"
+            structure, texts = _structure(con, query), {}
+            rows = con.execute(f"SELECT 1 FROM ({query}) LIMIT 2").fetchall()
+            if is_document and len(rows) == 1 and (where := _list_of_records(structure)):
+                lists = f"unnest(json_extract(j, {quoted(_path(*where) + '[*]')}))"
+                query = f"SELECT j AS t, {lists} AS j FROM ({query})"
+                texts = {f"top.{name}": sql for name, sql in _leaves(con, query, structure, "t")}
                 structure = _structure(con, query)
-            columns = {f"top.{name}": sql for name, sql in _leaves(con, query, top, "t", ())}
-            columns |= dict(_leaves(con, query, structure, "j", ()))
-        names = _unlike(map(clean, columns))
-        selected = ", ".join(
-            f"{sql} AS {identifier(name)}" for name, sql in zip(names, columns.values(), strict=True)
-        )
-        return RawFile(self.path, part, f"SELECT {selected} FROM ({query})", names, notes)
+            texts |= dict(_leaves(con, query, structure, "j"))
+        return self._selected(texts, f"({query})", part, notes)
+
+    def _selected(self, texts: dict[str, str], relation: str, part: str, notes: tuple[str, ...]) -> RawFile:
+        names = _unlike(map(clean, texts))
+        pairs = zip(texts.values(), names, strict=True)
+        selected = ", ".join(f"{sql} AS {identifier(name)}" for sql, name in pairs)
+        return RawFile(self.path, part, f"SELECT {selected} FROM {relation}", names, notes)
 
 
-def _joined(part: str, name: str) -> str:
-    return f"{part}/{PurePosixPath(name).name}" if part else name
-
-
-def _fails(query: str) -> bool:
-    with duckdb.connect() as con:
-        try:
-            con.execute(query)
-        except duckdb.Error:
-            return True
-        return False
+def _headers(lines: list[str], delimiter: str, expected: frozenset[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield every row that may hold the names, with its rank: known names first, then words and few values."""
+    reader, above, rows = csv.reader(lines, delimiter=delimiter), 0, []
+    for row in reader:
+        rows.append((above, row))
+        above = reader.line_num
+    for index, (above, row) in enumerate(rows[:HEADER_SEARCH]):
+        widths = Counter(len(each) for _, each in rows[index + 1 :] if any(each))
+        blanks = max(widths.most_common(1)[0][0] - len(row), 0) if widths else 0
+        cells = {clean(cell) for cell in row} - {""}
+        words, known = sum(not VALUE.fullmatch(cell) for cell in cells), len(cells & expected)
+        if words:
+            rank = (known if known > 1 else 0, words > 1, 4 * words - 3 * len(cells) - blanks, -index)
+            yield rank, delimiter, above, _unlike([clean(cell) for cell in row] + [""] * blanks)
 
 
 def _unlike(names: Iterable[str]) -> tuple[str, ...]:
     """Return names that differ, as an engine sees them that takes two cases of a letter for one."""
-    found: list[str] = []
-    seen: Counter[str] = Counter()
+    found: dict[str, str] = {}
     for position, name in enumerate(names, start=1):
         name = name or f"unnamed_{position}"
-        seen[name.lower()] += 1
-        found.append(name if seen[name.lower()] == 1 else f"{name}_{seen[name.lower()]}")
-    return tuple(found)
+        name = next(
+            each
+            for n in itertools.count(1)
+            if (each := name if n == 1 else f"{name}_{n}").lower() not in found
+        )
+        found[name.lower()] = name
+    return tuple(found.values())
 
 
-class _Rows(HTMLParser):
-    """Rows of the cells of all tables of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.inside = False
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-        self.inside = tag in ("td", "th") or (self.inside and tag not in ("tr", "table"))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag not in ("td", "th", "tr", "table")
-
-    def handle_data(self, data: str) -> None:
-        if self.inside and self.rows and self.rows[-1]:
-            self.rows[-1][-1] = (self.rows[-1][-1] + data).strip()
+def _table(text: str) -> Iterator[list[str]]:
+    """Yield the rows of all tables of a page."""
+    for row in re.findall(r"(?is)<tr\b.*?(?=<tr\b|</table|$)", text):
+        cells = re.findall(r"(?is)<t[dh]\b[^>]*>(.*?)(?=<t[dh]\b|</t[dhr]|$)", row)
+        yield [html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in cells]
 
 
-def _table(text: str) -> list[list[str]]:
-    parser = _Rows()
-    parser.feed(text)
-    return parser.rows
-
-
-def _path(keys: Iterable[str]) -> str:
+def _path(*keys: str) -> str:
     """Return the path of a value in JSON."""
     return "$" + "".join("." + json.dumps(key, ensure_ascii=False) for key in keys)
 
 
 def _structure(con: duckdb.DuckDBPyConnection, query: str) -> Any:
     """Return which keys the records have, at every depth."""
-    found = con.execute(f"SELECT json_group_structure(j) FROM ({query})").fetchone()
-    return json.loads(found[0]) if found and found[0] else {}
+    [(found,)] = con.execute(f"SELECT json_group_structure(j) FROM ({query})").fetchall()
+    return json.loads(found or "{}")
 
 
-def _list_of_records(structure: Any, keys: tuple[str, ...] = ()) -> tuple[str, ...]:
+def _list_of_records(structure: Any, *keys: str) -> tuple[str, ...]:
     """Return the keys that lead to the list of objects with most columns; none when there is no such list."""
-    found: list[tuple[int, tuple[str, ...]]] = []
-    for key, inner in structure.items() if isinstance(structure, dict) and len(keys) < 3 else ():
-        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+    found: list[tuple[int, tuple[str, ...]]] = [(-1, ())]
+    for key, inner in structure.items() if len(keys) < DEEPEST else ():
+        if _are_objects(inner):
             found.append((len(inner[0]), (*keys, key)))
-        elif isinstance(inner, dict) and (deeper := _list_of_records(inner, (*keys, key))):
+        elif isinstance(inner, dict) and (deeper := _list_of_records(inner, *keys, key)):
             found.append((0, deeper))
-    return max(found, key=lambda each: each[0])[1] if found else ()
+    return max(found)[1]
 
 
-def _leaves(
-    con: duckdb.DuckDBPyConnection, query: str, structure: Any, column: str, keys: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
-    """Yield the name and the SQL of each value of a record that is no list of records itself."""
+def _are_objects(structure: Any) -> bool:
+    return isinstance(structure, list) and isinstance(structure[0], dict)
+
+
+def _leaves(con: Any, query: str, structure: Any, column: str, *keys: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the SQL of each value in the records."""
     for key, inner in structure.items():
-        path, at = _path((*keys, key)), (*keys, key)
-        name = ".".join(at)
-        if isinstance(inner, dict) and inner and len(at) < DEEPEST and len(inner) < MOST_COLUMNS:
-            yield from _leaves(con, query, inner, column, at)
-            continue
-        objects = isinstance(inner, list) and inner and isinstance(inner[0], dict)
-        if objects and inner[0].keys() == {"key", "value"}:
-            listed_ = f"unnest(json_extract_string({column}, {quoted(path + '[*].key')})) AS k"
-            for (each,) in con.execute(f"SELECT DISTINCT {listed_} FROM ({query}) ORDER BY k").fetchall():
-                yield f"{name}.{each}", _of_key(column, path, each, inner[0]["value"])
-            continue
-        if objects and column == "j":
-            for each in [each for each, kind in inner[0].items() if isinstance(kind, str)]:
-                values = f"json_extract_string({column}, {quoted(path + '[*].' + json.dumps(each))})"
-                yield f"{name}.{each}", f"CAST(list_sum(TRY_CAST({values} AS DECIMAL(30, 6)[])) AS VARCHAR)"
-        if not (objects and column == "t"):
+        path, name = _path(*keys, key), ".".join((*keys, key))
+        if isinstance(inner, dict) and inner and len(keys) + 1 < DEEPEST and len(inner) < MOST_NAMES:
+            yield from _leaves(con, query, inner, column, *keys, key)
+        elif not _are_objects(inner):
             yield name, f"nullif(json_extract_string({column}, {quoted(path)}), '')"
+        elif inner[0].keys() == {"key", "value"}:
+            named = f"unnest(json_extract_string({column}, {quoted(path + '[*].key')}))"
+            for (each,) in con.execute(f"SELECT DISTINCT {named} AS k FROM ({query}) ORDER BY k").fetchall():
+                yield f"{name}.{each}", _of_key(column, path, each, inner[0]["value"])
+        elif column == "j":  # numbers of a list belong to their record as a sum
+            for each in [each for each, kind in inner[0].items() if isinstance(kind, str)]:
+                values = f"json_extract_string(j, {quoted(path + '[*].' + json.dumps(each))})"
+                total = f"CAST(list_sum(TRY_CAST({values} AS DECIMAL(30, 6)[])) AS VARCHAR)"
+                yield f"{name}.{each}", f"regexp_replace({total}, '\\.?0+$', '')"
 
 
 def _of_key(column: str, path: str, key: str, value: Any) -> str:
     """Return SQL for the value of one key in a list of keys and values, of whichever type it is."""
-    found = f"CAST(json_extract({column}, {quoted(path + '[*]')}) AS JSON[])"
-    found = f"([x FOR x IN {found} IF x->>'key' = {quoted(key)}])[1]"
+    listed_ = f"CAST(json_extract({column}, {quoted(path + '[*]')}) AS JSON[])"
+    found = f"([x FOR x IN {listed_} IF x->>'key' = {quoted(key)}])[1]"
     paths = [f"$.value.{kind}" for kind in value] if isinstance(value, dict) else ["$.value"]
     return f"coalesce({', '.join(f'{found}->>{quoted(each)}' for each in paths)})"

@@ -1,0 +1,232 @@
+"""A mapping drafted from the files of a folder: what is sure, what is proposed, and what only their owner knows.
+
+A known export brings its own mapping. Of any other the names of the columns are looked up and what they hold is
+looked at; what neither says becomes a question, and nothing is read before it is answered.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from glob import escape
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from helpers.data.exports import guess
+from helpers.data.exports.apply import mapped
+from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
+from helpers.data.exports.guess import Column, flow
+from helpers.data.exports.mapping import Mapping as Mapping
+from helpers.data.exports.recognise import NAMED, alike, known, recognise
+from helpers.data.reading import Found
+from helpers.data.tables import TABLES
+from helpers.errors import BadData
+
+MAPPING = "mapping.yml"
+HEAD = """# Which column of these exports is which column of the tables that reports are made of.
+# A text that begins with ? is a question: write the answer in its place. Nothing is read before all are answered.
+# A line may be deleted when the export does not have it. `playbook check` says what is open and what is wrong.
+"""
+QUESTION = r"'\?(?:[^']|'')*'"
+# Members of a source who joined when they were first seen.
+FIRST_SEEN = r"      members:\n        first_seen: true\n(        .*\n)*"
+# A table of a source, unless nobody knows whom its rows belong to.
+TABLE = r"^      {}:\n(?!(        .*\n)*?        member_id: '\?)"
+# What stands for an open question in a preview, by where it is asked.
+PASSED_OVER = (("UTC", "zone"), ("2020-01-01", "exported_at"), ("'?'", "constant"))
+NO_SAFE_KEY = (
+    "{where} has no member who is surely one person: masks and nicknames are shared. What follows a member (tiers, "
+    "retention, repeat orders) needs an export with their id, full phone or e-mail; sums of the shop do not."
+)
+
+
+@dataclass
+class Draft:
+    """A drafted mapping and what there is to say about it.
+
+    Attributes
+    ----------
+    text : str
+        The mapping as YAML.
+    files : list of tuple of str
+        Each file, and what it was taken for.
+    tables : list of str
+        Tables that it feeds once its questions are answered, without those of which nobody knows whose rows they are.
+    unsafe : list of str
+        Sources without a safe buyer, and what would be needed.
+    """
+
+    text: str = ""
+    files: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    unsafe: list[str] = field(default_factory=list)
+
+
+def draft(folder: Path, workspace: Path) -> Draft:
+    """Draft the mapping of a folder.
+
+    Raises
+    ------
+    BadData
+        When the folder has a mapping, or no file that could be mapped; then the message says what is missing.
+    """
+    if (folder / MAPPING).exists():
+        raise BadData(f"{folder / MAPPING} is there already: edit it, or move it away for a new draft.")
+    found, sources = Draft(), dict[str, str]()
+    for raws in _groups(folder, workspace, found):
+        header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
+        looked, match = guess.look(raws, header), recognise(header)
+        if match:
+            name, title, template, optional = (
+                match[0].name,
+                match[0].title,
+                match[0].source,
+                match[0].optional,
+            )
+            called = {each: looked[column] for each, column in match[1].items()}
+            texts = {each: flow(column.name) for each, column in called.items()}
+        else:
+            name, called = guess.table(looked)
+            title = f"not known; by its columns a table of {name}, so read every line" if called else name
+            texts = guess.texts(name, called, looked) if called else {}
+            template, optional = guess.words()["tables"][name]["source"] if called else "", None
+            name = f"{name}_{len(sources) + 1}"
+        found.files += [(raw.name, title) for raw in raws]
+        if template:
+            lines = [*_filled(template, called, texts, optional)]
+            sources[name] = f"  {name}:  # {title}\n" + "".join(
+                f"    {line}\n" for line in _headed(folder, raws, lines)
+            )
+            if (match and match[0].unsafe) or "member_id: '?" in sources[name]:
+                found.unsafe.append(NO_SAFE_KEY.format(where=name))
+                sources[name] = re.sub(FIRST_SEEN, "", sources[name])
+    if not sources:
+        said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
+        raise BadData(f"Nothing in {folder} could be mapped: {said}.")
+    text = "".join(sources.values())
+    if "      members:\n" in re.sub(FIRST_SEEN, "", text):  # an export tells when members joined
+        text = re.sub(FIRST_SEEN, "", text)
+    found.tables = [name for name in TABLES if re.search(TABLE.format(name), text, re.MULTILINE)]
+    view = "view: buyer  # orders hold what buyers paid\n" if "      orders:\n" in text else ""
+    found.text = f"{HEAD}{view}sources:\n{text}"
+    return found
+
+
+def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each notebook, and what it misses; nothing when it will run."""
+    for notebook in notebooks:
+        needs = [set(each.split()) - set(tables) for each in guess.words()["notebooks"].get(notebook[:2], ())]
+        yield notebook, "" if set() in needs else " or ".join(" and ".join(sorted(each)) for each in needs)
+
+
+def answered(text: str, line: int, answer: str) -> str:
+    """Return the text of a mapping with the question in a line answered."""
+    lines = text.splitlines(keepends=True)
+    said = flow(yaml.load(answer, yaml.BaseLoader))
+    lines[line - 1] = re.sub(QUESTION, lambda _: said, lines[line - 1], count=1)
+    return "".join(lines)
+
+
+def preview(con: Any, folder: Path, text: str) -> Found:
+    """Return the tables of a mapping whose open questions are passed over: a zone is UTC, a constant a question mark.
+
+    Raises
+    ------
+    InvalidFile, BadData
+        When they cannot be passed over.
+    """
+    path = con.workspace / MAPPING
+    path.write_text(text, "utf-8")
+    lines = text.splitlines(keepends=True)
+    for question in Mapping.read(path).questions:
+        line = lines[question.line - 1]
+        instead = next((said for said, sign in PASSED_OVER if sign in line or sign in question.place), None)
+        lines[question.line - 1] = re.sub(QUESTION, instead, line) if instead else ""
+    path.write_text("".join(lines), "utf-8")
+    return mapped(con, folder, Mapping.read(path))
+
+
+def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
+    """Return the grids of a folder, those of one export together."""
+    expected = {name for each in known() for name in (*each.names, *chain(*each.also.values()))}
+    groups: dict[str | frozenset[str], list[RawFile]] = {}
+    for path in sorted(
+        each for each in folder.rglob("*") if each.is_file() and each.suffix not in (".yml", ".md")
+    ):
+        if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+            try:
+                for raw in open_file(path, workspace, expected):
+                    match = recognise(raw.names)
+                    groups.setdefault(
+                        match[0].name if match else frozenset(map(alike, raw.names)), []
+                    ).append(raw)
+            except UnreadableFileError as error:
+                found.files.append((path.name, str(error)))
+    return list(groups.values())
+
+
+def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str]:
+    """Return the lines of a source below its files, asking for the day of each export where that is needed."""
+    names = {raw.path.relative_to(folder).as_posix(): raw.path for raw in raws}
+    head = [f"files: {flow(list(map(escape, names)))}  # a star stands for any text, as in orders*.csv"]
+    if len(parts := {raw.part for raw in raws if raw.part}) == 1:
+        head.append(f"part: {flow(escape(parts.pop()))}")
+    if asked := [line for line in lines if line.startswith("exported_at:")]:
+        days = {name: dt.date.fromtimestamp(path.stat().st_mtime) for name, path in names.items()}
+        told = asked[0][len("exported_at: '") : -1]
+        each = [
+            f"  {flow(name)}: {flow(f'{told} The file was last changed on {day}.')}"
+            for name, day in days.items()
+        ]
+        head += ["exported_at:", *each]
+    return head + [line for line in lines if line not in asked]
+
+
+def _filled(
+    template: str, called: Map[str, Column], texts: Map[str, str], optional: Sequence[str] | None
+) -> Iterator[str]:
+    """Yield the lines of a source with what its columns are called; what is missing or unusable becomes a question.
+
+    Of several lines of one word the first counts whose columns are all there. Without `optional` any may be missing.
+    """
+    table, waiting, code = "", list[str](), guess.currency(list(called.values()))
+    for start, group in groupby(template.splitlines(), lambda line: line.partition(":")[0]):
+        word = start.strip()
+        indent = start.removesuffix(word)
+        options = [(line, [name for name in NAMED.findall(line) if name not in texts]) for line in group]
+        line, missing = next((each for each in options if not each[1]), options[-1])
+        table = word if len(indent) == 2 else table
+        id_ = table in TABLES and word in TABLES[table] and TABLES[table][word].is_id
+        there = [called[name] for name in NAMED.findall(line) if name in called] if id_ else []
+        question = ""
+        if missing and optional is not None and not set(missing) <= set(optional):
+            question = f"? There is no column “{missing[0]}” here. Which one says this?"
+        elif missing and (word, table, optional) == ("member_id", "orders", None):
+            question = "? Which column says who bought: an id, a full phone or an e-mail?"
+        elif lost := [each.name for each in there if each.kind == "lost"]:
+            question = (
+                f"? Numbers in “{lost[0]}” have lost digits in a spreadsheet. Which column has all of them?"
+            )
+        elif weak := [each.name for each in there if word == "member_id" and guess.is_weak(each)]:
+            question = f"? “{weak[0]}” is masked, or a name, and no safe key. Which column is one?"
+        elif missing or (
+            word == "zone" and "'?" in line and not any(each.is_local for each in called.values())
+        ):
+            continue
+        elif word == "currency" and "'?" in line and code:
+            line = f"{indent}currency: {{constant: {code}}}  # proposed: by the sign of the amounts"
+        line = (
+            f"{indent}{word}: {flow(question)}" if question else NAMED.sub(lambda name: texts[name[1]], line)
+        )
+        waiting = [each for each in waiting if len(each) - len(each.lstrip()) < len(indent)]
+        if line.endswith(":"):
+            waiting.append(line)
+        else:
+            yield from [*waiting, line]
+            waiting = []

@@ -1,0 +1,256 @@
+"""What the columns of an unknown export mean, by what they are called and by what they hold; see `words.yml`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from itertools import product
+from typing import Any
+
+import duckdb
+import yaml
+
+from helpers.data.exports.files import LOST_DIGITS, RawFile
+from helpers.data.exports.recognise import alike
+from helpers.data.tables import TABLES
+from helpers.data.views import identifier
+
+# Rows of each file that are looked at, and the share of the cells that tells what a column holds.
+LOOKED_AT, MOST = 2000, 0.9
+NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
+TIMES = ("zoned", "local", "s", "ms", "us", "format")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an export as its first rows show it.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``zoned``, ``local`` (times without a zone), ``s``, ``ms``, ``us`` (since 1970), ``format`` (other times),
+        ``number``, ``lost`` (digits, in a spreadsheet), ``masked``, ``name`` (of people), ``text`` or ``empty``.
+    texts : tuple of str
+        Its cells, row by row; an empty text where there is nothing.
+    strays : tuple of str
+        Texts that are not of its kind, such as the word for a total.
+    formats : tuple of str
+        Every way in which its times may be written.
+    """
+
+    name: str
+    kind: str
+    texts: tuple[str, ...]
+    strays: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> list[str]:
+        """The cells that hold something."""
+        return [text for text in self.texts if text]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it holds times that need a zone."""
+        return self.kind == "local" or (self.kind == "format" and "%z" not in self.formats[0])
+
+
+@lru_cache
+def words() -> dict[str, Any]:
+    """Return what is known of names and texts, in the languages of exports."""
+    return yaml.load((files("helpers.data.exports") / "words.yml").read_text("utf-8"), yaml.BaseLoader)
+
+
+def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
+    """Return what the columns of some files of one form hold, by their first rows."""
+    rows: list[tuple[Any, ...]] = []
+    with duckdb.connect() as con:
+        for raw in raws:
+            query = f"SELECT {', '.join(map(identifier, names))} FROM ({raw.query}) LIMIT {LOOKED_AT}"
+            rows += con.execute(query).fetchall()
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: _column(name, cells) for name, cells in zip(names, columns, strict=True)}
+
+
+def _column(name: str, cells: Iterable[Any]) -> Column:
+    texts = tuple(
+        "" if (text := str(cell or "").strip(" \t\u3000\"'=`")) in NOTHING else text for cell in cells
+    )
+    given = [text for text in texts if text]
+    if any(re.fullmatch(LOST_DIGITS, text) for text in given):
+        return Column(name, "lost", texts)
+    for kind, pattern in words()["kinds"].items() if given else ():
+        formats = _formats(given) if kind == "format" else ()
+        strays = [text for text in given if not formats and not re.fullmatch(pattern, text)]
+        if len(strays) <= (1 - MOST) * len(given):
+            return Column(name, kind, texts, tuple(dict.fromkeys(strays)), formats)
+    return Column(name, "text" if given else "empty", texts)
+
+
+def _formats(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the ways of writing times that all of some texts fit."""
+
+    def fits(text: str, form: str) -> bool:
+        try:
+            return bool(dt.datetime.strptime(text, form))
+        except ValueError:
+            return False
+
+    forms = map("".join, product(words()["days"], words()["clocks"]))
+    return tuple(form for form in forms if all(fits(text, form) for text in given))
+
+
+def _plain(name: str) -> str:
+    """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
+    return re.sub(r"[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
+
+
+@lru_cache
+def _forms(listed: str) -> frozenset[str]:
+    return frozenset(map(_plain, words()[listed]))
+
+
+def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
+    """Return which column of a file is which of a table: the best names first, each column once."""
+    ranked = []
+    for target, names in words()["tables"][table]["columns"].items():
+        for column in [each for each in looked.values() if _holds(table, target, each)]:
+            name, weak = _plain(column.name), target == "member_id" and is_weak(column)
+            for order, word in enumerate(map(_plain, names)):
+                ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1)
+                begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
+                if ends or begins or name == word:
+                    ranked.append((name != word, weak, order, -len(word), target, column))
+    found: dict[str, Column] = {}
+    for *_, target, column in sorted(ranked, key=lambda each: each[:4]):
+        if target not in found and column not in found.values():
+            found[target] = column
+    return found
+
+
+def is_weak(column: Column) -> bool:
+    """Whether a column tells nobody apart for certain: masks, and names that people share or change."""
+    return column.kind in ("masked", "name") or _plain(column.name) in _forms("shared_names")
+
+
+def _holds(table: str, target: str, column: Column) -> bool:
+    """Whether a column holds what a column of the contract, or one that helps to read it, does."""
+    helping = {"total": "float", "shipping": "float"}
+    types = {
+        name: each.type
+        for spec in (TABLES["content_daily"], TABLES[table])
+        for each in spec.columns
+        for name in [each.name]
+    }
+    type_ = (helping | types).get(target, "string")
+    if type_ in ("timestamp", "date"):
+        return column.kind in TIMES
+    if type_ in ("float", "integer"):
+        return column.kind in ("number", "empty")
+    return column.kind not in TIMES or column.kind in ("s", "ms", "us")
+
+
+def table(looked: Mapping[str, Column]) -> tuple[str, dict[str, Column]]:
+    """Return what an unknown export was taken for: a table, and its columns; without these, what is lacking."""
+    tried = {table: _hits(table, looked) for table in words()["tables"]}
+    times = [each for each in looked.values() if each.kind in TIMES]
+    lacks = {}
+    for table, hits in tried.items():
+        if table in ("events", "orders") and len(times) == 1:
+            hits.setdefault("ts" if table == "events" else "paid_at", times[0])
+        lacks[table] = [
+            " or ".join(each) for each in words()["tables"][table]["needs"] if not set(each) & hits.keys()
+        ]
+        if not lacks[table] and _is_likely(table, tried, looked):
+            return table, hits
+    near = min(lacks, key=lambda table: len(lacks[table]) or 9)
+    return f"not known; nearest to {near}, without a column for {' and for '.join(lacks[near])}", {}
+
+
+def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mapping[str, Column]) -> bool:
+    """Whether a table that a file has the columns for is what its rows are."""
+    member = tried[table].get("member_id")
+    alone = member is not None and len(set(member.given)) == len(member.given) > 0
+    if table == "orders":
+        return "order_id" in tried[table] or not ("event" in tried["events"] or alone)
+    if table == "metric_daily":
+        return any(each.kind == "number" for each in looked.values())
+    return alone if table == "members" else True
+
+
+def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, str]:
+    """Return what stands in the source of a table for each of its names, as YAML."""
+    said: dict[str, Any] = {f"{role}.name": column.name for role, column in hits.items()}
+    for role, column in hits.items():
+        said[role] = column.name
+        if column.kind in ("s", "ms", "us") and not role.endswith("_id"):
+            said[role] = {"column": column.name, "unit": column.kind}
+        if column.kind == "format":
+            either = f"? Which is it, as in {column.given[0]}: {' or '.join(column.formats)}?"
+            said[role] = {
+                "column": column.name,
+                "format": column.formats[0] if len(column.formats) == 1 else either,
+            }
+        if column.kind in TIMES and 0 < len(column.strays) <= 3:
+            said["strays"] = {column.name: list(column.strays)}
+    said["metrics"] = {name: name for name, each in looked.items() if each.kind == "number"}
+    said |= (_lines(hits) | _status(hits)) if table == "orders" else {}
+    return {role: flow(text) for role, text in said.items()}
+
+
+def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
+    """Return how several rows of one order are one."""
+    amount, amounts, said = hits.get("total") or hits["gross"], dict[str, list[str]](), dict[str, Any]()
+    for number, money in zip(
+        hits["order_id"].texts if "order_id" in hits else (), amount.texts, strict=False
+    ):
+        amounts.setdefault(number, []).append(money)
+    several = [each for number, each in amounts.items() if number and len(each) > 1]
+    if any("" in each for each in several):
+        said["blank_total"] = amount.name
+    if several := [each for each in several if sum(map(bool, each)) > 1]:
+        said["same_key"] = "first" if all(len(set(filter(None, each))) == 1 for each in several) else "sum"
+    return said
+
+
+def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
+    """Return which orders were not paid, as far as the words of their status are known."""
+    said: dict[str, Any] = {}
+    counts = Counter(hits["status"].given if "status" in hits else ())
+    kinds = {
+        kind: [text for text in counts if _plain(text) in _forms(kind)]
+        for kind in ("unpaid", "paid", "refunded")
+    }
+    if unknown := [text for text in counts if not any(text in each for each in kinds.values())]:
+        shown = ", ".join(f"{text} ({counts[text]:,})" for text in unknown[:8])
+        said["unpaid"] = f"? Which of these were not paid, as a list [a, b]: {shown}?"
+    elif counts:
+        said |= {"unpaid": kinds["unpaid"] or [""], "counted": kinds["paid"] + kinds["refunded"]}
+    if kinds["refunded"] and "refund" not in hits:
+        said["refund_asked"] = (
+            f"? Which column says how much was given back of orders that are {kinds['refunded'][0]}?"
+        )
+    return said
+
+
+def currency(columns: Sequence[Column]) -> str:
+    """Return the currency that names or signs of amounts tell; empty when they tell none, or several."""
+    signs = words()["currencies"]
+    names = " ".join(each.name for each in columns)
+    texts = "".join(text for each in columns if each.kind == "number" for text in each.given)
+    found = set(re.findall(r"\(([A-Z]{3})\)", names)) or {
+        signs[sign] for sign in signs if sign in texts or f"({sign})" in names
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
+def flow(value: Any) -> str:
+    """Return a value on one line of YAML, a question always in single quotes."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
