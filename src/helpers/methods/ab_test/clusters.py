@@ -43,6 +43,7 @@ def cluster_contrast(
         Lacking when there are fewer than six clusters, or fewer than two in an arm.
     """
     y, d, own = np.asarray(outcome, float), np.asarray(denominator, float), np.asarray(treated, bool)
+    own = np.broadcast_to(own, np.broadcast_shapes(own.shape, d.shape))
     arms = np.stack([~own, own])
     with np.errstate(invalid="ignore", divide="ignore"):
         sizes = np.where(arms, d, 0.0)

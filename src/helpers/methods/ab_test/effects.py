@@ -77,7 +77,7 @@ class Contrast(NamedTuple):
     def error(self) -> FloatArray:
         """Standard error of the difference, shape (...); NaN where both arms are constant."""
         error = np.sqrt(_along(self.covariance, APART))
-        return np.where(error > ROUNDING * np.abs(self.levels).max(-1), error, np.nan)
+        return np.where(error > ROUNDING * np.abs(self.levels).max(-1), error, np.nan)[()]
 
     @property
     def p(self) -> FloatArray:
