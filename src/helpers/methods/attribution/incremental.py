@@ -59,6 +59,8 @@ class Increments(NamedTuple):
         Orders of the members at risk; those that no channel added are the baseline.
     members : int
         Members at risk.
+    days : int
+        Days on which they were.
     decay : float
         Part of a dose that is left a day later.
     likelihood : pandas.DataFrame
@@ -71,6 +73,7 @@ class Increments(NamedTuple):
     touches: FloatArray
     total: int
     members: int
+    days: int
     decay: float
     likelihood: pd.DataFrame
 
@@ -134,7 +137,8 @@ def increments(journeys: Journeys) -> Increments:
     people = days.people.agg(members=days.people.count(), orders=days.people.total.sum()).execute().iloc[0]
     return Increments(
         days.channels, coefficients * doses, covariance * np.outer(doses, doses),
-        counts.reindex(days.channels).to_numpy(float), int(people["orders"]), int(people["members"]), decay,
+        counts.reindex(days.channels).to_numpy(float), int(people["orders"]), int(people["members"]),
+        int(days.season.count().execute()), decay,
         pd.DataFrame({"decay": DECAYS, "log_likelihood": scores}),
     )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -9,18 +11,26 @@ import pandas as pd
 from scipy import sparse
 
 from helpers.data.source import local_date
+from helpers.methods.attribution import plots
 from helpers.methods.attribution.heuristics import FloatArray, Sums
 from helpers.methods.attribution.journeys import Histories, Journeys
+from helpers.methods.attribution.results import Seen
 from helpers.methods.attribution.uncertainty import resampled
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
+from helpers.sentences import number, percent, say, with_interval
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.curves import SurvivalCurves, survival
+from helpers.study import Study
 from helpers.study.days import day_number, number_of
 
 LONGEST = 4
 """Channels of a path that is told; a longer one is told of nobody else."""
 MOST_TOUCHES = 6
 """Journeys with more touches are compared with each other as if they had as many."""
+DAYS = 30
+"""Days within which an order of a newcomer is told."""
 
 
 def time_to_order(journeys: Journeys) -> SurvivalCurves:
@@ -114,3 +124,107 @@ def _rate_ratio(sums: FloatArray, size: int) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         one, several = journeys[both].sum(axis=1) @ (converted[both] / journeys[both])
         return np.array([several / one])
+
+
+@dataclass(frozen=True, repr=False)
+class Paths(Result):
+    """The way to an order.
+
+    Attributes
+    ----------
+    seen : Seen
+        The journeys.
+    curve : SurvivalCurves
+        Share of newcomers who have not ordered yet, by day.
+    common : pandas.DataFrame
+        The commonest paths; see :func:`common_paths`.
+    several : Estimate
+        How many times as often journeys over several channels convert.
+    """
+
+    seen: Seen
+    curve: SurvivalCurves = field(repr=False)
+    common: pd.DataFrame = field(repr=False)
+    several: Estimate
+
+    @property
+    def ordered(self) -> Estimate:
+        """Share of newcomers who ordered within `DAYS` days."""
+        left = self.curve.still_here(DAYS)
+        return left._replace(value=1 - left.value, low=1 - left.high, high=1 - left.low)
+
+    @property
+    def sentence(self) -> str:
+        """How soon newcomers order, and after how many touches."""
+        h = self.seen.journeys.histories
+        ends = h.last & h.converted
+        lengths = np.repeat(h.length[ends], h.members[h.history[ends]])
+        half, most = np.quantile(lengths, [0.5, 0.9]) if len(lengths) else (np.nan, np.nan)
+        text = (
+            "Of newcomers, {share} have ordered after {d} days, those who are still to order counted. Half of the orders "
+            "with a touch come after at most {half}, nine in ten after at most {most} touches."
+        )
+        return say(
+            text, share=with_interval(self.ordered), d=DAYS, half=number(half, 0), most=number(most, 0)
+        )
+
+    @property
+    def several_sentence(self) -> str:
+        """Whether journeys over several channels convert more often."""
+        text = "With as many touches, journeys over several channels lead to an order {ratio} times as often as those of one."
+        return say(text, ratio=with_interval(self.several))
+
+    def parts(self) -> Iterator[Part]:
+        """Yield how soon newcomers order, the commonest paths, and whether several channels help."""
+        yield self.sentence
+        curve = self.curve.table.dropna()
+        rows = pd.DataFrame({"day": curve["day"], "ordered": 1 - curve["survival"]})
+        rows = rows.assign(low=1 - curve["high"], high=1 - curve["low"])[curve["day"] <= 3 * DAYS]
+        told = {"share": percent(self.ordered.value, 0), "d": DAYS}
+        if len(rows):
+            title, kind = (
+                say("{share} of newcomers have ordered after {d} days", **told),
+                say("Curve with its band"),
+            )
+            units = dict.fromkeys(["ordered", "low", "high"], "share")
+            drawing = plots.days_to_order(rows)
+            yield self.drawn("days_to_order", kind, title, rows.reset_index(drop=True), drawing, units=units)
+        if len(self.common):
+            title, kind = say("The commonest ways to an order"), say("Bars of orders by path")
+            note = say(
+                "Repeats of a channel are told once; paths of more than {n} channels are left out.", n=LONGEST
+            )
+            named = {"members": "members", "note": note, "units": {"value": self.study.currency}}
+            yield self.drawn("common_paths", kind, title, self.common, plots.paths(self.common), **named)
+        yield self.several_sentence
+
+    def findings(self) -> Iterator[Finding]:
+        """State how soon newcomers order, and whether several channels help."""
+        yield finding(
+            self.ordered, id="attribution.time_to_order", metric=say("newcomers who have ordered after {d} days", d=DAYS),
+            scope=self.study.scope, sentence=self.sentence, direction="up is good", systems=("S041",),
+            assumption=say("who leaves, or has not ordered yet, would order like those who are watched longer"),
+            definition="time_to_order", picture="days_to_order",
+        )  # fmt: skip
+        yield finding(
+            self.several, id="attribution.several_channels", metric=say("conversion of journeys over several channels against one"),
+            scope=self.study.scope, sentence=self.several_sentence, direction="up is good", systems=("S066",),
+            assumption=say("who meets several channels differs from who meets one by nothing but that and the touches"),
+            definition="several_channels",
+        )  # fmt: skip
+
+
+def paths(study: Study, seen: Seen) -> Paths:
+    """Return the way to an order.
+
+    Parameters
+    ----------
+    study : Study
+        Its level and resamples.
+    seen : Seen
+        The journeys.
+    """
+    found = seen.journeys
+    common = common_paths(found.histories)
+    common = common[common["members"] >= study.k_min].reset_index(drop=True)
+    return Paths(study, seen, time_to_order(found), common, several_channels(found))

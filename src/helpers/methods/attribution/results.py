@@ -1,3 +1,356 @@
-"""The records that the notebook shows."""
+"""What is seen, who has the credit, and what channels added: the records that the notebook shows first."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from helpers.methods.attribution.calibrate import calibrate, lift_tests
+from helpers.methods.attribution.gates import CONVERSIONS_OF_A_MODEL, TOUCHES_OF_A_MODEL, Gates, gates
+from helpers.methods.attribution.heuristics import RULES
+from helpers.methods.attribution.hierarchy import hierarchy
+from helpers.methods.attribution.incremental import Increments, increments
+from helpers.methods.attribution.journeys import Definition, Journeys, journeys
+from helpers.methods.attribution.uncertainty import MODELS, Credit
+from helpers.methods.attribution.uncertainty import credit as credit_of
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
+from helpers.sentences import number, percent, say, with_bounds
+from helpers.stats.estimate import Estimate, percentile_interval, proportion, unknown
+from helpers.study import Study
+from helpers.tables import Table
+
+TOO_LITTLE = "too little data: it takes {k} orders and {m} touches, and there are {n} and {t}"
+
+
+@dataclass(frozen=True, repr=False)
+class Seen(Result):
+    """What of the way to an order is seen.
+
+    Attributes
+    ----------
+    journeys : Journeys
+        The journeys that everything else rests on.
+    gates : Gates
+        What is seen and what is not.
+    """
+
+    journeys: Journeys
+    gates: Gates
+
+    @property
+    def unseen(self) -> Estimate:
+        """Share of orders without a touch in the lookback."""
+        return proportion(self.gates.unattributed, self.gates.conversions, self.study.confidence)
+
+    @property
+    def too_little(self) -> str:
+        """Why no model is shown; empty when the data carry one."""
+        if self.gates.enough:
+            return ""
+        least = {"k": CONVERSIONS_OF_A_MODEL, "m": number(TOUCHES_OF_A_MODEL)}
+        return say(TOO_LITTLE, n=number(self.gates.conversions), t=number(self.gates.touches), **least)
+
+    @property
+    def sentence(self) -> str:
+        """How many orders have a touch that is seen."""
+        text = "Of {n} orders, {k} have a touch in the {d} days before; for {share} of them none is seen."
+        g = self.gates
+        counts = {"n": number(g.conversions), "k": number(g.conversions - g.unattributed)}
+        return say(text, d=self.journeys.definition.lookback_days, share=percent(self.unseen.value), **counts)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what is seen, what was taken on trust, and the match of each platform."""
+        yield self.sentence
+        g = self.gates
+        told = (
+            (
+                g.carried,
+                "{n} orders without a touch since the one before are carried by that one's last touch.",
+            ),
+            (g.untagged, "{n} touches have no channel name: they are the channel “unknown”."),
+            (g.tied, "{n} touches happened at one instant with another: the order of their ids decides."),
+            (g.open, "{n} touches are so young that their order may still come."),
+        )
+        yield " ".join(say(text, n=number(n)) for n, text in told if n)
+        if self.too_little:
+            yield say("Only rules are shown, {why}.", why=self.too_little)
+        yield say(
+            "The platforms share no id: a journey exists only where somebody could be matched, on each by itself."
+        )
+        caption = say("Touches by platform, and whose id is that of a member or a buyer")
+        yield Table("match_rate", g.match, caption, {"share": "share"})
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of orders that no touch is seen before."""
+        yield finding(
+            self.unseen, id="attribution.unseen", metric=say("orders without a touch that is seen"),
+            scope=self.study.scope, sentence=self.sentence, direction="down is good", systems=("S064",),
+            assumption=say("whoever was touched and is not matched is not counted as touched"),
+            headline=say("{share} of orders have no touch that is seen", share=percent(self.unseen.value, 0)),
+            n_of="orders", definition="unseen_share",
+        )  # fmt: skip
+
+
+def seen(
+    study: Study, lookback_days: int = 30, window_days: int = 0, channels: Mapping[str, str] | None = None
+) -> Seen:
+    """Return the journeys to orders, and what of them is seen.
+
+    Parameters
+    ----------
+    study : Study
+        With touchpoints and orders.
+    lookback_days : int
+        A touch has credit for an order at most this many days later.
+    window_days : int
+        Orders of so many days until the last day count; 0 for all.
+    channels : mapping of str to str, optional
+        Other names of channels; an empty one drops the channel's touches.
+    """
+    how = Definition(lookback_days=lookback_days, window_days=window_days, channels=channels or {})
+    found = journeys(study, how)
+    return Seen(study, found, gates(found))
+
+
+@dataclass(frozen=True, repr=False)
+class Credited(Result):
+    """Who has the credit, by each rule and model.
+
+    Attributes
+    ----------
+    seen : Seen
+        What it rests on.
+    credit : Credit
+        By channel.
+    leaves : pandas.DataFrame
+        Credit below channels, as :func:`helpers.methods.attribution.hierarchy.hierarchy` returns it.
+    """
+
+    seen: Seen
+    credit: Credit
+    leaves: pd.DataFrame = field(repr=False)
+
+    @property
+    def model(self) -> str:
+        """The model that ranks: the Markov chain, or without enough data equal parts."""
+        return "linear" if self.seen.too_little else "markov"
+
+    def of(self, model: str) -> pd.DataFrame:
+        """Return the credit of a model, most first, with the channels as index."""
+        table = self.credit.table
+        return table[table["model"] == model].sort_values("conversions", ascending=False).set_index("node")
+
+    @property
+    def leader(self) -> str:
+        """The channel with the most credit."""
+        return str(self.of(self.model).index[0])
+
+    @property
+    def share(self) -> Estimate:
+        """Share of credit of the leading channel."""
+        draws = self.credit.draws[self.model][:, 0]
+        drawn = draws[:, self.credit.channels.index(self.leader)] / draws.sum(axis=1)
+        given = self.of(self.model)["conversions"]
+        value, members = float(given.iloc[0] / given.sum()), int(self.seen.journeys.histories.members.sum())
+        if not np.isfinite(value):
+            return unknown(members, "share", self.study.confidence)
+        low, high = percentile_interval(drawn, self.study.confidence)
+        named = ("share", "member bootstrap", self.study.confidence)
+        return Estimate(value, min(low, value), max(high, value), members, *named)
+
+    @property
+    def sentence(self) -> str:
+        """Who has the most credit, and which neighbours cannot be told apart."""
+        pairs = self.credit.undecided(self.model, self.study.confidence)
+        named = say(" and ").join(say("{a} before {b}", a=a, b=b) for a, b in pairs)
+        text = "{leader} has the most credit: {share} of the orders with a touch. The order of the others is certain."
+        if pairs:
+            text = (
+                "{leader} has the most credit: {share} of the orders with a touch. Do not read anything into {pairs}: the "
+                "data cannot tell them apart."
+            )
+        return say(text, leader=self.leader, share=with_bounds(self.share), pairs=named)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield who leads, what credit is not, and the numbers of all models, of the chain and below channels."""
+        yield self.sentence
+        yield say(
+            "Credit says who was there before an order, not what would be missing without it. The Shapley values are "
+            "an equal split over the different channels of each order and know nothing of who did not order."
+        )
+        numbers = ["conversions", "low", "high", "value", "p_top3", "n"]
+        table = self.credit.table[["model", "node", *numbers]].rename(
+            columns={"node": "channel", "n": "touched"}
+        )
+        caption = say(
+            "Credited orders by model; touched: orders with a touch of the channel, which add up to more than all"
+        )
+        yield Table("credit", table, caption, {"p_top3": "share", "value": self.study.currency})
+        if not self.seen.too_little:
+            text = "Removal effects of the Markov chain of order {order}: share of orders lost without the channel"
+            units = {"removal": "share", "removal_value": "share"}
+            yield Table("removal_effects", self.credit.effects, say(text, order=self.credit.order), units)
+            if len(self.credit.orders):
+                caption = say(
+                    "How badly chains of each order foretell the next step of members left out (nats)"
+                )
+                yield Table("chain_order", self.credit.orders, caption, {"loss": "score"})
+        if len(self.leaves):
+            caption = say("Credit below channels; rows of a level add up to their parent")
+            yield Table("leaves", self.leaves.drop(columns="model"), caption, {"value": self.study.currency})
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of credit of the leading channel."""
+        yield finding(
+            self.share, id="attribution.leader", metric=say("share of credit of the channel with the most"),
+            scope=self.study.scope, sentence=self.sentence, systems=("S062", "S063", "S065"),
+            assumption=say("the credit of this model in communities like this one; no claim about what is caused"),
+            definition="credit", picture="credit_by_model",
+        )  # fmt: skip
+
+
+def credited(study: Study, seen: Seen, half_life_days: float = 7.0) -> Credited:
+    """Return the credit of each channel by each rule and model, with intervals.
+
+    Parameters
+    ----------
+    study : Study
+        Its level, seed and resamples.
+    seen : Seen
+        The journeys.
+    half_life_days : float
+        Days that halve the weight of a touch by the rule of time decay.
+    """
+    models = RULES if seen.too_little else MODELS
+    found = credit_of(seen.journeys, models, half_life_days=half_life_days)
+    return Credited(
+        study, seen, found, hierarchy(seen.journeys, found, "linear" if seen.too_little else "markov")
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class Added(Result):
+    """What channels added.
+
+    Attributes
+    ----------
+    seen : Seen
+        What it rests on.
+    model, corrected : Increments or None
+        By the model alone, and corrected by lift tests; None with too little data.
+    tests : pandas.DataFrame
+        The lift tests, as :func:`helpers.methods.attribution.calibrate.lift_tests` returns them.
+    """
+
+    seen: Seen
+    model: Increments | None
+    corrected: Increments | None
+    tests: pd.DataFrame = field(repr=False)
+
+    @property
+    def tested(self) -> list[str]:
+        """Channels with a lift test."""
+        return sorted(set(self.tests["channel"]))
+
+    @property
+    def baseline(self) -> Estimate:
+        """Share of orders that would have come without any channel."""
+        if self.corrected is None:
+            return unknown(self.seen.gates.conversions, "share", self.study.confidence)
+        return self.corrected.baseline(self.study.confidence)
+
+    @property
+    def sentence(self) -> str:
+        """How many orders would have come anyway."""
+        if self.corrected is None:
+            return say("What channels added: {why}.", why=self.seen.too_little)
+        text = "Of {n} orders, {share} would have come without any channel seen here."
+        if not self.tested:
+            text = (
+                "Of {n} orders, {share} would have come without any channel seen here, if nobody was touched because "
+                "an order was near. No lift test says whether that holds, so no channel is ranked by what it added."
+            )
+        return say(text, n=number(self.corrected.total), share=with_bounds(self.baseline))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """channel, touches, model (orders added by the model alone), added, low, high (corrected), tested."""
+        if self.corrected is None or self.model is None:
+            return pd.DataFrame(columns=["channel", "touches", "model", "added", "low", "high", "tested"])
+        bounds = [self.corrected.of(name, self.study.confidence)[:3] for name in self.corrected.channels]
+        rows = pd.DataFrame(bounds, columns=["added", "low", "high"])
+        rows.insert(0, "channel", self.corrected.channels)
+        rows.insert(1, "touches", self.corrected.touches.astype(int))
+        rows.insert(2, "model", self.model.orders)
+        rows["tested"] = rows["channel"].isin(self.tested)
+        return rows.sort_values("added", ascending=False, ignore_index=True)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what came anyway, what tests changed, and the numbers of channels."""
+        yield self.sentence
+        if self.corrected is None or self.model is None:
+            return
+        if self.tested:
+            names, before = say(", ").join(self.tested), self.model.baseline(self.study.confidence)
+            text = (
+                "Lift tests of {names} correct the model, which alone says {before}: it takes those who were about to "
+                "order for moved. Channels without a test move in part, and stay as uncertain as the model was wrong."
+            )
+            yield say(text, names=names, before=percent(before.value))
+        yield Table(
+            "added",
+            self.table,
+            say("Orders that channels added, by the model alone and corrected by lift tests"),
+        )
+        if len(self.tests):
+            caption = say("Lift tests in orders a touch; the error of a test grows with its age")
+            yield Table("lift_tests", self.tests, caption, {"value": "score", "error": "score"})
+        caption = say(
+            "Part of an effect left a day later, and how likely orders of members left out are under it"
+        )
+        yield Table("carry_over", self.model.likelihood, caption)
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of orders that no channel added."""
+        yield finding(
+            self.baseline, id="attribution.baseline", metric=say("orders that would have come without any channel"),
+            scope=self.study.scope, sentence=self.sentence, systems=("S062",),
+            assumption=say("rates add up, and untested channels err as the tested ones did")
+            if self.tested else say("nobody was touched because an order was near"),
+            headline=say(
+                "{share} of orders would have come without any channel", share=percent(self.baseline.value, 0)
+            ),
+            definition="baseline_share", picture="credit_by_model",
+        )  # fmt: skip
+
+
+def added(study: Study, seen: Seen) -> Added:
+    """Return what channels added to orders, corrected by the lift tests of the table ``evidence``.
+
+    Parameters
+    ----------
+    study : Study
+        Its level.
+    seen : Seen
+        The journeys.
+    """
+    if seen.too_little:
+        return Added(study, seen, None, None, lift_tests(seen.journeys, ()))
+    model = increments(seen.journeys)
+    tests = lift_tests(seen.journeys, model.channels)
+    return Added(study, seen, model, calibrate(model, tests), tests)
+
+
+def as_money(orders: Estimate, each: float, unit: str) -> Estimate:
+    """Return orders at so much each."""
+    value, low, high = (each * part for part in orders[:3])
+    return orders._replace(value=value, low=low, high=high, unit=unit)
+
+
+def told(orders: Estimate) -> str:
+    """Return ``'49 (−38 to 136)'``, without the word orders."""
+    return with_bounds(orders._replace(unit=""))
