@@ -220,7 +220,7 @@ class Beliefs(Guarded):
         names = [self.plan.arms[each.arm] for each in found]
         lifts, errors = np.array([each.now.log_lift for each in found]).reshape(-1, 2).T
         sign = 1 if self.plan.primary.direction == "up" else -1
-        told = believe(sign * lifts, np.diag(errors**2), 1 - self.plan.alpha)
+        told = believe(sign * lifts, errors, 1 - self.plan.alpha)
         above = told.above(float(np.log1p(self.plan.smallest_effect)))
         return pd.DataFrame({"variant": names, "chance": told.chance, "loss": told.loss, "above": above})
 
@@ -285,7 +285,7 @@ class Proven(Guarded):
         shares = {"ours": percent(self.proof.false_alarms.value), "naive": percent(self.proof.naive.value)}
         return say(
             text,
-            runs=self.proof.runs,
+            runs=self.proof.false_alarms.n,
             units=say(units_of(self.plan)),
             alpha=percent(self.plan.alpha, 0),
             **shares,
@@ -297,7 +297,7 @@ class Proven(Guarded):
         ours, naive = self.proof.by_look.T
         rows = pd.DataFrame({"look": np.arange(1, len(ours) + 1), "ours": ours, "naive": naive})
         note = say(
-            "{runs:,} times assigned anew as the design assigns, without an effect.", runs=self.proof.runs
+            "{runs:,} times assigned anew as the design assigns, without an effect.", runs=self.proof.false_alarms.n
         )
         return plots.false_alarms(rows, self.sentence, self.plan.alpha, note)
 
@@ -306,8 +306,8 @@ class Proven(Guarded):
         assert self.proof is not None, "it is read"
         kinds = {"false alarms, ours": "false_alarms", "false alarms, naive": "naive"}
         kinds |= {"power at the smallest effect worth having": "power", "coverage of the interval": "covered"}
-        rows = [(name, *getattr(self.proof, kind)) for name, kind in kinds.items()]
-        frame = pd.DataFrame(rows, columns=["what", "share", "monte_carlo_error"])
+        rows = [(name, *getattr(self.proof, kind)[:3]) for name, kind in kinds.items()]
+        frame = pd.DataFrame(rows, columns=["what", "share", "low", "high"])
         yield Table(
             "proof", frame, say("Error rates by re-randomisation"), dict.fromkeys(frame.columns[1:], "share")
         )
@@ -346,16 +346,16 @@ def _units(plan: Plan, one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -
     chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)]
     blocked = plan.design == "blocked"
     mechanism = Mechanism(treated, None if blocked else chance[stratum], stratum if blocked else None)
-    values = rows.drop(columns=["arm", "look", "stratum"])
-    return unit_runs(values, rows["look"], tuple(values), plan.primary.kind, mechanism, runs, seed)
+    names = tuple(rows.columns.drop(["arm", "look", "stratum"]))
+    return unit_runs(rows, names, plan.primary.kind, mechanism, runs, seed)
 
 
 def _clusters(plan: Plan, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
     """Assign clusters anew, with what each has gathered by each look."""
     below = "denominator" if plan.primary.kind == "ratio" else "n"
-    parts = [
+    outcome, size = (
         rows.assign(n=1.0).pivot_table(name, "look", "cluster", "sum", fill_value=0).cumsum()
         for name in ("outcome", below)
-    ]
+    )
     treated = rows.groupby("cluster")["arm"].first().to_numpy() == 1
-    return cluster_runs(*parts, Mechanism(treated), runs, seed)
+    return cluster_runs(outcome, size, Mechanism(treated), runs, seed)

@@ -110,8 +110,7 @@ class Outcome:
         if last == 0 or self.crossed not in (last, None) or (self.crossed is None and not ended):
             return self.now.difference
         size = self.now.difference
-        one = float(size.value), self.now.error, self.confidence, self.unit, size.n
-        return stopped(self.bounds, last, *one).estimate if size.known else size
+        return stopped(self.bounds, last, size, self.now.error).estimate if size.known else size
 
     @cached_property
     def by_look(self) -> pd.DataFrame:
