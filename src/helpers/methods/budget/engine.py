@@ -1,14 +1,40 @@
-"""The engine: response curves and coefficients drawn jointly, the baseline integrated out."""
+"""The engine: response curves and coefficients drawn jointly, the baseline integrated out.
+
+Each line has a dictionary of curves. Given everything else, the curve k and the coefficient beta >= 0 of a line are
+drawn together from their exact conditional: with m and v the mean and variance that a normal coefficient would have,
+
+    log p(k) = m^2 / (2 v) + log(v) / 2 + log Phi(m / sqrt v) + log mass(k),    beta | k ~ N(m, v) above 0,
+
+so chains jump between curves freely. All chains move at once. Dictionaries are then put anew around what was drawn,
+until the contributions stand still. The coefficient is the mean weekly contribution; its prior is half normal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtr, ndtri
 
+from helpers.methods.budget.baseline import HARMONICS, Baseline, baseline, strongest
+from helpers.methods.budget.curves import Curves, first_dictionary, refined
 from helpers.methods.budget.evidence import Evidence
 from helpers.methods.budget.weekly import Weekly
+
+Array = NDArray[np.float64]
+
+CHAINS, DRAWS, WARM_UP = 8, 250, 100
+SIZE = 320
+"""Curves in a line's dictionary."""
+ROUNDS = 4
+STILL = 0.1
+"""Dictionaries stand when no line's mean contribution moves by more than this share of its standard deviation."""
+SHARE = 0.2
+"""Prior scale of a line's contribution, as a share of the outcome."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,30 +46,286 @@ class Fit:
     weekly : Weekly
         What was fitted.
     curves : mapping of str to Curves
-        By line: the curve of each draw, coefficient included; see :class:`helpers.methods.budget.curves.Curves`.
+        By line: the curve of each draw, coefficient included.
     noise : numpy.ndarray
         Standard deviation of a week's noise, by draw.
-    baseline : numpy.ndarray, shape (weeks,)
-        Mean baseline.
+    base : Baseline
+        Columns of the baseline and how they were held back.
     rhat, ess : pandas.Series
         Split R-hat and effective draws of each line's contribution, and of the noise.
     evidence : tuple of Evidence
         Rows that entered.
+    moved : float
+        By how much the last change of the dictionaries moved a contribution, in standard deviations at most.
     """
 
-    def contribution(self, line: str) -> np.ndarray:
+    weekly: Weekly
+    curves: dict[str, Curves]
+    noise: Array
+    base: Baseline
+    rhat: pd.Series
+    ess: pd.Series
+    evidence: tuple[Evidence, ...] = ()
+    moved: float = 0.0
+
+    def contribution(self, line: str) -> Array:
         """Return the contribution of a line by draw and week, shape (draws, weeks)."""
-        raise NotImplementedError
+        return self.curves[line].weekly(self.weekly.spend[line].to_numpy(float)).T
 
-    def response(self, line: str, spend: np.ndarray) -> np.ndarray:
-        """Return the outcome a week at a steady weekly spend, by draw and spend, shape (draws, spends)."""
-        raise NotImplementedError
+    def response(self, line: str, spend: Array) -> Array:
+        """Return the outcome a week at steady weekly spends, shape (draws, spends)."""
+        return self.curves[line].steady(spend).T
 
-    def marginal(self, line: str, spend: np.ndarray) -> np.ndarray:
-        """Return the gain of outcome for one more unit of money at a steady weekly spend, shape (draws, spends)."""
-        raise NotImplementedError
+    def marginal(self, line: str, spend: Array) -> Array:
+        """Return the gain of outcome for one more unit of money at steady weekly spends, shape (draws, spends)."""
+        return self.curves[line].marginal(spend).T
+
+    @property
+    def media(self) -> Array:
+        """Mean contribution of all lines together, by week."""
+        return sum(
+            (self.contribution(line).mean(axis=0) for line in self.curves), np.zeros(len(self.weekly.outcome))
+        )
+
+    @property
+    def baseline(self) -> Array:
+        """Mean baseline by week: what media leave, smoothed by the columns of the baseline."""
+        left = self.weekly.outcome.to_numpy(float) - self.media
+        return self.base.columns.to_numpy() @ (self.base.solver @ left)
+
+    @property
+    def residual(self) -> Array:
+        """What neither media nor the baseline explain, by week."""
+        return self.weekly.outcome.to_numpy(float) - self.media - self.baseline
 
 
-def fit(weekly: Weekly, evidence: Sequence[Evidence] = (), seed: int = 0) -> Fit:
-    """Return the posterior draws of all curves; the same for the same seed."""
-    raise NotImplementedError
+class System(NamedTuple):
+    """All that the sampler needs: weeks are gone.
+
+    Attributes
+    ----------
+    gram, right : numpy.ndarray
+        F'MF and F'My over the curves of all lines, one after the other.
+    total : float
+        y'My.
+    weeks : int
+        Weeks less the degrees of freedom of the baseline.
+    first : tuple of int
+        Where each line's curves begin, and the end.
+    log_mass : numpy.ndarray
+        Prior mass of each curve.
+    precision : float
+        Prior precision of a coefficient.
+    row_gram, row_right : numpy.ndarray
+        What statements add to the precision, and to precision times mean, of each curve's coefficient.
+    """
+
+    gram: Array
+    right: Array
+    total: float
+    weeks: int
+    first: tuple[int, ...]
+    log_mass: Array
+    precision: float
+    row_gram: Array
+    row_right: Array
+
+
+class Draws(NamedTuple):
+    """Draws by chain: curve (index within the line) and coefficient, shape (chains, draws, lines); noise variance."""
+
+    curve: NDArray[np.int64]
+    coefficient: Array
+    variance: Array
+
+
+def sample(system: System, rng: np.random.Generator, chains: int, draws: int, warm_up: int) -> Draws:
+    """Return draws from the joint posterior of curves, coefficients and noise."""
+    lines, each = len(system.first) - 1, np.arange(chains)
+    spans = [slice(*pair) for pair in zip(system.first, system.first[1:], strict=False)]
+    diagonal = np.diagonal(system.gram)
+    curve = np.column_stack([rng.integers(span.start, span.stop, chains) for span in spans])
+    beta = np.zeros((chains, lines))
+    variance = np.full(chains, system.total / system.weeks)
+    pull = np.zeros((chains, len(diagonal)))
+    kept = Draws(
+        np.empty((chains, draws, lines), int), np.empty((chains, draws, lines)), np.empty((chains, draws))
+    )
+    for step in range(-warm_up, draws):
+        for line, span in enumerate(spans):
+            old = system.gram[curve[:, line]] * beta[:, line, None]
+            at_line = (system.right[span] - pull[:, span] + old[:, span]) / variance[
+                :, None
+            ] + system.row_right[span]
+            precise = diagonal[span] / variance[:, None] + system.row_gram[span] + system.precision
+            score = at_line / np.sqrt(precise)
+            log = 0.5 * score**2 - 0.5 * np.log(precise) + log_ndtr(score) + system.log_mass[span]
+            mass = np.cumsum(np.exp(log - log.max(axis=1, keepdims=True)), axis=1)
+            chosen = (mass < rng.random((chains, 1)) * mass[:, -1:]).sum(axis=1)
+            at, sd = at_line[each, chosen] / precise[each, chosen], precise[each, chosen] ** -0.5
+            beta[:, line] = above_zero(at, sd, rng.random(chains))
+            curve[:, line] = span.start + chosen
+            pull += system.gram[curve[:, line]] * beta[:, line, None] - old
+        inner = (beta * (pull[each[:, None], curve] - 2 * system.right[curve])).sum(axis=1)
+        left = np.maximum(system.total + inner, 1e-12 * system.total)
+        variance = 0.5 * left / rng.standard_gamma(system.weeks / 2, chains)
+        if step >= 0:
+            kept.curve[:, step], kept.coefficient[:, step] = curve - np.array(system.first[:-1]), beta
+            kept.variance[:, step] = variance
+    return kept
+
+
+def above_zero(mean: Array, sd: Array, uniform: Array) -> Array:
+    """Return normal draws above 0 by inversion; far below 0, of the exponential that the tail comes close to."""
+    low = mean / sd
+    near = mean - sd * ndtri(uniform * ndtr(np.maximum(low, -30.0)))
+    far = -sd * np.log(uniform) / np.maximum(-low, 1.0)
+    return np.maximum(np.where(low > -6, near, far), 0.0)
+
+
+def split_rhat(draws: Array) -> float:
+    """Return split R-hat of draws by chain, shape (chains, draws); Gelman et al. (2013), section 11.4."""
+    halves = np.concatenate(np.array_split(draws[:, : draws.shape[1] // 2 * 2], 2, axis=1))
+    n, within = halves.shape[1], halves.var(axis=1, ddof=1).mean()
+    return float(np.sqrt((n - 1) / n + halves.mean(axis=1).var(ddof=1) / within)) if within > 0 else 1.0
+
+
+def effective(draws: Array) -> float:
+    """Return how many independent draws these are worth: Geyer's initial positive sequence over all chains."""
+    chains, n = draws.shape
+    centred = draws - draws.mean(axis=1, keepdims=True)
+    power = np.abs(np.fft.rfft(centred, 2 * n, axis=1)) ** 2
+    covariance = np.fft.irfft(power, axis=1)[:, :n].mean(axis=0) / n
+    spread = covariance[0] * n / (n - 1) * (n - 1) / n + draws.mean(axis=1).var(ddof=1)
+    if not spread:
+        return float(chains * n)
+    rho = 1 - (covariance[0] - covariance) / spread
+    pairs = rho[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
+    stop = int(np.argmax(pairs < 0)) if (pairs < 0).any() else len(pairs)
+    return float(min(chains * n / max(2 * pairs[:stop].sum() - 1, 1e-9), chains * n))
+
+
+def fit(weekly: Weekly, evidence: Sequence[Evidence] = (), seed: int = 0, harmonics: int = HARMONICS) -> Fit:
+    """Return the posterior draws of all curves; the same for the same seed, whatever the order of lines.
+
+    Parameters
+    ----------
+    weekly : Weekly
+        Frame with at least one line that has a curve.
+    evidence : sequence of Evidence
+        Statements about its lines.
+    seed : int
+        Seed of all draws.
+    harmonics : int
+        Waves of the season; 0 for none.
+    """
+    return fit_regions([weekly], evidence, seed, harmonics)[0]
+
+
+def fit_regions(
+    frames: Sequence[Weekly], evidence: Sequence[Evidence] = (), seed: int = 0, harmonics: int = HARMONICS
+) -> list[Fit]:
+    """Return a fit for each region; regions share curves, relative to each one's largest spend, and coefficients.
+
+    Statements, as far as there are any, are about the first region. Baselines differ freely.
+    """
+    names = sorted(map(str, frames[0].spend))
+    bases = [baseline(frame, harmonics) for frame in frames]
+    level = float(np.mean([frame.outcome.mean() for frame in frames]))
+    books = [first_dictionary(SIZE, seed + n) for n in range(len(names))]
+    rng, media, before, moved = np.random.default_rng(seed), None, None, np.inf
+    for turn in range(ROUNDS):
+        curves = [
+            [book.curves(scale_of(frame.spend[line])) for book, line in zip(books, names, strict=True)]
+            for frame in frames
+        ]
+        columns, means = responses(frames, names, curves)
+        media = media or [np.column_stack([one.mean(axis=1) for one in each]) for each in columns]
+        guess = [0.25 * frame.outcome.var() / (SHARE * level) ** 2 for frame in frames]
+        bases = [strongest(*each) for each in zip(bases, outcomes(frames), media, guess, strict=True)]
+        mass = np.concatenate([book.log_mass for book in books])
+        rows = evidence_rows(evidence, dict(zip(names, curves[0], strict=True)), means, frames[0].spend)
+        drawn = sample(
+            assemble(outcomes(frames), bases, columns, mass, level, rows), rng, CHAINS, DRAWS, WARM_UP
+        )
+        flat = drawn.coefficient.reshape(-1, len(names))
+        which = drawn.curve.reshape(-1, len(names))
+        moved = (
+            moved if before is None else float((np.abs(flat.mean(axis=0) - before) / flat.std(axis=0)).max())
+        )
+        if moved < STILL or turn == ROUNDS - 1:
+            break
+        before = flat.mean(axis=0)
+        media = [
+            np.column_stack([one[:, at].mean(axis=1) for one, at in zip(each, which.T, strict=True)])
+            for each in columns
+        ]
+        again = enumerate(zip(books, which.T, strict=True))
+        books = [refined(book, at, SIZE, seed + 100 * turn + n) for n, (book, at) in again]
+    chains = [*np.moveaxis(drawn.coefficient, -1, 0), drawn.variance]
+    rhat, ess = (pd.Series([of(one) for one in chains], [*names, "noise"]) for of in (split_rhat, effective))
+    size = [flat[:, n] / mean[which[:, n]] for n, mean in enumerate(means)]
+    found = [
+        {line: replace(each[n][which[:, n]], coefficient=size[n]) for n, line in enumerate(names)}
+        for each in curves
+    ]
+    noise = np.sqrt(drawn.variance.ravel())
+    pairs = zip(frames, found, bases, strict=True)
+    return [Fit(frame, each, noise, base, rhat, ess, tuple(evidence), moved) for frame, each, base in pairs]
+
+
+def outcomes(frames: Sequence[Weekly]) -> list[Array]:
+    """Return the outcome of each region."""
+    return [frame.outcome.to_numpy(float) for frame in frames]
+
+
+def responses(
+    frames: Sequence[Weekly], names: Sequence[str], curves: Sequence[Sequence[Curves]]
+) -> tuple[list[list[Array]], list[Array]]:
+    """Return by region and line the response of each curve, of mean one over all regions, and the means before."""
+    plain = [
+        [one.weekly(frame.spend[line].to_numpy(float)) for one, line in zip(each, names, strict=True)]
+        for frame, each in zip(frames, curves, strict=True)
+    ]
+    means = [np.maximum(np.concatenate(parts).mean(axis=0), 1e-12) for parts in zip(*plain, strict=True)]
+    return [[one / mean for one, mean in zip(each, means, strict=True)] for each in plain], means
+
+
+def scale_of(spend: pd.Series) -> float:
+    """Return the weekly spend that counts as 1: the largest but for spikes."""
+    return float(np.quantile(spend, 0.995)) or 1.0
+
+
+def assemble(
+    outcome: Sequence[Array],
+    bases: Sequence[Baseline],
+    columns: Sequence[Sequence[Array]],
+    log_mass: Array,
+    level: float,
+    rows: tuple[Array, Array],
+) -> System:
+    """Return the system of the sampler: baselines integrated out, weeks of all regions summed."""
+    gram, right = np.zeros((len(log_mass), len(log_mass))), np.zeros(len(log_mass))
+    total, weeks = 0.0, 0
+    for y, base, each in zip(outcome, bases, columns, strict=True):
+        f = np.column_stack(each)
+        left = base.remainder @ f
+        gram += f.T @ left
+        right += left.T @ y
+        total += float(y @ base.remainder @ y)
+        weeks += len(y) - base.degrees
+    first = tuple(np.cumsum([0, *(one.shape[1] for one in columns[0])]).tolist())
+    return System(gram, right, total, weeks, first, log_mass, (SHARE * level) ** -2, *rows)
+
+
+def evidence_rows(
+    evidence: Sequence[Evidence], curves: dict[str, Curves], means: Sequence[Array], spend: pd.DataFrame
+) -> tuple[Array, Array]:
+    """Return what all statements add to the precision of each curve's coefficient, and to precision times mean."""
+    gram, right = ([np.zeros(len(one)) for one in curves.values()] for _ in range(2))
+    for each in evidence:
+        n = list(curves).index(each.line)
+        effect = each.of(curves[each.line], spend[each.line].to_numpy(float)) / means[n]
+        gram[n] += effect**2 / each.se**2
+        right[n] += effect * each.value / each.se**2
+    return np.concatenate(gram), np.concatenate(right)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from helpers.methods.budget.curves import LAGS, Array, Curves
 from helpers.methods.budget.weekly import Weekly
 from helpers.study import Study
 
@@ -40,6 +42,14 @@ class Evidence(NamedTuple):
     se: float
     kind: str
     stated: float
+
+    def of(self, curves: Curves, spend: Array) -> Array:
+        """Return what each curve says of what is stated, carry-out included."""
+        window = slice(self.first, self.last + 1)
+        ahead = np.append(spend, np.zeros(LAGS))
+        other = ahead.copy()
+        other[window] = 0.0
+        return (curves.weekly(ahead) - curves.weekly(other)).sum(axis=0)
 
 
 def read_evidence(study: Study, weekly: Weekly) -> tuple[tuple[Evidence, ...], pd.DataFrame]:

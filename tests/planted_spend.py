@@ -1,0 +1,122 @@
+"""Weekly worlds with planted response curves, for the tests and the benchmark of budgets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from helpers.methods.budget.weekly import Weekly
+
+
+class World(NamedTuple):
+    """A frame and what is true of it: contribution by week and line."""
+
+    weekly: Weekly
+    contribution: pd.DataFrame
+
+
+def geometric(spend: np.ndarray, decay: float, lags: int, normal: bool) -> np.ndarray:
+    """Return spend with carry-over over so many weeks; its weights sum to one when `normal`."""
+    weights = decay ** np.arange(lags)
+    return np.convolve(spend, weights / (weights.sum() if normal else 1.0))[: len(spend)]
+
+
+def walk(rng: np.random.Generator, weeks: int, base: float, spread: float) -> np.ndarray:
+    """Return spend like campaigns: it remembers two weeks, and stops at nothing."""
+    spend = np.abs(rng.normal(0, base * spread, weeks))
+    for week in range(2, weeks):
+        spend[week] = max(0.0, 0.6 * spend[week - 1] + 0.3 * spend[week - 2] + rng.normal(0, base * spread))
+    return spend
+
+
+def flights(
+    rng: np.random.Generator, weeks: int, chance: float, longest: int, base: float, spread: float
+) -> np.ndarray:
+    """Return spend that is on for up to `longest` weeks and then off."""
+    spend, week = np.zeros(weeks), 0
+    while week < weeks:
+        length = int(rng.integers(max(1, longest // 2), longest + 1)) if rng.random() < chance else 0
+        spend[week : week + length] = base
+        week += length + 1
+    return np.where(spend > 0, np.maximum(spend + rng.normal(0, base * spread, weeks), 0), 0.0)
+
+
+def start_up(seed: int, weeks: int = 104) -> World:
+    """Return a small business: search, social in season, local flights, rare mails; Hill curves of a week's stock.
+
+    The shapes of spend, the sizes of effects and the noise (a tenth of the baseline) are those of the benchmark's
+    small business; parameters differ by seed.
+    """
+    rng, t = np.random.default_rng(seed), np.arange(weeks)
+    season = np.maximum(np.cos(0.5 + 4 * np.pi * t / 52.18), 0)
+    spend = {
+        "search": walk(rng, weeks, 100, 0.8) * (1 + 0.004 * t),
+        "social": walk(rng, weeks, 500, 0.3) * 0.4 * season,
+        "local": flights(rng, weeks, 0.3, 4, 500, 0.6),
+        "mail": flights(rng, weeks, 0.2, 1, 100, 0.5),
+    }
+    truth = {}
+    for name, size in {"search": 1.5, "social": 1.2, "local": 0.9, "mail": 1.2}.items():
+        stock = geometric(spend[name] / spend[name].max(), rng.uniform(0, 0.5), 8, normal=False)
+        slope, half = rng.uniform(0.8, 2.0), rng.uniform(0.4, 1.5)
+        power = stock**slope
+        truth[name] = 5_000 * size * rng.uniform(0.6, 1.2) * power / (half**slope + power)
+    base = (
+        5_000
+        * rng.uniform(0.9, 1.1)
+        * (1 + 0.2 * np.sin(2 * np.pi * t / 52.0))
+        * (1 + rng.normal(0, 0.1, weeks))
+    )
+    events = pd.DataFrame(
+        {"event": flights(rng, weeks, 0.04, 5, 100, 0.5), "sale": flights(rng, weeks, 0.1, 4, 50, 0.5)}
+    )
+    outcome = base + 0.5 * events["event"] + 0.5 * events["sale"] + sum(truth.values())
+    return framed(spend, outcome, truth, events)
+
+
+LINES = {"tv": (100, 9, 0.6, 1.6, 150), "search": (60, 7, 0.2, 1.8, 100), "social": (50, 11, 0.4, 1.7, 90),
+         "display": (40, 13, 0.5, 1.5, 65)}  # fmt: skip
+"""Spend, weeks of a flight, decay, rate of 1 - exp, top."""
+
+
+def clean(seed: int, weeks: int = 156, demand: float = 0.0) -> World:
+    """Return pulsed spend of four lines with 1 - exp curves, trend, season and price: nothing is hidden.
+
+    `demand` is how much of a hidden wave both spend and outcome follow.
+    """
+    rng, t = np.random.default_rng(seed), np.arange(weeks)
+    hidden = np.zeros(weeks)
+    for week in range(1, weeks):
+        hidden[week] = 0.7 * hidden[week - 1] + rng.normal(0, 0.25)
+    spend, truth = {}, {}
+    for name, (base, period, decay, rate, top) in LINES.items():
+        burst = np.maximum(np.sin(2 * np.pi * t / period + rng.uniform(0, 2 * np.pi)), 0)
+        level = (0.08 + 1.6 * burst) * rng.lognormal(0, 0.25, weeks) * np.exp(demand * hidden)
+        spend[name] = np.maximum(base * level, 0.5)
+        truth[name] = top * -np.expm1(
+            -rate * geometric(spend[name] / spend[name].max(), decay, 8, normal=True)
+        )
+    price = 12 + 0.5 * np.cos(2 * np.pi * t / 52) - 0.8 * (rng.random(weeks) < 0.15)
+    base = 300 + 60 * t / weeks + 35 * np.sin(2 * np.pi * t / 52) + 22 * np.cos(2 * np.pi * t / 52)
+    outcome = (
+        base
+        - 28 * (price - price.mean())
+        + 90 * demand * hidden
+        + sum(truth.values())
+        + rng.normal(0, 22, weeks)
+    )
+    return framed(spend, outcome, truth, pd.DataFrame({"price": price}))
+
+
+def framed(
+    spend: dict[str, np.ndarray], outcome: np.ndarray, truth: dict[str, np.ndarray], controls: pd.DataFrame
+) -> World:
+    """Return the world as a frame of Mondays."""
+    mondays = pd.date_range("2023-01-02", periods=len(outcome), freq="W-MON")
+    frame = Weekly(
+        outcome=pd.Series(np.asarray(outcome, float), mondays), spend=pd.DataFrame(spend, mondays),
+        controls=controls.set_axis(mondays),
+    )  # fmt: skip
+    return World(frame, pd.DataFrame(truth, mondays))
