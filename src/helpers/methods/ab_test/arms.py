@@ -30,6 +30,7 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
     """
     query = arm_days(study, plan, metric)
     days = pulled(query).sort_values(["arm_index", "ready"], ignore_index=True)
+    days = days.reindex(columns=["arm_index", "ready", "total", "n", "squares", "below"])
     if days.empty:
         text = "{source} has no day of an arm of the plan ({arms}) between {start} and {end}."
         arms = ", ".join(arm[:40] for arm in plan.arms)
@@ -85,6 +86,5 @@ def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:
     last = number_of(min(plan.end, study.as_of))
     rows = rows.mutate(arm_index=ibis.cases(*arms), ready=day_number(rows.date))
     rows = rows.filter(rows.arm_index.notnull(), rows.ready.between(number_of(plan.start), last))
-    null = ibis.null("float64")
-    sums = {new: rows[old].cast("float64").sum() if old else null.max() for new, old in names.items()}
+    sums = {new: rows[old].cast("float64").sum() for new, old in names.items() if old}
     return rows.group_by("arm_index", "ready").agg(**sums)
