@@ -1,9 +1,9 @@
 """Increments corrected by lift tests: tested channels follow their test, and what tests show moves the others too.
 
 The model errs by a factor: the truth of a channel is ``1 + c + d`` times what the model says, where c is common to
-all channels and d its own, both normal around 0 with one variance. Tests tell how large that is (by moments), and then
-everything is one normal conditioning: a test weighs by its precision, a channel without test moves by the common part
-alone and keeps an interval as wide as the model was wrong elsewhere. The precision of a test halves with each
+all channels and d its own, both normal around 0 with one variance. Tests tell how large that is (by moments), and
+then everything is one normal conditioning: a test weighs by its precision, a channel without test moves by the common
+part alone and keeps an interval as wide as the model was wrong elsewhere. The precision of a test halves with each
 `HALF_LIFE_DAYS` of age. Nothing is forced to a sum.
 """
 

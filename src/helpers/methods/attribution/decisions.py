@@ -213,7 +213,7 @@ class Returns(Result):
             "Each {unit} spent on channels brought {roas} of added sales. Sure to reach 1:{goal:g}: {names}."
         )
         if sure.empty:
-            text = "Each {unit} spent on channels brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
+            text = "Each {unit} spent on channels brought {roas} of added sales. None is sure to reach 1:{goal:g}."
         value, low, high = (number(part) for part in overall[:3])
         roas = say("{value} ({low} to {high})", value=value, low=low, high=high)
         return say(text, unit=self.study.currency, roas=roas, goal=GOAL, names=say(", ").join(sure))

@@ -77,7 +77,7 @@ def decide(table: pd.DataFrame, goal: float) -> pd.Series:
     ----------
     table : pandas.DataFrame
         channel, tested (bool), roas_low, roas_high (added sales per spend; missing where the spend is not known),
-        last (orders by last click), added_high, stake (money that the answer is about).
+        last (orders by last click), high (orders added), stake (money that the answer is about).
     goal : float
         Least return per cost.
     """
@@ -88,7 +88,7 @@ def decide(table: pd.DataFrame, goal: float) -> pd.Series:
         (~table["tested"], "wait"),
         (table["roas_low"] >= goal, "grow"),
         (table["roas_high"] < goal, "shrink"),
-        (table["last"] > table["added_high"], "last_click"),
+        (table["last"] > table["high"], "last_click"),
     ]
     conditions, names = zip(*cases, strict=True)
     return pd.Series(np.select(conditions, names, "hold"), table.index)

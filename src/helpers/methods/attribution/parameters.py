@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from helpers.study import parameters as common
 
@@ -15,8 +15,17 @@ class AttributionParameters(common.CommonParameters):
         *("ad_daily", "costs", "evidence"),
     )
 
+    conversion: Literal["order", "first order", "repeat order"] = common.parameter(
+        "order", "What has credit: order, first order, repeat order"
+    )
     lookback_days: int = common.parameter(
         30, "Days before an order in which a touch can have credit", unit="days", ge=1, le=365
+    )
+    window_days: int = common.parameter(
+        0, "Orders of so many days until as_of count; 0 for all on record", unit="days", ge=0, le=3650
+    )
+    channels: dict[str, str] = common.parameter(
+        {}, "Other names of channels, such as {douyin: 抖音}; an empty name drops the channel"
     )
     margin: float = common.margin()
     k_min: int = common.k_min()

@@ -161,8 +161,8 @@ class Paths(Result):
         lengths = np.repeat(h.length[ends], h.members[h.history[ends]])
         half, most = np.quantile(lengths, [0.5, 0.9]) if len(lengths) else (np.nan, np.nan)
         text = (
-            "Of newcomers, {share} have ordered after {d} days, those who are still to order counted. Half of the orders "
-            "with a touch come after at most {half}, nine in ten after at most {most} touches."
+            "Of newcomers, {share} have ordered after {d} days, those yet to order counted. Half of the orders with "
+            "a touch come after at most {half}, nine in ten after at most {most} touches."
         )
         return say(
             text, share=with_interval(self.ordered), d=DAYS, half=number(half, 0), most=number(most, 0)
@@ -171,7 +171,7 @@ class Paths(Result):
     @property
     def several_sentence(self) -> str:
         """Whether journeys over several channels convert more often."""
-        text = "With as many touches, journeys over several channels lead to an order {ratio} times as often as those of one."
+        text = "With as many touches, journeys over several channels convert {ratio} times as often as those of one."
         return say(text, ratio=with_interval(self.several))
 
     def parts(self) -> Iterator[Part]:
@@ -201,15 +201,15 @@ class Paths(Result):
     def findings(self) -> Iterator[Finding]:
         """State how soon newcomers order, and whether several channels help."""
         yield finding(
-            self.ordered, id="attribution.time_to_order", metric=say("newcomers who have ordered after {d} days", d=DAYS),
+            self.ordered, id="attribution.time_to_order", metric=say("newcomers who ordered within {d} days", d=DAYS),
             scope=self.study.scope, sentence=self.sentence, direction="up is good", systems=("S041",),
             assumption=say("who leaves, or has not ordered yet, would order like those who are watched longer"),
             definition="time_to_order", picture="days_to_order",
         )  # fmt: skip
         yield finding(
-            self.several, id="attribution.several_channels", metric=say("conversion of journeys over several channels against one"),
+            self.several, id="attribution.several_channels", metric=say("conversion of several channels against one"),
             scope=self.study.scope, sentence=self.several_sentence, direction="up is good", systems=("S066",),
-            assumption=say("who meets several channels differs from who meets one by nothing but that and the touches"),
+            assumption=say("who meets several channels differs by nothing but that and the number of touches"),
             definition="several_channels",
         )  # fmt: skip
 

@@ -96,7 +96,11 @@ class Seen(Result):
 
 
 def seen(
-    study: Study, lookback_days: int = 30, window_days: int = 0, channels: Mapping[str, str] | None = None
+    study: Study,
+    lookback_days: int = 30,
+    window_days: int = 0,
+    conversion: str = "order",
+    channels: Mapping[str, str] | None = None,
 ) -> Seen:
     """Return the journeys to orders, and what of them is seen.
 
@@ -104,16 +108,13 @@ def seen(
     ----------
     study : Study
         With touchpoints and orders.
-    lookback_days : int
-        A touch has credit for an order at most this many days later.
-    window_days : int
-        Orders of so many days until the last day count; 0 for all.
-    channels : mapping of str to str, optional
-        Other names of channels; an empty one drops the channel's touches.
+    lookback_days, window_days, conversion, channels :
+        As in :class:`helpers.methods.attribution.journeys.Definition`.
     """
-    how = Definition(lookback_days=lookback_days, window_days=window_days, channels=channels or {})
-    found = journeys(study, how)
-    return Seen(study, found, gates(found))
+    how = Definition(
+        lookback_days=lookback_days, window_days=window_days, conversion=conversion, channels=channels or {}
+    )
+    return Seen(study, found := journeys(study, how), gates(found))
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,8 +171,8 @@ class Credited(Result):
         text = "{leader} has the most credit: {share} of the orders with a touch. The order of the others is certain."
         if pairs:
             text = (
-                "{leader} has the most credit: {share} of the orders with a touch. Do not read anything into {pairs}: the "
-                "data cannot tell them apart."
+                "{leader} has the most credit: {share} of the orders with a touch. Read nothing into {pairs}: "
+                "the data cannot tell them apart."
             )
         return say(text, leader=self.leader, share=with_bounds(self.share), pairs=named)
 
@@ -213,7 +214,7 @@ class Credited(Result):
         )  # fmt: skip
 
 
-def credited(study: Study, seen: Seen, half_life_days: float = 7.0) -> Credited:
+def credited(study: Study, seen: Seen) -> Credited:
     """Return the credit of each channel by each rule and model, with intervals.
 
     Parameters
@@ -222,11 +223,9 @@ def credited(study: Study, seen: Seen, half_life_days: float = 7.0) -> Credited:
         Its level, seed and resamples.
     seen : Seen
         The journeys.
-    half_life_days : float
-        Days that halve the weight of a touch by the rule of time decay.
     """
     models = RULES if seen.too_little else MODELS
-    found = credit_of(seen.journeys, models, half_life_days=half_life_days)
+    found = credit_of(seen.journeys, models)
     return Credited(
         study, seen, found, hierarchy(seen.journeys, found, "linear" if seen.too_little else "markov")
     )
@@ -297,8 +296,8 @@ class Added(Result):
         if self.tested:
             names, before = say(", ").join(self.tested), self.model.baseline(self.study.confidence)
             text = (
-                "Lift tests of {names} correct the model, which alone says {before}: it takes those who were about to "
-                "order for moved. Channels without a test move in part, and stay as uncertain as the model was wrong."
+                "Lift tests of {names} correct the model, which alone says {before}: it takes those who were about "
+                "to order for moved. Channels without a test move in part and stay as uncertain as it was wrong."
             )
             yield say(text, names=names, before=percent(before.value))
         yield Table(
