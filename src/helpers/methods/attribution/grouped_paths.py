@@ -46,19 +46,19 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     _refuse(paths, (value != 0) & (counts[:, 0] == 0), "value without a conversion")
     won = np.repeat(np.tile([True, False], len(paths)), counts.astype(int).ravel())
     row = np.repeat(np.repeat(np.arange(len(paths)), 2), counts.astype(int).ravel())
-    member = np.char.add("m", np.char.zfill(np.arange(len(row)).astype(str), 9))
+    member = pd.Series([f"m{n:09d}" for n in range(len(row))], dtype="string")
     length = np.array([len(names) for names in steps], int)[row]
     place = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
     touches = pd.DataFrame({
         "touch_id": [f"t{n:09d}" for n in range(len(place))],
-        "member_id": np.repeat(member, length),
+        "member_id": member.repeat(length).array,
         "ts": DAY + pd.to_timedelta(place, unit="s"),
         "channel": [name for n in row for name in steps[n]],
     })  # fmt: skip
     with np.errstate(invalid="ignore"):
         each = value / counts[:, 0]
     orders = pd.DataFrame({
-        "order_id": np.char.replace(member[won], "m", "o"),
+        "order_id": member[won].str.replace("m", "o").array,
         "member_id": member[won],
         "paid_at": DAY + pd.to_timedelta(length[won] - 1, unit="s"),
         "gross": each[row[won]],

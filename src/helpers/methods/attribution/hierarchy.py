@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.data.source import md5
 from helpers.methods.attribution.heuristics import FloatArray
-from helpers.methods.attribution.journeys import Journeys
+from helpers.methods.attribution.journeys import DECIMALS, Journeys
 from helpers.methods.attribution.uncertainty import Credit
 from helpers.stats.resample import unit_weights
 from helpers.study.frames import NOT_STATED
@@ -77,7 +77,7 @@ def _cells(journeys: Journeys) -> pd.DataFrame:
     found = rows.group_by([*named, "bucket"]).agg(
         conversions=rows.part.sum(), value=(rows.part * rows.worth).sum(), n=rows.count()
     )
-    frame = found.to_pandas().sort_values([*named, "bucket"], ignore_index=True)
+    frame = found.to_pandas().round(DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
     for depth, level in enumerate(LEVELS):
         if level in named and level in ("account", "content"):
             keys = [name for name in LEVELS[: depth + 1] if name in named]

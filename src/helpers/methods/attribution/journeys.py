@@ -47,6 +47,7 @@ UNTAGGED = ("", "unknown", "(not set)", "(none)", "untagged", "未知", "未标�
 COLUMNS = ("member_id", "ts", "kind", "id", "channel", "value")
 LEVELS = ("platform", "channel", "account_id", "creator_id", "content_id")
 TOUCH, CONVERSION = 0, 1
+DECIMALS = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class Histories:
     @cached_property
     def journey(self) -> NDArray[np.int64]:
         """Number of the journey of each touch."""
-        return np.cumsum(np.r_[False, self.last[:-1]])
+        return np.cumsum(self.last) - self.last
 
     @cached_property
     def length(self) -> NDArray[np.int64]:
@@ -129,7 +130,8 @@ class Histories:
     @cached_property
     def place(self) -> NDArray[np.int64]:
         """Place of a touch in its journey, from 1."""
-        return np.arange(1, len(self.code) + 1) - np.flatnonzero(np.r_[True, self.last[:-1]])[self.journey]
+        touches = np.bincount(self.journey)
+        return np.arange(1, len(self.code) + 1) - (np.cumsum(touches) - touches)[self.journey]
 
     @cached_property
     def fresh(self) -> NDArray[np.bool_]:
@@ -149,7 +151,7 @@ class Histories:
         return Histories(
             members=self.members,
             channels=self.channels,
-            last=np.r_[journey[1:] != journey[:-1], True],
+            last=np.diff(journey, append=-1) != 0,
             **rows,
         )
 
@@ -193,7 +195,9 @@ class Journeys:
             value=self.steps.value.sum(),
             **{name: self.steps[name].cast("int64").sum() for name in ("tied", "open")},
         )
-        return found.to_pandas().sort_values(keys, ignore_index=True, na_position="first")
+        # Engines sum in no fixed order: the last bits must not reach a published number.
+        frame = found.to_pandas().round({"value": DECIMALS})
+        return frame.sort_values(keys, ignore_index=True, na_position="first")
 
     @cached_property
     def channels(self) -> tuple[str, ...]:
@@ -214,7 +218,8 @@ class Journeys:
     def histories(self) -> Histories:
         """Unique histories of members."""
         rows = self.steps
-        code = ibis.cases(*((rows.channel == name, n) for n, name in enumerate(self.channels)), else_=-1)
+        numbers = [(rows.channel == name, n) for n, name in enumerate(self.channels)]
+        code = ibis.cases((rows.channel.isnull(), -1), *numbers)
         single = rows.before.isnull() & rows["last"]
         rows = rows.select(
             "member_id", "converted", "last", "value", *("ts", "kind", "id"),
@@ -250,7 +255,7 @@ def _flat(table: pa.Table, channels: tuple[str, ...]) -> Histories:
         history=np.repeat(np.arange(len(sizes)), sizes),
         code=(steps >> 2).astype(np.int64),
         last=last, converted=converted, days=when,
-        value=ends[np.cumsum(np.r_[False, last[:-1]])] if len(steps) else ends,
+        value=ends[np.cumsum(last) - last],
         channels=channels,
     )  # fmt: skip
 

@@ -100,36 +100,30 @@ def chain(histories: Histories, order: int = 1) -> tuple[Chain, sparse.csr_array
     if order not in ORDERS:
         raise BadParameters(f"order == {order!r}, must be 1, 2 or 3.")
     window, whole = _windows(histories, order)
-    # Windows that are whole, and of runs of equal ones the first; the last of a journey closes it in any case.
     rows, base = np.flatnonzero(whole), len(histories.channels) + 1
-    journey, last = histories.journey[rows], histories.last[rows]
+    journey, history, last = histories.journey[rows], histories.history[rows], histories.last[rows]
     states, state = np.unique(window[rows], return_inverse=True)
-    opens = np.r_[True, journey[1:] != journey[:-1]][: len(rows)]
-    before = np.where(opens, len(states), np.r_[0, state[:-1]][: len(rows)])
-    moves = opens | (before != state)
-    pairs, move = np.unique(before[moves] * len(states) + state[moves], return_inverse=True)
-    won, history = histories.converted[rows], histories.history[rows]
-    ends = len(pairs) + state
-    cells = [
-        (history[moves], move, np.ones(moves.sum())),
-        *((history[last & on], ends[last & on] + shift * len(states), worth[last & on]) for shift, on, worth in (
-            (0, won, np.ones(len(rows))), (1, ~won, np.ones(len(rows))), (2, won, histories.value[rows]))),
-    ]  # fmt: skip
-    row, column, amount = (np.concatenate(each) for each in zip(*cells, strict=True))
-    shape = (len(histories.members), len(pairs) + 3 * len(states))
+    size, opens = len(states), np.diff(journey, prepend=-1) != 0
+    before = np.where(opens, size, np.roll(state, 1))
+    moves = before != state
+    pairs, move = np.unique(before[moves] * size + state[moves], return_inverse=True)
+    # After the moves: conversions, losses and value, each by the last state.
+    end, lost = len(pairs) + state[last], ~histories.converted[rows][last]
+    column = np.r_[move, end + size * lost, end + size * 2]
+    row = np.r_[history[moves], np.tile(history[last], 2)]
+    amount = np.r_[np.ones(len(move) + len(end)), histories.value[rows][last]]
+    cells = sparse.coo_array((amount, (row, column)), shape=(len(histories.members), len(pairs) + 3 * size))
     digits = states // base ** np.arange(order)[:, None] % base
-    holds = np.array([(digits == code + 1).any(axis=0) for code in range(base - 1)]).reshape(base - 1, -1)
-    found = Chain(holds, pairs // max(len(states), 1), pairs % max(len(states), 1))
-    return found, sparse.coo_array((amount, (row, column)), shape=shape).tocsr()
+    holds = (digits == np.arange(1, base)[:, None, None]).any(axis=1)
+    return Chain(holds, pairs // max(size, 1), pairs % max(size, 1)), cells.tocsr()
 
 
 def _windows(histories: Histories, order: int) -> tuple[Numbers, NDArray[np.bool_]]:
     """Return the last touches as one number, digits of which are codes from 1, and whether they are a state."""
     base, number = len(histories.channels) + 1, histories.code + 1
     window = number.copy()
-    for back in range(1, min(order, len(number))):
-        earlier = np.r_[np.zeros(back, np.int64), number[:-back]]
-        window += np.where(histories.place > back, earlier, 0) * base**back
+    for back in range(1, order):
+        window += np.where(histories.place > back, np.roll(number, back), 0) * base**back
     return window, (histories.place >= order) | (histories.last & (histories.length < order))
 
 
@@ -185,7 +179,7 @@ def choose_order(histories: Histories, seed: int = 0) -> tuple[int, pd.DataFrame
     rng, size = np.random.default_rng(seed), len(histories.channels)
     half = rng.binomial(histories.members, 0.5)
     follows = np.where(
-        histories.last, np.where(histories.converted, size, size + 1), np.r_[histories.code[1:], 0]
+        histories.last, np.where(histories.converted, size, size + 1), np.roll(histories.code, -1)
     )
     # What follows no window at all is what the shortest one rests on.
     windows = [np.zeros(len(follows), np.int64), *(_windows(histories, order)[0] for order in ORDERS)]

@@ -17,7 +17,7 @@ import pandas as pd
 from helpers.checks import check_scalar
 from helpers.data.fingerprint import check_currency
 from helpers.errors import MissingTable
-from helpers.methods.attribution.journeys import Journeys
+from helpers.methods.attribution.journeys import DECIMALS, Journeys
 from helpers.methods.attribution.uncertainty import Credit
 from helpers.study.activity import currencies
 
@@ -97,9 +97,10 @@ def spend(journeys: Journeys) -> pd.Series:
             check_currency({"ad_daily": currencies(study.dataset, "ad_daily")}, study.currency)
             share = met["n"] / met.groupby("platform")["n"].transform("sum")
             parts = (share * met["platform"].map(billed)).groupby(met["channel"]).sum(min_count=1)
-            return pd.concat([parts.dropna(), billed[~billed.index.isin(met["platform"])]]).sort_index()
+            unseen = billed[~billed.index.isin(met["platform"])]
+            return pd.concat([parts.dropna(), unseen]).sort_index().round(DECIMALS)
     if "cost" not in touches.columns:
         raise MissingTable("nothing says what was spent: neither ad_daily by platform nor touchpoints.cost")
     check_currency({"touchpoints": currencies(study.dataset, "touchpoints")}, study.currency)
     found = touches.group_by("channel").agg(spend=touches.cost.sum()).to_pandas()
-    return found.dropna().set_index("channel")["spend"].sort_index()
+    return found.dropna().set_index("channel")["spend"].sort_index().round(DECIMALS)
