@@ -1,8 +1,9 @@
 """A/B tests: planned before the first outcome, safe to look at, and read into one decision."""
 
-from helpers.methods.ab_test.besides import beliefs, proof, sample
+from helpers.methods.ab_test.proof import beliefs, proof
 from helpers.methods.ab_test.reading import guardrails, read
 from helpers.methods.ab_test.results import check, design
+from helpers.methods.ab_test.sample import sample
 from helpers.methods.ab_test.segments import segments
 from helpers.methods.ab_test.verdict import verdict
 from helpers.playbook.result import asks

@@ -17,6 +17,7 @@ interval. The intervals hold at every look, so the rules may be asked at each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Call = Literal["SHIP", "STOP", "KEEP RUNNING", "DO NOT TRUST"]
@@ -107,7 +108,7 @@ def decide(seen: Seen) -> Reason:
     return next(reason for reason, holds in seen.rules.items() if holds)
 
 
-def overall(reasons: list[Reason]) -> int:
-    """Return which variant the test as a whole goes by: one to ship, one still running, else what is left."""
+def overall(reasons: Sequence[Reason], gains: Sequence[float]) -> int:
+    """Return which of several variants the test goes by: the best one to ship, else one still open, else the best."""
     order: tuple[Reason, ...] = ("untrusted", "ship", "running", "end reached", "not worthwhile", "harm")
-    return min(range(len(reasons)), key=lambda place: order.index(reasons[place]))
+    return min(range(len(reasons)), key=lambda place: (order.index(reasons[place]), -gains[place]))

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
 from helpers.methods.ab_test.readings import moments_of
-from helpers.methods.ab_test.results import Design, Guarded, Trust, units_of
-from helpers.playbook.finding import Direction, Finding, finding
-from helpers.playbook.result import Part
+from helpers.methods.ab_test.results import Design, Guarded, Trust, changed
+from helpers.playbook.finding import Finding
 from helpers.sentences import percent, quantity, say, with_bounds
+from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
 
 STATES = {
-    "safe": "{metric} is safe: the whole interval of the change, {bounds}, lies above the loss that is accepted, {margin}.",
-    "harmed": "{metric} is harmed: it changed by {bounds}, wholly for the worse.",
-    "cannot tell yet": "{metric}: cannot tell yet. A change of {bounds} does not rule out a loss above {margin}.",
+    "safe": "Safe: {metric} changed by {change}, and a loss of {margin} would be accepted.",
+    "harmed": "Harmed: {metric} changed by {change}, wholly for the worse.",
+    "cannot tell yet": "Cannot tell yet: {metric} changed by {change}, which may be a loss of more than {margin}.",
 }
-
 CLAUSES = {
-    "safe": "{metric} is safe",
-    "harmed": "{metric} is harmed",
-    "cannot tell yet": "{metric} cannot be told yet",
+    "safe": "every guardrail is safe",
+    "cannot tell yet": "whether {metric} suffer cannot be told yet",
+    "harmed": "harm is seen in {metric}",
 }
+DIRECTIONS = {"up": "up is good", "down": "down is good"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,69 +40,58 @@ class Reading(Guarded):
     ----------
     outcomes : list of Outcome
         Every metric of every variant: primary, guardrails, then secondary.
+    doubt : str
+        What makes it provisional; empty when nothing does.
     """
 
     outcomes: list[Outcome] = field(repr=False)
+    doubt: str
 
     def of(self, role: str, arm: int | None = None) -> list[Outcome]:
         """Return the outcomes of a role, of one variant or of all."""
         return [each for each in self.outcomes if each.role == role and arm in (None, each.arm)]
 
     @property
-    def look(self) -> int:
-        """How many of the planned looks have been taken."""
-        return len(self.outcomes[0].cells.looks)
-
-    @property
     def smallest(self) -> int | None:
         """Members in the smallest arm; of other units as many as there are may be told."""
-        if self.reason or self.plan.unit != "member":
-            return None
-        return min(min(each.now.n) for each in self.of("primary"))
+        people = self.units in ("members", "units") and not self.reason
+        return min(min(each.now.n) for each in self.of("primary")) if people else None
 
     @property
     def sentence(self) -> str:
         """What the primary metric is in each arm, and by how much that differs."""
-        return " ".join(effect_sentence(each, self.look) for each in self.of("primary"))
+        return " ".join(self.told_of(each) for each in self.of("primary"))
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the effect by look; each guardrail in a sentence; the strip of all metrics; the scorecard."""
-        if self.reason:
-            yield self.reason
-            return
-        yield self.sentence
-        yield self.figure()
+    def told_of(self, one: Outcome) -> str:
+        """Say the levels of both arms and their difference, in units of the metric and as a share."""
+        (control, variant), now, look = one.now.levels, one.now, len(one.cells.looks)
+        text = (
+            "{metric}: {a} among {m:,} {units} in {control}, {b} among {n:,} in {arm}. That is {by}, or {share}, at "
+            "look {k} of {all}."
+        )
+        if not now.relative.known:
+            text = "{metric}: {a} among {m:,} {units} in {control}, {b} among {n:,} in {arm}. That is {by}."
+        levels = {"a": quantity(control.value, control.unit), "b": quantity(variant.value, variant.unit)}
+        words = levels | {
+            "by": changed(now.difference),
+            "share": with_bounds(now.relative),
+            "arm": self.plan.arms[one.arm],
+        }
+        return self.said(text, m=now.n[0], n=now.n[1], k=look, **words | {"metric": one.metric.name})
 
     def figure(self) -> Chart | NoChart:
-        """Draw the effect on the primary metric at each look."""
-        one = max(self.of("primary"), key=lambda each: each.gain.value)
-        title = say("{metric}: {effect} at look {k} of {all}", metric=one.metric.name, effect=with_bounds(one.shown),
-                    k=self.look, all=len(self.plan.looks))  # fmt: skip
-        note = say("{arm} against {control}; {n:,} {units}; intervals at {level}. Grey is what a reader who ignores "
-                   "the looks would see.", arm=self.plan.arms[one.arm], control=self.plan.arms[0],
-                   n=sum(one.now.n), units=say(units_of(self.plan)), level=percent(one.confidence))  # fmt: skip
-        smallest = self.plan.smallest_effect * one.scale * (1 if one.metric.direction == "up" else -1)
-        return plots.effect_by_look(one.by_look, title, one.shown.unit, smallest, note)
-
-    @property
-    def scorecard(self) -> Table:
-        """Every metric of every variant beside the control."""
-        rows = []
-        for each in self.outcomes:
-            control, variant = each.now.levels
-            rows.append((each.metric.name, self.plan.arms[each.arm], each.role, quantity(control.value, control.unit),
-                         quantity(variant.value, variant.unit), with_bounds(each.shown), state_of(each)))  # fmt: skip
-        columns = ["metric", "variant", "role", "control", "with_it", "change", "verdict"]
-        return Table(
-            "scorecard", pd.DataFrame(rows, columns=columns), say("Every metric; {sizes}", sizes=self.sizes)
+        """Draw the effect on the primary metric of the best variant at each look."""
+        one = max(self.of("primary"), key=lambda each: np.nan_to_num(each.gain.value, nan=-np.inf))
+        words = {"arm": self.plan.arms[one.arm], "effect": with_bounds(one.shown), "k": len(one.cells.looks)}
+        title = self.said("{metric}, {arm} against {control}: {effect} at look {k} of {all}", **words)
+        if one.by_look["value"].isna().all():
+            return NoChart(title, say(one.shown.method), name="effect_by_look")
+        sign = 1 if one.metric.direction == "up" else -1
+        note = self.said("Intervals at {level} over all looks; grey is what whoever ignores the looks would see.",
+                         level=percent(one.confidence))  # fmt: skip
+        return plots.effect_by_look(
+            one.by_look, title, one.shown.unit, sign * self.plan.smallest_effect * one.scale, note
         )
-
-    @property
-    def sizes(self) -> str:
-        """How many units each of the first two arms has, in words."""
-        now, arms = self.outcomes[0].now.n, self.plan.arms
-        text = "{m:,} {units} in {control}, {n:,} in {variant}"
-        return say(text, m=now[0], n=now[1], control=arms[0], variant=arms[1], units=say(units_of(self.plan)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,42 +114,49 @@ class Guardrails(Guarded):
     @property
     def sentence(self) -> str:
         """Each guardrail: safe, harmed, or cannot tell yet."""
-        named = [guardrail_sentence(each) for each in self.reading.of("guardrail")]
+        named = [self.told_of(each) for each in self.reading.of("guardrail")]
         return " ".join(named) or say(
-            "The plan names no guardrail: nothing is known of what the change may cost."
+            "The plan names no guardrail: nobody looks at what the change may cost."
         )
 
-    def figure(self) -> Chart | NoChart | None:
+    def told_of(self, one: Outcome) -> str:
+        """Say what is known of one guardrail."""
+        margin = percent(one.metric.margin or 0.0, 0)
+        return say(STATES[one.gain.state], metric=_named(one), change=with_bounds(one.shown), margin=margin)
+
+    def figure(self) -> Chart | None:
         """Draw the relative change of every metric with the margin of each guardrail."""
         drawn = [each for each in self.reading.outcomes if each.now.relative.known]
-        if not drawn:
-            return None
         rows = [
-            (_named(each), each.role, *each.now.relative[:3], _margin(each), state_of(each)) for each in drawn
+            (_named(each), each.role, *each.now.relative[:3], _margin(each), _state(each)) for each in drawn
         ]
         columns = ["metric", "role", "value", "low", "high", "margin", "state"]
         states = [each.gain.state for each in self.reading.of("guardrail")]
-        title = say("{safe} of {all} guardrails are safe", safe=states.count("safe"), all=len(states))
-        if not states:
-            title = say("Change of every metric against control")
-        note = say("Relative change; {arms}. Guardrails and the primary metric hold at every look.",
-                   arms=self.reading.sizes)  # fmt: skip
-        return plots.metric_strip(pd.DataFrame(rows, columns=columns), title, note)
+        title = say("Guardrails that are safe: {safe} of {all}", safe=states.count("safe"), all=len(states))
+        note = self.said("Intervals of the primary metric and of guardrails hold at every look.")
+        return plots.metric_strip(pd.DataFrame(rows, columns=columns), title, note) if rows else None
 
     def tables(self) -> Iterator[Table]:
-        """Yield the scorecard."""
-        yield self.reading.scorecard
+        """Yield every metric of every variant beside the control."""
+        rows = [
+            (_named(each), each.role, *(quantity(level.value, level.unit) for level in each.now.levels), *each.now.n,
+             with_bounds(each.shown), _state(each)) for each in self.reading.outcomes
+        ]  # fmt: skip
+        columns = ["metric", "role", "control", "variant", "n_control", "n_variant", "change", "verdict"]
+        yield Table(
+            "scorecard", pd.DataFrame(rows, columns=columns), self.said("Every metric of {experiment}")
+        )
 
     def read(self) -> Iterator[Finding]:
-        """Yield the change of each guardrail."""
-        for place, each in enumerate(self.reading.of("guardrail"), 1):
-            yield finding(
-                each.shown._replace(n=sum(each.now.n)),
-                id=f"ab_test.guardrail_{place}", metric=say("Change of {metric}", metric=_named(each)),
-                scope=self.plan.experiment, sentence=guardrail_sentence(each), change=True,
-                direction=direction_of(each), systems=("S058", "S061"), n_of=units_of(self.plan),
-                headline=say(CLAUSES[each.gain.state], metric=each.metric.name), definition="guardrail",
-                assumption=say("units do not influence one another"),
+        """Yield the change of each guardrail; the worst of them speaks for all."""
+        rails = self.reading.of("guardrail")
+        worst = max(rails, key=lambda each: list(CLAUSES).index(each.gain.state), default=None)
+        for place, each in enumerate(rails, 1):
+            clause = say(CLAUSES[each.gain.state], metric=each.metric.name) if each is worst else ""
+            yield self.stated(
+                of_both(each), f"guardrail_{place}", changing(each), self.told_of(each), self.reading.doubt,
+                change=True, direction=DIRECTIONS[each.metric.direction], systems=("S058", "S061"), headline=clause,
+                definition="guardrail", assumption=say("units do not influence one another"),
             )  # fmt: skip
 
 
@@ -168,10 +165,10 @@ def read(study: Study, planned: Design, trust: Trust) -> Reading:
 
     Nothing is asked of the tables when the checks forbid it, so that no effect can be seen anywhere.
     """
-    plan = planned.plan
-    if trust.reason:
-        return Reading(study, plan, trust.reason, [])
-    return Reading(study, plan, "", outcomes(plan, [moments_of(study, plan, each) for each in plan.metrics]))
+    plan, cells = planned.plan, []
+    if not trust.reason:
+        cells = [moments_of(study, plan, each) for each in plan.metrics]
+    return Reading(study, plan, trust.reason, outcomes(plan, cells) if cells else [], trust.doubt)
 
 
 def guardrails(study: Study, reading: Reading) -> Guardrails:
@@ -179,39 +176,18 @@ def guardrails(study: Study, reading: Reading) -> Guardrails:
     return Guardrails(study, reading.plan, reading.reason, reading)
 
 
-def effect_sentence(one: Outcome, look: int) -> str:
-    """Say the levels of both arms and their difference, in units of the metric and as a share."""
-    control, variant = one.now.levels
-    text = "{metric}: {a} of {m:,} in {control}, {b} of {n:,} in {variant}. That is {by}{relative}, at look {k} of {all}."
-    if one.metric.kind != "proportion":
-        text = (
-            "{metric}: {a} a unit among {m:,} in {control}, {b} among {n:,} in {variant}. That is {by}{relative}, at "
-            "look {k} of {all}."
-        )
-    relative = say(", or {share}", share=with_bounds(one.now.relative)) if one.now.relative.known else ""
-    words = {"control": one.plan.arms[0], "variant": one.plan.arms[one.arm], "metric": one.metric.name}
-    levels = {"a": quantity(control.value, control.unit), "b": quantity(variant.value, variant.unit)}
-    words |= {"by": with_bounds(one.now.difference), "relative": relative} | levels
-    return say(text, m=one.now.n[0], n=one.now.n[1], k=look, all=len(one.plan.looks), **words)
+def of_both(one: Outcome) -> Estimate:
+    """Return what is shown of an outcome, with the units of both arms."""
+    return one.shown._replace(n=int(sum(one.now.n)))
 
 
-def guardrail_sentence(one: Outcome) -> str:
-    """Say what is known of a guardrail."""
-    margin = percent(one.metric.margin, 0) if one.metric.margin else say("none")
-    return say(STATES[one.gain.state], metric=one.metric.name, bounds=with_bounds(one.shown), margin=margin)
-
-
-def state_of(one: Outcome) -> str:
+def _state(one: Outcome) -> str:
     """Return the verdict on one metric: as a guardrail, or by its interval."""
     if one.role == "guardrail":
         return say(one.gain.state)
-    gain = one.gain
-    return say("better") if gain.low > 0 else say("worse") if gain.high < 0 else say("no clear change")
-
-
-def direction_of(one: Outcome) -> Direction:
-    """Return where better lies, as a finding says it."""
-    return "up is good" if one.metric.direction == "up" else "down is good"
+    return (
+        say("better") if one.gain.low > 0 else say("worse") if one.gain.high < 0 else say("no clear change")
+    )
 
 
 def _named(one: Outcome) -> str:
@@ -221,8 +197,11 @@ def _named(one: Outcome) -> str:
     return say("{metric}, {arm}", metric=one.metric.name, arm=one.plan.arms[one.arm])
 
 
+def changing(one: Outcome) -> str:
+    """Return what its change is called."""
+    return say("Change of {metric}", metric=_named(one))
+
+
 def _margin(one: Outcome) -> float:
-    """Return where the loss that is accepted ends, on the axis of the metric."""
-    if one.metric.margin is None:
-        return float("nan")
-    return -one.metric.margin if one.metric.direction == "up" else one.metric.margin
+    """Return where the accepted loss ends, as the metric is counted; NaN for no guardrail."""
+    return (one.metric.margin or np.nan) * (-1 if one.metric.direction == "up" else 1)

@@ -6,10 +6,9 @@ planned; the one line that stands in its place says why.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import pandas as pd
 
@@ -21,52 +20,85 @@ from helpers.methods.ab_test.plan import Plan, plan_of, read_plan, write_plan
 from helpers.methods.ab_test.split import Split, split
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
-from helpers.sentences import interval, number, percent, say
+from helpers.sentences import interval, number, percent, say, with_bounds
 from helpers.stats.estimate import Estimate, proportion, wilson
 from helpers.study import Study
 from helpers.tables import Table
 
 UNITS = {"member": "members", "post": "posts", "content": "posts", "slot": "slots", "group": "groups"}
-UNITS |= {"impression": "impressions", "click": "clicks", "view": "impressions"}
+UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
 PLANNED = (
-    "Not read: this run wrote the plan down. Read the test with mode: read, the first time on {day}, "
-    "when its first look is due."
+    "Nothing is read: this run wrote the plan down. Read it with mode: read from {first} on, its first look."
 )
-EARLY = "Not read yet: the first look is due on {day}."
-UNTRUSTED = "Not shown: the test cannot be trusted. {why}"
-
-
-def units_of(plan: Plan) -> str:
-    """Return what the units of a test are called, many of them."""
-    return UNITS.get(plan.unit, "units")
+EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
+UNTRUSTED = "Not shown: the test cannot be trusted. {found}"
+FACTORS = (
+    "The plan does not say what the arms differ in. It must be one thing, else no difference says which it was.",
+    "The arms differ in one thing: {factors}.",
+    "The arms differ in several things at once ({factors}), so no difference says which it was.",
+)
+CHECKED = {True: "passed", False: "failed"}
 
 
 @dataclass(frozen=True, repr=False)
-class Guarded(Result):
-    """A record that is not read before the checks have passed.
+class OfTest(Result):
+    """A record of one test.
 
     Attributes
     ----------
     plan : Plan
         The design.
+    """
+
+    plan: Plan = field(repr=False)
+
+    @property
+    def units(self) -> str:
+        """What the units of the test are called; ``units`` where nobody knows whether they are people."""
+        return UNITS.get(self.plan.unit, "units")
+
+    def said(self, text: str, **more: Any) -> str:
+        """Fill a template, with what every sentence may need of the plan."""
+        plan = self.plan
+        words: dict[str, Any] = {
+            "experiment": plan.experiment, "units": say(self.units), "control": plan.arms[0], "arm": plan.arms[1],
+            "metric": plan.primary.name, "smallest": percent(plan.smallest_effect, 0), "first": plan.looks[0],
+            "end": plan.end, "all": len(plan.looks), "power": percent(plan.power, 0), "minimum": plan.minimum_days,
+            "alpha": percent(plan.alpha, 0),
+        }  # fmt: skip
+        return say(text, **{**words, **more})
+
+    def stated(
+        self, size: Estimate, id: str, metric: str, sentence: str, doubt: str = "", **more: Any
+    ) -> Finding:
+        """Return a finding of this test, provisional when there is a doubt."""
+        about = {"scope": self.plan.experiment, "n_of": self.units, "id": f"ab_test.{id}", **more}
+        found = finding(size, metric=metric, sentence=sentence, **about)
+        if not doubt or found.value is None:
+            return found
+        said = say("{sentence} Provisional: {doubt}", sentence=sentence, doubt=doubt)
+        return found.model_copy(update={"verdict": "provisional", "sentence": said})
+
+
+@dataclass(frozen=True, repr=False)
+class Guarded(OfTest):
+    """A record that is not read before the checks have passed.
+
+    Attributes
+    ----------
     reason : str
         Why nothing of it is shown; empty when it may be.
     """
 
-    plan: Plan = field(repr=False)
     reason: str
 
     def parts(self) -> Iterator[Part]:
         """Yield what a reader gets, or the one line that says why nothing is shown."""
-        if self.reason:
-            yield self.reason
-        else:
-            yield from super().parts()
+        yield from [self.reason] if self.reason else super().parts()
 
     def findings(self) -> Iterator[Finding]:
         """Yield the numbers that a report stands behind; none that must not be read."""
-        if not self.reason:
-            yield from self.read()
+        yield from () if self.reason else self.read()
 
     def read(self) -> Iterator[Finding]:
         """Yield the findings of a test that may be read."""
@@ -74,219 +106,185 @@ class Guarded(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Design(Result):
+class Design(OfTest):
     """The plan as it is frozen.
 
     Attributes
     ----------
-    plan : Plan
-        The design.
     planning : bool
         Whether this run wrote it down, and reads nothing.
     """
 
-    plan: Plan = field(repr=False)
     planning: bool
-
-    @property
-    def factors(self) -> str:
-        """What the arms differ in: with more than one thing no difference says which it was."""
-        named = self.plan.factors
-        if len(named) == 1:
-            return say("The arms differ in one thing: {factor}.", factor=named[0])
-        if not named:
-            return say(
-                "The plan does not say what the arms differ in; one thing, else nobody knows which it was."
-            )
-        text = "The arms differ in {number} things at once ({names}), so no difference says which it was."
-        return say(text, number=len(named), names=", ".join(named))
 
     @property
     def sentence(self) -> str:
         """Who is compared with whom, by what and when."""
-        plan = self.plan
         text = (
-            "“{name}” compares {variants} with {control} among {units}, by {metric}. It is read {looks} times, "
-            "from {first} to {last}; a gain of {smallest} or more is worth having."
+            "“{experiment}” compares {variants} with {control} among {units}, by {metric}; a gain of {smallest} or "
+            "more is worth having. Planned looks: {all}, from {first} to {end}."
         )
-        if len(plan.looks) == 1:
-            text = (
-                "“{name}” compares {variants} with {control} among {units}, by {metric}. It is read once, on "
-                "{last}; a gain of {smallest} or more is worth having."
-            )
-        words = {"name": plan.experiment, "variants": ", ".join(plan.arms[1:]), "control": plan.arms[0]}
-        words |= {"units": say(units_of(plan)), "metric": plan.primary.name, "looks": str(len(plan.looks))}
-        words |= {"first": str(plan.looks[0]), "last": str(plan.end)}
-        return say(text, smallest=percent(plan.smallest_effect, 0), **words)
+        return self.said(text, variants=", ".join(self.plan.arms[1:]))
 
     def parts(self) -> Iterator[Part]:
         """Yield the plan in words, what the arms differ in, and the plan as frozen."""
-        yield from (self.sentence, self.factors)
-        if self.plan.registered_at is not None:
-            day = self.plan.registered_at.astimezone(ZoneInfo(self.study.report_tz)).date()
-            yield say("Written down on {day}; fingerprint {hash}.", day=day, hash=self.plan.sha256[:12])
+        named = self.plan.factors
+        yield self.sentence
+        yield say(FACTORS[min(len(named), 2)], factors=", ".join(named))
+        yield say(
+            "Written down {when}; fingerprint {hash}.",
+            when=self.plan.registered_at,
+            hash=self.plan.sha256[:12],
+        )
         rows = [(name, _short(value)) for name, value in self.plan.model_dump(mode="json").items()]
-        frame = pd.DataFrame(rows, columns=["field", "value"])
-        yield Table("plan", frame, say("The plan as frozen, {name}", name=self.plan.experiment))
+        yield Table(
+            "plan",
+            pd.DataFrame(rows, columns=["field", "value"]),
+            self.said("The plan of {experiment}, as frozen"),
+        )
+
+
+def changed(size: Estimate) -> str:
+    """Return a difference with its interval in words; one of shares in points, which are no per cents of a share."""
+    if size.unit != "share" or not size.known:
+        return with_bounds(size)
+    ends = {name: number(100 * getattr(size, name)) for name in ("value", "low", "high")}
+    return say("{value} points ({low} to {high})", **ends)
 
 
 def _short(value: object) -> str:
     if isinstance(value, dict):
-        kept = (f"{name}: {_short(each)}" for name, each in value.items() if each not in (None, [], ()))
-        return "; ".join(kept)
+        return "; ".join(
+            f"{name}: {_short(each)}" for name, each in value.items() if each not in (None, [], ())
+        )
     return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
 def design(study: Study, parameters: AbTestParameters) -> Design:
     """Return the design of the experiment: written down from the parameters, or read as it was registered."""
-    if parameters.mode == "read":
-        return Design(study, read_plan(study, parameters.experiment), False)
-    plan = plan_of(parameters.fields(), "the parameters")
-    write_plan(study, plan)
-    return Design(study, read_plan(study, plan.experiment), True)
+    planning = parameters.mode == "plan"
+    if planning:
+        write_plan(study, plan_of(parameters.fields(), "the parameters"))
+    return Design(study, read_plan(study, parameters.experiment), planning)
 
 
 @dataclass(frozen=True, repr=False)
-class Trust(Result):
+class Trust(OfTest):
     """Whether the test can be trusted: the split against the schedule, and every gate.
 
     Attributes
     ----------
-    plan : Plan
-        The design.
     split : Split or None
         Units by arm against the plan; None when the test is only planned.
     gates : tuple of Gate
         In the order of reading.
     """
 
-    plan: Plan = field(repr=False)
     split: Split | None = field(repr=False)
     gates: tuple[Gate, ...]
 
     @property
-    def refused(self) -> list[Gate]:
-        """The gates that forbid to show an effect."""
-        return [gate for gate in self.gates if gate.severity == "refuse" and not gate.passed]
+    def failed(self) -> list[Gate]:
+        """The gates that do not hold, those first that forbid to show an effect."""
+        return sorted(
+            (gate for gate in self.gates if not gate.passed), key=lambda gate: gate.severity != "refuse"
+        )
 
     @property
-    def warned(self) -> list[Gate]:
-        """The gates that make an effect provisional."""
-        return [gate for gate in self.gates if gate.severity == "warn" and not gate.passed]
+    def refused(self) -> bool:
+        """Whether no effect may be shown."""
+        return any(gate.severity == "refuse" for gate in self.failed)
 
     @property
     def reason(self) -> str:
         """Why no effect may be shown; empty when one may."""
-        due = self.plan.looks[0]
         if self.split is None:
-            return say(PLANNED, day=due)
+            return self.said(PLANNED)
         if self.refused:
-            return say(UNTRUSTED, why=self.refused[0].sentence)
-        return say(EARLY, day=due) if due > self.study.as_of else ""
+            return say(UNTRUSTED, found=self.failed[0].sentence)
+        return self.said(EARLY) if self.plan.looks[0] > self.study.as_of else ""
+
+    @property
+    def doubt(self) -> str:
+        """What makes the effect provisional; empty when nothing does."""
+        return self.failed[0].sentence if self.failed else ""
 
     @property
     def sentence(self) -> str:
-        """Whether the split is as planned, and what else was found."""
+        """Whether it can be trusted; if not, what went wrong and how to mend it."""
         if self.split is None:
             return self.reason
         if self.refused:
-            text = "DO NOT TRUST this test. {found} What to do: {remedy}"
-            worst = self.refused[0]
-            return say(text, found=worst.sentence, remedy=worst.remedy)
-        text = "It can be trusted: {got} of the {n:,} {units} got {arm}, {planned} were planned; {passed} checks passed."
-        got, planned = self.shares
-        words = {"units": say(units_of(self.plan)), "arm": self.plan.arms[1], "passed": self._passed}
-        return say(text, got=percent(got.value), n=got.n, planned=percent(planned), **words)
+            worst = self.failed[0]
+            return say("DO NOT TRUST this test. {found} {remedy}", found=worst.sentence, remedy=worst.remedy)
+        return say("It can be trusted. {split}", split=self.split_sentence)
 
     @property
-    def _passed(self) -> int:
-        return sum(gate.passed for gate in self.gates)
+    def split_sentence(self) -> str:
+        """How many units got the first variant, against the plan, and which checks failed."""
+        got, planned = self.shares
+        text = "{got} ({bounds}) of {n:,} {units} got {arm}, {planned} planned; {passed} of {checks} checks passed."
+        passed, bounds = len(self.gates) - len(self.failed), interval(got.low, got.high, "share")
+        words = {"got": percent(got.value), "n": got.n, "planned": percent(planned), "bounds": bounds}
+        return self.said(text, passed=passed, checks=len(self.gates), **words)
 
     @property
     def shares(self) -> tuple[Estimate, float]:
         """Share of the units that got the first variant, with its interval, and what the schedule makes it."""
         assert self.split is not None, "it is read"
-        weeks = self.split.weeks
-        n, own = int(weeks["n"].sum()), weeks[weeks["arm"] == self.plan.arms[1]]
-        planned = float(own["expected"].sum()) / max(n, 1)
-        return proportion(int(own["n"].sum()), n, self.study.confidence), planned
+        sums = (
+            self.split.weeks.groupby("arm")[["n", "expected"]]
+            .sum()
+            .reindex(list(self.plan.arms), fill_value=0)
+        )
+        n, own = int(sums["n"].sum()), sums.loc[self.plan.arms[1]]
+        return proportion(int(own["n"]), n, self.study.confidence), float(own["expected"]) / max(n, 1)
 
     def parts(self) -> Iterator[Part]:
         """Yield the verdict of the checks, what was found beside it, the split, and all gates."""
         yield self.sentence
         if self.split is None:
             return
-        for gate in [*self.refused[1:], *self.warned]:
-            yield say("{found} What to do: {remedy}", found=gate.sentence, remedy=gate.remedy)
-        if (picture := self.figure()) is not None:
-            yield picture
-        rows = [(gate.code, _state(gate), gate.sentence, gate.remedy) for gate in self.gates]
-        frame = pd.DataFrame(rows, columns=["check", "state", "found", "remedy"])
-        yield Table("gates", frame, say("Checks of {name}", name=self.plan.experiment))
+        for gate in self.failed[self.refused :]:
+            yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
+        yield self.figure()
+        rows = [(gate.code, say(CHECKED[gate.passed]), gate.sentence, gate.remedy) for gate in self.gates]
+        yield Table("gates", pd.DataFrame(rows, columns=["check", "state", "found", "remedy"]), say("Checks"))
 
-    def figure(self) -> Chart | NoChart | None:
+    def figure(self) -> Chart | NoChart:
         """Draw the share of each variant week by week against the plan."""
-        if self.split is None or self.split.weeks.empty:
-            return None
-        weeks = self.split.weeks
-        all_arms = weeks.groupby("week")["n"].transform("sum").to_numpy()
-        low, high = wilson(weeks["n"], all_arms, self.study.confidence)
-        rows = weeks.assign(low=low, high=high)[weeks["arm"] != self.plan.arms[0]]
+        assert self.split is not None, "it is read"
         title = say("Units were split as planned, week by week")
-        if self.split.alarm and self.split.since:
-            title = say("The split departs from the plan since {day}", day=self.split.since)
-        elif self.split.alarm:
-            title = say("Units were not split as planned")
-        units, level = say(units_of(self.plan)), percent(self.study.confidence, 0)
-        note = say("Share of {units} assigned in the week; intervals at {level}.", units=units, level=level)
-        columns = ["week", "arm", "n", "share", "low", "high", "planned"]
-        return plots.split_by_week(rows[columns], title, note)
+        if self.split.alarm:
+            title = say("The split departs from the plan, since {day}", day=self.split.since)
+        weeks = self.split.weeks
+        whole = weeks.groupby("week")["n"].transform("sum").to_numpy()
+        low, high = wilson(weeks["n"], whole, self.study.confidence)
+        rows = weeks.assign(share=weeks["n"] / whole, planned=weeks["expected"] / whole, low=low, high=high)
+        rows = rows[(rows["arm"] != self.plan.arms[0]) & (whole > 0)]
+        if rows.empty:
+            return NoChart(title, say("Too little data to tell."), name="split_by_week")
+        return plots.split_by_week(
+            rows, title, self.said("Share of {units} by the week of their assignment.")
+        )
 
     def findings(self) -> Iterator[Finding]:
         """Yield the split, which tells nothing of an effect."""
-        if self.split is None:
-            return
-        got, planned = self.shares
-        text = "{got} ({bounds}) of {n:,} {units} got {arm}, {planned} were planned (p = {p}). {checks}"
-        checks = say("All {n} checks passed.", n=len(self.gates))
-        if self._passed < len(self.gates):
-            failed = ", ".join(gate.code for gate in self.gates if not gate.passed)
-            checks = say(
-                "{passed} of {n} checks passed; not: {failed}.",
-                passed=self._passed,
-                n=len(self.gates),
-                failed=failed,
-            )
-        words = {"units": say(units_of(self.plan)), "arm": self.plan.arms[1], "checks": checks}
-        yield finding(
-            got, id="ab_test.split", metric=say("Units that got {arm}", arm=self.plan.arms[1]),
-            scope=self.plan.experiment, systems=("S056",), n_of=units_of(self.plan), definition="split",
-            headline=say("DO NOT TRUST: {found}", found=_clause(self.refused[0].sentence)) if self.refused else "",
-            assumption=say("the recorded assignment is all there is"), picture="split_by_week" if self.refused else "",
-            sentence=say(text, got=percent(got.value), bounds=interval(got.low, got.high, "share"), n=got.n,
-                         planned=percent(planned), p=number(self.split.p, 3), **words),
-        )  # fmt: skip
-
-
-def _clause(sentence: str) -> str:
-    """Return a sentence as it stands inside another."""
-    return sentence[:1].lower() + sentence[1:].rstrip(".")
-
-
-def _state(gate: Gate) -> str:
-    if gate.passed:
-        return say("passed")
-    return say("refused") if gate.severity == "refuse" else say("provisional")
+        if self.split is not None:
+            clause = self.failed[0].sentence.rstrip(".") if self.refused else ""
+            headline = say("DO NOT TRUST: {found}", found=clause[:1].lower() + clause[1:]) if clause else ""
+            yield self.stated(
+                self.shares[0], "split", self.said("{units} that got {arm}"), self.split_sentence, systems=("S056",),
+                definition="split", headline=headline, picture="split_by_week" if self.refused else "",
+                assumption=say("the recorded assignments are all that were made"),
+            )  # fmt: skip
 
 
 def check(study: Study, planned: Design) -> Trust:
     """Return whether the test can be trusted; nothing is looked at when this run only wrote the plan down."""
     plan = planned.plan
-    if planned.planning:
-        return Trust(study, plan, None, ())
-    return Trust(study, plan, split(study, plan), gates(study, plan))
-
-
-def days_between(one: dt.date, other: dt.date) -> int:
-    """Return the days from one to the other, never below 0."""
-    return max((other - one).days, 0)
+    return (
+        Trust(study, plan, None, ())
+        if planned.planning
+        else Trust(study, plan, split(study, plan), gates(study, plan))
+    )

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.methods.ab_test.decide import CALLS, Gain, Reason, Seen, decide, overall
+from helpers.methods.ab_test.decide import CALLS, Reason, Seen, decide, overall
 from helpers.methods.ab_test.outcomes import Outcome
-from helpers.methods.ab_test.reading import Reading, direction_of, effect_sentence
-from helpers.methods.ab_test.results import Guarded, Trust, units_of
-from helpers.playbook.finding import Finding, finding
+from helpers.methods.ab_test.reading import CLAUSES, DIRECTIONS, Reading, changing, of_both
+from helpers.methods.ab_test.results import Guarded, Trust
+from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part
-from helpers.sentences import percent, quantity, say, with_bounds
+from helpers.sentences import quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
 WHY: dict[Reason, str] = {
-    "untrusted": "DO NOT TRUST: {trust}",
-    "harm": "STOP for harm: {harmed} worse with the whole interval. Give nobody {arm}.",
-    "ship": "SHIP {arm}: {moved}. The whole interval, {bounds}, lies on the good side; {guards}. "
+    "untrusted": "DO NOT TRUST this test. {found} {remedy}",
+    "harm": "STOP for harm: {harmed}, with the whole interval. Leave {control} as it is.",
+    "ship": "SHIP {arm}: {moved}, and the whole interval is on the good side; {guards}. "
     "The test has run for {days} days, of at least {minimum}.",
-    "not worthwhile": "STOP: precise enough. Even the good end of the interval, {bounds}, lies below the {smallest} that "
+    "not worthwhile": "STOP, precise enough: {moved}. Even the good end of the interval is below the {smallest} that "
     "would be worth having, so more days would not change the answer.",
-    "end reached": "STOP: the planned end is reached, and {open}. More days do not help this test: a longer one is a new "
-    "plan.",
-    "running": "KEEP RUNNING: {open} at look {k} of {all}. {left} days are left until {end}.",
+    "end reached": "STOP: the planned end is reached, and {open}. More days do not help this test: a longer one is a "
+    "new plan, with more units.",
+    "running": "KEEP RUNNING: {open}. The next look is on {next}, and {left} days are left until {end}.",
 }
-MOVED = {True: "{metric} rose by {value}", False: "{metric} fell by {value}"}
-UNCLEAR = "{metric} changed by {value}, which may be chance"
+RULES: dict[Reason, str] = {
+    "untrusted": "a check that must hold has failed",
+    "harm": "the primary metric or a guardrail is harmed",
+    "ship": "better, every guardrail safe, minimum run time over",
+    "not worthwhile": "the whole interval is below what is worth having",
+    "end reached": "the planned end is reached",
+    "running": "otherwise",
+}
+ACTIONS = {"SHIP": "ship", "STOP": "stop", "KEEP RUNNING": "keep_running", "DO NOT TRUST": "distrust"}
+MOVED = {True: "{metric} rose by {size}", False: "{metric} fell by {size}"}
+WORTH = "Given to everybody it is expected to bring {value} a month; at worst it loses {loss} a month."
+NO_LOSS = (
+    "Given to everybody it is expected to bring {value} a month; not even the low end of that is a loss."
+)
+UNPRICED = "What it is worth is not told: the plan states no value of a unit, or no units a month."
+SYSTEMS = ("S026", "S030", "S038", "S053", "S055", "S060", "S110", "S152")
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,28 +69,32 @@ class Decision(Guarded):
     @cached_property
     def seen(self) -> list[Seen]:
         """What the decision on each variant rests on."""
-        return [_seen(self, one) for one in self.reading.of("primary")]
+        return [self._seen(one) for one in self.reading.of("primary")]
+
+    def _seen(self, one: Outcome) -> Seen:
+        rails, last = self.reading.of("guardrail", one.arm), one.cells.looks[-1]
+        smallest, days = self.plan.smallest_effect * one.scale, (last - self.plan.start).days + 1
+        return Seen(self.trust.refused, one.gain, tuple(each.gain for each in rails), float(np.nan_to_num(smallest)),
+                    days, self.plan.minimum_days, last == self.plan.looks[-1])  # fmt: skip
 
     @cached_property
-    def reasons(self) -> list[Reason]:
-        """The rule that decides on each variant."""
-        return [decide(each) for each in self.seen]
-
-    @cached_property
-    def reason_why(self) -> Reason | None:
-        """The rule that decides on the test; None when it is not read yet."""
+    def rule(self) -> Reason | None:
+        """The rule that decides on the test; None when it was only planned."""
         if self.trust.refused:
             return "untrusted"
-        return None if self.reason else self.reasons[overall(self.reasons)]
+        if self.reason:
+            return None if self.trust.split is None else "running"
+        return decide(self.seen[self._place])
 
-    @cached_property
+    @property
+    def _place(self) -> int:
+        """The variant that the test goes by: of several to ship the best."""
+        return overall([decide(each) for each in self.seen], [each.primary.value for each in self.seen])
+
+    @property
     def chosen(self) -> Outcome:
-        """The primary metric of the variant that the test goes by: of several to ship, the best."""
-        ships = [
-            each for each, why in zip(self.reading.of("primary"), self.reasons, strict=True) if why == "ship"
-        ]
-        best = max(ships, key=lambda each: each.gain.value, default=None)
-        return best or self.reading.of("primary")[overall(self.reasons)]
+        """The primary metric of the variant that the test goes by."""
+        return self.reading.of("primary")[self._place]
 
     @property
     def smallest(self) -> int | None:
@@ -89,143 +107,111 @@ class Decision(Guarded):
         plan, size = self.plan, self.chosen.final
         if plan.unit_value is None or plan.units_a_month is None or not size.known:
             return unknown(size.n, self.study.currency, size.confidence, "the plan states no price")
-        each = plan.unit_value * plan.units_a_month * (1 if plan.primary.direction == "up" else -1)
-        low, high = sorted([each * size.low, each * size.high])
-        return size._replace(value=each * size.value, low=low, high=high, unit=self.study.currency)
-
-    @property
-    def left(self) -> int:
-        """Days until the planned end."""
-        return max((self.plan.end - self.study.as_of).days, 0)
-
-    @property
-    def sentence(self) -> str:
-        """The decision with the one reason."""
-        if self.reason_why is None:
-            return self.reason
-        return say(WHY[self.reason_why], **self._words)
-
-    @property
-    def _words(self) -> dict[str, object]:
-        if self.reason_why == "untrusted":
-            worst = self.trust.refused[0]
-            return {
-                "trust": say("{found} {remedy}", found=worst.sentence, remedy=worst.remedy),
-                "arm": self.plan.arms[1],
-            }
-        one, plan = self.chosen, self.plan
-        rails = self.reading.of("guardrail", one.arm)
-        harmed = [each.metric.name for each in [one, *rails] if each.gain.state == "harmed"]
-        guards = say("the plan names no guardrail")
-        if rails:
-            guards = say(
-                "every guardrail is safe ({names})", names=", ".join(each.metric.name for each in rails)
-            )
-        return {
-            "arm": plan.arms[one.arm], "control": plan.arms[0], "moved": moved(one), "bounds": _bounds(one), "guards": guards,
-            "days": self.seen[one.arm - 1].days, "minimum": plan.minimum_days, "open": self._open,
-            "smallest": percent(plan.smallest_effect, 0), "harmed": say("{names} got", names=", ".join(harmed)),
-            "k": self.reading.look, "all": len(plan.looks), "left": self.left, "end": plan.end,
-        }  # fmt: skip
-
-    @property
-    def _open(self) -> str:
-        """What is not known yet, as a clause."""
-        one = self.chosen
-        unsafe = [each for each in self.reading.of("guardrail", one.arm) if each.gain.state != "safe"]
-        if one.gain.low <= 0:
-            return moved(one)
-        if unsafe:
-            names = ", ".join(each.metric.name for each in unsafe)
-            return say("{moved}, but whether {names} is safe cannot be told", moved=moved(one), names=names)
-        return say(
-            "{moved}, but the test has to run for {days} days", moved=moved(one), days=self.plan.minimum_days
-        )
+        ends = sorted(plan.unit_value * plan.units_a_month * end for end in (size.low, size.high))
+        value = plan.unit_value * plan.units_a_month * size.value
+        return size._replace(value=value, low=ends[0], high=ends[1], unit=self.study.currency)
 
     @property
     def money(self) -> str:
         """What it is worth a month, and what may be lost at worst."""
         worth = self.worth
         if not worth.known:
-            return say(
-                "What it is worth in money is not told: the plan states no value of a unit, or no units a month."
-            )
-        text = "Given to everybody it is expected to bring {value} a month; at worst it loses {loss} a month."
-        if worth.low >= 0:
-            text = "Given to everybody it is expected to bring {value} a month; even the low end of the interval loses nothing."
-        return say(text, value=with_bounds(worth), loss=quantity(max(-worth.low, 0.0), worth.unit))
+            return say(UNPRICED)
+        loss = quantity(max(-worth.low, 0.0), worth.unit)
+        return say(WORTH if worth.low < 0 else NO_LOSS, value=with_bounds(worth), loss=loss)
+
+    @property
+    def sentence(self) -> str:
+        """The decision with the one reason."""
+        if self.rule is None or (self.reason and self.rule == "running"):
+            return self.reason
+        return self.said(WHY[self.rule], **self._words)
+
+    @property
+    def _words(self) -> dict[str, Any]:
+        if self.trust.refused:
+            return {"found": self.trust.failed[0].sentence, "remedy": self.trust.failed[0].remedy}
+        if self.reason:
+            return {"next": self.plan.looks[0]}
+        one, later = self.chosen, [day for day in self.plan.looks if day > self.study.as_of]
+        rails = self.reading.of("guardrail", one.arm)
+        unsafe = [each.metric.name for each in rails if each.gain.state != "safe"]
+        harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
+        clause = say(CLAUSES["safe"]) if rails else say("the plan names no guardrail")
+        opened = (
+            "{moved}, but whether {names} suffer cannot be told"
+            if unsafe
+            else "{moved}, but it has to run {minimum} days"
+        )
+        words = {"moved": moved(one), "names": ", ".join(unsafe)}
+        return {
+            "arm": self.plan.arms[one.arm], "guards": clause, "days": self.seen[self._place].days,
+            "harmed": ", ".join(map(moved, harmed)), "next": min(later, default=self.plan.end),
+            "left": max((self.plan.end - self.study.as_of).days, 0),
+            "open": words["moved"] if one.gain.low <= 0 else self.said(opened, **words), **words,
+        }  # fmt: skip
 
     def parts(self) -> Iterator[Part]:
         """Yield the decision, what it is worth, the rules in their order, and what other reports may take from it."""
         yield self.sentence
-        if self.reason:
-            return
-        yield self.money
-        yield from self.tables()
+        if not self.reason:
+            yield self.money
+            yield from self.tables()
 
     def tables(self) -> Iterator[Table]:
         """Yield the record of the decision, and the statement of evidence."""
         rows = [
-            (self.plan.arms[place], rule, CALLS[rule], holds, why == rule)
-            for place, (seen, why) in enumerate(zip(self.seen, self.reasons, strict=True), 1)
+            (arm, CALLS[rule], say(RULES[rule]), holds, decide(seen) == rule)
+            for arm, seen in zip(self.plan.arms[1:], self.seen, strict=True)
             for rule, holds in seen.rules.items()
         ]
-        frame = pd.DataFrame(rows, columns=["variant", "rule", "call", "holds", "decides"])
+        frame = pd.DataFrame(rows, columns=["variant", "call", "rule", "holds", "decides"])
         yield Table(
-            "decision", frame, say("Rules in the order in which they are asked; the first that holds decides")
+            "decision", frame, say("The rules in their order; of each variant the first that holds decides")
         )
         yield Table("evidence", self.evidence, say("What attribution and budget may take from this test"))
 
     @property
     def evidence(self) -> pd.DataFrame:
-        """One row of the table ``evidence``: the difference on the primary metric."""
-        one, plan, size = self.chosen, self.plan, self.chosen.final
+        """One row of the table ``evidence``: the difference that the chosen variant makes to the primary metric."""
+        plan, day, size = self.plan, self.study.as_of, self.chosen.final
         row = {
-            "evidence_id": f"{plan.experiment}:{plan.arms[one.arm]}:{self.study.as_of}", "estimand": "lift",
-            "line": plan.experiment, "start": plan.start, "end": min(plan.end, self.study.as_of),
-            "carry_out_days": plan.outcome_days, "value": size.value, "se": one.now.error,
-            "unit": plan.primary.name, "kind": "experiment", "source": plan.experiment, "as_of": self.study.as_of,
+            "evidence_id": ":".join([plan.experiment, plan.arms[self.chosen.arm], str(day)]), "estimand": "lift",
+            "line": plan.experiment, "start": plan.start, "end": min(plan.end, day),
+            "carry_out_days": plan.outcome_days, "value": size.value, "se": self.chosen.now.error,
+            "unit": plan.primary.source, "kind": "experiment", "source": "03_ab_test", "as_of": day,
         }  # fmt: skip
         return pd.DataFrame([row])
 
-    def findings(self) -> Iterator[Finding]:
+    def read(self) -> Iterator[Finding]:
         """Yield the effect with the decision, and what it is worth."""
-        if self.reason or self.reason_why is None:
-            return
-        one, arm = self.chosen, self.plan.arms[self.chosen.arm]
-        about = {"scope": self.plan.experiment, "n_of": units_of(self.plan), "change": True}
-        yield finding(
-            one.shown._replace(n=sum(one.now.n)), id="ab_test.effect", metric=say("Change of {metric}", metric=one.metric.name),
-            sentence=effect_sentence(one, self.reading.look), direction=direction_of(one),
+        one, call = self.chosen, CALLS[self.rule or "running"]
+        yield self.stated(
+            of_both(one), "effect", changing(one), self.reading.told_of(one), self.trust.doubt,
+            change=True, direction=DIRECTIONS[one.metric.direction], systems=SYSTEMS, picture="effect_by_look",
+            headline=say("{call}: {moved}", call=call, moved=moved(one)), definition="test_effect",
             assumption=say("units do not influence one another, and the change stays what it was in the test"),
-            headline=say("{call}: {moved}", call=CALLS[self.reason_why], moved=moved(one)), definition="test_effect",
-            systems=("S026", "S030", "S038", "S053", "S055", "S060", "S110", "S152"), picture="effect_by_look", **about,
         )  # fmt: skip
         if self.worth.known:
-            yield finding(
-                self.worth, id="ab_test.worth", metric=say("Expected value a month of {arm}", arm=arm),
-                sentence=self.money, direction="up is good", systems=("S059",),
-                assumption=say("a unit is worth what the plan says, and as many a month as it says"), **about,
+            yield self.stated(
+                self.worth, "worth", say("Expected value a month"), self.money, change=True, direction="up is good",
+                systems=("S059",), assumption=say("as many units a month as planned, each worth what the plan says"),
             )  # fmt: skip
 
     def proposals(self) -> Iterator[Proposed]:
         """Yield the action that the decision asks for."""
-        if self.reason_why is None:
-            return
-        rule = {"DO NOT TRUST": "distrust", "KEEP RUNNING": "keep_running"}.get(CALLS[self.reason_why], "")
-        name = f"ab_test.{rule or CALLS[self.reason_why].lower()}"
-        fields = {"experiment": self.plan.experiment, "why": self.sentence} | self._words
-        if self.reason_why == "untrusted":
-            yield Proposed(name, ("ab_test.split",), fields=fields)
-            return
-        worth = self.worth if self.worth.known and self.reason_why == "ship" else None
-        rests = (
-            "ab_test.effect",
-            *(f"ab_test.guardrail_{n}" for n in range(1, 9)),
-            "ab_test.split",
-            "ab_test.worth",
-        )
-        yield Proposed(name, rests, worth, fields, assumption=self.money)
+        if self.rule is not None:
+            fields = {"control": self.plan.arms[0], **self._words, "why": self.sentence}
+            rests = (
+                "effect",
+                "worth",
+                "split",
+                *(f"guardrail_{place}" for place in range(1, 1 + len(self.plan.metrics))),
+            )
+            worth = self.worth if self.rule == "ship" else None
+            note = "" if self.reason else self.money
+            names = tuple(f"ab_test.{name}" for name in rests)
+            yield Proposed(f"ab_test.{ACTIONS[CALLS[self.rule]]}", names, worth, fields, assumption=note)
 
 
 def verdict(study: Study, reading: Reading, trust: Trust) -> Decision:
@@ -234,35 +220,10 @@ def verdict(study: Study, reading: Reading, trust: Trust) -> Decision:
 
 
 def moved(one: Outcome) -> str:
-    """Say how the primary metric moved, as a clause."""
-    shown, gain = one.shown, one.gain
-    if gain.low <= 0 <= gain.high or not shown.known:
-        return say(UNCLEAR, metric=one.metric.name, value=with_bounds(shown))
-    size = quantity(abs(shown.value), shown.unit)
-    return say(MOVED[shown.value > 0], metric=one.metric.name, value=size)
-
-
-def _bounds(one: Outcome) -> str:
-    return say(
-        "{low} to {high}",
-        low=quantity(one.shown.low, one.shown.unit),
-        high=quantity(one.shown.high, one.shown.unit),
-    )
-
-
-def _seen(decision: Decision, one: Outcome) -> Seen:
-    """Return what the rules are asked with, for one variant."""
-    plan, last = decision.plan, one.cells.looks[-1]
-    rails: tuple[Gain, ...] = tuple(each.gain for each in decision.reading.of("guardrail", one.arm))
-    smallest = plan.smallest_effect * one.scale
-    days = (last - plan.start + dt.timedelta(days=1)).days
-    ended = last == plan.looks[-1]
-    return Seen(
-        bool(decision.trust.refused),
-        one.gain,
-        rails,
-        float(np.nan_to_num(smallest)),
-        days,
-        plan.minimum_days,
-        ended,
-    )
+    """Say how a metric moved, as a clause."""
+    shown, words = one.shown, {"metric": one.metric.name}
+    if not shown.known:
+        return say("nothing can be told of {metric} ({why})", why=shown.method, **words)
+    if shown.low <= 0 <= shown.high:
+        return say("{metric} changed by {change}, which may be chance", change=with_bounds(shown), **words)
+    return say(MOVED[shown.value > 0], size=quantity(abs(shown.value), shown.unit), **words)

@@ -1,0 +1,224 @@
+"""What stands beside the reading: error rates on the test's own units, the Bayesian reading, covariates, delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from helpers.figures import Chart
+from helpers.methods.ab_test import plots
+from helpers.methods.ab_test.bayes import believe
+from helpers.methods.ab_test.effects import NO_GAIN, Contrast, reached
+from helpers.methods.ab_test.outcomes import Outcome
+from helpers.methods.ab_test.randomise import Mechanism, Proof, cluster_runs, prove, unit_runs
+from helpers.methods.ab_test.reading import Reading
+from helpers.methods.ab_test.readings import moments_of, units
+from helpers.methods.ab_test.results import Guarded, changed
+from helpers.methods.ab_test.units import DELIVERED
+from helpers.playbook.finding import Finding
+from helpers.playbook.result import Part
+from helpers.sentences import percent, say
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
+from helpers.tables import Table
+
+KINDS = {
+    "false_alarms": "false alarms of this method",
+    "naive": "false alarms of whoever ignores the looks",
+    "power": "found, when the smallest effect worth having is there",
+    "covered": "intervals that hold the truth",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Proven(Guarded):
+    """An A/A on the units of this test: how often the method would have called an effect where there is none.
+
+    Attributes
+    ----------
+    proof : Proof or None
+        Error rates; None when the test is not read.
+    promised : float
+        False alarms that the plan allows up to the newest look.
+    """
+
+    proof: Proof | None
+    promised: float
+
+    @property
+    def sentence(self) -> str:
+        """False alarms of the method, beside those of naive peeking."""
+        assert self.proof is not None, "it is read"
+        text = (
+            "Without any effect this method would have called one in {ours} of {runs:,} draws of these very {units} "
+            "(allowed up to this look: {promised}), and whoever stops at the first p below {alpha} in {naive}."
+        )
+        shares = {
+            name: percent(getattr(self.proof, kind).value)
+            for name, kind in (("ours", "false_alarms"), ("naive", "naive"))
+        }
+        return self.said(text, runs=self.proof.naive.n, promised=percent(self.promised), **shares)
+
+    def figure(self) -> Chart:
+        """Draw the false alarms up to each look."""
+        assert self.proof is not None, "it is read"
+        ours, naive = self.proof.by_look.T
+        rows = pd.DataFrame({"look": np.arange(1, len(ours) + 1), "ours": ours, "naive": naive})
+        title = say("Ignoring the looks calls {naive} of nothings an effect, this method {ours}",
+                    naive=percent(naive[-1], 0), ours=percent(ours[-1], 0))  # fmt: skip
+        return plots.false_alarms(
+            rows, title, self.plan.alpha, self.said("{units} assigned anew, without an effect.")
+        )
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the error rates with their Monte-Carlo errors."""
+        rows = [(say(words), *getattr(self.proof, kind)[:3]) for kind, words in KINDS.items()]
+        frame = pd.DataFrame(rows, columns=["what", "share", "low", "high"])
+        yield Table(
+            "proof", frame, say("Error rates by assigning anew"), dict.fromkeys(frame.columns[1:], "share")
+        )
+
+    def read(self) -> Iterator[Finding]:
+        """Yield the false alarms of the method."""
+        if self.proof is not None:
+            yield self.stated(
+                self.proof.false_alarms, "false_alarms", say("False alarms of this method"), self.sentence,
+                n_of="draws", assumption=say("the recorded design was kept"),
+            )  # fmt: skip
+
+
+def proof(study: Study, reading: Reading, runs: int) -> Proven:
+    """Return error rates of the method on the units of control and first variant, assigned anew by the design."""
+    plan = reading.plan
+    reason = reading.reason
+    if plan.primary.of_arms:
+        reason = reason or say("Sums of arms have no units that could be assigned anew.")
+    if reason:
+        return Proven(study, plan, reason, None, np.nan)
+    one, rows = reading.of("primary")[0], units(study, plan, plan.primary)
+    drawn = (_clusters if plan.clustered else _units)(one, rows[rows["arm"].isin([0, 1])], runs, study.seed)
+    lift = plan.smallest_effect * (1 if plan.primary.direction == "up" else -1)
+    spent = float(one.bounds.spent[-1])
+    return Proven(
+        study,
+        plan,
+        "",
+        prove(drawn, one.bounds, plan.alpha, lift),
+        spent if np.isfinite(spent) else plan.alpha,
+    )
+
+
+def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
+    """Assign units anew: by the chance of their period, or shuffled within their block."""
+    plan, treated, stratum = one.plan, rows["arm"].to_numpy() == 1, rows["stratum"].to_numpy(int)
+    shares = np.array([period.shares[:2] for period in plan.allocation])
+    chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
+    mechanism = Mechanism(treated, block=stratum) if plan.design == "blocked" else Mechanism(treated, chance)
+    names = tuple(rows.columns.drop(["arm", "look", "stratum"]))
+    return unit_runs(rows, names, plan.primary.kind, mechanism, runs, seed)
+
+
+def _clusters(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
+    """Assign clusters anew, with what each has gathered by each look."""
+    below = "denominator" if one.metric.kind == "ratio" else "n"
+    total, size = (
+        rows.assign(n=1.0).pivot_table(name, "look", "cluster", "sum", fill_value=0).cumsum()
+        for name in ("outcome", below)
+    )
+    treated = rows.groupby("cluster")["arm"].first().to_numpy() == 1
+    return cluster_runs(total, size, Mechanism(treated), runs, seed)
+
+
+@dataclass(frozen=True, repr=False)
+class Beliefs(Guarded):
+    """The Bayesian reading of the primary metric, what covariates gain, and the effect on those who were reached.
+
+    Attributes
+    ----------
+    reading : Reading
+        The scorecard.
+    delivered : Estimate or None
+        Effect on those whom the first variant reached.
+    """
+
+    reading: Reading = field(repr=False)
+    delivered: Estimate | None
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Of each variant: chance that it is better, that it is so by the smallest effect, expected loss of a mistake."""
+        sign, least = (
+            (1 if self.plan.primary.direction == "up" else -1),
+            float(np.log1p(self.plan.smallest_effect)),
+        )
+        rows = []
+        for one in self.reading.of("primary"):
+            lift, error = one.now.log_lift
+            if np.isfinite([lift, error]).all():
+                told = believe([sign * lift], [error], one.confidence)
+                rows.append(
+                    (
+                        self.plan.arms[one.arm],
+                        *map(float, (told.chance[0], told.above(least)[0], told.loss[0])),
+                    )
+                )
+        return pd.DataFrame(rows, columns=["variant", "chance", "chance_worth_having", "expected_loss"])
+
+    @property
+    def sentence(self) -> str:
+        """How probable it is that each variant is better, without a prior."""
+        text = "The chance that {arm} is better is {chance}; by at least {smallest}, {above}."
+        told = [
+            self.said(text, arm=arm, chance=percent(chance), above=percent(above))
+            for arm, chance, above, _ in self.rows.itertuples(index=False)
+        ]
+        return " ".join(told) or say(
+            "A relative effect is not defined here, so nothing is said of its chances."
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the chances, the effect on those reached, and the tables."""
+        yield from super().parts()
+        if not self.reason and self.delivered is not None and self.delivered.known:
+            yield self.said(
+                "Among those whom {arm} reached it changed {metric} by {by}.", by=changed(self.delivered)
+            )
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the beliefs, each metric with and without covariates, and the query."""
+        shares = dict.fromkeys(self.rows.columns[1:], "share")
+        yield Table("beliefs", self.rows, say("Bayesian reading, without a prior"), shares)
+        adjusted = [_adjusted(each) for each in self.reading.outcomes if each.metric.covariates]
+        if adjusted:
+            columns = ["metric", "variant", "plain", "adjusted", "gain"]
+            yield Table(
+                "covariates", pd.DataFrame(adjusted, columns=columns), say("With and without covariates")
+            )
+        query = pd.DataFrame({"query": [self.reading.outcomes[0].cells.sql]})
+        yield Table("query", query, self.said("The query for {metric}: no row of a unit leaves the engine"))
+
+
+def beliefs(study: Study, reading: Reading) -> Beliefs:
+    """Return the Bayesian reading, what covariates gain, and the effect on those reached."""
+    plan, delivered = reading.plan, None
+    if not (reading.reason or plan.primary.of_arms or plan.clustered or plan.primary.kind == "ratio"):
+        cells = moments_of(study, plan, plan.primary.model_copy(update={"covariates": (DELIVERED,)}))
+        unit = reading.of("primary")[0].unit
+        delivered = reached(cells.moments.merge(1), 1 - plan.alpha, unit)
+    return Beliefs(study, plan, reading.reason, reading, delivered)
+
+
+def _adjusted(one: Outcome) -> tuple[str, ...]:
+    plain, now = one.at(-1, found=one.plain), one.now
+    gain = 1 - (now.error / plain.error) ** 2
+    said = say("{gain} of the variance", gain=percent(gain)) if gain >= NO_GAIN else say("no gain")
+    return (
+        one.metric.name,
+        one.plan.arms[one.arm],
+        changed(plain.difference),
+        changed(now.difference),
+        said,
+    )

@@ -1,0 +1,186 @@
+"""How many units and days a test takes, and what it can find with the units it has."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from helpers.figures import Chart
+from helpers.methods.ab_test import plots
+from helpers.methods.ab_test.moments import Moments
+from helpers.methods.ab_test.outcomes import foreseen
+from helpers.methods.ab_test.plan import Period, Plan
+from helpers.methods.ab_test.power import Baseline, detectable, inflation_of_looks, needed
+from helpers.methods.ab_test.readings import moments_of
+from helpers.methods.ab_test.results import Design, OfTest, Trust
+from helpers.methods.ab_test.sequential import boundaries
+from helpers.playbook.finding import Finding
+from helpers.playbook.result import Part
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import percent, say
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
+
+PAST_DAYS = 56
+"""Days of traffic from which the days of a planned test are told."""
+
+
+@dataclass(frozen=True, repr=False)
+class Sample(OfTest):
+    """How many units the test takes.
+
+    Attributes
+    ----------
+    base : Baseline or None
+        Level and variance of the primary metric without the change, and what looks cost; None when not on record.
+    now, final : int
+        Units of two arms with a complete outcome, and as many as are expected at the end; 0 when only planned.
+    traffic : pandas.Series
+        Different members who were active by the end of each of the last days, where the test is only planned.
+    """
+
+    base: Baseline | None
+    now: int
+    final: int
+    traffic: pd.Series = field(repr=False)
+
+    def finds(self, units: float) -> float:
+        """Return the smallest lift that so many units find."""
+        assert self.base is not None, "it is known"
+        return float(detectable(self.base, units, _alpha(self.plan), self.plan.power))
+
+    @property
+    def needed(self) -> int:
+        """Units in both arms that find the smallest effect worth having."""
+        assert self.base is not None, "it is known"
+        return needed(self.base, self.plan.smallest_effect, _alpha(self.plan), self.plan.power)
+
+    @property
+    def sentence(self) -> str:
+        """Units and days that are needed, and what those of the test can find."""
+        if self.base is None:
+            return self.said(
+                "How many {units} it takes cannot be told: {metric} without the change are not on record."
+            )
+        text = (
+            "To find a gain of {smallest} in {metric} in {power} of such tests takes {needed:,} {units}. With the "
+            "{final:,} that are expected by {end}, a gain of {lift} is found so often."
+        )
+        found = {
+            "needed": self.needed,
+            "final": self.final,
+            "lift": percent(self.finds(max(self.final, 2)), 0),
+        }
+        if not self.final:
+            text = (
+                "To find a gain of {smallest} in {metric} in {power} of such tests takes {needed:,} {units}. As many "
+                "were active within {days} days, and {outcome} more complete their outcome."
+            )
+            enough = self.traffic.index[self.traffic >= self.needed]
+            days = str(enough[0]) if len(enough) else say("more than {past}", past=PAST_DAYS)
+            found |= {"days": days, "outcome": self.plan.outcome_days}
+        return self.said(text, **found)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what it takes, and why a fixed number of exposures is no plan."""
+        yield self.sentence
+        if self.base is not None:
+            text = "The rule of thumb of {rule:,} {units} an arm finds a gain of {lift} here, and nothing smaller."
+            rule = int(threshold("ab_test.exposures").value)
+            yield self.said(text, rule=rule, lift=percent(self.finds(2 * rule), 0))
+            yield self.figure()
+
+    def figure(self) -> Chart:
+        """Draw the smallest lift found against the units."""
+        marks: dict[str, float] = {
+            say("needed"): self.needed,
+            say("rule of thumb"): 2 * int(threshold("ab_test.exposures").value),
+        }
+        marks |= {say("at the end"): self.final} if self.final else {}
+        grid = np.geomspace(min(marks.values()) / 4, max(marks.values()) * 2, 40).round()
+        rows = pd.DataFrame({"units": grid, "lift": [self.finds(each) for each in grid]})
+        title = self.said("{needed:,} {units} find a gain of {smallest} in {metric}", needed=self.needed)
+        note = self.said("Found in {power} of such tests at alpha {alpha}; what the looks cost is counted.")
+        return plots.detectable(rows, title, self.plan.smallest_effect, marks, note)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what the test can find at its end."""
+        if self.base is not None and self.final:
+            lift = self.finds(self.final)
+            size = Estimate(lift, lift, lift, self.now, "share", "normal power", 1 - self.plan.alpha)
+            yield self.stated(
+                size, "detectable", say("Smallest gain that it finds"), self.sentence, systems=("S057",),
+                definition="detectable", assumption=self.said("{units} keep coming as they did"),
+            )  # fmt: skip
+
+
+def sample(study: Study, planned: Design, trust: Trust) -> Sample:
+    """Return how many units the test takes: from the past when it is planned, from its control when it is read."""
+    plan, nothing = planned.plan, pd.Series(dtype=float)
+    if planned.planning and plan.unit == "member" and plan.primary.table in ("orders", "events"):
+        return Sample(study, plan, _baseline(plan, _past(study, plan)), 0, 0, _traffic(study))
+    if trust.reason:
+        return Sample(study, plan, None, 0, 0, nothing)
+    cells = moments_of(study, plan, plan.primary)
+    moments = cells.moments.merge(2).cumulate(1)
+    n = np.swapaxes(moments.n[:2], 0, 1)
+    final = foreseen(plan, n, cells.looks).sum()
+    return Sample(study, plan, _baseline(plan, moments.at((0, -1))), int(n[-1].sum()), int(final), nothing)
+
+
+def _alpha(plan: Plan) -> float:
+    return plan.alpha / (len(plan.arms) - 1)
+
+
+def _baseline(plan: Plan, moments: Moments) -> Baseline | None:
+    """Return level and variance of one unit; a ratio as it is linearised (delta method)."""
+    if moments.n < 2 or moments.mean[0] <= 0:
+        return None
+    mean, spread, below = float(moments.mean[0]), moments.cross / (moments.n - 1), 1.0
+    slope = np.eye(len(spread))[0]
+    if plan.primary.kind == "ratio":
+        below = float(moments.mean[1])
+        mean, slope = mean / below, slope - mean / below * np.eye(len(spread))[1]
+    steps = np.arange(1, len(plan.looks) + 1) / len(plan.looks)
+    bounds = boundaries(steps, _alpha(plan), plan.spending, final=True, hybrid=plan.hybrid)
+    cost = inflation_of_looks(bounds, _alpha(plan), plan.power)
+    control, variant = plan.allocation[-1].shares[:2]
+    return Baseline(
+        plan.primary.kind, mean, float(slope @ spread @ slope) / below**2, variant / (control + variant), cost
+    )
+
+
+def _past(study: Study, plan: Plan) -> Moments:
+    """Return the primary metric of today's members over the last days of outcome, as if all were in the control."""
+    day = study.as_of - dt.timedelta(days=plan.outcome_days)
+    begun = ibis.timestamp(pd.Timestamp(day, tz=study.report_tz).tz_convert("UTC"))
+    people = study.present.select(
+        exp_id=ibis.literal(plan.experiment),
+        unit_id="member_id",
+        arm=ibis.literal(plan.arms[0]),
+        assigned_at=begun,
+    )
+    whole = (Period(start=day, shares=plan.allocation[0].shares),)
+    then = {
+        "start": day,
+        "end": study.as_of,
+        "looks": (study.as_of,),
+        "allocation": whole,
+        "design": "simple",
+    }
+    trial = replace(study, dataset=study.dataset.replace(assignments=people))
+    return moments_of(trial, plan.model_copy(update=then), plan.primary).moments.merge(2).merge(1).at(0)
+
+
+def _traffic(study: Study) -> pd.Series:
+    """Return how many different members had been active by the end of each of the last days, numbered from 1."""
+    began, days = study.as_of - dt.timedelta(days=PAST_DAYS - 1), study.member_days
+    days = days.filter(days.day.between(ibis.date(began), ibis.date(study.as_of)))
+    first = pd.to_datetime(days.group_by("member_id").agg(day=days.day.min()).execute()["day"])
+    place = (first - pd.Timestamp(began)).dt.days + 1
+    return place.value_counts().reindex(range(1, PAST_DAYS + 1), fill_value=0).cumsum()
