@@ -1,4 +1,4 @@
-"""Published experiments through canonical tables: their figures to the digit, and the gates that their faults fire."""
+"""Published experiments through canonical tables: their figures, and the gates that their faults fire."""
 
 from __future__ import annotations
 

@@ -198,8 +198,9 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
         return
     if cells.clusters is not None:
         yield from _clusters(plan, cells.clusters, arms.cross[:, 0, 0].sum())
-    errors = [float(_contrast(plan, cells, names, arm).error) for arm in range(1, len(plan.arms))]
-    yield _gate("constant", max(errors) == 0, max(errors), metric=name)
+    found = [_contrast(plan, cells, names, arm) for arm in range(1, len(plan.arms))]
+    constant = any(np.isnan(each.error) and not each.lacking for each in found)
+    yield _gate("constant", constant, np.nan_to_num([each.error for each in found]).max(), metric=name)
     if metric.kind == "proportion" or (len(names) == 1 and metric.source.startswith(("orders", "events:"))):
         events = arms.n * arms.mean[:, 0]
         rare = np.minimum(events, arms.n - events if metric.kind == "proportion" else events).min()
