@@ -1,13 +1,38 @@
-"""The gate: can this data answer the question? Each check has a code, and says in words what it found."""
+"""The gate: can this data answer the question? Each check has a code, and says in words what it found.
+
+Asked before any fit: enough weeks, also for each parameter; an outcome that is there and moves; lines that vary, and
+not all together; cost per impression without jumps; spend that was not set by the outcome, the season or the calendar.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from helpers.methods.budget.baseline import baseline
+from helpers.methods.budget.curves import Array
 from helpers.methods.budget.weekly import Weekly
+from helpers.sentences import number, percent, say
 
 Verdict = Literal["ok", "flag", "refuse"]
+Answer = Literal["curves", "elasticity", "nothing"]
+
+WEEKS = {"nothing": 20, "elasticity": 40, "flag": 104}
+"""Below the first nothing is said, below the second no curve is fitted, below the third it is said that it is short."""
+PER_PARAMETER = (1.5, 4.0)
+"""Weeks a parameter: below the first no curves, below the second a flag."""
+OF_A_LINE = 3
+"""Parameters of a line: size, carry-over and saturation."""
+TWINS, INFLATION = 0.999, 10.0
+"""Correlation of two lines that nobody can tell apart; variance inflation that is flagged."""
+PRICE_JUMP = 1.5
+SPIKE = 2.5
+"""Largest spend of a week over what 19 of 20 of the line's weeks stay below."""
+SET_BY_SEASON, SET_BY_SALES = 0.6, 3.0
+"""Share of a line's variation that season and calendar explain; t of last week's outcome in this week's spend."""
 
 
 class Check(NamedTuple):
@@ -48,7 +73,7 @@ class Gate:
     """
 
     checks: tuple[Check, ...]
-    answer: Literal["curves", "elasticity", "nothing"]
+    answer: Answer
 
     @property
     def refusals(self) -> tuple[Check, ...]:
@@ -56,6 +81,146 @@ class Gate:
         return tuple(check for check in self.checks if check.verdict == "refuse")
 
 
+def check(
+    code: str, line: str, value: float, limit: float, verdict: Verdict, text: str, **more: Any
+) -> Check:
+    """Return a check with its sentence; the text may name line, value, limit and more."""
+    named = {"line": line, "value": number(value), "limit": number(limit)} | more
+    return Check(code, line, float(value), float(limit), verdict, say(text, **named))
+
+
 def gate(weekly: Weekly) -> Gate:
-    """Return whether the data can answer: weeks, variation, collinearity, weeks a parameter, prices, demand."""
-    raise NotImplementedError
+    """Return whether the data can answer."""
+    sound = tuple(_sound(weekly))
+    if any(each.verdict == "refuse" for each in sound):
+        return Gate(sound, "nothing")
+    rest = tuple(each for part in (_enough, _apart, _lines, _demand) for each in part(weekly))
+    weeks = len(weekly.outcome)
+    refused = any(each.verdict == "refuse" for each in rest)
+    return Gate(
+        (*sound, *rest), "nothing" if weeks < WEEKS["nothing"] else "elasticity" if refused else "curves"
+    )
+
+
+def _sound(weekly: Weekly) -> Iterator[Check]:
+    """Refuse what is no spend and no outcome."""
+    y, spend = weekly.outcome, weekly.spend
+    for line, column in spend.items():
+        if wrong := int((column < 0).sum() + column.isna().sum()):
+            text = "{line}: spend is below nothing, or missing, in {value} weeks. Correct the report first."
+            yield check("spend", str(line), wrong, 0, "refuse", text)
+    if unknown := int(y.isna().sum()):
+        yield check("outcome", "", unknown, 0, "refuse", "The outcome is missing in {value} weeks.")
+    elif not y.any() or y.std() == 0 or y.mean() <= 0:
+        text = "The outcome is nothing, or the same in every week: there is no effect to find."
+        yield check("outcome", "", float(y.mean()), 0, "refuse", text)
+    elif none := int((y == 0).sum()):
+        text = "The outcome is 0 in {value} weeks: is that so, or was it not recorded?"
+        yield check("zero_weeks", "", none, 0, "flag", text)
+    if spend.empty:
+        text = "No line has spend that varies from week to week, so nothing tells what spend does."
+        yield check("lines", "", 0, 1, "refuse", text)
+
+
+def _enough(weekly: Weekly) -> Iterator[Check]:
+    """Ask for weeks, in all and for each parameter."""
+    weeks = len(weekly.outcome)
+    least = WEEKS["elasticity"] if weeks < WEEKS["elasticity"] else WEEKS["flag"]
+    text = "There are {value} weeks; response curves need {limit} at least."
+    if weeks >= WEEKS["elasticity"]:
+        text = "There are {value} weeks. With fewer than {limit}, a season cannot be told from a single year."
+    if weeks >= WEEKS["flag"]:
+        text = "There are {value} weeks."
+    verdict: Verdict = "refuse" if weeks < WEEKS["elasticity"] else "flag" if weeks < WEEKS["flag"] else "ok"
+    yield check("weeks", "", weeks, least, verdict, text)
+    parameters = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
+    ratio, (lowest, low) = weeks / parameters, PER_PARAMETER
+    text = "{value} weeks for each of {n} unknowns; {limit} are needed."
+    verdict = "refuse" if ratio < lowest else "flag" if ratio < low else "ok"
+    yield check("parameters", "", ratio, lowest if ratio < lowest else low, verdict, text, n=parameters)
+
+
+def _apart(weekly: Weekly) -> Iterator[Check]:
+    """Ask whether lines move apart."""
+    spend = weekly.spend
+    if spend.shape[1] < 2:
+        return
+    alike = spend.corr().abs().to_numpy()
+    np.fill_diagonal(alike, 0.0)
+    a, b = np.unravel_index(alike.argmax(), alike.shape)
+    if alike[a, b] > TWINS:
+        text = "{line} and {other} rise and fall together, so nobody can tell them apart: count them as one line."
+        other = str(spend.columns[b])
+        yield check("twins", str(spend.columns[a]), alike[a, b], TWINS, "refuse", text, other=other)
+        return
+    inflation = np.diag(np.linalg.inv(spend.corr().to_numpy()))
+    at = int(inflation.argmax())
+    text = "{line} hardly moves apart from the other lines (variance inflation {value}, at most {limit} is good)."
+    verdict: Verdict = "flag" if inflation[at] > INFLATION else "ok"
+    if verdict == "ok":
+        text = "The lines move apart (variance inflation {value} at most)."
+    yield check("inflation", str(spend.columns[at]), inflation[at], INFLATION, verdict, text)
+
+
+def _lines(weekly: Weekly) -> Iterator[Check]:
+    """Name lines without a curve, jumps of price, spikes, and lines that were running before the first week."""
+    said = {
+        "idle": "{line} spent nothing in these weeks.",
+        "fixed": "{line} hardly varies: it counts as fixed cost, and no curve can be told.",
+        "event": "{line} spent in few weeks only: they count as events, and a test would tell more than a curve.",
+    }
+    for line, row in weekly.lines.iterrows():
+        if row["kind"] in said:
+            yield check(str(row["kind"]), str(line), row["spend"], 0, "ok", said[row["kind"]])
+        if row.get("price_jump", np.nan) > PRICE_JUMP:
+            text = "{line}: the cost of an impression changed {value}-fold within a quarter. Is it a price or a unit?"
+            yield check("price", str(line), row["price_jump"], PRICE_JUMP, "flag", text)
+    for line, column in weekly.spend.items():
+        spike = column.max() / max(column[column > 0].quantile(0.95), 1e-12)
+        if spike > SPIKE:
+            text = (
+                "{line}: the largest week is {value} times what 19 of 20 weeks stay below. Is it a mistake?"
+            )
+            yield check("spike", str(line), spike, SPIKE, "flag", text)
+    running = [str(line) for line in weekly.spend if weekly.spend[line].iloc[0] > 0]
+    if running:
+        text = (
+            "{lines}: running in the first week already, so what earlier spend still brought is not known. The first "
+            "weeks are left out of returns."
+        )
+        yield check("burn_in", "", len(running), 0, "ok", text, lines=", ".join(running))
+
+
+def _demand(weekly: Weekly) -> Iterator[Check]:
+    """Ask whether spend was set by the season, the calendar, or what was sold the week before."""
+    base = baseline(weekly)
+    wave = base.columns.loc[:, base.part != "bends"].to_numpy()
+    before = weekly.outcome.shift(1)
+    for line, column in weekly.spend.items():
+        left = _left(column.to_numpy(float), wave)
+        explained = 1 - (left @ left) / max(((column - column.mean()) ** 2).sum(), 1e-12)
+        # Few weeks are explained by anything: the share is the one adjusted for the columns.
+        adjusted = 1 - (1 - explained) * (len(column) - 1) / max(len(column) - wave.shape[1], 1)
+        if adjusted > SET_BY_SEASON:
+            text = "{line} follows the season and the calendar ({share} of its ups and downs), which hides its effect."
+            share = percent(adjusted, 0)
+            yield check("season", str(line), adjusted, SET_BY_SEASON, "flag", text, share=share)
+        known = np.column_stack([wave, column.shift(1), column.shift(2)])[2:]
+        tested, asked = _left(column.to_numpy(float)[2:], known), _left(before.to_numpy(float)[2:], known)
+        t = _t(tested, asked, known.shape[1] + 1)
+        if t > SET_BY_SALES:
+            text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring would come anyway."
+            yield check("demand", str(line), t, SET_BY_SALES, "flag", text)
+
+
+def _left(values: Array, columns: Array) -> Array:
+    return values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
+
+
+def _t(y: Array, x: Array, used: int) -> float:
+    """Return t of the slope of one remainder on another, after `used` columns."""
+    square, free = float(x @ x), len(y) - used
+    if square <= 0 or free < 5:
+        return 0.0
+    slope = x @ y / square
+    return float(slope / max(np.sqrt(((y - slope * x) ** 2).sum() / free / square), 1e-12))

@@ -1,12 +1,35 @@
-"""The weekly frame: spend by line, outcome, organic drivers, calendar and fixed cost, week by week."""
+"""The weekly frame: spend by line, outcome, organic drivers, calendar and fixed cost, week by week.
+
+A week begins on Monday, and only whole weeks count whose report is complete. Where some line reported, a line without
+a row spent nothing; a week without any row is missing, and so is a day without its value of a metric. Of orders a day
+without any is a day of none. A line that hardly varies is fixed cost, one that runs in few weeks is an event of the
+calendar: neither has a curve.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 
+import ibis
+import numpy as np
 import pandas as pd
 
+from helpers.data.fingerprint import check_currency
+from helpers.data.source import local_date
+from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
 from helpers.study import Study
+from helpers.study.activity import currencies
+from helpers.study.frames import require_columns
+
+STEADY = 0.10
+"""A line whose weekly spend varies by less than this (standard deviation / mean) has nothing to learn a curve from."""
+FEW_WEEKS, FEW_SHARE = 6, 0.08
+"""A line that spends in fewer weeks, or in a smaller share of them, is a run of events."""
+QUARTER = 13
+NO_EVENT = ("experiment", "platform_rule", "competitor")
+"""Kinds of the calendar that are no cause of demand, or that nobody knows the days of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +43,14 @@ class Weekly:
     spend : pandas.DataFrame
         Money of each paid line that gets a curve, one column a line.
     organic, controls, calendar : pandas.DataFrame
-        Drivers that cost nothing here (posts, live hours, mentions); what else moves the outcome; the share of days of
-        the week that an entry of the calendar, or a lump of spend, covers. Maybe no columns.
+        Drivers that cost nothing here (posts, live hours, mentions); indexes of demand; the share of days of the week
+        that an entry of the calendar, or a lump of spend, covers. Maybe no columns.
     fixed : pandas.Series
         Money a week of each cost without a curve: content, tools, lines that hardly vary.
     lines : pandas.DataFrame
         One row per paid line, index the line: platform, kind ("curve", "fixed", "event", "idle"), spend, price_jump
-        (largest change of the cost per impression from one quarter to the next, as a ratio; NaN without impressions).
+        (largest change of the cost per impression from one quarter to the next, as a ratio; NaN
+        without impressions).
     currency, unit : str
         Currency of money, and unit of the outcome: the same currency where that is money.
     """
@@ -58,6 +82,209 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
     Raises
     ------
     MissingTable, BadData, BadParameters
-        When a table is missing, money is negative or in two currencies, a week is missing, or there is no such outcome.
+        When a table is missing, money is in two currencies, a week is missing, or there is no such outcome.
     """
-    raise NotImplementedError
+    money = {name: currencies(study.dataset, name) for name in study.dataset.tables}
+    check_currency(money, study.currency)
+    ads = _ads(study, by)
+    spend = _by_week(
+        ads.pivot_table(index="date", columns="line", values="cost", aggfunc="sum", fill_value=0.0)
+    )
+    daily, unit = _outcome(study, outcome)
+    last = min(study.as_of, ads["date"].max(), daily.index.max())
+    weeks = pd.date_range(_monday(max(ads["date"].min(), daily.index.min()), ahead=True), last, freq="W-MON")
+    weeks = weeks[weeks <= pd.Timestamp(last) - pd.Timedelta(days=6)]
+    if missing := [week for week in weeks if week not in spend.index]:
+        text = "ad_daily: {n} of {weeks} weeks have no row at all, such as the one of {first}: bring their report."
+        raise BadData(say(text, n=len(missing), weeks=len(weeks), first=missing[0].date()))
+    spend = spend.reindex(weeks).rename_axis(columns=None)
+    kind = {line: kind_of(column) for line, column in spend.items()}
+    lines = (
+        ads.groupby("line")
+        .agg(platform=("platform", "first"))
+        .assign(kind=pd.Series(kind), spend=spend.sum())
+    )
+    lines["price_jump"] = _price_jump(ads, weeks)
+    of_kind = {
+        name: [line for line, its in kind.items() if its == name] for name in ("curve", "fixed", "event")
+    }
+    lumps = (spend[of_kind["event"]] > 0).astype(float)
+    fixed = pd.concat([spend[of_kind["fixed"]].mean(), _ledger(study, weeks)])
+    return Weekly(
+        outcome=_by_week(daily.to_frame("outcome"))["outcome"].reindex(weeks), spend=spend[of_kind["curve"]],
+        currency=study.currency, unit=unit, organic=_organic(study, weeks), controls=_controls(study, weeks),
+        calendar=pd.concat([_calendar(study, weeks), lumps], axis=1), fixed=fixed, lines=lines,
+    )  # fmt: skip
+
+
+def kind_of(spend: pd.Series) -> str:
+    """Return whether a line's weekly spend has a curve, is fixed cost, a run of events, or nothing at all."""
+    active = int((spend > 0).sum())
+    if not active:
+        return "idle"
+    if active == len(spend) and spend.std() < STEADY * spend.mean():
+        return "fixed"
+    return "event" if active < max(FEW_WEEKS, FEW_SHARE * len(spend)) else "curve"
+
+
+def _monday(day: dt.date, *, ahead: bool = False) -> dt.date:
+    """Return the Monday of a day's week, or the first one not before it."""
+    back = day - dt.timedelta(days=day.weekday())
+    return back + dt.timedelta(days=7) if ahead and back < day else back
+
+
+def _by_week(daily: pd.DataFrame, how: str = "sum") -> pd.DataFrame:
+    """Return sums or means of whatever there is of each week, by its Monday."""
+    mondays = pd.DatetimeIndex([_monday(day) for day in daily.index])
+    return daily.groupby(mondays).agg(how)
+
+
+def _ads(study: Study, by: str) -> pd.DataFrame:
+    """Return cost and impressions by day and line, until the first day whose report is not complete."""
+    table = study.dataset.ad_daily
+    if by not in ("campaign_id", "platform"):
+        raise BadParameters(f"by == {by!r}, must be campaign_id or platform.")
+    require_columns(table, [by, "cost"], "ad_daily")
+    shown = table.impressions.sum() if "impressions" in table.columns else ibis.null("float64")
+    whole = table.is_complete.fill_null(True).all() if "is_complete" in table.columns else ibis.literal(True)
+    keys = {"date": table.date.cast("date"), "line": table[by].cast("string"), "platform": table.platform}
+    sums = {"cost": table.cost.sum(), "shown": shown, "whole": whole}
+    found = table.group_by(**keys).agg(**sums).order_by("date", "line").to_pandas()
+    found["date"] = pd.to_datetime(found["date"]).dt.date
+    # Only the last days are still coming in: a day long past that was never completed stays as it is.
+    late = found.loc[~found["whole"].astype(bool), "date"]
+    late = late[late > study.as_of - dt.timedelta(days=14)]
+    found = found[found["date"] <= min([study.as_of, *(day - dt.timedelta(days=1) for day in late)])]
+    if found.empty:
+        raise BadData(say("ad_daily: there is no complete day until {day}.", day=study.as_of))
+    return found
+
+
+def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
+    """Return the outcome by day, and its unit."""
+    if outcome in ("margin", "revenue", "orders"):
+        return _orders(study, outcome), "orders" if outcome == "orders" else study.currency
+    table = study.dataset.metric_daily
+    rows = table.filter(table.metric.cast("string") == outcome)
+    rows = rows.filter(rows.date.cast("date") <= ibis.date(study.as_of)).to_pandas()
+    scopes = list(rows.groupby(["scope_type", "scope_id"]).groups) if len(rows) else []
+    chosen = [scope for scope in scopes if scope == ("brand", "all")] or scopes
+    if len(chosen) != 1:
+        known = ", ".join(sorted(table.metric.cast("string").as_table().distinct().to_pandas()["metric"]))
+        text = "outcome == {outcome!r}, must be margin, revenue, orders, or a metric of one scope; there is {known}."
+        raise BadParameters(say(text, outcome=outcome, known=known))
+    rows = rows[(rows["scope_type"] == chosen[0][0]) & (rows["scope_id"] == chosen[0][1])].sort_values("date")
+    if "is_complete" in rows:
+        rows = rows[rows["is_complete"].fillna(True).astype(bool).iloc[::-1].cummax().iloc[::-1]]
+    daily = pd.Series(rows["value"].to_numpy(float), pd.to_datetime(rows["date"]).dt.date)
+    days = pd.date_range(daily.index.min(), daily.index.max()).date
+    if gaps := sorted(set(days) - set(daily.index)):
+        text = "metric_daily: {n} of {days} days of {metric} are missing, such as {day}."
+        raise BadData(say(text, n=len(gaps), days=len(days), metric=outcome, day=gaps[0]))
+    unit = str(rows["unit"].iloc[0]) if "unit" in rows and rows["unit"].notna().all() else outcome
+    return daily, unit
+
+
+def _orders(study: Study, outcome: str) -> pd.Series:
+    """Return orders, or their money, by day from the first to the last order; a day without any has none."""
+    table = study.dataset.orders
+    if outcome == "margin":
+        require_columns(table, ["margin"], "orders")
+        value = table.margin
+    else:
+        taken = [table[name].fill_null(0.0) for name in ("discount", "refund") if name in table.columns]
+        value = table.gross - sum(taken, ibis.literal(0.0)) if outcome == "revenue" else ibis.literal(1.0)
+    day = local_date(table.paid_at, study.report_tz)
+    found = table.mutate(day=day, value=value.cast("float64"), unknown=value.isnull().cast("int64"))
+    found = found.filter(found.day <= ibis.date(study.as_of))
+    found = found.group_by("day").agg(value=found.value.sum(), unknown=found.unknown.sum()).to_pandas()
+    if found.empty or (missing := int(found["unknown"].sum())):
+        text = "orders: there is none until {day}." if found.empty else "orders: {n} have no margin."
+        raise BadData(say(text, day=study.as_of, n=0 if found.empty else missing))
+    daily = found.set_index(pd.to_datetime(found["day"]))["value"].sort_index().asfreq("D", fill_value=0.0)
+    return daily.set_axis(daily.index.date)
+
+
+def _price_jump(ads: pd.DataFrame, weeks: pd.DatetimeIndex) -> pd.Series:
+    """Return by line the largest change of cost per impression from one quarter to the next, as a ratio above 1."""
+    seen = ads[(ads["shown"] > 0) & (ads["date"] >= weeks[0].date())] if len(weeks) else ads.iloc[:0]
+    quarter = (pd.to_datetime(seen["date"]) - weeks[0]).dt.days // (7 * QUARTER) if len(seen) else []
+    sums = seen.groupby(["line", quarter])[["cost", "shown"]].sum() if len(seen) else pd.DataFrame()
+    if sums.empty:
+        return pd.Series(dtype=float)
+    change = np.log(sums["cost"] / sums["shown"]).replace(-np.inf, np.nan).groupby("line").diff().abs()
+    return np.exp(change.groupby("line").max())
+
+
+def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
+    """Return money a week by kind of cost, advertising apart, which the ad reports tell by line."""
+    if "costs" not in study.dataset or not len(weeks):
+        return pd.Series(dtype=float)
+    table = study.dataset.costs
+    day = table.date.cast("date")
+    table = table.filter(
+        day >= ibis.date(weeks[0].date()), day <= ibis.date(study.as_of), table.kind != "ads"
+    )
+    sums = (
+        table.group_by(kind=table.kind.cast("string"))
+        .agg(amount=table.amount.sum())
+        .order_by("kind")
+        .to_pandas()
+    )
+    span = ((study.as_of - weeks[0].date()).days + 1) / 7
+    return sums.set_index("kind")["amount"].rename_axis(None) / span
+
+
+def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return posts of one's own, live hours and posts of creators, by week."""
+    if "content" not in study.dataset:
+        return pd.DataFrame(index=weeks)
+    table = study.dataset.content
+    has = table.columns.__contains__
+    made = table.creator_id.notnull() if has("creator_id") else ibis.literal(False)
+    ads = table.is_ad.fill_null(False) if has("is_ad") else ibis.literal(False)
+    live = (table.format.cast("string") == "live") if has("format") else ibis.literal(False)
+    hours = table.length_s.fill_null(0.0) / 3_600 if has("length_s") else ibis.literal(0.0)
+    rows = table.mutate(
+        day=local_date(table.published_at, study.report_tz), made=made, live=live, hours=hours
+    )
+    rows = rows.filter(~ads)
+    sums = {"posts": (~rows.made).sum(), "live_hours": (rows.live.cast("float64") * rows.hours).sum()}
+    daily = rows.group_by("day").agg(**sums, creator_posts=rows.made.sum()).order_by("day").to_pandas()
+    frame = daily.set_index(pd.to_datetime(daily["day"]).dt.date).drop(columns="day").astype(float)
+    return _by_week(frame).reindex(weeks, fill_value=0.0)
+
+
+def _controls(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return the indexes of demand of ``metric_daily`` (scope type index) that are known in every week, as means."""
+    if "metric_daily" not in study.dataset:
+        return pd.DataFrame(index=weeks)
+    table = study.dataset.metric_daily
+    rows = table.filter(table.scope_type.cast("string") == "index")
+    rows = rows.select(
+        day=rows.date.cast("date"), name=rows.metric.cast("string"), value=rows.value
+    ).to_pandas()
+    if rows.empty:
+        return pd.DataFrame(index=weeks)
+    daily = rows.pivot_table(index="day", columns="name", values="value")
+    return _by_week(daily.set_axis(pd.to_datetime(daily.index).date), "mean").reindex(weeks).dropna(axis=1)
+
+
+def _calendar(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return the share of each week's days that entries of the calendar cover, one column a kind and grade."""
+    frame = pd.DataFrame(index=weeks)
+    if "annotations" not in study.dataset:
+        return frame
+    days = (
+        pd.Series(0.0, pd.date_range(weeks[0], periods=7 * len(weeks)))
+        if len(weeks)
+        else pd.Series(dtype=float)
+    )
+    entries = study.dataset.annotations.to_pandas()
+    for entry in entries[~entries["kind"].isin(NO_EVENT)].to_dict("records"):
+        grade = entry.get("grade")
+        name = f"{entry['kind']} {grade}" if isinstance(grade, str) else str(entry["kind"])
+        inside = (days.index >= pd.Timestamp(entry["start"])) & (days.index <= pd.Timestamp(entry["end"]))
+        share = np.where(inside, 1.0, 0.0).reshape(-1, 7).mean(axis=1)
+        frame[name] = np.minimum(frame.get(name, 0.0) + share, 1.0)
+    return frame.loc[:, frame.gt(0).any()]
