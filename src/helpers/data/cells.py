@@ -61,6 +61,8 @@ LOCAL_TIME = rf"{DAY}((T|\s*){TIME})?"
 MIDNIGHT = r"((T|\s+)0{1,2}:00(:00(\.0+)?)?)?"
 PLAIN_TIME = rf"\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|{OFFSET})"
 
+# Signs of money before or behind a number.
+SIGNS = r"^([+-]?)(?:R?[￥¥$€£₩₹₽]|[A-Z]{3})\s?([+-]?)|\s?(?:[元円원€£₽]|kr|zł|[A-Z]{3})$"
 # Microseconds in one unit of a number since 1970.
 EPOCH_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
@@ -149,7 +151,7 @@ def number_of(text: str, share: bool = False, *, signs: bool = False) -> str:
     """Plain numbers take the engine's own parser; the patterns are tried on the rest only."""
     plain = f"CASE WHEN contains({text}, '_') THEN NULL ELSE TRY_CAST({text} AS DOUBLE) END"
     grouped = rf"[+-]?{UNSIGNED}" if signs else GROUPED_NUMBER
-    text = f"regexp_replace({text}, '^([+-]?)[￥¥$€]\\s?([+-]?)|\\s?元$', '\\1\\2', 'g')" if signs else text
+    text = f"regexp_replace({text}, '{SIGNS}', '\\1\\2', 'g')" if signs else text
     digits = f"TRY_CAST(regexp_replace({text}, '[,\\s万wW亿]', '', 'g') AS DECIMAL(24, 8))"
     factor = f"CASE WHEN contains({text}, '亿') THEN 100000000::DECIMAL(9, 0) ELSE 10000::DECIMAL(9, 0) END"
     percent = f"TRY_CAST(regexp_replace({text}, '[,\\s%％]', '', 'g') AS DOUBLE) / 100"

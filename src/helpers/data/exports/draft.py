@@ -39,7 +39,7 @@ FIRST_SEEN = r"      members:\n        first_seen: true\n(        .*\n)*"
 # A table of a source, unless nobody knows whom its rows belong to.
 TABLE = r"^      {}:\n(?!(        .*\n)*?        member_id: '\?)"
 # What stands for an open question in a preview, by where it is asked.
-PASSED_OVER = (("UTC", "zone"), ("2020-01-01", "exported_at"), ("'?'", "constant"))
+PASSED_OVER = (("UTC", "zone"), ("2020-01-01", "exported_at"), ("unanswered", "constant"))
 NO_SAFE_KEY = (
     "{where} has no member who is surely one person: masks and nicknames are shared. What follows a member (tiers, "
     "retention, repeat orders) needs an export with their id, full phone or e-mail; sums of the shop do not."

@@ -13,6 +13,10 @@ from helpers.data.views import identifier, quoted
 # Columns that every row of a source has beside its own; names that cannot be printed are in no file.
 EXPORTED, DAY, FILE, ROW = "\x1fexported", "\x1fday", "\x1ffile", "\x1frow"
 
+# The format of numbers with a decimal comma, and what they look like, with a sign of money before or behind.
+DECIMAL_COMMA = "1.234,56"
+WITH_COMMA = r"[-+]?[^-+0-9,.]{0,4}[-+]?(\d{1,3}([. ]\d{3})+|\d+)(,\d+)?[^-+0-9,.]{0,4}"
+
 # What stands in front of a text that cannot be what its column needs, and the verdict on it.
 MASKED, UNKNOWN, NO_SHARE = "masked: ", "unknown word: ", "no share: "
 VERDICTS = {MASKED: "masked id", UNKNOWN: "unknown word"}
@@ -56,7 +60,10 @@ def text_of(value: Value, column: Column, zone: str) -> str:
         text = f"CAST(CAST(floor({hours}) AS BIGINT) AS VARCHAR)"
     else:
         text = _computed(value, column, zone)
-    if value.format:
+    if value.format == DECIMAL_COMMA:
+        plain = f"replace(regexp_replace({text}, '[^-+0-9,]', '', 'g'), ',', '.')"
+        text = f"CASE WHEN regexp_full_match({text}, {quoted(WITH_COMMA)}) THEN {plain} ELSE {text} END"
+    elif value.format:
         text = f"coalesce({_formatted(text, value.format, column.type == 'date')}, {text})"
     if value.values:
         words = " ".join(f"WHEN {quoted(word)} THEN {quoted(said)}" for word, said in value.values.items())

@@ -15,14 +15,17 @@ from typing import Any
 import duckdb
 import yaml
 
+from helpers.data.exports.expressions import DECIMAL_COMMA
 from helpers.data.exports.files import LOST_DIGITS, RawFile
 from helpers.data.exports.recognise import alike
+from helpers.data.schema import CONTACT
 from helpers.data.tables import TABLES
 from helpers.data.views import identifier
 
 # Rows of each file that are looked at, and the share of the cells that tells what a column holds.
 LOOKED_AT, MOST = 2000, 0.9
 NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
+COMMA = r"\d,\d{1,2}\D*$|\d[. ]\d{3},"
 TIMES = ("zoned", "local", "s", "ms", "us", "format")
 
 
@@ -86,9 +89,10 @@ def _column(name: str, cells: Iterable[Any]) -> Column:
     if any(re.fullmatch(LOST_DIGITS, text) for text in given):
         return Column(name, "lost", texts)
     for kind, pattern in words()["kinds"].items() if given else ():
-        formats = _formats(given) if kind == "format" else ()
-        strays = [text for text in given if not formats and not re.fullmatch(pattern, text)]
-        if len(strays) <= (1 - MOST) * len(given):
+        formats = _formats([text for text in given if re.search(r"\d", text)]) if kind == "format" else ()
+        strays = [text for text in given if not re.fullmatch(r".*\d.*" if formats else pattern, text)]
+        # One word below a few times is a total; one other text among a few is a text.
+        if len(strays) <= max((1 - MOST) * len(given), kind in TIMES and len(given) > 2):
             return Column(name, kind, texts, tuple(dict.fromkeys(strays)), formats)
     return Column(name, "text" if given else "empty", texts)
 
@@ -99,11 +103,11 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
     def fits(text: str, form: str) -> bool:
         try:
             return bool(dt.datetime.strptime(text, form))
-        except ValueError:
+        except (ValueError, re.error):  # hours twice in one form are an error of its pattern
             return False
 
     forms = map("".join, product(words()["days"], words()["clocks"]))
-    return tuple(form for form in forms if all(fits(text, form) for text in given))
+    return tuple(form for form in forms if given and all(fits(text, form) for text in given))
 
 
 def _plain(name: str) -> str:
@@ -124,6 +128,9 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
             name, weak = _plain(column.name), target == "member_id" and is_weak(column)
             for order, word in enumerate(map(_plain, names)):
                 ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1)
+                ends = ends and not (
+                    target == "member_id" and column.kind == "number" and not re.search("id|号|nr", name)
+                )
                 begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
                 if ends or begins or name == word:
                     ranked.append((name != word, weak, order, -len(word), target, column))
@@ -187,8 +194,13 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
 def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, str]:
     """Return what stands in the source of a table for each of its names, as YAML."""
     said: dict[str, Any] = {f"{role}.name": column.name for role, column in hits.items()}
+    said |= {f"{role}.key": column.name for role, column in hits.items() if not CONTACT.search(column.name)}
     for role, column in hits.items():
         said[role] = column.name
+        comma = column.kind == "number" and any(re.search(COMMA, text) for text in column.given)
+        if comma or role in ("discount", "refund", "shipping"):
+            none = {} if all(column.texts) else {"empty": "0"}
+            said[role] = {"column": column.name, **({"format": DECIMAL_COMMA} if comma else {}), **none}
         if column.kind in ("s", "ms", "us") and not role.endswith("_id"):
             said[role] = {"column": column.name, "unit": column.kind}
         if column.kind == "format":
@@ -206,10 +218,10 @@ def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) 
 
 def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
     """Return how several rows of one order are one."""
-    amount, amounts, said = hits.get("total") or hits["gross"], dict[str, list[str]](), dict[str, Any]()
-    for number, money in zip(
-        hits["order_id"].texts if "order_id" in hits else (), amount.texts, strict=False
-    ):
+    order, amount = hits.get("order_id"), hits.get("total") or hits["gross"]
+    amounts, said = dict[str, list[str]](), dict[str, Any]()
+    numbers = order.texts if order and order.kind != "lost" else ()
+    for number, money in zip(numbers, amount.texts, strict=False):
         amounts.setdefault(number, []).append(money)
     several = [each for number, each in amounts.items() if number and len(each) > 1]
     if any("" in each for each in several):
@@ -227,8 +239,8 @@ def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
         kind: [text for text in counts if _plain(text) in _forms(kind)]
         for kind in ("unpaid", "paid", "refunded")
     }
-    if unknown := [text for text in counts if not any(text in each for each in kinds.values())]:
-        shown = ", ".join(f"{text} ({counts[text]:,})" for text in unknown[:8])
+    if not all(any(text in each for each in kinds.values()) for text in counts):
+        shown = ", ".join(f"{text} ({count:,})" for text, count in counts.most_common(12))
         said["unpaid"] = f"? Which of these were not paid, as a list [a, b]: {shown}?"
     elif counts:
         said |= {"unpaid": kinds["unpaid"] or [""], "counted": kinds["paid"] + kinds["refunded"]}

@@ -53,7 +53,7 @@ in which ``A`` may be a value itself, and any of
 ``when: {condition}``           only in rows where the condition holds, elsewhere missing
 ``assumed: true``               the value is no observation; its rows are counted and said
 ``zone: UTC``                   of its times without a zone; in a column of days, the day that an instant has there
-``format: "%d/%m/%Y %H:%M"``    how its times are written, as strptime has it
+``format: "%d/%m/%Y %H:%M"``    how its times are written, as strptime has it; ``1.234,56`` of numbers with a comma
 ``unit: ms``                    of its numbers since 1970: s, ms or us
 ``hash: true``                  an id that becomes a keyed hash though its column does not look like contact data
 ``identity: douyin``            an id on that platform; `identities` says whose it is, where it does
