@@ -41,6 +41,8 @@ class Outcome:
         Axis look: what is decided by, with covariates where the plan names some.
     plain : Contrast
         The same without covariates.
+    extremes : tuple of Contrast
+        The same with what is missing at its worst and at its best for the variant, where the plan asks for bounds.
     bounds : Boundaries
         At the looks taken.
     confidence : float
@@ -54,6 +56,7 @@ class Outcome:
     cells: Cells = field(repr=False)
     contrasts: Contrast = field(repr=False)
     plain: Contrast = field(repr=False)
+    extremes: tuple[Contrast, ...] = field(repr=False)
     bounds: Boundaries = field(repr=False)
     confidence: float
 
@@ -65,9 +68,19 @@ class Outcome:
     def at(self, look: int, *, naive: bool = False, found: Contrast | None = None) -> Effect:
         """Return the effect at a look, with the interval that holds at every look, or the naive one."""
         bound = None if naive or self.role == "secondary" else float(self.bounds.harm[look])
-        confidence = 1 - self.plan.alpha if naive else self.confidence
-        one = (self.contrasts if found is None else found).at(look)
-        return effect(one, self.metric.kind, confidence, self.unit, bound=bound)
+        level = 1 - self.plan.alpha if naive else self.confidence
+        told, *ends = (
+            effect(each.at(look), self.metric.kind, level, self.unit, bound=bound)
+            for each in (self.contrasts if found is None else found, *self.extremes)
+        )
+        if not ends:
+            return told
+        worst, best = ends
+        spans = {
+            name: getattr(told, name)._replace(low=getattr(worst, name).low, high=getattr(best, name).high)
+            for name in ("difference", "relative")
+        }
+        return told._replace(**spans)
 
     @cached_property
     def now(self) -> Effect:
@@ -114,7 +127,11 @@ class Outcome:
 
     @cached_property
     def by_look(self) -> pd.DataFrame:
-        """Effect at each look: look, n, value, low, high, naive_low, naive_high; in the unit of what is shown."""
+        """Effect at each look, in the unit of what is shown.
+
+        Columns: look, n, value, low, high, naive_low, naive_high, and stop_low, stop_high: the effects beyond which
+        the test stops.
+        """
         relative = self.now.relative.known
         rows = []
         for place, day in enumerate(self.cells.looks):
@@ -122,11 +139,18 @@ class Outcome:
             one, other = ((each.relative if relative else each.difference) for each in (ours, naive))
             rows.append((day, sum(ours.n), *one[:3], *other[1:3]))
         columns = ["look", "n", "value", "low", "high", "naive_low", "naive_high"]
-        return pd.DataFrame(rows, columns=columns)
+        found = pd.DataFrame(rows, columns=columns)
+        for end in ("low", "high"):  # an interval that touches 0 belongs to an effect on the boundary
+            stop = (1 + found[end]) / (1 + found["value"]) - 1 if relative else found[end] - found["value"]
+            found[f"stop_{end}"] = stop
+        return found
 
 
-def outcomes(plan: Plan, cells: Sequence[Cells]) -> list[Outcome]:
-    """Return every metric of every variant, from the moments of the metrics of the plan, in its order."""
+def outcomes(plan: Plan, cells: Sequence[tuple[Cells, ...]]) -> list[Outcome]:
+    """Return every metric of every variant, from the moments of the metrics of the plan, in its order.
+
+    Behind the moments of a metric stand those with what is missing at its worst and at its best, if asked for.
+    """
     roles = ["primary", *["guardrail"] * len(plan.guardrails), *["secondary"] * len(plan.secondary)]
     found = [
         _outcome(plan, metric, arm, role, one)
@@ -141,18 +165,21 @@ def outcomes(plan: Plan, cells: Sequence[Cells]) -> list[Outcome]:
     return kept + [replace(each, confidence=level) for each in besides]
 
 
-def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: Cells) -> Outcome:
-    kind, blocked = metric.kind, plan.design == "blocked"
-    if cells.clusters is not None:
-        below = "denominator" if kind == "ratio" else "n"
-        plain = both = by_look(cells.clusters, len(cells.looks), below, arm=arm)
-    else:
-        moments = cells.moments.cumulate(1)
-        pair = adjusted(moments, kind, arm=arm, blocked=blocked)
-        plain, both = pair.plain, pair.adjusted
+def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:
+    (plain, both), *extremes = (_contrasts(plan, metric.kind, arm, each) for each in cells)
     alpha = plan.alpha / (len(plan.arms) - 1)
-    bounds = bounds_of(plan, both.n, cells.looks, alpha)
-    return Outcome(plan, metric, arm, role, cells, both, plain, bounds, 1 - alpha)
+    bounds = bounds_of(plan, both.n, cells[0].looks, alpha)
+    ends = tuple(each for _, each in extremes)
+    return Outcome(plan, metric, arm, role, cells[0], both, plain, ends, bounds, 1 - alpha)
+
+
+def _contrasts(plan: Plan, kind: str, arm: int, cells: Cells) -> tuple[Contrast, Contrast]:
+    """Return a contrast at each look without and with covariates; clusters have none."""
+    if cells.clusters is not None:
+        found = by_look(cells.clusters, len(cells.looks), "denominator" if kind == "ratio" else "n", arm=arm)
+        return found, found
+    pair = adjusted(cells.moments.cumulate(1), kind, arm=arm, blocked=plan.design == "blocked")
+    return pair.plain, pair.adjusted
 
 
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:

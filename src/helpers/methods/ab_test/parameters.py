@@ -75,21 +75,22 @@ class AbTestParameters(common.CommonParameters):
             {"name": name, "source": name, "margin": margin, "kind": self.kind}
             for name, margin in self.guardrails.items()
         ]
-        same = (
-            "experiment",
-            "unit",
-            "arms",
-            "factors",
-            "outcome_days",
-            "smallest_effect",
-            "start",
-            "end",
-            "looks",
-        )
+        same = ("experiment", "unit", "arms", "factors", "outcome_days", "smallest_effect", "start", "end")
         shares = [1 / len(self.arms)] * len(self.arms)
         written = dt.datetime.combine(self.as_of, dt.time(23, 59), ZoneInfo(self.report_tz))
         return {name: getattr(self, name) for name in same} | {
             "primary": metric, "guardrails": rails, "allocation": [{"start": self.start, "shares": shares}],
-            "alpha": round(1 - self.confidence, 6), "registered_at": written,
+            "looks": self._looks(), "alpha": round(1 - self.confidence, 6), "registered_at": written,
             "unit_value": self.unit_value or None, "units_a_month": self.units_a_month or None,
         }  # fmt: skip
+
+    def _looks(self) -> list[dt.date]:
+        """Return the days of the looks, evenly from the first complete outcome to the end."""
+        if not (self.start and self.end):
+            return []
+        first, last = (
+            dt.date.fromisoformat(self.start) + dt.timedelta(days=self.outcome_days),
+            dt.date.fromisoformat(self.end),
+        )
+        step = max((last - first).days, 0) / self.looks
+        return [last - dt.timedelta(days=round(step * left)) for left in range(self.looks - 1, -1, -1)]

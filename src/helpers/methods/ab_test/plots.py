@@ -22,7 +22,7 @@ def effect_by_look(rows: pd.DataFrame, title: str, unit: str, smallest: float, n
     Parameters
     ----------
     rows : pandas.DataFrame
-        look (date), n, value, low, high, naive_low, naive_high.
+        look (date), n, value, low, high, naive_low, naive_high, stop_low, stop_high (the boundary).
     title : str
         What it says.
     unit : str
@@ -36,20 +36,26 @@ def effect_by_look(rows: pd.DataFrame, title: str, unit: str, smallest: float, n
     places = range(len(rows))
     ax.axhline(0, color=INK, linewidth=1)
     if smallest == smallest:
-        ax.axhline(smallest, color=MUTED, linewidth=1, linestyle=":")
-        ax.annotate(say("worth having"), (len(rows) - 0.5, smallest), va="bottom", ha="right", color=MUTED)
+        ax.axhline(smallest, color=GREEN, linewidth=1, linestyle=":", label=say("worth having"))
+    for name, end in ((say("the test stops beyond"), "stop_high"), ("_", "stop_low")):
+        ax.plot(places, rows[end], color=ORANGE, linewidth=1.2, linestyle="--", label=name)
     shift = [place + 0.12 for place in places]
-    ax.vlines(shift, rows["naive_low"], rows["naive_high"], color=GRID, linewidth=7, label=say("naive"))
-    ax.vlines(places, rows["low"], rows["high"], color=BLUE, linewidth=2, label=say("holds at every look"))
+    ax.vlines(
+        shift, rows["naive_low"], rows["naive_high"], color=GRID, linewidth=7, label=say("naive interval")
+    )
+    ax.vlines(places, rows["low"], rows["high"], color=BLUE, linewidth=2, label=say("interval for all looks"))
     ax.plot(places, rows["value"], "o", color=BLUE)
-    inside = rows.tail(max(len(rows) - 1, 1))  # the first look of few units would squeeze all others
-    edge = 1.15 * float(inside[[*INTERVAL]].abs().max().max())
-    ax.set(xlim=(-0.6, len(rows) - 0.4), ylim=(-edge, edge), xlabel=say("Look"), ylabel=say("Effect"))
+    last = float(
+        rows[["low", "high", "stop_low", "stop_high"]].dropna().tail(1).abs().to_numpy().max(initial=0)
+    )
+    top = float(rows["value"].max()) + 1.2 * last  # early looks of few units would squeeze all others
+    ax.set(xlim=(-0.6, len(rows) - 0.4), xlabel=say("Look"), ylabel=say("Effect"))
+    ax.set_ylim(min(-1.2 * last, float(rows["value"].min()) - 0.2 * last), top)
     ax.set_xticks(places, [f"{day:%m-%d}" for day in rows["look"]])
     _percent(ax.yaxis, unit)
-    ax.legend(loc="upper right", ncols=2)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
     alt = say("Points with intervals, one for each look at the data. {title}.", title=title)
-    units = dict.fromkeys(["value", *INTERVAL, "naive_low", "naive_high"], unit if unit == "share" else "")
+    units = dict.fromkeys(rows.columns[2:], unit if unit == "share" else "")
     data = rows.assign(look=rows["look"].astype(str))
     return Chart(title, alt, data, figure, note, units, name="effect_by_look")
 

@@ -149,11 +149,9 @@ class Beliefs(Guarded):
 
     @property
     def rows(self) -> pd.DataFrame:
-        """Of each variant: chance that it is better, that it is so by the smallest effect, expected loss of a mistake."""
-        sign, least = (
-            (1 if self.plan.primary.direction == "up" else -1),
-            float(np.log1p(self.plan.smallest_effect)),
-        )
+        """Of each variant: chance that it is better, or by the smallest effect, and expected loss of a mistake."""
+        sign = 1 if self.plan.primary.direction == "up" else -1
+        least = float(np.log1p(self.plan.smallest_effect))
         rows = []
         for one in self.reading.of("primary"):
             lift, error = one.now.log_lift
@@ -172,7 +170,7 @@ class Beliefs(Guarded):
         """How probable it is that each variant is better, without a prior."""
         text = "The chance that {arm} is better is {chance}; by at least {smallest}, {above}."
         told = [
-            self.said(text, arm=arm, chance=percent(chance), above=percent(above))
+            self.said(text, arm=arm, chance=_chance(chance), above=_chance(above))
             for arm, chance, above, _ in self.rows.itertuples(index=False)
         ]
         return " ".join(told) or say(
@@ -209,6 +207,17 @@ def beliefs(study: Study, reading: Reading) -> Beliefs:
         unit = reading.of("primary")[0].unit
         delivered = reached(cells.moments.merge(1), 1 - plan.alpha, unit)
     return Beliefs(study, plan, reading.reason, reading, delivered)
+
+
+def _chance(share: float) -> str:
+    """Return a chance in words; nothing is certain."""
+    return (
+        percent(share)
+        if 0.001 <= share <= 0.999
+        else say("above 99.9 %")
+        if share > 0.5
+        else say("below 0.1 %")
+    )
 
 
 def _adjusted(one: Outcome) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
-from helpers.methods.ab_test.readings import moments_of
+from helpers.methods.ab_test.readings import bounds_of, moments_of
 from helpers.methods.ab_test.results import Design, Guarded, Trust, changed
 from helpers.playbook.finding import Finding
 from helpers.sentences import percent, quantity, say, with_bounds
@@ -66,11 +66,14 @@ class Reading(Guarded):
         """Say the levels of both arms and their difference, in units of the metric and as a share."""
         (control, variant), now, look = one.now.levels, one.now, len(one.cells.looks)
         text = (
-            "{metric}: {a} among {m:,} {units} in {control}, {b} among {n:,} in {arm}. That is {by}, or {share}, at "
-            "look {k} of {all}."
+            "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
+            "{by}, or {share}, at look {k} of {all}."
         )
         if not now.relative.known:
-            text = "{metric}: {a} among {m:,} {units} in {control}, {b} among {n:,} in {arm}. That is {by}."
+            text = (
+                "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
+                "{by}, at look {k} of {all}."
+            )
         levels = {"a": quantity(control.value, control.unit), "b": quantity(variant.value, variant.unit)}
         words = levels | {
             "by": changed(now.difference),
@@ -83,7 +86,7 @@ class Reading(Guarded):
         """Draw the effect on the primary metric of the best variant at each look."""
         one = max(self.of("primary"), key=lambda each: np.nan_to_num(each.gain.value, nan=-np.inf))
         words = {"arm": self.plan.arms[one.arm], "effect": with_bounds(one.shown), "k": len(one.cells.looks)}
-        title = self.said("{metric}, {arm} against {control}: {effect} at look {k} of {all}", **words)
+        title = self.said("Look {k} of {all}: {metric} changed by {effect}, {arm} against {control}", **words)
         if one.by_look["value"].isna().all():
             return NoChart(title, say(one.shown.method), name="effect_by_look")
         sign = 1 if one.metric.direction == "up" else -1
@@ -165,10 +168,12 @@ def read(study: Study, planned: Design, trust: Trust) -> Reading:
 
     Nothing is asked of the tables when the checks forbid it, so that no effect can be seen anywhere.
     """
-    plan, cells = planned.plan, []
-    if not trust.reason:
-        cells = [moments_of(study, plan, each) for each in plan.metrics]
-    return Reading(study, plan, trust.reason, outcomes(plan, cells) if cells else [], trust.doubt)
+    plan = planned.plan
+    if trust.reason:
+        return Reading(study, plan, trust.reason, [], "")
+    spans = bounds_of if plan.missing == "bounds" else lambda *asked: ()
+    cells = [(moments_of(study, plan, each), *spans(study, plan, each)) for each in plan.metrics]
+    return Reading(study, plan, "", outcomes(plan, cells), trust.doubt)
 
 
 def guardrails(study: Study, reading: Reading) -> Guardrails:

@@ -31,7 +31,7 @@ PLANNED = (
     "Nothing is read: this run wrote the plan down. Read it with mode: read from {first} on, its first look."
 )
 EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
-UNTRUSTED = "Not shown: the test cannot be trusted. {found}"
+UNTRUSTED = "Not shown: the test cannot be trusted; what went wrong stands above."
 FACTORS = (
     "The plan does not say what the arms differ in. It must be one thing, else no difference says which it was.",
     "The arms differ in one thing: {factors}.",
@@ -201,7 +201,7 @@ class Trust(OfTest):
         if self.split is None:
             return self.said(PLANNED)
         if self.refused:
-            return say(UNTRUSTED, found=self.failed[0].sentence)
+            return say(UNTRUSTED)
         return self.said(EARLY) if self.plan.looks[0] > self.study.as_of else ""
 
     @property
@@ -272,10 +272,11 @@ class Trust(OfTest):
         """Yield the split, which tells nothing of an effect."""
         if self.split is not None:
             clause = self.failed[0].sentence.rstrip(".") if self.refused else ""
-            headline = say("DO NOT TRUST: {found}", found=clause[:1].lower() + clause[1:]) if clause else ""
+            headline = say("DO NOT TRUST: {found}", found=clause) if clause else ""
             yield self.stated(
-                self.shares[0], "split", self.said("{units} that got {arm}"), self.split_sentence, systems=("S056",),
-                definition="split", headline=headline, picture="split_by_week" if self.refused else "",
+                self.shares[0], "split", self.said("Share of {units} that got {arm}"), self.split_sentence,
+                systems=("S056",), definition="split", headline=headline,
+                picture="split_by_week" if self.refused else "",
                 assumption=say("the recorded assignments are all that were made"),
             )  # fmt: skip
 

@@ -23,7 +23,7 @@ from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, say
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import normal_estimate
 from helpers.study import Study
 
 PAST_DAYS = 56
@@ -38,21 +38,29 @@ class Sample(OfTest):
     ----------
     base : Baseline or None
         Level and variance of the primary metric without the change, and what looks cost; None when not on record.
+    error : float
+        Standard error of the level of the control.
     now, final : int
-        Units of two arms with a complete outcome, and as many as are expected at the end; 0 when only planned.
+        Units with a complete outcome (of the past, when the test is only planned), and as many as are expected at
+        its end.
     traffic : pandas.Series
         Different members who were active by the end of each of the last days, where the test is only planned.
+    reason : str
+        Why it is not told; empty when it is.
     """
 
     base: Baseline | None
+    error: float
     now: int
     final: int
     traffic: pd.Series = field(repr=False)
+    reason: str
 
-    def finds(self, units: float) -> float:
-        """Return the smallest lift that so many units find."""
+    def finds(self, units: float, level: float | None = None) -> float:
+        """Return the smallest lift that so many units find, at the level of the control or another one."""
         assert self.base is not None, "it is known"
-        return float(detectable(self.base, units, _alpha(self.plan), self.plan.power))
+        base = self.base if level is None else self.base._replace(mean=level)
+        return float(detectable(base, units, _alpha(self.plan), self.plan.power))
 
     @property
     def needed(self) -> int:
@@ -64,27 +72,25 @@ class Sample(OfTest):
     def sentence(self) -> str:
         """Units and days that are needed, and what those of the test can find."""
         if self.base is None:
-            return self.said(
-                "How many {units} it takes cannot be told: {metric} without the change are not on record."
-            )
+            text = "How many {units} it takes cannot be told: {metric} without the change are not on record."
+            return self.reason or self.said(text)
         text = (
             "To find a gain of {smallest} in {metric} in {power} of such tests takes {needed:,} {units}. With the "
             "{final:,} that are expected by {end}, a gain of {lift} is found so often."
         )
-        found = {
-            "needed": self.needed,
-            "final": self.final,
-            "lift": percent(self.finds(max(self.final, 2)), 0),
-        }
-        if not self.final:
-            text = (
-                "To find a gain of {smallest} in {metric} in {power} of such tests takes {needed:,} {units}. As many "
-                "were active within {days} days, and {outcome} more complete their outcome."
-            )
-            enough = self.traffic.index[self.traffic >= self.needed]
-            days = str(enough[0]) if len(enough) else say("more than {past}", past=PAST_DAYS)
-            found |= {"days": days, "outcome": self.plan.outcome_days}
-        return self.said(text, **found)
+        found = self.said(text, needed=self.needed, final=self.final, lift=self.lift)
+        if self.traffic.empty:
+            return found
+        enough = self.traffic.index[self.traffic >= self.needed]
+        text = "{found} Fewer were active in {past} days: plan for a larger gain, or take a metric that varies less."
+        if len(enough):
+            text = "{found} So many were active in {days} of the last {past} days."
+        return say(text, found=found, past=PAST_DAYS, days=enough[0] if len(enough) else 0)
+
+    @property
+    def lift(self) -> str:
+        """The smallest gain that the units of the end find."""
+        return percent(self.finds(max(self.final, 2)), 0)
 
     def parts(self) -> Iterator[Part]:
         """Yield what it takes, and why a fixed number of exposures is no plan."""
@@ -111,26 +117,42 @@ class Sample(OfTest):
     def findings(self) -> Iterator[Finding]:
         """Yield what the test can find at its end."""
         if self.base is not None and self.final:
-            lift = self.finds(self.final)
-            size = Estimate(lift, lift, lift, self.now, "share", "normal power", 1 - self.plan.alpha)
+            level = self.base.mean, self.error, self.now, "share", "normal power", 1 - self.plan.alpha
+            ends = normal_estimate(*level, bounds=(self.base.mean / 10, np.inf))
+            value, high, low = (self.finds(self.final, at) for at in ends[:3])
+            clause = (
+                ""
+                if self.traffic.empty
+                else self.said("as planned the test finds a gain of {lift}", lift=self.lift)
+            )
             yield self.stated(
-                size, "detectable", say("Smallest gain that it finds"), self.sentence, systems=("S057",),
-                definition="detectable", assumption=self.said("{units} keep coming as they did"),
+                ends._replace(value=value, low=low, high=high), "detectable", say("Smallest gain that it finds"),
+                self.sentence, systems=("S057",), definition="detectable", headline=clause,
+                assumption=self.said("{units} keep coming as they did"),
             )  # fmt: skip
 
 
 def sample(study: Study, planned: Design, trust: Trust) -> Sample:
     """Return how many units the test takes: from the past when it is planned, from its control when it is read."""
-    plan, nothing = planned.plan, pd.Series(dtype=float)
+    plan, empty = planned.plan, pd.Series(dtype=float)
     if planned.planning and plan.unit == "member" and plan.primary.table in ("orders", "events"):
-        return Sample(study, plan, _baseline(plan, _past(study, plan)), 0, 0, _traffic(study))
+        traffic, past = _traffic(study), _past(study, plan)
+        days = (plan.end - plan.start).days + 1 - plan.outcome_days
+        final = int(traffic[min(days, PAST_DAYS)])
+        return _sample(study, plan, past, int(past.n), final, traffic)
     if trust.reason:
-        return Sample(study, plan, None, 0, 0, nothing)
+        return Sample(study, plan, None, np.nan, 0, 0, empty, "" if planned.planning else trust.reason)
     cells = moments_of(study, plan, plan.primary)
     moments = cells.moments.merge(2).cumulate(1)
     n = np.swapaxes(moments.n[:2], 0, 1)
-    final = foreseen(plan, n, cells.looks).sum()
-    return Sample(study, plan, _baseline(plan, moments.at((0, -1))), int(n[-1].sum()), int(final), nothing)
+    final = int(foreseen(plan, n, cells.looks).sum())
+    return _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
+
+
+def _sample(study: Study, plan: Plan, control: Moments, now: int, final: int, traffic: pd.Series) -> Sample:
+    base = _baseline(plan, control)
+    error = np.sqrt(base.variance / control.n) if base and base.variance else np.nan
+    return Sample(study, plan, base, float(error), now, final, traffic, "")
 
 
 def _alpha(plan: Plan) -> float:

@@ -89,8 +89,8 @@ class Segments(Guarded):
         """Yield the level with the largest effect, where effects differ."""
         for _, row in self.differing.head(1).iterrows():
             yield self.stated(
-                self._told(row), "segment", self.said("Difference in {metric}, {level}", level=row["level"]), self.sentence,
-                change=True, direction=DIRECTIONS[self.plan.primary.direction], systems=("S012",),
+                self._told(row), "segment", self.said("Difference in {metric}, {level}", level=row["level"]),
+                self.sentence, change=True, direction=DIRECTIONS[self.plan.primary.direction], systems=("S012",),
                 assumption=say("the segment was named before the first outcome"),
             )  # fmt: skip
 
