@@ -39,6 +39,7 @@ ADVICE = {
     "unreadable list": 'Write a JSON array such as ["a", "b"].',
     "line break in a name": "A quotation mark that is never closed makes one cell of several rows; close it.",
     "masked id": "Equal masks are not equal people. Map a column with whole ids; without one members are not known.",
+    "share above 1": "Say per: 100 where 12.3 is meant as 12.3 %, per: 10000 where 1230 is.",
     "unknown word": "Say what it means under values, or others: keep.",
     "spreadsheet mark around an id": "A leading ' or = keeps a spreadsheet from rounding; export the id itself "
     "as text.",
@@ -50,7 +51,7 @@ ZONED, DECLARED, TWICE, PLAIN = "zoned", "zone declared", "hour that comes twice
 MISSING = "('-', '--')"
 UNSIGNED = r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
 GROUPED_NUMBER = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
-LARGE_UNIT_NUMBER = rf"[+-]?{UNSIGNED}\s?[万wW亿]"
+LARGE_UNIT_NUMBER = rf"{UNSIGNED}\s?[万wW亿]"
 PERCENTAGE = rf"[+-]?{UNSIGNED}\s?[%％]"
 DAY = r"\d{4}(-\d{1,2}-\d{1,2}|/\d{1,2}/\d{1,2}|年\d{1,2}月\d{1,2}日)"
 TIME = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -59,10 +60,11 @@ OFFSET = r"(\+(0\d|1[0-4])|-(0\d|1[0-2]))(:?[0-5]\d)?"
 ZONED_TIME = rf"{DAY}(T|\s+){TIME}\s?(Z|z|UTC|GMT|{OFFSET})"
 LOCAL_TIME = rf"{DAY}((T|\s*){TIME})?"
 MIDNIGHT = r"((T|\s+)0{1,2}:00(:00(\.0+)?)?)?"
+PLAIN_LOCAL_TIME, ITS_SHAPE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "____-__-__ __:__:__"
 PLAIN_TIME = rf"\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|{OFFSET})"
 
-# Signs of money before or behind a number.
-SIGNS = r"^([+-]?)(?:R?[￥¥$€£₩₹₽]|[A-Z]{3})\s?([+-]?)|\s?(?:[元円원€£₽]|kr|zł|[A-Z]{3})$"
+# Signs of money before and behind a number.
+MONEY_BEFORE, MONEY_BEHIND = r"[+-]?(R?[￥¥$€£₩₹₽]|[A-Z]{3})?\s?[+-]?", r"\s?([元円원€£₽]|kr|zł|[A-Z]{3})?"
 # Microseconds in one unit of a number since 1970.
 EPOCH_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
@@ -148,18 +150,23 @@ def _judged(name: str, kind: str, cases: dict[str, str] | None = None, understoo
 
 
 def number_of(text: str, share: bool = False, *, signs: bool = False) -> str:
-    """Plain numbers take the engine's own parser; the patterns are tried on the rest only."""
+    """Return SQL for a number; plain ones take the engine's own parser, the patterns are tried on the rest only.
+
+    The text stands in it as it is and nothing made of it stands there twice: the engine would make that of every row.
+    """
+    sign = MONEY_BEFORE if signs else "[+-]?"
     plain = f"CASE WHEN contains({text}, '_') THEN NULL ELSE TRY_CAST({text} AS DOUBLE) END"
-    grouped = rf"[+-]?{UNSIGNED}" if signs else GROUPED_NUMBER
-    text = f"regexp_replace({text}, '{SIGNS}', '\\1\\2', 'g')" if signs else text
-    digits = f"TRY_CAST(regexp_replace({text}, '[,\\s万wW亿]', '', 'g') AS DECIMAL(24, 8))"
+    digits = f"TRY_CAST(regexp_replace({text}, '[^-+.0-9]', '', 'g') AS DECIMAL(24, 8))"
     factor = f"CASE WHEN contains({text}, '亿') THEN 100000000::DECIMAL(9, 0) ELSE 10000::DECIMAL(9, 0) END"
     percent = f"TRY_CAST(regexp_replace({text}, '[,\\s%％]', '', 'g') AS DOUBLE) / 100"
-    shares = f"WHEN {_matches(text, PERCENTAGE)} THEN {percent} " if share else ""
+    branches = f"WHEN {_matches(text, PERCENTAGE)} THEN {percent} " if share else ""
+    if signs:
+        bare = f"TRY_CAST(regexp_replace({text}, '[^-+.0-9]', '', 'g') AS DOUBLE)"
+        branches += f"WHEN {_matches(text, sign + UNSIGNED + MONEY_BEHIND)} THEN {bare} "
     return (
         f"coalesce({plain}, CASE WHEN {text} IN {MISSING} THEN NULL "
-        f"WHEN {_matches(text, grouped)} THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
-        f"WHEN {_matches(text, LARGE_UNIT_NUMBER)} THEN CAST({digits} * {factor} AS DOUBLE) {shares}END)"
+        f"WHEN {_matches(text, GROUPED_NUMBER)} THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
+        f"WHEN {_matches(text, sign + LARGE_UNIT_NUMBER)} THEN CAST({digits} * {factor} AS DOUBLE) {branches}END)"
     )
 
 
@@ -186,6 +193,9 @@ def _timestamp(name: str, local_tz: str | None, unit: str | None) -> Cell:
     zoned = f"TRY_CAST(replace(replace(upper({normal}), ' +', '+'), ' -', '-') AS TIMESTAMPTZ)"
     wall = f"TRY_CAST({normal} AS TIMESTAMP)"
     branches = f"WHEN {_matches(text, PLAIN_TIME)} THEN TRY_CAST({text} AS TIMESTAMPTZ) "
+    if local_tz is not None:
+        plain = _from_wall(f"TRY_CAST({text} AS TIMESTAMP)", local_tz)
+        branches = f"WHEN {_matches(text, PLAIN_LOCAL_TIME)} THEN {plain} {branches}"
     branches += f"WHEN {_matches(text, ZONED_TIME)} THEN {zoned} "
     cases = {
         LOCAL if local_tz is None else "local time that does not exist": f"{local} AND {wall} IS NOT NULL"
@@ -193,8 +203,9 @@ def _timestamp(name: str, local_tz: str | None, unit: str | None) -> Cell:
     understood = quoted(ZONED)
     if local_tz is not None:
         branches += f"WHEN {local} THEN {_from_wall(wall, local_tz)} "
-        twice = f"WHEN {_comes_twice(name, local_tz)} THEN '{TWICE}'"
-        understood = f"CASE WHEN NOT {local} THEN '{ZONED}' {twice} ELSE '{DECLARED}' END"
+        twice = f"WHEN {_comes_twice(name, local_tz)} THEN '{TWICE}'" if len(offsets(local_tz)) > 1 else ""
+        zoned_ = f"{text} NOT LIKE '{ITS_SHAPE}' AND NOT {local}"  # the shape is the quicker look
+        understood = f"CASE WHEN {zoned_} THEN '{ZONED}' {twice} ELSE '{DECLARED}' END"
     if unit is None:
         cases["number instead of a time"] = _matches(text, r"\d{9,19}(\.\d+)?")
     else:

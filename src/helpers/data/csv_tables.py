@@ -189,7 +189,7 @@ def _trimmed(text: str) -> str:
 def write(con: Any, spec: Table, read: dict[str, Cell], label: str = "") -> str:
     """Write the value of each text and the verdict on both to a Parquet file, and return its reader.
 
-    The text is that of `text_view`; what it holds besides the columns read comes along.
+    The text is that of `text_view`; what it holds besides what the cells are made of comes along.
     """
     values = ", ".join(f"{cell.value} AS {cells.value_of(name)}" for name, cell in read.items())
     verdicts = ", ".join(f"{cell.verdict} AS {_verdict(name)}" for name, cell in read.items())
@@ -198,7 +198,9 @@ def write(con: Any, spec: Table, read: dict[str, Cell], label: str = "") -> str:
         f"CREATE OR REPLACE TEMPORARY VIEW {view} AS "
         f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"
     )
-    texts = ", ".join(identifier(name) for name in read)
+    texts = ", ".join(
+        [*map(identifier, read), *(c.value for c in read.values() if c.value.startswith('"\x1f'))]
+    )
     con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {view}) TO {target} (FORMAT parquet)")
     return f"read_parquet({target})"
 

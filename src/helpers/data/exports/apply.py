@@ -15,10 +15,22 @@ import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data import cells, csv_tables
+from helpers.data.cells import Cell
 from helpers.data.clock import zone as zone_of
 from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
-from helpers.data.exports.expressions import DAY, EXPORTED, FILE, ROW, text_of
+from helpers.data.exports.expressions import (
+    COMPUTED,
+    DAY,
+    EXPORTED,
+    FILE,
+    MASKED,
+    NO_SHARE,
+    NUMBER,
+    ROW,
+    UNKNOWN,
+    text_of,
+)
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
 from helpers.data.exports.folder import IDENTITIES, files_of, needs_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
@@ -31,8 +43,9 @@ from helpers.errors import BadData
 from helpers.sentences import say
 
 REASON, CELL = "\x1freason", "\x1fcell"
-MAPPED, OTHER, UNEXPECTED = "mapped", "a row of another table", "not expected"
-REPLACED, REPEATED, JOINED = "replaced by a later export", "repeated", "joined to the row of its key"
+OTHER, UNEXPECTED = "a row of another table", "not expected"
+OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the row of its key")
+MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
 ACCOUNT = ("source", "table", "reason", "rows")
 
@@ -88,7 +101,7 @@ def mapped(
             feed = _Feed(con, raw, target, f"{source.name}-{number}-{target.table}", found)
             if relation := feed.relation(query):
                 feeds.setdefault(target.table, []).append(relation)
-            account += [(source.name, target.table, *each) for each in feed.counts.items()]
+            account += [(source.name, target.table, feed.reasons[n], rows) for n, rows in feed.counts.items()]
     for name in sorted(feeds, key=lambda name: name != IDENTITIES):
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in feeds[name])
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
@@ -179,8 +192,13 @@ class _Feed:
     def __init__(self, con: Any, raw: _Raw, target: Target, label: str, found: Found) -> None:
         self.con, self.raw, self.target, self.label = con, raw, target, label
         self.found, self.spec = found, TABLES[target.table]
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[int] = Counter()
+        self.reasons = list(OUTCOMES)
         self.zones: dict[str, str | None] = {}
+        # Which columns of the rows are needed beside the table's own.
+        grouped = bool(target.same_key or target.first_seen or target.totals)
+        settled = (FILE, EXPORTED) if grouped or len(raw.files) > 1 else ()
+        self.beside = (*settled, *([ROW] if _is_ordered(target) else []))
 
     def relation(self, query: str) -> str:
         """Return the rows of the table with values of the contract's types; empty when they cannot be read."""
@@ -197,19 +215,23 @@ class _Feed:
 
     def _text(self, query: str) -> list[str]:
         """Create the view of the text of each column, with the reason for which a row is left out."""
-        texts, metrics = {}, []
+        texts, metrics, numbers = {}, [], []
         for name, value in self.target.columns.items():
             column = self.spec[name] if name in self.spec else Column(name, "string")
             self.zones[name] = value.zone or self.raw.zone or None
-            texts[name] = "NULL" if column.privacy == "P3" else text_of(value, column, self.raw.zone)
+            if self._computed(name):
+                number, texts[name] = expressions.computed(value, column, self.raw.zone)
+                numbers.append(f"{number} AS {identifier(NUMBER + name)}")
+            else:
+                texts[name] = "NULL" if column.privacy == "P3" else text_of(value, column, self.raw.zone)
             if sql := expressions.set_by_mapping(value, column, self.raw.zone):
                 texts[f"{name}_assumed"] = f"CASE WHEN {sql} THEN 'true' END"
         for name, values in self.target.metrics.items():
             metrics.append(self._metric(name, values))
         wide = [f"CAST({text} AS VARCHAR) AS {identifier(name)}" for name, text in texts.items()]
+        wide += numbers
         wide += [f"{self._reason()} AS {identifier(REASON)}", "false AS " + identifier(PADDED)]
-        wide += [identifier(name) for name in (FILE, EXPORTED)]
-        wide += [identifier(ROW)] if _is_ordered(self.target) else []
+        wide += map(identifier, self.beside)
         long = f", unnest([{', '.join(metrics)}]) AS {identifier(CELL)}" if metrics else ""
         query = f"SELECT {', '.join(wide)}{long} FROM ({query})"
         if metrics:
@@ -218,6 +240,12 @@ class _Feed:
         self.zones = dict.fromkeys(names) | self.zones
         self.con.con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {csv_tables.text_view(self.spec)} AS {query}")
         return names
+
+    def _computed(self, name: str) -> bool:
+        """Whether a number is computed beside its text, rather than written as text and read again."""
+        value = self.target.columns.get(name)
+        is_number = name in self.spec and self.spec[name].type in ("integer", "float")
+        return bool(value and value.kind in COMPUTED and is_number and not value.empty and not value.values)
 
     def _metric(self, name: str, values: tuple[Value, ...]) -> str:
         """Return one cell of a row of metrics: its name, value, and the two numbers of a rate."""
@@ -231,24 +259,38 @@ class _Feed:
         return "{" + ", ".join(f"{quoted(key)}: {text}" for key, text in said.items()) + "}"
 
     def _reason(self) -> str:
-        """Return SQL for the first reason for which a row is left out, missing when it stays."""
+        """Return SQL for the number of the first reason for which a row is left out, missing when it stays."""
         source, target = self.raw.source, self.target
         cases = [(expressions.holds(tests), reason) for reason, tests in source.leave_out.items()]
         cases += [(f"NOT ({expressions.holds(source.expect)})", UNEXPECTED)] if source.expect else []
         cases += [(f"NOT ({expressions.holds(target.only)})", OTHER)] if target.only else []
         cases += [(expressions.holds(tests), reason) for reason, tests in target.leave_out.items()]
-        said = " ".join(f"WHEN {holds} THEN {quoted(reason)}" for holds, reason in cases)
-        return f"CASE {said} END" if cases else "CAST(NULL AS VARCHAR)"
+        self.reasons += [reason for _, reason in cases]
+        said = " ".join(f"WHEN {holds} THEN {n}" for n, (holds, _) in enumerate(cases, start=len(OUTCOMES)))
+        return f"CAST(CASE {said} END AS UTINYINT)" if cases else "CAST(NULL AS UTINYINT)"
 
-    def _cells(self, names: list[str]) -> dict[str, Any]:
+    def _cells(self, names: list[str]) -> dict[str, Cell]:
         """Return how the text of each column is read."""
         read = {}
         for name in names:
-            value = self.target.columns.get(name)
-            unit = value.unit or None if value else None
-            cell = csv_tables.cell_of(self.spec, name, self.zones[name], unit, signs=True)
-            is_id = name in self.spec and self.spec[name].privacy == "P1"
-            read[name] = expressions.marked(cell, name) if is_id or (value and value.values) else cell
+            value = self.target.columns.get(name) or Value()
+            cell = csv_tables.cell_of(self.spec, name, self.zones[name], value.unit or None, signs=True)
+            if self._computed(name):
+                cell = Cell(
+                    identifier(NUMBER + name),
+                    f"CASE WHEN {identifier(name)} IS NOT NULL THEN 'unreadable number' END",
+                )
+            elif value.constant and name in self.spec:
+                cell = Cell(cell.value)
+            marks = {
+                NO_SHARE: value.rate,
+                UNKNOWN: value.values,
+                MASKED: name in self.spec and self.spec[name].privacy == "P1",
+            }
+            verdict = cell.verdict
+            for mark in filter(marks.get, marks):
+                verdict = expressions.marked(verdict, name, mark)
+            read[name] = Cell(cell.value, verdict)
         return read
 
     def _settled(self, columns: str, typed: str) -> str:
@@ -256,22 +298,21 @@ class _Feed:
         reason, kept = identifier(REASON), f"{identifier(REASON)} IS NULL"
         one = f"metric = {quoted(next(iter(self.target.metrics)))}" if self.target.metrics else "true"
         counts = self._counts(f"SELECT {columns}, {reason} FROM {typed}", one)
-        if unknown := counts.get(UNEXPECTED):
+        if unknown := sum(rows for n, rows in counts.items() if self.reasons[n] == UNEXPECTED):
             where = ", ".join(test.column for test in self.raw.source.expect)
             advice = f"Name what it means, under expect or leave_out of source {self.raw.source.name}."
             self.found.violations.append(
                 Violation(self.spec.name, where, "unknown word", unknown, (), advice)
             )
-        ordered = [ROW] if _is_ordered(self.target) else []
-        others = ", ".join(map(identifier, (FILE, EXPORTED, *ordered)))
-        rows = f"SELECT {columns}, {others} FROM {typed} WHERE {kept}"
-        grouped = self.target.same_key or self.target.first_seen or self.target.totals
-        if len(self.raw.files) > 1 or grouped:
+        others = ", ".join(map(identifier, self.beside))
+        rows = f"SELECT {', '.join(filter(None, (columns, others)))} FROM {typed} WHERE {kept}"
+        if EXPORTED in self.beside:
             rows, settled = self._one_of_each_key(rows, one)
             counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
         self.counts = counts
         given = " WHERE value IS NOT NULL" if self.target.metrics else ""
-        relation = f"(SELECT * EXCLUDE ({others}) FROM ({rows}){given})"
+        without = f" EXCLUDE ({others})" if others else ""
+        relation = f"(SELECT *{without} FROM ({rows}){given})"
         for name, value in self.target.columns.items():
             self._note_assumed(relation, name)
             if value.identity:
@@ -294,9 +335,9 @@ class _Feed:
             f"LEFT JOIN {known} ON i.platform_user_id = t.{name})"
         )
 
-    def _counts(self, query: str, where: str = "true") -> Counter[str]:
+    def _counts(self, query: str, where: str = "true") -> Counter[int]:
         """Count the rows of a query by reason."""
-        count = f"SELECT coalesce({identifier(REASON)}, {quoted(MAPPED)}) AS r, count(*) FROM ({query}) WHERE {where}"
+        count = f"SELECT coalesce({identifier(REASON)}, {MAPPED}) AS r, count(*) FROM ({query}) WHERE {where}"
         return Counter(dict(self.con.con.execute(f"{count} GROUP BY r ORDER BY r").fetchall()))
 
     def _kept(self, query: str, what: str) -> str:
@@ -305,7 +346,7 @@ class _Feed:
         self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
         return f"SELECT * FROM read_parquet({target})"
 
-    def _one_of_each_key(self, rows: str, one: str) -> tuple[str, Counter[str]]:
+    def _one_of_each_key(self, rows: str, one: str) -> tuple[str, Counter[int]]:
         """Return one row for each key, from the latest export that has it, and how many rows were set aside."""
         described = self.con.con.execute(f"DESCRIBE {rows}").fetchall()
         names = [name for name, *_ in described if name not in (FILE, EXPORTED, ROW)]
@@ -313,7 +354,7 @@ class _Feed:
         key, every = (", ".join(map(identifier, each)) for each in (keys, names))
         latest = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ) DESC NULLS LAST"
         if self.target.first_seen:
-            judged = f"SELECT *, CAST(NULL AS VARCHAR) AS {identifier(REASON)} FROM ({rows})"
+            judged = f"SELECT *, CAST(NULL AS UTINYINT) AS {identifier(REASON)} FROM ({rows})"
         else:
             again = f"row_number() OVER (PARTITION BY {every})"
             if self.target.same_key == "first":
@@ -321,8 +362,8 @@ class _Feed:
             elif self.target.same_key == "sum":
                 again = "1"
             judged = (
-                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {quoted(REPLACED)} "
-                f"WHEN n > 1 THEN {quoted(REPEATED)} END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
+                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {REPLACED} "
+                f"WHEN n > 1 THEN {REPEATED} END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
                 f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest}) AS r FROM ({rows}))"
             )
         judged = self._kept(judged, "judged")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 from helpers.data import cells, privacy
-from helpers.data.cells import Cell
 from helpers.data.exports.mapping import Condition, Test, Value, is_personal
 from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted
@@ -19,7 +18,9 @@ WITH_COMMA = r"[-+]?[^-+0-9,.]{0,4}[-+]?(\d{1,3}([. ]\d{3})+|\d+)(,\d+)?[^-+0-9,
 
 # What stands in front of a text that cannot be what its column needs, and the verdict on it.
 MASKED, UNKNOWN, NO_SHARE = "masked: ", "unknown word: ", "no share: "
-VERDICTS = {MASKED: "masked id", UNKNOWN: "unknown word"}
+VERDICTS = {MASKED: "masked id", UNKNOWN: "unknown word", NO_SHARE: "share above 1"}
+# What is computed, and the column of the number beside the text of its broken part.
+COMPUTED, NUMBER = ("sum", "product", "least", "rate"), "\x1fnumber of "
 
 
 def holds(condition: Condition) -> str:
@@ -59,7 +60,8 @@ def text_of(value: Value, column: Column, zone: str) -> str:
         hours = f"(epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)) - epoch({since})) / 3600"
         text = f"CAST(CAST(floor({hours}) AS BIGINT) AS VARCHAR)"
     else:
-        text = _computed(value, column, zone)
+        number, broken = computed(value, column, zone)
+        text = f"coalesce(CAST({number} AS VARCHAR), {broken})"
     if value.format == DECIMAL_COMMA:
         plain = f"replace(regexp_replace({text}, '[^-+0-9,]', '', 'g'), ',', '.')"
         text = f"CASE WHEN regexp_full_match({text}, {quoted(WITH_COMMA)}) THEN {plain} ELSE {text} END"
@@ -145,18 +147,19 @@ def _number(value: Value, column: Column, zone: str) -> str:
     return cells.number_of(text_of(value, column, zone), signs=True)
 
 
-def _computed(value: Value, column: Column, zone: str) -> str:
-    """Return the text of a computed number, or of the first of its parts that is no number."""
-    whole = column.type == "integer"
+def computed(value: Value, column: Column, zone: str) -> tuple[str, str]:
+    """Return SQL for a computed number, and for the text of the first of its parts that is none."""
     number = _number(value, column, zone)
-    number = f"CAST({number} AS BIGINT)" if whole and value.kind == "rate" else number
+    if value.kind == "rate":
+        number = f"CAST({number} AS BIGINT)"
     broken = []
     for part in value.parts:
         text = text_of(part, column, zone)
-        wrong = f"{_number(part, column, zone)} IS NULL" if part is not value.rate else f"{number} IS NULL"
+        wrong = f"{_number(part, column, zone) if part is not value.rate else number} IS NULL"
         said = f"{quoted(NO_SHARE)} || {text}" if part is value.rate else text
         broken.append(f"CASE WHEN {wrong} AND {text} NOT IN {cells.MISSING} THEN {said} END")
-    return f"coalesce(CAST({number} AS VARCHAR), {', '.join(broken)})"
+    when = holds(value.when)
+    return f"CASE WHEN {when} THEN {number} END", f"CASE WHEN {when} THEN coalesce({', '.join(broken)}) END"
 
 
 def _formatted(text: str, written: str, day: bool) -> str:
@@ -167,10 +170,7 @@ def _formatted(text: str, written: str, day: bool) -> str:
     return f"strftime({parsed}, '{'%Y-%m-%d' if day else '%Y-%m-%d %H:%M:%S.%f'}')"
 
 
-def marked(cell: Cell, name: str) -> Cell:
-    """Return how a column is read that may hold texts with a verdict in front."""
-    text = identifier(name)
-    cases = " ".join(
-        f"WHEN starts_with({text}, {quoted(mark)}) THEN {quoted(said)}" for mark, said in VERDICTS.items()
-    )
-    return Cell(cell.value, f"CASE {cases} ELSE {cell.verdict} END")
+def marked(verdict: str, name: str, mark: str) -> str:
+    """Return the verdict on a column whose texts may have what is wrong with them in front."""
+    wrong = f"starts_with({identifier(name)}, {quoted(mark)})"
+    return f"CASE WHEN {wrong} THEN {quoted(VERDICTS[mark])} ELSE {verdict} END"
