@@ -38,11 +38,11 @@ def _rows(key: str, time: str, last: str, rows: tuple[Any, ...]) -> pd.DataFrame
     return frame.astype({"member_id": "string", key: "string"})
 
 
-def study(*, checked: bool = False, draws: int = 100, **tables: pd.DataFrame) -> Study:
+def study(*, checked: bool = False, draws: int = 100, currency: str = "CNY", **tables: pd.DataFrame) -> Study:
     """Return a study of tables; the contract is not checked unless that is what is tested."""
     if checked:
         return Study.of(tables, AS_OF, draws=draws)
-    return Study(dataset=Dataset({}).replace(**tables), as_of=AS_OF, draws=draws)  # type: ignore[arg-type]
+    return Study(dataset=Dataset({}).replace(**tables), as_of=AS_OF, draws=draws, currency=currency)  # type: ignore[arg-type]
 
 
 def told(touches: pd.DataFrame, bought: pd.DataFrame, **how: Any) -> Journeys:

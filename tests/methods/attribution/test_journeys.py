@@ -202,7 +202,7 @@ def test_what_is_missing_or_no_choice_is_said():
         Definition(second="both")
     with pytest.raises(BadParameters, match="lookback_days"):
         Definition(lookback_days=0)
-    with pytest.raises(BadParameters, match="channels names 'serach'.*search"):
+    with pytest.raises(BadParameters, match=r"channels names 'serach'.*search"):
         told(touchpoints(("a", 0, "search")), orders(), channels={"serach": "x"})
     mixed = orders(("a", 1, 10), ("a", 2, 10)).assign(currency=["CNY", "SEK"])
     with pytest.raises(BadParameters, match="SEK"):

@@ -51,7 +51,7 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     place = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
     touches = pd.DataFrame({
         "touch_id": [f"t{n:09d}" for n in range(len(place))],
-        "member_id": member.repeat(length).array,
+        "member_id": member.iloc[np.repeat(np.arange(len(row)), length)].array,
         "ts": DAY + pd.to_timedelta(place, unit="s"),
         "channel": [name for n in row for name in steps[n]],
     })  # fmt: skip

@@ -83,16 +83,11 @@ def money(journeys: Journeys, credit: Credit, model: str, margin: float = 1.0) -
 
 
 def spend(journeys: Journeys) -> pd.Series:
-    """Return what was spent on the days whose conversions count, by channel or else by platform."""
+    """Return what was spent on the days whose conversions count, by channel, and by platform where no touch is."""
     study, touches = journeys.study, journeys.touches.filter("in_window")
-    tables = [name for name in ("ad_daily", "touchpoints") if name in study.dataset]
-    if "ad_daily" in tables and "platform" in touches.columns:
-        ads = study.dataset["ad_daily"]
-        first = study.as_of - dt.timedelta(days=journeys.definition.window_days or 36_500)
-        ads = ads.filter(ads.date > ibis.date(first), ads.date <= ibis.date(study.as_of))
-        billed = ads.group_by("platform").agg(spend=ads.cost.sum()).to_pandas().set_index("platform")["spend"]
-        met = touches.filter(touches.platform.notnull()).group_by("platform", "channel")
-        met = met.agg(n=touches.count()).to_pandas()
+    if "ad_daily" in study.dataset and "platform" in touches.columns:
+        billed = _billed(journeys)
+        met = touches.select("platform", "channel").value_counts(name="n").to_pandas().dropna()
         if met["platform"].isin(billed.index).any():
             check_currency({"ad_daily": currencies(study.dataset, "ad_daily")}, study.currency)
             share = met["n"] / met.groupby("platform")["n"].transform("sum")
@@ -104,3 +99,11 @@ def spend(journeys: Journeys) -> pd.Series:
     check_currency({"touchpoints": currencies(study.dataset, "touchpoints")}, study.currency)
     found = touches.group_by("channel").agg(spend=touches.cost.sum()).to_pandas()
     return found.dropna().set_index("channel")["spend"].sort_index().round(DECIMALS)
+
+
+def _billed(journeys: Journeys) -> pd.Series:
+    """Return the spend of the ad reports by platform."""
+    ads, last = journeys.study.dataset["ad_daily"], journeys.study.as_of
+    first = last - dt.timedelta(days=journeys.definition.window_days or 36_500)
+    ads = ads.filter(ads.date > ibis.date(first), ads.date <= ibis.date(last))
+    return ads.group_by("platform").agg(spend=ads.cost.sum()).to_pandas().set_index("platform")["spend"]
