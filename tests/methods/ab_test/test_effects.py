@@ -231,7 +231,7 @@ def test_rare_events_have_a_p_and_few_have_none() -> None:
     ("control", "variant", "relative"),
     [
         ([-10, -11, -9, -10], [-5, -6, -5, -4], "not defined: the control is not above 0"),
-        ([-1, 1.1, -1, 1], [5, 6, 5, 4], "not defined: the control is too near 0"),
+        ([-1, 1.1, -1, 1], [5, 6, 5, 4], "not defined: the control is too near 0 for an interval"),
     ],
 )
 def test_a_lift_on_nothing_is_not_defined(control: list[float], variant: list[float], relative: str) -> None:

@@ -313,10 +313,15 @@ def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate
         log = float(np.log(variant / control)), float(error)
     low, high = fieller(found.levels, covariance, factor)
     if variant > 0 and np.sqrt(covariance[0, 0]) <= NOISY * control:
-        low, high = (float(np.exp(log[0] + way * factor * log[1])) for way in APART)
+        with np.errstate(over="ignore"):
+            low, high = (float(np.exp(log[0] + way * factor * log[1])) for way in APART)
         p, method = 2 * float(stats.t.sf(abs(log[0] / log[1]), found.degrees)), "log ratio"
     if not np.isfinite([low, high]).all():
-        return unknown(n, "share", confidence, say("not defined: the control is too near 0")), np.nan, log
+        return (
+            unknown(n, "share", confidence, say("not defined: the control is too near 0 for an interval")),
+            np.nan,
+            log,
+        )
     return Estimate(float(variant / control - 1), low - 1, high - 1, n, "share", method, confidence), p, log
 
 
