@@ -69,6 +69,11 @@ jobs:
       value_weights: {{goods: 1, tip: 1, share: 2}}
       list_holdout_share: 0.2
       confidence: 0.9
+  - notebook: ab_test
+    label: douyin
+    parameters:
+      experiment: exp_first_order_coupon
+      proof_runs: 200
 """
 
 
@@ -99,7 +104,7 @@ def otherwise(root, small, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize("method", ["rfm", "retention", "outlook"])
+@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "ab_test"])
 def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     one, two = otherwise / f"{method}/douyin/v1", otherwise / f"{method}/douyin/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -109,7 +114,8 @@ def test_the_same_inputs_give_the_same_bytes(otherwise, method):
 
 
 @pytest.mark.parametrize(
-    ("method", "notebook"), [("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook")]
+    ("method", "notebook"),
+    [("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook"), ("ab_test", "03_ab_test")],
 )
 def test_the_numbers_are_the_stored_ones(published, method, notebook):
     golden.check("sample", notebook, golden.published(published / f"{method}/all/v1"))
@@ -120,6 +126,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         "rfm/all/v1/report.html",
         "retention/all/v1/report.html",
         "outlook/all/v1/report.html",
+        "ab_test/all/v1/report.html",
         "index.html",
     ):
         text = (published / page).read_text("utf-8")
@@ -154,7 +161,7 @@ def _ids(root: Path) -> set[str]:
     return set(pd.concat(read).astype(str))
 
 
-@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7)])
+@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7)])
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v1"
     findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}

@@ -58,9 +58,11 @@ RUNS = [
     ("sample", "01_rfm"),
     ("sample", "02_retention"),
     ("sample", "14_outlook"),
+    ("sample", "03_ab_test"),
     ("simulated", "01_rfm"),
     ("simulated", "02_retention"),
     ("simulated", "14_outlook"),
+    ("simulated", "03_ab_test"),
     ("orders", "01_rfm"),
     ("orders", "02_retention"),
     ("orders", "14_outlook"),
@@ -74,6 +76,7 @@ RUNS = [
     ("hard", "01_rfm"),
     ("hard", "02_retention"),
     ("hard", "14_outlook"),
+    ("hard", "03_ab_test"),
 ]
 
 

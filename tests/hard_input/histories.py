@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import yaml
+
+from helpers.data.design import digest
 
 END = pd.Timestamp("2026-06-30", tz="Asia/Shanghai")
 OPTIONAL = {
@@ -118,6 +123,13 @@ def community(
             "invitee_id": ids[people - people // 5 :].reset_index(drop=True),
             "sent_at": _at(begin, np.zeros(people // 5, dtype=int), 2),
         },
+        "assignments": {
+            "exp_id": _of(rng, ["exp_live_invite"], people),
+            "unit_id": ids,
+            "unit_type": _of(rng, ["member"], people),
+            "arm": _of(rng, ["control", "treatment"], people),
+            "assigned_at": _at(begin, np.clip(joined, 0, max(days, 1) - 1), 1),
+        },
         "costs": {
             "cost_id": _ids("k", 2),
             "date": pd.Series([END.date()] * 2),
@@ -133,6 +145,31 @@ def community(
         for name, columns in frames.items()
         if name not in without
     }
+
+
+def write_design(folder: Path) -> None:
+    """Write the design of the experiment of a community, beside its tables."""
+    start = END.date() - pd.Timedelta(days=500)
+    fields = {
+        "experiment": "exp_live_invite",
+        "arms": ["control", "treatment"],
+        "factors": ["a note of welcome"],
+        "allocation": [{"start": start, "shares": [0.5, 0.5]}],
+        "outcome_days": 7,
+        "primary": {"name": "likes", "source": "events:like"},
+        "guardrails": [{"name": "buyers", "kind": "proportion", "source": "orders", "margin": 0.2}],
+        "segments": ["platform_home"],
+        "looks": [END.date() - pd.Timedelta(days=20), END.date(), END.date() + pd.Timedelta(days=10)],
+        "start": start,
+        "end": END.date() + pd.Timedelta(days=10),
+        "smallest_effect": 0.1,
+        "unit_value": 2.0,
+        "units_a_month": 50.0,
+        "registered_at": f"{start} 00:00:00+08:00",
+    }
+    (folder / "experiments").mkdir()
+    text = yaml.safe_dump(fields | {"sha256": digest(fields)})
+    (folder / "experiments" / "exp_live_invite.yml").write_text(text, "utf-8")
 
 
 def _ids(letter: str, n: int) -> pd.Series:

@@ -202,7 +202,8 @@ class Beliefs(Guarded):
 def beliefs(study: Study, reading: Reading) -> Beliefs:
     """Return the Bayesian reading, what covariates gain, and the effect on those reached."""
     plan, delivered = reading.plan, None
-    if not (reading.reason or plan.primary.of_arms or plan.clustered or plan.primary.kind == "ratio"):
+    whole = plan.primary.of_arms or plan.clustered or plan.primary.kind == "ratio"
+    if not (reading.reason or whole) and "exposed_at" in study.dataset["assignments"].columns:
         cells = moments_of(study, plan, plan.primary.model_copy(update={"covariates": (DELIVERED,)}))
         unit = reading.of("primary")[0].unit
         delivered = reached(cells.moments.merge(1), 1 - plan.alpha, unit)

@@ -12,7 +12,7 @@ from helpers.figures import Chart, NoChart
 from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
 from helpers.methods.ab_test.readings import bounds_of, moments_of
-from helpers.methods.ab_test.results import Design, Guarded, Trust, changed
+from helpers.methods.ab_test.results import PEOPLE, Design, Guarded, Trust, changed
 from helpers.playbook.finding import Finding
 from helpers.sentences import percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate
@@ -54,7 +54,7 @@ class Reading(Guarded):
     @property
     def smallest(self) -> int | None:
         """Members in the smallest arm; of other units as many as there are may be told."""
-        people = self.units in ("members", "units") and not self.reason
+        people = self.units in PEOPLE and not self.reason
         return min(min(each.now.n) for each in self.of("primary")) if people else None
 
     @property

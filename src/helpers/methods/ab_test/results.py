@@ -27,6 +27,8 @@ from helpers.tables import Table
 
 UNITS = {"member": "members", "post": "posts", "content": "posts", "slot": "slots", "group": "groups"}
 UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
+PEOPLE = ("members", "units")
+"""What stands for people, of whom fewer than `k_min` are not told of."""
 PLANNED = (
     "Nothing is read: this run wrote the plan down. Read it with mode: read from {first} on, its first look."
 )
@@ -191,6 +193,13 @@ class Trust(OfTest):
         )
 
     @property
+    def smallest(self) -> int | None:
+        """Members in the smallest arm; of other units as many as there are may be told."""
+        if self.split is None or self.units not in PEOPLE:
+            return None
+        return int(self.split.weeks.groupby("arm")["n"].sum().min()) if len(self.split.weeks) else 0
+
+    @property
     def refused(self) -> bool:
         """Whether no effect may be shown."""
         return any(gate.severity == "refuse" for gate in self.failed)
@@ -248,8 +257,8 @@ class Trust(OfTest):
         for gate in self.failed[self.refused :]:
             yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
         yield self.figure()
-        rows = [(gate.code, say(CHECKED[gate.passed]), gate.sentence, gate.remedy) for gate in self.gates]
-        yield Table("gates", pd.DataFrame(rows, columns=["check", "state", "found", "remedy"]), say("Checks"))
+        rows = [(gate.code, gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates]
+        yield Table("gates", pd.DataFrame(rows, columns=["check", "found", "remedy", "state"]), say("Checks"))
 
     def figure(self) -> Chart | NoChart:
         """Draw the share of each variant week by week against the plan."""

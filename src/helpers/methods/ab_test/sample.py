@@ -17,7 +17,7 @@ from helpers.methods.ab_test.outcomes import foreseen
 from helpers.methods.ab_test.plan import Period, Plan
 from helpers.methods.ab_test.power import Baseline, detectable, inflation_of_looks, needed
 from helpers.methods.ab_test.readings import moments_of
-from helpers.methods.ab_test.results import Design, OfTest, Trust
+from helpers.methods.ab_test.results import PEOPLE, Design, OfTest, Trust
 from helpers.methods.ab_test.sequential import boundaries
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
@@ -55,6 +55,11 @@ class Sample(OfTest):
     final: int
     traffic: pd.Series = field(repr=False)
     reason: str
+
+    @property
+    def smallest(self) -> int | None:
+        """Members whose level without the change it rests on."""
+        return self.now if self.units in PEOPLE and self.base else None
 
     def finds(self, units: float, level: float | None = None) -> float:
         """Return the smallest lift that so many units find, at the level of the control or another one."""

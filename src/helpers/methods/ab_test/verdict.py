@@ -99,7 +99,7 @@ class Decision(Guarded):
     @property
     def smallest(self) -> int | None:
         """Members in the smallest arm."""
-        return self.reading.smallest
+        return self.trust.smallest if self.reason else self.reading.smallest
 
     @property
     def worth(self) -> Estimate:
@@ -200,7 +200,7 @@ class Decision(Guarded):
 
     def proposals(self) -> Iterator[Proposed]:
         """Yield the action that the decision asks for."""
-        if self.rule is not None:
+        if self.rule is not None and not self.withheld:
             fields = {"control": self.plan.arms[0], **self._words, "why": self.sentence}
             rests = (
                 "effect",
