@@ -29,6 +29,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from helpers.checks import did_you_mean
@@ -219,45 +220,37 @@ class Journeys:
         """Unique histories of members."""
         rows = self.steps
         numbers = [(rows.channel == name, n) for n, name in enumerate(self.channels)]
-        code = ibis.cases((rows.channel.isnull(), -1), *numbers)
-        single = rows.before.isnull() & rows["last"]
-        rows = rows.select(
-            "member_id", "converted", "last", "value", *("ts", "kind", "id"),
-            step=(code * 4 + rows["last"].cast("int32") * 2 + rows.converted.cast("int32")).cast("int32"),
+        step = ibis.struct({
+            "code": ibis.cases((rows.channel.isnull(), -1), *numbers),
+            "last": rows["last"],
+            "converted": rows.converted,
             # The time of a lone touch changes nothing, and members who differ in it alone are alike.
-            days=ibis.cases((single, 0.0), else_=rows.days),
-        )  # fmt: skip
-        order = ["ts", "kind", "id"]
-        members = rows.group_by("member_id").agg(
-            steps=rows.step.collect(order_by=order),
-            days=rows.days.collect(where=rows.converted, order_by=order),
-            values=rows.value.collect(where=rows.converted & rows["last"], order_by=order),
-        )
-        unique = members.group_by("steps", "days", "values").agg(
-            members=members.count(), first=members.member_id.min()
-        )
+            "days": ibis.cases((rows.before.isnull() & rows["last"] & rows.converted, 0.0), else_=rows.days),
+            "value": rows.value,
+        })  # fmt: skip
+        rows = rows.select("member_id", "ts", "kind", "id", step=step)
+        members = rows.group_by("member_id").agg(steps=rows.step.collect(order_by=["ts", "kind", "id"]))
+        unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
         found = unique.order_by("first").drop("first").to_pyarrow()
         return _flat(found, self.channels).collapsed(self.definition.collapse)
 
 
 def _flat(table: pa.Table, channels: tuple[str, ...]) -> Histories:
     """Return rows of lists as flat arrays, without an object per touch."""
-    steps, days, values = (
-        table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        for name in ("steps", "days", "values")
-    )
-    sizes = table["steps"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
-    last, converted = (steps & 2).astype(bool), (steps & 1).astype(bool)
-    ends, when = np.zeros(int(last.sum())), np.full(len(steps), np.nan)
-    when[converted], ends[converted[last]] = days, values
+    lists = table["steps"].combine_chunks()
+    sizes, steps = lists.value_lengths().to_numpy(zero_copy_only=False), lists.flatten()
+    flat = {name: pc.struct_field(steps, name).to_numpy(zero_copy_only=False) for name in steps.type.names}
+    last = flat["last"].astype(bool)
     return Histories(
         members=table["members"].to_numpy().astype(np.int64),
-        history=np.repeat(np.arange(len(sizes)), sizes),
-        code=(steps >> 2).astype(np.int64),
-        last=last, converted=converted, days=when,
-        value=ends[np.cumsum(last) - last],
+        history=np.repeat(np.arange(len(sizes)), sizes.astype(np.int64)),
+        code=flat["code"].astype(np.int64),
+        last=last,
+        converted=flat["converted"].astype(bool),
+        days=flat["days"].astype(float),
+        value=flat["value"][last][np.cumsum(last) - last],
         channels=channels,
-    )  # fmt: skip
+    )
 
 
 def journeys(study: Study, definition: Definition | None = None) -> Journeys:
@@ -309,18 +302,24 @@ def _span(study: Study, window_days: int) -> tuple[dt.datetime, dt.datetime]:
 def _touches(study: Study, how: Definition, first: dt.datetime, end: dt.datetime) -> ibis.Table:
     """Return the touches that may count, under the names that channels are to have."""
     rows = _counted(study, study.dataset["touchpoints"])
-    name = rows.channel.cast("string").strip()
-    name = ibis.cases((name.lower().isin(UNTAGGED), UNKNOWN), else_=name)
-    if how.channels:
-        there = rows.select(name=name).distinct().to_pandas()["name"]
-        for old in sorted(set(how.channels) - set(there)):
-            hint = did_you_mean(old, there)
-            raise BadParameters(f"channels names {old!r}, which is no channel of the touchpoints.{hint}")
-        name = ibis.cases(*((name == old, new) for old, new in how.channels.items()), else_=name)
+    names = _names(rows.select("channel").distinct().to_pandas()["channel"].dropna(), how.channels)
+    name = rows.channel.cast("string")
+    changed = [(name == old, new) for old, new in names.items() if old != new]
+    name = ibis.cases(*changed, else_=name) if changed else name
     rows = rows.filter(rows.ts >= first, rows.ts < end, name != "")
     kind, value = ibis.literal(TOUCH, "int8"), ibis.null("float64")
     more = [column for column in (*LEVELS, "cost") if column in rows.columns and column != "channel"]
     return rows.select("member_id", "ts", *more, kind=kind, id=rows.touch_id, channel=name, value=value)
+
+
+def _names(there: pd.Series, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the name that each channel is to have."""
+    plain = {old: old.strip() for old in there}
+    plain = {old: UNKNOWN if name.lower() in UNTAGGED else name for old, name in plain.items()}
+    for old in sorted(set(wanted) - set(plain.values())):
+        hint = did_you_mean(old, plain.values())
+        raise BadParameters(f"channels names {old!r}, which is no channel of the touchpoints.{hint}")
+    return {old: wanted.get(name, name) for old, name in plain.items()}
 
 
 def _conversions(study: Study, conversion: str, end: dt.datetime) -> ibis.Table:
