@@ -31,15 +31,16 @@ INTRODUCTION = f"""# What the statistics of an A/B test promise, and what they k
 PROSE = {
     1: """False alarms (two-sided, 5 % promised) without an effect, 5,000 units an arm, up to 20 looks. No cell may be
 above 6.2 %, which right methods exceed in one of a hundred such grids.""",
-    2: """A true effect of .06 standard deviations, at most 5,000 units an arm, 20 looks; 40,000 runs of the process of
-z. The price is in points of power against a test that is read once at its end.""",
+    2: """A true effect of .06 standard deviations, at most 5,000 units an arm, 20 looks; 40,000 runs of the
+process of z. The price is in points of power against a test that is read once at its end.""",
     3: """Five looks with O'Brien-Fleming bounds. How often 95 % intervals hold the true drift (the mean of z at the
 planned end) at the look at which the test stopped, and how often the estimate is above it (50 % is right).""",
     4: """How often nominal 95 % intervals hold the truth, with an effect; units are those of an arm, or of both for a
 ramp.""",
     5: """Clusters of 5 to 40 units whose levels are log-normal (σ .4); power is that against a lift of 50 %: few
 clusters see only large effects. Switchbacks change at random every six hours, with autocorrelated hours, a cycle of
-the day, one hour of carry-over that the burn-in leaves out, and a lift of 10 %; without burn-in the effect is told too small by as
+the day, one hour of carry-over that the burn-in leaves out, and a lift of 10 %; without burn-in the effect is told
+too small by as
 much as the last column says. Below six clusters nothing is said.""",
     6: """The effect on those whom the variant reached is .8 likes; those who can be reached are the more active.""",
 }

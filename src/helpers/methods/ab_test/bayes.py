@@ -74,20 +74,16 @@ def believe(
     found, errors = np.asarray(lift, float), np.asarray(error, float)
     precision = np.linalg.inv(np.diag(errors**2 - shared) + shared)
     covariance = np.linalg.inv(precision + np.eye(len(found)) / prior_deviation**2)
-    mean = covariance @ precision @ found
-    deviation = np.sqrt(np.diag(covariance))
+    mean, deviation = covariance @ precision @ found, np.sqrt(np.diag(covariance))
     half = stats.norm.isf((1 - confidence) / 2) * deviation
-    low, high = mean - half, mean + half
-    loss, chance = expected_loss(mean, deviation), stats.norm.cdf(mean / deviation)
-    # Lifts of all arms, the control's being 0, and how far each other one is above the arm in question.
+    low, high, best = mean - half, mean + half, []
+    # Lifts of all arms, the control's being 0; an arm is the best when none of the others is above it.
     arms = np.vstack([np.zeros(len(found)), np.eye(len(found))])
-    above = [np.delete(arms, arm, axis=0) - arms[arm] for arm in range(len(arms))]
-    best = [
-        stats.multivariate_normal.cdf(
-            np.zeros(len(found)), way @ mean, way @ covariance @ way.T, rng=np.random.default_rng(0)
-        )
-        for way in above
-    ]
+    for arm in range(len(arms)):
+        above = np.delete(arms, arm, axis=0) - arms[arm]
+        others = stats.multivariate_normal(above @ mean, above @ covariance @ above.T, seed=0)
+        best.append(others.cdf(np.zeros(len(found))))
+    loss, chance = expected_loss(mean, deviation), stats.norm.cdf(mean / deviation)
     return Belief(mean, deviation, low, high, chance, loss, np.array(best), (low > 0) | (high < 0))
 
 

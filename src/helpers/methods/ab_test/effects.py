@@ -33,13 +33,9 @@ NOISY = 0.1
 """Relative error of the control's level above which a lift takes Fieller's interval."""
 NO_GAIN = 0.01
 """Share of variance below which covariates are said to gain nothing."""
-FEW_UNITS, TOO_FEW_EVENTS, FEW_CLUSTERS = 1, 2, 3
-LACKING = (
-    "",
-    "fewer than two units in an arm",
-    "fewer than ten events in an arm",
-    "fewer than six clusters, or than two in an arm",
-)
+FEW_UNITS = "fewer than two units in an arm"
+TOO_FEW_EVENTS = "fewer than ten events in an arm"
+FEW_CLUSTERS = "fewer than six clusters, or than two in an arm"
 APART = np.array([-1.0, 1.0])
 ROUNDING = 1e-15
 """Error, as a share of the level, that is nothing but rounding."""
@@ -58,15 +54,15 @@ class Contrast(NamedTuple):
         Degrees of freedom of the difference.
     n : ndarray, shape (..., 2)
         Units of each arm.
-    lacking : ndarray of int, shape (...)
-        Why no effect can be told, as a place in `LACKING`; 0 when it can.
+    lacking : ndarray of str, shape (...)
+        Why no effect can be told; empty when it can.
     """
 
     levels: FloatArray
     covariance: FloatArray
     degrees: FloatArray
     n: FloatArray
-    lacking: NDArray[np.int64]
+    lacking: NDArray[np.str_]
 
     @property
     def difference(self) -> FloatArray:
@@ -83,7 +79,7 @@ class Contrast(NamedTuple):
     def p(self) -> FloatArray:
         """Two-sided p of no difference, by t; NaN where something lacks."""
         p = 2 * stats.t.sf(np.abs(self.difference / self.error), self.degrees)
-        return np.where(self.lacking, np.nan, p)[()]
+        return np.where(self.lacking == "", p, np.nan)[()]
 
     @property
     def z(self) -> FloatArray:
@@ -106,8 +102,8 @@ class Effect(NamedTuple):
         As a share of the control's level (.05 is 5 % more); unknown with the reason as its method.
     p, relative_p : float
         Two-sided, of no difference and of a lift of 0.
-    statistic, error, degrees : float
-        Student's t of the difference, its standard error and its degrees of freedom.
+    error : float
+        Standard error of the difference.
     log_lift : tuple of float
         Logarithm of the ratio of levels, and its standard error; NaN where a level is not positive.
     n : tuple of int
@@ -120,9 +116,7 @@ class Effect(NamedTuple):
     relative: Estimate
     p: float
     relative_p: float
-    statistic: float
     error: float
-    degrees: float
     log_lift: tuple[float, float]
     n: tuple[int, int]
     levels: tuple[Estimate, Estimate]
@@ -183,7 +177,7 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
         degrees = _degrees(_along(parts, APART), pair.n, weights, blocked)
     events = (pair.n * (weights > 0) * pair.mean[..., 0]).sum(-1)
     few = (np.minimum(events, n - events) < FEW_EVENTS).any(0) & (kind == "proportion")
-    lacking = np.where(n.min(0) < 2, FEW_UNITS, np.where(few, TOO_FEW_EVENTS, 0))
+    lacking = np.where(n.min(0) < 2, FEW_UNITS, np.where(few, TOO_FEW_EVENTS, ""))
     levels = np.moveaxis(plain, 0, -1) + moved[..., 0].sum(0)
     return Contrast(levels, parts.sum((0, -3)), degrees, np.moveaxis(n, 0, -1), lacking)
 
@@ -269,26 +263,23 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
     """
     tail = (1 - confidence) / 2 if bound is None else float(stats.norm.sf(bound))
     n, log, relative_p = int(found.n.sum()), (np.nan, np.nan), np.nan
-    value, error, degrees = float(found.difference), float(found.error), float(found.degrees)
+    value, error = float(found.difference), float(found.error)
     difference = unknown(n, unit, confidence, _reason(found, tail))
     relative = difference._replace(unit="share")
     if not difference.method:
-        half = float(stats.t.isf(tail, degrees)) * error
+        half = float(stats.t.isf(tail, found.degrees)) * error
         difference = Estimate(value, value - half, value + half, n, unit, "Welch", confidence)
         relative, relative_p, log = _relative(found, tail, confidence)
     levels = _shown(found, 0, kind, confidence, unit), _shown(found, 1, kind, confidence, unit)
     sizes = int(found.n[0]), int(found.n[1])
-    p, statistic = float(found.p), value / error
-    return Effect(difference, relative, p, relative_p, statistic, error, degrees, log, sizes, levels)
+    return Effect(difference, relative, float(found.p), relative_p, error, log, sizes, levels)
 
 
 def _reason(found: Contrast, tail: float) -> str:
     """Return why an effect is not told; empty when it is."""
-    if found.lacking:
-        return say(LACKING[int(found.lacking)])
-    if not found.error > 0:
-        return say("constant in both arms")
-    return "" if tail > 0 else say("not read before the planned end")
+    early = "" if tail > 0 else say("not read before the planned end")
+    lacking = str(found.lacking) or (early if found.error > 0 else "constant in both arms")
+    return say(lacking) if lacking else ""
 
 
 def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
@@ -303,22 +294,22 @@ def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -
 def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate, float, tuple[float, float]]:
     """Return lift, its two-sided p, and the log ratio with its error."""
     (control, variant), covariance, n = found.levels, found.covariance, int(found.n.sum())
-    factor, nothing = float(stats.t.isf(tail, found.degrees)), (np.nan, np.nan)
+    nothing = unknown(n, "share", confidence, say("not defined: the control is not above 0"))
     if not control > 0:
-        reason = say("not defined: the control is not above 0")
-        return unknown(n, "share", confidence, reason), np.nan, nothing
-    log, p, method = nothing, float(found.p), "Fieller"
-    if variant > 0:
-        error = np.sqrt(_along(covariance, np.array([-1 / control, 1 / variant])))
-        log = float(np.log(variant / control)), float(error)
+        return nothing, np.nan, (np.nan, np.nan)
+    log, p, method = (np.nan, np.nan), float(found.p), "Fieller"
+    factor = float(stats.t.isf(tail, found.degrees))
     low, high = fieller(found.levels, covariance, factor)
-    if variant > 0 and np.sqrt(covariance[0, 0]) <= NOISY * control:
-        with np.errstate(over="ignore"):
-            low, high = (float(np.exp(log[0] + way * factor * log[1])) for way in APART)
-        p, method = 2 * float(stats.t.sf(abs(log[0] / log[1]), found.degrees)), "log ratio"
+    if variant > 0:
+        error = float(np.sqrt(_along(covariance, APART / found.levels)))
+        log = float(np.log(variant / control)), error
+        if np.sqrt(covariance[0, 0]) <= NOISY * control:
+            with np.errstate(over="ignore"):
+                low, high = (float(np.exp(log[0] + way * factor * error)) for way in APART)
+            p, method = 2 * float(stats.t.sf(abs(log[0] / error), found.degrees)), "log ratio"
     if not np.isfinite([low, high]).all():
         return (
-            unknown(n, "share", confidence, say("not defined: the control is too near 0 for an interval")),
+            nothing._replace(method=say("not defined: the control is too near 0 for an interval")),
             np.nan,
             log,
         )

@@ -33,7 +33,7 @@ class Baseline(NamedTuple):
     mean : float
         Level of the control.
     variance : float, optional
-        Of one unit (for a ratio, of the linearised value); not asked for a proportion.
+        Of one unit (for a ratio, of the linearised value); not asked for a proportion, whose level tells it.
     share : float
         Share of the units of the two arms that get the variant.
     inflation : float
@@ -49,15 +49,16 @@ class Baseline(NamedTuple):
 
 def _error(base: Baseline, lift: ArrayLike, units: ArrayLike) -> FloatArray:
     """Return the standard error of the difference between the arms."""
-    means = np.stack(np.broadcast_arrays(base.mean, base.mean * (1 + np.asarray(lift, float))))
+    levels, given = (base.mean, base.mean * (1 + np.asarray(lift, float))), base.variance
     if base.kind == "proportion":
-        variance = means * (1 - means)
-    elif base.variance is None:
-        raise BadParameters(f"variance == None, must be given for a metric of kind {base.kind!r}.")
+        spread = [level * (1 - level) for level in levels]
+    elif given is not None:
+        spread = [given, given]
     else:
-        variance = np.full(means.shape, base.variance)
-    each = variance[0] / (1 - base.share) + variance[1] / base.share
-    return np.sqrt(each * base.inflation / np.asarray(units, float))
+        raise BadParameters(f"variance == None, must be given for a metric of kind {base.kind!r}.")
+    return np.sqrt(
+        (spread[0] / (1 - base.share) + spread[1] / base.share) * base.inflation / np.asarray(units)
+    )
 
 
 def _drift(alpha: float, wanted: float) -> float:

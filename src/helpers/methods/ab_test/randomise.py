@@ -26,6 +26,8 @@ from helpers.stats.estimate import Estimate, FloatArray, proportion
 
 ALL = 20_000
 """Assignments up to which every one is looked at, instead of draws."""
+DRAWS = 4_000
+"""Random assignments, when there are more."""
 HELD = 8_000_000
 """Numbers held at once."""
 
@@ -114,12 +116,7 @@ class Randomised(NamedTuple):
 
 
 def randomisation_p(
-    outcome: ArrayLike,
-    mechanism: Mechanism,
-    *,
-    denominator: ArrayLike | None = None,
-    draws: int = 2_000,
-    seed: int,
+    outcome: ArrayLike, mechanism: Mechanism, seed: int, *, denominator: ArrayLike | None = None
 ) -> Randomised:
     """Return the p of no effect on anybody, by the recorded mechanism.
 
@@ -130,10 +127,8 @@ def randomisation_p(
         ratios of sums.
     mechanism : Mechanism
         How the variant was assigned.
-    draws : int
-        Random assignments, when not all can be looked at.
     seed : int
-        Of the draws.
+        Of the random assignments, when not all can be looked at.
     """
     y = np.asarray(outcome, float)
     d = np.ones_like(y) if denominator is None else np.asarray(denominator, float)
@@ -142,15 +137,15 @@ def randomisation_p(
     residual = y - (np.bincount(strata, y) / whole)[strata] * d
 
     def difference(drawn: FloatArray) -> FloatArray:
-        # Residuals sum to 0 in each stratum, so that those of one arm tell the difference of both.
-        treated = drawn @ d if len(whole) == 1 else np.bincount(strata, mechanism.treated)
-        size = treated * (1 - treated / whole)
-        size = size if len(whole) == 1 else size.sum()
+        # Residuals sum to 0 in each stratum, so that those of one arm tell the difference of both; how many of a
+        # block are treated is fixed.
+        treated = drawn @ d[:, None] if len(whole) == 1 else np.bincount(strata, mechanism.treated)
+        size = (treated * (1 - treated / whole)).sum(-1)
         return np.divide(drawn @ residual, size, out=np.zeros(len(drawn)), where=size > 0)
 
     observed = float(difference(mechanism.treated[None].astype(float))[0])
     every = mechanism.every()
-    chunks: Iterable[FloatArray] = mechanism.draws(draws, seed) if every is None else [every]
+    chunks: Iterable[FloatArray] = mechanism.draws(DRAWS, seed) if every is None else [every]
     found = np.concatenate([difference(chunk) for chunk in chunks])
     extreme = int((np.abs(found) >= abs(observed) * (1 - 1e-9)).sum())
     p = extreme / len(found) if every is not None else (extreme + 1) / (len(found) + 1)

@@ -35,6 +35,7 @@ REACH = 12.0
 """Standard deviations beyond which a path is not followed."""
 NO_NEWS = 1e-9
 """Information that a look must add to count as one."""
+_legendre = lru_cache(64)(roots_legendre)
 
 
 def fraction(n: ArrayLike, planned: ArrayLike) -> FloatArray:
@@ -89,7 +90,6 @@ def boundaries(
     t = np.asarray(fractions, float)
     if not (np.diff(t, prepend=0.0) >= 0).all():
         raise BadParameters(f"fractions == {t.tolist()}, must not fall from look to look.")
-    last = final or bool(t[-1] >= 1)
     spent = np.full(t.shape, np.nan)
     if spending == "always-valid":
         bound = always_valid(t, alpha)
@@ -97,10 +97,8 @@ def boundaries(
         spent = _spent(np.minimum(t, 1.0), alpha, spending)
         spent[-1] = alpha if final else spent[-1]
         bound = _bounds(t, spent / 2, one_sided=hybrid)
-    win = bound
-    if hybrid:
-        win = np.full(t.shape, np.inf)
-        win[-1] = stats.norm.isf(alpha / 2) if last else np.inf
+    end = np.append(np.zeros(len(t) - 1, bool), final or t[-1] >= 1)
+    win = np.where(end, stats.norm.isf(alpha / 2), np.inf) if hybrid else bound
     return Boundaries(win, bound, t, spent)
 
 
@@ -157,11 +155,6 @@ class _Step(NamedTuple):
         place = (low + high) / 2 + (high - low) / 2 * nodes
         density = stats.norm.pdf(place[:, None], self.place, np.sqrt(added)) @ self.mass
         return _Step(place, density * weights * (high - low) / 2, self.now, then)
-
-
-@lru_cache(64)
-def _legendre(nodes: int) -> tuple[FloatArray, FloatArray]:
-    return roots_legendre(nodes)
 
 
 def _start(t: float) -> _Step:
