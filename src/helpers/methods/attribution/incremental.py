@@ -9,10 +9,13 @@ sum be all orders, and switching a channel off takes its coefficient times its d
 which makes everybody their own control (self-controlled case series: Farrington 1995): who always orders more and is
 touched more biases nothing. Who is touched *because* an order is near does, and only an experiment helps.
 
-The season of a day are its orders against those expected of as many members. With weights 1 / season the own rates
-drop out and the rest is least squares on sums by member, made in the engine (x doses, y orders, s season):
+The season of a day are its orders against those expected of as many members. With a coefficient b of each dose x, a
+member's own rate is what is left of its orders, ``(Y_i - b X_i) / S_i``, and orders under doses must come out right:
 
-    A = sum_i (sum_t x x' / s - X_i X_i' / S_i),  R = sum_i (sum_t x y / s - X_i Y_i / S_i),  coefficients A^-1 R
+    sum_i sum_t x (y - b x - s (Y_i - b X_i) / S_i) = 0
+
+for orders y and season s, with capital letters for sums over the days of member i. These equations are linear in b
+and in the season, so that neither own rates nor the noise of the season bias it; the engine makes their sums.
 
 Errors are those of sums by up to 256 groups of members (sandwich), the doses taken as given. The decay is the one of
 `DECAYS` under which orders of left-out members are likeliest to fall on the days they did, given their number.
@@ -127,11 +130,8 @@ def increments(journeys: Journeys) -> Increments:
         Their study, lookback, window and names of channels.
     """
     days = _days(journeys)
-    longest = int(days.touches.count().execute()) * days.lookback
-    share = min(1.0, ROWS_TO_CHOOSE / max(longest, 1))
-    sample = days._replace(touches=of_sample(days.touches, share, journeys.study.seed))
-    scores = [_left_out(sample, decay) for decay in DECAYS]
-    decay = DECAYS[int(np.argmax(scores))]
+    scores = _scores(days, journeys.study.seed)
+    decay = max(scores, key=scores.__getitem__)
     coefficients, covariance, doses = _fit(_sums(days, _doses(days, decay)))
     counts = days.touches.group_by("channel").agg(n=days.touches.count()).execute().set_index("channel")["n"]
     people = days.people.agg(members=days.people.count(), orders=days.people.total.sum()).execute().iloc[0]
@@ -139,7 +139,7 @@ def increments(journeys: Journeys) -> Increments:
         days.channels, coefficients * doses, covariance * np.outer(doses, doses),
         counts.reindex(days.channels).to_numpy(float), int(people["orders"]), int(people["members"]),
         int(days.season.count().execute()), decay,
-        pd.DataFrame({"decay": DECAYS, "log_likelihood": scores}),
+        pd.DataFrame(sorted(scores.items()), columns=["decay", "log_likelihood"]),
     )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def _season(people: ibis.Table, orders: ibis.Table, first: int, last: int) -> ib
     here = (come - gone).cumsum().iloc[:-1]
     found = orders.group_by("day").agg(n=orders.y.sum()).execute().set_index("day")["n"]
     found = found.reindex(here.index, fill_value=0)
-    s = (found + 1.0) / (here * found.sum() / here.sum() + 1.0)  # one order more, so that no day has none
+    s = found / (here * found.sum() / here.sum())
     return ibis.memtable(
         pd.DataFrame({"day": s.index, "s": s.to_numpy(), "cumulated": s.cumsum().to_numpy()})
     )
@@ -226,19 +226,21 @@ def _doses(days: _Days, decay: float) -> ibis.Table:
 
 
 def _sums(days: _Days, rows: ibis.Table) -> pd.DataFrame:
-    """Return per group of members the sums of the least squares: a_i_j (upper half), r_i, x_i."""
+    """Return per group of members the sums of the equations: a_i_j, r_i, x_i."""
     places = range(len(days.channels))
-    pairs = [(i, j) for i in places for j in places if i <= j]
+    pairs = [(i, j) for i in places for j in places]
     sums = {f"x{i}": rows[f"x{i}"].sum() for i in places}
-    sums |= {f"r{i}": (rows[f"x{i}"] * rows.y / rows.s).sum() for i in places}
-    sums |= {f"a{i}_{j}": (rows[f"x{i}"] * rows[f"x{j}"] / rows.s).sum() for i, j in pairs}
+    sums |= {f"r{i}": (rows[f"x{i}"] * rows.y).sum() for i in places}
+    sums |= {f"s{i}": (rows[f"x{i}"] * rows.s).sum() for i in places}
+    sums |= {f"a{i}_{j}": (rows[f"x{i}"] * rows[f"x{j}"]).sum() for i, j in pairs if i <= j}
     own = rows.group_by("member_id").agg(**sums).inner_join(days.people, "member_id")
+    part = {
+        i: own[f"s{i}"] / own.season for i in places
+    }  # of the orders of a member that fell under doses by chance
     sums = {f"x{i}": own[f"x{i}"].sum() for i in places}
-    sums |= {f"r{i}": (own[f"r{i}"] - own[f"x{i}"] * own.total / own.season).sum() for i in places}
-    sums |= {
-        f"a{i}_{j}": (own[f"a{i}_{j}"] - own[f"x{i}"] * own[f"x{j}"] / own.season).sum() for i, j in pairs
-    }
-    found = own.group_by(bucket=md5(own.member_id).substr(0, 2)).agg(**sums)
+    sums |= {f"r{i}": (own[f"r{i}"] - part[i] * own.total).sum() for i in places}
+    sums |= {f"a{i}_{j}": (own[f"a{min(i, j)}_{max(i, j)}"] - part[i] * own[f"x{j}"]).sum() for i, j in pairs}
+    found = own.filter(own.season > 0).group_by(bucket=md5(own.member_id).substr(0, 2)).agg(**sums)
     return found.order_by("bucket").execute()
 
 
@@ -246,12 +248,26 @@ def _fit(sums: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return coefficients, their covariance and the doses of channels, from sums by group."""
     k = sum(str(name).startswith("x") for name in sums)
     x, r = (sums[[f"{letter}{i}" for i in range(k)]].to_numpy(float) for letter in "xr")
-    a = np.array([[sums[f"a{min(i, j)}_{max(i, j)}"] for j in range(k)] for i in range(k)], float)
-    inverse = np.linalg.pinv(a.sum(axis=2), hermitian=True)
+    a = sums[[f"a{i}_{j}" for i in range(k) for j in range(k)]].to_numpy(float).reshape(-1, k, k)
+    inverse = np.linalg.pinv(a.sum(axis=0))
     coefficients = inverse @ r.sum(axis=0)
-    scores = r - np.einsum("ijb,j->bi", a, coefficients)
-    covariance = inverse @ (scores.T @ scores) @ inverse * len(sums) / max(len(sums) - 1, 1)
+    scores = r - a @ coefficients
+    covariance = inverse @ (scores.T @ scores) @ inverse.T * len(sums) / max(len(sums) - 1, 1)
     return coefficients, covariance, x.sum(axis=0)
+
+
+def _scores(days: _Days, seed: int) -> dict[float, float]:
+    """Return the log likelihood of decays, from the middle of the grid uphill to where both neighbours are worse."""
+    longest = int(days.touches.count().execute()) * days.lookback
+    sample = days._replace(touches=of_sample(days.touches, min(1.0, ROWS_TO_CHOOSE / max(longest, 1)), seed))
+    scores: dict[float, float] = {}
+    best = len(DECAYS) // 2
+    while True:
+        near = range(max(best - 1, 0), min(best + 2, len(DECAYS)))
+        scores |= {DECAYS[i]: _left_out(sample, DECAYS[i]) for i in near if DECAYS[i] not in scores}
+        if (top := max(near, key=lambda i: scores[DECAYS[i]])) == best:
+            return scores
+        best = top
 
 
 def _left_out(days: _Days, decay: float) -> float:
