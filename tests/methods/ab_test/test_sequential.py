@@ -58,6 +58,15 @@ def test_bounds_stay_finite_however_early() -> None:
     assert np.isfinite(boundaries([0.0005, 0.001, 0.05], 0.05, "obrien-fleming").win).all()
 
 
+def test_bounds_of_earlier_looks_stay_when_traffic_is_not_as_planned() -> None:
+    time, n = np.arange(1, 8) / 7, np.array([100, 150, 155, 400, 900, 2_000, 5_000])
+    whole = boundaries(n / n[-1], 0.05, "obrien-fleming", time=time)
+    for look in range(1, 7):
+        so_far = boundaries(n[:look] / 1_000, 0.05, "obrien-fleming", time=time[:look])
+        assert so_far.win == pytest.approx(whole.win[:look], abs=1e-6)
+    assert crossing(whole, 0.0).sum() == pytest.approx(0.025, abs=1e-9)
+
+
 def test_other_arms_bring_no_information() -> None:
     arms, planned = np.array([500, 500, 650]), 1_000
     of_a, of_b = (fraction(arms[[0, arm]], [planned, planned]) for arm in (1, 2))

@@ -68,7 +68,13 @@ class Boundaries(NamedTuple):
 
 
 def boundaries(
-    fractions: ArrayLike, alpha: float, spending: str, *, final: bool = False, hybrid: bool = False
+    fractions: ArrayLike,
+    alpha: float,
+    spending: str,
+    *,
+    time: ArrayLike | None = None,
+    final: bool = False,
+    hybrid: bool = False,
 ) -> Boundaries:
     """Return the bounds for the looks taken so far.
 
@@ -76,10 +82,14 @@ def boundaries(
     ----------
     fractions : array_like, shape (looks,)
         Information at each look, not falling; may exceed 1 when more units came than planned. A look that brings
-        nothing new has the bound of the look before. Once 1 is reached everything is spent: the test is at its end,
-        and the bounds of later looks are infinite.
+        nothing new has the bound of the look before. Once 1 is reached (in time, where that is given) everything is
+        spent: the test is at its end, and the bounds of later looks are infinite.
     alpha : float
         Two-sided error over all looks.
+    time : array_like, shape (looks,), optional
+        Share of the planned days at each look, by which alpha is spent instead of by information (Lan and DeMets
+        1989): what earlier looks spent then does not change when more or fewer units come than were expected, and
+        information may be counted in any unit.
     spending : {"obrien-fleming", "pocock", "always-valid", "fixed"}
         How it is spent.
     final : bool
@@ -88,16 +98,17 @@ def boundaries(
         Whether only harm may stop the test early; a win is then judged once, at the end, at alpha / 2.
     """
     t = np.asarray(fractions, float)
+    spent_at = t if time is None else np.asarray(time, float)
     if not (np.diff(t, prepend=0.0) >= 0).all():
         raise BadParameters(f"fractions == {t.tolist()}, must not fall from look to look.")
     spent = np.full(t.shape, np.nan)
     if spending == "always-valid":
         bound = always_valid(t, alpha)
     else:
-        spent = _spent(np.minimum(t, 1.0), alpha, spending)
+        spent = _spent(np.minimum(spent_at, 1.0), alpha, spending)
         spent[-1] = alpha if final else spent[-1]
         bound = _bounds(t, spent / 2, one_sided=hybrid)
-    end = np.append(np.zeros(len(t) - 1, bool), final or t[-1] >= 1)
+    end = np.append(np.zeros(len(t) - 1, bool), final or spent_at[-1] >= 1)
     win = np.where(end, stats.norm.isf(alpha / 2), np.inf) if hybrid else bound
     return Boundaries(win, bound, t, spent)
 
