@@ -66,12 +66,15 @@ class Address:
 
     @property
     def mapping(self) -> Path | None:
-        """The file that says which column is which: the one named, below the folder; else its ``mapping.yml``."""
-        base = self.path.parent if self.kind == "duckdb" and self.path else self.path or Path()
+        """The mapping to read the tables through: the one named, beside them; else a folder's ``mapping.yml``."""
+        folder = self.path.parent if self.kind == "duckdb" and self.path else self.path
         if named := self.options.get("mapping"):
-            return base / Path(named).expanduser()
-        usual = base / MAPPING
-        return usual if self.kind == "folder" and usual.is_file() else None
+            # That of a database lies in the project: in the working folder, or one above it.
+            bases = [folder] if folder else [Path.cwd(), *Path.cwd().parents]
+            found = [base / Path(named).expanduser() for base in bases]
+            return next(filter(Path.is_file, found), found[0])
+        usual = self.path / MAPPING if self.kind == "folder" and self.path else None
+        return usual if usual and usual.is_file() else None
 
 
 def names(data: str) -> tuple[str, ...]:

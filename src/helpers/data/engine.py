@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
-from helpers.data.exports import apply, folder
+from helpers.data.exports import apply, database, folder
+from helpers.data.exports.mapping import Mapping
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
@@ -197,16 +198,20 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     """Return the tables of the contract that a database has in its current schema."""
     in_file = place.kind == "duckdb"
     names = [row[0] for row in con.raw_sql("SHOW TABLES").fetchall()] if in_file else con.list_tables()
-    if not set(names) & set(TABLES):
+    mapping = Mapping.read(place.mapping) if place.mapping else None
+    fed = {target.table for each in mapping.sources for target in each.tables} if mapping else set()
+    if not set(names) & set(TABLES) and not mapping:
         raise BadData(
             f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
             f"The contract knows {', '.join(TABLES)}."
         )
-    found = Found({}, unrecognised=layout.unknown(set(names) - set(TABLES)))
-    home = con.raw_sql("SELECT current_database(), current_schema()").fetchone() if in_file else ()
-    for name in sorted(set(names) & set(TABLES) & set(wanted)):
+    found = Found({}, unrecognised=() if mapping else layout.unknown(set(names) - set(TABLES)))
+    home = con.raw_sql("SELECT current_database(), current_schema()").fetchall()[0] if in_file else ()
+    for name in sorted((set(names) & set(TABLES) & set(wanted)) - fed):
         relation = ".".join(map(identifier, (*home, name)))
         found.tables[name] = create(con, TABLES[name], relation, found.notes) if in_file else con.table(name)
+    if mapping:
+        database.add(con, mapping, wanted, found)
     return found
 
 

@@ -188,7 +188,8 @@ def _engine_key(place: address.Address, wanted: set[str], cache: ContentCache) -
     file = place.path
     if place.kind != "duckdb" or file is None or file.with_name(f"{file.name}.wal").exists():
         return None
-    return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {','.join(sorted(wanted))}"
+    mapping = cache.digest(place.mapping) if place.mapping else ""
+    return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {','.join(sorted(wanted))}{mapping}"
 
 
 def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Collection
+from collections.abc import Mapping as Map
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from helpers.data.exports.expressions import (
     NO_SHARE,
     NUMBER,
     ROW,
+    UNEXPECTED,
     UNKNOWN,
+    reasons,
     text_of,
 )
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
@@ -43,7 +46,6 @@ from helpers.errors import BadData
 from helpers.sentences import say
 
 REASON, CELL = "\x1freason", "\x1fcell"
-OTHER, UNEXPECTED = "a row of another table", "not expected"
 OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the row of its key")
 MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
@@ -83,10 +85,7 @@ def mapped(
     BadData
         When questions are open, files are missing, or a named column is in none of them.
     """
-    if mapping.questions:
-        lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
-        count = counted(len(mapping.questions), "open question")
-        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
+    refuse_questions(mapping)
     found = found or Found({})
     if needs_identities(mapping, wanted):
         wanted = {*wanted, IDENTITIES}
@@ -107,6 +106,22 @@ def mapped(
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
     found.account = pd.DataFrame(account, columns=list(ACCOUNT))
     return found
+
+
+def refuse_questions(mapping: Mapping) -> None:
+    """Refuse a mapping that asks; BadData lists the questions."""
+    if mapping.questions:
+        lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
+        count = counted(len(mapping.questions), "open question")
+        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
+
+
+def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violation]:
+    """Return a violation for the rows that hold what the mapping does not expect."""
+    where = ", ".join(test.column for test in source.expect)
+    advice = f"Name what it means, under expect or leave_out of source {source.name}."
+    rows = counts.get(UNEXPECTED, 0)
+    return [Violation(table, where, "unknown word", rows, (), advice)] if rows else []
 
 
 class _Raw:
@@ -260,11 +275,7 @@ class _Feed:
 
     def _reason(self) -> str:
         """Return SQL for the number of the first reason for which a row is left out, missing when it stays."""
-        source, target = self.raw.source, self.target
-        cases = [(expressions.holds(tests), reason) for reason, tests in source.leave_out.items()]
-        cases += [(f"NOT ({expressions.holds(source.expect)})", UNEXPECTED)] if source.expect else []
-        cases += [(f"NOT ({expressions.holds(target.only)})", OTHER)] if target.only else []
-        cases += [(expressions.holds(tests), reason) for reason, tests in target.leave_out.items()]
+        cases = reasons(self.raw.source, self.target)
         self.reasons += [reason for _, reason in cases]
         said = " ".join(f"WHEN {holds} THEN {n}" for n, (holds, _) in enumerate(cases, start=len(OUTCOMES)))
         return f"CAST(CASE {said} END AS UTINYINT)" if cases else "CAST(NULL AS UTINYINT)"
@@ -298,12 +309,8 @@ class _Feed:
         reason, kept = identifier(REASON), f"{identifier(REASON)} IS NULL"
         one = f"metric = {quoted(next(iter(self.target.metrics)))}" if self.target.metrics else "true"
         counts = self._counts(f"SELECT {columns}, {reason} FROM {typed}", one)
-        if unknown := sum(rows for n, rows in counts.items() if self.reasons[n] == UNEXPECTED):
-            where = ", ".join(test.column for test in self.raw.source.expect)
-            advice = f"Name what it means, under expect or leave_out of source {self.raw.source.name}."
-            self.found.violations.append(
-                Violation(self.spec.name, where, "unknown word", unknown, (), advice)
-            )
+        said = {self.reasons[n]: rows for n, rows in counts.items()}
+        self.found.violations += unexpected(self.spec.name, self.raw.source, said)
         others = ", ".join(map(identifier, self.beside))
         rows = f"SELECT {', '.join(filter(None, (columns, others)))} FROM {typed} WHERE {kept}"
         if EXPORTED in self.beside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from helpers.data import cells, privacy
-from helpers.data.exports.mapping import Condition, Test, Value, is_personal
+from helpers.data.exports.mapping import Condition, Source, Target, Test, Value, is_personal
 from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted
 
@@ -23,13 +23,26 @@ VERDICTS = {MASKED: "masked id", UNKNOWN: "unknown word", NO_SHARE: "share above
 COMPUTED, NUMBER = ("sum", "product", "least", "rate"), "\x1fnumber of "
 
 
-def holds(condition: Condition) -> str:
-    """Return SQL that is true or false for each row."""
-    return " AND ".join(map(_holds, condition)) or "true"
+# Why a row is left out for reasons that are not the mapping's own words.
+OTHER, UNEXPECTED = "a row of another table", "not expected"
 
 
-def _holds(test: Test) -> str:
+def holds(condition: Condition, *, typed: bool = False) -> str:
+    """Return SQL that is true or false for each row; columns of a database that have types are looked at as text."""
+    return " AND ".join(_holds(test, typed) for test in condition) or "true"
+
+
+def reasons(source: Source, target: Target, *, typed: bool = False) -> list[tuple[str, str]]:
+    """Return SQL of when a row is left out, each condition with its reason; the first that holds counts."""
+    cases = [(holds(tests, typed=typed), reason) for reason, tests in source.leave_out.items()]
+    cases += [(f"NOT ({holds(source.expect, typed=typed)})", UNEXPECTED)] if source.expect else []
+    cases += [(f"NOT ({holds(target.only, typed=typed)})", OTHER)] if target.only else []
+    return cases + [(holds(tests, typed=typed), reason) for reason, tests in target.leave_out.items()]
+
+
+def _holds(test: Test, typed: bool) -> str:
     column, texts = identifier(test.column), ", ".join(map(quoted, test.texts))
+    column = f"nullif(trim(CAST({column} AS VARCHAR)), '')" if typed else column
     match test.relation:
         case "empty":
             return f"{column} IS NULL"
@@ -84,12 +97,15 @@ def _leaf(value: Value, column: Column) -> str:
     return f"CASE WHEN contains({text}, '**') THEN {quoted(MASKED)} || {text} ELSE {kept} END"
 
 
-def hashed(text: str) -> str:
+def hashed(text: str, *, postgres: bool = False) -> str:
     """Return SQL for `privacy.pseudonym` of a text: HMAC-SHA256 written out (RFC 2104)."""
     key = privacy.key()
     key = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-    inner, outer = (f"unhex('{bytes(byte ^ pad for byte in key).hex()}')" for pad in (0x36, 0x5C))
-    digest = f"sha256({outer} || unhex(sha256({inner} || encode({text}))))"
+    inner, outer = (bytes(byte ^ pad for byte in key).hex() for pad in (0x36, 0x5C))
+    digest = f"sha256(unhex('{outer}') || unhex(sha256(unhex('{inner}') || encode({text}))))"
+    if postgres:
+        digest = f"sha256(decode('{inner}', 'hex') || convert_to({text}, 'UTF8'))"
+        digest = f"encode(sha256(decode('{outer}', 'hex') || {digest}), 'hex')"
     return f"'{privacy.PREFIX}' || left({digest}, {privacy.HEX_DIGITS})"
 
 
