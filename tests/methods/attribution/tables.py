@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers.data.source import Dataset
 from helpers.methods.attribution.grouped_paths import expanded
-from helpers.methods.attribution.journeys import Definition, Journeys, journeys
+from helpers.methods.attribution.journeys import Definition, Histories, Journeys, journeys
 from helpers.study import Study
 
 AS_OF = "2026-06-30"
@@ -54,6 +55,30 @@ def grouped(*rows: tuple[str, int, int, float], **settings: Any) -> Journeys:
     """Return the journeys of (path, conversions, nulls, value) in canonical tables."""
     frame = pd.DataFrame(rows, columns=["path", "conversions", "nulls", "value"])
     return journeys(study(**expanded(frame), **settings))
+
+
+def written(*rows: tuple[str, int, int, float], days: dict[str, list[float]] | None = None) -> Histories:
+    """Return the histories of (path, conversions, nulls, value), one journey a member, without any table.
+
+    `days` of a path are those from its touches to the conversion; 0 where they are not given.
+    """
+    h: dict[str, list[Any]] = {
+        name: [] for name in ("members", "history", "code", "last", "converted", "days", "value")
+    }
+    steps = [[name.strip() for name in path.split(">")] for path, *_ in rows]
+    channels = sorted({name for path in steps for name in path})
+    for path, (text, conversions, nulls, value) in zip(steps, rows, strict=True):
+        for won, members in ((True, conversions), (False, nulls)):
+            if members:
+                size = len(path)
+                h["history"] += [len(h["members"])] * size
+                h["members"].append(members)
+                h["code"] += [channels.index(name) for name in path]
+                h["last"] += [False] * (size - 1) + [True]
+                h["converted"] += [won] * size
+                h["days"] += (days or {}).get(text, [0.0] * size) if won else [np.nan] * size
+                h["value"] += [value / conversions if won else 0.0] * size
+    return Histories(**{name: np.array(each) for name, each in h.items()}, channels=tuple(channels))
 
 
 def listed(found: Journeys) -> list[tuple[tuple[str, ...], bool, float]]:

@@ -76,19 +76,19 @@ def test_intervals_hold_the_estimate_and_speak_of_every_model(found):
 
 def test_the_spread_of_resamples_is_that_of_other_communities():
     """By member: keen members buy again and again, and journeys drawn one by one would spread too little."""
-    h = told(*lives(9_000, 3, per_member=4.0)).histories
+    h = told(*lives(4_000, 3, per_member=4.0)).histories
     rng, first = np.random.default_rng(0), h.channels.index("抖音")
     models = {"markov": markov(h), "linear": rules(h)["linear"]}
-    communities = rng.multinomial(h.members, np.full(60, 1 / 60)).T
+    communities = rng.multinomial(h.members, np.full(40, 1 / 40)).T
     spread = [[model.of(members)[0, first] for model in models.values()] for members in communities]
     drawn = [
         [draws[:, 0, first].std() for draws in resampled(replace(h, members=members), models, 100, seed).values()]
         for seed, members in enumerate(communities[:6])
     ]  # fmt: skip
     estimated = np.mean(drawn, axis=0)
-    assert estimated / np.std(spread, axis=0) == pytest.approx([1.0, 1.0], abs=0.2)
+    assert estimated / np.std(spread, axis=0) == pytest.approx([1.0, 1.0], abs=0.25)
     credited = np.bincount(h.journey, touch_shares(h, "linear") * (h.code == first))
-    alone = np.sqrt((h.members[h.history[h.last]] * credited**2).sum() / 60)
+    alone = np.sqrt((h.members[h.history[h.last]] * credited**2).sum() / 40)
     assert estimated[1] > 1.15 * alone
 
 

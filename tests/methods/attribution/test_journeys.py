@@ -55,7 +55,7 @@ def walked(lives: list[list[tuple[int, str]]], lookback: int, carry: bool, kind:
     return sorted(found)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     LIVES,
     st.sampled_from([1, 7, 30]),
@@ -80,7 +80,7 @@ def test_journeys_are_those_of_a_walk(lives, lookback, carry, kind):
     assert found.cells["value"].sum() == pytest.approx(sum(value for _, _, value in expected))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(LIVES)
 def test_what_comes_after_the_order_has_no_credit(lives):
     """Touches that are moved behind a member's last order change no journey that converts."""

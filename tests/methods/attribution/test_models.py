@@ -16,7 +16,7 @@ from helpers.methods.attribution.heuristics import position_weights, rules
 from helpers.methods.attribution.journeys import Histories, Journeys, journeys
 from helpers.methods.attribution.markov import choose_order, effects, first_order, markov
 from helpers.methods.attribution.shapley import shapley
-from tests.methods.attribution.tables import grouped, orders, study, told, touchpoints
+from tests.methods.attribution.tables import grouped, orders, study, told, touchpoints, written
 
 EXACT = 1e-12
 WORTH = 74_802.97158721086
@@ -137,7 +137,7 @@ CHINESE = (
     ],
 )  # fmt: skip
 def test_removal_effects_that_are_checked_by_hand(paths, order, conversion, removal, worth):
-    h = grouped(*paths).histories
+    h = written(*paths)
     found = effects(h, order)
 
     def exactly(text: str) -> list[float]:
@@ -155,7 +155,7 @@ def test_removal_effects_that_are_checked_by_hand(paths, order, conversion, remo
 
 
 def test_credit_of_the_fixture_is_its_part_of_the_effects():
-    h = grouped(("A>B>A>B>B>A", 1, 0, 1.0), ("A>B>B>A>A", 1, 0, 1.0), ("A>A", 1, 0, 1.0)).histories
+    h = written(("A>B>A>B>B>A", 1, 0, 1.0), ("A>B>B>A>A", 1, 0, 1.0), ("A>A", 1, 0, 1.0))
     near(markov(h).of(h.members)[0], [2, 1])
 
 
@@ -169,7 +169,7 @@ def test_channels_that_lead_to_each_other_without_end_are_refused():
 
 
 def test_without_a_conversion_or_a_touch_there_is_no_effect():
-    h = grouped(("抖音>微信", 0, 5, 0.0)).histories
+    h = written(("抖音>微信", 0, 5, 0.0))
     assert np.isnan(effects(h).conversions).all()
     assert not markov(h).of(h.members).any()
     nothing = told(touchpoints(), orders()).histories
@@ -178,23 +178,22 @@ def test_without_a_conversion_or_a_touch_there_is_no_effect():
         effects(h, 4)
 
 
-def shares_of(touches: pd.DataFrame, bought: pd.DataFrame, rule: str, **how) -> dict[str, float]:
-    h = told(touches, bought).histories
-    return by_name(h, rules(h, **how)[rule].of(h.members)[0])
+def credited(
+    rule: str, *rows: tuple[str, int, int, float], half_life_days: float = 7.0, **days
+) -> dict[str, float]:
+    """Return conversions by channel."""
+    h = written(*rows, **days)
+    return by_name(h, rules(h, half_life_days)[rule].of(h.members)[0])
 
 
 def test_rules_on_one_journey_each():
-    path = touchpoints(
-        *(("m", day, name) for day, name in enumerate(["抖音", "微信", "抖音", "小红书", "direct"]))
-    )
-    bought = orders(("m", 5, 100))
     expected = {
         "first": {"抖音": 1}, "last": {"direct": 1}, "last_non_direct": {"小红书": 1},
         "linear": {"抖音": 0.4, "微信": 0.2, "小红书": 0.2, "direct": 0.2},
         "position": {"抖音": 0.4 + 0.2 / 3, "微信": 0.2 / 3, "小红书": 0.2 / 3, "direct": 0.4},
         "influenced": {"抖音": 1, "微信": 1, "小红书": 1, "direct": 1},
     }  # fmt: skip
-    h = told(path, bought).histories
+    h = written(("抖音 > 微信 > 抖音 > 小红书 > direct", 1, 3, 100.0))
     found = {name: model.of(h.members) for name, model in rules(h).items()}
     for rule, shares in expected.items():
         near(found[rule][0], [shares.get(name, 0.0) for name in h.channels])
@@ -203,27 +202,25 @@ def test_rules_on_one_journey_each():
 
 
 def test_last_non_direct_is_the_last_where_all_are_direct():
-    search = touchpoints(("m", 0, "search"), ("m", 1, "direct"), ("n", 0, "(direct)"), ("n", 1, "direct"))
-    bought = orders(("m", 2, 1.0), ("n", 2, 1.0))
-    assert shares_of(search, bought, "last_non_direct") == {"(direct)": 0.0, "direct": 1.0, "search": 1.0}
+    found = credited("last_non_direct", ("search > direct", 1, 0, 1.0), ("(direct) > direct", 1, 0, 1.0))
+    assert found == {"(direct)": 0.0, "direct": 1.0, "search": 1.0}
 
 
 def test_decay_is_measured_in_time_to_the_order():
-    path = touchpoints(("m", 0, "A"), ("m", 0.1, "B"), ("m", 10, "C"))
-    found = shares_of(path, orders(("m", 10, 1.0)), "decay")
+    touches = touchpoints(("m", 0, "A"), ("m", 0.1, "B"), ("m", 10, "C"))
+    h = told(touches, orders(("m", 10, 1.0))).histories
+    found = by_name(h, rules(h)["decay"].of(h.members)[0])
     assert found == pytest.approx({"A": 0.2127, "B": 0.2148, "C": 0.5725}, abs=5e-5)
-    days = touchpoints(("m", 2, "C"), ("m", 1, "B"), ("m", 0, "A"))
-    found = shares_of(days, orders(("m", 2, 1.0)), "decay", half_life_days=1.0)
-    assert found == pytest.approx({"A": 1 / 7, "B": 2 / 7, "C": 4 / 7}, abs=EXACT)
-    later = shares_of(days, orders(("m", 9, 1.0)), "decay", half_life_days=1.0)
-    assert later == pytest.approx(found, abs=EXACT)
+    for later in (0.0, 7.0, 3_000.0):
+        days = {"A > B > C": [later + 2, later + 1, later]}
+        found = credited("decay", ("A > B > C", 1, 0, 1.0), half_life_days=1.0, days=days)
+        assert found == pytest.approx({"A": 1 / 7, "B": 2 / 7, "C": 4 / 7}, abs=EXACT)
     with pytest.raises(ValueError, match="half_life_days"):
-        shares_of(days, orders(("m", 2, 1.0)), "decay", half_life_days=0.0)
+        credited("decay", ("A", 1, 0, 1.0), half_life_days=0.0)
 
 
 def test_a_channel_in_three_of_four_touches_is_one_row():
-    path = touchpoints(*(("m", day, name) for day, name in enumerate("AABA")))
-    assert shares_of(path, orders(("m", 4, 1.0)), "linear") == {"A": 0.75, "B": 0.25}
+    assert credited("linear", ("A > A > B > A", 1, 0, 1.0)) == {"A": 0.75, "B": 0.25}
 
 
 @pytest.mark.parametrize("length", range(1, 6))
@@ -236,7 +233,7 @@ def test_position_by_length(length):
 
 
 def test_the_same_channels_of_two_journeys_are_split_equally():
-    h = grouped(("A>B>A>C", 1, 0, 9.0)).histories
+    h = written(("A>B>A>C", 1, 0, 9.0))
     near(shapley(h).of(h.members), [[1 / 3] * 3, [3.0] * 3])
 
 
@@ -273,7 +270,7 @@ def test_the_order_is_chosen_on_members_left_out():
         plain.append((" > ".join(path), *((1, 0) if rng.random() < 0.3 else (0, 1)), 0.0))
         first = rng.choice(["A", "B"])
         deep.append((f"{first} > C", *((1, 0) if (rng.random() < 0.9) == (first == "A") else (0, 1)), 0.0))
-    assert choose_order(grouped(*plain).histories)[0] == 1
-    order, table = choose_order(grouped(*deep).histories)
+    assert choose_order(written(*plain))[0] == 1
+    order, table = choose_order(written(*deep))
     assert order == 2
     assert table["loss"].argmin() == 1

@@ -188,7 +188,8 @@ def choose_order(histories: Histories, seed: int = 0) -> tuple[int, pd.DataFrame
         learned, tested = learn[histories.history].astype(float), test[histories.history]
         shorter = np.full(len(follows), 1.0 / (size + 2))
         for order, window in enumerate(windows):
-            shorter = _next(window, follows, learned, shorter, size + 2)
+            longer = histories.place >= order
+            shorter = np.where(longer, _next(window, follows, learned, shorter, size + 2), shorter)
             loss[order] -= tested @ np.log(shorter)
     table = pd.DataFrame({"order": ORDERS, "loss": loss[1:] / max(steps, 1)})
     return ORDERS[int(table["loss"].argmin())] if steps else 1, table
