@@ -26,7 +26,7 @@ STATES = {
 }
 CLAUSES = {
     "safe": "every guardrail is safe",
-    "cannot tell yet": "whether {metric} suffer cannot be told yet",
+    "cannot tell yet": "whether {metric} suffered cannot be told yet",
     "harmed": "harm is seen in {metric}",
 }
 DIRECTIONS = {"up": "up is good", "down": "down is good"}
@@ -136,6 +136,7 @@ class Guardrails(Guarded):
         columns = ["metric", "role", "value", "low", "high", "margin", "state"]
         states = [each.gain.state for each in self.reading.of("guardrail")]
         title = say("Guardrails that are safe: {safe} of {all}", safe=states.count("safe"), all=len(states))
+        title = title if states else self.said("Every metric of {experiment}")
         note = self.said("Intervals of the primary metric and of guardrails hold at every look.")
         return plots.metric_strip(pd.DataFrame(rows, columns=columns), title, note) if rows else None
 

@@ -32,6 +32,9 @@ PEOPLE = ("members", "units")
 PLANNED = (
     "Nothing is read: this run wrote the plan down. Read it with mode: read from {first} on, its first look."
 )
+WAIT = {"events", "units"}
+"""Gates that time opens."""
+WAITING = "KEEP RUNNING: too little has happened yet. {found} {remedy}"
 EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
 UNTRUSTED = "Not shown: the test cannot be trusted; what went wrong stands above."
 FACTORS = (
@@ -200,9 +203,15 @@ class Trust(OfTest):
         return int(self.split.weeks.groupby("arm")["n"].sum().min()) if len(self.split.weeks) else 0
 
     @property
+    def waiting(self) -> bool:
+        """Whether nothing is wrong but that too little has happened yet."""
+        codes = {gate.code for gate in self.failed if gate.severity == "refuse"}
+        return bool(codes) and codes <= WAIT and self.study.as_of < self.plan.end
+
+    @property
     def refused(self) -> bool:
-        """Whether no effect may be shown."""
-        return any(gate.severity == "refuse" for gate in self.failed)
+        """Whether something is wrong, so that no effect may be shown."""
+        return any(gate.severity == "refuse" for gate in self.failed) and not self.waiting
 
     @property
     def reason(self) -> str:
@@ -211,7 +220,9 @@ class Trust(OfTest):
             return self.said(PLANNED)
         if self.refused:
             return say(UNTRUSTED)
-        return self.said(EARLY) if self.plan.looks[0] > self.study.as_of else ""
+        if self.plan.looks[0] > self.study.as_of:
+            return self.said(EARLY)
+        return say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy) if self.waiting else ""
 
     @property
     def doubt(self) -> str:
@@ -226,7 +237,7 @@ class Trust(OfTest):
         if self.refused:
             worst = self.failed[0]
             return say("DO NOT TRUST this test. {found} {remedy}", found=worst.sentence, remedy=worst.remedy)
-        return say("It can be trusted. {split}", split=self.split_sentence)
+        return self.reason if self.waiting else say("It can be trusted. {split}", split=self.split_sentence)
 
     @property
     def split_sentence(self) -> str:
@@ -254,7 +265,7 @@ class Trust(OfTest):
         yield self.sentence
         if self.split is None:
             return
-        for gate in self.failed[self.refused :]:
+        for gate in self.failed[self.refused or self.waiting :]:
             yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
         yield self.figure()
         rows = [(gate.code, gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates]

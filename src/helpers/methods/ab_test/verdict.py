@@ -139,7 +139,7 @@ class Decision(Guarded):
         harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
         clause = say(CLAUSES["safe"]) if rails else say("the plan names no guardrail")
         opened = (
-            "{moved}, but whether {names} suffer cannot be told"
+            "{moved}, but whether {names} suffered cannot be told"
             if unsafe
             else "{moved}, but it has to run {minimum} days"
         )
