@@ -46,19 +46,19 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
                 say(text, source=metric.source, count=len(over), total=over["total"].iloc[0], trials=trial)
             )
         mean = np.divide(total, trials, out=np.zeros_like(total), where=trials > 0)
-        made = {"n0": trials, "mean0 0": mean, "cov0 0 0": mean * (1 - mean)}
+        made = {"n0 0": trials, "mean0 0": mean, "cov0 0 0": mean * (1 - mean)}
     elif metric.kind == "mean" and metric.table == "arm_daily":
         mean = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
         square = np.divide(days["squares"].to_numpy(float), n, out=np.zeros_like(total), where=n > 0)
-        made = {"n0": n, "mean0 0": mean, "cov0 0 0": square - mean**2}
+        made = {"n0 0": n, "mean0 0": mean, "cov0 0 0": square - mean**2}
     else:
-        made = {"n0": ones, "mean0 0": total, "cov0 0 0": 0 * ones}
+        made = {"n0 0": ones, "mean0 0": total, "cov0 0 0": 0 * ones}
         if metric.kind == "ratio":
             made |= {"mean0 1": below, "cov0 1 0": 0 * ones, "cov0 1 1": 0 * ones}
     starts = [number_of(period.start) for period in plan.allocation]
     known = np.isfinite(np.column_stack(list(made.values()))).all(axis=1)
-    made["n0"] = np.where(known, made["n0"], 0.0)
-    groups = days[["arm_index", "ready"]].assign(**made, units=np.where(known, made["n0"], 1.0))
+    made["n0 0"] = np.where(known, made["n0 0"], 0.0)
+    groups = days[["arm_index", "ready"]].assign(**made, units=np.where(known, made["n0 0"], 1.0))
     period = np.searchsorted(starts, groups["ready"], side="right") - 1
     return groups.assign(period_index=period), str(ibis.to_sql(query))
 

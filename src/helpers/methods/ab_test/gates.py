@@ -28,7 +28,6 @@ from helpers.methods.ab_test.readings import Cells, moments_of, seen_looks, shap
 from helpers.methods.ab_test.split import ALARM, split
 from helpers.sentences import number, percent, say, shortened
 from helpers.study import Study
-from helpers.study.days import EPOCH, number_of
 
 WARNED, REFUSED = 0.01, 0.05
 """Shares of units in several arms, or outside the dates, above which is warned and refused."""
@@ -105,7 +104,7 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
     sums = {
         "all": rows.count(),
         "unknown": rows.arm_index.isnull().sum(),
-        "outside": (~rows.assigned_day.between(number_of(plan.start), number_of(plan.end))).sum(),
+        "outside": (~rows.assigned_day.between(ibis.date(plan.start), ibis.date(plan.end))).sum(),
         "kinds": rows.unit_type.nunique() if "unit_type" in rows.columns else rows.exp_id.nunique(),
     }
     n, unknown, outside, kinds = rows.agg(**sums).execute().fillna(0).iloc[0].astype(int)
@@ -132,8 +131,7 @@ def _schedule(plan: Plan, rows: ibis.Table) -> Gate:
     )
     planned = np.array([period.shares for period in plan.allocation])
     away = (means["p"] - planned[means["period_index"], means["arm_index"].astype(int)]).abs()
-    day = means["assigned_day"][away > APART].min()
-    since = EPOCH + dt.timedelta(days=int(day)) if day == day else "–"
+    since = min(pd.to_datetime(means["assigned_day"][away > APART]).dt.date, default="–")
     most = float(away.max()) if len(away) else 0.0
     return _gate("schedule", most > APART, most, most=percent(most), since=since)
 

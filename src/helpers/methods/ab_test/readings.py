@@ -13,7 +13,7 @@ assignment can have changed. Outcomes above the cap count as the cap.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,15 @@ from helpers.methods.ab_test.arms import arm_groups
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.study import Study
-from helpers.study.days import number_of
+from helpers.study.days import EPOCH, number_of
 from helpers.study.frames import NOT_STATED
 
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
+"""Columns whose groups are kept apart, where they are there."""
+MAIN = ("outcome", "denominator")
+PLACE = ["arm", "look", "stratum"]
+Fills = Mapping[tuple[Metric, str], tuple[float, float]]
+"""By metric and name of a value what stands where it is missing: in the control, and in a variant."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,20 @@ def by_segment(study: Study, plan: Plan, metric: Metric, segment: str) -> dict[s
     """Return the moments of one metric by the level of a segment (a column of assignments, members or content)."""
     own: dict[Metric, dict[str, Cells]] = of_units.kept(study, ("moments", plan.digest, segment), dict)
     asked = _asked(metric)
-    if asked not in own:
-        fuller = next((known for known in own if _holds(known, asked)), None)
-        if fuller is not None:
+    for known in own:
+        alike = asked == known.model_copy(update={"covariates": asked.covariates})
+        if alike and set(asked.covariates) <= set(known.covariates):
             names = tuple(of_units.wanted(asked))
-            own[asked] = {k: replace(c, moments=c.moments.take(names)) for k, c in own[fuller].items()}
-        elif metric.of_arms:
-            own[asked] = {"": _of_arms(study, plan, asked)}
-        else:
-            together = [each for each in map(_asked, plan.metrics) if each not in own and each != asked]
-            together = [each for each in together if _read_with(asked, each)]
-            own |= _read(study, plan, [asked, *together], segment)
+            return {
+                level: replace(each, moments=each.moments.take(names)) for level, each in own[known].items()
+            }
+    if metric.of_arms:
+        own[asked] = {"": _of_arms(study, plan, metric)}
+    else:
+        # Outcomes of ``unit_outcomes`` have days of their own, so that none of them shares a query.
+        every = [asked, *(_asked(each) for each in plan.metrics if not each.of_arms)]
+        shared = [m for m in dict.fromkeys(every) if m.table != "unit_outcomes" and m not in own]
+        own |= _read(study, plan, shared if asked in shared else [asked], segment)
     return own[asked]
 
 
@@ -100,43 +108,33 @@ def bounds_of(study: Study, plan: Plan, metric: Metric) -> tuple[Cells, Cells]:
     At their worst each missing outcome of the control is the largest that was observed and each of a variant the
     smallest; at their best the other way round (Horowitz and Manski 2000).
     """
-    rows = _due(study, plan, of_units.valued(study, plan, list(of_units.wanted(metric).values())))
-    outcome = _columns(rows, metric)["outcome"]
-    low, high = (float(each) for each in rows.agg(low=outcome.min(), high=outcome.max()).execute().iloc[0])
-    asked, fills = _asked(metric), ((high, low), (low, high))
+    asked = _asked(metric)
+    outcome = _shown(study, plan, [asked])[0]["0 0"]
+    low, high = (float(each.execute()) for each in (outcome.min(), outcome.max()))
+    fills: list[Fills] = [{(asked, "outcome"): fill} for fill in ((high, low), (low, high))]
     worst, best = (_read(study, plan, [asked], "", fill)[asked][""] for fill in fills)
     return worst, best
 
 
 def shape_of(study: Study, plan: Plan, metric: Metric, mean: float) -> pd.DataFrame:
     """Return by arm the skewness of the outcome around `mean`, and the smallest denominator (1 without one)."""
-    asked = _asked(metric)
-    rows = _due(study, plan, of_units.valued(study, plan, list(of_units.wanted(asked).values())))
-    columns, _ = _prepared(rows, plan, asked, None)
-    away, below = columns["outcome"] - mean, columns.get("denominator", ibis.literal(1.0))
-    shown = rows.select("arm_index", square=away**2, cube=away**3, below=below)
-    sums = shown.group_by("arm_index").agg(
-        **{name: shown[name].mean() for name in ("square", "cube")}, low=shown.below.min()
-    )
-    found = pulled(sums).set_index("arm_index").reindex(range(len(plan.arms)))
-    return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)[
-        ["skew", "low"]
-    ]
+    rows, _, [names], _ = _shown(study, plan, [_asked(metric)])
+    away, below = rows["0 0"] - mean, rows["0 1"] if "denominator" in names else ibis.literal(1.0)
+    rows = rows.select("arm_index", square=away**2, cube=away**3, below=below)
+    sums = {"square": rows.square.mean(), "cube": rows.cube.mean(), "low": rows.below.min()}
+    found = pulled(rows.group_by("arm_index").agg(**sums))
+    return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)
 
 
 def units(study: Study, plan: Plan, metric: Metric) -> pd.DataFrame:
     """Return one row per unit with a complete outcome: arm, look, stratum (int), cluster, a column of each name."""
-    asked, looks = _asked(metric), seen_looks(study, plan)
-    rows = _due(study, plan, of_units.valued(study, plan, list(of_units.wanted(asked).values())))
-    columns, _ = _prepared(rows, plan, asked, None)
-    named = {f"value{i}": value for i, value in enumerate(columns.values())}
-    shown = rows.select("unit_id", *_keys(plan, rows), **named).order_by("unit_id")
-    frame, _ = _coded(pulled(shown), looks)
-    frame = frame.rename(columns={f"value{i}": name for i, name in enumerate(columns)})
-    cluster = ["cluster"] if plan.clustered else []
-    return frame.dropna(subset=["outcome"])[["arm", "look", "stratum", *cluster, *columns]].reset_index(
-        drop=True
-    )
+    rows, _, [names], _ = _shown(study, plan, [_asked(metric)])
+    frame, _ = _coded(plan, seen_looks(study, plan), pulled(rows.order_by("unit_id")))
+    frame = frame.rename(columns={f"0 {j}": name for j, name in enumerate(names)})
+    main = [name for name in MAIN if name in names]
+    means = frame[[name for name in names if name not in main]].mean()
+    frame = frame[PLACE + ["cluster"] * plan.clustered + list(names)]
+    return frame.dropna(subset=main).fillna(means).reset_index(drop=True)
 
 
 def seen_looks(study: Study, plan: Plan) -> tuple[dt.date, ...]:
@@ -149,173 +147,134 @@ def _asked(metric: Metric) -> Metric:
     return metric.model_copy(update={"name": "-", "direction": "up", "margin": None})
 
 
-def _holds(known: Metric, asked: Metric) -> bool:
-    """Whether the moments of one metric are among those of another: the same with fewer covariates."""
-    alike = known == asked.model_copy(update={"covariates": known.covariates})
-    return alike and set(asked.covariates) <= set(known.covariates)
-
-
-def _read_with(one: Metric, other: Metric) -> bool:
-    """Whether two metrics share a query: outcomes of ``unit_outcomes`` have days of their own."""
-    return not other.of_arms and "unit_outcomes" not in (one.table, other.table)
-
-
-def _due(study: Study, plan: Plan, rows: ibis.Table) -> ibis.Table:
-    """Return the units whose outcome is due at a look up to the day of the study."""
-    looks = seen_looks(study, plan)
-    return rows.filter(rows.ready <= (number_of(looks[-1]) if looks else -1))
-
-
-def _keys(plan: Plan, rows: ibis.Table) -> list[str]:
-    """Return the columns whose groups are kept apart."""
+def _shown(
+    study: Study, plan: Plan, metrics: Sequence[Metric], segment: str = "", fills: Fills | None = None
+) -> tuple[ibis.Table, list[str], list[tuple[str, ...]], list[float | None]]:
+    """Return units whose outcome is due, a column ``i j`` for each value; their groups, names of values, and caps."""
+    wanted = dict.fromkeys(each for metric in metrics for each in of_units.wanted(metric).values())
+    rows, looks = of_units.valued(study, plan, list(wanted), segment), seen_looks(study, plan)
+    due = looks[-1] - dt.timedelta(days=plan.outcome_days) if looks else dt.date(1970, 1, 1)
+    rows = rows.filter(rows.ready <= ibis.date(due))
+    found = [_prepared(rows, plan, metric, fills) for metric in metrics]
+    named = {f"{i} {j}": v for i, (values, _) in enumerate(found) for j, v in enumerate(values.values())}
     apart = {"block": plan.design == "blocked", "cluster": plan.clustered}
-    return [name for name in GROUPS if name in rows.columns and apart.get(name, True)]
-
-
-def _columns(rows: ibis.Table, metric: Metric) -> dict[str, Any]:
-    """Return the values of a metric by name, as they are in the tables."""
-    found = {name: rows[of_units.label(each)] for name, each in of_units.wanted(metric).items()}
-    if metric.kind == "proportion":
-        found["outcome"] = (found["outcome"] > 0).cast("float64")
-    return found
+    keys = [name for name in GROUPS if name in rows.columns and apart.get(name, True)]
+    names, caps = [tuple(values) for values, _ in found], [cap for _, cap in found]
+    return rows.select("unit_id", *keys, **named), keys, names, caps
 
 
 def _prepared(
-    rows: ibis.Table, plan: Plan, metric: Metric, fill: tuple[float, float] | None
+    rows: ibis.Table, plan: Plan, metric: Metric, fills: Fills | None
 ) -> tuple[dict[str, Any], float | None]:
     """Return the values of a metric by name, as they are read, and the value of the cap."""
-    values, cap = _columns(rows, metric), None
+    wanted, cap = of_units.wanted(metric), None
+    values = {name: rows[of_units.label(each)] for name, each in wanted.items()}
+    if metric.kind == "proportion":
+        values["outcome"] = (values["outcome"] > 0).cast("float64")
     if metric.cap:
-        cap = float(rows.agg(cap=values["outcome"].quantile(metric.cap)).execute()["cap"][0])
+        cap = float(values["outcome"].quantile(metric.cap).execute())
         values["outcome"] = ibis.least(values["outcome"], ibis.literal(cap))
-    if fill is not None:
-        values["outcome"] = values["outcome"].fill_null(ibis.ifelse(rows.arm_index == 0, *fill))
-    main = [name for name in ("outcome", "denominator") if name in values]
-    if plan.missing == "zero":
-        values |= {name: values[name].fill_null(0.0) for name in main}
-    open_ended = {name for name, each in of_units.wanted(metric).items() if _may_be_null(each[0])}
-    if filled := [name for name in values if name in open_ended and name not in main]:
-        means = rows.agg(**{f"mean{i}": values[name].mean() for i, name in enumerate(filled)}).execute()
-        for i, name in enumerate(filled):
-            values[name] = values[name].fill_null(float(np.nan_to_num(means[f"mean{i}"][0])))
-    if open_ended & set(main):
+    main = [name for name in MAIN if name in values]
+    zeros = {(metric, name): (0.0, 0.0) for name in main if plan.missing == "zero"}
+    for (own, name), fill in {**(fills or {}), **zeros}.items():
+        if own == metric:
+            values[name] = values[name].fill_null(ibis.ifelse(rows.arm_index == 0, *fill))
+    if fills is not None and len(values) > 1:
         there = values[main[0]].notnull() & values[main[-1]].notnull()
         values = {name: ibis.ifelse(there, value, ibis.null("float64")) for name, value in values.items()}
     return values, cap
 
 
-def _may_be_null(source: str) -> bool:
-    return source != of_units.DELIVERED and of_units.table_of(source) not in of_units.COUNTED
-
-
 def _read(
-    study: Study,
-    plan: Plan,
-    metrics: Sequence[Metric],
-    segment: str,
-    fill: tuple[float, float] | None = None,
+    study: Study, plan: Plan, metrics: Sequence[Metric], segment: str, fills: Fills | None = None
 ) -> dict[Metric, dict[str, Cells]]:
-    """Read metrics in one query: per group the units, and of each metric size, means and covariances."""
-    wanted = dict.fromkeys(each for metric in metrics for each in of_units.wanted(metric).values())
-    rows = _due(study, plan, of_units.valued(study, plan, list(wanted), segment))
-    found = [_prepared(rows, plan, metric, fill) for metric in metrics]
-    named = {f"m{i} {j}": v for i, (values, _) in enumerate(found) for j, v in enumerate(values.values())}
-    keys, looks = _keys(plan, rows), seen_looks(study, plan)
-    shown = rows.select(*keys, **named)
-    sums = {"units": shown.count()}
-    for i, (values, _) in enumerate(found):
-        columns = [shown[f"m{i} {j}"] for j in range(len(values))]
-        sums[f"n{i}"] = columns[0].count()
-        for j, one in enumerate(columns):
-            sums[f"mean{i} {j}"] = one.mean()
-            sums |= {f"cov{i} {j} {k}": _covariance(one, columns[k], j == k) for k in range(j + 1)}
-    query = shown.group_by(keys).agg(**sums)
-    frame, strata = _coded(pulled(query), looks)
-    sql = str(ibis.to_sql(query, dialect=None))
-    levels = sorted(frame["level"].dropna().unique()) or [""]
-    made: dict[Metric, dict[str, Cells]] = {}
-    for i, (metric, (values, cap)) in enumerate(zip(metrics, found, strict=True)):
-        parts = {level: frame[frame["level"] == level] for level in levels}
-        made[metric] = {
-            level: _cells(part, i, tuple(values), (plan, looks, strata), cap, sql)
-            for level, part in parts.items()
-        }
-    return made
+    """Read metrics in one query: per group the units, and of each metric size, means and covariances.
+
+    When something turns out to be missing, metrics of several values are read again: only units whose outcome is
+    known, with the mean of a covariate where it is not.
+    """
+    rows, keys, names, caps = _shown(study, plan, metrics, segment, fills)
+    sums = {"units": rows.count()}
+    for i, own in enumerate(names):
+        for j in range(len(own)):
+            sums |= {f"n{i} {j}": rows[f"{i} {j}"].count(), f"mean{i} {j}": rows[f"{i} {j}"].mean()}
+            sums |= {f"cov{i} {j} {k}": _covariance(rows, f"{i} {j}", f"{i} {k}") for k in range(j + 1)}
+    query, looks = rows.group_by(keys).agg(**sums), seen_looks(study, plan)
+    frame, strata = _coded(plan, looks, pulled(query))
+    several = [(i, j) for i, own in enumerate(names) for j in range(len(own)) if len(own) > 1]
+    if fills is None and any((frame[f"n{i} {j}"] < frame["units"]).any() for i, j in several):
+        means = {(metrics[i], names[i][j]): (_mean(frame, f"{i} {j}"),) * 2 for i, j in several}
+        return _read(study, plan, metrics, segment, {k: v for k, v in means.items() if k[1] not in MAIN})
+    parts = {level: frame[frame["level"] == level] for level in sorted(frame["level"].unique()) or [""]}
+    sql = str(ibis.to_sql(query))
+    return {
+        metric: {k: _cells(plan, looks, strata, part, i, names[i], caps[i], sql) for k, part in parts.items()}
+        for i, metric in enumerate(metrics)
+    }
+
+
+def _mean(frame: pd.DataFrame, place: str) -> float:
+    """Return the mean of all groups."""
+    n = frame[f"n{place}"]
+    return float((frame[f"mean{place}"].fillna(0) * n).sum() / max(n.sum(), 1))
+
+
+def _covariance(rows: ibis.Table, one: str, other: str) -> Any:
+    return rows[one].var(how="pop") if one == other else rows[one].cov(rows[other], how="pop")
 
 
 def _of_arms(study: Study, plan: Plan, metric: Metric) -> Cells:
     """Return the moments of a metric that is told as sums of arms."""
     looks = seen_looks(study, plan)
     groups, sql = arm_groups(study, plan, metric)
-    groups = groups[groups["ready"] <= (number_of(looks[-1]) if looks else -1)]
-    frame, strata = _coded(groups, looks)
+    due = number_of(looks[-1]) if looks else -1
+    frame, strata = _coded(plan, looks, groups[groups["ready"] <= due])
     names = ("outcome", "denominator") if metric.kind == "ratio" else ("outcome",)
-    return _cells(frame, 0, names, (plan, looks, strata), None, sql)
+    return _cells(plan, looks, strata, frame, 0, names, None, sql)
 
 
-def _covariance(one: Any, other: Any, same: bool) -> Any:
-    return one.var(how="pop") if same else one.cov(other, how="pop")
-
-
-def _coded(frame: pd.DataFrame, looks: Sequence[dt.date]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return groups with the places of their arm, look and stratum, sorted; and the strata."""
+def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return groups with the places of their arm, look and stratum; and the strata."""
     frame = frame.assign(**{name: "" for name in ("block", "level") if name not in frame})
     frame = frame.fillna({"block": "", "cluster": "", "level": NOT_STATED})
-    strata = frame[["period_index", "block"]].drop_duplicates().sort_values(["period_index", "block"])
-    strata = strata.reset_index(drop=True)
-    places = pd.MultiIndex.from_frame(strata)
-    return frame.assign(
-        arm=frame["arm_index"].astype(int),
-        look=np.searchsorted([number_of(look) for look in looks], frame["ready"]),
-        stratum=places.get_indexer(pd.MultiIndex.from_frame(frame[["period_index", "block"]])),
-    ), strata.rename(columns={"period_index": "period"})
+    frame = frame.rename(columns={"arm_index": "arm", "period_index": "period"}).astype({"arm": int})
+    own = pd.MultiIndex.from_frame(frame[["period", "block"]])
+    strata = own.unique().sort_values()
+    ready = frame["ready"]
+    if ready.dtype.kind == "M":
+        ready = (ready - pd.Timestamp(EPOCH)).dt.days + plan.outcome_days
+    look = np.searchsorted([number_of(look) for look in looks], ready)
+    return frame.assign(look=look, stratum=strata.get_indexer(own)), strata.to_frame(index=False)
 
 
 def _cells(
+    plan: Plan,
+    looks: tuple[dt.date, ...],
+    strata: pd.DataFrame,
     frame: pd.DataFrame,
     place: int,
     names: tuple[str, ...],
-    shape: tuple[Plan, tuple[dt.date, ...], pd.DataFrame],
     cap: float | None,
     sql: str,
 ) -> Cells:
-    """Return the moments of one metric from its groups."""
-    plan, looks, strata = shape
+    """Return the moments of one metric from its groups, merged by their distance from a common mean."""
     k, size = len(names), (len(plan.arms), len(looks), max(len(strata), 1))
-    n = frame[f"n{place}"].to_numpy(float)
-    mean = frame[[f"mean{place} {j}" for j in range(k)]].to_numpy(float)
-    cross = np.empty((len(frame), k, k))
-    for j in range(k):
-        for i in range(j + 1):
-            cross[:, j, i] = cross[:, i, j] = n * frame[f"cov{place} {j} {i}"].to_numpy(float)
-    mean[n == 0], cross[n == 0] = 0.0, 0.0
-    where = tuple(frame[name].to_numpy() for name in ("arm", "look", "stratum"))
-    clusters = None
-    if plan.clustered and "cluster" in frame:
-        keys = ["arm", "look", "stratum", "cluster"]
-        sums = pd.DataFrame(n[:, None] * mean, columns=list(names), index=frame.index)
-        clusters = pd.concat([frame[keys].assign(n=n), sums], axis=1).groupby(keys, as_index=False).sum()
-    missing = np.zeros((size[0], 2))
-    np.add.at(missing, where[0], np.column_stack([frame["units"] - n, frame["units"]]))
-    return Cells(_merged(names, size, where, n, mean, cross), looks, strata, clusters, missing, cap, sql)
-
-
-def _merged(
-    names: tuple[str, ...],
-    size: tuple[int, ...],
-    where: tuple[np.ndarray, ...],
-    n: np.ndarray,
-    mean: np.ndarray,
-    cross: np.ndarray,
-) -> Moments:
-    """Return groups merged into the cells of an array, by their distance from a common mean."""
-    k = len(names)
+    n, where = frame[f"n{place} 0"].to_numpy(float), tuple(frame[name].to_numpy() for name in PLACE)
+    mean = frame[[f"mean{place} {j}" for j in range(k)]].fillna(0.0).to_numpy(float)
+    lower = [[f"cov{place} {max(i, j)} {min(i, j)}" for i in range(k)] for j in range(k)]
+    cross = np.stack([n[:, None] * frame[row].fillna(0.0).to_numpy(float) for row in lower], axis=1)
     total, means, crosses = np.zeros(size), np.zeros((*size, k)), np.zeros((*size, k, k))
     centre = mean[n > 0].mean(axis=0) if (n > 0).any() else np.zeros(k)
     np.add.at(total, where, n)
     np.add.at(means, where, n[:, None] * (mean - centre))
-    means = centre + means / np.maximum(total, 1)[..., None]
-    means[total == 0] = 0.0
+    means = np.where(total[..., None] > 0, centre + means / np.maximum(total, 1)[..., None], 0.0)
     apart = mean - means[where]
     np.add.at(crosses, where, cross + n[:, None, None] * apart[:, :, None] * apart[:, None, :])
-    return Moments(names, total, means, crosses)
+    clusters = None
+    if plan.clustered and "cluster" in frame:
+        keys = [*PLACE, "cluster"]
+        sums = pd.DataFrame(n[:, None] * mean, columns=list(names), index=frame.index)
+        clusters = pd.concat([frame[keys].assign(n=n), sums], axis=1).groupby(keys, as_index=False).sum()
+    missing = np.zeros((size[0], 2))
+    np.add.at(missing, where[0], np.column_stack([frame["units"] - n, frame["units"]]))
+    return Cells(Moments(names, total, means, crosses), looks, strata, clusters, missing, cap, sql)

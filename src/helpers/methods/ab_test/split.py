@@ -29,7 +29,7 @@ from helpers.methods.ab_test.arms import arm_days
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.units import assigned, with_segment
 from helpers.study import Study
-from helpers.study.days import number_of
+from helpers.study.days import EPOCH, number_of
 
 ALARM = 0.001
 """Probability of a false alarm, over all days."""
@@ -195,7 +195,7 @@ def _counts(study: Study, plan: Plan, segment: str) -> dict[str, tuple[NDArray[A
             return nobody
         # Sums of arms tell how many came when one of the metrics is the unit itself.
         rows = arm_days(study, plan, Metric(name="-", source=f"arm_daily:{plan.unit}", kind="proportion"))
-        rows = rows.select("arm_index", "n", assigned_day=rows.ready)
+        rows = rows.select("arm_index", "n", assigned_day=rows.date)
     else:
         rows = assigned(study, plan)
         rows = with_segment(study, rows, segment) if segment else rows
@@ -211,5 +211,6 @@ def _counts(study: Study, plan: Plan, segment: str) -> dict[str, tuple[NDArray[A
             index="assigned_day", columns="arm_index", values="n", aggfunc="sum", fill_value=0
         )
         wide = wide.reindex(columns=range(len(plan.arms)), fill_value=0)
-        found[str(level)] = (wide.index.to_numpy(int), wide.to_numpy(float))
+        days = (pd.DatetimeIndex(wide.index) - pd.Timestamp(EPOCH)).days.to_numpy(int)
+        found[str(level)] = (days, wide.to_numpy(float))
     return found or nobody

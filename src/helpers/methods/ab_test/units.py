@@ -10,6 +10,7 @@ many days before the day of the assignment (at least one).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,12 +18,13 @@ from weakref import WeakKeyDictionary
 import ibis
 
 from helpers.checks import did_you_mean
-from helpers.data.source import Dataset, local_date
+from helpers.data.clock import local_date, local_time, zone
+from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, table_of
 from helpers.study import Study
 from helpers.study.activity import Log
-from helpers.study.days import day_number, number_of
+from helpers.study.days import day_number
 from helpers.study.frames import materialise, require_columns
 
 DELIVERED = "delivered"
@@ -30,6 +32,7 @@ DELIVERED = "delivered"
 COUNTED = ("events", "orders")
 """Tables in which nothing means none; elsewhere it means not observed."""
 
+KEYS = ("block", "cluster", "level")
 Wanted = tuple[str, str]
 """A source, and ``after``, ``before`` or ``denominator``."""
 _kept: WeakKeyDictionary[Study, dict[Hashable, Any]] = WeakKeyDictionary()
@@ -46,19 +49,25 @@ def kept(study: Study, key: Hashable, make: Callable[[], Any]) -> Any:
 def everyone(study: Study, plan: Plan) -> ibis.Table:
     """Return all rows of assignments of an experiment up to the day of the study.
 
-    The table's columns, and arm_index (missing for an arm that the plan does not have), assigned_day (day number),
+    The table's columns, and arm_index (missing for an arm that the plan does not have), assigned_day (date),
     period_index (of the allocation).
     """
     table = study.dataset["assignments"]
     needed = ["block"] if plan.design == "blocked" else ["cluster"] if plan.design == "clustered" else []
     require_columns(table, needed, "assignments")
     rows = table.filter(table.exp_id == plan.experiment)
-    day = day_number(local_date(rows.assigned_at, study.report_tz))
+    day = local_date(rows.assigned_at, study.report_tz)
     arms = [(rows.arm == name, ibis.literal(i, "int8")) for i, name in enumerate(plan.arms)]
-    later = [(day >= number_of(period.start)).cast("int8") for period in plan.allocation[1:]]
-    index = sum(later, ibis.literal(0, "int8"))
-    rows = rows.mutate(arm_index=ibis.cases(*arms), assigned_day=day, period_index=index.cast("int8"))
-    return rows.filter(rows.assigned_day <= number_of(study.as_of))
+    later = [(day >= ibis.date(period.start)).cast("int8") for period in plan.allocation[1:]]
+    index = sum(later, ibis.literal(0, "int8")).cast("int8")
+    rows = rows.filter(rows.assigned_at < _midnight(study, study.as_of + dt.timedelta(days=1)))
+    return rows.mutate(arm_index=ibis.cases(*arms), assigned_day=day, period_index=index)
+
+
+def _midnight(study: Study, day: dt.date) -> ibis.Value:
+    """Return when a day begins, in UTC: comparing instants is cheaper than making days of them."""
+    begun = dt.datetime.combine(day, dt.time(), zone(study.report_tz)).astimezone(dt.UTC)
+    return ibis.timestamp(f"{begun:%Y-%m-%d %H:%M:%S}")
 
 
 def in_several_arms(study: Study, plan: Plan) -> ibis.Table:
@@ -75,9 +84,8 @@ def in_several_arms(study: Study, plan: Plan) -> ibis.Table:
 def assigned(study: Study, plan: Plan) -> ibis.Table:
     """Return the units that are read: in one arm of the plan, assigned within its dates, past the burn-in."""
     rows, several = everyone(study, plan), in_several_arms(study, plan)
-    rows = rows.filter(
-        rows.arm_index.notnull(), rows.assigned_day.between(number_of(plan.start), number_of(plan.end))
-    )
+    begun, over = (_midnight(study, day) for day in (plan.start, plan.end + dt.timedelta(days=1)))
+    rows = rows.filter(rows.arm.isin(plan.arms), rows.assigned_at >= begun, rows.assigned_at < over)
     if kept(study, ("how many", plan.experiment), lambda: several.count().execute()):
         rows = rows.anti_join(several, "unit_id")
     if plan.clustered and "cluster" not in rows.columns:
@@ -131,11 +139,16 @@ def label(each: Wanted) -> str:
     return " ".join(each)
 
 
+def may_be_null(source: str) -> bool:
+    """Return whether a source may be unknown of a unit: counts of a log and delivery never are."""
+    return source != DELIVERED and table_of(source) not in COUNTED
+
+
 def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str = "") -> ibis.Table:
     """Return the units with a column of numbers for each of `columns`, null where not observed.
 
-    Also ``ready``, the number of the day on which the outcome is complete, and ``level`` of a segment. When the first
-    of `columns` is of ``unit_outcomes``, its ``measured_at`` decides when.
+    Also ``level`` of a segment, and ``ready``, a date: `outcome_days` after it the outcome is complete. When the
+    first of `columns` is of ``unit_outcomes``, its ``measured_at`` decides.
     """
     rows = assigned(study, plan)
     rows = with_segment(study, rows, segment) if segment else rows
@@ -145,19 +158,10 @@ def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str =
     values = {
         label(e): rows[e[0].partition(":")[2]] if ":" in e[0] else rows.exposed_at.notnull() for e in own
     }
-    keys = (
-        "unit_id",
-        "arm_index",
-        "assigned_at",
-        "assigned_day",
-        "period_index",
-        "block",
-        "cluster",
-        "level",
-    )
+    keys = ("unit_id", "arm_index", "assigned_at", "assigned_day", "period_index", *KEYS)
     units = rows.select(
         *(name for name in keys if name in rows.columns),
-        ready=rows.assigned_day + plan.outcome_days,
+        ready=rows.assigned_day,
         **{name: value.cast("float64") for name, value in values.items()},
     )
     rest = [each for each in columns if each not in own]
@@ -186,8 +190,8 @@ def _with_outcomes(
         )
         units = units.left_join(part, units.unit_id == part.of).drop("of")
         if "measured" in own:
-            day = day_number(local_date(units.measured, study.report_tz))
-            units = units.mutate(ready=day.fill_null(units.ready)).drop("measured")
+            when = local_time(units.measured, study.report_tz) - ibis.interval(days=plan.outcome_days)
+            units = units.mutate(ready=when.date().fill_null(units.ready)).drop("measured")
     return units
 
 
@@ -195,7 +199,7 @@ def _with_logged(study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wa
     """Return units with what a log (events, orders, content by day) holds of each within its windows."""
     table = table_of(asked[0][0])
     log = _log(study, table)
-    own = units.select("assigned_at", "assigned_day", unit="unit_id")
+    own = units.select("assigned_at", unit="unit_id", assigned_day=day_number(units.assigned_day))
     rows = log.inner_join(own, log.of == own.unit)
     begun = rows.ts >= rows.assigned_at if "ts" in rows.columns else rows.day >= rows.assigned_day
     since = rows.day - rows.assigned_day
