@@ -33,6 +33,7 @@ lint: $(READY) size
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/environment.py --check
+	$(BIN)/python tools/exports.py --check
 	$(BIN)/python tools/notebooks.py --check
 	$(BIN)/python tools/texts.py
 

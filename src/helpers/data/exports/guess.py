@@ -243,7 +243,8 @@ def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
         shown = ", ".join(f"{text} ({count:,})" for text, count in counts.most_common(12))
         said["unpaid"] = f"? Which of these were not paid, as a list [a, b]: {shown}?"
     elif counts:
-        said |= {"unpaid": kinds["unpaid"] or [""], "counted": kinds["paid"] + kinds["refunded"]}
+        said |= {"unpaid": kinds["unpaid"]} if kinds["unpaid"] else {}
+        said["counted"] = kinds["paid"] + kinds["refunded"]
     if kinds["refunded"] and "refund" not in hits:
         said["refund_asked"] = (
             f"? Which column says how much was given back of orders that are {kinds['refunded'][0]}?"

@@ -68,7 +68,7 @@ def _rows(archive: ZipFile, name: str, texts: list[str], dated: set[str]) -> Ite
             if _tag(row) == "row":
                 cells: dict[int, str] = {}
                 for cell in [each for each in row if _tag(each) == "c"]:
-                    cells[_column(cell.get("r", "")) or len(cells) + 1] = _cell(cell, texts, dated)
+                    cells[_column(cell.get("r", "")) or max(cells, default=0) + 1] = _cell(cell, texts, dated)
                 yield [cells.get(position, "") for position in range(1, max(cells, default=0) + 1)]
                 row.clear()
 
