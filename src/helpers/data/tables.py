@@ -114,7 +114,12 @@ _DECLARED = (
         count("impressions", "Times shown"),
         count("reach", "People who saw it"),
         count("clicks", "Clicks"),
-        count("conversions", "Conversions by the time they happened"),
+        number(
+            "conversions",
+            "Conversions by the time they happened; a platform may credit parts",
+            unit="count",
+            minimum=0,
+        ),
         count("conversions_billed", "Conversions by the time they were billed"),
         count("deep_conversions", "Conversions of the deeper goal"),
         money("revenue", "Revenue the platform attributes"),
