@@ -93,8 +93,10 @@ def reveal(
     out: Annotated[Path | None, typer.Option(help="File to write, .csv or .parquet; default: print.")] = None,
 ) -> None:
     """Put the ids of members in place of the pseudonyms of a contact list, for who may see them."""
-    from helpers.data import privacy, source
+    from helpers.data import address, engine, privacy, source
     from helpers.data.contract import TABLES
+    from helpers.data.exports import apply
+    from helpers.data.exports.mapping import Mapping
     from helpers.report.project import locate_data
 
     frame = privacy.read_list(path)
@@ -104,6 +106,10 @@ def reveal(
     found = privacy.reveal(
         frame, {each for key in keys for each in key.as_table().distinct().execute().iloc[:, 0]}
     )
+    place = address.parse(locate_data(data))
+    if place.kind == "folder" and place.path and place.mapping:  # ids that its mapping made of contact data
+        known = apply.originals(engine.connect(), place.path, Mapping.read(place.mapping))
+        found[privacy.MEMBER] = found[privacy.MEMBER].map(lambda each: known.get(each, each))
     if out is None:
         typer.echo(privacy.csv_text(found), nl=False)
         return

@@ -17,6 +17,8 @@ from helpers.data.violation import Violation
 from helpers.errors import BadParameters
 
 OPTIONS = ("local_tz", "epoch", "mapping")
+# Column of members who came through a mapping without a time of joining: true, and first seen stands for joined.
+FIRST_SEEN = "joined_when_first_seen"
 
 
 @dataclass

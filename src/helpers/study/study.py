@@ -17,6 +17,7 @@ import pandas as pd
 from helpers.data import health, source
 from helpers.data.contract import INTERACTIONS
 from helpers.data.fingerprint import check_currency
+from helpers.data.reading import FIRST_SEEN
 from helpers.data.segment import parse
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters, NothingCounts, TooFewMembers
@@ -208,7 +209,7 @@ class Study:
         as many days as make a member silent cannot be told from who is new.
         """
         people, first = self.population, self.began or self.as_of
-        if self.began and "members" not in self.dataset and "population" not in self.given:
+        if self.began and not self.joining_known and "population" not in self.given:
             first += dt.timedelta(days=self.silence_days)
         people = people.filter(people.joined_day >= ibis.date(first))
         kept = {"activity": self.activity, "rhythm_days": self.rhythm_days}
@@ -277,9 +278,14 @@ class Study:
         return rhythm.silence_sentence(self.rhythm_days, self.silence_days)
 
     @property
+    def joining_known(self) -> bool:
+        """Whether it is known when members joined, and not only when they were first seen."""
+        return "members" in self.dataset and FIRST_SEEN not in self.dataset.members.columns
+
+    @property
     def provisional(self) -> str:
         """Why every finding is provisional; empty when none is for a reason that the study knows."""
-        if not self.needs_joining or "members" in self.dataset:
+        if not self.needs_joining or self.joining_known:
             return ""
         return say(
             "Provisional: without a table of members, the day somebody was first seen stands for joining."

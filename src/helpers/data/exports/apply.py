@@ -36,8 +36,8 @@ from helpers.data.exports.expressions import (
 )
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
 from helpers.data.exports.folder import IDENTITIES, files_of, needs_identities
-from helpers.data.exports.mapping import Mapping, Source, Target, Value
-from helpers.data.reading import Found
+from helpers.data.exports.mapping import Mapping, Source, Target, Value, needs_export
+from helpers.data.reading import FIRST_SEEN, Found
 from helpers.data.schema import Column
 from helpers.data.tables import TABLES
 from helpers.data.views import create, identifier, quoted
@@ -91,13 +91,13 @@ def mapped(
         wanted = {*wanted, IDENTITIES}
     account: list[tuple[str, str, str, int]] = []
     feeds: dict[str, list[str]] = {}
-    for source in mapping.sources:
+    for place, source in enumerate(mapping.sources):
         targets = [target for target in source.tables if target.table in wanted]
         if targets:
-            raw = _Raw(con, folder, source, mapping.zone, found)
+            raw = _Raw(con, folder, place, source, mapping.zone, found)
             query = raw.query(len(targets) > 1)
         for number, target in enumerate(targets):
-            feed = _Feed(con, raw, target, f"{source.name}-{number}-{target.table}", found)
+            feed = _Feed(con, raw, target, f"source-{place}-{number}", found)
             if relation := feed.relation(query):
                 feeds.setdefault(target.table, []).append(relation)
             account += [(source.name, target.table, feed.reasons[n], rows) for n, rows in feed.counts.items()]
@@ -106,6 +106,19 @@ def mapped(
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
     found.account = pd.DataFrame(account, columns=list(ACCOUNT))
     return found
+
+
+def originals(con: Any, folder: Path, mapping: Mapping) -> dict[str, str]:
+    """Return what the keyed hashes of a mapping stand for, for who may see it: from an id to what the export says."""
+    known: dict[str, str] = {}
+    for number, source in enumerate(mapping.sources):
+        values = [value for target in source.tables for value in target.columns.values()]
+        if columns := {name for value in values for name in value.hashed}:
+            query = _Raw(con, folder, number, source, mapping.zone, Found({})).query(False)
+            for text in map(identifier, sorted(columns)):
+                pairs = f"SELECT {expressions.hashed(f'lower({text})')} AS h, min({text}) FROM ({query}) GROUP BY h"
+                known |= {each: said for each, said in con.con.execute(pairs).fetchall() if each}
+    return known
 
 
 def refuse_questions(mapping: Mapping) -> None:
@@ -127,8 +140,8 @@ def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violat
 class _Raw:
     """The rows of one source as trimmed text."""
 
-    def __init__(self, con: Any, folder: Path, source: Source, zone: str, found: Found) -> None:
-        self.con, self.source, self.zone = con, source, source.zone or zone
+    def __init__(self, con: Any, folder: Path, number: int, source: Source, zone: str, found: Found) -> None:
+        self.con, self.number, self.source, self.zone = con, number, source, source.zone or zone
         self.files: list[RawFile] = []
         for path in files_of(folder, source):
             try:
@@ -148,19 +161,18 @@ class _Raw:
     def query(self, several: bool) -> str:
         """Return SQL of the trimmed rows; text that several tables are made of is read once."""
         names = sorted(self.source.columns)
-        texts = ", ".join(f"{_trimmed(identifier(name))} AS {identifier(name)}" for name in names)
+        texts = [f"{_trimmed(identifier(name))} AS {identifier(name)}" for name in names]
         parts = []
         for number, file in enumerate(self.files):
-            moment, day = exported(self.source, file, self.zone)
-            own = f"{number} AS {identifier(FILE)}, {moment} AS {identifier(EXPORTED)}, {day} AS {identifier(DAY)}"
-            parts.append(
-                f"SELECT {texts}, {own} FROM ({file.query})" if names else f"SELECT {own} FROM ({file.query})"
-            )
+            moment = exported(self.source, file.path.name, self.zone)
+            own = f"{number} AS {identifier(FILE)}, nullif({quoted(moment)}, '') AS {identifier(EXPORTED)}, "
+            own += f"nullif({quoted(moment[:10])}, '') AS {identifier(DAY)}"
+            parts.append(f"SELECT {', '.join([*texts, own])} FROM ({file.query})")
         query = " UNION ALL ".join(parts)
         if any(map(_is_ordered, self.source.tables)):
             query = f"SELECT *, row_number() OVER () AS {identifier(ROW)} FROM ({query})"
         if several:
-            target = quoted(str(self.con.workspace / f"{self.source.name}-{len(self.files)}.parquet"))
+            target = quoted(str(self.con.workspace / f"source-{self.number}.parquet"))
             self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
             return f"SELECT * FROM read_parquet({target})"
         return query
@@ -178,27 +190,29 @@ def _trimmed(text: str) -> str:
     return f"nullif(CASE WHEN {odd} THEN {bare} ELSE {text} END, '')"
 
 
-def exported(source: Source, file: RawFile, zone: str) -> tuple[str, str]:
-    """Return SQL for the instant at which a file was exported and for its day; missing when it is not said."""
-    written = source.exported_at.get("file_name")
-    if written is not None:
+def exported(source: Source, file: str, zone: str) -> str:
+    """Return when a file was exported, a day or an instant as ISO 8601 has it; empty when nobody needs to know."""
+    text = next((said for pattern, said in source.exported_at.items() if fnmatch(file, pattern)), "")
+    if written := source.exported_at.get("file_name"):
         digits = {"%Y": r"\d{4}", "%s": r"\d{10}"}
         pattern = re.sub("%[A-Za-z]", lambda found: digits.get(found[0], r"\d{2}"), re.escape(written))
-        if not (match := re.search(pattern, file.path.name)):
-            raise BadData(
-                f"source {source.name}: the name of {file.path.name} holds no time of export ({written})."
+        if match := re.search(pattern, file):
+            place, seconds = zone_of(zone or "UTC"), written == "%s"
+            moment = (
+                dt.datetime.fromtimestamp(int(match[0]), place)
+                if seconds
+                else dt.datetime.strptime(match[0], written)
             )
-        if written == "%s":
-            moment = dt.datetime.fromtimestamp(int(match[0]), zone_of(zone or "UTC"))
-        else:
-            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
-        text = moment.isoformat() if zone or written == "%s" else moment.date().isoformat()
-        text = text if re.search("%[Hs]", written) else moment.date().isoformat()
-    else:
-        text = next((t for pattern, t in source.exported_at.items() if fnmatch(file.path.name, pattern)), "")
-    if not text:
-        return "CAST(NULL AS VARCHAR)", "CAST(NULL AS VARCHAR)"
-    return quoted(text), quoted(text[:10])
+            text = (
+                moment.replace(tzinfo=place).isoformat()
+                if re.search("%[Hs]", written)
+                else str(moment.date())
+            )
+    hours = any(value.hours_since for target in source.tables for value in target.columns.values())
+    if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
+        what = "at which hour" if text else "when"
+        raise BadData(f"source {source.name}: exported_at does not say {what} {file} was exported.")
+    return text
 
 
 class _Feed:
@@ -400,7 +414,8 @@ class _Feed:
                 total = f"CAST(sum({text}) AS {'BIGINT' if self.spec[name].type == 'integer' else 'DOUBLE'})"
                 value = f"CASE WHEN count({text}) = count(*) THEN {total} END"
             made.append(f"{value} AS {text}")
-        others = [f"NULL AS {identifier(name)}" for name in (FILE, EXPORTED, ROW)]
+        made += [f"true AS {identifier(FIRST_SEEN)}"] if self.target.first_seen else []
+        others = [f"NULL AS {identifier(name)}" for name in self.beside]
         key = ", ".join(map(identifier, keys))
         return f"SELECT {', '.join([key, *made, *others])} FROM ({rows}) GROUP BY {key}"
 

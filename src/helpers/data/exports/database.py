@@ -18,7 +18,7 @@ from helpers.checks import did_you_mean
 from helpers.data.cells import ADVICE, EPOCH_MICROSECONDS
 from helpers.data.exports.apply import ACCOUNT, OUTCOMES, refuse_questions, unexpected
 from helpers.data.exports.expressions import hashed, holds, reasons
-from helpers.data.exports.mapping import Mapping, Source, Target, Value, is_personal
+from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
 from helpers.data.schema import Column
 from helpers.data.tables import TABLES
@@ -177,7 +177,7 @@ class _Feed:
         if not column.is_id:
             return sql
         text = f"CAST({sql} AS VARCHAR)"
-        if column.privacy == "P1" and (value.hash or is_personal(value.column)):
+        if column.privacy == "P1" and value.hashed:
             return hashed(f"lower({text})", postgres=self.con.name == "postgres")
         return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from helpers.data import cells, privacy
-from helpers.data.exports.mapping import Condition, Source, Target, Test, Value, is_personal
+from helpers.data.exports.mapping import Condition, Source, Target, Test, Value
 from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted
 
@@ -93,7 +93,7 @@ def _leaf(value: Value, column: Column) -> str:
     text = identifier(value.column)
     if column.privacy != "P1":
         return text
-    kept = hashed(f"lower({text})") if value.hash or is_personal(value.column) else text
+    kept = hashed(f"lower({text})") if value.hashed else text
     return f"CASE WHEN contains({text}, '**') THEN {quoted(MASKED)} || {text} ELSE {kept} END"
 
 

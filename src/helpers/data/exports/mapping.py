@@ -168,6 +168,12 @@ class Value:
         own = {self.column} - {""} | {test.column for test in self.when}
         return own.union(*(part.columns for part in self.parts))
 
+    @property
+    def hashed(self) -> set[str]:
+        """Columns of the export that become a keyed hash where they feed ids of people."""
+        own = {self.column} if self.column and (self.hash or is_personal(self.column)) else set()
+        return own.union(*(part.hashed for part in self.parts))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -420,7 +426,7 @@ class _Parser:
         if ("files" in found) == ("table" in found) or "tables" not in found:
             says = "needs files, or the table of a database; and tables, which it feeds"
             self.say(where(node), f"source {name} {says}")
-        if "exported_at" not in found and any(_needs_export(each) for each in found.get("tables", ())):
+        if "exported_at" not in found and any(needs_export(each) for each in found.get("tables", ())):
             self.say(
                 where(node),
                 f"source {name} needs exported_at: some of its tables depend on when it was exported",
@@ -503,7 +509,7 @@ class _Parser:
         return Value(**found) if kinds else Value(constant="?")
 
 
-def _needs_export(target: Target) -> bool:
+def needs_export(target: Target) -> bool:
     """Whether a table depends on when its source was exported."""
     return bool(target.totals) or any(
         value.exported or value.hours_since for value in target.columns.values()
