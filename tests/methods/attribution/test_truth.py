@@ -62,7 +62,9 @@ def test_under_confounding_two_lift_tests_bring_the_increments_near_the_truth() 
 def test_a_platform_that_shows_no_touches_has_no_credit_and_does_not_change_the_others() -> None:
     shown = parameters(confounded=False)
     channels = (replace(shown.channels[0], seen=0.0), *shown.channels[1:])
-    whole, walled = (increments(found(planted(6_000, 120, 4, False, channels=each))) for each in (shown.channels, channels))
+    whole, walled = (
+        increments(found(planted(6_000, 120, 4, False, channels=each))) for each in (shown.channels, channels)
+    )
     assert "抖音" in whole.channels and "抖音" not in walled.channels
     kept = [whole.channels.index(name) for name in walled.channels]
     error = np.sqrt(np.diag(whole.covariance))[kept]
@@ -121,7 +123,9 @@ def hits(table: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
 
 def held(got: Increments, truth: pd.Series) -> pd.Series:
     """Return by channel whether the interval holds the orders caused."""
-    bounds = pd.DataFrame([got.of(name, LEVEL)[1:3] for name in got.channels], index=got.channels, columns=["low", "high"])
+    bounds = pd.DataFrame(
+        [got.of(name, LEVEL)[1:3] for name in got.channels], index=got.channels, columns=["low", "high"]
+    )
     truth = truth.reindex(bounds.index)
     return (bounds["low"] <= truth) & (truth <= bounds["high"])
 
@@ -129,7 +133,9 @@ def held(got: Increments, truth: pd.Series) -> pd.Series:
 def population() -> pd.DataFrame:
     """Return the credit that each model gives a mean community of `SIZE` members, from `BLOCKS` times as many."""
     many = credit(found(planted(SIZE * BLOCKS, 120, 90_000, confounded=False), draws=20), order=1).table
-    return (many.set_index(["model", "node"])[["conversions"]] / BLOCKS).rename(columns={"conversions": "true"})
+    return (many.set_index(["model", "node"])[["conversions"]] / BLOCKS).rename(
+        columns={"conversions": "true"}
+    )
 
 
 def covered() -> Iterator[tuple[str, pd.Series]]:
@@ -154,8 +160,13 @@ def test_coverage_and_distances_are_published() -> None:
     for name, got in covered():
         rows.setdefault(name, []).append(got)
     cover = {name: pd.DataFrame(each).mean() for name, each in rows.items()}
-    worlds = {name: judged(planted(24_000, 180, 7, confounded=name == "confounded"))[0] for name in ("alike", "confounded")}
-    far = pd.DataFrame({name: table["total_variation"] for name, table in worlds.items()}).loc[[*MODELS, "added", "corrected"]]
+    worlds = {
+        name: judged(planted(24_000, 180, 7, confounded=name == "confounded"))[0]
+        for name in ("alike", "confounded")
+    }
+    far = pd.DataFrame({name: table["total_variation"] for name, table in worlds.items()}).loc[
+        [*MODELS, "added", "corrected"]
+    ]
     lines = ["coverage", *(f"{name}\n{each.round(3).to_string()}" for name, each in cover.items())]
     print("\n".join([*lines, f"mean {cover['credit'].mean():.3f}", far.round(3).to_string()]))
     assert 0.85 <= cover["credit"].mean() <= 0.95
