@@ -120,10 +120,10 @@ def test_runs_of_the_proof_are_readings_of_re_randomised_rows() -> None:
         {"outcome": rng.poisson(2, 300), "before": rng.normal(size=300), "look": np.arange(300) % 3}
     )
     mechanism = Mechanism(rng.random(300) < 0.5, np.where(np.arange(300) < 100, 0.3, 0.5))
-    runs = next(unit_runs(units, ("outcome", "before"), "mean", mechanism, 5, seed=3))
+    runs = next(unit_runs(units, ("outcome", "before"), "mean", mechanism, 4, 5, seed=3))
     drawn = next(mechanism.draws(5, 3, 2))
     rows, stratum = units[["outcome", "before"]].to_numpy(float), mechanism.strata
-    for run, look in ((0, 0), (4, 2)):
+    for run, look in ((0, 0), (4, 2), (4, 3)):
         upto = (units["look"] <= look).to_numpy()
         cells = [
             [
@@ -147,7 +147,7 @@ def test_the_proof_shows_what_peeking_costs() -> None:
     units = pd.DataFrame({"outcome": rng.negative_binomial(1, 0.3, n), "look": rng.integers(0, 20, n)})
     mechanism = Mechanism(rng.random(n) < 0.5, np.full(n, 0.5))
     found = prove(
-        unit_runs(units, ("outcome",), "mean", mechanism, 1_000, seed=1),
+        unit_runs(units, ("outcome",), "mean", mechanism, 20, 1_000, seed=1),
         boundaries(fractions, 0.05, "obrien-fleming"),
         0.05,
         0.1,

@@ -118,14 +118,18 @@ def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[C
     chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
     mechanism = Mechanism(treated, block=stratum) if plan.design == "blocked" else Mechanism(treated, chance)
     names = tuple(rows.columns.drop(["arm", "look", "stratum"]))
-    return unit_runs(rows, names, plan.primary.kind, mechanism, runs, seed)
+    return unit_runs(rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, seed)
 
 
 def _clusters(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
     """Assign clusters anew, with what each has gathered by each look."""
     below = "denominator" if one.metric.kind == "ratio" else "n"
+    every = range(len(one.bounds.win))
     total, size = (
-        rows.assign(n=1.0).pivot_table(name, "look", "cluster", "sum", fill_value=0).cumsum()
+        rows.assign(n=1.0)
+        .pivot_table(name, "look", "cluster", "sum", fill_value=0)
+        .reindex(every, fill_value=0)
+        .cumsum()
         for name in ("outcome", below)
     )
     treated = rows.groupby("cluster")["arm"].first().to_numpy() == 1

@@ -174,7 +174,13 @@ class Proof(NamedTuple):
 
 
 def unit_runs(
-    units: pd.DataFrame, names: tuple[str, ...], kind: str, mechanism: Mechanism, runs: int, seed: int
+    units: pd.DataFrame,
+    names: tuple[str, ...],
+    kind: str,
+    mechanism: Mechanism,
+    looks: int,
+    runs: int,
+    seed: int,
 ) -> Iterator[Contrast]:
     """Re-randomise units that have no effect, and read them at every look.
 
@@ -188,8 +194,8 @@ def unit_runs(
         Of the metric.
     mechanism : Mechanism
         How the units were assigned; its strata are those of the reading.
-    runs, seed : int
-        Re-randomisations, and their key.
+    looks, runs, seed : int
+        How many looks and re-randomisations, and the key of these.
 
     Yields
     ------
@@ -201,7 +207,7 @@ def unit_runs(
     values = values - centre
     products = (values[:, :, None] * values[:, None]).reshape(-1, k * k)
     columns = np.column_stack([np.ones(len(values)), values, products])
-    looks, strata = int(units["look"].max()) + 1, int(mechanism.strata.max()) + 1
+    strata = int(mechanism.strata.max()) + 1
     cell = units["look"].to_numpy() * strata + mechanism.strata
     cells = [np.flatnonzero(cell == place) for place in range(looks * strata)]
     whole = np.stack([columns[at].sum(axis=0) for at in cells])
