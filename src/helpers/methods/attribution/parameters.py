@@ -21,7 +21,7 @@ class AttributionParameters(common.CommonParameters):
     lookback_days: int = common.parameter(
         30, "Days before an order in which a touch can have credit", unit="days", ge=1, le=365
     )
-    window_days: int = common.parameter(
+    period_days: int = common.parameter(
         0, "Orders of so many days until as_of count; 0 for all on record", unit="days", ge=0, le=3650
     )
     channels: dict[str, str] = common.parameter(

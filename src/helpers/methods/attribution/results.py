@@ -183,23 +183,26 @@ class Credited(Result):
             "Credit says who was there before an order, not what would be missing without it. The Shapley values are "
             "an equal split over the different channels of each order and know nothing of who did not order."
         )
-        numbers = ["conversions", "low", "high", "value", "p_top3", "n"]
-        table = self.credit.table[["model", "node", *numbers]].rename(
-            columns={"node": "channel", "n": "touched"}
+        columns = {each: self.of(each)["conversions"] for each in ("first", "last", "linear", self.model)}
+        small = (
+            pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel").reset_index()
         )
-        caption = say(
-            "Credited orders by model; touched: orders with a touch of the channel, which add up to more than all"
+        caption = say("Orders touched and credited; those touched add up to more than all")
+        yield Table("credit_by_channel", small, caption, members="touched")
+        table = self.credit.table.drop(columns="level").rename(columns={"node": "channel", "n": "touched"})
+        units = {"p_top3": "share"} | dict.fromkeys(["value", "value_low", "value_high"], self.study.currency)
+        yield Table(
+            "credit", table, say("Credit by model, with the chance to be among the first three"), units
         )
-        yield Table("credit", table, caption, {"p_top3": "share", "value": self.study.currency})
         if not self.seen.too_little:
-            text = "Removal effects of the Markov chain of order {order}: share of orders lost without the channel"
+            caption = say(
+                "Share of orders that a Markov chain of order {order} loses without a channel",
+                order=self.credit.order,
+            )
             units = {"removal": "share", "removal_value": "share"}
-            yield Table("removal_effects", self.credit.effects, say(text, order=self.credit.order), units)
-            if len(self.credit.orders):
-                caption = say(
-                    "How badly chains of each order foretell the next step of members left out (nats)"
-                )
-                yield Table("chain_order", self.credit.orders, caption, {"loss": "score"})
+            yield Table("removal_effects", self.credit.effects, caption, units)
+            caption = say("How badly chains of each order foretell the next step of members left out (nats)")
+            yield Table("chain_order", self.credit.orders, caption, {"loss": "score"})
         if len(self.leaves):
             caption = say("Credit below channels; rows of a level add up to their parent")
             yield Table("leaves", self.leaves.drop(columns="model"), caption, {"value": self.study.currency})
@@ -262,6 +265,12 @@ class Added(Result):
             return unknown(self.seen.gates.conversions, "share", self.study.confidence)
         return self.corrected.baseline(self.study.confidence)
 
+    def of(self, channel: str) -> Estimate:
+        """Return the orders that a channel added."""
+        if self.corrected is None:
+            return unknown(0, "orders", self.study.confidence)
+        return self.corrected.of(channel, self.study.confidence)
+
     @property
     def sentence(self) -> str:
         """How many orders would have come anyway."""
@@ -280,7 +289,7 @@ class Added(Result):
         """channel, touches, model (orders added by the model alone), added, low, high (corrected), tested."""
         if self.corrected is None or self.model is None:
             return pd.DataFrame(columns=["channel", "touches", "model", "added", "low", "high", "tested"])
-        bounds = [self.corrected.of(name, self.study.confidence)[:3] for name in self.corrected.channels]
+        bounds = [self.of(name)[:3] for name in self.corrected.channels]
         rows = pd.DataFrame(bounds, columns=["added", "low", "high"])
         rows.insert(0, "channel", self.corrected.channels)
         rows.insert(1, "touches", self.corrected.touches.astype(int))
@@ -342,14 +351,3 @@ def added(study: Study, seen: Seen) -> Added:
     model = increments(seen.journeys)
     tests = lift_tests(seen.journeys, model.channels)
     return Added(study, seen, model, calibrate(model, tests), tests)
-
-
-def as_money(orders: Estimate, each: float, unit: str) -> Estimate:
-    """Return orders at so much each."""
-    value, low, high = (each * part for part in orders[:3])
-    return orders._replace(value=value, low=low, high=high, unit=unit)
-
-
-def told(orders: Estimate) -> str:
-    """Return ``'49 (−38 to 136)'``, without the word orders."""
-    return with_bounds(orders._replace(unit=""))
