@@ -158,7 +158,7 @@ def test_looking_twenty_times_costs_no_false_alarms(sections: dict[str, str]) ->
     plans = {
         "O'Brien-Fleming": (boundaries(t, 0.05, "obrien-fleming"), np.arange(LOOKS)),
         "nine uneven looks": (boundaries(t[uneven], 0.05, "obrien-fleming"), uneven),
-        "ended at 60 %": (boundaries(t[:12], 0.05, "obrien-fleming", final=True), np.arange(12)),
+        "ended at 60 %": (boundaries(t[:12], 0.05, "obrien-fleming", time=[*t[:11], 1]), np.arange(12)),
         "Pocock": (boundaries(t, 0.05, "pocock"), np.arange(LOOKS)),
         "hybrid": (boundaries(t, 0.05, "obrien-fleming", hybrid=True), np.arange(LOOKS)),
         "always valid": (boundaries(t, 0.05, "always-valid"), np.arange(LOOKS)),

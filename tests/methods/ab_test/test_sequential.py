@@ -37,7 +37,7 @@ def test_uneven_and_late_looks_spend_alpha_too() -> None:
     uneven = boundaries([0.05, 0.1, 0.31, 0.32, 0.77, 1.2], 0.05, "obrien-fleming")
     assert uneven.win[:2] == pytest.approx([9.955, 6.991], abs=1e-3)
     assert crossing(uneven, 0.0).sum() == pytest.approx(0.025, abs=1e-9)
-    early = boundaries([0.3, 0.6], 0.05, "obrien-fleming", final=True)
+    early = boundaries([0.3, 0.6], 0.05, "obrien-fleming", time=[0.3, 1])
     assert crossing(early, 0.0).sum() == pytest.approx(0.025, abs=1e-9)
     # Two bounds by the bivariate normal, which scipy integrates.
     both = stats.multivariate_normal([0, 0], [[1, np.sqrt(0.5)], [np.sqrt(0.5), 1]])

@@ -185,9 +185,9 @@ def _contrasts(plan: Plan, kind: str, arm: int, cells: Cells) -> tuple[Contrast,
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:
     """Return the bounds at the looks taken, from the units of two arms at each, shape (looks, 2)."""
     known = fraction(n, np.broadcast_to(foreseen(plan, n, looks), n.shape))
-    days = [max((day - plan.start).days - plan.outcome_days, 0) + 1 for day in (*looks, plan.end)]
-    time, final = np.array(days[:-1]) / days[-1], looks[-1] == plan.looks[-1]
-    return boundaries(known, alpha, plan.spending, time=time, final=final, hybrid=plan.hybrid)
+    days = [max((day - plan.start).days - plan.outcome_days, 0) + 1 for day in (*looks, plan.looks[-1])]
+    time = np.array(days[:-1]) / days[-1]
+    return boundaries(known, alpha, plan.spending, time=time, hybrid=plan.hybrid)
 
 
 def foreseen(plan: Plan, n: np.ndarray, looks: Sequence[dt.date]) -> np.ndarray:

@@ -174,7 +174,7 @@ def _baseline(plan: Plan, moments: Moments) -> Baseline | None:
         below = float(moments.mean[1])
         mean, slope = mean / below, slope - mean / below * np.eye(len(spread))[1]
     steps = np.arange(1, len(plan.looks) + 1) / len(plan.looks)
-    bounds = boundaries(steps, _alpha(plan), plan.spending, final=True, hybrid=plan.hybrid)
+    bounds = boundaries(steps, _alpha(plan), plan.spending, hybrid=plan.hybrid)
     cost = inflation_of_looks(bounds, _alpha(plan), plan.power)
     control, variant = plan.allocation[-1].shares[:2]
     return Baseline(

@@ -68,13 +68,7 @@ class Boundaries(NamedTuple):
 
 
 def boundaries(
-    fractions: ArrayLike,
-    alpha: float,
-    spending: str,
-    *,
-    time: ArrayLike | None = None,
-    final: bool = False,
-    hybrid: bool = False,
+    fractions: ArrayLike, alpha: float, spending: str, *, time: ArrayLike | None = None, hybrid: bool = False
 ) -> Boundaries:
     """Return the bounds for the looks taken so far.
 
@@ -89,11 +83,9 @@ def boundaries(
     time : array_like, shape (looks,), optional
         Share of the planned days at each look, by which alpha is spent instead of by information (Lan and DeMets
         1989): what earlier looks spent then does not change when more or fewer units come than were expected, and
-        information may be counted in any unit.
+        information may be counted in any unit. The look at time 1 is the last, and spends what is left.
     spending : {"obrien-fleming", "pocock", "always-valid", "fixed"}
         How it is spent.
-    final : bool
-        Whether the last look is the end of the test: it spends what is left, however much information there is.
     hybrid : bool
         Whether only harm may stop the test early; a win is then judged once, at the end, at alpha / 2.
     """
@@ -106,9 +98,8 @@ def boundaries(
         bound = always_valid(t, alpha)
     else:
         spent = _spent(np.minimum(spent_at, 1.0), alpha, spending)
-        spent[-1] = alpha if final else spent[-1]
         bound = _bounds(t, spent / 2, one_sided=hybrid)
-    end = np.append(np.zeros(len(t) - 1, bool), final or spent_at[-1] >= 1)
+    end = np.append(np.zeros(len(t) - 1, bool), spent_at[-1] >= 1)
     win = np.where(end, stats.norm.isf(alpha / 2), np.inf) if hybrid else bound
     return Boundaries(win, bound, t, spent)
 
