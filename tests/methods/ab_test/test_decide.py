@@ -66,7 +66,7 @@ def shares(effect: float, *losses: float, margin: float = 3.0) -> dict[str, floa
     """Return how often each call ends a test with these true effects, in standard errors of the planned end."""
     rng = np.random.default_rng(5)
     t = np.arange(1, LOOKS + 1) / LOOKS
-    bound = boundaries(t, 0.05, "obrien-fleming", final=True).win
+    bound = boundaries(t, 0.05, "obrien-fleming").win
     half = bound / np.sqrt(t)
     true = np.array([effect, *losses])[:, None]
     steps = rng.standard_normal((RUNS, len(true), LOOKS)) * np.sqrt(1 / LOOKS)
