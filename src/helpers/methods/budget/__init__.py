@@ -2,10 +2,11 @@
 
 How the parts fit, from tables to a decision
 --------------------------------------------
-`weekly` brings spend, costs, outcome, organic drivers and the calendar to one frame of weeks; `gate` asks whether that
-frame can answer the question, and says in words why not. `engine.fit` draws, for each line, a response curve out of a
-dictionary (`curves`) together with its coefficient, the baseline (`baseline`) integrated out; statements of tests and
-beliefs enter as rows (`evidence`). `elasticity` stands in where data are too thin for curves. `answers` turns the draws
-into estimates; `trust` refits with something changed and grades; `allocate` turns the mean response into a plan with a
-certified gap, and `scenarios` compares plans. A red grade allocates nothing.
+`weekly` brings spend, costs, outcome, organic drivers and the calendar to one frame of weeks; `gate` asks whether
+that frame can answer the question, and says in words why not. `engine.fit` draws, for each line, a response curve out
+of a dictionary (`curves`) together with its coefficient, the baseline (`baseline`) integrated out; what tests and
+beliefs state enters as rows (`evidence`), and `ledger` says what each row changed. `elasticity` stands in where data
+are too thin for curves. `answers` turns the draws into estimates; `trust` refits with something changed and grades;
+`allocate` turns mean responses into a plan with a certified gap, and `scenarios` compares plans. A red grade
+allocates nothing.
 """

@@ -21,11 +21,14 @@ import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
 
 from helpers.errors import BadParameters
-from helpers.methods.budget.curves import Array
+from helpers.methods.budget.curves import Array, Curves
 from helpers.methods.budget.engine import Fit
 from helpers.sentences import quantity, say
 
-SEGMENTS = 40
+SEGMENTS, DENSER = 48, 2.5
+"""Pieces of a curve, and how much denser they lie at its start."""
+PASSES = 2
+"""Solutions, the second with more points around the first."""
 SHOCK_LEVEL = 0.95
 WEEKS_OF_MONTH = 365.25 / 12 / 7
 THINNED = 400
@@ -108,7 +111,7 @@ class Terms:
     @property
     def rows(self) -> dict[str, dict[str, Any]]:
         """Each line's row of `lines`."""
-        return {str(line): row for line, row in self.lines.to_dict("index").items()}
+        return {str(line): dict(self.lines.loc[line]) for line in self.lines.index}
 
     @property
     def reserve(self) -> float:
@@ -170,14 +173,15 @@ class Plan:
 
 def responses_of(fit: Fit, weeks: float = WEEKS_OF_MONTH) -> dict[str, Response]:
     """Return each line's mean outcome of so many weeks at a steady spend over them."""
-    found = {}
-    for line, curves in fit.curves.items():
-        some = curves[:: max(1, len(curves) // THINNED)]
-        found[line] = Response(
-            lambda spend, some=some: weeks * some.steady(np.asarray(spend) / weeks).mean(axis=1),
-            lambda spend, some=some: some.marginal(np.asarray(spend) / weeks).mean(axis=1),
+
+    def of(curves: Curves) -> Response:
+        some = curves[np.linspace(0, len(curves) - 1, THINNED).astype(int)]
+        return Response(
+            lambda spend: weeks * some.steady(spend / weeks).mean(axis=1),
+            lambda spend: some.marginal(spend / weeks).mean(axis=1),
         )
-    return found
+
+    return {line: of(curves) for line, curves in fit.curves.items()}
 
 
 def allocate(responses: Mapping[str, Response], terms: Terms) -> Plan:
@@ -189,20 +193,24 @@ def allocate(responses: Mapping[str, Response], terms: Terms) -> Plan:
         When no plan keeps all bounds; the message names those without which there would be one.
     """
     points = {line: grid(responses[line], row) for line, row in terms.rows.items()}
-    chords = Program(terms, {line: (at, responses[line].value(at)) for line, at in points.items()})
-    solved = chords.solve()
-    if solved.x is None:
-        raise BadParameters(_why_not(chords))
+    for _ in range(PASSES):
+        chords = Program(terms, {line: (at, responses[line].value(at)) for line, at in points.items()})
+        solved = chords.solve()
+        if solved.x is None:
+            raise BadParameters(_why_not(chords))
+        spend = chords.spend(solved.x)
+        points = {line: closer(at, spend[line]) for line, at in points.items()}
     above = {line: over_estimate(responses[line], at) for line, at in points.items()}
     over = Program(terms, above)
-    bound = -float(over.solve().mip_dual_bound) * over.worth
-    spend = chords.spend(solved.x)
+    bound = (over.constant - float(over.solve().mip_dual_bound)) * over.worth
     lines = terms.lines.assign(proposed=spend, change=spend - terms.lines["today"])
     on = chords.running(solved.x)
     lines["fixed"] = terms.lines["fixed"].where(on, 0.0)
     for name, column in (("outcome_today", "today"), ("outcome", "proposed")):
-        lines[name] = [float(responses[line].value(np.array([at]))[0]) for line, at in lines[column].items()]
-    lines["marginal"] = [float(responses[line].slope(np.array([at]))[0]) for line, at in spend.items()]
+        lines[name] = [
+            float(responses[str(line)].value(np.array([at]))[0]) for line, at in lines[column].items()
+        ]
+    lines["marginal"] = [float(responses[str(line)].slope(np.array([at]))[0]) for line, at in spend.items()]
     near = 1e-6 * max(terms.budget, 1e-12)
     lines["binds"] = np.select(
         [~on, lines["proposed"] >= lines["high"] - near, lines["proposed"] <= lines["low"] + near],
@@ -223,30 +231,41 @@ def grid(response: Response, row: Mapping[str, Any]) -> Array:
         return np.unique([0.0, high]) if high else np.array([0.0])
     if step and high / step <= SEGMENTS:
         return np.arange(0, np.floor(high / step + 1e-9) + 1) * step
-    return high * np.linspace(0, 1, SEGMENTS + 1) ** 1.5
+    return high * np.linspace(0, 1, SEGMENTS + 1) ** DENSER
+
+
+def closer(points: Array, spend: float) -> Array:
+    """Return the points with more of them around a spend, in the stretches on both sides."""
+    at = int(np.searchsorted(points, spend))
+    around = points[max(at - 1, 0)], points[min(at + 1, len(points) - 1)]
+    return (
+        np.unique(np.concatenate([points, np.linspace(*around, 9)]).round(9)) if len(points) > 2 else points
+    )
 
 
 def over_estimate(response: Response, points: Array) -> tuple[Array, Array]:
-    """Return points and values of straight lines that lie nowhere below a response that never falls."""
-    values, at, up = response.value(points), [points[:1]], []
-    up.append(values[:1])
-    for a, b, low, high in zip(points, points[1:], values, values[1:], strict=False):
+    """Return points and values of straight lines that lie nowhere below a response that never falls.
+
+    From the start to the first point they are level, because a curve may rise from nothing infinitely fast.
+    """
+    values = response.value(points)
+    at, up = list(points[:2]), list(values[1:2]) * 2 or [0.0]
+    for a, b, low, high in zip(points[1:], points[2:], values[1:], values[2:], strict=False):
         slopes = response.slope(np.linspace(a, b, 9))
-        steps, chord = np.diff(slopes), (high - low) / (b - a)
-        if (steps <= 0).all() and slopes[0] > chord > slopes[-1]:
-            # Where the tangents at both ends meet.
-            meet = (high - low + slopes[0] * a - slopes[-1] * b) / (slopes[0] - slopes[-1])
-            at.append(np.array([meet, b]))
-            up.append(np.array([low + slopes[0] * (meet - a), high]))
-        elif (steps >= 0).all() or slopes.max() <= chord:
-            at.append(np.array([b]))
-            up.append(np.array([high]))
-        else:
+        steps, near = np.diff(slopes), np.array([1e-3, 1 - 1e-3]) * (b - a) + a
+        if (steps <= 0).all():
+            # Tangents at both ends meet; moved from the ends, where a piece would be too short for the solver.
+            meet = (high - low + slopes[0] * a - slopes[-1] * b) / max(slopes[0] - slopes[-1], 1e-300)
+            meet = float(np.clip(meet, *near))
+            at.append(meet)
+            up.append(max(low + slopes[0] * (meet - a), high + slopes[-1] * (meet - b)))
+        elif (steps < 0).any():
             # It bends both ways: as steep as anywhere on the stretch, until the value at its end.
-            meet = a + (high - low) / (1.02 * slopes.max())
-            at.append(np.array([min(meet, b), b]))
-            up.append(np.array([high, high]))
-    return np.concatenate(at), np.concatenate(up)
+            at.append(float(np.clip(a + (high - low) / (1.02 * slopes.max()), *near)))
+            up.append(high)
+        at.append(b)
+        up.append(high)
+    return np.array(at), np.array(up)
 
 
 class Program:
@@ -261,11 +280,12 @@ class Program:
         self.rows: list[tuple[str, dict[int, float], float, float]] = []
         self.pieces: dict[str, range] = {}
         self.slopes: dict[int, float] = {}
+        self.constant = 0.0
         self.on: dict[str, int] = {}
-        for line, row in terms.rows.items():
-            self._add_line(line, row, *shapes[line])
+        for line, its in terms.rows.items():
+            self._add_line(line, its, *shapes[line])
         spend = {piece: 1.0 for pieces in self.pieces.values() for piece in pieces}
-        fixed = {self.on[line]: row["fixed"] / self.money for line, row in terms.rows.items()}
+        fixed = {self.on[line]: its["fixed"] / self.money for line, its in terms.rows.items()}
         self.rows.append(("budget", spend | fixed, -np.inf, 1 - terms.reserve / self.money))
         for share in terms.shares:
             mine = {piece for line in share.lines for piece in self.pieces[line]}
@@ -290,6 +310,7 @@ class Program:
 
     def _add_line(self, line: str, row: Mapping[str, Any], at: Array, values: Array) -> None:
         low, high, step = (float(row[name]) / self.money for name in ("low", "high", "step"))
+        self.constant += float(values[0]) / self.outcome
         widths = np.diff(at) / self.money
         slopes = np.diff(values) / self.outcome / widths
         first = len(self.upper)

@@ -163,9 +163,13 @@ def sample(system: System, rng: np.random.Generator, chains: int, draws: int, wa
             mass = np.cumsum(np.exp(log - log.max(axis=1, keepdims=True)), axis=1)
             chosen = (mass < rng.random((chains, 1)) * mass[:, -1:]).sum(axis=1)
             at, sd = at_line[each, chosen] / precise[each, chosen], precise[each, chosen] ** -0.5
-            beta[:, line] = above_zero(at, sd, rng.random(chains))
+            beta[:, line] = between(at, sd, 0.0, np.inf, rng.random(chains))
             curve[:, line] = span.start + chosen
             pull += system.gram[curve[:, line]] * beta[:, line, None] - old
+        order = rng.permutation(lines)
+        mixed = (curve[:, order], beta[:, order])
+        exchange(system, *mixed, pull, variance, rng.random((chains, lines)))
+        beta[:, order] = mixed[1]
         inner = (beta * (pull[each[:, None], curve] - 2 * system.right[curve])).sum(axis=1)
         left = np.maximum(system.total + inner, 1e-12 * system.total)
         variance = 0.5 * left / rng.standard_gamma(system.weeks / 2, chains)
@@ -175,12 +179,35 @@ def sample(system: System, rng: np.random.Generator, chains: int, draws: int, wa
     return kept
 
 
-def above_zero(mean: Array, sd: Array, uniform: Array) -> Array:
-    """Return normal draws above 0 by inversion; far below 0, of the exponential that the tail comes close to."""
-    low = mean / sd
-    near = mean - sd * ndtri(uniform * ndtr(np.maximum(low, -30.0)))
-    far = -sd * np.log(uniform) / np.maximum(-low, 1.0)
-    return np.maximum(np.where(low > -6, near, far), 0.0)
+def between(mean: Array, sd: Array, low: Array | float, high: Array | float, uniform: Array) -> Array:
+    """Return normal draws between two bounds by inversion, in the tail that floating point resolves better."""
+    a, b = (low - mean) / sd, (high - mean) / sd
+    flip = np.where(a + b > 0, -1.0, 1.0)
+    below, above = ndtr(np.minimum(flip * a, flip * b)), ndtr(np.maximum(flip * a, flip * b))
+    draw = mean + flip * sd * ndtri(below + uniform * (above - below))
+    return np.clip(draw, low, high)
+
+
+def exchange(
+    system: System, curve: NDArray[np.int64], beta: Array, pull: Array, variance: Array, draw: Array
+) -> None:
+    """Let the first line of each pair gain what the second loses, from the exact conditional.
+
+    Pairs are neighbours; where lines move together, one at a time they would creep. Changes `beta` and `pull`.
+    """
+    gram = system.gram
+    for c in range(0, beta.shape[1] - 1, 2):
+        k, m, b, d = curve[:, c], curve[:, c + 1], beta[:, c], beta[:, c + 1]
+        each = np.arange(len(k))
+        precise = (gram[k, k] + gram[m, m] - 2 * gram[k, m]) / variance + 2 * system.precision
+        precise += system.row_gram[k] + system.row_gram[m]
+        slope = (system.right[k] - pull[each, k] - system.right[m] + pull[each, m]) / variance
+        slope += system.row_right[k] - system.row_gram[k] * b - system.row_right[m] + system.row_gram[m] * d
+        slope -= system.precision * (b - d)
+        gain = between(slope / precise, precise**-0.5, -b, d, draw[:, c])
+        beta[:, c] += gain
+        beta[:, c + 1] -= gain
+        pull += gain[:, None] * (gram[k] - gram[m])
 
 
 def split_rhat(draws: Array) -> float:

@@ -1,7 +1,7 @@
 """The gate: can this data answer the question? Each check has a code, and says in words what it found.
 
 Asked before any fit: enough weeks, also for each parameter; an outcome that is there and moves; lines that vary, and
-not all together; cost per impression without jumps; spend that was not set by the outcome, the season or the calendar.
+not all together; cost per impression without jumps; spend that was not set by the outcome, season or calendar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Verdict = Literal["ok", "flag", "refuse"]
 Answer = Literal["curves", "elasticity", "nothing"]
 
 WEEKS = {"nothing": 20, "elasticity": 40, "flag": 104}
-"""Below the first nothing is said, below the second no curve is fitted, below the third it is said that it is short."""
+"""Below the first nothing is said, below the second no curve is fitted, below the third a flag."""
 PER_PARAMETER = (1.5, 4.0)
 """Weeks a parameter: below the first no curves, below the second a flag."""
 OF_A_LINE = 3
@@ -147,7 +147,7 @@ def _apart(weekly: Weekly) -> Iterator[Check]:
         return
     alike = spend.corr().abs().to_numpy()
     np.fill_diagonal(alike, 0.0)
-    a, b = np.unravel_index(alike.argmax(), alike.shape)
+    a, b = divmod(int(alike.argmax()), len(alike))
     if alike[a, b] > TWINS:
         text = "{line} and {other} rise and fall together, so nobody can tell them apart: count them as one line."
         other = str(spend.columns[b])
@@ -202,14 +202,14 @@ def _demand(weekly: Weekly) -> Iterator[Check]:
         # Few weeks are explained by anything: the share is the one adjusted for the columns.
         adjusted = 1 - (1 - explained) * (len(column) - 1) / max(len(column) - wave.shape[1], 1)
         if adjusted > SET_BY_SEASON:
-            text = "{line} follows the season and the calendar ({share} of its ups and downs), which hides its effect."
+            text = "{line} follows season, calendar or demand ({share} of its ups and downs), which hides its effect."
             share = percent(adjusted, 0)
             yield check("season", str(line), adjusted, SET_BY_SEASON, "flag", text, share=share)
         known = np.column_stack([wave, column.shift(1), column.shift(2)])[2:]
         tested, asked = _left(column.to_numpy(float)[2:], known), _left(before.to_numpy(float)[2:], known)
         t = _t(tested, asked, known.shape[1] + 1)
         if t > SET_BY_SALES:
-            text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring would come anyway."
+            text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring comes anyway."
             yield check("demand", str(line), t, SET_BY_SALES, "flag", text)
 
 

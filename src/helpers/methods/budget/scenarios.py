@@ -1,13 +1,104 @@
-"""Plans compared on the same curves: today, proposed, 40/35/25, equal, -20 %, frozen ads, least cost for a target."""
+"""Plans compared on the same curves: today, the proposal, 40/35/25, equal parts, −20 %, frozen ads, least cost."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
-from helpers.methods.budget.allocate import Terms
+from helpers.errors import BadParameters
+from helpers.methods.budget.allocate import THINNED, WEEKS_OF_MONTH, Plan, Terms, allocate, responses_of
+from helpers.methods.budget.curves import Array
 from helpers.methods.budget.engine import Fit
+from helpers.sentences import number, say
+
+RULE = (0.40, 0.35, 0.25)
+"""The rule of thumb: the three largest lines of today get these parts of the floating money."""
+CUT = 0.8
 
 
-def scenarios(fit: Fit, terms: Terms, target: float | None = None) -> pd.DataFrame:
-    """Return one row per plan: plan, spend, outcome, low, high, better (chance of being better than today)."""
-    raise NotImplementedError
+def outcome_draws(fit: Fit, spend: pd.Series) -> Array:
+    """Return the outcome of a month at steady monthly spends, by draw."""
+    total = np.zeros(THINNED)
+    for line, amount in spend.items():
+        curves = fit.curves[str(line)]
+        some = curves[np.linspace(0, len(curves) - 1, THINNED).astype(int)]
+        total += WEEKS_OF_MONTH * some.steady(np.array([amount / WEEKS_OF_MONTH]))[0]
+    return total
+
+
+def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: float = 0.9) -> pd.DataFrame:
+    """Return the plan beside others on the same curves.
+
+    Parameters
+    ----------
+    fit : Fit
+        Draws.
+    plan : Plan
+        The proposal; its terms give today's spend, bounds and fixed cost.
+    target : float, optional
+        Outcome of a month that is to be reached at least cost.
+    confidence : float
+        Level of intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per plan: plan (today, proposed, rule, equal, less, frozen, least_cost), spend (floating and fixed),
+        outcome, low, high, gain, gain_low, gain_high (outcome less today's), better (chance that it brings more than
+        today); allowed (whether it keeps the bounds of lines); then one column a line with its spend.
+    """
+    terms, today = plan.terms, plan.lines["today"]
+    floating = float(plan.lines["proposed"].sum())
+    parts = (
+        pd.Series(RULE, today.sort_values(ascending=False).index[: len(RULE)])
+        .reindex(today.index)
+        .fillna(0.0)
+    )
+    plans = {
+        "today": today, "proposed": plan.lines["proposed"], "rule": floating * parts / parts.sum(),
+        "equal": pd.Series(floating / len(today), today.index), "less": CUT * today, "frozen": 0.0 * today,
+    }  # fmt: skip
+    if target is not None:
+        plans["least_cost"] = least_cost(fit, terms, target).lines["proposed"]
+    before = outcome_draws(fit, today)
+    rows = []
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    for name, spend in plans.items():
+        draws = outcome_draws(fit, spend)
+        low, high, *gains = (*np.quantile(draws, tails), *np.quantile(draws - before, tails))
+        fixed = float(
+            plan.lines["fixed"].sum() if name == "proposed" else terms.lines["fixed"][spend > 0].sum()
+        )
+        inside = (spend >= terms.lines["low"] - 1e-6) & (spend <= terms.lines["high"] + 1e-6)
+        row = {"plan": name, "spend": spend.sum() + fixed, "outcome": draws.mean(), "low": low, "high": high}
+        row |= {"gain": (draws - before).mean(), "gain_low": gains[0], "gain_high": gains[1]}
+        rows.append(row | {"better": (draws > before).mean(), "allowed": bool(inside.all()), **spend})
+    return pd.DataFrame(rows)
+
+
+def least_cost(fit: Fit, terms: Terms, target: float) -> Plan:
+    """Return the plan of least budget whose mean outcome of a month reaches the target.
+
+    Raises
+    ------
+    BadParameters
+        When all lines at their most do not reach it.
+    """
+    responses = responses_of(fit)
+    rows = terms.lines
+    least = float((rows["low"] + rows["fixed"])[~rows["optional"]].sum())
+    most = float((rows["high"] + rows["fixed"]).sum())
+
+    def plan(budget: float) -> Plan:
+        return allocate(responses, Terms(budget, rows, terms.shares, currency=terms.currency))
+
+    reached = plan(most)
+    if reached.outcome < target:
+        text = "All lines at their most bring {most} a month: the target of {target} is out of reach."
+        raise BadParameters(say(text, most=number(reached.outcome), target=number(target)))
+    if least and plan(least).outcome >= target:
+        return plan(least)
+    start = max(least, 1e-3 * most)
+    budget = brentq(lambda money: plan(money).outcome - target, start, most, xtol=1e-4 * most)
+    return plan(float(budget))

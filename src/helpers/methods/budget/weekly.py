@@ -24,7 +24,7 @@ from helpers.study.activity import currencies
 from helpers.study.frames import require_columns
 
 STEADY = 0.10
-"""A line whose weekly spend varies by less than this (standard deviation / mean) has nothing to learn a curve from."""
+"""A line whose weekly spend varies by less than this (standard deviation / mean) has no curve to learn."""
 FEW_WEEKS, FEW_SHARE = 6, 0.08
 """A line that spends in fewer weeks, or in a smaller share of them, is a run of events."""
 QUARTER = 13
@@ -48,7 +48,8 @@ class Weekly:
     fixed : pandas.Series
         Money a week of each cost without a curve: content, tools, lines that hardly vary.
     lines : pandas.DataFrame
-        One row per paid line, index the line: platform, kind ("curve", "fixed", "event", "idle"), spend, price_jump
+        One row per paid line, index the line: platform, impressions, kind ("curve", "fixed", "event", "idle"), spend,
+        price_jump
         (largest change of the cost per impression from one quarter to the next, as a ratio; NaN
         without impressions).
     currency, unit : str
@@ -94,6 +95,10 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
     last = min(study.as_of, ads["date"].max(), daily.index.max())
     weeks = pd.date_range(_monday(max(ads["date"].min(), daily.index.min()), ahead=True), last, freq="W-MON")
     weeks = weeks[weeks <= pd.Timestamp(last) - pd.Timedelta(days=6)]
+    if weeks.empty:
+        raise BadData(
+            say("ad_daily and the outcome have no whole week in common until {day}.", day=study.as_of)
+        )
     if missing := [week for week in weeks if week not in spend.index]:
         text = "ad_daily: {n} of {weeks} weeks have no row at all, such as the one of {first}: bring their report."
         raise BadData(say(text, n=len(missing), weeks=len(weeks), first=missing[0].date()))
@@ -104,7 +109,7 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
         .agg(platform=("platform", "first"))
         .assign(kind=pd.Series(kind), spend=spend.sum())
     )
-    lines["price_jump"] = _price_jump(ads, weeks)
+    lines["price_jump"] = _price_jump(ads, weeks[0])
     of_kind = {
         name: [line for line, its in kind.items() if its == name] for name in ("curve", "fixed", "event")
     }
@@ -202,23 +207,21 @@ def _orders(study: Study, outcome: str) -> pd.Series:
         text = "orders: there is none until {day}." if found.empty else "orders: {n} have no margin."
         raise BadData(say(text, day=study.as_of, n=0 if found.empty else missing))
     daily = found.set_index(pd.to_datetime(found["day"]))["value"].sort_index().asfreq("D", fill_value=0.0)
-    return daily.set_axis(daily.index.date)
+    return daily.set_axis(pd.DatetimeIndex(daily.index).date)
 
 
-def _price_jump(ads: pd.DataFrame, weeks: pd.DatetimeIndex) -> pd.Series:
+def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     """Return by line the largest change of cost per impression from one quarter to the next, as a ratio above 1."""
-    seen = ads[(ads["shown"] > 0) & (ads["date"] >= weeks[0].date())] if len(weeks) else ads.iloc[:0]
-    quarter = (pd.to_datetime(seen["date"]) - weeks[0]).dt.days // (7 * QUARTER) if len(seen) else []
-    sums = seen.groupby(["line", quarter])[["cost", "shown"]].sum() if len(seen) else pd.DataFrame()
-    if sums.empty:
-        return pd.Series(dtype=float)
-    change = np.log(sums["cost"] / sums["shown"]).replace(-np.inf, np.nan).groupby("line").diff().abs()
-    return np.exp(change.groupby("line").max())
+    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0)]
+    quarter = ((pd.to_datetime(seen["date"]) - first).dt.days // (7 * QUARTER)).rename("quarter")
+    sums = seen.groupby([seen["line"], quarter])[["cost", "shown"]].sum().astype(float)
+    price = pd.Series(np.log(sums["cost"] / sums["shown"]), sums.index)
+    return pd.Series(np.exp(price.groupby("line").diff().abs().groupby("line").max()))
 
 
 def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
     """Return money a week by kind of cost, advertising apart, which the ad reports tell by line."""
-    if "costs" not in study.dataset or not len(weeks):
+    if "costs" not in study.dataset:
         return pd.Series(dtype=float)
     table = study.dataset.costs
     day = table.date.cast("date")
@@ -275,16 +278,12 @@ def _calendar(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     frame = pd.DataFrame(index=weeks)
     if "annotations" not in study.dataset:
         return frame
-    days = (
-        pd.Series(0.0, pd.date_range(weeks[0], periods=7 * len(weeks)))
-        if len(weeks)
-        else pd.Series(dtype=float)
-    )
+    days = pd.date_range(weeks[0], periods=7 * len(weeks))
     entries = study.dataset.annotations.to_pandas()
     for entry in entries[~entries["kind"].isin(NO_EVENT)].to_dict("records"):
         grade = entry.get("grade")
         name = f"{entry['kind']} {grade}" if isinstance(grade, str) else str(entry["kind"])
-        inside = (days.index >= pd.Timestamp(entry["start"])) & (days.index <= pd.Timestamp(entry["end"]))
+        inside = (days >= pd.Timestamp(entry["start"])) & (days <= pd.Timestamp(entry["end"]))
         share = np.where(inside, 1.0, 0.0).reshape(-1, 7).mean(axis=1)
         frame[name] = np.minimum(frame.get(name, 0.0) + share, 1.0)
     return frame.loc[:, frame.gt(0).any()]
