@@ -19,8 +19,9 @@ from tests.conftest import ROOT
 from tests.methods.attribution.planted import SEARCH, caused, found, parameters, planted
 
 PROOF = ROOT / "docs/proofs/attribution.md"
-RUNS, LEVEL, SIZE, BLOCKS = 300, 0.90, 1_000, 60
-"""Communities, level of their intervals, members of each, and of how many the population value is the mean."""
+RUNS, CORRECTED, LEVEL, SIZE, BLOCKS = 300, 100, 0.90, 1_000, 60
+"""Communities, those of them that are calibrated too, level of their intervals, members of each, and of how many
+communities the population value is the mean."""
 
 
 def as_credit(model: str, got: Increments) -> pd.DataFrame:
@@ -146,6 +147,8 @@ def covered() -> Iterator[tuple[str, pd.Series]]:
         journeys = found(made, confidence=LEVEL)
         yield "credit", hits(credit(journeys, order=1).table, truth)
         yield "added", held(increments(journeys), caused(made))
+        if seed >= CORRECTED:
+            continue
         made = planted(SIZE, 120, seed, confounded=True)
         journeys = found(made, confidence=LEVEL)
         model = increments(journeys)

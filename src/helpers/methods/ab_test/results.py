@@ -222,7 +222,9 @@ class Trust(OfTest):
             return say(UNTRUSTED)
         if self.plan.looks[0] > self.study.as_of:
             return self.said(EARLY)
-        return say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy) if self.waiting else ""
+        return (
+            say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy) if self.waiting else ""
+        )
 
     @property
     def doubt(self) -> str:

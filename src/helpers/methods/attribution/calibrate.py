@@ -71,8 +71,9 @@ def calibrate(found: Increments, tests: pd.DataFrame) -> Increments:
     model = found.orders / found.touches
     covariance = found.covariance / np.outer(found.touches, found.touches)
     value, error = tests["value"].to_numpy(float), tests["error"].to_numpy(float)
-    beyond = (value - model[place]) ** 2 - error**2 - np.diag(covariance)[place]
-    spread = max(float(beyond.sum() / (model[place] ** 2).sum()), 0.0) / 2
+    noise = error**2 + np.diag(covariance)[place]
+    beyond = ((value - model[place]) ** 2 - noise) / (model[place] ** 2 + noise)
+    spread = max(float(beyond.mean()), 0.0) / 2
     covariance = covariance + spread * (np.outer(model, model) + np.diag(model**2))
     gain = covariance[:, place] @ np.linalg.inv(covariance[np.ix_(place, place)] + np.diag(error**2))
     model = model + gain @ (value - model[place])

@@ -91,8 +91,10 @@ class Increments(NamedTuple):
     def baseline(self, confidence: float) -> Estimate:
         """Return the share of orders that would have come without any channel."""
         share, error = self.orders.sum() / self.total, np.sqrt(self.covariance.sum()) / self.total
-        method = ("share", "additive rates, clustered by member", confidence)
-        return normal_estimate(1 - float(share), float(error), self.members, *method, bounds=(0.0, np.inf))
+        method, most = "additive rates, clustered by member", max(1.0, 1 - float(share))
+        return normal_estimate(
+            1 - float(share), float(error), self.members, "share", method, confidence, bounds=(0.0, most)
+        )
 
 
 class _Days(NamedTuple):
