@@ -238,9 +238,9 @@ def closer(points: Array, spend: float) -> Array:
     """Return the points with more of them around a spend, in the stretches on both sides."""
     at = int(np.searchsorted(points, spend))
     around = points[max(at - 1, 0)], points[min(at + 1, len(points) - 1)]
-    return (
-        np.unique(np.concatenate([points, np.linspace(*around, 9)]).round(9)) if len(points) > 2 else points
-    )
+    every = np.union1d(points, np.linspace(*around, 9) if len(points) > 2 else points)
+    # Points that are as good as one would leave pieces too short for the solver.
+    return every[np.append(True, np.diff(every) > 1e-7 * every[-1])]
 
 
 def over_estimate(response: Response, points: Array) -> tuple[Array, Array]:
