@@ -70,8 +70,7 @@ class _Feed:
         try:
             self.kinds = con.table(name, database=".".join(above) or None).schema()
         except Exception as error:  # every driver has errors of its own
-            hint = did_you_mean(name, con.list_tables())
-            raise self._bad(f"the database has no table {source.table or '(none named)'}.{hint}") from error
+            raise self._bad(f"the database has no table {source.table or '(none named)'}") from error
         self.place = ".".join(map(identifier, (*above, name)))
         if lacks := [f"{name}.{did_you_mean(name, self.kinds)}" for name in source.columns - set(self.kinds)]:
             raise self._bad(f"{source.table} has no column {' '.join(sorted(lacks))}")
