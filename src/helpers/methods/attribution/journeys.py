@@ -185,7 +185,7 @@ class Journeys:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """Steps by kind, all that order 1 and the accounts need.
+        """Steps by kind, all that order 1 and the accounts need; of all touches, whatever `collapse` says.
 
         before, channel, last, converted, carried (bool); n (steps), value (of conversions), tied (touches at one
         instant with another of the member), open (touches whose lookback ends after ``as_of``, not converted yet).

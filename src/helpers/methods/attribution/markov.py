@@ -176,30 +176,24 @@ def choose_order(histories: Histories, seed: int = 0) -> tuple[int, pd.DataFrame
     tuple
         Order, 1 to 3; a table with order and loss (mean minus log probability of a step, in nats).
     """
-    rng, size = np.random.default_rng(seed), len(histories.channels)
-    half = rng.binomial(histories.members, 0.5)
-    follows = np.where(
-        histories.last, np.where(histories.converted, size, size + 1), np.roll(histories.code, -1)
-    )
-    # What follows no window at all is what the shortest one rests on.
-    windows = [np.zeros(len(follows), np.int64), *(_windows(histories, order)[0] for order in ORDERS)]
-    loss, steps = np.zeros(len(windows)), histories.members[histories.history].sum()
-    for learn, test in ((half, histories.members - half), (histories.members - half, half)):
+    converts = len(histories.channels)
+    size, members = converts + 2, histories.members
+    ends = np.where(histories.converted, converts, converts + 1)
+    follows = np.where(histories.last, ends, np.roll(histories.code, -1))
+    numbered = []
+    for order in (0, *ORDERS):  # what follows no window at all is what the shortest one rests on
+        window = _windows(histories, order)[0] if order else np.zeros(len(follows), np.int64)
+        pairs, step = np.unique(window * size + follows, return_inverse=True)
+        context = np.unique(pairs // size, return_inverse=True)[1][step]
+        numbered.append((step, context, histories.place >= order))
+    half = np.random.default_rng(seed).binomial(members, 0.5)
+    loss, steps = np.zeros(len(numbered)), members[histories.history].sum()
+    for learn, test in ((half, members - half), (members - half, half)):
         learned, tested = learn[histories.history].astype(float), test[histories.history]
-        shorter = np.full(len(follows), 1.0 / (size + 2))
-        for order, window in enumerate(windows):
-            longer = histories.place >= order
-            shorter = np.where(longer, _next(window, follows, learned, shorter, size + 2), shorter)
-            loss[order] -= tested @ np.log(shorter)
+        chance = np.full(len(follows), 1.0 / size)
+        for order, (step, context, longer) in enumerate(numbered):
+            seen, of = np.bincount(step, learned)[step], np.bincount(context, learned)[context]
+            chance = np.where(longer, (seen + PRIOR * chance) / (of + PRIOR), chance)
+            loss[order] -= tested @ np.log(chance)
     table = pd.DataFrame({"order": ORDERS, "loss": loss[1:] / max(steps, 1)})
     return ORDERS[int(table["loss"].argmin())] if steps else 1, table
-
-
-def _next(
-    window: Numbers, follows: Numbers, weight: FloatArray, shorter: FloatArray, size: int
-) -> FloatArray:
-    """Return the probability of each step after its window, by weighted counts and what a shorter window says."""
-    _, context = np.unique(window, return_inverse=True)
-    _, step = np.unique(context * size + follows, return_inverse=True)
-    seen, of = np.bincount(step, weight)[step], np.bincount(context, weight)[context]
-    return (seen + PRIOR * shorter) / (of + PRIOR)
