@@ -16,8 +16,8 @@ from helpers.errors import PlaybookError
 
 ANSWERS = {
     "In which time zone": "Europe/Berlin",
-    "0624.xlsx": "2026-06-24",
-    "On which day": "2026-07-01",
+    "0624.xlsx": "2026-06-24T20:00+08:00",
+    "When was it exported": "2026-07-01T20:00+08:00",
     "Refunds are words": "{column: order_subtotal, when: {status: [refunded, wc-refunded]}, assumed: true}",
 }
 # By sample: rows of each table, sums of columns, and how many of each reason for a row that is not mapped.

@@ -34,12 +34,14 @@ HEAD = """# Which column of these exports is which column of the tables that rep
 # A line may be deleted when the export does not have it. `playbook check` says what is open and what is wrong.
 """
 QUESTION = r"'\?(?:[^']|'')*'"
+# Share of all names of two files that both have, from which on they are one export.
+IN_COMMON = 0.6
 # Members of a source who joined when they were first seen.
 FIRST_SEEN = r"      members:\n        first_seen: true\n(        .*\n)*"
 # A table of a source, unless nobody knows whom its rows belong to.
 TABLE = r"^      {}:\n(?!(        .*\n)*?        member_id: '\?)"
 # What stands for an open question in a preview, by where it is asked.
-PASSED_OVER = (("UTC", "zone"), ("2020-01-01", "exported_at"), ("unanswered", "constant"))
+PASSED_OVER = (("UTC", "zone"), ("2020-01-01T00:00+00:00", "exported_at"), ("unanswered", "constant"))
 NO_SAFE_KEY = (
     "{where} has no member who is surely one person: masks and nicknames are shared. What follows a member (tiers, "
     "retention, repeat orders) needs an export with their id, full phone or e-mail; sums of the shop do not."
@@ -153,30 +155,44 @@ def preview(con: Any, folder: Path, text: str) -> Found:
 
 
 def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
-    """Return the grids of a folder, those of one export together."""
+    """Return the grids of a folder, those of one export together: of one known form, or with most names in common."""
     expected = {name for each in known() for name in (*each.names, *chain(*each.also.values()))}
-    groups: dict[str | frozenset[str], list[RawFile]] = {}
+    groups: list[tuple[str, list[RawFile]]] = []
     for path in sorted(
         each for each in folder.rglob("*") if each.is_file() and each.suffix not in (".yml", ".md")
     ):
-        if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
-            try:
-                for raw in open_file(path, workspace, expected):
-                    match = recognise(raw.names)
-                    groups.setdefault(
-                        match[0].name if match else frozenset(map(alike, raw.names)), []
-                    ).append(raw)
-            except UnreadableFileError as error:
-                found.files.append((path.name, str(error)))
-    return list(groups.values())
+        if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+            continue
+        try:
+            grids = open_file(path, workspace, expected)
+        except UnreadableFileError as error:
+            found.files.append((path.name, str(error)))
+            continue
+        for raw in grids:
+            match = recognise(raw.names)
+            name = match[0].name if match else ""
+            alike_ = [
+                raws for known_as, raws in groups if known_as == name and (name or _in_common(raw, raws[0]))
+            ]
+            if alike_:
+                alike_[0].append(raw)
+            else:
+                groups.append((name, [raw]))
+    return [raws for _, raws in groups]
+
+
+def _in_common(one: RawFile, other: RawFile) -> bool:
+    names, others = set(map(alike, one.names)), set(map(alike, other.names))
+    return len(names & others) >= IN_COMMON * len(names | others)
 
 
 def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str]:
     """Return the lines of a source below its files, asking for the day of each export where that is needed."""
     names = {raw.path.relative_to(folder).as_posix(): raw.path for raw in raws}
     head = [f"files: {flow(list(map(escape, names)))}  # a star stands for any text, as in orders*.csv"]
-    if len(parts := {raw.part for raw in raws if raw.part}) == 1:
-        head.append(f"part: {flow(escape(parts.pop()))}")
+    if parts := {raw.part for raw in raws if raw.part}:
+        several = "*/*" if all("/" in part for part in parts) else "*"
+        head.append(f"part: {flow(several if len(parts) > 1 else escape(parts.pop()))}")
     if asked := [line for line in lines if line.startswith("exported_at:")]:
         days = {name: dt.date.fromtimestamp(path.stat().st_mtime) for name, path in names.items()}
         told = asked[0][len("exported_at: '") : -1]

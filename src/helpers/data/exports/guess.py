@@ -91,8 +91,9 @@ def _column(name: str, cells: Iterable[Any]) -> Column:
     for kind, pattern in words()["kinds"].items() if given else ():
         formats = _formats([text for text in given if re.search(r"\d", text)]) if kind == "format" else ()
         strays = [text for text in given if not re.fullmatch(r".*\d.*" if formats else pattern, text)]
-        # One word below a few times is a total; one other text among a few is a text.
-        if len(strays) <= max((1 - MOST) * len(given), kind in TIMES and len(given) > 2):
+        # One or two words below a few times are totals; another text among a few numbers is a text.
+        few = min(2, (len(given) - 1) // 2) if kind in TIMES else 0
+        if len(strays) <= max((1 - MOST) * len(given), few):
             return Column(name, kind, texts, tuple(dict.fromkeys(strays)), formats)
     return Column(name, "text" if given else "empty", texts)
 
@@ -112,7 +113,7 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
 
 def _plain(name: str) -> str:
     """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
-    return re.sub(r"[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
+    return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
 
 
 @lru_cache
@@ -176,7 +177,7 @@ def table(looked: Mapping[str, Column]) -> tuple[str, dict[str, Column]]:
         ]
         if not lacks[table] and _is_likely(table, tried, looked):
             return table, hits
-    near = min(lacks, key=lambda table: len(lacks[table]) or 9)
+    near = min(lacks, key=lambda table: (len(lacks[table]) or 9, -len(tried[table])))
     return f"not known; nearest to {near}, without a column for {' and for '.join(lacks[near])}", {}
 
 
@@ -254,12 +255,11 @@ def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
 
 def currency(columns: Sequence[Column]) -> str:
     """Return the currency that names or signs of amounts tell; empty when they tell none, or several."""
-    signs = words()["currencies"]
-    names = " ".join(each.name for each in columns)
+    signs, names = words()["currencies"], " ".join(each.name for each in columns)
     texts = "".join(text for each in columns if each.kind == "number" for text in each.given)
-    found = set(re.findall(r"\(([A-Z]{3})\)", names)) or {
-        signs[sign] for sign in signs if sign in texts or f"({sign})" in names
-    }
+    named = re.findall(r"\(([A-Z]{3})\)|(?i:[ _](usd|eur|cny|gbp|jpy)\b)", names)
+    shown = {signs[sign] for sign in signs if sign in texts or f"({sign})" in names}
+    found = {"".join(pair).upper() for pair in named} or shown
     return found.pop() if len(found) == 1 else ""
 
 
