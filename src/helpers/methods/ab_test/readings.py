@@ -154,7 +154,9 @@ def _shown(
     wanted = dict.fromkeys(each for metric in metrics for each in of_units.wanted(metric).values())
     rows, looks = of_units.valued(study, plan, list(wanted), segment), seen_looks(study, plan)
     due = looks[-1] - dt.timedelta(days=plan.outcome_days) if looks else dt.date(1970, 1, 1)
-    rows = rows.filter(rows.ready <= ibis.date(due))
+    dated = metrics[0].table == "unit_outcomes"
+    before = of_units.midnight(study, due + dt.timedelta(days=1))  # cheaper than the day of each
+    rows = rows.filter(rows.ready <= ibis.date(due) if dated else rows.assigned_at < before)
     found = [_prepared(rows, plan, metric, fills) for metric in metrics]
     named = {f"{i} {j}": v for i, (values, _) in enumerate(found) for j, v in enumerate(values.values())}
     apart = {"block": plan.design == "blocked", "cluster": plan.clustered}
@@ -236,7 +238,7 @@ def _of_arms(study: Study, plan: Plan, metric: Metric) -> Cells:
 def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return groups with the places of their arm, look and stratum; and the strata."""
     frame = frame.assign(**{name: "" for name in ("block", "level") if name not in frame})
-    frame = frame.fillna({"block": "", "cluster": "", "level": NOT_STATED})
+    frame = frame.dropna(subset="arm_index").fillna({"block": "", "cluster": "", "level": NOT_STATED})
     frame = frame.rename(columns={"arm_index": "arm", "period_index": "period"}).astype({"arm": int})
     own = pd.MultiIndex.from_frame(frame[["period", "block"]])
     strata = own.unique().sort_values()
