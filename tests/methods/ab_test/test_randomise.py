@@ -14,7 +14,7 @@ from helpers.methods.ab_test.effects import contrast, effect
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.randomise import Mechanism, cluster_runs, prove, randomisation_p, unit_runs
 from helpers.methods.ab_test.sequential import boundaries
-from tests.methods.ab_test.published import catlab, soc412
+from tests.methods.ab_test.published import catlab, moments, soc412
 
 
 def matrix_cr2(y: np.ndarray, cluster: np.ndarray, treated: np.ndarray) -> tuple[float, float, float]:
@@ -90,6 +90,21 @@ def test_randomisation_agrees_with_scipy_where_all_assignments_are_looked_at() -
     blocks = Mechanism(np.array([1, 1, 0, 0, 1, 1, 0, 0], bool), block=np.repeat([0, 1], 4))
     found = randomisation_p([5, 6, 1, 2, 15, 16, 11, 12], blocks, seed=1)
     assert (found.p, found.assignments, found.observed) == (pytest.approx(2 / 36), 36, pytest.approx(4))
+
+
+def test_a_ramp_is_compared_within_its_periods() -> None:
+    rng = np.random.default_rng(5)
+    chance = np.repeat([0.1, 0.5], 500)
+    treated = rng.random(1_000) < chance
+    y = rng.poisson(np.where(chance < 0.3, 1, 9))
+    late, within = chance > 0.3, []
+    for rows in (late, ~late):
+        size = treated[rows].sum() * (~treated[rows]).sum() / rows.sum()
+        within.append((size, y[rows & treated].mean() - y[rows & ~treated].mean()))
+    found = randomisation_p(y, Mechanism(treated, chance), seed=1)
+    assert found.observed == pytest.approx(np.average([w[1] for w in within], weights=[w[0] for w in within]))
+    periods = moments(pd.DataFrame({"outcome": y}), pd.Series(treated), pd.Series(late))
+    assert found.p == pytest.approx(float(contrast(periods, "mean", blocked=True).p), abs=0.05)
 
 
 def test_drawn_assignments_keep_the_design() -> None:

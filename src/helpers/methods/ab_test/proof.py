@@ -13,7 +13,15 @@ from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.bayes import believe
 from helpers.methods.ab_test.effects import NO_GAIN, Contrast, reached
 from helpers.methods.ab_test.outcomes import Outcome
-from helpers.methods.ab_test.randomise import Mechanism, Proof, cluster_runs, prove, unit_runs
+from helpers.methods.ab_test.randomise import (
+    Mechanism,
+    Proof,
+    Randomised,
+    cluster_runs,
+    prove,
+    randomisation_p,
+    unit_runs,
+)
 from helpers.methods.ab_test.reading import Reading
 from helpers.methods.ab_test.readings import moments_of, units
 from helpers.methods.ab_test.results import Guarded, changed
@@ -43,10 +51,13 @@ class Proven(Guarded):
         Error rates; None when the test is not read.
     promised : float
         False alarms that the plan allows up to the newest look.
+    anew : Randomised or None
+        How often a difference as large as the recorded one came up, without an effect, at this look.
     """
 
     proof: Proof | None
     promised: float
+    anew: Randomised | None = None
 
     @property
     def sentence(self) -> str:
@@ -61,6 +72,13 @@ class Proven(Guarded):
             for name, kind in (("ours", "false_alarms"), ("naive", "naive"))
         }
         return self.said(text, runs=self.proof.naive.n, promised=percent(self.promised), **shares)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the error rates, and the p that needs no distribution."""
+        yield from super().parts()
+        if not self.reason and self.anew is not None:
+            text = "Of {n:,} ways to assign them, {p} show as large a difference in {metric} as the recorded one."
+            yield self.said(text, n=self.anew.assignments, p=percent(self.anew.p))
 
     def figure(self) -> Chart:
         """Draw the false alarms up to each look."""
@@ -99,41 +117,37 @@ def proof(study: Study, reading: Reading, runs: int) -> Proven:
     if reason:
         return Proven(study, plan, reason, None, np.nan)
     one, rows = reading.of("primary")[0], units(study, plan, plan.primary)
-    drawn = (_clusters if plan.clustered else _units)(one, rows[rows["arm"].isin([0, 1])], runs, study.seed)
+    rows = rows[rows["arm"].isin([0, 1])]
+    drawn, anew = (_clusters if plan.clustered else _units)(one, rows, runs, study.seed)
     lift = plan.smallest_effect * (1 if plan.primary.direction == "up" else -1)
     spent = float(one.bounds.spent[-1])
-    return Proven(
-        study,
-        plan,
-        "",
-        prove(drawn, one.bounds, plan.alpha, lift),
-        spent if np.isfinite(spent) else plan.alpha,
-    )
+    promised = spent if np.isfinite(spent) else plan.alpha
+    return Proven(study, plan, "", prove(drawn, one.bounds, plan.alpha, lift), promised, anew)
 
 
-def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
+def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], Randomised]:
     """Assign units anew: by the chance of their period, or shuffled within their block."""
     plan, treated, stratum = one.plan, rows["arm"].to_numpy() == 1, rows["stratum"].to_numpy(int)
     shares = np.array([period.shares[:2] for period in plan.allocation])
     chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
     mechanism = Mechanism(treated, block=stratum) if plan.design == "blocked" else Mechanism(treated, chance)
     names = tuple(rows.columns.drop(["arm", "look", "stratum"]))
-    return unit_runs(rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, seed)
+    drawn = unit_runs(rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, seed)
+    return drawn, randomisation_p(rows["outcome"], mechanism, seed, denominator=rows.get("denominator"))
 
 
-def _clusters(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> Iterator[Contrast]:
+def _clusters(
+    one: Outcome, rows: pd.DataFrame, runs: int, seed: int
+) -> tuple[Iterator[Contrast], Randomised]:
     """Assign clusters anew, with what each has gathered by each look."""
-    below = "denominator" if one.metric.kind == "ratio" else "n"
-    every = range(len(one.bounds.win))
+    below, every = "denominator" if one.metric.kind == "ratio" else "n", range(len(one.bounds.win))
     total, size = (
-        rows.assign(n=1.0)
-        .pivot_table(name, "look", "cluster", "sum", fill_value=0)
-        .reindex(every, fill_value=0)
-        .cumsum()
+        rows.assign(n=1.0).pivot_table(name, "look", "cluster", "sum").reindex(every).fillna(0.0).cumsum()
         for name in ("outcome", below)
     )
-    treated = rows.groupby("cluster")["arm"].first().to_numpy() == 1
-    return cluster_runs(total, size, Mechanism(treated), runs, seed)
+    mechanism = Mechanism(rows.groupby("cluster")["arm"].first().to_numpy() == 1)
+    drawn = cluster_runs(total, size, mechanism, runs, seed)
+    return drawn, randomisation_p(total.iloc[-1], mechanism, seed, denominator=size.iloc[-1])
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,18 +170,19 @@ class Beliefs(Guarded):
         """Of each variant: chance that it is better, or by the smallest effect, and expected loss of a mistake."""
         sign = 1 if self.plan.primary.direction == "up" else -1
         least = float(np.log1p(self.plan.smallest_effect))
-        rows = []
-        for one in self.reading.of("primary"):
-            lift, error = one.now.log_lift
-            if np.isfinite([lift, error]).all():
-                told = believe([sign * lift], [error], one.confidence)
-                rows.append(
-                    (
-                        self.plan.arms[one.arm],
-                        *map(float, (told.chance[0], told.above(least)[0], told.loss[0])),
-                    )
-                )
-        return pd.DataFrame(rows, columns=["variant", "chance", "chance_worth_having", "expected_loss"])
+        found = [each for each in self.reading.of("primary") if np.isfinite(each.now.log_lift).all()]
+        columns = ["variant", "chance", "chance_worth_having", "chance_best", "expected_loss"]
+        if not found:
+            return pd.DataFrame(columns=columns)
+        lifts, errors = np.array([each.now.log_lift for each in found]).T
+        last = [each.contrasts.at(-1) for each in found]
+        shared = (
+            min(float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last) if len(last) > 1 else 0.0
+        )
+        told = believe(sign * lifts, errors, found[0].confidence, shared=shared)
+        names = [self.plan.arms[each.arm] for each in found]
+        parts = names, told.chance, told.above(least), told.best[1:], told.loss
+        return pd.DataFrame(dict(zip(columns, parts, strict=True)))
 
     @property
     def sentence(self) -> str:
@@ -175,7 +190,7 @@ class Beliefs(Guarded):
         text = "The chance that {arm} is better is {chance}; by at least {smallest}, {above}."
         told = [
             self.said(text, arm=arm, chance=_chance(chance), above=_chance(above))
-            for arm, chance, above, _ in self.rows.itertuples(index=False)
+            for arm, chance, above, *_ in self.rows.itertuples(index=False)
         ]
         return " ".join(told) or say(
             "A relative effect is not defined here, so nothing is said of its chances."

@@ -123,8 +123,8 @@ def randomisation_p(
     Parameters
     ----------
     outcome, denominator : array_like, shape (rows,)
-        Values of a row. Compared are means, in blocks as a regression with block effects does; with a denominator
-        ratios of sums.
+        Values of a row. Compared are means, in blocks and periods as a regression with their effects does; with a
+        denominator ratios of sums.
     mechanism : Mechanism
         How the variant was assigned.
     seed : int
@@ -132,14 +132,17 @@ def randomisation_p(
     """
     y = np.asarray(outcome, float)
     d = np.ones_like(y) if denominator is None else np.asarray(denominator, float)
-    strata = np.zeros(len(y), int) if mechanism.block is None or denominator is not None else mechanism.strata
+    fixed = mechanism.probability is None and denominator is None
+    strata = mechanism.strata if fixed or mechanism.block is None else np.zeros(len(y), int)
     whole = np.bincount(strata, d)
     residual = y - (np.bincount(strata, y) / whole)[strata] * d
 
     def difference(drawn: FloatArray) -> FloatArray:
-        # Residuals sum to 0 in each stratum, so that those of one arm tell the difference of both; how many of a
-        # block are treated is fixed.
-        treated = drawn @ d[:, None] if len(whole) == 1 else np.bincount(strata, mechanism.treated)
+        # Residuals sum to 0 in each stratum, so that those of one arm tell the difference of both.
+        if fixed:
+            treated = np.bincount(strata, mechanism.treated)
+        else:
+            treated = drawn @ (d[:, None] * (strata[:, None] == np.arange(len(whole))))
         size = (treated * (1 - treated / whole)).sum(-1)
         return np.divide(drawn @ residual, size, out=np.zeros(len(drawn)), where=size > 0)
 
