@@ -59,7 +59,7 @@ def gates(journeys: Journeys) -> Gates:
     cells, rows = journeys.cells, journeys.touches
     rows = rows.filter("in_window")
     keys = [name for name in ("platform", "channel") if name in rows.columns]
-    match = rows.group_by(keys).agg(touches=rows.count(), matched=rows.matched.sum()).to_pandas()
+    match = rows.group_by(keys).agg(touches=rows.count(), matched=rows.count(where=rows.matched)).to_pandas()
     if "members" not in journeys.study.dataset:
         match["matched"] = np.nan
     match = match.assign(share=match["matched"] / match["touches"]).sort_values(keys, ignore_index=True)

@@ -194,7 +194,7 @@ class Journeys:
         found = self.steps.group_by(keys).agg(
             n=self.steps.count(),
             value=self.steps.value.sum(),
-            **{name: self.steps[name].cast("int64").sum() for name in ("tied", "open")},
+            **{name: self.steps.count(where=self.steps[name]) for name in ("tied", "open")},
         )
         # Engines sum in no fixed order: the last bits must not reach a published number.
         frame = found.to_pandas().round({"value": DECIMALS})
