@@ -101,7 +101,7 @@ MISTAKES = [
     ({"secondary": [FIELDS["primary"]]}, "a name of a metric stands twice"),
     ({"looks": ["2026-01-07"]}, "the last one must be the end"),
     ({"spending": "fixed", "looks": "weekly"}, "with a fixed level there is one look"),
-    ({"outcome_days": 28}, "no outcome is complete in 28 days"),
+    ({"outcome_days": 28}, "no outcome is complete before the end"),
     ({"end": "2025-12-31"}, "end lies before start"),
     ({"registered_at": "2025-12-20T08:00:00"}, "needs a time zone"),
     ({"experiment": "../cover"}, "experiment: String should match"),

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import ibis
+import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helpers.checks import did_you_mean
 from helpers.data import address
@@ -18,7 +19,6 @@ from helpers.data.design import FOLDER, digest
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.sentences import say
 from helpers.study import Study
-from helpers.study.days import one_day
 
 OF_UNITS = ("orders", "events", "assignments", "unit_outcomes", "content_daily")
 """Tables that tell the outcomes of units."""
@@ -27,11 +27,6 @@ OF_ARMS = ("arm_daily", "ad_daily")
 BEFORE = "before"
 """The covariate that is the metric itself, counted before the assignment."""
 FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-MOST_LOOKS = 400
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Level = Annotated[float, Field(gt=0, lt=0.5)]
-Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 def table_of(source: str) -> str:
@@ -39,14 +34,8 @@ def table_of(source: str) -> str:
     return re.split(r"[:.]", source, maxsplit=1)[0]
 
 
-def check_source(source: str) -> str:
-    """Return a source that can be read.
-
-    Raises
-    ------
-    ValueError
-        When it names no table of outcomes, or does not say what of it.
-    """
+def _source(source: str) -> str:
+    """Refuse a source that names no table of outcomes, or does not say what of it."""
     table, _, rest = source.partition(":")
     known = (*OF_UNITS, "orders.value", *OF_ARMS)
     if table not in known:
@@ -55,6 +44,21 @@ def check_source(source: str) -> str:
     if table.startswith("orders") == bool(rest):
         raise ValueError(f"{source!r} must be orders, orders.value, or a table and what of it: events:like")
     return source
+
+
+def _or_word(word: str) -> AfterValidator:
+    return AfterValidator(lambda given: given if given == word else _source(given))
+
+
+def _holds(rules: Mapping[str, bool]) -> None:
+    if wrong := [text for text, right in rules.items() if not right]:
+        raise ValueError("; ".join(wrong))
+
+
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Source = Annotated[str, AfterValidator(_source)]
+Denominator = Annotated[str, _or_word("denominator")]
+Covariate = Annotated[str, _or_word(BEFORE)]
 
 
 class Metric(BaseModel):
@@ -88,12 +92,12 @@ class Metric(BaseModel):
 
     name: Name
     kind: Literal["mean", "proportion", "ratio"] = "mean"
-    source: str
-    denominator: str | None = None
+    source: Source
+    denominator: Denominator | None = None
     direction: Literal["up", "down"] = "up"
     margin: float | None = Field(None, gt=0, lt=1)
     cap: float | None = Field(None, gt=0.5, lt=1)
-    covariates: tuple[str, ...] = ()
+    covariates: tuple[Covariate, ...] = ()
 
     @property
     def table(self) -> str:
@@ -107,24 +111,21 @@ class Metric(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Metric:
-        check_source(self.source)
-        if self.denominator not in (None, "denominator"):
-            check_source(str(self.denominator))
-        if (self.kind == "ratio") != (self.denominator is not None) and not (
-            self.of_arms and self.denominator
-        ):
-            raise ValueError("a ratio needs a denominator, and nothing else of units has one")
-        for covariate in self.covariates:
-            if covariate != BEFORE and table_of(check_source(covariate)) in OF_ARMS:
-                raise ValueError(f"the covariate {covariate!r} is of arms, must be of units")
-        if self.of_arms and (self.covariates or self.cap):
-            raise ValueError(f"{self.source} tells sums, of which there are no covariates and no cap")
-        if self.covariates.count(BEFORE) and self.table == "assignments":
-            raise ValueError(
-                "before is not known of a column of assignments; name the column that was before"
-            )
-        if self.cap and self.kind != "mean":
-            raise ValueError("cap is for means")
+        own, below = self.denominator == "denominator", self.denominator is not None
+        told = bool(self.covariates or self.cap)
+        of_arms = [each for each in self.covariates if table_of(each) in OF_ARMS]
+        rules = {
+            "a ratio needs a denominator, and nothing else of units has one": (self.kind == "ratio") == below
+            or (self.of_arms and below),
+            "denominator: only unit_outcomes and arm_daily have that column": not own
+            or self.table in ("unit_outcomes", "arm_daily"),
+            "sums of arms have no covariates and no cap": not (self.of_arms and told) and not of_arms,
+            "before is not known of assignments: name the column that was before": BEFORE
+            not in self.covariates
+            or self.table != "assignments",
+            "cap is for means": self.cap is None or self.kind == "mean",
+        }
+        _holds(rules)
         return self
 
 
@@ -134,14 +135,13 @@ class Period(BaseModel):
     model_config = FROZEN
 
     start: dt.date
-    shares: tuple[Share, ...]
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
 
-    @field_validator("shares")
-    @classmethod
-    def _whole(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if abs(sum(value) - 1) > 1e-6:
-            raise ValueError(f"sum to {sum(value):g}, must sum to 1")
-        return value
+    @model_validator(mode="after")
+    def _whole(self) -> Period:
+        if abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares sum to {sum(self.shares):g}, must sum to 1")
+        return self
 
 
 class Plan(BaseModel):
@@ -209,13 +209,13 @@ class Plan(BaseModel):
     guardrails: tuple[Metric, ...] = ()
     secondary: tuple[Metric, ...] = ()
     segments: tuple[Name, ...] = ()
-    looks: tuple[dt.date, ...] = Field(min_length=1, max_length=MOST_LOOKS)
+    looks: tuple[dt.date, ...] = Field(min_length=1, max_length=400)
     spending: Literal["obrien-fleming", "pocock", "always-valid", "fixed"] = "obrien-fleming"
     hybrid: bool = False
     start: dt.date
     end: dt.date
     minimum_days: int = Field(7, ge=1)
-    alpha: Level = 0.05
+    alpha: float = Field(0.05, gt=0, lt=0.5)
     power: float = Field(0.8, gt=0.5, lt=1)
     smallest_effect: float = Field(gt=0)
     missing: Literal["refuse", "zero", "drop", "bounds"] = "refuse"
@@ -247,37 +247,30 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Plan:
-        if wrong := [text for text, right in self._rules() if not right]:
-            raise ValueError("; ".join(wrong))
-        return self
-
-    def _rules(self) -> list[tuple[str, bool]]:
-        """Return what must hold between fields, and whether it does."""
         names = [metric.name for metric in self.metrics]
         starts = [period.start for period in self.allocation]
-        k, days = len(self.arms), (self.end - self.start).days + 1
-        return [
-            ("arms: a name stands twice", len(set(self.arms)) == k),
-            ("a name of a metric stands twice", len(set(names)) == len(names)),
-            (f"allocation: each period needs {k} shares", all(len(p.shares) == k for p in self.allocation)),
-            ("allocation: the first period must begin on start", starts[0] == self.start),
-            ("allocation: periods must follow one another", starts == sorted(set(starts))),
-            ("end lies before start", days > 0),
-            ("looks must follow one another", list(self.looks) == sorted(set(self.looks))),
-            (f"looks: the last one must be the end, {self.end}", self.looks[-1] == self.end),
-            ("looks: the first one lies before start", self.looks[0] >= self.start),
-            (f"outcome_days: no outcome is complete in {days} days", self.outcome_days < max(days, 1)),
-            (f"minimum_days: the test runs for {days} days", self.minimum_days <= max(days, 1)),
-            (
-                "burn_in_hours: only a switchback has any",
-                not self.burn_in_hours or self.design == "switchback",
+        shares, days = {len(period.shares) for period in self.allocation}, (self.end - self.start).days + 1
+        rules = {
+            "arms: a name stands twice": len(set(self.arms)) == len(self.arms),
+            "a name of a metric stands twice": len(set(names)) == len(names),
+            "allocation: each period needs a share for each arm": shares == {len(self.arms)},
+            "allocation: the first period must begin on start": starts[0] == self.start,
+            "allocation: periods must follow one another": starts == sorted(set(starts)),
+            "end lies before start": days > 0,
+            "looks must follow one another, from start on": list(self.looks)
+            == sorted({*self.looks, max(self.looks[0], self.start)}),
+            "looks: the last one must be the end": self.looks[-1] == self.end,
+            "outcome_days: no outcome is complete before the end": self.outcome_days < max(days, 1),
+            "minimum_days: the end comes before": self.minimum_days <= max(days, 1),
+            "burn_in_hours: only a switchback has any": not self.burn_in_hours or self.design == "switchback",
+            "spending: with a fixed level there is one look; choose obrien-fleming to look more often": (
+                self.spending != "fixed" or len(self.looks) == 1
             ),
-            (
-                "spending: with a fixed level there is one look; choose obrien-fleming to look more often",
-                self.spending != "fixed" or len(self.looks) == 1,
-            ),
-            ("registered_at: needs a time zone, such as +08:00", _is_zoned(self.registered_at)),
-        ]
+            "registered_at: needs a time zone, such as +08:00": self.registered_at is None
+            or self.registered_at.utcoffset() is not None,
+        }
+        _holds(rules)
+        return self
 
     @property
     def digest(self) -> str:
@@ -294,15 +287,6 @@ class Plan(BaseModel):
         """Whether whole clusters or slots were assigned."""
         return self.design in ("clustered", "switchback")
 
-    @property
-    def design_only(self) -> dict[str, Any]:
-        """What was designed, without when it was written down."""
-        return self.model_dump(mode="json", exclude={"registered_at", "sha256", "version"})
-
-
-def _is_zoned(instant: dt.datetime | None) -> bool:
-    return instant is None or instant.utcoffset() is not None
-
 
 def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:
     """Return the design that these fields make.
@@ -316,9 +300,7 @@ def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:
         return Plan.model_validate(dict(fields))
     except ValidationError as error:
         found = "".join(f"\n- {_problem(item)}" for item in error.errors())
-        raise BadParameters(
-            say("The design in {where} cannot be used:{found}", where=where, found=found)
-        ) from None
+        raise BadParameters(f"The design in {where} cannot be used:{found}") from None
 
 
 def _problem(item: Mapping[str, Any]) -> str:
@@ -326,14 +308,13 @@ def _problem(item: Mapping[str, Any]) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
     text = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        inner: dict[Any, type[BaseModel]] = {
-            "allocation": Period,
-            **dict.fromkeys(("primary", "guardrails", "secondary"), Metric),
-        }
-        model = inner.get(item["loc"][0], Plan) if len(item["loc"]) > 1 else Plan
-        text = "there is no such field." + did_you_mean(str(item["loc"][-1]), model.model_fields)
+        inner = len(item["loc"]) > 1
+        model = Period if inner and item["loc"][0] == "allocation" else Metric if inner else Plan
+        text = say(
+            "there is no such field.{near}", near=did_you_mean(str(item["loc"][-1]), model.model_fields)
+        )
     elif item["type"] == "literal_error":
-        text += "." + did_you_mean(str(item["input"]), re.findall("'([^']+)'", item["ctx"]["expected"]))
+        text += did_you_mean(str(item["input"]), re.findall("'([^']+)'", item["ctx"]["expected"]))
     return f"{path}: {text}" if path else text
 
 
@@ -348,7 +329,7 @@ def folder_of(study: Study) -> Path:
     place = address.parse(study.data).path if study.data else None
     if place is None:
         raise BadParameters(
-            "The design of an experiment lies in a folder beside its tables: name one, data=…"
+            "The design of an experiment lies beside its tables in a folder: name one, data=…"
         )
     return (place if place.is_dir() else place.parent) / FOLDER
 
@@ -368,11 +349,14 @@ def read_plan(study: Study, name: str) -> Plan:
     folder = folder_of(study)
     path, there = folder / f"{name}.yml", sorted(each.stem for each in folder.glob("*.yml"))
     if not there:
-        text = "no design of an experiment: {file} is missing; write it with mode=plan"
-        raise MissingTable(say(text, file=f"{FOLDER}/{name}.yml"))
+        raise MissingTable(
+            f"no design of an experiment: {FOLDER}/{name}.yml is missing; write it with mode=plan"
+        )
     if name not in there:
-        text = "experiment == {name!r}, but there is no design of that name; there is {there}.{near}"
-        raise BadParameters(say(text, name=name, there=", ".join(there), near=did_you_mean(name, there)))
+        near = did_you_mean(name, there)
+        raise BadParameters(
+            f"experiment == {name!r}, but there are designs of {', '.join(there)} only.{near}"
+        )
     where = f"{FOLDER}/{path.name}"
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
@@ -384,9 +368,8 @@ def read_plan(study: Study, name: str) -> Plan:
     if plan.experiment != name:
         raise BadParameters(f"{where} is the design of {plan.experiment!r}, must be that of {name!r}.")
     if plan.sha256 != digest(fields):
-        text = "{where} was changed after it was written down (or by hand): its sha256 is not that of its fields. "
-        advice = "Bring back the registered file, or register a new version with mode=plan under a new name."
-        raise BadData(say(text + advice, where=where))
+        advice = "Bring back the registered file, or plan the test under a new name with mode=plan."
+        raise BadData(f"{where} was changed after it was written down: its sha256 is not its own. {advice}")
     return plan
 
 
@@ -400,19 +383,18 @@ def write_plan(study: Study, plan: Plan) -> Path:
     """
     if plan.registered_at is None:
         raise BadParameters("registered_at is missing: say when the design is written down.")
-    folder = folder_of(study)
-    path = folder / f"{plan.experiment}.yml"
+    path = folder_of(study) / f"{plan.experiment}.yml"
     if path.exists():
         known = read_plan(study, plan.experiment)
-        if known.design_only == plan.design_only:
+        later = {name: getattr(plan, name) for name in ("registered_at", "version", "sha256")}
+        if known.model_copy(update=later) == plan:
             return path
         if (first := first_unit(study, known)) is not None:
-            text = (
-                "{file} is registered and its first unit came on {day}: a design is not changed after that. "
+            advice = "A design is not changed after that: plan a new test under a new name."
+            raise BadParameters(
+                f"{path.name} is registered and its first unit came on {first.date()}. {advice}"
             )
-            advice = "Plan a new experiment under a new name."
-            raise BadParameters(say(text + advice, file=f"{FOLDER}/{path.name}", day=first.date()))
-    folder.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     fields = plan.model_dump(mode="json") | {"sha256": plan.digest}
     path.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), "utf-8")
     return path
@@ -420,16 +402,12 @@ def write_plan(study: Study, plan: Plan) -> Path:
 
 def first_unit(study: Study, plan: Plan) -> dt.datetime | None:
     """Return when the first unit was assigned (UTC), or the first day of sums of arms; None without any."""
-    data = study.dataset
-    found = []
+    data, found = study.dataset, []
     if "assignments" in data and not all(metric.of_arms for metric in plan.metrics):
-        found.append(
-            data.assignments.filter(data.assignments.exp_id == plan.experiment).assigned_at.min().execute()
-        )
+        rows = data.assignments
+        found.append(rows.filter(rows.exp_id == plan.experiment).assigned_at.min().execute())
     for table in {metric.table for metric in plan.metrics if metric.of_arms and metric.table in data}:
         rows = data[table]
         own = rows.exp_id == plan.experiment if table == "arm_daily" else rows.creative_id.isin(plan.arms)
-        if (day := one_day(rows.filter(own, rows.date >= ibis.date(plan.start)).date.min())) is not None:
-            found.append(dt.datetime.combine(day, dt.time()))
-    known = [each for each in found if each is not None and each == each]  # NaT is not itself
-    return min(known, default=None)
+        found.append(rows.filter(own, rows.date >= ibis.date(plan.start)).date.min().execute())
+    return min((pd.Timestamp(each).to_pydatetime() for each in found if not pd.isna(each)), default=None)
