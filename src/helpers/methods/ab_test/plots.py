@@ -38,7 +38,7 @@ def effect_by_look(rows: pd.DataFrame, title: str, unit: str, smallest: float, n
     if smallest == smallest:
         ax.axhline(smallest, color=GREEN, linewidth=1, linestyle=":", label=say("worth having"))
     for name, end in ((say("the test stops beyond"), "stop_high"), ("_", "stop_low")):
-        ax.plot(places, rows[end], color=ORANGE, linewidth=1.2, linestyle="--", label=name)
+        ax.plot(places, rows[end], "_--", color=ORANGE, linewidth=1.2, markersize=14, label=name)
     shift = [place + 0.12 for place in places]
     ax.vlines(
         shift, rows["naive_low"], rows["naive_high"], color=GRID, linewidth=7, label=say("naive interval")

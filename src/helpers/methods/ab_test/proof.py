@@ -197,15 +197,23 @@ class Beliefs(Guarded):
         )
 
     def parts(self) -> Iterator[Part]:
-        """Yield the chances, the effect on those reached, and the tables."""
-        yield from super().parts()
-        if not self.reason and self.delivered is not None and self.delivered.known:
-            yield self.said(
-                "Among those whom {arm} reached it changed {metric} by {by}.", by=changed(self.delivered)
-            )
+        """Yield the chances, the effect on those reached, the query, and the tables."""
+        if self.reason:
+            yield self.reason
+            return
+        yield self.sentence
+        text = "Who was reached by {arm} is not on record, so nothing is said of them alone."
+        if self.delivered is not None and self.delivered.known:
+            text = "Among those whom {arm} reached it changed {metric} by {by}."
+        yield self.said(text, by=changed(self.delivered) if self.delivered else "")
+        query = " ".join(self.reading.outcomes[0].cells.sql.split())
+        yield self.said(
+            "No row of a unit leaves the engine for a reading. The query for {metric}: {query}", query=query
+        )
+        yield from self.tables()
 
     def tables(self) -> Iterator[Table]:
-        """Yield the beliefs, each metric with and without covariates, and the query."""
+        """Yield the beliefs, and each metric with and without covariates."""
         shares = dict.fromkeys(self.rows.columns[1:], "share")
         yield Table("beliefs", self.rows, say("Bayesian reading, without a prior"), shares)
         adjusted = [_adjusted(each) for each in self.reading.outcomes if each.metric.covariates]
@@ -214,8 +222,6 @@ class Beliefs(Guarded):
             yield Table(
                 "covariates", pd.DataFrame(adjusted, columns=columns), say("With and without covariates")
             )
-        query = pd.DataFrame({"query": [self.reading.outcomes[0].cells.sql]})
-        yield Table("query", query, self.said("The query for {metric}: no row of a unit leaves the engine"))
 
 
 def beliefs(study: Study, reading: Reading) -> Beliefs:

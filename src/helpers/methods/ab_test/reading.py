@@ -14,7 +14,7 @@ from helpers.methods.ab_test.outcomes import Outcome, outcomes
 from helpers.methods.ab_test.readings import bounds_of, moments_of
 from helpers.methods.ab_test.results import PEOPLE, Design, Guarded, Trust, changed
 from helpers.playbook.finding import Finding
-from helpers.sentences import percent, quantity, say, with_bounds
+from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
@@ -26,7 +26,7 @@ STATES = {
 }
 CLAUSES = {
     "safe": "every guardrail is safe",
-    "cannot tell yet": "whether {metric} suffered cannot be told yet",
+    "cannot tell yet": "it cannot be told yet whether {metric} got worse",
     "harmed": "harm is seen in {metric}",
 }
 DIRECTIONS = {"up": "up is good", "down": "down is good"}
@@ -91,7 +91,7 @@ class Reading(Guarded):
             return NoChart(title, say(one.shown.method), name="effect_by_look")
         sign = 1 if one.metric.direction == "up" else -1
         note = self.said("Intervals at {level} over all looks; grey is what whoever ignores the looks would see.",
-                         level=percent(one.confidence))  # fmt: skip
+                         level=say("{n} %", n=number(100 * one.confidence)))  # fmt: skip
         return plots.effect_by_look(
             one.by_look, title, one.shown.unit, sign * self.plan.smallest_effect * one.scale, note
         )

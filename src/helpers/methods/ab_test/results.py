@@ -227,6 +227,14 @@ class Trust(OfTest):
         )
 
     @property
+    def wrong(self) -> str:
+        """What went wrong, as a clause, and since when."""
+        assert self.split is not None, "it is read"
+        if self.failed[0].code == "split" and self.split.since:
+            return say("since {day} units are not split between the arms as planned", day=self.split.since)
+        return self.failed[0].sentence.partition(". ")[0].rstrip(".")
+
+    @property
     def doubt(self) -> str:
         """What makes the effect provisional; empty when nothing does."""
         return self.failed[0].sentence if self.failed else ""
@@ -237,8 +245,9 @@ class Trust(OfTest):
         if self.split is None:
             return self.reason
         if self.refused:
-            worst = self.failed[0]
-            return say("DO NOT TRUST this test. {found} {remedy}", found=worst.sentence, remedy=worst.remedy)
+            return say(
+                "DO NOT TRUST this test: {wrong}. {remedy}", wrong=self.wrong, remedy=self.failed[0].remedy
+            )
         return self.reason if self.waiting else say("It can be trusted. {split}", split=self.split_sentence)
 
     @property
@@ -267,7 +276,7 @@ class Trust(OfTest):
         yield self.sentence
         if self.split is None:
             return
-        for gate in self.failed[self.refused or self.waiting :]:
+        for gate in self.failed[self.waiting :]:
             yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
         yield self.figure()
         rows = [(gate.code, gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates]
@@ -293,8 +302,7 @@ class Trust(OfTest):
     def findings(self) -> Iterator[Finding]:
         """Yield the split, which tells nothing of an effect."""
         if self.split is not None:
-            clause = self.failed[0].sentence.rstrip(".") if self.refused else ""
-            headline = say("DO NOT TRUST: {found}", found=clause) if clause else ""
+            headline = say("DO NOT TRUST: {wrong}", wrong=self.wrong) if self.refused else ""
             yield self.stated(
                 self.shares[0], "split", self.said("Share of {units} that got {arm}"), self.split_sentence,
                 systems=("S056",), definition="split", headline=headline,

@@ -124,12 +124,9 @@ class Sample(OfTest):
         if self.base is not None and self.final:
             level = self.base.mean, self.error, self.now, "share", "normal power", 1 - self.plan.alpha
             ends = normal_estimate(*level, bounds=(self.base.mean / 10, np.inf))
+            text = "as planned the test finds a gain of {lift}, and {needed:,} {units} would find one of {smallest}"
             value, high, low = (self.finds(self.final, at) for at in ends[:3])
-            clause = (
-                ""
-                if self.traffic.empty
-                else self.said("as planned the test finds a gain of {lift}", lift=self.lift)
-            )
+            clause = "" if self.traffic.empty else self.said(text, lift=self.lift, needed=self.needed)
             yield self.stated(
                 ends._replace(value=value, low=low, high=high), "detectable", say("Smallest gain that it finds"),
                 self.sentence, systems=("S057",), definition="detectable", headline=clause,

@@ -23,7 +23,7 @@ from helpers.study import Study
 from helpers.tables import Table
 
 WHY: dict[Reason, str] = {
-    "untrusted": "DO NOT TRUST this test. {found} {remedy}",
+    "untrusted": "DO NOT TRUST this test: {wrong}. {remedy}",
     "harm": "STOP for harm: {harmed}, with the whole interval. Leave {control} as it is.",
     "ship": "SHIP {arm}: {moved}, and the whole interval is on the good side; {guards}. "
     "The test has run for {days} days, of at least {minimum}.",
@@ -130,7 +130,7 @@ class Decision(Guarded):
     @property
     def _words(self) -> dict[str, Any]:
         if self.trust.refused:
-            return {"found": self.trust.failed[0].sentence, "remedy": self.trust.failed[0].remedy}
+            return {"wrong": self.trust.wrong, "remedy": self.trust.failed[0].remedy}
         if self.reason:
             return {"next": self.plan.looks[0]}
         one, later = self.chosen, [day for day in self.plan.looks if day > self.study.as_of]
@@ -139,7 +139,7 @@ class Decision(Guarded):
         harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
         clause = say(CLAUSES["safe"]) if rails else say("the plan names no guardrail")
         opened = (
-            "{moved}, but whether {names} suffered cannot be told"
+            "{moved}, but it cannot be told whether {names} got worse"
             if unsafe
             else "{moved}, but it has to run {minimum} days"
         )
