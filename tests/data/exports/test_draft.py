@@ -149,7 +149,7 @@ ORDERS = "order id,customer id,paid at,amount,status\nA,u1,{},9.50,{}\nB,u2,{},1
     [
         (("01/02/2026", "paid", "03/02/2026", "paid"), "%d/%m/%Y or %m/%d/%Y"),
         (("2026-01-02", "paid", "2026-01-03", "weird"), "weird (1)"),
-        (("2026-01-02", "refunded", "2026-01-03", "paid"), "given back of orders that are refunded"),
+        (("2026-01-02", "refunded", "2026-01-03", "paid"), "given back where it says refunded"),
     ],
 )
 def test_what_two_readings_allow_is_asked(folder, cells, asked):

@@ -34,6 +34,8 @@ HEAD = """# Which column of these exports is which column of the tables that rep
 # A line may be deleted when the export does not have it. `playbook check` says what is open and what is wrong.
 """
 QUESTION = r"'\?(?:[^']|'')*'"
+# Files that are no exports.
+HIDDEN = r"(^|[/\\])[._]|\.(yml|md)$"
 # Share of all names of two files that both have, from which on they are one export.
 IN_COMMON = 0.6
 # Members of a source who joined when they were first seen.
@@ -85,13 +87,9 @@ def draft(folder: Path, workspace: Path) -> Draft:
         header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
         looked, match = guess.look(raws, header), recognise(header)
         if match:
-            name, title, template, optional = (
-                match[0].name,
-                match[0].title,
-                match[0].source,
-                match[0].optional,
-            )
-            called = {each: looked[column] for each, column in match[1].items()}
+            (found_as, names), optional = match, match[0].optional
+            name, title, template = found_as.name, found_as.title, found_as.source
+            called = {each: looked[column] for each, column in names.items()}
             texts = {each: flow(column.name) for each, column in called.items()}
         else:
             name, called = guess.table(looked)
@@ -101,10 +99,8 @@ def draft(folder: Path, workspace: Path) -> Draft:
             name = f"{name}_{len(sources) + 1}"
         found.files += [(raw.name, title) for raw in raws]
         if template:
-            lines = [*_filled(template, called, texts, optional)]
-            sources[name] = f"  {name}:  # {title}\n" + "".join(
-                f"    {line}\n" for line in _headed(folder, raws, lines)
-            )
+            lines = _headed(folder, raws, [*_filled(template, called, texts, optional)])
+            sources[name] = f"  {name}:  # {title}\n" + "".join(f"    {line}\n" for line in lines)
             if (match and match[0].unsafe) or "member_id: '?" in sources[name]:
                 found.unsafe.append(NO_SAFE_KEY.format(where=name))
                 sources[name] = re.sub(FIRST_SEEN, "", sources[name])
@@ -158,11 +154,10 @@ def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
     """Return the grids of a folder, those of one export together: of one known form, or with most names in common."""
     expected = {name for each in known() for name in (*each.names, *chain(*each.also.values()))}
     groups: list[tuple[str, list[RawFile]]] = []
-    for path in sorted(
-        each for each in folder.rglob("*") if each.is_file() and each.suffix not in (".yml", ".md")
-    ):
-        if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
-            continue
+    shown = [
+        path for path in sorted(folder.rglob("*")) if not re.search(HIDDEN, str(path.relative_to(folder)))
+    ]
+    for path in filter(Path.is_file, shown):
         try:
             grids = open_file(path, workspace, expected)
         except UnreadableFileError as error:
@@ -171,11 +166,10 @@ def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
         for raw in grids:
             match = recognise(raw.names)
             name = match[0].name if match else ""
-            alike_ = [
-                raws for known_as, raws in groups if known_as == name and (name or _in_common(raw, raws[0]))
-            ]
-            if alike_:
-                alike_[0].append(raw)
+            for known_as, raws in groups:
+                if known_as == name and (name or _in_common(raw, raws[0])):
+                    raws.append(raw)
+                    break
             else:
                 groups.append((name, [raw]))
     return [raws for _, raws in groups]
@@ -196,11 +190,8 @@ def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str
     if asked := [line for line in lines if line.startswith("exported_at:")]:
         days = {name: dt.date.fromtimestamp(path.stat().st_mtime) for name, path in names.items()}
         told = asked[0][len("exported_at: '") : -1]
-        each = [
-            f"  {flow(name)}: {flow(f'{told} The file was last changed on {day}.')}"
-            for name, day in days.items()
-        ]
-        head += ["exported_at:", *each]
+        said = {name: flow(f"{told} The file was last changed on {day}.") for name, day in days.items()}
+        head += ["exported_at:", *(f"  {flow(name)}: {text}" for name, text in said.items())]
     return head + [line for line in lines if line not in asked]
 
 
@@ -212,6 +203,7 @@ def _filled(
     Of several lines of one word the first counts whose columns are all there. Without `optional` any may be missing.
     """
     table, waiting, code = "", list[str](), guess.currency(list(called.values()))
+    local = any(each.is_local for each in called.values())
     for start, group in groupby(template.splitlines(), lambda line: line.partition(":")[0]):
         word = start.strip()
         indent = start.removesuffix(word)
@@ -227,19 +219,16 @@ def _filled(
             question = "? Which column says who bought: an id, a full phone or an e-mail?"
         elif lost := [each.name for each in there if each.kind == "lost"]:
             question = (
-                f"? Numbers in “{lost[0]}” have lost digits in a spreadsheet. Which column has all of them?"
+                f"? Numbers in “{lost[0]}” have lost digits in a spreadsheet. Which column has them all?"
             )
         elif weak := [each.name for each in there if word == "member_id" and guess.is_weak(each)]:
             question = f"? “{weak[0]}” is masked, or a name, and no safe key. Which column is one?"
-        elif missing or (
-            word == "zone" and "'?" in line and not any(each.is_local for each in called.values())
-        ):
+        elif missing or (word == "zone" and "'?" in line and not local):
             continue
         elif word == "currency" and "'?" in line and code:
             line = f"{indent}currency: {{constant: {code}}}  # proposed: by the sign of the amounts"
-        line = (
-            f"{indent}{word}: {flow(question)}" if question else NAMED.sub(lambda name: texts[name[1]], line)
-        )
+        line = f"{indent}{word}: {flow(question)}" if question else line
+        line = NAMED.sub(lambda name: texts[name[1]], line)
         waiting = [each for each in waiting if len(each) - len(each.lstrip()) < len(indent)]
         if line.endswith(":"):
             waiting.append(line)

@@ -82,9 +82,8 @@ def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
 
 
 def _column(name: str, cells: Iterable[Any]) -> Column:
-    texts = tuple(
-        "" if (text := str(cell or "").strip(" \t\u3000\"'=`")) in NOTHING else text for cell in cells
-    )
+    stripped = (str(cell or "").strip(" \t\u3000\"'=`") for cell in cells)
+    texts = tuple("" if text in NOTHING else text for text in stripped)
     given = [text for text in texts if text]
     if any(re.fullmatch(LOST_DIGITS, text) for text in given):
         return Column(name, "lost", texts)
@@ -111,6 +110,7 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(form for form in forms if given and all(fits(text, form) for text in given))
 
 
+@lru_cache(1 << 14)
 def _plain(name: str) -> str:
     """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
     return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
@@ -126,14 +126,15 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
     ranked = []
     for target, names in words()["tables"][table]["columns"].items():
         for column in [each for each in looked.values() if _holds(table, target, each)]:
-            name, weak = _plain(column.name), target == "member_id" and is_weak(column)
+            name, who = _plain(column.name), target == "member_id"
+            weak = who and is_weak(column)
+            count = (
+                who and column.kind == "number" and not re.search("id|号|nr", name)
+            )  # such as of new members
             for order, word in enumerate(map(_plain, names)):
-                ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1)
-                ends = ends and not (
-                    target == "member_id" and column.kind == "number" and not re.search("id|号|nr", name)
-                )
                 begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
-                if ends or begins or name == word:
+                ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1) and not count
+                if name == word or begins or ends:
                     ranked.append((name != word, weak, order, -len(word), target, column))
     found: dict[str, Column] = {}
     for *_, target, column in sorted(ranked, key=lambda each: each[:4]):
@@ -149,14 +150,8 @@ def is_weak(column: Column) -> bool:
 
 def _holds(table: str, target: str, column: Column) -> bool:
     """Whether a column holds what a column of the contract, or one that helps to read it, does."""
-    helping = {"total": "float", "shipping": "float"}
-    types = {
-        name: each.type
-        for spec in (TABLES["content_daily"], TABLES[table])
-        for each in spec.columns
-        for name in [each.name]
-    }
-    type_ = (helping | types).get(target, "string")
+    types = {each.name: each.type for name in ("content_daily", table) for each in TABLES[name].columns}
+    type_ = "float" if target in ("total", "shipping") else types.get(target, "string")
     if type_ in ("timestamp", "date"):
         return column.kind in TIMES
     if type_ in ("float", "integer"):
@@ -170,11 +165,10 @@ def table(looked: Mapping[str, Column]) -> tuple[str, dict[str, Column]]:
     times = [each for each in looked.values() if each.kind in TIMES]
     lacks = {}
     for table, hits in tried.items():
+        needs = [set(each) for each in words()["tables"][table]["needs"]]
         if table in ("events", "orders") and len(times) == 1:
             hits.setdefault("ts" if table == "events" else "paid_at", times[0])
-        lacks[table] = [
-            " or ".join(each) for each in words()["tables"][table]["needs"] if not set(each) & hits.keys()
-        ]
+        lacks[table] = [" or ".join(sorted(each)) for each in needs if not each & hits.keys()]
         if not lacks[table] and _is_likely(table, tried, looked):
             return table, hits
     near = min(lacks, key=lambda table: (len(lacks[table]) or 9, -len(tried[table])))
@@ -194,22 +188,22 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
 
 def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, str]:
     """Return what stands in the source of a table for each of its names, as YAML."""
-    said: dict[str, Any] = {f"{role}.name": column.name for role, column in hits.items()}
-    said |= {f"{role}.key": column.name for role, column in hits.items() if not CONTACT.search(column.name)}
+    said: dict[str, Any] = {}
     for role, column in hits.items():
-        said[role] = column.name
-        comma = column.kind == "number" and any(re.search(COMMA, text) for text in column.given)
-        if comma or role in ("discount", "refund", "shipping"):
-            none = {} if all(column.texts) else {"empty": "0"}
-            said[role] = {"column": column.name, **({"format": DECIMAL_COMMA} if comma else {}), **none}
+        said[f"{role}.name"] = column.name
+        if not CONTACT.search(column.name):  # contact data may become an id of its own only
+            said[f"{role}.key"] = column.name
+        how = {"column": column.name}
+        if column.kind == "number" and any(re.search(COMMA, text) for text in column.given):
+            how["format"] = DECIMAL_COMMA
+        if role in ("discount", "refund", "shipping") and not all(column.texts):
+            how["empty"] = "0"
         if column.kind in ("s", "ms", "us") and not role.endswith("_id"):
-            said[role] = {"column": column.name, "unit": column.kind}
+            how["unit"] = column.kind
         if column.kind == "format":
             either = f"? Which is it, as in {column.given[0]}: {' or '.join(column.formats)}?"
-            said[role] = {
-                "column": column.name,
-                "format": column.formats[0] if len(column.formats) == 1 else either,
-            }
+            how["format"] = column.formats[0] if len(column.formats) == 1 else either
+        said[role] = how if len(how) > 1 else column.name
         if column.kind in TIMES and 0 < len(column.strays) <= 3:
             said["strays"] = {column.name: list(column.strays)}
     said["metrics"] = {name: name for name, each in looked.items() if each.kind == "number"}
@@ -236,11 +230,9 @@ def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
     """Return which orders were not paid, as far as the words of their status are known."""
     said: dict[str, Any] = {}
     counts = Counter(hits["status"].given if "status" in hits else ())
-    kinds = {
-        kind: [text for text in counts if _plain(text) in _forms(kind)]
-        for kind in ("unpaid", "paid", "refunded")
-    }
-    if not all(any(text in each for each in kinds.values()) for text in counts):
+    listed = ("unpaid", "paid", "refunded")
+    kinds = {kind: [text for text in counts if _plain(text) in _forms(kind)] for kind in listed}
+    if set(counts) - set().union(*kinds.values()):
         shown = ", ".join(f"{text} ({count:,})" for text, count in counts.most_common(12))
         said["unpaid"] = f"? Which of these were not paid, as a list [a, b]: {shown}?"
     elif counts:
@@ -248,7 +240,7 @@ def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
         said["counted"] = kinds["paid"] + kinds["refunded"]
     if kinds["refunded"] and "refund" not in hits:
         said["refund_asked"] = (
-            f"? Which column says how much was given back of orders that are {kinds['refunded'][0]}?"
+            f"? Which column says how much was given back where it says {kinds['refunded'][0]}?"
         )
     return said
 
