@@ -72,7 +72,8 @@ def map_(
             target.write_text(text, "utf-8")
     try:
         for name, table in draft.preview(con, folder, target.read_text("utf-8")).tables.items():
-            output.frame(f"{name}: its first rows", table.limit(5).execute())
+            rows = table.limit(5).execute()  # as they are: what is shown is not rounded
+            output.frame(f"{name}: its first rows", rows.where(rows.isna(), rows.astype(str)))
     except PlaybookError as error:
         typer.echo(f"No rows can be shown yet: {str(error).splitlines()[-1].rpartition(': ')[2]}")
     there = [path.stem for path in project.notebooks(notebooks_folder(notebooks))]

@@ -185,3 +185,12 @@ def test_the_command_writes_once_and_names_questions(folder):
     assert again.exit_code != 0 and "already" in str(again.exception)
     refused = CliRunner().invoke(app, ["check", place])
     assert "open question" in str(refused.exception)
+
+
+def test_what_two_exports_say_of_a_member_is_left_to_the_notebooks(folder):
+    folder("user_id,ts,action\nu1,2026-01-01T09:00:00Z,view\nu2,2026-01-02T10:00:00Z,post\n", "events.csv")
+    place = folder("order_id,user_id,paid_at,amount,currency\n1,u1,2026-01-01T10:00:00Z,10,EUR\n", "orders.csv")
+    con = engine.connect()
+    found = draft(place, con.workspace)
+    assert found.tables == ["events", "orders"]
+    assert set(preview(con, place, found.text).tables) == {"events", "orders"}

@@ -89,6 +89,8 @@ def draft(folder: Path, workspace: Path) -> Draft:
         if match:
             (found_as, names), optional = match, match[0].optional
             name, title, template = found_as.name, found_as.title, found_as.source
+            if lacking := sorted(set(found_as.signature) - names.keys()):
+                title = f"close to {title}, but without {', '.join(lacking)}, so read every line"
             called = {each: looked[column] for each, column in names.items()}
             texts = {each: flow(column.name) for each, column in called.items()}
         else:
@@ -108,7 +110,7 @@ def draft(folder: Path, workspace: Path) -> Draft:
         said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
         raise BadData(f"Nothing in {folder} could be mapped: {said}.")
     text = "".join(sources.values())
-    if "      members:\n" in re.sub(FIRST_SEEN, "", text):  # an export tells when members joined
+    if text.count("      members:\n") > 1:  # the notebooks join what several exports say of one member
         text = re.sub(FIRST_SEEN, "", text)
     found.tables = [name for name in TABLES if re.search(TABLE.format(name), text, re.MULTILINE)]
     view = "view: buyer  # orders hold what buyers paid\n" if "      orders:\n" in text else ""

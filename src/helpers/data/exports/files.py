@@ -260,13 +260,12 @@ def _unlike(names: Iterable[str]) -> tuple[str, ...]:
     """Return names that differ, as an engine sees them that takes two cases of a letter for one."""
     found: dict[str, str] = {}
     for position, name in enumerate(names, start=1):
-        name = name or f"unnamed_{position}"
-        name = next(
-            each
-            for n in itertools.count(1)
-            if (each := name if n == 1 else f"{name}_{n}").lower() not in found
-        )
-        found[name.lower()] = name
+        name = other = name or f"unnamed_{position}"
+        for count in itertools.count(2):
+            if other.lower() not in found:
+                break
+            other = f"{name}_{count}"
+        found[other.lower()] = other
     return tuple(found.values())
 
 
