@@ -197,6 +197,13 @@ def test_rows_of_one_key_are_added_or_the_first_holds_when_the_mapping_says_so(t
     assert "null required value" in refused(
         folder(tmp_path, orders(table="same_key: sum"), export=[row("2"), export[2]])
     )
+    files = {"export": export[:2], "export2": export[:1]}
+    said = refused(folder(tmp_path, orders(table="same_key: sum"), **files))
+    assert "duplicate key in 1 row. They are in several files of source shop: say exported_at" in said
+    dated = "exported_at: {export.csv: 2026-06-01, export2.csv: 2026-06-02}"
+    place = folder(tmp_path, orders(source=dated, table="same_key: sum"), **files)
+    assert list(opened(place)["gross"]) == [5] and account(place)["replaced by a later export"] == 2
+    (tmp_path / "export2.csv").unlink()
     place = folder(tmp_path, orders(table="same_key: first"), export=export[:2])
     assert list(opened(place)["gross"]) == [5] and account(place) == {"mapped": 1, "repeated": 1}
 
@@ -238,6 +245,7 @@ def test_totals_become_differences_and_wide_columns_rows(tmp_path: Path) -> None
     assert content[["age_h", "plays", "completes"]].to_numpy().tolist() == [[25, 100, 13], [49, 10900, 5487]]
     assert content["date"].astype(str).tolist() == ["2026-06-02", "2026-06-03"]
     metrics = opened(place, "metric_daily").set_index(["date", "metric"])["value"]
+    assert "metric_daily: cells without a value, which are no rows: 1." in source.open(place).notes
     assert [metrics.get(("2026-06-01", m)) for m in ("fans", "reads", "finished")] == [5, 8, 0.25] and len(
         metrics
     ) == 5

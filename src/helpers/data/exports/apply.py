@@ -20,20 +20,7 @@ from helpers.data.cells import Cell
 from helpers.data.clock import zone as zone_of
 from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
-from helpers.data.exports.expressions import (
-    COMPUTED,
-    DAY,
-    EXPORTED,
-    FILE,
-    MASKED,
-    NO_SHARE,
-    NUMBER,
-    ROW,
-    UNEXPECTED,
-    UNKNOWN,
-    reasons,
-    text_of,
-)
+from helpers.data.exports.expressions import COMPUTED, DAY, EXPORTED, FILE, NUMBER, ROW, UNEXPECTED, Text
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
 from helpers.data.exports.folder import IDENTITIES, files_of, needs_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value, needs_export
@@ -129,6 +116,12 @@ def refuse_questions(mapping: Mapping) -> None:
         raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
 
 
+def column_of(target: Target, name: str) -> Column:
+    """Return the declaration of a column that a mapping feeds; outside the contract it is a text."""
+    spec = TABLES[target.table]
+    return spec[name] if name in spec else Column(name, "string")
+
+
 def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violation]:
     """Return a violation for the rows that hold what the mapping does not expect."""
     where = ", ".join(test.column for test in source.expect)
@@ -222,7 +215,7 @@ class _Feed:
         self.con, self.raw, self.target, self.label = con, raw, target, label
         self.found, self.spec = found, TABLES[target.table]
         self.counts: Counter[int] = Counter()
-        self.reasons = list(OUTCOMES)
+        self.reasons, self.text = list(OUTCOMES), Text(raw.zone)
         self.zones: dict[str, str | None] = {}
         # Which columns of the rows are needed beside the table's own.
         grouped = bool(target.same_key or target.first_seen or target.totals)
@@ -244,78 +237,68 @@ class _Feed:
 
     def _text(self, query: str) -> list[str]:
         """Create the view of the text of each column, with the reason for which a row is left out."""
-        texts, metrics, numbers = {}, [], []
+        texts: dict[str, str] = {}
+        beside = [*map(identifier, self.beside), f"false AS {identifier(PADDED)}", self._reason()]
         for name, value in self.target.columns.items():
-            column = self.spec[name] if name in self.spec else Column(name, "string")
+            column = column_of(self.target, name)
             self.zones[name] = value.zone or self.raw.zone or None
             if self._computed(name):
-                number, texts[name] = expressions.computed(value, column, self.raw.zone)
-                numbers.append(f"{number} AS {identifier(NUMBER + name)}")
+                number, texts[name] = self.text.computed_and_broken(value, column)
+                beside.append(f"{number} AS {identifier(NUMBER + name)}")
             else:
-                texts[name] = "NULL" if column.privacy == "P3" else text_of(value, column, self.raw.zone)
-            if sql := expressions.set_by_mapping(value, column, self.raw.zone):
+                texts[name] = "NULL" if column.privacy == "P3" else self.text.of(value, column)
+            if sql := self.text.assumed(value, column):
                 texts[f"{name}_assumed"] = f"CASE WHEN {sql} THEN 'true' END"
-        for name, values in self.target.metrics.items():
-            metrics.append(self._metric(name, values))
         wide = [f"CAST({text} AS VARCHAR) AS {identifier(name)}" for name, text in texts.items()]
-        wide += numbers
-        wide += [f"{self._reason()} AS {identifier(REASON)}", "false AS " + identifier(PADDED)]
-        wide += map(identifier, self.beside)
-        long = f", unnest([{', '.join(metrics)}]) AS {identifier(CELL)}" if metrics else ""
-        query = f"SELECT {', '.join(wide)}{long} FROM ({query})"
-        if metrics:
+        names = list(texts)
+        if self.target.metrics:
+            beside.append(
+                f"unnest([{', '.join(map(self._metric, self.target.metrics))}]) AS {identifier(CELL)}"
+            )
+            names += ["metric", "value", "numerator", "denominator"]
+        query = f"SELECT {', '.join([*wide, *beside])} FROM ({query})"
+        if self.target.metrics:
             query = f"SELECT * EXCLUDE ({identifier(CELL)}), {identifier(CELL)}.* FROM ({query})"
-        names = [*texts, *(("metric", "value", "numerator", "denominator") if metrics else ())]
         self.zones = dict.fromkeys(names) | self.zones
         self.con.con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {csv_tables.text_view(self.spec)} AS {query}")
         return names
 
     def _computed(self, name: str) -> bool:
         """Whether a number is computed beside its text, rather than written as text and read again."""
-        value = self.target.columns.get(name)
-        is_number = name in self.spec and self.spec[name].type in ("integer", "float")
-        return bool(value and value.kind in COMPUTED and is_number and not value.empty and not value.values)
+        value, column = self.target.columns.get(name, Value()), column_of(self.target, name)
+        plain = not value.empty and not value.values and column.type in ("integer", "float")
+        return plain and any(getattr(value, kind) for kind in COMPUTED)
 
-    def _metric(self, name: str, values: tuple[Value, ...]) -> str:
+    def _metric(self, name: str) -> str:
         """Return one cell of a row of metrics: its name, value, and the two numbers of a rate."""
-        column = self.spec["value"]
-        own = [text_of(value, column, self.raw.zone) for value in values]
-        numerator, denominator = own if len(own) == 2 else ("CAST(NULL AS VARCHAR)",) * 2
-        if len(own) == 2:
-            top, bottom = (cells.number_of(text, signs=True) for text in own)
-            own = [f"CAST({top} / nullif({bottom}, 0) AS VARCHAR)"]
-        said = {"metric": quoted(name), "value": own[0], "numerator": numerator, "denominator": denominator}
+        value, *whole = (self.text.of(each, self.spec["value"]) for each in self.target.metrics[name])
+        said = {"metric": quoted(name), "value": value}
+        said |= dict.fromkeys(("numerator", "denominator"), "CAST(NULL AS VARCHAR)")
+        for denominator in whole:
+            top, bottom = (cells.number_of(text, signs=True) for text in (value, denominator))
+            said |= {"value": f"CAST({top} / nullif({bottom}, 0) AS VARCHAR)"}
+            said |= {"numerator": value, "denominator": denominator}
         return "{" + ", ".join(f"{quoted(key)}: {text}" for key, text in said.items()) + "}"
 
     def _reason(self) -> str:
         """Return SQL for the number of the first reason for which a row is left out, missing when it stays."""
-        cases = reasons(self.raw.source, self.target)
+        cases = self.text.reasons(self.raw.source, self.target)
         self.reasons += [reason for _, reason in cases]
         said = " ".join(f"WHEN {holds} THEN {n}" for n, (holds, _) in enumerate(cases, start=len(OUTCOMES)))
-        return f"CAST(CASE {said} END AS UTINYINT)" if cases else "CAST(NULL AS UTINYINT)"
+        return f"CAST({f'CASE {said} END' if cases else 'NULL'} AS UTINYINT) AS {identifier(REASON)}"
 
     def _cells(self, names: list[str]) -> dict[str, Cell]:
         """Return how the text of each column is read."""
         read = {}
         for name in names:
-            value = self.target.columns.get(name) or Value()
+            value, column = self.target.columns.get(name, Value()), column_of(self.target, name)
             cell = csv_tables.cell_of(self.spec, name, self.zones[name], value.unit or None, signs=True)
             if self._computed(name):
-                cell = Cell(
-                    identifier(NUMBER + name),
-                    f"CASE WHEN {identifier(name)} IS NOT NULL THEN 'unreadable number' END",
-                )
+                wrong = f"CASE WHEN {identifier(name)} IS NOT NULL THEN 'unreadable number' END"
+                cell = Cell(identifier(NUMBER + name), wrong)
             elif value.constant and name in self.spec:
                 cell = Cell(cell.value)
-            marks = {
-                NO_SHARE: value.rate,
-                UNKNOWN: value.values,
-                MASKED: name in self.spec and self.spec[name].privacy == "P1",
-            }
-            verdict = cell.verdict
-            for mark in filter(marks.get, marks):
-                verdict = expressions.marked(verdict, name, mark)
-            read[name] = Cell(cell.value, verdict)
+            read[name] = Cell(cell.value, expressions.verdict(cell.verdict, name, value, column))
         return read
 
     def _settled(self, columns: str, typed: str) -> str:
@@ -332,6 +315,11 @@ class _Feed:
             counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
         self.counts = counts
         given = " WHERE value IS NOT NULL" if self.target.metrics else ""
+        if given and (
+            empty := self.con.con.execute(f"SELECT count(*) - count(value) FROM ({rows})").fetchall()[0][0]
+        ):
+            words = "{table}: cells without a value, which are no rows: {n:,}."
+            self.found.notes.append(say(words, table=self.spec.name, n=empty))
         without = f" EXCLUDE ({others})" if others else ""
         relation = f"(SELECT *{without} FROM ({rows}){given})"
         for name, value in self.target.columns.items():
@@ -387,6 +375,7 @@ class _Feed:
                 f"WHEN n > 1 THEN {REPEATED} END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
                 f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest}) AS r FROM ({rows}))"
             )
+            self.found.violations += self._undated(rows, key) if self.target.same_key == "sum" else []
         judged = self._kept(judged, "judged")
         counts = self._counts(judged, one)
         rows = f"SELECT * EXCLUDE ({identifier(REASON)}) FROM ({judged}) WHERE {identifier(REASON)} IS NULL"
@@ -398,6 +387,18 @@ class _Feed:
         ((left,),) = self.con.con.execute(f"SELECT count(*) FROM ({settled}) WHERE {one}").fetchall()
         return settled, counts + Counter({JOINED: counts[MAPPED] - left}) - Counter(
             {MAPPED: counts[MAPPED] - left}
+        )
+
+    def _undated(self, rows: str, key: str) -> list[Violation]:
+        """Return a violation for keys in several files of which none is the later: added up they would count twice."""
+        files = f"min({identifier(FILE)}) <> max({identifier(FILE)})"
+        twice = f"SELECT count(*) FROM (SELECT 1 FROM ({rows}) GROUP BY {key}, {identifier(EXPORTED)} HAVING {files})"
+        ((count,),) = self.con.con.execute(twice).fetchall()
+        advice = f"They are in several files of source {self.raw.source.name}: say exported_at, and the later wins."
+        return (
+            [Violation(self.spec.name, key.replace('"', ""), "duplicate key", count, (), advice)]
+            if count
+            else []
         )
 
     def _grouped(self, rows: str, names: list[str], keys: list[str]) -> str:

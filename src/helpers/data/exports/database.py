@@ -16,12 +16,11 @@ import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.cells import ADVICE, EPOCH_MICROSECONDS
-from helpers.data.exports.apply import ACCOUNT, OUTCOMES, refuse_questions, unexpected
-from helpers.data.exports.expressions import hashed, holds, reasons
+from helpers.data.exports.apply import ACCOUNT, OUTCOMES, column_of, refuse_questions, unexpected
+from helpers.data.exports.expressions import Text, hashed
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
 from helpers.data.schema import Column
-from helpers.data.tables import TABLES
 from helpers.data.views import identifier, quoted
 from helpers.data.violation import Violation
 from helpers.errors import BadData
@@ -41,80 +40,45 @@ def add(con: Any, mapping: Mapping, wanted: Collection[str], found: Found) -> No
     account: list[tuple[str, str, str, int]] = []
     feeds: dict[str, list[ir.Table]] = {}
     for source in mapping.sources:
-        for target in source.tables:
-            if target.table in wanted:
-                feed = _Feed(con, source, target, source.zone or mapping.zone)
-                feeds.setdefault(target.table, []).append(feed.table())
-                counts = feed.counts()
-                account += [(source.name, target.table, *each) for each in counts.items()]
-                found.violations += unexpected(target.table, source, counts)
-                found.violations += feed.not_understood()
+        for target in (target for target in source.tables if target.table in wanted):
+            feed = _Feed(con, source, target, source.zone or mapping.zone)
+            feeds.setdefault(target.table, []).append(feed.table())
+            counts = feed.counts()
+            account += [(source.name, target.table, *each) for each in counts.items()]
+            found.violations += [*unexpected(target.table, source, counts), *feed.not_understood()]
     for name, tables in feeds.items():
         kinds = {column: kind for table in tables for column, kind in table.schema().items()}
-        alike = (
-            table.mutate(**{c: ibis.null(k) for c, k in kinds.items() if c not in table.columns}).select(
-                *kinds
-            )
-            for table in tables
+        lacks = [{c: ibis.null(kind) for c, kind in kinds.items() if c not in t.columns} for t in tables]
+        found.tables[name], *others = (
+            t.mutate(**n).select(*kinds) for t, n in zip(tables, lacks, strict=True)
         )
-        found.tables[name] = ibis.union(*alike) if len(tables) > 1 else tables[0]
+        for other in others:
+            found.tables[name] = found.tables[name].union(other)
     found.account = pd.DataFrame(account, columns=list(ACCOUNT))
 
 
-class _Feed:
-    """One table of a database on its way into one of the contract."""
+class _Feed(Text):
+    """One table of a database on its way into one of the contract; values in the types of the database."""
 
     def __init__(self, con: Any, source: Source, target: Target, zone: str) -> None:
-        self.con, self.source, self.target, self.zone = con, source, target, zone
+        super().__init__(zone)
+        self.con, self.source, self.target = con, source, target
         *above, name = source.table.split(".")
         try:
             self.kinds = con.table(name, database=".".join(above) or None).schema()
         except Exception as error:  # every driver has errors of its own
             raise self._bad(f"the database has no table {source.table or '(none named)'}") from error
-        self.place = ".".join(map(identifier, (*above, name)))
         if lacks := [f"{name}.{did_you_mean(name, self.kinds)}" for name in source.columns - set(self.kinds)]:
             raise self._bad(f"{source.table} has no column {' '.join(sorted(lacks))}")
         if target.same_key or target.totals or target.metrics or target.first_seen:
             raise self._bad("same_key, totals, metrics and first_seen are for files: make a view")
-        self.cases = reasons(source, target, typed=True)
-        self.stays = " AND ".join(f"NOT ({condition})" for condition, _ in self.cases) or "true"
+        self.cases = self.reasons(source, target)
+        stays = " AND ".join(f"NOT ({condition})" for condition, _ in self.cases) or "true"
+        self.place = ".".join(map(identifier, (*above, name)))
+        self.rows = f"FROM {self.place} WHERE {stays}"
 
     def _bad(self, text: str) -> BadData:
         return BadData(f"source {self.source.name}: {text}")
-
-    def table(self) -> ir.Table:
-        """Return the rows that stay as a lazy table."""
-        columns = []
-        for name, value in self.target.columns.items():
-            spec = TABLES[self.target.table]
-            column = spec[name] if name in spec else Column(name, "string")
-            columns.append(f"{self._sql(value, column)} AS {identifier(name)}")
-        return self._query(f"SELECT {', '.join(columns)} FROM {self.place} WHERE {self.stays}")
-
-    def counts(self) -> dict[str, int]:
-        """Return the rows of the source by reason."""
-        said = " ".join(f"WHEN {condition} THEN {quoted(reason)}" for condition, reason in self.cases)
-        reason = f"CASE {said} ELSE {quoted(OUTCOMES[0])} END" if said else quoted(OUTCOMES[0])
-        query = f"SELECT reason, count(*) AS rows FROM (SELECT {reason} AS reason FROM {self.place}) AS t"
-        frame = self._query(f"{query} GROUP BY reason ORDER BY reason").execute()
-        return dict(zip(frame["reason"], frame["rows"].map(int), strict=True))
-
-    def not_understood(self) -> list[Violation]:
-        """Return the words that a translation does not know and the masks among ids, in the rows that stay."""
-        found, spec = [], TABLES[self.target.table]
-        for name, value in self.target.columns.items():
-            if value.values and value.column and not value.others:
-                words = ", ".join(map(quoted, value.values))
-                found += self._counted(name, "unknown word", f"{_varchar(value.column)} NOT IN ({words})")
-            if name in spec and spec[name].privacy == "P1":
-                masked = " OR ".join(f"{_varchar(column)} LIKE '%**%'" for column in sorted(value.columns))
-                found += self._counted(name, "masked id", masked or "false")
-        return found
-
-    def _counted(self, name: str, rule: str, broken: str) -> list[Violation]:
-        query = f"SELECT count(*) AS n FROM {self.place} WHERE {self.stays} AND ({broken})"
-        rows = int(self._query(query).execute()["n"].iloc[0])
-        return [Violation(self.target.table, name, rule, rows, (), ADVICE[rule])] if rows else []
 
     def _query(self, query: str) -> ir.Table:
         """Return a query as a lazy table."""
@@ -127,43 +91,48 @@ class _Feed:
         except Exception as error:  # every driver has errors of its own
             raise self._bad(str(error).splitlines()[0]) from None
 
-    def _sql(self, value: Value, column: Column) -> str:
-        """Return SQL for a value, in the types of the database."""
+    def table(self) -> ir.Table:
+        """Return the rows that stay as a lazy table."""
+        values = self.target.columns.items()
+        columns = (f"{self.of(v, column_of(self.target, name))} AS {identifier(name)}" for name, v in values)
+        return self._query(f"SELECT {', '.join(columns)} {self.rows}")
+
+    def counts(self) -> dict[str, int]:
+        """Return the rows of the source by reason."""
+        said = " ".join(f"WHEN {condition} THEN {quoted(reason)}" for condition, reason in self.cases)
+        reason = f"CASE {said} ELSE {quoted(OUTCOMES[0])} END" if said else quoted(OUTCOMES[0])
+        query = f"SELECT reason, count(*) AS rows FROM (SELECT {reason} AS reason FROM {self.place}) AS t"
+        frame = self._query(f"{query} GROUP BY reason ORDER BY reason").execute()
+        return dict(zip(frame["reason"], frame["rows"].map(int), strict=True))
+
+    def not_understood(self) -> list[Violation]:
+        """Return the words that a translation does not know and the masks among ids, in the rows that stay."""
+        wrong = []
+        for name, value in self.target.columns.items():
+            if value.values and value.column and not value.others:
+                words = ", ".join(map(quoted, value.values))
+                wrong.append((name, "unknown word", f"{_varchar(value.column)} NOT IN ({words})"))
+            if column_of(self.target, name).privacy == "P1" and value.columns:
+                masked = " OR ".join(f"{_varchar(column)} LIKE '%**%'" for column in sorted(value.columns))
+                wrong.append((name, "masked id", masked))
+        queries = [f"SELECT count(*) AS n {self.rows} AND ({broken})" for _, _, broken in wrong]
+        counts = [int(self._query(query).execute()["n"].iloc[0]) for query in queries]
+        facts = zip(wrong, counts, strict=True)
+        return [
+            Violation(self.target.table, n, rule, rows, (), ADVICE[rule])
+            for (n, rule, _), rows in facts
+            if rows
+        ]
+
+    def looked_at(self, name: str) -> str:
+        return f"nullif(trim({_varchar(name)}), '')"
+
+    def of(self, value: Value, column: Column) -> str:
         if odd := [word for word in NOT_HERE if getattr(value, word)]:
             raise self._bad(f"{column.name}: {', '.join(odd)} is for files: make a view")
-        parts = [self._sql(part, column) for part in value.parts]
-        match value.kind:
-            case "column":
-                sql = self._column(value, column)
-            case "constant":
-                is_number = column.type in ("integer", "float")
-                sql = f"CAST({quoted(value.constant)} AS {'DOUBLE PRECISION' if is_number else 'VARCHAR'})"
-            case "sum":
-                split = len(value.sum)
-                sql = f"({' - '.join([' + '.join(parts[:split]), *parts[split:]])})"
-            case "product":
-                sql = f"({' * '.join(parts)})"
-            case "rate":
-                share, whole = parts
-                sql = f"round({share} / {value.per}.0 * {whole})"
-            case "least":
-                missing = " OR ".join(f"{part} IS NULL" for part in parts)
-                sql = f"CASE WHEN NOT ({missing}) THEN least({', '.join(parts)}) END"
-            case "first":
-                sql = f"coalesce({', '.join(parts)})"
-            case _:
-                texts = " || chr(31) || ".join(f"coalesce(CAST({part} AS VARCHAR), '')" for part in parts)
-                sql = f"md5({texts})"
-        if value.values:
-            words = " ".join(
-                f"WHEN {quoted(word)} THEN {quoted(said)}" for word, said in value.values.items()
-            )
-            sql = f"CASE CAST({sql} AS VARCHAR) {words} ELSE CAST({sql} AS VARCHAR) END"
-        if value.empty:
-            sql = f"coalesce({sql}, {self._sql(Value(constant=value.empty), column)})"
-        return f"CASE WHEN {holds(value.when, typed=True)} THEN {sql} END" if value.when else sql
+        return super().of(value, column)
 
-    def _column(self, value: Value, column: Column) -> str:
+    def leaf(self, value: Value, column: Column) -> str:
         sql, kind = identifier(value.column), self.kinds[value.column]
         if column.type == "timestamp" and value.unit:
             return f"to_timestamp({sql} / {1_000_000 / EPOCH_MICROSECONDS[value.unit]})"
@@ -171,14 +140,24 @@ class _Feed:
             if not (zone := value.zone or self.zone):
                 raise self._bad(f"{value.column} has times without a zone: say zone")
             return f"timezone({quoted(zone)}, {sql})"
-        if column.privacy == "P3":
-            return "CAST(NULL AS VARCHAR)"
-        if not column.is_id:
-            return sql
-        text = f"CAST({sql} AS VARCHAR)"
         if column.privacy == "P1" and value.hashed:
-            return hashed(f"lower({text})", postgres=self.con.name == "postgres")
-        return text
+            return hashed(f"lower({_varchar(value.column)})", postgres=self.con.name == "postgres")
+        return _varchar(value.column) if column.is_id or value.values else sql
+
+    def constant(self, text: str, column: Column) -> str:
+        return f"CAST({quoted(text)} AS {'DOUBLE PRECISION' if column.type in ('integer', 'float') else 'VARCHAR'})"
+
+    def key(self, texts: list[str], numbered: bool) -> str:
+        return super().key([f"CAST({text} AS VARCHAR)" for text in texts], numbered)
+
+    def computed(self, value: Value, column: Column) -> str:
+        return self.number(value, column)
+
+    def plain_number(self, value: Value, column: Column) -> str:
+        return self.of(value, column)
+
+    def share(self, value: Value, per: str, column: Column) -> str:
+        return f"({self.of(value, column)} / {per}.0)"
 
 
 def _varchar(column: str) -> str:

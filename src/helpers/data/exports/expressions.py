@@ -18,83 +18,176 @@ WITH_COMMA = r"[-+]?[^-+0-9,.]{0,4}[-+]?(\d{1,3}([. ]\d{3})+|\d+)(,\d+)?[^-+0-9,
 
 # What stands in front of a text that cannot be what its column needs, and the verdict on it.
 MASKED, UNKNOWN, NO_SHARE = "masked: ", "unknown word: ", "no share: "
-VERDICTS = {MASKED: "masked id", UNKNOWN: "unknown word", NO_SHARE: "share above 1"}
+# Why a row is left out for reasons that are not the mapping's own words.
+OTHER, UNEXPECTED = "a row of another table", "not expected"
 # What is computed, and the column of the number beside the text of its broken part.
 COMPUTED, NUMBER = ("sum", "product", "least", "rate"), "\x1fnumber of "
 
 
-# Why a row is left out for reasons that are not the mapping's own words.
-OTHER, UNEXPECTED = "a row of another table", "not expected"
+class Text:
+    """Values as text, from the trimmed text of the export's columns.
 
+    Parameters
+    ----------
+    zone : str
+        Of times without one; may be empty.
+    """
 
-def holds(condition: Condition, *, typed: bool = False) -> str:
-    """Return SQL that is true or false for each row; columns of a database that have types are looked at as text."""
-    return " AND ".join(_holds(test, typed) for test in condition) or "true"
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
 
+    def looked_at(self, name: str) -> str:
+        """Return what a condition on a column looks at."""
+        return identifier(name)
 
-def reasons(source: Source, target: Target, *, typed: bool = False) -> list[tuple[str, str]]:
-    """Return SQL of when a row is left out, each condition with its reason; the first that holds counts."""
-    cases = [(holds(tests, typed=typed), reason) for reason, tests in source.leave_out.items()]
-    cases += [(f"NOT ({holds(source.expect, typed=typed)})", UNEXPECTED)] if source.expect else []
-    cases += [(f"NOT ({holds(target.only, typed=typed)})", OTHER)] if target.only else []
-    return cases + [(holds(tests, typed=typed), reason) for reason, tests in target.leave_out.items()]
+    def holds(self, condition: Condition) -> str:
+        """Return SQL that is true or false for each row."""
+        return " AND ".join(map(self._holds, condition)) or "true"
 
+    def _holds(self, test: Test) -> str:
+        column, texts = self.looked_at(test.column), ", ".join(map(quoted, test.texts))
+        match test.relation:
+            case "empty":
+                return f"{column} IS NULL"
+            case "given":
+                return f"{column} IS NOT NULL"
+            case "in":
+                return f"coalesce({column} IN ({texts}), false)"
+        return f"coalesce({column} NOT IN ({texts}), true)"
 
-def _holds(test: Test, typed: bool) -> str:
-    column, texts = identifier(test.column), ", ".join(map(quoted, test.texts))
-    column = f"nullif(trim(CAST({column} AS VARCHAR)), '')" if typed else column
-    match test.relation:
-        case "empty":
-            return f"{column} IS NULL"
-        case "given":
-            return f"{column} IS NOT NULL"
-        case "in":
-            return f"coalesce({column} IN ({texts}), false)"
-    return f"coalesce({column} NOT IN ({texts}), true)"
+    def reasons(self, source: Source, target: Target) -> list[tuple[str, str]]:
+        """Return when a row is left out, each condition with its reason; the first that holds counts."""
+        cases = [(self.holds(tests), reason) for reason, tests in source.leave_out.items()]
+        cases += [(f"NOT ({self.holds(source.expect)})", UNEXPECTED)] if source.expect else []
+        cases += [(f"NOT ({self.holds(target.only)})", OTHER)] if target.only else []
+        return cases + [(self.holds(tests), reason) for reason, tests in target.leave_out.items()]
 
+    def of(self, value: Value, column: Column) -> str:
+        """Return SQL for a value of a column of the contract."""
+        match value.kind:
+            case "column":
+                sql = self.leaf(value, column)
+            case "constant":
+                sql = self.constant(value.constant, column)
+            case "first":
+                sql = f"coalesce({', '.join(self.of(part, column) for part in value.first)})"
+            case "key":
+                sql = self.key([self.of(part, column) for part in value.key], value.numbered)
+            case "exported" | "hours_since":
+                sql = self.at_export(value, column)
+            case _:
+                sql = self.computed(value, column)
+        sql = self.formatted(sql, value.format, column) if value.format else sql
+        if value.values:
+            words = " ".join(
+                f"WHEN {quoted(word)} THEN {quoted(said)}" for word, said in value.values.items()
+            )
+            sql = f"CASE {sql} {words} ELSE {'' if value.others else quoted(UNKNOWN) + ' || '}{sql} END"
+        sql = f"coalesce({sql}, {self.constant(value.empty, column)})" if value.empty else sql
+        return f"CASE WHEN {self.holds(value.when)} THEN {sql} END" if value.when else sql
 
-def text_of(value: Value, column: Column, zone: str) -> str:
-    """Return SQL for the text of a column, from the trimmed text of the export's columns."""
-    if value.column and value.zone and column.type == "date":
-        day = f"strftime(timezone({quoted(value.zone)}, {_instant(value, zone)}), '%Y-%m-%d')"
-        text = f"coalesce({day}, {identifier(value.column)})"
-    elif value.column:
-        text = _leaf(value, column)
-    elif value.constant:
-        text = quoted(value.constant)
-    elif value.first:
-        text = f"coalesce({', '.join(text_of(part, column, zone) for part in value.first)})"
-    elif value.key:
-        text = _key([text_of(part, column, zone) for part in value.key], value.numbered)
-    elif value.exported:
-        text = identifier(DAY if column.type == "date" else EXPORTED)
-    elif value.hours_since:
-        since = _instant(value.hours_since, zone)
-        hours = f"(epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)) - epoch({since})) / 3600"
-        text = f"CAST(CAST(floor({hours}) AS BIGINT) AS VARCHAR)"
-    else:
-        number, broken = computed(value, column, zone)
-        text = f"coalesce(CAST({number} AS VARCHAR), {broken})"
-    if value.format == DECIMAL_COMMA:
-        plain = f"replace(regexp_replace({text}, '[^-+0-9,]', '', 'g'), ',', '.')"
-        text = f"CASE WHEN regexp_full_match({text}, {quoted(WITH_COMMA)}) THEN {plain} ELSE {text} END"
-    elif value.format:
-        text = f"coalesce({_formatted(text, value.format, column.type == 'date')}, {text})"
-    if value.values:
-        words = " ".join(f"WHEN {quoted(word)} THEN {quoted(said)}" for word, said in value.values.items())
-        text = f"CASE {text} {words} ELSE {'' if value.others else quoted(UNKNOWN) + ' || '}{text} END"
-    if value.empty:
-        text = f"coalesce({text}, {quoted(value.empty)})"
-    return f"CASE WHEN {holds(value.when)} THEN {text} END" if value.when else text
-
-
-def _leaf(value: Value, column: Column) -> str:
-    """Return the text of a column of the export; ids of people are whole or named, and contact data hashed."""
-    text = identifier(value.column)
-    if column.privacy != "P1":
+    def leaf(self, value: Value, column: Column) -> str:
+        """Return a column of the export; ids of people are whole or named, and contact data hashed."""
+        text = identifier(value.column)
+        if column.privacy == "P1":
+            kept = hashed(f"lower({text})") if value.hashed else text
+            return f"CASE WHEN contains({text}, '**') THEN {quoted(MASKED)} || {text} ELSE {kept} END"
+        if column.type == "date" and value.zone:
+            return f"coalesce(strftime(timezone({quoted(value.zone)}, {self._instant(value)}), '%Y-%m-%d'), {text})"
         return text
-    kept = hashed(f"lower({text})") if value.hashed else text
-    return f"CASE WHEN contains({text}, '**') THEN {quoted(MASKED)} || {text} ELSE {kept} END"
+
+    def constant(self, text: str, column: Column) -> str:
+        """Return a text that is the same in every row."""
+        return quoted(text)
+
+    def key(self, texts: list[str], numbered: bool) -> str:
+        """Return one id from several texts; missing where all of them are."""
+        joined = " || chr(31) || ".join(f"coalesce({text}, '')" for text in texts)
+        key = f"CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN md5({joined}) END"
+        order = f"(PARTITION BY {identifier(FILE)}, {', '.join(texts)} ORDER BY {identifier(ROW)})"
+        return f"{key} || '-' || row_number() OVER {order}" if numbered else key
+
+    def at_export(self, value: Value, column: Column) -> str:
+        """Return when a row was exported, or the whole hours until then."""
+        if not value.hours_since:
+            return identifier(DAY if column.type == "date" else EXPORTED)
+        seconds = (
+            f"epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)) - epoch({self._instant(value.hours_since)})"
+        )
+        return f"CAST(CAST(floor(({seconds}) / 3600) AS BIGINT) AS VARCHAR)"
+
+    def _instant(self, value: Value) -> str:
+        zone = value.zone or self.zone or None
+        return cells.cell(Column(value.column, "timestamp"), zone, value.unit or None).value
+
+    def computed(self, value: Value, column: Column) -> str:
+        """Return the text of a computed number, or of what keeps it from being one."""
+        number, broken = self.computed_and_broken(value, column)
+        return f"coalesce(CAST({number} AS VARCHAR), {broken})"
+
+    def computed_and_broken(self, value: Value, column: Column) -> tuple[str, str]:
+        """Return a computed number, and the text of the first of its parts that is none."""
+        number, broken = self.number(value, column), []
+        for part in value.parts:
+            text = self.of(part, column)
+            wrong = f"{number if part is value.rate else self.number(part, column)} IS NULL"
+            said = f"{quoted(NO_SHARE)} || {text}" if part is value.rate else text
+            broken.append(f"CASE WHEN {wrong} AND {text} NOT IN {cells.MISSING} THEN {said} END")
+        when = self.holds(value.when)
+        return (
+            f"CASE WHEN {when} THEN {number} END",
+            f"CASE WHEN {when} THEN coalesce({', '.join(broken)}) END",
+        )
+
+    def number(self, value: Value, column: Column) -> str:
+        """Return a value as a number; missing where one of its parts is."""
+        if value.kind not in COMPUTED:
+            return self.plain_number(value, column)
+        if value.rate and value.of:
+            share = self.share(value.rate, value.per, column)
+            count = f"CAST(round({share} * {self.number(value.of, column)}) AS BIGINT)"
+            return f"CASE WHEN {share} BETWEEN 0 AND 1 THEN {count} END"
+        parts = [self.number(part, column) for part in value.parts]
+        if value.least:
+            missing = " OR ".join(f"{part} IS NULL" for part in parts)
+            return f"CASE WHEN NOT ({missing}) THEN least({', '.join(parts)}) END"
+        if value.product:
+            return f"({' * '.join(parts)})"
+        added = len(value.sum)
+        return f"({' - '.join([' + '.join(parts[:added]), *parts[added:]])})"
+
+    def plain_number(self, value: Value, column: Column) -> str:
+        """Return the number that a text says."""
+        return cells.number_of(self.of(value, column), signs=True)
+
+    def share(self, value: Value, per: str, column: Column) -> str:
+        """Return a share between 0 and 1; a sign of per cent wins."""
+        text = self.of(value, column)
+        scale = f"CASE WHEN regexp_matches({text}, '[%％]') THEN 1 ELSE {per} END"
+        return f"({cells.number_of(text, True)} / {scale})"
+
+    def formatted(self, text: str, written: str, column: Column) -> str:
+        """Return a time or a number of a declared format as the cells of a file are read."""
+        if written == DECIMAL_COMMA:
+            plain = f"replace(regexp_replace({text}, '[^-+0-9,]', '', 'g'), ',', '.')"
+            return f"CASE WHEN regexp_full_match({text}, {quoted(WITH_COMMA)}) THEN {plain} ELSE {text} END"
+        parsed = f"try_strptime({text}, {quoted(written)})"
+        said = f"strftime({parsed}, '{'%Y-%m-%d' if column.type == 'date' else '%Y-%m-%d %H:%M:%S.%f'}')"
+        if "%z" in written:
+            said = f"strftime(timezone('UTC', {parsed}), '%Y-%m-%dT%H:%M:%S.%f') || 'Z'"
+        return f"coalesce({said}, {text})"
+
+    def assumed(self, value: Value, column: Column) -> str:
+        """Return SQL that is true where what a value says is assumed, or capped; empty when it never is."""
+        cases, before = [], "true"
+        for part in value.parts:
+            if sql := self.assumed(part, column):
+                cases.append(f"({before} AND {sql})")
+            before += f" AND {self.of(part, column)} IS NULL" if value.first else ""
+        if value.least:
+            first, *others = (self.number(part, column) for part in value.least)
+            cases.append(f"{first} > least({', '.join(others)})")
+        return " OR ".join(cases + [f"{self.of(value, column)} IS NOT NULL"] * value.assumed)
 
 
 def hashed(text: str, *, postgres: bool = False) -> str:
@@ -109,84 +202,10 @@ def hashed(text: str, *, postgres: bool = False) -> str:
     return f"'{privacy.PREFIX}' || left({digest}, {privacy.HEX_DIGITS})"
 
 
-def _key(texts: list[str], numbered: bool) -> str:
-    """Return one id from several texts; missing where all of them are."""
-    joined = " || chr(31) || ".join(f"coalesce({text}, '')" for text in texts)
-    key = f"CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN md5({joined}) END"
-    order = f"(PARTITION BY {identifier(FILE)}, {', '.join(texts)} ORDER BY {identifier(ROW)})"
-    return f"{key} || '-' || row_number() OVER {order}" if numbered else key
-
-
-def set_by_mapping(value: Value, column: Column, zone: str) -> str:
-    """Return SQL that is true where what a value says is assumed; empty when it never is."""
-    cases, before = [], "true"
-    for part in value.parts:
-        if sql := set_by_mapping(part, column, zone):
-            cases.append(f"({before} AND {sql})")
-        if value.first:
-            before += f" AND {text_of(part, column, zone)} IS NULL"
-    if value.least:
-        first, *others = (_number(part, column, zone) for part in value.least)
-        cases.append(f"{first} > least({', '.join(others)})")
-    if value.assumed:
-        cases.append(f"{text_of(value, column, zone)} IS NOT NULL")
-    return " OR ".join(cases)
-
-
-def _instant(value: Value, zone: str) -> str:
-    """Return the instant of a column of the export."""
-    return cells.cell(Column(value.column, "timestamp"), value.zone or zone or None, value.unit or None).value
-
-
-def _number(value: Value, column: Column, zone: str) -> str:
-    match value.kind:
-        case "sum":
-            terms = [_number(part, column, zone) for part in value.sum]
-            return (
-                f"({' - '.join([' + '.join(terms), *(_number(part, column, zone) for part in value.minus)])})"
-            )
-        case "least":
-            numbers = [_number(part, column, zone) for part in value.least]
-            missing = " OR ".join(f"{number} IS NULL" for number in numbers)
-            return f"CASE WHEN NOT ({missing}) THEN least({', '.join(numbers)}) END"
-        case "product":
-            return f"({' * '.join(_number(part, column, zone) for part in value.product)})"
-        case "rate":
-            assert value.rate and value.of
-            share, text = (
-                cells.number_of(text_of(value.rate, column, zone), True),
-                text_of(value.rate, column, zone),
-            )
-            share = f"({share} / CASE WHEN regexp_matches({text}, '[%％]') THEN 1 ELSE {value.per} END)"
-            count = f"round({share} * {_number(value.of, column, zone)})"
-            return f"CASE WHEN {share} BETWEEN 0 AND 1 THEN {count} END"
-    return cells.number_of(text_of(value, column, zone), signs=True)
-
-
-def computed(value: Value, column: Column, zone: str) -> tuple[str, str]:
-    """Return SQL for a computed number, and for the text of the first of its parts that is none."""
-    number = _number(value, column, zone)
-    if value.kind == "rate":
-        number = f"CAST({number} AS BIGINT)"
-    broken = []
-    for part in value.parts:
-        text = text_of(part, column, zone)
-        wrong = f"{_number(part, column, zone) if part is not value.rate else number} IS NULL"
-        said = f"{quoted(NO_SHARE)} || {text}" if part is value.rate else text
-        broken.append(f"CASE WHEN {wrong} AND {text} NOT IN {cells.MISSING} THEN {said} END")
-    when = holds(value.when)
-    return f"CASE WHEN {when} THEN {number} END", f"CASE WHEN {when} THEN coalesce({', '.join(broken)}) END"
-
-
-def _formatted(text: str, written: str, day: bool) -> str:
-    """Return a time of a declared format as the cells of a file are read."""
-    parsed = f"try_strptime({text}, {quoted(written)})"
-    if "%z" in written:
-        return f"strftime(timezone('UTC', {parsed}), '%Y-%m-%dT%H:%M:%S.%f') || 'Z'"
-    return f"strftime({parsed}, '{'%Y-%m-%d' if day else '%Y-%m-%d %H:%M:%S.%f'}')"
-
-
-def marked(verdict: str, name: str, mark: str) -> str:
-    """Return the verdict on a column whose texts may have what is wrong with them in front."""
-    wrong = f"starts_with({identifier(name)}, {quoted(mark)})"
-    return f"CASE WHEN {wrong} THEN {quoted(VERDICTS[mark])} ELSE {verdict} END"
+def verdict(usual: str, name: str, value: Value, column: Column) -> str:
+    """Return the verdict on the text of a column, in front of which may stand what is wrong with it."""
+    marks = {NO_SHARE: value.rate and "share above 1", UNKNOWN: value.values and "unknown word"}
+    for mark, said in (marks | {MASKED: column.privacy == "P1" and "masked id"}).items():
+        if said:
+            usual = f"CASE WHEN starts_with({identifier(name)}, {quoted(mark)}) THEN {quoted(said)} ELSE {usual} END"
+    return usual

@@ -65,8 +65,8 @@ A **table** may say besides its columns
 ``only: {condition}``           rows of the source that are rows of this table
 ``leave_out: {…}``              as that of the source, for this table alone
 ``same_key: first``             of rows with one key the first counts; or ``sum``: numbers are added, of the rest the
-                                first given value holds. Without it rows that are equal are one row, the row of a
-                                later export replaces an earlier one, and any other repetition is refused.
+                                first given value holds. Without it the row of a later export replaces an earlier
+                                one, equal rows of several files are one row, and any other repetition is refused.
 ``totals: lifetime``            counts are totals since publication: they become differences from export to export
 ``metrics: {plays: 播放量}``     of ``metric_daily``: one row for each metric; a metric is a value or
                                 ``{numerator: A, denominator: B}``
