@@ -84,7 +84,7 @@ _DECLARED = (
         not_above("refund", "gross", HALF_CENT, or_negative=True),
         not_above("discount", "gross", HALF_CENT, or_negative=True),
     ),
-    Table("refunds", "a refund of an order", "01 02 14").of(
+    Table("refunds", "a refund of an order", "01 02 03 14").of(
         key("order_id", "Order"),
         time("refunded_at", "When the money was given back; value falls on this day", key=True),
         text("refund_id", "Refund, when an order has two at one moment", refines=True),

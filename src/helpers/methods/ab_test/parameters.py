@@ -19,7 +19,7 @@ class AbTestParameters(common.CommonParameters):
 
     tables: ClassVar[tuple[str, ...]] = (
         *("assignments", "unit_outcomes", "arm_daily", "ad_daily", "content_daily"),
-        *("events", "orders", "members", "content"),
+        *("events", "orders", "refunds", "members", "content"),
     )
     about_members: ClassVar[bool] = False
 

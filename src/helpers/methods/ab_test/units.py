@@ -108,16 +108,16 @@ def with_segment(study: Study, rows: ibis.Table, segment: str) -> ibis.Table:
     BadParameters
         When no such column is known.
     """
-    if segment in study.dataset["assignments"].columns:
+    if segment in rows.columns:
         return rows.mutate(level=rows[segment].cast("string"))
-    known = list(study.dataset["assignments"].columns)
+    known = list(rows.columns)
     for name, key in (("members", "member_id"), ("content", "content_id")):
-        if name in study.dataset:
+        columns = study.dataset[name].columns if name in study.dataset else ()
+        if segment in columns:
             table = study.dataset[name]
-            known += table.columns
-            if segment in table.columns:
-                levels = table.select(of=table[key], level=table[segment].cast("string"))
-                return rows.left_join(levels, rows.unit_id == levels.of).drop("of")
+            levels = table.select(of=table[key], level=table[segment].cast("string"))
+            return rows.left_join(levels, rows.unit_id == levels.of).drop("of")
+        known += columns
     raise BadParameters(f"segments: no column {segment!r} of units is known.{did_you_mean(segment, known)}")
 
 
@@ -140,11 +140,6 @@ def wanted(metric: Metric) -> dict[str, Wanted]:
 def label(each: Wanted) -> str:
     """Return the name of the column of something wanted."""
     return " ".join(each)
-
-
-def may_be_null(source: str) -> bool:
-    """Return whether a source may be unknown of a unit: counts of a log and delivery never are."""
-    return source != DELIVERED and table_of(source) not in COUNTED
 
 
 def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str = "") -> ibis.Table:
@@ -180,7 +175,7 @@ def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str =
 def _with_outcomes(
     study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wanted], dated: str
 ) -> ibis.Table:
-    """Return units with columns of ``unit_outcomes``; a metric or a column that is not there is refused."""
+    """Return units with columns of ``unit_outcomes``; a column that is not there is refused."""
     table = study.dataset["unit_outcomes"]
     rows = table.filter(table.exp_id == plan.experiment)
     for source in dict.fromkeys(source for source, _ in asked):
