@@ -29,8 +29,9 @@ INTRODUCTION = f"""# What the statistics of an A/B test promise, and what they k
 """
 
 PROSE = {
-    1: """False alarms (two-sided, 5 % promised) without an effect, 5,000 units an arm, up to 20 looks. No cell may be
-above 6.2 %, which right methods exceed in one of a hundred such grids.""",
+    1: """False alarms (two-sided, 5 % promised) without an effect, 5,000 units an arm, up to 20 looks. With
+growing traffic alpha is spent by days. No cell may be above 6.2 %, which right methods exceed in one of a hundred
+such grids.""",
     2: """A true effect of .06 standard deviations, at most 5,000 units an arm, 20 looks; 40,000 runs of the
 process of z. The price is in points of power against a test that is read once at its end.""",
     3: """Five looks with O'Brien-Fleming bounds. How often 95 % intervals hold the true drift (the mean of z at the
@@ -155,10 +156,12 @@ def first(z: np.ndarray, bounds: Boundaries) -> tuple[np.ndarray, np.ndarray]:
 def test_looking_twenty_times_costs_no_false_alarms(sections: dict[str, str]) -> None:
     t = np.arange(1, LOOKS + 1) / LOOKS
     uneven = np.array([0, 1, 4, 5, 10, 11, 12, 18, 19])
+    growing, sevenths = np.array([0, 1, 3, 6, 10, 14, 19]), np.arange(1, 8) / 7
     plans = {
         "O'Brien-Fleming": (boundaries(t, 0.05, "obrien-fleming"), np.arange(LOOKS)),
         "nine uneven looks": (boundaries(t[uneven], 0.05, "obrien-fleming"), uneven),
         "ended at 60 %": (boundaries(t[:12], 0.05, "obrien-fleming", time=[*t[:11], 1]), np.arange(12)),
+        "seven, traffic grows": (boundaries(t[growing], 0.05, "obrien-fleming", time=sevenths), growing),
         "Pocock": (boundaries(t, 0.05, "pocock"), np.arange(LOOKS)),
         "hybrid": (boundaries(t, 0.05, "obrien-fleming", hybrid=True), np.arange(LOOKS)),
         "always valid": (boundaries(t, 0.05, "always-valid"), np.arange(LOOKS)),

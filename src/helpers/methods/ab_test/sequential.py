@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
-from scipy.special import roots_legendre
+from scipy.special import ndtr, roots_legendre
 
 from helpers.errors import BadParameters
 from helpers.stats.estimate import Estimate, FloatArray
@@ -137,7 +137,7 @@ class _Step(NamedTuple):
         added = self.now - self.before
         mass = self.mass * np.exp(drift * self.place - drift**2 * self.before / 2)
         distance = (bound * np.sqrt(self.now) - self.place - drift * added) / np.sqrt(added)
-        return float(mass @ stats.norm.sf(distance))
+        return float(mass @ ndtr(-distance))
 
     def bound(self, tail: float) -> float:
         """Return the normal deviate that as many are above."""
@@ -155,7 +155,11 @@ class _Step(NamedTuple):
         finest = np.sqrt(min(added, ahead))
         nodes, weights = _legendre(int(np.clip(3 * (high - low) / finest + 32, 64, 2048)) // 32 * 32)
         place = (low + high) / 2 + (high - low) / 2 * nodes
-        density = stats.norm.pdf(place[:, None], self.place, np.sqrt(added)) @ self.mass
+        density = (
+            np.exp(-((place[:, None] - self.place) ** 2) / (2 * added))
+            @ self.mass
+            / np.sqrt(2 * np.pi * added)
+        )
         return _Step(place, density * weights * (high - low) / 2, self.now, then)
 
 
