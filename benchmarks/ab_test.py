@@ -2,8 +2,8 @@
 
 The data are synthetic: one row a unit, two arms, 28 days, looks every week. Each contender runs in a fresh process,
 in turn; medians are compared. Both look for units in several arms, which is most of the work, and return equal
-moments by arm and day: compared are the whole, and the moments alone. Printed besides is a second set of metrics, from
-moments that were kept. tea-tasting on the same table is a contender where it is installed (it looks for no units twice).
+moments by arm and day: compared are the whole, and the moments alone. Printed besides is a second set of metrics,
+from moments that were kept. tea-tasting on the same table is a contender where it is installed.
 
 Run: ``python benchmarks/ab_test.py`` (``--units 2000000`` for a quick look, 100000000 for a large one). Targets: at
 most 1.3 times the SQL, at most 1.0 times tea-tasting, at most 1,500 MB.

@@ -255,6 +255,15 @@ def test_six_huge_clusters_are_refused_by_what_they_are_worth() -> None:
     assert "design effect 2,9" in gate.sentence and "more and smaller clusters" in gate.remedy
 
 
+def test_slots_of_a_switchback_are_their_own_clusters() -> None:
+    units = world(28)
+    units = units.assign(arm=["control", "treatment"] * 14, unit_type="slot").drop(columns="cluster")
+    plan = planned(design="switchback", unit="slot")
+    assert not failed(plan, assignments=units)
+    few = failed(plan, assignments=units.head(5))
+    assert few["clusters"].severity == "refuse" and "5 clusters" in few["clusters"].sentence
+
+
 def test_a_long_name_of_an_arm_is_cut_and_kept_as_text() -> None:
     arm = "<b>" + "x" * 297
     units = world().replace({"arm": {"treatment": arm}})

@@ -57,7 +57,7 @@ def test_the_published_negative_binomial_is_the_same_point(reference_data: Path)
 def test_catlab_as_it_came_is_refused(reference_data: Path) -> None:
     study, plan = catlab(reference_data, all_units=True)
     found = failed(study, plan)
-    assert found["blocks"].value == 5 and found["blocks"].severity == "refuse"
+    assert found["blocks"].value == 4 and found["blocks"].severity == "refuse"
     for block in ("block0001", "block0077", "block0085", "block0097"):
         assert block in found["blocks"].sentence
     assert "split" not in found

@@ -256,6 +256,7 @@ class Plan(BaseModel):
             "allocation: each period needs a share for each arm": shares == {len(self.arms)},
             "allocation: the first period must begin on start": starts[0] == self.start,
             "allocation: periods must follow one another": starts == sorted(set(starts)),
+            "segments: sums of arms have none": not (self.segments and self.primary.of_arms),
             "end lies before start": days > 0,
             "looks must follow one another, from start on": list(self.looks)
             == sorted({*self.looks, max(self.looks[0], self.start)}),
