@@ -106,7 +106,7 @@ def test_money_is_difference_times_value_times_units() -> None:
     plan, size = found.plan, found.chosen.final
     assert plan.unit_value is not None and plan.units_a_month is not None
     assert found.worth.value == pytest.approx(size.value * plan.unit_value * plan.units_a_month)
-    assert "not even the low end" in found.money
+    assert "not even its low end" in found.money
     push = of_sample("exp_push_daily")
     assert "at worst it loses" in push.money and push.worth.low < 0 < push.worth.high
 

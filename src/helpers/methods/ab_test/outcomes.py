@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.methods.ab_test.clusters import by_look
 from helpers.methods.ab_test.decide import Gain
-from helpers.methods.ab_test.effects import Contrast, Effect, adjusted, effect
+from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, adjusted, effect
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.readings import Cells
 from helpers.methods.ab_test.sequential import Boundaries, boundaries, fraction, stopped
@@ -61,26 +61,31 @@ class Outcome:
     confidence: float
 
     @property
+    def sign(self) -> int:
+        """Where better lies: 1 is up, -1 down."""
+        return 1 if self.metric.direction == "up" else -1
+
+    @property
     def unit(self) -> str:
         """Unit of a difference."""
         return "share" if self.metric.kind != "mean" else ""
 
     def at(self, look: int, *, naive: bool = False, found: Contrast | None = None) -> Effect:
         """Return the effect at a look, with the interval that holds at every look, or the naive one."""
-        bound = None if naive or self.role == "secondary" else float(self.bounds.harm[look])
         level = 1 - self.plan.alpha if naive else self.confidence
-        told, *ends = (
-            effect(each.at(look), self.metric.kind, level, self.unit, bound=bound)
-            for each in (self.contrasts if found is None else found, *self.extremes)
-        )
-        if not ends:
-            return told
-        worst, best = ends
-        spans = {
-            name: getattr(told, name)._replace(low=getattr(worst, name).low, high=getattr(best, name).high)
-            for name in ("difference", "relative")
-        }
-        return told._replace(**spans)
+        one, alone = self.contrasts if found is None else found, naive or self.role == "secondary"
+
+        def told(each: Contrast, bounds: FloatArray) -> Effect:
+            bound = None if alone or not np.isfinite(bounds[look]) else float(bounds[look])
+            return effect(each.at(look), self.metric.kind, level, self.unit, bound=bound)
+
+        ends = [told(each, self.bounds.harm) for each in (*(self.extremes or (one, one)), one)]
+        if self.plan.hybrid and np.isfinite(self.bounds.win[look]):
+            ends[0 if self.sign > 0 else 1] = told(one, self.bounds.win)
+        low, high, middle = ends
+        difference = middle.difference._replace(low=low.difference.low, high=high.difference.high)
+        relative = middle.relative._replace(low=low.relative.low, high=high.relative.high)
+        return middle._replace(difference=difference, relative=relative)
 
     @cached_property
     def now(self) -> Effect:
@@ -101,7 +106,7 @@ class Outcome:
     def gain(self) -> Gain:
         """The effect as a decision sees it: up is good, and no win before the bounds of the plan allow one."""
         value, low, high = self.shown[:3] if self.shown.known else (np.nan,) * 3
-        if self.metric.direction == "down":
+        if self.sign < 0:
             value, low, high = -value, -high, -low
         if not np.isfinite(self.bounds.win[-1]):
             low = -np.inf
@@ -111,7 +116,7 @@ class Outcome:
     @property
     def crossed(self) -> int | None:
         """The first look at which a bound was reached, from 0; None when none was."""
-        z = self.contrasts.z
+        z = self.sign * self.contrasts.z
         reached = np.flatnonzero((z >= self.bounds.win) | (z <= -self.bounds.harm))
         return int(reached[0]) if len(reached) else None
 
@@ -132,14 +137,12 @@ class Outcome:
         Columns: look, n, value, low, high, naive_low, naive_high, and stop_low, stop_high: the effects beyond which
         the test stops.
         """
-        relative = self.now.relative.known
-        rows = []
+        relative, rows = self.now.relative.known, []
         for place, day in enumerate(self.cells.looks):
-            ours, naive = (self.at(place, naive=way) for way in (False, True))
-            one, other = ((each.relative if relative else each.difference) for each in (ours, naive))
-            rows.append((day, sum(ours.n), *one[:3], *other[1:3]))
-        columns = ["look", "n", "value", "low", "high", "naive_low", "naive_high"]
-        found = pd.DataFrame(rows, columns=columns)
+            both = self.at(place), self.at(place, naive=True)
+            one, other = (each.relative if relative else each.difference for each in both)
+            rows.append((day, int(self.contrasts.n[place].sum()), *one[:3], *other[1:3]))
+        found = pd.DataFrame(rows, columns=["look", "n", "value", "low", "high", "naive_low", "naive_high"])
         for end in ("low", "high"):  # an interval that touches 0 belongs to an effect on the boundary
             stop = (1 + found[end]) / (1 + found["value"]) - 1 if relative else found[end] - found["value"]
             found[f"stop_{end}"] = stop
@@ -158,11 +161,8 @@ def outcomes(plan: Plan, cells: Sequence[tuple[Cells, ...]]) -> list[Outcome]:
         for metric, role, one in zip(plan.metrics, roles, cells, strict=True)
     ]
     besides = [each for each in found if each.role == "secondary"]
-    if not besides:
-        return found
-    level = mostly([each.now.p for each in besides], plan.alpha).confidence
-    kept = [each for each in found if each.role != "secondary"]
-    return kept + [replace(each, confidence=level) for each in besides]
+    level = mostly([each.now.p for each in besides], plan.alpha).confidence if besides else np.nan
+    return [replace(each, confidence=level) if each.role == "secondary" else each for each in found]
 
 
 def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:

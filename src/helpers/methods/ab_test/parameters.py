@@ -12,6 +12,7 @@ from helpers.data.design import FOLDER
 from helpers.study import parameters as common
 
 Share = common.Annotated[float, Field(gt=0, lt=1)]
+NAME = r"^\w[\w.-]{0,119}$"
 
 
 class AbTestParameters(common.CommonParameters):
@@ -24,44 +25,30 @@ class AbTestParameters(common.CommonParameters):
     about_members: ClassVar[bool] = False
 
     k_min: int = common.k_min()
-    mode: Literal["plan", "read"] = common.parameter(
-        "read", "read: read the test as it was planned; plan: write the plan down from the parameters below"
-    )
-    experiment: str = common.parameter(
-        "exp_live_invite", "Name of the experiment, as in assignments", pattern=r"^\w[\w.-]{0,119}$"
-    )
+    mode: Literal["plan", "read"] = common.parameter("read", "read: read the test; plan: write down its plan")
+    experiment: str = common.parameter("exp_live_invite", "Name, as in assignments", pattern=NAME)
     unit: str = common.parameter("member", "Of a plan: what is assigned to an arm", min_length=1)
-    arms: list[str] = common.parameter(
-        ["control", "treatment"], "Of a plan: the arms, the control first", min_length=2
-    )
+    arms: list[str] = common.parameter(["control", "treatment"], "Of a plan: control first", min_length=2)
     factors: list[str] = common.parameter([], "Of a plan: what the arms differ in; one thing")
-    primary: str = common.parameter(
-        "orders", "Of a plan: what decides, such as orders, orders.value, events:post"
-    )
-    kind: Literal["mean", "proportion"] = common.parameter(
-        "mean", "Of a plan: mean: how many a unit; proportion: share of units with any"
-    )
+    primary: str = common.parameter("orders", "Of a plan: what decides: orders, orders.value, events:post")
+    kind: Literal["mean", "proportion"] = common.parameter("mean", "Of a plan: how many, or share with any")
     guardrails: dict[str, Share] = common.parameter(
-        {}, "Of a plan: what must not be lost, with the share of it that may be: {events:like: 0.1}"
+        {}, "Of a plan: accepted loss of each, {events:like: 0.1}"
     )
     start: common.DayOrNothing = common.parameter("", "Of a plan: first day of assignment")
     end: common.DayOrNothing = common.parameter("", "Of a plan: last day of outcomes")
     looks: int = common.parameter(4, "Of a plan: how often it is read, evenly to the end", ge=1, le=60)
     outcome_days: int = common.parameter(
-        14, "Of a plan: days until the outcome of a unit is complete", unit="days", ge=0, le=400
+        14, "Of a plan: until an outcome is complete", unit="days", ge=0, le=400
     )
-    smallest_effect: float = common.parameter(
-        0.1, "Of a plan: smallest gain worth having", unit="share", gt=0
-    )
+    smallest_effect: float = common.parameter(0.1, "Of a plan: gain worth having", unit="share", gt=0)
     unit_value: float = common.parameter(
-        0.0, "Of a plan: money one of the primary metric is worth; 0: not stated"
+        0.0, "Of a plan: money one of the primary metric is worth; 0: unknown"
     )
     units_a_month: float = common.parameter(
-        0.0, "Of a plan: units a month that would get it; 0: not stated", ge=0
+        0.0, "Of a plan: units a month that would get it; 0: unknown", ge=0
     )
-    proof_runs: int = common.parameter(
-        2000, "Re-draws of the assignment behind the proof", unit="draws", ge=100, le=20000
-    )
+    proof_runs: int = common.parameter(2000, "Re-draws behind the proof", unit="draws", ge=100, le=20000)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -71,10 +58,7 @@ class AbTestParameters(common.CommonParameters):
     def fields(self) -> dict[str, Any]:
         """Return the fields of a design; it is written down at the end of the last day that counts."""
         metric = {"name": self.primary, "kind": self.kind, "source": self.primary}
-        rails = [
-            {"name": name, "source": name, "margin": margin, "kind": self.kind}
-            for name, margin in self.guardrails.items()
-        ]
+        rails = [metric | {"name": name, "source": name, "margin": m} for name, m in self.guardrails.items()]
         same = ("experiment", "unit", "arms", "factors", "outcome_days", "smallest_effect", "start", "end")
         shares = [1 / len(self.arms)] * len(self.arms)
         written = dt.datetime.combine(self.as_of, dt.time(23, 59), ZoneInfo(self.report_tz))
@@ -88,9 +72,6 @@ class AbTestParameters(common.CommonParameters):
         """Return the days of the looks, evenly from the first complete outcome to the end."""
         if not (self.start and self.end):
             return []
-        first, last = (
-            dt.date.fromisoformat(self.start) + dt.timedelta(days=self.outcome_days),
-            dt.date.fromisoformat(self.end),
-        )
-        step = max((last - first).days, 0) / self.looks
+        first, last = (dt.date.fromisoformat(day) for day in (self.start, self.end))
+        step = max((last - first).days - self.outcome_days, 0) / self.looks
         return [last - dt.timedelta(days=round(step * left)) for left in range(self.looks - 1, -1, -1)]

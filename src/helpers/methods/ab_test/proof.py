@@ -119,7 +119,7 @@ def proof(study: Study, reading: Reading, runs: int) -> Proven:
     one, rows = reading.of("primary")[0], units(study, plan, plan.primary)
     rows = rows[rows["arm"].isin([0, 1])]
     drawn, anew = (_clusters if plan.clustered else _units)(one, rows, runs, study.seed)
-    lift = plan.smallest_effect * (1 if plan.primary.direction == "up" else -1)
+    lift = one.sign * plan.smallest_effect
     spent = float(one.bounds.spent[-1])
     promised = spent if np.isfinite(spent) else plan.alpha
     return Proven(study, plan, "", prove(drawn, one.bounds, plan.alpha, lift), promised, anew)
@@ -168,7 +168,6 @@ class Beliefs(Guarded):
     @property
     def rows(self) -> pd.DataFrame:
         """Of each variant: chance that it is better, or by the smallest effect, and expected loss of a mistake."""
-        sign = 1 if self.plan.primary.direction == "up" else -1
         least = float(np.log1p(self.plan.smallest_effect))
         found = [each for each in self.reading.of("primary") if np.isfinite(each.now.log_lift).all()]
         columns = ["variant", "chance", "chance_worth_having", "chance_best", "expected_loss"]
@@ -179,7 +178,7 @@ class Beliefs(Guarded):
         shared = (
             min(float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last) if len(last) > 1 else 0.0
         )
-        told = believe(sign * lifts, errors, found[0].confidence, shared=shared)
+        told = believe(found[0].sign * lifts, errors, found[0].confidence, shared=shared)
         names = [self.plan.arms[each.arm] for each in found]
         parts = names, told.chance, told.above(least), told.best[1:], told.loss
         return pd.DataFrame(dict(zip(columns, parts, strict=True)))

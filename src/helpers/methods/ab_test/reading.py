@@ -19,6 +19,12 @@ from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
 
+TOLD = {
+    True: "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
+    "{by}, or {share}, at look {k} of {all}.",
+    False: "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
+    "{by}, at look {k} of {all}.",
+}
 STATES = {
     "safe": "Safe: {metric} changed by {change}, and a loss of {margin} would be accepted.",
     "harmed": "Harmed: {metric} changed by {change}, wholly for the worse.",
@@ -64,23 +70,12 @@ class Reading(Guarded):
 
     def told_of(self, one: Outcome) -> str:
         """Say the levels of both arms and their difference, in units of the metric and as a share."""
-        (control, variant), now, look = one.now.levels, one.now, len(one.cells.looks)
-        text = (
-            "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
-            "{by}, or {share}, at look {k} of {all}."
-        )
-        if not now.relative.known:
-            text = (
-                "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
-                "{by}, at look {k} of {all}."
-            )
-        levels = {"a": quantity(control.value, control.unit), "b": quantity(variant.value, variant.unit)}
-        words = levels | {
-            "by": changed(now.difference),
-            "share": with_bounds(now.relative),
-            "arm": self.plan.arms[one.arm],
-        }
-        return self.said(text, m=now.n[0], n=now.n[1], k=look, **words | {"metric": one.metric.name})
+        (control, variant), now = one.now.levels, one.now
+        a, b = quantity(control.value, control.unit), quantity(variant.value, variant.unit)
+        by, share, arm = changed(now.difference), with_bounds(now.relative), self.plan.arms[one.arm]
+        words = {"a": a, "b": b, "by": by, "share": share, "arm": arm, "metric": one.metric.name}
+        counts = {"m": now.n[0], "n": now.n[1], "k": len(one.cells.looks)}
+        return self.said(TOLD[now.relative.known], **words, **counts)
 
     def figure(self) -> Chart | NoChart:
         """Draw the effect on the primary metric of the best variant at each look."""
@@ -89,12 +84,10 @@ class Reading(Guarded):
         title = self.said("Look {k} of {all}: {metric} changed by {effect}, {arm} against {control}", **words)
         if one.by_look["value"].isna().all():
             return NoChart(title, say(one.shown.method), name="effect_by_look")
-        sign = 1 if one.metric.direction == "up" else -1
+        smallest = one.sign * self.plan.smallest_effect * one.scale
         note = self.said("Intervals at {level} over all looks; grey is what whoever ignores the looks would see.",
                          level=say("{n} %", n=number(100 * one.confidence)))  # fmt: skip
-        return plots.effect_by_look(
-            one.by_look, title, one.shown.unit, sign * self.plan.smallest_effect * one.scale, note
-        )
+        return plots.effect_by_look(one.by_look, title, one.shown.unit, smallest, note)
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,9 +111,7 @@ class Guardrails(Guarded):
     def sentence(self) -> str:
         """Each guardrail: safe, harmed, or cannot tell yet."""
         named = [self.told_of(each) for each in self.reading.of("guardrail")]
-        return " ".join(named) or say(
-            "The plan names no guardrail: nobody looks at what the change may cost."
-        )
+        return " ".join(named) or say("The plan names no guardrail: nobody looks at what it may cost.")
 
     def told_of(self, one: Outcome) -> str:
         """Say what is known of one guardrail."""
@@ -130,9 +121,7 @@ class Guardrails(Guarded):
     def figure(self) -> Chart | None:
         """Draw the relative change of every metric with the margin of each guardrail."""
         drawn = [each for each in self.reading.outcomes if each.now.relative.known]
-        rows = [
-            (_named(each), each.role, *each.now.relative[:3], _margin(each), _state(each)) for each in drawn
-        ]
+        rows = [(_named(one), one.role, *one.now.relative[:3], _margin(one), _state(one)) for one in drawn]
         columns = ["metric", "role", "value", "low", "high", "margin", "state"]
         states = [each.gain.state for each in self.reading.of("guardrail")]
         title = say("Guardrails that are safe: {safe} of {all}", safe=states.count("safe"), all=len(states))
@@ -210,4 +199,4 @@ def changing(one: Outcome) -> str:
 
 def _margin(one: Outcome) -> float:
     """Return where the accepted loss ends, as the metric is counted; NaN for no guardrail."""
-    return (one.metric.margin or np.nan) * (-1 if one.metric.direction == "up" else 1)
+    return (one.metric.margin or np.nan) * -one.sign

@@ -30,12 +30,13 @@ UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
 PEOPLE = ("members", "units")
 """What stands for people, of whom fewer than `k_min` are not told of."""
 PLANNED = (
-    "Nothing is read: this run wrote the plan down. Read it with mode: read from {first} on, its first look."
+    "Nothing is read: this run wrote the plan down. Read it with mode: read from its first look, {first}."
 )
 WAIT = {"events", "units"}
 """Gates that time opens."""
 WAITING = "KEEP RUNNING: too little has happened yet. {found} {remedy}"
 EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
+DISTRUST = "DO NOT TRUST this test: {wrong}. {remedy}"
 UNTRUSTED = "Not shown: the test cannot be trusted; what went wrong stands above."
 FACTORS = (
     "The plan does not say what the arms differ in. It must be one thing, else no difference says which it was.",
@@ -74,14 +75,14 @@ class OfTest(Result):
         return say(text, **{**words, **more})
 
     def stated(
-        self, size: Estimate, id: str, metric: str, sentence: str, doubt: str = "", **more: Any
+        self, size: Estimate, id: str, metric: str, text: str, doubt: str = "", **more: Any
     ) -> Finding:
         """Return a finding of this test, provisional when there is a doubt."""
         about = {"scope": self.plan.experiment, "n_of": self.units, "id": f"ab_test.{id}", **more}
-        found = finding(size, metric=metric, sentence=sentence, **about)
+        found = finding(size, metric=metric, sentence=text, **about)
         if not doubt or found.value is None:
             return found
-        said = say("{sentence} Provisional: {doubt}", sentence=sentence, doubt=doubt)
+        said = say("{text} Provisional: {doubt}", text=text, doubt=doubt)
         return found.model_copy(update={"verdict": "provisional", "sentence": said})
 
 
@@ -136,17 +137,11 @@ class Design(OfTest):
         named = self.plan.factors
         yield self.sentence
         yield say(FACTORS[min(len(named), 2)], factors=", ".join(named))
-        yield say(
-            "Written down {when}; fingerprint {hash}.",
-            when=self.plan.registered_at,
-            hash=self.plan.sha256[:12],
-        )
+        when, mark = self.plan.registered_at, self.plan.sha256[:12]
+        yield say("Written down {when}; fingerprint {mark}.", when=when, mark=mark)
         rows = [(name, _short(value)) for name, value in self.plan.model_dump(mode="json").items()]
-        yield Table(
-            "plan",
-            pd.DataFrame(rows, columns=["field", "value"]),
-            self.said("The plan of {experiment}, as frozen"),
-        )
+        frame = pd.DataFrame(rows, columns=["field", "value"])
+        yield Table("plan", frame, self.said("The plan of {experiment}, as frozen"))
 
 
 def changed(size: Estimate) -> str:
@@ -159,9 +154,7 @@ def changed(size: Estimate) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, dict):
-        return "; ".join(
-            f"{name}: {_short(each)}" for name, each in value.items() if each not in (None, [], ())
-        )
+        return "; ".join(f"{name}: {_short(each)}" for name, each in value.items() if each not in (None, []))
     return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
@@ -191,9 +184,7 @@ class Trust(OfTest):
     @property
     def failed(self) -> list[Gate]:
         """The gates that do not hold, those first that forbid to show an effect."""
-        return sorted(
-            (gate for gate in self.gates if not gate.passed), key=lambda gate: gate.severity != "refuse"
-        )
+        return sorted((one for one in self.gates if not one.passed), key=lambda one: one.severity != "refuse")
 
     @property
     def smallest(self) -> int | None:
@@ -222,9 +213,9 @@ class Trust(OfTest):
             return say(UNTRUSTED)
         if self.plan.looks[0] > self.study.as_of:
             return self.said(EARLY)
-        return (
-            say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy) if self.waiting else ""
-        )
+        if not self.waiting:
+            return ""
+        return say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy)
 
     @property
     def wrong(self) -> str:
@@ -245,9 +236,7 @@ class Trust(OfTest):
         if self.split is None:
             return self.reason
         if self.refused:
-            return say(
-                "DO NOT TRUST this test: {wrong}. {remedy}", wrong=self.wrong, remedy=self.failed[0].remedy
-            )
+            return say(DISTRUST, wrong=self.wrong, remedy=self.failed[0].remedy)
         return self.reason if self.waiting else say("It can be trusted. {split}", split=self.split_sentence)
 
     @property
@@ -263,12 +252,8 @@ class Trust(OfTest):
     def shares(self) -> tuple[Estimate, float]:
         """Share of the units that got the first variant, with its interval, and what the schedule makes it."""
         assert self.split is not None, "it is read"
-        sums = (
-            self.split.weeks.groupby("arm")[["n", "expected"]]
-            .sum()
-            .reindex(list(self.plan.arms), fill_value=0)
-        )
-        n, own = int(sums["n"].sum()), sums.loc[self.plan.arms[1]]
+        weeks = self.split.weeks
+        n, own = int(weeks["n"].sum()), weeks.loc[weeks["arm"] == self.plan.arms[1], ["n", "expected"]].sum()
         return proportion(int(own["n"]), n, self.study.confidence), float(own["expected"]) / max(n, 1)
 
     def parts(self) -> Iterator[Part]:
@@ -295,9 +280,8 @@ class Trust(OfTest):
         rows = rows[(rows["arm"] != self.plan.arms[0]) & (whole > 0)]
         if rows.empty:
             return NoChart(title, say("Too little data to tell."), name="split_by_week")
-        return plots.split_by_week(
-            rows, title, self.said("Share of {units} by the week of their assignment.")
-        )
+        note = self.said("Share of {units} by the week of their assignment.")
+        return plots.split_by_week(rows, title, note)
 
     def findings(self) -> Iterator[Finding]:
         """Yield the split, which tells nothing of an effect."""
@@ -314,8 +298,6 @@ class Trust(OfTest):
 def check(study: Study, planned: Design) -> Trust:
     """Return whether the test can be trusted; nothing is looked at when this run only wrote the plan down."""
     plan = planned.plan
-    return (
-        Trust(study, plan, None, ())
-        if planned.planning
-        else Trust(study, plan, split(study, plan), gates(study, plan))
-    )
+    if planned.planning:
+        return Trust(study, plan, None, ())
+    return Trust(study, plan, split(study, plan), gates(study, plan))

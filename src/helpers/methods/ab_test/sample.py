@@ -93,6 +93,11 @@ class Sample(OfTest):
         return say(text, found=found, past=PAST_DAYS, days=enough[0] if len(enough) else 0)
 
     @property
+    def rule(self) -> int:
+        """Exposures an arm that a rule of thumb asks for."""
+        return int(threshold("ab_test.exposures").value)
+
+    @property
     def lift(self) -> str:
         """The smallest gain that the units of the end find."""
         return percent(self.finds(max(self.final, 2)), 0)
@@ -102,16 +107,12 @@ class Sample(OfTest):
         yield self.sentence
         if self.base is not None:
             text = "The rule of thumb of {rule:,} {units} an arm finds a gain of {lift} here, and nothing smaller."
-            rule = int(threshold("ab_test.exposures").value)
-            yield self.said(text, rule=rule, lift=percent(self.finds(2 * rule), 0))
+            yield self.said(text, rule=self.rule, lift=percent(self.finds(2 * self.rule), 0))
             yield self.figure()
 
     def figure(self) -> Chart:
         """Draw the smallest lift found against the units."""
-        marks: dict[str, float] = {
-            say("needed"): self.needed,
-            say("rule of thumb"): 2 * int(threshold("ab_test.exposures").value),
-        }
+        marks: dict[str, float] = {say("needed"): self.needed, say("rule of thumb"): 2 * self.rule}
         marks |= {say("at the end"): self.final} if self.final else {}
         grid = np.geomspace(min(marks.values()) / 4, max(marks.values()) * 2, 40).round()
         rows = pd.DataFrame({"units": grid, "lift": [self.finds(each) for each in grid]})
@@ -174,21 +175,16 @@ def _baseline(plan: Plan, moments: Moments) -> Baseline | None:
     bounds = boundaries(steps, _alpha(plan), plan.spending, hybrid=plan.hybrid)
     cost = inflation_of_looks(bounds, _alpha(plan), plan.power)
     control, variant = plan.allocation[-1].shares[:2]
-    return Baseline(
-        plan.primary.kind, mean, float(slope @ spread @ slope) / below**2, variant / (control + variant), cost
-    )
+    spent, share = float(slope @ spread @ slope) / below**2, variant / (control + variant)
+    return Baseline(plan.primary.kind, mean, spent, share, cost)
 
 
 def _past(study: Study, plan: Plan) -> Moments:
     """Return the primary metric of today's members over the last days of outcome, as if all were in the control."""
     day = study.as_of - dt.timedelta(days=plan.outcome_days)
     begun = ibis.timestamp(pd.Timestamp(day, tz=study.report_tz).tz_convert("UTC"))
-    people = study.present.select(
-        exp_id=ibis.literal(plan.experiment),
-        unit_id="member_id",
-        arm=ibis.literal(plan.arms[0]),
-        assigned_at=begun,
-    )
+    named = {"exp_id": ibis.literal(plan.experiment), "arm": ibis.literal(plan.arms[0])}
+    people = study.present.select(unit_id="member_id", assigned_at=begun, **named)
     whole = (Period(start=day, shares=plan.allocation[0].shares),)
     then = {
         "start": day,

@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.methods.ab_test.decide import CALLS, Reason, Seen, decide, overall
 from helpers.methods.ab_test.outcomes import Outcome
 from helpers.methods.ab_test.reading import CLAUSES, DIRECTIONS, Reading, changing, of_both
-from helpers.methods.ab_test.results import Guarded, Trust
+from helpers.methods.ab_test.results import DISTRUST, Guarded, Trust
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part
@@ -23,7 +23,7 @@ from helpers.study import Study
 from helpers.tables import Table
 
 WHY: dict[Reason, str] = {
-    "untrusted": "DO NOT TRUST this test: {wrong}. {remedy}",
+    "untrusted": DISTRUST,
     "harm": "STOP for harm: {harmed}, with the whole interval. Leave {control} as it is.",
     "ship": "SHIP {arm}: {moved}, and the whole interval is on the good side; {guards}. "
     "The test has run for {days} days, of at least {minimum}.",
@@ -42,11 +42,14 @@ RULES: dict[Reason, str] = {
     "running": "otherwise",
 }
 ACTIONS = {"SHIP": "ship", "STOP": "stop", "KEEP RUNNING": "keep_running", "DO NOT TRUST": "distrust"}
+OPEN = {
+    "unclear": "{moved}",
+    "unsafe": "{moved}, but it cannot be told whether {names} got worse",
+    "better": "{moved}, but it has to run {minimum} days",
+}
 MOVED = {True: "{metric} rose by {size}", False: "{metric} fell by {size}"}
 WORTH = "Given to everybody it is expected to bring {value} a month; at worst it loses {loss} a month."
-NO_LOSS = (
-    "Given to everybody it is expected to bring {value} a month; not even the low end of that is a loss."
-)
+NO_LOSS = "Given to everybody it is expected to bring {value} a month; not even its low end is a loss."
 UNPRICED = "What it is worth is not told: the plan states no value of a unit, or no units a month."
 SYSTEMS = ("S026", "S030", "S038", "S053", "S055", "S060", "S110", "S152")
 
@@ -138,17 +141,15 @@ class Decision(Guarded):
         unsafe = [each.metric.name for each in rails if each.gain.state != "safe"]
         harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
         clause = say(CLAUSES["safe"]) if rails else say("the plan names no guardrail")
-        opened = (
-            "{moved}, but it cannot be told whether {names} got worse"
-            if unsafe
-            else "{moved}, but it has to run {minimum} days"
-        )
         words = {"moved": moved(one), "names": ", ".join(unsafe)}
+        text = OPEN[
+            "better" if one.gain.low > 0 and not unsafe else "unsafe" if one.gain.low > 0 else "unclear"
+        ]
         return {
             "arm": self.plan.arms[one.arm], "guards": clause, "days": self.seen[self._place].days,
             "harmed": ", ".join(map(moved, harmed)), "next": min(later, default=self.plan.end),
             "left": max((self.plan.end - self.study.as_of).days, 0),
-            "open": words["moved"] if one.gain.low <= 0 else self.said(opened, **words), **words,
+            "open": self.said(text, **words), **words,
         }  # fmt: skip
 
     def parts(self) -> Iterator[Part]:
@@ -167,7 +168,7 @@ class Decision(Guarded):
         ]
         frame = pd.DataFrame(rows, columns=["variant", "call", "rule", "holds", "decides"])
         yield Table(
-            "decision", frame, say("The rules in their order; of each variant the first that holds decides")
+            "decision", frame, say("Rules in their order: of each variant the first that holds decides")
         )
         yield Table("evidence", self.evidence, say("What attribution and budget may take from this test"))
 
@@ -202,15 +203,9 @@ class Decision(Guarded):
         """Yield the action that the decision asks for."""
         if self.rule is not None and not self.withheld:
             fields = {"control": self.plan.arms[0], **self._words, "why": self.sentence}
-            rests = (
-                "effect",
-                "worth",
-                "split",
-                *(f"guardrail_{place}" for place in range(1, 1 + len(self.plan.metrics))),
-            )
-            worth = self.worth if self.rule == "ship" else None
-            note = "" if self.reason else self.money
-            names = tuple(f"ab_test.{name}" for name in rests)
+            rails = (f"guardrail_{place}" for place in range(1, 1 + len(self.plan.guardrails)))
+            names = tuple(f"ab_test.{name}" for name in ("effect", "worth", "split", *rails))
+            worth, note = self.worth if self.rule == "ship" else None, "" if self.reason else self.money
             yield Proposed(f"ab_test.{ACTIONS[CALLS[self.rule]]}", names, worth, fields, assumption=note)
 
 
