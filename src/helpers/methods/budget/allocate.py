@@ -25,7 +25,7 @@ from helpers.methods.budget.curves import Array, Curves
 from helpers.methods.budget.engine import Fit
 from helpers.sentences import quantity, say
 
-SEGMENTS, DENSER = 48, 2.5
+SEGMENTS, DENSER = 32, 2.0
 """Pieces of a curve, and how much denser they lie at its start."""
 PASSES = 2
 """Solutions, the second with more points around the first."""
@@ -344,7 +344,7 @@ class Program:
     def solve(self, without: str = "") -> OptimizeResult:
         """Return the solution, without the bounds of a name."""
         free = Bounds(np.zeros(len(self.upper)), np.array(self.upper))
-        options = {"mip_rel_gap": 1e-5}
+        options = {"mip_rel_gap": 1e-4}
         constraints = self._matrix(without)
         return milp(self.cost, integrality=self.whole, bounds=free, constraints=constraints, options=options)
 

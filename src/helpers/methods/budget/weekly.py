@@ -49,9 +49,8 @@ class Weekly:
         Money a week of each cost without a curve: content, tools, lines that hardly vary.
     lines : pandas.DataFrame
         One row per paid line, index the line: platform, impressions, kind ("curve", "fixed", "event", "idle"), spend,
-        price_jump
-        (largest change of the cost per impression from one quarter to the next, as a ratio; NaN
-        without impressions).
+        price_jump (largest change of the cost per impression from one quarter to the next, as a ratio; NaN without
+        impressions in two quarters).
     currency, unit : str
         Currency of money, and unit of the outcome: the same currency where that is money.
     """
@@ -104,11 +103,8 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
         raise BadData(say(text, n=len(missing), weeks=len(weeks), first=missing[0].date()))
     spend = spend.reindex(weeks).rename_axis(columns=None)
     kind = {line: kind_of(column) for line, column in spend.items()}
-    lines = (
-        ads.groupby("line")
-        .agg(platform=("platform", "first"))
-        .assign(kind=pd.Series(kind), spend=spend.sum())
-    )
+    lines = ads.groupby("line").agg(platform=("platform", "first"), impressions=("shown", "sum"))
+    lines = lines.assign(kind=pd.Series(kind), spend=spend.sum())
     lines["price_jump"] = _price_jump(ads, weeks[0])
     of_kind = {
         name: [line for line, its in kind.items() if its == name] for name in ("curve", "fixed", "event")
@@ -212,7 +208,7 @@ def _orders(study: Study, outcome: str) -> pd.Series:
 
 def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     """Return by line the largest change of cost per impression from one quarter to the next, as a ratio above 1."""
-    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0)]
+    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0) & (ads["date"] >= first.date())]
     quarter = ((pd.to_datetime(seen["date"]) - first).dt.days // (7 * QUARTER)).rename("quarter")
     sums = seen.groupby([seen["line"], quarter])[["cost", "shown"]].sum().astype(float)
     price = pd.Series(np.log(sums["cost"] / sums["shown"]), sums.index)
