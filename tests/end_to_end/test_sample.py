@@ -69,6 +69,16 @@ jobs:
       value_weights: {{goods: 1, tip: 1, share: 2}}
       list_holdout_share: 0.2
       confidence: 0.9
+  - notebook: attribution
+    label: douyin
+    parameters:
+      segment: platform_home == "douyin"
+      conversion: repeat order
+      lookback_days: 14
+      period_days: 180
+      channels: {{B站: bilibili, 微博: ""}}
+      margin: 0.5
+      confidence: 0.9
   - notebook: ab_test
     label: douyin
     parameters:
@@ -104,7 +114,7 @@ def otherwise(root, small, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "ab_test"])
+@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "attribution", "ab_test"])
 def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     one, two = otherwise / f"{method}/douyin/v1", otherwise / f"{method}/douyin/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -115,7 +125,10 @@ def test_the_same_inputs_give_the_same_bytes(otherwise, method):
 
 @pytest.mark.parametrize(
     ("method", "notebook"),
-    [("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook"), ("ab_test", "03_ab_test")],
+    [
+        *[("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook")],
+        *[("ab_test", "03_ab_test"), ("attribution", "04_attribution")],
+    ],
 )
 def test_the_numbers_are_the_stored_ones(published, method, notebook):
     golden.check("sample", notebook, golden.published(published / f"{method}/all/v1"))
@@ -127,6 +140,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         "retention/all/v1/report.html",
         "outlook/all/v1/report.html",
         "ab_test/all/v1/report.html",
+        "attribution/all/v1/report.html",
         "index.html",
     ):
         text = (published / page).read_text("utf-8")
@@ -161,7 +175,9 @@ def _ids(root: Path) -> set[str]:
     return set(pd.concat(read).astype(str))
 
 
-@pytest.mark.parametrize(("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7)])
+@pytest.mark.parametrize(
+    ("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7), ("attribution", 8)]
+)
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v1"
     findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}

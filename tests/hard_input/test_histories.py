@@ -22,9 +22,11 @@ import pytest
 from helpers.errors import MissingTable, NothingCounts, PlaybookError, TooFewMembers
 from tests.hard_input.histories import OPTIONAL, TABLES, community, write_design
 
-NOTEBOOKS = ("01_rfm", "02_retention", "14_outlook", "03_ab_test")
+NOTEBOOKS = ("01_rfm", "02_retention", "14_outlook", "03_ab_test", "04_attribution")
 TEST = "03_ab_test"
 """It is about an experiment, not about what members did."""
+JOURNEYS = "04_attribution"
+"""It needs touchpoints and orders."""
 EDGES = (0, 1, 2, 6, 13, 29, 30, 31, 59, 60, 61, 89, 90, 121, 180, 364, 365, 400)
 SIZES = (0, 1, 3, 9, 10, 11)
 COLUMNS = tuple(f"{table}.{column}" for table, columns in OPTIONAL.items() for column in columns)
@@ -124,13 +126,14 @@ def test_the_lengths_between(days: int, check, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("left_out", "notebook"), some(product(PAIRS, NOTEBOOKS), 140))
 def test_what_is_optional_may_be_missing(left_out: tuple[str, str], notebook: str, check) -> None:
     refused = check(notebook, community(150, without=left_out))
-    assert refused is None
+    missing = notebook == JOURNEYS and {"touchpoints", "orders"} & set(left_out)
+    assert refused is (MissingTable if missing else None)
 
 
 @pytest.mark.parametrize(("alone", "notebook"), some(product(("events", "orders", "messages"), NOTEBOOKS), 4))
 def test_one_table_of_actions_is_enough(alone: str, notebook: str, check) -> None:
     tables = community(150)
-    assert check(notebook, {alone: tables[alone]}) is (MissingTable if notebook == TEST else None)
+    assert check(notebook, {alone: tables[alone]}) is (MissingTable if notebook in (TEST, JOURNEYS) else None)
 
 
 @pytest.mark.parametrize(("people", "notebook"), list(product(SIZES, NOTEBOOKS)))

@@ -28,7 +28,7 @@ MEMBER = text("member_id", "Member", required=True, privacy="P1")
 EVENTS_OF_CALENDAR = "holiday promo competitor platform_rule hot_topic incident release experiment"
 
 _DECLARED = (
-    Table("members", "a member of the community", "01 02 03 14").of(
+    Table("members", "a member of the community", "01 02 03 04 14").of(
         key("member_id", "Member", privacy="P1"),
         time("joined_at", "When the member joined", required=True, privacy="P2"),
         time("left_at", "When the member left; null while a member", privacy="P2"),
@@ -70,7 +70,7 @@ _DECLARED = (
         number("value", "Size of the event, in the unit of its name"),
         column("json", "properties", "Anything else the platform says"),
     ),
-    Table("orders", "an order", "01 02 03 14").of(
+    Table("orders", "an order", "01 02 03 04 14").of(
         key("order_id", "Order"),
         MEMBER,
         time("paid_at", "When it was paid", required=True),
@@ -90,7 +90,7 @@ _DECLARED = (
         text("refund_id", "Refund, when an order has two at one moment", refines=True),
         money("amount", "Money given back", required=True),
     ),
-    Table("touchpoints", "a contact of a person with a channel", "02 14").of(
+    Table("touchpoints", "a contact of a person with a channel", "02 04 14").of(
         key("touch_id", "Contact"),
         MEMBER,
         time("ts", "When it happened", required=True),
@@ -266,7 +266,7 @@ _DECLARED = (
         number("sum_squares", "Sum of its squares; not needed of a share", minimum=0),
         number("denominator", "Sum of what the outcome is divided by, when it is a rate"),
     ),
-    Table("evidence", "what a test or a belief says of an effect", "").of(
+    Table("evidence", "what a test or a belief says of an effect", "04").of(
         key("evidence_id", "Statement"),
         category("estimand", "What is stated", required=True, allowed="lift roi contribution go_dark"),
         text("line", "Channel, campaign or change it is about", required=True),
