@@ -9,7 +9,8 @@ import pandas as pd
 
 from helpers.data.source import Dataset
 from helpers.methods.attribution.grouped_paths import expanded
-from helpers.methods.attribution.journeys import Definition, Histories, Journeys, journeys
+from helpers.methods.attribution.histories import Histories
+from helpers.methods.attribution.journeys import Definition, Journeys, journeys
 from helpers.study import Study
 
 AS_OF = "2026-06-30"

@@ -123,6 +123,16 @@ def test_credit_below_channels_adds_up_to_theirs(found):
     np.testing.assert_allclose(channels["conversions"].loc[list(h.channels)], linear, atol=1e-9)
 
 
+def test_a_channel_that_only_leads_to_another_keeps_the_credit_of_the_chain():
+    found = grouped(("微博 > 抖音", 0, 5, 0.0), ("抖音", 20, 2, 50.0))
+    whole = credit(found, ("markov",), order=1)
+    own = whole.table.set_index("node")["conversions"]
+    table = hierarchy(found, whole).set_index("channel")
+    assert own["微博"] > 0
+    np.testing.assert_allclose(table["conversions"].loc[own.index], own, atol=1e-9)
+    np.testing.assert_allclose(table["value"].sum(), 50.0)
+
+
 def test_spend_is_that_of_the_ledger_once_and_the_return_has_an_interval(found):
     whole = credit(found, ("last",))
     billed = spend(found)

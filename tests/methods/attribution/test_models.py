@@ -13,7 +13,8 @@ import pytest
 from helpers.errors import BadData, BadParameters
 from helpers.methods.attribution.grouped_paths import expanded
 from helpers.methods.attribution.heuristics import position_weights, rules
-from helpers.methods.attribution.journeys import Histories, Journeys, journeys
+from helpers.methods.attribution.histories import Histories
+from helpers.methods.attribution.journeys import Journeys, journeys
 from helpers.methods.attribution.markov import choose_order, effects, first_order, markov
 from helpers.methods.attribution.shapley import shapley
 from tests.methods.attribution.tables import grouped, orders, study, told, touchpoints, written

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.methods.attribution.journeys import UNKNOWN, Journeys
+from helpers.methods.attribution.journeys import Journeys
+from helpers.methods.attribution.steps import UNKNOWN
 
 CONVERSIONS_OF_A_MODEL = 200
 TOUCHES_OF_A_MODEL = 2_000

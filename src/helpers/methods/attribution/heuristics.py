@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from helpers.checks import check_scalar
-from helpers.methods.attribution.journeys import Histories
+from helpers.methods.attribution.histories import Histories
 
 FloatArray = NDArray[np.float64]
 

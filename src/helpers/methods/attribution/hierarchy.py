@@ -36,6 +36,12 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
     """
     cells, study = _cells(journeys), journeys.study
     levels = [level for level in LEVELS if level in cells.columns]
+    # What a chain credits without a conversion of its own has no leaf to go to.
+    bare = sorted(set(credit.channels) - set(cells["channel"]))
+    named = {level: NOT_STATED for level in levels} | {"bucket": "", "conversions": 1.0, "value": 0.0, "n": 0}
+    cells = pd.concat(
+        [cells, *(pd.DataFrame([named | {"channel": name}]) for name in bare)], ignore_index=True
+    )
     leaf, leaves = _numbered(cells, levels)
     bucket, buckets = _numbered(cells, ["bucket"])
     inside = np.zeros((len(buckets), len(leaves)))
@@ -44,12 +50,13 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
     # Which channel, in the order of the credit, a leaf is part of.
     channel = pd.Index(credit.channels).get_indexer(pd.Index(leaves["channel"]))
     own = credit.table[credit.table["model"] == model].set_index("node").loc[list(credit.channels)]
-    shares = {name: _within(sums[name].to_numpy(), channel) for name in ("conversions", "value")}
+    share = _within(sums["conversions"].to_numpy(), channel)
+    of_value = _within(sums["value"].to_numpy(), channel, share)
     drawn = unit_weights(len(buckets), study.draws, np.random.default_rng(study.seed)) @ inside
     drawn = _within(drawn, channel) * credit.draws[model][:, 0, channel]
     rows = leaves.assign(
-        conversions=own["conversions"].to_numpy()[channel] * shares["conversions"],
-        value=own["value"].to_numpy()[channel] * shares["value"],
+        conversions=own["conversions"].to_numpy()[channel] * share,
+        value=own["value"].to_numpy()[channel] * of_value,
         n=sums["n"].to_numpy(),
     )
     parts = [_level(rows, drawn, levels[: depth + 1], study.confidence) for depth in range(len(levels))]
@@ -92,11 +99,11 @@ def _numbered(frame: pd.DataFrame, keys: list[str]) -> tuple[np.ndarray, pd.Data
     return grouped.ngroup().to_numpy(), grouped.size().reset_index()[keys]
 
 
-def _within(amounts: FloatArray, channel: np.ndarray) -> FloatArray:
-    """Return amounts of leaves, last axis, as shares of those of their channel; 0 where that has none."""
+def _within(amounts: FloatArray, channel: np.ndarray, otherwise: FloatArray | float = 0.0) -> FloatArray:
+    """Return amounts of leaves, last axis, as shares of those of their channel, or other ones where it has none."""
     member = channel == np.arange(channel.max(initial=0) + 1)[:, None]
     total = (amounts @ member.T)[..., channel]
-    return np.divide(amounts, total, out=np.zeros_like(amounts), where=total != 0)
+    return np.where(total != 0, amounts / np.where(total != 0, total, 1.0), otherwise)
 
 
 def _level(rows: pd.DataFrame, drawn: FloatArray, keys: list[str], confidence: float) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from helpers.errors import BadData, BadParameters
 from helpers.methods.attribution.heuristics import Sums
-from helpers.methods.attribution.journeys import Histories
+from helpers.methods.attribution.histories import Histories
 from helpers.stats.chains import reach
 
 FloatArray = NDArray[np.float64]

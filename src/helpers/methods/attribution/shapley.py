@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from helpers.methods.attribution.heuristics import Sums, shared
-from helpers.methods.attribution.journeys import Histories
+from helpers.methods.attribution.histories import Histories
 
 
 def shapley(histories: Histories) -> Sums:

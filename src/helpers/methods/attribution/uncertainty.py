@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from helpers.errors import BadParameters
 from helpers.methods.attribution.heuristics import HALF_LIFE_DAYS, RULES, FloatArray, Sums, rules
-from helpers.methods.attribution.journeys import Histories, Journeys
+from helpers.methods.attribution.histories import Histories
+from helpers.methods.attribution.journeys import Journeys
 from helpers.methods.attribution.markov import choose_order, effects, markov
 from helpers.methods.attribution.shapley import shapley
 
