@@ -189,8 +189,25 @@ def test_the_command_writes_once_and_names_questions(folder):
 
 def test_what_two_exports_say_of_a_member_is_left_to_the_notebooks(folder):
     folder("user_id,ts,action\nu1,2026-01-01T09:00:00Z,view\nu2,2026-01-02T10:00:00Z,post\n", "events.csv")
-    place = folder("order_id,user_id,paid_at,amount,currency\n1,u1,2026-01-01T10:00:00Z,10,EUR\n", "orders.csv")
+    place = folder(
+        "order_id,user_id,paid_at,amount,currency\n1,u1,2026-01-01T10:00:00Z,10,EUR\n", "orders.csv"
+    )
     con = engine.connect()
     found = draft(place, con.workspace)
     assert found.tables == ["events", "orders"]
     assert set(preview(con, place, found.text).tables) == {"events", "orders"}
+
+
+def test_numbers_of_a_file_have_a_decimal_comma_or_none(folder):
+    text = "Tag;Kampagne;Kosten;Impressionen;Klicks\n2026-06-01;K;1.033,33;10.000;7\n2026-06-02;K;0,67;10;1\n"
+    place = folder(text)
+    con = engine.connect()
+    table = preview(con, place, draft(place, con.workspace).text).tables["ad_daily"].execute()
+    assert (table.cost.sum(), table.impressions.sum(), table.clicks.sum()) == (1034, 10010, 8)
+
+
+def test_addresses_become_pseudonyms_whatever_their_column_is_called(folder):
+    place = folder("投稿者,投稿日時,本文\na@x.jp,2026-06-01T10:00:00Z,hi\nb@x.jp,2026-06-01T11:00:00Z,yo\n")
+    con = engine.connect()
+    found = preview(con, place, draft(place, con.workspace).text)
+    assert found.tables["messages"].member_id.execute().str.startswith("p_").all()

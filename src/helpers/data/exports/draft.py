@@ -92,7 +92,10 @@ def draft(folder: Path, workspace: Path) -> Draft:
             if lacking := sorted(set(found_as.signature) - names.keys()):
                 title = f"close to {title}, but without {', '.join(lacking)}, so read every line"
             called = {each: looked[column] for each, column in names.items()}
-            texts = {each: flow(column.name) for each, column in called.items()}
+            comma = guess.has_decimal_comma(called.values())
+            texts = {
+                each: flow(guess.number(column, comma) or column.name) for each, column in called.items()
+            }
         else:
             name, called = guess.table(looked)
             title = f"not known; by its columns a table of {name}, so read every line" if called else name

@@ -24,8 +24,13 @@ from helpers.data.views import identifier
 
 # Rows of each file that are looked at, and the share of the cells that tells what a column holds.
 LOOKED_AT, MOST = 2000, 0.9
+# Columns up to which a log of who and when is taken for one without a column of what.
+FEW = 4
 NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
-COMMA = r"\d,\d{1,2}\D*$|\d[. ]\d{3},"
+COMMA, POINT = r"\d,\d{1,2}\D*$|\d[. ]\d{3},", r"\d[.]\d{1,2}\D*$|\d,\d{3}[.]"
+PERSONAL = (
+    r"(?i)mail|courriel|correo|tele?fon|téléphone|teléfono|handy|celular|phone|mobile|電話|전화|почта|телефон"
+)
 TIMES = ("zoned", "local", "s", "ms", "us", "format")
 
 
@@ -116,6 +121,12 @@ def _plain(name: str) -> str:
     return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
 
 
+@lru_cache(1 << 14)
+def _tokens(name: str) -> tuple[str, ...]:
+    """Return the words of a name in any order: ``Cliente ID`` is ``id cliente``."""
+    return tuple(sorted(re.split(r"[\s_\-./#:°ºª]+", alike(name))))
+
+
 @lru_cache
 def _forms(listed: str) -> frozenset[str]:
     return frozenset(map(_plain, words()[listed]))
@@ -134,8 +145,9 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
             for order, word in enumerate(map(_plain, names)):
                 begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
                 ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1) and not count
-                if name == word or begins or ends:
-                    ranked.append((name != word, weak, order, -len(word), target, column))
+                exact = name == word or _tokens(column.name) == _tokens(names[order])
+                if exact or begins or ends:
+                    ranked.append((not exact, weak, order, -len(word), target, column))
     found: dict[str, Column] = {}
     for *_, target, column in sorted(ranked, key=lambda each: each[:4]):
         if target not in found and column not in found.values():
@@ -146,6 +158,26 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
 def is_weak(column: Column) -> bool:
     """Whether a column tells nobody apart for certain: masks, and names that people share or change."""
     return column.kind in ("masked", "name") or _plain(column.name) in _forms("shared_names")
+
+
+def is_personal(column: Column) -> bool:
+    """Whether a column holds addresses or phones, by its name in any language or by what it holds."""
+    named = CONTACT.search(column.name) or re.search(PERSONAL, column.name)
+    return bool(named) or 2 * sum("@" in text for text in column.given) > len(column.given)
+
+
+def has_decimal_comma(columns: Iterable[Column]) -> bool:
+    """Whether the numbers of a file are written with a decimal comma, as in 1.234,56: all of them, or none."""
+    numbers = [text for each in columns if each.kind == "number" for text in each.given]
+    return any(re.search(COMMA, text) for text in numbers) and not any(
+        re.search(POINT, text) for text in numbers
+    )
+
+
+def number(column: Column, comma: bool) -> dict[str, str]:
+    """Return how a column of numbers is read that has signs of a decimal comma; nothing for any other."""
+    written = comma and column.kind == "number" and any(re.search("[.,]", text) for text in column.given)
+    return {"column": column.name, "format": DECIMAL_COMMA} if written else {}
 
 
 def _holds(table: str, target: str, column: Column) -> bool:
@@ -182,20 +214,22 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
     if table == "orders":
         return "order_id" in tried[table] or not ("event" in tried["events"] or alone)
     if table == "metric_daily":
-        return any(each.kind == "number" for each in looked.values())
+        days = tried[table]["date"].given
+        return len(set(days)) == len(days) and any(each.kind == "number" for each in looked.values())
     return alone if table == "members" else True
 
 
 def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, str]:
     """Return what stands in the source of a table for each of its names, as YAML."""
     said: dict[str, Any] = {}
+    comma = has_decimal_comma(looked.values())
     for role, column in hits.items():
         said[f"{role}.name"] = column.name
-        if not CONTACT.search(column.name):  # contact data may become an id of its own only
+        if not is_personal(column):  # contact data may become an id of its own only
             said[f"{role}.key"] = column.name
-        how = {"column": column.name}
-        if column.kind == "number" and any(re.search(COMMA, text) for text in column.given):
-            how["format"] = DECIMAL_COMMA
+        how = {"column": column.name, **number(column, comma)}
+        if role.endswith("_id") and is_personal(column):
+            how["hash"] = "true"
         if role in ("discount", "refund", "shipping") and not all(column.texts):
             how["empty"] = "0"
         if column.kind in ("s", "ms", "us") and not role.endswith("_id"):
@@ -206,7 +240,10 @@ def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) 
         said[role] = how if len(how) > 1 else column.name
         if column.kind in TIMES and 0 < len(column.strays) <= 3:
             said["strays"] = {column.name: list(column.strays)}
-    said["metrics"] = {name: name for name, each in looked.items() if each.kind == "number"}
+    if len(looked) <= FEW:
+        said["checkin"] = "checkin"
+    numbers = {name: each for name, each in looked.items() if each.kind == "number"}
+    said["metrics"] = {name: number(each, comma) or name for name, each in numbers.items()}
     said |= (_lines(hits) | _status(hits)) if table == "orders" else {}
     return {role: flow(text) for role, text in said.items()}
 
