@@ -26,7 +26,7 @@ def parameters(confounded: bool, **more: Any) -> Parameters:
     if not confounded:
         channels = [replace(each, orders_preceded=0.0) for each in channels]
         channels[SEARCH] = replace(channels[SEARCH], follows=0.3)
-    return replace(plain, channels=tuple(channels), intent=float(confounded), **more)
+    return replace(plain, **{"channels": tuple(channels), "intent": float(confounded)} | more)
 
 
 def planted(members: int, days: int, seed: int, confounded: bool, **more: Any) -> Community:

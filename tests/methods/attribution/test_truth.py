@@ -78,7 +78,7 @@ def test_a_platform_that_shows_no_touches_has_no_credit_and_does_not_change_the_
 
 
 def test_a_held_out_arm_measures_what_a_channel_adds() -> None:
-    """The lift test that anybody can make: orders a member with and without the channel, over its touches a member."""
+    """The lift test that anybody can make: orders a member with the channel less those without it."""
     confounded = parameters(confounded=True)
     channels = (replace(confounded.channels[0], held_out=0.5), *confounded.channels[1:])
     made = planted(12_000, 120, 5, True, channels=channels)

@@ -46,14 +46,12 @@ def time_to_order(journeys: Journeys) -> SurvivalCurves:
         people = people.select("member_id", begin=day_number(people.joined_day), last=last)
     else:
         touched = journeys.steps.group_by("member_id").agg(day=journeys.steps.ts.min())
-        people = touched.select(
-            "member_id", begin=day_number(local_date(touched.day, study.report_tz)), last=end
-        )
+        begin = day_number(local_date(touched.day, study.report_tz))
+        people = touched.select("member_id", begin=begin, last=end)
     ends = journeys.ends
     first = ends.group_by("member_id").agg(first=day_number(local_date(ends.ts.min(), study.report_tz)))
-    rows = people.left_join(first, "member_id").mutate(
-        ordered=lambda r: (r.first <= r["last"]).fill_null(False)
-    )
+    rows = people.left_join(first, "member_id")
+    rows = rows.mutate(ordered=(rows.first <= rows["last"]).fill_null(False))
     until = rows.ordered.ifelse(rows.first, rows["last"]) - rows.begin
     durations = rows.select(tenure_days=until.clip(lower=0), exited=rows.ordered)
     return survival(cells(durations), confidence=study.confidence)
@@ -68,22 +66,19 @@ def common_paths(histories: Histories, most: int = 5) -> pd.DataFrame:
     base = len(h.channels) + 1
     kept = h.converted & (h.length <= LONGEST)
     # A path as one number: channels are its digits.
-    key = np.bincount(
-        h.journey[kept], (h.code[kept] + 1) * base ** (h.place[kept] - 1), h.journey.max(initial=0) + 1
+    digits = (h.code[kept] + 1) * base ** (h.place[kept] - 1)
+    keys = np.bincount(h.journey[kept], digits, h.journey.max(initial=0) + 1)
+    rows = {"key": keys[h.journey], "history": h.history, "journey": h.journey, "value": h.value}
+    frame = pd.DataFrame(rows)[kept & h.last].assign(conversions=lambda t: h.members[t["history"]])
+    frame["value"] *= frame["conversions"]
+    own = frame.drop_duplicates(["key", "history"]).groupby("key")["conversions"].sum().rename("members")
+    found = frame.groupby("key").agg(
+        conversions=("conversions", "sum"), value=("value", "sum"), one=("journey", "first")
     )
-    frame = pd.DataFrame({"key": key[h.journey], "history": h.history, "value": h.value})[kept & h.last]
-    frame["members"] = h.members[frame["history"]]
-    frame["value"] *= frame["members"]
-    found = frame.groupby("key").agg(conversions=("members", "sum"), value=("value", "sum"))
-    found["members"] = frame.drop_duplicates(["key", "history"]).groupby("key")["members"].sum()
-    found = found.sort_values(["conversions", "value"], ascending=False).head(most).reset_index()
-    names = [
-        [h.channels[int(k) // base**i % base - 1] for i in range(LONGEST) if int(k) // base**i]
-        for k in found["key"]
-    ]
-    return found.assign(path=[" → ".join(each) for each in names])[
-        ["path", "members", "conversions", "value"]
-    ]
+    found = found.join(own).sort_values(["conversions", "value"], ascending=False).head(most)
+    names = [[h.channels[code] for code in h.code[h.journey == journey]] for journey in found["one"]]
+    found.insert(0, "path", [" → ".join(each) for each in names])
+    return found[["path", "members", "conversions", "value"]].reset_index(drop=True)
 
 
 def several_channels(journeys: Journeys) -> Estimate:
@@ -106,15 +101,8 @@ def several_channels(journeys: Journeys) -> Estimate:
     n = int(h.members[np.unique(h.history[kept])].sum())
     if not np.isfinite([value, low, high]).all():
         return unknown(n, "ratio", study.confidence)
-    return Estimate(
-        value,
-        min(low, value),
-        max(high, value),
-        n,
-        "ratio",
-        "member bootstrap, standardised",
-        study.confidence,
-    )
+    bounds, how = (min(low, value), max(high, value)), "member bootstrap, standardised"
+    return Estimate(value, *bounds, n, "ratio", how, study.confidence)
 
 
 def _rate_ratio(sums: FloatArray, size: int) -> FloatArray:

@@ -23,6 +23,13 @@ from helpers.stats.estimate import Estimate, percentile_interval, proportion, un
 from helpers.study import Study
 from helpers.tables import Table
 
+TRUSTED = (
+    "{n} orders without a touch since the order before stand with that one's last touch.",
+    "{n} touches have no channel name: they are the channel “unknown”.",
+    "{n} touches happened at one instant with another: the order of their ids decides.",
+    "{n} touches are so young that their order may still come.",
+)
+"""What is said of orders that are carried, and of touches without a channel, at one instant, or young."""
 TOO_LITTLE = "too little data: it takes {k} orders and {m} touches, and there are {n} and {t}"
 
 
@@ -66,21 +73,11 @@ class Seen(Result):
         """Yield what is seen, what was taken on trust, and the match of each platform."""
         yield self.sentence
         g = self.gates
-        told = (
-            (
-                g.carried,
-                "{n} orders without a touch since the one before are carried by that one's last touch.",
-            ),
-            (g.untagged, "{n} touches have no channel name: they are the channel “unknown”."),
-            (g.tied, "{n} touches happened at one instant with another: the order of their ids decides."),
-            (g.open, "{n} touches are so young that their order may still come."),
-        )
-        yield " ".join(say(text, n=number(n)) for n, text in told if n)
+        counts = (g.carried, g.untagged, g.tied, g.open)
+        told = [say(text, n=number(n)) for n, text in zip(counts, TRUSTED, strict=True) if n]
+        yield " ".join([*told, say("Each platform has ids of its own: only who is matched has a journey.")])
         if self.too_little:
             yield say("Only rules are shown, {why}.", why=self.too_little)
-        yield say(
-            "The platforms share no id: a journey exists only where somebody could be matched, on each by itself."
-        )
         caption = say("Touches by platform, and whose id is that of a member or a buyer")
         yield Table("match_rate", g.match, caption, {"share": "share"})
 
@@ -147,18 +144,18 @@ class Credited(Result):
 
     @property
     def leader(self) -> str:
-        """The channel with the most credit."""
-        return str(self.of(self.model).index[0])
+        """The channel with the most credit; empty without any touch."""
+        return next(iter(self.of(self.model).index), "")
 
     @property
     def share(self) -> Estimate:
         """Share of credit of the leading channel."""
-        draws = self.credit.draws[self.model][:, 0]
-        drawn = draws[:, self.credit.channels.index(self.leader)] / draws.sum(axis=1)
-        given = self.of(self.model)["conversions"]
-        value, members = float(given.iloc[0] / given.sum()), int(self.seen.journeys.histories.members.sum())
-        if not np.isfinite(value):
+        given, members = self.of(self.model)["conversions"], int(self.seen.journeys.histories.members.sum())
+        if not given.sum() > 0:
             return unknown(members, "share", self.study.confidence)
+        draws, value = self.credit.draws[self.model][:, 0], float(given.iloc[0] / given.sum())
+        with np.errstate(invalid="ignore"):
+            drawn = draws[:, self.credit.channels.index(self.leader)] / draws.sum(axis=1)
         low, high = percentile_interval(drawn, self.study.confidence)
         named = ("share", "member bootstrap", self.study.confidence)
         return Estimate(value, min(low, value), max(high, value), members, *named)
@@ -168,12 +165,11 @@ class Credited(Result):
         """Who has the most credit, and which neighbours cannot be told apart."""
         pairs = self.credit.undecided(self.model, self.study.confidence)
         named = say(" and ").join(say("{a} before {b}", a=a, b=b) for a, b in pairs)
-        text = "{leader} has the most credit: {share} of the orders with a touch. The order of the others is certain."
+        text = "{leader} has the most credit: {share} of the orders with a touch. The ranking is certain."
         if pairs:
-            text = (
-                "{leader} has the most credit: {share} of the orders with a touch. Read nothing into {pairs}: "
-                "the data cannot tell them apart."
-            )
+            text = "{leader} has the most credit: {share} of the orders with a touch. Not certain: {pairs}."
+        if not self.share.known:
+            text = "Who has the credit: no order has a touch that is seen."
         return say(text, leader=self.leader, share=with_bounds(self.share), pairs=named)
 
     def parts(self) -> Iterator[Part]:
@@ -184,21 +180,17 @@ class Credited(Result):
             "an equal split over the different channels of each order and know nothing of who did not order."
         )
         columns = {each: self.of(each)["conversions"] for each in ("first", "last", "linear", self.model)}
-        small = (
-            pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel").reset_index()
-        )
+        small = pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel")
         caption = say("Orders touched and credited; those touched add up to more than all")
-        yield Table("credit_by_channel", small, caption, members="touched")
+        yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
         table = self.credit.table.drop(columns="level").rename(columns={"node": "channel", "n": "touched"})
         units = {"p_top3": "share"} | dict.fromkeys(["value", "value_low", "value_high"], self.study.currency)
         yield Table(
-            "credit", table, say("Credit by model, with the chance to be among the first three"), units
+            "credit", table, say("Credit by model, and the chance to be among the first three"), units
         )
         if not self.seen.too_little:
-            caption = say(
-                "Share of orders that a Markov chain of order {order} loses without a channel",
-                order=self.credit.order,
-            )
+            text = "Share of orders that a Markov chain of order {k} loses without a channel"
+            caption = say(text, k=self.credit.order)
             units = {"removal": "share", "removal_value": "share"}
             yield Table("removal_effects", self.credit.effects, caption, units)
             caption = say("How badly chains of each order foretell the next step of members left out (nats)")
@@ -227,11 +219,9 @@ def credited(study: Study, seen: Seen) -> Credited:
     seen : Seen
         The journeys.
     """
-    models = RULES if seen.too_little else MODELS
+    models, ranks = (RULES, "linear") if seen.too_little else (MODELS, "markov")
     found = credit_of(seen.journeys, models)
-    return Credited(
-        study, seen, found, hierarchy(seen.journeys, found, "linear" if seen.too_little else "markov")
-    )
+    return Credited(study, seen, found, hierarchy(seen.journeys, found, ranks))
 
 
 @dataclass(frozen=True, repr=False)
@@ -287,15 +277,13 @@ class Added(Result):
     @property
     def table(self) -> pd.DataFrame:
         """channel, touches, model (orders added by the model alone), added, low, high (corrected), tested."""
+        names = ["channel", "touches", "model", "added", "low", "high", "tested"]
         if self.corrected is None or self.model is None:
-            return pd.DataFrame(columns=["channel", "touches", "model", "added", "low", "high", "tested"])
-        bounds = [self.of(name)[:3] for name in self.corrected.channels]
-        rows = pd.DataFrame(bounds, columns=["added", "low", "high"])
-        rows.insert(0, "channel", self.corrected.channels)
-        rows.insert(1, "touches", self.corrected.touches.astype(int))
-        rows.insert(2, "model", self.model.orders)
-        rows["tested"] = rows["channel"].isin(self.tested)
-        return rows.sort_values("added", ascending=False, ignore_index=True)
+            return pd.DataFrame(columns=names)
+        touches, alone = self.model.touches.astype(int), self.model.orders
+        rows = zip(self.model.channels, touches, alone, strict=True)
+        table = [(name, *each, *self.of(name)[:3], name in self.tested) for name, *each in rows]
+        return pd.DataFrame(table, columns=names).sort_values("added", ascending=False, ignore_index=True)
 
     def parts(self) -> Iterator[Part]:
         """Yield what came anyway, what tests changed, and the numbers of channels."""
@@ -309,17 +297,11 @@ class Added(Result):
                 "to order for moved. Channels without a test move in part and stay as uncertain as it was wrong."
             )
             yield say(text, names=names, before=percent(before.value))
-        yield Table(
-            "added",
-            self.table,
-            say("Orders that channels added, by the model alone and corrected by lift tests"),
-        )
+        yield Table("added", self.table, say("Orders added, by the model alone and corrected by lift tests"))
         if len(self.tests):
             caption = say("Lift tests in orders a touch; the error of a test grows with its age")
             yield Table("lift_tests", self.tests, caption, {"value": "score", "error": "score"})
-        caption = say(
-            "Part of an effect left a day later, and how likely orders of members left out are under it"
-        )
+        caption = say("Part of an effect left a day later, and how well it foretells members left out")
         yield Table("carry_over", self.model.likelihood, caption)
 
     def findings(self) -> Iterator[Finding]:
