@@ -125,10 +125,14 @@ class Outcome:
         """The difference, corrected for having stopped when a bound was reached (median-unbiased)."""
         last = len(self.bounds.win) - 1
         ended = self.cells.looks[-1] == self.plan.looks[-1]
-        if last == 0 or self.crossed not in (last, None) or (self.crossed is None and not ended):
-            return self.now.difference
-        size = self.now.difference
-        return stopped(self.bounds, last, size, self.now.error).estimate if size.known else size
+        size, going_on = self.now.difference, self.crossed is None and not ended
+        if last == 0 or going_on or self.extremes or self.crossed not in (last, None) or not size.known:
+            return size
+        told = stopped(
+            self.bounds, last, size._replace(value=self.sign * size.value), self.now.error
+        ).estimate
+        low, high = sorted((self.sign * told.low, self.sign * told.high))
+        return told._replace(value=self.sign * told.value, low=low, high=high)
 
     @cached_property
     def by_look(self) -> pd.DataFrame:
