@@ -7,6 +7,8 @@ observations: nothing else tells how much it varies.
 
 from __future__ import annotations
 
+from typing import Any
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from helpers.study.days import EPOCH, number_of
 from helpers.study.frames import require_columns
 
 
-def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, str]:
+def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, ibis.Table]:
     """Return sums of arms as groups of moments (see ``readings``), one row an arm and day, and the query.
 
     Raises
@@ -36,7 +38,7 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
         arms = ", ".join(arm[:40] for arm in plan.arms)
         raise BadData(say(text, source=metric.source, arms=arms, start=plan.start, end=plan.end))
     total, n = days["total"], days["n"]
-    made = {"n0 0": 1.0, "mean0 0": total, "cov0 0 0": 0.0}
+    made: dict[str, Any] = {"n0 0": 1.0, "mean0 0": total, "cov0 0 0": 0.0}
     if metric.kind == "proportion":
         n = days["below"] if metric.denominator else n
         if (over := (total > n) | (total < 0)).any():
@@ -51,12 +53,12 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
     elif metric.kind == "ratio":
         made |= {"mean0 1": days["below"], "cov0 1 0": 0.0, "cov0 1 1": 0.0}
     groups = days[["arm_index"]].assign(ready=(days["date"] - pd.Timestamp(EPOCH)).dt.days, **made)
-    known = np.isfinite(groups.astype(float)).all(axis=1)
+    known = groups.notna().all(axis=1)
     period = np.searchsorted(
         [number_of(each.start) for each in plan.allocation], groups["ready"], side="right"
     )
     groups = groups.assign(period_index=period - 1, units=groups["n0 0"].where(known, 1.0))
-    return groups.assign(**{"n0 0": groups["n0 0"].where(known, 0.0)}), str(ibis.to_sql(query))
+    return groups.assign(**{"n0 0": groups["n0 0"].where(known, 0.0)}), query
 
 
 def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:

@@ -57,8 +57,8 @@ class Cells:
         Shape (arm, 2): units without an outcome among those whose outcome is due, and all of these.
     cap : float, optional
         Value at which outcomes are capped.
-    sql : str
-        The query.
+    query : ibis.Table
+        What was asked of the engine.
     """
 
     moments: Moments
@@ -67,7 +67,12 @@ class Cells:
     clusters: pd.DataFrame | None
     missing: np.ndarray
     cap: float | None
-    sql: str
+    query: ibis.Table
+
+    @property
+    def sql(self) -> str:
+        """The query as it reached the engine."""
+        return str(ibis.to_sql(self.query))
 
 
 def moments_of(study: Study, plan: Plan, metric: Metric) -> Cells:
@@ -208,9 +213,10 @@ def _read(
         means = {(metrics[i], names[i][j]): (_mean(frame, f"{i} {j}"),) * 2 for i, j in several}
         return _read(study, plan, metrics, segment, {k: v for k, v in means.items() if k[1] not in MAIN})
     parts = {level: frame[frame["level"] == level] for level in sorted(frame["level"].unique()) or [""]}
-    sql = str(ibis.to_sql(query))
     return {
-        metric: {k: _cells(plan, looks, strata, part, i, names[i], caps[i], sql) for k, part in parts.items()}
+        metric: {
+            k: _cells(plan, looks, strata, part, i, names[i], caps[i], query) for k, part in parts.items()
+        }
         for i, metric in enumerate(metrics)
     }
 
@@ -228,11 +234,11 @@ def _covariance(rows: ibis.Table, one: str, other: str) -> Any:
 def _of_arms(study: Study, plan: Plan, metric: Metric) -> Cells:
     """Return the moments of a metric that is told as sums of arms."""
     looks = seen_looks(study, plan)
-    groups, sql = arm_groups(study, plan, metric)
+    groups, query = arm_groups(study, plan, metric)
     due = number_of(looks[-1]) if looks else -1
     frame, strata = _coded(plan, looks, groups[groups["ready"] <= due])
     names = ("outcome", "denominator") if metric.kind == "ratio" else ("outcome",)
-    return _cells(plan, looks, strata, frame, 0, names, None, sql)
+    return _cells(plan, looks, strata, frame, 0, names, None, query)
 
 
 def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -257,7 +263,7 @@ def _cells(
     place: int,
     names: tuple[str, ...],
     cap: float | None,
-    sql: str,
+    query: ibis.Table,
 ) -> Cells:
     """Return the moments of one metric from its groups, merged by their distance from a common mean."""
     k, size = len(names), (len(plan.arms), len(looks), max(len(strata), 1))
@@ -279,4 +285,4 @@ def _cells(
         clusters = pd.concat([frame[keys].assign(n=n), sums], axis=1).groupby(keys, as_index=False).sum()
     missing = np.zeros((size[0], 2))
     np.add.at(missing, where[0], np.column_stack([frame["units"] - n, frame["units"]]))
-    return Cells(Moments(names, total, means, crosses), looks, strata, clusters, missing, cap, sql)
+    return Cells(Moments(names, total, means, crosses), looks, strata, clusters, missing, cap, query)

@@ -27,7 +27,7 @@ from scipy import special, stats
 from helpers.data.source import pulled
 from helpers.methods.ab_test.arms import arm_days
 from helpers.methods.ab_test.plan import Metric, Plan
-from helpers.methods.ab_test.units import assigned, with_segment
+from helpers.methods.ab_test.units import assigned, kept, with_segment
 from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
 
@@ -70,6 +70,10 @@ class Split(NamedTuple):
 
 def split(study: Study, plan: Plan) -> Split:
     """Compare the units of each arm with the schedule."""
+    return kept(study, ("split", plan.digest), lambda: _split(study, plan))
+
+
+def _split(study: Study, plan: Plan) -> Split:
     days, n = _counts(study, plan, "")[""]
     shares, period = planned(plan, days)
     week = (days - number_of(plan.start)) // WEEK
