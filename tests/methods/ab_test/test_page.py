@@ -200,13 +200,6 @@ def test_hybrid_wins_only_at_the_end_and_harm_stops_before() -> None:
         assert decided(study, plan).rule == rule
 
 
-def test_a_test_with_a_fixed_end_decides_nothing_before_it() -> None:
-    about = {"looks": ["2026-01-20", "2026-01-31"], "spending": "fixed", "outcome_days": 10}
-    plan = frozen("2026-01-02", "2026-01-31", arms=["a", "b"], primary=DID, **about)
-    for rates in ({"a": 0.2, "b": 0.3}, {"a": 0.3, "b": 0.2}):
-        assert decided(study_of(plan, "2026-01-20", **units(2_000, rates)), plan).rule == "running"
-
-
 def test_of_few_members_nothing_is_told() -> None:
     found = made(8, {"a": 0.5, "b": 0.5})
     assert [*found.told()] == ["About fewer than 10 members, so it is not shown."]

@@ -104,12 +104,12 @@ class Outcome:
 
     @property
     def gain(self) -> Gain:
-        """The effect as a decision sees it: up is good; no win and no harm before the bounds of the plan allow it."""
+        """The effect as a decision sees it: up is good, and no win before the bounds of the plan allow one."""
         value, low, high = self.shown[:3] if self.shown.known else (np.nan,) * 3
         if self.sign < 0:
             value, low, high = -value, -high, -low
-        low = low if np.isfinite(self.bounds.win[-1]) else -np.inf
-        high = high if np.isfinite(self.bounds.harm[-1]) else np.inf
+        if not np.isfinite(self.bounds.win[-1]):
+            low = -np.inf
         margin = None if self.metric.margin is None else self.metric.margin * self.scale
         return Gain(self.metric.name, float(value), float(low), float(high), margin)
 
