@@ -80,19 +80,20 @@ class Histories:
         )
 
 
-def flat_histories(table: pa.Table, channels: tuple[str, ...]) -> Histories:
-    """Return rows of lists as flat arrays, without an object per touch."""
+def flat_histories(table: pa.Table, names: tuple[str, ...]) -> Histories:
+    """Return rows of lists as flat arrays, without an object per touch, and of the names those that occur."""
     lists = table["steps"].combine_chunks()
     sizes, steps = lists.value_lengths().to_numpy(zero_copy_only=False), lists.flatten()
     flat = {name: pc.struct_field(steps, name).to_numpy(zero_copy_only=False) for name in steps.type.names}
     last = flat["last"].astype(bool)
+    present, code = np.unique(flat["code"].astype(np.int64), return_inverse=True)
     return Histories(
         members=table["members"].to_numpy().astype(np.int64),
         history=np.repeat(np.arange(len(sizes)), sizes.astype(np.int64)),
-        code=flat["code"].astype(np.int64),
+        code=code,
         last=last,
         converted=flat["converted"].astype(bool),
         days=flat["days"].astype(float),
         value=flat["value"][last][np.cumsum(last) - last],
-        channels=channels,
+        channels=tuple(names[each] for each in present),
     )

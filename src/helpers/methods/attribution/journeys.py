@@ -18,6 +18,7 @@ from helpers.methods.attribution.steps import (
     beside,
     carried_of,
     conversions_of,
+    names_of,
     span,
     steps_of,
     touches_of,
@@ -39,6 +40,8 @@ class Journeys:
     ----------
     study, definition
         What was asked.
+    names : tuple of str
+        Channels of the table of touches, sorted; some may be in no journey.
     steps : ibis.Table
         One row per touch of a journey: member_id, ts, kind, id (of both, by which steps are in order), touch_id,
         channel, before (channel of the touch before; missing at the start), last, converted, carried (stands for a
@@ -53,6 +56,7 @@ class Journeys:
 
     study: Study
     definition: Definition
+    names: tuple[str, ...]
     steps: ibis.Table = field(repr=False)
     touches: ibis.Table = field(repr=False)
     ends: ibis.Table = field(repr=False)
@@ -93,7 +97,7 @@ class Journeys:
     def histories(self) -> Histories:
         """Unique histories of members."""
         rows = self.steps
-        numbers = [(rows.channel == name, n) for n, name in enumerate(self.channels)]
+        numbers = [(rows.channel == name, n) for n, name in enumerate(self.names)]
         step = ibis.struct({
             "code": ibis.cases((rows.channel.isnull(), -1), *numbers),
             "last": rows["last"],
@@ -106,7 +110,7 @@ class Journeys:
         members = rows.group_by("member_id").agg(steps=rows.step.collect(order_by=["ts", "kind", "id"]))
         unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
         found = unique.order_by("first").drop("first").to_pyarrow()
-        return flat_histories(found, self.channels).collapsed(self.definition.collapse)
+        return flat_histories(found, self.names).collapsed(self.definition.collapse)
 
 
 def journeys(study: Study, definition: Definition | None = None) -> Journeys:
@@ -129,7 +133,8 @@ def journeys(study: Study, definition: Definition | None = None) -> Journeys:
     if how.conversion in ORDERS:
         check_currency({"orders": currencies(study.dataset, "orders")}, study.currency)
     ends = conversions_of(study, how.conversion, end)
-    touches = touches_of(study, how, begin - dt.timedelta(days=how.lookback_days), end)
+    names = names_of(study, how.channels)
+    touches = touches_of(study, names, begin - dt.timedelta(days=how.lookback_days), end)
     known = touches
     if "members" in study.dataset:
         ids = ibis.union(study.dataset.members.select("member_id"), ends.select("member_id")).distinct()
@@ -141,4 +146,5 @@ def journeys(study: Study, definition: Definition | None = None) -> Journeys:
         steps = ibis.union(steps, carried_of(ends, known, how.lookback_days).select(*steps.columns))
     matched = touches.matched_id.notnull() if "members" in study.dataset else ibis.literal(True)
     touches = touches.mutate(matched=matched, in_window=touches.ts >= ibis.literal(begin))
-    return Journeys(study, how, steps, touches, ends.select("member_id", "ts", "id", "value"))
+    ends = ends.select("member_id", "ts", "id", "value")
+    return Journeys(study, how, tuple(sorted(set(names.values()))), steps, touches, ends)

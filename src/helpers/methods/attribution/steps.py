@@ -26,7 +26,6 @@ from functools import reduce
 from zoneinfo import ZoneInfo
 
 import ibis
-import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.rules import EARLIEST
@@ -92,10 +91,9 @@ def span(study: Study, window_days: int) -> tuple[dt.datetime, dt.datetime]:
     return instant(end - dt.timedelta(days=window_days) if window_days else EARLIEST.date()), instant(end)
 
 
-def touches_of(study: Study, how: Definition, first: dt.datetime, end: dt.datetime) -> ibis.Table:
-    """Return the touches that may count, under the names that channels are to have."""
+def touches_of(study: Study, names: Mapping[str, str], first: dt.datetime, end: dt.datetime) -> ibis.Table:
+    """Return the touches that may count, under the names that channels are to have; those of an empty name do not."""
     rows = _counted(study, study.dataset["touchpoints"])
-    names = _names(rows.select("channel").distinct().to_pandas()["channel"].dropna(), how.channels)
     name = rows.channel.cast("string")
     changed = [(name == old, new) for old, new in names.items() if old != new]
     name = ibis.cases(*changed, else_=name) if changed else name
@@ -105,8 +103,9 @@ def touches_of(study: Study, how: Definition, first: dt.datetime, end: dt.dateti
     return rows.select("member_id", "ts", *more, kind=kind, id=rows.touch_id, channel=name, value=value)
 
 
-def _names(there: pd.Series, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the name that each channel is to have."""
+def names_of(study: Study, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the name that each channel of the touches is to have."""
+    there = study.dataset["touchpoints"].select("channel").distinct().to_pandas()["channel"].dropna()
     plain = {old: old.strip() for old in there}
     plain = {old: UNKNOWN if name.lower() in UNTAGGED else name for old, name in plain.items()}
     for old in sorted(set(wanted) - set(plain.values())):
