@@ -92,10 +92,9 @@ def draft(folder: Path, workspace: Path) -> Draft:
             if lacking := sorted(set(found_as.signature) - names.keys()):
                 title = f"close to {title}, but without {', '.join(lacking)}, so read every line"
             called = {each: looked[column] for each, column in names.items()}
-            comma = guess.has_decimal_comma(called.values())
-            texts = {
-                each: flow(guess.number(column, comma) or column.name) for each, column in called.items()
-            }
+            signs = guess.signs(looked.values())
+            read = {each: guess.number(column, *signs) or column.name for each, column in called.items()}
+            texts = {each: flow(how) for each, how in read.items()}
         else:
             name, called = guess.table(looked)
             title = f"not known; by its columns a table of {name}, so read every line" if called else name
@@ -149,7 +148,7 @@ def preview(con: Any, folder: Path, text: str) -> Found:
     lines = text.splitlines(keepends=True)
     for question in Mapping.read(path).questions:
         line = lines[question.line - 1]
-        instead = next((said for said, sign in PASSED_OVER if sign in line or sign in question.place), None)
+        instead = next((said for said, sign in PASSED_OVER if sign in question.place), None)
         lines[question.line - 1] = re.sub(QUESTION, instead, line) if instead else ""
     path.write_text("".join(lines), "utf-8")
     return mapped(con, folder, Mapping.read(path))
@@ -208,7 +207,7 @@ def _filled(
     Of several lines of one word the first counts whose columns are all there. Without `optional` any may be missing.
     """
     table, waiting, code = "", list[str](), guess.currency(list(called.values()))
-    local = any(each.is_local for each in called.values())
+    local = [each.name for each in called.values() if each.is_local]
     for start, group in groupby(template.splitlines(), lambda line: line.partition(":")[0]):
         word = start.strip()
         indent = start.removesuffix(word)
@@ -230,6 +229,8 @@ def _filled(
             question = f"? “{weak[0]}” is masked, or a name, and no safe key. Which column is one?"
         elif missing or (word == "zone" and "'?" in line and not local):
             continue
+        elif word == "zone" and "'?" in line and all(re.search("(?i)utc|gmt", name) for name in local):
+            line = "zone: UTC  # proposed: by the names of the columns"
         elif word == "currency" and "'?" in line and code:
             line = f"{indent}currency: {{constant: {code}}}  # proposed: by the sign of the amounts"
         line = f"{indent}{word}: {flow(question)}" if question else line

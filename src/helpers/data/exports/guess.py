@@ -25,7 +25,7 @@ from helpers.data.views import identifier
 # Rows of each file that are looked at, and the share of the cells that tells what a column holds.
 LOOKED_AT, MOST = 2000, 0.9
 # Columns up to which a log of who and when is taken for one without a column of what.
-FEW = 4
+FEW = 3
 NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
 COMMA, POINT = r"\d,\d{1,2}\D*$|\d[. ]\d{3},", r"\d[.]\d{1,2}\D*$|\d,\d{3}[.]"
 PERSONAL = (
@@ -118,7 +118,7 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
 @lru_cache(1 << 14)
 def _plain(name: str) -> str:
     """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
-    return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
+    return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy|utc)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
 
 
 @lru_cache(1 << 14)
@@ -166,24 +166,29 @@ def is_personal(column: Column) -> bool:
     return bool(named) or 2 * sum("@" in text for text in column.given) > len(column.given)
 
 
-def has_decimal_comma(columns: Iterable[Column]) -> bool:
-    """Whether the numbers of a file are written with a decimal comma, as in 1.234,56: all of them, or none."""
+def signs(columns: Iterable[Column]) -> tuple[bool, bool]:
+    """Return whether the numbers of a file have a decimal comma, as in 1.234,56, and whether a decimal point."""
     numbers = [text for each in columns if each.kind == "number" for text in each.given]
-    return any(re.search(COMMA, text) for text in numbers) and not any(
-        re.search(POINT, text) for text in numbers
-    )
+    comma, point = (any(re.search(sign, text) for text in numbers) for sign in (COMMA, POINT))
+    return comma and not point, point
 
 
-def number(column: Column, comma: bool) -> dict[str, str]:
-    """Return how a column of numbers is read that has signs of a decimal comma; nothing for any other."""
-    written = comma and column.kind == "number" and any(re.search("[.,]", text) for text in column.given)
-    return {"column": column.name, "format": DECIMAL_COMMA} if written else {}
+def number(column: Column, comma: bool, point: bool) -> dict[str, str]:
+    """Return how a column of numbers is read whose signs are no decimal points; nothing for any other."""
+    written = [text for text in column.given if re.search("[.,]", text)] if column.kind == "number" else []
+    either = [text for text in written if re.fullmatch(r"\d{1,3}([.]\d{3})+", text)]
+    if comma and written:
+        return {"column": column.name, "format": DECIMAL_COMMA}
+    if either and not point:
+        asked = f"? Is {either[0]} above a thousand? Then answer {DECIMAL_COMMA}; if not, delete this format."
+        return {"column": column.name, "format": asked}
+    return {}
 
 
 def _holds(table: str, target: str, column: Column) -> bool:
     """Whether a column holds what a column of the contract, or one that helps to read it, does."""
     types = {each.name: each.type for name in ("content_daily", table) for each in TABLES[name].columns}
-    type_ = "float" if target in ("total", "shipping") else types.get(target, "string")
+    type_ = "float" if target in ("total", "shipping", "minor") else types.get(target, "string")
     if type_ in ("timestamp", "date"):
         return column.kind in TIMES
     if type_ in ("float", "integer"):
@@ -212,7 +217,8 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
     member = tried[table].get("member_id")
     alone = member is not None and len(set(member.given)) == len(member.given) > 0
     if table == "orders":
-        return "order_id" in tried[table] or not ("event" in tried["events"] or alone)
+        listed = alone and "joined_at" in tried["members"]  # members with what they spent in all
+        return "order_id" in tried[table] or not ("event" in tried["events"] or listed)
     if table == "metric_daily":
         days = tried[table]["date"].given
         return len(set(days)) == len(days) and any(each.kind == "number" for each in looked.values())
@@ -222,12 +228,14 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
 def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, str]:
     """Return what stands in the source of a table for each of its names, as YAML."""
     said: dict[str, Any] = {}
-    comma = has_decimal_comma(looked.values())
+    written = signs(looked.values())
     for role, column in hits.items():
         said[f"{role}.name"] = column.name
         if not is_personal(column):  # contact data may become an id of its own only
             said[f"{role}.key"] = column.name
-        how = {"column": column.name, **number(column, comma)}
+        how: dict[str, Any] = {"column": column.name, **number(column, *written)}
+        if role == "currency" and any(text.islower() for text in column.given):
+            how["values"] = {text: text.upper() for text in sorted(set(column.given))}
         if role.endswith("_id") and is_personal(column):
             how["hash"] = "true"
         if role in ("discount", "refund", "shipping") and not all(column.texts):
@@ -243,14 +251,14 @@ def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) 
     if len(looked) <= FEW:
         said["checkin"] = "checkin"
     numbers = {name: each for name, each in looked.items() if each.kind == "number"}
-    said["metrics"] = {name: number(each, comma) or name for name, each in numbers.items()}
+    said["metrics"] = {name: number(each, *written) or name for name, each in numbers.items()}
     said |= (_lines(hits) | _status(hits)) if table == "orders" else {}
     return {role: flow(text) for role, text in said.items()}
 
 
 def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
     """Return how several rows of one order are one."""
-    order, amount = hits.get("order_id"), hits.get("total") or hits["gross"]
+    order, amount = hits.get("order_id"), hits.get("total") or hits.get("gross") or hits["minor"]
     amounts, said = dict[str, list[str]](), dict[str, Any]()
     numbers = order.texts if order and order.kind != "lost" else ()
     for number, money in zip(numbers, amount.texts, strict=False):
