@@ -28,9 +28,6 @@ LOOKED_AT, MOST = 2000, 0.9
 FEW = 3
 NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
 COMMA, POINT = r"\d,\d{1,2}\D*$|\d[. ]\d{3},", r"\d[.]\d{1,2}\D*$|\d,\d{3}[.]"
-PERSONAL = (
-    r"(?i)mail|courriel|correo|tele?fon|téléphone|teléfono|handy|celular|phone|mobile|電話|전화|почта|телефон"
-)
 TIMES = ("zoned", "local", "s", "ms", "us", "format")
 
 
@@ -139,9 +136,8 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
         for column in [each for each in looked.values() if _holds(table, target, each)]:
             name, who = _plain(column.name), target == "member_id"
             weak = who and is_weak(column)
-            count = (
-                who and column.kind == "number" and not re.search("id|号|nr", name)
-            )  # such as of new members
+            # How many new members there are is no member.
+            count = who and column.kind == "number" and not re.search("id|号|nr", name)
             for order, word in enumerate(map(_plain, names)):
                 begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
                 ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1) and not count
@@ -162,7 +158,7 @@ def is_weak(column: Column) -> bool:
 
 def is_personal(column: Column) -> bool:
     """Whether a column holds addresses or phones, by its name in any language or by what it holds."""
-    named = CONTACT.search(column.name) or re.search(PERSONAL, column.name)
+    named = CONTACT.search(column.name) or re.search(words()["personal"], column.name.casefold())
     return bool(named) or 2 * sum("@" in text for text in column.given) > len(column.given)
 
 
