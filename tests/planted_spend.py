@@ -7,14 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers.methods.budget.allocate import WEEKS_OF_MONTH, Response
 from helpers.methods.budget.weekly import Weekly
 
 
 class World(NamedTuple):
-    """A frame and what is true of it: contribution by week and line."""
+    """A frame and what is true of it: contribution by week and line, outcome of a month at a steady spend."""
 
     weekly: Weekly
     contribution: pd.DataFrame
+    responses: dict[str, Response] | None = None
 
 
 def geometric(spend: np.ndarray, decay: float, lags: int, normal: bool) -> np.ndarray:
@@ -57,12 +59,13 @@ def start_up(seed: int, weeks: int = 104) -> World:
         "local": flights(rng, weeks, 0.3, 4, 500, 0.6),
         "mail": flights(rng, weeks, 0.2, 1, 100, 0.5),
     }
-    truth = {}
+    truth, steady = {}, {}
     for name, size in {"search": 1.5, "social": 1.2, "local": 0.9, "mail": 1.2}.items():
-        stock = geometric(spend[name] / spend[name].max(), rng.uniform(0, 0.5), 8, normal=False)
-        slope, half = rng.uniform(0.8, 2.0), rng.uniform(0.4, 1.5)
-        power = stock**slope
-        truth[name] = 5_000 * size * rng.uniform(0.6, 1.2) * power / (half**slope + power)
+        decay, slope, half = rng.uniform(0, 0.5), rng.uniform(0.8, 2.0), rng.uniform(0.4, 1.5)
+        top, largest = 5_000 * size * rng.uniform(0.6, 1.2), spend[name].max()
+        power = geometric(spend[name] / largest, decay, 8, normal=False) ** slope
+        truth[name] = top * power / (half**slope + power)
+        steady[name] = hill(top, half * largest / (decay ** np.arange(8)).sum(), slope)
     base = (
         5_000
         * rng.uniform(0.9, 1.1)
@@ -73,7 +76,20 @@ def start_up(seed: int, weeks: int = 104) -> World:
         {"event": flights(rng, weeks, 0.04, 5, 100, 0.5), "sale": flights(rng, weeks, 0.1, 4, 50, 0.5)}
     )
     outcome = base + 0.5 * events["event"] + 0.5 * events["sale"] + sum(truth.values())
-    return framed(spend, outcome, truth, events)
+    return framed(spend, outcome, truth, events)._replace(responses=steady)
+
+
+def hill(top: float, half: float, slope: float) -> Response:
+    """Return the outcome of a month of a Hill curve, by monthly spend."""
+    half, top = half * WEEKS_OF_MONTH, top * WEEKS_OF_MONTH
+
+    def share(spend: np.ndarray) -> np.ndarray:
+        return 1 / (1 + (half / np.maximum(spend, 1e-9)) ** slope)
+
+    return Response(
+        lambda spend: top * share(spend) * (spend > 0),
+        lambda spend: top * slope * share(spend) * (1 - share(spend)) / np.maximum(spend, 1e-9),
+    )
 
 
 LINES = {"tv": (100, 9, 0.6, 1.6, 150), "search": (60, 7, 0.2, 1.8, 100), "social": (50, 11, 0.4, 1.7, 90),
@@ -107,7 +123,16 @@ def clean(seed: int, weeks: int = 156, demand: float = 0.0) -> World:
         + sum(truth.values())
         + rng.normal(0, 22, weeks)
     )
-    return framed(spend, outcome, truth, pd.DataFrame({"price": price}))
+    steady = {name: exponential(LINES[name][4], LINES[name][3] / spend[name].max()) for name in LINES}
+    return framed(spend, outcome, truth, pd.DataFrame({"price": price}))._replace(responses=steady)
+
+
+def exponential(top: float, rate: float) -> Response:
+    """Return the outcome of a month of a 1 - exp curve, by monthly spend."""
+    rate, top = rate / WEEKS_OF_MONTH, top * WEEKS_OF_MONTH
+    return Response(
+        lambda spend: top * -np.expm1(-rate * spend), lambda spend: top * rate * np.exp(-rate * spend)
+    )
 
 
 def framed(

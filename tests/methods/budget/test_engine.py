@@ -11,9 +11,19 @@ import pytest
 from scipy.special import log_ndtr
 from scipy.stats import wasserstein_distance
 
-from helpers.methods.budget.engine import Fit, System, between, effective, fit, sample, split_rhat
+from helpers.methods.budget.engine import (
+    Fit,
+    System,
+    between,
+    effective,
+    evidence_rows,
+    fit,
+    sample,
+    split_rhat,
+)
 from helpers.methods.budget.evidence import Evidence
 from helpers.methods.budget.weekly import Weekly
+from tests.methods.budget.test_curves import GEOMETRIC, one
 from tests.planted_spend import clean
 
 
@@ -146,7 +156,7 @@ def test_a_planted_lift_row_moves_the_answer_towards_the_truth(
 
 
 def test_a_sharp_test_leaves_no_second_answer_near_nothing(confounded: tuple[Weekly, pd.Series, Fit]) -> None:
-    frame, truth, _ = confounded
+    frame = confounded[0]
     row = Evidence("t1", "social", "lift", 80, 87, 14, 900.0, 30.0, "experiment", 900.0)
     found = fit(frame, [row], seed=1)
     said = row.of(found.curves["social"], frame.spend["social"].to_numpy())
@@ -154,8 +164,6 @@ def test_a_sharp_test_leaves_no_second_answer_near_nothing(confounded: tuple[Wee
 
 
 def test_dark_weeks_hold_two_thirds_of_what_they_cost() -> None:
-    from tests.methods.budget.test_curves import GEOMETRIC, one
-
     spend = np.full(40, 10.0)
     spend[10:14] = 0.0
     inside = Evidence("d", "a", "go_dark", 10, 13, 0, 1.0, 1.0, "go_dark", 1.0)
@@ -171,14 +179,10 @@ def test_a_statement_weighs_as_a_normal_one(kind: str, value: float, se: float) 
     # A curve that implies 10 where a test says 100 ± 20 has the logarithm -14.0; a gamma would say -8.2.
     log = -0.5 * ((value - 10) / se) ** 2 - np.log(se * np.sqrt(2 * np.pi))
     assert log == pytest.approx(-14.04, abs=0.01)
-    from helpers.methods.budget.engine import evidence_rows
-    from tests.methods.budget.test_curves import GEOMETRIC, one
 
     spend = pd.DataFrame({"a": np.r_[10.0, np.zeros(19)]})
     row = Evidence("r", "a", "contribution", 0, 19, 0, value, se, kind, value)
     gram, right = evidence_rows([row], {"a": one(GEOMETRIC)}, [np.array([0.5])], spend)
     # The curve says 20 a unit of coefficient; the row's part of the logarithm is quadratic in it.
-    of = lambda b: (
-        -0.5 * gram[0] * b**2 + right[0] * b - 0.5 * (value / se) ** 2 - np.log(se * np.sqrt(2 * np.pi))
-    )  # noqa: E731
-    assert of(0.5) == pytest.approx(log)
+    b, constant = 0.5, -0.5 * (value / se) ** 2 - np.log(se * np.sqrt(2 * np.pi))
+    assert -0.5 * gram[0] * b**2 + right[0] * b + constant == pytest.approx(log)

@@ -26,13 +26,11 @@ def tables() -> dict[str, pd.DataFrame]:
         "feed": np.where(week % 2, 30.0, 10.0), "tool": np.full(len(DAYS), 5.0),
         "idle": np.zeros(len(DAYS)), "star": np.where((week == 2) | (week == 6), 100.0, 0.0),
     }  # fmt: skip
-    ads = pd.concat(
-        [
-            pd.DataFrame({"date": DAYS.date, "platform": "douyin", "campaign_id": line, "creative_id": line, "cost": spend,
-                          "impressions": 1_000, "currency": "CNY", "is_complete": True})
-            for line, spend in cost.items()
-        ]
-    )  # fmt: skip
+    same = {"platform": "douyin", "impressions": 1_000, "currency": "CNY", "is_complete": True}
+    each = [
+        pd.DataFrame({"date": DAYS.date, "campaign_id": line, "creative_id": line, "cost": spend, **same})
+        for line, spend in cost.items()
+    ]
     daily = {
         "scope_type": "brand",
         "scope_id": "all",
@@ -42,8 +40,9 @@ def tables() -> dict[str, pd.DataFrame]:
     }
     metrics = pd.DataFrame({"date": DAYS.date, **daily})
     costs = pd.DataFrame(
-        {"cost_id": ["1", "2", "3"], "date": [dt.date(2026, 1, 31)] * 3, "kind": ["content", "content", "ads"], "amount": [700.0, 320.0, 999.0], "currency": "CNY"}
-    )  # fmt: skip
+        {"cost_id": ["1", "2", "3"], "kind": ["content", "content", "ads"], "currency": "CNY"}
+    )
+    costs = costs.assign(date=dt.date(2026, 1, 31), amount=[700.0, 320.0, 999.0])
     notes = pd.DataFrame(
         {"annotation_id": ["1", "2"], "start": [dt.date(2026, 1, 10), dt.date(2026, 1, 10)],
          "end": [dt.date(2026, 1, 13), dt.date(2026, 1, 13)], "kind": ["promo", "experiment"], "grade": ["S", None]}
@@ -54,7 +53,7 @@ def tables() -> dict[str, pd.DataFrame]:
          "length_s": [7_200.0, 60.0, 60.0], "creator_id": [None, "k1", None], "is_ad": [False, False, False]}
     )  # fmt: skip
     return {
-        "ad_daily": ads,
+        "ad_daily": pd.concat(each),
         "metric_daily": metrics,
         "costs": costs,
         "annotations": notes,
