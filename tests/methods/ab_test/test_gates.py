@@ -255,7 +255,7 @@ def test_false_alarms_and_the_start_of_a_fault() -> None:
     rng, days = np.random.default_rng(20260101), 60
     drawn = rng.binomial(500, 0.5, size=(10_000, days)).astype(float)
     counts, week = np.stack([drawn, 500 - drawn], -1), np.arange(days) // 7
-    found = log_evidence(counts, np.full((days, 2), 0.5), np.zeros(days, int), week, 9)
+    found = log_evidence(counts, np.full((days, 2), 0.5), week, 9)
     alarms = (found.max(axis=1) >= np.log(1_000)).mean()
     print(f"false alarms of 10,000 experiments of 60 daily looks: {alarms:.4%}")
     assert alarms <= 0.001 + 3 * np.sqrt(0.001 * 0.999 / 10_000)
@@ -263,7 +263,7 @@ def test_false_alarms_and_the_start_of_a_fault() -> None:
     week, shares = np.arange(days) // 7, np.full((days, 2), 0.5)
     drawn = rng.binomial(500, np.where(week < 7, 0.5, 0.53), size=(runs, days)).astype(float)
     counts = np.stack([drawn, 500 - drawn], -1)
-    raised = log_evidence(counts, shares, np.zeros(days, int), week, 12).max(axis=1) >= np.log(1_000)
+    raised = log_evidence(counts, shares, week, 12).max(axis=1) >= np.log(1_000)
     near = np.array([abs(since_when(each, shares, week) - 7) <= 1 for each in counts])
     print(f"53/47 from week 8, 3,500 a week: raised {raised.mean():.1%}, within one week {near.mean():.1%}")
     assert near.mean() >= 0.95 and raised.mean() >= 0.95

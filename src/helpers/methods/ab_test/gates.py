@@ -128,9 +128,8 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
 def _schedule(plan: Plan, rows: ibis.Table) -> Gate:
     """Check that units were assigned with the chances of the schedule of their day."""
     rows = rows.filter(rows.arm_index.notnull(), rows.probability.notnull())
-    means = (
-        rows.group_by("period_index", "arm_index", "assigned_day").agg(p=rows.probability.mean()).execute()
-    )
+    keys = ("period_index", "arm_index", "assigned_day")
+    means = rows.group_by(keys).agg(p=rows.probability.mean()).execute()
     planned = np.array([period.shares for period in plan.allocation])
     away = (means["p"] - planned[means["period_index"], means["arm_index"].astype(int)]).abs()
     since = min(pd.to_datetime(means["assigned_day"][away > APART]).dt.date, default="–")
@@ -160,14 +159,12 @@ def _blocks(plan: Plan, rows: ibis.Table) -> Gate:
     counts = rows.group_by(keys).agg(n=rows.count(), last=rows.assigned_at.max()).execute()
     wide = counts.pivot_table("n", keys[:2], "arm_index", "sum", fill_value=0)
     wide = wide.reindex(columns=range(len(plan.arms)), fill_value=0)
-    size, newest = (
-        wide.sum(axis=1),
-        wide.index.get_level_values("block") == counts.loc[counts["last"].idxmax(), "block"],
-    )
+    blocks, period = (wide.index.get_level_values(name) for name in keys[:2])
+    size, newest = wide.sum(axis=1), blocks == counts["block"][counts["last"].idxmax()]
     odd = size != size.mode().max()
-    planned = np.array([p.shares for p in plan.allocation])[wide.index.get_level_values("period_index")]
+    planned = np.array([p.shares for p in plan.allocation])[period]
     uneven = (wide - planned * size.to_numpy()[:, None]).abs().max(axis=1) >= 1
-    wrong = wide.index.get_level_values("block")[(odd | uneven) & ~newest & (odd.mean() < FEW_ODD)]
+    wrong = blocks[(odd | uneven) & ~newest & (odd.mean() < FEW_ODD)]
     names = ", ".join(wrong[:5])
     return _gate("blocks", len(wrong) > 0, len(wrong), n=len(wrong), all=len(wide), names=names or "–")
 
@@ -183,21 +180,14 @@ def _split(study: Study, plan: Plan) -> Iterator[Gate]:
     yield _gate("split", found.alarm, found.p, told=told, p=f"{found.p:.2g}", since=found.since or "–")
     if len(found.segments):
         worst = found.segments.sort_values("p").iloc[0]
-        shown = {
-            "segment": worst["segment"],
-            "level": shortened(worst["level"], 40),
-            "p": f"{worst['p']:.2g}",
-        }
-        yield _gate("split_segment", worst["alarm"], worst["p"], **shown)
+        shown = {"segment": worst["segment"], "level": shortened(worst["level"], 40)}
+        yield _gate("split_segment", worst["alarm"], worst["p"], p=f"{worst['p']:.2g}", **shown)
 
 
 def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     """Check what was observed of one metric."""
     cells = _with_before(study, plan) if metric == plan.primary else moments_of(study, plan, metric)
-    names, name = (
-        cells.moments.names[: 1 + bool("denominator" in cells.moments.names)],
-        shortened(metric.name, 60),
-    )
+    names, name = cells.moments.names[: 2 if metric.kind == "ratio" else 1], shortened(metric.name, 60)
     arms = cells.moments.take(names).merge(1).merge(1)
     fewest = int(arms.n.min())
     yield from _missing(plan, name, cells.missing)
@@ -218,10 +208,8 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
         needed = SKEWED * float(np.nan_to_num(shape["skew"]).max()) ** 2
         yield _gate("skew", fewest < needed, needed, metric=name, n=fewest)
         if metric.kind == "ratio":
-            noise, low = (
-                float(np.sqrt(arms.variance()[0, 1] / arms.n[0]) / arms.mean[0, 1]),
-                shape["low"].min(),
-            )
+            noise = float(np.sqrt(arms.variance()[0, 1] / arms.n[0]) / arms.mean[0, 1])
+            low = shape["low"].min()
             negative = low < 0 or not 0 <= noise < np.inf
             shown = {"metric": name, "share": percent(noise), "low": number(low)}
             yield _gate("denominator", negative or noise > NOISY, noise, not negative, **shown)
@@ -276,13 +264,10 @@ def _before(study: Study, plan: Plan) -> Iterator[Gate]:
     cells = _with_before(study, plan)
     names = [name for name in cells.moments.names if name not in ("outcome", "denominator")]
     arms = range(1, len(plan.arms))
-    p = {name: min(float(_contrast(plan, cells, (name,), arm).p) for arm in arms) for name in names}
-    p = {name: value for name, value in p.items() if value == value}
-    if p:
-        worst = min(p, key=lambda name: p[name])
-        least = min(p[worst] * len(p) * len(arms), 1.0)
-        worst = plan.primary.name if worst == BEFORE else worst
-        yield _gate("before", least < ALARM, least, name=shortened(worst, 60), p=f"{least:.2g}")
+    found = [(float(_contrast(plan, cells, (name,), arm).p), name) for name in names for arm in arms]
+    if found := [each for each in found if each[0] == each[0]]:
+        p, worst = min(found)[0] * len(found), plan.primary.name if min(found)[1] == BEFORE else min(found)[1]
+        yield _gate("before", p < ALARM, min(p, 1.0), name=shortened(worst, 60), p=f"{min(p, 1.0):.2g}")
     late = 0
     for source in {c for metric in plan.metrics for c in metric.covariates if table_of(c) == "unit_outcomes"}:
         table = study.dataset["unit_outcomes"]

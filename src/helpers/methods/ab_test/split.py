@@ -30,6 +30,7 @@ from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.units import assigned, kept, with_segment
 from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
+from helpers.study.frames import NOT_STATED
 
 ALARM = 0.001
 """Probability of a false alarm, over all days."""
@@ -75,39 +76,34 @@ def split(study: Study, plan: Plan) -> Split:
 
 def _split(study: Study, plan: Plan) -> Split:
     days, n = _counts(study, plan, "")[""]
-    shares, period = planned(plan, days)
-    week = (days - number_of(plan.start)) // WEEK
-    planned_weeks = (plan.end - plan.start).days // WEEK + 1
-    p, most = p_of(n, shares), log_evidence(n, shares, period, week, planned_weeks).max(initial=0.0)
-    evidence = float(np.exp(min(most, 700.0)))
+    shares, week = planned(plan, days), (days - number_of(plan.start)) // WEEK
+    most = log_evidence(n, shares, week, (plan.end - plan.start).days // WEEK + 1).max(initial=0.0)
+    p, evidence = p_of(n, shares), float(np.exp(min(most, 700.0)))
     alarm = p < ALARM if len(plan.looks) == 1 else evidence >= 1 / ALARM
     levels = [
-        (segment, level, int(m.sum()), p_of(m, planned(plan, own)[0]))
+        (segment, level, int(m.sum()), p_of(m, planned(plan, own)))
         for segment in plan.segments
         for level, (own, m) in _counts(study, plan, segment).items()
     ]
     segments = pd.DataFrame(levels, columns=["segment", "level", "n", "p"])
     segments["alarm"] = segments["p"] < ALARM / max(len(segments), 1)
-    first = np.unique(week)
-    seen, expected = (_by(week, part) for part in (n, n.sum(axis=1, keepdims=True) * shares))
-    starts = [plan.start + dt.timedelta(days=int(WEEK * each)) for each in first]
-    weeks = pd.DataFrame(
-        {
-            "week": np.repeat(np.array(starts, dtype=object), len(plan.arms)),
-            "arm": list(plan.arms) * len(starts),
-            "n": seen.ravel().astype(int),
-            "expected": expected.ravel(),
-        }
+    starts = pd.Index(
+        [plan.start + dt.timedelta(days=int(WEEK * each)) for each in week], name="week", dtype=object
     )
-    since = starts[since_when(n, shares, np.searchsorted(first, week))] if alarm and starts else None
-    return Split(p, evidence, bool(alarm), since, weeks, segments)
+    parts = {"n": n.astype(int), "expected": n.sum(axis=1, keepdims=True) * shares}
+    daily = {
+        name: pd.DataFrame(part, starts, pd.Index(plan.arms, name="arm")) for name, part in parts.items()
+    }
+    weeks = pd.DataFrame({name: part.groupby(level=0).sum().stack() for name, part in daily.items()})
+    since = starts.unique()[since_when(n, shares, starts.factorize()[0])] if alarm else None
+    return Split(p, evidence, bool(alarm), since, weeks.reset_index(), segments)
 
 
-def planned(plan: Plan, days: NDArray[Any]) -> tuple[FloatArray, NDArray[Any]]:
-    """Return the shares of the arms on each day (a number), shape (days, arms), and the period of each day."""
+def planned(plan: Plan, days: NDArray[Any]) -> FloatArray:
+    """Return the shares of the arms on each day (a number), shape (days, arms)."""
     starts = [number_of(period.start) for period in plan.allocation]
     period = np.maximum(np.searchsorted(starts, days, side="right") - 1, 0)
-    return np.array([each.shares for each in plan.allocation])[period], period
+    return np.array([each.shares for each in plan.allocation])[period]
 
 
 def p_of(n: FloatArray, shares: FloatArray) -> float:
@@ -134,9 +130,7 @@ def p_of(n: FloatArray, shares: FloatArray) -> float:
     return float(stats.chi2.sf(apart @ np.linalg.pinv(variance) @ apart, int(used.sum()) - 1))
 
 
-def log_evidence(
-    n: FloatArray, shares: FloatArray, period: NDArray[Any], week: NDArray[Any], weeks: int
-) -> FloatArray:
+def log_evidence(n: FloatArray, shares: FloatArray, week: NDArray[Any], weeks: int) -> FloatArray:
     """Return the logarithm of the evidence against the plan after each day, shape (..., days).
 
     The mean of the Bayes factors that begin with each week of the plan, of which the first has half the weight: so
@@ -148,8 +142,8 @@ def log_evidence(
         Units of each day.
     shares : ndarray, shape (days, arms)
         Planned.
-    period, week : ndarray of int, shape (days,)
-        Period of the schedule, and week of the test.
+    week : ndarray of int, shape (days,)
+        Week of the test.
     weeks : int
         Weeks of the plan.
     """
@@ -158,16 +152,12 @@ def log_evidence(
     weights = np.array([0.5, *[0.5 / (weeks - 1)] * (weeks - 1)]) if weeks > 1 else np.ones(1)
     found = np.zeros((weeks, *n.shape[:-1]))
     for begin in range(weeks):
-        for each in np.unique(period):
-            inside = (period == each) & (week >= begin)
-            share = shares[period == each][0]
-            prior = PRIOR * share[share > 0]
-            counts = np.cumsum(n * inside[:, None], axis=-2)[..., share > 0]
-            grown = (
-                special.gammaln(prior + counts) - special.gammaln(prior) - counts * np.log(share[share > 0])
-            )
-            found[begin] += grown.sum(axis=-1) - special.gammaln(PRIOR + counts.sum(axis=-1))
-            found[begin] += special.gammaln(PRIOR)
+        for each in np.unique(shares, axis=0):
+            inside, used = (shares == each).all(axis=1) & (week >= begin), each > 0
+            prior, counts = PRIOR * each[used], np.cumsum(n * inside[:, None], axis=-2)[..., used]
+            grown = special.gammaln(prior + counts) - special.gammaln(prior) - counts * np.log(each[used])
+            found[begin] += grown.sum(axis=-1) + special.gammaln(PRIOR)
+            found[begin] -= special.gammaln(PRIOR + counts.sum(axis=-1))
     return special.logsumexp(found + np.log(weights).reshape(-1, *(1,) * (n.ndim - 1)), axis=0)
 
 
@@ -186,11 +176,6 @@ def since_when(n: FloatArray, shares: FloatArray, week: NDArray[Any]) -> int:
     return int(np.argmax(found))
 
 
-def _by(week: NDArray[Any], rows: FloatArray) -> FloatArray:
-    """Sum rows by week, in the order of the weeks."""
-    return pd.DataFrame(rows).groupby(week).sum().to_numpy(float)
-
-
 def _counts(study: Study, plan: Plan, segment: str) -> dict[str, tuple[NDArray[Any], FloatArray]]:
     """Return by level of a segment the days on which units came (numbers), and units by day and arm."""
     nobody = {"": (np.zeros(0, int), np.zeros((0, len(plan.arms))))}
@@ -203,17 +188,15 @@ def _counts(study: Study, plan: Plan, segment: str) -> dict[str, tuple[NDArray[A
     else:
         rows = assigned(study, plan)
         rows = with_segment(study, rows, segment) if segment else rows
+        keys = ["arm_index"] + ["level"] * bool(segment)
         if plan.clustered:
-            keys = ["cluster", "arm_index", *(["level"] if segment else [])]
-            rows = rows.group_by(keys).agg(assigned_day=rows.assigned_day.min())
-        rows = rows.group_by("arm_index", "assigned_day", *(["level"] if segment else [])).agg(n=rows.count())
+            rows = rows.group_by("cluster", *keys).agg(assigned_day=rows.assigned_day.min())
+        rows = rows.group_by("assigned_day", *keys).agg(n=rows.count())
     frame = pulled(rows)
-    frame["level"] = frame["level"].fillna("") if segment else ""
+    frame["level"] = frame["level"].fillna(NOT_STATED) if segment else ""
     found = {}
     for level, part in sorted(frame.groupby("level")):
-        wide = part.pivot_table(
-            index="assigned_day", columns="arm_index", values="n", aggfunc="sum", fill_value=0
-        )
+        wide = part.pivot_table("n", "assigned_day", "arm_index", "sum", fill_value=0)
         wide = wide.reindex(columns=range(len(plan.arms)), fill_value=0)
         days = (pd.DatetimeIndex(wide.index) - pd.Timestamp(EPOCH)).days.to_numpy(int)
         found[str(level)] = (days, wide.to_numpy(float))
