@@ -280,10 +280,8 @@ def _questions(node: yaml.Node, place: str) -> Iterator[Question]:
             yield Question(where(node).line, place, node.value.lstrip("? ") or "not answered")
         return
     for part in node.value:
-        inner, value = (
-            (f"{place}.{part[0].value}".strip("."), part[1]) if isinstance(part, tuple) else (place, part)
-        )
-        yield from _questions(value, inner)
+        key, value = part if isinstance(part, tuple) else (None, part)
+        yield from _questions(value, f"{place}.{key.value}".strip(".") if key else place)
 
 
 def is_personal(name: str) -> bool:
@@ -301,17 +299,47 @@ class _Parser:
     def __init__(self, path: Path) -> None:
         self.reader = Reader(path, "mapping")
         self.say = self.reader.say
+        # How each field of a record is read: by its name where it has its own words, else by its type.
+        self.ways: dict[str, Callable[[yaml.Node], Any]] = {
+            **{
+                "str": self.text,
+                "bool": self.true,
+                "tuple[str, ...]": self.texts,
+                "Condition": self.condition,
+            },
+            **{
+                "Value | None": self.value,
+                "tuple[Value, ...]": self.several,
+                "tuple[Target, ...]": self.tables,
+            },
+            **{"tuple[Source, ...]": self.sources, "column": self.column, "zone": self.zone},
+            **{
+                "exported_at": self.exported,
+                "per": self.one_of("1", "100", "10000"),
+                "others": self.one_of("keep"),
+            },
+            **{"unit": self.one_of(*EPOCH_MICROSECONDS), "same_key": self.one_of("first", "sum")},
+            **{"totals": self.one_of("lifetime"), "view": self.one_of(*VIEWS)},
+            "Map[str, str]": partial(self.named, read=self.text),
+            "Map[str, Condition]": partial(self.named, read=self.condition),
+            "Map[str, tuple[Value, ...]]": partial(self.named, read=self.metric),
+        }
 
-    def words(
-        self, node: yaml.Node, readers: Map[str, Callable[[yaml.Node], Any]], what: str
-    ) -> dict[str, Any]:
+    def fields(self, record: type, *others: str) -> dict[str, Callable[[yaml.Node], Any]]:
+        """Return how the fields of a record are read, but for some that are not written."""
+        found = {
+            each.name: self.ways.get(each.name) or self.ways.get(str(each.type)) for each in fields(record)
+        }
+        return {name: read for name, read in found.items() if read and name not in others}
+
+    def words(self, node: yaml.Node, readers: Map[str, Any], what: str) -> dict[str, Any]:
         """Return what the words of a mapping say, each read in its way."""
         found = self.reader.mapping(node, readers, what)
         return {name: readers[name](entry.node) for name, entry in found.items()}
 
-    def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any], what: str) -> dict[str, Any]:
+    def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any]) -> dict[str, Any]:
         """Return what stands under names that are the writer's own."""
-        return {name: read(entry.node) for name, entry in self.reader.mapping(node, None, what).items()}
+        return {name: read(entry.node) for name, entry in self.reader.mapping(node, None, "this").items()}
 
     def text(self, node: yaml.Node) -> str:
         """Return a text, whatever YAML would make of it."""
@@ -368,13 +396,14 @@ class _Parser:
         """Return when files were exported, by the pattern of their names."""
         if isinstance(node, yaml.ScalarNode):
             return {"*": self.moment(node)}
-        found = self.reader.mapping(node, None, "exported_at").items()
-        return {k: (self.text if k == "file_name" else self.moment)(entry.node) for k, entry in found}
+        found = self.named(node, lambda each: each)
+        return {k: (self.text if k == "file_name" else self.moment)(each) for k, each in found.items()}
 
     def condition(self, node: yaml.Node) -> Condition:
         """Return what some columns must hold."""
-        found = self.reader.mapping(node, None, "a condition").items()
-        return tuple(self.test(clean(column), entry.node) for column, entry in found)
+        return tuple(
+            self.test(clean(name), each) for name, each in self.named(node, lambda each: each).items()
+        )
 
     def test(self, column: str, node: yaml.Node) -> Test:
         """Return what one column must hold."""
@@ -386,51 +415,28 @@ class _Parser:
 
     def whole(self) -> dict[str, Any]:
         """Return what the whole file says."""
-        readers = {
-            "export": self.text,
-            "view": self.one_of(*VIEWS),
-            "zone": self.zone,
-            "sources": self.sources,
-        }
-        found = self.words(self.reader.root, readers, "the mapping")
+        found = self.words(self.reader.root, self.fields(Mapping, "path", "text", "questions"), "the mapping")
         if "sources" not in found:
             self.say(where(self.reader.root), "the mapping needs sources: which files feed which tables")
-        if not found.get("view") and any(
-            t.table == "orders" for s in found.get("sources", ()) for t in s.tables
-        ):
+        fed = {target.table for source in found.get("sources", ()) for target in source.tables}
+        if "orders" in fed and "view" not in found:
             says = "orders hold money: say whose, view: buyer (what was paid) or view: merchant"
             self.say(where(self.reader.root), says)
         return found
 
     def sources(self, node: yaml.Node) -> tuple[Source, ...]:
         """Return the sources by the names that they have been given."""
-        found = self.reader.mapping(node, None, "sources").items()
-        return tuple(self.source(name, entry.node) for name, entry in found)
+        return tuple(self.source(name, each) for name, each in self.named(node, lambda each: each).items())
 
     def source(self, name: str, node: yaml.Node) -> Source:
         """Return one source with the tables that it feeds."""
-        reasons = partial(self.named, read=self.condition, what="leave_out")
-        readers: dict[str, Callable[[yaml.Node], Any]] = {
-            "files": self.texts,
-            "table": self.text,
-            "part": self.text,
-            "zone": self.zone,
-        }
-        readers |= {
-            "exported_at": self.exported,
-            "leave_out": reasons,
-            "expect": self.condition,
-            "tables": self.tables,
-        }
-        found = self.words(node, readers, f"source {name}")
+        found = self.words(node, self.fields(Source, "name"), f"source {name}")
         if ("files" in found) == ("table" in found) or "tables" not in found:
             says = "needs files, or the table of a database; and tables, which it feeds"
             self.say(where(node), f"source {name} {says}")
         if "exported_at" not in found and any(needs_export(each) for each in found.get("tables", ())):
-            self.say(
-                where(node),
-                f"source {name} needs exported_at: some of its tables depend on when it was exported",
-            )
+            says = "needs exported_at: some of its tables depend on when it was exported"
+            self.say(where(node), f"source {name} {says}")
         return Source(name=name, **found)
 
     def tables(self, node: yaml.Node) -> tuple[Target, ...]:
@@ -444,17 +450,8 @@ class _Parser:
 
     def target(self, spec: Table, node: yaml.Node) -> Target:
         """Return one table as a source feeds it."""
-        reasons = partial(self.named, read=self.condition, what="leave_out")
-        words: dict[str, Callable[[yaml.Node], Any]] = {
-            "extra": partial(self.named, read=self.value, what="extra"),
-            "only": self.condition,
-            "leave_out": reasons,
-            "same_key": self.one_of("first", "sum"),
-            "totals": self.one_of("lifetime"),
-            "metrics": partial(self.named, read=self.metric, what="metrics"),
-            "first_seen": self.true,
-        }
-        found = self.words(node, words | dict.fromkeys(spec.names, self.value), spec.name)
+        own = {"extra": partial(self.named, read=self.value), **self.fields(Target, "table", "columns")}
+        found = self.words(node, own | dict.fromkeys(spec.names, self.value), spec.name)
         columns = {name: found.pop(name) for name in spec.names if name in found} | found.pop("extra", {})
         there = columns.keys() | {name for word in found for name in STANDS_FOR.get(word, ())}
         if lacks := [column.name for column in spec.columns if column.required and column.name not in there]:
@@ -487,21 +484,7 @@ class _Parser:
         """Return how a column of the contract comes about."""
         if isinstance(node, yaml.ScalarNode):
             return Value(column=self.column(node))
-        readers: dict[str, Callable[[yaml.Node], Any]] = {each.name: self.text for each in fields(Value)}
-        readers |= dict.fromkeys(("sum", "minus", "product", "least", "first", "key"), self.several)
-        readers |= dict.fromkeys(("rate", "of", "hours_since"), self.value)
-        readers |= dict.fromkeys(("numbered", "exported", "assumed", "hash"), self.true)
-        readers |= {
-            "values": partial(self.named, read=self.text, what="values"),
-            "others": self.one_of("keep"),
-        }
-        readers |= {
-            "column": self.column,
-            "when": self.condition,
-            "zone": self.zone,
-            "per": self.one_of("1", "100", "10000"),
-        }
-        found = self.words(node, readers | {"unit": self.one_of(*EPOCH_MICROSECONDS)}, "a value")
+        found = self.words(node, self.fields(Value), "a value")
         kinds = [kind for kind in KINDS if kind in found]
         strange = [word for kind, own in KINDS.items() for word in own if word in found and kind not in kinds]
         if len(kinds) != 1 or strange or ("rate" in found) != ("of" in found):
@@ -511,6 +494,4 @@ class _Parser:
 
 def needs_export(target: Target) -> bool:
     """Whether a table depends on when its source was exported."""
-    return bool(target.totals) or any(
-        value.exported or value.hours_since for value in target.columns.values()
-    )
+    return bool(target.totals) or any(each.exported or each.hours_since for each in target.columns.values())
