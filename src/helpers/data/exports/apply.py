@@ -37,6 +37,10 @@ OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the r
 MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
 ACCOUNT = ("source", "table", "reason", "rows")
+VIEWS = {
+    "buyer": "orders: amounts are what buyers paid, without what platforms added.",
+    "merchant": "orders: amounts are what the shop is owed before fees, with what platforms added.",
+}
 
 
 def mapped(
@@ -91,8 +95,14 @@ def mapped(
     for name in sorted(feeds, key=lambda name: name != IDENTITIES):
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in feeds[name])
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
-    found.account = pd.DataFrame(account, columns=list(ACCOUNT))
+    conclude(found, mapping, account)
     return found
+
+
+def conclude(found: Found, mapping: Mapping, account: list[tuple[str, str, str, int]]) -> None:
+    """Put the account of the rows, and whose money the orders hold, into what was found."""
+    found.account = pd.DataFrame(account, columns=list(ACCOUNT))
+    found.notes += [say(VIEWS[mapping.view])] if "orders" in found.tables and mapping.view else []
 
 
 def originals(con: Any, folder: Path, mapping: Mapping) -> dict[str, str]:
@@ -187,20 +197,13 @@ def exported(source: Source, file: str, zone: str) -> str:
     """Return when a file was exported, a day or an instant as ISO 8601 has it; empty when nobody needs to know."""
     text = next((said for pattern, said in source.exported_at.items() if fnmatch(file, pattern)), "")
     if written := source.exported_at.get("file_name"):
-        digits = {"%Y": r"\d{4}", "%s": r"\d{10}"}
+        digits, place = {"%Y": r"\d{4}", "%s": r"\d{10}"}, zone_of(zone or "UTC")
         pattern = re.sub("%[A-Za-z]", lambda found: digits.get(found[0], r"\d{2}"), re.escape(written))
-        if match := re.search(pattern, file):
-            place, seconds = zone_of(zone or "UTC"), written == "%s"
-            moment = (
-                dt.datetime.fromtimestamp(int(match[0]), place)
-                if seconds
-                else dt.datetime.strptime(match[0], written)
-            )
-            text = (
-                moment.replace(tzinfo=place).isoformat()
-                if re.search("%[Hs]", written)
-                else str(moment.date())
-            )
+        if (match := re.search(pattern, file)) and written == "%s":
+            text = dt.datetime.fromtimestamp(int(match[0]), place).isoformat()
+        elif match:
+            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=place)
+            text = moment.isoformat() if "%H" in written else str(moment.date())
     hours = any(value.hours_since for target in source.tables for value in target.columns.values())
     if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
         what = "at which hour" if text else "when"
@@ -385,12 +388,11 @@ class _Feed:
             return rows, counts
         settled = self._kept(self._grouped(rows, names, keys), "settled")
         ((left,),) = self.con.con.execute(f"SELECT count(*) FROM ({settled}) WHERE {one}").fetchall()
-        return settled, counts + Counter({JOINED: counts[MAPPED] - left}) - Counter(
-            {MAPPED: counts[MAPPED] - left}
-        )
+        joined = counts[MAPPED] - left
+        return settled, counts + Counter({JOINED: joined}) - Counter({MAPPED: joined})
 
     def _undated(self, rows: str, key: str) -> list[Violation]:
-        """Return a violation for keys in several files of which none is the later: added up they would count twice."""
+        """Return a violation for keys in several files of which none is the later: they would count twice."""
         files = f"min({identifier(FILE)}) <> max({identifier(FILE)})"
         twice = f"SELECT count(*) FROM (SELECT 1 FROM ({rows}) GROUP BY {key}, {identifier(EXPORTED)} HAVING {files})"
         ((count,),) = self.con.con.execute(twice).fetchall()

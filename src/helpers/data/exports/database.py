@@ -12,11 +12,10 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.cells import ADVICE, EPOCH_MICROSECONDS
-from helpers.data.exports.apply import ACCOUNT, OUTCOMES, column_of, refuse_questions, unexpected
+from helpers.data.exports.apply import OUTCOMES, column_of, conclude, refuse_questions, unexpected
 from helpers.data.exports.expressions import Text, hashed
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
@@ -54,7 +53,7 @@ def add(con: Any, mapping: Mapping, wanted: Collection[str], found: Found) -> No
         )
         for other in others:
             found.tables[name] = found.tables[name].union(other)
-    found.account = pd.DataFrame(account, columns=list(ACCOUNT))
+    conclude(found, mapping, account)
 
 
 class _Feed(Text):
