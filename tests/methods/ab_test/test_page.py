@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helpers.data import source
 from helpers.figures import Chart
@@ -198,6 +199,35 @@ def test_hybrid_wins_only_at_the_end_and_harm_stops_before() -> None:
         plan = frozen("2026-01-02", "2026-01-31", arms=list(rates), primary=DID, **about)
         study = study_of(plan, "2026-01-20", **units(2_000, rates))
         assert decided(study, plan).rule == rule
+
+
+def test_clusters_are_read_sized_and_proven_as_clusters() -> None:
+    rng, rates = np.random.default_rng(8), {"a": 0.3, "b": 0.3}
+    tables = units(600, rates)
+    rows = tables["assignments"].assign(
+        cluster=lambda r: r["arm"] + (r.groupby("arm").cumcount() // 50).astype(str)
+    )
+    of_cluster = rows["cluster"].map({name: rng.uniform(0.1, 0.5) for name in rows["cluster"].unique()})
+    did = tables["unit_outcomes"].assign(value=(rng.random(len(rows)) < of_cluster).astype(float))
+    plan = frozen("2026-01-02", "2026-01-31", arms=["a", "b"], primary=DID, design="clustered")
+    study = study_of(plan, assignments=rows, unit_outcomes=did)
+    found = decided(study, plan)
+    rate = did["value"].groupby(rows["cluster"]).mean()
+    known = stats.ttest_ind(
+        rate[rate.index.str.startswith("b")], rate[rate.index.str.startswith("a")], equal_var=False
+    )
+    assert found.chosen.now.difference.value / found.chosen.now.error == pytest.approx(known.statistic)
+    size, proven = (
+        ab_test.sample(study, Design(study, plan, False), found.trust),
+        ab_test.proof(study, found.reading, 400),
+    )
+    alone = did["value"].groupby(rows["arm"]).var().sum() / 600
+    assert size.base is not None and size.base.inflation == pytest.approx(
+        found.chosen.now.error**2 / alone, rel=1e-3
+    )
+    assert size.base.inflation > 1.5
+    assert proven.anew is not None and proven.anew.p == pytest.approx(known.pvalue, abs=0.05)
+    assert proven.proof is not None and proven.proof.false_alarms.value < 0.1
 
 
 def test_of_few_members_nothing_is_told() -> None:

@@ -12,7 +12,6 @@ from helpers.errors import BadParameters
 from helpers.methods.ab_test.bayes import believe, expected_loss
 from helpers.methods.ab_test.power import (
     Baseline,
-    days,
     detectable,
     inflation_of_clusters,
     inflation_of_looks,
@@ -57,10 +56,6 @@ def test_a_thousand_exposures_detect_only_a_doubling() -> None:
 def test_a_mean_needs_its_variance() -> None:
     with pytest.raises(BadParameters, match="variance == None"):
         power(Baseline("mean", 1.5), 0.1, 1_000, 0.05)
-
-
-def test_days_round_up_and_wait_for_the_outcome() -> None:
-    assert days(10_001, 1_000, 7) == 18
 
 
 def test_looks_cost_few_units() -> None:

@@ -87,11 +87,6 @@ def needed(base: Baseline, lift: float, alpha: float, wanted: float) -> int:
     return int(np.ceil((_drift(alpha, wanted) * float(_error(base, lift, 1)) / (lift * base.mean)) ** 2))
 
 
-def days(units: float, units_a_day: float, outcome_days: int = 0) -> int:
-    """Return the days until as many units have come and their outcomes are complete."""
-    return int(np.ceil(units / units_a_day)) + outcome_days
-
-
 def inflation_of_looks(bounds: Boundaries, alpha: float, wanted: float) -> float:
     """Return how many times the units of a fixed test keep its power under these bounds."""
     drift = brentq(lambda drift: crossing(bounds, drift).sum() - wanted, 0, 40)

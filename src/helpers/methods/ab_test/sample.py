@@ -12,6 +12,8 @@ import pandas as pd
 
 from helpers.figures import Chart
 from helpers.methods.ab_test import plots
+from helpers.methods.ab_test.clusters import by_look
+from helpers.methods.ab_test.effects import adjusted
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.outcomes import foreseen
 from helpers.methods.ab_test.plan import Period, Plan
@@ -149,7 +151,15 @@ def sample(study: Study, planned: Design, trust: Trust) -> Sample:
     moments = cells.moments.merge(2).cumulate(1)
     n = np.swapaxes(moments.n[:2], 0, 1)
     final = int(foreseen(plan, n, cells.looks).sum())
-    return _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
+    found = _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
+    if found.base is None or cells.clusters is None:
+        return found
+    # What clusters cost: the variance of the difference between them by that of as many units on their own.
+    kind = plan.primary.kind
+    apart = by_look(cells.clusters, len(cells.looks), "denominator" if kind == "ratio" else "n").at(-1)
+    alone = adjusted(cells.moments.cumulate(1), kind).plain.at(-1)
+    cost = float(np.nan_to_num((apart.error / alone.error) ** 2, nan=1.0))
+    return replace(found, base=found.base._replace(inflation=found.base.inflation * cost))
 
 
 def _sample(study: Study, plan: Plan, control: Moments, now: int, final: int, traffic: pd.Series) -> Sample:
