@@ -50,11 +50,8 @@ def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: flo
     """
     terms, today = plan.terms, plan.lines["today"]
     floating = float(plan.lines["proposed"].sum())
-    parts = (
-        pd.Series(RULE, today.sort_values(ascending=False).index[: len(RULE)])
-        .reindex(today.index)
-        .fillna(0.0)
-    )
+    ranked = today.sort_values(ascending=False).index[: len(RULE)]
+    parts = pd.Series(RULE[: len(ranked)], ranked).reindex(today.index).fillna(0.0)
     plans = {
         "today": today, "proposed": plan.lines["proposed"], "rule": floating * parts / parts.sum(),
         "equal": pd.Series(floating / len(today), today.index), "less": CUT * today, "frozen": 0.0 * today,
