@@ -104,7 +104,8 @@ def test_rows_stay_or_are_left_out_for_the_first_reason(tmp_path: Path) -> None:
 def test_money_is_read_with_its_signs_and_computed(tmp_path: Path) -> None:
     cells = {"1": "￥1,234.5", "2": "$10", "3": "€ 3", "4": "1.2万", "5": "12.00元", "6": "-5"}
     export = [row(number, Net=net, Off="2") for number, net in cells.items()]
-    columns = "gross: {sum: [Net, Off]}\nmargin: {sum: [Net], minus: [Off]}\ndiscount: {least: [Off, {constant: '1.5'}]}"
+    columns = "gross: {sum: [Net, Off]}\nmargin: {sum: [Net], minus: [Off]}\n"
+    columns += "discount: {least: [Off, {constant: '1.5'}]}"
     found = opened(folder(tmp_path, orders(columns), export=export))
     assert list(found["gross"]) == [1236.5, 12, 5, 12002, 14, -3]
     assert list(found["margin"]) == [1232.5, 8, 1, 11998, 10, -7]
@@ -140,7 +141,8 @@ def test_local_times_are_read_by_their_zone_and_gaps_and_folds_are_named(tmp_pat
 
 def test_formats_and_units_of_times_are_declared(tmp_path: Path) -> None:
     export = [row("1", Paid="05/03/2026 10:00", Off="1767225600000")]
-    columns = 'paid_at: {column: Paid, format: "%d/%m/%Y %H:%M", zone: Asia/Shanghai}\ningested_at: {column: Off, unit: ms}'
+    columns = 'paid_at: {column: Paid, format: "%d/%m/%Y %H:%M", zone: Asia/Shanghai}\n'
+    columns += "ingested_at: {column: Off, unit: ms}"
     found = opened(folder(tmp_path, orders(columns), export=export)).iloc[0]
     assert (
         str(found["paid_at"]) == "2026-03-05 02:00:00" and str(found["ingested_at"]) == "2026-01-01 00:00:00"
@@ -292,6 +294,9 @@ def test_one_source_feeds_several_tables_and_identities_join_people(tmp_path: Pa
         {"Who": "u2", "At": "2026-05-03 00:00:00", "Kind": "text", "Where": "BJ"},
     ]
     same = [{"platform": "chat", "platform_user_id": "u1", "member_id": "ann"}]
+    twice = [*same, {"platform": "chat", "platform_user_id": "u2", "member_id": "ann"}]
+    members = opened(folder(tmp_path, CHAT, chat=chat, identities=twice), "members")
+    assert members[["member_id", "region"]].to_numpy().tolist() == [["ann", "SH"]]
     place = folder(tmp_path, CHAT, chat=chat, identities=same)
     assert list(opened(place, "messages")["member_id"].sort_values()) == ["ann", "u2"]
     assert list(opened(place, "events")["event"].sort_values()) == ["join", "message", "message"]

@@ -94,6 +94,8 @@ def mapped(
             account += [(source.name, target.table, feed.reasons[n], rows) for n, rows in feed.counts.items()]
     for name in sorted(feeds, key=lambda name: name != IDENTITIES):
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in feeds[name])
+        if name == "members" and (len(feeds[name]) > 1 or needs_identities(mapping, [name])):
+            union = _once(mapping, union)
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
     conclude(found, mapping, account)
     return found
@@ -103,6 +105,14 @@ def conclude(found: Found, mapping: Mapping, account: list[tuple[str, str, str, 
     """Put the account of the rows, and whose money the orders hold, into what was found."""
     found.account = pd.DataFrame(account, columns=list(ACCOUNT))
     found.notes += [say(VIEWS[mapping.view])] if "orders" in found.tables and mapping.view else []
+
+
+def _once(mapping: Mapping, members: str) -> str:
+    """Return once whoever was seen in several sources or under several ids, where no joining is known."""
+    if not all(t.first_seen for source in mapping.sources for t in source.tables if t.table == "members"):
+        return members
+    others = "arg_min(COLUMNS(* EXCLUDE (member_id, joined_at)), joined_at)"
+    return f"SELECT member_id, min(joined_at) AS joined_at, {others} FROM ({members}) GROUP BY member_id"
 
 
 def originals(con: Any, folder: Path, mapping: Mapping) -> dict[str, str]:
@@ -195,7 +205,10 @@ def _trimmed(text: str) -> str:
 
 def exported(source: Source, file: str, zone: str) -> str:
     """Return when a file was exported, a day or an instant as ISO 8601 has it; empty when nobody needs to know."""
-    text = next((said for pattern, said in source.exported_at.items() if fnmatch(file, pattern)), "")
+    text = next(
+        (said for pattern, said in source.exported_at.items() if pattern == file or fnmatch(file, pattern)),
+        "",
+    )
     if written := source.exported_at.get("file_name"):
         digits, place = {"%Y": r"\d{4}", "%s": r"\d{10}"}, zone_of(zone or "UTC")
         pattern = re.sub("%[A-Za-z]", lambda found: digits.get(found[0], r"\d{2}"), re.escape(written))
@@ -410,6 +423,7 @@ class _Feed:
         for name in (name for name in names if name not in keys):
             text = identifier(name)
             summed = name in self.spec and self.spec[name].type in ("integer", "float")
+            summed = summed and self.spec[name].unit != "share"
             value = f"arg_min({text}, {identifier(order)})"
             if self.target.first_seen and name == "joined_at":
                 value = f"min({text})"

@@ -459,6 +459,12 @@ class _Parser:
         for word in found:
             if ONLY_OF.get(word, spec.name) != spec.name:
                 self.say(where(node), f"{word} is a word of {ONLY_OF[word]} alone")
+        if found.get("same_key") == "sum" and any(
+            len(each) == 2 for each in found.get("metrics", {}).values()
+        ):
+            self.say(
+                where(node), "same_key: sum would add up rates: map numerator and denominator as metrics"
+            )
         for name, value in columns.items():
             personal = sorted(filter(is_personal, value.columns))
             if personal and (name not in spec or spec[name].privacy not in ("P1", "P3")):
