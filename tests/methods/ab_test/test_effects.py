@@ -1,8 +1,6 @@
-"""Effects from moments: exact merging, agreement with scipy and statsmodels, published figures, refusals."""
+"""Effects from moments: exact merging, agreement with scipy and statsmodels, refusals."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +10,9 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.weightstats import CompareMeans
 
-from helpers.methods.ab_test.effects import NO_GAIN, Effect, adjusted, contrast, effect, fieller, reached
+from helpers.methods.ab_test.effects import Effect, adjusted, contrast, effect, fieller, reached
 from helpers.methods.ab_test.moments import Moments
-from tests.methods.ab_test.published import catlab, moments, soc412
+from tests.methods.ab_test.of_rows import moments
 
 
 def two(control: np.ndarray, variant: np.ndarray, *names: str) -> Moments:
@@ -140,75 +138,32 @@ def test_periods_of_a_ramp_do_not_fake_a_lift() -> None:
     assert pooled.difference / pooled.levels[0] == pytest.approx(0.465, abs=1e-3)
 
 
-def test_blocks_are_a_regression_with_block_effects(reference_data: Path) -> None:
-    posts = soc412(reference_data)
+def test_blocks_are_a_regression_with_block_effects() -> None:
+    rng = np.random.default_rng(7)
+    posts = pd.DataFrame({"block": np.repeat(np.arange(30), rng.integers(2, 9, 30))})
+    posts["arm"] = rng.integers(0, 2, len(posts))
+    posts["y"] = rng.normal(size=len(posts)) + posts["block"] + posts["arm"] * rng.normal(1, 1, len(posts))
+    both = posts[posts.groupby("block")["arm"].transform("nunique") == 2]
     found = contrast(
-        moments(posts[["comments"]].set_axis(["outcome"], axis=1), posts["treated"], posts["experimenter"]),
+        moments(posts[["y"]].set_axis(["outcome"], axis=1), posts["arm"], posts["block"]),
         "mean",
         blocked=True,
     )
-    fit = ols("comments ~ treated + C(experimenter)", posts).fit(cov_type="HC1")
-    assert (found.difference, found.error) == pytest.approx(
-        (fit.params["treated"], fit.bse["treated"]), rel=1e-9
-    )
-    assert (found.difference, found.error) == pytest.approx((0.41519, 0.18006), abs=5e-6)
+    fit = ols("y ~ arm + C(block)", both).fit(cov_type="HC1")
+    assert (found.difference, found.error) == pytest.approx((fit.params["arm"], fit.bse["arm"]), rel=1e-9)
+    assert (found.degrees, found.n.sum()) == (fit.df_resid, len(both)) and len(both) < len(posts)
 
 
-def test_catlab_is_read_as_published(reference_data: Path) -> None:
-    kept = catlab(reference_data)
-    sent = (kept["treatment"] == 1) & (kept["message_status"] == "sent")
-    assert (len(kept), kept["treatment"].sum(), sent.sum()) == (1_300, 650, 587)
-    for weeks, published in ((2, 0.18790), (3, 0.18184), (10, 0.14958)):
-        rows = kept[[f"comments_{weeks}_weeks"]].set_axis(["outcome"], axis=1)
-        found = effect(contrast(moments(rows, kept["treatment"]), "mean"), "mean", 0.95, "comments")
-        assert found.log_lift[0] == pytest.approx(published, abs=5e-6)
-    rows = kept[["comments_2_weeks"]].set_axis(["outcome"], axis=1)
-    found = effect(contrast(moments(rows, kept["treatment"]), "mean"), "mean", 0.95, "comments")
-    assert (found.log_lift[1], found.p) == pytest.approx((0.08240, 0.0274), abs=5e-5)
-    # The published p is that of a normal; here it is that of Student's t.
-    assert found.relative_p == pytest.approx(0.0225, abs=5e-4)
-    delivered = moments(rows.assign(delivered=sent.astype(float)), kept["treatment"])
-    few = reached(delivered, 0.95, "comments")
-    assert few.value == pytest.approx(found.difference.value / (587 / 650), rel=1e-12)
-    assert few.low > 0
-
-
-def test_negative_binomial_figures_that_were_published(reference_data: Path) -> None:
-    kept = catlab(reference_data)
-    fit = sm.NegativeBinomial(kept["comments_2_weeks"], sm.add_constant(kept["treatment"])).fit(disp=0)
-    assert (fit.params["treatment"], fit.bse["treatment"], fit.pvalues["treatment"]) == pytest.approx(
-        (0.18790, 0.05747, 0.001077), abs=2e-5
-    )
-
-
-def test_what_does_not_explain_gains_nothing(reference_data: Path) -> None:
-    mails = pd.read_csv(reference_data / "ab" / "hillstrom.csv")
-    arm = mails["segment"].map({"No E-Mail": 0, "Mens E-Mail": 1, "Womens E-Mail": 2})
-    three = moments(mails[["spend", "history"]].set_axis(["outcome", "before"], axis=1), arm)
-    for place, difference, p in ((1, 0.7698, 1.2e-7), (2, 0.4244, 0.0011)):
-        found = adjusted(three, "mean", arm=place)
-        assert (found.plain.difference, found.plain.p) == pytest.approx((difference, p), rel=0.05)
-        assert found.gain < NO_GAIN
-    visits = moments(mails[["visit"]].set_axis(["outcome"], axis=1), arm)
-    assert [contrast(visits, "proportion", arm=place).difference for place in (1, 2)] == pytest.approx(
-        [0.07659, 0.04523], abs=5e-6
-    )
-
-
-def test_udacity_is_read_as_published(reference_data: Path) -> None:
-    arms = [
-        pd.read_csv(reference_data / "ab" / f"udacity_freetrial_{arm}.csv").dropna()
-        for arm in ("control", "experiment")
-    ]
-    for column, low, value, high in (
-        ("Enrollments", -0.0291, -0.0206, -0.0120),
-        ("Payments", -0.0116, -0.0049, 0.0019),
-    ):
-        n = np.array([[arm["Clicks"].sum()] for arm in arms], float)
-        mean = np.array([[arm[column].sum()] for arm in arms]) / n
-        both = Moments(("outcome",), n, mean[..., None], (n * mean * (1 - mean))[..., None, None])
-        found = effect(contrast(both, "proportion"), "proportion", 0.95, "share").difference
-        assert found[:3] == pytest.approx((value, low, high), abs=5.1e-5)
+def test_effect_on_the_reached_is_that_on_all_by_the_share_reached() -> None:
+    rng = np.random.default_rng(8)
+    arm = np.arange(1_300) % 2
+    rows = pd.DataFrame({"outcome": rng.poisson(2, 1_300), "delivered": arm * (np.arange(1_300) >= 126)})
+    found, whole = (moments(rows[names], pd.Series(arm)) for names in (["outcome", "delivered"], ["outcome"]))
+    told, all_of_them = reached(found, 0.95, "comments"), contrast(whole, "mean")
+    assert told.value == pytest.approx(all_of_them.difference / (587 / 650), rel=1e-12)
+    # With so clear a delivery the interval is nearly that of the whole, stretched.
+    half = stats.t.isf(0.025, all_of_them.degrees) * all_of_them.error / (587 / 650)
+    assert (told.high - told.low) / 2 == pytest.approx(half, rel=0.02)
 
 
 def test_rare_events_have_a_p_and_few_have_none() -> None:
@@ -251,6 +206,21 @@ def test_what_cannot_be_told_says_why(control: list[float], variant: list[float]
     found = read(np.array(control, float), np.array(variant, float))
     assert found.difference.method == found.relative.method == reason
     assert np.isnan([found.p, found.relative_p, *found.difference[:3]]).all()
+
+
+@pytest.mark.parametrize("names", [("outcome",), ("outcome", "denominator"), ("outcome", "before")])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_nothing_and_nearly_nothing_are_told_without_a_warning(names: tuple[str, ...], blocked: bool) -> None:
+    sizes = np.array([[0, 0, 1, 1, 0, 3], [0, 2, 1, 3, 5, 3]], float)[..., None]
+    mean = np.zeros((2, 6, 1, len(names)))
+    for value in (0.0, 1.0):
+        every = contrast(
+            Moments(names, sizes, mean + value, np.zeros((*mean.shape, len(names)))), "mean", blocked=blocked
+        )
+        assert np.isnan(every.p).all() and np.isnan(every.z).all()
+        told = [effect(every.at(look), "mean", 0.95, "likes") for look in range(6)]
+        assert not any(each.difference.known or each.relative.known for each in told)
+        assert all(each.difference.method for each in told)
 
 
 def test_a_noisy_control_takes_fieller() -> None:

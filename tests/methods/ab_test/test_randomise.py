@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from helpers.methods.ab_test.effects import contrast, effect
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.randomise import Mechanism, cluster_runs, prove, randomisation_p, unit_runs
 from helpers.methods.ab_test.sequential import boundaries
-from tests.methods.ab_test.published import catlab, moments, soc412
+from tests.methods.ab_test.of_rows import moments
 
 
 def matrix_cr2(y: np.ndarray, cluster: np.ndarray, treated: np.ndarray) -> tuple[float, float, float]:
@@ -116,17 +114,6 @@ def test_drawn_assignments_keep_the_design() -> None:
     assert one_by_one.mean(axis=0) == pytest.approx(chance, abs=4.5 * np.sqrt(0.25 / 4_000))
     again = np.concatenate(list(Mechanism(treated, chance).draws(4_000, 1)))
     assert np.array_equal(one_by_one, again)
-
-
-def test_published_randomisation(reference_data: Path) -> None:
-    kept, posts = catlab(reference_data), soc412(reference_data)
-    for y, treated, block, published in (
-        (kept["comments_2_weeks"], kept["treatment"], kept["block_id"], 0.0225),
-        (posts["comments"], posts["treated"], posts["experimenter"], 0.022),
-    ):
-        mechanism = Mechanism(treated.to_numpy() == 1, block=pd.factorize(block)[0])
-        found = randomisation_p(y, mechanism, seed=1)
-        assert found.p == pytest.approx(published, abs=0.007)
 
 
 def test_runs_of_the_proof_are_readings_of_re_randomised_rows() -> None:

@@ -192,7 +192,7 @@ def _weights(n: FloatArray, blocked: bool) -> FloatArray:
 
 def _level(means: FloatArray, ratio: bool) -> tuple[FloatArray, FloatArray]:
     """Return level, shape (...), and its gradient by the first one or two means, shape (..., 1 or 2)."""
-    bottom = means[..., 1] if ratio else np.ones_like(means[..., 0])
+    bottom = np.where(means[..., 1] == 0, np.nan, means[..., 1]) if ratio else np.ones_like(means[..., 0])
     level = means[..., 0] / bottom
     return level, np.stack([1 / bottom, -level / bottom][: 1 + ratio], -1)
 
@@ -234,7 +234,7 @@ def _degrees(parts: FloatArray, n: FloatArray, weights: FloatArray, blocked: boo
 
 def _along(covariance: FloatArray, way: FloatArray) -> FloatArray:
     """Return the variance of a linear combination."""
-    return np.einsum("...i,...ij,...j->...", way, covariance, way)
+    return np.maximum(np.einsum("...i,...ij,...j->...", way, covariance, way), 0.0)
 
 
 def adjusted(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False) -> Adjusted:
