@@ -95,6 +95,16 @@ def test_what_comes_after_the_order_has_no_credit(lives):
     assert before == after
 
 
+def test_members_who_are_brought_over_in_parts_have_the_same_journeys(monkeypatch):
+    touches = touchpoints(*((f"m{n}", n / 10 + k, name) for n in range(20) for k, name in enumerate("ABA")))
+    bought = orders(*((f"m{n}", n / 10 + 2.5, 9.0) for n in range(0, 20, 2)))
+    whole = listed(told(touches, bought))
+    monkeypatch.setattr("helpers.methods.attribution.journeys.PART_TOUCHES", 10)
+    found = told(touches, bought)
+    assert listed(found) == whole and len(whole) == 20
+    assert len(found.histories.members) > 2  # alike within a part only
+
+
 def test_a_second_order_carries_the_touch_or_is_unattributed():
     click, twice = touchpoints(("m", 0, "抖音")), orders(("m", 1, 10), ("m", 1 + 10 / 1440, 20))
     carried, not_carried = told(click, twice), told(click, twice, second="unattributed")

@@ -8,21 +8,19 @@ from functools import cached_property
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 
 from helpers.data.fingerprint import check_currency
 from helpers.methods.attribution.histories import Histories, flat_histories
 from helpers.methods.attribution.steps import (
-    COLUMNS,
     ORDERS,
     Definition,
-    beside,
-    carried_of,
     conversions_of,
+    ends_of,
     names_of,
     span,
     steps_of,
     touches_of,
-    wanted,
 )
 from helpers.study import Study
 from helpers.study.activity import currencies
@@ -30,6 +28,8 @@ from helpers.study.activity import currencies
 __all__ = ["DECIMALS", "Definition", "Histories", "Journeys", "journeys"]
 
 DECIMALS = 9
+PART_TOUCHES = 1_000_000
+"""Touches whose members the engine brings over at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +42,41 @@ class Journeys:
         What was asked.
     names : tuple of str
         Channels of the table of touches, sorted; some may be in no journey.
-    steps : ibis.Table
-        One row per touch of a journey: member_id, ts, kind, id (of both, by which steps are in order), touch_id,
-        channel, before (channel of the touch before; missing at the start), last, converted, carried (stands for a
-        conversion once more), tied, open, paid (time of the conversion), days (until then), value (of the conversion,
-        on the last touch).
     touches : ibis.Table
         One row per touch in reach, of unmatched ids too: member_id, ts, id, channel, matched, in_window (not only in
         the lookback of it), and platform, account_id, creator_id, content_id, cost, as far as they are there.
-    ends : ibis.Table
-        One row per conversion: member_id, ts, id, value.
+    every : ibis.Table
+        One row per conversion until ``as_of``: member_id, ts, id, value, prior, earlier; see `ends` for those that
+        count.
     """
 
     study: Study
     definition: Definition
     names: tuple[str, ...]
-    steps: ibis.Table = field(repr=False)
     touches: ibis.Table = field(repr=False)
-    ends: ibis.Table = field(repr=False)
+    every: ibis.Table = field(repr=False)
+
+    @cached_property
+    def steps(self) -> ibis.Table:
+        """One row per touch of a journey, nothing computed yet.
+
+        member_id, ts, kind, id (of both, by which steps are in order), touch_id, channel, before (channel of the
+        touch before; missing at the start), last, converted, carried (stands for a conversion once more), tied, open,
+        paid (time of the conversion), days (until then), value (of the conversion, on the last touch).
+        """
+        return self._steps(self.touches, self.every)
+
+    def _steps(self, touches: ibis.Table, every: ibis.Table) -> ibis.Table:
+        return steps_of(touches.filter("matched"), every, self.definition, *self._span)
+
+    @property
+    def _span(self) -> tuple[dt.datetime, dt.datetime]:
+        return span(self.study, self.definition.window_days)
+
+    @cached_property
+    def ends(self) -> ibis.Table:
+        """One row per conversion that counts: member_id, ts, id, value."""
+        return ends_of(self.every, self.definition, self._span[0]).select("member_id", "ts", "id", "value")
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -95,8 +112,17 @@ class Journeys:
 
     @cached_property
     def histories(self) -> Histories:
-        """Unique histories of members."""
-        rows = self.steps
+        """Unique histories of members; of large tables, unique within each of some parts of the members."""
+        parts = int(self.touches.count().execute()) // PART_TOUCHES + 1
+        found = pa.concat_tables([self._unique(part, parts) for part in range(parts)])
+        return flat_histories(found, self.names).collapsed(self.definition.collapse)
+
+    def _unique(self, part: int, parts: int) -> pa.Table:
+        """Return the histories of a part of the members as lists of steps: the engine cannot keep all lists."""
+        tables = [self.touches, self.every]
+        if parts > 1:
+            tables = [table.filter((table.member_id.hash() % parts).abs() == part) for table in tables]
+        rows = self._steps(*tables)
         numbers = [(rows.channel == name, n) for n, name in enumerate(self.names)]
         step = ibis.struct({
             "code": ibis.cases((rows.channel.isnull(), -1), *numbers),
@@ -109,8 +135,7 @@ class Journeys:
         rows = rows.select("member_id", "ts", "kind", "id", step=step)
         members = rows.group_by("member_id").agg(steps=rows.step.collect(order_by=["ts", "kind", "id"]))
         unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
-        found = unique.order_by("first").drop("first").to_pyarrow()
-        return flat_histories(found, self.names).collapsed(self.definition.collapse)
+        return unique.order_by("first").drop("first").to_pyarrow()
 
 
 def journeys(study: Study, definition: Definition | None = None) -> Journeys:
@@ -132,19 +157,13 @@ def journeys(study: Study, definition: Definition | None = None) -> Journeys:
     begin, end = span(study, how.window_days)
     if how.conversion in ORDERS:
         check_currency({"orders": currencies(study.dataset, "orders")}, study.currency)
-    ends = conversions_of(study, how.conversion, end)
+    every = conversions_of(study, how.conversion, end)
     names = names_of(study, how.channels)
     touches = touches_of(study, names, begin - dt.timedelta(days=how.lookback_days), end)
-    known = touches
+    matched: ibis.Value = ibis.literal(True)
     if "members" in study.dataset:
-        ids = ibis.union(study.dataset.members.select("member_id"), ends.select("member_id")).distinct()
-        known = touches.semi_join(ids, "member_id")
+        ids = ibis.union(study.dataset.members.select("member_id"), every.select("member_id")).distinct()
         touches = touches.left_join(ids.select(matched_id="member_id"), touches.member_id == ids.member_id)
-    steps = steps_of(beside(ibis.union(known.select(*COLUMNS), ends.select(*COLUMNS))), how, begin, end)
-    ends = ends.filter(wanted(ends.earlier, how), ends.ts >= ibis.literal(begin))
-    if how.second == "carry":
-        steps = ibis.union(steps, carried_of(ends, known, how.lookback_days).select(*steps.columns))
-    matched = touches.matched_id.notnull() if "members" in study.dataset else ibis.literal(True)
+        matched = touches.matched_id.notnull()
     touches = touches.mutate(matched=matched, in_window=touches.ts >= ibis.literal(begin))
-    ends = ends.select("member_id", "ts", "id", "value")
-    return Journeys(study, how, tuple(sorted(set(names.values()))), steps, touches, ends)
+    return Journeys(study, how, tuple(sorted(set(names.values()))), touches, every)

@@ -149,14 +149,14 @@ def _counted(study: Study, rows: ibis.Table) -> ibis.Table:
     return rows.anti_join(members.filter(excluded(members)), "member_id")
 
 
-def wanted(earlier: ibis.Value, how: Definition) -> ibis.Value:
+def _wanted(earlier: ibis.Value, how: Definition) -> ibis.Value:
     """Return whether a journey with so many orders before it is of the wanted kind."""
     if how.conversion not in ORDERS[1:]:
         return ibis.literal(True)
     return earlier == 0 if how.conversion == "first order" else earlier > 0
 
 
-def beside(rows: ibis.Table) -> ibis.Table:
+def _beside(rows: ibis.Table) -> ibis.Table:
     """Add to each row what stands before and after it in its member's life, in one pass over the sorted rows."""
     order = {"group_by": "member_id", "order_by": ["ts", "kind", "id"]}
     beside, ahead, so_far = (
@@ -170,7 +170,24 @@ def beside(rows: ibis.Table) -> ibis.Table:
     )
 
 
-def steps_of(rows: ibis.Table, how: Definition, begin: dt.datetime, end: dt.datetime) -> ibis.Table:
+def ends_of(conversions: ibis.Table, how: Definition, begin: dt.datetime) -> ibis.Table:
+    """Return the conversions that count."""
+    return conversions.filter(_wanted(conversions.earlier, how), conversions.ts >= ibis.literal(begin))
+
+
+def steps_of(
+    touches: ibis.Table, conversions: ibis.Table, how: Definition, begin: dt.datetime, end: dt.datetime
+) -> ibis.Table:
+    """Return the steps of journeys from matched touches and all conversions."""
+    rows = ibis.union(touches.select(*COLUMNS), conversions.select(*COLUMNS))
+    steps = _touched(_beside(rows), how, begin, end)
+    if how.second == "unattributed":
+        return steps
+    carried = _carried(ends_of(conversions, how, begin), touches, how.lookback_days)
+    return ibis.union(steps, carried.select(*steps.columns))
+
+
+def _touched(rows: ibis.Table, how: Definition, begin: dt.datetime, end: dt.datetime) -> ibis.Table:
     """Return the touches of journeys, each knowing whether its journey begins, ends and converts with it."""
     lookback = ibis.interval(days=how.lookback_days)
     rows = rows.filter(rows.kind == TOUCH).mutate(
@@ -194,7 +211,7 @@ def steps_of(rows: ibis.Table, how: Definition, begin: dt.datetime, end: dt.date
         paid=ibis.ifelse(converted, rows.paid, ibis.null("timestamp")),
         days=ibis.ifelse(converted, _days(rows.ts, rows.paid), ibis.null("float64")),
         value=ibis.ifelse(last & converted, rows.next_value, 0.0),
-        kept=kept & wanted(rows.earlier, how),
+        kept=kept & _wanted(rows.earlier, how),
     ).filter("kept").drop("kept")  # fmt: skip
 
 
@@ -202,7 +219,7 @@ def _days(ts: ibis.Value, paid: ibis.Value) -> ibis.Value:
     return (paid.epoch_seconds() - ts.epoch_seconds()) / 86_400
 
 
-def carried_of(ends: ibis.Table, touches: ibis.Table, lookback_days: int) -> ibis.Table:
+def _carried(ends: ibis.Table, touches: ibis.Table, lookback_days: int) -> ibis.Table:
     """Return the touches that stand for a conversion once more, as steps at the time of that conversion."""
     lookback = ibis.interval(days=lookback_days)
     again = ends.filter(ends.prior >= ends.ts - lookback).drop("channel", "kind")
