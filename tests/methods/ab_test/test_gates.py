@@ -126,6 +126,7 @@ FAULTS: list[tuple[dict[str, str], Plan, Callable[[pd.DataFrame], dict[str, pd.D
         changed(y=lambda u: u["arm"].map({"control": 0.0, "treatment": 1.0})),
     ),
     ({"units": "refuse"}, planned(), lambda u: {"assignments": u.groupby("arm").head(1)}),
+    ({"units": "refuse", "split": "refuse"}, planned(), lambda u: {"assignments": u[u["arm"] == "control"]}),
     (
         {"events": "refuse"},
         planned("assignments:bought", kind="proportion"),

@@ -70,7 +70,7 @@ def test_a_design_that_is_not_there(study: Study) -> None:
     write_plan(study, designed())
     with pytest.raises(BadParameters, match='Did you mean "cover"'):
         read_plan(study, "covers")
-    with pytest.raises(BadParameters, match="name one, data="):
+    with pytest.raises(BadParameters, match="name a folder, data="):
         read_plan(Study.of({}, "2026-01-31"), "cover")
     (Path(study.data) / "experiments" / "odd.yml").write_text("- 1")
     with pytest.raises(BadParameters, match="must hold fields"):

@@ -242,6 +242,12 @@ def test_what_is_kept_needs_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "VAR_POP" in moments_of(study, plan, again).sql
 
 
+def test_ids_of_several_types_are_named() -> None:
+    frame = hand()["assignments"].assign(unit_id=["a", 2, "c", 4, "e", "f", "f"])
+    with pytest.raises(BadData, match=r"assignments\.unit_id: wrong type in 2 rows"):
+        study_of(planned(), "2026-01-12", assignments=frame)
+
+
 def test_before_the_first_look_there_is_nothing() -> None:
     plan = planned()
     cells = moments_of(study_of(plan, "2026-01-02", **hand()), plan, plan.primary)

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import ibis
 import pandas as pd
@@ -50,11 +50,13 @@ def _or_word(word: str) -> AfterValidator:
     return AfterValidator(lambda given: given if given == word else _source(given))
 
 
-def _holds(rules: Mapping[str, bool]) -> None:
+def _holds(model: Model, rules: Mapping[str, bool]) -> Model:
     if wrong := [text for text, right in rules.items() if not right]:
         raise ValueError("; ".join(wrong))
+    return model
 
 
+Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Source = Annotated[str, AfterValidator(_source)]
 Denominator = Annotated[str, _or_word("denominator")]
@@ -111,22 +113,19 @@ class Metric(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Metric:
-        own, below = self.denominator == "denominator", self.denominator is not None
-        told = bool(self.covariates or self.cap)
-        of_arms = [each for each in self.covariates if table_of(each) in OF_ARMS]
+        below, more = self.denominator is not None, self.covariates or self.cap
+        needs = (self.kind == "ratio") == below or (self.of_arms and below)
+        column = self.denominator != "denominator" or self.table in ("unit_outcomes", "arm_daily")
+        of_arms = (self.of_arms and more) or {table_of(each) for each in self.covariates} & {*OF_ARMS}
         rules = {
-            "a ratio needs a denominator, and nothing else of units has one": (self.kind == "ratio") == below
-            or (self.of_arms and below),
-            "denominator: only unit_outcomes and arm_daily have that column": not own
-            or self.table in ("unit_outcomes", "arm_daily"),
-            "sums of arms have no covariates and no cap": not (self.of_arms and told) and not of_arms,
-            "before is not known of assignments: name the column that was before": BEFORE
-            not in self.covariates
+            "a ratio needs a denominator, and nothing else of units has one": needs,
+            "denominator: only unit_outcomes and arm_daily have that column": column,
+            "sums of arms have no covariates and no cap": not of_arms,
+            "covariates: before is not known of assignments": BEFORE not in self.covariates
             or self.table != "assignments",
             "cap is for means": self.cap is None or self.kind == "mean",
         }
-        _holds(rules)
-        return self
+        return _holds(self, rules)
 
 
 class Period(BaseModel):
@@ -247,9 +246,12 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Plan:
-        names = [metric.name for metric in self.metrics]
-        starts = [period.start for period in self.allocation]
-        shares, days = {len(period.shares) for period in self.allocation}, (self.end - self.start).days + 1
+        names, starts = [each.name for each in self.metrics], [each.start for each in self.allocation]
+        shares, days = {len(each.shares) for each in self.allocation}, (self.end - self.start).days + 1
+        looks, zoned = (
+            list(self.looks),
+            self.registered_at is None or self.registered_at.utcoffset() is not None,
+        )
         rules = {
             "arms: a name stands twice": len(set(self.arms)) == len(self.arms),
             "a name of a metric stands twice": len(set(names)) == len(names),
@@ -258,20 +260,16 @@ class Plan(BaseModel):
             "allocation: periods must follow one another": starts == sorted(set(starts)),
             "segments: sums of arms have none": not (self.segments and self.primary.of_arms),
             "end lies before start": days > 0,
-            "looks must follow one another, from start on": list(self.looks)
-            == sorted({*self.looks, max(self.looks[0], self.start)}),
-            "looks: the last one must be the end": self.looks[-1] == self.end,
+            "looks must follow one another, from start on": looks
+            == sorted({*looks, max(looks[0], self.start)}),
+            "looks: the last one must be the end": looks[-1] == self.end,
             "outcome_days: no outcome is complete before the end": self.outcome_days < max(days, 1),
             "minimum_days: the end comes before": self.minimum_days <= max(days, 1),
             "burn_in_hours: only a switchback has any": not self.burn_in_hours or self.design == "switchback",
-            "spending: with a fixed level there is one look; choose obrien-fleming to look more often": (
-                self.spending != "fixed" or len(self.looks) == 1
-            ),
-            "registered_at: needs a time zone, such as +08:00": self.registered_at is None
-            or self.registered_at.utcoffset() is not None,
+            "spending: with a fixed level there is one look": self.spending != "fixed" or len(looks) == 1,
+            "registered_at: needs a time zone, such as +08:00": zoned,
         }
-        _holds(rules)
-        return self
+        return _holds(self, rules)
 
     @property
     def digest(self) -> str:
@@ -311,9 +309,8 @@ def _problem(item: Mapping[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         inner = len(item["loc"]) > 1
         model = Period if inner and item["loc"][0] == "allocation" else Metric if inner else Plan
-        text = say(
-            "there is no such field.{near}", near=did_you_mean(str(item["loc"][-1]), model.model_fields)
-        )
+        near = did_you_mean(str(item["loc"][-1]), model.model_fields)
+        text = say("there is no such field.{near}", near=near)
     elif item["type"] == "literal_error":
         text += did_you_mean(str(item["input"]), re.findall("'([^']+)'", item["ctx"]["expected"]))
     return f"{path}: {text}" if path else text
@@ -329,9 +326,7 @@ def folder_of(study: Study) -> Path:
     """
     place = address.parse(study.data).path if study.data else None
     if place is None:
-        raise BadParameters(
-            "The design of an experiment lies beside its tables in a folder: name one, data=…"
-        )
+        raise BadParameters("The design of an experiment lies beside its tables: name a folder, data=…")
     return (place if place.is_dir() else place.parent) / FOLDER
 
 
@@ -350,14 +345,10 @@ def read_plan(study: Study, name: str) -> Plan:
     folder = folder_of(study)
     path, there = folder / f"{name}.yml", sorted(each.stem for each in folder.glob("*.yml"))
     if not there:
-        raise MissingTable(
-            f"no design of an experiment: {FOLDER}/{name}.yml is missing; write it with mode=plan"
-        )
+        raise MissingTable(f"no design: {FOLDER}/{name}.yml is missing; write it with mode=plan")
     if name not in there:
         near = did_you_mean(name, there)
-        raise BadParameters(
-            f"experiment == {name!r}, but there are designs of {', '.join(there)} only.{near}"
-        )
+        raise BadParameters(f"experiment == {name!r}, but designs are of {', '.join(there)}.{near}")
     where = f"{FOLDER}/{path.name}"
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
@@ -392,9 +383,7 @@ def write_plan(study: Study, plan: Plan) -> Path:
             return path
         if (first := first_unit(study, known)) is not None:
             advice = "A design is not changed after that: plan a new test under a new name."
-            raise BadParameters(
-                f"{path.name} is registered and its first unit came on {first.date()}. {advice}"
-            )
+            raise BadParameters(f"{path.name} is registered, its first unit came on {first.date()}. {advice}")
     path.parent.mkdir(exist_ok=True)
     fields = plan.model_dump(mode="json") | {"sha256": plan.digest}
     path.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), "utf-8")
