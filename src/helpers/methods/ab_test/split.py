@@ -10,6 +10,10 @@ Tests
 - Since when: the week from which on a tilted split makes the counts most likely.
 
 A clustered test is split by clusters, each counted on its first day.
+
+Measured with 500 units a day: of 10,000 sound experiments of 60 daily looks .02 % raised an alarm; 52/48 from the
+start is found on day 24 (median); 53/47 from the eighth week on within five weeks in 99.9 % of 1,000 experiments, its
+start within one week in 99.0 %.
 """
 
 from __future__ import annotations
