@@ -7,7 +7,7 @@ planned; the one line that stands in its place says why.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -84,6 +84,25 @@ class OfTest(Result):
             return found
         said = say("{text} Provisional: {doubt}", text=text, doubt=doubt)
         return found.model_copy(update={"verdict": "provisional", "sentence": said})
+
+    def told(self) -> Iterator[Part]:
+        """Yield the parts as they may leave, with as many digits as do not depend on the order of a sum."""
+        for part in super().told():
+            if isinstance(part, Table):
+                yield replace(part, frame=part.frame.map(settled))
+            else:
+                yield replace(part, data=part.data.map(settled)) if isinstance(part, Chart) else part
+
+    def found(self) -> Iterator[Finding]:
+        """Yield the findings as they may leave, with as many digits."""
+        for one in super().found():
+            numbers = {name: settled(getattr(one, name)) for name in ("value", "low", "high")}
+            yield one.model_copy(update=numbers)
+
+
+def settled(value: Any) -> Any:
+    """Return a number with ten significant digits: an engine of several threads adds up in no fixed order."""
+    return float(f"{value:.10g}") if isinstance(value, float) else value
 
 
 @dataclass(frozen=True, repr=False)
