@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.methods.ab_test.effects import contrast
 from helpers.methods.ab_test.gates import Gate, gates
 from helpers.methods.ab_test.plan import Plan
 from helpers.methods.ab_test.readings import moments_of
@@ -161,6 +162,13 @@ def test_each_fault_fires_its_gates(fired: dict[str, str], plan: Plan, faulty: C
     assert ("registered" in found) == ("registered" in fired or not plan.sha256)
 
 
+@pytest.mark.parametrize("design", ["simple", "blocked", "clustered"])
+def test_an_experiment_without_units_is_refused(design: str) -> None:
+    plan = planned(design=design).model_copy(update={"experiment": "other"})
+    found = failed(plan, assignments=world(50).assign(probability=0.5, block="b"))
+    assert found.keys() == {"no_split", "units"}
+
+
 def test_thirty_units_in_both_arms_leave_both() -> None:
     units = world(2_000)
     units["arm"] = ["control", "treatment"] * 1_000
@@ -191,6 +199,7 @@ def test_a_ramp_with_a_moving_base_rate_is_split_as_planned() -> None:
     assert split(study, plan).p == pytest.approx(1) and not failed(plan, assignments=units)
     cells = moments_of(study, plan, plan.primary).moments.merge(1)
     assert cells.mean[:, :, 0].tolist() == [[0.02, 0.05], [0.02, 0.05]]
+    assert float(contrast(cells, "proportion").difference) == pytest.approx(0, abs=1e-12)
     pooled = cells.merge(1).mean[:, 0]
     assert pooled[1] / pooled[0] - 1 == pytest.approx(0.465, abs=1e-3)
 

@@ -121,7 +121,7 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
         yield _schedule(plan, rows)
     if plan.primary.table in ("events", "orders", "unit_outcomes"):
         yield _ids(study, plan)
-    if plan.design == "blocked":
+    if plan.design == "blocked" and n:
         yield _blocks(plan, rows)
 
 
