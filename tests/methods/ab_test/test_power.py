@@ -13,7 +13,6 @@ from helpers.methods.ab_test.bayes import believe, expected_loss
 from helpers.methods.ab_test.power import (
     Baseline,
     detectable,
-    inflation_of_clusters,
     inflation_of_looks,
     needed,
     power,
@@ -68,14 +67,6 @@ def test_looks_cost_few_units() -> None:
         1.025, abs=2e-3
     )
     assert inflation_of_looks(boundaries(looks, 0.05, "pocock"), 0.05, 0.8) > 1.2
-
-
-def test_few_clusters_are_refused_however_large() -> None:
-    with pytest.raises(
-        BadParameters, match=r"design effect of 98,167, so that all together count as 10 independent"
-    ):
-        inflation_of_clusters(166_667, 0.589, clusters=6)
-    assert inflation_of_clusters(20, 0.05, clusters=60, variation=0.5) == pytest.approx(1 + 24 * 0.05)
 
 
 def test_corrections_are_those_of_statsmodels_with_intervals_that_agree() -> None:

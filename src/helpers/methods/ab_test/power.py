@@ -1,8 +1,7 @@
 """How many units and days a test needs, and which effect it can find: normal power of the planned comparison.
 
 The variance of a proportion follows the rate that the effect leads to; that of a mean or ratio must be given. What
-looks cost is the square of the drift that keeps the power under the bounds by that of a fixed test; what clusters
-cost is ``1 + ((1 + cv^2) m - 1) icc`` for m units a cluster (Eldridge, Ashby and Kerry 2006).
+looks cost is the square of the drift that keeps the power under the bounds by that of a fixed test.
 """
 
 from __future__ import annotations
@@ -15,12 +14,8 @@ from scipy.optimize import brentq
 from statsmodels.stats.power import normal_power
 
 from helpers.errors import BadParameters
-from helpers.methods.ab_test.clusters import FEWEST
 from helpers.methods.ab_test.sequential import Boundaries, crossing
 from helpers.stats.estimate import FloatArray
-
-INDEPENDENT = 20
-"""Independent units that clusters must at least count as."""
 
 
 class Baseline(NamedTuple):
@@ -91,22 +86,3 @@ def inflation_of_looks(bounds: Boundaries, alpha: float, wanted: float) -> float
     """Return how many times the units of a fixed test keep its power under these bounds."""
     drift = brentq(lambda drift: crossing(bounds, drift).sum() - wanted, 0, 40)
     return float(drift / _drift(alpha, wanted)) ** 2
-
-
-def inflation_of_clusters(size: float, icc: float, *, clusters: int, variation: float = 0.0) -> float:
-    """Return the design effect of clusters of a mean size, with the coefficient of variation of sizes.
-
-    Raises
-    ------
-    BadParameters
-        When so few clusters would count as next to no independent units, however many units they hold.
-    """
-    effect = 1 + ((1 + variation**2) * size - 1) * icc
-    worth = clusters * size / effect
-    if clusters < FEWEST or worth < INDEPENDENT:
-        raise BadParameters(
-            f"clusters == {clusters}: {clusters} clusters of {size:,.0f} units with a correlation of {icc:g} inside "
-            f"them have a design effect of {effect:,.0f}, so that all together count as {worth:,.0f} independent "
-            f"units. More units in them hardly help; assign more and smaller clusters."
-        )
-    return effect
