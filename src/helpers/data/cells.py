@@ -217,9 +217,9 @@ def _timestamp(name: str, local_tz: str | None, unit: str | None) -> Cell:
 
 def _from_wall(wall: str, local_tz: str) -> str:
     """Return the instant of a wall-clock time; none where the clock jumped over it."""
+    if len(known := offsets(local_tz)) == 1:
+        return f"make_timestamptz(epoch_us({wall}) - {known[0][1] * 1_000_000})"
     instant = f"timezone({quoted(local_tz)}, {wall})"
-    if len(offsets(local_tz)) == 1:
-        return instant
     return f"CASE WHEN timezone({quoted(local_tz)}, {instant}) = {wall} THEN {instant} END"
 
 

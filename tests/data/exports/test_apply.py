@@ -175,6 +175,8 @@ def test_contact_data_become_the_pseudonym_that_reveal_knows(tmp_path: Path) -> 
     place = folder(tmp_path, orders("member_id: Customer Email"), export=export)
     assert list(opened(place)["member_id"]) == [privacy.pseudonym("ann@x.org")]
     said = refused(folder(tmp_path, orders("member_id: Who"), export=[row("1", Who="138****0000")]))
+    other = folder(tmp_path, orders("member_id: {key: [Who, State]}"), export=[row("1", Who="138****0000")])
+    assert "masked id in 1 row" in refused(other)
     assert "masked id in 1 row" in said and "Equal masks are not equal people" in said
 
 

@@ -146,8 +146,8 @@ class _Feed(Text):
     def constant(self, text: str, column: Column) -> str:
         return f"CAST({quoted(text)} AS {'DOUBLE PRECISION' if column.type in ('integer', 'float') else 'VARCHAR'})"
 
-    def key(self, texts: list[str], numbered: bool) -> str:
-        return super().key([f"CAST({text} AS VARCHAR)" for text in texts], numbered)
+    def key(self, texts: list[str], numbered: bool, column: Column) -> str:
+        return super().key([f"CAST({text} AS VARCHAR)" for text in texts], numbered, Column("key", "string"))
 
     def computed(self, value: Value, column: Column) -> str:
         return self.number(value, column)

@@ -17,7 +17,7 @@ DECIMAL_COMMA = "1.234,56"
 WITH_COMMA = r"[-+]?[^-+0-9,.]{0,4}[-+]?(\d{1,3}([. ]\d{3})+|\d+)(,\d+)?[^-+0-9,.]{0,4}"
 
 # What stands in front of a text that cannot be what its column needs, and the verdict on it.
-MASKED, UNKNOWN, NO_SHARE = "masked: ", "unknown word: ", "no share: "
+UNKNOWN, NO_SHARE = "unknown word: ", "no share: "
 # Why a row is left out for reasons that are not the mapping's own words.
 OTHER, UNEXPECTED = "a row of another table", "not expected"
 # What is computed, and the column of the number beside the text of its broken part.
@@ -72,7 +72,7 @@ class Text:
             case "first":
                 sql = f"coalesce({', '.join(self.of(part, column) for part in value.first)})"
             case "key":
-                sql = self.key([self.of(part, column) for part in value.key], value.numbered)
+                sql = self.key([self.of(part, column) for part in value.key], value.numbered, column)
             case "exported" | "hours_since":
                 sql = self.at_export(value, column)
             case _:
@@ -90,8 +90,8 @@ class Text:
         """Return a column of the export; ids of people are whole or named, and contact data hashed."""
         text = identifier(value.column)
         if column.privacy == "P1":
-            kept = hashed(f"lower({text})") if value.hashed else text
-            return f"CASE WHEN contains({text}, '**') THEN {quoted(MASKED)} || {text} ELSE {kept} END"
+            kept = hashed(f"lower({text})")
+            return f"CASE WHEN contains({text}, '**') THEN {text} ELSE {kept} END" if value.hashed else text
         if column.type == "date" and value.zone:
             return f"coalesce(strftime(timezone({quoted(value.zone)}, {self._instant(value)}), '%Y-%m-%d'), {text})"
         return text
@@ -100,10 +100,11 @@ class Text:
         """Return a text that is the same in every row."""
         return quoted(text)
 
-    def key(self, texts: list[str], numbered: bool) -> str:
-        """Return one id from several texts; missing where all of them are."""
+    def key(self, texts: list[str], numbered: bool, column: Column) -> str:
+        """Return one id from several texts; missing where all of them are, and masked where one of a person is."""
         joined = " || chr(31) || ".join(f"coalesce({text}, '')" for text in texts)
-        key = f"CASE WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN md5({joined}) END"
+        mask = f"WHEN contains({joined}, '**') THEN '**'" if column.privacy == "P1" else ""
+        key = f"CASE {mask} WHEN coalesce({', '.join(texts)}) IS NOT NULL THEN md5({joined}) END"
         order = f"(PARTITION BY {identifier(FILE)}, {', '.join(texts)} ORDER BY {identifier(ROW)})"
         return f"{key} || '-' || row_number() OVER {order}" if numbered else key
 
@@ -204,8 +205,10 @@ def hashed(text: str, *, postgres: bool = False) -> str:
 
 def verdict(usual: str, name: str, value: Value, column: Column) -> str:
     """Return the verdict on the text of a column, in front of which may stand what is wrong with it."""
-    marks = {NO_SHARE: value.rate and "share above 1", UNKNOWN: value.values and "unknown word"}
-    for mark, said in (marks | {MASKED: column.privacy == "P1" and "masked id"}).items():
-        if said:
-            usual = f"CASE WHEN starts_with({identifier(name)}, {quoted(mark)}) THEN {quoted(said)} ELSE {usual} END"
-    return usual
+    text = identifier(name)
+    if value.rate:
+        usual = f"CASE WHEN starts_with({text}, {quoted(NO_SHARE)}) THEN 'share above 1' ELSE {usual} END"
+    if value.values:
+        usual = f"CASE WHEN starts_with({text}, {quoted(UNKNOWN)}) THEN 'unknown word' ELSE {usual} END"
+    masked = f"CASE WHEN contains({text}, '**') THEN 'masked id' ELSE {usual} END"
+    return masked if column.privacy == "P1" else usual
