@@ -45,11 +45,16 @@ def flights(
     return np.where(spend > 0, np.maximum(spend + rng.normal(0, base * spread, weeks), 0), 0.0)
 
 
+START_UP = {"search": (1.5, 0.0, 1.0, 1.0), "social": (1.2, 0.2, 1.5, 0.8), "local": (0.9, 0.4, 1.0, 1.5),
+            "mail": (1.2, 0.3, 2.0, 0.5)}  # fmt: skip
+"""Size, decay, shape and half of the benchmark's lines."""
+
+
 def start_up(seed: int, weeks: int = 104) -> World:
     """Return a small business: search, social in season, local flights, rare mails; Hill curves of a week's stock.
 
     The shapes of spend, the sizes of effects and the noise (a tenth of the baseline) are those of the benchmark's
-    small business; parameters differ by seed.
+    small business; its parameters vary by a fifth with the seed.
     """
     rng, t = np.random.default_rng(seed), np.arange(weeks)
     season = np.maximum(np.cos(0.5 + 4 * np.pi * t / 52.18), 0)
@@ -60,9 +65,9 @@ def start_up(seed: int, weeks: int = 104) -> World:
         "mail": flights(rng, weeks, 0.2, 1, 100, 0.5),
     }
     truth, steady = {}, {}
-    for name, size in {"search": 1.5, "social": 1.2, "local": 0.9, "mail": 1.2}.items():
-        decay, slope, half = rng.uniform(0, 0.5), rng.uniform(0.8, 2.0), rng.uniform(0.4, 1.5)
-        top, largest = 5_000 * size * rng.uniform(0.6, 1.2), spend[name].max()
+    for name, (size, decay, slope, half) in START_UP.items():
+        decay, slope, half = (it * rng.uniform(0.8, 1.2) for it in (decay, slope, half))
+        top, largest = 5_000 * size * rng.uniform(0.8, 1.2), spend[name].max()
         power = geometric(spend[name] / largest, decay, 8, normal=False) ** slope
         truth[name] = top * power / (half**slope + power)
         steady[name] = hill(top, half * largest / (decay ** np.arange(8)).sum(), slope)

@@ -41,7 +41,7 @@ def planted(spend: list[float] | np.ndarray, tops: tuple[float, ...] = (100.0,),
         for name, top in zip(names, tops, strict=True)
     }
     none = pd.Series(1.0, names)
-    return Fit(frame, curves, np.ones(DRAWS), baseline(frame), none, none)
+    return Fit(frame, curves, baseline(frame), np.ones(DRAWS), none, none)
 
 
 def test_the_points_of_a_curve_are_told_apart() -> None:

@@ -95,14 +95,14 @@ def baseline(weekly: Weekly, harmonics: int = HARMONICS) -> Baseline:
     )
 
 
-def strongest(base: Baseline, outcome: Array, media: Array, media_precision: float) -> Baseline:
+def strongest(base: Baseline, outcome: pd.Series, media: Array, media_precision: float) -> Baseline:
     """Return the baseline with the precisions of greatest marginal likelihood, media at one curve a line beside it.
 
     Parameters
     ----------
     base : Baseline
         Its columns.
-    outcome : numpy.ndarray
+    outcome : pandas.Series
         Outcome by week.
     media : numpy.ndarray, shape (weeks, lines)
         Response of each line, of mean one.
@@ -112,7 +112,8 @@ def strongest(base: Baseline, outcome: Array, media: Array, media_precision: flo
     there = [name for name in GRID if (base.part == name).any()]
     free = len(outcome) - base.degrees
     z, best = np.column_stack([base.columns.to_numpy(), media]), (-np.inf, base)
-    gram, right, total = z.T @ z, z.T @ outcome, outcome @ outcome
+    y = outcome.to_numpy(float)
+    gram, right, total = z.T @ z, z.T @ y, y @ y
     for chosen in product(*(GRID[name] for name in there)):
         one = base.held(dict(zip(there, chosen, strict=True)))
         prior = np.append(one.precision.to_numpy(), np.full(media.shape[1], media_precision))

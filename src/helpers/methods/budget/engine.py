@@ -47,10 +47,10 @@ class Fit:
         What was fitted.
     curves : mapping of str to Curves
         By line: the curve of each draw, coefficient included.
-    noise : numpy.ndarray
-        Standard deviation of a week's noise, by draw.
     base : Baseline
         Columns of the baseline and how they were held back.
+    noise : numpy.ndarray
+        Standard deviation of a week's noise, by draw.
     rhat, ess : pandas.Series
         Split R-hat and effective draws of each line's contribution, and of the noise.
     evidence : tuple of Evidence
@@ -61,8 +61,8 @@ class Fit:
 
     weekly: Weekly
     curves: dict[str, Curves]
-    noise: Array
     base: Baseline
+    noise: Array
     rhat: pd.Series
     ess: pd.Series
     evidence: tuple[Evidence, ...] = ()
@@ -223,7 +223,7 @@ def effective(draws: Array) -> float:
     centred = draws - draws.mean(axis=1, keepdims=True)
     power = np.abs(np.fft.rfft(centred, 2 * n, axis=1)) ** 2
     covariance = np.fft.irfft(power, axis=1)[:, :n].mean(axis=0) / n
-    spread = covariance[0] * n / (n - 1) * (n - 1) / n + draws.mean(axis=1).var(ddof=1)
+    spread = covariance[0] + draws.mean(axis=1).var(ddof=1)
     if not spread:
         return float(chains * n)
     rho = 1 - (covariance[0] - covariance) / spread
@@ -257,65 +257,54 @@ def fit_regions(
     Statements, as far as there are any, are about the first region. Baselines differ freely.
     """
     names = sorted(map(str, frames[0].spend))
-    bases = [baseline(frame, harmonics) for frame in frames]
-    level = float(np.mean([frame.outcome.mean() for frame in frames]))
-    books = [first_dictionary(SIZE, seed + n) for n in range(len(names))]
-    rng, media, before, moved = np.random.default_rng(seed), None, None, np.inf
+    lines, level = np.arange(len(names)), float(np.mean([frame.outcome.mean() for frame in frames]))
+    bases, rng = [baseline(frame, harmonics) for frame in frames], np.random.default_rng(seed)
+    books = [first_dictionary(SIZE, seed + n) for n, _ in enumerate(names)]
+    media: list[Array] = []
+    moved, before = np.inf, np.full(len(names), np.inf)
     for turn in range(ROUNDS):
-        curves = [
-            [book.curves(scale_of(frame.spend[line])) for book, line in zip(books, names, strict=True)]
-            for frame in frames
+        scales = [[scale_of(frame.spend[line]) for line in names] for frame in frames]
+        curves = [[book.curves(scale) for book, scale in zip(books, each, strict=True)] for each in scales]
+        columns, mean = responses(frames, names, curves)
+        media = media or [each.mean(axis=2) for each in columns]
+        bases = [
+            strongest(base, frame.outcome, each, 0.25 * frame.outcome.var() / (SHARE * level) ** 2)
+            for base, frame, each in zip(bases, frames, media, strict=True)
         ]
-        columns, means = responses(frames, names, curves)
-        media = media or [np.column_stack([one.mean(axis=1) for one in each]) for each in columns]
-        guess = [0.25 * frame.outcome.var() / (SHARE * level) ** 2 for frame in frames]
-        bases = [strongest(*each) for each in zip(bases, outcomes(frames), media, guess, strict=True)]
-        mass = np.concatenate([book.log_mass for book in books])
-        rows = evidence_rows(evidence, dict(zip(names, curves[0], strict=True)), means, frames[0].spend)
-        drawn = sample(
-            assemble(outcomes(frames), bases, columns, mass, level, rows), rng, CHAINS, DRAWS, WARM_UP
-        )
-        flat = drawn.coefficient.reshape(-1, len(names))
-        which = drawn.curve.reshape(-1, len(names))
-        moved = (
-            moved if before is None else float((np.abs(flat.mean(axis=0) - before) / flat.std(axis=0)).max())
-        )
+        rows = evidence_rows(evidence, names, curves[0], mean, frames[0].spend)
+        system = assemble(frames, bases, columns, np.concatenate([book.log_mass for book in books]), rows)
+        drawn = sample(system, rng, CHAINS, DRAWS, WARM_UP)
+        size, which = drawn.coefficient.reshape(-1, len(names)), drawn.curve.reshape(-1, len(names))
+        moved = float((np.abs(size.mean(axis=0) - before) / size.std(axis=0)).max())
         if moved < STILL or turn == ROUNDS - 1:
             break
-        before = flat.mean(axis=0)
-        media = [
-            np.column_stack([one[:, at].mean(axis=1) for one, at in zip(each, which.T, strict=True)])
-            for each in columns
-        ]
-        again = enumerate(zip(books, which.T, strict=True))
-        books = [refined(book, at, SIZE, seed + 100 * turn + n) for n, (book, at) in again]
+        before = size.mean(axis=0)
+        media = [each[:, lines, which].mean(axis=1) for each in columns]
+        books = [refined(book, which[:, n], SIZE, seed + 100 * turn + n) for n, book in enumerate(books)]
     chains = [*np.moveaxis(drawn.coefficient, -1, 0), drawn.variance]
     rhat, ess = (pd.Series([of(one) for one in chains], [*names, "noise"]) for of in (split_rhat, effective))
-    size = [flat[:, n] / mean[which[:, n]] for n, mean in enumerate(means)]
-    found = [
-        {line: replace(each[n][which[:, n]], coefficient=size[n]) for n, line in enumerate(names)}
-        for each in curves
+    top = size / mean[lines, which]
+    chosen = [
+        [replace(each[n][which[:, n]], coefficient=top[:, n]) for n in range(len(names))] for each in curves
     ]
-    noise = np.sqrt(drawn.variance.ravel())
-    pairs = zip(frames, found, bases, strict=True)
-    return [Fit(frame, each, noise, base, rhat, ess, tuple(evidence), moved) for frame, each, base in pairs]
-
-
-def outcomes(frames: Sequence[Weekly]) -> list[Array]:
-    """Return the outcome of each region."""
-    return [frame.outcome.to_numpy(float) for frame in frames]
+    of_all = (np.sqrt(drawn.variance.ravel()), rhat, ess, tuple(evidence), moved)
+    regions = zip(frames, chosen, bases, strict=True)
+    return [Fit(frame, dict(zip(names, each, strict=True)), base, *of_all) for frame, each, base in regions]
 
 
 def responses(
     frames: Sequence[Weekly], names: Sequence[str], curves: Sequence[Sequence[Curves]]
-) -> tuple[list[list[Array]], list[Array]]:
-    """Return by region and line the response of each curve, of mean one over all regions, and the means before."""
+) -> tuple[list[Array], Array]:
+    """Return by region the responses, of mean one over all regions, (weeks, lines, curves), and the means before."""
     plain = [
-        [one.weekly(frame.spend[line].to_numpy(float)) for one, line in zip(each, names, strict=True)]
+        np.stack(
+            [one.weekly(frame.spend[line].to_numpy(float)) for one, line in zip(each, names, strict=True)],
+            axis=1,
+        )
         for frame, each in zip(frames, curves, strict=True)
     ]
-    means = [np.maximum(np.concatenate(parts).mean(axis=0), 1e-12) for parts in zip(*plain, strict=True)]
-    return [[one / mean for one, mean in zip(each, means, strict=True)] for each in plain], means
+    mean = np.maximum(np.concatenate(plain).mean(axis=0), 1e-12)
+    return [each / mean for each in plain], mean
 
 
 def scale_of(spend: pd.Series) -> float:
@@ -324,35 +313,38 @@ def scale_of(spend: pd.Series) -> float:
 
 
 def assemble(
-    outcome: Sequence[Array],
+    frames: Sequence[Weekly],
     bases: Sequence[Baseline],
-    columns: Sequence[Sequence[Array]],
+    columns: Sequence[Array],
     log_mass: Array,
-    level: float,
     rows: tuple[Array, Array],
 ) -> System:
     """Return the system of the sampler: baselines integrated out, weeks of all regions summed."""
     gram, right = np.zeros((len(log_mass), len(log_mass))), np.zeros(len(log_mass))
-    total, weeks = 0.0, 0
-    for y, base, each in zip(outcome, bases, columns, strict=True):
-        f = np.column_stack(each)
+    total, weeks, level = 0.0, 0, np.mean([frame.outcome.mean() for frame in frames])
+    for frame, base, each in zip(frames, bases, columns, strict=True):
+        y, f = frame.outcome.to_numpy(float), each.reshape(len(each), -1)
         left = base.remainder @ f
         gram += f.T @ left
         right += left.T @ y
         total += float(y @ base.remainder @ y)
         weeks += len(y) - base.degrees
-    first = tuple(np.cumsum([0, *(one.shape[1] for one in columns[0])]).tolist())
-    return System(gram, right, total, weeks, first, log_mass, (SHARE * level) ** -2, *rows)
+    first = tuple(range(0, len(log_mass) + 1, columns[0].shape[2]))
+    return System(gram, right, total, weeks, first, log_mass, float(SHARE * level) ** -2, *rows)
 
 
 def evidence_rows(
-    evidence: Sequence[Evidence], curves: dict[str, Curves], means: Sequence[Array], spend: pd.DataFrame
+    evidence: Sequence[Evidence],
+    names: Sequence[str],
+    curves: Sequence[Curves],
+    mean: Array,
+    spend: pd.DataFrame,
 ) -> tuple[Array, Array]:
     """Return what all statements add to the precision of each curve's coefficient, and to precision times mean."""
-    gram, right = ([np.zeros(len(one)) for one in curves.values()] for _ in range(2))
+    gram, right = np.zeros_like(mean), np.zeros_like(mean)
     for each in evidence:
-        n = list(curves).index(each.line)
-        effect = each.of(curves[each.line], spend[each.line].to_numpy(float)) / means[n]
+        n = names.index(each.line)
+        effect = each.of(curves[n], spend[each.line].to_numpy(float)) / mean[n]
         gram[n] += effect**2 / each.se**2
         right[n] += effect * each.value / each.se**2
-    return np.concatenate(gram), np.concatenate(right)
+    return gram.ravel(), right.ravel()
