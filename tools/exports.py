@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from helpers.data.exports import mapping
 from helpers.data.exports.draft import runnable
 from helpers.data.exports.recognise import Known, known
 from helpers.data.tables import TABLES
@@ -23,7 +24,8 @@ column becomes which, and where it does not know it asks. `playbook check FOLDER
 `playbook run --data FOLDER` makes the reports.
 
 An export that is not listed is drafted from the names of its columns, in ten languages, and from what they hold: read
-every line of it. An export in another language or with its columns in another order is the same export.
+every line of it. An export in another language or with its columns in another order is the same export. What a
+mapping can say stands at the end.
 
 E-mail addresses and phones become pseudonyms when they are read; names, addresses and texts are not read. Masked
 phones (`138****0001`) and nicknames are nobody's key: equal masks are not equal people.
@@ -49,7 +51,8 @@ def section(export: Known, notebooks: list[str]) -> str:
 def document() -> str:
     """Return the text of `docs/exports.md`."""
     notebooks = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-    return "\n".join([HEAD, "\n\n".join(section(export, notebooks) for export in known()), ""])
+    words = f"## The words of a mapping\n\n```text\n{(mapping.__doc__ or '').strip()}\n```"
+    return "\n".join([HEAD, "\n\n".join([*(section(export, notebooks) for export in known()), words]), ""])
 
 
 def main(arguments: list[str]) -> int:
