@@ -90,8 +90,6 @@ def test_probable_is_not_decided() -> None:
     assert not found.decided[0]
     assert believe([0.018], [0.01], 0.90).decided[0]
     assert found.above(0.018) == pytest.approx(0.5)
-    shrunk = believe([0.018], [0.01], 0.95, prior_deviation=0.01)
-    assert (shrunk.mean[0], shrunk.deviation[0]) == pytest.approx((0.009, 0.01 / np.sqrt(2)))
 
 
 def test_the_best_of_several_by_simulation() -> None:

@@ -1,4 +1,4 @@
-"""The Bayesian reading: how probable, how much would be lost, with normal prior and normal likelihood of lifts.
+"""The Bayesian reading: how probable, how much would be lost, of lifts that are normal; no prior.
 
 The expected loss ``E[max(-x, 0)]`` of a normal x is ``deviation * (pdf(u) - u sf(u))`` with u = mean / deviation; far
 in the tail the two terms cancel, and the parabolic cylinder function ``exp(-u^2 / 4) D_-2(u) / sqrt(2 pi)`` of the
@@ -50,14 +50,7 @@ class Belief(NamedTuple):
         return stats.norm.sf(lift, self.mean, self.deviation)
 
 
-def believe(
-    lift: ArrayLike,
-    error: ArrayLike,
-    confidence: float,
-    *,
-    shared: float = 0.0,
-    prior_deviation: float = np.inf,
-) -> Belief:
+def believe(lift: ArrayLike, error: ArrayLike, confidence: float, *, shared: float = 0.0) -> Belief:
     """Return the belief after a test.
 
     Parameters
@@ -68,21 +61,17 @@ def believe(
         Of the interval.
     shared : float
         Variance that the estimates have in common, because they are compared with one control.
-    prior_deviation : float
-        Of the lifts before the test, normal around 0; infinite for none.
     """
-    found, errors = np.asarray(lift, float), np.asarray(error, float)
-    precision = np.linalg.inv(np.diag(errors**2 - shared) + shared)
-    covariance = np.linalg.inv(precision + np.eye(len(found)) / prior_deviation**2)
-    mean, deviation = covariance @ precision @ found, np.sqrt(np.diag(covariance))
+    mean, deviation = np.asarray(lift, float), np.asarray(error, float)
+    covariance = np.diag(deviation**2 - shared) + shared
     half = stats.norm.isf((1 - confidence) / 2) * deviation
     low, high, best = mean - half, mean + half, []
     # Lifts of all arms, the control's being 0; an arm is the best when none of the others is above it.
-    arms = np.vstack([np.zeros(len(found)), np.eye(len(found))])
+    arms = np.vstack([np.zeros(len(mean)), np.eye(len(mean))])
     for arm in range(len(arms)):
         above = np.delete(arms, arm, axis=0) - arms[arm]
         others = stats.multivariate_normal(above @ mean, above @ covariance @ above.T, seed=0)
-        best.append(others.cdf(np.zeros(len(found))))
+        best.append(others.cdf(np.zeros(len(mean))))
     loss, chance = expected_loss(mean, deviation), stats.norm.cdf(mean / deviation)
     return Belief(mean, deviation, low, high, chance, loss, np.array(best), (low > 0) | (high < 0))
 

@@ -169,9 +169,8 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
         for place, share in enumerate(n / n.sum(0)):
             jacobian[place, ..., place, :direct] = gradient[place]
             # What the covariates explain moves each level towards that of the two arms together.
-            jacobian[place, ..., direct:] = (share[..., None] - np.eye(2)[place])[..., None] * theta[
-                ..., None, :
-            ]
+            towards = (share[..., None] - np.eye(2)[place])[..., None]
+            jacobian[place, ..., direct:] = towards * theta[..., None, :]
         moved = jacobian[..., direct:] @ (means - means[0])[..., direct:, None]
         parts = _spread(pair, jacobian, weights, blocked)
         degrees = _degrees(_along(parts, APART), pair.n, weights, blocked)
@@ -308,11 +307,8 @@ def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate
                 low, high = (float(np.exp(log[0] + way * factor * error)) for way in APART)
             p, method = 2 * float(stats.t.sf(abs(log[0] / error), found.degrees)), "log ratio"
     if not np.isfinite([low, high]).all():
-        return (
-            nothing._replace(method=say("not defined: the control is too near 0 for an interval")),
-            np.nan,
-            log,
-        )
+        reason = say("not defined: the control is too near 0 for an interval")
+        return nothing._replace(method=reason), np.nan, log
     return Estimate(float(variant / control - 1), low - 1, high - 1, n, "share", method, confidence), p, log
 
 

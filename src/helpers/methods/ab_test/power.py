@@ -51,9 +51,8 @@ def _error(base: Baseline, lift: ArrayLike, units: ArrayLike) -> FloatArray:
         spread = [given, given]
     else:
         raise BadParameters(f"variance == None, must be given for a metric of kind {base.kind!r}.")
-    return np.sqrt(
-        (spread[0] / (1 - base.share) + spread[1] / base.share) * base.inflation / np.asarray(units)
-    )
+    each = spread[0] / (1 - base.share) + spread[1] / base.share
+    return np.sqrt(each * base.inflation / np.asarray(units))
 
 
 def _drift(alpha: float, wanted: float) -> float:

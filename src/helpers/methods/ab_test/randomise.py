@@ -8,7 +8,7 @@ shuffled (Fisher 1935; Edgington and Onghena 2007). A p from draws counts the re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -177,13 +177,7 @@ class Proof(NamedTuple):
 
 
 def unit_runs(
-    units: pd.DataFrame,
-    names: tuple[str, ...],
-    kind: str,
-    mechanism: Mechanism,
-    looks: int,
-    runs: int,
-    seed: int,
+    units: pd.DataFrame, names: Sequence[str], kind: str, design: Mechanism, looks: int, runs: int, seed: int
 ) -> Iterator[Contrast]:
     """Re-randomise units that have no effect, and read them at every look.
 
@@ -191,11 +185,11 @@ def unit_runs(
     ----------
     units : DataFrame
         One row per unit: look (int, from 0) at which it is complete, and a column of each name.
-    names : tuple of str
+    names : sequence of str
         Of the values, as in :class:`Moments`.
     kind : {"mean", "proportion", "ratio"}
         Of the metric.
-    mechanism : Mechanism
+    design : Mechanism
         How the units were assigned; its strata are those of the reading.
     looks, runs, seed : int
         How many looks and re-randomisations, and the key of these.
@@ -210,27 +204,26 @@ def unit_runs(
     values = values - centre
     products = (values[:, :, None] * values[:, None]).reshape(-1, k * k)
     columns = np.column_stack([np.ones(len(values)), values, products])
-    strata = int(mechanism.strata.max()) + 1
-    cell = units["look"].to_numpy() * strata + mechanism.strata
+    strata = int(design.strata.max()) + 1
+    cell = units["look"].to_numpy() * strata + design.strata
     cells = [np.flatnonzero(cell == place) for place in range(looks * strata)]
     whole = np.stack([columns[at].sum(axis=0) for at in cells])
-    for drawn in mechanism.draws(runs, seed, 2):
+    for drawn in design.draws(runs, seed, 2):
         treated = np.stack([drawn[:, at] @ columns[at] for at in cells], axis=1)
-        sums = (
-            np.stack([whole - treated, treated]).reshape(2, -1, looks, strata, 1 + k + k * k).cumsum(axis=2)
-        )
+        sums = np.stack([whole - treated, treated]).reshape(2, -1, looks, strata, 1 + k + k * k)
+        sums = sums.cumsum(axis=2)
         n = sums[..., 0]
         mean = sums[..., 1 : k + 1] / np.maximum(n, 1)[..., None]
         square = n[..., None, None] * mean[..., :, None] * mean[..., None, :]
-        moments = Moments(names, n, mean + centre, sums[..., k + 1 :].reshape(square.shape) - square)
-        yield contrast(moments, kind, blocked=mechanism.block is not None)
+        moments = Moments(tuple(names), n, mean + centre, sums[..., k + 1 :].reshape(square.shape) - square)
+        yield contrast(moments, kind, blocked=design.block is not None)
 
 
 def cluster_runs(
-    outcome: ArrayLike, denominator: ArrayLike, mechanism: Mechanism, runs: int, seed: int
+    outcome: ArrayLike, denominator: ArrayLike, design: Mechanism, runs: int, seed: int
 ) -> Iterator[Contrast]:
     """Re-randomise clusters or periods that have no effect; totals up to each look have shape (looks, clusters)."""
-    for drawn in mechanism.draws(runs, seed, 10 * len(np.asarray(outcome))):
+    for drawn in design.draws(runs, seed, 10 * len(np.asarray(outcome))):
         yield cluster_contrast(outcome, denominator, drawn[:, None] > 0)
 
 

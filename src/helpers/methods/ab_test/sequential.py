@@ -155,12 +155,9 @@ class _Step(NamedTuple):
         finest = np.sqrt(min(added, ahead))
         nodes, weights = _legendre(int(np.clip(3 * (high - low) / finest + 32, 64, 2048)) // 32 * 32)
         place = (low + high) / 2 + (high - low) / 2 * nodes
-        density = (
-            np.exp(-((place[:, None] - self.place) ** 2) / (2 * added))
-            @ self.mass
-            / np.sqrt(2 * np.pi * added)
-        )
-        return _Step(place, density * weights * (high - low) / 2, self.now, then)
+        density = np.exp(-((place[:, None] - self.place) ** 2) / (2 * added)) @ self.mass
+        mass = density * weights * (high - low) / np.sqrt(8 * np.pi * added)
+        return _Step(place, mass, self.now, then)
 
 
 def _start(t: float) -> _Step:
