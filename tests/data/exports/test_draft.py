@@ -211,3 +211,12 @@ def test_addresses_become_pseudonyms_whatever_their_column_is_called(folder):
     con = engine.connect()
     found = preview(con, place, draft(place, con.workspace).text)
     assert found.tables["messages"].member_id.execute().str.startswith("p_").all()
+
+
+def test_a_row_that_cannot_be_followed_is_named(folder):
+    con = engine.connect()
+    place = folder(
+        "order_id,user_id,paid_at,amount,currency\n1,u1,2026-01-01,10,EUR\n2,u2,2026-01-02,20,EUR,more\n"
+    )
+    with pytest.raises(BadData, match=r"export.csv has a row that cannot be followed: .* Line: 3"):
+        draft(place, con.workspace)

@@ -85,7 +85,11 @@ def draft(folder: Path, workspace: Path) -> Draft:
     found, sources = Draft(), dict[str, str]()
     for raws in _groups(folder, workspace, found):
         header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
-        looked, match = guess.look(raws, header), recognise(header)
+        try:
+            looked, match = guess.look(raws, header), recognise(header)
+        except UnreadableFileError as error:
+            found.files.append((raws[0].name, str(error)))
+            continue
         if match:
             (found_as, names), optional = match, match[0].optional
             name, title, template = found_as.name, found_as.title, found_as.source

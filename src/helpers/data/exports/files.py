@@ -205,7 +205,7 @@ class _Opened:
             return
         _, delimiter, above, names = max(found, key=lambda each: each[0])
         columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
-        how = "auto_detect = false, header = true, quote = '\"', escape = '\"', strict_mode = false"
+        how = "auto_detect = false, header = true, quote = '\"', escape = '\"'"
         if place.stat().st_size < SMALL:
             how += ", null_padding = true, parallel = false"
         reader = f"read_csv({listed([place])}, {how}, skip = {above}, delim = {quoted(delimiter)}"

@@ -16,7 +16,7 @@ import duckdb
 import yaml
 
 from helpers.data.exports.expressions import DECIMAL_COMMA
-from helpers.data.exports.files import LOST_DIGITS, RawFile
+from helpers.data.exports.files import LOST_DIGITS, RawFile, UnreadableFileError
 from helpers.data.exports.recognise import alike
 from helpers.data.schema import CONTACT
 from helpers.data.tables import TABLES
@@ -73,12 +73,16 @@ def words() -> dict[str, Any]:
 
 
 def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
-    """Return what the columns of some files of one form hold, by their first rows."""
+    """Return what the columns of some files of one form hold, by their first rows, or raise UnreadableFileError."""
     rows: list[tuple[Any, ...]] = []
     with duckdb.connect() as con:
         for raw in raws:
             query = f"SELECT {', '.join(map(identifier, names))} FROM ({raw.query}) LIMIT {LOOKED_AT}"
-            rows += con.execute(query).fetchall()
+            try:
+                rows += con.execute(query).fetchall()
+            except duckdb.Error as error:
+                said = " ".join(str(error).split("\n")[:2])
+                raise UnreadableFileError(f"{raw.name} has a row that cannot be followed: {said}") from None
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return {name: _column(name, cells) for name, cells in zip(names, columns, strict=True)}
 
@@ -172,7 +176,7 @@ def signs(columns: Iterable[Column]) -> tuple[bool, bool]:
 def number(column: Column, comma: bool, point: bool) -> dict[str, str]:
     """Return how a column of numbers is read whose signs are no decimal points; nothing for any other."""
     written = [text for text in column.given if re.search("[.,]", text)] if column.kind == "number" else []
-    either = [text for text in written if re.fullmatch(r"\d{1,3}([.]\d{3})+", text)]
+    either = [text for text in written if re.fullmatch(r"[1-9]\d{0,2}([.]\d{3})+", text)]
     if comma and written:
         return {"column": column.name, "format": DECIMAL_COMMA}
     if either and not point:
