@@ -91,8 +91,10 @@ class Compared(Result):
         own, beyond = (with_bounds(each._replace(unit="")) for each in (self.added.of(name), excess))
         return say(text, name=name, last=last, added=own, excess=beyond)
 
-    def figure(self) -> Chart:
+    def figure(self) -> Chart | NoChart:
         """Draw the credit of channels by model, what they added in bold."""
+        if self.rows.empty:
+            return NoChart(say("Who has the credit"), say("No touch is on record."), name="credit_by_model")
         title = say("{name} had the last click far more often than it added an order", name=self.excess[0])
         if self.added.corrected is None:
             title = say("Who has the credit for orders depends on whom one asks")
@@ -259,8 +261,8 @@ class Returns(Result):
         )  # fmt: skip
 
     def proposals(self) -> Iterator[Proposed]:
-        """Yield one decision for each channel."""
-        for row in self.table.to_dict("records"):
+        """Yield one decision for each channel, once there is enough to decide on."""
+        for row in self.table.to_dict("records") if self.added.corrected is not None else ():
             rule, worth, cost, told = row["decision"], None, 0.0, ""
             if rule in ("grow", "shrink"):
                 part = (PART if rule == "grow" else -PART) * MONTH / row["days"]
@@ -307,7 +309,11 @@ def returns(study: Study, credited: Credited, added: Added, margin: float = 1.0)
         "chain": credited.of(credited.model)["conversions"], "value": influenced["value"] / influenced["conversions"],
     })  # fmt: skip
     own = added.table.set_index("channel")[["added", "low", "high", "tested"]]
-    table = table.join(own).rename_axis("channel").reset_index()
+    table = (
+        table.join(own.astype({"added": float, "low": float, "high": float}))
+        .rename_axis("channel")
+        .reset_index()
+    )
     table["tested"] = table["tested"].eq(True)
     paid = table["spend"].where(table["spend"] > 0)
     for name, orders in (("roas", "added"), ("roas_low", "low"), ("roas_high", "high")):
