@@ -57,7 +57,8 @@ class Compared(Result):
         """channel, model, orders, low, high: what is drawn, channels by last click."""
         table = self.credited.credit.table.rename(columns={"node": "channel", "conversions": "orders"})
         own = self.added.table.drop(columns="model").rename(columns={"added": "orders"}).assign(model="added")
-        rows = pd.concat([table[table["model"].isin(list(plots.NAMES))], own])
+        rows = table[table["model"].isin(list(plots.NAMES))]
+        rows = pd.concat([rows, own]) if len(own) else rows
         order = list(self.credited.of("last").index)
         rows = rows.sort_values("channel", key=lambda names: names.map(order.index), kind="stable")
         return rows[["channel", "model", "orders", "low", "high"]].reset_index(drop=True)

@@ -1,0 +1,121 @@
+"""What a reader gets: decisions, paths, and sentences that say what was found and what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.figures import NoChart
+from helpers.methods import attribution
+from helpers.methods.attribution.disagreement import decide
+from helpers.methods.attribution.journeys import Histories
+from helpers.methods.attribution.paths import _rate_ratio, common_paths
+from helpers.playbook.propose import propose
+from helpers.study import Study
+from tests.methods.attribution.planted import planted, studied
+
+
+def test_only_a_lift_test_decides_about_money() -> None:
+    rows = [
+        # channel, tested, roas_low, roas_high, last, high, stake
+        ("pays", True, 4.0, 9.0, 50, 100, 10.0),
+        ("does not", True, -1.0, 3.0, 50, 100, 10.0),
+        ("flattered", True, 1.0, 9.0, 500, 100, 10.0),
+        ("open", True, 1.0, 9.0, 50, 100, 10.0),
+        ("untested", False, 5.0, 9.0, 50, 100, 90.0),
+        ("small", False, 0.1, 0.2, 50, 100, 10.0),
+        ("free", True, np.nan, np.nan, 50, 100, 10.0),
+    ]
+    table = pd.DataFrame(
+        rows, columns=["channel", "tested", "roas_low", "roas_high", "last", "high", "stake"]
+    )
+    got = dict(zip(table["channel"], decide(table, 1 / 0.3), strict=True))
+    assert got == {
+        "pays": "grow", "does not": "shrink", "flattered": "last_click", "open": "hold", "untested": "test_next",
+        "small": "wait", "free": "hold",
+    }  # fmt: skip
+
+
+def histories() -> Histories:
+    """Twelve members: a, a, b → order of 5; three: b, a → order of 7, then a → no order."""
+    last = np.array([False, False, True, False, True, True])
+    converted = np.array([True, True, True, True, True, False])
+    return Histories(
+        members=np.array([12, 3]), history=np.array([0, 0, 0, 1, 1, 1]), code=np.array([0, 0, 1, 1, 0, 0]),
+        last=last, converted=converted, days=np.where(converted, 1.0, np.nan),
+        value=np.array([5.0] * 3 + [7.0] * 2 + [0.0]), channels=("抖音", "B站"),
+    )  # fmt: skip
+
+
+def test_paths_tell_repeats_once_and_count_members() -> None:
+    got = common_paths(histories()).to_dict("records")
+    assert got == [
+        {"path": "抖音 → B站", "members": 12, "conversions": 12, "value": 60.0},
+        {"path": "B站 → 抖音", "members": 3, "conversions": 3, "value": 21.0},
+    ]
+
+
+def test_rates_are_compared_among_journeys_of_as_many_touches() -> None:
+    """Of two touches: one channel 10 of 100, several 10 of 50; of three: 30 of 100, and 15 of 50; of four only one."""
+    journeys, converted = [100, 50, 100, 50, 70, 0], [10, 10, 30, 15, 35, 0]
+    ratio = _rate_ratio(np.array([*journeys, *converted], float), size=6)
+    assert ratio == pytest.approx((150 * 0.2 + 150 * 0.3) / (150 * 0.1 + 150 * 0.3))
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return studied(planted(2_500, 150, 11, confounded=True), k_min=10)
+
+
+def results(study: Study) -> dict[str, object]:
+    seen = attribution.seen(study)
+    credited, added = attribution.credited(study, seen), attribution.added(study, seen)
+    return {
+        "seen": seen, "credited": credited, "added": added,
+        "compared": attribution.compared(study, credited, added),
+        "returns": attribution.returns(study, credited, added, margin=0.3), "paths": attribution.paths(study, seen),
+    }  # fmt: skip
+
+
+def test_the_sentences_say_what_is_known_and_each_channel_has_one_decision(study: Study) -> None:
+    found = results(study)
+    added, compared, returns = found["added"], found["compared"], found["returns"]
+    assert added.tested == ["search", "抖音"] and "would have come without any channel" in added.sentence
+    name, excess = compared.excess
+    assert name == "search" and excess.low > 0 and compared.sentence.startswith("Last click gives search ")
+    findings = [one for each in found.values() for one in each.found()]
+    decided = list(returns.proposals())
+    actions = propose(study, findings, decided=decided, prefix="attribution.").actions
+    assert len(actions) == len(returns.table) == 6 and len({action.id for action in actions}) == 6
+    assert [each.rule for each in decided].count("attribution.test_next") == 1
+    untested = [each for each in decided if each.rule in ("attribution.wait", "attribution.test_next")]
+    assert len(untested) == 4 and all(each.worth is None for each in untested)
+    for each in found.values():
+        assert len(list(each.told())) > 1
+    spend = returns.table["spend"].sum()
+    assert spend == pytest.approx(study.dataset.touchpoints.cost.sum().execute())
+
+
+def test_without_lift_tests_nothing_is_ranked_by_what_it_added(study: Study) -> None:
+    tables = {name: table for name, table in study.dataset.tables.items() if name != "evidence"}
+    bare = replace(study, dataset=replace(study.dataset, tables=tables))
+    seen = attribution.seen(bare)
+    credited, added = attribution.credited(bare, seen), attribution.added(bare, seen)
+    assert "No lift test says" in added.sentence and added.corrected is added.model
+    returns = attribution.returns(bare, credited, added)
+    assert set(returns.table["decision"]) == {"test_next", "wait"}
+    assert attribution.compared(bare, credited, added).excess[0] not in added.tested
+
+
+def test_little_data_show_rules_alone_and_decide_nothing() -> None:
+    few = studied(planted(150, 60, 2, confounded=True), k_min=1)
+    found = results(few)
+    assert found["added"].corrected is None and "it takes 200 orders" in found["seen"].too_little
+    assert set(found["credited"].credit.table["model"]) == set(attribution.results.RULES)
+    assert not list(found["returns"].proposals())
+    known = {one.id for each in found.values() for one in each.found() if one.value is not None}
+    assert "attribution.baseline" not in known and "attribution.roas" not in known
+    assert not isinstance(found["compared"].figure(), NoChart)
