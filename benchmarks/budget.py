@@ -23,9 +23,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from helpers.methods.budget import allocate as plans
+from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.engine import Fit, fit, fit_regions
 from helpers.methods.budget.gate import gate
+from helpers.methods.budget.terms import WEEKS_OF_MONTH, Terms, responses_of
 from helpers.methods.budget.trust import trust
 from helpers.methods.budget.weekly import Weekly
 from tests.planted_spend import clean, start_up
@@ -147,11 +148,11 @@ def plan_quality(count: int = 8) -> None:
     shares = []
     for seed in range(count):
         world = start_up(seed)
-        today = world.weekly.spend.mean() * plans.WEEKS_OF_MONTH
+        today = world.weekly.spend.mean() * WEEKS_OF_MONTH
         lines = pd.DataFrame({"today": today, "low": 0.0, "high": np.minimum(30 * today, today.sum())})
-        terms = plans.Terms(float(today.sum()), lines)
-        plan = plans.allocate(plans.responses_of(fit(world.weekly, seed=seed)), terms)
-        best = plans.allocate(world.responses, terms)
+        terms = Terms(float(today.sum()), lines)
+        plan = allocate(responses_of(fit(world.weekly, seed=seed)), terms)
+        best = allocate(world.responses, terms)
         brought = sum(
             float(world.responses[line].value(np.array([at]))[0])
             for line, at in plan.lines["proposed"].items()

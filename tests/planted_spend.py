@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.methods.budget.allocate import WEEKS_OF_MONTH, Response
+from helpers.methods.budget.terms import WEEKS_OF_MONTH, Response
 from helpers.methods.budget.weekly import Weekly
 
 

@@ -10,7 +10,9 @@ import pytest
 from scipy.optimize import minimize
 
 from helpers.errors import BadParameters
-from helpers.methods.budget.allocate import Response, Share, Terms, allocate, over_estimate
+from helpers.methods.budget.allocate import allocate
+from helpers.methods.budget.program import over_estimate
+from helpers.methods.budget.terms import Response, Share, Terms
 
 
 def hill(top: float, half: float, shape: float = 1.0) -> Response:

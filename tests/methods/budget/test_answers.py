@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadParameters
-from helpers.methods.budget.allocate import WEEKS_OF_MONTH, Terms, allocate, responses_of
+from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.answers import answers
 from helpers.methods.budget.baseline import baseline
 from helpers.methods.budget.curves import FAMILIES, Curves
@@ -17,6 +17,7 @@ from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.evidence import Evidence
 from helpers.methods.budget.ledger import ledger
 from helpers.methods.budget.scenarios import least_cost, scenarios
+from helpers.methods.budget.terms import WEEKS_OF_MONTH, Terms, responses_of
 from helpers.methods.budget.weekly import Weekly
 from tests.planted_spend import clean
 

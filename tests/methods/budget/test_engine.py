@@ -11,17 +11,9 @@ import pytest
 from scipy.special import log_ndtr
 from scipy.stats import wasserstein_distance
 
-from helpers.methods.budget.engine import (
-    Fit,
-    System,
-    between,
-    effective,
-    evidence_rows,
-    fit,
-    sample,
-    split_rhat,
-)
+from helpers.methods.budget.engine import Fit, evidence_rows, fit
 from helpers.methods.budget.evidence import Evidence
+from helpers.methods.budget.sampler import System, between, effective, sample, split_rhat
 from helpers.methods.budget.weekly import Weekly
 from tests.methods.budget.test_curves import GEOMETRIC, one
 from tests.planted_spend import clean

@@ -7,9 +7,10 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from helpers.errors import BadParameters
-from helpers.methods.budget.allocate import THINNED, WEEKS_OF_MONTH, Plan, Terms, allocate, responses_of
+from helpers.methods.budget.allocate import Plan, allocate
 from helpers.methods.budget.curves import Array
 from helpers.methods.budget.engine import Fit
+from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, responses_of
 from helpers.sentences import number, say
 
 RULE = (0.40, 0.35, 0.25)

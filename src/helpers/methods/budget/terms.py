@@ -1,0 +1,118 @@
+"""What a plan must obey: budget, bounds of lines, shares, reserve, return; and the responses that it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadParameters
+from helpers.methods.budget.curves import Array, Curves
+from helpers.methods.budget.engine import Fit
+from helpers.sentences import quantity, say
+
+SHOCK_LEVEL = 0.95
+WEEKS_OF_MONTH = 365.25 / 12 / 7
+THINNED = 400
+"""Draws behind a mean response."""
+
+
+class Response(NamedTuple):
+    """Mean outcome of a month, and its derivative, at steady monthly spends."""
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+class Share(NamedTuple):
+    """Bounds on the share of a group of lines in all floating spend, such as 55 to 60 % for the core."""
+
+    name: str
+    lines: tuple[str, ...]
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What the plan must obey; money a month.
+
+    Attributes
+    ----------
+    budget : float
+        All money of the month.
+    lines : pandas.DataFrame
+        Index the line; columns today, low, high (spend while it runs), and where they matter: optional (may be
+        switched off), fixed (paid only while it runs), step (smallest payable amount, or the price of one package).
+    shares : tuple of Share
+        Bounds on groups.
+    reserve_share : float
+        Least share of the budget that is kept back.
+    shocks : tuple of float
+        Past overspends of a month; the reserve covers 95 % of them.
+    least_return : float
+        Least outcome per money of floating spend, in mean; 0 for none.
+    value : float
+        Money that one unit of outcome is worth: 1 for margin, the margin for revenue; 0 when it is not known.
+    currency : str
+        For refusals.
+    """
+
+    budget: float
+    lines: pd.DataFrame
+    shares: tuple[Share, ...] = ()
+    reserve_share: float = 0.0
+    shocks: tuple[float, ...] = ()
+    least_return: float = 0.0
+    value: float = 0.0
+    currency: str = "CNY"
+
+    def __post_init__(self) -> None:
+        """Fill in what does not matter, and refuse bounds that no plan can keep."""
+        plain = {"optional": False, "fixed": 0.0, "step": 0.0}
+        lines = self.lines.assign(**{name: it for name, it in plain.items() if name not in self.lines})
+        object.__setattr__(self, "lines", lines)
+        crossed = lines.index[
+            (lines["low"] > lines["high"]) | (lines[["low", "high", "fixed", "step"]] < 0).any(axis=1)
+        ]
+        if len(crossed):
+            text = "The least spend of {lines} is above the most, or below nothing."
+            raise BadParameters(say(text, lines=", ".join(map(str, crossed))))
+        needed = (lines["low"] + lines["fixed"])[~lines["optional"]]
+        if needed.sum() + self.reserve > self.budget * (1 + 1e-9):
+            text = (
+                "The least spends, with fixed cost, sum to {needed} and the reserve takes {reserve}: {all} is more "
+                "than the budget of {budget}. They are: {lines}."
+            )
+            amounts = {"needed": needed.sum(), "reserve": self.reserve, "budget": self.budget}
+            amounts["all"] = needed.sum() + self.reserve
+            words = {name: quantity(amount, self.currency) for name, amount in amounts.items()}
+            each = [f"{line} {quantity(least, self.currency)}" for line, least in needed[needed > 0].items()]
+            raise BadParameters(say(text, lines=", ".join(each), **words))
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Each line's row of `lines`."""
+        return {str(line): dict(self.lines.loc[line]) for line in self.lines.index}
+
+    @property
+    def reserve(self) -> float:
+        """Money kept back: the policy's share, or what past shocks took where that is more."""
+        shock = float(np.quantile(self.shocks, SHOCK_LEVEL)) if self.shocks else 0.0
+        return max(self.reserve_share * self.budget, shock, 0.0)
+
+
+def responses_of(fit: Fit, weeks: float = WEEKS_OF_MONTH) -> dict[str, Response]:
+    """Return each line's mean outcome of so many weeks at a steady spend over them."""
+
+    def of(curves: Curves) -> Response:
+        some = curves[np.linspace(0, len(curves) - 1, THINNED).astype(int)]
+        return Response(
+            lambda spend: weeks * some.steady(spend / weeks).mean(axis=1),
+            lambda spend: some.marginal(spend / weeks).mean(axis=1),
+        )
+
+    return {line: of(curves) for line, curves in fit.curves.items()}
