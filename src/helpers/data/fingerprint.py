@@ -188,7 +188,7 @@ def _engine_key(place: address.Address, wanted: set[str], cache: ContentCache) -
     file = place.path
     if place.kind != "duckdb" or file is None or file.with_name(f"{file.name}.wal").exists():
         return None
-    mapping = cache.digest(place.mapping) if place.mapping else ""
+    mapping = f" {cache.digest(place.mapping)} {code_digest(_HERE / 'exports')}" if place.mapping else ""
     return f"duckdb {code_digest(_HERE)} {cache.digest(file)} {','.join(sorted(wanted))}{mapping}"
 
 
