@@ -116,6 +116,16 @@ def test_credit_below_channels_adds_up_to_theirs(found):
         assert ((leaves["low"] <= leaves["conversions"]) & (leaves["conversions"] <= leaves["high"])).all()
     accounts = set(table[table["level"] == "account"]["account"])
     assert {"抖音_a", "抖音_b", "达人", "others"} <= accounts and "抖音_c" not in accounts
+    # Members are counted once in each group; of few members there is no row but what is left over.
+    assert (table["members"] <= table["n"]).all()
+    few = table[(table["members"] < found.study.k_min) & table["level"].isin(["account", "content"])]
+    assert set(few["content"].fillna(few["account"])) <= {"others"}
+    whole_level = table[table["level"] == "channel"].set_index("channel")["members"]
+    steps = found.steps.filter("converted")
+    true = steps.group_by("channel").agg(n=steps.member_id.nunique()).to_pandas().set_index("channel")["n"]
+    assert (whole_level <= true.loc[whole_level.index]).all() and (
+        whole_level > 0.5 * true.loc[whole_level.index]
+    ).all()
     # By the linear rule a leaf has just what its touches have.
     channels = table[table["level"] == "channel"].set_index("channel")
     h = found.histories

@@ -2,7 +2,7 @@
 
 A model gives credit to channels. Within a channel it is shared by the linear rule over the touches of its
 conversions: below channels there is too little to fit a chain to. What has too few conversions is one row `OTHERS` of
-its parent.
+its parent, and so is what is about too few members.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
     pandas.DataFrame
         model, level (``platform``, ``channel``, ``account``, ``content``, as far as touches name them), a column with
         the name for each of these levels (missing below the row's own), conversions, low, high, value, n (touches
-        that led to conversions). Intervals rest on the model's resamples and on those of members in 256 groups.
+        that led to conversions), members (at least so many had them). Intervals rest on the model's resamples and on
+        those of members in 256 groups.
     """
     cells, study = _cells(journeys), journeys.study
     levels = [level for level in LEVELS if level in cells.columns]
+    _merge_thin(cells, levels, study.k_min)
     # What a chain credits without a conversion of its own has no leaf to go to.
     bare = sorted(set(credit.channels) - set(cells["channel"]))
-    named = {level: NOT_STATED for level in levels} | {"bucket": "", "conversions": 1.0, "value": 0.0, "n": 0}
-    cells = pd.concat(
-        [cells, *(pd.DataFrame([named | {"channel": name}]) for name in bare)], ignore_index=True
-    )
+    empty = {"bucket": "", "conversions": 1.0, "value": 0.0, "n": 0, "members": 0}
+    named = [dict.fromkeys(levels, NOT_STATED) | empty | {"channel": name} for name in bare]
+    cells = pd.concat([cells, *(pd.DataFrame([row]) for row in named)], ignore_index=True)
     leaf, leaves = _numbered(cells, levels)
     bucket, buckets = _numbered(cells, ["bucket"])
     inside = np.zeros((len(buckets), len(leaves)))
@@ -59,12 +60,15 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
         value=own["value"].to_numpy()[channel] * of_value,
         n=sums["n"].to_numpy(),
     )
-    parts = [_level(rows, drawn, levels[: depth + 1], study.confidence) for depth in range(len(levels))]
+    parts = []
+    for keys in (levels[: depth + 1] for depth in range(len(levels))):
+        found = _level(rows, drawn, keys, study.confidence)
+        parts.append(found.merge(_members(cells, keys), on=keys))
     return pd.concat(parts, ignore_index=True).assign(model=model)
 
 
 def _cells(journeys: Journeys) -> pd.DataFrame:
-    """Return linear credit by leaf and group of members; thin leaves are already one."""
+    """Return linear credit by leaf and group of members."""
     touches = journeys.touches
     named = {"channel": touches.channel}
     named |= {"platform": touches.platform} if "platform" in touches.columns else {}
@@ -82,15 +86,28 @@ def _cells(journeys: Journeys) -> pd.DataFrame:
     )
     rows = steps.inner_join(leaves, "touch_id").mutate(bucket=md5(steps.member_id).left(2))
     found = rows.group_by([*named, "bucket"]).agg(
-        conversions=rows.part.sum(), value=(rows.part * rows.worth).sum(), n=rows.count()
+        conversions=rows.part.sum(),
+        value=(rows.part * rows.worth).sum(),
+        n=rows.count(),
+        members=rows.member_id.nunique(),
     )
-    frame = found.to_pandas().round(DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
-    for depth, level in enumerate(LEVELS):
-        if level in named and level in ("account", "content"):
-            keys = [name for name in LEVELS[: depth + 1] if name in named]
-            thin = frame.groupby(keys)["conversions"].transform("sum") < CONVERSIONS_OF_A_LEAF
-            frame.loc[thin, [name for name in LEVELS[depth:] if name in named]] = OTHERS
-    return frame
+    return found.to_pandas().round(DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
+
+
+def _merge_thin(cells: pd.DataFrame, levels: list[str], k_min: int) -> None:
+    """Name accounts and contents that are too thin, and what is below them, `OTHERS`."""
+    for depth, level in enumerate(levels):
+        if level in ("account", "content"):
+            keys = levels[: depth + 1]
+            few = cells[keys].merge(_members(cells, keys), on=keys, how="left")["members"] < k_min
+            thin = cells.groupby(keys)["conversions"].transform("sum") < CONVERSIONS_OF_A_LEAF
+            cells.loc[thin | few, levels[depth:]] = OTHERS
+
+
+def _members(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return how many members at least are behind each node: of each group, those behind its largest part."""
+    largest = cells.groupby([*keys, "bucket"], as_index=False)["members"].max()
+    return largest.groupby(keys, as_index=False)["members"].sum()
 
 
 def _numbered(frame: pd.DataFrame, keys: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
