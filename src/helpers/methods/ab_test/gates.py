@@ -109,8 +109,8 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
         "outside": (~rows.assigned_day.between(ibis.date(plan.start), ibis.date(plan.end))).sum(),
         "kinds": rows.unit_type.nunique() if "unit_type" in rows.columns else rows.exp_id.nunique(),
     }
-    n, unknown, outside, kinds = rows.agg(**sums).execute().fillna(0).iloc[0].astype(int)
-    several = int(of_units.in_several_arms(study, plan).count().execute())
+    n, unknown, outside, kinds = rows.agg(**sums).fill_null(0).execute().iloc[0].astype(int)
+    several = of_units.count_in_several_arms(study, plan)
     yield _gate("arms", unknown > 0, unknown, n=unknown, all=n)
     yield _gate("kinds", kinds > 1, kinds)
     for code, count in (("several_arms", several), ("dates", outside)):

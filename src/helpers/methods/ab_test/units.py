@@ -81,16 +81,22 @@ def in_several_arms(study: Study, plan: Plan) -> ibis.Table:
     return kept(study, ("several", plan.experiment), find)
 
 
+def count_in_several_arms(study: Study, plan: Plan) -> int:
+    """Return how many units stand in more than one arm."""
+    found = in_several_arms(study, plan)
+    return kept(study, ("how many", plan.experiment), lambda: int(found.count().execute()))
+
+
 def assigned(study: Study, plan: Plan) -> ibis.Table:
     """Return the units that are read: in one arm, assigned within the dates of the plan, past the burn-in.
 
     Those of an arm that the plan does not have fall out with the groups, which costs less than looking at each.
     """
-    rows, several = everyone(study, plan), in_several_arms(study, plan)
+    rows = everyone(study, plan)
     begun, over = (midnight(study, day) for day in (plan.start, plan.end + dt.timedelta(days=1)))
     rows = rows.filter(rows.assigned_at >= begun, rows.assigned_at < over)
-    if kept(study, ("how many", plan.experiment), lambda: several.count().execute()):
-        rows = rows.anti_join(several, "unit_id")
+    if count_in_several_arms(study, plan):
+        rows = rows.anti_join(in_several_arms(study, plan), "unit_id")
     if plan.clustered and "cluster" not in rows.columns:
         rows = rows.mutate(cluster=rows.unit_id)
     if plan.burn_in_hours:
