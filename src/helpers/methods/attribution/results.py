@@ -197,7 +197,8 @@ class Credited(Result):
             yield Table("chain_order", self.credit.orders, caption, {"loss": "score"})
         if len(self.leaves):
             caption = say("Credit below channels; rows of a level add up to their parent")
-            yield Table("leaves", self.leaves.drop(columns="model"), caption, {"value": self.study.currency})
+            rows, units = self.leaves.drop(columns="model"), {"value": self.study.currency}
+            yield Table("leaves", rows, caption, units, members="members", within=("level",))
 
     def findings(self) -> Iterator[Finding]:
         """State the share of credit of the leading channel."""
