@@ -230,6 +230,22 @@ def test_clusters_are_read_sized_and_proven_as_clusters() -> None:
     assert proven.proof is not None and proven.proof.false_alarms.value < 0.1
 
 
+@pytest.mark.parametrize(("control", "variant"), [(-10.0, -5.0), (0.0, 1.0)])
+def test_against_a_control_of_nothing_or_less_the_difference_is_told(control: float, variant: float) -> None:
+    rng = np.random.default_rng(2)
+    rows = units(500, {"a": 0.5, "b": 0.5})["assignments"]
+    values = np.where(rows["arm"] == "a", control, variant) + rng.normal(0, 3, len(rows))
+    told = rows[["unit_id"]].assign(metric="profit", value=values)
+    plan = frozen("2026-01-02", "2026-01-31", arms=["a", "b"], primary={"name": "profit", "source": PROFIT})
+    found = decided(study_of(plan, assignments=rows, unit_outcomes=told), plan)
+    (effect,) = found.found()
+    assert found.rule == "ship" and effect.unit == "index" and "%" not in effect.sentence
+    assert effect.value == pytest.approx(variant - control, abs=0.6)
+
+
+PROFIT = "unit_outcomes:profit"
+
+
 def test_of_few_members_nothing_is_told() -> None:
     found = made(8, {"a": 0.5, "b": 0.5})
     assert [*found.told()] == ["About fewer than 10 members, so it is not shown."]

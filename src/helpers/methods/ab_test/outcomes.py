@@ -68,7 +68,7 @@ class Outcome:
     @property
     def unit(self) -> str:
         """Unit of a difference."""
-        return "share" if self.metric.kind != "mean" else ""
+        return "share" if self.metric.kind != "mean" else "index"
 
     def at(self, look: int, *, naive: bool = False, found: Contrast | None = None) -> Effect:
         """Return the effect at a look, with the interval that holds at every look, or the naive one."""

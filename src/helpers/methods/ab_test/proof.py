@@ -67,11 +67,9 @@ class Proven(Guarded):
             "Without any effect this method would have called one in {ours} of {runs:,} draws of these very {units} "
             "(allowed up to this look: {promised}), and whoever stops at the first p below {alpha} in {naive}."
         )
-        shares = {
-            name: percent(getattr(self.proof, kind).value)
-            for name, kind in (("ours", "false_alarms"), ("naive", "naive"))
-        }
-        return self.said(text, runs=self.proof.naive.n, promised=percent(self.promised), **shares)
+        ours, naive = percent(self.proof.false_alarms.value), percent(self.proof.naive.value)
+        words = {"runs": self.proof.naive.n, "promised": percent(self.promised), "ours": ours, "naive": naive}
+        return self.said(text, **words)
 
     def parts(self) -> Iterator[Part]:
         """Yield the error rates, and the p that needs no distribution."""
@@ -87,17 +85,15 @@ class Proven(Guarded):
         rows = pd.DataFrame({"look": np.arange(1, len(ours) + 1), "ours": ours, "naive": naive})
         title = say("Ignoring the looks calls {naive} of nothings an effect, this method {ours}",
                     naive=percent(naive[-1], 0), ours=percent(ours[-1], 0))  # fmt: skip
-        return plots.false_alarms(
-            rows, title, self.plan.alpha, self.said("{units} assigned anew, without an effect.")
-        )
+        note = self.said("{units} assigned anew, without an effect.")
+        return plots.false_alarms(rows, title, self.plan.alpha, note)
 
     def tables(self) -> Iterator[Table]:
         """Yield the error rates with their Monte-Carlo errors."""
         rows = [(say(words), *getattr(self.proof, kind)[:3]) for kind, words in KINDS.items()]
         frame = pd.DataFrame(rows, columns=["what", "share", "low", "high"])
-        yield Table(
-            "proof", frame, say("Error rates by assigning anew"), dict.fromkeys(frame.columns[1:], "share")
-        )
+        shares = dict.fromkeys(frame.columns[1:], "share")
+        yield Table("proof", frame, say("Error rates by assigning anew"), shares)
 
     def read(self) -> Iterator[Finding]:
         """Yield the false alarms of the method."""
@@ -191,9 +187,7 @@ class Beliefs(Guarded):
             self.said(text, arm=arm, chance=_chance(chance), above=_chance(above))
             for arm, chance, above, *_ in self.rows.itertuples(index=False)
         ]
-        return " ".join(told) or say(
-            "A relative effect is not defined here, so nothing is said of its chances."
-        )
+        return " ".join(told) or say("A relative effect is not defined here, so nothing is said of chances.")
 
     def parts(self) -> Iterator[Part]:
         """Yield the chances, the effect on those reached, the query, and the tables."""
@@ -236,23 +230,14 @@ def beliefs(study: Study, reading: Reading) -> Beliefs:
 
 def _chance(share: float) -> str:
     """Return a chance in words; nothing is certain."""
-    return (
-        percent(share)
-        if 0.001 <= share <= 0.999
-        else say("above 99.9 %")
-        if share > 0.5
-        else say("below 0.1 %")
-    )
+    if 0.001 <= share <= 0.999:
+        return percent(share)
+    return say("above 99.9 %") if share > 0.5 else say("below 0.1 %")
 
 
 def _adjusted(one: Outcome) -> tuple[str, ...]:
     plain, now = one.at(-1, found=one.plain), one.now
     gain = 1 - (now.error / plain.error) ** 2
     said = say("{gain} of the variance", gain=percent(gain)) if gain >= NO_GAIN else say("no gain")
-    return (
-        one.metric.name,
-        one.plan.arms[one.arm],
-        changed(plain.difference),
-        changed(now.difference),
-        said,
-    )
+    differences = changed(plain.difference), changed(now.difference)
+    return one.metric.name, one.plan.arms[one.arm], *differences, said
