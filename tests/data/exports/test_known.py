@@ -1,5 +1,6 @@
 """Known exports: each sample, written by us in the documented form, is recognised and counted as by hand."""
 
+import datetime as dt
 import re
 import shutil
 
@@ -8,11 +9,13 @@ import pandas as pd
 import pytest
 
 from helpers.data import source
-from helpers.data.exports.draft import MAPPING, answered, draft
+from helpers.data.exports.draft import MAPPING, answered, draft, runnable
 from helpers.data.exports.files import open_file
 from helpers.data.exports.mapping import Mapping
 from helpers.data.exports.recognise import known
 from helpers.errors import PlaybookError
+from helpers.study import Study
+from helpers.study.activity import SIDES
 
 ANSWERS = {
     "In which time zone": "Europe/Berlin",
@@ -148,6 +151,9 @@ def test_a_sample_is_counted_as_by_hand(folder, workspace, counted, request):
     reasons = dict(zip(dataset.account.reason, dataset.account.rows, strict=True))
     assert {reason: reasons[reason] for reason in left_out} == left_out
     assert first.rows.sum() == max(dataset.account.groupby("table").rows.sum())
+    if any(not lack for _, lack in runnable(drafted.tables, ["01_rfm"])):
+        study = Study.of(dataset, dt.date(2026, 12, 31), report_tz="Asia/Shanghai", count="all")
+        assert study.account.kinds.rows.sum() == sum(len(found[side]) for side in SIDES if side in found)
 
 
 @pytest.mark.parametrize("folder", ["youzan_orders"], indirect=True)

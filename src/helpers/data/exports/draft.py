@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from glob import escape
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -82,46 +82,65 @@ def draft(folder: Path, workspace: Path) -> Draft:
     """
     if (folder / MAPPING).exists():
         raise BadData(f"{folder / MAPPING} is there already: edit it, or move it away for a new draft.")
-    found, sources = Draft(), dict[str, str]()
+    found, sources = Draft(), list[str]()
     for raws in _groups(folder, workspace, found):
         header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
         try:
-            looked, match = guess.look(raws, header), recognise(header)
+            taken = _taken(guess.look(raws, header), len(sources) + 1)
         except UnreadableFileError as error:
             found.files.append((raws[0].name, str(error)))
             continue
-        if match:
-            (found_as, names), optional = match, match[0].optional
-            name, title, template = found_as.name, found_as.title, found_as.source
-            if lacking := sorted(set(found_as.signature) - names.keys()):
-                title = f"close to {title}, but without {', '.join(lacking)}, so read every line"
-            called = {each: looked[column] for each, column in names.items()}
-            signs = guess.signs(looked.values())
-            read = {each: guess.number(column, *signs) or column.name for each, column in called.items()}
-            texts = {each: flow(how) for each, how in read.items()}
-        else:
-            name, called = guess.table(looked)
-            title = f"not known; by its columns a table of {name}, so read every line" if called else name
-            texts = guess.texts(name, called, looked) if called else {}
-            template, optional = guess.words()["tables"][name]["source"] if called else "", None
-            name = f"{name}_{len(sources) + 1}"
-        found.files += [(raw.name, title) for raw in raws]
-        if template:
-            lines = _headed(folder, raws, [*_filled(template, called, texts, optional)])
-            sources[name] = f"  {name}:  # {title}\n" + "".join(f"    {line}\n" for line in lines)
-            if (match and match[0].unsafe) or "member_id: '?" in sources[name]:
-                found.unsafe.append(NO_SAFE_KEY.format(where=name))
-                sources[name] = re.sub(FIRST_SEEN, "", sources[name])
+        found.files += [(raw.name, taken.title) for raw in raws]
+        if taken.template:
+            lines = [
+                f"  {taken.name}:  # {taken.title}",
+                *(f"    {line}" for line in _headed(folder, raws, taken)),
+            ]
+            text = "".join(f"{line}\n" for line in lines)
+            if taken.unsafe or "member_id: '?" in text:
+                found.unsafe.append(NO_SAFE_KEY.format(where=taken.name))
+                text = re.sub(FIRST_SEEN, "", text)
+            sources.append(text)
     if not sources:
         said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
         raise BadData(f"Nothing in {folder} could be mapped: {said}.")
-    text = "".join(sources.values())
+    text = "".join(sources)
     if text.count("      members:\n") > 1:  # the notebooks join what several exports say of one member
         text = re.sub(FIRST_SEEN, "", text)
     found.tables = [name for name in TABLES if re.search(TABLE.format(name), text, re.MULTILINE)]
     view = "view: buyer  # orders hold what buyers paid\n" if "      orders:\n" in text else ""
     found.text = f"{HEAD}{view}sources:\n{text}"
     return found
+
+
+class _Taken(NamedTuple):
+    """What a form of files was taken for, the source of its mapping, and what stands in it for each name."""
+
+    title: str
+    name: str = ""
+    template: str = ""
+    called: Map[str, Column] = {}
+    texts: Map[str, str] = {}
+    optional: Sequence[str] | None = None
+    unsafe: bool = False
+
+
+def _taken(looked: dict[str, Column], number: int) -> _Taken:
+    """Return what some files were taken for by their columns."""
+    if match := recognise(list(looked)):
+        known_as, names = match
+        lacking = sorted(set(known_as.signature) - names.keys())
+        near = f"close to {known_as.title}, but without {', '.join(lacking)}, so read every line"
+        called, signs = {each: looked[column] for each, column in names.items()}, guess.signs(looked.values())
+        texts = {each: flow(guess.number(column, *signs) or column.name) for each, column in called.items()}
+        how = (known_as.name, known_as.source, called, texts, known_as.optional, known_as.unsafe)
+        return _Taken(near if lacking else known_as.title, *how)
+    table, called = guess.table(looked)
+    if not called:
+        return _Taken(table)
+    title = f"not known; by its columns a table of {table}, so read every line"
+    template = guess.words()["tables"][table]["source"]
+    return _Taken(title, f"{table}_{number}", template, called, guess.texts(table, called, looked))
 
 
 def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -188,13 +207,14 @@ def _in_common(one: RawFile, other: RawFile) -> bool:
     return len(names & others) >= IN_COMMON * len(names | others)
 
 
-def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str]:
+def _headed(folder: Path, raws: Sequence[RawFile], taken: _Taken) -> list[str]:
     """Return the lines of a source below its files, asking for the day of each export where that is needed."""
     names = {raw.path.relative_to(folder).as_posix(): raw.path for raw in raws}
     head = [f"files: {flow(list(map(escape, names)))}  # a star stands for any text, as in orders*.csv"]
     if parts := {raw.part for raw in raws if raw.part}:
         several = "*/*" if all("/" in part for part in parts) else "*"
         head.append(f"part: {flow(several if len(parts) > 1 else escape(parts.pop()))}")
+    lines = list(_filled(taken))
     if asked := [line for line in lines if line.startswith("exported_at:")]:
         days = {name: dt.date.fromtimestamp(path.stat().st_mtime) for name, path in names.items()}
         told = asked[0][len("exported_at: '") : -1]
@@ -203,16 +223,15 @@ def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str
     return head + [line for line in lines if line not in asked]
 
 
-def _filled(
-    template: str, called: Map[str, Column], texts: Map[str, str], optional: Sequence[str] | None
-) -> Iterator[str]:
+def _filled(taken: _Taken) -> Iterator[str]:
     """Yield the lines of a source with what its columns are called; what is missing or unusable becomes a question.
 
     Of several lines of one word the first counts whose columns are all there. Without `optional` any may be missing.
     """
+    called, texts, optional = taken.called, taken.texts, taken.optional
     table, waiting, code = "", list[str](), guess.currency(list(called.values()))
     local = [each.name for each in called.values() if each.is_local]
-    for start, group in groupby(template.splitlines(), lambda line: line.partition(":")[0]):
+    for start, group in groupby(taken.template.splitlines(), lambda line: line.partition(":")[0]):
         word = start.strip()
         indent = start.removesuffix(word)
         options = [(line, [name for name in NAMED.findall(line) if name not in texts]) for line in group]
