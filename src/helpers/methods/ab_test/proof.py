@@ -171,9 +171,7 @@ class Beliefs(Guarded):
             return pd.DataFrame(columns=columns)
         lifts, errors = np.array([each.now.log_lift for each in found]).T
         last = [each.contrasts.at(-1) for each in found]
-        shared = (
-            min(float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last) if len(last) > 1 else 0.0
-        )
+        shared = min(float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last) * (len(last) > 1)
         told = believe(found[0].sign * lifts, errors, found[0].confidence, shared=shared)
         names = [self.plan.arms[each.arm] for each in found]
         parts = names, told.chance, told.above(least), told.best[1:], told.loss
@@ -200,9 +198,8 @@ class Beliefs(Guarded):
             text = "Among those whom {arm} reached it changed {metric} by {by}."
         yield self.said(text, by=changed(self.delivered) if self.delivered else "")
         query = " ".join(self.reading.outcomes[0].cells.sql.split())
-        yield self.said(
-            "No row of a unit leaves the engine for a reading. The query for {metric}: {query}", query=query
-        )
+        text = "No row of a unit leaves the engine for a reading. The query for {metric}: {query}"
+        yield self.said(text, query=query)
         yield from self.tables()
 
     def tables(self) -> Iterator[Table]:
