@@ -220,3 +220,12 @@ def test_a_row_that_cannot_be_followed_is_named(folder):
     )
     with pytest.raises(BadData, match=r"export.csv has a row that cannot be followed: .* Line: 3"):
         draft(place, con.workspace)
+
+
+def test_tables_in_shape_and_no_folder_need_no_mapping(folder):
+    con = engine.connect()
+    place = folder("order_id,member_id,paid_at,gross\n1,u1,2026-01-01T10:00:00Z,10\n", "orders.csv")
+    with pytest.raises(BadData, match=r"orders.csv: a table in shape already"):
+        draft(place, con.workspace)
+    with pytest.raises(BadData, match=r"nothing here is no folder"):
+        draft(place / "nothing here", con.workspace)

@@ -29,6 +29,7 @@ from helpers.data.tables import TABLES
 from helpers.errors import BadData
 
 MAPPING = "mapping.yml"
+IN_SHAPE = "a table in shape already, which needs no mapping"
 HEAD = """# Which column of these exports is which column of the tables that reports are made of.
 # A text that begins with ? is a question: write the answer in its place. Nothing is read before all are answered.
 # A line may be deleted when the export does not have it. `playbook check` says what is open and what is wrong.
@@ -80,6 +81,8 @@ def draft(folder: Path, workspace: Path) -> Draft:
     BadData
         When the folder has a mapping, or no file that could be mapped; then the message says what is missing.
     """
+    if not folder.is_dir():
+        raise BadData(f"{folder} is no folder.")
     if (folder / MAPPING).exists():
         raise BadData(f"{folder / MAPPING} is there already: edit it, or move it away for a new draft.")
     found, sources = Draft(), list[str]()
@@ -190,7 +193,13 @@ def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
         except UnreadableFileError as error:
             found.files.append((path.name, str(error)))
             continue
+        table = path.relative_to(folder).parts[0].split(".")[0]
         for raw in grids:
+            if table in TABLES and {each.name for each in TABLES[table].columns if each.required} <= set(
+                raw.names
+            ):
+                found.files.append((raw.name, IN_SHAPE))
+                continue
             match = recognise(raw.names)
             name = match[0].name if match else ""
             for known_as, raws in groups:
