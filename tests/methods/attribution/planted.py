@@ -11,7 +11,7 @@ from helpers.methods.attribution.journeys import Journeys, journeys
 from helpers.simulate import Community, Parameters, community
 from helpers.study import Study
 
-TABLES = ("members", "orders", "touchpoints", "evidence")
+TABLES = ("members", "orders", "touchpoints", "assignments", "evidence")
 SEARCH = 5
 
 

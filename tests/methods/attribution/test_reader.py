@@ -59,7 +59,7 @@ def test_paths_tell_repeats_once_and_count_members() -> None:
 
 
 def test_rates_are_compared_among_journeys_of_as_many_touches() -> None:
-    """Of two touches: one channel 10 of 100, several 10 of 50; of three: 30 of 100, and 15 of 50; of four only one."""
+    """Of two touches, one channel: 10 of 100, several: 10 of 50; of three 30 of 100, 15 of 50; of four only one."""
     journeys, converted = [100, 50, 100, 50, 70, 0], [10, 10, 30, 15, 35, 0]
     ratio = _rate_ratio(np.array([*journeys, *converted], float), size=6)
     assert ratio == pytest.approx((150 * 0.2 + 150 * 0.3) / (150 * 0.1 + 150 * 0.3))

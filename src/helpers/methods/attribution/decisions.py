@@ -85,9 +85,7 @@ class Compared(Result):
             return say("Last click against what channels added: {why}.", why=self.credited.seen.too_little)
         text = "Last click gives {name} {last} orders. It added {added}: {excess} too many."
         if name not in self.added.tested:
-            text = (
-                "Last click gives {name} {last} orders. By the model it added {added}; no test confirms that."
-            )
+            text = "Last click gives {name} {last} orders. It added {added}, which no lift test confirms."
         last = number(float(self.credited.of("last")["conversions"][name]), 0)
         own, beyond = (with_bounds(each._replace(unit="")) for each in (self.added.of(name), excess))
         return say(text, name=name, last=last, added=own, excess=beyond)
@@ -100,9 +98,7 @@ class Compared(Result):
         if self.added.corrected is None:
             title = say("Who has the credit for orders depends on whom one asks")
         rows = self.rows.assign(model=self.rows["model"].map(lambda model: say(plots.NAMES[model])))
-        text = (
-            "{drawn} Lines are {level} intervals: how well a number is measured, not whether it is deserved."
-        )
+        text = "{drawn} Lines: {level} intervals; how well a number is measured, not whether it is deserved."
         note = say(text, drawn=self.study.drawn, level=percent(self.study.confidence, 0))
         kind = say("Points with intervals by channel and model")
         return self.drawn("credit_by_model", kind, title, rows, plots.models(self.rows), note=note)
@@ -118,12 +114,9 @@ class Compared(Result):
             text = "With windows of 7 to 30 days, or {lost} of the touches lost, the chain ranks {names} differently."
         yield say(text, lost=percent(LOST, 0), names=say(", ").join(moved))
         shares = dict.fromkeys(["asked", "days_7", "days_14", "days_30", "lost"], "share")
-        yield Table(
-            "robustness", self.robust, say("Share of credit by window, and with touches lost"), shares
-        )
-        caption = say(
-            "How far models lay from planted truth in simulated communities: 0 is right, 1 all wrong"
-        )
+        caption = say("Share of credit by window, and with touches lost")
+        yield Table("robustness", self.robust, caption, shares)
+        caption = say("How far models lay from the truth of simulated communities: 0 is right, 1 all wrong")
         note = say("alike: everybody is touched alike. intent: touches come because an order is near.")
         yield Table("truth_check", published(), caption, dict.fromkeys(["alike", "intent"], "score"), note)
 
@@ -201,9 +194,7 @@ class Returns(Result):
         if not self.overall.known:
             return say("What channels return: too little data, or no spend on record.")
         sure = self.table[self.table["tested"] & (self.table["p_goal"] >= self.study.confidence)]["channel"]
-        text = (
-            "Each {unit} spent on channels brought {roas} of added sales. Sure to reach 1:{goal:g}: {names}."
-        )
+        text = "Each {unit} spent on channels brought {roas} of added sales. Sure of 1:{goal:g}: {names}."
         if sure.empty:
             text = "Each {unit} spent on channels brought {roas} of added sales. None is sure to reach 1:{goal:g}."
         names = say(", ").join(sure)
@@ -267,13 +258,10 @@ class Returns(Result):
             rule, worth, cost, told = row["decision"], None, 0.0, ""
             if rule in ("grow", "shrink"):
                 part = (PART if rule == "grow" else -PART) * MONTH / row["days"]
-                gains = [
-                    part * (self.margin * row["value"] * row[name] - row["spend"])
-                    for name in ("added", "low", "high")
-                ]
-                worth = Estimate(
-                    gains[0], min(gains), max(gains), row["touched"], "", METHOD, self.study.confidence
-                )
+                sales = [self.margin * row["value"] * row[name] for name in ("added", "low", "high")]
+                gain, low, high = (part * (each - row["spend"]) for each in sales)
+                low, high = sorted((low, high))
+                worth = Estimate(gain, low, high, row["touched"], "", METHOD, self.study.confidence)
                 cost = max(part, 0.0) * row["spend"]
                 told = say(ASSUMED, margin=percent(self.margin, 0), days=MONTH)
             rests = "next_test" if rule in ("test_next", "wait") else "roas"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import ibis
 import numpy as np
 import pandas as pd
 
@@ -34,37 +35,28 @@ def robustness(found: Journeys, order: int = 1) -> pd.DataFrame:
         channel, model (of `COMPARED`), then the share of credit: asked, days_7, days_14, days_30, and lost (with
         `LOST` of the touches taken away at random); first_rank, last_rank (best and worst rank over all of them).
     """
+    study, how = found.study, found.definition
     cases = {"asked": found}
-    cases |= {f"days_{days}": again(found, lookback_days=days) for days in WINDOWS}
-    touches, seed = found.study.dataset.touchpoints, found.study.seed
-    kept = md5(f"{seed} lost " + touches.touch_id.cast("string")) >= f"{round(LOST * 16**8):08x}"
-    less = found.study.dataset.replace(touchpoints=touches.filter(kept))
-    cases["lost"] = journeys(replace(found.study, dataset=less), found.definition)
-    parts = [_shares(each, order).assign(case=case) for case, each in cases.items()]
-    table = pd.concat(parts).pivot(index=["channel", "model"], columns="case", values="share").fillna(0.0)
+    cases |= {f"days_{days}": journeys(study, replace(how, lookback_days=days)) for days in WINDOWS}
+    touches, key = study.dataset.touchpoints, ibis.literal(f"{study.seed} ") + "lost" + " "
+    kept = md5(key + touches.touch_id.cast("string")) >= f"{round(LOST * 16**8):08x}"
+    less = study.dataset.replace(touchpoints=touches.filter(kept))
+    cases["lost"] = journeys(replace(study, dataset=less), how)
+    table = pd.concat({case: _shares(each, order) for case, each in cases.items()}, axis=1).fillna(0.0)
     ranks = table.groupby("model").rank(ascending=False, method="first").astype(int)
-    table = table[list(cases)].assign(first_rank=ranks.min(axis=1), last_rank=ranks.max(axis=1))
-    return table.reset_index().sort_values(["model", "asked"], ascending=[True, False], ignore_index=True)
+    table = table.assign(first_rank=ranks.min(axis=1), last_rank=ranks.max(axis=1)).reset_index()
+    return table.sort_values(["model", "asked"], ascending=[True, False], ignore_index=True)
 
 
-def again(found: Journeys, lookback_days: int) -> Journeys:
-    """Return the same journeys with another lookback."""
-    return journeys(found.study, replace(found.definition, lookback_days=lookback_days))
-
-
-def _shares(found: Journeys, order: int) -> pd.DataFrame:
-    """Return channel, model and share of credit."""
-    histories = found.histories
-    named = {"last": rules(histories)["last"], "markov": markov(histories, order)}
-    parts = []
-    for model, sums in named.items():
-        credit = sums.of(histories.members)[0]
-        parts.append(
-            pd.DataFrame(
-                {"channel": histories.channels, "model": model, "share": credit / max(credit.sum(), 1)}
-            )
-        )
-    return pd.concat(parts)
+def _shares(found: Journeys, order: int) -> pd.Series:
+    """Return the share of credit by channel and model."""
+    h = found.histories
+    models = {"last": rules(h)["last"], "markov": markov(h, order)}
+    credit = pd.DataFrame(
+        {name: sums.of(h.members)[0] for name, sums in models.items()}, index=list(h.channels)
+    )
+    credit = credit.rename_axis(index="channel", columns="model") / credit.sum().clip(lower=1)
+    return pd.Series(credit.stack())
 
 
 def decide(table: pd.DataFrame, goal: float) -> pd.Series:

@@ -83,18 +83,14 @@ class Increments(NamedTuple):
     def of(self, channel: str, confidence: float) -> Estimate:
         """Return the orders that a channel added."""
         place = self.channels.index(channel)
-        error = float(np.sqrt(self.covariance[place, place]))
-        return normal_estimate(
-            float(self.orders[place]), error, self.members, "orders", "additive rates", confidence
-        )
+        value, error = self.orders[place], np.sqrt(self.covariance[place, place])
+        return normal_estimate(value, error, self.members, "orders", "additive rates", confidence)
 
     def baseline(self, confidence: float) -> Estimate:
         """Return the share of orders that would have come without any channel."""
         share, error = self.orders.sum() / self.total, np.sqrt(self.covariance.sum()) / self.total
-        method, most = "additive rates, clustered by member", max(1.0, 1 - float(share))
-        return normal_estimate(
-            1 - float(share), float(error), self.members, "share", method, confidence, bounds=(0.0, most)
-        )
+        named = ("share", "additive rates, clustered by member", confidence)
+        return normal_estimate(1 - share, error, self.members, *named, bounds=(0.0, max(1.0, 1 - share)))
 
 
 class _Days(NamedTuple):
@@ -152,9 +148,8 @@ def _days(journeys: Journeys) -> _Days:
     clock = local_time(rows.ts, study.report_tz)
     rest = 1 - (clock.hour() * 60 + clock.minute()).cast("float64") / 1440
     touches = materialise(rows.select("member_id", "channel", day=day_number(clock.date()), rest=rest))
-    first, last = (
-        int(each) for each in touches.agg(a=touches.day.min(), b=touches.day.max()).execute().iloc[0]
-    )
+    span = touches.agg(first=touches.day.min(), last=touches.day.max()).execute()
+    first, last = span.iloc[0].astype(int).tolist()
     if definition.window_days:
         first = max(first, number_of(study.as_of) - definition.window_days + 1)
     ends = journeys.ends
@@ -167,9 +162,8 @@ def _days(journeys: Journeys) -> _Days:
     people = people.left_join(orders.group_by("member_id").agg(total=orders.y.sum()), "member_id")
     people = people.inner_join(season.select(end="day", upto="cumulated"), "end")
     people = people.inner_join(season.select(begin="day", before=season.cumulated - season.s), "begin")
-    people = people.select(
-        "member_id", "begin", "end", total=people.total.fill_null(0), season=people.upto - people.before
-    )
+    sums = {"total": people.total.fill_null(0), "season": people.upto - people.before}
+    people = people.select("member_id", "begin", "end", **sums)
     return _Days(touches, orders, materialise(people), season, journeys.channels, definition.lookback_days)
 
 
@@ -203,9 +197,7 @@ def _season(people: ibis.Table, orders: ibis.Table, first: int, last: int) -> ib
     found = orders.group_by("day").agg(n=orders.y.sum()).execute().set_index("day")["n"]
     found = found.reindex(here.index, fill_value=0)
     s = found / (here * found.sum() / here.sum())
-    return ibis.memtable(
-        pd.DataFrame({"day": s.index, "s": s.to_numpy(), "cumulated": s.cumsum().to_numpy()})
-    )
+    return ibis.memtable(pd.DataFrame({"s": s, "cumulated": s.cumsum()}).rename_axis("day").reset_index())
 
 
 def _doses(days: _Days, decay: float) -> ibis.Table:
@@ -214,12 +206,9 @@ def _doses(days: _Days, decay: float) -> ibis.Table:
     rows = days.touches.mutate(age=ibis.range(0, length).unnest())
     left = ibis.literal(decay).pow(rows.age - 1 + rows.rest) if decay else ibis.literal(0.0)
     dose = ibis.cases((rows.age == 0, 1 - left * decay), else_=left * (1 - decay))
-    rows = rows.mutate(day=rows.day + rows.age, dose=dose)
+    rows, names = rows.mutate(day=rows.day + rows.age, dose=dose), enumerate(days.channels)
     rows = rows.group_by("member_id", "day").agg(
-        **{
-            f"x{place}": rows.dose.sum(where=rows.channel == name).fill_null(0.0)
-            for place, name in enumerate(days.channels)
-        }
+        **{f"x{n}": rows.dose.sum(where=rows.channel == name).fill_null(0.0) for n, name in names}
     )
     rows = rows.inner_join(days.people.select("member_id", "begin", "end"), "member_id")
     rows = rows.filter(rows.day.between(rows.begin, rows.end)).drop("begin", "end")

@@ -72,11 +72,10 @@ def common_paths(histories: Histories, most: int = 5) -> pd.DataFrame:
     frame = pd.DataFrame(rows)[kept & h.last].assign(conversions=lambda t: h.members[t["history"]])
     frame["value"] *= frame["conversions"]
     own = frame.drop_duplicates(["key", "history"]).groupby("key")["conversions"].sum().rename("members")
-    found = frame.groupby("key").agg(
-        conversions=("conversions", "sum"), value=("value", "sum"), one=("journey", "first")
-    )
+    sums = {"conversions": "sum", "value": "sum", "journey": "first"}
+    found = frame.groupby("key").agg(sums)
     found = found.join(own).sort_values(["conversions", "value"], ascending=False).head(most)
-    names = [[h.channels[code] for code in h.code[h.journey == journey]] for journey in found["one"]]
+    names = [[h.channels[code] for code in h.code[h.journey == journey]] for journey in found["journey"]]
     found.insert(0, "path", [" → ".join(each) for each in names])
     return found[["path", "members", "conversions", "value"]].reset_index(drop=True)
 
@@ -152,9 +151,8 @@ class Paths(Result):
             "Of newcomers, {share} have ordered after {d} days, those yet to order counted. Half of the orders with "
             "a touch come after at most {half}, nine in ten after at most {most} touches."
         )
-        return say(
-            text, share=with_interval(self.ordered), d=DAYS, half=number(half, 0), most=number(most, 0)
-        )
+        counts = {"half": number(half, 0), "most": number(most, 0), "d": DAYS}
+        return say(text, share=with_interval(self.ordered), **counts)
 
     @property
     def several_sentence(self) -> str:
@@ -170,18 +168,13 @@ class Paths(Result):
         rows = rows.assign(low=1 - curve["high"], high=1 - curve["low"])[curve["day"] <= 3 * DAYS]
         told = {"share": percent(self.ordered.value, 0), "d": DAYS}
         if len(rows):
-            title, kind = (
-                say("{share} of newcomers have ordered after {d} days", **told),
-                say("Curve with its band"),
-            )
+            title, kind = say("{share} of newcomers have ordered after {d} days", **told), say("Curve, band")
             units = dict.fromkeys(["ordered", "low", "high"], "share")
             drawing = plots.days_to_order(rows)
             yield self.drawn("days_to_order", kind, title, rows.reset_index(drop=True), drawing, units=units)
         if len(self.common):
             title, kind = say("The commonest ways to an order"), say("Bars of orders by path")
-            note = say(
-                "Repeats of a channel are told once; paths of more than {n} channels are left out.", n=LONGEST
-            )
+            note = say("Repeats are told once; paths of more than {n} channels are left out.", n=LONGEST)
             named = {"members": "members", "note": note, "units": {"value": self.study.currency}}
             yield self.drawn("common_paths", kind, title, self.common, plots.paths(self.common), **named)
         yield self.several_sentence

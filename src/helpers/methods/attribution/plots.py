@@ -12,10 +12,9 @@ from helpers.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE
 from helpers.sentences import say
 
 LIGHT = "#9cc3e0"
-MARKS = {
-    "last": ("o", BLUE), "linear": ("s", MUTED), "markov": ("^", GREEN), "shapley": ("D", PURPLE),
-    "added": ("o", ORANGE),
-}  # fmt: skip
+MARKS = dict(
+    last=("o", BLUE), linear=("s", MUTED), markov=("^", GREEN), shapley=("D", PURPLE), added=("o", ORANGE)
+)
 NAMES = {
     "last": "last click", "linear": "equal parts", "markov": "Markov chain", "shapley": "Shapley",
     "added": "added orders",
@@ -31,10 +30,8 @@ def models(rows: pd.DataFrame) -> Figure:
     rows : pandas.DataFrame
         channel, model (of `NAMES`), orders, low, high; channels and models in the order drawn.
     """
-    channels, shown = (
-        list(dict.fromkeys(rows["channel"])),
-        [name for name in NAMES if name in set(rows["model"])],
-    )
+    channels = list(dict.fromkeys(rows["channel"]))
+    shown = [name for name in NAMES if name in set(rows["model"])]
     figure, ax = figures.new_figure(7.2, 0.62 * len(channels) + 1.2)
     for place, model in enumerate(shown):
         part, (mark, colour) = rows[rows["model"] == model], MARKS[model]

@@ -185,9 +185,7 @@ class Credited(Result):
         yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
         table = self.credit.table.drop(columns="level").rename(columns={"node": "channel", "n": "touched"})
         units = {"p_top3": "share"} | dict.fromkeys(["value", "value_low", "value_high"], self.study.currency)
-        yield Table(
-            "credit", table, say("Credit by model, and the chance to be among the first three"), units
-        )
+        yield Table("credit", table, say("Credit by model, and the chance to be in the first three"), units)
         if not self.seen.too_little:
             text = "Share of orders that a Markov chain of order {k} loses without a channel"
             caption = say(text, k=self.credit.order)
@@ -307,14 +305,13 @@ class Added(Result):
 
     def findings(self) -> Iterator[Finding]:
         """State the share of orders that no channel added."""
+        share = percent(self.baseline.value, 0)
         yield finding(
             self.baseline, id="attribution.baseline", metric=say("orders that would have come without any channel"),
             scope=self.study.scope, sentence=self.sentence, systems=("S062",),
             assumption=say("rates add up, and untested channels err as the tested ones did")
             if self.tested else say("nobody was touched because an order was near"),
-            headline=say(
-                "{share} of orders would have come without any channel", share=percent(self.baseline.value, 0)
-            ),
+            headline=say("{share} of orders would have come without any channel", share=share),
             definition="baseline_share", picture="credit_by_model",
         )  # fmt: skip
 
