@@ -441,13 +441,19 @@ class _Feed:
         own = [name for name in self.spec.key if self.spec[name].type == "string"]
         when = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
         order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY {when})"
-        made = []
+        made, fell = [], []
         for name, *_ in described:
             text = identifier(name)
             if name in self.spec and name not in keys and self.spec[name].type in ("integer", "float"):
                 grown = f"{text} - lag({text}) OVER {order}"
-                grown = f"CASE WHEN {grown} >= 0 THEN {grown} END" if self.spec[name].minimum == 0 else grown
+                if self.spec[name].minimum == 0:
+                    fell.append(f"CAST(coalesce({grown} < 0, false) AS INTEGER)")
+                    grown = f"CASE WHEN {grown} >= 0 THEN {grown} END"
                 made.append(f"CASE WHEN row_number() OVER {order} = 1 THEN {text} ELSE {grown} END AS {text}")
             else:
                 made.append(text)
+        query = f"SELECT sum(f) FROM (SELECT {' + '.join(fell or ['0'])} AS f FROM ({rows}))"
+        if count := self.con.con.execute(query).fetchall()[0][0]:
+            words = "{table}: totals that were lower than in the export before, and so say nothing: {n:,}."
+            self.found.notes.append(say(words, table=self.spec.name, n=count))
         return f"SELECT {', '.join(made)} FROM ({rows})"
