@@ -229,3 +229,10 @@ def test_tables_in_shape_and_no_folder_need_no_mapping(folder):
         draft(place, con.workspace)
     with pytest.raises(BadData, match=r"nothing here is no folder"):
         draft(place / "nothing here", con.workspace)
+
+
+@pytest.mark.parametrize(("last", "told"), [("7.50", "sum"), ("5.00", "? 1 orders have several rows")])
+def test_rows_of_one_order_are_added_up_or_asked_about(folder, last, told):
+    rows = f"1,u1,2026-01-05,5.00,tea\n1,u1,2026-01-05,{last},cup\n2,u2,2026-01-06,1.00,cup\n"
+    found, spec, _ = drafted(folder(f"order no,customer id,paid on,line total,product\n{rows}"))
+    assert spec["tables"]["orders"]["same_key"].startswith(told) and "# not used: product" in found.text

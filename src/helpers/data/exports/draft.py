@@ -95,10 +95,10 @@ def draft(folder: Path, workspace: Path) -> Draft:
             continue
         found.files += [(raw.name, taken.title) for raw in raws]
         if taken.template:
-            lines = [
-                f"  {taken.name}:  # {taken.title}",
-                *(f"    {line}" for line in _headed(folder, raws, taken)),
-            ]
+            unused = [name for name in header if name not in {each.name for each in taken.called.values()}]
+            said = ", ".join([*unused[:20], *(["…"] if len(unused) > 20 else [])])
+            lines = [f"  {taken.name}:  # {taken.title}", *([f"    # not used: {said}"] if said else [])]
+            lines += [f"    {line}" for line in _headed(folder, raws, taken)]
             text = "".join(f"{line}\n" for line in lines)
             if taken.unsafe or "member_id: '?" in text:
                 found.unsafe.append(NO_SAFE_KEY.format(where=taken.name))

@@ -28,6 +28,12 @@ LOOKED_AT, MOST = 2000, 0.9
 FEW = 3
 NOTHING = {"", "-", "--", "—", "——", "/", "null", "NULL", "N/A", "n/a", "None"}
 COMMA, POINT = r"\d,\d{1,2}\D*$|\d[. ]\d{3},", r"\d[.]\d{1,2}\D*$|\d,\d{3}[.]"
+ONE_AMOUNT = (
+    "? {} orders have several rows with one amount. Is it that of the order (first) or of each row (sum)?"
+)
+# Columns of money in the order in which they tell what was paid, and those outside the contract that are numbers.
+AMOUNTS = ("total", "gross", "minor", "unit_price")
+HELPING = (*AMOUNTS, "shipping", "quantity")
 TIMES = ("zoned", "local", "s", "ms", "us", "format")
 
 
@@ -83,6 +89,7 @@ def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
             except duckdb.Error as error:
                 said = " ".join(str(error).split("\n")[:2])
                 raise UnreadableFileError(f"{raw.name} has a row that cannot be followed: {said}") from None
+    rows = list(dict.fromkeys(rows))  # overlapping exports repeat rows
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return {name: _column(name, cells) for name, cells in zip(names, columns, strict=True)}
 
@@ -188,7 +195,7 @@ def number(column: Column, comma: bool, point: bool) -> dict[str, str]:
 def _holds(table: str, target: str, column: Column) -> bool:
     """Whether a column holds what a column of the contract, or one that helps to read it, does."""
     types = {each.name: each.type for name in ("content_daily", table) for each in TABLES[name].columns}
-    type_ = "float" if target in ("total", "shipping", "minor") else types.get(target, "string")
+    type_ = "float" if target in HELPING else types.get(target, "string")
     if type_ in ("timestamp", "date"):
         return column.kind in TIMES
     if type_ in ("float", "integer"):
@@ -219,9 +226,13 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
     if table == "orders":
         listed = alone and "joined_at" in tried["members"]  # members with what they spent in all
         return "order_id" in tried[table] or not ("event" in tried["events"] or listed)
+    if table == "touchpoints":
+        return "event" not in tried["events"]
     if table == "metric_daily":
-        days = tried[table]["date"].given
-        return len(set(days)) == len(days) and any(each.kind == "number" for each in looked.values())
+        columns = [tried[table][role].texts for role in ("date", "scope_id") if role in tried[table]]
+        rows = [row for row in zip(*columns, strict=True) if row[0]]
+        once = len(set(rows)) == len(rows) and not any(":" in row[0] for row in rows)
+        return once and any(each.kind == "number" for each in looked.values())
     return alone if table == "members" else True
 
 
@@ -250,7 +261,9 @@ def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) 
             said["strays"] = {column.name: list(column.strays)}
     if len(looked) <= FEW:
         said["checkin"] = "checkin"
-    numbers = {name: each for name, each in looked.items() if each.kind == "number"}
+    numbers = {
+        name: each for name, each in looked.items() if each.kind == "number" and each not in hits.values()
+    }
     said["metrics"] = {name: number(each, *written) or name for name, each in numbers.items()}
     said |= (_lines(hits) | _status(hits)) if table == "orders" else {}
     return {role: flow(text) for role, text in said.items()}
@@ -258,7 +271,7 @@ def texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column]) 
 
 def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
     """Return how several rows of one order are one."""
-    order, amount = hits.get("order_id"), hits.get("total") or hits.get("gross") or hits["minor"]
+    order, amount = hits.get("order_id"), next(hits[role] for role in AMOUNTS if role in hits)
     amounts, said = dict[str, list[str]](), dict[str, Any]()
     numbers = order.texts if order and order.kind != "lost" else ()
     for number, money in zip(numbers, amount.texts, strict=False):
@@ -267,7 +280,8 @@ def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
     if any("" in each for each in several):
         said["blank_total"] = amount.name
     if several := [each for each in several if sum(map(bool, each)) > 1]:
-        said["same_key"] = "first" if all(len(set(filter(None, each))) == 1 for each in several) else "sum"
+        same = all(len(set(filter(None, each))) == 1 for each in several) and "quantity" not in hits
+        said["same_key"] = ONE_AMOUNT.format(len(several)) if same else "sum"
     return said
 
 
