@@ -41,7 +41,7 @@ def test_negative_spend_is_refused(world: World) -> None:
     assert answer.answer == "nothing"
     assert found(answer, "spend") == (
         "refuse",
-        "tv: spend is below nothing, or missing, in 1 weeks. Correct the report first.",
+        "tv: weeks in which spend is below nothing, or missing: 1. Correct the report first.",
     )
 
 

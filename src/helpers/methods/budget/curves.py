@@ -29,7 +29,7 @@ LAGS = 14
 """Weeks over which spend may work, its own week included."""
 FAMILIES = [(delayed, form) for delayed in (False, True) for form in ("hill", "exponential", "linear")]
 """Kernel (delayed or geometric) and saturation."""
-MASS = np.array([0.45, 0.25, 0.10, 0.11, 0.06, 0.03])
+MASS = np.array([0.52, 0.28, 0.03, 0.10, 0.05, 0.02])
 USES = np.array([[True, delayed, form == "hill", form != "linear"] for delayed, form in FAMILIES])
 """Coordinates that each family uses."""
 DEFENSIVE = 0.2

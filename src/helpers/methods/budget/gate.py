@@ -20,10 +20,10 @@ from helpers.sentences import number, percent, say
 Verdict = Literal["ok", "flag", "refuse"]
 Answer = Literal["curves", "elasticity", "nothing"]
 
-WEEKS = {"nothing": 20, "elasticity": 40, "flag": 104}
+WEEKS = (20, 40, 104)
 """Below the first nothing is said, below the second no curve is fitted, below the third a flag."""
-PER_PARAMETER = (1.5, 4.0)
-"""Weeks a parameter: below the first no curves, below the second a flag."""
+PER_PARAMETER = (4.0, 1.5)
+"""Weeks a parameter: below the first a flag, below the second no curves."""
 OF_A_LINE = 3
 """Parameters of a line: size, carry-over and saturation."""
 TWINS, INFLATION = 0.999, 10.0
@@ -89,16 +89,27 @@ def check(
     return Check(code, line, float(value), float(limit), verdict, say(text, **named))
 
 
+def judged(
+    code: str, line: str, value: float, flag: float, refuse: float, bad: str, good: str, **more: Any
+) -> Check:
+    """Return a check of a value that is bad when large, or when small where `refuse` is below `flag`."""
+    sign = 1 if refuse >= flag else -1
+    verdict: Verdict = (
+        "refuse" if sign * value > sign * refuse else "flag" if sign * value > sign * flag else "ok"
+    )
+    limit = refuse if verdict == "refuse" else flag
+    return check(code, line, value, limit, verdict, good if verdict == "ok" else bad, **more)
+
+
 def gate(weekly: Weekly) -> Gate:
     """Return whether the data can answer."""
     sound = tuple(_sound(weekly))
     if any(each.verdict == "refuse" for each in sound):
         return Gate(sound, "nothing")
-    rest = tuple(each for part in (_enough, _apart, _lines, _demand) for each in part(weekly))
-    weeks = len(weekly.outcome)
-    refused = any(each.verdict == "refuse" for each in rest)
+    checks = (*sound, *(each for part in (_enough, _apart, _lines, _demand) for each in part(weekly)))
+    refused = any(each.verdict == "refuse" for each in checks)
     return Gate(
-        (*sound, *rest), "nothing" if weeks < WEEKS["nothing"] else "elasticity" if refused else "curves"
+        checks, "nothing" if len(weekly.outcome) < WEEKS[0] else "elasticity" if refused else "curves"
     )
 
 
@@ -107,37 +118,38 @@ def _sound(weekly: Weekly) -> Iterator[Check]:
     y, spend = weekly.outcome, weekly.spend
     for line, column in spend.items():
         if wrong := int((column < 0).sum() + column.isna().sum()):
-            text = "{line}: spend is below nothing, or missing, in {value} weeks. Correct the report first."
+            text = "{line}: weeks in which spend is below nothing, or missing: {value}. Correct the report first."
             yield check("spend", str(line), wrong, 0, "refuse", text)
-    if unknown := int(y.isna().sum()):
-        yield check("outcome", "", unknown, 0, "refuse", "The outcome is missing in {value} weeks.")
-    elif not y.any() or y.std() == 0 or y.mean() <= 0:
-        text = "The outcome is nothing, or the same in every week: there is no effect to find."
-        yield check("outcome", "", float(y.mean()), 0, "refuse", text)
-    elif none := int((y == 0).sum()):
-        text = "The outcome is 0 in {value} weeks: is that so, or was it not recorded?"
-        yield check("zero_weeks", "", none, 0, "flag", text)
+        elif not column.any():
+            yield check(
+                "idle", str(line), 0, 0, "refuse", "{line} spent nothing in these weeks: leave it out."
+            )
     if spend.empty:
         text = "No line has spend that varies from week to week, so nothing tells what spend does."
         yield check("lines", "", 0, 1, "refuse", text)
+    if unknown := int(y.isna().sum()):
+        yield check("outcome", "", unknown, 0, "refuse", "Weeks in which the outcome is missing: {value}.")
+    elif y.std() == 0 or y.mean() <= 0:
+        text = "The outcome is nothing, or the same in every week: there is no effect to find."
+        yield check("outcome", "", float(y.mean()), 0, "refuse", text)
+    elif none := int((y == 0).sum()):
+        text = "Weeks in which the outcome is 0: {value}. Is that so, or was it not recorded?"
+        yield check("zero_weeks", "", none, 0, "flag", text)
 
 
 def _enough(weekly: Weekly) -> Iterator[Check]:
     """Ask for weeks, in all and for each parameter."""
-    weeks = len(weekly.outcome)
-    least = WEEKS["elasticity"] if weeks < WEEKS["elasticity"] else WEEKS["flag"]
-    text = "There are {value} weeks; response curves need {limit} at least."
-    if weeks >= WEEKS["elasticity"]:
-        text = "There are {value} weeks. With fewer than {limit}, a season cannot be told from a single year."
-    if weeks >= WEEKS["flag"]:
-        text = "There are {value} weeks."
-    verdict: Verdict = "refuse" if weeks < WEEKS["elasticity"] else "flag" if weeks < WEEKS["flag"] else "ok"
-    yield check("weeks", "", weeks, least, verdict, text)
-    parameters = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
-    ratio, (lowest, low) = weeks / parameters, PER_PARAMETER
-    text = "{value} weeks for each of {n} unknowns; {limit} are needed."
-    verdict = "refuse" if ratio < lowest else "flag" if ratio < low else "ok"
-    yield check("parameters", "", ratio, lowest if ratio < lowest else low, verdict, text, n=parameters)
+    weeks, (_, least, low) = len(weekly.outcome), WEEKS
+    text = "There are {value} weeks. With fewer than {limit}, a season cannot be told from a single year."
+    if weeks < least:
+        text = "There are {value} weeks; response curves need {limit} at least."
+    yield judged("weeks", "", weeks, low, least, text, "There are {value} weeks.")
+    n = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
+    text, good = (
+        "{value} weeks for each of {n} unknowns; {limit} are needed.",
+        "{value} weeks for each of {n} unknowns.",
+    )
+    yield judged("parameters", "", weeks / n, *PER_PARAMETER, text, good, n=n)
 
 
 def _apart(weekly: Weekly) -> Iterator[Check]:
@@ -155,11 +167,9 @@ def _apart(weekly: Weekly) -> Iterator[Check]:
         return
     inflation = np.diag(np.linalg.inv(spend.corr().to_numpy()))
     at = int(inflation.argmax())
-    text = "{line} hardly moves apart from the other lines (variance inflation {value}, at most {limit} is good)."
-    verdict: Verdict = "flag" if inflation[at] > INFLATION else "ok"
-    if verdict == "ok":
-        text = "The lines move apart (variance inflation {value} at most)."
-    yield check("inflation", str(spend.columns[at]), inflation[at], INFLATION, verdict, text)
+    bad = "{line} hardly moves apart from the other lines (variance inflation {value}, at most {limit} is good)."
+    good = "The lines move apart (variance inflation {value} at most)."
+    yield judged("inflation", str(spend.columns[at]), inflation[at], INFLATION, np.inf, bad, good)
 
 
 def _lines(weekly: Weekly) -> Iterator[Check]:
@@ -172,22 +182,15 @@ def _lines(weekly: Weekly) -> Iterator[Check]:
     for line, row in weekly.lines.iterrows():
         if row["kind"] in said:
             yield check(str(row["kind"]), str(line), row["spend"], 0, "ok", said[row["kind"]])
-        if row.get("price_jump", np.nan) > PRICE_JUMP:
+        if row["price_jump"] > PRICE_JUMP:
             text = "{line}: the cost of an impression changed {value}-fold within a quarter. Is it a price or a unit?"
             yield check("price", str(line), row["price_jump"], PRICE_JUMP, "flag", text)
     for line, column in weekly.spend.items():
-        spike = column.max() / max(column[column > 0].quantile(0.95), 1e-12)
-        if spike > SPIKE:
-            text = (
-                "{line}: the largest week is {value} times what 19 of 20 weeks stay below. Is it a mistake?"
-            )
+        if (spike := column.max() / column[column > 0].quantile(0.95)) > SPIKE:
+            text = "{line}: the largest week is {value} times what 19 of 20 stay below. Is it a mistake?"
             yield check("spike", str(line), spike, SPIKE, "flag", text)
-    running = [str(line) for line in weekly.spend if weekly.spend[line].iloc[0] > 0]
-    if running:
-        text = (
-            "{lines}: running in the first week already, so what earlier spend still brought is not known. The first "
-            "weeks are left out of returns."
-        )
+    if running := [str(line) for line in weekly.spend if weekly.spend[line].iloc[0] > 0]:
+        text = "{lines}: running before the first week: what came of that is not known, so returns leave the start out."
         yield check("burn_in", "", len(running), 0, "ok", text, lines=", ".join(running))
 
 
@@ -195,19 +198,19 @@ def _demand(weekly: Weekly) -> Iterator[Check]:
     """Ask whether spend was set by the season, the calendar, or what was sold the week before."""
     base = baseline(weekly)
     wave = base.columns.loc[:, base.part != "bends"].to_numpy()
-    before = weekly.outcome.shift(1)
+    before = weekly.outcome.shift(1).to_numpy(float)
     for line, column in weekly.spend.items():
-        left = _left(column.to_numpy(float), wave)
-        explained = 1 - (left @ left) / max(((column - column.mean()) ** 2).sum(), 1e-12)
+        spend = column.to_numpy(float)
         # Few weeks are explained by anything: the share is the one adjusted for the columns.
-        adjusted = 1 - (1 - explained) * (len(column) - 1) / max(len(column) - wave.shape[1], 1)
-        if adjusted > SET_BY_SEASON:
+        explained = 1 - _left(spend, wave).var() / spend.var() * len(spend) / max(
+            len(spend) - wave.shape[1], 1
+        )
+        if explained > SET_BY_SEASON:
             text = "{line} follows season, calendar or demand ({share} of its ups and downs), which hides its effect."
-            share = percent(adjusted, 0)
-            yield check("season", str(line), adjusted, SET_BY_SEASON, "flag", text, share=share)
+            share = percent(explained, 0)
+            yield check("season", str(line), explained, SET_BY_SEASON, "flag", text, share=share)
         known = np.column_stack([wave, column.shift(1), column.shift(2)])[2:]
-        tested, asked = _left(column.to_numpy(float)[2:], known), _left(before.to_numpy(float)[2:], known)
-        t = _t(tested, asked, known.shape[1] + 1)
+        t = _t(_left(spend[2:], known), _left(before[2:], known), known.shape[1] + 1)
         if t > SET_BY_SALES:
             text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring comes anyway."
             yield check("demand", str(line), t, SET_BY_SALES, "flag", text)

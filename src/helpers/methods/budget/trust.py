@@ -18,8 +18,9 @@ from scipy import stats
 from statsmodels.stats.stattools import durbin_watson
 
 from helpers.methods.budget.engine import Fit, fit
-from helpers.methods.budget.gate import Check, Gate, Verdict, check
+from helpers.methods.budget.gate import Check, Gate, judged
 from helpers.methods.budget.weekly import Weekly
+from helpers.sentences import percent
 
 Grade = Literal["green", "amber", "red"]
 RHAT, EFFECTIVE = (1.05, 1.3), 100.0
@@ -34,6 +35,10 @@ MOVES = {"no_season": (3.0, 6.0), "wide_season": (1.5, 4.0), "half": (2.5, 6.0)}
 LATE = 0.35
 """Share of a line's effect that arrives after the sixth week: then the kernel's reach decides the answer."""
 LATE_WEEK = 6
+BELOW_NOTHING = (0.0, 0.1)
+"""Share of weeks with a baseline below nothing."""
+WIDE, YEAR = 5, 52
+"""Waves of the freer season; weeks of a year, two of which can be halved."""
 COUNTED = ("weeks", "parameters", "inflation", "price", "spike", "season", "demand", "zero_weeks")
 """Flags of the gate that lower the grade."""
 MOST_FLAGS = 6
@@ -65,45 +70,32 @@ def trust(found: Fit, gate: Gate, seed: int = 0) -> Trust:
     return Trust("red" if refused or flagged >= MOST_FLAGS else "amber" if flagged else "green", checks)
 
 
-def _verdict(value: float, flag: float, refuse: float) -> Verdict:
-    """Return the verdict of a value that is bad when large; of minus the value and limits, when small."""
-    return "refuse" if value > refuse else "flag" if value > flag else "ok"
-
-
 def _sampling(found: Fit) -> Iterator[Check]:
-    worst = found.rhat.max()
-    text = "The chains agree (R-hat {value}; above {limit} they would not)."
-    if worst > RHAT[0]:
-        text = "The chains do not agree (R-hat {value}, at most {limit}): {line} has no settled answer."
-    yield check("rhat", str(found.rhat.idxmax()), worst, RHAT[0], _verdict(worst, *RHAT), text)
-    few = found.ess.min()
-    text = "There are {value} independent draws at least."
-    yield check("draws", str(found.ess.idxmin()), few, EFFECTIVE, "flag" if few < EFFECTIVE else "ok", text)
+    bad = "The chains do not agree (R-hat {value}, at most {limit}): {line} has no settled answer."
+    good = "The chains agree (R-hat {value})."
+    yield judged("rhat", str(found.rhat.idxmax()), found.rhat.max(), *RHAT, bad, good)
+    bad, good = "There are {value} independent draws only.", "There are {value} independent draws at least."
+    yield judged("draws", str(found.ess.idxmin()), found.ess.min(), EFFECTIVE, 0, bad, good)
 
 
 def _left_over(found: Fit) -> Iterator[Check]:
     left = found.residual
-    watson = float(durbin_watson(left))
-    text = "What is left has no memory (Durbin-Watson {value})."
-    if watson < WATSON[0]:
-        text = "What is left has a memory (Durbin-Watson {value}, at least {limit}): something that lasts is missing."
-    yield check("memory", "", watson, WATSON[0], _verdict(-watson, -WATSON[0], -WATSON[1]), text)
-    heavy = float(stats.kurtosis(left))
-    text = "No week stands out of what is left."
-    if heavy > TAILS:
-        text = (
-            "A few weeks stand far out of what is left: an event that is not in the calendar, or a mistake?"
-        )
-    yield check("tails", "", heavy, TAILS, "flag" if heavy > TAILS else "ok", text)
-    below = float((found.baseline < 0).mean())
-    if below:
-        text = "Without paid lines the outcome would be below nothing in some weeks: they are credited with too much."
-        yield check("baseline", "", below, 0, "refuse" if below > 0.1 else "flag", text)
-    for line, curves in found.curves.items():
-        late = float(curves.kernels[LATE_WEEK:].sum(axis=0).mean())
-        if late > LATE:
-            text = "{line}: much of its effect seems to come after {n} weeks, where it cannot be told from the trend."
-            yield check("late", line, late, LATE, "flag", text, n=LATE_WEEK)
+    bad = "What is left has a memory (Durbin-Watson {value}, at least {limit}): something that lasts is missing."
+    good = "What is left has no memory (Durbin-Watson {value})."
+    yield judged("memory", "", float(durbin_watson(left)), *WATSON, bad, good)
+    bad = "A few weeks stand far out of what is left: an event that is not in the calendar, or a mistake?"
+    good = "No week stands out of what is left."
+    yield judged("tails", "", float(stats.kurtosis(left)), TAILS, np.inf, bad, good)
+    bad = "Without paid lines the outcome would be below nothing in some weeks: they are credited with too much."
+    good = "Without paid lines something would be sold in every week."
+    yield judged("baseline", "", float((found.baseline < 0).mean()), *BELOW_NOTHING, bad, good)
+    bad = "{line}: much of its effect seems to come after {n} weeks, where it cannot be told from the trend."
+    late = {
+        line: float(curves.kernels[LATE_WEEK:].sum(axis=0).mean()) for line, curves in found.curves.items()
+    }
+    line = max(late, key=lambda name: late[name])
+    good = "Effects have come after {n} weeks."
+    yield judged("late", line, late[line], LATE, np.inf, bad, good, n=LATE_WEEK)
 
 
 def _refits(found: Fit, seed: int) -> Iterator[Check]:
@@ -116,25 +108,24 @@ def _refits(found: Fit, seed: int) -> Iterator[Check]:
     beats = float(
         np.mean([(other.contribution(line).mean(axis=1) < nothing).mean() for line in found.curves])
     )
-    text = "A made-up line that cannot work does not seem to work."
-    if beats > PLACEBO[0]:
-        text = "A made-up line that cannot work seems to bring more than a real one with a chance of {value}."
-    yield check("placebo", "", beats, PLACEBO[0], _verdict(beats, *PLACEBO), text)
+    bad = "A made-up line that cannot work seems to bring more than a real one with a chance of {chance}."
+    good = "A made-up line that cannot work does not seem to work."
+    yield judged("placebo", "", beats, *PLACEBO, bad, good, chance=percent(beats, 0))
+    again = {
+        "no_season": fit(frame, found.evidence, seed, 0),
+        "wide_season": fit(frame, found.evidence, seed, WIDE),
+    }
+    if weeks >= 2 * YEAR:
+        again["half"] = fit(_later(frame, weeks // 2), (), seed)
     texts = {
         "no_season": "Without a season in the model, {line} moves by {value} standard deviations.",
         "wide_season": "With a freer season in the model, {line} moves by {value} standard deviations.",
         "half": "In the later half of the weeks alone, {line} moves by {value} standard deviations.",
     }
-    refits = {
-        "no_season": lambda: fit(frame, found.evidence, seed, 0),
-        "wide_season": lambda: fit(frame, found.evidence, seed, 5),
-    }
-    if weeks >= 104:
-        refits["half"] = lambda: fit(_later(frame, weeks // 2), (), seed)
-    for name, again in refits.items():
-        moved = moves(found, again())
+    for name, other in again.items():
+        moved = moves(found, other)
         line = str(moved.idxmax())
-        yield check(name, line, moved[line], MOVES[name][0], _verdict(moved[line], *MOVES[name]), texts[name])
+        yield judged(name, line, moved[line], *MOVES[name], texts[name], texts[name])
 
 
 def _later(frame: Weekly, first: int) -> Weekly:

@@ -8,7 +8,6 @@ calendar: neither has a curve.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 
 import ibis
@@ -28,6 +27,8 @@ STEADY = 0.10
 FEW_WEEKS, FEW_SHARE = 6, 0.08
 """A line that spends in fewer weeks, or in a smaller share of them, is a run of events."""
 QUARTER = 13
+LATEST = pd.Timedelta(days=14)
+"""Days at the end in which a report may still be coming in."""
 NO_EVENT = ("experiment", "platform_rule", "competitor")
 """Kinds of the calendar that are no cause of demand, or that nobody knows the days of."""
 
@@ -84,37 +85,29 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
     MissingTable, BadData, BadParameters
         When a table is missing, money is in two currencies, a week is missing, or there is no such outcome.
     """
-    money = {name: currencies(study.dataset, name) for name in study.dataset.tables}
-    check_currency(money, study.currency)
-    ads = _ads(study, by)
-    spend = _by_week(
-        ads.pivot_table(index="date", columns="line", values="cost", aggfunc="sum", fill_value=0.0)
+    check_currency({name: currencies(study.dataset, name) for name in study.dataset.tables}, study.currency)
+    ads, (daily, unit) = _ads(study, by), _outcome(study, outcome)
+    last = min(pd.Timestamp(study.as_of), ads["date"].max(), daily.index.max())
+    weeks = pd.date_range(
+        max(ads["date"].min(), daily.index.min()), last - pd.Timedelta(days=6), freq="W-MON"
     )
-    daily, unit = _outcome(study, outcome)
-    last = min(study.as_of, ads["date"].max(), daily.index.max())
-    weeks = pd.date_range(_monday(max(ads["date"].min(), daily.index.min()), ahead=True), last, freq="W-MON")
-    weeks = weeks[weeks <= pd.Timestamp(last) - pd.Timedelta(days=6)]
     if weeks.empty:
-        raise BadData(
-            say("ad_daily and the outcome have no whole week in common until {day}.", day=study.as_of)
-        )
-    if missing := [week for week in weeks if week not in spend.index]:
+        text = "ad_daily and the outcome have no whole week in common until {day}."
+        raise BadData(say(text, day=study.as_of))
+    spend = _by_week(ads.pivot_table(index="date", columns="line", values="cost", aggfunc="sum"), weeks)
+    if (missing := spend.isna().all(axis=1)).any():
         text = "ad_daily: {n} of {weeks} weeks have no row at all, such as the one of {first}: bring their report."
-        raise BadData(say(text, n=len(missing), weeks=len(weeks), first=missing[0].date()))
-    spend = spend.reindex(weeks).rename_axis(columns=None)
-    kind = {line: kind_of(column) for line, column in spend.items()}
+        raise BadData(say(text, n=missing.sum(), weeks=len(weeks), first=weeks[missing][0].date()))
+    spend = spend.fillna(0.0)
     lines = ads.groupby("line").agg(platform=("platform", "first"), impressions=("shown", "sum"))
-    lines = lines.assign(kind=pd.Series(kind), spend=spend.sum())
-    lines["price_jump"] = _price_jump(ads, weeks[0])
-    of_kind = {
-        name: [line for line, its in kind.items() if its == name] for name in ("curve", "fixed", "event")
-    }
-    lumps = (spend[of_kind["event"]] > 0).astype(float)
-    fixed = pd.concat([spend[of_kind["fixed"]].mean(), _ledger(study, weeks)])
+    lines = lines.assign(kind=spend.agg(kind_of), spend=spend.sum(), price_jump=_price_jump(ads, weeks[0]))
+    curve, fixed, event = (list(lines.index[lines["kind"] == kind]) for kind in ("curve", "fixed", "event"))
+    lumps = (spend[event] > 0).astype(float)
     return Weekly(
-        outcome=_by_week(daily.to_frame("outcome"))["outcome"].reindex(weeks), spend=spend[of_kind["curve"]],
-        currency=study.currency, unit=unit, organic=_organic(study, weeks), controls=_controls(study, weeks),
-        calendar=pd.concat([_calendar(study, weeks), lumps], axis=1), fixed=fixed, lines=lines,
+        outcome=_by_week(daily.to_frame("outcome"), weeks)["outcome"], spend=spend[curve], currency=study.currency,
+        unit=unit, organic=_organic(study, weeks), controls=_controls(study, weeks),
+        calendar=pd.concat([_calendar(study, weeks), lumps], axis=1),
+        fixed=pd.concat([spend[fixed].mean(), _ledger(study, weeks)]), lines=lines,
     )  # fmt: skip
 
 
@@ -128,16 +121,11 @@ def kind_of(spend: pd.Series) -> str:
     return "event" if active < max(FEW_WEEKS, FEW_SHARE * len(spend)) else "curve"
 
 
-def _monday(day: dt.date, *, ahead: bool = False) -> dt.date:
-    """Return the Monday of a day's week, or the first one not before it."""
-    back = day - dt.timedelta(days=day.weekday())
-    return back + dt.timedelta(days=7) if ahead and back < day else back
-
-
-def _by_week(daily: pd.DataFrame, how: str = "sum") -> pd.DataFrame:
-    """Return sums or means of whatever there is of each week, by its Monday."""
-    mondays = pd.DatetimeIndex([_monday(day) for day in daily.index])
-    return daily.groupby(mondays).agg(how)
+def _by_week(daily: pd.DataFrame, weeks: pd.DatetimeIndex, how: str = "sum") -> pd.DataFrame:
+    """Return sums or means of each week by its Monday; missing where there is nothing."""
+    grouped = daily.resample("W-MON", closed="left", label="left")
+    found = grouped.sum(min_count=1) if how == "sum" else grouped.mean()
+    return found.reindex(weeks).rename_axis(columns=None)
 
 
 def _ads(study: Study, by: str) -> pd.DataFrame:
@@ -151,11 +139,10 @@ def _ads(study: Study, by: str) -> pd.DataFrame:
     keys = {"date": table.date.cast("date"), "line": table[by].cast("string"), "platform": table.platform}
     sums = {"cost": table.cost.sum(), "shown": shown, "whole": whole}
     found = table.group_by(**keys).agg(**sums).order_by("date", "line").to_pandas()
-    found["date"] = pd.to_datetime(found["date"]).dt.date
+    found["date"], last = pd.to_datetime(found["date"]), pd.Timestamp(study.as_of)
     # Only the last days are still coming in: a day long past that was never completed stays as it is.
-    late = found.loc[~found["whole"].astype(bool), "date"]
-    late = late[late > study.as_of - dt.timedelta(days=14)]
-    found = found[found["date"] <= min([study.as_of, *(day - dt.timedelta(days=1) for day in late)])]
+    late = found.loc[~found["whole"].astype(bool) & (found["date"] > last - LATEST), "date"]
+    found = found[(found["date"] <= last) & (found["date"] < (late.min() if len(late) else pd.Timestamp.max))]
     if found.empty:
         raise BadData(say("ad_daily: there is no complete day until {day}.", day=study.as_of))
     return found
@@ -166,50 +153,54 @@ def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
     if outcome in ("margin", "revenue", "orders"):
         return _orders(study, outcome), "orders" if outcome == "orders" else study.currency
     table = study.dataset.metric_daily
-    rows = table.filter(table.metric.cast("string") == outcome)
-    rows = rows.filter(rows.date.cast("date") <= ibis.date(study.as_of)).to_pandas()
-    scopes = list(rows.groupby(["scope_type", "scope_id"]).groups) if len(rows) else []
-    chosen = [scope for scope in scopes if scope == ("brand", "all")] or scopes
-    if len(chosen) != 1:
-        known = ", ".join(sorted(table.metric.cast("string").as_table().distinct().to_pandas()["metric"]))
+    rows = table.filter(
+        table.metric.cast("string") == outcome, table.date.cast("date") <= ibis.date(study.as_of)
+    )
+    scopes = rows.to_pandas().sort_values("date").groupby(["scope_type", "scope_id"], sort=False)
+    scope = (
+        ("brand", "all")
+        if ("brand", "all") in scopes.groups or len(scopes) != 1
+        else next(iter(scopes.groups))
+    )
+    if scope not in scopes.groups:
+        known = ", ".join(sorted(table.select("metric").distinct().to_pandas()["metric"].astype(str)))
         text = "outcome == {outcome!r}, must be margin, revenue, orders, or a metric of one scope; there is {known}."
         raise BadParameters(say(text, outcome=outcome, known=known))
-    rows = rows[(rows["scope_type"] == chosen[0][0]) & (rows["scope_id"] == chosen[0][1])].sort_values("date")
-    if "is_complete" in rows:
-        rows = rows[rows["is_complete"].fillna(True).astype(bool).iloc[::-1].cummax().iloc[::-1]]
-    daily = pd.Series(rows["value"].to_numpy(float), pd.to_datetime(rows["date"]).dt.date)
-    days = pd.date_range(daily.index.min(), daily.index.max()).date
-    if gaps := sorted(set(days) - set(daily.index)):
+    mine = scopes.get_group(scope)
+    daily = pd.Series(mine["value"].to_numpy(float), pd.to_datetime(mine["date"]))
+    if "is_complete" in mine:
+        daily = daily[: np.flatnonzero(mine["is_complete"].fillna(True).astype(bool))[-1] + 1]
+    if len(
+        gaps := pd.date_range(daily.index.min(), daily.index.max()).difference(pd.DatetimeIndex(daily.index))
+    ):
         text = "metric_daily: {n} of {days} days of {metric} are missing, such as {day}."
-        raise BadData(say(text, n=len(gaps), days=len(days), metric=outcome, day=gaps[0]))
-    unit = str(rows["unit"].iloc[0]) if "unit" in rows and rows["unit"].notna().all() else outcome
-    return daily, unit
+        raise BadData(say(text, n=len(gaps), days=len(gaps) + len(daily), metric=outcome, day=gaps[0].date()))
+    unit = mine["unit"].iloc[0] if "unit" in mine else None
+    return daily, unit if isinstance(unit, str) else outcome
 
 
 def _orders(study: Study, outcome: str) -> pd.Series:
     """Return orders, or their money, by day from the first to the last order; a day without any has none."""
-    table = study.dataset.orders
+    table, value = study.dataset.orders, ibis.literal(1.0)
     if outcome == "margin":
         require_columns(table, ["margin"], "orders")
         value = table.margin
-    else:
+    elif outcome == "revenue":
         taken = [table[name].fill_null(0.0) for name in ("discount", "refund") if name in table.columns]
-        value = table.gross - sum(taken, ibis.literal(0.0)) if outcome == "revenue" else ibis.literal(1.0)
-    day = local_date(table.paid_at, study.report_tz)
-    found = table.mutate(day=day, value=value.cast("float64"), unknown=value.isnull().cast("int64"))
-    found = found.filter(found.day <= ibis.date(study.as_of))
-    found = found.group_by("day").agg(value=found.value.sum(), unknown=found.unknown.sum()).to_pandas()
-    if found.empty or (missing := int(found["unknown"].sum())):
+        value = table.gross - sum(taken, ibis.literal(0.0))
+    rows = table.select(day=local_date(table.paid_at, study.report_tz), value=value.cast("float64"))
+    rows = rows.filter(rows.day <= ibis.date(study.as_of))
+    found = rows.group_by("day").agg(value=rows.value.sum(), unknown=rows.value.isnull().sum()).to_pandas()
+    if found.empty or found["unknown"].any():
         text = "orders: there is none until {day}." if found.empty else "orders: {n} have no margin."
-        raise BadData(say(text, day=study.as_of, n=0 if found.empty else missing))
-    daily = found.set_index(pd.to_datetime(found["day"]))["value"].sort_index().asfreq("D", fill_value=0.0)
-    return daily.set_axis(pd.DatetimeIndex(daily.index).date)
+        raise BadData(say(text, day=study.as_of, n=found["unknown"].sum()))
+    return found.set_index(pd.to_datetime(found["day"]))["value"].sort_index().asfreq("D", fill_value=0.0)
 
 
 def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     """Return by line the largest change of cost per impression from one quarter to the next, as a ratio above 1."""
-    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0) & (ads["date"] >= first.date())]
-    quarter = ((pd.to_datetime(seen["date"]) - first).dt.days // (7 * QUARTER)).rename("quarter")
+    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0) & (ads["date"] >= first)]
+    quarter = ((seen["date"] - first).dt.days // (7 * QUARTER)).rename("quarter")
     sums = seen.groupby([seen["line"], quarter])[["cost", "shown"]].sum().astype(float)
     price = pd.Series(np.log(sums["cost"] / sums["shown"]), sums.index)
     return pd.Series(np.exp(price.groupby("line").diff().abs().groupby("line").max()))
@@ -219,19 +210,14 @@ def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
     """Return money a week by kind of cost, advertising apart, which the ad reports tell by line."""
     if "costs" not in study.dataset:
         return pd.Series(dtype=float)
-    table = study.dataset.costs
-    day = table.date.cast("date")
-    table = table.filter(
-        day >= ibis.date(weeks[0].date()), day <= ibis.date(study.as_of), table.kind != "ads"
+    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
+    day, last = pd.to_datetime(rows["date"]), pd.Timestamp(study.as_of)
+    rows = rows[(day >= weeks[0]) & (day <= last) & (rows["kind"] != "ads")]
+    return (
+        rows.groupby(rows["kind"].astype(str))["amount"].sum().rename_axis(None)
+        / ((last - weeks[0]).days + 1)
+        * 7
     )
-    sums = (
-        table.group_by(kind=table.kind.cast("string"))
-        .agg(amount=table.amount.sum())
-        .order_by("kind")
-        .to_pandas()
-    )
-    span = ((study.as_of - weeks[0].date()).days + 1) / 7
-    return sums.set_index("kind")["amount"].rename_axis(None) / span
 
 
 def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
@@ -242,16 +228,14 @@ def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     has = table.columns.__contains__
     made = table.creator_id.notnull() if has("creator_id") else ibis.literal(False)
     ads = table.is_ad.fill_null(False) if has("is_ad") else ibis.literal(False)
-    live = (table.format.cast("string") == "live") if has("format") else ibis.literal(False)
-    hours = table.length_s.fill_null(0.0) / 3_600 if has("length_s") else ibis.literal(0.0)
-    rows = table.mutate(
-        day=local_date(table.published_at, study.report_tz), made=made, live=live, hours=hours
+    live = (table.format.cast("string") == "live").cast("float64") if has("format") else ibis.literal(0.0)
+    hours = live * table.length_s.fill_null(0.0) / 3_600 if has("length_s") else ibis.literal(0.0)
+    rows = table.mutate(day=local_date(table.published_at, study.report_tz), made=made, hours=hours).filter(
+        ~ads
     )
-    rows = rows.filter(~ads)
-    sums = {"posts": (~rows.made).sum(), "live_hours": (rows.live.cast("float64") * rows.hours).sum()}
-    daily = rows.group_by("day").agg(**sums, creator_posts=rows.made.sum()).order_by("day").to_pandas()
-    frame = daily.set_index(pd.to_datetime(daily["day"]).dt.date).drop(columns="day").astype(float)
-    return _by_week(frame).reindex(weeks, fill_value=0.0)
+    sums = {"posts": (~rows.made).sum(), "live_hours": rows.hours.sum(), "creator_posts": rows.made.sum()}
+    daily = rows.group_by("day").agg(**sums).order_by("day").to_pandas()
+    return _by_week(daily.set_index(pd.to_datetime(daily["day"])).drop(columns="day"), weeks).fillna(0.0)
 
 
 def _controls(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
@@ -259,14 +243,13 @@ def _controls(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     if "metric_daily" not in study.dataset:
         return pd.DataFrame(index=weeks)
     table = study.dataset.metric_daily
-    rows = table.filter(table.scope_type.cast("string") == "index")
-    rows = rows.select(
-        day=rows.date.cast("date"), name=rows.metric.cast("string"), value=rows.value
-    ).to_pandas()
+    rows = table.filter(table.scope_type.cast("string") == "index").to_pandas()
     if rows.empty:
         return pd.DataFrame(index=weeks)
-    daily = rows.pivot_table(index="day", columns="name", values="value")
-    return _by_week(daily.set_axis(pd.to_datetime(daily.index).date), "mean").reindex(weeks).dropna(axis=1)
+    daily = rows.assign(date=pd.to_datetime(rows["date"])).pivot_table(
+        index="date", columns="metric", values="value"
+    )
+    return _by_week(daily, weeks, "mean").dropna(axis=1)
 
 
 def _calendar(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
@@ -280,6 +263,5 @@ def _calendar(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
         grade = entry.get("grade")
         name = f"{entry['kind']} {grade}" if isinstance(grade, str) else str(entry["kind"])
         inside = (days >= pd.Timestamp(entry["start"])) & (days <= pd.Timestamp(entry["end"]))
-        share = np.where(inside, 1.0, 0.0).reshape(-1, 7).mean(axis=1)
-        frame[name] = np.minimum(frame.get(name, 0.0) + share, 1.0)
+        frame[name] = np.minimum(frame.get(name, 0.0) + inside.reshape(-1, 7).mean(axis=1), 1.0)
     return frame.loc[:, frame.gt(0).any()]
