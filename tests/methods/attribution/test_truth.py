@@ -94,8 +94,7 @@ def test_a_held_out_arm_measures_what_a_channel_adds() -> None:
     means, errors = orders.groupby(arms).mean(), orders.groupby(arms).sem()
     lift = (means["treatment"] - means["control"]) * (arms == "treatment").sum()
     error = float(np.hypot(*errors)) * (arms == "treatment").sum()
-    preceding = made.truth["channels"][0]["touches_preceding_orders"]
-    assert abs(lift - caused(made)["抖音"]) < 2.5 * error < preceding
+    assert abs(lift - caused(made)["抖音"]) < 2.5 * error and error < caused(made)["抖音"] / 2
 
 
 def without(made: Community, share: float, seed: int) -> Community:
