@@ -190,7 +190,7 @@ def _lines(weekly: Weekly) -> Iterator[Check]:
             text = "{line}: the largest week is {value} times what 19 of 20 stay below. Is it a mistake?"
             yield check("spike", str(line), spike, SPIKE, "flag", text)
     if running := [str(line) for line in weekly.spend if weekly.spend[line].iloc[0] > 0]:
-        text = "{lines}: running before the first week: what came of that is not known, so returns leave the start out."
+        text = "{lines}: running before the first week: what came of it is not known, so returns leave the start out."
         yield check("burn_in", "", len(running), 0, "ok", text, lines=", ".join(running))
 
 

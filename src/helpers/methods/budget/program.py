@@ -170,12 +170,8 @@ class Program:
         bounds = list(zip(fixed, np.where(whole, fixed, self.upper), strict=True))
         dual = linprog(self.cost, A_ub=matrix, b_ub=limits, bounds=bounds).ineqlin.marginals
         names = [self.rows[at][0] for at in (*np.flatnonzero(below), *np.flatnonzero(above))]
-        off = {
-            f"{side}: {line}"
-            for line, runs in self.running(x).items()
-            if not runs
-            for side in ("low", "high")
-        }
+        runs = self.running(x)
+        off = [f"{side}: {line}" for line in runs.index[~runs] for side in ("low", "high")]
         table = pd.DataFrame({"name": names, "price": -dual * self.worth / self.money})
         table = table[~table["name"].isin({"", *off})].groupby("name", as_index=False, sort=False).sum()
         share = table["name"].str.startswith("share: ")

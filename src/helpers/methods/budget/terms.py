@@ -81,6 +81,11 @@ class Terms:
         if len(crossed):
             text = "The least spend of {lines} is above the most, or below nothing."
             raise BadParameters(say(text, lines=", ".join(map(str, crossed))))
+        if strange := sorted(
+            {line for share in self.shares for line in share.lines} - set(map(str, lines.index))
+        ):
+            text = "A share names {strange}, but there is {known}."
+            raise BadParameters(say(text, strange=", ".join(strange), known=", ".join(map(str, lines.index))))
         needed = (lines["low"] + lines["fixed"])[~lines["optional"]]
         if needed.sum() + self.reserve > self.budget * (1 + 1e-9):
             text = (
