@@ -36,7 +36,7 @@ HEAD = """# Which column of these exports is which column of the tables that rep
 """
 QUESTION = r"'\?(?:[^']|'')*'"
 # Files that are no exports.
-HIDDEN = r"(^|[/\\])[._]|\.(yml|md)$"
+HIDDEN = r"(^|[/\\])[._~]|\.(yml|md)$"
 # Share of all names of two files that both have, from which on they are one export.
 IN_COMMON = 0.6
 # Members of a source who joined when they were first seen.
