@@ -2,7 +2,7 @@
 
 Each contender is a fresh process that opens its folder and counts rows; CPU seconds of that part alone,
 median of three, in turn. The export has other names, times of Shanghai without a zone, a sum, words to translate and
-one row in twenty to leave out; the rows in contract shape are those that stay, with their times in UTC. Beside them
+one row in twenty to leave out; in contract shape are the same 5 million rows, with their times in UTC. Beside them
 stands DuckDB's bare ``read_csv`` of the export into a table of its own types. The exit code is 1 when the ratio to
 contract shape is above the target.
 """
@@ -49,7 +49,7 @@ MADE = f"""
 
 
 def build(folder: Path) -> None:
-    """Write the export with its mapping, and the rows that stay in contract shape."""
+    """Write the export with its mapping, and the same rows in contract shape."""
     (folder / "mapped").mkdir()
     (folder / "contract").mkdir()
     (folder / "mapped" / "mapping.yml").write_text(MAPPING)
@@ -59,7 +59,7 @@ def build(folder: Path) -> None:
     plain = f"""SELECT number AS order_id, buyer AS member_id,
         strftime(paid - INTERVAL 8 HOUR, '%Y-%m-%dT%H:%M:%SZ') AS paid_at, net + off AS gross, off AS discount,
         CASE shop WHEN 1 THEN 'douyin' WHEN 2 THEN 'weixin' ELSE 'weibo' END AS platform, 'CNY' AS currency
-        FROM ({MADE}) WHERE state > 0"""
+        FROM ({MADE})"""
     for query, path in ((export, "mapped/export.csv"), (plain, "contract/orders.csv")):
         duckdb.sql(f"COPY ({query}) TO '{folder / path}' (HEADER)")
 
@@ -93,7 +93,9 @@ def main() -> int:
         wall = statistics.median(run[1] for run in runs)
         print(f"{contender:9} {cpu[contender]:6.2f} s CPU, {wall:6.2f} s wall, {int(runs[0][2]):,} rows")
     ratio = cpu["mapped"] / cpu["contract"]
-    print(f"mapped to contract shape {ratio:.2f} (target {TARGET}), to read_csv {cpu['mapped'] / cpu['read_csv']:.2f}")
+    print(
+        f"mapped to contract shape {ratio:.2f} (target {TARGET}), to read_csv {cpu['mapped'] / cpu['read_csv']:.2f}"
+    )
     return int(ratio > TARGET)
 
 
