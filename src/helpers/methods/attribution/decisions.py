@@ -194,9 +194,11 @@ class Returns(Result):
         if not self.overall.known:
             return say("What channels return: too little data, or no spend on record.")
         sure = self.table[self.table["tested"] & (self.table["p_goal"] >= self.study.confidence)]["channel"]
-        text = "Each {unit} spent on channels brought {roas} of added sales. Sure of 1:{goal:g}: {names}."
+        text = (
+            "Each {unit} spent brought {roas} of added sales. Sure to reach the goal of 1:{goal:g}: {names}."
+        )
         if sure.empty:
-            text = "Each {unit} spent on channels brought {roas} of added sales. None is sure to reach 1:{goal:g}."
+            text = "Each {unit} spent brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
         names = say(", ").join(sure)
         return say(text, unit=self.study.currency, roas=with_bounds(self.overall), goal=GOAL, names=names)
 
