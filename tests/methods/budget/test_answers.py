@@ -110,6 +110,11 @@ def test_scenarios_are_told_on_the_same_curves() -> None:
     table = scenarios(two, plan, target=75 * WEEKS_OF_MONTH).set_index("plan")
     per_week = table["outcome"] / WEEKS_OF_MONTH
     assert per_week["today"] == per_week["equal"] == pytest.approx(72.0)
+    # Today's figure of the plan is what the model credits the lines with; the same curves judge the plan.
+    credited = answers(two, weeks=52)["contribution"].map(lambda one: one.value / one.n).sum()
+    assert (
+        plan.outcome_today / WEEKS_OF_MONTH == pytest.approx(credited) and plan.outcome >= plan.outcome_today
+    )
     assert per_week["proposed"] == pytest.approx(78.11, abs=0.01) and per_week["frozen"] == 0
     assert table.loc["less", ["a", "b"]].tolist() == pytest.approx([12 * WEEKS_OF_MONTH] * 2)
     assert table.loc["proposed", "better"] == 1 and table.loc["proposed", "gain"] > 0

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.methods.budget.engine import Fit, fit
-from helpers.methods.budget.gate import gate
+from helpers.methods.budget.gate import check, gate
 from helpers.methods.budget.trust import Trust, trust
 from helpers.methods.budget.weekly import Weekly
 from tests.planted_spend import clean, start_up
@@ -33,10 +33,18 @@ def test_what_is_left_with_a_memory_is_not_green() -> None:
     for week in range(1, 80):
         lasting[week] = 0.9 * lasting[week - 1] + rng.normal(0, 40)
     frame = world.weekly
-    _, answer = graded(Weekly(frame.outcome + lasting, frame.spend, controls=frame.controls))
+    _, answer = graded(Weekly(frame.outcome + lasting, frame.spend[["tv", "search"]], controls=frame.controls))
     memory = next(check for check in answer.checks if check.code == "memory")
     assert memory.verdict != "ok" and "has a memory" in memory.sentence
     assert answer.grade in ("amber", "red")
+    assert bool(answer.refusal) == (answer.grade == "red")
+
+
+def test_red_says_why_nothing_is_allocated() -> None:
+    bad = check("memory", "", 0.5, 0.9, "refuse", "What is left has a memory.")
+    fine = check("rhat", "", 1.0, 1.05, "ok", "The chains agree.")
+    assert Trust("red", (fine, bad)).refusal.endswith("cannot be trusted. What is left has a memory.")
+    assert not Trust("amber", (fine,)).refusal
 
 
 @pytest.mark.slow

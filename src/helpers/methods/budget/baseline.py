@@ -77,7 +77,7 @@ def baseline(weekly: Weekly, harmonics: int = HARMONICS) -> Baseline:
     )
     parts["season"] = {f"{name} {k}": wave(k * angle) for name, wave, k in waves}
     knots = range(KNOT_WEEKS, len(weeks) - KNOT_WEEKS // 2, KNOT_WEEKS)
-    parts["bends"] = {f"bend {k}": np.maximum(weeks - k, 0.0) for k in knots}
+    parts["bends"] = {f"bend_{k}": np.maximum(weeks - k, 0.0) for k in knots}
     driven = pd.concat([weekly.organic, weekly.controls, weekly.calendar], axis=1)
     parts["drivers"] = {str(name): driven[name].to_numpy(float) for name in driven if driven[name].std() > 0}
     columns = pd.DataFrame({name: column for part in parts.values() for name, column in part.items()})

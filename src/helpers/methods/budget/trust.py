@@ -20,7 +20,7 @@ from statsmodels.stats.stattools import durbin_watson
 from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.gate import Check, Gate, judged
 from helpers.methods.budget.weekly import Weekly
-from helpers.sentences import percent
+from helpers.sentences import percent, say
 
 Grade = Literal["green", "amber", "red"]
 RHAT, EFFECTIVE = (1.05, 1.3), 100.0
@@ -59,6 +59,17 @@ class Trust:
 
     grade: Grade
     checks: tuple[Check, ...]
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is allocated, in words; empty when the grade is not red."""
+        if self.grade != "red":
+            return ""
+        worst = [each for each in self.checks if each.verdict == "refuse"] or self.checks
+        said = " ".join(each.sentence for each in worst if each.verdict != "ok")
+        return say(
+            "No plan is proposed, because the split between lines cannot be trusted. {reasons}", reasons=said
+        )
 
 
 def trust(found: Fit, gate: Gate, seed: int = 0) -> Trust:
