@@ -146,8 +146,8 @@ def community(
     }
 
 
-def write_design(folder: Path) -> None:
-    """Write the design of the experiment of a community, beside its tables."""
+def write_design(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write the design of the experiment of a community, beside its tables; a segment is a column that is there."""
     start = END.date() - pd.Timedelta(days=500)
     fields = {
         "experiment": "exp_live_invite",
@@ -157,7 +157,7 @@ def write_design(folder: Path) -> None:
         "outcome_days": 7,
         "primary": {"name": "likes", "source": "events:like"},
         "guardrails": [{"name": "buyers", "kind": "proportion", "source": "orders", "margin": 0.2}],
-        "segments": ["platform_home"],
+        "segments": ["platform_home"] if "platform_home" in tables.get("members", ()) else [],
         "looks": [END.date() - pd.Timedelta(days=20), END.date(), END.date() + pd.Timedelta(days=10)],
         "start": start,
         "end": END.date() + pd.Timedelta(days=10),

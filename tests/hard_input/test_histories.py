@@ -75,7 +75,7 @@ def check(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         data.mkdir()
         for name, frame in tables.items():
             frame.to_parquet(data / f"{name}.parquet")
-        write_design(data)
+        write_design(data, tables)
         try:
             printed = run(notebook, data, root, **parameters)
         except NOT_RUN as refusal:
