@@ -33,7 +33,9 @@ def test_what_is_left_with_a_memory_is_not_green() -> None:
     for week in range(1, 80):
         lasting[week] = 0.9 * lasting[week - 1] + rng.normal(0, 40)
     frame = world.weekly
-    _, answer = graded(Weekly(frame.outcome + lasting, frame.spend[["tv", "search"]], controls=frame.controls))
+    _, answer = graded(
+        Weekly(frame.outcome + lasting, frame.spend[["tv", "search"]], controls=frame.controls)
+    )
     memory = next(check for check in answer.checks if check.code == "memory")
     assert memory.verdict != "ok" and "has a memory" in memory.sentence
     assert answer.grade in ("amber", "red")
