@@ -59,16 +59,13 @@ def answers(
         money brings itself back); ``headroom`` (break-even less today's spend); ``payback`` (weeks until a week's
         spend has come back; infinite when it does not).
     """
-    rows = {line: _line(fit, line, weeks, (target, turnover, value)) for line in fit.curves}
     units = {"return": "ratio", "marginal_return": "ratio", "elasticity": "ratio", "still_to_come": "share"}
     units |= {"half_life": "weeks", "payback": "weeks", "contribution": fit.weekly.unit}
     table = {}
-    for line, (n, draws) in rows.items():
-        make = {
-            name: _estimate(each, n, units.get(name, fit.weekly.currency), confidence)
-            for name, each in draws.items()
-        }
-        table[line] = make
+    for line in fit.curves:
+        n, draws = _line(fit, line, weeks, (target, turnover, value))
+        units_of = {name: units.get(name, fit.weekly.currency) for name in draws}
+        table[line] = {name: _estimate(each, n, units_of[name], confidence) for name, each in draws.items()}
     return pd.DataFrame.from_dict(table, orient="index")
 
 

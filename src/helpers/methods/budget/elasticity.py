@@ -38,7 +38,6 @@ def elasticity(weekly: Weekly, confidence: float = 0.9) -> Estimate:
     variance = float(((response - plain * x) ** 2).sum()) / (n - 3)
     precision = square / variance + SPREAD**-2
     value = x @ response / variance / precision
-    found = normal_estimate(
+    return normal_estimate(
         value, precision**-0.5, n, "ratio", "ridge of logarithms", confidence, degrees=n - 3
     )
-    return found

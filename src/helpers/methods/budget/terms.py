@@ -110,8 +110,9 @@ class Terms:
         return max(self.reserve_share * self.budget, shock, 0.0)
 
 
-def responses_of(fit: Fit, weeks: float = WEEKS_OF_MONTH) -> dict[str, Response]:
-    """Return each line's mean outcome of so many weeks at a steady spend over them."""
+def responses_of(fit: Fit) -> dict[str, Response]:
+    """Return the mean outcome of a month of each line, at steady monthly spends."""
+    weeks = WEEKS_OF_MONTH
 
     def of(curves: Curves) -> Response:
         some = curves[np.linspace(0, len(curves) - 1, THINNED).astype(int)]
