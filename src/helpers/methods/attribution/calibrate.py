@@ -38,8 +38,10 @@ def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
     if "evidence" not in study.dataset:
         return pd.DataFrame(columns=TESTS)
     rows = study.dataset.evidence
-    rows = rows.filter(rows.estimand == "lift", rows.kind.isin(MEASURED), rows.line.isin(channels))
-    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of).order_by("line", "evidence_id")
+    rows = rows.filter(rows.estimand == "lift", rows.kind.isin(MEASURED))
+    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of, rows.start.notnull()).order_by(
+        "line", "evidence_id"
+    )
     frame, touches = rows.execute(), study.dataset.touchpoints
     found = []
     for row in frame.itertuples():
@@ -49,9 +51,10 @@ def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
         )
         per = 1.0 if row.unit == UNITS[1] else float(during.count().execute())
         age = (pd.Timestamp(study.as_of) - pd.Timestamp(row.end)).days
-        if per:
+        name = journeys.definition.channels.get(row.line, row.line)
+        if per and name in channels:
             error = float(row.se) / per * 2 ** (age / HALF_LIFE_DAYS / 2)
-            found.append((row.line, float(row.value) / per, error, age, row.kind))
+            found.append((name, float(row.value) / per, error, age, row.kind))
     return pd.DataFrame(found, columns=TESTS)
 
 
@@ -68,8 +71,8 @@ def calibrate(found: Increments, tests: pd.DataFrame) -> Increments:
     if tests.empty:
         return found
     place = np.array([found.channels.index(channel) for channel in tests["channel"]])
-    model = found.orders / found.touches
-    covariance = found.covariance / np.outer(found.touches, found.touches)
+    touches = np.maximum(found.touches, 1.0)
+    model, covariance = found.orders / touches, found.covariance / np.outer(touches, touches)
     value, error = tests["value"].to_numpy(float), tests["error"].to_numpy(float)
     noise = error**2 + np.diag(covariance)[place]
     beyond = ((value - model[place]) ** 2 - noise) / (model[place] ** 2 + noise)
@@ -78,5 +81,4 @@ def calibrate(found: Increments, tests: pd.DataFrame) -> Increments:
     gain = covariance[:, place] @ np.linalg.inv(covariance[np.ix_(place, place)] + np.diag(error**2))
     model = model + gain @ (value - model[place])
     covariance = covariance - gain @ covariance[place]
-    scale = np.outer(found.touches, found.touches)
-    return found._replace(orders=model * found.touches, covariance=covariance * scale)
+    return found._replace(orders=model * touches, covariance=covariance * np.outer(touches, touches))

@@ -135,7 +135,7 @@ def increments(journeys: Journeys) -> Increments:
     people = days.people.agg(members=days.people.count(), orders=days.people.total.sum()).execute().iloc[0]
     return Increments(
         days.channels, coefficients * doses, covariance * np.outer(doses, doses),
-        counts.reindex(days.channels).to_numpy(float), int(people["orders"]), int(people["members"]),
+        counts.reindex(days.channels, fill_value=0).to_numpy(float), int(people["orders"]), int(people["members"]),
         int(days.season.count().execute()), decay,
         pd.DataFrame(sorted(scores.items()), columns=["decay", "log_likelihood"]),
     )  # fmt: skip

@@ -34,7 +34,7 @@ DAYS = 30
 
 
 def time_to_order(journeys: Journeys) -> SurvivalCurves:
-    """Return the share without a conversion by days since joining, of members who joined since the log began.
+    """Return the share without an order by days since joining, of members who joined since the log began.
 
     Without a table of members the days are counted from the first touch. Who has not ordered yet, or left, is
     censored.
@@ -48,8 +48,8 @@ def time_to_order(journeys: Journeys) -> SurvivalCurves:
         touched = journeys.steps.group_by("member_id").agg(day=journeys.steps.ts.min())
         begin = day_number(local_date(touched.day, study.report_tz))
         people = touched.select("member_id", begin=begin, last=end)
-    ends = journeys.ends
-    first = ends.group_by("member_id").agg(first=day_number(local_date(ends.ts.min(), study.report_tz)))
+    bought = study.purchases
+    first = bought.group_by("member_id").agg(first=day_number(bought.day.min()))
     rows = people.left_join(first, "member_id")
     rows = rows.mutate(ordered=(rows.first <= rows["last"]).fill_null(False))
     until = rows.ordered.ifelse(rows.first, rows["last"]) - rows.begin
