@@ -151,6 +151,8 @@ class Paths(Result):
             "Of newcomers, {share} have ordered after {d} days, those yet to order counted. Half of the orders with "
             "a touch come after at most {half}, nine in ten after at most {most} touches."
         )
+        if not len(lengths):
+            text = "Of newcomers, {share} have ordered after {d} days, those yet to order counted."
         counts = {"half": number(half, 0), "most": number(most, 0), "d": DAYS}
         return say(text, share=with_interval(self.ordered), **counts)
 
@@ -158,6 +160,8 @@ class Paths(Result):
     def several_sentence(self) -> str:
         """Whether journeys over several channels convert more often."""
         text = "With as many touches, journeys over several channels convert {ratio} times as often as those of one."
+        if not self.several.known:
+            text = "Whether journeys over several channels convert more often: too little data."
         return say(text, ratio=with_interval(self.several))
 
     def parts(self) -> Iterator[Part]:

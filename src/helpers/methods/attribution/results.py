@@ -220,7 +220,8 @@ def credited(study: Study, seen: Seen) -> Credited:
     """
     models, ranks = (RULES, "linear") if seen.too_little else (MODELS, "markov")
     found = credit_of(seen.journeys, models)
-    return Credited(study, seen, found, hierarchy(seen.journeys, found, ranks))
+    leaves = hierarchy(seen.journeys, found, ranks) if seen.journeys.channels else pd.DataFrame()
+    return Credited(study, seen, found, leaves)
 
 
 @dataclass(frozen=True, repr=False)
