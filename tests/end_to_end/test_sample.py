@@ -79,6 +79,18 @@ jobs:
       channels: {{B站: bilibili, 微博: ""}}
       margin: 0.5
       confidence: 0.9
+  - notebook: budget
+    label: douyin
+    parameters:
+      line: platform
+      turnover: 300
+      margin: 0.5
+      target: 3
+      amount: 2000
+      room: 0.3
+      reserve_share: 0.1
+      core: [douyin]
+      confidence: 0.9
   - notebook: ab_test
     label: douyin
     parameters:
@@ -114,7 +126,7 @@ def otherwise(root, small, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "attribution", "ab_test"])
+@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "attribution", "budget", "ab_test"])
 def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     one, two = otherwise / f"{method}/douyin/v1", otherwise / f"{method}/douyin/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -127,7 +139,7 @@ def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     ("method", "notebook"),
     [
         *[("rfm", "01_rfm"), ("retention", "02_retention"), ("outlook", "14_outlook")],
-        *[("ab_test", "03_ab_test"), ("attribution", "04_attribution")],
+        *[("ab_test", "03_ab_test"), ("attribution", "04_attribution"), ("budget", "05_budget")],
     ],
 )
 def test_the_numbers_are_the_stored_ones(published, method, notebook):
@@ -141,6 +153,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         "outlook/all/v1/report.html",
         "ab_test/all/v1/report.html",
         "attribution/all/v1/report.html",
+        "budget/all/v1/report.html",
         "index.html",
     ):
         text = (published / page).read_text("utf-8")
@@ -176,7 +189,7 @@ def _ids(root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7), ("attribution", 8)]
+    ("method", "count"), [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7), ("attribution", 8), ("budget", 13)]
 )
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v1"

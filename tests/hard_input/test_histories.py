@@ -22,11 +22,13 @@ import pytest
 from helpers.errors import MissingTable, NothingCounts, PlaybookError, TooFewMembers
 from tests.hard_input.histories import OPTIONAL, TABLES, community, write_design
 
-NOTEBOOKS = ("01_rfm", "02_retention", "14_outlook", "03_ab_test", "04_attribution")
+NOTEBOOKS = ("01_rfm", "02_retention", "14_outlook", "03_ab_test", "04_attribution", "05_budget")
 TEST = "03_ab_test"
 """It is about an experiment, not about what members did."""
 JOURNEYS = "04_attribution"
 """It needs touchpoints and orders."""
+BUDGET = "05_budget"
+"""It needs advertising, which these communities have none of: it is not run, whatever else there is."""
 NEEDED = {TEST: {"events", "orders"}, JOURNEYS: {"touchpoints", "orders"}}
 """Tables without which a notebook is not run: the design of the experiment counts likes and buyers."""
 EDGES = (0, 1, 2, 6, 13, 29, 30, 31, 59, 60, 61, 89, 90, 121, 180, 364, 365, 400)
@@ -116,6 +118,9 @@ def sound(sentence: str, where: str) -> None:
 )
 def test_every_notebook_runs_on_every_length_of_history(days: int, notebook: str, check) -> None:
     refused = check(notebook, community(days, seed=days))
+    if notebook == BUDGET:
+        assert refused is MissingTable
+        return
     assert refused is (NothingCounts if days == 0 and notebook != TEST else None)
 
 
@@ -128,13 +133,16 @@ def test_the_lengths_between(days: int, check, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("left_out", "notebook"), some(product(PAIRS, NOTEBOOKS), 140))
 def test_what_is_optional_may_be_missing(left_out: tuple[str, str], notebook: str, check) -> None:
     refused = check(notebook, community(150, without=left_out))
-    assert refused is (MissingTable if NEEDED.get(notebook, set()) & set(left_out) else None)
+    missing = notebook == BUDGET or NEEDED.get(notebook, set()) & set(left_out)
+    assert refused is (MissingTable if missing else None)
 
 
 @pytest.mark.parametrize(("alone", "notebook"), some(product(("events", "orders", "messages"), NOTEBOOKS), 4))
 def test_one_table_of_actions_is_enough(alone: str, notebook: str, check) -> None:
     tables = community(150)
-    assert check(notebook, {alone: tables[alone]}) is (MissingTable if notebook in (TEST, JOURNEYS) else None)
+    assert check(notebook, {alone: tables[alone]}) is (
+        MissingTable if notebook in (TEST, JOURNEYS, BUDGET) else None
+    )
 
 
 @pytest.mark.parametrize(("people", "notebook"), list(product(SIZES, NOTEBOOKS)))
@@ -142,6 +150,9 @@ def test_of_few_members_nothing_is_told(people: int, notebook: str, check) -> No
     tables = community(150, people)
     refused = check(notebook, tables)
     here = people - int(tables["members"]["is_bot"].sum())
+    if notebook == BUDGET:
+        assert refused is MissingTable
+        return
     assert refused in ((NothingCounts, TooFewMembers) if here < K_MIN and notebook != TEST else (None,))
 
 

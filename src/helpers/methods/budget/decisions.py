@@ -1,0 +1,350 @@
+"""Where the next money goes, what could be moved, and what a rule of the house costs: the records that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadParameters
+from helpers.figures import Chart
+from helpers.methods.budget import plots
+from helpers.methods.budget.allocate import Plan, allocate
+from helpers.methods.budget.results import Costs, estimate_of_draws, mean_share
+from helpers.methods.budget.returns import Lines
+from helpers.methods.budget.scenarios import outcome_draws, scenarios
+from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Share, Terms, responses_of
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.propose import Proposed
+from helpers.playbook.result import Part, Result
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import percent, quantity, say, with_bounds
+from helpers.stats.estimate import Estimate, unknown
+from helpers.study import Study
+from helpers.tables import Table
+
+CORE_WIDTH = 0.05
+"""A core share of 55 to 60 %."""
+PLANS = {
+    "today": "as today", "next": "today and the next money", "proposed": "today's money moved",
+    "rule": "40/35/25 on the three largest", "equal": "equal parts", "less": "20 % less of each",
+    "frozen": "no advertising", "least_cost": "today's outcome at least cost",
+}  # fmt: skip
+BINDS = {"high": "at its most", "low": "at its least", "off": "switched off", "": "–"}
+NEXT = (
+    "Of the next {amount} a month, keep {reserve} back and spread the rest: {placed}. Expected gain a month, after "
+    "that spend: {gain}."
+)
+KEPT = "{kept} a month are kept back: a share of all advertising money, or what months above the usual took."
+NEVER = "A week's spend on {line} is back after {value:.0f} weeks by the middle curve; by unlucky ones it never is."
+RULE = (
+    "{names} had {share} of advertising; a rule asks for {low} to {high}. By the mean curves, keeping to it costs "
+    "{price} of margin a month."
+)
+ASSUMED = (
+    "Margin of {margin} of a turnover of {turnover} for each of the outcome, less spend, a month at a steady spend: "
+    "mean and {level} range of {n} curves, if nothing unknown to the model moves spend and outcome together."
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Planned(Result):
+    """Where the next money goes, and what could be moved without any.
+
+    Attributes
+    ----------
+    lines : Lines
+        What it rests on.
+    more, moved : Plan or None
+        With the next money, nothing taken from any line; with today's money, moved. None where trust is red.
+    table : pandas.DataFrame
+        Plans compared, as :func:`helpers.methods.budget.scenarios.scenarios` returns them, and the next money.
+    amount, wanted : float
+        Next money of a month; reserve that is asked for.
+    """
+
+    lines: Lines
+    more: Plan | None
+    moved: Plan | None
+    table: pd.DataFrame = field(repr=False)
+    amount: float
+    wanted: float
+
+    def cash(self, amount: float) -> str:
+        """Return money in words."""
+        return quantity(amount, self.study.currency)
+
+    def spoken(self, change: pd.Series) -> str:
+        """Return changes of spend in words, the largest first."""
+        ordered = change.abs().sort_values(ascending=False, kind="stable")
+        return ", ".join(f"{line} {self.cash(amount)}" for line, amount in ordered.items())
+
+    def gain(self, plan: Plan | None) -> Estimate:
+        """Return what a plan brings over today, in margin of a month less what is spent more."""
+        found, n, level = self.lines.fitted.usable, self.lines.fitted.n, self.study.confidence
+        if plan is None or found is None:
+            return unknown(n, self.study.currency, level)
+        today, proposed = plan.lines["today"], plan.lines["proposed"]
+        more = outcome_draws(found, proposed) - outcome_draws(found, today)
+        worth = self.lines.turnover * self.lines.margin
+        return estimate_of_draws(worth * more - (proposed - today).sum(), n, self.study.currency, level)
+
+    @property
+    def placed(self) -> pd.Series:
+        """The next money by line, the most first; lines that get none left out."""
+        change = pd.Series(dtype=float) if self.more is None else self.more.lines["change"]
+        return change[change > 0.005 * self.amount].sort_values(ascending=False, kind="stable")
+
+    @property
+    def pays(self) -> bool:
+        """Whether the next money is better spent than kept."""
+        return len(self.placed) > 0 and self.gain(self.more).value > 0
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What sentences and rules say."""
+        kept = 0.0 if self.more is None else self.more.terms.reserve
+        gain, grade = with_bounds(self.gain(self.more)), say(self.lines.fitted.trust.grade)
+        first, past = say(" and ").join(self.placed.index[:2]), self.lines.named("past")
+        words = {"amount": self.cash(self.amount), "placed": self.spoken(self.placed)}
+        words |= {"reserve": self.cash(kept), "moves": self.moved_sentence, "why": self.lines.fitted.why}
+        return words | {"gain": gain, "grade": grade, "lines": first, "past": past}
+
+    @property
+    def sentence(self) -> str:
+        """Where the next money goes, and what it is worth."""
+        text = NEXT if self.pays else "The next {amount} a month are better kept: no line brings them back."
+        return say("{why}" if self.more is None else text, **self.words)
+
+    @property
+    def reserve_sentence(self) -> str:
+        """What is kept back, and why."""
+        if self.more is None:
+            return say("No reserve is set, because no plan is proposed.")
+        kept, text = self.more.terms.reserve, KEPT
+        if kept < self.wanted - 0.01:
+            text = "A reserve of {wanted} is asked for, more than the next money: all {kept} are kept back."
+        return say(text, kept=self.cash(kept), wanted=self.cash(self.wanted))
+
+    @property
+    def moved_sentence(self) -> str:
+        """What moving today's money would bring."""
+        change = pd.Series(dtype=float) if self.moved is None else self.moved.lines["change"]
+        up, down = change[change > 1], change[change < -1]
+        text = "Without any money more: from {down} to {up}. Expected gain a month: {gain}."
+        if up.empty or down.empty:
+            text = "No money is moved between lines."
+        return say(text, down=self.spoken(down), up=self.spoken(up), gain=with_bounds(self.gain(self.moved)))
+
+    @property
+    def payback(self) -> Estimate:
+        """Weeks until a week's spend on the line that gets most has come back."""
+        if self.placed.empty:
+            return unknown(self.lines.fitted.n, "weeks", self.study.confidence)
+        return self.lines.of(str(self.placed.index[0]), "payback")
+
+    @property
+    def payback_sentence(self) -> str:
+        """How soon a week's spend has come back."""
+        weeks, text = self.payback, "How soon spend comes back cannot be told."
+        if np.isfinite(weeks.value):
+            text = "A week's spend on {line} is back after {weeks}." if weeks.known else NEVER
+        line = next(iter(self.placed.index), "")
+        return say(text, line=line, weeks=with_bounds(weeks), value=weeks.value)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield where the next money goes, the picture, what else could be done, and the plans compared."""
+        yield self.sentence
+        if self.more is None or self.moved is None:
+            return
+        yield self.picture(self.more)
+        yield self.moved_sentence
+        yield say("{reserve} {payback}", reserve=self.reserve_sentence, payback=self.payback_sentence)
+        rows, money = self.more.lines[["today"]].copy(), ["today", "next_money", "today_moved"]
+        rows["next_money"], rows["today_moved"] = self.more.lines["change"], self.moved.lines["change"]
+        rows["limit"] = self.more.lines["binds"].map(lambda bound: say(BINDS[bound]))
+        rows["next_unit_brings"] = self.lines.turnover * self.more.lines["marginal"]
+        caption = say("Money of a month, what plans change, turnover of one unit more after the first")
+        units = dict.fromkeys(money, self.study.currency)
+        yield Table("plan_lines", rows.rename_axis("line").reset_index(), caption, units)
+        shown = self.table.assign(plan=self.table["plan"].map(lambda name: say(PLANS[name])))
+        shown = shown.drop(columns=[*self.lines.chance.index])
+        caption = say("Plans on the same curves, a month: outcome, beyond today's, chance to beat it")
+        note = say("Not allowed: a line has more than its room, where nobody has seen what it does.")
+        units = {"spend": self.study.currency, "better": "share"}
+        yield Table("scenarios", shown, caption, units, note)
+
+    def picture(self, plan: Plan) -> Chart:
+        """Draw the spend of each line today and with the next money."""
+        rows = plan.lines[["today", "proposed"]].rename_axis("line").reset_index()
+        first = next(iter(self.placed.index), say("the reserve"))
+        title = say("Most of the next money goes to {line}", line=first)
+        note = say("{unit} a month; today is the mean of four weeks.", unit=self.study.currency)
+        units = dict.fromkeys(["today", "proposed"], self.study.currency)
+        kind = say("Paired bars by line")
+        return self.drawn("plan", kind, title, rows, plots.plan(rows), note=note, units=units)
+
+    @property
+    def assumed(self) -> str:
+        """What expected gains rest on."""
+        level, margin = percent(self.study.confidence, 0), percent(self.lines.margin, 0)
+        return say(ASSUMED, margin=margin, turnover=self.cash(self.lines.turnover), level=level, n=THINNED)
+
+    def findings(self) -> Iterator[Finding]:
+        """State what the next money brings, the reserve, what moving brings, and the payback."""
+        shared: dict[str, Any] = {"scope": self.study.scope, "n_of": "weeks", "assumption": self.assumed}
+        text = "the next {amount} a month pay best on {lines}"
+        text = text if self.pays else "the next {amount} a month are better kept"
+        yield finding(
+            self.gain(self.more), id="budget.next_gain", metric=say("gain of the next money a month, after its cost"),
+            sentence=self.sentence, systems=("S067", "S075"), direction="up is good", change=True,
+            headline=say(text, **self.words), definition="plan_gain", picture="next_money", **shared,
+        )  # fmt: skip
+        yield from self.lines.findings()
+        held = np.nan if self.more is None else self.more.terms.reserve
+        unit, level = self.study.currency, self.study.confidence
+        kept = Estimate(held, held, held, self.lines.fitted.n, unit, "policy and past shocks", level)
+        yield finding(
+            kept, id="budget.reserve", metric=say("money kept back a month"), sentence=self.reserve_sentence,
+            systems=("S072",), definition="reserve", **shared,
+        )  # fmt: skip
+        yield finding(
+            self.gain(self.moved), id="budget.move_gain", metric=say("gain of moving today's money a month"),
+            sentence=self.moved_sentence, systems=("S074", "S075"), direction="up is good", change=True,
+            definition="plan_gain", picture="plan", **shared,
+        )  # fmt: skip
+        yield finding(
+            self.payback, id="budget.payback", metric=say("weeks until a week's spend has come back"),
+            sentence=self.payback_sentence, systems=("S083",), direction="down is good",
+            definition="payback", **shared,
+        )  # fmt: skip
+
+    def proposals(self) -> Iterator[Proposed]:
+        """Yield one decision on the next money, one on moving, and one on lines where more no longer pays."""
+        trust, words, gain, moved = "budget.trust", self.words, self.gain(self.more), self.gain(self.moved)
+        if self.more is None or self.moved is None:
+            yield Proposed("budget.refuse", (trust,), fields=words)
+            return
+        sure = self.lines.fitted.trust.grade == "green" and gain.low > 0
+        if self.pays:
+            rule, cost = "budget.place" if sure else "budget.try", float(self.placed.sum())
+            yield Proposed(rule, ("budget.next_gain", trust), gain, words, "", cost, self.assumed)
+        else:
+            yield Proposed("budget.keep", ("budget.next_gain", trust), None, words)
+        if moved.value > 0 and self.moved.lines["change"].abs().max() > 1:
+            yield Proposed("budget.move", ("budget.move_gain", trust), moved, words, "", 0.0, self.assumed)
+        if words["past"]:
+            yield Proposed("budget.past", ("budget.stops_paying", trust), None, words)
+
+
+def planned(
+    study: Study, lines: Lines, costs: Costs, amount: float, room: float, reserve_share: float
+) -> Planned:
+    """Return where the next money goes, what could be moved, and other plans beside them.
+
+    Parameters
+    ----------
+    study : Study
+        Its level and currency.
+    lines : Lines
+        What each line brings.
+    costs : Costs
+        Its past shocks count for the reserve.
+    amount : float
+        Next money of a month.
+    room : float
+        Share of today's spend by which a line may rise or fall; one that pauses may come back at that share of its
+        mean.
+    reserve_share : float
+        Least share of the month's advertising money that is kept back, as far as the next money reaches.
+    """
+    found = lines.fitted.usable
+    if found is None:
+        return Planned(study, lines, None, None, pd.DataFrame(), amount, 0.0)
+    today = WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value)
+    high = np.maximum((1 + room) * today, room * WEEKS_OF_MONTH * found.weekly.spend.mean())
+    rows = pd.DataFrame({"today": today, "low": (1 - min(room, 1.0)) * today, "high": high})
+    budget, worth, responses = float(today.sum()), lines.turnover * lines.margin, responses_of(found)
+    asked = Terms(budget + amount, rows.assign(low=0.0), (), reserve_share, costs.shocks).reserve
+    kept = min(asked, amount) / max(budget + amount, 1e-12)
+    terms = Terms(budget + amount, rows.assign(low=today), (), kept, value=worth, currency=study.currency)
+    more = allocate(responses, terms)
+    moved = allocate(responses, Terms(budget, rows, value=worth, currency=study.currency))
+    table = scenarios(found, moved, moved.outcome_today, study.confidence)
+    beside = scenarios(found, more, None, study.confidence).query("plan == 'proposed'").assign(plan="next")
+    table = pd.concat([table[:1], beside, table[1:]], ignore_index=True)
+    return Planned(study, lines, more, moved, table, amount, asked)
+
+
+@dataclass(frozen=True, repr=False)
+class Core(Result):
+    """How much of advertising core platforms have, and what a rule for it costs.
+
+    Attributes
+    ----------
+    platforms : tuple of str
+        Core platforms.
+    share : Estimate
+        Their share of spend.
+    price : float
+        Margin of a month that the rule costs by the mean curves; NaN when it is not known.
+    why_not : str
+        Why no plan keeps the rule; empty when one does.
+    """
+
+    platforms: tuple[str, ...]
+    share: Estimate
+    price: float
+    why_not: str
+
+    @property
+    def sentence(self) -> str:
+        """What part core platforms have, and what the rule costs."""
+        low, text = threshold("budget.core_share").value, "{names} had {share} of advertising. {why}"
+        if np.isfinite(self.price):
+            text = RULE
+        rule = {"low": percent(low, 0), "high": percent(low + CORE_WIDTH, 0), "why": self.why_not}
+        rule["price"] = quantity(self.price, self.study.currency)
+        names = say(" and ").join(self.platforms)
+        return say(text, names=names, share=with_bounds(self.share), **rule).strip()
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of core platforms."""
+        yield finding(
+            self.share, id="budget.core_share", metric=say("share of advertising on core platforms"),
+            scope=self.study.scope, sentence=self.sentence, systems=("S074",), n_of="weeks",
+            assumption=say("weeks to come are like those on record"), definition="core_share",
+        )  # fmt: skip
+
+
+def core(study: Study, planned: Planned, platforms: Sequence[str]) -> Core:
+    """Return the share of core platforms, and what a rule for it costs.
+
+    Parameters
+    ----------
+    study : Study
+        Its level.
+    planned : Planned
+        Where nothing is allocated, no price is told.
+    platforms : sequence of str
+        Core platforms.
+    """
+    found, frame = planned.lines.fitted.usable, planned.lines.fitted.weeks.weekly
+    inside = tuple(str(line) for line in frame.spend if frame.lines.at[line, "platform"] in platforms)
+    share = mean_share(frame.spend[[*inside]].sum(axis=1), frame.spend.sum(axis=1), study.confidence)
+    if planned.moved is None or found is None or not inside:
+        return Core(study, tuple(platforms), share, np.nan, "")
+    rows = planned.moved.lines[["today"]].assign(low=0.0, high=WEEKS_OF_MONTH * frame.spend.max())
+    low, budget = threshold("budget.core_share").value, planned.moved.terms.budget
+    rules: tuple[tuple[Share, ...], ...] = ((), (Share("core", inside, low, low + CORE_WIDTH),))
+    worth = planned.moved.terms.value
+    try:
+        free, kept = (
+            allocate(responses_of(found), Terms(budget, rows, rule, value=worth)).objective for rule in rules
+        )
+    except BadParameters as refused:
+        return Core(study, tuple(platforms), share, np.nan, str(refused))
+    return Core(study, tuple(platforms), share, max(free - kept, 0.0), "")

@@ -1,0 +1,370 @@
+"""What the weeks can answer, how far the answer is to be trusted, what tests changed, what all of it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from helpers.figures import Chart, NoChart
+from helpers.methods.budget import plots
+from helpers.methods.budget.curves import Array
+from helpers.methods.budget.elasticity import elasticity
+from helpers.methods.budget.engine import Fit, fit
+from helpers.methods.budget.evidence import read_evidence
+from helpers.methods.budget.gate import Check, Gate, gate
+from helpers.methods.budget.ledger import ledger
+from helpers.methods.budget.trust import Trust, trust
+from helpers.methods.budget.weekly import Weekly, weekly
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.propose import Proposed
+from helpers.playbook.result import Part, Result
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, percent, quantity, say, with_bounds
+from helpers.stats.estimate import Estimate, normal_estimate, percentile_interval, unknown
+from helpers.study import Study
+from helpers.tables import Table
+
+METHOD = "posterior draws of response curves"
+ANSWERS = {
+    "curves": "{n} whole weeks with {spend} on {lines} paid lines: enough to draw a curve for each.",
+    "elasticity": "{n} whole weeks with {spend} on {lines} paid lines: too little for a curve of each line.",
+    "nothing": "{n} whole weeks with {spend} on {lines} paid lines cannot say what spend does.",
+}
+GRADES = {
+    "green": "Trust is green: {passed} of {n} checks passed, so the plan may be carried out.",
+    "amber": "Trust is amber: {passed} of {n} checks passed. Enough to choose what to try, not to move money blind.",
+    "red": "Trust is red. {why}",
+}
+TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
+"""The rule of thumb for all cost."""
+
+
+def estimate_of_draws(draws: Array, weeks: int, unit: str, confidence: float) -> Estimate:
+    """Return the mean of draws with an equal-tailed interval, widened to the mean where that lies outside."""
+    mean, (low, high) = float(np.mean(draws)), percentile_interval(draws, confidence)
+    return Estimate(mean, min(low, mean), max(high, mean), weeks, unit, METHOD, confidence)
+
+
+def mean_share(part: pd.Series, whole: pd.Series, confidence: float) -> Estimate:
+    """Return the mean over periods of the share that a part has in the whole."""
+    each = (part / whole)[whole > 0]
+    if len(each) < 2:
+        return unknown(len(each), "share", confidence)
+    error, n, named = float(each.std()) / np.sqrt(len(each)), len(each), "Student's t over periods"
+    mean = float(each.mean())
+    return normal_estimate(mean, error, n, "share", named, confidence, degrees=n - 1, bounds=(0, 1))
+
+
+def checks_table(name: str, checks: tuple[Check, ...], caption: str) -> Table:
+    """Return checks as a table."""
+    rows = [(one.sentence, one.line or say("all"), one.verdict) for one in checks]
+    return Table(name, pd.DataFrame(rows, columns=["check", "line", "verdict"]), caption)
+
+
+@dataclass(frozen=True, repr=False)
+class Weeks(Result):
+    """The weeks, and whether they can answer.
+
+    Attributes
+    ----------
+    weekly : Weekly
+        Spend and outcome by week.
+    gate : Gate
+        What was checked before any fit.
+    outcome : str
+        What spend is to bring.
+    """
+
+    weekly: Weekly
+    gate: Gate
+    outcome: str
+
+    @property
+    def sentence(self) -> str:
+        """What there is, and what it can answer."""
+        spend = quantity(float(self.weekly.spend.to_numpy().sum()), self.study.currency)
+        counts = {"n": len(self.weekly.outcome), "lines": self.weekly.spend.shape[1]}
+        return say(ANSWERS[self.gate.answer], spend=spend, **counts)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what there is, what forbids an answer, and all checks."""
+        yield " ".join([self.sentence, *(one.sentence for one in self.gate.refusals)])
+        yield checks_table("gate", self.gate.checks, say("Can these weeks answer? What was checked first"))
+
+
+def weeks(study: Study, outcome: str = "conversions", line: str = "campaign_id") -> Weeks:
+    """Return spend and outcome by week, and whether they can answer.
+
+    Parameters
+    ----------
+    study : Study
+        With ``ad_daily`` and a table of the outcome.
+    outcome, line : str
+        As in :func:`helpers.methods.budget.weekly.weekly`.
+    """
+    frame = weekly(study, outcome, line)
+    return Weeks(study, frame, gate(frame), outcome)
+
+
+@dataclass(frozen=True, repr=False)
+class Fitted(Result):
+    """The curves, and how far they may be trusted.
+
+    Attributes
+    ----------
+    weeks : Weeks
+        What was fitted.
+    fit : Fit or None
+        Draws; None when the weeks do not carry curves.
+    trust : Trust
+        Its grade; red without a fit.
+    unused : pandas.DataFrame
+        Statements of the table ``evidence`` that do not count, with the reason.
+    """
+
+    weeks: Weeks
+    fit: Fit | None
+    trust: Trust
+    unused: pd.DataFrame = field(repr=False)
+
+    @property
+    def usable(self) -> Fit | None:
+        """The draws where they may be used: None when trust is red."""
+        return None if self.trust.grade == "red" else self.fit
+
+    @property
+    def n(self) -> int:
+        """Weeks it rests on."""
+        return len(self.weeks.weekly.outcome)
+
+    @property
+    def why(self) -> str:
+        """What forbids an allocation, in words."""
+        return self.trust.refusal
+
+    @property
+    def paid_share(self) -> Estimate:
+        """Share of the outcome that paid lines brought."""
+        if self.usable is None:
+            return unknown(self.n, "share", self.study.confidence)
+        total = sum(self.usable.contribution(line).sum(axis=1) for line in self.usable.curves)
+        share = total / self.weeks.weekly.outcome.sum()
+        return estimate_of_draws(share, self.n, "share", self.study.confidence)
+
+    @property
+    def sentence(self) -> str:
+        """The grade, and what it allows."""
+        passed = [one.verdict == "ok" for one in self.trust.checks]
+        return say(GRADES[self.trust.grade], why=self.why, passed=sum(passed), n=len(passed))
+
+    def figure(self) -> Chart | NoChart:
+        """Draw what each line brought, by week."""
+        if self.usable is None:
+            return NoChart(say("What paid lines brought, week by week"), self.why, name="contribution")
+        frame, found = self.weeks.weekly, self.usable
+        brought = {line: found.contribution(line).mean(axis=0) for line in found.curves}
+        base = {say("without paid lines"): np.maximum(found.baseline, 0)}
+        data = pd.DataFrame(base | brought, index=frame.outcome.index)
+        rows = data.assign(outcome=frame.outcome, week=data.index.astype(str))
+        rows = rows[["week", *rows.columns.drop("week")]].reset_index(drop=True)
+        title = say("Paid lines brought {share} of the outcome", share=percent(self.paid_share.value, 0))
+        note = say("{unit} a week; the means of all curves that the weeks allow.", unit=frame.unit)
+        drawing = plots.contribution(data, frame.outcome)
+        return self.drawn("contribution", say("Areas by week"), title, rows, drawing, note=note)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the grade, what was flagged, the picture and all checks."""
+        yield self.sentence
+        if self.trust.grade == "amber":
+            flagged = (one.sentence for one in self.trust.checks if one.verdict == "flag")
+            yield say("What was flagged: {each}", each=" ".join(flagged))
+        thin = elasticity(self.weeks.weekly, self.study.confidence)
+        if self.fit is None and thin.known:
+            text = "Of all lines together this can be said: 1 % more spend, {value} % more outcome."
+            yield say(text, value=with_bounds(thin))
+        yield self.figure()
+        yield checks_table("trust", self.trust.checks, say("What was tried to prove the answer wrong"))
+
+    def findings(self) -> Iterator[Finding]:
+        """State the grade, and what paid lines brought."""
+        share = float(np.mean([one.verdict == "ok" for one in self.trust.checks]))
+        passed = Estimate(share, share, share, self.n, "share", "count of checks", self.study.confidence)
+        grade = say(self.trust.grade)
+        yield finding(
+            passed, id="budget.trust", metric=say("checks of the answer that passed"), scope=self.study.scope,
+            sentence=self.sentence, direction="up is good", systems=("S067",), n_of="weeks", definition="trust",
+            assumption=say("what no check asks for is not wrong"), headline=say("trust is {grade}", grade=grade),
+        )  # fmt: skip
+        text = "Paid lines brought {share} of the outcome; the rest comes without them."
+        text = text if self.paid_share.known else "What paid lines brought cannot be told."
+        yield finding(
+            self.paid_share, id="budget.paid_share", metric=say("share of the outcome that paid lines brought"),
+            scope=self.study.scope, sentence=say(text, share=with_bounds(self.paid_share)), systems=("S067",),
+            assumption=say("season, calendar and organic drivers are as the model has them"), n_of="weeks",
+            definition="paid_share", picture="contribution",
+        )  # fmt: skip
+
+
+def fitted(study: Study, weeks: Weeks) -> Fitted:
+    """Return the curves of the weeks with all evidence, and their grade.
+
+    Parameters
+    ----------
+    study : Study
+        Its seed, and the table ``evidence`` where it is there.
+    weeks : Weeks
+        The weeks.
+    """
+    statements, unused = read_evidence(study, weeks.weekly)
+    if weeks.gate.answer != "curves":
+        return Fitted(study, weeks, None, Trust("red", weeks.gate.checks), unused)
+    found = fit(weeks.weekly, statements, study.seed)
+    return Fitted(study, weeks, found, trust(found, weeks.gate, study.seed), unused)
+
+
+@dataclass(frozen=True, repr=False)
+class Tested(Result):
+    """What tests and beliefs changed, and which test would tell most.
+
+    Attributes
+    ----------
+    fitted : Fitted
+        The curves with all statements.
+    table : pandas.DataFrame
+        As :func:`helpers.methods.budget.ledger.ledger` returns it.
+    line : str
+        The line whose contribution is least certain; empty without curves.
+    brought : Estimate
+        What it brought in all weeks.
+    """
+
+    fitted: Fitted
+    table: pd.DataFrame = field(repr=False)
+    line: str
+    brought: Estimate
+
+    @property
+    def bounds(self) -> dict[str, str]:
+        """What words say of the line."""
+        low, high = number(self.brought.low, 0), number(self.brought.high, 0)
+        return {"line": self.line, "low": low, "high": high, "unit": self.brought.unit}
+
+    @property
+    def sentence(self) -> str:
+        """Which test would tell most."""
+        text = "A test of {line} would tell most: it brought anything from {low} to {high} {unit}."
+        return say(text if self.line else "Which test to run next: there are no curves.", **self.bounds)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what each statement changed, which do not count, and the next test."""
+        if self.table.empty:
+            yield say("No test, pause or belief about these lines counts: curves rest on the weeks alone.")
+        else:
+            caption = say("Statements, and the line's mean weekly contribution without and with each")
+            yield Table("evidence", self.table, caption)
+        yield self.sentence
+        if len(self.fitted.unused):
+            caption = say("Statements of the table evidence that do not count here, and why")
+            yield Table("evidence_unused", self.fitted.unused, caption)
+
+    def findings(self) -> Iterator[Finding]:
+        """State what the line to be tested next brought."""
+        yield finding(
+            self.brought, id="budget.next_test", metric=say("contribution of the line to be tested next"),
+            scope=self.study.scope, sentence=self.sentence, systems=("S067", "S075"), n_of="weeks",
+            assumption=say("the true curve is among those that were tried"), definition="contribution",
+        )  # fmt: skip
+
+    def proposals(self) -> Iterator[Proposed]:
+        """Yield the test that would tell most."""
+        if self.line:
+            yield Proposed("budget.test_next", ("budget.next_test",), fields=self.bounds)
+
+
+def tested(study: Study, fitted: Fitted) -> Tested:
+    """Return what tests and beliefs changed, and which test would tell most.
+
+    Parameters
+    ----------
+    study : Study
+        Its seed and level.
+    fitted : Fitted
+        The curves.
+    """
+    found, unit = fitted.fit, fitted.weeks.weekly.unit
+    if found is None:
+        return Tested(study, fitted, pd.DataFrame(), "", unknown(fitted.n, unit, study.confidence))
+    each = {
+        line: estimate_of_draws(found.contribution(line).sum(axis=1), fitted.n, unit, study.confidence)
+        for line in found.curves
+    }
+    line = max(each, key=lambda name: each[name].high - each[name].low)
+    return Tested(study, fitted, ledger(found, study.seed), line, each[line])
+
+
+@dataclass(frozen=True, repr=False)
+class Costs(Result):
+    """All cost by kind, beside the rule of thumb.
+
+    Attributes
+    ----------
+    months : pandas.DataFrame
+        Money by month (rows) and kind.
+    """
+
+    months: pd.DataFrame = field(repr=False)
+
+    @property
+    def ads(self) -> Estimate:
+        """Share of advertising in all cost."""
+        return mean_share(self.months["ads"], self.months.sum(axis=1), self.study.confidence)
+
+    @property
+    def shocks(self) -> tuple[float, ...]:
+        """By how much each month's cost other than advertising was above the median month."""
+        other = self.months.drop(columns="ads").sum(axis=1)
+        return tuple(np.maximum(other - other.median(), 0.0))
+
+    @property
+    def sentence(self) -> str:
+        """What part of all cost advertising takes."""
+        text = "Advertising takes {share} of all cost; the rule of thumb gives it {rule}. It is a rule, not a result."
+        text = text if self.ads.known else "How cost is spread: there are too few months of it on record."
+        return say(text, share=with_bounds(self.ads), rule=percent(threshold("budget.ads_share").value, 0))
+
+    def tables(self) -> Iterator[Table]:
+        """Yield all kinds."""
+        total = self.months.sum().sort_values(ascending=False)
+        rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
+        rows = rows.rename_axis("kind").reset_index()
+        rows["rule_of_thumb"] = rows["kind"].map(TEMPLATE)
+        units = {"amount_a_month": self.study.currency, "share": "share", "rule_of_thumb": "share"}
+        yield Table("costs", rows, say("Cost by kind over {n} months", n=len(self.months)), units)
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of advertising."""
+        yield finding(
+            self.ads, id="budget.ads_share", metric=say("share of advertising in all cost"), n_of="periods",
+            scope=self.study.scope, sentence=self.sentence, systems=("S073", "S076", "S082"),
+            assumption=say("the ledger of costs is complete"), definition="cost_share",
+        )  # fmt: skip
+
+
+def costs(study: Study) -> Costs:
+    """Return all cost by kind and month of the table ``costs``; no rows where there is none.
+
+    Parameters
+    ----------
+    study : Study
+        Its day.
+    """
+    if "costs" not in study.dataset:
+        return Costs(study, pd.DataFrame({"ads": pd.Series(dtype=float)}))
+    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
+    rows = rows[pd.to_datetime(rows["date"]).dt.date <= study.as_of]
+    month = pd.to_datetime(rows["date"]).dt.strftime("%Y-%m")
+    table = rows.pivot_table(index=month, columns="kind", values="amount", aggfunc="sum", fill_value=0.0)
+    return Costs(study, table.assign(ads=table.get("ads", 0.0)).astype(float))

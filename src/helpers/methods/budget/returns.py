@@ -1,0 +1,278 @@
+"""What each line brings, and where more stops paying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadParameters
+from helpers.figures import Chart, NoChart
+from helpers.methods.budget import plots
+from helpers.methods.budget.answers import answers
+from helpers.methods.budget.results import Fitted
+from helpers.methods.budget.terms import WEEKS_OF_MONTH
+from helpers.playbook.finding import Finding, finding
+from helpers.playbook.result import Part, Result
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import number, percent, quantity, say, with_bounds
+from helpers.stats.estimate import Estimate, unknown
+from helpers.study import Study
+from helpers.tables import Table
+
+POINTS = 41
+"""Spends at which a curve is drawn."""
+PAYS = {
+    "pays": "The next money most likely pays on {lines}.",
+    "past": "It most likely no longer pays on {lines}.",
+    "open": "It may or may not pay on {lines}.",
+}
+WORDS = {"pays": "more pays", "past": "more no longer pays", "open": "not certain"}
+CHEAPEST = (
+    "One more of the outcome costs least on {line}: {cost}. A thousand impressions cost {mille} there and {least} on "
+    "{other}: cheap impressions are not cheap outcomes."
+)
+BANDS = (
+    "{level} bands, up to the largest spend seen. Point: today. Dotted: margin that makes up for it. Dashed: from "
+    "here on the next unit of money no longer brings itself back, where that was seen."
+)
+RETURNS = (
+    "Each {unit} 1 of advertising brought {one} of turnover, against {target} asked for; on all cost, fixed cost "
+    "included, {all}."
+)
+
+
+def scaled(estimate: Estimate, factor: float, unit: str) -> Estimate:
+    """Return an estimate in another unit."""
+    value, low, high = (factor * part for part in estimate[:3])
+    return estimate._replace(value=value, low=low, high=high, unit=unit)
+
+
+@dataclass(frozen=True, repr=False)
+class Lines(Result):
+    """What each line brings, and where more stops paying.
+
+    Attributes
+    ----------
+    fitted : Fitted
+        The curves.
+    table : pandas.DataFrame
+        As :func:`helpers.methods.budget.answers.answers` returns it; no rows where trust is red.
+    turnover, margin, target : float
+        Turnover of one of the outcome, share of it that is margin, turnover asked for each unit of money.
+    chance : pandas.Series
+        By line, the surest first: how likely the next unit of money, at today's spend, brings itself back in margin.
+    """
+
+    fitted: Fitted
+    table: pd.DataFrame = field(repr=False)
+    turnover: float
+    margin: float
+    target: float
+    chance: pd.Series
+
+    def of(self, line: str, number: str) -> Estimate:
+        """Return a number of a line."""
+        return Estimate(*self.table.at[line, number])  # type: ignore[misc]
+
+    @property
+    def verdict(self) -> pd.Series:
+        """By line: ``"pays"``, ``"past"``, or ``"open"`` when neither is likely enough."""
+        sure = threshold("budget.pays").value
+        named = np.select([self.chance >= sure, self.chance <= 1 - sure], ["pays", "past"], "open")
+        return pd.Series(named, self.chance.index, dtype=object)
+
+    def named(self, verdict: str) -> str:
+        """Return the lines of a verdict."""
+        return ", ".join(self.chance.index[self.verdict == verdict])
+
+    @property
+    def sentence(self) -> str:
+        """Where the next unit of money pays, and where it no longer does."""
+        if self.table.empty:
+            return say("Where more stops paying cannot be told. {why}", why=self.fitted.why)
+        told = [say(text, lines=lines) for name, text in PAYS.items() if (lines := self.named(name))]
+        text = "At a margin of {margin}, the next {unit} 1 pays once it brings {least} of turnover."
+        least, margin = number(1 / self.margin), percent(self.margin, 0)
+        return " ".join([*told, say(text, margin=margin, unit=self.study.currency, least=least)])
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """One row a line, the surest first: what pictures and tables show, money of a month."""
+        numbers = {"average": "return", "next": "marginal_return", "pays_up_to": "break_even"}
+        cells = {"spend": self.table["spend"].map(lambda one: WEEKS_OF_MONTH * one.value)}
+        for name, column in numbers.items():
+            scale = WEEKS_OF_MONTH if column == "break_even" else 1.0
+            for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                cells[name + suffix] = self.table[column].map(lambda one: scale * getattr(one, part))  # noqa: B023
+        rows = pd.DataFrame(cells).assign(chance=self.chance, verdict=self.verdict)
+        return rows.loc[self.chance.index].rename_axis("line").reset_index()
+
+    def figure(self) -> Chart | NoChart:
+        """Draw the curves of all lines."""
+        found, drawn = self.fitted.usable, []
+        if found is None:
+            return NoChart(say("What each line brings"), self.fitted.why, name="response_curves")
+        rows, tail = self.rows, (1 - self.study.confidence) / 2
+        rows["seen"] = [WEEKS_OF_MONTH * found.weekly.spend[line].max() for line in rows["line"]]
+        for line, seen in zip(rows["line"], rows["seen"], strict=True):
+            at = np.linspace(0, seen, POINTS)
+            money = self.turnover * self.margin * WEEKS_OF_MONTH * found.response(line, at / WEEKS_OF_MONTH)
+            low, high = np.quantile(money, [tail, 1 - tail], axis=0)
+            part = {"line": line, "spend": at, "margin": money.mean(axis=0), "low": low, "high": high}
+            drawn.append(pd.DataFrame(part))
+        text = BANDS
+        note, data = say(text, level=percent(self.study.confidence, 0)), pd.concat(drawn, ignore_index=True)
+        kind, title = say("Curves with bands, one panel a line"), say("What each line brings by its spend")
+        return self.drawn("response_curves", kind, title, data, plots.curves(data, rows), note=note)
+
+    def next_picture(self) -> Chart:
+        """Draw what the next unit of money brings, by line."""
+        rows, break_even = self.rows, 1 / self.margin
+        text = "The next money is safest on {best} and least safe on {worst}"
+        title = say(text, best=rows["line"].iloc[0], worst=rows["line"].iloc[-1])
+        note = say("Lines are {level} intervals.", level=percent(self.study.confidence, 0))
+        kind = say("Points with intervals by line against the turnover at which money comes back")
+        data = rows[["line", "spend", "average", "next", "next_low", "next_high", "chance", "verdict"]]
+        drawing, units = plots.next_money(rows, break_even, self.target), {"spend": self.study.currency}
+        return self.drawn(
+            "next_money", kind, title, data, drawing, note=note, units=units | {"chance": "share"}
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Yield where more pays, the pictures and the tables; only why there are none where trust is red."""
+        yield self.sentence
+        if self.table.empty:
+            return
+        yield self.next_picture()
+        yield self.figure()
+        yield self.cost_sentence
+        small = self.rows[["line", "spend", "average", "next", "pays_up_to", "chance", "verdict"]]
+        small = small.assign(verdict=small["verdict"].map(lambda each: say(WORDS[each])))
+        units = dict.fromkeys(["spend", "pays_up_to"], self.study.currency) | {"chance": "share"}
+        caption = say("Spend a month, turnover for each unit of money, spend up to which more pays")
+        yield Table("lines", small, caption, units)
+        cells = [(line, name, *one[:3]) for line, row in self.table.iterrows() for name, one in row.items()]
+        full = pd.DataFrame(cells, columns=["line", "number", "value", "low", "high"]).dropna()
+        yield Table("line_numbers", full, say("Every number of each line; spend and points in money a week"))
+
+    @property
+    def cheapest(self) -> tuple[str, Estimate]:
+        """The line that brings one more of the outcome at the least cost."""
+        if self.table.empty:
+            return "", unknown(self.fitted.n, self.study.currency, self.study.confidence)
+        costs = self.table["cost_per_outcome"]
+        line = str(costs.map(lambda one: one.value).idxmin())
+        return line, costs[line]
+
+    @property
+    def cost_sentence(self) -> str:
+        """What one more of the outcome costs, beside the price of a thousand impressions."""
+        (line, cost), lines = self.cheapest, self.fitted.weeks.weekly.lines
+        price = (1000 * lines["spend"] / lines["impressions"].where(lines["impressions"] > 0)).dropna()
+        text = CHEAPEST if line in price else "One more of the outcome costs least on {line}: {cost}."
+        if not line:
+            return say("What one more of the outcome costs cannot be told.")
+        other = str(price.drop(line, errors="ignore").idxmin()) if len(price) > 1 else line
+        each = (price.get(name, np.nan) for name in (line, other))
+        mille, least = (quantity(value, self.study.currency) for value in each)
+        return say(text, line=line, cost=with_bounds(cost), other=other, mille=mille, least=least)
+
+    @property
+    def overall(self) -> Estimate:
+        """Turnover that advertising brought for each unit of money."""
+        frame = self.fitted.weeks.weekly
+        factor = self.turnover * float(frame.outcome.sum()) / float(frame.spend.to_numpy().sum() or 1.0)
+        return scaled(self.fitted.paid_share, factor, "ratio")
+
+    @property
+    def on_all_cost(self) -> Estimate:
+        """The same for each unit of all cost: spend with a curve and without."""
+        frame = self.fitted.weeks.weekly
+        floating, fixed = float(frame.spend.to_numpy().sum()), float(frame.fixed.sum()) * len(frame.outcome)
+        return scaled(self.overall, floating / ((floating + fixed) or 1.0), "ratio")
+
+    def findings(self) -> Iterator[Finding]:
+        """State where more stops paying, the return on advertising and on all cost, and the cheapest outcome."""
+        shared: dict[str, Any] = {"scope": self.study.scope, "n_of": "weeks"}
+        worth = quantity(self.turnover, self.study.currency)
+        text = "one of the outcome is worth {worth} of turnover, and curves hold"
+        shared["assumption"] = say(text, worth=worth)
+        line, point = say("no line"), unknown(self.fitted.n, self.study.currency, self.study.confidence)
+        text = "more may no longer pay on {lines}"
+        if not self.table.empty:
+            line = str(self.chance.index[-1])
+            point = scaled(self.of(line, "break_even"), WEEKS_OF_MONTH, self.study.currency)
+            text = "more no longer pays on {lines}" if self.named("past") else text
+        yield finding(
+            point, id="budget.stops_paying", metric=say("spend a month up to which more pays on {line}", line=line),
+            sentence=self.sentence, systems=("S067",), definition="break_even", picture="next_money",
+            headline=say(text, lines=self.named("past") or line), **shared,
+        )  # fmt: skip
+        told = RETURNS if self.overall.known else "What spend returns cannot be told."
+        one, every, target = with_bounds(self.overall), with_bounds(self.on_all_cost), number(self.target)
+        told = say(told, unit=self.study.currency, one=one, all=every, target=target)
+        shared |= {"direction": "up is good", "sentence": told, "systems": ("S067",)}
+        yield finding(
+            self.overall, id="budget.return", metric=say("turnover for each unit of money of advertising"),
+            definition="return_on_spend", picture="response_curves", **shared,
+        )  # fmt: skip
+        yield finding(
+            self.on_all_cost, id="budget.return_all_cost", definition="return_on_spend",
+            metric=say("turnover for each unit of money of all cost"), **shared,
+        )  # fmt: skip
+        shared |= {"direction": "down is good", "sentence": self.cost_sentence, "systems": ("S081",)}
+        yield finding(
+            self.cheapest[1], id="budget.cost_per_outcome", definition="cost_per_outcome",
+            metric=say("cost of one more of the outcome on the cheapest line"), **shared,
+        )  # fmt: skip
+
+
+def lines(
+    study: Study, fitted: Fitted, turnover: float = 0.0, margin: float = 1.0, target: float = 4.0
+) -> Lines:
+    """Return what each line brings, and where more stops paying.
+
+    Parameters
+    ----------
+    study : Study
+        Its level.
+    fitted : Fitted
+        The curves.
+    turnover : float
+        Turnover that one of the outcome stands for; 0 takes 1 for money, else what ad reports say of a conversion.
+    margin : float
+        Share of turnover left after the cost of what was sold.
+    target : float
+        Turnover asked for each unit of money.
+
+    Raises
+    ------
+    BadParameters
+        When the turnover is not stated and does not follow from the tables.
+    """
+    worth, found = turnover or _turnover(study, fitted, margin), fitted.usable
+    if found is None:
+        return Lines(study, fitted, pd.DataFrame(), worth, margin, target, pd.Series(dtype=float))
+    table = answers(found, fitted.n, study.confidence, target, worth, worth * margin)
+    today = table["spend"].map(lambda one: np.array([one.value]))
+    chance = {
+        name: float((worth * margin * found.marginal(name, today[name]) > 1).mean()) for name in today.index
+    }
+    ranked = pd.Series(chance).sort_values(ascending=False, kind="stable")
+    return Lines(study, fitted, table, worth, margin, target, ranked)
+
+
+def _turnover(study: Study, fitted: Fitted, margin: float) -> float:
+    """Return the turnover of one of the outcome, where it follows from the tables."""
+    unit, ads = fitted.weeks.weekly.unit, study.dataset.ad_daily
+    if unit == study.currency:
+        return 1 / margin if fitted.weeks.outcome == "margin" else 1.0
+    if unit == "conversions" and {"revenue", "conversions"} <= set(ads.columns):
+        worth = (ads.revenue.sum() / ads.conversions.sum().nullif(0)).execute()
+        if worth > 0:
+            return float(worth)
+    raise BadParameters(say("turnover == 0: state what turnover one of {unit} stands for.", unit=unit))
