@@ -10,7 +10,8 @@
   pushes of the month before and on tenure.
 - `value` of an event is the amount paid for `pay` and empty for all others.
 - Orders follow tier and taste (Gamma heterogeneity), amounts of goods are Gamma-Gamma. Some orders are caused by
-  touchpoints; others are merely preceded by one, search above all, which last-touch rules get wrong.
+  touchpoints; others are merely preceded by one, search above all, which last-touch rules get wrong. Lift tests of
+  two channels stand in `evidence`, each off by as much as its error allows.
 - Three experiments (a coupon that works, a cover style that does nothing, a daily push that harms a little), with
   some units never exposed. A fourth, an invitation to the live show, takes in members week by week, fewer of them
   invited at first; it works, above all on the platform of the show. The design of each lies in `experiments`.

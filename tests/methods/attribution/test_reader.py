@@ -67,7 +67,7 @@ def test_rates_are_compared_among_journeys_of_as_many_touches() -> None:
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return studied(planted(2_500, 150, 11, confounded=True), k_min=10)
+    return studied(planted(1_500, 120, 11, confounded=True), k_min=10, draws=100)
 
 
 def results(study: Study) -> dict[str, object]:

@@ -185,7 +185,8 @@ class Credited(Result):
         yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
         table = self.credit.table.drop(columns="level").rename(columns={"node": "channel", "n": "touched"})
         units = {"p_top3": "share"} | dict.fromkeys(["value", "value_low", "value_high"], self.study.currency)
-        yield Table("credit", table, say("Credit by model, and the chance to be in the first three"), units)
+        caption = say("Credit by model, and the chance to be in the first three")
+        yield Table("credit", table, caption, units, members="touched", within=("model",))
         if not self.seen.too_little:
             text = "Share of orders that a Markov chain of order {k} loses without a channel"
             caption = say(text, k=self.credit.order)
