@@ -12,7 +12,7 @@ import pytest
 from helpers.methods.attribution.calibrate import calibrate, lift_tests
 from helpers.methods.attribution.gates import bounds, gates
 from helpers.methods.attribution.incremental import Increments, increments
-from helpers.methods.attribution.truth import by_model, published, total_variation
+from helpers.methods.attribution.truth import published, total_variation
 from helpers.methods.attribution.uncertainty import MODELS, credit
 from helpers.simulate import Community
 from tests.conftest import ROOT
@@ -22,6 +22,31 @@ PROOF = ROOT / "docs/proofs/attribution.md"
 RUNS, ADDED, CORRECTED, LEVEL, SIZE, BLOCKS = 300, 100, 40, 0.90, 1_000, 60
 """Communities; those of them of which it is judged what channels added, and what they did once calibrated; level of
 the intervals; members of each; and of how many communities the population value is the mean."""
+
+
+def by_model(credit: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
+    """Return how far each model lies from the truth, the nearest first.
+
+    Parameters
+    ----------
+    credit : pandas.DataFrame
+        model, node, conversions; one row per model and channel.
+    truth : pandas.Series
+        Orders that each channel caused, by channel.
+
+    Returns
+    -------
+    pandas.DataFrame
+        model, total_variation, ratio (all credit over all that was caused), worst (the channel with the most undue
+        share).
+    """
+    rows = []
+    for model, part in credit.groupby("model", sort=False):
+        given = part.set_index("node")["conversions"].reindex(truth.index).fillna(0.0)
+        undue = given.clip(lower=0.0) / given.clip(lower=0.0).sum() - truth / truth.sum()
+        rows.append((model, total_variation(given, truth), given.sum() / truth.sum(), undue.idxmax()))
+    found = pd.DataFrame(rows, columns=["model", "total_variation", "ratio", "worst"])
+    return found.sort_values("total_variation", ignore_index=True)
 
 
 def as_credit(model: str, got: Increments) -> pd.DataFrame:
