@@ -102,8 +102,6 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
     """
     try:
         found = tuple(_Opened(path, workspace, frozenset(map(clean, expected))).grids(path, "", ()))
-    except UnreadableFileError:
-        raise
     except DAMAGE as error:
         raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}.") from None
     if not found:
@@ -176,29 +174,24 @@ class _Opened:
         encoding, alike = csv_files.encoding(place)
         with place.open(encoding=encoding) as file:
             first = file.read(4096).lstrip(" \t\r\n\ufeff")[:40]
-        notes = (
-            (f"{self.path.name}: read as {encoding.upper()}.",) if encoding in ("gb18030", "utf-16") else ()
-        )
-        nested = first.startswith("{") or re.match(r"\[\s*[{\]]", first)
-        if notes or not alike or (nested and encoding != "utf-8"):
+        notes = (f"{self.path.name}: read as {encoding.upper()}.",) * (encoding in ("gb18030", "utf-16"))
+        if encoding != "utf-8" or not alike:
             target = self._fresh()
             with target.open("w", encoding="utf-8", newline="") as out, place.open(encoding=encoding) as file:
                 copyfileobj(file, out)
             place = target
-        if nested:
-            size = max(2 * place.stat().st_size, 1 << 24)
-            reader = (
-                f"SELECT json AS j FROM read_json_objects({listed([place])}, maximum_object_size = {size})"
-            )
+        if re.match(r"{|\[\s*[{\]]", first):
+            whole = f"maximum_object_size = {2 * place.stat().st_size + (1 << 24)}"
+            reader = f"SELECT json AS j FROM read_json_objects({listed([place])}, {whole})"
             yield self._records(reader, part, notes, first.startswith("{"))
         elif first.startswith("<"):
-            yield from self._grid(self._written(_table(place.read_text("utf-8-sig"))), part, notes)
+            yield from self._grid(self._written(_table(place.read_text("utf-8"))), part, notes)
         else:
             yield from self._grid(place, part, notes)
 
     def _grid(self, place: Path, part: str, notes: tuple[str, ...]) -> Iterator[RawFile]:
         """Find the delimiter and the row of names of a UTF-8 file; yield nothing when it has none."""
-        with place.open(encoding="utf-8-sig", newline="") as file:
+        with place.open(encoding="utf-8", newline="") as file:
             lines = list(itertools.islice(file, 3 * HEADER_SEARCH))
         found = [each for delimiter in DELIMITERS for each in _headers(lines, delimiter, self.expected)]
         if not found:
@@ -225,8 +218,8 @@ class _Opened:
         with duckdb.connect() as con:
             structure, texts = _structure(con, query), {}
             rows = con.execute(f"SELECT 1 FROM ({query}) LIMIT 2").fetchall()
-            if is_document and len(rows) == 1 and (where := _list_of_records(structure)):
-                lists = f"unnest(json_extract(j, {quoted(_path(*where) + '[*]')}))"
+            if is_document and len(rows) == 1 and (records := max(_lists(structure), default=None)):
+                lists = f"unnest(json_extract(j, {quoted(_path(*records[1]) + '[*]')}))"
                 query = f"SELECT j AS t, {lists} AS j FROM ({query})"
                 texts = {f"top.{name}": sql for name, sql in _leaves(con, query, structure, "t")}
                 structure = _structure(con, query)
@@ -259,13 +252,11 @@ def _headers(lines: list[str], delimiter: str, expected: frozenset[str]) -> Iter
 def _unlike(names: Iterable[str]) -> tuple[str, ...]:
     """Return names that differ, as an engine sees them that takes two cases of a letter for one."""
     found: dict[str, str] = {}
-    for position, name in enumerate(names, start=1):
-        name = other = name or f"unnamed_{position}"
-        for count in itertools.count(2):
-            if other.lower() not in found:
-                break
-            other = f"{name}_{count}"
-        found[other.lower()] = other
+    for position, given in enumerate(names, start=1):
+        first = given or f"unnamed_{position}"
+        options = itertools.chain([first], (f"{first}_{count}" for count in itertools.count(2)))
+        free = next(each for each in options if each.lower() not in found)
+        found[free.lower()] = free
     return tuple(found.values())
 
 
@@ -287,15 +278,13 @@ def _structure(con: duckdb.DuckDBPyConnection, query: str) -> Any:
     return json.loads(found or "{}")
 
 
-def _list_of_records(structure: Any, *keys: str) -> tuple[str, ...]:
-    """Return the keys that lead to the list of objects with most columns; none when there is no such list."""
-    found: list[tuple[int, tuple[str, ...]]] = [(-1, ())]
-    for key, inner in structure.items() if len(keys) < DEEPEST else ():
-        if _are_objects(inner):
-            found.append((len(inner[0]), (*keys, key)))
-        elif isinstance(inner, dict) and (deeper := _list_of_records(inner, *keys, key)):
-            found.append((0, deeper))
-    return max(found)[1]
+def _lists(structure: Any, *keys: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the lists of objects in a document: how many columns they have, and the keys that lead to them."""
+    for key, inner in structure.items():
+        if isinstance(inner, dict):
+            yield from _lists(inner, *keys, key)
+        elif _are_objects(inner):
+            yield len(inner[0]), (*keys, key)
 
 
 def _are_objects(structure: Any) -> bool:

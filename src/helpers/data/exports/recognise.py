@@ -8,7 +8,7 @@ export needs such a file alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -21,6 +21,8 @@ from helpers.data.exports.files import clean
 NEAR = 0.7
 # A column in the source of an export.
 NAMED = re.compile(r"<([^<>]+)>")
+# A unit behind the name of a column: ``金额(元)``, ``Amount spent (USD)``.
+UNIT = re.compile(r"\s*\(([A-Z]{3}|[元件次秒个])\)$")
 
 
 @dataclass(frozen=True)
@@ -33,32 +35,32 @@ class Known:
         Of its file.
     title, click, comes, missing, evidence : str
         For readers: what it is, where it is made, its rows, what it lacks, and how its form is known.
-    signature : tuple of str
+    signature : sequence of str
         Names that no other export has together.
     source : str
         A source of a mapping, as YAML, with the names of columns in brackets: ``paid_at: <Paid at>``.
     also : mapping of str to list of str
         What a column is called in other languages and versions.
-    optional : tuple of str
-        Names that may be missing without a question.
-    exact : bool
-        Whether an export with further columns is another one.
-    unsafe : bool
-        Whether it has no buyer that could be told from another.
+    optional : sequence of str, or None
+        Names that may be missing without a question; None where any may.
+    exact : str
+        Given when an export with further columns is another one.
+    unsafe : str
+        Given when it has no buyer that could be told from another.
     """
 
     name: str
     title: str
-    signature: tuple[str, ...]
-    click: str
-    comes: str
-    missing: str
-    evidence: str
     source: str
+    signature: Sequence[str] = ()
+    click: str = ""
+    comes: str = ""
+    missing: str = ""
+    evidence: str = ""
     also: Mapping[str, list[str]] = field(default_factory=dict)
-    optional: tuple[str, ...] = ()
-    exact: bool = False
-    unsafe: bool = False
+    optional: Sequence[str] | None = ()
+    exact: str = ""
+    unsafe: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +69,8 @@ class Known:
 
     def found(self, header: Collection[str]) -> dict[str, str]:
         """Return what its columns are called in a header, as far as they are there."""
-        there = {_bare(name): name for name in header} | {alike(name): name for name in header}
+        there = {alike(UNIT.sub("", clean(name))): name for name in header}
+        there |= {alike(name): name for name in header}
         called = {name: map(alike, (name, *self.also.get(name, ()))) for name in self.names}
         hits = {name: [there[each] for each in words if each in there] for name, words in called.items()}
         return {name: each[0] for name, each in hits.items() if each}
@@ -78,21 +81,14 @@ def alike(name: str) -> str:
     return clean(name).casefold()
 
 
-def _bare(name: str) -> str:
-    """Return a name without its unit: ``金额(元)`` is ``金额``, and ``Amount spent (USD)`` ``amount spent``."""
-    return alike(re.sub(r"\s*\(([A-Z]{3}|[元件次秒个])\)$", "", clean(name)))
-
-
 @lru_cache
 def known() -> tuple[Known, ...]:
     """Return every known export, by name."""
-    found = []
-    for file in sorted((files("helpers.data.exports") / "known").iterdir(), key=lambda each: each.name):
-        says = yaml.load(file.read_text("utf-8"), yaml.BaseLoader)
-        says |= {word: tuple(says[word]) for word in ("signature", "optional") if word in says}
-        says |= {word: says[word] == "true" for word in ("exact", "unsafe") if word in says}
-        found.append(Known(file.name.removesuffix(".yml"), **says))
-    return tuple(found)
+    places = sorted((files("helpers.data.exports") / "known").iterdir(), key=lambda each: each.name)
+    says = {
+        each.name.removesuffix(".yml"): yaml.load(each.read_text("utf-8"), yaml.BaseLoader) for each in places
+    }
+    return tuple(Known(name, **words) for name, words in says.items())
 
 
 def recognise(header: Collection[str]) -> tuple[Known, dict[str, str]] | None:

@@ -11,8 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from posixpath import join, normpath
-from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, fromstring, iterparse
 from zipfile import ZipFile
 
 BOOK = "xl/workbook.xml"
@@ -25,49 +24,43 @@ EPOCH = dt.datetime(1899, 12, 30)
 def sheets(archive: ZipFile) -> Iterator[tuple[str, Iterator[list[str]]]]:
     """Yield each sheet of a workbook: its name and its rows."""
     targets = {
-        each.get("Id"): each.get("Target", "") for each in _parts(archive, "xl/_rels/workbook.xml.rels")
+        each.get("Id"): each.get("Target", "") for each in _part(archive, "xl/_rels/workbook.xml.rels")
     }
-    texts = [_text(each) for each in _parts(archive, "xl/sharedStrings.xml") if _tag(each) == "si"]
+    texts = [_text(each) for each in _part(archive, "xl/sharedStrings.xml")]
     dated = _dated(archive)
-    for sheet in _parts(archive, BOOK):
-        if _tag(sheet) == "sheet":
-            place = normpath(join("xl", targets[sheet.get(RELATION)])).removeprefix("/")
-            yield sheet.get("name", ""), _rows(archive, place, texts, dated)
+    for sheet in _part(archive, BOOK).iterfind("{*}sheets/{*}sheet"):
+        place = normpath(join("xl", targets[sheet.get(RELATION)])).removeprefix("/")
+        yield sheet.get("name", ""), _rows(archive, place, texts, dated)
 
 
-def _tag(element: Any) -> str:
-    return element.tag.rpartition("}")[2]
+def _part(archive: ZipFile, name: str) -> Element:
+    """Return a part of the workbook; an empty one when it is not there."""
+    return fromstring(archive.read(name)) if name in archive.namelist() else Element(name)
 
 
-def _parts(archive: ZipFile, name: str) -> list[Any]:
-    """Return the elements of a part of the workbook; none when it is not there."""
-    return list(ElementTree.fromstring(archive.read(name)).iter()) if name in archive.namelist() else []
-
-
-def _text(element: Any) -> str:
-    """Return the text of a cell or shared string, without what says how Chinese is pronounced."""
-    said = {each for run in element.iter() if _tag(run) == "rPh" for each in run.iter()}
-    return "".join(each.text or "" for each in element.iter() if _tag(each) == "t" and each not in said)
+def _text(element: Element) -> str:
+    """Return a text of one or several runs, without what says how Chinese is pronounced."""
+    runs = (*element.iterfind("{*}t"), *element.iterfind("{*}r/{*}t"))
+    return "".join(each.text or "" for each in runs)
 
 
 def _dated(archive: ZipFile) -> set[str]:
     """Return the numbers of the cell styles that show a date."""
-    dates, dated = {str(number) for number in DATES}, set()
-    for each in _parts(archive, "xl/styles.xml"):
+    dates, styles = {str(number) for number in DATES}, _part(archive, "xl/styles.xml")
+    for each in styles.iterfind("{*}numFmts/{*}numFmt"):
         code = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", each.get("formatCode", ""))
-        if _tag(each) == "numFmt" and re.search("[ymdhs年月日]", code.lower()):
-            dates.add(each.get("numFmtId"))
-        if _tag(each) == "cellXfs":
-            dated = {str(index) for index, style in enumerate(each) if style.get("numFmtId") in dates}
-    return dated
+        if re.search("[ymdhs年月日]", code.lower()):
+            dates.add(each.get("numFmtId", ""))
+    cells = enumerate(styles.iterfind("{*}cellXfs/{*}xf"))
+    return {str(index) for index, style in cells if style.get("numFmtId") in dates}
 
 
 def _rows(archive: ZipFile, name: str, texts: list[str], dated: set[str]) -> Iterator[list[str]]:
     with archive.open(name) as file:
-        for _, row in ElementTree.iterparse(file):
-            if _tag(row) == "row":
+        for _, row in iterparse(file):
+            if row.tag.endswith("}row"):
                 cells: dict[int, str] = {}
-                for cell in [each for each in row if _tag(each) == "c"]:
+                for cell in row.iterfind("{*}c"):
                     cells[_column(cell.get("r", "")) or max(cells, default=0) + 1] = _cell(cell, texts, dated)
                 yield [cells.get(position, "") for position in range(1, max(cells, default=0) + 1)]
                 row.clear()
@@ -81,10 +74,10 @@ def _column(place: str) -> int:
     return number
 
 
-def _cell(cell: Any, texts: list[str], dated: set[str]) -> str:
-    kind, value = cell.get("t", "n"), next((each.text or "" for each in cell if _tag(each) == "v"), "")
+def _cell(cell: Element, texts: list[str], dated: set[str]) -> str:
+    kind, value = cell.get("t", "n"), cell.findtext("{*}v") or ""
     if kind == "inlineStr":
-        return _text(cell)
+        return "".join(map(_text, cell.iterfind("{*}is")))
     if kind != "n" or not value:
         return texts[int(value)] if kind == "s" else {"b0": "false", "b1": "true"}.get(kind + value, value)
     if cell.get("s") in dated:
