@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from statsmodels.regression.linear_model import OLS
 
 from helpers.methods.budget.baseline import baseline
-from helpers.methods.budget.curves import Array
 from helpers.methods.budget.weekly import Weekly
 from helpers.sentences import number, percent, say
 
@@ -200,30 +200,14 @@ def _demand(weekly: Weekly) -> Iterator[Check]:
     wave = base.columns.loc[:, base.part != "bends"].to_numpy()
     before = weekly.outcome.shift(1).to_numpy(float)
     for line, column in weekly.spend.items():
-        spend = column.to_numpy(float)
         # Few weeks are explained by anything: the share is the one adjusted for the columns.
-        explained = 1 - _left(spend, wave).var() / spend.var() * len(spend) / max(
-            len(spend) - wave.shape[1], 1
-        )
+        explained = float(OLS(column.to_numpy(float), wave).fit().rsquared_adj)
         if explained > SET_BY_SEASON:
             text = "{line} follows season, calendar or demand ({share} of its ups and downs), which hides its effect."
             share = percent(explained, 0)
             yield check("season", str(line), explained, SET_BY_SEASON, "flag", text, share=share)
-        known = np.column_stack([wave, column.shift(1), column.shift(2)])[2:]
-        t = _t(_left(spend[2:], known), _left(before[2:], known), known.shape[1] + 1)
+        known = np.column_stack([wave, column.shift(1), column.shift(2), before])[2:]
+        t = float(OLS(column.to_numpy(float)[2:], known).fit().tvalues[-1])
         if t > SET_BY_SALES:
             text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring comes anyway."
             yield check("demand", str(line), t, SET_BY_SALES, "flag", text)
-
-
-def _left(values: Array, columns: Array) -> Array:
-    return values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
-
-
-def _t(y: Array, x: Array, used: int) -> float:
-    """Return t of the slope of one remainder on another, after `used` columns."""
-    square, free = float(x @ x), len(y) - used
-    if square <= 0 or free < 5:
-        return 0.0
-    slope = x @ y / square
-    return float(slope / max(np.sqrt(((y - slope * x) ** 2).sum() / free / square), 1e-12))
