@@ -73,7 +73,7 @@ def decide(table: pd.DataFrame, goal: float) -> pd.Series:
     goal : float
         Least return per cost.
     """
-    waiting = table.loc[~table["tested"], "stake"]
+    waiting = table.loc[~table["tested"], "stake"].dropna()
     following = waiting.idxmax() if len(waiting) else None
     cases = [
         (~table["tested"] & (table.index == following), "test_next"),
