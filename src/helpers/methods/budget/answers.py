@@ -69,20 +69,15 @@ def answers(
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def window_gain(curves: Curves, spend: Array, first: int) -> Array:
-    """Return what spend from week `first` on brings, by week and draw, carry-out included: (weeks + LAGS, draws)."""
-    ahead = np.append(spend, np.zeros(LAGS))
-    without = np.where(np.arange(len(ahead)) < first, ahead, 0.0)
-    return curves.weekly(ahead) - curves.weekly(without)
-
-
 def _line(fit: Fit, line: str, weeks: int, money: tuple[float, float, float]) -> tuple[int, dict[str, Any]]:
     target, turnover, value = money
     spend, curves = fit.weekly.spend[line].to_numpy(float), fit.curves[line]
     first = max(len(spend) - weeks, BURN_IN if spend[0] > 0 else 0)
-    gain, paid = window_gain(curves, spend, first), spend[first:].sum()
-    more = np.append(np.where(np.arange(len(spend)) < first, 1.0, 1.0 + STEP) * spend, np.zeros(LAGS))
-    step = (curves.weekly(more) - curves.weekly(np.append(spend, np.zeros(LAGS)))).sum(axis=0)
+    # With the weeks of carry-out after the last one; without the window's spend, and with a little more of it.
+    ahead, inside = np.append(spend, np.zeros(LAGS)), np.arange(len(spend) + LAGS) >= first
+    as_is, paid = curves.weekly(ahead), spend[first:].sum()
+    gain = as_is - curves.weekly(np.where(inside, 0.0, ahead))
+    step = (curves.weekly(np.where(inside, 1 + STEP, 1.0) * ahead) - as_is).sum(axis=0)
     brought, today = gain.sum(axis=0), spend[-RECENT:].mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         average, margin = brought / paid, step / (STEP * paid)
