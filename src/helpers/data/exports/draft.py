@@ -95,7 +95,7 @@ def draft(folder: Path, workspace: Path) -> Draft:
         sources.append(f"  {export.name}:  # {export.title}\n{text}")
     if not sources:
         said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
-        raise BadData(f"Nothing in {folder} could be mapped: {said}.")
+        raise BadData(f"Nothing in {folder} could be mapped: {said.rstrip('.')}.")
     text = "".join(sources)
     if text.count("      members:\n") > 1:  # the notebooks join what several exports say of one member
         text = re.sub(FIRST_SEEN, "", text)

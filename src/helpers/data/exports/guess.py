@@ -27,6 +27,7 @@ LOOKED_AT, MOST = 2000, 0.9
 # Columns up to which a log of who and when is taken for one without a column of what.
 FEW = 3
 EPOCHS = ("s", "ms", "us")
+SOME = 12  # words of a column in a question
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,9 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
 
 def is_weak(column: Column) -> bool:
     """Whether a column tells nobody apart for certain: masks, and names that people share or change."""
-    return column.kind in ("masked", "name") or _plain(column.name) in _forms("shared_names")
+    name, shared = _plain(column.name), _forms("shared_names")
+    ends = name.endswith(tuple(word for word in shared if len(word.encode()) > 5))
+    return column.kind in ("masked", "name") or name in shared or ends
 
 
 def is_personal(column: Column) -> bool:
@@ -201,7 +204,8 @@ def _holds(table: str, target: str, column: Column) -> bool:
     """Whether a column holds what a column of the contract, or one that helps to read it, does."""
     types = {each.name: each.type for name in ("content_daily", table) for each in TABLES[name].columns}
     type_ = "float" if target in words()["helping"] else types.get(target, "string")
-    return column.kind in words()["holds"].get(type_, words()["holds"]["string"])
+    key = target in ("message_id", "event_id")  # without a gap, or the cells of a row are its key
+    return column.kind in words()["holds"].get(type_, words()["holds"]["string"]) and all(column.texts) >= key
 
 
 def taken(looked: Mapping[str, Column], number: int) -> tuple[Known, dict[str, Column], dict[str, str]]:
@@ -222,6 +226,7 @@ def taken(looked: Mapping[str, Column], number: int) -> tuple[Known, dict[str, C
         lacks[table] = [" or ".join(sorted(each)) for each in spec["needs"] if not set(each) & hits.keys()]
         if not lacks[table] and _is_likely(table, tried, looked):
             export = Known(f"{table}_{number}", says("unknown", table), spec["source"], optional=None)
+            hits |= _told(hits, looked) if table == "orders" else {}
             return export, hits, _texts(table, hits, looked)
     near = min(lacks, key=lambda table: (len(lacks[table]) or 9, -len(tried[table])))
     raise UnreadableFileError(says("nearest", near, " and for ".join(lacks[near])))
@@ -229,11 +234,13 @@ def taken(looked: Mapping[str, Column], number: int) -> tuple[Known, dict[str, C
 
 def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mapping[str, Column]) -> bool:
     """Whether a table that a file has the columns for is what its rows are."""
-    member = tried[table].get("member_id")
+    member = tried["messages" if table == "content" else table].get("member_id")
     alone = member is not None and len(set(member.given)) == len(member.given) > 0
     if table == "orders":
         listed = alone and "joined_at" in tried["members"]  # members with what they spent in all
         return "order_id" in tried[table] or not ("event" in tried["events"] or listed)
+    if table == "content":
+        return not member or is_weak(member) or not {"plays", "impressions"}.isdisjoint(tried[table])
     if table == "touchpoints":
         return "event" not in tried["events"]
     if table == "metric_daily":
@@ -267,6 +274,8 @@ def _texts(table: str, hits: Mapping[str, Column], looked: Mapping[str, Column])
     others = [each for each in looked.values() if each.kind == "number" and each not in hits.values()]
     said["metrics"] = {each.name: each.value() for each in others}
     said |= (_lines(hits) | _status(hits)) if table == "orders" else {}
+    if "kind" in hits and len(set(hits["kind"].texts)) > 1:
+        said["not_counted"] = says("not_counted", _counted(hits["kind"]))
     return {role: flow(text) for role, text in said.items()}
 
 
@@ -286,19 +295,40 @@ def _lines(hits: Mapping[str, Column]) -> dict[str, Any]:
     return said
 
 
+def _above(hits: Mapping[str, Column], column: Column) -> set[str]:
+    """Return what a column says where the amount is not negative, which would be what was given back."""
+    amount = next(hits[role] for role in words()["amounts"] if role in hits)
+    rows = zip(column.texts, amount.texts, strict=True)
+    return {text for text, money in rows if text and money[:1] not in "-−"}
+
+
+def _told(hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, Column]:
+    """Return further columns whose cells say that an order was not paid, or was given back."""
+    few = [each for each in looked.values() if each not in hits.values() and len(set(each.given)) <= SOME]
+    known = _forms("unpaid") | _forms("refunded")
+    told = [each for each in few if known & set(map(_plain, _above(hits, each)))]
+    return dict(zip([role for role in ("status", "kind") if role not in hits], told, strict=False))
+
+
+def _counted(column: Column) -> str:
+    """Return the words of a column and how often each stands there."""
+    return ", ".join(f"{text} ({count:,})" for text, count in Counter(column.given).most_common(SOME))
+
+
 def _status(hits: Mapping[str, Column]) -> dict[str, Any]:
     """Return which orders were not paid, as far as the words of their status are known."""
-    said: dict[str, Any] = {}
-    counts = Counter(hits["status"].given if "status" in hits else ())
+    if "status" not in hits:
+        return {}
+    said, counts, above = dict[str, Any](), Counter(hits["status"].given), _above(hits, hits["status"])
     lists = map(_forms, ("unpaid", "paid", "refunded"))
     unpaid, paid, refunded = ([text for text in counts if _plain(text) in known] for known in lists)
     if set(counts) - {*unpaid, *paid, *refunded}:
-        shown = ", ".join(f"{text} ({count:,})" for text, count in counts.most_common(12))
-        said["unpaid"] = says("unpaid", shown)
+        told = "refund" in hits or refunded or set(counts) - above
+        said["unpaid"] = says("unpaid" if told else "unpaid_or_back", _counted(hits["status"]))
     elif counts:
         said |= {"counted": paid + refunded} | ({"unpaid": unpaid} if unpaid else {})
-    if refunded and "refund" not in hits:
-        said["refund_asked"] = says("refund", refunded[0])
+    if (back := [text for text in refunded if text in above]) and "refund" not in hits:
+        said["refund_asked"] = says("refund", back[0])
     return said
 
 
