@@ -14,6 +14,7 @@ from helpers.methods.ab_test.effects import Contrast, contrast, effect, reached
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.sequential import Boundaries, boundaries, stopped
 from helpers.stats.estimate import Estimate
+from tests.methods.ab_test.of_rows import of_rows
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "proofs" / "ab_test.md"
@@ -78,7 +79,7 @@ def moments_of(
     rng = np.random.default_rng(seed)
     arms = []
     for arm in (0, 1):
-        chunks = [Moments.of_rows(draw(rng, arm), names) for _ in range(RUNS // 400)]
+        chunks = [of_rows(draw(rng, arm), names) for _ in range(RUNS // 400)]
         arms.append([np.concatenate([getattr(c, part) for c in chunks]) for part in ("n", "mean", "cross")])
     return Moments(names, *(np.stack(pair) for pair in zip(*arms, strict=True)))
 

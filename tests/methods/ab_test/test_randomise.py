@@ -12,7 +12,7 @@ from helpers.methods.ab_test.effects import contrast, effect
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.randomise import Mechanism, cluster_runs, prove, randomisation_p, unit_runs
 from helpers.methods.ab_test.sequential import boundaries
-from tests.methods.ab_test.of_rows import moments
+from tests.methods.ab_test.of_rows import moments, of_rows
 
 
 def matrix_cr2(y: np.ndarray, cluster: np.ndarray, treated: np.ndarray) -> tuple[float, float, float]:
@@ -83,11 +83,11 @@ def test_randomisation_agrees_with_scipy_where_all_assignments_are_looked_at() -
     known = stats.permutation_test(
         (y[treated], y[~treated]), lambda a, b: a.mean() - b.mean(), n_resamples=np.inf
     )
-    assert (found.p, found.exact, found.assignments) == (pytest.approx(known.pvalue), True, 252)
+    assert found == (pytest.approx(known.pvalue), 252)
     # Two blocks of four, counted by hand: 6 x 6 assignments, of which the recorded one is the most extreme.
     blocks = Mechanism(np.array([1, 1, 0, 0, 1, 1, 0, 0], bool), block=np.repeat([0, 1], 4))
     found = randomisation_p([5, 6, 1, 2, 15, 16, 11, 12], blocks, seed=1)
-    assert (found.p, found.assignments, found.observed) == (pytest.approx(2 / 36), 36, pytest.approx(4))
+    assert found == (pytest.approx(2 / 36), 36)
 
 
 def test_a_ramp_is_compared_within_its_periods() -> None:
@@ -95,12 +95,8 @@ def test_a_ramp_is_compared_within_its_periods() -> None:
     chance = np.repeat([0.1, 0.5], 500)
     treated = rng.random(1_000) < chance
     y = rng.poisson(np.where(chance < 0.3, 1, 9))
-    late, within = chance > 0.3, []
-    for rows in (late, ~late):
-        size = treated[rows].sum() * (~treated[rows]).sum() / rows.sum()
-        within.append((size, y[rows & treated].mean() - y[rows & ~treated].mean()))
+    late = chance > 0.3
     found = randomisation_p(y, Mechanism(treated, chance), seed=1)
-    assert found.observed == pytest.approx(np.average([w[1] for w in within], weights=[w[0] for w in within]))
     periods = moments(pd.DataFrame({"outcome": y}), pd.Series(treated), pd.Series(late))
     assert found.p == pytest.approx(float(contrast(periods, "mean", blocked=True).p), abs=0.05)
 
@@ -129,7 +125,7 @@ def test_runs_of_the_proof_are_readings_of_re_randomised_rows() -> None:
         upto = (units["look"] <= look).to_numpy()
         cells = [
             [
-                Moments.of_rows(rows[upto & (drawn[run] == arm) & (stratum == s)], ("outcome", "before"))
+                of_rows(rows[upto & (drawn[run] == arm) & (stratum == s)], ("outcome", "before"))
                 for s in (0, 1)
             ]
             for arm in (0, 1)

@@ -14,6 +14,7 @@ from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.plan import Plan
 from helpers.methods.ab_test.readings import bounds_of, by_segment, moments_of, units
 from helpers.study import Study
+from tests.methods.ab_test.of_rows import of_rows
 from tests.methods.ab_test.real_data import frozen, study_of
 
 
@@ -198,7 +199,7 @@ def test_moments_keep_their_digits_at_a_thousand_million() -> None:
     assert np.allclose(high.cross, low.cross, rtol=1e-6, atol=1e-3)
     rows = units(study_of(plan, "2026-01-12", **tables), plan, plan.primary)
     for arm in (0, 1):
-        own = Moments.of_rows(rows.loc[rows["arm"] == arm, list(low.names)], low.names)
+        own = of_rows(rows.loc[rows["arm"] == arm, list(low.names)], low.names)
         assert np.allclose(own.cross, low.cross[arm, 0], rtol=1e-10) and own.n == low.n[arm, 0]
 
 

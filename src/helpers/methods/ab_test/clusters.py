@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from helpers.methods.ab_test.effects import FEW_CLUSTERS, Contrast
+from helpers.methods.ab_test.effects import Contrast
 
 FEWEST = 6
 """Clusters below which nothing is said: 3 against 3 have 20 assignments, and no p below .1."""
@@ -57,7 +57,8 @@ def cluster_contrast(
         spread = (squares.sum(-1) + apart / total**2) / total**4
         degrees = (1 / total).sum(0) ** 2 / spread.sum(0)
     count = (arms & (d > 0)).sum(-1)
-    lacking = np.where((count.sum(0) < FEWEST) | (count.min(0) < 2), FEW_CLUSTERS, "")
+    few = (count.sum(0) < FEWEST) | (count.min(0) < 2)
+    lacking = np.where(few, "fewer than six clusters, or than two in an arm", "")
     covariance = np.moveaxis(variance, 0, -1)[..., None] * np.eye(2)
     n = np.where(arms, d if units is None else np.asarray(units, float), 0.0).sum(-1)
     return Contrast(np.moveaxis(level, 0, -1), covariance, degrees, np.moveaxis(n, 0, -1), lacking)

@@ -33,9 +33,6 @@ NOISY = 0.1
 """Relative error of the control's level above which a lift takes Fieller's interval."""
 NO_GAIN = 0.01
 """Share of variance below which covariates are said to gain nothing."""
-FEW_UNITS = "fewer than two units in an arm"
-TOO_FEW_EVENTS = "fewer than ten events in an arm"
-FEW_CLUSTERS = "fewer than six clusters, or than two in an arm"
 APART = np.array([-1.0, 1.0])
 ROUNDING = 1e-15
 """Error, as a share of the level, that is nothing but rounding."""
@@ -100,8 +97,8 @@ class Effect(NamedTuple):
         In the unit of the metric; unknown with the reason as its method.
     relative : Estimate
         As a share of the control's level (.05 is 5 % more); unknown with the reason as its method.
-    p, relative_p : float
-        Two-sided, of no difference and of a lift of 0.
+    p : float
+        Two-sided, of no difference.
     error : float
         Standard error of the difference.
     log_lift : tuple of float
@@ -115,27 +112,10 @@ class Effect(NamedTuple):
     difference: Estimate
     relative: Estimate
     p: float
-    relative_p: float
     error: float
     log_lift: tuple[float, float]
     n: tuple[int, int]
     levels: tuple[Estimate, Estimate]
-
-
-class Adjusted(NamedTuple):
-    """A contrast without and with covariates.
-
-    Attributes
-    ----------
-    plain, adjusted : Contrast
-        The same effect.
-    gain : ndarray, shape (...)
-        Share of the variance of the difference that the covariates take away; no gain below `NO_GAIN`.
-    """
-
-    plain: Contrast
-    adjusted: Contrast
-    gain: FloatArray
 
 
 def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False) -> Contrast:
@@ -176,7 +156,8 @@ def contrast(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False
         degrees = _degrees(_along(parts, APART), pair.n, weights, blocked)
     events = (pair.n * (weights > 0) * pair.mean[..., 0]).sum(-1)
     few = (np.minimum(events, n - events) < FEW_EVENTS).any(0) & (kind == "proportion")
-    lacking = np.where(n.min(0) < 2, FEW_UNITS, np.where(few, TOO_FEW_EVENTS, ""))
+    rare = np.where(few, "fewer than ten events in an arm", "")
+    lacking = np.where(n.min(0) < 2, "fewer than two units in an arm", rare)
     levels = np.moveaxis(plain, 0, -1) + moved[..., 0].sum(0)
     return Contrast(levels, parts.sum((0, -3)), degrees, np.moveaxis(n, 0, -1), lacking)
 
@@ -236,14 +217,6 @@ def _along(covariance: FloatArray, way: FloatArray) -> FloatArray:
     return np.maximum(np.einsum("...i,...ij,...j->...", way, covariance, way), 0.0)
 
 
-def adjusted(moments: Moments, kind: str, *, arm: int = 1, blocked: bool = False) -> Adjusted:
-    """Return a contrast without and with its covariates, and what they gain; arguments as in :func:`contrast`."""
-    own = moments.names[: 1 + ("denominator" in moments.names)]
-    plain = contrast(moments.take(own), kind, arm=arm, blocked=blocked)
-    with_covariates = contrast(moments, kind, arm=arm, blocked=blocked)
-    return Adjusted(plain, with_covariates, 1 - (with_covariates.error / plain.error) ** 2)
-
-
 def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: float | None = None) -> Effect:
     """Return what a reader is told of a contrast without leading axes.
 
@@ -261,24 +234,20 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
         Normal deviate of the boundary at this look, for repeated intervals; infinite where nothing may be read.
     """
     tail = (1 - confidence) / 2 if bound is None else float(stats.norm.sf(bound))
-    n, log, relative_p = int(found.n.sum()), (np.nan, np.nan), np.nan
-    value, error = float(found.difference), float(found.error)
-    difference = unknown(n, unit, confidence, _reason(found, tail))
-    relative = difference._replace(unit="share")
-    if not difference.method:
-        half = float(stats.t.isf(tail, found.degrees)) * error
-        difference = Estimate(value, value - half, value + half, n, unit, "Welch", confidence)
-        relative, relative_p, log = _relative(found, tail, confidence)
+    n, value, error, log = int(found.n.sum()), float(found.difference), float(found.error), (np.nan, np.nan)
+    early = "" if tail > 0 else "not read before the planned end"
+    if lacking := str(found.lacking) or (early if error > 0 else "constant in both arms"):
+        difference = unknown(n, unit, confidence, say(lacking))
+        relative = difference._replace(unit="share")
+    else:
+        factor = float(stats.t.isf(tail, found.degrees))
+        low, high = (value + way * factor * error for way in APART)
+        difference = Estimate(value, low, high, n, unit, "Welch", confidence)
+        relative, log = _relative(found, factor, confidence)
     levels = _shown(found, 0, kind, confidence, unit), _shown(found, 1, kind, confidence, unit)
-    sizes = int(found.n[0]), int(found.n[1])
-    return Effect(difference, relative, float(found.p), relative_p, error, log, sizes, levels)
-
-
-def _reason(found: Contrast, tail: float) -> str:
-    """Return why an effect is not told; empty when it is."""
-    early = "" if tail > 0 else say("not read before the planned end")
-    lacking = str(found.lacking) or (early if found.error > 0 else "constant in both arms")
-    return say(lacking) if lacking else ""
+    return Effect(
+        difference, relative, float(found.p), error, log, (int(found.n[0]), int(found.n[1])), levels
+    )
 
 
 def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:
@@ -290,26 +259,22 @@ def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -
     return normal_estimate(level, error, n, unit, "t", confidence, degrees=n - 1)
 
 
-def _relative(found: Contrast, tail: float, confidence: float) -> tuple[Estimate, float, tuple[float, float]]:
-    """Return lift, its two-sided p, and the log ratio with its error."""
+def _relative(found: Contrast, factor: float, confidence: float) -> tuple[Estimate, tuple[float, float]]:
+    """Return the lift, and the log ratio with its error."""
     (control, variant), covariance, n = found.levels, found.covariance, int(found.n.sum())
-    nothing = unknown(n, "share", confidence, say("not defined: the control is not above 0"))
-    if not control > 0:
-        return nothing, np.nan, (np.nan, np.nan)
-    log, p, method = (np.nan, np.nan), float(found.p), "Fieller"
-    factor = float(stats.t.isf(tail, found.degrees))
-    low, high = fieller(found.levels, covariance, factor)
-    if variant > 0:
-        error = float(np.sqrt(_along(covariance, APART / found.levels)))
-        log = float(np.log(variant / control)), error
-        if np.sqrt(covariance[0, 0]) <= NOISY * control:
-            with np.errstate(over="ignore"):
-                low, high = (float(np.exp(log[0] + way * factor * error)) for way in APART)
-            p, method = 2 * float(stats.t.sf(abs(log[0] / error), found.degrees)), "log ratio"
-    if not np.isfinite([low, high]).all():
-        reason = say("not defined: the control is too near 0 for an interval")
-        return nothing._replace(method=reason), np.nan, log
-    return Estimate(float(variant / control - 1), low - 1, high - 1, n, "share", method, confidence), p, log
+    reason, log = say("not defined: the control is not above 0"), (np.nan, np.nan)
+    if control > 0:
+        reason, method = say("not defined: the control is too near 0 for an interval"), "Fieller"
+        ends = fieller(found.levels, covariance, factor)
+        if variant > 0:
+            log = float(np.log(variant / control)), float(np.sqrt(_along(covariance, APART / found.levels)))
+            if np.sqrt(covariance[0, 0]) <= NOISY * control:
+                with np.errstate(over="ignore"):
+                    ends, method = tuple(np.exp(log[0] + APART * factor * log[1])), "log ratio"
+        if np.isfinite(ends).all():
+            value, low, high = (float(part) - 1 for part in (variant / control, *ends))
+            return Estimate(value, low, high, n, "share", method, confidence), log
+    return unknown(n, "share", confidence, reason), log
 
 
 def fieller(parts: FloatArray, covariance: FloatArray, factor: float) -> tuple[float, float]:
@@ -323,12 +288,12 @@ def fieller(parts: FloatArray, covariance: FloatArray, factor: float) -> tuple[f
     return float((middle - np.sqrt(root)) / top), float((middle + np.sqrt(root)) / top)
 
 
-def reached(moments: Moments, confidence: float, unit: str, *, arm: int = 1) -> Estimate:
-    """Return the effect on those whom the variant reached (CACE), from moments named ``outcome`` and ``delivered``.
+def reached(moments: Moments, confidence: float, unit: str) -> Estimate:
+    """Return the effect on those whom the first variant reached (CACE), from ``outcome`` and ``delivered``.
 
     Axes (arm, stratum). Unknown with the reason when delivery does not clearly differ between the arms.
     """
-    pair = moments.at([0, arm]).take(("delivered", "outcome"))
+    pair = moments.at([0, 1]).take(("delivered", "outcome"))
     weights = _weights(pair.n, blocked=False)
     apart = (weights[..., None] * (pair.mean[1] - pair.mean[0])).sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -336,7 +301,6 @@ def reached(moments: Moments, confidence: float, unit: str, *, arm: int = 1) -> 
         value = apart[1] / apart[0]
         degrees = _degrees(_along(parts, np.array([-value, 1.0])), pair.n, weights, blocked=False)
     low, high = fieller(apart, parts.sum((0, -3)), float(stats.t.isf((1 - confidence) / 2, degrees)))
-    n, reason = int(pair.n.sum()), say("delivery does not clearly differ between the arms")
-    if not np.isfinite([low, high]).all():
-        return unknown(n, unit, confidence, reason)
-    return Estimate(float(value), low, high, n, unit, "Anderson-Rubin", confidence)
+    found = Estimate(float(value), low, high, int(pair.n.sum()), unit, "Anderson-Rubin", confidence)
+    reason = say("delivery does not clearly differ between the arms")
+    return found if found.known else unknown(found.n, unit, confidence, reason)

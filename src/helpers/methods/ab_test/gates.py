@@ -208,7 +208,7 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
         needed = SKEWED * float(np.nan_to_num(shape["skew"]).max()) ** 2
         yield _gate("skew", fewest < needed, needed, metric=name, n=fewest)
         if metric.kind == "ratio":
-            noise = float(np.sqrt(arms.variance()[0, 1] / arms.n[0]) / arms.mean[0, 1])
+            noise = float(np.sqrt(arms.cross[0, 1, 1] / (arms.n[0] - 1) / arms.n[0]) / arms.mean[0, 1])
             low = shape["low"].min()
             negative = low < 0 or not 0 <= noise < np.inf
             shown = {"metric": name, "share": percent(noise), "low": number(low)}

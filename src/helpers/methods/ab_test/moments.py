@@ -13,7 +13,6 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from helpers.stats.estimate import FloatArray
 
@@ -39,15 +38,6 @@ class Moments:
     mean: FloatArray
     cross: FloatArray
 
-    @classmethod
-    def of_rows(cls, rows: ArrayLike, names: Sequence[str]) -> Moments:
-        """Return the moments of rows of shape (..., units, k)."""
-        values = np.asarray(rows, float)
-        mean = values.mean(axis=-2) if values.shape[-2] else np.zeros(values.shape[:-2] + values.shape[-1:])
-        centred = values - mean[..., None, :]
-        n = np.full(values.shape[:-2], float(values.shape[-2]))
-        return cls(tuple(names), n, mean, np.swapaxes(centred, -1, -2) @ centred)
-
     def at(self, index: Any) -> Moments:
         """Return a part, by an index of the leading axes."""
         return Moments(self.names, self.n[index], self.mean[index], self.cross[index])
@@ -56,6 +46,11 @@ class Moments:
         """Return the moments of some of the values, in the order given."""
         places = [self.names.index(name) for name in names]
         return Moments(tuple(names), self.n, self.mean[..., places], self.cross[..., places, :][..., places])
+
+    @property
+    def plain(self) -> Moments:
+        """Those of the metric itself, without covariates."""
+        return self.take(self.names[: 1 + ("denominator" in self.names)])
 
     def merge(self, axis: int) -> Moments:
         """Return the moments of all groups along a leading axis as one."""
@@ -68,11 +63,6 @@ class Moments:
         steps = list(accumulate((self.at((*before, place)) for place in range(self.n.shape[axis])), _union))
         parts = zip(*((step.n, step.mean, step.cross) for step in steps), strict=True)
         return Moments(self.names, *(np.stack(part, axis) for part in parts))
-
-    def variance(self) -> FloatArray:
-        """Return the unbiased variances, shape (..., k); NaN with fewer than two units."""
-        degrees = np.where(self.n > 1, self.n - 1, np.nan)[..., None]
-        return np.diagonal(self.cross, axis1=-2, axis2=-1) / degrees
 
 
 def _union(one: Moments, other: Moments) -> Moments:

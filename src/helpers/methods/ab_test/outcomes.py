@@ -14,14 +14,14 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from helpers.methods.ab_test.clusters import by_look
 from helpers.methods.ab_test.decide import Gain
-from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, adjusted, effect
+from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, contrast, effect
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.readings import Cells
 from helpers.methods.ab_test.sequential import Boundaries, boundaries, fraction, stopped
-from helpers.methods.ab_test.several import mostly
 from helpers.stats.estimate import Estimate
 
 
@@ -165,8 +165,19 @@ def outcomes(plan: Plan, cells: Sequence[tuple[Cells, ...]]) -> list[Outcome]:
         for metric, role, one in zip(plan.metrics, roles, cells, strict=True)
     ]
     besides = [each for each in found if each.role == "secondary"]
-    level = mostly([each.now.p for each in besides], plan.alpha).confidence if besides else np.nan
+    level = level_of_claims([each.now.p for each in besides], plan.alpha)
     return [replace(each, confidence=level) if each.role == "secondary" else each for each in found]
+
+
+def level_of_claims(p: Sequence[float], alpha: float) -> float:
+    """Return the level of intervals of what is claimed among several, of which `alpha` is false on average.
+
+    With R claimed of m by Benjamini and Hochberg (1995) it is ``1 - alpha R / m`` (Benjamini and Yekutieli 2005);
+    with nothing claimed, that of the first that would be. A p that is not known does not count.
+    """
+    known = [each for each in p if np.isfinite(each)]
+    found = multipletests(known, alpha, "fdr_bh")[0].sum() if known else 0
+    return 1 - alpha * max(1, int(found)) / max(1, len(known))
 
 
 def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:
@@ -182,8 +193,8 @@ def _contrasts(plan: Plan, kind: str, arm: int, cells: Cells) -> tuple[Contrast,
     if cells.clusters is not None:
         found = by_look(cells.clusters, len(cells.looks), "denominator" if kind == "ratio" else "n", arm=arm)
         return found, found
-    pair = adjusted(cells.moments.cumulate(1), kind, arm=arm, blocked=plan.design == "blocked")
-    return pair.plain, pair.adjusted
+    whole, about = cells.moments.cumulate(1), {"arm": arm, "blocked": plan.design == "blocked"}
+    return contrast(whole.plain, kind, **about), contrast(whole, kind, **about)
 
 
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:

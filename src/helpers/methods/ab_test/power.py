@@ -9,13 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from statsmodels.stats.power import normal_power
 
-from helpers.errors import BadParameters
 from helpers.methods.ab_test.sequential import Boundaries, crossing
-from helpers.stats.estimate import FloatArray
 
 
 class Baseline(NamedTuple):
@@ -27,7 +24,7 @@ class Baseline(NamedTuple):
         Of the metric.
     mean : float
         Level of the control.
-    variance : float, optional
+    variance : float
         Of one unit (for a ratio, of the linearised value); not asked for a proportion, whose level tells it.
     share : float
         Share of the units of the two arms that get the variant.
@@ -37,22 +34,18 @@ class Baseline(NamedTuple):
 
     kind: str
     mean: float
-    variance: float | None = None
+    variance: float = np.nan
     share: float = 0.5
     inflation: float = 1.0
 
 
-def _error(base: Baseline, lift: ArrayLike, units: ArrayLike) -> FloatArray:
+def _error(base: Baseline, lift: float, units: float) -> float:
     """Return the standard error of the difference between the arms."""
-    levels, given = (base.mean, base.mean * (1 + np.asarray(lift, float))), base.variance
-    if base.kind == "proportion":
-        spread = [level * (1 - level) for level in levels]
-    elif given is not None:
-        spread = [given, given]
-    else:
-        raise BadParameters(f"variance == None, must be given for a metric of kind {base.kind!r}.")
-    each = spread[0] / (1 - base.share) + spread[1] / base.share
-    return np.sqrt(each * base.inflation / np.asarray(units))
+    levels = base.mean, base.mean * (1 + lift)
+    control, variant = (
+        level * (1 - level) if base.kind == "proportion" else base.variance for level in levels
+    )
+    return float(np.sqrt((control / (1 - base.share) + variant / base.share) * base.inflation / units))
 
 
 def _drift(alpha: float, wanted: float) -> float:
@@ -60,25 +53,20 @@ def _drift(alpha: float, wanted: float) -> float:
     return float(brentq(lambda drift: normal_power(drift, 1, alpha) - wanted, 0, 40, xtol=1e-12))
 
 
-def power(base: Baseline, lift: ArrayLike, units: ArrayLike, alpha: float) -> FloatArray:
-    """Return the power to find a relative lift with `units` in both arms together, two-sided."""
-    return normal_power(np.asarray(lift, float) * base.mean, 1, alpha, sigma=_error(base, lift, units))
-
-
 def detectable(base: Baseline, units: float, alpha: float, wanted: float) -> float:
     """Return the smallest lift, relative to the mean, that is found with power `wanted`; NaN when none can be."""
     drift, mean = _drift(alpha, wanted), abs(base.mean)
-    most = 1 / mean - 1 if base.kind == "proportion" else 2 * drift * float(_error(base, 0.0, units)) / mean
+    most = 1 / mean - 1 if base.kind == "proportion" else 2 * drift * _error(base, 0.0, units) / mean
 
     def excess(lift: float) -> float:
-        return lift * mean - drift * float(_error(base, lift, units))
+        return lift * mean - drift * _error(base, lift, units)
 
     return float(brentq(excess, 0, most, xtol=1e-14)) if excess(most) > 0 else np.nan
 
 
 def needed(base: Baseline, lift: float, alpha: float, wanted: float) -> int:
     """Return the units in both arms together that find a relative lift with power `wanted`."""
-    return int(np.ceil((_drift(alpha, wanted) * float(_error(base, lift, 1)) / (lift * base.mean)) ** 2))
+    return int(np.ceil((_drift(alpha, wanted) * _error(base, lift, 1) / (lift * base.mean)) ** 2))
 
 
 def inflation_of_looks(bounds: Boundaries, alpha: float, wanted: float) -> float:

@@ -101,18 +101,12 @@ class Randomised(NamedTuple):
     ----------
     p : float
         Two-sided: share of assignments with a difference at least as large.
-    observed : float
-        Difference as recorded.
     assignments : int
         How many were looked at.
-    exact : bool
-        Whether these were all there are.
     """
 
     p: float
-    observed: float
     assignments: int
-    exact: bool
 
 
 def randomisation_p(
@@ -152,7 +146,7 @@ def randomisation_p(
     found = np.concatenate([difference(chunk) for chunk in chunks])
     extreme = int((np.abs(found) >= abs(observed) * (1 - 1e-9)).sum())
     p = extreme / len(found) if every is not None else (extreme + 1) / (len(found) + 1)
-    return Randomised(p, observed, len(found), every is not None)
+    return Randomised(p, len(found))
 
 
 class Proof(NamedTuple):

@@ -26,7 +26,6 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import ndtr, roots_legendre
 
-from helpers.errors import BadParameters
 from helpers.stats.estimate import Estimate, FloatArray
 
 LEAST = 1e-290
@@ -91,14 +90,9 @@ def boundaries(
     """
     t = np.asarray(fractions, float)
     spent_at = t if time is None else np.asarray(time, float)
-    if not (np.diff(t, prepend=0.0) >= 0).all():
-        raise BadParameters(f"fractions == {t.tolist()}, must not fall from look to look.")
-    spent = np.full(t.shape, np.nan)
-    if spending == "always-valid":
-        bound = always_valid(t, alpha)
-    else:
-        spent = _spent(np.minimum(spent_at, 1.0), alpha, spending)
-        bound = _bounds(t, spent / 2, one_sided=hybrid)
+    spent = _spent(np.minimum(spent_at, 1.0), alpha, spending)
+    always = spending == "always-valid"
+    bound = always_valid(t, alpha) if always else _bounds(t, spent / 2, one_sided=hybrid)
     end = np.append(np.zeros(len(t) - 1, bool), spent_at[-1] >= 1)
     win = np.where(end, stats.norm.isf(alpha / 2), np.inf) if hybrid else bound
     return Boundaries(win, bound, t, spent)
@@ -116,8 +110,8 @@ def always_valid(fractions: ArrayLike, alpha: float) -> FloatArray:
 
 def _spent(t: FloatArray, alpha: float, spending: str) -> FloatArray:
     """Return the two-sided error spent up to each look."""
-    if spending == "fixed":
-        return np.where(t >= 1, alpha, 0.0)
+    if spending in ("fixed", "always-valid"):
+        return np.where(t >= 1, alpha, 0.0) if spending == "fixed" else np.full(t.shape, np.nan)
     with np.errstate(divide="ignore"):
         early = 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
     found = early if spending == "obrien-fleming" else alpha * np.log1p(np.expm1(1) * t)
@@ -127,10 +121,10 @@ def _spent(t: FloatArray, alpha: float, spending: str) -> FloatArray:
 class _Step(NamedTuple):
     """Where the tests that still run stand before a look: places and masses of the path, and their information."""
 
-    place: FloatArray
-    mass: FloatArray
-    before: float
     now: float
+    place: FloatArray = np.zeros(1)
+    mass: FloatArray = np.ones(1)
+    before: float = 0.0
 
     def above(self, bound: float, drift: float = 0.0) -> float:
         """Return the probability to run until this look and to be at `bound` or above, a normal deviate."""
@@ -141,11 +135,8 @@ class _Step(NamedTuple):
 
     def bound(self, tail: float) -> float:
         """Return the normal deviate that as many are above."""
-
-        def excess(z: float) -> float:
-            return float(np.log(max(self.above(z), LEAST / 1e9) / tail))
-
-        return float(brentq(excess, -REACH, 40, xtol=1e-10))
+        least = LEAST / 1e9
+        return float(brentq(lambda z: np.log(max(self.above(z), least) / tail), -REACH, 40, xtol=1e-10))
 
     def onwards(self, low: float, high: float, then: float) -> _Step:
         """Return the step to information `then` of those that at this look are between two normal deviates."""
@@ -157,11 +148,7 @@ class _Step(NamedTuple):
         place = (low + high) / 2 + (high - low) / 2 * nodes
         density = np.exp(-((place[:, None] - self.place) ** 2) / (2 * added)) @ self.mass
         mass = density * weights * (high - low) / np.sqrt(8 * np.pi * added)
-        return _Step(place, mass, self.now, then)
-
-
-def _start(t: float) -> _Step:
-    return _Step(np.zeros(1), np.ones(1), 0.0, t)
+        return _Step(then, place, mass, self.now)
 
 
 def _bounds(t: FloatArray, spent: FloatArray, one_sided: bool) -> FloatArray:
@@ -173,7 +160,7 @@ def _bounds(t: FloatArray, spent: FloatArray, one_sided: bool) -> FloatArray:
             bounds[look] = bounds[look - 1] if look else np.inf
             continue
         high = bounds[look - 1]
-        step = step.onwards(-np.inf if one_sided else -high, high, now) if step else _start(now)
+        step = step.onwards(-np.inf if one_sided else -high, high, now) if step else _Step(now)
         due, paid = spent[look] - paid, spent[look]
         if due > 0 or 0 < paid <= LEAST:
             bounds[look] = step.bound(max(due, LEAST))
@@ -184,7 +171,7 @@ def _path(bounds: Boundaries, look: int, sign: float) -> list[tuple[_Step, float
     """Return the steps up to a look with their upper bounds; from below when `sign` is -1."""
     upper, lower = (bounds.win, bounds.harm) if sign > 0 else (bounds.harm, bounds.win)
     news = np.flatnonzero(np.diff(bounds.fractions[: look + 1], prepend=0.0) > NO_NEWS)
-    steps = [_start(bounds.fractions[news[0]])]
+    steps = [_Step(bounds.fractions[news[0]])]
     for before, now in pairwise(news):
         steps.append(steps[-1].onwards(-lower[before], upper[before], bounds.fractions[now]))
     return list(zip(steps, upper[news], strict=True))
@@ -213,7 +200,7 @@ class Stopped(NamedTuple):
     estimate: Estimate
 
 
-def stopped(bounds: Boundaries, look: int, effect: Estimate, error: float, *, null: float = 0.0) -> Stopped:
+def stopped(bounds: Boundaries, look: int, effect: Estimate, error: float) -> Stopped:
     """Return stage-wise p, median-unbiased estimate and interval of a test that stopped at a look, or ended there.
 
     Parameters
@@ -223,13 +210,11 @@ def stopped(bounds: Boundaries, look: int, effect: Estimate, error: float, *, nu
     look : int
         Place of the look at which it stopped, from 0.
     effect : Estimate
-        At this look; ``(value - null) / error`` was compared with the bounds. Level, unit and n are taken over.
+        At this look; ``value / error`` was compared with the bounds. Level, unit and n are taken over.
     error : float
         Its standard error.
-    null : float
-        Effect that the test is against, such as minus the margin of a guardrail.
     """
-    z = (effect.value - null) / error
+    z = effect.value / error
     sign = 1.0 if z >= 0 else -1.0
     path = _path(bounds, look, sign)
     last, tail = path[-1][0], (1 - effect.confidence) / 2
@@ -247,6 +232,6 @@ def stopped(bounds: Boundaries, look: int, effect: Estimate, error: float, *, nu
         return float(brentq(lambda drift: beyond(drift) - level, low, high, xtol=1e-9))
 
     scale, levels = sign * error * np.sqrt(last.now), (tail, 0.5, 1 - tail)[:: int(sign)]
-    low, value, high = (float(null + scale * drift_at(level)) for level in levels)
+    low, value, high = (float(scale * drift_at(level)) for level in levels)
     estimate = effect._replace(value=value, low=low, high=high, method="stage-wise")
     return Stopped(min(1.0, 2 * beyond(0.0)), estimate)
