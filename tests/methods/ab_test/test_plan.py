@@ -73,7 +73,7 @@ def test_a_design_that_is_not_there(study: Study) -> None:
     with pytest.raises(BadParameters, match="name a folder, data="):
         read_plan(Study.of({}, "2026-01-31"), "cover")
     (Path(study.data) / "experiments" / "odd.yml").write_text("- 1")
-    with pytest.raises(BadParameters, match="must hold fields"):
+    with pytest.raises(BadParameters, match="should be a valid dictionary"):
         read_plan(study, "odd")
 
 
@@ -103,7 +103,7 @@ MISTAKES = [
     ({"spending": "fixed", "looks": "weekly"}, "with a fixed level there is one look"),
     ({"outcome_days": 28}, "no outcome is complete before the end"),
     ({"end": "2025-12-31"}, "end lies before start"),
-    ({"registered_at": "2025-12-20T08:00:00"}, "needs a time zone"),
+    ({"registered_at": "2025-12-20T08:00:00"}, "should have timezone info"),
     ({"experiment": "../cover"}, "experiment: String should match"),
 ]
 

@@ -22,8 +22,8 @@ from helpers.methods.ab_test.sequential import boundaries
 @pytest.mark.parametrize(
     "base",
     [
-        Baseline("proportion", 0.02),
-        Baseline("proportion", 0.3, share=0.1, inflation=1.7),
+        Baseline("proportion", 0.02, np.nan),
+        Baseline("proportion", 0.3, np.nan, share=0.1, inflation=1.7),
         Baseline("mean", 1.5, 4.0, share=0.3),
         Baseline("mean", 250.0, 9e5, inflation=3.0),
         Baseline("ratio", 0.04, 0.2),
@@ -44,8 +44,14 @@ def test_what_is_detectable_is_detected(base: Baseline, alpha: float, wanted: fl
 
 
 def test_a_thousand_exposures_detect_only_a_doubling() -> None:
-    assert detectable(Baseline("proportion", 0.02), 2_000, 0.05, 0.8) == pytest.approx(1.08, abs=0.005)
-    assert np.isnan(detectable(Baseline("proportion", 0.6), 10, 0.05, 0.8))
+    assert detectable(Baseline("proportion", 0.02, np.nan), 2_000, 0.05, 0.8) == pytest.approx(
+        1.08, abs=0.005
+    )
+    assert np.isnan(detectable(Baseline("proportion", 0.6, np.nan), 10, 0.05, 0.8))
+
+
+def test_a_mean_is_never_taken_for_a_share() -> None:
+    assert np.isnan(detectable(Baseline("mean", 1.5, np.nan), 1_000, 0.05, 0.8))
 
 
 def test_looks_cost_few_units() -> None:

@@ -120,7 +120,7 @@ def test_a_unit_in_two_arms_leaves_both_and_strata_are_periods_and_blocks() -> N
     cells = moments_of(study, plan, plan.primary)
     assert cells.strata.to_numpy().tolist() == [[0, "x"], [1, "y"]]
     assert cells.moments.n.sum(axis=1).tolist() == [[2, 0], [1, 1]]
-    assert of_units.in_several_arms(study, plan).execute()["unit_id"].tolist() == ["f"]
+    assert of_units.in_several_arms(study, plan)[0].execute()["unit_id"].tolist() == ["f"]
 
 
 def test_outcomes_of_units_missing_ones_and_their_bounds() -> None:

@@ -40,8 +40,8 @@ def test_catlab(reference_data: Path) -> None:
     assert found.difference.value == pytest.approx(0.417, abs=5e-4)
     rows = units(study, plan, plan.primary)
     drawn = Mechanism(rows["arm"].to_numpy() == 1, block=rows["stratum"].to_numpy())
-    assert randomisation_p(rows["outcome"], drawn, seed=1).p == pytest.approx(0.0225, abs=0.01)
-    delivered = last(study, plan, covariates=("delivered",))
+    assert randomisation_p(rows["outcome"], drawn, seed=1) == pytest.approx(0.0225, abs=0.01)
+    delivered = last(study, plan, covariates=("assignments:exposed_at",))
     reached = delivered.merge(1).n * delivered.merge(1).mean[:, 1]
     assert reached.tolist() == pytest.approx([0, 587])
 

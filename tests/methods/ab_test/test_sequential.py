@@ -86,8 +86,9 @@ def test_after_stopping_at_the_third_of_five_looks() -> None:
 
 def test_stopping_at_the_first_look_is_a_fixed_sample() -> None:
     bounds = boundaries([0.3, 0.6, 1.0], 0.05, "obrien-fleming")
-    found = stopped(bounds, 0, seen(0.08), 0.01)
-    assert found.estimate[:3] == pytest.approx((0.08, 0.0604, 0.0996), abs=5e-5)
+    # Against a margin of -.05: the effect of .03 is as far from it as .08 from 0.
+    found = stopped(bounds, 0, seen(0.03 + 0.05), 0.01)
+    assert np.subtract(found.estimate[:3], 0.05) == pytest.approx((0.03, 0.0104, 0.0496), abs=5e-5)
     assert found.p == pytest.approx(2 * stats.norm.sf(8), rel=1e-6)
 
 

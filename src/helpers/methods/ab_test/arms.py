@@ -16,6 +16,7 @@ import pandas as pd
 from helpers.data.source import pulled
 from helpers.errors import BadData, BadParameters
 from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.ab_test.units import place_of
 from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
@@ -76,8 +77,7 @@ def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:
     require_columns(rows, filter(None, names.values()), metric.table)
     if "is_complete" in rows.columns:
         rows = rows.filter(rows.is_complete.fill_null(True))
-    arms = [(rows[arm] == name, ibis.literal(i, "int8")) for i, name in enumerate(plan.arms)]
-    rows = rows.mutate(arm_index=ibis.cases(*arms))
+    rows = rows.mutate(arm_index=place_of(rows[arm], plan))
     first, last = ibis.date(plan.start), ibis.date(min(plan.end, study.as_of))
     rows = rows.filter(rows.arm_index.notnull(), rows.date.between(first, last))
     sums = {new: rows[old].cast("float64").sum() for new, old in names.items() if old}

@@ -289,11 +289,11 @@ def fieller(parts: FloatArray, covariance: FloatArray, factor: float) -> tuple[f
 
 
 def reached(moments: Moments, confidence: float, unit: str) -> Estimate:
-    """Return the effect on those whom the first variant reached (CACE), from ``outcome`` and ``delivered``.
+    """Return the effect on those whom the first variant reached (CACE), from the outcome and the delivery.
 
     Axes (arm, stratum). Unknown with the reason when delivery does not clearly differ between the arms.
     """
-    pair = moments.at([0, 1]).take(("delivered", "outcome"))
+    pair = moments.at([0, 1]).take(moments.names[::-1])
     weights = _weights(pair.n, blocked=False)
     apart = (weights[..., None] * (pair.mean[1] - pair.mean[0])).sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import ibis
 import numpy as np
@@ -21,8 +21,8 @@ import yaml
 from scipy import stats
 
 from helpers.methods.ab_test import units as of_units
-from helpers.methods.ab_test.clusters import FEW, FEWEST, by_look
-from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY, Contrast, contrast
+from helpers.methods.ab_test.clusters import FEW, FEWEST
+from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, first_unit, table_of
 from helpers.methods.ab_test.readings import Cells, moments_of, seen_looks, shape_of
 from helpers.methods.ab_test.split import ALARM, split
@@ -61,7 +61,7 @@ class Gate(NamedTuple):
 
     code: str
     passed: bool
-    severity: Literal["refuse", "warn"]
+    severity: str
     value: float
     sentence: str
     remedy: str
@@ -88,10 +88,9 @@ def _texts() -> dict[str, dict[str, str]]:
 def _gate(code: str, wrong: Any, value: Any, warn: Any = False, **shown: Any) -> Gate:
     """Return a gate, its templates filled from `shown` and the value."""
     text, shown = _texts()[code], shown | {"value": number(float(value))}
-    warn = warn or text.get("severity") == "warn"
+    severity = "warn" if warn or "severity" in text else "refuse"
     mend = say(text["remedy"], **shown) if wrong else ""
-    said = say(text["found"], **shown)
-    return Gate(code, not wrong, "warn" if warn else "refuse", float(value), said, mend)
+    return Gate(code, not wrong, severity, float(value), say(text["found"], **shown), mend)
 
 
 def _registered(study: Study, plan: Plan) -> Gate:
@@ -110,10 +109,9 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
         "kinds": rows.unit_type.nunique() if "unit_type" in rows.columns else rows.exp_id.nunique(),
     }
     n, unknown, outside, kinds = rows.agg(**sums).fill_null(0).execute().iloc[0].astype(int)
-    several = of_units.count_in_several_arms(study, plan)
     yield _gate("arms", unknown > 0, unknown, n=unknown, all=n)
     yield _gate("kinds", kinds > 1, kinds)
-    for code, count in (("several_arms", several), ("dates", outside)):
+    for code, count in (("several_arms", of_units.in_several_arms(study, plan)[1]), ("dates", outside)):
         share = count / max(n, 1)
         shown = {"n": count, "share": percent(share), "start": plan.start, "end": plan.end}
         yield _gate(code, share > WARNED, share, share <= REFUSED, **shown)
@@ -187,8 +185,7 @@ def _split(study: Study, plan: Plan) -> Iterator[Gate]:
 def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     """Check what was observed of one metric."""
     cells = _with_before(study, plan) if metric == plan.primary else moments_of(study, plan, metric)
-    names, name = cells.moments.names[: 2 if metric.kind == "ratio" else 1], shortened(metric.name, 60)
-    arms = cells.moments.take(names).merge(1).merge(1)
+    arms, name = cells.moments.plain.merge(1).merge(1), shortened(metric.name, 60)
     fewest = int(arms.n.min())
     yield from _missing(plan, name, cells.missing)
     yield _gate("units", fewest < 2, fewest, metric=name, n=fewest)
@@ -196,10 +193,10 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
         return
     if cells.clusters is not None:
         yield from _clusters(plan, cells.clusters, arms.cross[:, 0, 0].sum())
-    found = [_contrast(plan, cells, names, arm) for arm in range(1, len(plan.arms))]
+    found = [cells.contrasts(plan, "mean", arms.names, arm).at(-1) for arm in range(1, len(plan.arms))]
     constant = any(np.isnan(each.error) and not each.lacking for each in found)
     yield _gate("constant", constant, np.nan_to_num([each.error for each in found]).max(), metric=name)
-    if metric.kind == "proportion" or (len(names) == 1 and metric.source.startswith(("orders", "events:"))):
+    if metric.kind == "proportion" or (metric.kind == "mean" and metric.table in of_units.COUNTED):
         events = arms.n * arms.mean[:, 0]
         rare = np.minimum(events, arms.n - events if metric.kind == "proportion" else events).min()
         yield _gate("events", rare < FEW_EVENTS, rare, metric=name, n=rare, least=FEW_EVENTS)
@@ -243,14 +240,6 @@ def _clusters(plan: Plan, clusters: pd.DataFrame, spread: float) -> Iterator[Gat
     yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=g, n=n, effect=number(effect))
 
 
-def _contrast(plan: Plan, cells: Cells, names: tuple[str, ...], arm: int) -> Contrast:
-    """Return the contrast of one value (or of a ratio of two) at the last look."""
-    if cells.clusters is not None:
-        totals = cells.clusters.assign(outcome=cells.clusters[names[0]])
-        return by_look(totals, len(cells.looks), names[1] if len(names) > 1 else "n", arm=arm).at(-1)
-    return contrast(cells.moments.take(names).merge(1), "mean", arm=arm, blocked=plan.design == "blocked")
-
-
 def _with_before(study: Study, plan: Plan) -> Cells:
     """Return the cells of the primary metric, where it is counted with what it was before the assignment."""
     metric = plan.primary
@@ -262,12 +251,12 @@ def _with_before(study: Study, plan: Plan) -> Cells:
 def _before(study: Study, plan: Plan) -> Iterator[Gate]:
     """Check that the arms were alike before, in what no assignment can have changed, and that it was before."""
     cells = _with_before(study, plan)
-    names = [name for name in cells.moments.names if name not in ("outcome", "denominator")]
-    arms = range(1, len(plan.arms))
-    found = [(float(_contrast(plan, cells, (name,), arm).p), name) for name in names for arm in arms]
-    if found := [each for each in found if each[0] == each[0]]:
-        p, worst = min(found)[0] * len(found), plan.primary.name if min(found)[1] == BEFORE else min(found)[1]
-        yield _gate("before", p < ALARM, min(p, 1.0), name=shortened(worst, 60), p=f"{min(p, 1.0):.2g}")
+    names, arms = cells.moments.names[len(cells.moments.plain.names) :], range(1, len(plan.arms))
+    every = ((float(cells.contrasts(plan, "mean", [of], arm).p[-1]), of) for of in names for arm in arms)
+    if found := [each for each in every if each[0] == each[0]]:
+        least, worst = min(found)
+        p, told = min(least * len(found), 1.0), plan.primary.name if worst == BEFORE else worst
+        yield _gate("before", p < ALARM, p, name=shortened(told, 60), p=f"{p:.2g}")
     late = 0
     for source in {c for metric in plan.metrics for c in metric.covariates if table_of(c) == "unit_outcomes"}:
         table = study.dataset["unit_outcomes"]

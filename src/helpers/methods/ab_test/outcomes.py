@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from helpers.methods.ab_test.clusters import by_look
 from helpers.methods.ab_test.decide import Gain
-from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, contrast, effect
+from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, effect
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.readings import Cells
 from helpers.methods.ab_test.sequential import Boundaries, boundaries, fraction, stopped
@@ -105,13 +104,10 @@ class Outcome:
     @property
     def gain(self) -> Gain:
         """The effect as a decision sees it: up is good, and no win before the bounds of the plan allow one."""
-        value, low, high = self.shown[:3] if self.shown.known else (np.nan,) * 3
-        if self.sign < 0:
-            value, low, high = -value, -high, -low
-        if not np.isfinite(self.bounds.win[-1]):
-            low = -np.inf
+        size = turned(self.shown, self.sign)
+        low = size.low if np.isfinite(self.bounds.win[-1]) else -np.inf
         margin = None if self.metric.margin is None else self.metric.margin * self.scale
-        return Gain(self.metric.name, float(value), float(low), float(high), margin)
+        return Gain(self.metric.name, size.value, low, size.high, margin)
 
     @property
     def crossed(self) -> int | None:
@@ -123,16 +119,11 @@ class Outcome:
     @cached_property
     def final(self) -> Estimate:
         """The difference, corrected for having stopped when a bound was reached (median-unbiased)."""
-        last = len(self.bounds.win) - 1
-        ended = self.cells.looks[-1] == self.plan.looks[-1]
-        size, going_on = self.now.difference, self.crossed is None and not ended
-        if last == 0 or going_on or self.extremes or self.crossed not in (last, None) or not size.known:
+        last, size = len(self.bounds.win) - 1, self.now.difference
+        ended = self.crossed is None and self.cells.looks[-1] == self.plan.looks[-1]
+        if last == 0 or self.extremes or not size.known or not (ended or self.crossed == last):
             return size
-        told = stopped(
-            self.bounds, last, size._replace(value=self.sign * size.value), self.now.error
-        ).estimate
-        low, high = sorted((self.sign * told.low, self.sign * told.high))
-        return told._replace(value=self.sign * told.value, low=low, high=high)
+        return turned(stopped(self.bounds, last, turned(size, self.sign), self.now.error).estimate, self.sign)
 
     @cached_property
     def by_look(self) -> pd.DataFrame:
@@ -151,6 +142,12 @@ class Outcome:
             stop = (1 + found[end]) / (1 + found["value"]) - 1 if relative else found[end] - found["value"]
             found[f"stop_{end}"] = stop
         return found
+
+
+def turned(size: Estimate, sign: int) -> Estimate:
+    """Return an estimate, with the other sign where that is -1."""
+    low, high = sorted((sign * size.low, sign * size.high))
+    return size._replace(value=sign * size.value, low=low, high=high)
 
 
 def outcomes(plan: Plan, cells: Sequence[tuple[Cells, ...]]) -> list[Outcome]:
@@ -181,34 +178,26 @@ def level_of_claims(p: Sequence[float], alpha: float) -> float:
 
 
 def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:
-    (plain, both), *extremes = (_contrasts(plan, metric.kind, arm, each) for each in cells)
+    whole = cells[0].moments
+    both, *ends = (each.contrasts(plan, metric.kind, whole.names, arm) for each in cells)
+    plain = cells[0].contrasts(plan, metric.kind, whole.plain.names, arm)
     alpha = plan.alpha / (len(plan.arms) - 1)
     bounds = bounds_of(plan, both.n, cells[0].looks, alpha)
-    ends = tuple(each for _, each in extremes)
-    return Outcome(plan, metric, arm, role, cells[0], both, plain, ends, bounds, 1 - alpha)
-
-
-def _contrasts(plan: Plan, kind: str, arm: int, cells: Cells) -> tuple[Contrast, Contrast]:
-    """Return a contrast at each look without and with covariates; clusters have none."""
-    if cells.clusters is not None:
-        found = by_look(cells.clusters, len(cells.looks), "denominator" if kind == "ratio" else "n", arm=arm)
-        return found, found
-    whole, about = cells.moments.cumulate(1), {"arm": arm, "blocked": plan.design == "blocked"}
-    return contrast(whole.plain, kind, **about), contrast(whole, kind, **about)
+    return Outcome(plan, metric, arm, role, cells[0], both, plain, tuple(ends), bounds, 1 - alpha)
 
 
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:
     """Return the bounds at the looks taken, from the units of two arms at each, shape (looks, 2)."""
-    known = fraction(n, np.broadcast_to(foreseen(plan, n, looks), n.shape))
-    days = [max((day - plan.start).days - plan.outcome_days, 0) + 1 for day in (*looks, plan.looks[-1])]
-    time = np.array(days[:-1]) / days[-1]
+    time = np.array([_days(plan, day) for day in looks]) / _days(plan, plan.end)
+    known = fraction(n, foreseen(plan, n, looks))
     return boundaries(known, alpha, plan.spending, time=time, hybrid=plan.hybrid)
 
 
 def foreseen(plan: Plan, n: np.ndarray, looks: Sequence[dt.date]) -> np.ndarray:
     """Return the units of two arms that are expected at the planned end: as many a day as until now."""
-    days, past = (
-        max((day - plan.start).days - plan.outcome_days, 0) + 1
-        for day in (plan.end, min(looks[-1], plan.end))
-    )
-    return n[-1] * (days / past)
+    return n[-1] * (_days(plan, plan.end) / _days(plan, min(looks[-1], plan.end)))
+
+
+def _days(plan: Plan, day: dt.date) -> int:
+    """Return on how many days outcomes have become complete, one at least."""
+    return max((day - plan.start).days - plan.outcome_days, 0) + 1

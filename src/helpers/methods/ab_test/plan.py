@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal, TypeVar
 import ibis
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from helpers.checks import did_you_mean
 from helpers.data import address
@@ -36,13 +44,11 @@ def table_of(source: str) -> str:
 
 def _source(source: str) -> str:
     """Refuse a source that names no table of outcomes, or does not say what of it."""
-    table, _, rest = source.partition(":")
-    known = (*OF_UNITS, "orders.value", *OF_ARMS)
-    if table not in known:
-        near = did_you_mean(table, known)
-        raise ValueError(f"{source!r} names no table of outcomes; there is {', '.join(known)}.{near}")
-    if table.startswith("orders") == bool(rest):
-        raise ValueError(f"{source!r} must be orders, orders.value, or a table and what of it: events:like")
+    if not re.fullmatch(rf"orders(\.value)?|({'|'.join((*OF_UNITS[1:], *OF_ARMS))}):.+", source):
+        near = did_you_mean(table_of(source), (*OF_UNITS, *OF_ARMS))
+        raise ValueError(
+            f"{source!r} must be orders, orders.value, or a table and what of it: events:like.{near}"
+        )
     return source
 
 
@@ -221,41 +227,35 @@ class Plan(BaseModel):
     unit_value: float | None = None
     units_a_month: float | None = Field(None, gt=0)
     version: int = Field(1, ge=1)
-    registered_at: dt.datetime | None = None
+    registered_at: AwareDatetime | None = None
     sha256: str = ""
 
     @model_validator(mode="before")
     @classmethod
     def _resolve_looks(cls, given: Any) -> Any:
-        """Turn ``daily``, ``weekly`` or a number of looks into days; anything else is left to the types."""
-        if not isinstance(given, Mapping) or not {"start", "end"} <= given.keys():
-            return given
+        """Turn ``daily``, ``weekly`` or a number of looks into days; the types refuse what is none of these."""
         try:
             start, end = (dt.date.fromisoformat(str(given[name])) for name in ("start", "end"))
-        except ValueError:
+            days, looks = (end - start).days + 1, given.get("looks", "weekly")
+            if isinstance(looks, str):
+                step = {"daily": 1, "weekly": 7}[looks]
+                taken = {*range(step, days, step), days}
+            else:  # evenly from the first complete outcome on
+                step = max(days - given.get("outcome_days", 0), 0) / looks
+                taken = {days - round(step * left) for left in range(looks)}
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return given
-        days, looks = (end - start).days + 1, given.get("looks", "weekly")
-        step = {"daily": 1, "weekly": 7}.get(looks) if isinstance(looks, str) else None
-        if isinstance(looks, int) and not isinstance(looks, bool) and 1 <= looks <= days:
-            ends = {round(days * (k + 1) / looks) for k in range(looks)}
-        elif step:
-            ends = {*range(step, days, step), days}
-        else:
-            return given
-        return {**given, "looks": tuple(start + dt.timedelta(days=k - 1) for k in sorted(ends))}
+        return {**given, "looks": [start + dt.timedelta(days=day - 1) for day in sorted(taken)]}
 
     @model_validator(mode="after")
     def _whole(self) -> Plan:
         names, starts = [each.name for each in self.metrics], [each.start for each in self.allocation]
-        shares, days = {len(each.shares) for each in self.allocation}, (self.end - self.start).days + 1
-        looks, zoned = (
-            list(self.looks),
-            self.registered_at is None or self.registered_at.utcoffset() is not None,
-        )
+        days, looks = (self.end - self.start).days + 1, list(self.looks)
         rules = {
             "arms: a name stands twice": len(set(self.arms)) == len(self.arms),
             "a name of a metric stands twice": len(set(names)) == len(names),
-            "allocation: each period needs a share for each arm": shares == {len(self.arms)},
+            "allocation: each period needs a share for each arm": {len(self.arms)}
+            == {len(each.shares) for each in self.allocation},
             "allocation: the first period must begin on start": starts[0] == self.start,
             "allocation: periods must follow one another": starts == sorted(set(starts)),
             "segments: sums of arms have none": not (self.segments and self.primary.of_arms),
@@ -267,7 +267,6 @@ class Plan(BaseModel):
             "minimum_days: the end comes before": self.minimum_days <= max(days, 1),
             "burn_in_hours: only a switchback has any": not self.burn_in_hours or self.design == "switchback",
             "spending: with a fixed level there is one look": self.spending != "fixed" or len(looks) == 1,
-            "registered_at: needs a time zone, such as +08:00": zoned,
         }
         return _holds(self, rules)
 
@@ -296,7 +295,7 @@ def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:
         With every mistake at once, each with the path of its field.
     """
     try:
-        return Plan.model_validate(dict(fields))
+        return Plan.model_validate(fields)
     except ValidationError as error:
         found = "".join(f"\n- {_problem(item)}" for item in error.errors())
         raise BadParameters(f"The design in {where} cannot be used:{found}") from None
@@ -307,9 +306,8 @@ def _problem(item: Mapping[str, Any]) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
     text = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        inner = len(item["loc"]) > 1
-        model = Period if inner and item["loc"][0] == "allocation" else Metric if inner else Plan
-        near = did_you_mean(str(item["loc"][-1]), model.model_fields)
+        fields = [name for model in (Plan, Metric, Period) for name in model.model_fields]
+        near = did_you_mean(str(item["loc"][-1]), fields)
         text = say("there is no such field.{near}", near=near)
     elif item["type"] == "literal_error":
         text += did_you_mean(str(item["input"]), re.findall("'([^']+)'", item["ctx"]["expected"]))
@@ -354,8 +352,6 @@ def read_plan(study: Study, name: str) -> Plan:
         fields = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadParameters(f"{where} is no YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(fields, Mapping):
-        raise BadParameters(f"{where} must hold fields such as arms: [control, variant].")
     plan = plan_of(fields, where)
     if plan.experiment != name:
         raise BadParameters(f"{where} is the design of {plan.experiment!r}, must be that of {name!r}.")

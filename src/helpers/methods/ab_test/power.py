@@ -34,7 +34,7 @@ class Baseline(NamedTuple):
 
     kind: str
     mean: float
-    variance: float = np.nan
+    variance: float
     share: float = 0.5
     inflation: float = 1.0
 

@@ -14,9 +14,9 @@ from helpers.methods.ab_test.bayes import believe
 from helpers.methods.ab_test.effects import NO_GAIN, Contrast, reached
 from helpers.methods.ab_test.outcomes import Outcome
 from helpers.methods.ab_test.randomise import (
+    DRAWS,
     Mechanism,
     Proof,
-    Randomised,
     cluster_runs,
     prove,
     randomisation_p,
@@ -51,13 +51,13 @@ class Proven(Guarded):
         Error rates; None when the test is not read.
     promised : float
         False alarms that the plan allows up to the newest look.
-    anew : Randomised or None
+    anew : float or None
         How often a difference as large as the recorded one came up, without an effect, at this look.
     """
 
     proof: Proof | None
     promised: float
-    anew: Randomised | None = None
+    anew: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -76,7 +76,7 @@ class Proven(Guarded):
         yield from super().parts()
         if not self.reason and self.anew is not None:
             text = "Of {n:,} ways to assign them, {p} show as large a difference in {metric} as the recorded one."
-            yield self.said(text, n=self.anew.assignments, p=percent(self.anew.p))
+            yield self.said(text, n=DRAWS, p=percent(self.anew))
 
     def figure(self) -> Chart:
         """Draw the false alarms up to each look."""
@@ -121,7 +121,7 @@ def proof(study: Study, reading: Reading, runs: int) -> Proven:
     return Proven(study, plan, "", prove(drawn, one.bounds, plan.alpha, lift), promised, anew)
 
 
-def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], Randomised]:
+def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], float]:
     """Assign units anew: by the chance of their period, or shuffled within their block."""
     plan, treated, stratum = one.plan, rows["arm"].to_numpy() == 1, rows["stratum"].to_numpy(int)
     shares = np.array([period.shares[:2] for period in plan.allocation])
@@ -132,9 +132,7 @@ def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iter
     return drawn, randomisation_p(rows["outcome"], mechanism, seed, denominator=rows.get("denominator"))
 
 
-def _clusters(
-    one: Outcome, rows: pd.DataFrame, runs: int, seed: int
-) -> tuple[Iterator[Contrast], Randomised]:
+def _clusters(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], float]:
     """Assign clusters anew, with what each has gathered by each look."""
     below, every = "denominator" if one.metric.kind == "ratio" else "n", range(len(one.bounds.win))
     total, size = (

@@ -7,10 +7,8 @@ shuffled (Fisher 1935; Edgington and Onghena 2007). A p from draws counts the re
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +22,8 @@ from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.sequential import Boundaries
 from helpers.stats.estimate import Estimate, FloatArray, proportion
 
-ALL = 20_000
-"""Assignments up to which every one is looked at, instead of draws."""
 DRAWS = 4_000
-"""Random assignments, when there are more."""
+"""Random assignments behind a p."""
 HELD = 8_000_000
 """Numbers held at once."""
 
@@ -56,19 +52,13 @@ class Mechanism:
         given = self.block if self.probability is None else self.probability
         return np.zeros(len(self.treated), int) if given is None else np.unique(given, return_inverse=True)[1]
 
-    @property
-    def blocks(self) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-        """Rows of each stratum, and which of them had the variant."""
-        strata = self.strata
-        places = [np.flatnonzero(strata == stratum) for stratum in range(strata.max() + 1)]
-        return [(rows, self.treated[rows]) for rows in places]
-
     def draws(self, number: int, seed: int, width: int = 1) -> Iterator[FloatArray]:
         """Yield `number` random assignments, keyed by `seed`, as chunks of shape (draws, rows) of 0 and 1.
 
         Each row of a chunk leads to `width` numbers in memory.
         """
-        rng, rows, blocks = np.random.default_rng(seed), len(self.treated), self.blocks
+        rng, rows, strata = np.random.default_rng(seed), len(self.treated), self.strata
+        blocks = [np.flatnonzero(strata == stratum) for stratum in range(strata.max() + 1)]
         chunk = max(1, HELD // (rows * width))
         for start in range(0, number, chunk):
             size = min(chunk, number - start)
@@ -76,43 +66,15 @@ class Mechanism:
                 yield (rng.random((size, rows), np.float32) < self.probability).astype(float)
                 continue
             drawn = np.empty((size, rows))
-            for places, treated in blocks:
-                drawn[:, places] = rng.permuted(np.tile(treated, (size, 1)), axis=1)
+            for places in blocks:
+                drawn[:, places] = rng.permuted(np.tile(self.treated[places], (size, 1)), axis=1)
             yield drawn
-
-    def every(self) -> FloatArray | None:
-        """Return all assignments, shape (assignments, rows); None when they are more than `ALL` or not alike."""
-        ways = math.prod(math.comb(len(places), int(treated.sum())) for places, treated in self.blocks)
-        if self.probability is not None or ways > ALL:
-            return None
-        found = np.zeros((1, len(self.treated)))
-        for places, treated in self.blocks:
-            chosen = list(combinations(places, int(treated.sum())))
-            found = np.repeat(found, len(chosen), axis=0)
-            for way, rows in enumerate(chosen):
-                found[way :: len(chosen), list(rows)] = 1
-        return found
-
-
-class Randomised(NamedTuple):
-    """A p by randomisation.
-
-    Attributes
-    ----------
-    p : float
-        Two-sided: share of assignments with a difference at least as large.
-    assignments : int
-        How many were looked at.
-    """
-
-    p: float
-    assignments: int
 
 
 def randomisation_p(
     outcome: ArrayLike, mechanism: Mechanism, seed: int, *, denominator: ArrayLike | None = None
-) -> Randomised:
-    """Return the p of no effect on anybody, by the recorded mechanism.
+) -> float:
+    """Return the two-sided p of no effect on anybody: the share of assignments with as large a difference.
 
     Parameters
     ----------
@@ -122,7 +84,7 @@ def randomisation_p(
     mechanism : Mechanism
         How the variant was assigned.
     seed : int
-        Of the random assignments, when not all can be looked at.
+        Of the random assignments.
     """
     y = np.asarray(outcome, float)
     d = np.ones_like(y) if denominator is None else np.asarray(denominator, float)
@@ -140,13 +102,11 @@ def randomisation_p(
         size = (treated * (1 - treated / whole)).sum(-1)
         return np.divide(drawn @ residual, size, out=np.zeros(len(drawn)), where=size > 0)
 
-    observed = float(difference(mechanism.treated[None].astype(float))[0])
-    every = mechanism.every()
-    chunks: Iterable[FloatArray] = mechanism.draws(DRAWS, seed) if every is None else [every]
-    found = np.concatenate([difference(chunk) for chunk in chunks])
-    extreme = int((np.abs(found) >= abs(observed) * (1 - 1e-9)).sum())
-    p = extreme / len(found) if every is not None else (extreme + 1) / (len(found) + 1)
-    return Randomised(p, len(found))
+    observed = np.abs(difference(mechanism.treated[None].astype(float)))
+    extreme = sum(
+        (np.abs(difference(each)) >= observed * (1 - 1e-9)).sum() for each in mechanism.draws(DRAWS, seed)
+    )
+    return float((extreme + 1) / (DRAWS + 1))
 
 
 class Proof(NamedTuple):

@@ -25,6 +25,8 @@ import pandas as pd
 from helpers.data.source import pulled
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.arms import arm_groups
+from helpers.methods.ab_test.clusters import by_look
+from helpers.methods.ab_test.effects import Contrast, contrast
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.study import Study
@@ -74,6 +76,14 @@ class Cells:
     def sql(self) -> str:
         """The query as it reached the engine."""
         return str(ibis.to_sql(self.query))
+
+    def contrasts(self, plan: Plan, kind: str, names: Sequence[str], arm: int = 1) -> Contrast:
+        """Return a variant against the control at each look, in the values named; clusters have no covariates."""
+        if self.clusters is None:
+            moments = self.moments.take(names).cumulate(1)
+            return contrast(moments, kind, arm=arm, blocked=plan.design == "blocked")
+        totals = self.clusters.assign(outcome=self.clusters[names[0]])
+        return by_look(totals, len(self.looks), "denominator" if "denominator" in names else "n", arm=arm)
 
 
 def moments_of(study: Study, plan: Plan, metric: Metric) -> Cells:
@@ -126,8 +136,7 @@ def shape_of(study: Study, plan: Plan, metric: Metric, mean: float) -> pd.DataFr
     """Return by arm the skewness of the outcome around `mean`, and the smallest denominator (1 without one)."""
     rows, _, [names], _ = _shown(study, plan, [_asked(metric)])
     away, below = rows["0 0"] - mean, rows["0 1"] if "denominator" in names else ibis.literal(1.0)
-    rows = rows.select("arm_index", square=away**2, cube=away**3, below=below)
-    sums = {"square": rows.square.mean(), "cube": rows.cube.mean(), "low": rows.below.min()}
+    sums = {"square": (away**2).mean(), "cube": (away**3).mean(), "low": below.min()}
     found = pulled(rows.group_by("arm_index").agg(**sums))
     return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)
 
@@ -138,7 +147,7 @@ def units(study: Study, plan: Plan, metric: Metric) -> pd.DataFrame:
     frame, _ = _coded(plan, seen_looks(study, plan), pulled(rows.order_by("unit_id")))
     frame = frame.rename(columns={f"0 {j}": name for j, name in enumerate(names)})
     main = [name for name in MAIN if name in names]
-    means = frame[[name for name in names if name not in main]].mean()
+    means = frame[list(names)].drop(columns=main).mean()
     frame = frame[PLACE + ["cluster"] * plan.clustered + list(names)]
     return frame.dropna(subset=main).fillna(means).reset_index(drop=True)
 
@@ -159,7 +168,7 @@ def _shown(
     """Return units whose outcome is due, a column ``i j`` for each value; their groups, names of values, and caps."""
     wanted = dict.fromkeys(each for metric in metrics for each in of_units.wanted(metric).values())
     rows, looks = of_units.valued(study, plan, list(wanted), segment), seen_looks(study, plan)
-    due = looks[-1] - dt.timedelta(days=plan.outcome_days) if looks else dt.date(1970, 1, 1)
+    due = looks[-1] - dt.timedelta(days=plan.outcome_days) if looks else EPOCH
     dated = metrics[0].table == "unit_outcomes"
     before = of_units.midnight(study, due + dt.timedelta(days=1))  # cheaper than the day of each
     rows = rows.filter(rows.ready <= ibis.date(due) if dated else rows.assigned_at < before)
@@ -204,42 +213,41 @@ def _read(
     rows, keys, names, caps = _shown(study, plan, metrics, segment, fills)
     sums = {"units": rows.count()}
     for i, own in enumerate(names):
-        for j in range(len(own)):
-            sums |= {f"n{i} {j}": rows[f"{i} {j}"].count(), f"mean{i} {j}": rows[f"{i} {j}"].mean()}
-            sums |= {f"cov{i} {j} {k}": _covariance(rows, f"{i} {j}", f"{i} {k}") for k in range(j + 1)}
+        values = [rows[f"{i} {j}"] for j in range(len(own))]
+        for j, one in enumerate(values):
+            sums |= {
+                f"n{i} {j}": one.count(),
+                f"mean{i} {j}": one.mean(),
+                f"cov{i} {j} {j}": one.var(how="pop"),
+            }
+            sums |= {f"cov{i} {j} {k}": one.cov(values[k], how="pop") for k in range(j)}
     query, looks = rows.group_by(keys).agg(**sums), seen_looks(study, plan)
     frame, strata = _coded(plan, looks, pulled(query))
     several = [(i, j) for i, own in enumerate(names) for j in range(len(own)) if len(own) > 1]
     if fills is None and any((frame[f"n{i} {j}"] < frame["units"]).any() for i, j in several):
         means = {(metrics[i], names[i][j]): (_mean(frame, f"{i} {j}"),) * 2 for i, j in several}
         return _read(study, plan, metrics, segment, {k: v for k, v in means.items() if k[1] not in MAIN})
-    parts = {level: frame[frame["level"] == level] for level in sorted(frame["level"].unique()) or [""]}
-    return {
-        metric: {
-            k: _cells(plan, looks, strata, part, i, names[i], caps[i], query) for k, part in parts.items()
-        }
-        for i, metric in enumerate(metrics)
-    }
+    found: dict[Metric, dict[str, Cells]] = {metric: {} for metric in metrics}
+    for level in sorted(frame["level"].unique()) or [""]:
+        part = frame[frame["level"] == level]
+        for i, metric in enumerate(metrics):
+            shared = {"looks": looks, "strata": strata, "cap": caps[i], "query": query}
+            found[metric][level] = _cells(plan, part, i, names[i], shared)
+    return found
 
 
 def _mean(frame: pd.DataFrame, place: str) -> float:
     """Return the mean of all groups."""
     n = frame[f"n{place}"]
-    return float((frame[f"mean{place}"].fillna(0) * n).sum() / max(n.sum(), 1))
-
-
-def _covariance(rows: ibis.Table, one: str, other: str) -> Any:
-    return rows[one].var(how="pop") if one == other else rows[one].cov(rows[other], how="pop")
+    return float((frame[f"mean{place}"] * n).sum() / max(n.sum(), 1))
 
 
 def _of_arms(study: Study, plan: Plan, metric: Metric) -> Cells:
     """Return the moments of a metric that is told as sums of arms."""
-    looks = seen_looks(study, plan)
-    groups, query = arm_groups(study, plan, metric)
-    due = number_of(looks[-1]) if looks else -1
-    frame, strata = _coded(plan, looks, groups[groups["ready"] <= due])
-    names = ("outcome", "denominator") if metric.kind == "ratio" else ("outcome",)
-    return _cells(plan, looks, strata, frame, 0, names, None, query)
+    looks, (groups, query) = seen_looks(study, plan), arm_groups(study, plan, metric)
+    frame, strata = _coded(plan, looks, groups[groups["ready"] <= number_of(max(looks, default=EPOCH))])
+    shared = {"looks": looks, "strata": strata, "cap": None, "query": query}
+    return _cells(plan, frame, 0, MAIN[: 1 + (metric.kind == "ratio")], shared)
 
 
 def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -257,17 +265,10 @@ def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[p
 
 
 def _cells(
-    plan: Plan,
-    looks: tuple[dt.date, ...],
-    strata: pd.DataFrame,
-    frame: pd.DataFrame,
-    place: int,
-    names: tuple[str, ...],
-    cap: float | None,
-    query: ibis.Table,
+    plan: Plan, frame: pd.DataFrame, place: int, names: tuple[str, ...], shared: dict[str, Any]
 ) -> Cells:
     """Return the moments of one metric from its groups, merged by their distance from a common mean."""
-    k, size = len(names), (len(plan.arms), len(looks), max(len(strata), 1))
+    k, size = len(names), (len(plan.arms), len(shared["looks"]), max(len(shared["strata"]), 1))
     n, where = frame[f"n{place} 0"].to_numpy(float), tuple(frame[name].to_numpy() for name in PLACE)
     mean = frame[[f"mean{place} {j}" for j in range(k)]].fillna(0.0).to_numpy(float)
     lower = [[f"cov{place} {max(i, j)} {min(i, j)}" for i in range(k)] for j in range(k)]
@@ -281,9 +282,9 @@ def _cells(
     np.add.at(crosses, where, cross + n[:, None, None] * apart[:, :, None] * apart[:, None, :])
     clusters = None
     if plan.clustered and "cluster" in frame:
-        keys = [*PLACE, "cluster"]
-        sums = pd.DataFrame(n[:, None] * mean, columns=list(names), index=frame.index)
-        clusters = pd.concat([frame[keys].assign(n=n), sums], axis=1).groupby(keys, as_index=False).sum()
+        keys, sums = [*PLACE, "cluster"], dict(zip(names, (n[:, None] * mean).T, strict=True))
+        clusters = frame[keys].assign(n=n, **sums).groupby(keys, as_index=False).sum()
     missing = np.zeros((size[0], 2))
     np.add.at(missing, where[0], np.column_stack([frame["units"] - n, frame["units"]]))
-    return Cells(Moments(names, total, means, crosses), looks, strata, clusters, missing, cap, query)
+    moments = Moments(names, total, means, crosses)
+    return Cells(moments=moments, clusters=clusters, missing=missing, **shared)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from helpers.figures import Chart
 from helpers.methods.ab_test import plots
-from helpers.methods.ab_test.clusters import by_look
 from helpers.methods.ab_test.effects import contrast
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.outcomes import foreseen
@@ -155,9 +154,9 @@ def sample(study: Study, planned: Design, trust: Trust) -> Sample:
     if found.base is None or cells.clusters is None:
         return found
     # What clusters cost: the variance of the difference between them by that of as many units on their own.
-    kind = plan.primary.kind
-    apart = by_look(cells.clusters, len(cells.looks), "denominator" if kind == "ratio" else "n").at(-1)
-    alone = contrast(cells.moments.cumulate(1).plain, kind).at(-1)
+    plain = cells.moments.plain
+    apart = cells.contrasts(plan, plan.primary.kind, plain.names).at(-1)
+    alone = contrast(plain.merge(1), plan.primary.kind)
     cost = float(np.nan_to_num((apart.error / alone.error) ** 2, nan=1.0))
     return replace(found, base=found.base._replace(inflation=found.base.inflation * cost))
 

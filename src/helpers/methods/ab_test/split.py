@@ -2,8 +2,8 @@
 
 Tests
 -----
-- All days: chi-square of the units against those that the schedule of their day expects; exact (binomial, else all
-  splits of the multinomial) when fewer than five are expected in an arm and the schedule never changed.
+- All days: chi-square of the units against those that the schedule of their day expects; exact (all splits
+  of the multinomial) when fewer than five are expected in an arm and the schedule never changed.
 - However often one looks: the Bayes factor of shares drawn from a Dirichlet prior around the plan (`PRIOR` units'
   worth) against the plan, multiplied over the periods. Without a fault it exceeds 1,000 at any time with a
   probability of at most .001 (Ville 1939; Lindon and Malek 2022). It judges a test that is looked at more than once.
@@ -53,8 +53,6 @@ class Split(NamedTuple):
     ----------
     p : float
         Of the test over all days.
-    evidence : float
-        Largest Bayes factor against the schedule on any day.
     alarm : bool
         Whether the split cannot be trusted.
     since : date, optional
@@ -66,7 +64,6 @@ class Split(NamedTuple):
     """
 
     p: float
-    evidence: float
     alarm: bool
     since: dt.date | None
     weeks: pd.DataFrame
@@ -82,8 +79,8 @@ def _split(study: Study, plan: Plan) -> Split:
     days, n = _counts(study, plan, "")[""]
     shares, week = planned(plan, days), (days - number_of(plan.start)) // WEEK
     most = log_evidence(n, shares, week, (plan.end - plan.start).days // WEEK + 1).max(initial=0.0)
-    p, evidence = p_of(n, shares), float(np.exp(min(most, 700.0)))
-    alarm = p < ALARM if len(plan.looks) == 1 else evidence >= 1 / ALARM
+    p = p_of(n, shares)
+    alarm = bool(p < ALARM if len(plan.looks) == 1 else most >= -np.log(ALARM))
     levels = [
         (segment, level, int(m.sum()), p_of(m, planned(plan, own)))
         for segment in plan.segments
@@ -91,16 +88,16 @@ def _split(study: Study, plan: Plan) -> Split:
     ]
     segments = pd.DataFrame(levels, columns=["segment", "level", "n", "p"])
     segments["alarm"] = segments["p"] < ALARM / max(len(segments), 1)
-    starts = pd.Index(
-        [plan.start + dt.timedelta(days=int(WEEK * each)) for each in week], name="week", dtype=object
+    begun = [plan.start + dt.timedelta(days=int(WEEK * each)) for each in week]
+    rows = {"week": np.repeat(np.array(begun, object), len(plan.arms)), "arm": np.tile(plan.arms, len(days))}
+    rows |= {"n": n.astype(int).ravel(), "expected": (n.sum(axis=1, keepdims=True) * shares).ravel()}
+    weeks = pd.DataFrame(rows).groupby(["week", "arm"], sort=False, as_index=False).sum()
+    since = (
+        weeks["week"].unique()[since_when(n, shares, np.unique(week, return_inverse=True)[1])]
+        if alarm
+        else None
     )
-    parts = {"n": n.astype(int), "expected": n.sum(axis=1, keepdims=True) * shares}
-    daily = {
-        name: pd.DataFrame(part, starts, pd.Index(plan.arms, name="arm")) for name, part in parts.items()
-    }
-    weeks = pd.DataFrame({name: part.groupby(level=0).sum().stack() for name, part in daily.items()})
-    since = starts.unique()[since_when(n, shares, starts.factorize()[0])] if alarm else None
-    return Split(p, evidence, bool(alarm), since, weeks.reset_index(), segments)
+    return Split(p, alarm, since, weeks, segments)
 
 
 def planned(plan: Plan, days: NDArray[Any]) -> FloatArray:
@@ -119,19 +116,16 @@ def p_of(n: FloatArray, shares: FloatArray) -> float:
     total, used = n.sum(axis=0), shares.max(axis=0, initial=0) > 0
     if not size.sum() or used.sum() < 2:
         return 1.0
-    if expected[used].min() < 5 and (shares == shares[0]).all():
-        whole, k = int(size.sum()), int(used.sum())
-        if k == 2:
-            return float(stats.binomtest(int(total[used][0]), whole, shares[0][used][0]).pvalue)
-        if comb(whole + k - 1, k - 1) <= EXACT:
-            bars = np.array(list(combinations(range(whole + k - 1), k - 1)))
-            edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, whole + k - 1)))
-            law = stats.multinomial(whole, shares[0][used])
-            chance = law.pmf(np.diff(edges, axis=1) - 1)
-            return float(min(chance[chance <= law.pmf(total[used]) * (1 + 1e-9)].sum(), 1.0))
+    whole, k = int(size.sum()), int(used.sum())
+    if expected[used].min() < 5 and (shares == shares[0]).all() and comb(whole + k - 1, k - 1) <= EXACT:
+        bars = np.array(list(combinations(range(whole + k - 1), k - 1)))
+        edges = np.pad(bars, ((0, 0), (1, 1)), constant_values=((0, 0), (-1, whole + k - 1)))
+        law = stats.multinomial(whole, shares[0][used])
+        chance = law.pmf(np.diff(edges, axis=1) - 1)
+        return float(min(chance[chance <= law.pmf(total[used]) * (1 + 1e-9)].sum(), 1.0))
     variance = np.diag(expected) - (shares * size[:, None]).T @ shares
     apart = total - expected
-    return float(stats.chi2.sf(apart @ np.linalg.pinv(variance) @ apart, int(used.sum()) - 1))
+    return float(stats.chi2.sf(apart @ np.linalg.pinv(variance) @ apart, k - 1))
 
 
 def log_evidence(n: FloatArray, shares: FloatArray, week: NDArray[Any], weeks: int) -> FloatArray:

@@ -27,7 +27,7 @@ from helpers.study.activity import Log
 from helpers.study.days import day_number
 from helpers.study.frames import materialise, require_columns
 
-DELIVERED = "delivered"
+DELIVERED = "assignments:exposed_at"
 """The covariate that says whether a unit met the change; for partial delivery, never for adjustment."""
 COUNTED = ("events", "orders")
 """Tables in which nothing means none; elsewhere it means not observed."""
@@ -41,9 +41,7 @@ _kept: WeakKeyDictionary[Study, dict[Hashable, Any]] = WeakKeyDictionary()
 def kept(study: Study, key: Hashable, make: Callable[[], Any]) -> Any:
     """Return what was made under this key for this study, made once."""
     own = _kept.setdefault(study, {})
-    if key not in own:
-        own[key] = make()
-    return own[key]
+    return own[key] if key in own else own.setdefault(key, make())
 
 
 def everyone(study: Study, plan: Plan) -> ibis.Table:
@@ -53,15 +51,19 @@ def everyone(study: Study, plan: Plan) -> ibis.Table:
     period_index (of the allocation).
     """
     table = study.dataset["assignments"]
-    needed = ["block"] if plan.design == "blocked" else ["cluster"] if plan.design == "clustered" else []
+    needed = {"blocked": ["block"], "clustered": ["cluster"]}.get(plan.design, [])
     require_columns(table, needed, "assignments")
-    rows = table.filter(table.exp_id == plan.experiment)
+    over = midnight(study, study.as_of + dt.timedelta(days=1))
+    rows = table.filter(table.exp_id == plan.experiment, table.assigned_at < over)
     day = local_date(rows.assigned_at, study.report_tz)
-    arms = [(rows.arm == name, ibis.literal(i, "int8")) for i, name in enumerate(plan.arms)]
     later = [(day >= ibis.date(period.start)).cast("int8") for period in plan.allocation[1:]]
     index = sum(later, ibis.literal(0, "int8")).cast("int8")
-    rows = rows.filter(rows.assigned_at < midnight(study, study.as_of + dt.timedelta(days=1)))
-    return rows.mutate(arm_index=ibis.cases(*arms), assigned_day=day, period_index=index)
+    return rows.mutate(arm_index=place_of(rows.arm, plan), assigned_day=day, period_index=index)
+
+
+def place_of(arm: ibis.Value, plan: Plan) -> ibis.Value:
+    """Return the place of an arm in the plan; missing for an arm that it does not have."""
+    return ibis.cases(*((arm == name, ibis.literal(i, "int8")) for i, name in enumerate(plan.arms)))
 
 
 def midnight(study: Study, day: dt.date) -> ibis.Value:
@@ -70,21 +72,16 @@ def midnight(study: Study, day: dt.date) -> ibis.Value:
     return ibis.timestamp(f"{begun:%Y-%m-%d %H:%M:%S}")
 
 
-def in_several_arms(study: Study, plan: Plan) -> ibis.Table:
-    """Return the units that stand in more than one arm (unit_id)."""
+def in_several_arms(study: Study, plan: Plan) -> tuple[ibis.Table, int]:
+    """Return the units that stand in more than one arm (unit_id), and how many they are."""
 
-    def find() -> ibis.Table:
+    def find() -> tuple[ibis.Table, int]:
         rows = everyone(study, plan)
         arms = rows.group_by("unit_id").agg(first=rows.arm.min(), last=rows.arm.max())
-        return materialise(arms.filter(arms["first"] != arms["last"]).select("unit_id"))
+        found = materialise(arms.filter(arms["first"] != arms["last"]).select("unit_id"))
+        return found, int(found.count().execute())
 
     return kept(study, ("several", plan.experiment), find)
-
-
-def count_in_several_arms(study: Study, plan: Plan) -> int:
-    """Return how many units stand in more than one arm."""
-    found = in_several_arms(study, plan)
-    return kept(study, ("how many", plan.experiment), lambda: int(found.count().execute()))
 
 
 def assigned(study: Study, plan: Plan) -> ibis.Table:
@@ -95,8 +92,8 @@ def assigned(study: Study, plan: Plan) -> ibis.Table:
     rows = everyone(study, plan)
     begun, over = (midnight(study, day) for day in (plan.start, plan.end + dt.timedelta(days=1)))
     rows = rows.filter(rows.assigned_at >= begun, rows.assigned_at < over)
-    if count_in_several_arms(study, plan):
-        rows = rows.anti_join(in_several_arms(study, plan), "unit_id")
+    several, many = in_several_arms(study, plan)
+    rows = rows.anti_join(several, "unit_id") if many else rows
     if plan.clustered and "cluster" not in rows.columns:
         rows = rows.mutate(cluster=rows.unit_id)
     if plan.burn_in_hours:
@@ -156,18 +153,12 @@ def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str =
     """
     rows = assigned(study, plan)
     rows = with_segment(study, rows, segment) if segment else rows
-    own = [each for each in columns if each[0] == DELIVERED or table_of(each[0]) == "assignments"]
-    names = [what for each in own if (what := each[0].partition(":")[2])]
-    require_columns(rows, names + ["exposed_at"] * (len(own) > len(names)), "assignments")
-    values = {
-        label(e): rows[e[0].partition(":")[2]] if ":" in e[0] else rows.exposed_at.notnull() for e in own
-    }
+    own = {each: each[0].partition(":")[2] for each in columns if table_of(each[0]) == "assignments"}
+    require_columns(rows, own.values(), "assignments")
     keys = ("unit_id", "arm_index", "assigned_at", "assigned_day", "period_index", *KEYS)
-    units = rows.select(
-        *(name for name in keys if name in rows.columns),
-        ready=rows.assigned_day,
-        **{name: value.cast("float64") for name, value in values.items()},
-    )
+    values = {e: rows[name].notnull() if e[0] == DELIVERED else rows[name] for e, name in own.items()}
+    named = {label(each): value.cast("float64") for each, value in values.items()}
+    units = rows.select(*(key for key in keys if key in rows.columns), ready=rows.assigned_day, **named)
     rest = [each for each in columns if each not in own]
     for table in dict.fromkeys(table_of(source) for source, _ in rest):
         asked = [each for each in rest if table_of(each[0]) == table]
