@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.methods.ab_test.decide import CALLS, Gain, Seen, decide, overall
+from helpers.methods.ab_test.decide import RULES, Gain, Seen, decide, overall
 from helpers.methods.ab_test.sequential import boundaries
 
 GOOD, BAD, OPEN = Gain("a", 0.2, 0.1, 0.3), Gain("a", -0.2, -0.3, -0.1), Gain("a", 0.1, -0.1, 0.3)
@@ -44,8 +44,13 @@ def test_golden_scenarios(name: str) -> None:
 
 def test_rules_are_asked_in_the_order_of_the_calls() -> None:
     seen = Seen(False, OPEN)
-    assert list(seen.rules) == list(CALLS)
-    assert list(dict.fromkeys(CALLS.values())) == ["DO NOT TRUST", "STOP", "SHIP", "KEEP RUNNING"]
+    assert list(seen.rules) == list(RULES)
+    assert list(dict.fromkeys(row["call"] for row in RULES.values())) == [
+        "DO NOT TRUST",
+        "STOP",
+        "SHIP",
+        "KEEP RUNNING",
+    ]
 
 
 def test_a_loss_within_the_margin_is_safe_even_when_it_is_certain() -> None:
@@ -79,7 +84,7 @@ def shares(effect: float, *losses: float, margin: float = 3.0) -> dict[str, floa
                 for place, one in enumerate(run[:, look])
             ]
             seen = Seen(False, gains[0], tuple(gains[1:]), 0.5, ended=look == LOOKS - 1)
-            if (call := CALLS[decide(seen)]) != "KEEP RUNNING":
+            if (call := RULES[decide(seen)]["call"]) != "KEEP RUNNING":
                 break
         ended[call] += 1
     return {call: count / RUNS for call, count in ended.items()}

@@ -226,7 +226,7 @@ def test_clusters_are_read_sized_and_proven_as_clusters() -> None:
         found.chosen.now.error**2 / alone, rel=1e-3
     )
     assert size.base.inflation > 1.5
-    assert proven.anew is not None and proven.anew.p == pytest.approx(known.pvalue, abs=0.05)
+    assert proven.anew is not None and proven.anew == pytest.approx(known.pvalue, abs=0.05)
     assert proven.proof is not None and proven.proof.false_alarms.value < 0.1
 
 

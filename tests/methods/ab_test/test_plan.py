@@ -80,7 +80,7 @@ def test_a_design_that_is_not_there(study: Study) -> None:
 def test_looks_are_days_of_which_the_last_is_the_end() -> None:
     days = [look.day for look in designed(looks="weekly").looks]
     assert days == [7, 14, 21, 28]
-    assert [look.day for look in designed(looks=3).looks] == [9, 19, 28]
+    assert [look.day for look in designed(looks=3).looks] == [10, 19, 28]
     assert len(designed(looks="daily").looks) == 28
     assert [look.day for look in designed(end="2026-01-10").looks] == [7, 10]
 

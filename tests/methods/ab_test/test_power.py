@@ -9,6 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 
 from helpers.methods.ab_test.bayes import believe, expected_loss
+from helpers.methods.ab_test.decide import Gain, Seen, decide
 from helpers.methods.ab_test.outcomes import level_of_claims
 from helpers.methods.ab_test.power import (
     Baseline,
@@ -75,24 +76,23 @@ def test_intervals_of_what_is_claimed_agree_with_the_claims() -> None:
 
 
 def test_probable_is_not_decided() -> None:
-    found = believe([0.018], [0.01], 0.95)
-    assert found.chance[0] == pytest.approx(0.964, abs=5e-4)
-    assert not found.decided[0]
-    assert believe([0.018], [0.01], 0.90).decided[0]
-    assert found.above(0.018) == pytest.approx(0.5)
+    found = believe([0.018], [0.01], 0.018)
+    assert found.loc[0, ["chance", "chance_worth_having"]].tolist() == pytest.approx([0.964, 0.5], abs=5e-4)
+    for confidence, reason in ((0.95, "running"), (0.90, "ship")):
+        half = stats.norm.isf((1 - confidence) / 2) * 0.01
+        assert decide(Seen(False, Gain("orders", 0.018, 0.018 - half, 0.018 + half))) == reason
 
 
 def test_the_best_of_several_by_simulation() -> None:
     lift, error, shared = np.array([0.01, 0.03, 0.0]), np.array([0.01, 0.012, 0.01]), 5e-5
-    found = believe(lift, error, 0.95, shared=shared)
+    found = believe(lift, error, 0.0, shared=shared)
     covariance = np.diag(error**2 - shared) + shared
     draws = np.random.default_rng(0).multivariate_normal(lift, covariance, 400_000)
     best = np.bincount(np.column_stack([np.zeros(len(draws)), draws]).argmax(axis=1), minlength=4) / len(
         draws
     )
-    assert found.best == pytest.approx(best, abs=0.003)
-    assert found.best.sum() == pytest.approx(1, abs=1e-3)
-    assert found.loss == pytest.approx(np.maximum(-draws, 0).mean(axis=0), abs=3e-5)
+    assert found["chance_best"].to_numpy() == pytest.approx(best[1:], abs=0.003)
+    assert found["expected_loss"].to_numpy() == pytest.approx(np.maximum(-draws, 0).mean(axis=0), abs=3e-5)
 
 
 def test_expected_loss_is_stable_far_in_the_tail() -> None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import ibis
-import numpy as np
 import pandas as pd
 
 from helpers.data.source import pulled
 from helpers.errors import BadData, BadParameters
-from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.ab_test.plan import Metric, Plan, period_of
 from helpers.methods.ab_test.units import place_of
 from helpers.sentences import say
 from helpers.study import Study
-from helpers.study.days import EPOCH, number_of
+from helpers.study.days import EPOCH
 from helpers.study.frames import require_columns
 
 
@@ -43,9 +42,7 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
     if metric.kind == "proportion":
         n = days["below"] if metric.denominator else n
         if (over := (total > n) | (total < 0)).any():
-            text = (
-                "{source}: a share is above 1 on {count:,} days, first where {total:g} of {n:g} were counted."
-            )
+            text = "{source}: a share is above 1 on {count:,} days, first of {total:g} in {n:g}."
             shown = {"count": over.sum(), "total": total[over].iloc[0], "n": n[over].iloc[0]}
             raise BadData(say(text, source=metric.source, **shown))
         made = {"n0 0": n, "mean0 0": total / n, "cov0 0 0": total / n * (1 - total / n)}
@@ -55,10 +52,9 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
         made |= {"mean0 1": days["below"], "cov0 1 0": 0.0, "cov0 1 1": 0.0}
     groups = days[["arm_index"]].assign(ready=(days["date"] - pd.Timestamp(EPOCH)).dt.days, **made)
     known = groups.notna().all(axis=1)
-    period = np.searchsorted(
-        [number_of(each.start) for each in plan.allocation], groups["ready"], side="right"
+    groups = groups.assign(
+        period_index=period_of(plan, groups["ready"]), units=groups["n0 0"].where(known, 1.0)
     )
-    groups = groups.assign(period_index=period - 1, units=groups["n0 0"].where(known, 1.0))
     return groups.assign(**{"n0 0": groups["n0 0"].where(known, 0.0)}), query
 
 

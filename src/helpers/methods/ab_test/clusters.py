@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from helpers.methods.ab_test.effects import Contrast
+from helpers.stats.estimate import FloatArray
 
 FEWEST = 6
 """Clusters below which nothing is said: 3 against 3 have 20 assignments, and no p below .1."""
@@ -64,26 +65,37 @@ def cluster_contrast(
     return Contrast(np.moveaxis(level, 0, -1), covariance, degrees, np.moveaxis(n, 0, -1), lacking)
 
 
-def by_look(totals: pd.DataFrame, looks: int, denominator: str = "n", *, arm: int = 1) -> Contrast:
-    """Return the variant against the control at each look, from the totals that clusters gained since the one before.
+def gathered(
+    totals: pd.DataFrame, looks: int, denominator: str = "n", *, arm: int = 1
+) -> tuple[NDArray[np.bool_], FloatArray, FloatArray, FloatArray]:
+    """Return which clusters had the variant, and what each has gathered by each look.
 
     Parameters
     ----------
     totals : DataFrame
-        Columns arm, look (int, from 0), cluster, n, outcome and the denominator.
+        Columns arm, look (int, from 0), cluster, n, outcome and the denominator: gained since the look before.
     looks : int
         How many.
     denominator : str
         Column that the outcome is divided by; the units of a mean.
     arm : int
         The variant; the control is 0.
+
+    Returns
+    -------
+    tuple of ndarray
+        Treated, shape (clusters,); outcome, denominator and units, shape (looks, clusters).
     """
     pair = totals[totals["arm"].isin([0, arm])]
     treated = pair.groupby("cluster")["arm"].first() == arm
-    grown = {
-        name: pair.pivot_table(name, "look", "cluster", "sum", fill_value=0)
-        .reindex(range(looks), fill_value=0)[treated.index]
-        .cumsum()
-        for name in dict.fromkeys(("outcome", denominator, "n"))
-    }
-    return cluster_contrast(grown["outcome"], grown[denominator], treated, grown["n"])
+    names = ["outcome", "n"] if denominator == "n" else ["outcome", "n", denominator]
+    wide = pair.pivot_table(names, "look", "cluster", "sum", fill_value=0)
+    grown = wide.reindex(range(looks), fill_value=0).cumsum()
+    y, d, n = (grown[name][treated.index].to_numpy(float) for name in ("outcome", denominator, "n"))
+    return treated.to_numpy(), y, d, n
+
+
+def by_look(totals: pd.DataFrame, looks: int, denominator: str = "n", *, arm: int = 1) -> Contrast:
+    """Return the variant against the control at each look; arguments as in :func:`gathered`."""
+    treated, outcome, below, units = gathered(totals, looks, denominator, arm=arm)
+    return cluster_contrast(outcome, below, treated, units)

@@ -20,18 +20,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-Call = Literal["SHIP", "STOP", "KEEP RUNNING", "DO NOT TRUST"]
-Reason = Literal["untrusted", "harm", "ship", "not worthwhile", "end reached", "running"]
+from helpers.methods.ab_test.plan import texts_of
+
 State = Literal["safe", "harmed", "cannot tell yet"]
-CALLS: dict[Reason, Call] = {
-    "untrusted": "DO NOT TRUST",
-    "harm": "STOP",
-    "ship": "SHIP",
-    "not worthwhile": "STOP",
-    "end reached": "STOP",
-    "running": "KEEP RUNNING",
-}
-"""Rules in the order in which they are asked, with what they decide."""
+RULES = texts_of("decisions.yml")
+"""By the reason the rules in the order in which they are asked, with what they decide and how that is said."""
 
 
 class Gain(NamedTuple):
@@ -89,7 +82,7 @@ class Seen(NamedTuple):
     ended: bool = False
 
     @property
-    def rules(self) -> dict[Reason, bool]:
+    def rules(self) -> dict[str, bool]:
         """Which of the rules hold, in the order in which they are asked."""
         harmed = self.primary.high < 0 or any(each.state == "harmed" for each in self.guardrails)
         safe = all(each.state == "safe" for each in self.guardrails)
@@ -103,12 +96,12 @@ class Seen(NamedTuple):
         }
 
 
-def decide(seen: Seen) -> Reason:
-    """Return the first rule that holds; `CALLS` says what it decides."""
+def decide(seen: Seen) -> str:
+    """Return the first rule that holds; `RULES` say what it decides."""
     return next(reason for reason, holds in seen.rules.items() if holds)
 
 
-def overall(reasons: Sequence[Reason], gains: Sequence[float]) -> int:
+def overall(reasons: Sequence[str], gains: Sequence[float]) -> int:
     """Return which of several variants the test goes by: the best one to ship, else one still open, else the best."""
-    order: tuple[Reason, ...] = ("untrusted", "ship", "running", "end reached", "not worthwhile", "harm")
+    order = ("untrusted", "ship", "running", "end reached", "not worthwhile", "harm")
     return min(range(len(reasons)), key=lambda place: (order.index(reasons[place]), -gains[place]))

@@ -245,9 +245,8 @@ def effect(found: Contrast, kind: str, confidence: float, unit: str, *, bound: f
         difference = Estimate(value, low, high, n, unit, "Welch", confidence)
         relative, log = _relative(found, factor, confidence)
     levels = _shown(found, 0, kind, confidence, unit), _shown(found, 1, kind, confidence, unit)
-    return Effect(
-        difference, relative, float(found.p), error, log, (int(found.n[0]), int(found.n[1])), levels
-    )
+    sizes = int(found.n[0]), int(found.n[1])
+    return Effect(difference, relative, float(found.p), error, log, sizes, levels)
 
 
 def _shown(found: Contrast, arm: int, kind: str, confidence: float, unit: str) -> Estimate:

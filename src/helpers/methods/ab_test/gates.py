@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
 
 import ibis
 import numpy as np
 import pandas as pd
-import yaml
 from scipy import stats
 
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.clusters import FEW, FEWEST
 from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY
-from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, first_unit, table_of
+from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, first_unit, table_of, texts_of
 from helpers.methods.ab_test.readings import Cells, moments_of, seen_looks, shape_of
 from helpers.methods.ab_test.split import ALARM, split
 from helpers.sentences import number, percent, say, shortened
@@ -79,15 +76,9 @@ def gates(study: Study, plan: Plan) -> tuple[Gate, ...]:
     return tuple(found)
 
 
-@cache
-def _texts() -> dict[str, dict[str, str]]:
-    text = (resources.files("helpers.methods.ab_test") / "gates.yml").read_text("utf-8")
-    return {row["code"]: row for row in yaml.safe_load(text)}
-
-
 def _gate(code: str, wrong: Any, value: Any, warn: Any = False, **shown: Any) -> Gate:
     """Return a gate, its templates filled from `shown` and the value."""
-    text, shown = _texts()[code], shown | {"value": number(float(value))}
+    text, shown = texts_of("gates.yml")[code], shown | {"value": number(float(value))}
     severity = "warn" if warn or "severity" in text else "refuse"
     mend = say(text["remedy"], **shown) if wrong else ""
     return Gate(code, not wrong, severity, float(value), say(text["found"], **shown), mend)
@@ -191,7 +182,7 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     yield _gate("units", fewest < 2, fewest, metric=name, n=fewest)
     if fewest < 2:
         return
-    if cells.clusters is not None:
+    if len(cells.clusters):
         yield from _clusters(plan, cells.clusters, arms.cross[:, 0, 0].sum())
     found = [cells.contrasts(plan, "mean", arms.names, arm).at(-1) for arm in range(1, len(plan.arms))]
     constant = any(np.isnan(each.error) and not each.lacking for each in found)
@@ -257,11 +248,12 @@ def _before(study: Study, plan: Plan) -> Iterator[Gate]:
         least, worst = min(found)
         p, told = min(least * len(found), 1.0), plan.primary.name if worst == BEFORE else worst
         yield _gate("before", p < ALARM, p, name=shortened(told, 60), p=f"{p:.2g}")
-    late = 0
-    for source in {c for metric in plan.metrics for c in metric.covariates if table_of(c) == "unit_outcomes"}:
-        table = study.dataset["unit_outcomes"]
-        own = table.filter(table.exp_id == plan.experiment, table.metric == source.partition(":")[2])
+    sources = {c for metric in plan.metrics for c in metric.covariates if table_of(c) == "unit_outcomes"}
+    table, late = study.dataset["unit_outcomes"] if sources else None, 0
+    if table is not None and "measured_at" in table.columns:
+        own = table.filter(
+            table.exp_id == plan.experiment, table.metric.isin([c.partition(":")[2] for c in sources])
+        )
         own = own.inner_join(of_units.assigned(study, plan).select("unit_id", "assigned_at"), "unit_id")
-        if "measured_at" in table.columns:
-            late += int(own.filter(own.measured_at > own.assigned_at).count().execute())
+        late = int(own.filter(own.measured_at > own.assigned_at).count().execute())
     yield _gate("covariate", late > 0, late, n=late)

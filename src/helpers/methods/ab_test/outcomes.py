@@ -20,7 +20,7 @@ from helpers.methods.ab_test.decide import Gain
 from helpers.methods.ab_test.effects import Contrast, Effect, FloatArray, effect
 from helpers.methods.ab_test.plan import Metric, Plan
 from helpers.methods.ab_test.readings import Cells
-from helpers.methods.ab_test.sequential import Boundaries, boundaries, fraction, stopped
+from helpers.methods.ab_test.sequential import Boundaries, Stopped, boundaries, fraction, stopped
 from helpers.stats.estimate import Estimate
 
 
@@ -117,13 +117,19 @@ class Outcome:
         return int(reached[0]) if len(reached) else None
 
     @cached_property
-    def final(self) -> Estimate:
-        """The difference, corrected for having stopped when a bound was reached (median-unbiased)."""
+    def stop(self) -> Stopped | None:
+        """Stage-wise p and median-unbiased difference, of a test that has stopped at the newest of several looks."""
         last, size = len(self.bounds.win) - 1, self.now.difference
         ended = self.crossed is None and self.cells.looks[-1] == self.plan.looks[-1]
         if last == 0 or self.extremes or not size.known or not (ended or self.crossed == last):
-            return size
-        return turned(stopped(self.bounds, last, turned(size, self.sign), self.now.error).estimate, self.sign)
+            return None
+        found = stopped(self.bounds, last, turned(size, self.sign), self.now.error)
+        return found._replace(estimate=turned(found.estimate, self.sign))
+
+    @property
+    def final(self) -> Estimate:
+        """The difference, corrected for having stopped when a bound was reached."""
+        return self.stop.estimate if self.stop else self.now.difference
 
     @cached_property
     def by_look(self) -> pd.DataFrame:

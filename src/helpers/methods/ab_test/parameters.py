@@ -32,22 +32,14 @@ class AbTestParameters(common.CommonParameters):
     factors: list[str] = common.parameter([], "Of a plan: what the arms differ in; one thing")
     primary: str = common.parameter("orders", "Of a plan: what decides: orders, orders.value, events:post")
     kind: Literal["mean", "proportion"] = common.parameter("mean", "Of a plan: how many, or share with any")
-    guardrails: dict[str, Share] = common.parameter(
-        {}, "Of a plan: accepted loss of each, {events:like: 0.1}"
-    )
+    guardrails: dict[str, Share] = common.parameter({}, "Of a plan: accepted losses, {events:like: 0.1}")
     start: common.DayOrNothing = common.parameter("", "Of a plan: first day of assignment")
     end: common.DayOrNothing = common.parameter("", "Of a plan: last day of outcomes")
     looks: int = common.parameter(4, "Of a plan: how often it is read, evenly to the end", ge=1, le=60)
-    outcome_days: int = common.parameter(
-        14, "Of a plan: until an outcome is complete", unit="days", ge=0, le=400
-    )
+    outcome_days: int = common.parameter(14, "Of a plan: to a complete outcome", unit="days", ge=0, le=400)
     smallest_effect: float = common.parameter(0.1, "Of a plan: gain worth having", unit="share", gt=0)
-    unit_value: float = common.parameter(
-        0.0, "Of a plan: money one of the primary metric is worth; 0: unknown"
-    )
-    units_a_month: float = common.parameter(
-        0.0, "Of a plan: units a month that would get it; 0: unknown", ge=0
-    )
+    unit_value: float = common.parameter(0.0, "Of a plan: money one of primary is worth; 0: unknown")
+    units_a_month: float = common.parameter(0.0, "Of a plan: units that would get it; 0: unknown", ge=0)
     proof_runs: int = common.parameter(2000, "Re-draws behind the proof", unit="draws", ge=100, le=20000)
 
     @property
@@ -59,19 +51,11 @@ class AbTestParameters(common.CommonParameters):
         """Return the fields of a design; it is written down at the end of the last day that counts."""
         metric = {"name": self.primary, "kind": self.kind, "source": self.primary}
         rails = [metric | {"name": name, "source": name, "margin": m} for name, m in self.guardrails.items()]
-        same = ("experiment", "unit", "arms", "factors", "outcome_days", "smallest_effect", "start", "end")
-        shares = [1 / len(self.arms)] * len(self.arms)
+        same = ("experiment", "unit", "arms", "factors", "looks", "outcome_days", "smallest_effect")
         written = dt.datetime.combine(self.as_of, dt.time(23, 59), ZoneInfo(self.report_tz))
+        shares = [1 / len(self.arms)] * len(self.arms)
         return {name: getattr(self, name) for name in same} | {
             "primary": metric, "guardrails": rails, "allocation": [{"start": self.start, "shares": shares}],
-            "looks": self._looks(), "alpha": round(1 - self.confidence, 6), "registered_at": written,
+            "start": self.start, "end": self.end, "alpha": round(1 - self.confidence, 6), "registered_at": written,
             "unit_value": self.unit_value or None, "units_a_month": self.units_a_month or None,
         }  # fmt: skip
-
-    def _looks(self) -> list[dt.date]:
-        """Return the days of the looks, evenly from the first complete outcome to the end."""
-        if not (self.start and self.end):
-            return []
-        first, last = (dt.date.fromisoformat(day) for day in (self.start, self.end))
-        step = max((last - first).days - self.outcome_days, 0) / self.looks
-        return [last - dt.timedelta(days=round(step * left)) for left in range(self.looks - 1, -1, -1)]

@@ -5,21 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import ibis
+import numpy as np
 import pandas as pd
 import yaml
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError, model_validator
 
 from helpers.checks import did_you_mean
 from helpers.data import address
@@ -27,6 +22,7 @@ from helpers.data.design import FOLDER, digest
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.sentences import say
 from helpers.study import Study
+from helpers.study.days import number_of
 
 OF_UNITS = ("orders", "events", "assignments", "unit_outcomes", "content_daily")
 """Tables that tell the outcomes of units."""
@@ -34,7 +30,13 @@ OF_ARMS = ("arm_daily", "ad_daily")
 """Tables that tell sums of arms, without units."""
 BEFORE = "before"
 """The covariate that is the metric itself, counted before the assignment."""
-FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@cache
+def texts_of(file: str) -> dict[str, dict[str, str]]:
+    """Return the rows of a file of texts beside this module, by their code and in their order."""
+    text = (resources.files("helpers.methods.ab_test") / file).read_text("utf-8")
+    return {row["code"]: row for row in yaml.safe_load(text)}
 
 
 def table_of(source: str) -> str:
@@ -46,9 +48,8 @@ def _source(source: str) -> str:
     """Refuse a source that names no table of outcomes, or does not say what of it."""
     if not re.fullmatch(rf"orders(\.value)?|({'|'.join((*OF_UNITS[1:], *OF_ARMS))}):.+", source):
         near = did_you_mean(table_of(source), (*OF_UNITS, *OF_ARMS))
-        raise ValueError(
-            f"{source!r} must be orders, orders.value, or a table and what of it: events:like.{near}"
-        )
+        text = "must be orders, orders.value, or a table and what of it: events:like"
+        raise ValueError(f"{source!r} {text}.{near}")
     return source
 
 
@@ -69,7 +70,7 @@ Denominator = Annotated[str, _or_word("denominator")]
 Covariate = Annotated[str, _or_word(BEFORE)]
 
 
-class Metric(BaseModel):
+class Metric(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What is counted of each unit.
 
     Attributes
@@ -95,8 +96,6 @@ class Metric(BaseModel):
         ``before`` (the same counted before the assignment), a source counted before it, ``unit_outcomes:METRIC``
         measured before it, or ``assignments:COLUMN``.
     """
-
-    model_config = FROZEN
 
     name: Name
     kind: Literal["mean", "proportion", "ratio"] = "mean"
@@ -127,17 +126,15 @@ class Metric(BaseModel):
             "a ratio needs a denominator, and nothing else of units has one": needs,
             "denominator: only unit_outcomes and arm_daily have that column": column,
             "sums of arms have no covariates and no cap": not of_arms,
-            "covariates: before is not known of assignments": BEFORE not in self.covariates
-            or self.table != "assignments",
+            "covariates: assignments have no before": self.table != "assignments"
+            or BEFORE not in self.covariates,
             "cap is for means": self.cap is None or self.kind == "mean",
         }
         return _holds(self, rules)
 
 
-class Period(BaseModel):
+class Period(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """Shares of the arms from a day on."""
-
-    model_config = FROZEN
 
     start: dt.date
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
@@ -149,7 +146,7 @@ class Period(BaseModel):
         return self
 
 
-class Plan(BaseModel):
+class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The design of an experiment.
 
     Attributes
@@ -200,8 +197,6 @@ class Plan(BaseModel):
         Digest of everything else.
     """
 
-    model_config = FROZEN
-
     experiment: str = Field(pattern=r"^\w[\w.-]{0,119}$")
     unit: Name = "member"
     arms: tuple[Name, ...] = Field(min_length=2)
@@ -241,7 +236,7 @@ class Plan(BaseModel):
                 step = {"daily": 1, "weekly": 7}[looks]
                 taken = {*range(step, days, step), days}
             else:  # evenly from the first complete outcome on
-                step = max(days - given.get("outcome_days", 0), 0) / looks
+                step = max(days - 1 - given.get("outcome_days", 0), 0) / looks
                 taken = {days - round(step * left) for left in range(looks)}
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return given
@@ -254,14 +249,13 @@ class Plan(BaseModel):
         rules = {
             "arms: a name stands twice": len(set(self.arms)) == len(self.arms),
             "a name of a metric stands twice": len(set(names)) == len(names),
-            "allocation: each period needs a share for each arm": {len(self.arms)}
-            == {len(each.shares) for each in self.allocation},
+            "allocation: a share for each arm": {len(each.shares) for each in self.allocation}
+            == {len(self.arms)},
             "allocation: the first period must begin on start": starts[0] == self.start,
             "allocation: periods must follow one another": starts == sorted(set(starts)),
             "segments: sums of arms have none": not (self.segments and self.primary.of_arms),
             "end lies before start": days > 0,
-            "looks must follow one another, from start on": looks
-            == sorted({*looks, max(looks[0], self.start)}),
+            "looks must rise, from start on": looks == sorted({*looks, max(looks[0], self.start)}),
             "looks: the last one must be the end": looks[-1] == self.end,
             "outcome_days: no outcome is complete before the end": self.outcome_days < max(days, 1),
             "minimum_days: the end comes before": self.minimum_days <= max(days, 1),
@@ -284,6 +278,12 @@ class Plan(BaseModel):
     def clustered(self) -> bool:
         """Whether whole clusters or slots were assigned."""
         return self.design in ("clustered", "switchback")
+
+
+def period_of(plan: Plan, days: Any) -> Any:
+    """Return the place of the period of the schedule in which each day (a number) lies."""
+    starts = [number_of(period.start) for period in plan.allocation]
+    return np.maximum(np.searchsorted(starts, days, side="right") - 1, 0)
 
 
 def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:

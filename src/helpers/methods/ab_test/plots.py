@@ -40,14 +40,12 @@ def effect_by_look(rows: pd.DataFrame, title: str, unit: str, smallest: float, n
     for name, end in ((say("the test stops beyond"), "stop_high"), ("_", "stop_low")):
         ax.plot(places, rows[end], "_--", color=ORANGE, linewidth=1.2, markersize=14, label=name)
     shift = [place + 0.12 for place in places]
-    ax.vlines(
-        shift, rows["naive_low"], rows["naive_high"], color=GRID, linewidth=7, label=say("naive interval")
-    )
-    ax.vlines(places, rows["low"], rows["high"], color=BLUE, linewidth=2, label=say("interval for all looks"))
+    naive, every = say("naive interval"), say("interval for all looks")
+    ax.vlines(shift, rows["naive_low"], rows["naive_high"], color=GRID, linewidth=7, label=naive)
+    ax.vlines(places, rows["low"], rows["high"], color=BLUE, linewidth=2, label=every)
     ax.plot(places, rows["value"], "o", color=BLUE)
-    last = float(
-        rows[["low", "high", "stop_low", "stop_high"]].dropna().tail(1).abs().to_numpy().max(initial=0)
-    )
+    ends = rows[[*INTERVAL, "stop_low", "stop_high"]].dropna().tail(1)
+    last = float(ends.abs().to_numpy().max(initial=0))
     top = float(rows["value"].max()) + 1.2 * last  # early looks of few units would squeeze all others
     ax.set(xlim=(-0.6, len(rows) - 0.4), xlabel=say("Look"), ylabel=say("Effect"))
     ax.set_ylim(min(-1.2 * last, float(rows["value"].min()) - 0.2 * last), top)

@@ -41,11 +41,10 @@ class Baseline(NamedTuple):
 
 def _error(base: Baseline, lift: float, units: float) -> float:
     """Return the standard error of the difference between the arms."""
-    levels = base.mean, base.mean * (1 + lift)
-    control, variant = (
-        level * (1 - level) if base.kind == "proportion" else base.variance for level in levels
-    )
-    return float(np.sqrt((control / (1 - base.share) + variant / base.share) * base.inflation / units))
+    spread = [base.variance] * 2
+    if base.kind == "proportion":
+        spread = [level * (1 - level) for level in (base.mean, base.mean * (1 + lift))]
+    return float(np.sqrt((spread[0] / (1 - base.share) + spread[1] / base.share) * base.inflation / units))
 
 
 def _drift(alpha: float, wanted: float) -> float:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from helpers.figures import Chart
-from helpers.methods.ab_test import plots
+from helpers.methods.ab_test import plots, randomise
 from helpers.methods.ab_test.bayes import believe
+from helpers.methods.ab_test.clusters import gathered
 from helpers.methods.ab_test.effects import NO_GAIN, Contrast, reached
 from helpers.methods.ab_test.outcomes import Outcome
-from helpers.methods.ab_test.randomise import (
-    DRAWS,
-    Mechanism,
-    Proof,
-    cluster_runs,
-    prove,
-    randomisation_p,
-    unit_runs,
-)
-from helpers.methods.ab_test.reading import Reading
+from helpers.methods.ab_test.reading import Beside, Reading
 from helpers.methods.ab_test.readings import moments_of, units
 from helpers.methods.ab_test.results import Guarded, changed
 from helpers.methods.ab_test.units import DELIVERED
@@ -55,7 +47,7 @@ class Proven(Guarded):
         How often a difference as large as the recorded one came up, without an effect, at this look.
     """
 
-    proof: Proof | None
+    proof: randomise.Proof | None
     promised: float
     anew: float | None = None
 
@@ -76,7 +68,7 @@ class Proven(Guarded):
         yield from super().parts()
         if not self.reason and self.anew is not None:
             text = "Of {n:,} ways to assign them, {p} show as large a difference in {metric} as the recorded one."
-            yield self.said(text, n=DRAWS, p=percent(self.anew))
+            yield self.said(text, n=randomise.DRAWS, p=percent(self.anew))
 
     def figure(self) -> Chart:
         """Draw the false alarms up to each look."""
@@ -98,82 +90,70 @@ class Proven(Guarded):
     def read(self) -> Iterator[Finding]:
         """Yield the false alarms of the method."""
         if self.proof is not None:
-            yield self.stated(
-                self.proof.false_alarms, "false_alarms", say("False alarms of this method"), self.sentence,
-                n_of="draws", assumption=say("the recorded design was kept"),
-            )  # fmt: skip
+            yield self.stated(self.proof.false_alarms, "false_alarms", self.sentence, n_of="draws")
 
 
 def proof(study: Study, reading: Reading, runs: int) -> Proven:
     """Return error rates of the method on the units of control and first variant, assigned anew by the design."""
     plan = reading.plan
-    reason = reading.reason
-    if plan.primary.of_arms:
-        reason = reason or say("Sums of arms have no units that could be assigned anew.")
-    if reason:
+    arms_only = say("Sums of arms have no units that could be assigned anew.") if plan.primary.of_arms else ""
+    if reason := reading.reason or arms_only:
         return Proven(study, plan, reason, None, np.nan)
-    one, rows = reading.of("primary")[0], units(study, plan, plan.primary)
-    rows = rows[rows["arm"].isin([0, 1])]
-    drawn, anew = (_clusters if plan.clustered else _units)(one, rows, runs, study.seed)
-    lift = one.sign * plan.smallest_effect
-    spent = float(one.bounds.spent[-1])
-    promised = spent if np.isfinite(spent) else plan.alpha
-    return Proven(study, plan, "", prove(drawn, one.bounds, plan.alpha, lift), promised, anew)
+    one = reading.of("primary")[0]
+    drawn, anew = (_clusters if plan.clustered else _units)(study, one, runs)
+    proven = randomise.prove(drawn, one.bounds, plan.alpha, one.sign * plan.smallest_effect)
+    promised = np.nan_to_num(one.bounds.spent[-1], nan=plan.alpha)
+    return Proven(study, plan, "", proven, float(promised), anew)
 
 
-def _units(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], float]:
+def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
     """Assign units anew: by the chance of their period, or shuffled within their block."""
-    plan, treated, stratum = one.plan, rows["arm"].to_numpy() == 1, rows["stratum"].to_numpy(int)
-    shares = np.array([period.shares[:2] for period in plan.allocation])
+    plan, rows, names = one.plan, units(study, one.plan, one.metric), one.cells.moments.names
+    rows = rows[rows["arm"].isin([0, 1])]
+    stratum, shares = rows["stratum"].to_numpy(int), np.array([each.shares[:2] for each in plan.allocation])
     chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
-    mechanism = Mechanism(treated, block=stratum) if plan.design == "blocked" else Mechanism(treated, chance)
-    names = tuple(rows.columns.drop(["arm", "look", "stratum"]))
-    drawn = unit_runs(rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, seed)
-    return drawn, randomisation_p(rows["outcome"], mechanism, seed, denominator=rows.get("denominator"))
-
-
-def _clusters(one: Outcome, rows: pd.DataFrame, runs: int, seed: int) -> tuple[Iterator[Contrast], float]:
-    """Assign clusters anew, with what each has gathered by each look."""
-    below, every = "denominator" if one.metric.kind == "ratio" else "n", range(len(one.bounds.win))
-    total, size = (
-        rows.assign(n=1.0).pivot_table(name, "look", "cluster", "sum").reindex(every).fillna(0.0).cumsum()
-        for name in ("outcome", below)
+    own = {"block": stratum} if plan.design == "blocked" else {"probability": chance}
+    mechanism = randomise.Mechanism(rows["arm"].to_numpy() == 1, **own)
+    drawn = randomise.unit_runs(
+        rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, study.seed
     )
-    mechanism = Mechanism(rows.groupby("cluster")["arm"].first().to_numpy() == 1)
-    drawn = cluster_runs(total, size, mechanism, runs, seed)
-    return drawn, randomisation_p(total.iloc[-1], mechanism, seed, denominator=size.iloc[-1])
+    below = rows.get("denominator")
+    return drawn, randomise.randomisation_p(rows["outcome"], mechanism, study.seed, denominator=below)
+
+
+def _clusters(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
+    """Assign clusters anew, with what each has gathered by each look."""
+    below = "denominator" if one.metric.kind == "ratio" else "n"
+    treated, total, size, _ = gathered(one.cells.clusters, len(one.bounds.win), below)
+    mechanism = randomise.Mechanism(treated)
+    drawn = randomise.cluster_runs(total, size, mechanism, runs, study.seed)
+    return drawn, randomise.randomisation_p(total[-1], mechanism, study.seed, denominator=size[-1])
 
 
 @dataclass(frozen=True, repr=False)
-class Beliefs(Guarded):
+class Beliefs(Beside):
     """The Bayesian reading of the primary metric, what covariates gain, and the effect on those who were reached.
 
     Attributes
     ----------
-    reading : Reading
-        The scorecard.
     delivered : Estimate or None
         Effect on those whom the first variant reached.
     """
 
-    reading: Reading = field(repr=False)
     delivered: Estimate | None
 
     @property
     def rows(self) -> pd.DataFrame:
         """Of each variant: chance that it is better, or by the smallest effect, and expected loss of a mistake."""
-        least = float(np.log1p(self.plan.smallest_effect))
-        found = [each for each in self.reading.of("primary") if np.isfinite(each.now.log_lift).all()]
-        columns = ["variant", "chance", "chance_worth_having", "chance_best", "expected_loss"]
-        if not found:
-            return pd.DataFrame(columns=columns)
-        lifts, errors = np.array([each.now.log_lift for each in found]).T
+        every = self.reading.of("primary")
+        found = [each for each in every if np.isfinite(each.now.log_lift).all()]
+        lifts, errors = np.array([each.now.log_lift for each in found]).reshape(-1, 2).T
         last = [each.contrasts.at(-1) for each in found]
-        shared = min(float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last) * (len(last) > 1)
-        told = believe(found[0].sign * lifts, errors, found[0].confidence, shared=shared)
-        names = [self.plan.arms[each.arm] for each in found]
-        parts = names, told.chance, told.above(least), told.best[1:], told.loss
-        return pd.DataFrame(dict(zip(columns, parts, strict=True)))
+        common = [float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last if len(last) > 1]
+        least = float(np.log1p(self.plan.smallest_effect))
+        told = believe(every[0].sign * lifts, errors, least, shared=min(common, default=0.0))
+        told.insert(0, "variant", [self.plan.arms[each.arm] for each in found])
+        return told
 
     @property
     def sentence(self) -> str:
@@ -207,9 +187,8 @@ class Beliefs(Guarded):
         adjusted = [_adjusted(each) for each in self.reading.outcomes if each.metric.covariates]
         if adjusted:
             columns = ["metric", "variant", "plain", "adjusted", "gain"]
-            yield Table(
-                "covariates", pd.DataFrame(adjusted, columns=columns), say("With and without covariates")
-            )
+            frame = pd.DataFrame(adjusted, columns=columns)
+            yield Table("covariates", frame, say("With and without covariates"))
 
 
 def beliefs(study: Study, reading: Reading) -> Beliefs:
@@ -234,5 +213,4 @@ def _adjusted(one: Outcome) -> tuple[str, ...]:
     plain, now = one.at(-1, found=one.plain), one.now
     gain = 1 - (now.error / plain.error) ** 2
     said = say("{gain} of the variance", gain=percent(gain)) if gain >= NO_GAIN else say("no gain")
-    differences = changed(plain.difference), changed(now.difference)
-    return one.metric.name, one.plan.arms[one.arm], *differences, said
+    return one.metric.name, one.plan.arms[one.arm], changed(plain.difference), changed(now.difference), said

@@ -102,10 +102,8 @@ def randomisation_p(
         size = (treated * (1 - treated / whole)).sum(-1)
         return np.divide(drawn @ residual, size, out=np.zeros(len(drawn)), where=size > 0)
 
-    observed = np.abs(difference(mechanism.treated[None].astype(float)))
-    extreme = sum(
-        (np.abs(difference(each)) >= observed * (1 - 1e-9)).sum() for each in mechanism.draws(DRAWS, seed)
-    )
+    least = np.abs(difference(mechanism.treated[None].astype(float))) * (1 - 1e-9)
+    extreme = sum((np.abs(difference(each)) >= least).sum() for each in mechanism.draws(DRAWS, seed))
     return float((extreme + 1) / (DRAWS + 1))
 
 

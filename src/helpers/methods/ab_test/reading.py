@@ -11,8 +11,9 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
+from helpers.methods.ab_test.plan import texts_of
 from helpers.methods.ab_test.readings import bounds_of, moments_of
-from helpers.methods.ab_test.results import PEOPLE, Design, Guarded, Trust, changed
+from helpers.methods.ab_test.results import PEOPLE, Design, Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate
@@ -25,16 +26,7 @@ TOLD = {
     False: "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
     "{by}, at look {k} of {all}.",
 }
-STATES = {
-    "safe": "Safe: {metric} changed by {change}, and a loss of {margin} would be accepted.",
-    "harmed": "Harmed: {metric} changed by {change}, wholly for the worse.",
-    "cannot tell yet": "Cannot tell yet: {metric} changed by {change}, which may be a loss of more than {margin}.",
-}
-CLAUSES = {
-    "safe": "every guardrail is safe",
-    "cannot tell yet": "it cannot be told yet whether {metric} got worse",
-    "harmed": "harm is seen in {metric}",
-}
+STATES = texts_of("guardrails.yml")
 DIRECTIONS = {"up": "up is good", "down": "down is good"}
 
 
@@ -60,8 +52,8 @@ class Reading(Guarded):
     @property
     def smallest(self) -> int | None:
         """Members in the smallest arm; of other units as many as there are may be told."""
-        people = self.units in PEOPLE and not self.reason
-        return min(min(each.now.n) for each in self.of("primary")) if people else None
+        told = self.units in PEOPLE and not self.reason
+        return min(min(each.now.n) for each in self.of("primary")) if told else None
 
     @property
     def sentence(self) -> str:
@@ -91,8 +83,8 @@ class Reading(Guarded):
 
 
 @dataclass(frozen=True, repr=False)
-class Guardrails(Guarded):
-    """What must not be lost, and every other metric.
+class Beside(Guarded):
+    """A record that stands beside the scorecard, and is shown when that is.
 
     Attributes
     ----------
@@ -107,6 +99,11 @@ class Guardrails(Guarded):
         """Members in the smallest arm."""
         return self.reading.smallest
 
+
+@dataclass(frozen=True, repr=False)
+class Guardrails(Beside):
+    """What must not be lost, and every other metric."""
+
     @property
     def sentence(self) -> str:
         """Each guardrail: safe, harmed, or cannot tell yet."""
@@ -116,7 +113,9 @@ class Guardrails(Guarded):
     def told_of(self, one: Outcome) -> str:
         """Say what is known of one guardrail."""
         margin = percent(one.metric.margin or 0.0, 0)
-        return say(STATES[one.gain.state], metric=_named(one), change=with_bounds(one.shown), margin=margin)
+        return say(
+            STATES[one.gain.state]["told"], metric=_named(one), change=with_bounds(one.shown), margin=margin
+        )
 
     def figure(self) -> Chart | None:
         """Draw the relative change of every metric with the margin of each guardrail."""
@@ -136,21 +135,22 @@ class Guardrails(Guarded):
              with_bounds(each.shown), _state(each)) for each in self.reading.outcomes
         ]  # fmt: skip
         columns = ["metric", "role", "control", "variant", "n_control", "n_variant", "change", "verdict"]
-        yield Table(
-            "scorecard", pd.DataFrame(rows, columns=columns), self.said("Every metric of {experiment}")
-        )
+        frame = pd.DataFrame(rows, columns=columns)
+        text, told = "In {metric} more than {cap} a unit counts as {cap}.", self.reading.outcomes
+        capped = {one.metric.name: one.cells.cap for one in told if one.cells.cap is not None}
+        note = " ".join(say(text, metric=name, cap=number(cap)) for name, cap in capped.items())
+        yield Table("scorecard", frame, self.said("Every metric of {experiment}"), note=note)
 
     def read(self) -> Iterator[Finding]:
         """Yield the change of each guardrail; the worst of them speaks for all."""
         rails = self.reading.of("guardrail")
-        worst = max(rails, key=lambda each: list(CLAUSES).index(each.gain.state), default=None)
+        worst = max(rails, key=lambda each: list(STATES).index(each.gain.state), default=None)
         for place, each in enumerate(rails, 1):
-            clause = say(CLAUSES[each.gain.state], metric=each.metric.name) if each is worst else ""
-            yield self.stated(
-                of_both(each), f"guardrail_{place}", changing(each), self.told_of(each), self.reading.doubt,
-                change=True, direction=DIRECTIONS[each.metric.direction], systems=("S058", "S061"), headline=clause,
-                definition="guardrail", assumption=say("units do not influence one another"),
-            )  # fmt: skip
+            clause = say(STATES[each.gain.state]["clause"], metric=each.metric.name) if each is worst else ""
+            about = about_of(each) | {"id": f"ab_test.guardrail_{place}", "headline": clause}
+            yield doubtful(
+                self.stated(of_both(each), "guardrail", self.told_of(each), **about), self.reading.doubt
+            )
 
 
 def read(study: Study, planned: Design, trust: Trust) -> Reading:
@@ -180,9 +180,8 @@ def _state(one: Outcome) -> str:
     """Return the verdict on one metric: as a guardrail, or by its interval."""
     if one.role == "guardrail":
         return say(one.gain.state)
-    return (
-        say("better") if one.gain.low > 0 else say("worse") if one.gain.high < 0 else say("no clear change")
-    )
+    text = "better" if one.gain.low > 0 else "worse" if one.gain.high < 0 else "no clear change"
+    return say(text)
 
 
 def _named(one: Outcome) -> str:
@@ -192,9 +191,9 @@ def _named(one: Outcome) -> str:
     return say("{metric}, {arm}", metric=one.metric.name, arm=one.plan.arms[one.arm])
 
 
-def changing(one: Outcome) -> str:
-    """Return what its change is called."""
-    return say("Change of {metric}", metric=_named(one))
+def about_of(one: Outcome) -> dict[str, str]:
+    """Return what a finding of its change is about."""
+    return {"named": _named(one), "direction": DIRECTIONS[one.metric.direction]}
 
 
 def _margin(one: Outcome) -> float:

@@ -54,8 +54,8 @@ class Cells:
         The planned looks up to the day of the study.
     strata : DataFrame
         period (int, of the allocation) and block (text), in the order of the last axis.
-    clusters : DataFrame, optional
-        Of a clustered or switchback design: arm, look, stratum (int), cluster, n, and the sum of each name.
+    clusters : DataFrame
+        Of a clustered or switchback design, else empty: arm, look, stratum (int), cluster, n, sum of each name.
     missing : ndarray
         Shape (arm, 2): units without an outcome among those whose outcome is due, and all of these.
     cap : float, optional
@@ -67,7 +67,7 @@ class Cells:
     moments: Moments
     looks: tuple[dt.date, ...]
     strata: pd.DataFrame
-    clusters: pd.DataFrame | None
+    clusters: pd.DataFrame
     missing: np.ndarray
     cap: float | None
     query: ibis.Table
@@ -79,7 +79,7 @@ class Cells:
 
     def contrasts(self, plan: Plan, kind: str, names: Sequence[str], arm: int = 1) -> Contrast:
         """Return a variant against the control at each look, in the values named; clusters have no covariates."""
-        if self.clusters is None:
+        if self.clusters.empty:
             moments = self.moments.take(names).cumulate(1)
             return contrast(moments, kind, arm=arm, blocked=plan.design == "blocked")
         totals = self.clusters.assign(outcome=self.clusters[names[0]])
@@ -105,9 +105,8 @@ def by_segment(study: Study, plan: Plan, metric: Metric, segment: str) -> dict[s
         alike = asked == known.model_copy(update={"covariates": asked.covariates})
         if alike and set(asked.covariates) <= set(known.covariates):
             names = tuple(of_units.wanted(asked))
-            return {
-                level: replace(each, moments=each.moments.take(names)) for level, each in own[known].items()
-            }
+            parts = own[known].items()
+            return {level: replace(each, moments=each.moments.take(names)) for level, each in parts}
     if metric.of_arms:
         own[asked] = {"": _of_arms(study, plan, metric)}
     else:
@@ -133,10 +132,11 @@ def bounds_of(study: Study, plan: Plan, metric: Metric) -> tuple[Cells, Cells]:
 
 
 def shape_of(study: Study, plan: Plan, metric: Metric, mean: float) -> pd.DataFrame:
-    """Return by arm the skewness of the outcome around `mean`, and the smallest denominator (1 without one)."""
+    """Return by arm the skewness of the outcome around `mean`, and the smallest denominator of a ratio (low)."""
     rows, _, [names], _ = _shown(study, plan, [_asked(metric)])
-    away, below = rows["0 0"] - mean, rows["0 1"] if "denominator" in names else ibis.literal(1.0)
-    sums = {"square": (away**2).mean(), "cube": (away**3).mean(), "low": below.min()}
+    away = rows["0 0"] - mean
+    sums = {"square": (away**2).mean(), "cube": (away**3).mean()}
+    sums |= {"low": rows["0 1"].min()} if "denominator" in names else {}
     found = pulled(rows.group_by("arm_index").agg(**sums))
     return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)
 
@@ -215,11 +215,8 @@ def _read(
     for i, own in enumerate(names):
         values = [rows[f"{i} {j}"] for j in range(len(own))]
         for j, one in enumerate(values):
-            sums |= {
-                f"n{i} {j}": one.count(),
-                f"mean{i} {j}": one.mean(),
-                f"cov{i} {j} {j}": one.var(how="pop"),
-            }
+            sums |= {f"n{i} {j}": one.count(), f"mean{i} {j}": one.mean()}
+            sums[f"cov{i} {j} {j}"] = one.var(how="pop")
             sums |= {f"cov{i} {j} {k}": one.cov(values[k], how="pop") for k in range(j)}
     query, looks = rows.group_by(keys).agg(**sums), seen_looks(study, plan)
     frame, strata = _coded(plan, looks, pulled(query))
@@ -280,7 +277,7 @@ def _cells(
     means = np.where(total[..., None] > 0, centre + means / np.maximum(total, 1)[..., None], 0.0)
     apart = mean - means[where]
     np.add.at(crosses, where, cross + n[:, None, None] * apart[:, :, None] * apart[:, None, :])
-    clusters = None
+    clusters = pd.DataFrame()
     if plan.clustered and "cluster" in frame:
         keys, sums = [*PLACE, "cluster"], dict(zip(names, (n[:, None] * mean).T, strict=True))
         clusters = frame[keys].assign(n=n, **sums).groupby(keys, as_index=False).sum()

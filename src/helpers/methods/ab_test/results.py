@@ -14,9 +14,10 @@ import pandas as pd
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.ab_test import plots
+from helpers.methods.ab_test.decide import RULES
 from helpers.methods.ab_test.gates import Gate, gates
 from helpers.methods.ab_test.parameters import AbTestParameters
-from helpers.methods.ab_test.plan import Plan, plan_of, read_plan, write_plan
+from helpers.methods.ab_test.plan import Plan, plan_of, read_plan, texts_of, write_plan
 from helpers.methods.ab_test.split import Split, split
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
@@ -29,14 +30,11 @@ UNITS = {"member": "members", "post": "posts", "content": "posts", "slot": "slot
 UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
 PEOPLE = ("members", "units")
 """What stands for people, of whom fewer than `k_min` are not told of."""
-PLANNED = (
-    "Nothing is read: this run wrote the plan down. Read it with mode: read from its first look, {first}."
-)
+PLANNED = "Nothing is read: this run wrote the plan down. Read it in mode read, from its first look, {first}."
 WAIT = {"events", "units"}
 """Gates that time opens."""
 WAITING = "KEEP RUNNING: too little has happened yet. {found} {remedy}"
 EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
-DISTRUST = "DO NOT TRUST this test: {wrong}. {remedy}"
 UNTRUSTED = "Not shown: the test cannot be trusted; what went wrong stands above."
 FACTORS = (
     "The plan does not say what the arms differ in. It must be one thing, else no difference says which it was.",
@@ -74,16 +72,16 @@ class OfTest(Result):
         }  # fmt: skip
         return say(text, **{**words, **more})
 
-    def stated(
-        self, size: Estimate, id: str, metric: str, text: str, doubt: str = "", **more: Any
-    ) -> Finding:
-        """Return a finding of this test, provisional when there is a doubt."""
-        about = {"scope": self.plan.experiment, "n_of": self.units, "id": f"ab_test.{id}", **more}
-        found = finding(size, metric=metric, sentence=text, **about)
-        if not doubt or found.value is None:
-            return found
-        said = say("{text} Provisional: {doubt}", text=text, doubt=doubt)
-        return found.model_copy(update={"verdict": "provisional", "sentence": said})
+    def stated(self, size: Estimate, code: str, text: str, *, named: str = "", **more: Any) -> Finding:
+        """Return a finding of this test, as the table of findings calls it; a change where it has a direction."""
+        row: dict[str, Any] = {
+            **texts_of("findings.yml")[code],
+            "scope": self.plan.experiment,
+            "n_of": self.units,
+        }
+        row |= {name: self.said(row[name], named=named) for name in ("metric", "assumption")}
+        row |= {"id": f"ab_test.{row.pop('code')}", "sentence": text, "change": "direction" in more}
+        return finding(size, **{**row, "systems": tuple(row["systems"]), **more})
 
     def told(self) -> Iterator[Part]:
         """Yield the parts as they may leave, with as many digits as do not depend on the order of a sum."""
@@ -161,6 +159,14 @@ class Design(OfTest):
         rows = [(name, _short(value)) for name, value in self.plan.model_dump(mode="json").items()]
         frame = pd.DataFrame(rows, columns=["field", "value"])
         yield Table("plan", frame, self.said("The plan of {experiment}, as frozen"))
+
+
+def doubtful(found: Finding, doubt: str) -> Finding:
+    """Return a finding that is provisional when there is a doubt."""
+    if not doubt or found.value is None:
+        return found
+    said = say("{text} Provisional: {doubt}", text=found.sentence, doubt=doubt)
+    return found.model_copy(update={"verdict": "provisional", "sentence": said})
 
 
 def changed(size: Estimate) -> str:
@@ -255,7 +261,7 @@ class Trust(OfTest):
         if self.split is None:
             return self.reason
         if self.refused:
-            return say(DISTRUST, wrong=self.wrong, remedy=self.failed[0].remedy)
+            return say(RULES["untrusted"]["why"], wrong=self.wrong, remedy=self.failed[0].remedy)
         return self.reason if self.waiting else say("It can be trusted. {split}", split=self.split_sentence)
 
     @property
@@ -306,12 +312,10 @@ class Trust(OfTest):
         """Yield the split, which tells nothing of an effect."""
         if self.split is not None:
             headline = say("DO NOT TRUST: {wrong}", wrong=self.wrong) if self.refused else ""
+            picture = "split_by_week" if self.refused else ""
             yield self.stated(
-                self.shares[0], "split", self.said("Share of {units} that got {arm}"), self.split_sentence,
-                systems=("S056",), definition="split", headline=headline,
-                picture="split_by_week" if self.refused else "",
-                assumption=say("the recorded assignments are all that were made"),
-            )  # fmt: skip
+                self.shares[0], "split", self.split_sentence, headline=headline, picture=picture
+            )
 
 
 def check(study: Study, planned: Design) -> Trust:

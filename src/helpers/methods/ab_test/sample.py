@@ -129,11 +129,8 @@ class Sample(OfTest):
             text = "as planned the test finds a gain of {lift}, and {needed:,} {units} would find one of {smallest}"
             value, high, low = (self.finds(self.final, at) for at in ends[:3])
             clause = "" if self.traffic.empty else self.said(text, lift=self.lift, needed=self.needed)
-            yield self.stated(
-                ends._replace(value=value, low=low, high=high), "detectable", say("Smallest gain that it finds"),
-                self.sentence, systems=("S057",), definition="detectable", headline=clause,
-                assumption=self.said("{units} keep coming as they did"),
-            )  # fmt: skip
+            size = ends._replace(value=value, low=low, high=high)
+            yield self.stated(size, "detectable", self.sentence, headline=clause)
 
 
 def sample(study: Study, planned: Design, trust: Trust) -> Sample:
@@ -151,7 +148,7 @@ def sample(study: Study, planned: Design, trust: Trust) -> Sample:
     n = np.swapaxes(moments.n[:2], 0, 1)
     final = int(foreseen(plan, n, cells.looks).sum())
     found = _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
-    if found.base is None or cells.clusters is None:
+    if found.base is None or cells.clusters.empty:
         return found
     # What clusters cost: the variance of the difference between them by that of as many units on their own.
     plain = cells.moments.plain

@@ -17,9 +17,9 @@ from scipy import stats
 
 from helpers.methods.ab_test.effects import contrast
 from helpers.methods.ab_test.plan import Plan
-from helpers.methods.ab_test.reading import DIRECTIONS, Reading
+from helpers.methods.ab_test.reading import DIRECTIONS, Beside, Reading
 from helpers.methods.ab_test.readings import by_segment
-from helpers.methods.ab_test.results import Guarded, changed
+from helpers.methods.ab_test.results import changed
 from helpers.playbook.finding import Finding
 from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate, holm, normal_estimate
@@ -32,19 +32,16 @@ COLUMNS = ["segment", "level", "n", "value", "error", "shrunk", "shrunk_error", 
 
 
 @dataclass(frozen=True, repr=False)
-class Segments(Guarded):
+class Segments(Beside):
     """Effects on the primary metric by the levels of each segment.
 
     Attributes
     ----------
-    reading : Reading
-        The scorecard.
     rows : pandas.DataFrame
         segment, level, n (both arms), value (difference), error, shrunk, shrunk_error, p (that all levels of the
         segment have one effect; corrected by Holm).
     """
 
-    reading: Reading = field(repr=False)
     rows: pd.DataFrame = field(repr=False)
 
     @property
@@ -62,20 +59,14 @@ class Segments(Guarded):
         """For whom the effect differs; only where it does."""
         if self.rows.empty:
             return say("The plan names no segment with enough units: the effect is told for all together.")
-        found = self.differing
-        text = "The effect on {metric} does not clearly differ by {segment} (p = {p}): it is told for all together."
-        words = {
-            "p": number(self.rows["p"].min(), 3),
-            "segment": ", ".join(map(heading, self.rows["segment"].unique())),
-        }
-        if len(found):
-            text = (
-                "The effect on {metric} differs by {segment} (p = {p}): {most} in {top}, {least} in {bottom}."
-            )
-            top, bottom = found.iloc[0], found.iloc[-1]
-            words |= {"segment": heading(top["segment"]), "top": top["level"], "bottom": bottom["level"]}
-            words |= {"most": changed(self._told(top)), "least": changed(self._told(bottom))}
-        return self.said(text, **words)
+        found, p = self.differing, number(self.rows["p"].min(), 3)
+        if found.empty:
+            text = "The effect on {metric} does not clearly differ by {names} (p = {p}): it is told for all together."
+            return self.said(text, p=p, names=", ".join(map(heading, self.rows["segment"].unique())))
+        text = "The effect on {metric} differs by {segment} (p = {p}): {most} in {top}, {least} in {bottom}."
+        top, bottom = found.iloc[0], found.iloc[-1]
+        words = {"segment": heading(top["segment"]), "top": top["level"], "bottom": bottom["level"], "p": p}
+        return self.said(text, most=changed(self._told(top)), least=changed(self._told(bottom)), **words)
 
     def tables(self) -> Iterator[Table]:
         """Yield the effect by level, as measured and as it shrinks towards the mean of all."""
@@ -88,11 +79,8 @@ class Segments(Guarded):
     def read(self) -> Iterator[Finding]:
         """Yield the level with the largest effect, where effects differ."""
         for _, row in self.differing.head(1).iterrows():
-            yield self.stated(
-                self._told(row), "segment", self.said("Difference in {metric}, {level}", level=row["level"]),
-                self.sentence, change=True, direction=DIRECTIONS[self.plan.primary.direction], systems=("S012",),
-                assumption=say("the segment was named before the first outcome"),
-            )  # fmt: skip
+            about = {"named": row["level"], "direction": DIRECTIONS[self.plan.primary.direction]}
+            yield self.stated(self._told(row), "segment", self.sentence, **about)
 
 
 def segments(study: Study, reading: Reading) -> Segments:

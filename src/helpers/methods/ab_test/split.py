@@ -30,7 +30,7 @@ from scipy import special, stats
 
 from helpers.data.source import pulled
 from helpers.methods.ab_test.arms import arm_days
-from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.ab_test.plan import Metric, Plan, period_of
 from helpers.methods.ab_test.units import assigned, kept, with_segment
 from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
@@ -92,19 +92,14 @@ def _split(study: Study, plan: Plan) -> Split:
     rows = {"week": np.repeat(np.array(begun, object), len(plan.arms)), "arm": np.tile(plan.arms, len(days))}
     rows |= {"n": n.astype(int).ravel(), "expected": (n.sum(axis=1, keepdims=True) * shares).ravel()}
     weeks = pd.DataFrame(rows).groupby(["week", "arm"], sort=False, as_index=False).sum()
-    since = (
-        weeks["week"].unique()[since_when(n, shares, np.unique(week, return_inverse=True)[1])]
-        if alarm
-        else None
-    )
+    place = np.unique(week, return_inverse=True)[1]
+    since = weeks["week"].unique()[since_when(n, shares, place)] if alarm else None
     return Split(p, alarm, since, weeks, segments)
 
 
 def planned(plan: Plan, days: NDArray[Any]) -> FloatArray:
     """Return the shares of the arms on each day (a number), shape (days, arms)."""
-    starts = [number_of(period.start) for period in plan.allocation]
-    period = np.maximum(np.searchsorted(starts, days, side="right") - 1, 0)
-    return np.array([each.shares for each in plan.allocation])[period]
+    return np.array([each.shares for each in plan.allocation])[period_of(plan, days)]
 
 
 def p_of(n: FloatArray, shares: FloatArray) -> float:

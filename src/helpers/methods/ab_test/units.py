@@ -163,15 +163,13 @@ def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str =
     for table in dict.fromkeys(table_of(source) for source, _ in rest):
         asked = [each for each in rest if table_of(each[0]) == table]
         if table == "unit_outcomes":
-            units = _with_outcomes(study, plan, units, asked, dated=next(iter(columns))[0])
+            units = _measured(study, plan, units, asked, dated=next(iter(columns))[0])
         else:
             units = _with_logged(study, plan, units, asked)
     return units
 
 
-def _with_outcomes(
-    study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wanted], dated: str
-) -> ibis.Table:
+def _measured(study: Study, plan: Plan, units: ibis.Table, asked: Sequence[Wanted], dated: str) -> ibis.Table:
     """Return units with columns of ``unit_outcomes``; a column that is not there is refused."""
     table = study.dataset["unit_outcomes"]
     rows = table.filter(table.exp_id == plan.experiment)
@@ -180,9 +178,8 @@ def _with_outcomes(
         own = {label(each): name[each[1]] for each in asked if each[0] == source}
         own |= {"measured": "measured_at"} if source == dated and "measured_at" in table.columns else {}
         require_columns(table, own.values(), "unit_outcomes")
-        part = rows.filter(rows.metric == source.partition(":")[2]).select(
-            of="unit_id", **{new: rows[old] for new, old in own.items()}
-        )
+        of_metric = rows.filter(rows.metric == source.partition(":")[2])
+        part = of_metric.select(of="unit_id", **{new: of_metric[old] for new, old in own.items()})
         units = units.left_join(part, units.unit_id == part.of).drop("of")
         if "measured" in own:
             when = local_time(units.measured, study.report_tz) - ibis.interval(days=plan.outcome_days)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.methods.ab_test.decide import CALLS, Reason, Seen, decide, overall
+from helpers.methods.ab_test.decide import RULES, Seen, decide, overall
 from helpers.methods.ab_test.outcomes import Outcome
-from helpers.methods.ab_test.reading import CLAUSES, DIRECTIONS, Reading, changing, of_both
-from helpers.methods.ab_test.results import DISTRUST, Guarded, Trust
+from helpers.methods.ab_test.reading import STATES, Reading, about_of, of_both
+from helpers.methods.ab_test.results import Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part
@@ -22,36 +22,15 @@ from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
-WHY: dict[Reason, str] = {
-    "untrusted": DISTRUST,
-    "harm": "STOP for harm: {harmed}, with the whole interval. Leave {control} as it is.",
-    "ship": "SHIP {arm}: {moved}, and the whole interval is on the good side; {guards}. "
-    "The test has run for {days} days, of at least {minimum}.",
-    "not worthwhile": "STOP, precise enough: {moved}. Even the good end of the interval is below the {smallest} that "
-    "would be worth having, so more days would not change the answer.",
-    "end reached": "STOP: the planned end is reached, and {open}. More days do not help this test: a longer one is a "
-    "new plan, with more units.",
-    "running": "KEEP RUNNING: {open}. The next look is on {next}, and {left} days are left until {end}.",
-}
-RULES: dict[Reason, str] = {
-    "untrusted": "a check that must hold has failed",
-    "harm": "the primary metric or a guardrail is harmed",
-    "ship": "better, every guardrail safe, minimum run time over",
-    "not worthwhile": "the whole interval is below what is worth having",
-    "end reached": "the planned end is reached",
-    "running": "otherwise",
-}
-ACTIONS = {"SHIP": "ship", "STOP": "stop", "KEEP RUNNING": "keep_running", "DO NOT TRUST": "distrust"}
-OPEN = {
-    "unclear": "{moved}",
-    "unsafe": "{moved}, but it cannot be told whether {names} got worse",
-    "better": "{moved}, but it has to run {minimum} days",
-}
-MOVED = {True: "{metric} rose by {size}", False: "{metric} fell by {size}"}
+OPEN = (
+    "{moved}",
+    "{moved}, but it cannot be told whether {names} got worse",
+    "{moved}, but it has to run {minimum} days",
+)
+MOVED = ("{metric} fell by {size}", "{metric} rose by {size}")
 WORTH = "Given to everybody it is expected to bring {value} a month; at worst it loses {loss} a month."
 NO_LOSS = "Given to everybody it is expected to bring {value} a month; not even its low end is a loss."
 UNPRICED = "What it is worth is not told: the plan states no value of a unit, or no units a month."
-SYSTEMS = ("S026", "S030", "S038", "S053", "S055", "S060", "S110", "S152")
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +60,7 @@ class Decision(Guarded):
                     days, self.plan.minimum_days, last == self.plan.looks[-1])  # fmt: skip
 
     @cached_property
-    def rule(self) -> Reason | None:
+    def rule(self) -> str | None:
         """The rule that decides on the test; None when it was only planned."""
         if self.trust.refused:
             return "untrusted"
@@ -110,9 +89,9 @@ class Decision(Guarded):
         plan, size = self.plan, self.chosen.final
         if plan.unit_value is None or plan.units_a_month is None or not size.known:
             return unknown(size.n, self.study.currency, size.confidence, "the plan states no price")
-        ends = sorted(plan.unit_value * plan.units_a_month * end for end in (size.low, size.high))
-        value = plan.unit_value * plan.units_a_month * size.value
-        return size._replace(value=value, low=ends[0], high=ends[1], unit=self.study.currency)
+        price = plan.unit_value * plan.units_a_month
+        low, high = sorted((price * size.low, price * size.high))
+        return size._replace(value=price * size.value, low=low, high=high, unit=self.study.currency)
 
     @property
     def money(self) -> str:
@@ -128,7 +107,7 @@ class Decision(Guarded):
         """The decision with the one reason."""
         if self.rule is None or (self.reason and self.rule == "running"):
             return self.reason
-        return self.said(WHY[self.rule], **self._words)
+        return self.said(RULES[self.rule]["why"], **self._words)
 
     @property
     def _words(self) -> dict[str, Any]:
@@ -140,11 +119,9 @@ class Decision(Guarded):
         rails = self.reading.of("guardrail", one.arm)
         unsafe = [each.metric.name for each in rails if each.gain.state != "safe"]
         harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
-        clause = say(CLAUSES["safe"]) if rails else say("the plan names no guardrail")
+        clause = say(STATES["safe"]["clause"]) if rails else say("the plan names no guardrail")
         words = {"moved": moved(one), "names": ", ".join(unsafe)}
-        text = OPEN[
-            "better" if one.gain.low > 0 and not unsafe else "unsafe" if one.gain.low > 0 else "unclear"
-        ]
+        text = OPEN[0 if not one.gain.low > 0 else 1 if unsafe else 2]
         return {
             "arm": self.plan.arms[one.arm], "guards": clause, "days": self.seen[self._place].days,
             "harmed": ", ".join(map(moved, harmed)), "next": min(later, default=self.plan.end),
@@ -157,19 +134,21 @@ class Decision(Guarded):
         yield self.sentence
         if not self.reason:
             yield self.money
+            if stop := self.chosen.stop:
+                text = "Corrected for stopping at this look, it changed {metric} by {by} (p = {p})."
+                yield self.said(text, by=changed(stop.estimate), p=f"{stop.p:.2g}")
             yield from self.tables()
 
     def tables(self) -> Iterator[Table]:
         """Yield the record of the decision, and the statement of evidence."""
         rows = [
-            (arm, CALLS[rule], say(RULES[rule]), holds, decide(seen) == rule)
+            (arm, RULES[rule]["call"], say(RULES[rule]["rule"]), holds, decide(seen) == rule)
             for arm, seen in zip(self.plan.arms[1:], self.seen, strict=True)
             for rule, holds in seen.rules.items()
         ]
         frame = pd.DataFrame(rows, columns=["variant", "call", "rule", "holds", "decides"])
-        yield Table(
-            "decision", frame, say("Rules in their order: of each variant the first that holds decides")
-        )
+        caption = say("Rules in their order: of each variant the first that holds decides")
+        yield Table("decision", frame, caption)
         yield Table("evidence", self.evidence, say("What attribution and budget may take from this test"))
 
     @property
@@ -186,18 +165,13 @@ class Decision(Guarded):
 
     def read(self) -> Iterator[Finding]:
         """Yield the effect with the decision, and what it is worth."""
-        one, call = self.chosen, CALLS[self.rule or "running"]
-        yield self.stated(
-            of_both(one), "effect", changing(one), self.reading.told_of(one), self.trust.doubt,
-            change=True, direction=DIRECTIONS[one.metric.direction], systems=SYSTEMS, picture="effect_by_look",
-            headline=say("{call}: {moved}", call=call, moved=moved(one)), definition="test_effect",
-            assumption=say("units do not influence one another, and the change stays what it was in the test"),
-        )  # fmt: skip
+        one, call = self.chosen, RULES[self.rule or "running"]["call"]
+        headline = say("{call}: {moved}", call=call, moved=moved(one))
+        about = about_of(one) | {"picture": "effect_by_look", "headline": headline}
+        effect = self.stated(of_both(one), "effect", self.reading.told_of(one), **about)
+        yield doubtful(effect, self.trust.doubt)
         if self.worth.known:
-            yield self.stated(
-                self.worth, "worth", say("Expected value a month"), self.money, change=True, direction="up is good",
-                systems=("S059",), assumption=say("as many units a month as planned, each worth what the plan says"),
-            )  # fmt: skip
+            yield self.stated(self.worth, "worth", self.money, direction="up is good")
 
     def proposals(self) -> Iterator[Proposed]:
         """Yield the action that the decision asks for."""
@@ -206,7 +180,7 @@ class Decision(Guarded):
             rails = (f"guardrail_{place}" for place in range(1, 1 + len(self.plan.guardrails)))
             names = tuple(f"ab_test.{name}" for name in ("effect", "worth", "split", *rails))
             worth, note = self.worth if self.rule == "ship" else None, "" if self.reason else self.money
-            yield Proposed(f"ab_test.{ACTIONS[CALLS[self.rule]]}", names, worth, fields, assumption=note)
+            yield Proposed(f"ab_test.{RULES[self.rule]['action']}", names, worth, fields, assumption=note)
 
 
 def verdict(study: Study, reading: Reading, trust: Trust) -> Decision:
