@@ -9,13 +9,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.figures import Chart
-from helpers.methods.ab_test import plots, randomise
-from helpers.methods.ab_test.bayes import believe
-from helpers.methods.ab_test.clusters import gathered
+from helpers.methods.ab_test import bayes, clusters, plots, randomise, readings
 from helpers.methods.ab_test.effects import NO_GAIN, Contrast, reached
 from helpers.methods.ab_test.outcomes import Outcome
 from helpers.methods.ab_test.reading import Beside, Reading
-from helpers.methods.ab_test.readings import moments_of, units
 from helpers.methods.ab_test.results import Guarded, changed
 from helpers.methods.ab_test.units import DELIVERED
 from helpers.playbook.finding import Finding
@@ -108,7 +105,7 @@ def proof(study: Study, reading: Reading, runs: int) -> Proven:
 
 def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
     """Assign units anew: by the chance of their period, or shuffled within their block."""
-    plan, rows, names = one.plan, units(study, one.plan, one.metric), one.cells.moments.names
+    plan, rows, names = one.plan, readings.units(study, one.plan, one.metric), one.cells.moments.names
     rows = rows[rows["arm"].isin([0, 1])]
     stratum, shares = rows["stratum"].to_numpy(int), np.array([each.shares[:2] for each in plan.allocation])
     chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
@@ -124,7 +121,7 @@ def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], f
 def _clusters(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
     """Assign clusters anew, with what each has gathered by each look."""
     below = "denominator" if one.metric.kind == "ratio" else "n"
-    treated, total, size, _ = gathered(one.cells.clusters, len(one.bounds.win), below)
+    treated, total, size, _ = clusters.gathered(one.cells.clusters, len(one.bounds.win), below)
     mechanism = randomise.Mechanism(treated)
     drawn = randomise.cluster_runs(total, size, mechanism, runs, study.seed)
     return drawn, randomise.randomisation_p(total[-1], mechanism, study.seed, denominator=size[-1])
@@ -151,7 +148,7 @@ class Beliefs(Beside):
         last = [each.contrasts.at(-1) for each in found]
         common = [float(one.covariance[0, 0] / one.levels[0] ** 2) for one in last if len(last) > 1]
         least = float(np.log1p(self.plan.smallest_effect))
-        told = believe(every[0].sign * lifts, errors, least, shared=min(common, default=0.0))
+        told = bayes.believe(every[0].sign * lifts, errors, least, shared=min(common, default=0.0))
         told.insert(0, "variant", [self.plan.arms[each.arm] for each in found])
         return told
 
@@ -196,7 +193,7 @@ def beliefs(study: Study, reading: Reading) -> Beliefs:
     plan, delivered = reading.plan, None
     whole = plan.primary.of_arms or plan.clustered or plan.primary.kind == "ratio"
     if not (reading.reason or whole) and "exposed_at" in study.dataset["assignments"].columns:
-        cells = moments_of(study, plan, plan.primary.model_copy(update={"covariates": (DELIVERED,)}))
+        cells = readings.moments_of(study, plan, plan.primary.model_copy(update={"covariates": (DELIVERED,)}))
         unit = reading.of("primary")[0].unit
         delivered = reached(cells.moments.merge(1), 1 - plan.alpha, unit)
     return Beliefs(study, plan, reading.reason, reading, delivered)

@@ -11,15 +11,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.figures import Chart
-from helpers.methods.ab_test import plots
-from helpers.methods.ab_test.effects import contrast
+from helpers.methods.ab_test import effects, outcomes, plots, power, readings, sequential
 from helpers.methods.ab_test.moments import Moments
-from helpers.methods.ab_test.outcomes import foreseen
 from helpers.methods.ab_test.plan import Period, Plan
-from helpers.methods.ab_test.power import Baseline, detectable, inflation_of_looks, needed
-from helpers.methods.ab_test.readings import moments_of
 from helpers.methods.ab_test.results import PEOPLE, Design, OfTest, Trust
-from helpers.methods.ab_test.sequential import boundaries
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
@@ -50,7 +45,7 @@ class Sample(OfTest):
         Why it is not told; empty when it is.
     """
 
-    base: Baseline | None
+    base: power.Baseline | None
     error: float
     now: int
     final: int
@@ -66,13 +61,13 @@ class Sample(OfTest):
         """Return the smallest lift that so many units find, at the level of the control or another one."""
         assert self.base is not None, "it is known"
         base = self.base if level is None else self.base._replace(mean=level)
-        return float(detectable(base, units, _alpha(self.plan), self.plan.power))
+        return power.detectable(base, units, _alpha(self.plan), self.plan.power)
 
     @property
     def needed(self) -> int:
         """Units in both arms that find the smallest effect worth having."""
         assert self.base is not None, "it is known"
-        return needed(self.base, self.plan.smallest_effect, _alpha(self.plan), self.plan.power)
+        return power.needed(self.base, self.plan.smallest_effect, _alpha(self.plan), self.plan.power)
 
     @property
     def sentence(self) -> str:
@@ -143,17 +138,17 @@ def sample(study: Study, planned: Design, trust: Trust) -> Sample:
         return _sample(study, plan, past, int(past.n), final, traffic)
     if trust.reason:
         return Sample(study, plan, None, np.nan, 0, 0, empty, "" if planned.planning else trust.reason)
-    cells = moments_of(study, plan, plan.primary)
+    cells = readings.moments_of(study, plan, plan.primary)
     moments = cells.moments.merge(2).cumulate(1)
     n = np.swapaxes(moments.n[:2], 0, 1)
-    final = int(foreseen(plan, n, cells.looks).sum())
+    final = int(outcomes.foreseen(plan, n, cells.looks).sum())
     found = _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
     if found.base is None or cells.clusters.empty:
         return found
     # What clusters cost: the variance of the difference between them by that of as many units on their own.
     plain = cells.moments.plain
     apart = cells.contrasts(plan, plan.primary.kind, plain.names).at(-1)
-    alone = contrast(plain.merge(1), plan.primary.kind)
+    alone = effects.contrast(plain.merge(1), plan.primary.kind)
     cost = float(np.nan_to_num((apart.error / alone.error) ** 2, nan=1.0))
     return replace(found, base=found.base._replace(inflation=found.base.inflation * cost))
 
@@ -168,21 +163,20 @@ def _alpha(plan: Plan) -> float:
     return plan.alpha / (len(plan.arms) - 1)
 
 
-def _baseline(plan: Plan, moments: Moments) -> Baseline | None:
+def _baseline(plan: Plan, moments: Moments) -> power.Baseline | None:
     """Return level and variance of one unit; a ratio as it is linearised (delta method)."""
     if moments.n < 2 or moments.mean[0] <= 0:
         return None
-    mean, spread, below = float(moments.mean[0]), moments.cross / (moments.n - 1), 1.0
-    slope = np.eye(len(spread))[0]
+    mean, slope = float(moments.mean[0]), np.eye(len(moments.names))[0]
     if plan.primary.kind == "ratio":
-        below = float(moments.mean[1])
-        mean, slope = mean / below, slope - mean / below * np.eye(len(spread))[1]
+        mean = float(moments.mean[0] / moments.mean[1])
+        slope = (slope - mean * np.eye(len(slope))[1]) / moments.mean[1]
     steps = np.arange(1, len(plan.looks) + 1) / len(plan.looks)
-    bounds = boundaries(steps, _alpha(plan), plan.spending, hybrid=plan.hybrid)
-    cost = inflation_of_looks(bounds, _alpha(plan), plan.power)
+    bounds = sequential.boundaries(steps, _alpha(plan), plan.spending, hybrid=plan.hybrid)
+    cost = power.inflation_of_looks(bounds, _alpha(plan), plan.power)
     control, variant = plan.allocation[-1].shares[:2]
-    spent, share = float(slope @ spread @ slope) / below**2, variant / (control + variant)
-    return Baseline(plan.primary.kind, mean, spent, share, cost)
+    spread, share = float(slope @ moments.cross @ slope) / (moments.n - 1), variant / (control + variant)
+    return power.Baseline(plan.primary.kind, mean, float(spread), share, cost)
 
 
 def _past(study: Study, plan: Plan) -> Moments:
@@ -192,15 +186,10 @@ def _past(study: Study, plan: Plan) -> Moments:
     named = {"exp_id": ibis.literal(plan.experiment), "arm": ibis.literal(plan.arms[0])}
     people = study.present.select(unit_id="member_id", assigned_at=begun, **named)
     whole = (Period(start=day, shares=plan.allocation[0].shares),)
-    then = {
-        "start": day,
-        "end": study.as_of,
-        "looks": (study.as_of,),
-        "allocation": whole,
-        "design": "simple",
-    }
+    then = {"start": day, "end": study.as_of, "looks": (study.as_of,), "allocation": whole}
+    alone = plan.model_copy(update=then | {"design": "simple"})
     trial = replace(study, dataset=study.dataset.replace(assignments=people))
-    return moments_of(trial, plan.model_copy(update=then), plan.primary).moments.merge(2).merge(1).at(0)
+    return readings.moments_of(trial, alone, plan.primary).moments.merge(2).merge(1).at(0)
 
 
 def _traffic(study: Study) -> pd.Series:
