@@ -1,8 +1,6 @@
 """The Bayesian reading: how probable, how much would be lost, of lifts that are normal; no prior.
 
-The expected loss ``E[max(-x, 0)]`` of a normal x is ``deviation * (pdf(u) - u sf(u))`` with u = mean / deviation; far
-in the tail the two terms cancel, and the parabolic cylinder function ``exp(-u^2 / 4) D_-2(u) / sqrt(2 pi)`` of the
-same value does not (Abramowitz and Stegun 19.14).
+The expected loss ``E[max(-x, 0)]`` of a normal x is ``deviation * (pdf(u) - u sf(u))`` with u = mean / deviation.
 Probable is not decided: a decision waits for the interval that holds at every look.
 """
 
@@ -12,9 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.special import pbdv
-
-from helpers.stats.estimate import FloatArray
 
 
 def believe(lift: ArrayLike, error: ArrayLike, least: float, *, shared: float = 0.0) -> pd.DataFrame:
@@ -43,14 +38,7 @@ def believe(lift: ArrayLike, error: ArrayLike, least: float, *, shared: float = 
         above = np.delete(arms, arm, axis=0) - arms[arm]
         others = stats.multivariate_normal(above @ mean, above @ covariance @ above.T, seed=0)
         best.append(others.cdf(np.zeros(len(mean))))
-    chances = {"chance": stats.norm.sf(0, mean, deviation)}
-    chances |= {"chance_worth_having": stats.norm.sf(least, mean, deviation), "chance_best": np.array(best)}
-    return pd.DataFrame(chances | {"expected_loss": expected_loss(mean, deviation)})
-
-
-def expected_loss(mean: ArrayLike, deviation: ArrayLike) -> FloatArray:
-    """Return what shipping loses on average where the effect is negative, elementwise."""
-    u = np.asarray(mean, float) / deviation
-    far = np.maximum(u, 0.0)
-    tail = np.exp(-(far**2) / 4) * pbdv(-2, far)[0] / np.sqrt(2 * np.pi)
-    return np.asarray(deviation) * np.where(u > 0, tail, stats.norm.pdf(u) - u * stats.norm.sf(u))
+    u = mean / deviation
+    chances = {"chance": stats.norm.cdf(u), "chance_worth_having": stats.norm.sf(least, mean, deviation)}
+    loss = deviation * (stats.norm.pdf(u) - u * stats.norm.sf(u))
+    return pd.DataFrame(chances | {"chance_best": np.array(best), "expected_loss": loss})

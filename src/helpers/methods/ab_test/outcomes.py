@@ -38,8 +38,6 @@ class Outcome:
         Its moments.
     contrasts : Contrast
         Axis look: what is decided by, with covariates where the plan names some.
-    plain : Contrast
-        The same without covariates.
     extremes : tuple of Contrast
         The same with what is missing at its worst and at its best for the variant, where the plan asks for bounds.
     bounds : Boundaries
@@ -54,7 +52,6 @@ class Outcome:
     role: str
     cells: Cells = field(repr=False)
     contrasts: Contrast = field(repr=False)
-    plain: Contrast = field(repr=False)
     extremes: tuple[Contrast, ...] = field(repr=False)
     bounds: Boundaries = field(repr=False)
     confidence: float
@@ -184,12 +181,10 @@ def level_of_claims(p: Sequence[float], alpha: float) -> float:
 
 
 def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:
-    whole = cells[0].moments
-    both, *ends = (each.contrasts(plan, metric.kind, whole.names, arm) for each in cells)
-    plain = cells[0].contrasts(plan, metric.kind, whole.plain.names, arm)
+    both, *ends = (each.contrasts(plan, metric.kind, each.moments.names, arm) for each in cells)
     alpha = plan.alpha / (len(plan.arms) - 1)
     bounds = bounds_of(plan, both.n, cells[0].looks, alpha)
-    return Outcome(plan, metric, arm, role, cells[0], both, plain, tuple(ends), bounds, 1 - alpha)
+    return Outcome(plan, metric, arm, role, cells[0], both, tuple(ends), bounds, 1 - alpha)
 
 
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:

@@ -139,12 +139,6 @@ class Period(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     start: dt.date
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
 
-    @model_validator(mode="after")
-    def _whole(self) -> Period:
-        if abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"shares sum to {sum(self.shares):g}, must sum to 1")
-        return self
-
 
 class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """The design of an experiment.
@@ -251,6 +245,7 @@ class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
             "a name of a metric stands twice": len(set(names)) == len(names),
             "allocation: a share for each arm": {len(each.shares) for each in self.allocation}
             == {len(self.arms)},
+            "allocation: shares must sum to 1": all(abs(sum(p.shares) - 1) < 1e-6 for p in self.allocation),
             "allocation: the first period must begin on start": starts[0] == self.start,
             "allocation: periods must follow one another": starts == sorted(set(starts)),
             "segments: sums of arms have none": not (self.segments and self.primary.of_arms),

@@ -99,8 +99,7 @@ def proof(study: Study, reading: Reading, runs: int) -> Proven:
     one = reading.of("primary")[0]
     drawn, anew = (_clusters if plan.clustered else _units)(study, one, runs)
     proven = randomise.prove(drawn, one.bounds, plan.alpha, one.sign * plan.smallest_effect)
-    promised = np.nan_to_num(one.bounds.spent[-1], nan=plan.alpha)
-    return Proven(study, plan, "", proven, float(promised), anew)
+    return Proven(study, plan, "", proven, float(one.bounds.spent[-1]), anew)
 
 
 def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
@@ -207,7 +206,9 @@ def _chance(share: float) -> str:
 
 
 def _adjusted(one: Outcome) -> tuple[str, ...]:
-    plain, now = one.at(-1, found=one.plain), one.now
+    names = one.cells.moments.plain.names
+    plain = one.at(-1, found=one.cells.contrasts(one.plan, one.metric.kind, names, one.arm))
+    now = one.now
     gain = 1 - (now.error / plain.error) ** 2
     said = say("{gain} of the variance", gain=percent(gain)) if gain >= NO_GAIN else say("no gain")
     return one.metric.name, one.plan.arms[one.arm], changed(plain.difference), changed(now.difference), said

@@ -57,7 +57,7 @@ class Boundaries(NamedTuple):
     fractions : ndarray, shape (looks,)
         Information at each look, 1 at the planned end.
     spent : ndarray, shape (looks,)
-        Part of alpha spent up to each look, both tails together; NaN when always valid.
+        Part of alpha spent up to each look, both tails together; all of it when always valid.
     """
 
     win: FloatArray
@@ -111,7 +111,7 @@ def always_valid(fractions: ArrayLike, alpha: float) -> FloatArray:
 def _spent(t: FloatArray, alpha: float, spending: str) -> FloatArray:
     """Return the two-sided error spent up to each look."""
     if spending in ("fixed", "always-valid"):
-        return np.where(t >= 1, alpha, 0.0) if spending == "fixed" else np.full(t.shape, np.nan)
+        return np.where((t >= 1) | (spending != "fixed"), alpha, 0.0)
     with np.errstate(divide="ignore"):
         early = 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
     found = early if spending == "obrien-fleming" else alpha * np.log1p(np.expm1(1) * t)
