@@ -162,11 +162,10 @@ class Beliefs(Beside):
         return " ".join(told) or say("A relative effect is not defined here, so nothing is said of chances.")
 
     def parts(self) -> Iterator[Part]:
-        """Yield the chances, the effect on those reached, the query, and the tables."""
+        """Yield the chances with their tables, the effect on those reached, and the query."""
+        yield from super().parts()
         if self.reason:
-            yield self.reason
             return
-        yield self.sentence
         text = "Who was reached by {arm} is not on record, so nothing is said of them alone."
         if self.delivered is not None and self.delivered.known:
             text = "Among those whom {arm} reached it changed {metric} by {by}."
@@ -174,7 +173,6 @@ class Beliefs(Beside):
         query = " ".join(self.reading.outcomes[0].cells.sql.split())
         text = "No row of a unit leaves the engine for a reading. The query for {metric}: {query}"
         yield self.said(text, query=query)
-        yield from self.tables()
 
     def tables(self) -> Iterator[Table]:
         """Yield the beliefs, and each metric with and without covariates."""

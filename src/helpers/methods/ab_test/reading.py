@@ -13,19 +13,13 @@ from helpers.methods.ab_test import plots
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
 from helpers.methods.ab_test.plan import texts_of
 from helpers.methods.ab_test.readings import bounds_of, moments_of
-from helpers.methods.ab_test.results import PEOPLE, Design, Guarded, Trust, changed, doubtful
+from helpers.methods.ab_test.results import PEOPLE, TEXTS, Design, Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
 
-TOLD = {
-    True: "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
-    "{by}, or {share}, at look {k} of {all}.",
-    False: "Among {m:,} {units} in {control} {metric} came to {a}, among {n:,} in {arm} to {b}: a difference of "
-    "{by}, at look {k} of {all}.",
-}
 STATES = texts_of("guardrails.yml")
 DIRECTIONS = {"up": "up is good", "down": "down is good"}
 
@@ -67,7 +61,7 @@ class Reading(Guarded):
         by, share, arm = changed(now.difference), with_bounds(now.relative), self.plan.arms[one.arm]
         words = {"a": a, "b": b, "by": by, "share": share, "arm": arm, "metric": one.metric.name}
         counts = {"m": now.n[0], "n": now.n[1], "k": len(one.cells.looks)}
-        return self.said(TOLD[now.relative.known], **words, **counts)
+        return self.said(TEXTS["levels" if now.relative.known else "levels only"], **words, **counts)
 
     def figure(self) -> Chart | NoChart:
         """Draw the effect on the primary metric of the best variant at each look."""

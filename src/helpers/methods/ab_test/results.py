@@ -30,17 +30,9 @@ UNITS = {"member": "members", "post": "posts", "content": "posts", "slot": "slot
 UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
 PEOPLE = ("members", "units")
 """What stands for people, of whom fewer than `k_min` are not told of."""
-PLANNED = "Nothing is read: this run wrote the plan down. Read it in mode read, from its first look, {first}."
 WAIT = {"events", "units"}
 """Gates that time opens."""
-WAITING = "KEEP RUNNING: too little has happened yet. {found} {remedy}"
-EARLY = "KEEP RUNNING: nothing is read before the first look, on {first}."
-UNTRUSTED = "Not shown: the test cannot be trusted; what went wrong stands above."
-FACTORS = (
-    "The plan does not say what the arms differ in. It must be one thing, else no difference says which it was.",
-    "The arms differ in one thing: {factors}.",
-    "The arms differ in several things at once ({factors}), so no difference says which it was.",
-)
+TEXTS = {code: row["said"] for code, row in texts_of("texts.yml").items()}
 CHECKED = {True: "passed", False: "failed"}
 
 
@@ -153,7 +145,8 @@ class Design(OfTest):
         """Yield the plan in words, what the arms differ in, and the plan as frozen."""
         named = self.plan.factors
         yield self.sentence
-        yield say(FACTORS[min(len(named), 2)], factors=", ".join(named))
+        many = ("no factor", "one factor", "several factors")[min(len(named), 2)]
+        yield say(TEXTS[many], factors=", ".join(named))
         when, mark = self.plan.registered_at, self.plan.sha256[:12]
         yield say("Written down {when}; fingerprint {mark}.", when=when, mark=mark)
         rows = [(name, _short(value)) for name, value in self.plan.model_dump(mode="json").items()]
@@ -233,14 +226,14 @@ class Trust(OfTest):
     def reason(self) -> str:
         """Why no effect may be shown; empty when one may."""
         if self.split is None:
-            return self.said(PLANNED)
+            return self.said(TEXTS["planned"])
         if self.refused:
-            return say(UNTRUSTED)
+            return say(TEXTS["untrusted"])
         if self.plan.looks[0] > self.study.as_of:
-            return self.said(EARLY)
+            return self.said(TEXTS["early"])
         if not self.waiting:
             return ""
-        return say(WAITING, found=self.failed[0].sentence, remedy=self.failed[0].remedy)
+        return say(TEXTS["waiting"], found=self.failed[0].sentence, remedy=self.failed[0].remedy)
 
     @property
     def wrong(self) -> str:

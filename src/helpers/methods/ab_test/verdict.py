@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.methods.ab_test.decide import RULES, Seen, decide, overall
 from helpers.methods.ab_test.outcomes import Outcome
 from helpers.methods.ab_test.reading import STATES, Reading, about_of, of_both
-from helpers.methods.ab_test.results import Guarded, Trust, changed, doubtful
+from helpers.methods.ab_test.results import TEXTS, Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part
@@ -21,16 +21,6 @@ from helpers.sentences import quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
-
-OPEN = (
-    "{moved}",
-    "{moved}, but it cannot be told whether {names} got worse",
-    "{moved}, but it has to run {minimum} days",
-)
-MOVED = ("{metric} fell by {size}", "{metric} rose by {size}")
-WORTH = "Given to everybody it is expected to bring {value} a month; at worst it loses {loss} a month."
-NO_LOSS = "Given to everybody it is expected to bring {value} a month; not even its low end is a loss."
-UNPRICED = "What it is worth is not told: the plan states no value of a unit, or no units a month."
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,9 +88,9 @@ class Decision(Guarded):
         """What it is worth a month, and what may be lost at worst."""
         worth = self.worth
         if not worth.known:
-            return say(UNPRICED)
+            return say(TEXTS["unpriced"])
         loss = quantity(max(-worth.low, 0.0), worth.unit)
-        return say(WORTH if worth.low < 0 else NO_LOSS, value=with_bounds(worth), loss=loss)
+        return say(TEXTS["worth" if worth.low < 0 else "no loss"], value=with_bounds(worth), loss=loss)
 
     @property
     def sentence(self) -> str:
@@ -121,7 +111,7 @@ class Decision(Guarded):
         harmed = [each for each in (one, *rails) if each.gain.high < 0 and each.gain.state != "safe"]
         clause = say(STATES["safe"]["clause"]) if rails else say("the plan names no guardrail")
         words = {"moved": moved(one), "names": ", ".join(unsafe)}
-        text = OPEN[0 if not one.gain.low > 0 else 1 if unsafe else 2]
+        text = TEXTS["unclear" if not one.gain.low > 0 else "unsafe" if unsafe else "young"]
         return {
             "arm": self.plan.arms[one.arm], "guards": clause, "days": self.seen[self._place].days,
             "harmed": ", ".join(map(moved, harmed)), "next": min(later, default=self.plan.end),
@@ -195,4 +185,6 @@ def moved(one: Outcome) -> str:
         return say("nothing can be told of {metric} ({why})", why=shown.method, **words)
     if shown.low <= 0 <= shown.high:
         return say("{metric} changed by {change}, which may be chance", change=with_bounds(shown), **words)
-    return say(MOVED[shown.value > 0], size=quantity(abs(shown.value), shown.unit), **words)
+    return say(
+        TEXTS["rose" if shown.value > 0 else "fell"], size=quantity(abs(shown.value), shown.unit), **words
+    )
