@@ -231,7 +231,7 @@ class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
                 taken = {*range(step, days, step), days}
             else:  # evenly from the first complete outcome on
                 step = max(days - 1 - given.get("outcome_days", 0), 0) / looks
-                taken = {days - round(step * left) for left in range(looks)}
+                taken = {days - round(step * left) for left in range(looks if looks <= days else 0)}
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return given
         return {**given, "looks": [start + dt.timedelta(days=day - 1) for day in sorted(taken)]}
