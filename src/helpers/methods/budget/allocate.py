@@ -23,8 +23,8 @@ from helpers.methods.budget.program import Program, closer, grid, over_estimate
 from helpers.methods.budget.terms import Response, Terms
 from helpers.sentences import say
 
+# Solutions, the second with more points around the first.
 PASSES = 2
-"""Solutions, the second with more points around the first."""
 
 
 @dataclass(frozen=True, eq=False)

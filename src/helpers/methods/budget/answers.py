@@ -16,12 +16,12 @@ from helpers.methods.budget.curves import LAGS, Array, Curves
 from helpers.methods.budget.engine import Fit
 from helpers.stats.estimate import Estimate
 
+# First weeks left out of returns of a line that was running already: what it carried in is not known.
 BURN_IN = 8
-"""First weeks left out of returns of a line that was running already: what it carried in is not known."""
+# Last weeks whose mean is today's spend.
 RECENT = 4
-"""Last weeks whose mean is today's spend."""
+# Points are looked for up to this many times the largest weekly spend.
 FURTHEST = 3.0
-"""Points are looked for up to this many times the largest weekly spend."""
 STEP = 0.01
 
 

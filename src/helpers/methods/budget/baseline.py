@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 HARMONICS = 2
 YEAR = 365.25 / 7
 KNOT_WEEKS = 26
+# Prior precision of a column of variance one, in units of the noise: from hardly held back to hardly there.
 GRID = {"season": (0.03, 0.3, 3.0, 100.0), "bends": (0.3, 3.0, 30.0, 1e4), "drivers": (0.03, 0.3, 3.0, 30.0)}
-"""Prior precision of a column of variance one, in units of the noise: from hardly held back to hardly there."""
 
 
 @dataclass(frozen=True, eq=False)

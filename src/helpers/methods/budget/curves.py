@@ -25,15 +25,15 @@ from scipy.stats import norm, qmc
 
 Array = NDArray[np.float64]
 
+# Weeks over which spend may work, its own week included.
 LAGS = 14
-"""Weeks over which spend may work, its own week included."""
+# Kernel (delayed or geometric) and saturation.
 FAMILIES = [(delayed, form) for delayed in (False, True) for form in ("hill", "exponential", "linear")]
-"""Kernel (delayed or geometric) and saturation."""
 MASS = np.array([0.52, 0.28, 0.03, 0.10, 0.05, 0.02])
+# Coordinates that each family uses.
 USES = np.array([[True, delayed, form == "hill", form != "linear"] for delayed, form in FAMILIES])
-"""Coordinates that each family uses."""
+# Share of a refined dictionary that is drawn from the prior again, so that no curve is lost.
 DEFENSIVE = 0.2
-"""Share of a refined dictionary that is drawn from the prior again, so that no curve is lost."""
 
 
 @dataclass(frozen=True, eq=False)

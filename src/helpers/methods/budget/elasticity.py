@@ -7,10 +7,10 @@ import numpy as np
 from helpers.methods.budget.weekly import Weekly
 from helpers.stats.estimate import Estimate, normal_estimate, unknown
 
+# Prior standard deviation of the elasticity: spend rarely moves a whole outcome by more than half its own change.
 SPREAD = 0.3
-"""Prior standard deviation of the elasticity: spend rarely moves a whole outcome by more than half its own change."""
+# Weeks beyond the columns without which nothing is said.
 FREE = 8
-"""Weeks beyond the columns without which nothing is said."""
 
 
 def elasticity(weekly: Weekly, confidence: float = 0.9) -> Estimate:

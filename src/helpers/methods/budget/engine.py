@@ -4,8 +4,8 @@ A line's response is measured by its mean weekly contribution, whose prior is ha
 curve and coefficient (`sampler`) say where a line's dictionary should be denser; it is put anew around them until the
 contributions stand still.
 
-Measured (docs/proofs/budget.md): 90 % intervals of contributions hold .902 of the truths of 100 start-up-like worlds; a
-fit of 104 weeks and four lines takes about two CPU seconds.
+Measured (docs/proofs/budget.md): 90 % intervals of contributions hold .902 of the truths of 100 start-up-like worlds;
+a fit of 104 weeks and four lines takes about two CPU seconds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from helpers.methods.budget.sampler import System, effective, sample, split_rhat
 from helpers.methods.budget.weekly import Weekly
 
 CHAINS, DRAWS, WARM_UP = 8, 250, 100
+# Curves in a line's dictionary.
 SIZE = 320
-"""Curves in a line's dictionary."""
 ROUNDS = 4
+# Dictionaries stand when no line's mean contribution moves by more than this share of its standard deviation.
 STILL = 0.1
-"""Dictionaries stand when no line's mean contribution moves by more than this share of its standard deviation."""
+# Prior scale of a line's contribution, as a share of the outcome.
 SHARE = 0.2
-"""Prior scale of a line's contribution, as a share of the outcome."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,10 @@ from helpers.methods.budget.weekly import Weekly
 from helpers.sentences import say
 from helpers.study import Study
 
+# Part of what attribution credits that is believed; the other part is its error, at least.
 ATTRIBUTION_KEEPS = 0.5
-"""Part of what attribution credits that is believed; the other part is its error, at least."""
+# Weeks before a line went dark whose mean spend it would have gone on with.
 WEEKS_BEFORE = 4
-"""Weeks before a line went dark whose mean spend it would have gone on with."""
 
 
 class Evidence(NamedTuple):

@@ -20,19 +20,19 @@ from helpers.sentences import number, percent, say
 Verdict = Literal["ok", "flag", "refuse"]
 Answer = Literal["curves", "elasticity", "nothing"]
 
+# Below the first nothing is said, below the second no curve is fitted, below the third a flag.
 WEEKS = (20, 40, 104)
-"""Below the first nothing is said, below the second no curve is fitted, below the third a flag."""
+# Weeks a parameter: below the first a flag, below the second no curves.
 PER_PARAMETER = (4.0, 1.5)
-"""Weeks a parameter: below the first a flag, below the second no curves."""
+# Parameters of a line: size, carry-over and saturation.
 OF_A_LINE = 3
-"""Parameters of a line: size, carry-over and saturation."""
+# Correlation of two lines that nobody can tell apart; variance inflation that is flagged.
 TWINS, INFLATION = 0.999, 10.0
-"""Correlation of two lines that nobody can tell apart; variance inflation that is flagged."""
 PRICE_JUMP = 1.5
+# Largest spend of a week over what 19 of 20 of the line's weeks stay below.
 SPIKE = 2.5
-"""Largest spend of a week over what 19 of 20 of the line's weeks stay below."""
+# Share of a line's variation that season and calendar explain; t of last week's outcome in this week's spend.
 SET_BY_SEASON, SET_BY_SALES = 0.6, 3.0
-"""Share of a line's variation that season and calendar explain; t of last week's outcome in this week's spend."""
 
 
 class Check(NamedTuple):

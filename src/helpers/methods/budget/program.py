@@ -16,8 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, mi
 from helpers.methods.budget.curves import Array
 from helpers.methods.budget.terms import Response, Terms
 
+# Pieces of a curve, and how much denser they lie at its start.
 SEGMENTS, DENSER = 32, 2.0
-"""Pieces of a curve, and how much denser they lie at its start."""
 
 
 def grid(response: Response, row: Mapping[str, Any]) -> Array:

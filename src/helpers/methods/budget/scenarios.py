@@ -13,8 +13,8 @@ from helpers.methods.budget.engine import Fit
 from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, responses_of
 from helpers.sentences import number, say
 
+# The rule of thumb: the three largest lines of today get these parts of the floating money.
 RULE = (0.40, 0.35, 0.25)
-"""The rule of thumb: the three largest lines of today get these parts of the floating money."""
 CUT = 0.8
 
 

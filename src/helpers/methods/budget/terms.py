@@ -16,8 +16,8 @@ from helpers.sentences import quantity, say
 
 SHOCK_LEVEL = 0.95
 WEEKS_OF_MONTH = 365.25 / 12 / 7
+# Draws behind a mean response.
 THINNED = 400
-"""Draws behind a mean response."""
 
 
 class Response(NamedTuple):

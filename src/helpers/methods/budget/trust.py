@@ -24,25 +24,25 @@ from helpers.sentences import percent, say
 
 Grade = Literal["green", "amber", "red"]
 RHAT, EFFECTIVE = (1.05, 1.3), 100.0
+# Durbin-Watson: about 2 without memory; below the first a flag, below the second no allocation.
 WATSON = (1.4, 0.9)
-"""Durbin-Watson: about 2 without memory; below the first a flag, below the second no allocation."""
+# Excess kurtosis of what is left: a few weeks that no line and no calendar explain.
 TAILS = 5.0
-"""Excess kurtosis of what is left: a few weeks that no line and no calendar explain."""
+# Chance that a line which cannot work brings more than a real one: flag, refusal.
 PLACEBO = (0.25, 0.6)
-"""Chance that a line which cannot work brings more than a real one: flag, refusal."""
+# By how many standard deviations a line's contribution may move in a refit: flag, refusal.
 MOVES = {"no_season": (3.0, 6.0), "wide_season": (1.5, 4.0), "half": (2.5, 6.0)}
-"""By how many standard deviations a line's contribution may move in a refit: flag, refusal."""
+# Share of a line's effect that arrives after the sixth week: then the kernel's reach decides the answer.
 LATE = 0.35
-"""Share of a line's effect that arrives after the sixth week: then the kernel's reach decides the answer."""
 LATE_WEEK = 6
+# Share of weeks with a baseline below nothing.
 BELOW_NOTHING = (0.0, 0.1)
-"""Share of weeks with a baseline below nothing."""
+# Waves of the freer season; weeks of a year, two of which can be halved.
 WIDE, YEAR = 5, 52
-"""Waves of the freer season; weeks of a year, two of which can be halved."""
+# Flags of the gate that lower the grade.
 COUNTED = ("weeks", "parameters", "inflation", "price", "spike", "season", "demand", "zero_weeks")
-"""Flags of the gate that lower the grade."""
+# As many flags together are a refusal.
 MOST_FLAGS = 6
-"""As many flags together are a refusal."""
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,15 @@ from helpers.study import Study
 from helpers.study.activity import currencies
 from helpers.study.frames import require_columns
 
+# A line whose weekly spend varies by less than this (standard deviation / mean) has no curve to learn.
 STEADY = 0.10
-"""A line whose weekly spend varies by less than this (standard deviation / mean) has no curve to learn."""
+# A line that spends in fewer weeks, or in a smaller share of them, is a run of events.
 FEW_WEEKS, FEW_SHARE = 6, 0.08
-"""A line that spends in fewer weeks, or in a smaller share of them, is a run of events."""
 QUARTER = 13
+# Days at the end in which a report may still be coming in.
 LATEST = pd.Timedelta(days=14)
-"""Days at the end in which a report may still be coming in."""
+# Kinds of the calendar that are no cause of demand, or that nobody knows the days of.
 NO_EVENT = ("experiment", "platform_rule", "competitor")
-"""Kinds of the calendar that are no cause of demand, or that nobody knows the days of."""
 
 
 @dataclass(frozen=True, eq=False)
