@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from statsmodels.regression.linear_model import OLS
 
 from helpers.methods.budget.weekly import Weekly
 from helpers.stats.estimate import Estimate, normal_estimate, unknown
@@ -25,19 +26,11 @@ def elasticity(weekly: Weekly, confidence: float = 0.9) -> Estimate:
     week = np.flatnonzero(kept).astype(float)
     if n < 3 + FREE:
         return unknown(n, "ratio", confidence)
-    flat = np.column_stack([np.ones(n), week])
-    left = [
-        part - flat @ np.linalg.lstsq(flat, part, rcond=None)[0]
-        for part in (np.log(spend[kept]), np.log(y[kept]))
-    ]
-    x, response = left
-    square = float(x @ x)
-    if square < 1e-9:
+    columns = np.column_stack([np.ones(n), week, np.log(spend[kept])])
+    if np.linalg.matrix_rank(columns) < 3:
         return unknown(n, "ratio", confidence)
-    plain = x @ response / square
-    variance = float(((response - plain * x) ** 2).sum()) / (n - 3)
-    precision = square / variance + SPREAD**-2
-    value = x @ response / variance / precision
-    return normal_estimate(
-        value, precision**-0.5, n, "ratio", "ridge of logarithms", confidence, degrees=n - 3
-    )
+    plain = OLS(np.log(y[kept]), columns).fit()
+    known = plain.bse[-1] ** -2
+    precision = known + SPREAD**-2
+    value, error = plain.params[-1] * known / precision, precision**-0.5
+    return normal_estimate(value, error, n, "ratio", "ridge of logarithms", confidence, degrees=n - 3)

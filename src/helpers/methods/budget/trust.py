@@ -32,6 +32,11 @@ TAILS = 5.0
 PLACEBO = (0.25, 0.6)
 # By how many standard deviations a line's contribution may move in a refit: flag, refusal.
 MOVES = {"no_season": (3.0, 6.0), "wide_season": (1.5, 4.0), "half": (2.5, 6.0)}
+SAID = {
+    "no_season": "Without a season in the model, {line} moves by {value} standard deviations.",
+    "wide_season": "With a freer season in the model, {line} moves by {value} standard deviations.",
+    "half": "In the later half of the weeks alone, {line} moves by {value} standard deviations.",
+}
 # Share of a line's effect that arrives after the sixth week: then the kernel's reach decides the answer.
 LATE = 0.35
 LATE_WEEK = 6
@@ -128,15 +133,10 @@ def _refits(found: Fit, seed: int) -> Iterator[Check]:
     }
     if weeks >= 2 * YEAR:
         again["half"] = fit(_later(frame, weeks // 2), (), seed)
-    texts = {
-        "no_season": "Without a season in the model, {line} moves by {value} standard deviations.",
-        "wide_season": "With a freer season in the model, {line} moves by {value} standard deviations.",
-        "half": "In the later half of the weeks alone, {line} moves by {value} standard deviations.",
-    }
     for name, other in again.items():
         moved = moves(found, other)
         line = str(moved.idxmax())
-        yield judged(name, line, moved[line], *MOVES[name], texts[name], texts[name])
+        yield judged(name, line, moved[line], *MOVES[name], SAID[name], SAID[name])
 
 
 def _later(frame: Weekly, first: int) -> Weekly:
