@@ -9,7 +9,7 @@ import io
 import itertools
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -127,24 +127,32 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path, notes: list[str])
         When the file cannot be read.
     """
     try:
-        name, alike = encoding(path)
-        readable, legacy = path, name in ("gb18030", "utf-16")
-        if legacy:
-            notes.append(f"{path.name}: read as {name.upper()}.")
-        if not alike:
-            notes.append(f"{path.name}: lines end in more than one way, each read as an end of line.")
-        if legacy or not alike:
-            place = re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
-            readable = folder / f"{len(list(folder.iterdir()))}" / place
-            readable.parent.mkdir(parents=True)
-            with readable.open("w", encoding="utf-8", newline="") as out:
-                out.writelines(_pieces(path, name, newline=None))
-        file = inspect(readable, spec)
+        place = re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
+        file = inspect(
+            readable(path, path.name, folder / f"{len(list(folder.iterdir()))}" / place, notes), spec
+        )
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
     if file.skipped_lines:
         notes.append(f"{path.name}: {counted(file.skipped_lines, 'line')} above the column names left out.")
     return file
+
+
+def readable(
+    path: Path, name: str, target: Path, notes: list[str], fit: Collection[str] = ("utf-8", "utf-8-sig")
+) -> Path:
+    """Return a file in one of the encodings that are fit: itself, or as UTF-8 a new one; notes say of `name` why."""
+    written, alike = encoding(path)
+    if written in ("gb18030", "utf-16"):
+        notes.append(f"{name}: read as {written.upper()}.")
+    if not alike:
+        notes.append(f"{name}: lines end in more than one way, each read as an end of line.")
+    if written in fit and alike:
+        return path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(_pieces(path, written, newline=None))
+    return target
 
 
 def inspect(path: Path, spec: Table) -> CsvFile:
@@ -164,21 +172,20 @@ def inspect(path: Path, spec: Table) -> CsvFile:
         raise UnreadableFileError(f"{path.name} is empty: it has no row of column names.")
     found = []
     for delimiter in DELIMITERS:
-        rows = _first_rows(lines, delimiter)
-        for index, (skipped, row) in enumerate(rows[:HEADER_SEARCH]):
+        first = itertools.islice(rows(lines, delimiter), HEADER_SEARCH + 1)
+        stripped = [(skipped, tuple(cell.strip(" \t\ufeff\u3000") for cell in row)) for skipped, row in first]
+        for index, (skipped, row) in enumerate(stripped[:HEADER_SEARCH]):
             rank = (sum(name in spec for name in row), -index, len(row))
-            following = rows[index + 1][1] if index + 1 < len(rows) else ()
+            following = stripped[index + 1][1] if index + 1 < len(stripped) else ()
             # A column without a name, such as after a trailing comma, is named by its position.
             names = tuple(name or f"unnamed_{position}" for position, name in enumerate(row, start=1))
             found.append((rank, CsvFile(path, delimiter, names, skipped, following)))
     return max(found, key=lambda each: each[0])[1]
 
 
-def _first_rows(lines: list[str], delimiter: str) -> list[tuple[int, tuple[str, ...]]]:
-    """Return the first rows, each with the number of lines above it."""
-    reader = csv.reader(lines, delimiter=delimiter)
-    rows, above = [], 0
-    for row in itertools.islice(reader, HEADER_SEARCH + 1):
-        rows.append((above, tuple(cell.strip(" \t\ufeff\u3000") for cell in row)))
+def rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows, each with the number of lines above it."""
+    reader, above = csv.reader(lines, delimiter=delimiter), 0
+    for row in reader:
+        yield above, row
         above = reader.line_num
-    return rows

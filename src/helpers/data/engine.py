@@ -130,7 +130,7 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
     lost = [name for name in wanted if name in unread]
     said = [Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in lost]
     found = Found({}, said, unrecognised=others)
-    used = {*wanted, folder.IDENTITIES} if mapping and folder.needs_identities(mapping, wanted) else wanted
+    used = folder.with_identities(mapping, wanted) if mapping else wanted
     for name, parts in files.items():
         if name not in used:
             continue

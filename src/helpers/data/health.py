@@ -95,18 +95,15 @@ def health(dataset: Dataset, as_of: dt.date | None = None, report_tz: str | None
 
 def _accounted(account: pd.DataFrame | None) -> Iterator[str]:
     """Say of each source that came through a mapping how many of its rows were left out of a table, and why."""
-    for (source, table), rows in (
-        account.groupby(["source", "table"], sort=False) if account is not None else ()
-    ):
+    groups = account.groupby(["source", "table"], sort=False) if account is not None else ()
+    for (source, table), rows in groups:
         left = rows[rows["reason"] != "mapped"]
         facts = {"source": source, "table": table, "read": rows["rows"].sum()}
-        facts["mapped"] = facts["read"] - left["rows"].sum()
         if left.empty:
             yield say("{source} to {table}: rows read: {read:,}, all of them mapped.", **facts)
             continue
-        facts["reasons"] = "; ".join(
-            f"{reason}: {count:,}" for reason, count in zip(left["reason"], left["rows"], strict=True)
-        )
+        reasons = "; ".join(f"{each.reason}: {each.rows:,}" for each in left.itertuples())
+        facts |= {"mapped": facts["read"] - left["rows"].sum(), "reasons": reasons}
         words = "{source} to {table}: rows read: {read:,}, mapped: {mapped:,}, left out as {reasons}."
         yield say(words, **facts)
 

@@ -21,8 +21,8 @@ from helpers.data.clock import zone as zone_of
 from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
 from helpers.data.exports.expressions import COMPUTED, DAY, EXPORTED, FILE, NUMBER, ROW, UNEXPECTED, Text
-from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
-from helpers.data.exports.folder import IDENTITIES, files_of, needs_identities
+from helpers.data.exports.files import RawFile, open_file
+from helpers.data.exports.folder import IDENTITIES, files_of, with_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value, needs_export
 from helpers.data.reading import FIRST_SEEN, Found
 from helpers.data.schema import Column
@@ -32,7 +32,7 @@ from helpers.data.violation import Violation, counted
 from helpers.errors import BadData
 from helpers.sentences import say
 
-REASON, CELL = "\x1freason", "\x1fcell"
+REASON = "\x1freason"
 OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the row of its key")
 MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
@@ -44,11 +44,7 @@ VIEWS = {
 
 
 def mapped(
-    con: Any,
-    folder: Path,
-    mapping: Mapping,
-    wanted: Collection[str] = tuple(TABLES),
-    found: Found | None = None,
+    con: Any, folder: Path, mapping: Mapping, wanted: Collection[str] = (*TABLES,), found: Found | None = None
 ) -> Found:
     """Return the tables of a mapping, not yet checked against the contract, and the account of its rows.
 
@@ -78,8 +74,7 @@ def mapped(
     """
     refuse_questions(mapping)
     found = found or Found({})
-    if needs_identities(mapping, wanted):
-        wanted = {*wanted, IDENTITIES}
+    wanted = with_identities(mapping, wanted)
     account: list[tuple[str, str, str, int]] = []
     feeds: dict[str, list[str]] = {}
     for place, source in enumerate(mapping.sources):
@@ -94,7 +89,7 @@ def mapped(
             account += [(source.name, target.table, feed.reasons[n], rows) for n, rows in feed.counts.items()]
     for name in sorted(feeds, key=lambda name: name != IDENTITIES):
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in feeds[name])
-        if name == "members" and (len(feeds[name]) > 1 or needs_identities(mapping, [name])):
+        if name == "members" and (len(feeds[name]) > 1 or IDENTITIES in with_identities(mapping, [name])):
             union = _once(mapping, union)
         found.tables[name] = create(con, TABLES[name], f"({union})", found.notes)
     conclude(found, mapping, account)
@@ -146,8 +141,19 @@ def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violat
     """Return a violation for the rows that hold what the mapping does not expect."""
     where = ", ".join(test.column for test in source.expect)
     advice = f"Name what it means, under expect or leave_out of source {source.name}."
-    rows = counts.get(UNEXPECTED, 0)
-    return [Violation(table, where, "unknown word", rows, (), advice)] if rows else []
+    return broken(table, where, "unknown word", counts.get(UNEXPECTED, 0), advice)
+
+
+def broken(table: str, column: str, rule: str, rows: int, advice: str) -> list[Violation]:
+    """Return the violation of some rows; nothing when there are none."""
+    return [Violation(table, column, rule, rows, (), advice)] if rows else []
+
+
+def _kept(con: Any, query: str, name: str) -> str:
+    """Write the rows of a query to a file of the workspace and return SQL that reads them."""
+    target = quoted(str(con.workspace / f"{name}.parquet"))
+    con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
+    return f"SELECT * FROM read_parquet({target})"
 
 
 class _Raw:
@@ -157,10 +163,7 @@ class _Raw:
         self.con, self.number, self.source, self.zone = con, number, source, source.zone or zone
         self.files: list[RawFile] = []
         for path in files_of(folder, source):
-            try:
-                grids = open_file(path, con.workspace, source.columns)
-            except UnreadableFileError as error:
-                raise BadData(str(error)) from None
+            grids = open_file(path, con.workspace, source.columns)
             self.files += [grid for grid in grids if fnmatch(grid.part, source.part or "*")]
         lacks = [
             f"{file.name} has no column {name}.{did_you_mean(name, file.names)}"
@@ -184,11 +187,7 @@ class _Raw:
         query = " UNION ALL ".join(parts)
         if any(map(_is_ordered, self.source.tables)):
             query = f"SELECT *, row_number() OVER () AS {identifier(ROW)} FROM ({query})"
-        if several:
-            target = quoted(str(self.con.workspace / f"source-{self.number}.parquet"))
-            self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
-            return f"SELECT * FROM read_parquet({target})"
-        return query
+        return _kept(self.con, query, f"source-{self.number}") if several else query
 
 
 def _is_ordered(target: Target) -> bool:
@@ -205,17 +204,14 @@ def _trimmed(text: str) -> str:
 
 def exported(source: Source, file: str, zone: str) -> str:
     """Return when a file was exported, a day or an instant as ISO 8601 has it; empty when nobody needs to know."""
-    text = next(
-        (said for pattern, said in source.exported_at.items() if pattern == file or fnmatch(file, pattern)),
-        "",
-    )
+    said = (said for name, said in source.exported_at.items() if name == file or fnmatch(file, name))
+    text = next(said, "")
     if written := source.exported_at.get("file_name"):
-        digits, place = {"%Y": r"\d{4}", "%s": r"\d{10}"}, zone_of(zone or "UTC")
-        pattern = re.sub("%[A-Za-z]", lambda found: digits.get(found[0], r"\d{2}"), re.escape(written))
-        if (match := re.search(pattern, file)) and written == "%s":
-            text = dt.datetime.fromtimestamp(int(match[0]), place).isoformat()
-        elif match:
-            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=place)
+        digits = re.sub(
+            "%[A-Za-z]", lambda code: r"\d{4}" if code[0] == "%Y" else r"\d{2}", re.escape(written)
+        )
+        if match := re.search(digits, file):
+            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
             text = moment.isoformat() if "%H" in written else str(moment.date())
     hours = any(value.hours_since for target in source.tables for value in target.columns.values())
     if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
@@ -267,23 +263,22 @@ class _Feed:
                 texts[f"{name}_assumed"] = f"CASE WHEN {sql} THEN 'true' END"
         wide = [f"CAST({text} AS VARCHAR) AS {identifier(name)}" for name, text in texts.items()]
         names = list(texts)
-        if self.target.metrics:
-            beside.append(
-                f"unnest([{', '.join(map(self._metric, self.target.metrics))}]) AS {identifier(CELL)}"
-            )
+        if metrics := ", ".join(map(self._metric, self.target.metrics)):
+            beside.append(f"unnest([{metrics}], recursive := true)")
             names += ["metric", "value", "numerator", "denominator"]
         query = f"SELECT {', '.join([*wide, *beside])} FROM ({query})"
-        if self.target.metrics:
-            query = f"SELECT * EXCLUDE ({identifier(CELL)}), {identifier(CELL)}.* FROM ({query})"
         self.zones = dict.fromkeys(names) | self.zones
         self.con.con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {csv_tables.text_view(self.spec)} AS {query}")
         return names
 
     def _computed(self, name: str) -> bool:
         """Whether a number is computed beside its text, rather than written as text and read again."""
-        value, column = self.target.columns.get(name, Value()), column_of(self.target, name)
-        plain = not value.empty and not value.values and column.type in ("integer", "float")
+        value = self.target.columns.get(name, Value())
+        plain = not value.empty and not value.values and self._is_number(name)
         return plain and any(getattr(value, kind) for kind in COMPUTED)
+
+    def _is_number(self, name: str) -> bool:
+        return name in self.spec and self.spec[name].type in ("integer", "float")
 
     def _metric(self, name: str) -> str:
         """Return one cell of a row of metrics: its name, value, and the two numbers of a rate."""
@@ -331,45 +326,34 @@ class _Feed:
             counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
         self.counts = counts
         given = " WHERE value IS NOT NULL" if self.target.metrics else ""
-        if given and (
-            empty := self.con.con.execute(f"SELECT count(*) - count(value) FROM ({rows})").fetchall()[0][0]
-        ):
+        if given and (empty := self._number(f"SELECT count(*) - count(value) FROM ({rows})")):
             words = "{table}: cells without a value, which are no rows: {n:,}."
             self.found.notes.append(say(words, table=self.spec.name, n=empty))
         without = f" EXCLUDE ({others})" if others else ""
         relation = f"(SELECT *{without} FROM ({rows}){given})"
         for name, value in self.target.columns.items():
-            self._note_assumed(relation, name)
+            if f"{name}_assumed" in self.zones:
+                rows = self._number(f"SELECT count({identifier(f'{name}_assumed')}) FROM {relation}")
+                words = "{column}: assumed or capped as the mapping says in rows: {n:,}."
+                self.found.notes.append(say(words, column=f"{self.spec.name}.{name}", n=rows))
             if value.identity:
                 relation = self._identified(relation, identifier(name), quoted(value.identity))
         return relation
 
-    def _note_assumed(self, relation: str, name: str) -> None:
-        """Say in how many rows a value was not observed."""
-        if f"{name}_assumed" in self.zones:
-            count = f"SELECT count({identifier(f'{name}_assumed')}) FROM {relation}"
-            ((rows,),) = self.con.con.execute(count).fetchall()
-            words = "{column}: assumed or capped as the mapping says in rows: {n:,}."
-            self.found.notes.append(say(words, column=f"{self.spec.name}.{name}", n=rows))
-
     def _identified(self, relation: str, name: str, platform: str) -> str:
         """Return rows in which an id on a platform is that of the member, where the identities say so."""
         known = f"(SELECT platform_user_id, member_id FROM {IDENTITIES} WHERE platform = {platform}) AS i"
-        return (
-            f"(SELECT t.* REPLACE (coalesce(i.member_id, t.{name}) AS {name}) FROM {relation} AS t "
-            f"LEFT JOIN {known} ON i.platform_user_id = t.{name})"
-        )
+        joined = f"{relation} AS t LEFT JOIN {known} ON i.platform_user_id = t.{name}"
+        return f"(SELECT t.* REPLACE (coalesce(i.member_id, t.{name}) AS {name}) FROM {joined})"
+
+    def _number(self, query: str) -> Any:
+        """Return the only value of a query."""
+        return self.con.con.execute(query).fetchall()[0][0]
 
     def _counts(self, query: str, where: str = "true") -> Counter[int]:
         """Count the rows of a query by reason."""
         count = f"SELECT coalesce({identifier(REASON)}, {MAPPED}) AS r, count(*) FROM ({query}) WHERE {where}"
         return Counter(dict(self.con.con.execute(f"{count} GROUP BY r ORDER BY r").fetchall()))
-
-    def _kept(self, query: str, what: str) -> str:
-        """Write the rows of a query to a file and return SQL that reads them."""
-        target = quoted(str(self.con.workspace / f"{self.label}-{what}.parquet"))
-        self.con.con.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
-        return f"SELECT * FROM read_parquet({target})"
 
     def _one_of_each_key(self, rows: str, one: str) -> tuple[str, Counter[int]]:
         """Return one row for each key, from the latest export that has it, and how many rows were set aside."""
@@ -378,43 +362,35 @@ class _Feed:
         keys = [name for name in (*self.spec.key, *self.spec.refined_by) if name in names]
         key, every = (", ".join(map(identifier, each)) for each in (keys, names))
         latest = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ) DESC NULLS LAST"
+        again = f"row_number() OVER (PARTITION BY {every})"
+        age = f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest})"
         if self.target.first_seen:
-            judged = f"SELECT *, CAST(NULL AS UTINYINT) AS {identifier(REASON)} FROM ({rows})"
-        else:
-            again = f"row_number() OVER (PARTITION BY {every})"
-            if self.target.same_key == "first":
-                again = f"row_number() OVER (PARTITION BY {key} ORDER BY {latest}, {identifier(ROW)})"
-            elif self.target.same_key == "sum":
-                again = "1"
-            judged = (
-                f"SELECT * EXCLUDE (r, n), CASE WHEN r > 1 THEN {REPLACED} "
-                f"WHEN n > 1 THEN {REPEATED} END AS {identifier(REASON)} FROM (SELECT *, {again} AS n, "
-                f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest}) AS r FROM ({rows}))"
-            )
-            self.found.violations += self._undated(rows, key) if self.target.same_key == "sum" else []
-        judged = self._kept(judged, "judged")
+            again = age = "1"
+        elif self.target.same_key == "first":
+            again = f"row_number() OVER (PARTITION BY {key} ORDER BY {latest}, {identifier(ROW)})"
+        elif self.target.same_key == "sum":
+            again = "1"
+            self.found.violations += self._undated(rows, key)
+        judged = f"CASE WHEN r > 1 THEN {REPLACED} WHEN n > 1 THEN {REPEATED} END AS {identifier(REASON)}"
+        judged = f"SELECT * EXCLUDE (r, n), {judged} FROM (SELECT *, {again} AS n, {age} AS r FROM ({rows}))"
+        judged = _kept(self.con, judged, f"{self.label}-judged")
         counts = self._counts(judged, one)
         rows = f"SELECT * EXCLUDE ({identifier(REASON)}) FROM ({judged}) WHERE {identifier(REASON)} IS NULL"
+        settled = f"{self.label}-settled"
         if self.target.totals:
-            return self._kept(self._differences(rows, keys, described), "settled"), counts
+            return _kept(self.con, self._differences(rows, names, keys), settled), counts
         if self.target.same_key != "sum" and not self.target.first_seen:
             return rows, counts
-        settled = self._kept(self._grouped(rows, names, keys), "settled")
-        ((left,),) = self.con.con.execute(f"SELECT count(*) FROM ({settled}) WHERE {one}").fetchall()
-        joined = counts[MAPPED] - left
-        return settled, counts + Counter({JOINED: joined}) - Counter({MAPPED: joined})
+        grouped = _kept(self.con, self._grouped(rows, names, keys), settled)
+        joined = counts[MAPPED] - self._number(f"SELECT count(*) FROM ({grouped}) WHERE {one}")
+        return grouped, counts + Counter({JOINED: joined}) - Counter({MAPPED: joined})
 
     def _undated(self, rows: str, key: str) -> list[Violation]:
         """Return a violation for keys in several files of which none is the later: they would count twice."""
         files = f"min({identifier(FILE)}) <> max({identifier(FILE)})"
         twice = f"SELECT count(*) FROM (SELECT 1 FROM ({rows}) GROUP BY {key}, {identifier(EXPORTED)} HAVING {files})"
-        ((count,),) = self.con.con.execute(twice).fetchall()
         advice = f"They are in several files of source {self.raw.source.name}: say exported_at, and the later wins."
-        return (
-            [Violation(self.spec.name, key.replace('"', ""), "duplicate key", count, (), advice)]
-            if count
-            else []
-        )
+        return broken(self.spec.name, key.replace('"', ""), "duplicate key", self._number(twice), advice)
 
     def _grouped(self, rows: str, names: list[str], keys: list[str]) -> str:
         """Return one row for each key: numbers are added, of the rest the first that is given holds."""
@@ -422,8 +398,7 @@ class _Feed:
         made = []
         for name in (name for name in names if name not in keys):
             text = identifier(name)
-            summed = name in self.spec and self.spec[name].type in ("integer", "float")
-            summed = summed and self.spec[name].unit != "share"
+            summed = self._is_number(name) and self.spec[name].unit != "share"
             value = f"arg_min({text}, {identifier(order)})"
             if self.target.first_seen and name == "joined_at":
                 value = f"min({text})"
@@ -436,24 +411,21 @@ class _Feed:
         key = ", ".join(map(identifier, keys))
         return f"SELECT {', '.join([key, *made, *others])} FROM ({rows}) GROUP BY {key}"
 
-    def _differences(self, rows: str, keys: list[str], described: list[Any]) -> str:
+    def _differences(self, rows: str, names: list[str], keys: list[str]) -> str:
         """Return what was added to lifetime totals since the export before; a total that fell says nothing."""
         own = [name for name in self.spec.key if self.spec[name].type == "string"]
         when = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
         order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY {when})"
         made, fell = [], []
-        for name, *_ in described:
+        for name in (name for name in names if self._is_number(name) and name not in keys):
             text = identifier(name)
-            if name in self.spec and name not in keys and self.spec[name].type in ("integer", "float"):
-                grown = f"{text} - lag({text}) OVER {order}"
-                if self.spec[name].minimum == 0:
-                    fell.append(f"CAST(coalesce({grown} < 0, false) AS INTEGER)")
-                    grown = f"CASE WHEN {grown} >= 0 THEN {grown} END"
-                made.append(f"CASE WHEN row_number() OVER {order} = 1 THEN {text} ELSE {grown} END AS {text}")
-            else:
-                made.append(text)
+            grown = f"{text} - lag({text}) OVER {order}"
+            if self.spec[name].minimum == 0:
+                fell.append(f"CAST(coalesce({grown} < 0, false) AS INTEGER)")
+                grown = f"CASE WHEN {grown} >= 0 THEN {grown} END"
+            made.append(f"CASE WHEN row_number() OVER {order} = 1 THEN {text} ELSE {grown} END AS {text}")
         query = f"SELECT sum(f) FROM (SELECT {' + '.join(fell or ['0'])} AS f FROM ({rows}))"
-        if count := self.con.con.execute(query).fetchall()[0][0]:
+        if count := self._number(query):
             words = "{table}: totals that were lower than in the export before, and so say nothing: {n:,}."
             self.found.notes.append(say(words, table=self.spec.name, n=count))
-        return f"SELECT {', '.join(made)} FROM ({rows})"
+        return f"SELECT * REPLACE ({', '.join(made)}) FROM ({rows})" if made else rows

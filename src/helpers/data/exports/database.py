@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from functools import reduce
 from typing import Any
 
 import ibis
@@ -15,7 +16,7 @@ import ibis.expr.types as ir
 
 from helpers.checks import did_you_mean
 from helpers.data.cells import ADVICE, EPOCH_MICROSECONDS
-from helpers.data.exports.apply import OUTCOMES, column_of, conclude, refuse_questions, unexpected
+from helpers.data.exports.apply import OUTCOMES, broken, column_of, conclude, refuse_questions, unexpected
 from helpers.data.exports.expressions import Text, hashed
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
@@ -48,11 +49,8 @@ def add(con: Any, mapping: Mapping, wanted: Collection[str], found: Found) -> No
     for name, tables in feeds.items():
         kinds = {column: kind for table in tables for column, kind in table.schema().items()}
         lacks = [{c: ibis.null(kind) for c, kind in kinds.items() if c not in t.columns} for t in tables]
-        found.tables[name], *others = (
-            t.mutate(**n).select(*kinds) for t, n in zip(tables, lacks, strict=True)
-        )
-        for other in others:
-            found.tables[name] = found.tables[name].union(other)
+        whole = [t.mutate(**n).select(*kinds) for t, n in zip(tables, lacks, strict=True)]
+        found.tables[name] = reduce(ir.Table.union, whole)
     conclude(found, mapping, account)
 
 
@@ -106,22 +104,19 @@ class _Feed(Text):
 
     def not_understood(self) -> list[Violation]:
         """Return the words that a translation does not know and the masks among ids, in the rows that stay."""
-        wrong = []
+        said, table = [], self.target.table
         for name, value in self.target.columns.items():
+            wrong = {}
             if value.values and value.column and not value.others:
                 words = ", ".join(map(quoted, value.values))
-                wrong.append((name, "unknown word", f"{_varchar(value.column)} NOT IN ({words})"))
+                wrong["unknown word"] = f"{_varchar(value.column)} NOT IN ({words})"
             if column_of(self.target, name).privacy == "P1" and value.columns:
-                masked = " OR ".join(f"{_varchar(column)} LIKE '%**%'" for column in sorted(value.columns))
-                wrong.append((name, "masked id", masked))
-        queries = [f"SELECT count(*) AS n {self.rows} AND ({broken})" for _, _, broken in wrong]
-        counts = [int(self._query(query).execute()["n"].iloc[0]) for query in queries]
-        facts = zip(wrong, counts, strict=True)
-        return [
-            Violation(self.target.table, n, rule, rows, (), ADVICE[rule])
-            for (n, rule, _), rows in facts
-            if rows
-        ]
+                masked = [f"{_varchar(column)} LIKE '%**%'" for column in sorted(value.columns)]
+                wrong["masked id"] = " OR ".join(masked)
+            for rule, holds in wrong.items():
+                rows = self._query(f"SELECT count(*) AS n {self.rows} AND ({holds})").execute()["n"].iloc[0]
+                said += broken(table, name, rule, int(rows), ADVICE[rule])
+        return said
 
     def looked_at(self, name: str) -> str:
         return f"nullif(trim({_varchar(name)}), '')"

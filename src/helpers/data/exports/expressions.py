@@ -46,14 +46,13 @@ class Text:
 
     def _holds(self, test: Test) -> str:
         column, texts = self.looked_at(test.column), ", ".join(map(quoted, test.texts))
-        match test.relation:
-            case "empty":
-                return f"{column} IS NULL"
-            case "given":
-                return f"{column} IS NOT NULL"
-            case "in":
-                return f"coalesce({column} IN ({texts}), false)"
-        return f"coalesce({column} NOT IN ({texts}), true)"
+        holds = {
+            "empty": f"{column} IS NULL",
+            "given": f"{column} IS NOT NULL",
+            "in": f"coalesce({column} IN ({texts}), false)",
+            "not in": f"coalesce({column} NOT IN ({texts}), true)",
+        }
+        return holds[test.relation]
 
     def reasons(self, source: Source, target: Target) -> list[tuple[str, str]]:
         """Return when a row is left out, each condition with its reason; the first that holds counts."""
@@ -79,9 +78,7 @@ class Text:
                 sql = self.computed(value, column)
         sql = self.formatted(sql, value.format, column) if value.format else sql
         if value.values:
-            words = " ".join(
-                f"WHEN {quoted(word)} THEN {quoted(said)}" for word, said in value.values.items()
-            )
+            words = " ".join(f"WHEN {quoted(word)} THEN {quoted(to)}" for word, to in value.values.items())
             sql = f"CASE {sql} {words} ELSE {'' if value.others else quoted(UNKNOWN) + ' || '}{sql} END"
         sql = f"coalesce({sql}, {self.constant(value.empty, column)})" if value.empty else sql
         return f"CASE WHEN {self.holds(value.when)} THEN {sql} END" if value.when else sql
@@ -112,9 +109,8 @@ class Text:
         """Return when a row was exported, or the whole hours until then."""
         if not value.hours_since:
             return identifier(DAY if column.type == "date" else EXPORTED)
-        seconds = (
-            f"epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)) - epoch({self._instant(value.hours_since)})"
-        )
+        until = f"epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ))"
+        seconds = f"{until} - epoch({self._instant(value.hours_since)})"
         return f"CAST(CAST(floor(({seconds}) / 3600) AS BIGINT) AS VARCHAR)"
 
     def _instant(self, value: Value) -> str:

@@ -171,15 +171,10 @@ class _Opened:
                         yield from self.grids(self._copied(stream), above + name, ())
 
     def _text(self, place: Path, part: str) -> Iterator[RawFile]:
-        encoding, alike = csv_files.encoding(place)
-        with place.open(encoding=encoding) as file:
-            first = file.read(4096).lstrip(" \t\r\n\ufeff")[:40]
-        notes = (f"{self.path.name}: read as {encoding.upper()}.",) * (encoding in ("gb18030", "utf-16"))
-        if encoding != "utf-8" or not alike:
-            target = self._fresh()
-            with target.open("w", encoding="utf-8", newline="") as out, place.open(encoding=encoding) as file:
-                copyfileobj(file, out)
-            place = target
+        said: list[str] = []
+        place = csv_files.readable(place, self.path.name, self._fresh(), said, fit=("utf-8",))
+        with place.open(encoding="utf-8") as file:
+            first, notes = file.read(4096).lstrip(" \t\r\n\ufeff")[:40], tuple(said)
         if re.match(r"{|\[\s*[{\]]", first):
             whole = f"maximum_object_size = {2 * place.stat().st_size + (1 << 24)}"
             reader = f"SELECT json AS j FROM read_json_objects({listed([place])}, {whole})"
@@ -235,10 +230,7 @@ class _Opened:
 
 def _headers(lines: list[str], delimiter: str, expected: frozenset[str]) -> Iterator[tuple[Any, ...]]:
     """Yield every row that may hold the names, with its rank: known names first, then words and few values."""
-    reader, above, rows = csv.reader(lines, delimiter=delimiter), 0, []
-    for row in reader:
-        rows.append((above, row))
-        above = reader.line_num
+    rows = list(csv_files.rows(lines, delimiter))
     for index, (above, row) in enumerate(rows[:HEADER_SEARCH]):
         widths = Counter(len(each) for _, each in rows[index + 1 :] if any(each))
         blanks = max(widths.most_common(1)[0][0] - len(row), 0) if widths else 0

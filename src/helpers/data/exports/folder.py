@@ -51,7 +51,7 @@ def look(place: Address) -> Folder:
     if twice := plain.files.keys() & feeding.keys():
         said = f"lies there and is fed by {place.mapping.name}: keep one of them"
         raise BadData(f"{place.path}: {', '.join(sorted(twice))} {said}.")
-    if needs_identities(mapping, feeding):
+    if IDENTITIES in with_identities(mapping, feeding.keys() - {IDENTITIES}):
         known = feeding.get(IDENTITIES) or plain.files.get(IDENTITIES, [])
         feeding = {name: [*parts, *known] for name, parts in feeding.items()}
     return Folder(plain, mapping, feeding)
@@ -69,7 +69,8 @@ def files_of(folder: Path, source: Source) -> list[Path]:
     return list(found)
 
 
-def needs_identities(mapping: Mapping, wanted: Collection[str]) -> bool:
-    """Whether ids of some wanted table are looked up among identities."""
+def with_identities(mapping: Mapping, wanted: Collection[str]) -> set[str]:
+    """Return the tables that are wanted, with the identities among which ids of one of them are looked up."""
     targets = (target for source in mapping.sources for target in source.tables if target.table in wanted)
-    return any(value.identity for target in targets for value in target.columns.values())
+    sought = any(value.identity for target in targets for value in target.columns.values())
+    return {*wanted, IDENTITIES} if sought else set(wanted)

@@ -104,10 +104,13 @@ KINDS = {
     **{"column": (), "constant": (), "sum": ("minus",), "product": (), "rate": ("of", "per")},
     **{"least": (), "first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
 }
-# Columns of the contract that the words of a table stand for.
-STANDS_FOR = {"metrics": {"metric", "value"}}
+# Words of one table alone.
 ONLY_OF = {"metrics": "metric_daily", "first_seen": "members"}
-VIEWS = ("buyer", "merchant")
+# What may be said where it is one of a few words.
+WORDS: dict[str, tuple[str, ...]] = {
+    **{"view": ("buyer", "merchant"), "totals": ("lifetime",), "same_key": ("first", "sum")},
+    **{"unit": tuple(EPOCH_MICROSECONDS), "per": ("1", "100", "10000"), "others": ("keep",)},
+}
 
 
 class Test(NamedTuple):
@@ -293,6 +296,16 @@ def _asks(text: str) -> bool:
     return text.startswith("?")
 
 
+def _moment(text: str) -> None:
+    """Refuse what is neither a day nor an instant with its offset."""
+    try:
+        if dt.datetime.fromisoformat(text).tzinfo is None:
+            dt.date.fromisoformat(text)
+    except ValueError:
+        says = "must be a day such as 2026-07-01, or an instant such as 2026-07-01T08:00:00+08:00"
+        raise ValueError(f"{text} {says}") from None
+
+
 class _Parser:
     """Turns the nodes of one mapping into its records and collects the mistakes on the way."""
 
@@ -301,43 +314,35 @@ class _Parser:
         self.say = self.reader.say
         # How each field of a record is read: by its name where it has its own words, else by its type.
         self.ways: dict[str, Callable[[yaml.Node], Any]] = {
-            **{
-                "str": self.text,
-                "bool": self.true,
-                "tuple[str, ...]": self.texts,
-                "Condition": self.condition,
-            },
-            **{
-                "Value | None": self.value,
-                "tuple[Value, ...]": self.several,
-                "tuple[Target, ...]": self.tables,
-            },
-            **{"tuple[Source, ...]": self.sources, "column": self.column, "zone": self.zone},
-            **{
-                "exported_at": self.exported,
-                "per": self.one_of("1", "100", "10000"),
-                "others": self.one_of("keep"),
-            },
-            **{"unit": self.one_of(*EPOCH_MICROSECONDS), "same_key": self.one_of("first", "sum")},
-            **{"totals": self.one_of("lifetime"), "view": self.one_of(*VIEWS)},
+            "str": self.text,
+            "bool": lambda node: self.one_of("true")(node) == "true",
+            "tuple[str, ...]": self.texts,
+            "Condition": self.condition,
+            "Value | None": self.value,
+            "tuple[Value, ...]": lambda node: tuple(map(self.value, self.reader.items(node, "it"))),
+            "tuple[Target, ...]": self.tables,
+            "tuple[Source, ...]": self.sources,
             "Map[str, str]": partial(self.named, read=self.text),
             "Map[str, Condition]": partial(self.named, read=self.condition),
             "Map[str, tuple[Value, ...]]": partial(self.named, read=self.metric),
+            "column": self.column,
+            "zone": partial(self.checked, check=partial(zone, argument="zone")),
+            "exported_at": self.exported,
+            **{name: self.one_of(*known) for name, known in WORDS.items()},
         }
 
     def fields(self, record: type, *others: str) -> dict[str, Callable[[yaml.Node], Any]]:
         """Return how the fields of a record are read, but for some that are not written."""
-        found = {
-            each.name: self.ways.get(each.name) or self.ways.get(str(each.type)) for each in fields(record)
-        }
-        return {name: read for name, read in found.items() if read and name not in others}
+        kinds = {each.name: str(each.type) for each in fields(record) if each.name not in others}
+        ways = {name: self.ways.get(name) or self.ways.get(kind) for name, kind in kinds.items()}
+        return {name: read for name, read in ways.items() if read}
 
     def words(self, node: yaml.Node, readers: Map[str, Any], what: str) -> dict[str, Any]:
         """Return what the words of a mapping say, each read in its way."""
         found = self.reader.mapping(node, readers, what)
         return {name: readers[name](entry.node) for name, entry in found.items()}
 
-    def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any]) -> dict[str, Any]:
+    def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any] = lambda node: node) -> dict[str, Any]:
         """Return what stands under names that are the writer's own."""
         return {name: read(entry.node) for name, entry in self.reader.mapping(node, None, "this").items()}
 
@@ -368,42 +373,26 @@ class _Parser:
 
         return read
 
-    def true(self, node: yaml.Node) -> bool:
-        """Return whether it is said; there is no need to say that it is not."""
-        return self.one_of("true")(node) == "true"
-
-    def zone(self, node: yaml.Node) -> str:
-        """Return the name of a time zone."""
-        name = self.text(node)
+    def checked(self, node: yaml.Node, check: Callable[[str], Any]) -> str:
+        """Return a text that passes a check, or is a question."""
+        text = self.text(node)
         try:
-            return name if _asks(name) else zone(name, "zone").key
-        except BadParameters as error:
+            if not _asks(text):
+                check(text)
+        except (ValueError, BadParameters) as error:
             self.say(where(node), str(error))
-            return name
-
-    def moment(self, node: yaml.Node) -> str:
-        """Return a day, or an instant with its offset."""
-        written = self.text(node)
-        try:
-            if not _asks(written) and dt.datetime.fromisoformat(written).tzinfo is None:
-                dt.date.fromisoformat(written)
-        except ValueError:
-            says = "must be a day such as 2026-07-01, or an instant such as 2026-07-01T08:00:00+08:00"
-            self.say(where(node), f"{written} {says}")
-        return written
+        return text
 
     def exported(self, node: yaml.Node) -> dict[str, str]:
         """Return when files were exported, by the pattern of their names."""
+        moment = partial(self.checked, check=_moment)
         if isinstance(node, yaml.ScalarNode):
-            return {"*": self.moment(node)}
-        found = self.named(node, lambda each: each)
-        return {k: (self.text if k == "file_name" else self.moment)(each) for k, each in found.items()}
+            return {"*": moment(node)}
+        return {k: (self.text if k == "file_name" else moment)(each) for k, each in self.named(node).items()}
 
     def condition(self, node: yaml.Node) -> Condition:
         """Return what some columns must hold."""
-        return tuple(
-            self.test(clean(name), each) for name, each in self.named(node, lambda each: each).items()
-        )
+        return tuple(self.test(clean(name), each) for name, each in self.named(node).items())
 
     def test(self, column: str, node: yaml.Node) -> Test:
         """Return what one column must hold."""
@@ -426,7 +415,7 @@ class _Parser:
 
     def sources(self, node: yaml.Node) -> tuple[Source, ...]:
         """Return the sources by the names that they have been given."""
-        return tuple(self.source(name, each) for name, each in self.named(node, lambda each: each).items())
+        return tuple(self.source(name, each) for name, each in self.named(node).items())
 
     def source(self, name: str, node: yaml.Node) -> Source:
         """Return one source with the tables that it feeds."""
@@ -453,18 +442,16 @@ class _Parser:
         own = {"extra": partial(self.named, read=self.value), **self.fields(Target, "table", "columns")}
         found = self.words(node, own | dict.fromkeys(spec.names, self.value), spec.name)
         columns = {name: found.pop(name) for name in spec.names if name in found} | found.pop("extra", {})
-        there = columns.keys() | {name for word in found for name in STANDS_FOR.get(word, ())}
+        there = columns.keys() | ({"metric", "value"} if "metrics" in found else set())
         if lacks := [column.name for column in spec.columns if column.required and column.name not in there]:
             self.say(where(node), f"{spec.name} needs {', '.join(lacks)}")
         for word in found:
             if ONLY_OF.get(word, spec.name) != spec.name:
                 self.say(where(node), f"{word} is a word of {ONLY_OF[word]} alone")
-        if found.get("same_key") == "sum" and any(
-            len(each) == 2 for each in found.get("metrics", {}).values()
-        ):
-            self.say(
-                where(node), "same_key: sum would add up rates: map numerator and denominator as metrics"
-            )
+        rates = [name for name, each in found.get("metrics", {}).items() if len(each) > 1]
+        if rates and found.get("same_key") == "sum":
+            says = "same_key: sum would add up rates: map numerator and denominator as metrics"
+            self.say(where(node), says)
         for name, value in columns.items():
             personal = sorted(filter(is_personal, value.columns))
             if personal and (name not in spec or spec[name].privacy not in ("P1", "P3")):
@@ -481,10 +468,6 @@ class _Parser:
                 return found["numerator"], found["denominator"]
             self.say(where(node), "a rate needs numerator and denominator")
         return (self.value(node),)
-
-    def several(self, node: yaml.Node) -> tuple[Value, ...]:
-        """Return a list of values."""
-        return tuple(map(self.value, self.reader.items(node, "it")))
 
     def value(self, node: yaml.Node) -> Value:
         """Return how a column of the contract comes about."""
