@@ -9,7 +9,7 @@ import io
 import itertools
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -138,16 +138,16 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path, notes: list[str])
     return file
 
 
-def readable(
-    path: Path, name: str, target: Path, notes: list[str], fit: Collection[str] = ("utf-8", "utf-8-sig")
-) -> Path:
-    """Return a file in one of the encodings that are fit: itself, or as UTF-8 a new one; notes say of `name` why."""
+def readable(path: Path, name: str, target: Path, notes: list[str], marked: bool = True) -> Path:
+    """Return a file in UTF-8, `marked` as such or not, with lines that end alike: itself, or a new one.
+
+    Notes say of `name` why it had to be a new one.
+    """
     written, alike = encoding(path)
-    if written in ("gb18030", "utf-16"):
-        notes.append(f"{name}: read as {written.upper()}.")
-    if not alike:
-        notes.append(f"{name}: lines end in more than one way, each read as an end of line.")
-    if written in fit and alike:
+    legacy = written in ("gb18030", "utf-16")
+    notes += [f"{name}: read as {written.upper()}."] if legacy else []
+    notes += [] if alike else [f"{name}: lines end in more than one way, each read as an end of line."]
+    if alike and (written == "utf-8" or (marked and not legacy)):
         return path
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w", encoding="utf-8", newline="") as out:

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from helpers.data import cells, csv_files
+from helpers.data import cells, csv_files, views
 from helpers.data.cells import ADVICE, Cell
 from helpers.data.csv_files import CsvFile
 from helpers.data.reading import Found, Options
@@ -166,8 +166,8 @@ def _text_view(
         against += said
     union = " UNION ALL BY NAME ".join(relations)
     names = few(spec, [row[0] for row in con.con.execute(f"DESCRIBE {union}").fetchall()], notes)
-    trimmed = [f"nullif({_trimmed(_varchar(name))}, '') AS {identifier(name)}" for name in names]
-    ids = [_varchar(name) for name in names if name in spec and spec[name].is_id]
+    trimmed = [f"nullif({_trimmed(views.varchar(name))}, '') AS {identifier(name)}" for name in names]
+    ids = [views.varchar(name) for name in names if name in spec and spec[name].is_id]
     padded = " OR ".join(_is_padded(name) for name in ids) or "false"
     con.con.execute(
         f"CREATE TEMPORARY VIEW {_view('text', spec)} AS "
@@ -203,10 +203,6 @@ def write(con: Any, spec: Table, read: dict[str, Cell], label: str = "") -> str:
     )
     con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {view}) TO {target} (FORMAT parquet)")
     return f"read_parquet({target})"
-
-
-def _varchar(name: str) -> str:
-    return f"CAST({identifier(name)} AS VARCHAR)"
 
 
 def cell_of(spec: Table, name: str, local_tz: str | None, unit: str | None, *, signs: bool = False) -> Cell:

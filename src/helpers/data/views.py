@@ -43,6 +43,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def varchar(name: str) -> str:
+    """Return SQL for a column as text."""
+    return f"CAST({identifier(name)} AS VARCHAR)"
+
+
 def few(spec: Table, names: Sequence[str], notes: list[str]) -> list[str]:
     """Return the columns that are read: all of the contract, and the first others; a note names the rest."""
     others = [name for name in names if name not in spec]
@@ -120,7 +125,7 @@ def keyed(
     for key in keys:
         pattern = quoted(rf".*[/\\]{re.escape(key)}=([^/\\]*)[/\\]")
         text = f"url_decode(regexp_extract({identifier(FILE)}, {pattern}, 1))"
-        value, own = f"nullif(nullif({text}, ''), '{NO_VALUE}')", f"CAST({identifier(key)} AS VARCHAR)"
+        value, own = f"nullif(nullif({text}, ''), '{NO_VALUE}')", varchar(key)
         if key in both:
             count = con.con.execute(f"SELECT count(*) FROM {reader} WHERE {own} <> {value}").fetchone()[0]
             advice = "The file says another value than the name of its folder: correct one, or leave it out."

@@ -20,7 +20,7 @@ from helpers.data.cells import Cell
 from helpers.data.clock import zone as zone_of
 from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
-from helpers.data.exports.expressions import COMPUTED, DAY, EXPORTED, FILE, NUMBER, ROW, UNEXPECTED, Text
+from helpers.data.exports.expressions import AT_EXPORT, COMPUTED, DAY, EXPORTED, FILE, NUMBER, ROW
 from helpers.data.exports.files import RawFile, open_file
 from helpers.data.exports.folder import IDENTITIES, files_of, with_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value, needs_export
@@ -33,10 +33,10 @@ from helpers.errors import BadData
 from helpers.sentences import say
 
 REASON = "\x1freason"
+KEPT = f"{identifier(REASON)} IS NULL"
 OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the row of its key")
 MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
-ACCOUNT = ("source", "table", "reason", "rows")
 VIEWS = {
     "buyer": "orders: amounts are what buyers paid, without what platforms added.",
     "merchant": "orders: amounts are what the shop is owed before fees, with what platforms added.",
@@ -98,7 +98,7 @@ def mapped(
 
 def conclude(found: Found, mapping: Mapping, account: list[tuple[str, str, str, int]]) -> None:
     """Put the account of the rows, and whose money the orders hold, into what was found."""
-    found.account = pd.DataFrame(account, columns=list(ACCOUNT))
+    found.account = pd.DataFrame(account, columns=["source", "table", "reason", "rows"])
     found.notes += [say(VIEWS[mapping.view])] if "orders" in found.tables and mapping.view else []
 
 
@@ -141,7 +141,7 @@ def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violat
     """Return a violation for the rows that hold what the mapping does not expect."""
     where = ", ".join(test.column for test in source.expect)
     advice = f"Name what it means, under expect or leave_out of source {source.name}."
-    return broken(table, where, "unknown word", counts.get(UNEXPECTED, 0), advice)
+    return broken(table, where, "unknown word", counts.get(expressions.UNEXPECTED, 0), advice)
 
 
 def broken(table: str, column: str, rule: str, rows: int, advice: str) -> list[Violation]:
@@ -227,7 +227,7 @@ class _Feed:
         self.con, self.raw, self.target, self.label = con, raw, target, label
         self.found, self.spec = found, TABLES[target.table]
         self.counts: Counter[int] = Counter()
-        self.reasons, self.text = list(OUTCOMES), Text(raw.zone)
+        self.reasons, self.text = list(OUTCOMES), expressions.Text(raw.zone)
         self.zones: dict[str, str | None] = {}
         # Which columns of the rows are needed beside the table's own.
         grouped = bool(target.same_key or target.first_seen or target.totals)
@@ -239,8 +239,7 @@ class _Feed:
         try:
             names = self._text(query)
             typed = csv_tables.write(self.con, self.spec, self._cells(names), self.label)
-            kept = f"{identifier(REASON)} IS NULL"
-            columns = csv_tables.judged(self.con, self.spec, names, typed, self.zones, self.found, kept)
+            columns = csv_tables.judged(self.con, self.spec, names, typed, self.zones, self.found, KEPT)
         except duckdb.Error as error:
             said = str(error).splitlines()[0]
             self.found.violations.append(Violation(self.spec.name, "(row)", "malformed row", 0, (), said))
@@ -314,17 +313,15 @@ class _Feed:
 
     def _settled(self, columns: str, typed: str) -> str:
         """Return the rows that stay, one for each key, and account for the others."""
-        reason, kept = identifier(REASON), f"{identifier(REASON)} IS NULL"
         one = f"metric = {quoted(next(iter(self.target.metrics)))}" if self.target.metrics else "true"
-        counts = self._counts(f"SELECT {columns}, {reason} FROM {typed}", one)
-        said = {self.reasons[n]: rows for n, rows in counts.items()}
+        self.counts = self._counts(f"SELECT {columns}, {identifier(REASON)} FROM {typed}", one)
+        said = {self.reasons[n]: rows for n, rows in self.counts.items()}
         self.found.violations += unexpected(self.spec.name, self.raw.source, said)
         others = ", ".join(map(identifier, self.beside))
-        rows = f"SELECT {', '.join(filter(None, (columns, others)))} FROM {typed} WHERE {kept}"
+        rows = f"SELECT {', '.join(filter(None, (columns, others)))} FROM {typed} WHERE {KEPT}"
         if EXPORTED in self.beside:
             rows, settled = self._one_of_each_key(rows, one)
-            counts = counts - Counter({MAPPED: sum(settled.values())}) + settled
-        self.counts = counts
+            self.counts = self.counts - Counter({MAPPED: sum(settled.values())}) + settled
         given = " WHERE value IS NOT NULL" if self.target.metrics else ""
         if given and (empty := self._number(f"SELECT count(*) - count(value) FROM ({rows})")):
             words = "{table}: cells without a value, which are no rows: {n:,}."
@@ -361,7 +358,7 @@ class _Feed:
         names = [name for name, *_ in described if name not in (FILE, EXPORTED, ROW)]
         keys = [name for name in (*self.spec.key, *self.spec.refined_by) if name in names]
         key, every = (", ".join(map(identifier, each)) for each in (keys, names))
-        latest = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ) DESC NULLS LAST"
+        latest = f"{AT_EXPORT} DESC NULLS LAST"
         again = f"row_number() OVER (PARTITION BY {every})"
         age = f"dense_rank() OVER (PARTITION BY {key} ORDER BY {latest})"
         if self.target.first_seen:
@@ -375,7 +372,7 @@ class _Feed:
         judged = f"SELECT * EXCLUDE (r, n), {judged} FROM (SELECT *, {again} AS n, {age} AS r FROM ({rows}))"
         judged = _kept(self.con, judged, f"{self.label}-judged")
         counts = self._counts(judged, one)
-        rows = f"SELECT * EXCLUDE ({identifier(REASON)}) FROM ({judged}) WHERE {identifier(REASON)} IS NULL"
+        rows = f"SELECT * EXCLUDE ({identifier(REASON)}) FROM ({judged}) WHERE {KEPT}"
         settled = f"{self.label}-settled"
         if self.target.totals:
             return _kept(self.con, self._differences(rows, names, keys), settled), counts
@@ -414,8 +411,7 @@ class _Feed:
     def _differences(self, rows: str, names: list[str], keys: list[str]) -> str:
         """Return what was added to lifetime totals since the export before; a total that fell says nothing."""
         own = [name for name in self.spec.key if self.spec[name].type == "string"]
-        when = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
-        order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY {when})"
+        order = f"(PARTITION BY {', '.join(map(identifier, own))} ORDER BY {AT_EXPORT})"
         made, fell = [], []
         for name in (name for name in names if self._is_number(name) and name not in keys):
             text = identifier(name)

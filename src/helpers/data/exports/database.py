@@ -21,7 +21,7 @@ from helpers.data.exports.expressions import Text, hashed
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
 from helpers.data.reading import Found
 from helpers.data.schema import Column
-from helpers.data.views import identifier, quoted
+from helpers.data.views import identifier, quoted, varchar
 from helpers.data.violation import Violation
 from helpers.errors import BadData
 
@@ -109,9 +109,9 @@ class _Feed(Text):
             wrong = {}
             if value.values and value.column and not value.others:
                 words = ", ".join(map(quoted, value.values))
-                wrong["unknown word"] = f"{_varchar(value.column)} NOT IN ({words})"
+                wrong["unknown word"] = f"{varchar(value.column)} NOT IN ({words})"
             if column_of(self.target, name).privacy == "P1" and value.columns:
-                masked = [f"{_varchar(column)} LIKE '%**%'" for column in sorted(value.columns)]
+                masked = [f"{varchar(column)} LIKE '%**%'" for column in sorted(value.columns)]
                 wrong["masked id"] = " OR ".join(masked)
             for rule, holds in wrong.items():
                 rows = self._query(f"SELECT count(*) AS n {self.rows} AND ({holds})").execute()["n"].iloc[0]
@@ -119,7 +119,7 @@ class _Feed(Text):
         return said
 
     def looked_at(self, name: str) -> str:
-        return f"nullif(trim({_varchar(name)}), '')"
+        return f"nullif(trim({varchar(name)}), '')"
 
     def of(self, value: Value, column: Column) -> str:
         if odd := [word for word in NOT_HERE if getattr(value, word)]:
@@ -135,8 +135,8 @@ class _Feed(Text):
                 raise self._bad(f"{value.column} has times without a zone: say zone")
             return f"timezone({quoted(zone)}, {sql})"
         if column.privacy == "P1" and value.hashed:
-            return hashed(f"lower({_varchar(value.column)})", postgres=self.con.name == "postgres")
-        return _varchar(value.column) if column.is_id or value.values else sql
+            return hashed(f"lower({varchar(value.column)})", postgres=self.con.name == "postgres")
+        return varchar(value.column) if column.is_id or value.values else sql
 
     def constant(self, text: str, column: Column) -> str:
         return f"CAST({quoted(text)} AS {'DOUBLE PRECISION' if column.type in ('integer', 'float') else 'VARCHAR'})"
@@ -152,7 +152,3 @@ class _Feed(Text):
 
     def share(self, value: Value, per: str, column: Column) -> str:
         return f"({self.of(value, column)} / {per}.0)"
-
-
-def _varchar(column: str) -> str:
-    return f"CAST({identifier(column)} AS VARCHAR)"

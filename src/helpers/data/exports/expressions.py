@@ -11,6 +11,7 @@ from helpers.data.views import identifier, quoted
 
 # Columns that every row of a source has beside its own; names that cannot be printed are in no file.
 EXPORTED, DAY, FILE, ROW = "\x1fexported", "\x1fday", "\x1ffile", "\x1frow"
+AT_EXPORT = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
 
 # The format of numbers with a decimal comma, and what they look like, with a sign of money before or behind.
 DECIMAL_COMMA = "1.234,56"
@@ -109,8 +110,7 @@ class Text:
         """Return when a row was exported, or the whole hours until then."""
         if not value.hours_since:
             return identifier(DAY if column.type == "date" else EXPORTED)
-        until = f"epoch(CAST({identifier(EXPORTED)} AS TIMESTAMPTZ))"
-        seconds = f"{until} - epoch({self._instant(value.hours_since)})"
+        seconds = f"epoch({AT_EXPORT}) - epoch({self._instant(value.hours_since)})"
         return f"CAST(CAST(floor(({seconds}) / 3600) AS BIGINT) AS VARCHAR)"
 
     def _instant(self, value: Value) -> str:
@@ -130,11 +130,8 @@ class Text:
             wrong = f"{number if part is value.rate else self.number(part, column)} IS NULL"
             said = f"{quoted(NO_SHARE)} || {text}" if part is value.rate else text
             broken.append(f"CASE WHEN {wrong} AND {text} NOT IN {cells.MISSING} THEN {said} END")
-        when = self.holds(value.when)
-        return (
-            f"CASE WHEN {when} THEN {number} END",
-            f"CASE WHEN {when} THEN coalesce({', '.join(broken)}) END",
-        )
+        when, text = f"CASE WHEN {self.holds(value.when)} THEN", f"coalesce({', '.join(broken)})"
+        return f"{when} {number} END", f"{when} {text} END"
 
     def number(self, value: Value, column: Column) -> str:
         """Return a value as a number; missing where one of its parts is."""
@@ -202,9 +199,8 @@ def hashed(text: str, *, postgres: bool = False) -> str:
 def verdict(usual: str, name: str, value: Value, column: Column) -> str:
     """Return the verdict on the text of a column, in front of which may stand what is wrong with it."""
     text = identifier(name)
-    if value.rate:
-        usual = f"CASE WHEN starts_with({text}, {quoted(NO_SHARE)}) THEN 'share above 1' ELSE {usual} END"
-    if value.values:
-        usual = f"CASE WHEN starts_with({text}, {quoted(UNKNOWN)}) THEN 'unknown word' ELSE {usual} END"
+    signs = ((value.rate, NO_SHARE, "share above 1"), (value.values, UNKNOWN, "unknown word"))
+    for sign, rule in [(sign, rule) for there, sign, rule in signs if there]:
+        usual = f"CASE WHEN starts_with({text}, {quoted(sign)}) THEN '{rule}' ELSE {usual} END"
     masked = f"CASE WHEN contains({text}, '**') THEN 'masked id' ELSE {usual} END"
     return masked if column.privacy == "P1" else usual

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from helpers.data import csv_files
 from helpers.data.csv_files import DELIMITERS, UnreadableFileError
 from helpers.data.exports import workbook
-from helpers.data.views import identifier, listed, quoted
+from helpers.data.views import identifier, listed, quoted, varchar
 from helpers.data.violation import counted
 
 LOST_DIGITS = r"\d(\.\d+)?[eE]\+?\d{2}"
@@ -172,9 +172,9 @@ class _Opened:
 
     def _text(self, place: Path, part: str) -> Iterator[RawFile]:
         said: list[str] = []
-        place = csv_files.readable(place, self.path.name, self._fresh(), said, fit=("utf-8",))
+        place = csv_files.readable(place, self.path.name, self._fresh(), said, marked=False)
         with place.open(encoding="utf-8") as file:
-            first, notes = file.read(4096).lstrip(" \t\r\n\ufeff")[:40], tuple(said)
+            first, notes = file.read(4096).lstrip()[:40], tuple(said)
         if re.match(r"{|\[\s*[{\]]", first):
             whole = f"maximum_object_size = {2 * place.stat().st_size + (1 << 24)}"
             reader = f"SELECT json AS j FROM read_json_objects({listed([place])}, {whole})"
@@ -205,7 +205,7 @@ class _Opened:
         reader, schema = f"read_parquet({listed([place])})", pq.read_schema(place)
         if any(map(pa.types.is_nested, schema.types)):
             return self._records(f"SELECT to_json(t) AS j FROM {reader} t", part, (), False)
-        texts = {name: f"nullif(CAST({identifier(name)} AS VARCHAR), '')" for name in schema.names}
+        texts = {name: f"nullif({varchar(name)}, '')" for name in schema.names}
         return self._selected(texts, reader, part, ())
 
     def _records(self, query: str, part: str, notes: tuple[str, ...], is_document: bool) -> RawFile:

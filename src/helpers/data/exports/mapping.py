@@ -99,11 +99,9 @@ from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 from helpers.located_yaml import InvalidFile, Reader, where
 
-# The words of which a value has exactly one, each with those that go with it alone.
-KINDS = {
-    **{"column": (), "constant": (), "sum": ("minus",), "product": (), "rate": ("of", "per")},
-    **{"least": (), "first": (), "key": ("numbered",), "exported": (), "hours_since": ()},
-}
+# The words of which a value has exactly one, and words that go with one of them alone.
+KINDS = ("column", "constant", "sum", "product", "rate", "least", "first", "key", "exported", "hours_since")
+GOES_WITH = {"minus": "sum", "of": "rate", "per": "rate", "numbered": "key"}
 # Words of one table alone.
 ONLY_OF = {"metrics": "metric_daily", "first_seen": "members"}
 # What may be said where it is one of a few words.
@@ -475,7 +473,7 @@ class _Parser:
             return Value(column=self.column(node))
         found = self.words(node, self.fields(Value), "a value")
         kinds = [kind for kind in KINDS if kind in found]
-        strange = [word for kind, own in KINDS.items() for word in own if word in found and kind not in kinds]
+        strange = [word for word, kind in GOES_WITH.items() if word in found and kind not in kinds]
         if len(kinds) != 1 or strange or ("rate" in found) != ("of" in found):
             self.say(where(node), f"a value needs one of {', '.join(KINDS)}, and to each what goes with it")
         return Value(**found) if kinds else Value(constant="?")
