@@ -11,12 +11,13 @@ are too thin for curves. `answers` turns the draws into estimates; `trust` refit
 allocates nothing.
 """
 
-from helpers.methods.budget.decisions import core, planned
-from helpers.methods.budget.results import costs, fitted, tested, weeks
+from helpers.methods.budget.decisions import planned
+from helpers.methods.budget.house import house
+from helpers.methods.budget.results import fitted, tested, weeks
 from helpers.methods.budget.returns import lines
 from helpers.playbook.result import asks
 
-__all__ = ["core", "costs", "fitted", "lines", "planned", "tested", "weeks"]
+__all__ = ["fitted", "house", "lines", "planned", "tested", "weeks"]
 
 
 # Whoever hands over a frame in place of a study is told how the one becomes the other.

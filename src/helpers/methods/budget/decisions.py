@@ -1,33 +1,30 @@
-"""Where the next money goes, what could be moved, and what a rule of the house costs: the records that decide."""
+"""Where the next money goes, and what could be moved without any: the record that decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.errors import BadParameters
 from helpers.figures import Chart
 from helpers.methods.budget import plots
 from helpers.methods.budget.allocate import Plan, allocate
-from helpers.methods.budget.results import Costs, estimate_of_draws, mean_share
+from helpers.methods.budget.house import shocks
+from helpers.methods.budget.results import Told, estimate_of_draws
 from helpers.methods.budget.returns import Lines
 from helpers.methods.budget.scenarios import outcome_draws, scenarios
-from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Share, Terms, responses_of
-from helpers.playbook.finding import Finding, finding
+from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, responses_of
+from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
-from helpers.playbook.result import Part, Result
-from helpers.playbook.thresholds import threshold
-from helpers.sentences import percent, quantity, say, with_bounds
+from helpers.playbook.result import Part
+from helpers.sentences import percent, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
-CORE_WIDTH = 0.05
-"""A core share of 55 to 60 %."""
 PLANS = {
     "today": "as today", "next": "today and the next money", "proposed": "today's money moved",
     "rule": "40/35/25 on the three largest", "equal": "equal parts", "less": "20 % less of each",
@@ -40,18 +37,15 @@ NEXT = (
 )
 KEPT = "{kept} a month are kept back: a share of all advertising money, or what months above the usual took."
 NEVER = "A week's spend on {line} is back after {value:.0f} weeks by the middle curve; by unlucky ones it never is."
-RULE = (
-    "{names} had {share} of advertising; a rule asks for {low} to {high}. By the mean curves, keeping to it costs "
-    "{price} of margin a month."
-)
 ASSUMED = (
     "Margin of {margin} of a turnover of {turnover} for each of the outcome, less spend, a month at a steady spend: "
-    "mean and {level} range of {n} curves, if nothing unknown to the model moves spend and outcome together."
+    "mean and {level} range of {n} curves, if nothing unknown to the model moves spend and outcome together. Plans "
+    "pick the lines that look best, so less than this is likelier than more."
 )
 
 
 @dataclass(frozen=True, repr=False)
-class Planned(Result):
+class Planned(Told):
     """Where the next money goes, and what could be moved without any.
 
     Attributes
@@ -72,10 +66,6 @@ class Planned(Result):
     table: pd.DataFrame = field(repr=False)
     amount: float
     wanted: float
-
-    def cash(self, amount: float) -> str:
-        """Return money in words."""
-        return quantity(amount, self.study.currency)
 
     def spoken(self, change: pd.Series) -> str:
         """Return changes of spend in words, the largest first."""
@@ -195,32 +185,28 @@ class Planned(Result):
 
     def findings(self) -> Iterator[Finding]:
         """State what the next money brings, the reserve, what moving brings, and the payback."""
-        shared: dict[str, Any] = {"scope": self.study.scope, "n_of": "weeks", "assumption": self.assumed}
+        held: dict[str, Any] = {"assumption": self.assumed}
+        up = {"direction": "up is good", "change": True} | held
         text = "the next {amount} a month pay best on {lines}"
-        text = text if self.pays else "the next {amount} a month are better kept"
-        yield finding(
-            self.gain(self.more), id="budget.next_gain", metric=say("gain of the next money a month, after its cost"),
-            sentence=self.sentence, systems=("S067", "S075"), direction="up is good", change=True,
-            headline=say(text, **self.words), definition="plan_gain", picture="next_money", **shared,
-        )  # fmt: skip
-        yield from self.lines.findings()
-        held = np.nan if self.more is None else self.more.terms.reserve
-        unit, level = self.study.currency, self.study.confidence
-        kept = Estimate(held, held, held, self.lines.fitted.n, unit, "policy and past shocks", level)
-        yield finding(
-            kept, id="budget.reserve", metric=say("money kept back a month"), sentence=self.reserve_sentence,
-            systems=("S072",), definition="reserve", **shared,
-        )  # fmt: skip
-        yield finding(
-            self.gain(self.moved), id="budget.move_gain", metric=say("gain of moving today's money a month"),
-            sentence=self.moved_sentence, systems=("S074", "S075"), direction="up is good", change=True,
-            definition="plan_gain", picture="plan", **shared,
-        )  # fmt: skip
-        yield finding(
-            self.payback, id="budget.payback", metric=say("weeks until a week's spend has come back"),
-            sentence=self.payback_sentence, systems=("S083",), direction="down is good",
-            definition="payback", **shared,
-        )  # fmt: skip
+        text = say(text if self.pays else "the next {amount} a month are better kept", **self.words)
+        metric, more = (
+            say("gain of the next money a month, after its cost"),
+            {"headline": text, "picture": "next_money"} | up,
+        )
+        systems, gain = ("S067", "S075"), self.gain(self.more)
+        yield self.state(gain, "next_gain", metric, self.sentence, "plan_gain", *systems, **more)
+        stops, brought, *others = self.lines.findings()
+        yield from (stops, brought)
+        amount = np.nan if self.more is None else self.more.terms.reserve
+        named = (self.lines.fitted.n, self.study.currency, "policy and past shocks", self.study.confidence)
+        metric, kept = say("money kept back a month"), Estimate(amount, amount, amount, *named)
+        yield self.state(kept, "reserve", metric, self.reserve_sentence, "reserve", "S072", **held)
+        yield from others
+        metric, more = say("gain of moving today's money a month"), {"picture": "plan"} | up
+        gain, systems = self.gain(self.moved), ("S074", "S075")
+        yield self.state(gain, "move_gain", metric, self.moved_sentence, "plan_gain", *systems, **more)
+        metric, more = say("weeks until a week's spend has come back"), {"direction": "down is good"} | held
+        yield self.state(self.payback, "payback", metric, self.payback_sentence, "payback", "S083", **more)
 
     def proposals(self) -> Iterator[Proposed]:
         """Yield one decision on the next money, one on moving, and one on lines where more no longer pays."""
@@ -241,7 +227,7 @@ class Planned(Result):
 
 
 def planned(
-    study: Study, lines: Lines, costs: Costs, amount: float, room: float, reserve_share: float
+    study: Study, lines: Lines, amount: float = 10_000.0, room: float = 0.5, reserve_share: float = 0.05
 ) -> Planned:
     """Return where the next money goes, what could be moved, and other plans beside them.
 
@@ -251,13 +237,11 @@ def planned(
         Its level and currency.
     lines : Lines
         What each line brings.
-    costs : Costs
-        Its past shocks count for the reserve.
     amount : float
         Next money of a month.
     room : float
         Share of today's spend by which a line may rise or fall; one that pauses may come back at that share of its
-        mean.
+        mean. None goes beyond its largest week.
     reserve_share : float
         Least share of the month's advertising money that is kept back, as far as the next money reaches.
     """
@@ -265,10 +249,11 @@ def planned(
     if found is None:
         return Planned(study, lines, None, None, pd.DataFrame(), amount, 0.0)
     today = WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value)
-    high = np.maximum((1 + room) * today, room * WEEKS_OF_MONTH * found.weekly.spend.mean())
+    seen = WEEKS_OF_MONTH * found.weekly.spend
+    high = np.maximum(np.minimum(np.maximum((1 + room) * today, room * seen.mean()), seen.max()), today)
     rows = pd.DataFrame({"today": today, "low": (1 - min(room, 1.0)) * today, "high": high})
     budget, worth, responses = float(today.sum()), lines.turnover * lines.margin, responses_of(found)
-    asked = Terms(budget + amount, rows.assign(low=0.0), (), reserve_share, costs.shocks).reserve
+    asked = Terms(budget + amount, rows.assign(low=0.0), (), reserve_share, shocks(study)).reserve
     kept = min(asked, amount) / max(budget + amount, 1e-12)
     terms = Terms(budget + amount, rows.assign(low=today), (), kept, value=worth, currency=study.currency)
     more = allocate(responses, terms)
@@ -277,74 +262,3 @@ def planned(
     beside = scenarios(found, more, None, study.confidence).query("plan == 'proposed'").assign(plan="next")
     table = pd.concat([table[:1], beside, table[1:]], ignore_index=True)
     return Planned(study, lines, more, moved, table, amount, asked)
-
-
-@dataclass(frozen=True, repr=False)
-class Core(Result):
-    """How much of advertising core platforms have, and what a rule for it costs.
-
-    Attributes
-    ----------
-    platforms : tuple of str
-        Core platforms.
-    share : Estimate
-        Their share of spend.
-    price : float
-        Margin of a month that the rule costs by the mean curves; NaN when it is not known.
-    why_not : str
-        Why no plan keeps the rule; empty when one does.
-    """
-
-    platforms: tuple[str, ...]
-    share: Estimate
-    price: float
-    why_not: str
-
-    @property
-    def sentence(self) -> str:
-        """What part core platforms have, and what the rule costs."""
-        low, text = threshold("budget.core_share").value, "{names} had {share} of advertising. {why}"
-        if np.isfinite(self.price):
-            text = RULE
-        rule = {"low": percent(low, 0), "high": percent(low + CORE_WIDTH, 0), "why": self.why_not}
-        rule["price"] = quantity(self.price, self.study.currency)
-        names = say(" and ").join(self.platforms)
-        return say(text, names=names, share=with_bounds(self.share), **rule).strip()
-
-    def findings(self) -> Iterator[Finding]:
-        """State the share of core platforms."""
-        yield finding(
-            self.share, id="budget.core_share", metric=say("share of advertising on core platforms"),
-            scope=self.study.scope, sentence=self.sentence, systems=("S074",), n_of="weeks",
-            assumption=say("weeks to come are like those on record"), definition="core_share",
-        )  # fmt: skip
-
-
-def core(study: Study, planned: Planned, platforms: Sequence[str]) -> Core:
-    """Return the share of core platforms, and what a rule for it costs.
-
-    Parameters
-    ----------
-    study : Study
-        Its level.
-    planned : Planned
-        Where nothing is allocated, no price is told.
-    platforms : sequence of str
-        Core platforms.
-    """
-    found, frame = planned.lines.fitted.usable, planned.lines.fitted.weeks.weekly
-    inside = tuple(str(line) for line in frame.spend if frame.lines.at[line, "platform"] in platforms)
-    share = mean_share(frame.spend[[*inside]].sum(axis=1), frame.spend.sum(axis=1), study.confidence)
-    if planned.moved is None or found is None or not inside:
-        return Core(study, tuple(platforms), share, np.nan, "")
-    rows = planned.moved.lines[["today"]].assign(low=0.0, high=WEEKS_OF_MONTH * frame.spend.max())
-    low, budget = threshold("budget.core_share").value, planned.moved.terms.budget
-    rules: tuple[tuple[Share, ...], ...] = ((), (Share("core", inside, low, low + CORE_WIDTH),))
-    worth = planned.moved.terms.value
-    try:
-        free, kept = (
-            allocate(responses_of(found), Terms(budget, rows, rule, value=worth)).objective for rule in rules
-        )
-    except BadParameters as refused:
-        return Core(study, tuple(platforms), share, np.nan, str(refused))
-    return Core(study, tuple(platforms), share, max(free - kept, 0.0), "")

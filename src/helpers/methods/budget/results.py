@@ -1,9 +1,10 @@
-"""What the weeks can answer, how far the answer is to be trusted, what tests changed, what all of it costs."""
+"""What the weeks can answer, how far the answer is to be trusted, and what tests changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,8 @@ from helpers.methods.budget.weekly import Weekly, weekly
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part, Result
-from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, quantity, say, with_bounds
-from helpers.stats.estimate import Estimate, normal_estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -38,8 +38,6 @@ GRADES = {
     "amber": "Trust is amber: {passed} of {n} checks passed. Enough to choose what to try, not to move money blind.",
     "red": "Trust is red. {why}",
 }
-TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
-"""The rule of thumb for all cost."""
 
 
 def estimate_of_draws(draws: Array, weeks: int, unit: str, confidence: float) -> Estimate:
@@ -48,24 +46,30 @@ def estimate_of_draws(draws: Array, weeks: int, unit: str, confidence: float) ->
     return Estimate(mean, min(low, mean), max(high, mean), weeks, unit, METHOD, confidence)
 
 
-def mean_share(part: pd.Series, whole: pd.Series, confidence: float) -> Estimate:
-    """Return the mean over periods of the share that a part has in the whole."""
-    each = (part / whole)[whole > 0]
-    if len(each) < 2:
-        return unknown(len(each), "share", confidence)
-    error, n, named = float(each.std()) / np.sqrt(len(each)), len(each), "Student's t over periods"
-    mean = float(each.mean())
-    return normal_estimate(mean, error, n, "share", named, confidence, degrees=n - 1, bounds=(0, 1))
-
-
 def checks_table(name: str, checks: tuple[Check, ...], caption: str) -> Table:
     """Return checks as a table."""
     rows = [(one.sentence, one.line or say("all"), one.verdict) for one in checks]
     return Table(name, pd.DataFrame(rows, columns=["check", "line", "verdict"]), caption)
 
 
+class Told(Result):
+    """What the records of a budget share: money in words, and findings that rest on weeks."""
+
+    def cash(self, amount: float) -> str:
+        """Return money in words."""
+        return quantity(amount, self.study.currency)
+
+    def state(
+        self, one: Estimate, name: str, metric: str, told: str, term: str, *systems: str, **more: Any
+    ) -> Finding:
+        """Return a finding that rests on weeks, with its term of the glossary."""
+        more = {"n_of": "weeks", "assumption": say("the true curves are among those that were tried")} | more
+        named: dict[str, Any] = {"metric": metric, "sentence": told, "definition": term, "systems": systems}
+        return finding(one, id=f"budget.{name}", scope=self.study.scope, **named, **more)
+
+
 @dataclass(frozen=True, repr=False)
-class Weeks(Result):
+class Weeks(Told):
     """The weeks, and whether they can answer.
 
     Attributes
@@ -85,7 +89,7 @@ class Weeks(Result):
     @property
     def sentence(self) -> str:
         """What there is, and what it can answer."""
-        spend = quantity(float(self.weekly.spend.to_numpy().sum()), self.study.currency)
+        spend = self.cash(float(self.weekly.spend.to_numpy().sum()))
         counts = {"n": len(self.weekly.outcome), "lines": self.weekly.spend.shape[1]}
         return say(ANSWERS[self.gate.answer], spend=spend, **counts)
 
@@ -110,7 +114,7 @@ def weeks(study: Study, outcome: str = "conversions", line: str = "campaign_id")
 
 
 @dataclass(frozen=True, repr=False)
-class Fitted(Result):
+class Fitted(Told):
     """The curves, and how far they may be trusted.
 
     Attributes
@@ -192,20 +196,15 @@ class Fitted(Result):
         """State the grade, and what paid lines brought."""
         share = float(np.mean([one.verdict == "ok" for one in self.trust.checks]))
         passed = Estimate(share, share, share, self.n, "share", "count of checks", self.study.confidence)
-        grade = say(self.trust.grade)
-        yield finding(
-            passed, id="budget.trust", metric=say("checks of the answer that passed"), scope=self.study.scope,
-            sentence=self.sentence, direction="up is good", systems=("S067",), n_of="weeks", definition="trust",
-            assumption=say("what no check asks for is not wrong"), headline=say("trust is {grade}", grade=grade),
-        )  # fmt: skip
+        headline, known = say("trust is {grade}", grade=say(self.trust.grade)), self.paid_share.known
+        metric, assumed = say("checks of the answer that passed"), say("what no check asks for is not wrong")
+        more = {"direction": "up is good", "assumption": assumed, "headline": headline}
+        yield self.state(passed, "trust", metric, self.sentence, "trust", "S067", **more)
         text = "Paid lines brought {share} of the outcome; the rest comes without them."
-        text = text if self.paid_share.known else "What paid lines brought cannot be told."
-        yield finding(
-            self.paid_share, id="budget.paid_share", metric=say("share of the outcome that paid lines brought"),
-            scope=self.study.scope, sentence=say(text, share=with_bounds(self.paid_share)), systems=("S067",),
-            assumption=say("season, calendar and organic drivers are as the model has them"), n_of="weeks",
-            definition="paid_share", picture="contribution",
-        )  # fmt: skip
+        text = text if known else "What paid lines brought cannot be told."
+        told = say(text, share=with_bounds(self.paid_share))
+        metric, more = say("share of the outcome that paid lines brought"), {"picture": "contribution"}
+        yield self.state(self.paid_share, "paid_share", metric, told, "paid_share", "S067", **more)
 
 
 def fitted(study: Study, weeks: Weeks) -> Fitted:
@@ -226,7 +225,7 @@ def fitted(study: Study, weeks: Weeks) -> Fitted:
 
 
 @dataclass(frozen=True, repr=False)
-class Tested(Result):
+class Tested(Told):
     """What tests and beliefs changed, and which test would tell most.
 
     Attributes
@@ -272,11 +271,8 @@ class Tested(Result):
 
     def findings(self) -> Iterator[Finding]:
         """State what the line to be tested next brought."""
-        yield finding(
-            self.brought, id="budget.next_test", metric=say("contribution of the line to be tested next"),
-            scope=self.study.scope, sentence=self.sentence, systems=("S067", "S075"), n_of="weeks",
-            assumption=say("the true curve is among those that were tried"), definition="contribution",
-        )  # fmt: skip
+        metric = say("contribution of the line to be tested next")
+        yield self.state(self.brought, "next_test", metric, self.sentence, "contribution", "S067", "S075")
 
     def proposals(self) -> Iterator[Proposed]:
         """Yield the test that would tell most."""
@@ -303,68 +299,3 @@ def tested(study: Study, fitted: Fitted) -> Tested:
     }
     line = max(each, key=lambda name: each[name].high - each[name].low)
     return Tested(study, fitted, ledger(found, study.seed), line, each[line])
-
-
-@dataclass(frozen=True, repr=False)
-class Costs(Result):
-    """All cost by kind, beside the rule of thumb.
-
-    Attributes
-    ----------
-    months : pandas.DataFrame
-        Money by month (rows) and kind.
-    """
-
-    months: pd.DataFrame = field(repr=False)
-
-    @property
-    def ads(self) -> Estimate:
-        """Share of advertising in all cost."""
-        return mean_share(self.months["ads"], self.months.sum(axis=1), self.study.confidence)
-
-    @property
-    def shocks(self) -> tuple[float, ...]:
-        """By how much each month's cost other than advertising was above the median month."""
-        other = self.months.drop(columns="ads").sum(axis=1)
-        return tuple(np.maximum(other - other.median(), 0.0))
-
-    @property
-    def sentence(self) -> str:
-        """What part of all cost advertising takes."""
-        text = "Advertising takes {share} of all cost; the rule of thumb gives it {rule}. It is a rule, not a result."
-        text = text if self.ads.known else "How cost is spread: there are too few months of it on record."
-        return say(text, share=with_bounds(self.ads), rule=percent(threshold("budget.ads_share").value, 0))
-
-    def tables(self) -> Iterator[Table]:
-        """Yield all kinds."""
-        total = self.months.sum().sort_values(ascending=False)
-        rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
-        rows = rows.rename_axis("kind").reset_index()
-        rows["rule_of_thumb"] = rows["kind"].map(TEMPLATE)
-        units = {"amount_a_month": self.study.currency, "share": "share", "rule_of_thumb": "share"}
-        yield Table("costs", rows, say("Cost by kind over {n} months", n=len(self.months)), units)
-
-    def findings(self) -> Iterator[Finding]:
-        """State the share of advertising."""
-        yield finding(
-            self.ads, id="budget.ads_share", metric=say("share of advertising in all cost"), n_of="periods",
-            scope=self.study.scope, sentence=self.sentence, systems=("S073", "S076", "S082"),
-            assumption=say("the ledger of costs is complete"), definition="cost_share",
-        )  # fmt: skip
-
-
-def costs(study: Study) -> Costs:
-    """Return all cost by kind and month of the table ``costs``; no rows where there is none.
-
-    Parameters
-    ----------
-    study : Study
-        Its day.
-    """
-    if "costs" not in study.dataset:
-        return Costs(study, pd.DataFrame({"ads": pd.Series(dtype=float)}))
-    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
-    rows = rows[pd.to_datetime(rows["date"]).dt.date <= study.as_of]
-    month = pd.to_datetime(rows["date"]).dt.strftime("%Y-%m")
-    table = rows.pivot_table(index=month, columns="kind", values="amount", aggfunc="sum", fill_value=0.0)
-    return Costs(study, table.assign(ads=table.get("ads", 0.0)).astype(float))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +12,12 @@ from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.methods.budget import plots
 from helpers.methods.budget.answers import answers
-from helpers.methods.budget.results import Fitted
+from helpers.methods.budget.results import Fitted, Told
 from helpers.methods.budget.terms import WEEKS_OF_MONTH
-from helpers.playbook.finding import Finding, finding
-from helpers.playbook.result import Part, Result
+from helpers.playbook.finding import Finding
+from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import number, percent, quantity, say, with_bounds
+from helpers.sentences import number, percent, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
@@ -31,10 +30,6 @@ PAYS = {
     "open": "It may or may not pay on {lines}.",
 }
 WORDS = {"pays": "more pays", "past": "more no longer pays", "open": "not certain"}
-CHEAPEST = (
-    "One more of the outcome costs least on {line}: {cost}. A thousand impressions cost {mille} there and {least} on "
-    "{other}: cheap impressions are not cheap outcomes."
-)
 BANDS = (
     "{level} bands, up to the largest spend seen. Point: today. Dotted: margin that makes up for it. Dashed: from "
     "here on the next unit of money no longer brings itself back, where that was seen."
@@ -52,7 +47,7 @@ def scaled(estimate: Estimate, factor: float, unit: str) -> Estimate:
 
 
 @dataclass(frozen=True, repr=False)
-class Lines(Result):
+class Lines(Told):
     """What each line brings, and where more stops paying.
 
     Attributes
@@ -124,23 +119,22 @@ class Lines(Result):
             low, high = np.quantile(money, [tail, 1 - tail], axis=0)
             part = {"line": line, "spend": at, "margin": money.mean(axis=0), "low": low, "high": high}
             drawn.append(pd.DataFrame(part))
-        text = BANDS
-        note, data = say(text, level=percent(self.study.confidence, 0)), pd.concat(drawn, ignore_index=True)
+        note, data = say(BANDS, level=percent(self.study.confidence, 0)), pd.concat(drawn, ignore_index=True)
         kind, title = say("Curves with bands, one panel a line"), say("What each line brings by its spend")
         return self.drawn("response_curves", kind, title, data, plots.curves(data, rows), note=note)
 
     def next_picture(self) -> Chart:
         """Draw what the next unit of money brings, by line."""
-        rows, break_even = self.rows, 1 / self.margin
-        text = "The next money is safest on {best} and least safe on {worst}"
+        rows, text = self.rows, "The next money is safest on {best} and least safe on {worst}"
         title = say(text, best=rows["line"].iloc[0], worst=rows["line"].iloc[-1])
-        note = say("Lines are {level} intervals.", level=percent(self.study.confidence, 0))
+        text = "{level} intervals. Green: more pays with a chance of {sure} or better. Orange: with less than {none}."
+        sure, level = threshold("budget.pays").value, percent(self.study.confidence, 0)
+        note = say(text, level=level, sure=percent(sure, 0), none=percent(1 - sure, 0))
         kind = say("Points with intervals by line against the turnover at which money comes back")
         data = rows[["line", "spend", "average", "next", "next_low", "next_high", "chance", "verdict"]]
-        drawing, units = plots.next_money(rows, break_even, self.target), {"spend": self.study.currency}
-        return self.drawn(
-            "next_money", kind, title, data, drawing, note=note, units=units | {"chance": "share"}
-        )
+        drawing = plots.next_money(rows, 1 / self.margin, self.target)
+        units = {"spend": self.study.currency, "chance": "share"}
+        return self.drawn("next_money", kind, title, data, drawing, note=note, units=units)
 
     def parts(self) -> Iterator[Part]:
         """Yield where more pays, the pictures and the tables; only why there are none where trust is red."""
@@ -172,14 +166,12 @@ class Lines(Result):
     def cost_sentence(self) -> str:
         """What one more of the outcome costs, beside the price of a thousand impressions."""
         (line, cost), lines = self.cheapest, self.fitted.weeks.weekly.lines
-        price = (1000 * lines["spend"] / lines["impressions"].where(lines["impressions"] > 0)).dropna()
-        text = CHEAPEST if line in price else "One more of the outcome costs least on {line}: {cost}."
         if not line:
             return say("What one more of the outcome costs cannot be told.")
-        other = str(price.drop(line, errors="ignore").idxmin()) if len(price) > 1 else line
-        each = (price.get(name, np.nan) for name in (line, other))
-        mille, least = (quantity(value, self.study.currency) for value in each)
-        return say(text, line=line, cost=with_bounds(cost), other=other, mille=mille, least=least)
+        price = 1000 * lines["spend"] / lines["impressions"]
+        text = "One more of the outcome costs least on {line}: {cost}. {rank} of {n} lines have cheaper impressions."
+        rank, n = int((price < price[line]).sum()), len(price)
+        return say(text, line=line, cost=with_bounds(cost), rank=rank, n=n)
 
     @property
     def overall(self) -> Estimate:
@@ -196,39 +188,29 @@ class Lines(Result):
         return scaled(self.overall, floating / ((floating + fixed) or 1.0), "ratio")
 
     def findings(self) -> Iterator[Finding]:
-        """State where more stops paying, the return on advertising and on all cost, and the cheapest outcome."""
-        shared: dict[str, Any] = {"scope": self.study.scope, "n_of": "weeks"}
-        worth = quantity(self.turnover, self.study.currency)
-        text = "one of the outcome is worth {worth} of turnover, and curves hold"
-        shared["assumption"] = say(text, worth=worth)
+        """State where more stops paying, the return on advertising, and the cheapest outcome."""
+        text = "one of the outcome is worth {worth} of turnover, and the true curves are among those tried"
+        held = {"assumption": say(text, worth=self.cash(self.turnover))}
         line, point = say("no line"), unknown(self.fitted.n, self.study.currency, self.study.confidence)
-        text = "more may no longer pay on {lines}"
         if not self.table.empty:
             line = str(self.chance.index[-1])
             point = scaled(self.of(line, "break_even"), WEEKS_OF_MONTH, self.study.currency)
-            text = "more no longer pays on {lines}" if self.named("past") else text
-        yield finding(
-            point, id="budget.stops_paying", metric=say("spend a month up to which more pays on {line}", line=line),
-            sentence=self.sentence, systems=("S067",), definition="break_even", picture="next_money",
-            headline=say(text, lines=self.named("past") or line), **shared,
-        )  # fmt: skip
-        told = RETURNS if self.overall.known else "What spend returns cannot be told."
-        one, every, target = with_bounds(self.overall), with_bounds(self.on_all_cost), number(self.target)
-        told = say(told, unit=self.study.currency, one=one, all=every, target=target)
-        shared |= {"direction": "up is good", "sentence": told, "systems": ("S067",)}
-        yield finding(
-            self.overall, id="budget.return", metric=say("turnover for each unit of money of advertising"),
-            definition="return_on_spend", picture="response_curves", **shared,
-        )  # fmt: skip
-        yield finding(
-            self.on_all_cost, id="budget.return_all_cost", definition="return_on_spend",
-            metric=say("turnover for each unit of money of all cost"), **shared,
-        )  # fmt: skip
-        shared |= {"direction": "down is good", "sentence": self.cost_sentence, "systems": ("S081",)}
-        yield finding(
-            self.cheapest[1], id="budget.cost_per_outcome", definition="cost_per_outcome",
-            metric=say("cost of one more of the outcome on the cheapest line"), **shared,
-        )  # fmt: skip
+        past = self.named("past")
+        text = "more no longer pays on {lines}" if past else "more may no longer pay on {lines}"
+        more = {"picture": "next_money", "headline": say(text, lines=past or line)} | held
+        metric = say("spend a month up to which more pays on {line}", line=line)
+        yield self.state(point, "stops_paying", metric, self.sentence, "break_even", "S067", **more)
+        text = RETURNS if self.overall.known else "What spend returns cannot be told."
+        every = {"one": with_bounds(self.overall), "all": with_bounds(self.on_all_cost)}
+        told = say(text, unit=self.study.currency, target=number(self.target), **every)
+        metric, held["direction"] = say("turnover for each unit of money of advertising"), "up is good"
+        yield self.state(self.overall, "return", metric, told, "return_on_spend", "S067", **held)
+        metric, held["direction"] = (
+            say("cost of one more of the outcome, on the cheapest line"),
+            "down is good",
+        )
+        cost, told = self.cheapest[1], self.cost_sentence
+        yield self.state(cost, "cost_per_outcome", metric, told, "cost_per_outcome", "S081", **held)
 
 
 def lines(
@@ -258,10 +240,10 @@ def lines(
     if found is None:
         return Lines(study, fitted, pd.DataFrame(), worth, margin, target, pd.Series(dtype=float))
     table = answers(found, fitted.n, study.confidence, target, worth, worth * margin)
-    today = table["spend"].map(lambda one: np.array([one.value]))
-    chance = {
-        name: float((worth * margin * found.marginal(name, today[name]) > 1).mean()) for name in today.index
-    }
+    chance = {}
+    for name, today in table["spend"].items():
+        margins = worth * margin * found.marginal(str(name), np.array([today.value]))
+        chance[name] = float((margins > 1).mean())
     ranked = pd.Series(chance).sort_values(ascending=False, kind="stable")
     return Lines(study, fitted, table, worth, margin, target, ranked)
 

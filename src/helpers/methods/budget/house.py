@@ -1,0 +1,156 @@
+"""What rules of thumb say: how all cost is spread, how much core platforms have, and what a rule for it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import BadParameters
+from helpers.methods.budget.allocate import allocate
+from helpers.methods.budget.results import Told
+from helpers.methods.budget.returns import Lines
+from helpers.methods.budget.terms import WEEKS_OF_MONTH, Share, Terms, responses_of
+from helpers.playbook.finding import Finding
+from helpers.playbook.result import Part
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import percent, say, with_bounds
+from helpers.stats.estimate import Estimate, normal_estimate, unknown
+from helpers.study import Study
+from helpers.tables import Table
+
+TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
+"""The rule of thumb for all cost."""
+CORE_WIDTH = 0.05
+"""A core share of 55 to 60 %."""
+CORE = (
+    "Core platforms had {share} of advertising; a rule asks for {low} to {high}. By the mean curves, keeping to it "
+    "costs {price} of margin a month."
+)
+ADS = "Advertising takes {share} of all cost; the rule of thumb gives it {rule}. It is a rule, not a result."
+
+
+def costs(study: Study) -> pd.DataFrame:
+    """Return money by month (rows) and kind of the table ``costs``; no rows where there is none."""
+    if "costs" not in study.dataset:
+        return pd.DataFrame({"ads": pd.Series(dtype=float)})
+    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
+    rows = rows[pd.to_datetime(rows["date"]).dt.date <= study.as_of]
+    month = pd.to_datetime(rows["date"]).dt.strftime("%Y-%m")
+    table = rows.pivot_table(index=month, columns="kind", values="amount", aggfunc="sum", fill_value=0.0)
+    return table.assign(ads=table.get("ads", 0.0)).astype(float)
+
+
+def shocks(study: Study) -> tuple[float, ...]:
+    """Return by how much each month's cost other than advertising was above the median month."""
+    other = costs(study).drop(columns="ads").sum(axis=1)
+    return tuple(np.maximum(other - other.median(), 0.0))
+
+
+def mean_share(part: pd.Series, whole: pd.Series, confidence: float) -> Estimate:
+    """Return the mean over periods of the share that a part has in the whole."""
+    each = (part / whole)[whole > 0]
+    if len(each) < 2:
+        return unknown(len(each), "share", confidence)
+    error, n, named = float(each.std()) / np.sqrt(len(each)), len(each), "Student's t over periods"
+    mean = float(each.mean())
+    return normal_estimate(mean, error, n, "share", named, confidence, degrees=n - 1, bounds=(0, 1))
+
+
+@dataclass(frozen=True, repr=False)
+class House(Told):
+    """What rules of thumb say.
+
+    Attributes
+    ----------
+    months : pandas.DataFrame
+        Money by month (rows) and kind of cost.
+    core : Estimate
+        Share of core platforms in advertising.
+    price : float
+        Margin of a month that a rule for it costs by the mean curves; NaN when no plan keeps it, or none is proposed.
+    """
+
+    months: pd.DataFrame = field(repr=False)
+    core: Estimate
+    price: float
+
+    @property
+    def ads(self) -> Estimate:
+        """Share of advertising in all cost."""
+        return mean_share(self.months["ads"], self.months.sum(axis=1), self.study.confidence)
+
+    @property
+    def sentence(self) -> str:
+        """What part of all cost advertising takes."""
+        text = ADS if self.ads.known else "How cost is spread: there are too few months of it on record."
+        return say(text, share=with_bounds(self.ads), rule=percent(threshold("budget.ads_share").value, 0))
+
+    @property
+    def core_sentence(self) -> str:
+        """What part core platforms have, and what the rule costs."""
+        low, text = threshold("budget.core_share").value, "Core platforms had {share} of advertising."
+        price = self.cash(self.price)
+        text = CORE if np.isfinite(self.price) else text if self.core.known else "No platform is called core."
+        rule = {"low": percent(low, 0), "high": percent(low + CORE_WIDTH, 0), "price": price}
+        return say(text, share=with_bounds(self.core), **rule)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield both rules, and cost by kind."""
+        yield self.sentence
+        yield self.core_sentence
+        total = self.months.sum().sort_values(ascending=False)
+        rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
+        rows = rows.rename_axis("kind").reset_index()
+        rows["rule_of_thumb"] = rows["kind"].map(TEMPLATE)
+        units = {"amount_a_month": self.study.currency, "share": "share", "rule_of_thumb": "share"}
+        yield Table("costs", rows, say("Cost by kind over {n} months", n=len(self.months)), units)
+
+    def findings(self) -> Iterator[Finding]:
+        """State the share of core platforms in advertising, and of advertising in all cost."""
+        metric, more = (
+            say("share of advertising on core platforms"),
+            say("weeks to come are like those on record"),
+        )
+        yield self.state(
+            self.core, "core_share", metric, self.core_sentence, "core_share", "S074", assumption=more
+        )
+        metric, more = say("share of advertising in all cost"), say("the ledger of costs is complete")
+        systems, told = ("S073", "S076", "S082"), {"n_of": "periods", "assumption": more}
+        yield self.state(self.ads, "ads_share", metric, self.sentence, "cost_share", *systems, **told)
+
+
+def house(study: Study, lines: Lines, platforms: Sequence[str] = ()) -> House:
+    """Return what rules of thumb say, and what a rule for core platforms costs.
+
+    Parameters
+    ----------
+    study : Study
+        With ``costs``, where cost by kind is asked for.
+    lines : Lines
+        What each line brings.
+    platforms : sequence of str
+        Core platforms.
+    """
+    found, frame = lines.fitted.usable, lines.fitted.weeks.weekly
+    inside = tuple(str(line) for line in frame.spend if frame.lines.at[line, "platform"] in platforms)
+    core = mean_share(frame.spend[[*inside]].sum(axis=1), frame.spend.sum(axis=1), study.confidence)
+    core = core if inside else unknown(len(frame.outcome), "share", study.confidence)
+    if found is None or not inside:
+        return House(study, costs(study), core, np.nan)
+    today = WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value)
+    rows = pd.DataFrame({"today": today, "low": 0.0, "high": WEEKS_OF_MONTH * frame.spend.max()})
+    low, budget, value = (
+        threshold("budget.core_share").value,
+        float(today.sum()),
+        lines.turnover * lines.margin,
+    )
+    rules: tuple[tuple[Share, ...], ...] = ((), (Share("core", inside, low, low + CORE_WIDTH),))
+    terms = [Terms(budget, rows, rule, value=value, currency=study.currency) for rule in rules]
+    try:
+        free, kept = (allocate(responses_of(found), each).objective for each in terms)
+    except BadParameters:  # no plan of today's money keeps the rule
+        return House(study, costs(study), core, np.nan)
+    return House(study, costs(study), core, max(free - kept, 0.0))
