@@ -127,10 +127,9 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path, notes: list[str])
         When the file cannot be read.
     """
     try:
-        place = re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
-        file = inspect(
-            readable(path, path.name, folder / f"{len(list(folder.iterdir()))}" / place, notes), spec
-        )
+        fresh = folder / f"{len(list(folder.iterdir()))}"
+        place = fresh / re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
+        file = inspect(readable(path, path.name, place, notes), spec)
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
     if file.skipped_lines:

@@ -169,10 +169,8 @@ def _text_view(
     trimmed = [f"nullif({_trimmed(views.varchar(name))}, '') AS {identifier(name)}" for name in names]
     ids = [views.varchar(name) for name in names if name in spec and spec[name].is_id]
     padded = " OR ".join(_is_padded(name) for name in ids) or "false"
-    con.con.execute(
-        f"CREATE TEMPORARY VIEW {_view('text', spec)} AS "
-        f"SELECT {', '.join(trimmed)}, {padded} AS {identifier(PADDED)} FROM ({union})"
-    )
+    query = f"SELECT {', '.join(trimmed)}, {padded} AS {identifier(PADDED)} FROM ({union})"
+    con.con.execute(f"CREATE TEMPORARY VIEW {_view('text', spec)} AS {query}")
     return names, against
 
 
@@ -194,13 +192,10 @@ def write(con: Any, spec: Table, read: dict[str, Cell], label: str = "") -> str:
     values = ", ".join(f"{cell.value} AS {cells.value_of(name)}" for name, cell in read.items())
     verdicts = ", ".join(f"{cell.verdict} AS {_verdict(name)}" for name, cell in read.items())
     view, target = _view("judged", spec), quoted(str(con.workspace / f"{label or spec.name}.parquet"))
-    con.con.execute(
-        f"CREATE OR REPLACE TEMPORARY VIEW {view} AS "
-        f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"
-    )
-    texts = ", ".join(
-        [*map(identifier, read), *(c.value for c in read.values() if c.value.startswith('"\x1f'))]
-    )
+    query = f"SELECT *, {verdicts} FROM (SELECT *, {values} FROM {_view('text', spec)})"
+    con.con.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} AS {query}")
+    beside = (cell.value for cell in read.values() if cell.value.startswith('"\x1f'))
+    texts = ", ".join((*map(identifier, read), *beside))
     con.con.execute(f"COPY (SELECT * EXCLUDE ({texts}) FROM {view}) TO {target} (FORMAT parquet)")
     return f"read_parquet({target})"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,32 +80,28 @@ def _entries(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> di
     place = address.parse(data)
     wanted = set(TABLES if tables is None else tables)
     if place.kind == "folder":
-        return dict(_of_folder(place, wanted, cache))
+        return _of_folder(place, wanted, cache)
     key = _engine_key(place, wanted, cache)
     find = partial(_of_engine, place, wanted)
     return dict(cache.fact(key, find) if key else find())
 
 
-def _of_folder(
-    place: address.Address, wanted: set[str], cache: ContentCache
-) -> Iterator[tuple[str, list[Any]]]:
-    folder = place.path
+def _of_folder(place: address.Address, wanted: set[str], cache: ContentCache) -> dict[str, list[Any]]:
+    folder, found = place.path, {}
     assert folder is not None
     (files, _, unread), mapping, mapped = exports.look(place)
     if lost := [f"{name}: {said}" for name, said in unread.items() if name in wanted]:
         raise BadData(" ".join(lost))
     for name, parts in sorted({**files, **mapped}.items()):
-        if name in wanted:
-            digest = _digest(folder, parts, cache)
-            find = partial(_shape, folder, name, parts)
-            if mapping and name in mapped:
-                digest = hashlib.sha256(
-                    f"{mapping.text}\0{code_digest(_HERE / 'exports')}\0{digest}".encode()
-                ).hexdigest()
-                find = partial(_mapped_shape, place, name)
-            key = f"shape {code_digest(_HERE)} {name} {digest}"
-            money, names = cache.fact(key, find)
-            yield name, [sum(money.values()), digest, names, money]
+        if name not in wanted:
+            continue
+        digest, find = _digest(folder, parts, cache), partial(_shape, folder, name, parts)
+        if mapping and name in mapped:
+            content = f"{mapping.text}\0{code_digest(_HERE / 'exports')}\0{digest}"
+            digest, find = hashlib.sha256(content.encode()).hexdigest(), partial(_mapped_shape, place, name)
+        money, names = cache.fact(f"shape {code_digest(_HERE)} {name} {digest}", find)
+        found[name] = [sum(money.values()), digest, names, money]
+    return found
 
 
 def _mapped_shape(place: address.Address, name: str) -> list[Any]:
@@ -119,10 +115,8 @@ def _mapped_shape(place: address.Address, name: str) -> list[Any]:
     if not TABLES[name].money or "currency" not in table.columns:
         return [{"": int(table.count().execute())}, list(table.columns)]
     counts = table.group_by("currency").aggregate(rows=table.count()).execute()
-    return [
-        dict(zip(counts["currency"].fillna(""), counts["rows"].map(int), strict=True)),
-        list(table.columns),
-    ]
+    money = zip(counts["currency"].fillna(""), counts["rows"].map(int), strict=True)
+    return [dict(money), list(table.columns)]
 
 
 def currencies(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, dict[str, int]]:

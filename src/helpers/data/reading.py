@@ -53,24 +53,19 @@ class Options:
         for name in written:
             if name not in OPTIONS:
                 hint = did_you_mean(name, OPTIONS)
-                raise BadParameters(
-                    f"{name} is no option of a folder; options are {', '.join(OPTIONS)}.{hint}"
-                )
+                known = f"options are {', '.join(OPTIONS)}.{hint}"
+                raise BadParameters(f"{name} is no option of a folder; {known}")
         pairs = [part.partition(":") for part in written.get("epoch", "").split(",") if part]
         units = {column: unit for column, _, unit in pairs} | dict(epoch or {})
         for column, unit in units.items():
             table, _, name = column.partition(".")
-            known = table in TABLES and name in TABLES[table] and TABLES[table][name].type == "timestamp"
-            if not known:
-                raise BadParameters(
-                    f"epoch names {column!r}, must be a timestamp column such as 'events.ts'."
-                )
+            if table not in TABLES or name not in TABLES[table] or TABLES[table][name].type != "timestamp":
+                advice = "must be a timestamp column such as 'events.ts'."
+                raise BadParameters(f"epoch names {column!r}, {advice}")
             if unit not in EPOCH_MICROSECONDS:
                 raise BadParameters(f"epoch[{column!r}] == {unit!r}, must be one of 's', 'ms', 'us'.")
-        place = local_tz or written.get("local_tz") or None
-        if place is not None:
-            zone(place, "local_tz")
-        return cls(place, units)
+        place = local_tz or written.get("local_tz")
+        return cls(zone(place, "local_tz").key if place else None, units)
 
     def declared(self, found: Found) -> Found:
         """Read declared numbers since 1970 as instants, in tables that hold them as numbers."""

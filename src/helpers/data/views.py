@@ -73,9 +73,8 @@ def create(con: Any, spec: Table, relation: str, notes: list[str]) -> Any:
         target = _type_of(spec, name) if nothing else TO_MICROSECONDS.get(kinds[name])
         cast = f"CAST({identifier(name)} AS {target}) AS " if target else ""
         columns.append(cast + identifier(name))
-    con.con.execute(
-        f"CREATE TEMPORARY VIEW {identifier(spec.name)} AS SELECT {', '.join(columns)} FROM {relation}"
-    )
+    query = f"SELECT {', '.join(columns)} FROM {relation}"
+    con.con.execute(f"CREATE TEMPORARY VIEW {identifier(spec.name)} AS {query}")
     return con.table(spec.name)
 
 

@@ -207,9 +207,8 @@ def exported(source: Source, file: str, zone: str) -> str:
     said = (said for name, said in source.exported_at.items() if name == file or fnmatch(file, name))
     text = next(said, "")
     if written := source.exported_at.get("file_name"):
-        digits = re.sub(
-            "%[A-Za-z]", lambda code: r"\d{4}" if code[0] == "%Y" else r"\d{2}", re.escape(written)
-        )
+        pattern = re.escape(written).replace("%Y", r"\d{4}")
+        digits = re.sub("%[A-Za-z]", r"\\d{2}", pattern)
         if match := re.search(digits, file):
             moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
             text = moment.isoformat() if "%H" in written else str(moment.date())

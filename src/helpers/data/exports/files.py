@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
@@ -67,7 +67,7 @@ class RawFile:
         ``unnamed_3`` by its position. Nested JSON is flat: ``author.id``; lists of key and value are
         ``event_params.ga_session_id``; the list of records is the rows, with what stands around it as ``top.name``;
         numbers in other lists of objects are added up, ``line_items.total``; what is left stays JSON text.
-    notes : tuple of str
+    notes : sequence of str
         What was not plain: its encoding, lines above the column names.
     """
 
@@ -75,7 +75,7 @@ class RawFile:
     part: str
     query: str
     names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
         When the file is empty, damaged, in an unknown encoding, or of a kind that cannot be read.
     """
     try:
-        found = tuple(_Opened(path, workspace, frozenset(map(clean, expected))).grids(path, "", ()))
+        found = tuple(_Opened(path, workspace, frozenset(map(clean, expected))).grids(path, ""))
     except DAMAGE as error:
         raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}.") from None
     if not found:
@@ -122,7 +122,7 @@ class _Opened:
     workspace: Path
     expected: frozenset[str]
 
-    def grids(self, place: Path, part: str, notes: tuple[str, ...]) -> Iterator[RawFile]:
+    def grids(self, place: Path, part: str) -> Iterator[RawFile]:
         """Yield what lies at a place, unpacking what is packed."""
         with place.open("rb") as file:
             head = file.read(8)
@@ -131,7 +131,7 @@ class _Opened:
         elif head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
             kind = "gzip" if head.startswith(b"\x1f\x8b") else "zstd"
             with pa.input_stream(str(place), kind) as stream:
-                yield from self.grids(self._copied(stream), part, notes)
+                yield from self.grids(self._copied(stream), part)
         elif head.startswith(b"PAR1"):
             yield self._parquet(place, part)
         elif head.startswith(b"\xd0\xcf\x11\xe0"):
@@ -160,7 +160,7 @@ class _Opened:
         with zipfile.ZipFile(place) as archive:
             if workbook.BOOK in archive.namelist():
                 for sheet, rows in workbook.sheets(archive):
-                    yield from self._grid(self._written(rows), above + sheet, ())
+                    yield from self._grid(self._written(rows), above + sheet, [])
                 return
             for member in archive.infolist():
                 name = member.filename
@@ -168,23 +168,23 @@ class _Opened:
                     name = name.encode("cp437", "replace").decode("gb18030", "replace")
                 if not member.is_dir() and not re.search(r"(^|/)[._]", name):
                     with archive.open(member) as stream:
-                        yield from self.grids(self._copied(stream), above + name, ())
+                        yield from self.grids(self._copied(stream), above + name)
 
     def _text(self, place: Path, part: str) -> Iterator[RawFile]:
-        said: list[str] = []
-        place = csv_files.readable(place, self.path.name, self._fresh(), said, marked=False)
+        notes: list[str] = []
+        place = csv_files.readable(place, self.path.name, self._fresh(), notes, marked=False)
         with place.open(encoding="utf-8") as file:
-            first, notes = file.read(4096).lstrip()[:40], tuple(said)
+            first = file.read(4096).lstrip()[:40]
         if re.match(r"{|\[\s*[{\]]", first):
             whole = f"maximum_object_size = {2 * place.stat().st_size + (1 << 24)}"
             reader = f"SELECT json AS j FROM read_json_objects({listed([place])}, {whole})"
             yield self._records(reader, part, notes, first.startswith("{"))
-        elif first.startswith("<"):
-            yield from self._grid(self._written(_table(place.read_text("utf-8"))), part, notes)
         else:
+            is_page = first.startswith("<")
+            place = self._written(_table(place.read_text("utf-8"))) if is_page else place
             yield from self._grid(place, part, notes)
 
-    def _grid(self, place: Path, part: str, notes: tuple[str, ...]) -> Iterator[RawFile]:
+    def _grid(self, place: Path, part: str, notes: list[str]) -> Iterator[RawFile]:
         """Find the delimiter and the row of names of a UTF-8 file; yield nothing when it has none."""
         with place.open(encoding="utf-8", newline="") as file:
             lines = list(itertools.islice(file, 3 * HEADER_SEARCH))
@@ -198,17 +198,17 @@ class _Opened:
             how += ", null_padding = true, parallel = false"
         reader = f"read_csv({listed([place])}, {how}, skip = {above}, delim = {quoted(delimiter)}"
         if above:
-            notes += (f"{self.path.name}: {counted(above, 'line')} above the column names left out.",)
+            notes.append(f"{self.path.name}: {counted(above, 'line')} above the column names left out.")
         yield RawFile(self.path, part, f"SELECT * FROM {reader}, columns = {{{columns}}})", names, notes)
 
     def _parquet(self, place: Path, part: str) -> RawFile:
         reader, schema = f"read_parquet({listed([place])})", pq.read_schema(place)
         if any(map(pa.types.is_nested, schema.types)):
-            return self._records(f"SELECT to_json(t) AS j FROM {reader} t", part, (), False)
+            return self._records(f"SELECT to_json(t) AS j FROM {reader} t", part, [], False)
         texts = {name: f"nullif({varchar(name)}, '')" for name in schema.names}
-        return self._selected(texts, reader, part, ())
+        return self._selected(texts, reader, part, [])
 
-    def _records(self, query: str, part: str, notes: tuple[str, ...], is_document: bool) -> RawFile:
+    def _records(self, query: str, part: str, notes: list[str], is_document: bool) -> RawFile:
         """Lay JSON out: one row for each record, or each in the list of a document, one column for each value."""
         with duckdb.connect() as con:
             structure, texts = _structure(con, query), {}
@@ -221,7 +221,7 @@ class _Opened:
             texts |= dict(_leaves(con, query, structure, "j"))
         return self._selected(texts, f"({query})", part, notes)
 
-    def _selected(self, texts: dict[str, str], relation: str, part: str, notes: tuple[str, ...]) -> RawFile:
+    def _selected(self, texts: dict[str, str], relation: str, part: str, notes: list[str]) -> RawFile:
         names = _unlike(map(clean, texts))
         pairs = zip(texts.values(), names, strict=True)
         selected = ", ".join(f"{sql} AS {identifier(name)}" for sql, name in pairs)
@@ -270,13 +270,13 @@ def _structure(con: duckdb.DuckDBPyConnection, query: str) -> Any:
     return json.loads(found or "{}")
 
 
-def _lists(structure: Any, *keys: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the lists of objects in a document: how many columns they have, and the keys that lead to them."""
+def _lists(structure: Any, *keys: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Yield the lists of objects in a document: a rank, outer ones and many columns first, and the keys to them."""
     for key, inner in structure.items():
         if isinstance(inner, dict):
             yield from _lists(inner, *keys, key)
         elif _are_objects(inner):
-            yield len(inner[0]), (*keys, key)
+            yield (not keys, len(inner[0])), (*keys, key)
 
 
 def _are_objects(structure: Any) -> bool:

@@ -85,10 +85,8 @@ def alike(name: str) -> str:
 def known() -> tuple[Known, ...]:
     """Return every known export, by name."""
     places = sorted((files("helpers.data.exports") / "known").iterdir(), key=lambda each: each.name)
-    says = {
-        each.name.removesuffix(".yml"): yaml.load(each.read_text("utf-8"), yaml.BaseLoader) for each in places
-    }
-    return tuple(Known(name, **words) for name, words in says.items())
+    texts = {each.name.removesuffix(".yml"): each.read_text("utf-8") for each in places}
+    return tuple(Known(name, **yaml.load(text, yaml.BaseLoader)) for name, text in texts.items())
 
 
 def recognise(header: Collection[str]) -> tuple[Known, dict[str, str]] | None:

@@ -23,9 +23,8 @@ EPOCH = dt.datetime(1899, 12, 30)
 
 def sheets(archive: ZipFile) -> Iterator[tuple[str, Iterator[list[str]]]]:
     """Yield each sheet of a workbook: its name and its rows."""
-    targets = {
-        each.get("Id"): each.get("Target", "") for each in _part(archive, "xl/_rels/workbook.xml.rels")
-    }
+    relations = _part(archive, "xl/_rels/workbook.xml.rels")
+    targets = {each.get("Id"): each.get("Target", "") for each in relations}
     texts = [_text(each) for each in _part(archive, "xl/sharedStrings.xml")]
     dated = _dated(archive)
     for sheet in _part(archive, BOOK).iterfind("{*}sheets/{*}sheet"):
