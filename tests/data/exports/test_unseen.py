@@ -96,6 +96,15 @@ NOT_ALL = "leave_out.no message of a member."
             {"orders": (3, {"gross": 50000, "refund": 10000}), "members": (2, {})},
         ),
         (
+            "siparişler.csv",
+            PLAIN,
+            {
+                "zone": "Europe/Istanbul",
+                "tables.orders.refund": "{column: Tutar, format: '1.234,56', when: {Durum: İade edildi}}",
+            },
+            {"orders": (2, {"gross": 1349.9, "refund": 99}), "members": (2, {})},
+        ),
+        (
             "events.csv",
             lambda text: gzip.compress(text.encode()),
             {},

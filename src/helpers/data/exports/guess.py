@@ -151,7 +151,9 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
 @lru_cache(1 << 14)
 def _plain(name: str) -> str:
     """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
-    return re.sub(r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy|utc)$|[\s_\-./#:°ºª]+|\([^()]*\)", "", alike(name))
+    return re.sub(
+        r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy|chf|utc)$|[\s_\-./#:°ºª\u0307]+|\([^()]*\)", "", alike(name)
+    )
 
 
 @lru_cache(1 << 14)
@@ -247,7 +249,9 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
         columns = [tried[table][role].texts for role in ("date", "scope_id") if role in tried[table]]
         rows = [row for row in zip(*columns, strict=True) if row[0]]
         once = len(set(rows)) == len(rows) and not any(":" in row[0] for row in rows)
-        return once and any(each.kind == "number" for each in looked.values())
+        return (
+            once and "order_id" not in tried["orders"] and "number" in {each.kind for each in looked.values()}
+        )
     return alone if table == "members" else True
 
 
@@ -299,7 +303,7 @@ def _above(hits: Mapping[str, Column], column: Column) -> set[str]:
     """Return what a column says where the amount is not negative, which would be what was given back."""
     amount = next(hits[role] for role in words()["amounts"] if role in hits)
     rows = zip(column.texts, amount.texts, strict=True)
-    return {text for text, money in rows if text and money[:1] not in "-−"}
+    return {text for text, money in rows if text and re.fullmatch("[^-−(]+", money)}
 
 
 def _told(hits: Mapping[str, Column], looked: Mapping[str, Column]) -> dict[str, Column]:
