@@ -79,13 +79,13 @@ def test_too_few_clusters_are_refused_at_each_look() -> None:
 def test_randomisation_agrees_with_all_assignments() -> None:
     rng = np.random.default_rng(1)
     y, treated = rng.normal(size=10), np.arange(10) % 2 == 0
-    found = randomisation_p(y, Mechanism(treated), seed=1)
+    found = randomisation_p(y, Mechanism(treated, np.zeros(10, int)), seed=1)
     known = stats.permutation_test(
         (y[treated], y[~treated]), lambda a, b: a.mean() - b.mean(), n_resamples=np.inf
     )
     assert found == pytest.approx(known.pvalue, abs=4 * np.sqrt(0.25 / 4_000))
     # Two blocks of four, counted by hand: 6 x 6 assignments, of which the recorded one is the most extreme.
-    blocks = Mechanism(np.array([1, 1, 0, 0, 1, 1, 0, 0], bool), block=np.repeat([0, 1], 4))
+    blocks = Mechanism(np.array([1, 1, 0, 0, 1, 1, 0, 0], bool), np.repeat([0, 1], 4))
     found = randomisation_p([5, 6, 1, 2, 15, 16, 11, 12], blocks, seed=1)
     assert found == pytest.approx(2 / 36, abs=4 * np.sqrt(2 / 36 / 4_000))
 
@@ -96,19 +96,19 @@ def test_a_ramp_is_compared_within_its_periods() -> None:
     treated = rng.random(1_000) < chance
     y = rng.poisson(np.where(chance < 0.3, 1, 9))
     late = chance > 0.3
-    found = randomisation_p(y, Mechanism(treated, chance), seed=1)
+    found = randomisation_p(y, Mechanism(treated, (chance > 0.3).astype(int), chance), seed=1)
     periods = moments(pd.DataFrame({"outcome": y}), pd.Series(treated), pd.Series(late))
     assert found == pytest.approx(float(contrast(periods, "mean", blocked=True).p), abs=0.05)
 
 
 def test_drawn_assignments_keep_the_design() -> None:
     treated, block = np.arange(90) % 3 == 0, np.arange(90) // 9
-    shuffled = np.concatenate(list(Mechanism(treated, block=block).draws(40, 1)))
+    shuffled = np.concatenate(list(Mechanism(treated, block).draws(40, 1)))
     assert (shuffled.reshape(40, 10, 9).sum(axis=2) == 3).all()
     chance = np.where(block < 5, 0.1, 0.5)
-    one_by_one = np.concatenate(list(Mechanism(treated, chance).draws(4_000, 1)))
+    one_by_one = np.concatenate(list(Mechanism(treated, block // 5, chance).draws(4_000, 1)))
     assert one_by_one.mean(axis=0) == pytest.approx(chance, abs=4.5 * np.sqrt(0.25 / 4_000))
-    again = np.concatenate(list(Mechanism(treated, chance).draws(4_000, 1)))
+    again = np.concatenate(list(Mechanism(treated, block // 5, chance).draws(4_000, 1)))
     assert np.array_equal(one_by_one, again)
 
 
@@ -117,10 +117,11 @@ def test_runs_of_the_proof_are_readings_of_re_randomised_rows() -> None:
     units = pd.DataFrame(
         {"outcome": rng.poisson(2, 300), "before": rng.normal(size=300), "look": np.arange(300) % 3}
     )
-    mechanism = Mechanism(rng.random(300) < 0.5, np.where(np.arange(300) < 100, 0.3, 0.5))
+    stratum = (np.arange(300) >= 100).astype(int)
+    mechanism = Mechanism(rng.random(300) < 0.5, stratum, np.where(stratum, 0.5, 0.3))
     runs = next(unit_runs(units, ("outcome", "before"), "mean", mechanism, 4, 5, seed=3))
     drawn = next(mechanism.draws(5, 3, 2))
-    rows, stratum = units[["outcome", "before"]].to_numpy(float), mechanism.strata
+    rows = units[["outcome", "before"]].to_numpy(float)
     for run, look in ((0, 0), (4, 2), (4, 3)):
         upto = (units["look"] <= look).to_numpy()
         cells = [
@@ -143,7 +144,7 @@ def test_the_proof_shows_what_peeking_costs() -> None:
     rng = np.random.default_rng(3)
     n, fractions = 6_000, np.arange(1, 21) / 20
     units = pd.DataFrame({"outcome": rng.negative_binomial(1, 0.3, n), "look": rng.integers(0, 20, n)})
-    mechanism = Mechanism(rng.random(n) < 0.5, np.full(n, 0.5))
+    mechanism = Mechanism(rng.random(n) < 0.5, np.zeros(n, int), np.full(n, 0.5))
     found = prove(
         unit_runs(units, ("outcome",), "mean", mechanism, 20, 1_000, seed=1),
         boundaries(fractions, 0.05, "obrien-fleming"),
@@ -165,7 +166,7 @@ def test_the_proof_of_clusters() -> None:
     rng = np.random.default_rng(4)
     size = rng.integers(5, 30, (4, 16)).cumsum(axis=0)
     outcome = size * rng.lognormal(0, 0.5, 16)
-    mechanism = Mechanism(np.arange(16) % 2 == 0)
+    mechanism = Mechanism(np.arange(16) % 2 == 0, np.zeros(16, int))
     bounds = boundaries(np.arange(1, 5) / 4, 0.05, "obrien-fleming")
     found = prove(cluster_runs(outcome, size, mechanism, 600, seed=1), bounds, 0.05, -0.3)
     assert found.false_alarms.value < 0.05 + 2.33 * np.sqrt(0.05 * 0.95 / 600)

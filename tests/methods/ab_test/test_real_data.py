@@ -39,7 +39,7 @@ def test_catlab(reference_data: Path) -> None:
     assert 2 * stats.norm.sf(found.log_lift[0] / found.log_lift[1]) == pytest.approx(0.0225, abs=1e-4)
     assert found.difference.value == pytest.approx(0.417, abs=5e-4)
     rows = units(study, plan, plan.primary)
-    drawn = Mechanism(rows["arm"].to_numpy() == 1, block=rows["stratum"].to_numpy())
+    drawn = Mechanism(rows["arm"].to_numpy() == 1, rows["stratum"].to_numpy())
     assert randomisation_p(rows["outcome"], drawn, seed=1) == pytest.approx(0.0225, abs=0.01)
     delivered = last(study, plan, covariates=("assignments:exposed_at",))
     reached = delivered.merge(1).n * delivered.merge(1).mean[:, 1]

@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.methods.ab_test import units as of_units
+from helpers.methods.ab_test import readings, units
 from helpers.methods.ab_test.clusters import FEW, FEWEST
 from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, first_unit, table_of, texts_of
-from helpers.methods.ab_test.readings import Cells, moments_of, seen_looks, shape_of
 from helpers.methods.ab_test.split import ALARM, split
 from helpers.sentences import number, percent, say, shortened
 from helpers.study import Study
@@ -70,7 +69,7 @@ def gates(study: Study, plan: Plan) -> tuple[Gate, ...]:
     by_units = not all(metric.of_arms for metric in plan.metrics)
     found += _assignment(study, plan) if by_units else ()
     found += _split(study, plan)
-    if seen_looks(study, plan):
+    if readings.seen_looks(study, plan):
         found += [gate for each in (plan.primary, *plan.guardrails) for gate in _outcome(study, plan, each)]
         found += () if plan.primary.of_arms else _before(study, plan)
     return tuple(found)
@@ -92,7 +91,7 @@ def _registered(study: Study, plan: Plan) -> Gate:
 
 def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
     """Check who was assigned, when, to which arm, with which chance, and under which kind of id."""
-    rows = of_units.everyone(study, plan)
+    rows = units.everyone(study, plan)
     sums = {
         "all": rows.count(),
         "unknown": rows.arm_index.isnull().sum(),
@@ -102,7 +101,7 @@ def _assignment(study: Study, plan: Plan) -> Iterator[Gate]:
     n, unknown, outside, kinds = rows.agg(**sums).fill_null(0).execute().iloc[0].astype(int)
     yield _gate("arms", unknown > 0, unknown, n=unknown, all=n)
     yield _gate("kinds", kinds > 1, kinds)
-    for code, count in (("several_arms", of_units.in_several_arms(study, plan)[1]), ("dates", outside)):
+    for code, count in (("several_arms", units.in_several_arms(study, plan)[1]), ("dates", outside)):
         share = count / max(n, 1)
         shown = {"n": count, "share": percent(share), "start": plan.start, "end": plan.end}
         yield _gate(code, share > WARNED, share, share <= REFUSED, **shown)
@@ -128,9 +127,9 @@ def _schedule(plan: Plan, rows: ibis.Table) -> Gate:
 
 def _ids(study: Study, plan: Plan) -> Gate:
     """Check that no form of ids (digits only, or not) is unknown to the table of outcomes."""
-    wanted = of_units.wanted(plan.primary)["outcome"]
-    rows = of_units.valued(study, plan, [wanted])
-    outcome = rows[of_units.label(wanted)]
+    wanted = units.wanted(plan.primary)["outcome"]
+    rows = units.valued(study, plan, [wanted])
+    outcome = rows[units.label(wanted)]
     seen = outcome.notnull() if plan.primary.table == "unit_outcomes" else outcome != 0
     rows = rows.select(digits=rows.unit_id.re_search("^[0-9]+$"), seen=seen.cast("int64"))
     forms = rows.group_by("digits").agg(n=rows.count(), seen=rows.seen.sum()).execute()
@@ -175,7 +174,7 @@ def _split(study: Study, plan: Plan) -> Iterator[Gate]:
 
 def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     """Check what was observed of one metric."""
-    cells = _with_before(study, plan) if metric == plan.primary else moments_of(study, plan, metric)
+    cells = _with_before(study, plan) if metric == plan.primary else readings.moments_of(study, plan, metric)
     arms, name = cells.moments.plain.merge(1).merge(1), shortened(metric.name, 60)
     fewest = int(arms.n.min())
     yield from _missing(plan, name, cells.missing)
@@ -187,12 +186,12 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     found = [cells.contrasts(plan, "mean", arms.names, arm).at(-1) for arm in range(1, len(plan.arms))]
     constant = any(np.isnan(each.error) and not each.lacking for each in found)
     yield _gate("constant", constant, np.nan_to_num([each.error for each in found]).max(), metric=name)
-    if metric.kind == "proportion" or (metric.kind == "mean" and metric.table in of_units.COUNTED):
+    if metric.kind == "proportion" or (metric.kind == "mean" and metric.table in units.COUNTED):
         events = arms.n * arms.mean[:, 0]
         rare = np.minimum(events, arms.n - events if metric.kind == "proportion" else events).min()
         yield _gate("events", rare < FEW_EVENTS, rare, metric=name, n=rare, least=FEW_EVENTS)
     if metric.kind != "proportion" and not metric.of_arms:
-        shape = shape_of(study, plan, metric, float((arms.n @ arms.mean[:, 0]) / arms.n.sum()))
+        shape = readings.shape_of(study, plan, metric, float((arms.n @ arms.mean[:, 0]) / arms.n.sum()))
         needed = SKEWED * float(np.nan_to_num(shape["skew"]).max()) ** 2
         yield _gate("skew", fewest < needed, needed, metric=name, n=fewest)
         if metric.kind == "ratio":
@@ -231,12 +230,12 @@ def _clusters(plan: Plan, clusters: pd.DataFrame, spread: float) -> Iterator[Gat
     yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=g, n=n, effect=number(effect))
 
 
-def _with_before(study: Study, plan: Plan) -> Cells:
+def _with_before(study: Study, plan: Plan) -> readings.Cells:
     """Return the cells of the primary metric, where it is counted with what it was before the assignment."""
     metric = plan.primary
-    if metric.table in of_units.COUNTED and BEFORE not in metric.covariates:
+    if metric.table in units.COUNTED and BEFORE not in metric.covariates:
         metric = metric.model_copy(update={"covariates": (*metric.covariates, BEFORE)})
-    return moments_of(study, plan, metric)
+    return readings.moments_of(study, plan, metric)
 
 
 def _before(study: Study, plan: Plan) -> Iterator[Gate]:
@@ -254,6 +253,6 @@ def _before(study: Study, plan: Plan) -> Iterator[Gate]:
         own = table.filter(
             table.exp_id == plan.experiment, table.metric.isin([c.partition(":")[2] for c in sources])
         )
-        own = own.inner_join(of_units.assigned(study, plan).select("unit_id", "assigned_at"), "unit_id")
+        own = own.inner_join(units.assigned(study, plan).select("unit_id", "assigned_at"), "unit_id")
         late = int(own.filter(own.measured_at > own.assigned_at).count().execute())
     yield _gate("covariate", late > 0, late, n=late)

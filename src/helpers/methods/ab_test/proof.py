@@ -107,12 +107,11 @@ def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], f
     plan, rows, names = one.plan, readings.units(study, one.plan, one.metric), one.cells.moments.names
     rows = rows[rows["arm"].isin([0, 1])]
     stratum, shares = rows["stratum"].to_numpy(int), np.array([each.shares[:2] for each in plan.allocation])
-    chance = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)][stratum]
-    own = {"block": stratum} if plan.design == "blocked" else {"probability": chance}
-    mechanism = randomise.Mechanism(rows["arm"].to_numpy() == 1, **own)
-    drawn = randomise.unit_runs(
-        rows, names, plan.primary.kind, mechanism, len(one.bounds.win), runs, study.seed
-    )
+    by_period = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)]
+    chance = None if plan.design == "blocked" else by_period[stratum]
+    mechanism = randomise.Mechanism(rows["arm"].to_numpy() == 1, pd.factorize(stratum)[0], chance)
+    kind, looks = one.metric.kind, len(one.bounds.win)
+    drawn = randomise.unit_runs(rows, names, kind, mechanism, looks, runs, study.seed)
     below = rows.get("denominator")
     return drawn, randomise.randomisation_p(rows["outcome"], mechanism, study.seed, denominator=below)
 
@@ -121,7 +120,7 @@ def _clusters(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast]
     """Assign clusters anew, with what each has gathered by each look."""
     below = "denominator" if one.metric.kind == "ratio" else "n"
     treated, total, size, _ = clusters.gathered(one.cells.clusters, len(one.bounds.win), below)
-    mechanism = randomise.Mechanism(treated)
+    mechanism = randomise.Mechanism(treated, np.zeros(len(treated), int))
     drawn = randomise.cluster_runs(total, size, mechanism, runs, study.seed)
     return drawn, randomise.randomisation_p(total[-1], mechanism, study.seed, denominator=size[-1])
 

@@ -1,7 +1,7 @@
 """Assignments drawn again as the design drew them: a p that needs no distribution, and the proof in the report.
 
 One row is what was assigned as one: a unit, a cluster with its totals, a period of a switchback. Rows that were
-assigned one by one keep their recorded probability; in blocks, or among clusters of fixed number, the treated are
+assigned one by one keep their chance; in blocks, or among clusters of fixed number, the treated are
 shuffled (Fisher 1935; Edgington and Onghena 2007). A p from draws counts the recorded assignment as one of them.
 """
 
@@ -36,37 +36,31 @@ class Mechanism:
     ----------
     treated : ndarray of bool, shape (rows,)
         As recorded.
-    probability : ndarray, shape (rows,), optional
-        Chance of the variant, for rows assigned one by one; without it the treated of each block are shuffled.
-    block : ndarray of int, shape (rows,), optional
-        Rows shuffled among themselves; one block when not given.
+    stratum : ndarray of int, shape (rows,)
+        Block or period of each row, numbered from 0.
+    chance : ndarray, shape (rows,), optional
+        Of the variant, for rows assigned one by one; without it the treated of each stratum are shuffled.
     """
 
     treated: NDArray[np.bool_]
-    probability: FloatArray | None = None
-    block: NDArray[np.int64] | None = None
-
-    @property
-    def strata(self) -> NDArray[np.int64]:
-        """Number of the block of each row, or of its probability, shape (rows,)."""
-        given = self.block if self.probability is None else self.probability
-        return np.zeros(len(self.treated), int) if given is None else np.unique(given, return_inverse=True)[1]
+    stratum: NDArray[np.int64]
+    chance: FloatArray | None = None
 
     def draws(self, number: int, seed: int, width: int = 1) -> Iterator[FloatArray]:
         """Yield `number` random assignments, keyed by `seed`, as chunks of shape (draws, rows) of 0 and 1.
 
         Each row of a chunk leads to `width` numbers in memory.
         """
-        rng, rows, strata = np.random.default_rng(seed), len(self.treated), self.strata
-        blocks = [np.flatnonzero(strata == stratum) for stratum in range(strata.max() + 1)]
+        rng, rows = np.random.default_rng(seed), len(self.treated)
+        strata = [np.flatnonzero(self.stratum == place) for place in range(self.stratum.max() + 1)]
         chunk = max(1, HELD // (rows * width))
         for start in range(0, number, chunk):
             size = min(chunk, number - start)
-            if self.probability is not None:
-                yield (rng.random((size, rows), np.float32) < self.probability).astype(float)
+            if self.chance is not None:
+                yield (rng.random((size, rows), np.float32) < self.chance).astype(float)
                 continue
             drawn = np.empty((size, rows))
-            for places in blocks:
+            for places in strata:
                 drawn[:, places] = rng.permuted(np.tile(self.treated[places], (size, 1)), axis=1)
             yield drawn
 
@@ -88,8 +82,8 @@ def randomisation_p(
     """
     y = np.asarray(outcome, float)
     d = np.ones_like(y) if denominator is None else np.asarray(denominator, float)
-    fixed = mechanism.probability is None and denominator is None
-    strata = mechanism.strata if fixed or mechanism.block is None else np.zeros(len(y), int)
+    fixed = mechanism.chance is None and denominator is None
+    strata = mechanism.stratum if fixed or mechanism.chance is not None else np.zeros(len(y), int)
     whole = np.bincount(strata, d)
     residual = y - (np.bincount(strata, y) / whole)[strata] * d
 
@@ -156,8 +150,8 @@ def unit_runs(
     values = values - centre
     products = (values[:, :, None] * values[:, None]).reshape(-1, k * k)
     columns = np.column_stack([np.ones(len(values)), values, products])
-    strata = int(design.strata.max()) + 1
-    cell = units["look"].to_numpy() * strata + design.strata
+    strata = int(design.stratum.max()) + 1
+    cell = units["look"].to_numpy() * strata + design.stratum
     cells = [np.flatnonzero(cell == place) for place in range(looks * strata)]
     whole = np.stack([columns[at].sum(axis=0) for at in cells])
     for drawn in design.draws(runs, seed, 2):
@@ -168,7 +162,7 @@ def unit_runs(
         mean = sums[..., 1 : k + 1] / np.maximum(n, 1)[..., None]
         square = n[..., None, None] * mean[..., :, None] * mean[..., None, :]
         moments = Moments(tuple(names), n, mean + centre, sums[..., k + 1 :].reshape(square.shape) - square)
-        yield contrast(moments, kind, blocked=design.block is not None)
+        yield contrast(moments, kind, blocked=design.chance is None)
 
 
 def cluster_runs(

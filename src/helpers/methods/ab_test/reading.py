@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.figures import Chart, NoChart
-from helpers.methods.ab_test import plots
+from helpers.methods.ab_test import plots, readings
 from helpers.methods.ab_test.outcomes import Outcome, outcomes
 from helpers.methods.ab_test.plan import texts_of
-from helpers.methods.ab_test.readings import bounds_of, moments_of
 from helpers.methods.ab_test.results import PEOPLE, TEXTS, Design, Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.sentences import number, percent, quantity, say, with_bounds
@@ -155,8 +154,8 @@ def read(study: Study, planned: Design, trust: Trust) -> Reading:
     plan = planned.plan
     if trust.reason:
         return Reading(study, plan, trust.reason, [], "")
-    spans = bounds_of if plan.missing == "bounds" else lambda *asked: ()
-    cells = [(moments_of(study, plan, each), *spans(study, plan, each)) for each in plan.metrics]
+    spans = readings.bounds_of if plan.missing == "bounds" else lambda *asked: ()
+    cells = [(readings.moments_of(study, plan, each), *spans(study, plan, each)) for each in plan.metrics]
     return Reading(study, plan, "", outcomes(plan, cells), trust.doubt)
 
 

@@ -238,8 +238,7 @@ class Trust(OfTest):
     @property
     def wrong(self) -> str:
         """What went wrong, as a clause, and since when."""
-        assert self.split is not None, "it is read"
-        if self.failed[0].code == "split" and self.split.since:
+        if self.split and self.split.since and self.failed[0].code == "split":
             return say("since {day} units are not split between the arms as planned", day=self.split.since)
         return self.failed[0].sentence.partition(". ")[0].rstrip(".")
 
