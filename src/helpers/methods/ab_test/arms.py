@@ -52,10 +52,8 @@ def arm_groups(study: Study, plan: Plan, metric: Metric) -> tuple[pd.DataFrame, 
         made |= {"mean0 1": days["below"], "cov0 1 0": 0.0, "cov0 1 1": 0.0}
     groups = days[["arm_index"]].assign(ready=(days["date"] - pd.Timestamp(EPOCH)).dt.days, **made)
     known = groups.notna().all(axis=1)
-    groups = groups.assign(
-        period_index=period_of(plan, groups["ready"]), units=groups["n0 0"].where(known, 1.0)
-    )
-    return groups.assign(**{"n0 0": groups["n0 0"].where(known, 0.0)}), query
+    counted = {"n0 0": groups["n0 0"].where(known, 0.0), "units": groups["n0 0"].where(known, 1.0)}
+    return groups.assign(period_index=period_of(plan, groups["ready"]), **counted), query
 
 
 def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:

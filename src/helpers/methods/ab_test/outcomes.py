@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -159,11 +160,13 @@ def outcomes(plan: Plan, cells: Sequence[tuple[Cells, ...]]) -> list[Outcome]:
     Behind the moments of a metric stand those with what is missing at its worst and at its best, if asked for.
     """
     roles = ["primary", *["guardrail"] * len(plan.guardrails), *["secondary"] * len(plan.secondary)]
-    found = [
-        _outcome(plan, metric, arm, role, one)
-        for arm in range(1, len(plan.arms))
-        for metric, role, one in zip(plan.metrics, roles, cells, strict=True)
-    ]
+    alpha, found = plan.alpha / (len(plan.arms) - 1), []
+    for arm, (metric, role, own) in product(
+        range(1, len(plan.arms)), zip(plan.metrics, roles, cells, strict=True)
+    ):
+        both, *ends = (each.contrasts(plan, metric.kind, each.moments.names, arm) for each in own)
+        bounds = bounds_of(plan, both.n, own[0].looks, alpha)
+        found.append(Outcome(plan, metric, arm, role, own[0], both, tuple(ends), bounds, 1 - alpha))
     besides = [each for each in found if each.role == "secondary"]
     level = level_of_claims([each.now.p for each in besides], plan.alpha)
     return [replace(each, confidence=level) if each.role == "secondary" else each for each in found]
@@ -178,13 +181,6 @@ def level_of_claims(p: Sequence[float], alpha: float) -> float:
     known = [each for each in p if np.isfinite(each)]
     found = multipletests(known, alpha, "fdr_bh")[0].sum() if known else 0
     return 1 - alpha * max(1, int(found)) / max(1, len(known))
-
-
-def _outcome(plan: Plan, metric: Metric, arm: int, role: str, cells: tuple[Cells, ...]) -> Outcome:
-    both, *ends = (each.contrasts(plan, metric.kind, each.moments.names, arm) for each in cells)
-    alpha = plan.alpha / (len(plan.arms) - 1)
-    bounds = bounds_of(plan, both.n, cells[0].looks, alpha)
-    return Outcome(plan, metric, arm, role, cells[0], both, tuple(ends), bounds, 1 - alpha)
 
 
 def bounds_of(plan: Plan, n: np.ndarray, looks: Sequence[dt.date], alpha: float) -> Boundaries:

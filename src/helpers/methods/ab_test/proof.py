@@ -180,8 +180,9 @@ class Beliefs(Beside):
         adjusted = [_adjusted(each) for each in self.reading.outcomes if each.metric.covariates]
         if adjusted:
             columns = ["metric", "variant", "plain", "adjusted", "gain"]
-            frame = pd.DataFrame(adjusted, columns=columns)
-            yield Table("covariates", frame, say("With and without covariates"))
+            yield Table(
+                "covariates", pd.DataFrame(adjusted, columns=columns), say("With and without covariates")
+            )
 
 
 def beliefs(study: Study, reading: Reading) -> Beliefs:
@@ -204,8 +205,7 @@ def _chance(share: float) -> str:
 
 def _adjusted(one: Outcome) -> tuple[str, ...]:
     names = one.cells.moments.plain.names
-    plain = one.at(-1, found=one.cells.contrasts(one.plan, one.metric.kind, names, one.arm))
-    now = one.now
+    plain, now = one.at(-1, found=one.cells.contrasts(one.plan, one.metric.kind, names, one.arm)), one.now
     gain = 1 - (now.error / plain.error) ** 2
     said = say("{gain} of the variance", gain=percent(gain)) if gain >= NO_GAIN else say("no gain")
     return one.metric.name, one.plan.arms[one.arm], changed(plain.difference), changed(now.difference), said

@@ -142,20 +142,20 @@ def sample(study: Study, planned: Design, trust: Trust) -> Sample:
     moments = cells.moments.merge(2).cumulate(1)
     n = np.swapaxes(moments.n[:2], 0, 1)
     final = int(outcomes.foreseen(plan, n, cells.looks).sum())
-    found = _sample(study, plan, moments.at((0, -1)), int(n[-1].sum()), final, empty)
-    if found.base is None or cells.clusters.empty:
-        return found
-    # What clusters cost: the variance of the difference between them by that of as many units on their own.
-    plain = cells.moments.plain
-    apart = cells.contrasts(plan, plan.primary.kind, plain.names).at(-1)
-    alone = effects.contrast(plain.merge(1), plan.primary.kind)
-    cost = float(np.nan_to_num((apart.error / alone.error) ** 2, nan=1.0))
-    return replace(found, base=found.base._replace(inflation=found.base.inflation * cost))
+    now, cost, plain = int(n[-1].sum()), 1.0, cells.moments.plain
+    if len(cells.clusters):
+        # The variance of the difference between clusters by that of as many units on their own.
+        apart = cells.contrasts(plan, plan.primary.kind, plain.names).at(-1)
+        alone = effects.contrast(plain.merge(1), plan.primary.kind)
+        cost = float(np.nan_to_num((apart.error / alone.error) ** 2, nan=1.0))
+    return _sample(study, plan, moments.at((0, -1)), now, final, empty, cost)
 
 
-def _sample(study: Study, plan: Plan, control: Moments, now: int, final: int, traffic: pd.Series) -> Sample:
-    base = _baseline(plan, control)
-    error = np.sqrt(base.variance / control.n) if base and base.variance else np.nan
+def _sample(
+    study: Study, plan: Plan, control: Moments, now: int, final: int, traffic: pd.Series, cost: float = 1.0
+) -> Sample:
+    base = _baseline(plan, control, cost)
+    error = np.sqrt(base.variance / control.n) if base else np.nan
     return Sample(study, plan, base, float(error), now, final, traffic, "")
 
 
@@ -163,7 +163,7 @@ def _alpha(plan: Plan) -> float:
     return plan.alpha / (len(plan.arms) - 1)
 
 
-def _baseline(plan: Plan, moments: Moments) -> power.Baseline | None:
+def _baseline(plan: Plan, moments: Moments, cost: float) -> power.Baseline | None:
     """Return level and variance of one unit; a ratio as it is linearised (delta method)."""
     if moments.n < 2 or moments.mean[0] <= 0:
         return None
@@ -173,7 +173,7 @@ def _baseline(plan: Plan, moments: Moments) -> power.Baseline | None:
         slope = (slope - mean * np.eye(len(slope))[1]) / moments.mean[1]
     steps = np.arange(1, len(plan.looks) + 1) / len(plan.looks)
     bounds = sequential.boundaries(steps, _alpha(plan), plan.spending, hybrid=plan.hybrid)
-    cost = power.inflation_of_looks(bounds, _alpha(plan), plan.power)
+    cost *= power.inflation_of_looks(bounds, _alpha(plan), plan.power)
     control, variant = plan.allocation[-1].shares[:2]
     spread, share = float(slope @ moments.cross @ slope) / (moments.n - 1), variant / (control + variant)
     return power.Baseline(plan.primary.kind, mean, float(spread), share, cost)

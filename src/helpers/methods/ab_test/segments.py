@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.methods.ab_test.effects import contrast
 from helpers.methods.ab_test.plan import Plan
 from helpers.methods.ab_test.reading import DIRECTIONS, Beside, Reading
 from helpers.methods.ab_test.readings import by_segment
@@ -85,24 +84,21 @@ class Segments(Beside):
 
 def segments(study: Study, reading: Reading) -> Segments:
     """Return the effect on the primary metric of the first variant by the segments that the plan names."""
-    plan, parts = reading.plan, [pd.DataFrame(columns=COLUMNS)]
-    if not (reading.reason or plan.primary.of_arms or plan.clustered):
-        parts += [
-            shrunk(pd.DataFrame(_levels(study, plan, name), columns=COLUMNS[:5])) for name in plan.segments
-        ]
-    parts = [part for part in parts if len(part) > 1] or parts[:1]
-    rows = pd.concat(parts, ignore_index=True)
-    first = rows.groupby("segment", sort=False)["p"].first().astype(float)
-    rows["p"] = rows["segment"].map(dict(zip(first.index, holm(first), strict=True))).astype(float)
+    plan = reading.plan
+    names = () if reading.reason or plan.primary.of_arms or plan.clustered else plan.segments
+    frames = [pd.DataFrame(_levels(study, plan, name), columns=COLUMNS[:5]) for name in names]
+    parts = [shrunk(each) for each in frames if len(each) > 1]
+    corrected = holm([part["p"].iloc[0] for part in parts])
+    parts = [part.assign(p=p) for part, p in zip(parts, corrected, strict=True)]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return Segments(study, plan, reading.reason, reading, rows)
 
 
 def _levels(study: Study, plan: Plan, name: str) -> Iterator[tuple[str, str, int, float, float]]:
     """Yield segment, level, units, difference and error of each level with enough units."""
     for level, cells in by_segment(study, plan, plan.primary, name).items():
-        moments = cells.moments.merge(1)
-        one = contrast(moments, plan.primary.kind, blocked=plan.design == "blocked")
-        if moments.n.sum(axis=1)[:2].min() >= FEWEST and np.isfinite(one.error):
+        one = cells.contrasts(plan, plan.primary.kind, cells.moments.names).at(-1)
+        if one.n.min() >= FEWEST and np.isfinite(one.error):
             yield name, level, int(one.n.sum()), float(one.difference), float(one.error)
 
 
@@ -112,10 +108,8 @@ def shrunk(found: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     found : pandas.DataFrame
-        value, error; one row a level.
+        value, error; one row a level, of two or more.
     """
-    if len(found) < 2:
-        return found.assign(shrunk=found["value"], shrunk_error=found["error"], p=np.nan)
     value, weight = found["value"].to_numpy(float), found["error"].to_numpy(float) ** -2.0
     mean, degrees = np.average(value, weights=weight), len(found) - 1
     q = float((weight * (value - mean) ** 2).sum())

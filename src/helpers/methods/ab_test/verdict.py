@@ -41,13 +41,13 @@ class Decision(Guarded):
     @cached_property
     def seen(self) -> list[Seen]:
         """What the decision on each variant rests on."""
-        return [self._seen(one) for one in self.reading.of("primary")]
-
-    def _seen(self, one: Outcome) -> Seen:
-        rails, last = self.reading.of("guardrail", one.arm), one.cells.looks[-1]
-        smallest, days = self.plan.smallest_effect * one.scale, (last - self.plan.start).days + 1
-        return Seen(self.trust.refused, one.gain, tuple(each.gain for each in rails), float(np.nan_to_num(smallest)),
-                    days, self.plan.minimum_days, last == self.plan.looks[-1])  # fmt: skip
+        found, plan = [], self.plan
+        for one in self.reading.of("primary"):
+            rails, last = self.reading.of("guardrail", one.arm), one.cells.looks[-1]
+            smallest, days = np.nan_to_num(plan.smallest_effect * one.scale), (last - plan.start).days + 1
+            about = tuple(each.gain for each in rails), float(smallest), days, plan.minimum_days
+            found.append(Seen(self.trust.refused, one.gain, *about, last == plan.looks[-1]))
+        return found
 
     @cached_property
     def rule(self) -> str | None:
