@@ -150,7 +150,7 @@ class Outcome:
 
 def turned(size: Estimate, sign: int) -> Estimate:
     """Return an estimate, with the other sign where that is -1."""
-    low, high = sorted((sign * size.low, sign * size.high))
+    low, high = (size.low, size.high) if sign > 0 else (-size.high, -size.low)
     return size._replace(value=sign * size.value, low=low, high=high)
 
 
