@@ -173,7 +173,7 @@ def test_an_index_that_cannot_be_built_leads_to_every_version(
         "could not be built: UndefinedError: 'nobody_knows_this' is undefined (index.html.j2, line 1)" in said
     )
     assert (
-        "rfm/all/v1: succeeded" in said and "rfm/all/v2: failed" in said and "rfm/all/v3: unreadable" in said
+        "rfm/all/v1: complete" in said and "rfm/all/v2: failed" in said and "rfm/all/v3: unreadable" in said
     )
     assert 'href="rfm/all/v1/report.html"' in html
 

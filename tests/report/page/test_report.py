@@ -70,7 +70,7 @@ def test_title_and_question_are_shown_once(page: str) -> None:
 def test_the_first_line_names_status_period_zone_segment_and_data(page: str) -> None:
     text = text_of(page)
     assert (
-        "rfm/douyin ✓ succeeded 2026-04-02 to 2026-06-30 (90 days, Asia/Shanghai) · "
+        "rfm/douyin ✓ complete 2026-04-02 to 2026-06-30 (90 days, Asia/Shanghai) · "
         'platform == "douyin" · data/sample (2 tables, 415,514 rows)'
     ) in text
     recorded = {"as_of": "2026-06-30", "history_from": "2025-07-01"}

@@ -53,7 +53,7 @@ class Mark(NamedTuple):
 
 
 _MARKS = {
-    "succeeded": Mark("succeeded", "✓", "good"),
+    "succeeded": Mark("complete", "✓", "good"),  # the run; a test that is told of may have failed
     "failed": Mark("failed", "✕", "bad"),
     "timed_out": Mark("timed out", "✕", "bad"),
     "kernel_died": Mark("process died", "✕", "bad"),
