@@ -100,7 +100,11 @@ class Planned(Told):
         gain, grade = with_bounds(self.gain(self.more)), say(self.lines.fitted.trust.grade)
         first, past = say(" and ").join(self.placed.index[:2]), self.lines.named("past")
         words = {"amount": self.cash(self.amount), "placed": self.spoken(self.placed)}
-        words |= {"reserve": self.cash(kept), "moves": self.moved_sentence, "why": self.lines.fitted.why}
+        words |= {
+            "reserve": self.cash(kept),
+            "moves": self.moved_sentence,
+            "why": self.lines.fitted.trust.refusal,
+        }
         return words | {"gain": gain, "grade": grade, "lines": first, "past": past}
 
     @property
@@ -132,17 +136,14 @@ class Planned(Told):
     @property
     def payback(self) -> Estimate:
         """Weeks until a week's spend on the line that gets most has come back."""
-        if self.placed.empty:
-            return unknown(self.lines.fitted.n, "weeks", self.study.confidence)
-        return self.lines.of(str(self.placed.index[0]), "payback")
+        return self.lines.of(next(iter(self.placed.index), ""), "payback")._replace(unit="weeks")
 
     @property
     def payback_sentence(self) -> str:
         """How soon a week's spend has come back."""
-        weeks, text = self.payback, "How soon spend comes back cannot be told."
-        if np.isfinite(weeks.value):
-            text = "A week's spend on {line} is back after {weeks}." if weeks.known else NEVER
-        line = next(iter(self.placed.index), "")
+        weeks, line = self.payback, next(iter(self.placed.index), "")
+        text = NEVER if np.isfinite(weeks.value) else "How soon spend comes back cannot be told."
+        text = "A week's spend on {line} is back after {weeks}." if weeks.known else text
         return say(text, line=line, weeks=with_bounds(weeks), value=weeks.value)
 
     def parts(self) -> Iterator[Part]:
@@ -153,12 +154,12 @@ class Planned(Told):
         yield self.picture(self.more)
         yield self.moved_sentence
         yield say("{reserve} {payback}", reserve=self.reserve_sentence, payback=self.payback_sentence)
-        rows, money = self.more.lines[["today"]].copy(), ["today", "next_money", "today_moved"]
-        rows["next_money"], rows["today_moved"] = self.more.lines["change"], self.moved.lines["change"]
-        rows["limit"] = self.more.lines["binds"].map(lambda bound: say(BINDS[bound]))
-        rows["next_unit_brings"] = self.lines.turnover * self.more.lines["marginal"]
+        more, rows = self.more.lines, self.more.lines[["today"]]
+        rows = rows.assign(next_money=more["change"], today_moved=self.moved.lines["change"])
+        rows["limit"] = more["binds"].map(lambda bound: say(BINDS[bound]))
+        rows["next_unit_brings"] = self.lines.turnover * more["marginal"]
         caption = say("Money of a month, what plans change, turnover of one unit more after the first")
-        units = dict.fromkeys(money, self.study.currency)
+        units = dict.fromkeys(["today", "next_money", "today_moved"], self.study.currency)
         yield Table("plan_lines", rows.rename_axis("line").reset_index(), caption, units)
         shown = self.table.assign(plan=self.table["plan"].map(lambda name: say(PLANS[name])))
         shown = shown.drop(columns=[*self.lines.chance.index])

@@ -145,11 +145,6 @@ class Fitted(Told):
         return len(self.weeks.weekly.outcome)
 
     @property
-    def why(self) -> str:
-        """What forbids an allocation, in words."""
-        return self.trust.refusal
-
-    @property
     def paid_share(self) -> Estimate:
         """Share of the outcome that paid lines brought."""
         if self.usable is None:
@@ -162,18 +157,19 @@ class Fitted(Told):
     def sentence(self) -> str:
         """The grade, and what it allows."""
         passed = [one.verdict == "ok" for one in self.trust.checks]
-        return say(GRADES[self.trust.grade], why=self.why, passed=sum(passed), n=len(passed))
+        return say(GRADES[self.trust.grade], why=self.trust.refusal, passed=sum(passed), n=len(passed))
 
     def figure(self) -> Chart | NoChart:
         """Draw what each line brought, by week."""
         if self.usable is None:
-            return NoChart(say("What paid lines brought, week by week"), self.why, name="contribution")
+            return NoChart(
+                say("What paid lines brought, week by week"), self.trust.refusal, name="contribution"
+            )
         frame, found = self.weeks.weekly, self.usable
         brought = {line: found.contribution(line).mean(axis=0) for line in found.curves}
         base = {say("without paid lines"): np.maximum(found.baseline, 0)}
-        data = pd.DataFrame(base | brought, index=frame.outcome.index)
-        rows = data.assign(outcome=frame.outcome, week=data.index.astype(str))
-        rows = rows[["week", *rows.columns.drop("week")]].reset_index(drop=True)
+        data = pd.DataFrame(base | brought, index=frame.outcome.index.rename("week"))
+        rows = data.assign(outcome=frame.outcome).reset_index().astype({"week": str})
         title = say("Paid lines brought {share} of the outcome", share=percent(self.paid_share.value, 0))
         note = say("{unit} a week; the means of all curves that the weeks allow.", unit=frame.unit)
         drawing = plots.contribution(data, frame.outcome)
@@ -182,8 +178,8 @@ class Fitted(Told):
     def parts(self) -> Iterator[Part]:
         """Yield the grade, what was flagged, the picture and all checks."""
         yield self.sentence
-        if self.trust.grade == "amber":
-            flagged = (one.sentence for one in self.trust.checks if one.verdict == "flag")
+        flagged = [one.sentence for one in self.trust.checks if one.verdict == "flag"]
+        if flagged and self.usable:
             yield say("What was flagged: {each}", each=" ".join(flagged))
         thin = elasticity(self.weeks.weekly, self.study.confidence)
         if self.fit is None and thin.known:

@@ -22,8 +22,6 @@ from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
-POINTS = 41
-"""Spends at which a curve is drawn."""
 PAYS = {
     "pays": "The next money most likely pays on {lines}.",
     "past": "It most likely no longer pays on {lines}.",
@@ -70,7 +68,9 @@ class Lines(Told):
     chance: pd.Series
 
     def of(self, line: str, number: str) -> Estimate:
-        """Return a number of a line."""
+        """Return a number of a line; unknown of none."""
+        if line not in self.table.index:
+            return unknown(self.fitted.n, self.study.currency, self.study.confidence)
         return Estimate(*self.table.at[line, number])  # type: ignore[misc]
 
     @property
@@ -88,7 +88,7 @@ class Lines(Told):
     def sentence(self) -> str:
         """Where the next unit of money pays, and where it no longer does."""
         if self.table.empty:
-            return say("Where more stops paying cannot be told. {why}", why=self.fitted.why)
+            return say("Where more stops paying cannot be told. {why}", why=self.fitted.trust.refusal)
         told = [say(text, lines=lines) for name, text in PAYS.items() if (lines := self.named(name))]
         text = "At a margin of {margin}, the next {unit} 1 pays once it brings {least} of turnover."
         least, margin = number(1 / self.margin), percent(self.margin, 0)
@@ -97,24 +97,24 @@ class Lines(Told):
     @property
     def rows(self) -> pd.DataFrame:
         """One row a line, the surest first: what pictures and tables show, money of a month."""
-        numbers = {"average": "return", "next": "marginal_return", "pays_up_to": "break_even"}
-        cells = {"spend": self.table["spend"].map(lambda one: WEEKS_OF_MONTH * one.value)}
-        for name, column in numbers.items():
-            scale = WEEKS_OF_MONTH if column == "break_even" else 1.0
-            for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-                cells[name + suffix] = self.table[column].map(lambda one: scale * getattr(one, part))  # noqa: B023
-        rows = pd.DataFrame(cells).assign(chance=self.chance, verdict=self.verdict)
-        return rows.loc[self.chance.index].rename_axis("line").reset_index()
+        rows = self.chance.rename("chance").rename_axis("line").to_frame()
+        parts = {"spend": "spend", "average": "return", "next": "marginal_return", "pays_up_to": "break_even"}
+        for name, column in parts.items():
+            factor = WEEKS_OF_MONTH if column in ("spend", "break_even") else 1.0
+            numbers = [scaled(self.of(str(line), column), factor, "") for line in rows.index]
+            for place, suffix in enumerate(("", "_low", "_high")):
+                rows[name + suffix] = [one[place] for one in numbers]
+        return rows.assign(verdict=self.verdict).reset_index()
 
     def figure(self) -> Chart | NoChart:
         """Draw the curves of all lines."""
         found, drawn = self.fitted.usable, []
         if found is None:
-            return NoChart(say("What each line brings"), self.fitted.why, name="response_curves")
+            return NoChart(say("What each line brings"), self.fitted.trust.refusal, name="response_curves")
         rows, tail = self.rows, (1 - self.study.confidence) / 2
         rows["seen"] = [WEEKS_OF_MONTH * found.weekly.spend[line].max() for line in rows["line"]]
         for line, seen in zip(rows["line"], rows["seen"], strict=True):
-            at = np.linspace(0, seen, POINTS)
+            at = np.linspace(0, seen, 41)
             money = self.turnover * self.margin * WEEKS_OF_MONTH * found.response(line, at / WEEKS_OF_MONTH)
             low, high = np.quantile(money, [tail, 1 - tail], axis=0)
             part = {"line": line, "spend": at, "margin": money.mean(axis=0), "low": low, "high": high}
@@ -154,21 +154,18 @@ class Lines(Told):
         yield Table("line_numbers", full, say("Every number of each line; spend and points in money a week"))
 
     @property
-    def cheapest(self) -> tuple[str, Estimate]:
-        """The line that brings one more of the outcome at the least cost."""
-        if self.table.empty:
-            return "", unknown(self.fitted.n, self.study.currency, self.study.confidence)
-        costs = self.table["cost_per_outcome"]
-        line = str(costs.map(lambda one: one.value).idxmin())
-        return line, costs[line]
+    def cheapest(self) -> str:
+        """The line that brings one more of the outcome at the least cost; empty where no line is told of."""
+        costs = self.table.get("cost_per_outcome", pd.Series(dtype=object))
+        return min(costs.index, key=lambda line: costs[line].value, default="")
 
     @property
     def cost_sentence(self) -> str:
-        """What one more of the outcome costs, beside the price of a thousand impressions."""
-        (line, cost), lines = self.cheapest, self.fitted.weeks.weekly.lines
+        """What one more of the outcome costs, beside how dear the impressions of the line are."""
+        line, lines = self.cheapest, self.fitted.weeks.weekly.lines
+        price, cost = lines["spend"] / lines["impressions"], self.of(line, "cost_per_outcome")
         if not line:
             return say("What one more of the outcome costs cannot be told.")
-        price = 1000 * lines["spend"] / lines["impressions"]
         text = "One more of the outcome costs least on {line}: {cost}. {rank} of {n} lines have cheaper impressions."
         rank, n = int((price < price[line]).sum()), len(price)
         return say(text, line=line, cost=with_bounds(cost), rank=rank, n=n)
@@ -191,10 +188,8 @@ class Lines(Told):
         """State where more stops paying, the return on advertising, and the cheapest outcome."""
         text = "one of the outcome is worth {worth} of turnover, and the true curves are among those tried"
         held = {"assumption": say(text, worth=self.cash(self.turnover))}
-        line, point = say("no line"), unknown(self.fitted.n, self.study.currency, self.study.confidence)
-        if not self.table.empty:
-            line = str(self.chance.index[-1])
-            point = scaled(self.of(line, "break_even"), WEEKS_OF_MONTH, self.study.currency)
+        line = str(next(iter(self.chance.index[::-1]), say("no line")))
+        point = scaled(self.of(line, "break_even"), WEEKS_OF_MONTH, self.study.currency)
         past = self.named("past")
         text = "more no longer pays on {lines}" if past else "more may no longer pay on {lines}"
         more = {"picture": "next_money", "headline": say(text, lines=past or line)} | held
@@ -209,7 +204,7 @@ class Lines(Told):
             say("cost of one more of the outcome, on the cheapest line"),
             "down is good",
         )
-        cost, told = self.cheapest[1], self.cost_sentence
+        cost, told = self.of(self.cheapest, "cost_per_outcome"), self.cost_sentence
         yield self.state(cost, "cost_per_outcome", metric, told, "cost_per_outcome", "S081", **held)
 
 
