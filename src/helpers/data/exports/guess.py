@@ -26,8 +26,11 @@ from helpers.data.views import identifier
 LOOKED_AT, MOST = 2000, 0.9
 # Columns up to which a log of who and when is taken for one without a column of what.
 FEW = 3
+# Words of a column that a question shows.
+SOME = 12
 EPOCHS = ("s", "ms", "us")
-SOME = 12  # words of a column in a question
+# What stands between the words of a name.
+BETWEEN = r"[\s_\-./#:°ºª\u0307]+"
 
 
 @dataclass(frozen=True)
@@ -151,15 +154,13 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
 @lru_cache(1 << 14)
 def _plain(name: str) -> str:
     """Return a name as words are compared with it: without its unit, blanks, hyphens and the like."""
-    return re.sub(
-        r"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy|chf|utc)$|[\s_\-./#:°ºª\u0307]+|\([^()]*\)", "", alike(name)
-    )
+    return re.sub(rf"(?<=.)[\s_](usd|eur|cny|rmb|gbp|jpy|chf|utc)$|{BETWEEN}|\([^()]*\)", "", alike(name))
 
 
 @lru_cache(1 << 14)
 def _tokens(name: str) -> tuple[str, ...]:
     """Return the words of a name in any order: ``Cliente ID`` is ``id cliente``."""
-    return tuple(sorted(re.split(r"[\s_\-./#:°ºª]+", alike(name))))
+    return tuple(sorted(re.split(BETWEEN, alike(name))))
 
 
 @lru_cache
@@ -249,9 +250,8 @@ def _is_likely(table: str, tried: Mapping[str, dict[str, Column]], looked: Mappi
         columns = [tried[table][role].texts for role in ("date", "scope_id") if role in tried[table]]
         rows = [row for row in zip(*columns, strict=True) if row[0]]
         once = len(set(rows)) == len(rows) and not any(":" in row[0] for row in rows)
-        return (
-            once and "order_id" not in tried["orders"] and "number" in {each.kind for each in looked.values()}
-        )
+        counts = any(each.kind == "number" for each in looked.values())
+        return once and counts and "order_id" not in tried["orders"]
     return alone if table == "members" else True
 
 
