@@ -37,7 +37,7 @@ def effect_by_look(rows: pd.DataFrame, title: str, unit: str, smallest: float, n
     ax.axhline(0, color=INK, linewidth=1)
     if smallest == smallest:
         ax.axhline(smallest, color=GREEN, linewidth=1, linestyle=":", label=say("worth having"))
-    for name, end in ((say("the test stops beyond"), "stop_high"), ("_", "stop_low")):
+    for name, end in ((say("bound for the dot"), "stop_high"), ("_", "stop_low")):
         ax.plot(places, rows[end], "_--", color=ORANGE, linewidth=1.2, markersize=14, label=name)
     shift = [place + 0.12 for place in places]
     naive, every = say("naive interval"), say("interval for all looks")
@@ -164,9 +164,11 @@ def detectable(rows: pd.DataFrame, title: str, smallest: float, marks: dict[str,
     for place, (name, units) in enumerate(marks.items()):
         ax.axvline(units, color=ORANGE, linewidth=1, linestyle="--")
         high = float(rows["lift"].max()) * (1 - 0.16 * place)
-        ax.annotate(name, (units, high), (4, 0), textcoords="offset points", va="top", color=ORANGE)
+        side = {"xytext": (-4, 0), "ha": "right"} if place == 2 else {"xytext": (4, 0)}
+        ax.annotate(name, (units, high), textcoords="offset points", va="top", color=ORANGE, **side)
     ax.set(xscale="log", xlabel=say("Units in both arms together"), ylabel=say("Smallest lift found"))
     ax.set_ylim(0, None)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     _percent(ax.yaxis, "share")
     alt = say("A falling line of the smallest lift that is found by number of units. {title}.", title=title)
     return Chart(title, alt, rows, figure, note, {"lift": "share"}, name="detectable")
@@ -174,4 +176,4 @@ def detectable(rows: pd.DataFrame, title: str, smallest: float, marks: dict[str,
 
 def _percent(axis: Axis, unit: str) -> None:
     if unit == "share":
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1.0))

@@ -72,8 +72,10 @@ class Proven(Guarded):
         assert self.proof is not None, "it is read"
         ours, naive = self.proof.by_look.T
         rows = pd.DataFrame({"look": np.arange(1, len(ours) + 1), "ours": ours, "naive": naive})
-        title = say("Without an effect, who ignores the looks is fooled in {naive}, this method in {ours}",
-                    naive=percent(naive[-1], 0), ours=percent(ours[-1], 0))  # fmt: skip
+        text = (
+            "With no effect, stopping at p below {alpha} cries wolf in {naive} of tests, this plan in {ours}"
+        )
+        title = self.said(text, naive=percent(naive[-1], 0), ours=percent(ours[-1], 0))
         note = self.said("The {units} of the test assigned anew, without an effect.")
         return plots.false_alarms(rows, title, self.plan.alpha, note)
 

@@ -56,11 +56,18 @@ class Reading(Guarded):
     def told_of(self, one: Outcome) -> str:
         """Say the levels of both arms and their difference, in units of the metric and as a share."""
         (control, variant), now = one.now.levels, one.now
-        a, b = quantity(control.value, control.unit), quantity(variant.value, variant.unit)
+        a, b = (
+            number(each.value, 3)
+            if not each.unit and abs(each.value) < 1
+            else quantity(each.value, each.unit)
+            for each in (control, variant)
+        )
         by, share, arm = changed(now.difference), with_bounds(now.relative), self.plan.arms[one.arm]
         words = {"a": a, "b": b, "by": by, "share": share, "arm": arm, "metric": one.metric.name}
         counts = {"m": now.n[0], "n": now.n[1], "k": len(one.cells.looks)}
-        return self.said(TEXTS["levels" if now.relative.known else "levels only"], **words, **counts)
+        told = self.said(TEXTS["levels" if now.relative.known else "levels only"], **words, **counts)
+        within = len(self.plan.allocation) > 1
+        return say("{told} Compared within periods of the same split.", told=told) if within else told
 
     def figure(self) -> Chart | NoChart:
         """Draw the effect on the primary metric of the best variant at each look."""
@@ -72,6 +79,9 @@ class Reading(Guarded):
         smallest = one.sign * self.plan.smallest_effect * one.scale
         note = self.said("Intervals at {level} over all looks; grey is what whoever ignores the looks would see.",
                          level=say("{n} %", n=number(100 * one.confidence)))  # fmt: skip
+        if one.crossed is not None:
+            day = one.cells.looks[one.crossed]
+            note = say("{note} The dot was first beyond a bound on {day}.", note=note, day=day)
         return plots.effect_by_look(one.by_look, title, one.shown.unit, smallest, note)
 
 
@@ -100,7 +110,9 @@ class Guardrails(Beside):
     @property
     def sentence(self) -> str:
         """Each guardrail: safe, harmed, or cannot tell yet."""
-        named = [self.told_of(each) for each in self.reading.of("guardrail")]
+        rails, states = self.reading.of("guardrail"), list(STATES)
+        worst_first = sorted(rails, key=lambda each: states.index(each.gain.state), reverse=True)
+        named = [self.told_of(each) for each in worst_first]
         return " ".join(named) or say("The plan names no guardrail: nobody looks at what it may cost.")
 
     def told_of(self, one: Outcome) -> str:

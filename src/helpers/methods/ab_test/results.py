@@ -164,8 +164,12 @@ def doubtful(found: Finding, doubt: str) -> Finding:
 
 def changed(size: Estimate) -> str:
     """Return a difference with its interval in words; one of shares in points, which are no per cents of a share."""
-    if size.unit != "share" or not size.known:
+    if not size.known or size.unit not in ("share", ""):
         return with_bounds(size)
+    if not size.unit:
+        small = 3 if abs(size.value) < 1 else None
+        ends = {name: number(getattr(size, name), small) for name in ("value", "low", "high")}
+        return say("{value} ({low} to {high})", **ends)
     ends = {name: number(100 * getattr(size, name)) for name in ("value", "low", "high")}
     return say("{value} points ({low} to {high})", **ends)
 
@@ -263,7 +267,12 @@ class Trust(OfTest):
         text = "{got} ({bounds}) of {n:,} {units} got {arm}, {planned} planned; {passed} of {checks} checks passed."
         passed, bounds = len(self.gates) - len(self.failed), interval(got.low, got.high, "share")
         words = {"got": percent(got.value), "n": got.n, "planned": percent(planned), "bounds": bounds}
-        return self.said(text, passed=passed, checks=len(self.gates), **words)
+        told = self.said(text, passed=passed, checks=len(self.gates), **words)
+        if not self.failed:
+            return told
+        return say(
+            "{told} Not passed: {names}.", told=told, names=", ".join(each.code for each in self.failed)
+        )
 
     @property
     def shares(self) -> tuple[Estimate, float]:
@@ -280,7 +289,8 @@ class Trust(OfTest):
             return
         for gate in self.failed[self.waiting :]:
             yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
-        yield self.figure()
+        if self.refused or self.split.weeks["week"].nunique() > 1:
+            yield self.figure()
         rows = [(gate.code, gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates]
         yield Table("gates", pd.DataFrame(rows, columns=["check", "found", "remedy", "state"]), say("Checks"))
 

@@ -156,6 +156,7 @@ class Decision(Guarded):
     def read(self) -> Iterator[Finding]:
         """Yield the effect with the decision, and what it is worth."""
         one, call = self.chosen, RULES[self.rule or "running"]["call"]
+        call = say("STOP without an answer") if self.rule == "end reached" else call
         headline = say("{call}: {moved}", call=call, moved=moved(one))
         about = about_of(one) | {"picture": "effect_by_look", "headline": headline}
         effect = self.stated(of_both(one), "effect", self.reading.told_of(one), **about)
@@ -166,10 +167,12 @@ class Decision(Guarded):
     def proposals(self) -> Iterator[Proposed]:
         """Yield the action that the decision asks for."""
         if self.rule is not None and not self.withheld:
-            fields = {"control": self.plan.arms[0], **self._words, "why": self.sentence}
+            ship = self.rule == "ship"
+            why = say("{why} {money}", why=self.sentence, money=self.money) if ship else self.sentence
+            fields = {"control": self.plan.arms[0], **self._words, "why": why}
             rails = (f"guardrail_{place}" for place in range(1, 1 + len(self.plan.guardrails)))
             names = tuple(f"ab_test.{name}" for name in ("effect", "worth", "split", *rails))
-            worth, note = self.worth if self.rule == "ship" else None, "" if self.reason else self.money
+            worth, note = self.worth if ship else None, "" if self.reason else self.money
             yield Proposed(f"ab_test.{RULES[self.rule]['action']}", names, worth, fields, assumption=note)
 
 
