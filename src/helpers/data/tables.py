@@ -51,7 +51,7 @@ _DECLARED = (
         share("confidence", "Probability that the id belongs to the member"),
         time("first_seen_at", "When the id was first seen"),
     ),
-    Table("events", "an action of a member", "01 02 03 14").of(
+    Table("events", "an action of a member", "01 02 03 04 14").of(
         key("event_id", "Event"),
         text("member_id", "Member, or an anonymous id", required=True, privacy="P1"),
         time("ts", "When it happened", required=True),
@@ -70,7 +70,7 @@ _DECLARED = (
         number("value", "Size of the event, in the unit of its name"),
         column("json", "properties", "Anything else the platform says"),
     ),
-    Table("orders", "an order", "01 02 03 04 14").of(
+    Table("orders", "an order", "01 02 03 04 05 14").of(
         key("order_id", "Order"),
         MEMBER,
         time("paid_at", "When it was paid", required=True),
@@ -84,7 +84,7 @@ _DECLARED = (
         not_above("refund", "gross", HALF_CENT, or_negative=True),
         not_above("discount", "gross", HALF_CENT, or_negative=True),
     ),
-    Table("refunds", "a refund of an order", "01 02 03 14").of(
+    Table("refunds", "a refund of an order", "01 02 03 04 14").of(
         key("order_id", "Order"),
         time("refunded_at", "When the money was given back; value falls on this day", key=True),
         text("refund_id", "Refund, when an order has two at one moment", refines=True),
@@ -104,7 +104,7 @@ _DECLARED = (
         category("interaction", "Depth of the contact", allowed="impression click visit"),
         money("cost", "Cost of this contact"),
     ),
-    Table("ad_daily", "a day of a creative", "03").of(
+    Table("ad_daily", "a day of a creative", "03 04 05").of(
         day("date", "Day", key=True),
         category("platform", "Platform", key=True),
         key("campaign_id", "Campaign"),
@@ -130,7 +130,7 @@ _DECLARED = (
         not_above("reach", "impressions"),
         not_above("video_completes", "video_plays"),
     ),
-    Table("content", "a post", "02 03").of(
+    Table("content", "a post", "02 03 05").of(
         key("content_id", "Post"),
         category("platform", "Platform"),
         text("account_id", "Account that published it"),
@@ -172,7 +172,7 @@ _DECLARED = (
         not_above("play_5s", "plays"),
         not_above("bounce_2s", "plays"),
     ),
-    Table("metric_daily", "a day of any aggregate", "").of(
+    Table("metric_daily", "a day of any aggregate", "05").of(
         day("date", "Day", key=True),
         category(
             "scope_type", "account, platform, group, brand, competitor, campaign, index, live, …", key=True
@@ -266,7 +266,7 @@ _DECLARED = (
         number("sum_squares", "Sum of its squares; not needed of a share", minimum=0),
         number("denominator", "Sum of what the outcome is divided by, when it is a rate"),
     ),
-    Table("evidence", "what a test or a belief says of an effect", "04").of(
+    Table("evidence", "what a test or a belief says of an effect", "04 05").of(
         key("evidence_id", "Statement"),
         category("estimand", "What is stated", required=True, allowed="lift roi contribution go_dark"),
         text("line", "Channel, campaign or change it is about", required=True),
@@ -281,7 +281,7 @@ _DECLARED = (
         day("as_of", "Day on which it was stated"),
         not_before("end", "start"),
     ),
-    Table("messages", "a comment or chat message", "01 02 14").of(
+    Table("messages", "a comment or chat message", "01 02 04 14").of(
         key("message_id", "Message"),
         text("member_id", "Author, when known", privacy="P1"),
         time("ts", "When it was written", required=True),
@@ -316,7 +316,7 @@ _DECLARED = (
         number("score", "Answer as a number", required=True),
         text("text", "Answer in words", privacy="P3"),
     ),
-    Table("annotations", "an entry of the event calendar", "").of(
+    Table("annotations", "an entry of the event calendar", "05").of(
         key("annotation_id", "Entry"),
         day("start", "First day", required=True, may_be_future=True),
         day("end", "Last day", required=True, may_be_future=True),
@@ -335,7 +335,7 @@ _DECLARED = (
         text("owner", "Role that answers for it"),
         category("direction", "Whether up is good"),
     ),
-    Table("costs", "an entry of the ledger", "01").of(
+    Table("costs", "an entry of the ledger", "01 04 05").of(
         key("cost_id", "Entry"),
         day("date", "Day", required=True),
         category("kind", "What it paid for", required=True, allowed="content ads tools people incentive"),
