@@ -15,7 +15,7 @@ from helpers.methods.ab_test.plan import texts_of
 from helpers.methods.ab_test.results import PEOPLE, TEXTS, Design, Guarded, Trust, changed, doubtful
 from helpers.playbook.finding import Finding
 from helpers.sentences import number, percent, quantity, say, with_bounds
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import Estimate, holm
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -137,13 +137,18 @@ class Guardrails(Beside):
         """Yield every metric of every variant beside the control."""
         rows = [
             (_named(each), each.role, *(quantity(level.value, level.unit) for level in each.now.levels), *each.now.n,
-             with_bounds(each.shown), _state(each)) for each in self.reading.outcomes
+             with_bounds(each.shown), each.now.p, _state(each)) for each in self.reading.outcomes
         ]  # fmt: skip
-        columns = ["metric", "role", "control", "variant", "n_control", "n_variant", "change", "verdict"]
+        columns = ["metric", "role", "control", "variant", "n_control", "n_variant", "change", "p", "verdict"]
         frame = pd.DataFrame(rows, columns=columns)
+        variants = frame["role"] == "primary"
+        frame.loc[variants, "p"] = holm(frame.loc[variants, "p"])
         text, told = "In {metric} more than {cap} a unit counts as {cap}.", self.reading.outcomes
         capped = {one.metric.name: one.cells.cap for one in told if one.cells.cap is not None}
-        note = " ".join(say(text, metric=name, cap=number(cap)) for name, cap in capped.items())
+        said = [
+            say("p is that of this look alone, of the primary metric of several variants corrected by Holm.")
+        ]
+        note = " ".join(said + [say(text, metric=name, cap=number(cap)) for name, cap in capped.items()])
         yield Table("scorecard", frame, self.said("Every metric of {experiment}"), note=note)
 
     def read(self) -> Iterator[Finding]:
