@@ -350,6 +350,8 @@ class Study:
     @cached_property
     def whom(self) -> str:
         """Whose numbers they are: of everybody, of the members of a segment, or of activity that was cut."""
+        if not self.about_members:
+            return self.segment or say("everything on record")
         members = self.dataset.tables.get("members")
         if self.segment and (members is None or set(parse(self.segment).columns) - set(members.columns)):
             return say("activity with {segment}, of all members who have any", segment=self.segment)
