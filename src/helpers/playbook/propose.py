@@ -122,6 +122,8 @@ class Proposed(NamedTuple):
         What it costs, in the same money.
     assumption : str
         What the expected value rests on.
+    days : int
+        Days after which it is judged; 0 for those of the rule.
     """
 
     rule: str
@@ -131,6 +133,7 @@ class Proposed(NamedTuple):
     suffix: str = ""
     cost: float = 0.0
     assumption: str = ""
+    days: int = 0
 
 
 class Proposal(NamedTuple):
@@ -313,7 +316,7 @@ def _acted(study: Study, proposed: Proposed, known: Collection[str]) -> Action:
         call=rule.call,
         assumption=proposed.assumption or say(UNPRICED),
         check_metric=rule.check_metric,
-        check_after_days=rule.check_after_days,
+        check_after_days=proposed.days or rule.check_after_days,
     )
 
 

@@ -39,16 +39,13 @@ def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
         return pd.DataFrame(columns=TESTS)
     rows = study.dataset.evidence
     rows = rows.filter(rows.estimand == "lift", rows.kind.isin(MEASURED))
-    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of, rows.start.notnull()).order_by(
-        "line", "evidence_id"
-    )
-    frame, touches = rows.execute(), study.dataset.touchpoints
+    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of, rows.start.notnull())
+    frame, touches = rows.order_by("line", "evidence_id").execute(), study.dataset.touchpoints
     found = []
     for row in frame.itertuples():
         day, channel = local_date(touches.ts, study.report_tz), touches.channel == row.line
-        during = touches.filter(
-            channel, day.between(pd.Timestamp(row.start).date(), pd.Timestamp(row.end).date())
-        )
+        first, last = (pd.Timestamp(each).date() for each in (row.start, row.end))
+        during = touches.filter(channel, day.between(first, last))
         per = 1.0 if row.unit == UNITS[1] else float(during.count().execute())
         age = (pd.Timestamp(study.as_of) - pd.Timestamp(row.end)).days
         name = journeys.definition.channels.get(row.line, row.line)

@@ -18,6 +18,7 @@ from helpers.methods.attribution.disagreement import LOST, decide, robustness
 from helpers.methods.attribution.money import GOAL, spend
 from helpers.methods.attribution.results import Added, Credited
 from helpers.methods.attribution.truth import published
+from helpers.playbook.contact.trial import POWER
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Proposed, rules
 from helpers.playbook.result import Part, Result
@@ -27,12 +28,17 @@ from helpers.study import Study
 from helpers.tables import Table
 
 MONTH, PART = 30, 0.2
-"""Days for which a decision is priced, and how much more or less of a channel it is about."""
+"""Days of a month, and how much less of a channel a decision is about."""
+STEPS, MONTHS = (0.2, 0.5, 1.0, 2.0), 12
+"""How much more a trial may give a half of the audience, and the longest one."""
 METHOD = "additive rates and lift tests"
-ASSUMED = (
-    "Margin of {margin} of added sales less spend, for {days} days, if the next touch brings as much as the average: "
-    "with more of a channel that is the most it can be, with less of it the least."
-)
+ASSUMED = {
+    "grow": "If the next money works like the last: margin of {margin} of added sales less spend, for {days} "
+    "days. At the low end it adds nothing; it pays if it works at least {least} as well as the last.",
+    "shrink": "If the money taken away worked like the rest: spend less the margin of {margin} of added sales, for "
+    "{days} days. At the high end it added nothing.",
+    "test_next": "The test has no gain of its own: it settles which end of the range is true.",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +63,7 @@ class Compared(Result):
         """channel, model, orders, low, high: what is drawn, channels by last click."""
         table = self.credited.credit.table.rename(columns={"node": "channel", "conversions": "orders"})
         own = self.added.table.drop(columns="model").rename(columns={"added": "orders"}).assign(model="added")
-        rows = table[table["model"].isin(list(plots.NAMES))]
+        rows = table[table["model"].isin(list(plots.MARKS))]
         rows = pd.concat([rows, own]) if len(own) else rows
         order = list(self.credited.of("last").index)
         rows = rows.sort_values("channel", key=lambda names: names.map(order.index), kind="stable")
@@ -94,7 +100,7 @@ class Compared(Result):
         """Draw the credit of channels by model, what they added in bold."""
         if self.rows.empty:
             return NoChart(say("Who has the credit"), say("No touch is on record."), name="credit_by_model")
-        title = say("{name} had the last click far more often than it added an order", name=self.excess[0])
+        title = say("Last click gives {name} far more orders than it added", name=self.excess[0])
         if self.added.corrected is None:
             title = say("Who has the credit for orders depends on whom one asks")
         rows = self.rows.assign(model=self.rows["model"].map(lambda model: say(plots.NAMES[model])))
@@ -109,23 +115,27 @@ class Compared(Result):
         yield self.figure()
         moves = self.robust["first_rank"] != self.robust["last_rank"]
         moved = self.robust.loc[moves & (self.robust["model"] == "markov"), "channel"]
+        robust = self.robust.assign(model=[say(plots.NAMES[each]) for each in self.robust["model"]])
         text = "With windows of 7 to 30 days, or {lost} of the touches lost, the chain ranks channels alike."
         if len(moved):
             text = "With windows of 7 to 30 days, or {lost} of the touches lost, the chain ranks {names} differently."
         yield say(text, lost=percent(LOST, 0), names=say(", ").join(moved))
         shares = dict.fromkeys(["asked", "days_7", "days_14", "days_30", "lost"], "share")
         caption = say("Share of credit by window, and with touches lost")
-        yield Table("robustness", self.robust, caption, shares)
+        yield Table("robustness", robust, caption, shares)
         caption = say("How far models lay from the truth of simulated communities: 0 is right, 1 all wrong")
         note = say("alike: everybody is touched alike. intent: touches come because an order is near.")
-        yield Table("truth_check", published(), caption, dict.fromkeys(["alike", "intent"], "score"), note)
+        truth = published()
+        truth["model"] = [say(plots.NAMES[each]) for each in truth["model"]]
+        yield Table("truth_check", truth, caption, dict.fromkeys(["alike", "intent"], "score"), note)
 
     def findings(self) -> Iterator[Finding]:
         """State by how much last click favours its favourite."""
         name, excess = self.excess
         beyond = say("last click gives {name} {n} orders too many", name=name, n=number(excess.value, 0))
+        metric = say("Orders that last click gives {name} beyond those added", name=name or say("a channel"))
         yield finding(
-            excess, id="attribution.last_click_excess", metric=say("orders that last click gives beyond those added"),
+            excess, id="attribution.last_click_excess", metric=metric,
             scope=self.study.scope, sentence=self.sentence, direction="down is good", systems=("S062", "S063"),
             assumption=say("what the channel added is as the lift tests and the model say"),
             headline=beyond if name in self.added.tested else "",
@@ -152,16 +162,18 @@ class Returns(Result):
 
     Attributes
     ----------
-    added : Added
-        What channels added.
+    credited, added : Credited, Added
+        Who has the credit, and what channels added.
     table : pandas.DataFrame
         One row per channel, the most spend first: channel, spend, touched, last, chain (orders), added, low, high,
         tested, value (an order), cpa (spend for an order added), roas, roas_low, roas_high (added sales for spend),
-        p_goal (probability of at least `GOAL`), stake (money that hangs on what is not known), decision (rule), days.
+        p_goal (probability of at least `GOAL`), stake (money that hangs on what is not known), days,
+        decision (rule), step and months (of it).
     margin : float
         Share of sales that is left after the cost of what was sold.
     """
 
+    credited: Credited
     added: Added
     table: pd.DataFrame = field(repr=False)
     margin: float
@@ -194,9 +206,7 @@ class Returns(Result):
         if not self.overall.known:
             return say("What channels return: too little data, or no spend on record.")
         sure = self.table[self.table["tested"] & (self.table["p_goal"] >= self.study.confidence)]["channel"]
-        text = (
-            "Each {unit} spent brought {roas} of added sales. Sure to reach the goal of 1:{goal:g}: {names}."
-        )
+        text = "Each {unit} spent brought {roas} of added sales. Sure to reach 1:{goal:g}, the goal: {names}."
         if sure.empty:
             text = "Each {unit} spent brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
         names = say(", ").join(sure)
@@ -208,8 +218,10 @@ class Returns(Result):
         name, sales = self.stake
         if not sales.known:
             return say("Which lift test to run next: too little data, or every channel has one.")
-        text = "The next lift test worth running is of {name}: its added sales may be anything up to {high}."
-        return say(text, name=name, high=quantity(sales.high, sales.unit))
+        text = (
+            "Test {name} next: by the model it added sales of {sales}, and nowhere untested is more at stake."
+        )
+        return say(text, name=name, sales=with_bounds(sales))
 
     def figure(self) -> Chart | NoChart:
         """Draw the return of each channel against the goal."""
@@ -220,10 +232,17 @@ class Returns(Result):
         title = say("What a channel returns is known where a lift test measured it")
         if not rows["tested"].any():
             title = say("No lift test says what a channel returns")
-        note = say("Orange: with a lift test. Grey: by the model and the tests of others. Sales, not margin.")
+        told = [
+            say("Dashed: the goal of 1:{goal:g} that the plan names. Sales, not margin.", goal=GOAL),
+            say("Orange: with a lift test. Grey: by the model and the tests of others."),
+        ]
+        free = self.table.loc[self.table["roas"].isna(), "channel"]
+        if len(free):
+            told.append(say("Without spend on record, so not drawn: {names}.", names=say(", ").join(free)))
         units = {"spend": self.study.currency, "p_goal": "share"}
         kind = say("Points with intervals by channel against the goal of 1:{goal:g}", goal=GOAL)
-        return self.drawn("returns", kind, title, data, plots.returns(data, GOAL), note=note, units=units)
+        named = {"note": " ".join(told), "units": units}
+        return self.drawn("returns", kind, title, data, plots.returns(data, GOAL), **named)
 
     def parts(self) -> Iterator[Part]:
         """Yield what spend returns, the picture, the decision on each channel, and the next test."""
@@ -231,51 +250,107 @@ class Returns(Result):
         yield self.figure()
         rows = self.table.to_dict("records")
         titles = {rule.id.split(".")[1]: rule.title for rule in rules("attribution.")}
-        shown = self.table.drop(columns=["value", "stake", "days"])
+        shown = self.table.drop(columns=["value", "stake", "days", "step", "months"])
         shown["decision"] = [say(titles[row["decision"]], **self._words(row)) for row in rows]
         caption = say("Channels: spend, orders touched and credited, orders added, return, and the decision")
         units = dict.fromkeys(["spend", "cpa"], self.study.currency) | {"p_goal": "share"}
-        yield Table("channels", shown, caption, units, members="touched")
+        names = {"last": say(plots.NAMES["last"]), "chain": say(plots.NAMES[self.credited.model])}
+        yield Table("channels", shown.rename(columns=names), caption, units, members="touched")
         yield self.test_sentence
 
     def findings(self) -> Iterator[Finding]:
-        """State what spend returns, and what the next test is about."""
-        each = {"unit": self.study.currency, "n": number(self.overall.value)}
-        yield finding(
-            self.overall, id="attribution.roas", metric=say("added sales for each unit of money spent"),
+        """State what the first decision rests on, what spend returns, and what the next test is about."""
+        if row := self.first:
+            told, orders = self._words(row), self.added.of(row["channel"])
+            yield finding(
+                orders, id="attribution.decided", metric=say("Orders that {name} added", **told), picture="returns",
+                scope=self.study.scope, direction="up is good", systems=("S062", "S064"), definition="lift_test",
+                sentence=say("{name} added {n} for {spend}, by its lift test.", n=with_bounds(orders), **told),
+                assumption=say("people whom the lift test left alone are like those it did not"),
+                headline=say("{name} added about {added} orders for {spend}", **told),
+            )  # fmt: skip
+        yield self.added.doubted(finding(
+            self.overall, id="attribution.roas", metric=say("Added sales for each unit of money spent"),
             scope=self.study.scope, sentence=self.sentence, direction="up is good", systems=("S064", "S153"),
             assumption=say("spend is that of the ledger; sales less discounts and refunds, not margin"),
-            headline=say("each {unit} spent brought {n} of added sales", **each),
             definition="added_return", picture="returns",
-        )  # fmt: skip
-        yield finding(
-            self.stake[1], id="attribution.next_test", metric=say("added sales of the channel to be tested next"),
+        ))  # fmt: skip
+        metric = say("Sales that {name} may have added, untested", name=self.stake[0] or say("a channel"))
+        yield self.added.doubted(finding(
+            self.stake[1], id="attribution.next_test", metric=metric,
             scope=self.study.scope, sentence=self.test_sentence, systems=("S062",), picture="returns",
             assumption=say("untested channels err as the tested ones did"), definition="lift_test",
-        )  # fmt: skip
+        ))  # fmt: skip
+
+    @property
+    def first(self) -> dict[Any, Any]:
+        """The tested channel with the most money gained by a decision; empty without one."""
+        rows = [row for row in self.table.to_dict("records") if row["decision"] in ("grow", "shrink")]
+        return max(rows, key=lambda row: self._worth(row)[0].value, default={})
 
     def proposals(self) -> Iterator[Proposed]:
-        """Yield one decision for each channel, once there is enough to decide on."""
-        for row in self.table.to_dict("records") if self.added.corrected is not None else ():
-            rule, worth, cost, told = row["decision"], None, 0.0, ""
+        """Yield a decision for each channel, one for all that wait for a test, once there is enough to decide on."""
+        if self.added.corrected is None:
+            return
+        rows = self.table.to_dict("records")
+        waiting = [row["channel"] for row in rows if row["decision"] == "wait"]
+        untested: tuple[str, ...] = ("attribution.next_test", "attribution.baseline")
+        for row in (row for row in rows if row["decision"] != "wait"):
+            rule, worth, cost, told, days = row["decision"], None, 0.0, "", 0
+            ids = untested if rule == "test_next" else ("attribution.roas", "attribution.baseline")
+            if row["channel"] == self.first.get("channel"):
+                ids = ("attribution.decided", "attribution.roas")
             if rule in ("grow", "shrink"):
-                part = (PART if rule == "grow" else -PART) * MONTH / row["days"]
-                sales = [self.margin * row["value"] * row[name] for name in ("added", "low", "high")]
-                gain, low, high = (part * (each - row["spend"]) for each in sales)
-                low, high = sorted((low, high))
-                worth = Estimate(gain, low, high, row["touched"], "", METHOD, self.study.confidence)
-                cost = max(part, 0.0) * row["spend"]
-                told = say(ASSUMED, margin=percent(self.margin, 0), days=MONTH)
-            rests = "next_test" if rule in ("test_next", "wait") else "roas"
-            ids = (f"attribution.{rests}", "attribution.baseline")
+                worth, cost, days = *self._worth(row), int(row["months"]) * MONTH
+                least = row["cpa"] / row["value"] / self.margin
+                told = say(ASSUMED[rule], days=days, margin=percent(self.margin, 0), least=percent(least, 0))
+            elif rule == "test_next":
+                told = say(ASSUMED[rule])
             suffix = f"{zlib.crc32(row['channel'].encode()):08x}"
-            yield Proposed(f"attribution.{rule}", ids, worth, self._words(row), suffix, cost, told)
+            yield Proposed(f"attribution.{rule}", ids, worth, self._words(row), suffix, cost, told, days)
+        if waiting:
+            yield Proposed("attribution.wait", untested, None, {"name": say(", ").join(waiting)})
+
+    def _worth(self, row: dict[Any, Any]) -> tuple[Estimate, float]:
+        """Return what a decision on a channel brings, and its cost.
+
+        What the next money adds is not known: at one end nothing, at the other as much as the average may be.
+        """
+        grows = row["decision"] == "grow"
+        part = (row["step"] / 2 if grows else -row["step"]) * row["months"] * MONTH / row["days"]
+        sales = [self.margin * row["value"] * row[name] for name in ("added", "low", "high")]
+        gain, *ends = (part * (each - row["spend"]) for each in (*sales, 0.0))
+        n, level = row["touched"], self.study.confidence
+        return Estimate(gain, min(ends), max(ends), n, "", METHOD, level), max(part, 0.0) * row["spend"]
 
     def _words(self, row: dict[Any, Any]) -> dict[str, str]:
         """Return what rules say of a channel."""
         counts = {name: number(row[name], 0) for name in ("last", "added", "low", "high")}
+        more = row["step"] / 2 * row["months"] * MONTH / row["days"] * row["added"]
+        counts |= {"more": number(more, 0), "months": number(row["months"], 0)}
         money = quantity(row["spend"], self.study.currency)
-        return {"name": row["channel"], "part": percent(PART, 0), "spend": money, **counts}
+        return {"name": row["channel"], "part": percent(row["step"], 0), "spend": money, **counts}
+
+
+def trial(added: float, total: float, confidence: float) -> tuple[float, int]:
+    """Return how much more a half of the audience is to be given, and for how many months, to see whether it pays.
+
+    The smallest of `STEPS` whose orders are told from chance, with probability `POWER`, within `MONTHS`, if the next
+    money works like the last; else the largest and one month more. Orders of halves are counts (Poisson), and their
+    difference varies by as many as both have; people who order again and again make it vary more.
+
+    Parameters
+    ----------
+    added, total : float
+        Orders a month that the channel adds, and all.
+    confidence : float
+        Level of the test.
+    """
+    noise = (half_width(1.0, confidence) + stats.norm.ppf(POWER)) * np.sqrt(total)
+    for step in STEPS:
+        if (months := int(np.ceil((noise / (step * added / 2)) ** 2))) <= MONTHS:
+            return step, months
+    return STEPS[-1], MONTHS + 1
 
 
 def returns(study: Study, credited: Credited, added: Added, margin: float = 1.0) -> Returns:
@@ -300,11 +375,8 @@ def returns(study: Study, credited: Credited, added: Added, margin: float = 1.0)
         "chain": credited.of(credited.model)["conversions"], "value": influenced["value"] / influenced["conversions"],
     })  # fmt: skip
     own = added.table.set_index("channel")[["added", "low", "high", "tested"]]
-    table = (
-        table.join(own.astype({"added": float, "low": float, "high": float}))
-        .rename_axis("channel")
-        .reset_index()
-    )
+    own = own.astype(dict.fromkeys(["added", "low", "high"], float))
+    table = table.join(own).rename_axis("channel").reset_index()
     table["tested"] = table["tested"].eq(True)
     paid = table["spend"].where(table["spend"] > 0)
     for name, orders in (("roas", "added"), ("roas_low", "low"), ("roas_high", "high")):
@@ -315,4 +387,13 @@ def returns(study: Study, credited: Credited, added: Added, margin: float = 1.0)
     table["stake"] = (table["high"] - table["low"]).fillna(table["last"]) * table["value"]
     table["days"] = added.corrected.days if added.corrected is not None else MONTH
     table = table.sort_values(["spend", "last"], ascending=False, ignore_index=True)
-    return Returns(study, added, table.assign(decision=decide(table, 1 / margin)), margin)
+    table = table.assign(decision=decide(table, 1 / margin))
+    total, months = 0 if added.corrected is None else added.corrected.total, table["days"].max() / MONTH
+    grows = table["decision"] == "grow"
+    trials = [
+        trial(own / months, total / months, study.confidence) if grow else (PART, 1)
+        for own, grow in zip(table["added"], grows, strict=True)
+    ]
+    table[["step", "months"]] = pd.DataFrame(trials, columns=["step", "months"])
+    table["decision"] = table["decision"].mask(grows & (table["months"] > MONTHS), "keep")
+    return Returns(study, credited, added, table.assign(months=table["months"].clip(upper=MONTHS)), margin)

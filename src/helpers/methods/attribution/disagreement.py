@@ -52,9 +52,8 @@ def _shares(found: Journeys, order: int) -> pd.Series:
     """Return the share of credit by channel and model."""
     h = found.histories
     models = {"last": rules(h)["last"], "markov": markov(h, order)}
-    credit = pd.DataFrame(
-        {name: sums.of(h.members)[0] for name, sums in models.items()}, index=list(h.channels)
-    )
+    given = {name: sums.of(h.members)[0] for name, sums in models.items()}
+    credit = pd.DataFrame(given, index=list(h.channels))
     credit = credit.rename_axis(index="channel", columns="model") / credit.sum().clip(lower=1)
     return pd.Series(credit.stack())
 

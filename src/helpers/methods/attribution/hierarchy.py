@@ -57,9 +57,8 @@ def hierarchy(journeys: Journeys, credit: Credit, model: str = "markov") -> pd.D
     drawn = _within(drawn, channel) * credit.draws[model][:, 0, channel]
     rows = leaves.assign(
         conversions=own["conversions"].to_numpy()[channel] * share,
-        value=own["value"].to_numpy()[channel] * of_value,
-        n=sums["n"].to_numpy(),
-    )
+        value=own["value"].to_numpy()[channel] * of_value, n=sums["n"].to_numpy(),
+    )  # fmt: skip
     parts = []
     for keys in (levels[: depth + 1] for depth in range(len(levels))):
         found = _level(rows, drawn, keys, study.confidence)
@@ -81,16 +80,14 @@ def _cells(journeys: Journeys) -> pd.DataFrame:
     part = ibis.ifelse(steps.carried, 1.0, 1.0 / steps.count().over(same))
     worth = ibis.ifelse(steps.carried, steps.value, steps.value.sum().over(same))
     steps = steps.select("touch_id", "member_id", part=part, worth=worth)
-    leaves = touches.select(
-        touch_id=touches.id, **{name: each.fill_null(NOT_STATED) for name, each in named.items()}
-    )
+    named = {name: each.fill_null(NOT_STATED) for name, each in named.items()}
+    leaves = touches.select(touch_id=touches.id, **named)
     rows = steps.inner_join(leaves, "touch_id").mutate(bucket=md5(steps.member_id).left(2))
     found = rows.group_by([*named, "bucket"]).agg(
         conversions=rows.part.sum(),
         value=(rows.part * rows.worth).sum(),
-        n=rows.count(),
-        members=rows.member_id.nunique(),
-    )
+        n=rows.count(), members=rows.member_id.nunique(),
+    )  # fmt: skip
     return found.to_pandas().round(DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,12 +72,7 @@ class Histories:
         kept = self.fresh if how == "distinct" else ~alike
         journey = self.journey[kept]
         rows = {name: getattr(self, name)[kept] for name in ("history", "code", "converted", "days", "value")}
-        return Histories(
-            members=self.members,
-            channels=self.channels,
-            last=np.diff(journey, append=-1) != 0,
-            **rows,
-        )
+        return replace(self, last=np.diff(journey, append=-1) != 0, **rows)
 
 
 def flat_histories(table: pa.Table, names: tuple[str, ...]) -> Histories:

@@ -185,14 +185,9 @@ def _at_risk(
 def _season(people: ibis.Table, orders: ibis.Table, first: int, last: int) -> ibis.Table:
     """Return day, s and cumulated: orders of each day against those expected of as many members."""
     index = pd.RangeIndex(first, last + 2, name="day")
-    come, gone = (
-        people.group_by(day=day)
-        .agg(n=people.count())
-        .execute()
-        .set_index("day")["n"]
-        .reindex(index, fill_value=0)
-        for day in (people.begin, people.end + 1)
-    )
+    days = (people.begin, people.end + 1)
+    counts = [people.group_by(day=day).agg(n=people.count()).execute().set_index("day")["n"] for day in days]
+    come, gone = (each.reindex(index, fill_value=0) for each in counts)
     here = (come - gone).cumsum().iloc[:-1]
     found = orders.group_by("day").agg(n=orders.y.sum()).execute().set_index("day")["n"]
     found = found.reindex(here.index, fill_value=0)
@@ -207,9 +202,8 @@ def _doses(days: _Days, decay: float) -> ibis.Table:
     left = ibis.literal(decay).pow(rows.age - 1 + rows.rest) if decay else ibis.literal(0.0)
     dose = ibis.cases((rows.age == 0, 1 - left * decay), else_=left * (1 - decay))
     rows, names = rows.mutate(day=rows.day + rows.age, dose=dose), enumerate(days.channels)
-    rows = rows.group_by("member_id", "day").agg(
-        **{f"x{n}": rows.dose.sum(where=rows.channel == name).fill_null(0.0) for n, name in names}
-    )
+    sums = {f"x{n}": rows.dose.sum(where=rows.channel == name).fill_null(0.0) for n, name in names}
+    rows = rows.group_by("member_id", "day").agg(**sums)
     rows = rows.inner_join(days.people.select("member_id", "begin", "end"), "member_id")
     rows = rows.filter(rows.day.between(rows.begin, rows.end)).drop("begin", "end")
     rows = rows.left_join(days.orders, ["member_id", "day"]).drop("member_id_right", "day_right")
@@ -225,9 +219,8 @@ def _sums(days: _Days, rows: ibis.Table) -> pd.DataFrame:
     sums |= {f"s{i}": (rows[f"x{i}"] * rows.s).sum() for i in places}
     sums |= {f"a{i}_{j}": (rows[f"x{i}"] * rows[f"x{j}"]).sum() for i, j in pairs if i <= j}
     own = rows.group_by("member_id").agg(**sums).inner_join(days.people, "member_id")
-    part = {
-        i: own[f"s{i}"] / own.season for i in places
-    }  # of the orders of a member that fell under doses by chance
+    # Of the orders of a member that fell under doses by chance.
+    part = {i: own[f"s{i}"] / own.season for i in places}
     sums = {f"x{i}": own[f"x{i}"].sum() for i in places}
     sums |= {f"r{i}": (own[f"r{i}"] - part[i] * own.total).sum() for i in places}
     sums |= {f"a{i}_{j}": (own[f"a{min(i, j)}_{max(i, j)}"] - part[i] * own[f"x{j}"]).sum() for i, j in pairs}

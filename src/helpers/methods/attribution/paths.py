@@ -186,13 +186,13 @@ class Paths(Result):
     def findings(self) -> Iterator[Finding]:
         """State how soon newcomers order, and whether several channels help."""
         yield finding(
-            self.ordered, id="attribution.time_to_order", metric=say("newcomers who ordered within {d} days", d=DAYS),
+            self.ordered, id="attribution.time_to_order", metric=say("Newcomers who ordered within {d} days", d=DAYS),
             scope=self.study.scope, sentence=self.sentence, direction="up is good", systems=("S041",),
             assumption=say("who leaves, or has not ordered yet, would order like those who are watched longer"),
             definition="time_to_order", picture="days_to_order",
         )  # fmt: skip
         yield finding(
-            self.several, id="attribution.several_channels", metric=say("conversion of several channels against one"),
+            self.several, id="attribution.several_channels", metric=say("Conversion of several channels against one"),
             scope=self.study.scope, sentence=self.several_sentence, direction="up is good", systems=("S066",),
             assumption=say("who meets several channels differs by nothing but that and the number of touches"),
             definition="several_channels",

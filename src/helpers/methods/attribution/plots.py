@@ -15,11 +15,14 @@ LIGHT = "#9cc3e0"
 MARKS = dict(
     last=("o", BLUE), linear=("s", MUTED), markov=("^", GREEN), shapley=("D", PURPLE), added=("o", ORANGE)
 )
+"""Models that are drawn."""
 NAMES = {
-    "last": "last click", "linear": "equal parts", "markov": "Markov chain", "shapley": "Shapley",
-    "added": "added orders",
+    "first": "First click", "last": "Last click", "last_non_direct": "Last non-direct click",
+    "linear": "Equal parts", "position": "Both ends most", "decay": "Later ones most",
+    "influenced": "Touched at all", "markov": "Markov chain", "shapley": "Shapley", "added": "Added orders",
+    "corrected": "Added, by tests",
 }  # fmt: skip
-"""Models that are drawn, and what they are called."""
+"""What models are called, in pictures and tables alike."""
 
 
 def models(rows: pd.DataFrame) -> Figure:
@@ -28,10 +31,10 @@ def models(rows: pd.DataFrame) -> Figure:
     Parameters
     ----------
     rows : pandas.DataFrame
-        channel, model (of `NAMES`), orders, low, high; channels and models in the order drawn.
+        channel, model (of `MARKS`), orders, low, high; channels and models in the order drawn.
     """
     channels = list(dict.fromkeys(rows["channel"]))
-    shown = [name for name in NAMES if name in set(rows["model"])]
+    shown = [name for name in MARKS if name in set(rows["model"])]
     figure, ax = figures.new_figure(7.2, 0.62 * len(channels) + 1.2)
     for place, model in enumerate(shown):
         part, (mark, colour) = rows[rows["model"] == model], MARKS[model]
@@ -40,7 +43,9 @@ def models(rows: pd.DataFrame) -> Figure:
         ax.hlines(y, part["low"], part["high"], color=colour, linewidth=3 if bold else 1.4)
         ax.plot(part["orders"], y, mark, color=colour, markersize=8 if bold else 5, label=say(NAMES[model]))
     ax.set_yticks(range(len(channels)), channels)
-    ax.invert_yaxis()
+    for row in range(0, len(channels), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color=MUTED, alpha=0.1, linewidth=0)
+    ax.set_ylim(len(channels) - 0.5, -0.5)
     ax.axvline(0, color=MUTED, linewidth=0.8)
     ax.set_xlabel(say("Orders"))
     ax.legend(loc="lower right")

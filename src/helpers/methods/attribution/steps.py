@@ -120,9 +120,8 @@ def conversions_of(study: Study, conversion: str, end: dt.datetime) -> ibis.Tabl
         rows = _counted(study, study.dataset["orders"])
         less = [rows[name].fill_null(0.0) for name in ("discount", "refund") if name in rows.columns]
         value = reduce(lambda a, b: a - b, less, rows.gross).cast("float64")
-        rows = rows.filter(rows.gross >= 0).select(
-            "member_id", ts=rows.paid_at, id=rows.order_id, value=value
-        )
+        rows = rows.filter(rows.gross >= 0)
+        rows = rows.select("member_id", ts=rows.paid_at, id=rows.order_id, value=value)
         if "refunds" in study.dataset:
             refunds = study.dataset["refunds"]
             back = refunds.filter(refunds.refunded_at < end).group_by(id=refunds.order_id)
@@ -159,9 +158,8 @@ def _wanted(earlier: ibis.Value, how: Definition) -> ibis.Value:
 def _beside(rows: ibis.Table) -> ibis.Table:
     """Add to each row what stands before and after it in its member's life, in one pass over the sorted rows."""
     order = {"group_by": "member_id", "order_by": ["ts", "kind", "id"]}
-    beside, ahead, so_far = (
-        ibis.window(**order, **more) for more in ({}, {"rows": (0, None)}, {"rows": (None, 0)})
-    )
+    beside = ibis.window(**order)
+    ahead, so_far = (ibis.window(**order, rows=ends) for ends in ((0, None), (None, 0)))
     return rows.mutate(
         paid=ibis.ifelse(rows.kind == CONVERSION, rows.ts, ibis.null("timestamp")).min().over(ahead),
         earlier=rows.kind.cast("int64").sum().over(so_far),
@@ -224,14 +222,12 @@ def _carried(ends: ibis.Table, touches: ibis.Table, lookback_days: int) -> ibis.
     lookback = ibis.interval(days=lookback_days)
     again = ends.filter(ends.prior >= ends.ts - lookback).drop("channel", "kind")
     seen = touches.select("member_id", "channel", at=touches.ts, touch_id=touches.id)
-    pairs = again.inner_join(seen, "member_id").filter(
-        lambda p: (p["at"] <= p.ts) & (p["at"] >= p.ts - lookback)
-    )
+    pairs = again.inner_join(seen, "member_id")
+    pairs = pairs.filter((pairs["at"] <= pairs.ts) & (pairs["at"] >= pairs.ts - lookback))
     latest = ibis.window(group_by="id", order_by=[ibis.desc("at"), ibis.desc("touch_id")])
     # A touch since the conversion before makes a journey of its own.
-    found = pairs.mutate(rank=ibis.row_number().over(latest)).filter(
-        lambda p: (p["rank"] == 0) & (p["at"] <= p.prior)
-    )
+    found = pairs.mutate(rank=ibis.row_number().over(latest))
+    found = found.filter((found["rank"] == 0) & (found["at"] <= found.prior))
     yes, no = ibis.literal(True), ibis.literal(False)
     return found.mutate(
         kind=ibis.literal(CONVERSION, "int8"), before=ibis.null("string"), last=yes, converted=yes, carried=yes,
