@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.source import Dataset
+from helpers.methods.attribution.grouped_paths import expanded
 from helpers.methods.attribution.histories import Histories
 from helpers.methods.attribution.journeys import Definition, Journeys, journeys
 from helpers.study import Study
-from tests.methods.attribution.grouped_paths import expanded
 
 AS_OF = "2026-06-30"
 ORIGIN = pd.Timestamp("2026-06-01 04:00")

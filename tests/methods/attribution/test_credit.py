@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadParameters, MissingTable
-from helpers.methods.attribution.gates import gates
+from helpers.methods.attribution.gates import bounds, gates
 from helpers.methods.attribution.heuristics import rules, touch_shares
 from helpers.methods.attribution.hierarchy import hierarchy
 from helpers.methods.attribution.journeys import Definition, Journeys, journeys
@@ -167,6 +167,38 @@ def test_costs_of_touches_stand_for_the_ledger_and_currencies_are_not_mixed():
     free = journeys(study(touchpoints=touches.drop(columns="cost"), orders=bought, currency="SEK"))
     with pytest.raises(MissingTable, match="what was spent"):
         spend(free)
+
+
+def test_bounds_hold_the_truth_when_two_fifths_are_not_matched():
+    touches, bought = lives(3_000, 5)
+    whole = told(touches, bought)
+    h = whole.histories
+    # A person is matched on a platform or not, whatever they buy; the ids of the others are of no member.
+    rng = np.random.default_rng(6)
+    pairs = touches["member_id"].astype(str) + touches["channel"].astype(str)
+    lost = pairs.map(dict.fromkeys(pairs.unique(), False) | {p: rng.random() < 0.4 for p in pairs.unique()})
+    seen = touches.assign(
+        member_id=("x" + pairs).where(lost, touches["member_id"]), platform=touches["channel"]
+    )
+    members = pd.DataFrame({"member_id": touches["member_id"].unique(), "joined_at": at(-400)})
+    found = journeys(study(touchpoints=seen, orders=bought, members=members))
+    account = gates(found)
+    assert account.by("platform")["share"].to_numpy() == pytest.approx([0.6] * 5, abs=0.06)
+    assert account.unattributed > 0 and account.enough
+    mine = found.histories
+    for rule in ("first", "last", "linear", "decay"):
+        true = dict(zip(h.channels, rules(h)[rule].of(h.members)[0], strict=True))
+        given = pd.Series(rules(mine)[rule].of(mine.members)[0], list(mine.channels))
+        table = bounds(account, given).set_index("node")
+        assert all(table.loc[name, "low"] <= true[name] <= table.loc[name, "high"] for name in h.channels)
+        assert (table["high"] - table["low"] < account.conversions).all()
+
+
+def test_without_members_nobody_knows_who_is_matched():
+    found = told(touchpoints(("m", 0, "抖音")), orders(("m", 1, 1.0)))
+    account = gates(found)
+    assert account.by("channel")["share"].isna().all() and not account.enough
+    assert bounds(account, pd.Series({"抖音": 1.0}))[["low", "high"]].isna().all(axis=None)
 
 
 def test_ids_of_nobody_are_no_journey_without_a_conversion():

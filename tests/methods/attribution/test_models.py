@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadData, BadParameters
+from helpers.methods.attribution.grouped_paths import expanded
 from helpers.methods.attribution.heuristics import position_weights, rules
 from helpers.methods.attribution.histories import Histories
 from helpers.methods.attribution.journeys import Journeys, journeys
 from helpers.methods.attribution.markov import choose_order, effects, first_order, markov
 from helpers.methods.attribution.shapley import shapley
-from tests.methods.attribution.grouped_paths import expanded
 from tests.methods.attribution.tables import grouped, orders, study, told, touchpoints, written
 
 EXACT = 1e-12
@@ -242,6 +242,23 @@ def test_grouped_paths_credit_only_what_converted():
     h = found.histories
     near(rules(h)["linear"].of(h.members), [[75, 75, 0, 0], [150, 150, 0, 0]])
     assert (found.conversions, found.attributed, int(h.members.sum())) == (150, 150, 580)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("C > D", 0, 430, 600.0), "value without a conversion.*C > D"),
+        (("", 1, 0, 1.0), "1 rows have an empty path"),
+        ((None, 1, 0, 1.0), "1 rows have an empty path"),
+        (("A > > B", 1, 0, 1.0), "an empty path or channel"),
+        (("A", 1.5, 2, 1.0), "no whole number"),
+        (("A", -1, 2, 1.0), "no whole number"),
+        (("A", 1, 2, float("nan")), "missing or infinite"),
+    ],
+)
+def test_grouped_paths_that_say_nothing_are_refused(row, words):
+    with pytest.raises(BadData, match=words):
+        expanded(pd.DataFrame([("A", 1, 0, 1.0), row], columns=["path", "conversions", "nulls", "value"]))
 
 
 def test_the_order_is_chosen_on_members_left_out():

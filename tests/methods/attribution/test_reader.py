@@ -151,3 +151,15 @@ def test_little_data_show_rules_alone_and_decide_nothing() -> None:
     known = {one.id for each in found.values() for one in each.found() if one.value is not None}
     assert "attribution.baseline" not in known and "attribution.roas" not in known
     assert not isinstance(found["compared"].figure(), NoChart)
+
+
+def test_who_is_not_matched_bounds_the_credit(study: Study) -> None:
+    """The ids of every third touch belong to nobody: the table of bounds stands beside the credit."""
+    touches = study.dataset.touchpoints.to_pandas()
+    touches.loc[::3, "member_id"] = [f"device-{n}" for n in range(len(touches[::3]))]
+    part = Study.of(study.dataset.replace(touchpoints=touches), study.as_of, draws=20)
+    found = attribution.credited(part, attribution.seen(part))
+    table = next(each for each in found.told() if getattr(each, "name", "") == "bounds").frame
+    assert (table["low"] <= table["conversions"]).all() and (table["conversions"] < table["high"]).all()
+    whole = attribution.credited(study, attribution.seen(study))
+    assert "bounds" not in {getattr(each, "name", "") for each in whole.told()}

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.methods.attribution.calibrate import calibrate, lift_tests
+from helpers.methods.attribution.gates import bounds, gates
 from helpers.methods.attribution.incremental import Increments, increments
 from helpers.methods.attribution.truth import published, total_variation
 from helpers.methods.attribution.uncertainty import MODELS, credit
@@ -119,6 +120,25 @@ def test_a_held_out_arm_measures_what_a_channel_adds() -> None:
     lift = (means["treatment"] - means["control"]) * (arms == "treatment").sum()
     error = float(np.hypot(*errors)) * (arms == "treatment").sum()
     assert abs(lift - caused(made)["抖音"]) < 2.5 * error and error < caused(made)["抖音"] / 2
+
+
+def without(made: Community, share: float, seed: int) -> Community:
+    """Return a community in which some touches carry an id that belongs to nobody."""
+    touches = made.tables["touchpoints"].copy()
+    lost = np.random.default_rng(seed).random(len(touches)) < share
+    touches.loc[lost, "member_id"] = [f"device-{n}" for n in range(lost.sum())]
+    return made._replace(tables=made.tables | {"touchpoints": touches})
+
+
+def test_bounds_hold_the_credit_that_full_matching_would_give() -> None:
+    for seed in (0, 1):
+        made = planted(1_200, 90, seed, confounded=True)
+        journeys = found(without(made, 0.4, seed))
+        whole, part = (credit(each, ("last", "linear")).table for each in (found(made), journeys))
+        for model in ("last", "linear"):
+            truth, seen = (t[t["model"] == model].set_index("node")["conversions"] for t in (whole, part))
+            held = bounds(gates(journeys), seen).set_index("node")
+            assert (held["low"] <= truth).all() and (truth <= held["high"]).all()
 
 
 # --- the long proof ------------------------------------------------------------------------------------------------

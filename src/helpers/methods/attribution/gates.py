@@ -1,6 +1,8 @@
 """What may be said at all: enough data for models, and what of touches and members is not seen.
 
-Platforms share no id of a person, so a journey holds only what was matched to a member.
+Platforms share no id of a person, so a journey holds only what was matched to a member. Bounds say how far credit can
+be off for that reason: at one end unmatched people buy nothing, at the other they buy like matched ones of their
+channel. They are no intervals: chance is not in them.
 """
 
 from __future__ import annotations
@@ -47,6 +49,11 @@ class Gates(NamedTuple):
         """Whether Markov chains, Shapley values and increments may be shown, or rules alone."""
         return self.conversions >= CONVERSIONS_OF_A_MODEL and self.touches >= TOUCHES_OF_A_MODEL
 
+    def by(self, column: str) -> pd.DataFrame:
+        """Return touches, matched and share by ``platform`` or ``channel``."""
+        found = self.match.groupby(column, as_index=False)[["touches", "matched"]].sum(min_count=1)
+        return found.assign(share=found["matched"] / found["touches"])
+
 
 def gates(journeys: Journeys) -> Gates:
     """Return what is seen of the journeys and what is not."""
@@ -65,5 +72,28 @@ def gates(journeys: Journeys) -> Gates:
         touches=int(seen["n"].sum()),
         tied=int(seen["tied"].sum()),
         open=int(seen["open"].sum()),
-        untagged=int(seen.loc[seen["channel"] == UNKNOWN, "n"].sum()), match=match,
-    )  # fmt: skip
+        untagged=int(seen.loc[seen["channel"] == UNKNOWN, "n"].sum()),
+        match=match,
+    )
+
+
+def bounds(seen: Gates, credit: pd.Series) -> pd.DataFrame:
+    """Return node, conversions, low, high: how far credit can move when what is not matched is seen.
+
+    With x the credit and m the share of touches that are matched, a channel has least when all others have x / m, and
+    most when it alone has x / m and all conversions without a journey are its own. NaN where matching is not known.
+
+    Parameters
+    ----------
+    seen : Gates
+        With the matches, and the conversions without a journey.
+    credit : pandas.Series
+        Credited conversions of one model that shares them out, by channel.
+    """
+    match = seen.by("channel").set_index("channel")["share"].reindex(credit.index)
+    x, full = credit.to_numpy(float), credit.to_numpy(float) / match.to_numpy(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low = x.sum() * x / (x + full.sum() - full)
+        high = x.sum() * full / (full + x.sum() - x) + seen.unattributed
+    table = {"node": credit.index, "conversions": x, "low": low, "high": np.minimum(high, seen.conversions)}
+    return pd.DataFrame(table)

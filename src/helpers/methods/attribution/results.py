@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.methods.attribution.calibrate import calibrate, lift_tests
-from helpers.methods.attribution.gates import CONVERSIONS_OF_A_MODEL, TOUCHES_OF_A_MODEL, Gates, gates
+from helpers.methods.attribution.gates import CONVERSIONS_OF_A_MODEL, TOUCHES_OF_A_MODEL, Gates, bounds, gates
 from helpers.methods.attribution.heuristics import RULES
 from helpers.methods.attribution.hierarchy import hierarchy
 from helpers.methods.attribution.incremental import Increments, increments
@@ -189,6 +189,12 @@ class Credited(Result):
         small = pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel")
         caption = say("Orders touched and credited; those touched add up to more than all")
         yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
+        if (self.seen.gates.match["share"] < 1).any():
+            table = bounds(self.seen.gates, self.of(self.model)["conversions"]).rename(
+                columns={"node": "channel"}
+            )
+            caption = say("How far credit can move if the touches of people who are not matched were seen")
+            yield Table("bounds", table, caption)
         table = self.credit.table.drop(columns="level").rename(columns={"node": "channel", "n": "touched"})
         table["model"] = [say(NAMES[each]) for each in table["model"]]
         units = {"p_top3": "share"} | dict.fromkeys(["value", "value_low", "value_high"], self.study.currency)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from helpers.errors import BadData
+from helpers.study.frames import require_columns
+
 DAY = pd.Timestamp("2026-06-01")
 
 
@@ -27,10 +30,20 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     dict of str to pandas.DataFrame
         Tables for ``Study.of``.
 
+    Raises
+    ------
+    BadData
+        For empty or missing paths or channels, fractional or negative counts, and value without a conversion.
     """
+    require_columns(paths, ("path", "conversions", "value", "nulls"), "paths")
     path, value = paths["path"].fillna("").astype(str), paths["value"].to_numpy(float)
     counts = paths[["conversions", "nulls"]].to_numpy(float)
     steps = [[name.strip() for name in each.split(separator)] for each in path]
+    _refuse(paths, np.array([not all(names) for names in steps], bool), "an empty path or channel")
+    whole = (counts >= 0) & (counts == np.round(counts))
+    _refuse(paths, ~whole.all(axis=1), "a count of journeys that is no whole number from 0")
+    _refuse(paths, ~np.isfinite(value), "a value that is missing or infinite")
+    _refuse(paths, (value != 0) & (counts[:, 0] == 0), "value without a conversion")
     won = np.repeat(np.tile([True, False], len(paths)), counts.astype(int).ravel())
     row = np.repeat(np.repeat(np.arange(len(paths)), 2), counts.astype(int).ravel())
     member = pd.Series([f"m{n:09d}" for n in range(len(row))], dtype="string")
@@ -52,3 +65,10 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     })  # fmt: skip
     members = pd.DataFrame({"member_id": member, "joined_at": DAY})
     return {"touchpoints": touches, "orders": orders, "members": members}
+
+
+def _refuse(paths: pd.DataFrame, bad: np.ndarray, what: str) -> None:
+    """Refuse rows, with their number and the first of them."""
+    if bad.any():
+        example = paths[bad].iloc[0].to_dict()
+        raise BadData(f"paths: {bad.sum():,} rows have {what}, such as {example}.")
