@@ -229,7 +229,8 @@ def _unzoned(value: Any, fast: bool = False) -> Any:
     microseconds gives the same value about six times faster.
     """
     if value.type().timezone is None:
-        return value if value.type().scale in (None, 6) else value.cast("timestamp(6)")
+        # One type whatever the file says, or tables of two files could not be put together.
+        return value if value.type().scale is None else value.cast("timestamp")
     if fast:
         return make_timestamp(epoch_us(value))
     return value.cast("timestamp")
