@@ -200,7 +200,7 @@ def test_a_ramp_with_a_moving_base_rate_is_split_as_planned() -> None:
     study = study_of(plan, None, assignments=units)
     assert split(study, plan).p == pytest.approx(1) and not failed(plan, assignments=units)
     cells = moments_of(study, plan, plan.primary).moments.merge(1)
-    assert cells.mean[:, :, 0].tolist() == [[0.02, 0.05], [0.02, 0.05]]
+    assert cells.mean[:, :, 0] == pytest.approx(np.array([[0.02, 0.05]] * 2), abs=1e-10)
     assert float(contrast(cells, "proportion").difference) == pytest.approx(0, abs=1e-12)
     pooled = cells.merge(1).mean[:, 0]
     assert pooled[1] / pooled[0] - 1 == pytest.approx(0.465, abs=1e-3)

@@ -261,6 +261,18 @@ def _coded(plan: Plan, looks: Sequence[dt.date], frame: pd.DataFrame) -> tuple[p
     return frame.assign(look=look, stratum=strata.get_indexer(own)), strata.to_frame(index=False)
 
 
+def _settled(n: np.ndarray, mean: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and covariances on a grid of 2^-38 of the spread: several threads add up in no fixed order.
+
+    Shapes (groups,), (groups, k) and (groups, k, k). Their last digits would differ from run to run otherwise.
+    """
+    variance = (n[:, None] * np.diagonal(within, axis1=1, axis2=2)).sum(0) / max(n.sum(), 1.0)
+    scale = np.where(variance > 0, 2.0 ** np.floor(np.log2(np.where(variance > 0, variance, 1.0)) / 2), 1.0)
+    grid = scale * 2.0**-38
+    square = grid[:, None] * scale[None, :]
+    return np.round(mean / grid) * grid, np.round(within / square) * square
+
+
 def _cells(
     plan: Plan, frame: pd.DataFrame, place: int, names: tuple[str, ...], shared: dict[str, Any]
 ) -> Cells:
@@ -269,7 +281,9 @@ def _cells(
     n, where = frame[f"n{place} 0"].to_numpy(float), tuple(frame[name].to_numpy() for name in PLACE)
     mean = frame[[f"mean{place} {j}" for j in range(k)]].fillna(0.0).to_numpy(float)
     lower = [[f"cov{place} {max(i, j)} {min(i, j)}" for i in range(k)] for j in range(k)]
-    cross = np.stack([n[:, None] * frame[row].fillna(0.0).to_numpy(float) for row in lower], axis=1)
+    within = np.stack([frame[row].fillna(0.0).to_numpy(float) for row in lower], axis=1)
+    mean, within = _settled(n, mean, within)
+    cross = n[:, None, None] * within
     total, means, crosses = np.zeros(size), np.zeros((*size, k)), np.zeros((*size, k, k))
     centre = mean[n > 0].mean(axis=0) if (n > 0).any() else np.zeros(k)
     np.add.at(total, where, n)
