@@ -336,15 +336,14 @@ class Added(Result):
 
     def findings(self) -> Iterator[Finding]:
         """State the share of orders that no channel added."""
-        low, high = (percent(each, 0) for each in self.baseline[1:3])
-        text = "about {share} ({low} to {high}) of orders would have come without these channels ({k} of {n} tested)"
+        text = "about {share} of orders would have come without these channels ({k} of {n} tested)"
         counts = {"k": len(self.tested), "n": len(self.tested) + len(self.untested)}
         yield self.doubted(finding(
             self.baseline, id="attribution.baseline", metric=say("Orders that would have come anyway"),
             scope=self.study.scope, sentence=self.sentence, systems=("S062",),
             assumption=say("rates add up, and untested channels err as the tested ones did")
             if self.tested else say("nobody was touched because an order was near"),
-            headline=say(text, share=percent(self.baseline.value, 0), low=low, high=high, **counts),
+            headline=say(text, share=percent(self.baseline.value, 0), **counts),
             definition="baseline_share", picture="credit_by_model",
         ))  # fmt: skip
 
