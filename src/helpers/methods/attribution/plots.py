@@ -35,7 +35,7 @@ def models(rows: pd.DataFrame) -> Figure:
     """
     channels = list(dict.fromkeys(rows["channel"]))
     shown = [name for name in MARKS if name in set(rows["model"])]
-    figure, ax = figures.new_figure(7.2, 0.62 * len(channels) + 1.2)
+    figure, ax = figures.new_figure(7.2, 0.56 * len(channels) + 1.1)
     for place, model in enumerate(shown):
         part, (mark, colour) = rows[rows["model"] == model], MARKS[model]
         bold = model == "added"

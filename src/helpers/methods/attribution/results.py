@@ -336,7 +336,7 @@ class Added(Result):
 
     def findings(self) -> Iterator[Finding]:
         """State the share of orders that no channel added."""
-        text = "about {share} of orders would have come without these channels ({k} of {n} tested)"
+        text = "about {share} of orders would have come anyway ({k} of {n} channels tested)"
         counts = {"k": len(self.tested), "n": len(self.tested) + len(self.untested)}
         yield self.doubted(finding(
             self.baseline, id="attribution.baseline", metric=say("Orders that would have come anyway"),
