@@ -12,7 +12,7 @@ import pytest
 from helpers.methods.attribution.calibrate import calibrate, lift_tests
 from helpers.methods.attribution.gates import bounds, gates
 from helpers.methods.attribution.incremental import Increments, increments
-from helpers.methods.attribution.truth import published, total_variation
+from helpers.methods.attribution.truth import published
 from helpers.methods.attribution.uncertainty import MODELS, credit
 from helpers.simulate import Community
 from tests.conftest import ROOT
@@ -22,6 +22,15 @@ PROOF = ROOT / "docs/proofs/attribution.md"
 RUNS, ADDED, CORRECTED, LEVEL, SIZE, BLOCKS = 300, 100, 40, 0.90, 1_000, 60
 """Communities; those of them of which it is judged what channels added, and what they did once calibrated; level of
 the intervals; members of each; and of how many communities the population value is the mean."""
+
+
+def total_variation(credit: pd.Series, truth: pd.Series) -> float:
+    """Return half the sum of absolute differences of shares, 0 (equal) to 1, both by channel.
+
+    Credit below zero counts as none; a channel that one side does not have has none there.
+    """
+    both = pd.concat([credit, truth], axis=1).fillna(0.0).clip(lower=0.0).to_numpy(float)
+    return float(np.abs(np.subtract(*(both / both.sum(axis=0)).T)).sum() / 2)
 
 
 def by_model(credit: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:

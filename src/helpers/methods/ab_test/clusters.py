@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from helpers.methods.ab_test.effects import Contrast
 from helpers.stats.estimate import FloatArray
 
+# Clusters below which nothing is said: 3 against 3 have 20 assignments, and no p below .1.
 FEWEST = 6
-"""Clusters below which nothing is said: 3 against 3 have 20 assignments, and no p below .1."""
+# Clusters below which only t holds, and is said to.
 FEW = 8
-"""Clusters below which only t holds, and is said to."""
 
 
 def cluster_contrast(

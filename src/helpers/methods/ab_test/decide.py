@@ -23,8 +23,8 @@ from typing import Literal, NamedTuple
 from helpers.methods.ab_test.plan import texts_of
 
 State = Literal["safe", "harmed", "cannot tell yet"]
+# By the reason the rules in the order in which they are asked, with what they decide and how that is said.
 RULES = texts_of("decisions.yml")
-"""By the reason the rules in the order in which they are asked, with what they decide and how that is said."""
 
 
 class Gain(NamedTuple):

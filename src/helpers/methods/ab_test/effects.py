@@ -27,15 +27,15 @@ from helpers.methods.ab_test.moments import Moments
 from helpers.sentences import say
 from helpers.stats.estimate import Estimate, FloatArray, normal_estimate, unknown, wilson
 
+# Events, and units without, that an arm needs before a normal interval of a proportion holds.
 FEW_EVENTS = 10
-"""Events, and units without, that an arm needs before a normal interval of a proportion holds."""
+# Relative error of the control's level above which a lift takes Fieller's interval.
 NOISY = 0.1
-"""Relative error of the control's level above which a lift takes Fieller's interval."""
+# Share of variance below which covariates are said to gain nothing.
 NO_GAIN = 0.01
-"""Share of variance below which covariates are said to gain nothing."""
 APART = np.array([-1.0, 1.0])
+# Error, as a share of the level, that is nothing but rounding.
 ROUNDING = 1e-15
-"""Error, as a share of the level, that is nothing but rounding."""
 
 
 class Contrast(NamedTuple):

@@ -25,17 +25,17 @@ from helpers.methods.ab_test.split import ALARM, split
 from helpers.sentences import number, percent, say, shortened
 from helpers.study import Study
 
+# Shares of units in several arms, or outside the dates, above which is warned and refused.
 WARNED, REFUSED = 0.01, 0.05
-"""Shares of units in several arms, or outside the dates, above which is warned and refused."""
+# Difference of recorded and planned chances that is no rounding.
 APART = 0.005
-"""Difference of recorded and planned chances that is no rounding."""
 SKEWED = 355
+# Independent units that clusters must be worth.
 EFFECTIVE = 20
-"""Independent units that clusters must be worth."""
+# Share of blocks of another size from which on blocks have no usual size.
 FEW_ODD = 0.2
-"""Share of blocks of another size from which on blocks have no usual size."""
+# Units with ids of one form whose absence from a table tells something.
 FORM = 20
-"""Units with ids of one form whose absence from a table tells something."""
 
 
 class Gate(NamedTuple):

@@ -24,12 +24,12 @@ from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.days import number_of
 
+# Tables that tell the outcomes of units.
 OF_UNITS = ("orders", "events", "assignments", "unit_outcomes", "content_daily")
-"""Tables that tell the outcomes of units."""
+# Tables that tell sums of arms, without units.
 OF_ARMS = ("arm_daily", "ad_daily")
-"""Tables that tell sums of arms, without units."""
+# The covariate that is the metric itself, counted before the assignment.
 BEFORE = "before"
-"""The covariate that is the metric itself, counted before the assignment."""
 
 
 @cache

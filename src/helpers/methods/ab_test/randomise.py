@@ -22,10 +22,10 @@ from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.sequential import Boundaries
 from helpers.stats.estimate import Estimate, FloatArray, proportion
 
+# Random assignments behind a p.
 DRAWS = 4_000
-"""Random assignments behind a p."""
+# Numbers held at once.
 HELD = 8_000_000
-"""Numbers held at once."""
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,12 @@ from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
 from helpers.study.frames import NOT_STATED
 
+# Columns whose groups are kept apart, where they are there.
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
-"""Columns whose groups are kept apart, where they are there."""
 MAIN = ("outcome", "denominator")
 PLACE = ["arm", "look", "stratum"]
+# By metric and name of a value what stands where it is missing: in the control, and in a variant.
 Fills = Mapping[tuple[Metric, str], tuple[float, float]]
-"""By metric and name of a value what stands where it is missing: in the control, and in a variant."""
 
 
 @dataclass(frozen=True)

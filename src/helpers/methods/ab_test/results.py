@@ -28,10 +28,10 @@ from helpers.tables import Table
 
 UNITS = {"member": "members", "post": "posts", "content": "posts", "slot": "slots", "group": "groups"}
 UNITS |= {"impression": "impressions", "view": "impressions", "click": "clicks"}
+# What stands for people, of whom fewer than `k_min` are not told of.
 PEOPLE = ("members", "units")
-"""What stands for people, of whom fewer than `k_min` are not told of."""
+# Gates that time opens.
 WAIT = {"events", "units"}
-"""Gates that time opens."""
 TEXTS = {code: row["said"] for code, row in texts_of("texts.yml").items()}
 CHECKED = {True: "passed", False: "failed"}
 

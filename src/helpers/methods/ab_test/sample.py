@@ -22,8 +22,8 @@ from helpers.sentences import percent, say
 from helpers.stats.estimate import normal_estimate
 from helpers.study import Study
 
+# Days of traffic from which the days of a planned test are told.
 PAST_DAYS = 56
-"""Days of traffic from which the days of a planned test are told."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -25,8 +25,8 @@ from helpers.stats.estimate import Estimate, holm, normal_estimate
 from helpers.study import Study
 from helpers.tables import Table, heading
 
+# Units of an arm that a level needs to be told apart.
 FEWEST = 30
-"""Units of an arm that a level needs to be told apart."""
 COLUMNS = ["segment", "level", "n", "value", "error", "shrunk", "shrunk_error", "p"]
 
 

@@ -28,12 +28,12 @@ from scipy.special import ndtr, roots_legendre
 
 from helpers.stats.estimate import Estimate, FloatArray
 
+# Error that a look spends at least, so that its bound and its interval stay finite.
 LEAST = 1e-290
-"""Error that a look spends at least, so that its bound and its interval stay finite."""
+# Standard deviations beyond which a path is not followed.
 REACH = 12.0
-"""Standard deviations beyond which a path is not followed."""
+# Information that a look must add to count as one.
 NO_NEWS = 1e-9
-"""Information that a look must add to count as one."""
 _legendre = lru_cache(64)(roots_legendre)
 
 

@@ -36,12 +36,12 @@ from helpers.study import Study
 from helpers.study.days import EPOCH, number_of
 from helpers.study.frames import NOT_STATED
 
+# Probability of a false alarm, over all days.
 ALARM = 0.001
-"""Probability of a false alarm, over all days."""
+# Units that the prior around the planned shares is worth.
 PRIOR = 100.0
-"""Units that the prior around the planned shares is worth."""
+# Splits up to which all are looked at.
 EXACT = 100_000
-"""Splits up to which all are looked at."""
 WEEK = 7
 FloatArray = NDArray[np.float64]
 

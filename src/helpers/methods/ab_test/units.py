@@ -27,14 +27,14 @@ from helpers.study.activity import Log
 from helpers.study.days import day_number
 from helpers.study.frames import materialise, require_columns
 
+# The covariate that says whether a unit met the change; for partial delivery, never for adjustment.
 DELIVERED = "assignments:exposed_at"
-"""The covariate that says whether a unit met the change; for partial delivery, never for adjustment."""
+# Tables in which nothing means none; elsewhere it means not observed.
 COUNTED = ("events", "orders")
-"""Tables in which nothing means none; elsewhere it means not observed."""
 
 KEYS = ("block", "cluster", "level")
+# A source, and ``after``, ``before`` or ``denominator``.
 Wanted = tuple[str, str]
-"""A source, and ``after``, ``before`` or ``denominator``."""
 _kept: WeakKeyDictionary[Study, dict[Hashable, Any]] = WeakKeyDictionary()
 
 

@@ -27,10 +27,10 @@ from helpers.stats.estimate import Estimate, half_width, normal_estimate, unknow
 from helpers.study import Study
 from helpers.tables import Table
 
+# Days of a month, and how much less of a channel a decision is about.
 MONTH, PART = 30, 0.2
-"""Days of a month, and how much less of a channel a decision is about."""
+# How much more a trial may give a half of the audience, and the longest one.
 STEPS, MONTHS = (0.2, 0.5, 1.0, 2.0), 12
-"""How much more a trial may give a half of the audience, and the longest one."""
 METHOD = "additive rates and lift tests"
 ASSUMED = {
     "grow": "If the next money works like the last: margin of {margin} of added sales less spend, for {days} "

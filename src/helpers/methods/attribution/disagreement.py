@@ -14,8 +14,8 @@ from helpers.methods.attribution.journeys import Journeys, journeys
 from helpers.methods.attribution.markov import markov
 
 WINDOWS = (7, 14, 30)
+# Share of touches that is taken away to see what their loss does.
 LOST = 0.3
-"""Share of touches that is taken away to see what their loss does."""
 COMPARED = ("last", "markov")
 
 

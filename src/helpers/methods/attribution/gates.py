@@ -16,8 +16,8 @@ from helpers.methods.attribution.journeys import Journeys
 from helpers.methods.attribution.steps import UNKNOWN
 
 CONVERSIONS_OF_A_MODEL = 200
+# Google's advice for data-driven credit: below these, rules alone.
 TOUCHES_OF_A_MODEL = 2_000
-"""Google's advice for data-driven credit: below these, rules alone."""
 
 
 class Gates(NamedTuple):

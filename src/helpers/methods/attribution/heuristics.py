@@ -27,8 +27,8 @@ FloatArray = NDArray[np.float64]
 
 RULES = ("first", "last", "last_non_direct", "linear", "position", "decay", "influenced")
 HALF_LIFE_DAYS = 7.0
+# Shares of the first touch, of those between, and of the last.
 POSITION = (0.4, 0.2, 0.4)
-"""Shares of the first touch, of those between, and of the last."""
 DIRECT = frozenset({"direct", "(direct)", "直接", "直接访问"})
 
 

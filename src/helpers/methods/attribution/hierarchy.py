@@ -19,8 +19,8 @@ from helpers.stats.resample import unit_weights
 from helpers.study.frames import NOT_STATED
 
 OTHERS = "others"
+# Conversions, by the linear rule, of an account or content that is a row of its own.
 CONVERSIONS_OF_A_LEAF = 10
-"""Conversions, by the linear rule, of an account or content that is a row of its own."""
 LEVELS = ("platform", "channel", "account", "content")
 
 

@@ -39,10 +39,10 @@ from helpers.study.frames import materialise
 FloatArray = NDArray[np.float64]
 
 DECAYS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+# A dose smaller than this is none.
 LEAST_DOSE = 0.02
-"""A dose smaller than this is none."""
+# Days under a dose on which the decay is chosen; of more, a sample of members.
 ROWS_TO_CHOOSE = 3_000_000
-"""Days under a dose on which the decay is chosen; of more, a sample of members."""
 
 
 class Increments(NamedTuple):

@@ -28,8 +28,8 @@ from helpers.study.activity import currencies
 __all__ = ["DECIMALS", "Definition", "Histories", "Journeys", "journeys"]
 
 DECIMALS = 9
+# Touches whose members the engine brings over at a time.
 PART_TOUCHES = 1_000_000
-"""Touches whose members the engine brings over at a time."""
 
 
 @dataclass(frozen=True, eq=False)

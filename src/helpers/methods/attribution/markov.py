@@ -29,8 +29,8 @@ FloatArray = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 ORDERS = (1, 2, 3)
+# Weight of the shorter memory in what follows a longer one, in steps.
 PRIOR = 1.0
-"""Weight of the shorter memory in what follows a longer one, in steps."""
 
 
 class Effects(NamedTuple):

@@ -18,8 +18,8 @@ from helpers.errors import MissingTable
 from helpers.methods.attribution.journeys import DECIMALS, Journeys
 from helpers.study.activity import currencies
 
+# Least return per cost: 1 to 4.
 GOAL = 4.0
-"""Least return per cost: 1 to 4."""
 
 
 def spend(journeys: Journeys) -> pd.Series:

@@ -25,12 +25,12 @@ from helpers.stats.survival.curves import SurvivalCurves, survival
 from helpers.study import Study
 from helpers.study.days import day_number, number_of
 
+# Channels of a path that is told; a longer one is told of nobody else.
 LONGEST = 4
-"""Channels of a path that is told; a longer one is told of nobody else."""
+# Journeys with more touches are compared with each other as if they had as many.
 MOST_TOUCHES = 6
-"""Journeys with more touches are compared with each other as if they had as many."""
+# Days within which an order of a newcomer is told.
 DAYS = 30
-"""Days within which an order of a newcomer is told."""
 
 
 def time_to_order(journeys: Journeys) -> SurvivalCurves:

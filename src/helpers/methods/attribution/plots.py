@@ -12,17 +12,17 @@ from helpers.figures import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE
 from helpers.sentences import say
 
 LIGHT = "#9cc3e0"
+# Models that are drawn.
 MARKS = dict(
     last=("o", BLUE), linear=("s", MUTED), markov=("^", GREEN), shapley=("D", PURPLE), added=("o", ORANGE)
 )
-"""Models that are drawn."""
+# What models are called, in pictures and tables alike.
 NAMES = {
     "first": "First click", "last": "Last click", "last_non_direct": "Last non-direct click",
     "linear": "Equal parts", "position": "Both ends most", "decay": "Later ones most",
     "influenced": "Touched at all", "markov": "Markov chain", "shapley": "Shapley", "added": "Added orders",
     "corrected": "Added, by tests",
 }  # fmt: skip
-"""What models are called, in pictures and tables alike."""
 
 
 def models(rows: pd.DataFrame) -> Figure:

@@ -24,13 +24,13 @@ from helpers.stats.estimate import Estimate, percentile_interval, proportion, un
 from helpers.study import Study
 from helpers.tables import Table
 
+# What is said of orders that are carried, and of touches without a channel, at one instant, or young.
 TRUSTED = (
     "{n} repeat orders had no new contact since the buyer's order before; the contact before that has the credit.",
     "{n} touches have no channel name: they are the channel “unknown”.",
     "{n} touches happened at one instant with another: the order of their ids decides.",
     "{n} touches are so young that their order may still come.",
 )
-"""What is said of orders that are carried, and of touches without a channel, at one instant, or young."""
 TOO_LITTLE = "too little data: it takes {k} orders and {m} touches, and there are {n} and {t}"
 
 

@@ -36,8 +36,8 @@ from helpers.study.people import excluded
 ORDERS = ("order", "first order", "repeat order")
 SECOND, COLLAPSE = ("carry", "unattributed"), ("no", "repeats", "distinct")
 UNKNOWN = "unknown"
+# Names of a channel that say that it is not known.
 UNTAGGED = ("", "unknown", "(not set)", "(none)", "untagged", "未知", "未标记")
-"""Names of a channel that say that it is not known."""
 COLUMNS = ("member_id", "ts", "kind", "id", "channel", "value")
 LEVELS = ("platform", "channel", "account_id", "creator_id", "content_id")
 TOUCH, CONVERSION = 0, 1

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
-
-
-def total_variation(credit: pd.Series, truth: pd.Series) -> float:
-    """Return half the sum of absolute differences of shares, 0 (equal) to 1, both by channel.
-
-    Credit below zero counts as none; a channel that one side does not have has none there.
-    """
-    both = pd.concat([credit, truth], axis=1).fillna(0.0).clip(lower=0.0).to_numpy(float)
-    return float(np.abs(np.subtract(*(both / both.sum(axis=0)).T)).sum() / 2)
 
 
 def published() -> pd.DataFrame:

@@ -68,11 +68,6 @@ class Plan:
         return float(self.lines["outcome_today"].sum())
 
     @property
-    def unspent(self) -> float:
-        """Money of the budget that pays nowhere, beyond the reserve."""
-        return self.terms.budget - self.spend - self.terms.reserve
-
-    @property
     def gap(self) -> float:
         """How much better than this any plan could be at most, as a share of the outcome."""
         return max(self.bound - self.objective, 0.0) / max(self.outcome * (self.terms.value or 1.0), 1e-12)

@@ -21,10 +21,10 @@ from helpers.stats.estimate import Estimate, normal_estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
+# The rule of thumb for all cost.
 TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
-"""The rule of thumb for all cost."""
+# A core share of 55 to 60 %.
 CORE_WIDTH = 0.05
-"""A core share of 55 to 60 %."""
 CORE = (
     "Core platforms had {share} of advertising; a rule asks for {low} to {high}. By the mean curves, keeping to it "
     "costs {price} of margin a month."
