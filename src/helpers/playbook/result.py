@@ -129,7 +129,19 @@ class Result:
 
 
 IMPERSONAL = frozenset(
-    {"windows", "periods", "days", "weeks", "posts", "slots", "groups", "impressions", "clicks"}
+    {
+        "windows",
+        "periods",
+        "days",
+        "weeks",
+        "posts",
+        "slots",
+        "groups",
+        "impressions",
+        "clicks",
+        "checks",
+        "draws",
+    }
 )
 """What the `n` of a finding may count without telling of people."""
 

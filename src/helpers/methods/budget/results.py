@@ -190,11 +190,12 @@ class Fitted(Told):
 
     def findings(self) -> Iterator[Finding]:
         """State the grade, and what paid lines brought."""
+        tried = len(self.trust.checks)
         share = float(np.mean([one.verdict == "ok" for one in self.trust.checks]))
-        passed = Estimate(share, share, share, self.n, "share", "count of checks", self.study.confidence)
+        passed = Estimate(share, share, share, tried, "share", "count of checks", self.study.confidence)
         headline, known = say("trust is {grade}", grade=say(self.trust.grade)), self.paid_share.known
         metric, assumed = say("checks of the answer that passed"), say("what no check asks for is not wrong")
-        more = {"direction": "up is good", "assumption": assumed, "headline": headline}
+        more = {"direction": "up is good", "assumption": assumed, "headline": headline, "n_of": "checks"}
         yield self.state(passed, "trust", metric, self.sentence, "trust", "S067", **more)
         text = "Paid lines brought {share} of the outcome; the rest comes without them."
         text = text if known else "What paid lines brought cannot be told."
