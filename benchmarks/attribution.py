@@ -1,11 +1,11 @@
 """Credit of order 1 from 5 M touches: ours against hand-written SQL and do-attribution; bootstrap; growth to 20 M.
 
 Ours and the SQL read the same Parquet files, cut journeys at orders, look back 30 days, carry touches to second
-orders, count transitions, and must return equal credit. do-attribution, where it is installed, gets a million
-journeys as lists, which it has not to make. The bootstrap resamples the members of all unique histories 200 times and
-gives credit by every rule, order 1 and Shapley values. Each contender runs in a fresh process; medians count.
+orders, count transitions, and must return equal credit. do-attribution, where it is installed, gets the
+unique journeys with their numbers, ready made. The bootstrap resamples the members of all unique histories 200 times
+and gives credit by every rule, order 1 and Shapley values. Each contender runs in a fresh process; medians count.
 
-The engine may use 3 GB, whoever asks it. The package itself allows less, so that memory does not grow with the
+The engine may use 3.5 GB, whoever asks it. The package itself allows less, so that memory does not grow with the
 community, and sorts on disk what does not fit: what that costs is printed beside it.
 
 Run: ``python benchmarks/attribution.py`` (``--journeys 200000`` for a quick look; a journey has about five touches).
@@ -34,7 +34,7 @@ CONTENDERS = {
     "bootstrap": "200 resamples of members",
     "peer": "do-attribution, ready paths",
 }
-MEMORY = "set memory_limit = '3GB'"
+MEMORY = "set memory_limit = '3.5GB'"
 TARGET_SQL, TARGET_PEER, TARGET_GROWTH, TARGET_MB, TARGET_BOOTSTRAP = 1.3, 1 / 3, 4.4, 4_096, 40
 
 GENERATE = """
@@ -162,7 +162,7 @@ def run_bootstrap(folder: Path) -> Any:
 
 
 def run_peer(folder: Path) -> Any:
-    """Return a function that fits do-attribution to journeys that are lists already."""
+    """Return a function that fits do-attribution to journeys that are joined and counted already."""
     from do_attribution import MarkovAttribution  # type: ignore[import-not-found]
 
     from helpers.methods.attribution.journeys import journeys
@@ -170,7 +170,7 @@ def run_peer(folder: Path) -> Any:
     h = journeys(study(folder)).histories
     names, ends = list(h.channels), h.last.nonzero()[0]
     begins = [0, *(ends[:-1] + 1)]
-    paths = [[names[code] for code in h.code[a : b + 1]] for a, b in zip(begins, ends, strict=True)]
+    paths = [" > ".join(names[code] for code in h.code[a : b + 1]) for a, b in zip(begins, ends, strict=True)]
     won, weights = h.converted[h.last].astype(int).tolist(), h.members[h.history[h.last]].tolist()
 
     def work() -> Rows:
