@@ -41,6 +41,8 @@ class CommonParameters(BaseModel):
     needs_joining: ClassVar[bool] = False
     # Whether what members did is its subject; an experiment or a budget may have no log of them.
     about_members: ClassVar[bool] = True
+    # Methods whose earlier reports it reads; of its own method those of earlier days.
+    reads_reports: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         extra="forbid",

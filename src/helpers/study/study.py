@@ -77,6 +77,10 @@ class Study:
         Whether what members did is the subject; if not, there may be no table of it.
     data : str
         Where the tables are, for what lies beside them; empty for tables at hand.
+    reads_reports : tuple of str
+        Methods whose earlier reports may be read, see :mod:`helpers.playbook.earlier`.
+    method : str
+        The method whose notebook this is; empty for tables at hand.
     given : mapping
         Activity, population and rhythm, where they do not come from the tables; see :meth:`of`.
     """
@@ -97,6 +101,8 @@ class Study:
     needs_joining: bool = False
     about_members: bool = True
     data: str = ""
+    reads_reports: tuple[str, ...] = ()
+    method: str = ""
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -129,7 +135,12 @@ class Study:
         values = {name: getattr(parameters, name) for name in shared}
         # Parameters are plain texts and mappings, where empty means that nothing is asked for.
         values |= {name: values.get(name) or None for name in ("value_weights", "history_from")}
-        values |= {name: getattr(parameters, name) for name in ("needs_joining", "about_members")}
+        values |= {
+            name: getattr(parameters, name) for name in ("needs_joining", "about_members", "reads_reports")
+        }
+        values["method"] = (
+            type(parameters).__module__.rpartition(".")[0].rpartition(".")[2]
+        )  # helpers.methods.NAME.parameters
         values["draws"] = getattr(parameters, "bootstrap_draws", cls.draws)
         if not parameters.about_members:
             return cls(dataset=dataset, **values)
