@@ -28,7 +28,7 @@ MEMBER = text("member_id", "Member", required=True, privacy="P1")
 EVENTS_OF_CALENDAR = "holiday promo competitor platform_rule hot_topic incident release experiment"
 
 _DECLARED = (
-    Table("members", "a member of the community", "01 02 03 04 14").of(
+    Table("members", "a member of the community", "01 02 03 04 13 14").of(
         key("member_id", "Member", privacy="P1"),
         time("joined_at", "When the member joined", required=True, privacy="P2"),
         time("left_at", "When the member left; null while a member", privacy="P2"),
@@ -51,7 +51,7 @@ _DECLARED = (
         share("confidence", "Probability that the id belongs to the member"),
         time("first_seen_at", "When the id was first seen"),
     ),
-    Table("events", "an action of a member", "01 02 03 04 14").of(
+    Table("events", "an action of a member", "01 02 03 04 13 14").of(
         key("event_id", "Event"),
         text("member_id", "Member, or an anonymous id", required=True, privacy="P1"),
         time("ts", "When it happened", required=True),
@@ -70,7 +70,7 @@ _DECLARED = (
         number("value", "Size of the event, in the unit of its name"),
         column("json", "properties", "Anything else the platform says"),
     ),
-    Table("orders", "an order", "01 02 03 04 05 14").of(
+    Table("orders", "an order", "01 02 03 04 05 13 14").of(
         key("order_id", "Order"),
         MEMBER,
         time("paid_at", "When it was paid", required=True),
@@ -84,7 +84,7 @@ _DECLARED = (
         not_above("refund", "gross", HALF_CENT, or_negative=True),
         not_above("discount", "gross", HALF_CENT, or_negative=True),
     ),
-    Table("refunds", "a refund of an order", "01 02 03 04 14").of(
+    Table("refunds", "a refund of an order", "01 02 03 04 13 14").of(
         key("order_id", "Order"),
         time("refunded_at", "When the money was given back; value falls on this day", key=True),
         text("refund_id", "Refund, when an order has two at one moment", refines=True),
@@ -104,7 +104,7 @@ _DECLARED = (
         category("interaction", "Depth of the contact", allowed="impression click visit"),
         money("cost", "Cost of this contact"),
     ),
-    Table("ad_daily", "a day of a creative", "03 04 05").of(
+    Table("ad_daily", "a day of a creative", "03 04 05 13").of(
         day("date", "Day", key=True),
         category("platform", "Platform", key=True),
         key("campaign_id", "Campaign"),
@@ -149,7 +149,7 @@ _DECLARED = (
         money("prod_cost", "Production cost"),
         text("text_hash", "Hash of its text, to find repeats"),
     ),
-    Table("content_daily", "a day (or an age) of a post", "03").of(
+    Table("content_daily", "a day (or an age) of a post", "03 13").of(
         key("content_id", "Post"),
         day("date", "Day", key=True),
         whole("age_h", "Age of the post at the end of the row", refines=True, unit="h", minimum=0),
@@ -172,7 +172,7 @@ _DECLARED = (
         not_above("play_5s", "plays"),
         not_above("bounce_2s", "plays"),
     ),
-    Table("metric_daily", "a day of any aggregate", "05").of(
+    Table("metric_daily", "a day of any aggregate", "05 13").of(
         day("date", "Day", key=True),
         category(
             "scope_type", "account, platform, group, brand, competitor, campaign, index, live, …", key=True
@@ -281,7 +281,7 @@ _DECLARED = (
         day("as_of", "Day on which it was stated"),
         not_before("end", "start"),
     ),
-    Table("messages", "a comment or chat message", "01 02 04 14").of(
+    Table("messages", "a comment or chat message", "01 02 04 13 14").of(
         key("message_id", "Message"),
         text("member_id", "Author, when known", privacy="P1"),
         time("ts", "When it was written", required=True),
@@ -294,7 +294,7 @@ _DECLARED = (
         count("likes"),
         count("author_reach", "Followers of the author"),
     ),
-    Table("incidents", "an issue or crisis", "").of(
+    Table("incidents", "an issue or crisis", "13").of(
         key("incident_id", "Incident"),
         time("opened_at", "When it began", required=True),
         time("detected_at", "When it was noticed"),
@@ -316,7 +316,7 @@ _DECLARED = (
         number("score", "Answer as a number", required=True),
         text("text", "Answer in words", privacy="P3"),
     ),
-    Table("annotations", "an entry of the event calendar", "05").of(
+    Table("annotations", "an entry of the event calendar", "05 13").of(
         key("annotation_id", "Entry"),
         day("start", "First day", required=True, may_be_future=True),
         day("end", "Last day", required=True, may_be_future=True),
@@ -326,7 +326,7 @@ _DECLARED = (
         text("note", "Explanation by the operator"),
         not_before("end", "start"),
     ),
-    Table("targets", "a goal for a period", "").of(
+    Table("targets", "a goal for a period", "13").of(
         category("metric", "What is measured", key=True),
         key("scope", "For what"),
         key("period", "For when, such as 2025-Q1"),
@@ -335,7 +335,7 @@ _DECLARED = (
         text("owner", "Role that answers for it"),
         category("direction", "Whether up is good"),
     ),
-    Table("costs", "an entry of the ledger", "01 04 05").of(
+    Table("costs", "an entry of the ledger", "01 04 05 13").of(
         key("cost_id", "Entry"),
         day("date", "Day", required=True),
         category("kind", "What it paid for", required=True, allowed="content ads tools people incentive"),
@@ -345,7 +345,7 @@ _DECLARED = (
         text("project", "Project"),
         whole("approver_level", "Level that approved it", minimum=0),
     ),
-    Table("cases", "an item of work", "").of(
+    Table("cases", "an item of work", "13").of(
         key("case_id", "Item"),
         category("kind", "What it is: service, moderation, complaint, approval, …", required=True),
         time("opened_at", "When it came in", required=True),
@@ -357,14 +357,14 @@ _DECLARED = (
         not_before("first_response_at", "opened_at"),
         not_before("closed_at", "opened_at"),
     ),
-    Table("reviews", "a checked item", "").of(
+    Table("reviews", "a checked item", "13").of(
         key("item_id", "Post, comment or message that was looked at"),
         time("ts", "When it was checked", required=True),
         category("source", "How it came to be checked", required=True, allowed="random filter report"),
         category("filter_verdict", "What a filter said: violation, ok, …"),
         category("human_verdict", "What a person said: violation, ok, …", required=True),
     ),
-    Table("benchmarks", "a figure from outside", "").of(
+    Table("benchmarks", "a figure from outside", "13").of(
         category("metric", "What is measured", key=True),
         key("scope", "Of whom: a track, a platform, a competitor"),
         key("period", "For when, such as 2026-Q2"),
@@ -372,7 +372,7 @@ _DECLARED = (
         number("value", "The figure", required=True),
         text("source", "Who says so", required=True),
     ),
-    Table("actions", "an action of the register", "").of(
+    Table("actions", "an action of the register", "13").of(
         key("action_id", "Action"),
         day("created", "Day it was decided", required=True),
         text("source_finding", "Finding it follows from"),

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from helpers.data.calendar import SPRING_FESTIVAL
 from helpers.simulate.parameters import Parameters
 
 DAY = 86_400
@@ -20,10 +21,6 @@ UTC_OFFSET = 8 * 3_600
 MONTH_DAYS = 30.4375
 TABLE_BITS = 16
 
-SPRING_FESTIVAL = (
-    *(date(2023, 1, 22), date(2024, 2, 10), date(2025, 1, 29), date(2026, 2, 17), date(2027, 2, 6)),
-    *(date(2028, 1, 26), date(2029, 2, 13), date(2030, 2, 3)),
-)
 RUSH_DAYS = 14
 MORNING_WEIGHTS = (1.6, 0.9, 0.5, 0.3, 0.25, 0.4, 0.9, 1.8, 2.6, 2.8, 3.0, 3.3)
 EVENING_WEIGHTS = (4.2, 3.8, 3.0, 2.8, 2.9, 3.2, 4.0, 5.2, 6.6, 7.2, 6.0, 3.4)
