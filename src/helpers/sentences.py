@@ -7,26 +7,99 @@ is a catalogue and no method changes. The formatting helpers keep digits, signs 
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Mapping
-from typing import Any
+import re
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
-_catalogue: Mapping[str, str] = {}
+
+class Language(NamedTuple):
+    """A language by its code, and its catalogue: English template to translated template."""
+
+    code: str
+    catalogue: Mapping[str, str]
+
+
+ENGLISH = Language("en", {})
+SYMBOLS = {"CNY": "￥", "JPY": "円", "USD": "美元", "EUR": "欧元", "HKD": "港元", "GBP": "英镑"}
+"""How Chinese writes money: the yuan in front, other currencies behind."""
 # Shares that have a name when they are said aloud.
 SPOKEN = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_process = ENGLISH
+_here: ContextVar[Language | None] = ContextVar("language", default=None)
 
 
 def use_language(language: str, translations: Mapping[str, str] | None = None) -> None:
     """Choose the language of all later sentences, with its catalogue: English template to translated template."""
-    global _catalogue
+    global _process
     if language != "en" and translations is None:
         raise ValueError(f"language == {language!r}, must come with its catalogue.")
-    _catalogue = dict(translations or {})
+    _process = Language(language, dict(translations or {}))
+
+
+@contextmanager
+def spoken(language: str, translations: Mapping[str, str]) -> Iterator[None]:
+    """Say what is said in this context in a language; other threads go on in theirs."""
+    before = _here.set(Language(language, translations))
+    try:
+        yield
+    finally:
+        _here.reset(before)
+
+
+def _language() -> Language:
+    return _here.get() or _process
+
+
+def in_chinese() -> bool:
+    """Return whether sentences are said in Chinese now."""
+    return _language().code == "zh"
+
+
+class _Chinese(string.Formatter):
+    """Fields as Chinese writes them: days as 2026年6月30日, whole numbers from ten thousand as 1.2万.
+
+    The format ``,d`` keeps a number exact, as in brackets.
+    """
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if not format_spec and (isinstance(value, dt.date) or _ISO_DAY.fullmatch(str(value))):
+            day = dt.date.fromisoformat(str(value)[:10])
+            return f"{day.year}年{day.month}月{day.day}日"
+        if format_spec == "," and isinstance(value, int | float):
+            return _in_myriads(value) or f"{value:,}"
+        return str(super().format_field(value, format_spec))
+
+
+_CHINESE = _Chinese()
+
+
+def _in_myriads(value: float) -> str:
+    """Return a number from ten thousand in units of 万 or 亿, to three digits; empty below."""
+    size, word = (1e8, "亿") if abs(value) >= 1e8 else (1e4, "万")
+    if abs(value) < 1e4:
+        return ""
+    part = value / size
+    shown = f"{part:.{0 if abs(part) >= 100 else 1 if abs(part) >= 10 else 2}f}"
+    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) + word
 
 
 def say(template: str, /, **values: Any) -> str:
     """Return the sentence for a template, in the chosen language, with its fields filled in."""
-    return _catalogue.get(template, template).format(**values)
+    language = _language()
+    if language.code == "zh":
+        return _CHINESE.format(language.catalogue.get(template, template), **values)
+    return language.catalogue.get(template, template).format(**values)
+
+
+def word(text: str) -> str:
+    """Return a word that code gives, such as the heading of a column, in the chosen language."""
+    return _language().catalogue.get(text, text)
 
 
 def shortened(text: str, most: int) -> str:
@@ -40,7 +113,8 @@ def percent(share: float, digits: int = 1) -> str:
     if not math.isfinite(share):
         return "–"
     small = 0 < abs(share) < 0.01 and digits > 0
-    return f"{_signed(f'{100 * share:.2g}' if small else f'{100 * share:.{digits}f}')} %"
+    shown = _signed(f"{100 * share:.2g}" if small else f"{100 * share:.{digits}f}")
+    return f"{shown}%" if in_chinese() else f"{shown} %"
 
 
 def roughly(share: float) -> str:
@@ -66,20 +140,30 @@ def _signed(text: str) -> str:
     return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
-def money(value: float, currency: str) -> str:
-    """Return an amount of money with its currency: ``'CNY 1,234'``."""
-    return f"{currency} {number(value)}" if math.isfinite(value) else "–"
+def money(value: float, currency: str, *, exact: bool = False) -> str:
+    """Return an amount of money with its currency: ``'CNY 1,234'``; in Chinese ``'￥1,234'`` and ``'￥1.23万'``."""
+    if not math.isfinite(value):
+        return "–"
+    if not in_chinese():
+        return f"{currency} {number(value)}"
+    sign, size = "−" if value < 0 else "", abs(value)
+    shown = (not exact and _in_myriads(size)) or number(size)
+    symbol = SYMBOLS.get(currency, f" {currency}")
+    return f"{sign}{symbol}{shown}" if currency == "CNY" else f"{sign}{shown}{symbol}"
 
 
-def quantity(value: float, unit: str) -> str:
-    """Return a value in its unit: shares as per cent, currencies in front, other units behind."""
+def quantity(value: float, unit: str, *, exact: bool = False) -> str:
+    """Return a value in its unit: shares as per cent, currencies in front, other units behind.
+
+    In Chinese, money from ten thousand is said in units of 万, unless it has to be `exact`, as in a table.
+    """
     if unit == "share":
         return percent(value)
     if len(unit) == 3 and unit.isupper():
-        return money(value, unit)
+        return money(value, unit, exact=exact)
     if unit in {"ratio", "index", ""}:
         return number(value)
-    return f"{number(value)} {unit}" if math.isfinite(value) else "–"
+    return say(f"{{number}} {unit}", number=number(value)) if math.isfinite(value) else "–"
 
 
 def people(n: int, k_min: int) -> str:
@@ -96,7 +180,10 @@ def interval(low: float, high: float, unit: str) -> str:
     """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return say("too little data")
-    return say("{low} to {high}", low=quantity(low, unit), high=quantity(high, unit))
+    bounds = quantity(low, unit), quantity(high, unit)
+    if in_chinese() and low >= 0:  # beside a minus, the dash would be read as one
+        return "–".join(bounds)
+    return say("{low} to {high}", low=bounds[0], high=bounds[1])
 
 
 def with_bounds(estimate: Any) -> str:

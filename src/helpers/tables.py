@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.sentences import number, quantity
+from helpers.sentences import number, quantity, say, word
 
 Formatter = Callable[[Any], str]
 MISSING = "–"
@@ -85,7 +85,11 @@ def html_table(
     names = (html.escape(heading(column)) for column in frame.columns)
     headings = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(_row(record, formats) for record in shown.itertuples(index=False, name=None))
-    rest = f" First {limit} of {len(frame):,} rows." if len(frame) > limit else ""
+    rest = (
+        " " + say("First {limit} of {all:,d} rows.", limit=limit, all=len(frame))
+        if len(frame) > limit
+        else ""
+    )
     return (
         f"<table{_numbers(frame)}><caption>{html.escape(caption + rest)}</caption><thead><tr>{headings}</tr></thead>"
         f"<tbody>{rows}</tbody></table>"
@@ -115,7 +119,7 @@ def _is_date(column: pd.Series) -> bool:
 
 def heading(column: Any) -> str:
     """Return a column name as a heading: ``value_low -> 'value low'``."""
-    return str(column).replace("_", " ")
+    return word(str(column).replace("_", " "))
 
 
 def _formatter(column: pd.Series, unit: str) -> Formatter:
@@ -126,11 +130,11 @@ def _formatter(column: pd.Series, unit: str) -> Formatter:
 def _words(column: pd.Series, unit: str) -> Formatter:
     """Return how a value that is there is written."""
     if unit == "share" or (len(unit) == 3 and unit.isupper()):
-        return lambda value: quantity(value, unit)
+        return lambda value: quantity(value, unit, exact=True)
     if unit == "score":
         return lambda value: number(value, 3)
     if pd.api.types.is_bool_dtype(column):
-        return lambda value: "yes" if value else "no"
+        return lambda value: say("yes") if value else say("no")
     if pd.api.types.is_integer_dtype(column):
         return lambda value: f"{int(value):,}"
-    return number if pd.api.types.is_numeric_dtype(column) else str
+    return number if pd.api.types.is_numeric_dtype(column) else lambda value: word(str(value))

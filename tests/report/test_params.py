@@ -28,6 +28,7 @@ segment: str = ""  # filter
 currency: str = "CNY"  # currency
 seed: int = 20260630  # seed
 confidence: float = 0.95  # level
+language: str = "en"  # language
 """
 
 

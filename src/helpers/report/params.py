@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from helpers import locale
 from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.report.project import locate_data, method_name, notebook_name
@@ -210,7 +211,8 @@ def read(notebook: str, namespace: Mapping[str, Any]) -> CommonParameters:
     Returns
     -------
     CommonParameters
-        The notebook's own model. ``data`` is a URL, or a path that leads there from the working folder.
+        The notebook's own model. ``data`` is a URL, or a path that leads there from the working folder. From here
+        on the notebook speaks its ``language``.
     """
     model = model_for(notebook)
     names = [name for name in model.model_fields if name in namespace]
@@ -219,6 +221,7 @@ def read(notebook: str, namespace: Mapping[str, Any]) -> CommonParameters:
     place = locate_data(parameters.data)
     if place != parameters.data:  # found in the project: no absolute path of this machine may enter an output
         place = Path(os.path.relpath(place)).as_posix()
+    locale.use(parameters.language, method_name(notebook))
     return parameters.model_copy(update={"data": place})
 
 

@@ -46,6 +46,11 @@ def method_name(notebook: str | os.PathLike[str]) -> str:
     return re.sub(r"^\d+_", "", notebook_name(notebook))
 
 
+def language_of(series: str) -> str:
+    """Return the language that the name of a series says: ``rfm/all.zh -> 'zh'``."""
+    return "zh" if series.endswith(".zh") else "en"
+
+
 def notebooks(folder: Path) -> list[Path]:
     """Return the notebooks of a folder in their order."""
     return sorted(path for path in folder.glob("*.ipynb") if path.name[0] != "." and path.is_file())

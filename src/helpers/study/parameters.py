@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import zoneinfo
-from typing import Annotated, Any, ClassVar, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -61,6 +61,7 @@ class CommonParameters(BaseModel):
     currency: str = parameter("CNY", "Currency of all money", pattern=r"^[A-Z]{3}$")
     seed: int = parameter(20260630, "Seed of every random draw", ge=0, le=2**32 - 1)
     confidence: float = parameter(0.95, "Confidence level of every interval", gt=0.5, lt=1)
+    language: Literal["en", "zh"] = parameter("en", "Language of the report: en or zh (Chinese)")
 
     @property
     def files(self) -> tuple[str, ...]:

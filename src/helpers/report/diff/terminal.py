@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from helpers import locale
+from helpers.report import project
 from helpers.report.diff.address import resolve
 from helpers.report.diff.compare import ActionChange, Comparison, compare
 from helpers.report.diff.findings import FindingChange
@@ -37,7 +39,12 @@ def command(
     CannotPublish
         When the page cannot be written; by then the comparison is printed.
     """
-    comparison = compare(*resolve(reports, first, second))
+    addressed = resolve(reports, first, second)
+    with locale.spoken(project.language_of(addressed[1].series)):
+        _told(compare(*addressed), table, echo)
+
+
+def _told(comparison: Comparison, table: Table, echo: Callable[[str], Any]) -> None:
     for line in (comparison.sentence, *comparison.unfinished):
         echo(line)
     before, after = comparison.names

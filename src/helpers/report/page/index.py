@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from helpers import locale
 from helpers.playbook.finding import Finding
+from helpers.report import project
 from helpers.report.page.plain import plain_index, reason
 from helpers.report.page.report import TEMPLATES, environment, style
 from helpers.report.page.sparkline import sparkline
@@ -108,9 +110,14 @@ def rebuild(reports: Path) -> Catalog:
 
 
 def _page(found: Catalog) -> str:
-    """Return the index; a plain list of the versions, with the reason, where its page cannot be built."""
+    """Return the index, in the language of all series or else in English.
+
+    Where it cannot be built, it is a plain list of the versions, with the reason.
+    """
+    languages = {project.language_of(series.series) for series in found.series}
     try:
-        return index_html(found)
+        with locale.spoken(languages.pop() if len(languages) == 1 else "en"):
+            return index_html(found)
     except Exception as error:  # what was published must stay in reach
         versions = {each.path: each.status for series in found.series for each in series.versions}
         return plain_index(versions, found.unreadable, mask(reason(error)))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers import locale
 from helpers.data import address, fingerprint
 from helpers.data.content_cache import ContentCache
 from helpers.data.exports import folder
@@ -64,6 +65,18 @@ class Checked:
     reads: tuple[str, ...] | None = None
     timeout: float | None = None
     files: tuple[str, ...] = ()
+
+    @property
+    def language(self) -> tuple[str, str]:
+        """The language of the report, and the method whose catalogue it takes beside the shared ones."""
+        return self.values.get("language", "en"), project.method_name(self.notebook)
+
+    @property
+    def label(self) -> str:
+        """The second half of the series, without what says that it is not in English."""
+        language = self.language[0]
+        label = self.series.partition("/")[2]
+        return label if language == "en" else label.removesuffix(f".{language}")
 
     @property
     def place(self) -> str:
@@ -171,7 +184,7 @@ class Desk:
             root = project.find_root(run.notebook.parent)
             self._code[run.notebook] = provenance.code(run.notebook, root, self.sources)
         code = self._code[run.notebook]
-        named = _named_files(run)
+        named = _named_files(run) | locale.digests(*run.language)
         return code.model_copy(update={"modules": code.modules | named}) if named else code
 
     def tables(self, run: Checked) -> dict[str, TableFingerprint]:
@@ -203,10 +216,13 @@ def checked(
     Raises
     ------
     BadParameters
-        When the label holds neither letter nor digit.
+        When the label holds neither letter nor digit, or ends as if it said a language.
     """
     values = model.model_dump(mode="json")
-    series = f"{project.method_name(notebook)}/{label_slug(label)}"
+    slug, language = label_slug(label), f".{model.language}"
+    if slug.endswith(".zh"):
+        raise BadParameters(f"label == {label!r}, must not end in .zh, which says the language of a series")
+    series = f"{project.method_name(notebook)}/{slug}{'' if language == '.en' else language}"
     reads = None if model.tables is None else tuple(sorted(model.tables))
     injected = {name: values[name] for name in given}
     return Checked(notebook, series, values, injected, reads, timeout, model.files)

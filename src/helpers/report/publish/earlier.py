@@ -53,7 +53,7 @@ def _asked(parameters: dict[str, Any]) -> tuple[dt.date | None, dict[str, Any]]:
     """Return the day a report is about, and what else was asked: other days move along with it."""
     days = {name: day_of(value) for name, value in parameters.items()}
     return days.get("as_of"), {
-        name: parameters[name] for name in parameters if not days[name] and name != "data"
+        name: parameters[name] for name in parameters if not days[name] and name not in ("data", "language")
     }
 
 

@@ -15,7 +15,7 @@ from papermill.parameterize import parameterize_notebook
 from helpers.errors import BadParameters
 
 
-def prepare(path: Path, values: Mapping[str, Any]) -> Any:
+def prepare(path: Path, values: Mapping[str, Any], words: Mapping[str, str] | None = None) -> Any:
     """Return a notebook node with a cell of parameters injected the papermill way.
 
     Parameters
@@ -24,6 +24,8 @@ def prepare(path: Path, values: Mapping[str, Any]) -> Any:
         The notebook.
     values : mapping
         Plain JSON values by name; none leaves the notebook as it is.
+    words : mapping, optional
+        Catalogue of another language, in which the prose stands as whole cells.
 
     Returns
     -------
@@ -45,6 +47,8 @@ def prepare(path: Path, values: Mapping[str, Any]) -> Any:
     for index, cell in enumerate(nb.cells):
         if not has_id[index]:
             cell["id"] = _id(f"{index}\n{cell.source}")
+        if words and cell.cell_type == "markdown":
+            cell.source = words.get(cell.source.strip(), cell.source)
     if values:
         nb = parameterize_notebook(nb, dict(values), kernel_name="python3", language="python")
         for cell in nb.cells:

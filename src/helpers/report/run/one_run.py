@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from helpers import locale
 from helpers.data import scratch
 from helpers.playbook.finding import Finding
 from helpers.report import project
@@ -97,11 +98,12 @@ def execute(
     with store.staging(reports) as folder:
         try:
             started, until = datetime.datetime.now(datetime.UTC), time.monotonic() + (plan.timeout or LONGEST)
-            nb = notebook.prepare(plan.notebook, plan.given)
+            nb = notebook.prepare(plan.notebook, plan.given, locale.catalogue(*plan.language))
             outcome = _run_kernel(nb, plan, folder, server, on_cell)
             if stop and stop.is_set():
                 raise Stopped
-            manifest = _write(folder, nb, plan, outcome, reports, until)
+            with locale.spoken(*plan.language):
+                manifest = _write(folder, nb, plan, outcome, reports, until)
             git = provenance.git(project.find_root(plan.notebook.parent))
 
             def finish(version: int) -> None:
@@ -235,7 +237,7 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
         failure = failure.model_copy(update={"message": redactor.text(failure.message)})
     return Manifest(
         series=plan.series,
-        label=plan.series.partition("/")[2],
+        label=plan.label,
         notebook=project.notebook_name(plan.notebook),
         title=title,
         question=question,
