@@ -92,7 +92,9 @@ def draft(folder: Path, workspace: Path) -> Draft:
         if export.unsafe or "member_id: '?" in text:
             found.unsafe.append(says("no_safe_key", export.name))
             text = re.sub(FIRST_SEEN, "", text)
-        sources.append(f"  {export.name}:  # {export.title}\n{text}")
+        again = sum(bool(re.match(rf"  {export.name}(_\d)?:", each)) for each in sources)
+        name = f"{export.name}_{again + 1}" if again else export.name
+        sources.append(f"  {name}:  # {export.title}\n{text}")
     if not sources:
         said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
         raise BadData(f"Nothing in {folder} could be mapped: {said.rstrip('.')}.")
@@ -113,6 +115,8 @@ def _taken(looked: dict[str, Column], number: int) -> tuple[Known, dict[str, Col
     export, names = match
     if lacking := sorted(set(export.signature) - names.keys()):
         export = replace(export, title=says("near", export.title, ", ".join(lacking)))
+    elif export.verified == "false":
+        export = replace(export, title=says("unverified", export.title))
     called = {name: looked[column] for name, column in names.items()}
     numbers = {name: each.value() for name, each in called.items() if each.kind == "number"}
     return export, called, {name: flow(numbers.get(name, each.name)) for name, each in called.items()}
@@ -153,7 +157,7 @@ def preview(con: Any, folder: Path, text: str) -> Found:
 def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
     """Return the grids of a folder, those of one export together: of one known form, or with most names in common."""
     expected = {name for each in known() for name in (*each.names, *chain(*each.also.values()))}
-    groups: list[tuple[str, list[RawFile]]] = []
+    groups: list[tuple[tuple[str, dict[str, str]], list[RawFile]]] = []
     for path in sorted(filter(Path.is_file, folder.rglob("*"))):
         place = path.relative_to(folder)
         if re.search(HIDDEN, str(place)):
@@ -168,14 +172,23 @@ def _groups(folder: Path, workspace: Path, found: Draft) -> list[list[RawFile]]:
             if table and {each.name for each in table.columns if each.required} <= set(raw.names):
                 found.files.append((raw.name, says("in_shape")))
                 continue
-            match = recognise(raw.names)
-            name = match[0].name if match else ""
-            like = [raws for other, raws in groups if other == name and (name or _in_common(raw, raws[0]))]
+            export, called = recognise(raw.names) or (None, {})
+            kind = (export.name if export else "", called)
+            like = [
+                raws
+                for other, raws in groups
+                if _is_like(kind, other) and (export or _in_common(raw, raws[0]))
+            ]
             if like:
                 like[0].append(raw)
             else:
-                groups.append((name, [raw]))
+                groups.append((kind, [raw]))
     return [raws for _, raws in groups]
+
+
+def _is_like(one: tuple[str, dict[str, str]], other: tuple[str, dict[str, str]]) -> bool:
+    """Whether two files are of one known form, or of none, and call what both have by the same names."""
+    return one[0] == other[0] and all(other[1].get(name, said) == said for name, said in one[1].items())
 
 
 def _in_common(one: RawFile, other: RawFile) -> bool:

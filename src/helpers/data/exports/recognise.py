@@ -47,6 +47,8 @@ class Known:
         Given when an export with further columns is another one.
     unsafe : str
         Given when it has no buyer that could be told from another.
+    verified : str
+        ``false`` when its form is general knowledge, seen neither in a parser nor in documentation.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Known:
     optional: Sequence[str] | None = ()
     exact: str = ""
     unsafe: str = ""
+    verified: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
