@@ -158,6 +158,12 @@ def _templates(path: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     quiet = {id(inner) for node in ast.walk(tree) if _is_quiet(node) for inner in ast.walk(node)}
     quiet |= {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _called(node) == "Field"
+        for inner in ast.walk(node)
+    }
+    quiet |= {
         id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
     }  # docstrings and remarks
     quiet |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -167,11 +173,15 @@ def _templates(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and node.args and _called(node) in ("say", "words", "word")
         for inner in ast.walk(node.args[0])
     }
-    speaks = path.name != "figures.py" and any(path in ROOT.glob(pattern) for pattern in SPEAKING)
+    pages = ("report/page/*.py", "report/diff/*.py", *SPEAKING)
+    speaks = path.name != "figures.py" and any(path in ROOT.glob(pattern) for pattern in pages)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in quiet:
             prose = speaks and _SENTENCE.search(node.value) is not None
-            if (id(node) in said or prose) and re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", node.value)):
+            markup = node.value.startswith("<") or "\\" in node.value
+            if (id(node) in said or (prose and not markup)) and re.search(
+                r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", node.value)
+            ):
                 yield node.lineno, node.value
 
 
@@ -272,7 +282,12 @@ def main() -> int:
         for path in sorted({text.catalogue for text in missing}):
             path.parent.mkdir(exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
-                file.write(drafted([text for text in missing if text.catalogue == path]))
+                new = [
+                    each
+                    for each in missing
+                    if each.catalogue == path and each.en.strip() not in entries(path)
+                ]
+                file.write(drafted(new) if new else "")
         return 0
     for one in missing:
         print(f"{one.path.name}:{one.line}: no translation; write into {one.catalogue.relative_to(ROOT)}:")

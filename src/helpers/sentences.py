@@ -71,8 +71,8 @@ class _Chinese(string.Formatter):
         if not format_spec and (isinstance(value, dt.date) or _ISO_DAY.fullmatch(str(value))):
             day = dt.date.fromisoformat(str(value)[:10])
             return f"{day.year}年{day.month}月{day.day}日"
-        if format_spec == "," and isinstance(value, int | float):
-            return _in_myriads(value) or f"{value:,}"
+        if format_spec in (",", ",d"):
+            return (format_spec == "," and _in_myriads(value)) or f"{value:,}"
         return str(super().format_field(value, format_spec))
 
 
