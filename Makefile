@@ -42,7 +42,7 @@ size: $(READY)  ## code lines by room beside the budget
 
 test: lint  ## everything that needs only Python
 	$(BIN)/python -m pytest $(SPREAD) -q -m "not slow and not browser"
-	$(BIN)/python -m pytest $(SPREAD) -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
+	PLAYBOOK_REPORTS=/dev/null $(BIN)/python -m pytest $(SPREAD) -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
 $(AXE):
 	npm install --prefix .axe --no-save --no-audit --no-fund --silent axe-core@4.14.1

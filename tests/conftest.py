@@ -38,6 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is remembered of files belongs to the tests, not to the user who runs them."""
     os.environ["PLAYBOOK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["PLAYBOOK_REPORTS"] = str(tmp_path_factory.mktemp("reports"))  # no test reads what lies around
 
 
 @pytest.fixture(scope="session")

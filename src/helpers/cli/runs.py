@@ -101,11 +101,14 @@ def _values(texts: list[str]) -> dict[str, str]:
 
 
 def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
-    from helpers.report.plan.skip import decide
+    from helpers.report.plan.skip import Decision, decide
 
-    rows = []
+    rows: list[tuple[str, str, str, str]] = []
     for plan in plans:
         decision = decide(plan, reports)
+        before = [row[0] for row in rows if row[2] == "run" and row[0] in plan.after]
+        if decision.version is not None and before:
+            decision = Decision(None, f"unless {before[0]} says the same again")
         skipped = decision.version is not None and not force
         reason = "forced" if force and decision.version is not None else decision.reason
         rows.append((plan.series, plan.notebook.stem, "skip" if skipped else "run", reason))

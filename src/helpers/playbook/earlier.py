@@ -155,7 +155,7 @@ class EarlierReports:
 
     @cached_property
     def _attempts(self) -> dict[str, list[EarlierReport]]:
-        """Every version that may be seen, by series, in the order of their numbers."""
+        """Every version that may be seen, by series, in the order of their numbers; of equal ones the first."""
         found: dict[str, list[EarlierReport]] = {}
         for path in sorted(self.folder.glob("*/*/v*/manifest.json"), key=_place):
             method = path.parts[-4]
@@ -165,7 +165,8 @@ class EarlierReports:
                     day = dt.date.fromisoformat(manifest["parameters"]["as_of"])
                     one = EarlierReport(path.parent, manifest, day)
                     if day < self.as_of or (day == self.as_of and method != self.own):
-                        found.setdefault(one.series, []).append(one)
+                        known = found.setdefault(one.series, [])
+                        known += [one] if not known or known[-1].digest != one.digest else []
         return found
 
     def _succeeded(self, series: str) -> list[EarlierReport]:

@@ -14,6 +14,7 @@ class AttributionParameters(common.CommonParameters):
         *("members", "events", "messages", "orders", "refunds", "touchpoints"),
         *("ad_daily", "costs", "evidence"),
     )
+    reads_reports: ClassVar[tuple[str, ...]] = ("ab_test",)
 
     conversion: Literal["order", "first order", "repeat order"] = common.parameter(
         "order", "What has credit: order, first order, repeat order"

@@ -56,6 +56,10 @@ class Checked:
         Seconds after which this run is stopped; None for no limit.
     files : tuple of str
         Further files that it reads in the folder of the data.
+    reads_reports : tuple of str
+        Methods whose earlier reports it reads.
+    after : tuple of str
+        Series of the same batch that are made before it.
     """
 
     notebook: Path
@@ -65,6 +69,8 @@ class Checked:
     reads: tuple[str, ...] | None = None
     timeout: float | None = None
     files: tuple[str, ...] = ()
+    reads_reports: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def language(self) -> tuple[str, str]:
@@ -99,12 +105,15 @@ class Plan(Checked):
         pseudonyms and the series. A password in an address is no part of it.
     environment : dict
         What else is part of the run key, see `helpers.report.plan.provenance.environment`.
+    earlier : dict
+        Digest of each series of earlier reports that it may read, once it is about to start.
     """
 
     tables: dict[str, TableFingerprint]
     code: Code
     run_key: str
     environment: dict[str, str] = field(default_factory=dict)
+    earlier: dict[str, str] = field(default_factory=dict)
 
     @property
     def mapping(self) -> str | None:
@@ -225,7 +234,7 @@ def checked(
     series = f"{project.method_name(notebook)}/{slug}{'' if language == '.en' else language}"
     reads = None if model.tables is None else tuple(sorted(model.tables))
     injected = {name: values[name] for name in given}
-    return Checked(notebook, series, values, injected, reads, timeout, model.files)
+    return Checked(notebook, series, values, injected, reads, timeout, model.files, model.reads_reports)
 
 
 def label_slug(text: str) -> str:

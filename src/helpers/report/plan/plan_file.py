@@ -18,6 +18,8 @@
           platform: [douyin, xiaohongshu]
 
 A job is one notebook, or a list of them, with parameters, data and a ``job_timeout`` of its own where it names them.
+It waits for what it names by ``after`` (a notebook, a method or a series of the plan, or a list of them), and without
+being told for the methods whose reports it reads; one that failed is waited for like one that succeeded.
 Its ``matrix`` makes a run of every combination (a mapping of lists) or of each line (a list of mappings). A name in
 the matrix is a parameter, or else a word that is put for ``{name}`` into label and text parameters of the job.
 
@@ -39,6 +41,7 @@ from helpers.errors import PlaybookError
 from helpers.located_yaml import COMMAND_LINE, Entry, InvalidFile, Item, Reader, Where, where
 from helpers.report.plan import plan_jobs
 from helpers.report.plan.desk import Desk, Plan
+from helpers.report.plan.order import ordered
 from helpers.report.plan.plan_jobs import MOST_RUNS, Job, Run, Shared
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
@@ -55,7 +58,7 @@ class PlanFile:
     path : Path
         The file.
     plans : list of Plan
-        The runs, in the order of the file.
+        The runs in the order of the file, but each behind those that it waits for.
     workers : int, optional
         Number of runs at a time.
     timeout : float, optional
@@ -198,7 +201,7 @@ def _expanded(reader: Reader, jobs: Sequence[Job], shared: Shared, *, complete: 
     runs = [run for job in jobs for run in plan_jobs.Expansion(reader, job, shared).runs()]
     _unused(reader, shared, complete=complete)
     _twice(reader, runs)
-    return runs
+    return ordered(reader, runs)
 
 
 def _unused(reader: Reader, shared: Shared, *, complete: bool) -> None:

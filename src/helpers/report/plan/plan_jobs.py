@@ -23,7 +23,7 @@ from helpers.report.plan.desk import Checked, checked, label_slug, portable
 from helpers.study.parameters import CommonParameters
 
 MOST_RUNS = 10_000
-JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "job_timeout")
+JOB_KEYS = ("notebook", "label", "data", "parameters", "matrix", "job_timeout", "after")
 Model = type[CommonParameters]
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
 _PLAIN = {int: "a number", float: "a number", bool: "true or false", dict: "a mapping", list: "a list"}
@@ -67,6 +67,7 @@ class Job:
     keys: dict[str, Where]
     combinations: list[dict[str, Item]]
     timeout: float | None
+    after: tuple[Item, ...] = ()
 
 
 def parameters(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
@@ -104,15 +105,20 @@ def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
         notebooks = []
         reader.say(where(node), "the job names no notebook")
     keys, combinations = _matrix(reader, entries["matrix"].node) if "matrix" in entries else ({}, [{}])
-    own = parameters(reader, entries)
-    return Job(
-        where(node), notebooks, label, own, keys, combinations, seconds(reader, entries, "job_timeout")
-    )
+    own, limit = parameters(reader, entries), seconds(reader, entries, "job_timeout")
+    after = _texts(reader, entries["after"].node, "after") if "after" in entries else []
+    return Job(where(node), notebooks, label, own, keys, combinations, limit, tuple(after))
 
 
 def _notebooks(reader: Reader, node: yaml.Node, shared: Shared) -> list[Path]:
-    nodes = [node] if isinstance(node, yaml.ScalarNode) else reader.items(node, "notebook")
-    return found(reader, [item for each in nodes if (item := reader.value(each, "notebook"))], shared)
+    return found(reader, _texts(reader, node, "notebook"), shared)
+
+
+def _texts(reader: Reader, node: yaml.Node, name: str) -> list[Item]:
+    """Return one text, or a list of them."""
+    nodes = [node] if isinstance(node, yaml.ScalarNode) else reader.items(node, name)
+    items = [item for each in nodes if (item := reader.value(each, name))]
+    return [Item(str(item.value), item.where) for item in items]
 
 
 def found(reader: Reader, items: Sequence[Item], shared: Shared) -> list[Path]:
@@ -155,12 +161,17 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
 
 
 class Run(NamedTuple):
-    """A run of the plan, where it stands and where its segment does; `checked` is None where it has mistakes."""
+    """A run of the plan, where it stands and where its segment does; `checked` is None where it has mistakes.
+
+    `names` are method and notebook, by which another job may say that it comes after it; `after` what its own says.
+    """
 
     series: str
     where: Where
     segment: Where
     checked: Checked | None
+    names: tuple[str, ...] = ()
+    after: tuple[Item, ...] = ()
 
 
 class Expansion:
@@ -207,7 +218,8 @@ class Expansion:
         limit = self.job.timeout or self.shared.job_timeout
         usable = record if len(self.reader.mistakes) == before else None
         run = checked(notebook, usable, values, label, limit) if usable else None
-        return Run(series, self.job.where, self._place("segment", given), run)
+        names = (project.method_name(notebook), notebook.stem)
+        return Run(series, self.job.where, self._place("segment", given), run, names, self.job.after)
 
     def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
         """Return the parameters of a run: what is shared, then what the job says, then the matrix."""

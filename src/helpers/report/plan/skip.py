@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.playbook.earlier import REPORTS as REPORTS
+from helpers.playbook.earlier import EarlierReports
+from helpers.report import project
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan, without_secrets
 from helpers.report.plan.imports import changed
@@ -34,6 +38,21 @@ class Decision(NamedTuple):
     reason: str
 
 
+def read_by(plan: Plan, reports: Path) -> dict[str, str]:
+    """Return the digest of each series of earlier reports that a plan may read, as they are now."""
+    if not plan.reads_reports:
+        return {}
+    day, own = dt.date.fromisoformat(plan.values["as_of"]), project.method_name(plan.notebook)
+    return EarlierReports(reports, day, plan.reads_reports, own).digests()
+
+
+def keyed(plan: Plan, reports: Path) -> Plan:
+    """Return a plan whose run key counts the earlier reports that it may read, when all it waits for is done."""
+    found = read_by(plan, reports)
+    key = provenance.run_key({"run": plan.run_key, "earlier reports": found}) if found else plan.run_key
+    return replace(plan, earlier=found, run_key=key)
+
+
 def decide(plan: Plan, reports: Path) -> Decision:
     """Return whether a plan is run, and why.
 
@@ -53,7 +72,7 @@ def decide(plan: Plan, reports: Path) -> Decision:
     there = store.numbers(reports, plan.series)
     if not there:
         return Decision(None, "first version")
-    version = there[-1]
+    version, plan = there[-1], keyed(plan, reports)
     folder = reports / plan.series / f"v{version}"
     try:
         manifest = read_manifest(folder)
@@ -99,6 +118,7 @@ def _difference(plan: Plan, manifest: Manifest) -> str:
             manifest.packages | {"lock": before.lock_sha256},
             provenance.packages() | {"lock": after.lock_sha256},
         ),
+        "earlier reports": changed(manifest.earlier_reports, plan.earlier),
         # a version of an older project does not tell of its environment
         "environment": changed(manifest.environment or plan.environment, plan.environment),
     }

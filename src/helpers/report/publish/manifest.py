@@ -149,6 +149,10 @@ class Manifest(Record):
         default_factory=dict,
         description="Short digests of what else is part of the run key, such as all installed packages",
     )
+    earlier_reports: dict[str, str] = Field(
+        default_factory=dict,
+        description="Series of earlier reports that it could read -> digest of what these said",
+    )
     run_key: str = Field(description="sha256 over all that determines the result")
     cells: list[CellRun]
     files: dict[str, FileEntry] = Field(description="Path inside the version folder -> identity")

@@ -10,8 +10,9 @@
 Each run has a thread of this process, which waits for its kernel and makes the page; the kernels are forked from a
 process that has imported the heavy libraries once (`helpers.report.run.kernels`).
 
-One run that fails touches no other. After Ctrl-C all kernels are ended, nothing is left half published, catalogue and
-index are brought up to date, and `KeyboardInterrupt` is raised again.
+One run that fails touches no other. A run that waits for others starts when these are done, however they ended; only
+then is it known which earlier reports it reads, and so whether it is made at all. After Ctrl-C all kernels are ended,
+nothing is left half published, catalogue and index are brought up to date, and `KeyboardInterrupt` is raised again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def execute_all(
     waiting = {index: plan for index, plan in enumerate(plans) if index not in results}
     try:
         if waiting:
-            results |= _execute(waiting, reports, workers or _cores(), tell)
+            results |= _execute(waiting, reports, workers or _cores(), tell, force=force)
     finally:
         _bring_up_to_date(reports, {plan.series for plan in plans})
     return [results[index] for index in range(len(plans))]
@@ -98,16 +99,26 @@ def _cores() -> int:
 
 def _skipped(plans: Sequence[Plan], reports: Path, tell: Progress) -> dict[int, RunResult]:
     """Return the results of the plans that need no run."""
-    results = {}
+    results, left = {}, {plan.series for plan in plans}
     for index, plan in enumerate(plans):
-        if (version := decide(plan, reports).version) is not None:
-            line = f"{plan.series}: skipped, unchanged since v{version}"
-            results[index] = RunResult(plan.series, "skipped", version, line)
-            tell(Event("skipped", index, plan.series, text=line))
+        if left.isdisjoint(plan.after) and (result := _standing(index, plan, reports, tell)):
+            results[index] = result
+            left.discard(plan.series)
     return results
 
 
-def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress) -> dict[int, RunResult]:
+def _standing(index: int, plan: Plan, reports: Path, tell: Progress) -> RunResult | None:
+    """Return the result of a plan of which a version stands."""
+    if (version := decide(plan, reports).version) is None:
+        return None
+    line = f"{plan.series}: skipped, unchanged since v{version}"
+    tell(Event("skipped", index, plan.series, text=line))
+    return RunResult(plan.series, "skipped", version, line)
+
+
+def _execute(
+    plans: dict[int, Plan], reports: Path, workers: int, tell: Progress, *, force: bool
+) -> dict[int, RunResult]:
     """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
     server = ForkServer(kernel_environment("", "")) if kernels.mode(len(plans)) == "fork" else None
     stop = threading.Event()
@@ -126,11 +137,20 @@ def _execute(plans: dict[int, Plan], reports: Path, workers: int, tell: Progress
     try:
         from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
 
-        futures |= {threads.submit(work, index, plan): index for index, plan in plans.items()}
-        for future in as_completed(futures):
-            index = futures[future]
-            results[index] = _result(plans[index], future)
-            tell(Event("done", index, plans[index].series, text=results[index].line))
+        left = dict(plans)
+        while len(results) < len(plans):
+            unfinished = {plan.series for index, plan in plans.items() if index not in results}
+            for index, plan in [each for each in left.items() if unfinished.isdisjoint(each[1].after)]:
+                del left[index]
+                if plan.after and not force and (standing := _standing(index, plan, reports, tell)):
+                    results[index] = standing
+                else:
+                    futures[threads.submit(work, index, plan)] = index
+            running = [future for future, index in futures.items() if index not in results]
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index = futures[future]
+                results[index] = _result(plans[index], future)
+                tell(Event("done", index, plans[index].series, text=results[index].line))
     finally:
         stop.set()
         for future in futures:

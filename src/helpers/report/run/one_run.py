@@ -28,6 +28,8 @@ from helpers.report.page import plain
 from helpers.report.page.report import report_html
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
+from helpers.report.plan.imports import changed
+from helpers.report.plan.skip import REPORTS, keyed, read_by
 from helpers.report.publish import store
 from helpers.report.publish.earlier import COMPARED, compared, earlier
 from helpers.report.publish.manifest import (
@@ -95,11 +97,12 @@ def execute(
         When the reports folder refuses.
     """
     store.clean(reports)
+    plan = keyed(plan, reports)
     with store.staging(reports) as folder:
         try:
             started, until = datetime.datetime.now(datetime.UTC), time.monotonic() + (plan.timeout or LONGEST)
             nb = notebook.prepare(plan.notebook, plan.given, locale.catalogue(*plan.language))
-            outcome = _run_kernel(nb, plan, folder, server, on_cell)
+            outcome = _run_kernel(nb, plan, folder, reports, server, on_cell)
             if stop and stop.is_set():
                 raise Stopped
             with locale.spoken(*plan.language):
@@ -138,7 +141,12 @@ def _line(manifest: Manifest) -> str:
 
 
 def _run_kernel(
-    nb: Any, plan: Plan, folder: Path, server: ForkServer | None, on_cell: engine.OnCell | None
+    nb: Any,
+    plan: Plan,
+    folder: Path,
+    reports: Path,
+    server: ForkServer | None,
+    on_cell: engine.OnCell | None,
 ) -> engine.Outcome:
     own = scratch.folder()  # start-up files of the user must not change a report
     if own is None:
@@ -146,7 +154,7 @@ def _run_kernel(
     with own as ipython:
         return engine.execute(
             nb,
-            environment=kernel_environment(folder, ipython),
+            environment=kernel_environment(folder, ipython) | {REPORTS: str(reports.resolve())},
             folder=str(plan.notebook.parent),
             run_seconds=plan.timeout,
             server=server,
@@ -159,7 +167,8 @@ def _write(
 ) -> Manifest:
     """Write notebook, findings, actions and page, each without secrets; return how the run ended after that."""
     redactor = _redactor(plan, folder)
-    manifest = _manifest(plan, nb, outcome, redactor)
+    moved = [*plan.changed_tables(), *changed(plan.earlier, read_by(plan, reports))]
+    manifest = _manifest(plan, nb, outcome, redactor, moved)
     before = earlier(reports, manifest)
     if before:
         key, environment = compared(plan.run_key, before.digest), plan.environment | {COMPARED: before.digest}
@@ -229,7 +238,7 @@ def _redactor(plan: Plan, folder: Path) -> Redactor:
     return Redactor(secrets, {place: name for place, name in places.items() if len(place) > len("/usr")})
 
 
-def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) -> Manifest:
+def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor, moved: list[str]) -> Manifest:
     title, question = map(redactor.text, notebook.heading(nb))
     values = redactor.value(plan.values)
     failure = outcome.failure
@@ -245,13 +254,12 @@ def _manifest(plan: Plan, nb: Any, outcome: engine.Outcome, redactor: Redactor) 
         failure=failure,
         parameters=values,
         seed=values.get("seed"),
-        data=Data(
-            url=values["data"], tables=plan.tables, mapping=plan.mapping, changed=plan.changed_tables()
-        ),
+        data=Data(url=values["data"], tables=plan.tables, mapping=plan.mapping, changed=moved),
         code=plan.code,
         python=platform.python_version(),
         packages=provenance.packages(),
         environment=plan.environment,
+        earlier_reports=plan.earlier,
         run_key=plan.run_key,
         cells=outcome.cells,
         files={},
