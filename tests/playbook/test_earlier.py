@@ -81,6 +81,16 @@ def test_a_method_sees_what_it_named_and_itself_before_its_day(put: Put, tmp_pat
     assert {one.series: one.version for one in seen.latest()} == {"outlook/all": 2, "weekly_review/all": 1}
 
 
+@pytest.mark.parametrize(("language", "wanted"), [("en", "rfm/all"), ("zh", "rfm/all.zh")])
+def test_a_series_in_two_languages_is_seen_once(put: Put, tmp_path: Path, language: str, wanted: str) -> None:
+    for series in ("rfm/all", "rfm/all.zh", "outlook/all.zh"):
+        put(series, 1, "2026-06-30")
+    seen = EarlierReports(tmp_path, DAY, language=language)
+    assert [one.series for one in seen.latest()] == ["outlook/all.zh", wanted]
+    newest = seen.newest("rfm", "all")
+    assert newest is not None and newest.series == wanted and newest.label == "all"
+
+
 def test_digests_tell_what_was_said_and_nothing_else(put: Put, tmp_path: Path) -> None:
     put("rfm/all", 1, "2026-06-30", value=1)
     before = EarlierReports(tmp_path, DAY).digests()

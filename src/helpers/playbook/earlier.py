@@ -32,6 +32,7 @@ REPORTS = "PLAYBOOK_REPORTS"
 
 _VERSION = re.compile(r"v([1-9][0-9]*)")
 _Record = TypeVar("_Record", Finding, Action)
+_CHINESE = ".zh"
 _READ = ("findings.json", "actions.json", "tables/", "lists/")
 
 
@@ -55,8 +56,8 @@ class EarlierReport:
 
     @property
     def series(self) -> str:
-        """Such as ``retention/all``."""
-        return f"{self.method}/{self.label}"
+        """Such as ``retention/all``, or ``retention/all.zh``."""
+        return "/".join(self.folder.parts[-3:-1])
 
     @property
     def method(self) -> str:
@@ -65,8 +66,8 @@ class EarlierReport:
 
     @property
     def label(self) -> str:
-        """Such as ``all``."""
-        return self.folder.parent.name
+        """Such as ``all``, in whatever language."""
+        return self.folder.parent.name.removesuffix(_CHINESE)
 
     @property
     def version(self) -> int:
@@ -146,12 +147,20 @@ class EarlierReports:
         Methods that are seen; None for all.
     own : str
         The method that reads: of its own reports it sees those of days before `as_of`.
+    language : {"en", "zh"}
+        Of a series in two languages that in this one is seen.
     """
 
     def __init__(
-        self, folder: Path, as_of: dt.date, methods: Collection[str] | None = None, own: str = ""
+        self,
+        folder: Path,
+        as_of: dt.date,
+        methods: Collection[str] | None = None,
+        own: str = "",
+        language: str = "en",
     ) -> None:
         self.folder, self.as_of, self.methods, self.own = folder, as_of, methods, own
+        self.ending = "" if language == "en" else f".{language}"
 
     @cached_property
     def _attempts(self) -> dict[str, list[EarlierReport]]:
@@ -167,7 +176,8 @@ class EarlierReports:
                     if day < self.as_of or (day == self.as_of and method != self.own):
                         known = found.setdefault(one.series, [])
                         known += [one] if not known or known[-1].digest != one.digest else []
-        return found
+        spoken = {name: name.removesuffix(_CHINESE) + self.ending for name in found}
+        return {name: found[name] for name in found if spoken[name] == name or spoken[name] not in found}
 
     def _succeeded(self, series: str) -> list[EarlierReport]:
         return [one for one in self._attempts.get(series, ()) if one.status == "succeeded"]
@@ -227,7 +237,7 @@ def earlier_reports(study: Study) -> EarlierReports:
     here = Path.cwd()
     root = next((each for each in (here, *here.parents) if (each / "notebooks").is_dir()), here)
     folder = Path(os.environ.get(REPORTS) or root / "reports")
-    return EarlierReports(folder, study.as_of, study.reads_reports, study.method)
+    return EarlierReports(folder, study.as_of, study.reads_reports, study.method, study.language)
 
 
 def _place(manifest: Path) -> tuple[str, str, int]:

@@ -79,6 +79,8 @@ class Study:
         Where the tables are, for what lies beside them; empty for tables at hand.
     reads_reports : tuple of str
         Methods whose earlier reports may be read, see :mod:`helpers.playbook.earlier`.
+    language : {"en", "zh"}
+        Language of the report.
     method : str
         The method whose notebook this is; empty for tables at hand.
     given : mapping
@@ -102,6 +104,7 @@ class Study:
     about_members: bool = True
     data: str = ""
     reads_reports: tuple[str, ...] = ()
+    language: str = "en"
     method: str = ""
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from helpers.playbook.earlier import REPORTS as REPORTS
 from helpers.playbook.earlier import EarlierReports
-from helpers.report import project
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan, without_secrets
 from helpers.report.plan.imports import changed
@@ -42,8 +41,8 @@ def read_by(plan: Plan, reports: Path) -> dict[str, str]:
     """Return the digest of each series of earlier reports that a plan may read, as they are now."""
     if not plan.reads_reports:
         return {}
-    day, own = dt.date.fromisoformat(plan.values["as_of"]), project.method_name(plan.notebook)
-    return EarlierReports(reports, day, plan.reads_reports, own).digests()
+    day, (language, own) = dt.date.fromisoformat(plan.values["as_of"]), plan.language
+    return EarlierReports(reports, day, plan.reads_reports, own, language).digests()
 
 
 def keyed(plan: Plan, reports: Path) -> Plan:
