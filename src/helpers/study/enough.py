@@ -93,3 +93,7 @@ GROUP = 20
 
 # Active members, whom behaviour may divide into groups: with fewer every cloud looks divided.
 GROUPED = 100
+
+# --- weeks ---
+# Past errors of a series behind the interval of a weekly change.
+ERRORS = 6

@@ -6,19 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from helpers.playbook.finding import Finding
+from helpers.playbook.since import incomparable, interval, pair
 from helpers.report.diff.address import Version
 from helpers.report.diff.causes import Causes
-from helpers.report.page.change import (
-    Difference,
-    difference,
-    holm,
-    incomparable,
-    interval,
-    pair,
-    within_margin,
-)
 from helpers.report.page.wording import Mark, amount, amounts, joined, quantity
 from helpers.sentences import say
+from helpers.stats.difference import Difference, difference, within_margin
+from helpers.stats.estimate import holm
 
 OUTCOMES: Mapping[str, Mark] = {
     "signal": Mark("signal", "●", "warn"),
@@ -37,7 +31,7 @@ OUTCOMES: Mapping[str, Mark] = {
 """What can become of a finding, in the order in which findings are listed.
 
 Where chance plays its part: ``signal``, ``small`` (within a tenth of the value before for certain), ``unclear`` (this
-test cannot tell), or ``noise`` (the same, where no member is on both sides); see :mod:`helpers.report.page.change`.
+test cannot tell), or ``noise`` (the same, where no member is on both sides); see :mod:`helpers.stats.difference`.
 ``caused`` by parameters, code or environment when the same tables were read, or ``seed`` when only the draw of random
 numbers differed; ``odd`` when nothing at all that is recorded differed; else what stands in the way of a comparison.
 """

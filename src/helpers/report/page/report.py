@@ -27,10 +27,10 @@ from helpers.errors import BadParameters
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.playbook.glossary import define
+from helpers.playbook.since import Since, since
 from helpers.playbook.thresholds import entries
 from helpers.report import params
 from helpers.report.page import story, wording
-from helpers.report.page.change import Since, since
 from helpers.report.page.markup import Outline, escape, plain
 from helpers.report.page.strip import strip
 from helpers.report.page.verdict import verdict

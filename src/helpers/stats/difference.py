@@ -1,4 +1,4 @@
-"""Is a difference between two findings more than chance, and which findings may be compared at all?
+"""Is a difference between two estimates more than chance?
 
 The difference of two independent estimates gets the interval of Zou and Donner (2008), "Construction of confidence
 limits about effect measures: a general approach", Statistics in Medicine 27, 1693-1702 (MOVER, square-and-add): with
@@ -39,24 +39,13 @@ as zero, which is careful about signals and says little about stability:
 
 from __future__ import annotations
 
-import datetime as dt
-import itertools
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
 
-import numpy as np
-
-from helpers.playbook.finding import Finding
-from helpers.sentences import say
-
 MOST_ERRORS = 38.0  # beyond this a p-value is zero in double precision
 MARGIN = 0.1  # a change of less than this part of the value before is small
-MONTHS_DIFFER_BY = 3  # days: two calendar months are one and the same length of period
-_DATE = re.compile(r"\b\d{4}-(?:W\d\d|Q[1-4]|\d\d(?:-\d\d)?)\b")
-_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 
 
 class Interval(NamedTuple):
@@ -155,20 +144,6 @@ def within_margin(before: Interval, one: Difference) -> bool:
     return -margin < one.low and one.high < margin
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values adjusted for being several, in the order given.
-
-    Those below ``1 - confidence`` are signals; the chance that any of them is false is at most that
-    (Holm 1979, "A simple sequentially rejective multiple test procedure").
-    """
-    p = np.asarray(p_values, float)
-    order = np.argsort(p, kind="stable")
-    worst = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(worst, 1.0)
-    return list(map(float, adjusted))
-
-
 def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
@@ -233,71 +208,3 @@ def _errors(before: Interval, after: Interval, scale: _Scale) -> float:
     )  # a fifth of a second, which a report without an earlier one need not wait
 
     return float(brentq(beyond, 0.0, MOST_ERRORS, xtol=1e-12))
-
-
-# --- which findings may be compared ---------------------------------------------------------------------------------
-
-
-class Since(NamedTuple):
-    """A finding against the same of an earlier day: that one, the difference, and whether it is more than chance."""
-
-    before: Finding
-    difference: Difference
-    clear: bool
-
-
-def since(findings: Sequence[Finding], before: Sequence[Finding]) -> dict[str, Since]:
-    """Return what became of each finding that may be compared, allowing for all that are looked at together."""
-    pairs = [(old, new) for old, new in pair(before, findings).values() if old and new]
-    known = [
-        (o, n) for o, n in pairs if o.value is not None and n.value is not None and not incomparable(o, n)
-    ]
-    found = [difference(interval(old), interval(new)) for old, new in known]
-    judged = zip(known, found, holm([one.p for one in found]), strict=True)
-    return {new.id: Since(old, one, p < 1 - one.confidence) for (old, new), one, p in judged}
-
-
-def pair(
-    before: Sequence[Finding], after: Sequence[Finding]
-) -> dict[str, tuple[Finding | None, Finding | None]]:
-    """Match findings by identifier or former identifier: those of the later side first, in order."""
-    names = {alias: one.id for one in (*before, *after) for alias in one.aliases}
-    old, new = ({names.get(one.id, one.id): one for one in side} for side in (before, after))
-    return {name: (old.get(name), new.get(name)) for name in {**new, **old}}
-
-
-def interval(found: Finding) -> Interval:
-    """Return a finding that has a value as an estimate with its limits."""
-    assert found.value is not None and found.low is not None and found.high is not None, "it has a value"
-    return Interval(found.value, found.low, found.high, found.confidence, found.unit)
-
-
-def incomparable(old: Finding, new: Finding, segments: tuple[str, str] = ("", "")) -> str:
-    """Return why two findings must not be subtracted, or an empty text.
-
-    A scope may differ by its dates, and between two series by their segments. What has one definition in the glossary
-    may have another name.
-    """
-    one = (old.definition or old.metric) if new.definition else old.metric
-    words = {"before": one, "after": (new.definition or new.metric) if old.definition else new.metric}
-    if words["before"] != words["after"]:
-        return say("The metric is another: {before} before, {after} after.", **words)
-    if old.unit != new.unit:
-        return say("The unit is another: {before} before, {after} after.", before=old.unit, after=new.unit)
-    scopes = {"before": old.scope, "after": new.scope}
-    bare = [
-        _DATE.sub("…", scope.replace(segment or "…", "…"))
-        for scope, segment in zip(scopes.values(), segments, strict=True)
-    ]
-    if bare[0] != bare[1]:
-        return say("The scope is another: {before} before, {after} after.", **scopes)
-    spans = zip(*map(_spans, scopes.values()), strict=True)
-    if any(abs(a - b) > max(MONTHS_DIFFER_BY, 0.05 * a) for a, b in spans):
-        return say("The period has another length: {before} before, {after} after.", **scopes)
-    return ""
-
-
-def _spans(scope: str) -> list[int]:
-    """Return the days between the days that a scope names."""
-    days = [dt.date.fromisoformat(found) for found in _DAY.findall(scope)]
-    return [abs((later - earlier).days) for earlier, later in itertools.pairwise(days)]

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from helpers.report.page.change import Difference, Interval, difference, holm, within_margin
 from helpers.stats import estimate as intervals
+from helpers.stats.difference import Difference, Interval, difference, within_margin
+from helpers.stats.estimate import holm
 
 LEVEL = 0.95
 TESTED = 6
@@ -86,12 +86,6 @@ def test_no_difference_and_exact_numbers() -> None:
     assert (same.value, same.errors, same.p) == (0, 0, 1)
     exact = difference(Interval(5, 5, 5, LEVEL, "members"), Interval(7, 7, 7, LEVEL, "members"))
     assert exact == Difference(2, 2, 2, math.inf, 0, "identity", LEVEL)
-
-
-def test_holm_agrees_with_statsmodels() -> None:
-    p_values = list(np.random.default_rng(4).uniform(0, 0.2, 9))
-    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
-    assert holm([]) == []
 
 
 def draw(rng: np.random.Generator, size: int, shift: float) -> list[list[Interval]]:
