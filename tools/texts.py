@@ -280,13 +280,11 @@ def main() -> int:
     missing, bad = list(untranslated(found)), list(wrong(found)) if found else []
     if "--draft" in sys.argv:
         for path in sorted({text.catalogue for text in missing}):
+            new = [
+                text for text in missing if text.catalogue == path and text.en.strip() not in entries(path)
+            ]
             path.parent.mkdir(exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
-                new = [
-                    each
-                    for each in missing
-                    if each.catalogue == path and each.en.strip() not in entries(path)
-                ]
                 file.write(drafted(new) if new else "")
         return 0
     for one in missing:

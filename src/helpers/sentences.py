@@ -29,6 +29,8 @@ SYMBOLS = {"CNY": "￥", "JPY": "円", "USD": "美元", "EUR": "欧元", "HKD": 
 """How Chinese writes money: the yuan in front, other currencies behind."""
 # Shares that have a name when they are said aloud.
 SPOKEN = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
+_AFTER_STOP = re.compile(r"(?<=[。，、；：！？）”]) +(?=[^\s<])")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _process = ENGLISH
 _here: ContextVar[Language | None] = ContextVar("language", default=None)
@@ -62,7 +64,7 @@ def in_chinese() -> bool:
 
 
 class _Chinese(string.Formatter):
-    """Fields as Chinese writes them: days as 2026年6月30日, whole numbers from ten thousand as 1.2万.
+    """Fields as Chinese writes them: days as 2026年6月30日, whole numbers from ten thousand as 1.2万, lists with 、.
 
     The format ``,d`` keeps a number exact, as in brackets.
     """
@@ -73,6 +75,8 @@ class _Chinese(string.Formatter):
             return f"{day.year}年{day.month}月{day.day}日"
         if format_spec in (",", ",d"):
             return (format_spec == "," and _in_myriads(value)) or f"{value:,}"
+        if isinstance(value, str):  # a word that code gives, such as the name of a model, or a list of them
+            value = word(value).replace(", ", "、").replace("; ", "；")
         return str(super().format_field(value, format_spec))
 
 
@@ -90,11 +94,25 @@ def _in_myriads(value: float) -> str:
 
 
 def say(template: str, /, **values: Any) -> str:
-    """Return the sentence for a template, in the chosen language, with its fields filled in."""
-    language = _language()
-    if language.code == "zh":
-        return _CHINESE.format(language.catalogue.get(template, template), **values)
-    return language.catalogue.get(template, template).format(**values)
+    """Return the sentence for a template, in the chosen language, with its fields filled in.
+
+    Templates of sentences that follow one another are divided by line breaks.
+    """
+    code, catalogue = _language()
+    if "\n" in template:
+        return closed_up(" ".join(say(part, **values) for part in template.split("\n")))
+    translated = catalogue.get(template, template)
+    return _CHINESE.format(translated, **values) if code == "zh" else translated.format(**values)
+
+
+def closed_up(text: str) -> str:
+    """Return a text of sentences that were put one behind the other; Chinese leaves no space between them."""
+    return _AFTER_STOP.sub("", text) if in_chinese() else text
+
+
+def length(text: str) -> int:
+    """Return how many words a text has; of Chinese, 1.8 characters read like a word."""
+    return len(text.split()) + round(len(_HAN.findall(text)) / 1.8)
 
 
 def word(text: str) -> str:

@@ -33,7 +33,8 @@ def files(language: str, method: str = "") -> list[Path]:
 def catalogue(language: str, method: str = "") -> Mapping[str, str]:
     """Return English template to translated template."""
     loaded = (yaml.load(path.read_text("utf-8"), _LOADER) or [] for path in files(language, method))
-    return {pair["en"].strip(): pair[language].strip() for pairs in loaded for pair in pairs}
+    said = [pair for pairs in loaded for pair in pairs if pair[language]]
+    return {pair["en"].strip(): pair[language].strip() for pair in said}
 
 
 def digests(language: str, method: str) -> dict[str, str]:

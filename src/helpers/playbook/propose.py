@@ -22,7 +22,7 @@ from helpers.playbook.action import Action, Call, ConfidenceClass
 from helpers.playbook.contact.lists import ContactList
 from helpers.playbook.finding import Finding, judge
 from helpers.playbook.thresholds import entries, threshold
-from helpers.sentences import interval, percent, quantity, say
+from helpers.sentences import interval, percent, quantity, say, word
 from helpers.stats.estimate import Estimate, half_width, percentile_interval
 from helpers.study import Study
 from helpers.study.frames import Count
@@ -153,7 +153,7 @@ class Proposal(NamedTuple):
     @property
     def not_fired(self) -> pd.DataFrame:
         """The rules that did not fire as a table: rule, title, reason."""
-        titles = {rule.id: rule.title for rule in rules()}
+        titles = {rule.id: word(rule.title) for rule in rules()}
         rows = [(rule, titles[rule], reason) for rule, reason in self.silent]
         return pd.DataFrame(rows, columns=["rule", "title", "reason"])
 
@@ -282,7 +282,7 @@ def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> 
         title=say(rule.title, **fields),
         why=say(rule.why, **fields),
         finding_ids=tuple(rule.when),
-        owner_role=rule.owner_role,
+        owner_role=say(rule.owner_role),
         expected_value=value,
         low=low,
         high=high,
@@ -291,7 +291,7 @@ def _act(study: Study, rule: Rule, group: ContactList | None, margin: float) -> 
         confidence_class=rule.confidence_class,
         call=_call(rule, value, low),
         assumption=assumption,
-        check_metric=rule.check_metric,
+        check_metric=say(rule.check_metric),
         check_after_days=group.days if group else rule.check_after_days,
     )
 
@@ -306,7 +306,7 @@ def _acted(study: Study, proposed: Proposed, known: Collection[str]) -> Action:
         title=say(rule.title, **proposed.fields),
         why=say(rule.why, **proposed.fields),
         finding_ids=tuple(each for each in proposed.finding_ids if each in known),
-        owner_role=rule.owner_role,
+        owner_role=say(rule.owner_role),
         expected_value=numbers[0],
         low=numbers[1],
         high=numbers[2],
@@ -315,7 +315,7 @@ def _acted(study: Study, proposed: Proposed, known: Collection[str]) -> Action:
         confidence_class=rule.confidence_class,
         call=rule.call,
         assumption=proposed.assumption or say(UNPRICED),
-        check_metric=rule.check_metric,
+        check_metric=say(rule.check_metric),
         check_after_days=proposed.days or rule.check_after_days,
     )
 

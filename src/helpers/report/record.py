@@ -90,7 +90,8 @@ def table(
     shown = html_table(rows, caption, units=units, limit=ROWS_SHOWN)
     notes = [note] if note else []
     if len(rows) > ROWS_SHOWN:
-        notes.insert(0, f"First {ROWS_SHOWN} of {len(rows):,} rows, all in tables/{name}.csv.")
+        text = "First {shown} of {all:,d} rows, all in {file}."
+        notes.insert(0, words(text, shown=ROWS_SHOWN, all=len(rows), file=f"tables/{name}.csv"))
     shown += "".join(f'<p class="note">{html.escape(line)}</p>' for line in notes)
     shown = f'<figure class="table">{shown}</figure>' if notes else shown
     display(Shown(shown if os.environ.get(RUN_FOLDER) else LAB_STYLE + shown, _plain_table(name, rows)))
@@ -182,8 +183,11 @@ def contact_list(name: str, frame: Any, caption: str) -> None:
     _check_pseudonyms(f"contact list {name}", rows)
     _check_unique(f"contact list {name}: member", rows["member_id"].tolist())
     _write_both("lists", name, rows)
-    text = f"{caption}: {len(rows):,} members. Files: lists/{name}.csv and lists/{name}.parquet."
-    text += f" Who they are: playbook reveal lists/{name}.csv --data …"
+    text = words(
+        "{caption}: {n:,} members. Files: {table} and {parquet}.\nWho they are: {command}",
+        caption=caption, n=len(rows), table=f"lists/{name}.csv", parquet=f"lists/{name}.parquet",
+        command=f"playbook reveal lists/{name}.csv --data …",
+    )  # fmt: skip
     display(Shown(f'<p class="contact-list">{html.escape(text)}</p>', text))
 
 

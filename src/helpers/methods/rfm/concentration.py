@@ -170,9 +170,9 @@ class Concentration(Result):
                     "{gini}."
                 )
             if self.zero_members >= self.study.k_min:
-                text += " {zero} of the members had no part in it."
+                text += "\n{zero} of the members had no part in it."
         if self.negative_members:
-            text += " Refunds above sales, of {negative} members, count as they are."
+            text += "\nRefunds above sales, of {negative} members, count as they are."
         return say(
             text, n=self.n, total=self._total, zero=zero, top=percent(TOP, 0), share=with_bounds(self.top_share),
             gini=with_bounds(self.gini._replace(unit="")),

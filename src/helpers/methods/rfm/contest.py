@@ -118,7 +118,7 @@ class Contest(Result):
         elif most < SMALLEST_GAIN * plain:
             text = "Plain RFM is enough: no other score gains {least} or more ({share} of its lift)."
         text += (
-            " Of {members:,} members present on {split}, the top {top} by RFM of {what} brought {plain} times the "
+            "\nOf {members:,} members present on {split}, the top {top} by RFM of {what} brought {plain} times the "
             "average in the {days} days after; what others add: {others}."
         )
         return say(

@@ -120,10 +120,10 @@ class CurrentTiers(Result):
         text = "{n:,} present members, by their last {days} days."
         if pairs:
             text += (
-                " Arrows: who crosses the lower edge of a tier in a {period} (average of {pairs} {period}s)."
+                "\nArrows: who crosses the lower edge of a tier in a {period} (average of {pairs} {period}s)."
             )
         if any("–" in each for each in moves):
-            text += " – is kept back, as it could give away a move of fewer than {k} members."
+            text += "\n– is kept back, as it could give away a move of fewer than {k} members."
         note = say(text, n=self.silent.n, days=self.days, pairs=pairs, period=period, k=k_min)
         kind = say("Bars of members by tier, the top tier first, with moves between them")
         return self.drawn("tier_pyramid", kind, title, data, figure, note=note, units=SHARES)

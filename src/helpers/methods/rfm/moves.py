@@ -117,7 +117,7 @@ class Migration(Result):
                 "one: {verdict}. The difference, the net promotion rate, is {net}."
             )
         if self.left:
-            text += " {left} others left and are not counted."
+            text += "\n{left} others left and are not counted."
         return say(
             text, n=net.n, last=self.history.periods[-1], period=self.history.period, up=self.up, down=self.down,
             k=k_min, verdict=say(verdicts[self.direction]), net=with_bounds(net),
@@ -265,7 +265,7 @@ class Forecast(Result):
         elif 0 < top["last"] < self.study.k_min:
             text = "{tier} has {last} members; what is expected of so few is not told."
         elif np.isnan(self.variation):
-            text += " One pair of {period}s cannot show how much they differ, so the bands are too narrow."
+            text += "\nOne pair of {period}s cannot show how much they differ, so the bands are too narrow."
         return say(
             text, period=self.history.period, after=self.history.periods[-1], tier=top["tier"],
             last=people(int(top["last"]), self.study.k_min), **values,

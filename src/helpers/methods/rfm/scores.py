@@ -80,7 +80,7 @@ class Scores(Result):
         ]
         text = "{n:,} members are scored 1 to {bins} on recency, frequency and value."
         if few:
-            text += " Equal members get equal scores, so some stay empty; used are {few}."
+            text += "\nEqual members get equal scores, so some stay empty; used are {few}."
         return say(text, n=self.n, bins=self.bins, few=", ".join(few))
 
     def figure(self) -> Chart | NoChart:

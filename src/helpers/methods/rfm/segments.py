@@ -111,11 +111,11 @@ class Segments(Result):
             return say("There are no behavioural segments: {problem}.", problem=self.problem)
         named = self.profile[self.profile["named"] & (self.profile["n"] >= self.study.k_min)]
         told = [f"“{row['segment']}” ({percent(row['share'])})" for row in named.to_dict("records")]
-        text = "{n:,} active members fall into {k} groups of like behaviour; "
+        text = "{n:,} active members fall into {k} groups of like behaviour;"
         if told:
-            text += "clearer than in a cloud without groups and back in {least} of the resamples: {names}."
+            text += "\nclearer than in a cloud without groups and back in {least} of the resamples: {names}."
         else:
-            text += "none is named, as it is no clearer than in a cloud without groups or seldom back in resamples."
+            text += "\nnone is named, as it is no clearer than in a cloud without groups or seldom back in resamples."
         least, names = percent(LEAST_REACHED, 0), ", ".join(told)
         return say(text, n=self.n, k=len(self.profile), least=least, names=names)
 

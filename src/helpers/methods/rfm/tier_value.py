@@ -200,7 +200,7 @@ class ReferralValue(Result):
             "{reward} of rewards: {share} of all value. An invitee may have come anyway, so this is an upper bound."
         )
         if self.self_invites or self.repeated_invites:
-            text += " Left out are {own} invites of oneself and {again} of someone accepted before."
+            text += "\nLeft out are {own} invites of oneself and {again} of someone accepted before."
         return say(
             text, inviters=people(self.inviters, k_min), invitees=people(self.invitees, k_min), buyers=self.buyers,
             share=with_interval(self.share_of_value), total=quantity(self.total, unit),

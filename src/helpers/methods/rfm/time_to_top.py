@@ -55,9 +55,9 @@ class TimeToTop(Result):
         values = {"tier": tier, "top": top, "period": self.history.period, "periods": TOLD}
         if np.isnan(self.time.value):
             return say("Too little data on how members reach {top}.", **values)
-        text = "Within {periods} {period}s a member in {tier} reaches {top} with a chance of {chance}. "
+        text = "Within {periods} {period}s a member in {tier} reaches {top} with a chance of {chance}."
         if self.observed.known and not 0 < self.observed.n < self.study.k_min:
-            text += "Of {n:,} who were first seen there, {observed} did. "
+            text += "\nOf {n:,} who were first seen there, {observed} did."
         more, seen = (
             "If moves stay as they are, whoever stays takes {time} {period}s on average.",
             len(self.history.periods),
@@ -67,7 +67,7 @@ class TimeToTop(Result):
         elif not np.isfinite(self.time.value):
             more = "No path from {tier} to {top} has been seen."
         parts = {name: with_bounds(getattr(self, name)) for name in ("time", "chance", "observed")}
-        return say(text + more, **values, **parts, n=self.observed.n, seen=seen)
+        return say(f"{text}\n{more}", **values, **parts, n=self.observed.n, seen=seen)
 
 
 def time_to_top(study: Study, history: TierHistory) -> TimeToTop:

@@ -36,7 +36,7 @@ from helpers.report.page.strip import strip
 from helpers.report.page.verdict import verdict
 from helpers.report.publish.earlier import Earlier, day_of
 from helpers.report.publish.manifest import Manifest
-from helpers.sentences import say
+from helpers.sentences import closed_up, say, word
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
@@ -112,7 +112,9 @@ def report_html(
         "parameters": _parameters(manifest, known),
         "command": command(manifest, known),
     }
-    return environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts)
+    return closed_up(
+        environment().get_template("page.html.j2").render(manifest=manifest, css=style(), **parts)
+    )
 
 
 @cache
@@ -129,7 +131,7 @@ def environment() -> Environment:
     names = ("quantity", "interval", "level", "state_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
     engine.globals.update(
-        say=say, define=define, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION
+        say=say, word=word, define=define, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION
     )
     return engine
 
@@ -165,9 +167,10 @@ def _facts(manifest: Manifest) -> list[str]:
     counts = [table.rows for table in manifest.data.tables.values()]
     amount = say("1 table") if len(counts) == 1 else say("{number} tables", number=len(counts))
     if counts and None not in counts:
-        amount += f", {wording.rows(sum(filter(None, counts)))}"
+        amount = say("{tables}, {rows}", tables=amount, rows=wording.rows(sum(filter(None, counts))))
     facts = [_period(manifest.parameters), str(manifest.parameters.get("segment") or "")]
-    facts.append(f"{manifest.data.url} ({amount if counts else say('no table was read')})")
+    read = amount if counts else say("no table was read")
+    facts.append(say("{place} ({amount})", place=manifest.data.url, amount=read))
     return [fact for fact in facts if fact]
 
 
@@ -179,10 +182,12 @@ def _period(parameters: Mapping[str, Any]) -> str:
         first = last + dt.timedelta(days=1 - days)
     zone = parameters.get("report_tz")
     if first and last:
-        number, zone = (last - first).days + 1, f", {zone}" if zone else ""
-        return say("{first} to {last} ({days:,} days{zone})", first=first, last=last, days=number, zone=zone)
+        said = "{first} to {last} ({days:,} days, {zone})" if zone else "{first} to {last} ({days:,} days)"
+        return say(said, first=first, last=last, days=(last - first).days + 1, zone=zone)
     as_of = parameters.get("as_of")
-    return say("as of {as_of}", as_of=f"{as_of} ({zone})" if zone else as_of) if as_of else ""
+    if not as_of:
+        return ""
+    return say("as of {as_of} ({zone})" if zone else "as of {as_of}", as_of=as_of, zone=zone)
 
 
 def _banner(notebook: NotebookNode, manifest: Manifest) -> dict[str, Any] | None:
@@ -293,12 +298,12 @@ def _parameters(manifest: Manifest, known: Mapping[str, Any]) -> list[tuple[str,
     """Return name, value and meaning of each parameter; the meaning is that of the notebook's model."""
     meanings: dict[str, str] = {}
     with contextlib.suppress(BadParameters):  # a notebook without a model
-        meanings = {one.name: one.meaning for one in params.describe(manifest.notebook)}
+        meanings = {one.name: word(one.meaning) for one in params.describe(manifest.notebook)}
     rows = []
     for name, value in sorted(manifest.parameters.items()):
         meaning = meanings.get(name, "")
         if name in known and known[name] != value:
-            meaning += say(" (default {default})", default=_plain_value(known[name]) or '""')
+            meaning += " " + say("(default {default})", default=_plain_value(known[name]) or '""')
         rows.append((name, _plain_value(value) or '""', meaning))
     return rows
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from helpers.report.page.markup import Outline, escape, plain, tidy
 from helpers.report.page.wording import Mark
 from helpers.report.publish.manifest import Manifest
-from helpers.sentences import say
+from helpers.sentences import length, say
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
@@ -169,7 +169,7 @@ def _section(group: Sequence[Block], lead: Block | None, room: _Room) -> Section
         elif block.kind == "sentence" and room.words > 0 and said < SENTENCES:
             first, rest, count = _split(block, SENTENCES - said)
             said += count
-            room.words -= len(plain(first.html).split())
+            room.words -= length(plain(first.html))
             shown.append(first)
             more += [rest] if rest else []
         elif block.kind == "picture" and picture is None and room.pictures:
@@ -194,7 +194,7 @@ def _split(block: Block, most: int) -> tuple[Block, Block | None, int]:
     found = _SENTENCE.fullmatch(block.html)
     parts = _STOP.split(found[1]) if found else [block.html]
     count = 1
-    while count < min(most, len(parts)) and len(" ".join(parts[: count + 1]).split()) <= WORDS:
+    while count < min(most, len(parts)) and length(" ".join(parts[: count + 1])) <= WORDS:
         count += 1
     if not found or count == len(parts):
         return block, None, count

@@ -104,7 +104,7 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
 
 def level(confidence: float) -> str:
     """Return a confidence level: ``0.95 -> '95 %'``."""
-    return f"{100 * confidence:g} %"
+    return say("{percent:g} %", percent=100 * confidence)
 
 
 def amount(value: float, unit: str) -> str:
