@@ -13,7 +13,7 @@ import traceback
 
 import typer
 
-from helpers.cli import runs, tables, versions  # noqa: F401  each adds its commands, in this order
+from helpers.cli import actions, runs, tables, versions  # noqa: F401  each adds its commands, in this order
 from helpers.cli.application import app
 from helpers.errors import PlaybookError
 from helpers.sentences import shortened
