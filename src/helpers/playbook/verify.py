@@ -68,13 +68,14 @@ class Verified(NamedTuple):
         return all(self.entry.id < other for other in self.shared)
 
 
-def weekly_history(reports: EarlierReports) -> pd.DataFrame:
-    """Return the newest weekly metrics of the review, and findings of all series, a row a metric, scope and week.
+def weekly_history(reports: EarlierReports, table: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return weekly metrics and the findings of all series, a row a metric, scope and week.
 
-    A finding is the metric ``series#finding``; its week is the last whole one of its report.
+    A finding is the metric ``series#finding``; its week is the last whole one of its report. The weekly metrics are
+    those handed over, else those of the newest review.
     """
     newest = reports.newest(REVIEW)
-    table = newest.table(TABLE) if newest else None
+    table = newest.table(TABLE) if table is None and newest else table
     rows = [
         (f"{series}#{one.id}", "", last_week(report.as_of), one.value, one.direction, one.definition)
         for series in reports.series
@@ -82,7 +83,7 @@ def weekly_history(reports: EarlierReports) -> pd.DataFrame:
         for one in report.findings
     ]
     findings = pd.DataFrame(rows, columns=list(HISTORY))
-    return findings if table is None else pd.concat([table, findings], ignore_index=True)
+    return pd.concat([each for each in (table, findings) if each is not None and len(each)] or [findings])
 
 
 def last_week(day: dt.date) -> dt.date:
