@@ -63,8 +63,8 @@ MIDNIGHT = r"((T|\s+)0{1,2}:00(:00(\.0+)?)?)?"
 PLAIN_LOCAL_TIME, ITS_SHAPE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "____-__-__ __:__:__"
 PLAIN_TIME = rf"\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|{OFFSET})"
 
-# Signs of money before and behind a number.
-MONEY_BEFORE, MONEY_BEHIND = r"[+-]?(R?[￥¥$€£₩₹₽]|[A-Z]{3})?\s?[+-]?", r"\s?([元円원€£₽]|kr|zł|[A-Z]{3})?"
+# Signs of money before and behind a number; seconds stand behind one, too.
+MONEY_BEFORE, MONEY_BEHIND = r"[+-]?(R?[￥¥$€£₩₹₽]|[A-Z]{3})?\s?[+-]?", r"\s?([元円원€£₽秒]|kr|zł|[A-Z]{3})?"
 # Microseconds in one unit of a number since 1970.
 EPOCH_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from helpers.cli import app
 from helpers.data import engine, source
 from helpers.data.exports.draft import MAPPING, answered, draft, preview, runnable
+from helpers.data.exports.guess import says
 from helpers.data.exports.mapping import Mapping
 from helpers.errors import BadData
 
@@ -134,10 +135,11 @@ def test_whom_orders_belong_to_is_not_guessed(folder, column, cells, asked):
         folder(f"订单编号,{column},付款时间,实付金额\n{rows}", encoding="gb18030")
     )
     assert any(asked in each for each in questions) and found.unsafe and "members" not in spec["tables"]
-    assert [lack for _, lack in runnable(found.tables, ["01_rfm", "04_x"])] == [
-        "events or orders or messages",
-        "orders and touchpoints",
-    ]
+    assert dict(runnable(found.tables, ["01_rfm", "04_attribution"])) == {
+        "01_rfm": "events or orders or messages",
+        "04_attribution": "orders and touchpoints",
+    }
+    assert dict(runnable(["content", "content_daily"], [])) == {"08_content": says("to_come")}
     assert spec["tables"]["orders"]["currency"] == {"constant": "CNY"}
 
 
@@ -236,3 +238,8 @@ def test_rows_of_one_order_are_added_up_or_asked_about(folder, last, told):
     rows = f"1,u1,2026-01-05,5.00,tea\n1,u1,2026-01-05,{last},cup\n2,u2,2026-01-06,1.00,cup\n"
     found, spec, _ = drafted(folder(f"order no,customer id,paid on,line total,product\n{rows}"))
     assert spec["tables"]["orders"]["same_key"].startswith(told) and "# not used: product" in found.text
+
+
+def test_answers_need_not_be_yaml():
+    assert answered("format: '? Which?'\n", 1, "%d/%m/%Y") == "format: '%d/%m/%Y'\n"
+    assert answered("event: '? What?'\n", 1, "{constant: checkin}") == "event: {constant: checkin}\n"

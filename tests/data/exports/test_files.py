@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 
 import duckdb
@@ -228,3 +229,40 @@ def test_a_large_file_is_left_in_place(at, workspace, monkeypatch):
 
 def test_names_are_compared_in_one_form():
     assert clean("\ufeff 金额（元）\t") == "金额(元)" and clean('="Name  of\nit"') == "Name of it"
+
+
+def test_a_chat_of_a_phone_is_rows_of_who_said_what_when(at, workspace):
+    chat = (
+        "[9/25/26, 2:22:10\u202fPM] Ann: two: \nlines\n\u200e[9/25/26, 2:23:00\u202fPM] +49 1: \u200eimage omitted\n"
+        "[9/26/26, 9:00:00\u202fAM] Ann named it “a: b”\n"
+    )
+    names, rows = read(at("chat.txt", chat), workspace)
+    assert names == ("chat.time", "chat.sender", "chat.text")
+    assert rows == [
+        ("9/25/26, 2:22:10 PM", "Ann", "two: \nlines"),
+        ("9/25/26, 2:23:00 PM", "+49 1", "image omitted"),
+        ("9/26/26, 9:00:00 AM", None, "Ann named it “a: b”"),
+    ]
+
+
+def test_days_of_channels_are_one_grid_and_pictures_none(at, workspace):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a/2026-06-01.json", '[{"ts": "1.000100", "user": "U1"}]')
+        archive.writestr("b/2026-06-01.json", '[{"ts": "2", "user": "U1", "kind": "x"}, {"ts": "3"}]')
+        archive.writestr("b/2026-06-02.json", "[]")
+        archive.writestr("a/cat.png", b"\x89PNG")
+    names, rows = read(at("all.zip", packed.getvalue()), workspace)
+    assert names == ("top.folder", "ts", "user", "kind")
+    assert sorted(rows) == [("a", "1.000100", "U1", None), ("b", "2", "U1", "x"), ("b", "3", None, None)]
+
+
+def test_a_tar_is_unpacked(at, workspace):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in {"me/a.csv": b"id,name\n1,x\n", "me/face.jpg": b"\xff\xd8\xff"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    (raw,) = open_file(at("all", packed.getvalue()), workspace)
+    assert raw.part == "me/a.csv" and duckdb.sql(raw.query).fetchall() == [("1", "x")]

@@ -20,7 +20,7 @@ from helpers.data.cells import Cell
 from helpers.data.clock import zone as zone_of
 from helpers.data.csv_tables import BLANKS, PADDED
 from helpers.data.exports import expressions
-from helpers.data.exports.expressions import AT_EXPORT, COMPUTED, DAY, EXPORTED, FILE, NUMBER, ROW
+from helpers.data.exports.expressions import AT_EXPORT, COMPUTED, DAY, EXPORTED, FILE, NUMBER, PLACE, ROW
 from helpers.data.exports.files import RawFile, open_file
 from helpers.data.exports.folder import IDENTITIES, files_of, with_identities
 from helpers.data.exports.mapping import Mapping, Source, Target, Value, needs_export
@@ -161,10 +161,13 @@ class _Raw:
 
     def __init__(self, con: Any, folder: Path, number: int, source: Source, zone: str, found: Found) -> None:
         self.con, self.number, self.source, self.zone = con, number, source, source.zone or zone
+        self.folder = folder
         self.files: list[RawFile] = []
         for path in files_of(folder, source):
             grids = open_file(path, con.workspace, source.columns)
-            self.files += [grid for grid in grids if fnmatch(grid.part, source.part or "*")]
+            self.files += [
+                grid for grid in grids if any(fnmatch(grid.part, part) for part in source.part or "*")
+            ]
         lacks = [
             f"{file.name} has no column {name}.{did_you_mean(name, file.names)}"
             for file in self.files
@@ -182,7 +185,9 @@ class _Raw:
         for number, file in enumerate(self.files):
             moment = exported(self.source, file.path.name, self.zone)
             own = f"{number} AS {identifier(FILE)}, nullif({quoted(moment)}, '') AS {identifier(EXPORTED)}, "
-            own += f"nullif({quoted(moment[:10])}, '') AS {identifier(DAY)}"
+            own += f"nullif({quoted(moment[:10])}, '') AS {identifier(DAY)}, "
+            place = "/".join(filter(None, (file.path.relative_to(self.folder).as_posix(), file.part)))
+            own += f"{quoted(place)} AS {identifier(PLACE)}"
             parts.append(f"SELECT {', '.join([*texts, own])} FROM ({file.query})")
         query = " UNION ALL ".join(parts)
         if any(map(_is_ordered, self.source.tables)):

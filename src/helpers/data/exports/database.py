@@ -25,7 +25,7 @@ from helpers.data.views import identifier, quoted, varchar
 from helpers.data.violation import Violation
 from helpers.errors import BadData
 
-NOT_HERE = ("numbered", "hours_since", "exported", "format", "identity", "assumed")
+NOT_HERE = ("numbered", "hours_since", "exported", "in_name", "format", "identity", "assumed")
 
 
 def add(con: Any, mapping: Mapping, wanted: Collection[str], found: Found) -> None:

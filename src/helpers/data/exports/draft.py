@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape
@@ -76,7 +77,9 @@ def draft(folder: Path, workspace: Path) -> Draft:
     if (folder / MAPPING).exists():
         raise BadData(f"{folder / MAPPING} is there already: edit it, or move it away for a new draft.")
     found, sources = Draft(), list[str]()
-    for raws in _groups(folder, workspace, found):
+    groups = _groups(folder, workspace, found)
+    several = Counter(path for raws in groups for path in {raw.path for raw in raws})
+    for raws in groups:
         header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
         try:
             export, called, texts = _taken(guess.look(raws, header), len(sources) + 1)
@@ -84,7 +87,10 @@ def draft(folder: Path, workspace: Path) -> Draft:
             found.files += [(raw.name, str(error)) for raw in raws]
             continue
         found.files += [(raw.name, export.title) for raw in raws]
-        lines = _headed(folder, raws, list(_filled(export, called, texts)))
+        if not export.source:
+            continue
+        lines = list(_filled(export, called, texts))
+        lines = _headed(folder, raws, lines, any(several[raw.path] > 1 for raw in raws))
         if unused := [name for name in header if name not in {each.name for each in called.values()}]:
             shown = [*unused[:20], *(["…"] if len(unused) > 20 else [])]
             lines.insert(0, f"# not used: {', '.join(shown)}")
@@ -118,21 +124,26 @@ def _taken(looked: dict[str, Column], number: int) -> tuple[Known, dict[str, Col
     elif export.verified == "false":
         export = replace(export, title=says("unverified", export.title))
     called = {name: looked[column] for name, column in names.items()}
-    numbers = {name: each.value() for name, each in called.items() if each.kind == "number"}
-    return export, called, {name: flow(numbers.get(name, each.name)) for name, each in called.items()}
+    return export, called, {name: flow(each.value()) for name, each in called.items()}
 
 
 def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each notebook, and what it misses; nothing when it will run."""
-    for notebook in notebooks:
-        needs = [set(each.split()) - set(tables) for each in words()["notebooks"].get(notebook[:2], ())]
-        yield notebook, "" if set() in needs else " or ".join(" and ".join(sorted(each)) for each in needs)
+    """Yield each notebook, and what it misses; nothing when it will run. One that would, but is not there, too."""
+    for name in dict.fromkeys((*notebooks, *words()["notebooks"])):
+        needs = [set(each.split()) - set(tables) for each in words()["notebooks"].get(name, ())]
+        if name in notebooks:
+            yield name, "" if set() in needs else " or ".join(" and ".join(sorted(each)) for each in needs)
+        elif set() in needs:
+            yield name, says("to_come")
 
 
 def answered(text: str, line: int, answer: str) -> str:
     """Return the text of a mapping with the question in a line answered; without an answer the line says nothing."""
     lines = text.splitlines(keepends=True)
-    said = flow(yaml.load(answer, yaml.BaseLoader))
+    try:
+        said = flow(yaml.load(answer, yaml.BaseLoader))
+    except yaml.YAMLError:  # such as %d/%m/%Y
+        said = flow(answer)
     lines[line - 1] = re.sub(QUESTION, lambda _: said, lines[line - 1], count=1) if answer else "\n"
     return "".join(lines)
 
@@ -196,12 +207,15 @@ def _in_common(one: RawFile, other: RawFile) -> bool:
     return len(names & others) >= IN_COMMON * len(names | others)
 
 
-def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str]) -> list[str]:
-    """Return the lines of a source with its files, asking for the day of each export where that is needed."""
+def _headed(folder: Path, raws: Sequence[RawFile], lines: list[str], some: bool) -> list[str]:
+    """Return the lines of a source with its files, asking for the day of each export where that is needed.
+
+    With `some`, other parts of its files belong to other exports, and its own are named.
+    """
     names = {raw.path.relative_to(folder).as_posix(): raw.path for raw in raws}
     head = [f"files: {flow(list(map(escape, names)))}  # a star stands for any text, as in orders*.csv"]
-    if parts := {raw.part for raw in raws if raw.part}:
-        head.append(f"part: {flow(escape(parts.pop()) if len(parts) == 1 else '*')}")
+    if parts := sorted({escape(raw.part) for raw in raws if raw.part}):
+        head.append(f"part: {flow(parts[0] if len(parts) == 1 else parts if some else '*')}")
     if asked := [line for line in lines if line.startswith("exported_at: '?")]:
         told, head = asked[0].removeprefix("exported_at: '").rstrip("'"), [*head, "exported_at:"]
         for name, path in names.items():
@@ -232,13 +246,28 @@ def _filled(export: Known, called: dict[str, Column], texts: dict[str, str]) -> 
             line = "zone: UTC  # proposed: by the names of the columns"
         elif word == "currency" and "'?" in line and code:
             line = f"{indent}currency: {{constant: {code}}}  # proposed: by the sign of the amounts"
-        line = NAMED.sub(lambda name: texts[name[1]], line)
+        line = _put(line, called, texts)
         waiting = [each for each in waiting if len(each) - len(each.lstrip()) < len(indent)]
         if line.endswith(":"):
             waiting.append(line)
         else:
             yield from [*waiting, line]
             waiting = []
+
+
+def _put(line: str, called: dict[str, Column], texts: dict[str, str]) -> str:
+    """Return a line with what its columns are called, and how cells are written where they are read as values."""
+
+    def said(match: re.Match[str]) -> str:
+        text, before = texts[match[1]], line[: match.start()]
+        if match[1] not in called or not text.startswith("{column: "):
+            return text
+        is_key = called[match[1]].is_time and before.endswith(("[", ", "))
+        if line[match.end() :].startswith(":") or is_key or "format: " in line:
+            return flow(called[match[1]].name)
+        return text[1:-1].removeprefix("column: ") if before.endswith("column: ") else text
+
+    return NAMED.sub(said, line)
 
 
 def _question(export: Known, table: str, word: str, missing: Sequence[str], there: Sequence[Column]) -> str:

@@ -10,7 +10,7 @@ from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted
 
 # Columns that every row of a source has beside its own; names that cannot be printed are in no file.
-EXPORTED, DAY, FILE, ROW = "\x1fexported", "\x1fday", "\x1ffile", "\x1frow"
+EXPORTED, DAY, FILE, ROW, PLACE = "\x1fexported", "\x1fday", "\x1ffile", "\x1frow", "\x1fplace"
 AT_EXPORT = f"CAST({identifier(EXPORTED)} AS TIMESTAMPTZ)"
 
 # The format of numbers with a decimal comma, and what they look like, with a sign of money before or behind.
@@ -75,9 +75,11 @@ class Text:
                 sql = self.key([self.of(part, column) for part in value.key], value.numbered, column)
             case "exported" | "hours_since":
                 sql = self.at_export(value, column)
+            case "in_name":
+                sql = f"nullif(regexp_extract({identifier(PLACE)}, {quoted(value.in_name)}, 1), '')"
             case _:
                 sql = self.computed(value, column)
-        sql = self.formatted(sql, value.format, column) if value.format else sql
+        sql = self.formatted(sql, value, column) if value.format else sql
         if value.values:
             words = " ".join(f"WHEN {quoted(word)} THEN {quoted(to)}" for word, to in value.values.items())
             sql = f"CASE {sql} {words} ELSE {'' if value.others else quoted(UNKNOWN) + ' || '}{sql} END"
@@ -115,6 +117,9 @@ class Text:
 
     def _instant(self, value: Value) -> str:
         zone = value.zone or self.zone or None
+        if value.format:
+            parsed = _parsed(identifier(value.column), value)
+            return parsed if "%z" in value.format else f"timezone({quoted(zone or 'UTC')}, {parsed})"
         return cells.cell(Column(value.column, "timestamp"), zone, value.unit or None).value
 
     def computed(self, value: Value, column: Column) -> str:
@@ -160,14 +165,14 @@ class Text:
         scale = f"CASE WHEN regexp_matches({text}, '[%％]') THEN 1 ELSE {per} END"
         return f"({cells.number_of(text, True)} / {scale})"
 
-    def formatted(self, text: str, written: str, column: Column) -> str:
+    def formatted(self, text: str, value: Value, column: Column) -> str:
         """Return a time or a number of a declared format as the cells of a file are read."""
-        if written == DECIMAL_COMMA:
+        if value.format == DECIMAL_COMMA:
             plain = f"replace(regexp_replace({text}, '[^-+0-9,]', '', 'g'), ',', '.')"
             return f"CASE WHEN regexp_full_match({text}, {quoted(WITH_COMMA)}) THEN {plain} ELSE {text} END"
-        parsed = f"try_strptime({text}, {quoted(written)})"
+        parsed = _parsed(text, value)
         said = f"strftime({parsed}, '{'%Y-%m-%d' if column.type == 'date' else '%Y-%m-%d %H:%M:%S.%f'}')"
-        if "%z" in written:
+        if "%z" in value.format:
             said = f"strftime(timezone('UTC', {parsed}), '%Y-%m-%dT%H:%M:%S.%f') || 'Z'"
         return f"coalesce({said}, {text})"
 
@@ -182,6 +187,15 @@ class Text:
             first, *others = (self.number(part, column) for part in value.least)
             cases.append(f"{first} > least({', '.join(others)})")
         return " OR ".join(cases + [f"{self.of(value, column)} IS NOT NULL"] * value.assumed)
+
+
+def _parsed(text: str, value: Value) -> str:
+    """Return SQL for a time of a declared format; a day without a year is the last that was there at the export."""
+    if not value.lacks_year:
+        return f"try_strptime({text}, {quoted(value.format)})"
+    day, form = f"CAST({identifier(DAY)} AS DATE)", quoted(f"{value.format} %Y")
+    this, before = (f"try_strptime({text} || ' ' || (year({day}) - {back}), {form})" for back in (0, 1))
+    return f"CASE WHEN CAST({this} AS DATE) <= {day} THEN {this} ELSE {before} END"
 
 
 def hashed(text: str, *, postgres: bool = False) -> str:

@@ -11,6 +11,7 @@ import html
 import itertools
 import json
 import re
+import tarfile
 import unicodedata
 import zipfile
 import zlib
@@ -46,7 +47,15 @@ VALUE = re.compile(
     r"[-+=\"'`￥¥$€#]*\d[\d\s.,:/+TZ%年月日时分秒-]*[\"']?|.*(://|\d{6}|[^\s@]@\w).*|(?i:true|false)"
 )
 DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, KeyError, RuntimeError, zlib.error, csv.Error)
-DAMAGE += (zipfile.BadZipFile, ElementTree.ParseError, duckdb.Error)
+DAMAGE += (zipfile.BadZipFile, tarfile.TarError, ElementTree.ParseError, duckdb.Error)
+
+# Members of an archive that hold no rows, and days of one channel, of which each is a file of its own.
+BESIDE = r"(?i)(^|/)[._]|\.(jpe?g|png|gif|webp|svg|mp4|mov|webm|mp3|m4a|opus|ogg|pdf|vcf)$"
+DAYS, ALL_DAYS = r"(.*/)?[^/]+/\d{4}-\d\d-\d\d\.json", "*/*.json"
+# A line of a chat as a phone writes it, ``25/09/2026, 14:22 - Ann: text`` or ``[25.09.26, 14:22:10] Ann: text``.
+CHAT = re.compile(
+    r"\[?(\d{1,4}([./-])\d{1,2}\2\d{1,4},? \d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?)(?:\]| -) (?:([^:\"“]+): )?(.*)"
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,11 @@ class _Opened:
             yield self._parquet(place, part)
         elif head.startswith(b"\xd0\xcf\x11\xe0"):
             raise UnreadableFileError(f"{self.path.name} is an old Excel workbook: save it as .xlsx or CSV.")
+        elif head and tarfile.is_tarfile(place):
+            with tarfile.open(place) as packed:
+                for each in packed:
+                    if (stream := packed.extractfile(each)) and not re.search(BESIDE, each.name):
+                        yield from self.grids(self._copied(stream), f"{part}/{each.name}".strip("/"))
         elif head:
             yield from self._text(place, part)
 
@@ -162,11 +176,15 @@ class _Opened:
                 for sheet, rows in workbook.sheets(archive):
                     yield from self._grid(self._written(rows), above + sheet, [])
                 return
+            days = [name for name in archive.namelist() if re.fullmatch(DAYS, name)]
+            if days:
+                archive.extractall(folder := self._fresh(), days)
+                yield self._records(_objects([folder / day for day in days]), above + ALL_DAYS, [], False)
             for member in archive.infolist():
                 name = member.filename
                 if not member.flag_bits & 0x800:  # not marked as UTF-8: what Chinese tools write is GBK
                     name = name.encode("cp437", "replace").decode("gb18030", "replace")
-                if not member.is_dir() and not re.search(r"(^|/)[._]", name):
+                if not (member.is_dir() or member.filename in days or re.search(BESIDE, name)):
                     with archive.open(member) as stream:
                         yield from self.grids(self._copied(stream), above + name)
 
@@ -176,12 +194,11 @@ class _Opened:
         with place.open(encoding="utf-8") as file:
             first = file.read(4096).lstrip()[:40]
         if re.match(r"{|\[\s*[{\]]", first):
-            whole = f"maximum_object_size = {2 * place.stat().st_size + (1 << 24)}"
-            reader = f"SELECT json AS j FROM read_json_objects({listed([place])}, {whole})"
-            yield self._records(reader, part, notes, first.startswith("{"))
+            yield self._records(_objects([place]), part, notes, first.startswith("{"))
         else:
-            is_page = first.startswith("<")
-            place = self._written(_table(place.read_text("utf-8"))) if is_page else place
+            ways = {"<": _table, "chat": _chat}
+            if way := ways.get("chat" if CHAT.match(_unmarked(first)) else first[:1]):
+                place = self._written(way(place.read_text("utf-8")))
             yield from self._grid(place, part, notes)
 
     def _grid(self, place: Path, part: str, notes: list[str]) -> Iterator[RawFile]:
@@ -218,6 +235,7 @@ class _Opened:
                 query = f"SELECT j AS t, {lists} AS j FROM ({query})"
                 texts = {f"top.{name}": sql for name, sql in _leaves(con, query, structure, "t")}
                 structure = _structure(con, query)
+            texts |= {"top.folder": "f"} if ALL_DAYS in part else {}
             texts |= dict(_leaves(con, query, structure, "j"))
         return self._selected(texts, f"({query})", part, notes)
 
@@ -257,6 +275,30 @@ def _table(text: str) -> Iterator[list[str]]:
     for row in re.findall(r"(?is)<tr\b.*?(?=<tr\b|</table|$)", text):
         cells = re.findall(r"(?is)<t[dh]\b[^>]*>(.*?)(?=<t[dh]\b|</t[dhr]|$)", row)
         yield [html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in cells]
+
+
+def _unmarked(line: str) -> str:
+    """Return a line of a chat without marks of direction and with plain blanks."""
+    return re.sub("[\u200e\u200f\u202a-\u202e]", "", line).replace("\u202f", " ").replace("\xa0", " ")
+
+
+def _chat(text: str) -> Iterator[list[str]]:
+    """Yield when, who and what of a chat; a line without a time goes on with what was said above."""
+    row = ["chat.time", "chat.sender", "chat.text"]
+    for line in text.splitlines():
+        if not (begins := CHAT.match(_unmarked(line))):
+            row[2] += f"\n{line}"
+            continue
+        yield row
+        row = [begins[1], begins[3] or "", begins[4]]
+    yield row
+
+
+def _objects(places: Sequence[Path]) -> str:
+    """Return SQL of the JSON in some files, each record with the folder of its file."""
+    whole = f"filename = true, maximum_object_size = {2 * max(each.stat().st_size for each in places) + (1 << 24)}"
+    folder = "regexp_extract(filename, '([^/]+)/[^/]+$', 1) AS f"
+    return f"SELECT json AS j, {folder} FROM read_json_objects({listed(places)}, {whole})"
 
 
 def _path(*keys: str) -> str:

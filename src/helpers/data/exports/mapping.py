@@ -43,6 +43,7 @@ A **value** is the name of a column, or a mapping with one of
                                     file are several things
 ``exported: true``                  when the row was exported (its day, in a column of days)
 ``hours_since: Publish time``       from that time to the export, in whole hours
+``in_name: "([^/]+)[.]csv"``        what a name holds in brackets: of the file below the folder, and of its part
 ==================================  =========================================================================
 
 in which ``A`` may be a value itself, and any of
@@ -53,7 +54,8 @@ in which ``A`` may be a value itself, and any of
 ``when: {condition}``           only in rows where the condition holds, elsewhere missing
 ``assumed: true``               the value is no observation; its rows are counted and said
 ``zone: UTC``                   of its times without a zone; in a column of days, the day that an instant has there
-``format: "%d/%m/%Y %H:%M"``    how its times are written, as strptime has it; ``1.234,56`` of numbers with a comma
+``format: "%d/%m/%Y %H:%M"``    how its times are written, as strptime has it; a day without a year is the last before
+                                the export; ``1.234,56`` of numbers with a comma
 ``unit: ms``                    of its numbers since 1970: s, ms or us
 ``hash: true``                  an id that becomes a keyed hash though its column does not look like contact data
 ``identity: douyin``            an id on that platform; `identities` says whose it is, where it does
@@ -100,7 +102,8 @@ from helpers.errors import BadParameters
 from helpers.located_yaml import InvalidFile, Reader, where
 
 # The words of which a value has exactly one, and words that go with one of them alone.
-KINDS = ("column", "constant", "sum", "product", "rate", "least", "first", "key", "exported", "hours_since")
+MADE_OF_SEVERAL = ("sum", "product", "rate", "least", "first", "key")
+KINDS = ("column", "constant", *MADE_OF_SEVERAL, "exported", "hours_since", "in_name")
 GOES_WITH = {"minus": "sum", "of": "rate", "per": "rate", "numbered": "key"}
 # Words of one table alone.
 ONLY_OF = {"metrics": "metric_daily", "first_seen": "members"}
@@ -141,6 +144,7 @@ class Value:
     numbered: bool = False
     exported: bool = False
     hours_since: Value | None = None
+    in_name: str = ""
     values: Map[str, str] = field(default_factory=dict)
     others: str = ""
     empty: str = ""
@@ -168,6 +172,11 @@ class Value:
         """Columns of the export that it reads."""
         own = {self.column} - {""} | {test.column for test in self.when}
         return own.union(*(part.columns for part in self.parts))
+
+    @property
+    def lacks_year(self) -> bool:
+        """Whether its days are written without a year."""
+        return "%d" in self.format and not re.search("%[yY]", self.format)
 
     @property
     def hashed(self) -> set[str]:
@@ -204,7 +213,7 @@ class Source:
     tables: tuple[Target, ...] = ()
     files: tuple[str, ...] = ()
     table: str = ""
-    part: str = ""
+    part: tuple[str, ...] = ()
     zone: str = ""
     exported_at: Map[str, str] = field(default_factory=dict)
     leave_out: Map[str, Condition] = field(default_factory=dict)
@@ -481,4 +490,5 @@ class _Parser:
 
 def needs_export(target: Target) -> bool:
     """Whether a table depends on when its source was exported."""
-    return bool(target.totals) or any(each.exported or each.hours_since for each in target.columns.values())
+    values = target.columns.values()
+    return bool(target.totals) or any(each.exported or each.hours_since or each.lacks_year for each in values)

@@ -38,7 +38,8 @@ class Known:
     signature : sequence of str
         Names that no other export has together.
     source : str
-        A source of a mapping, as YAML, with the names of columns in brackets: ``paid_at: <Paid at>``.
+        A source of a mapping, as YAML, with the names of columns in brackets: ``paid_at: <Paid at>``; empty when
+        no report needs anything of it.
     also : mapping of str to list of str
         What a column is called in other languages and versions.
     optional : sequence of str, or None
@@ -101,6 +102,9 @@ def recognise(header: Collection[str]) -> tuple[Known, dict[str, str]] | None:
     for each in known():
         found = each.found(header)
         whole = set(each.signature) <= found.keys() and not (each.exact and len(header) > len(found))
-        if whole or (len(found) >= NEAR * len(each.names) and not each.exact):
+        sure = (
+            each.source and not each.exact and not each.verified
+        )  # of what else, being near says too little
+        if whole or (sure and len(found) >= NEAR * len(each.names)):
             candidates.append(((whole, len(found)), each, found))
     return max(candidates, key=lambda each: each[0])[1:] if candidates else None
