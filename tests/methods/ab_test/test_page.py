@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scipy import stats
 
 from helpers.data import source
+from helpers.errors import BadParameters
 from helpers.figures import Chart
 from helpers.methods import ab_test
 from helpers.methods.ab_test.plan import Plan, plan_of, read_plan
@@ -117,6 +119,31 @@ def test_the_evidence_is_a_row_of_the_contract() -> None:
     table = source.open({"evidence": rows})["evidence"].execute()
     assert table["estimand"].tolist() == ["lift"] and table["kind"].tolist() == ["experiment"]
     assert table["se"].iloc[0] == pytest.approx(of_sample("exp_first_order_coupon").chosen.now.error)
+
+
+def test_a_test_of_a_line_says_what_the_line_brought_in_all_when_it_has_ended() -> None:
+    """The difference of a unit times the units of the variant, in words of the contract, after the last look."""
+    found = of_sample("exp_first_order_coupon")
+    plan = found.plan.model_copy(update={"lines": ("search", "xhs_note")})
+    rows = replace(found, plan=plan).evidence
+    units = found.chosen.now.n[1]
+    assert rows["line"].tolist() == [plan.experiment, "search", "xhs_note"]
+    assert rows["evidence_id"].is_unique and rows["unit"].tolist() == ["orders"] * 3
+    assert rows["value"].iloc[1:].tolist() == [units * found.chosen.final.value] * 2
+    assert rows["se"].iloc[1:].tolist() == [units * found.chosen.now.error] * 2
+    goes_on = of_sample("exp_live_invite")
+    assert len(replace(goes_on, plan=goes_on.plan.model_copy(update={"lines": ("search",)})).evidence) == 1
+    source.open({"evidence": rows})  # holds to the contract
+
+
+@pytest.mark.parametrize(
+    "fields", [{"primary": {"name": "x", "kind": "proportion", "source": "orders"}}, {"design": "clustered"}]
+)
+def test_only_what_adds_up_tells_what_a_line_brought(fields: dict[str, object]) -> None:
+    plan = of_sample("exp_first_order_coupon").plan.model_dump(mode="json") | {"lines": ["search"]}
+    assert plan_of(plan).lines == ("search",)
+    with pytest.raises(BadParameters, match="lines: only the mean of single units in one variant"):
+        plan_of(plan | fields)
 
 
 def test_the_method_does_not_cry_wolf_on_the_rows_of_the_sample() -> None:

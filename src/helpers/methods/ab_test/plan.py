@@ -179,6 +179,9 @@ class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         Error rates; alpha is two-sided.
     smallest_effect : float
         Smallest relative effect on the primary metric that is worth having.
+    lines : tuple of str
+        Channels and paid lines that the variant meets and the control does not, and nobody outside of the test:
+        attribution and budget learn from it what these brought.
     missing : {"refuse", "zero", "drop", "bounds"}
         What happens to units whose outcome was not observed.
     unit_value, units_a_month : float, optional
@@ -212,6 +215,7 @@ class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     power: float = Field(0.8, gt=0.5, lt=1)
     smallest_effect: float = Field(gt=0)
+    lines: tuple[Name, ...] = ()
     missing: Literal["refuse", "zero", "drop", "bounds"] = "refuse"
     unit_value: float | None = None
     units_a_month: float | None = Field(None, gt=0)
@@ -254,6 +258,10 @@ class Plan(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
             "looks: the last one must be the end": looks[-1] == self.end,
             "outcome_days: no outcome is complete before the end": self.outcome_days < max(days, 1),
             "minimum_days: the end comes before": self.minimum_days <= max(days, 1),
+            "lines: only the mean of single units in one variant tells what they brought": not self.lines
+            or (len(self.arms), self.primary.kind, self.primary.of_arms, self.clustered)
+            == (2, "mean", False, False),
+            "lines: one is named like the test": self.experiment not in self.lines,
             "burn_in_hours: only a switchback has any": not self.burn_in_hours or self.design == "switchback",
             "spending: with a fixed level there is one look": self.spending != "fixed" or len(looks) == 1,
         }

@@ -143,7 +143,11 @@ class Decision(Guarded):
 
     @property
     def evidence(self) -> pd.DataFrame:
-        """One row of the table ``evidence``: the difference that the chosen variant makes to the primary metric."""
+        """Rows of the table ``evidence``: what the chosen variant changes in the primary metric of a unit.
+
+        When all planned outcomes are complete, there follows for each line of the plan what it brought to all units
+        of the variant, which are all whom it met.
+        """
         plan, day, size = self.plan, self.study.as_of, self.chosen.final
         row = {
             "evidence_id": ":".join([plan.experiment, plan.arms[self.chosen.arm], str(day)]), "estimand": "lift",
@@ -151,7 +155,15 @@ class Decision(Guarded):
             "carry_out_days": plan.outcome_days, "value": size.value, "se": self.chosen.now.error,
             "unit": plan.primary.source, "kind": "experiment", "source": "03_ab_test", "as_of": day,
         }  # fmt: skip
-        return pd.DataFrame([row])
+        rows = [row]
+        if self.rule != "untrusted" and self.seen[self._place].ended and size.known:
+            units, unit = self.chosen.now.n[1], str(row["unit"])
+            unit = self.study.currency if unit == "orders.value" else unit
+            whole = {"value": units * size.value, "se": units * self.chosen.now.error, "unit": unit}
+            for line in plan.lines:
+                name = ":".join([plan.experiment, plan.arms[self.chosen.arm], line])
+                rows.append(row | whole | {"evidence_id": name, "line": line, "carry_out_days": 0})
+        return pd.DataFrame(rows)
 
     def read(self) -> Iterator[Finding]:
         """Yield the effect with the decision, and what it is worth."""

@@ -15,15 +15,16 @@ import pandas as pd
 from helpers.data.source import local_date
 from helpers.methods.attribution.incremental import Increments
 from helpers.methods.attribution.journeys import Journeys
+from helpers.playbook.evidence import known_evidence
 
 HALF_LIFE_DAYS = 365.0
 MEASURED = ("experiment", "go_dark")
 UNITS = ("orders", "orders a touch")
-TESTS = ["channel", "value", "error", "age_days", "kind"]
+TESTS = ["channel", "value", "error", "age_days", "kind", "report"]
 
 
 def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
-    """Return what experiments of the table ``evidence`` say of channels.
+    """Return what experiments of the table ``evidence``, and of earlier reports of A/B tests, say of channels.
 
     Rows count whose estimand is lift, whose kind is experiment or go_dark, whose line is a channel, whose unit is one
     of `UNITS` and which were over by the last day; ``orders`` are those that the channel added from start to end, and
@@ -32,26 +33,24 @@ def lift_tests(journeys: Journeys, channels: tuple[str, ...]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        channel; value and error (orders a touch; of an old test the error is larger); age_days; kind.
+        channel; value and error (orders a touch; of an old test the error is larger); age_days; kind; report
+        (the earlier report of an A/B test that says it, else empty).
     """
-    study = journeys.study
-    if "evidence" not in study.dataset:
-        return pd.DataFrame(columns=TESTS)
-    rows = study.dataset.evidence
-    rows = rows.filter(rows.estimand == "lift", rows.kind.isin(MEASURED))
-    rows = rows.filter(rows.unit.isin(UNITS), rows.end <= study.as_of, rows.start.notnull())
-    frame, touches = rows.order_by("line", "evidence_id").execute(), study.dataset.touchpoints
+    study, touches = journeys.study, journeys.study.dataset.touchpoints
+    rows = known_evidence(study)
+    rows = rows[(rows["estimand"] == "lift") & rows["kind"].isin(MEASURED) & rows["unit"].isin(UNITS)]
+    rows = rows[(pd.to_datetime(rows["end"]) <= pd.Timestamp(study.as_of)) & rows["start"].notna()]
     found = []
-    for row in frame.itertuples():
-        day, channel = local_date(touches.ts, study.report_tz), touches.channel == row.line
-        first, last = (pd.Timestamp(each).date() for each in (row.start, row.end))
+    for row in rows.sort_values(["line", "evidence_id"]).to_dict("records"):
+        day, channel = local_date(touches.ts, study.report_tz), touches.channel == row["line"]
+        first, last = (pd.Timestamp(row[each]).date() for each in ("start", "end"))
         during = touches.filter(channel, day.between(first, last))
-        per = 1.0 if row.unit == UNITS[1] else float(during.count().execute())
-        age = (pd.Timestamp(study.as_of) - pd.Timestamp(row.end)).days
-        name = journeys.definition.channels.get(row.line, row.line)
+        per = 1.0 if row["unit"] == UNITS[1] else float(during.count().execute())
+        age = (study.as_of - last).days
+        name = journeys.definition.channels.get(row["line"], row["line"])
         if per and name in channels:
-            error = float(row.se) / per * 2 ** (age / HALF_LIFE_DAYS / 2)
-            found.append((name, float(row.value) / per, error, age, row.kind))
+            error = float(row["se"]) / per * 2 ** (age / HALF_LIFE_DAYS / 2)
+            found.append((name, float(row["value"]) / per, error, age, row["kind"], row["report"]))
     return pd.DataFrame(found, columns=TESTS)
 
 

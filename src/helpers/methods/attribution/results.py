@@ -17,6 +17,7 @@ from helpers.methods.attribution.journeys import Definition, Journeys, journeys
 from helpers.methods.attribution.plots import NAMES
 from helpers.methods.attribution.uncertainty import MODELS, Credit
 from helpers.methods.attribution.uncertainty import credit as credit_of
+from helpers.playbook.evidence import told_reports
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say, with_bounds
@@ -331,6 +332,8 @@ class Added(Result):
         if len(self.tests):
             caption = say("Lift tests in orders a touch; the error of a test grows with its age")
             yield Table("lift_tests", self.tests, caption, {"value": "score", "error": "score"})
+            if told := told_reports(self.tests["report"]):
+                yield told
         caption = say("Part of an effect left a day later, and how well it foretells members left out")
         yield Table("carry_over", self.model.likelihood, caption)
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from helpers.methods.budget.curves import LAGS, Array, Curves
 from helpers.methods.budget.weekly import Weekly
+from helpers.playbook.evidence import known_evidence
 from helpers.sentences import say
 from helpers.study import Study
 
@@ -43,6 +44,8 @@ class Evidence(NamedTuple):
         What it rests on.
     stated : float
         Value before what attribution credits was cut.
+    report : str
+        Earlier report of an A/B test that states it; empty for the table.
     """
 
     evidence_id: str
@@ -55,6 +58,7 @@ class Evidence(NamedTuple):
     se: float
     kind: str
     stated: float
+    report: str = ""
 
     def of(self, curves: Curves, spend: Array) -> Array:
         """Return what each curve says of what is stated."""
@@ -71,16 +75,16 @@ class Evidence(NamedTuple):
 def read_evidence(study: Study, weekly: Weekly) -> tuple[tuple[Evidence, ...], pd.DataFrame]:
     """Return the statements about lines with a curve, and the others with the reason why they do not count.
 
+    They are those of the table ``evidence`` and of earlier reports of A/B tests.
+
     Returns
     -------
     tuple
         Statements; a table with evidence_id, line, reason (in words).
     """
     columns = ["evidence_id", "line", "reason"]
-    if "evidence" not in study.dataset:
-        return (), pd.DataFrame(columns=columns)
     used, left = [], []
-    for row in study.dataset.evidence.order_by("evidence_id").to_pandas().to_dict("records"):
+    for row in known_evidence(study).to_dict("records"):
         if reason := _unusable(row, weekly):
             left.append((row["evidence_id"], row["line"], reason))
         else:
@@ -88,7 +92,7 @@ def read_evidence(study: Study, weekly: Weekly) -> tuple[tuple[Evidence, ...], p
     return tuple(used), pd.DataFrame(left, columns=columns)
 
 
-def _weeks(row: dict[str, Any], weekly: Weekly) -> tuple[int, int]:
+def _weeks(row: dict[Any, Any], weekly: Weekly) -> tuple[int, int]:
     """Return the first and last week of a statement's window, to the nearest; all of them without days."""
     start, end = row.get("start"), row.get("end")
     if pd.isna(start) or pd.isna(end):
@@ -97,7 +101,7 @@ def _weeks(row: dict[str, Any], weekly: Weekly) -> tuple[int, int]:
     return round((pd.Timestamp(start) - first).days / 7), round((last - first).days / 7) - 1
 
 
-def _unusable(row: dict[str, Any], weekly: Weekly) -> str:
+def _unusable(row: dict[Any, Any], weekly: Weekly) -> str:
     """Say why a statement cannot enter; empty when it can."""
     line, per_money = str(row["line"]), row["estimand"] == "roi"
     if line not in weekly.spend:
@@ -118,11 +122,11 @@ def _unusable(row: dict[str, Any], weekly: Weekly) -> str:
     return ""
 
 
-def _statement(row: dict[str, Any], weekly: Weekly) -> Evidence:
+def _statement(row: dict[Any, Any], weekly: Weekly) -> Evidence:
     days, stated, se = row.get("carry_out_days"), float(row["value"]), float(row["se"])
     carry_out = LAGS if pd.isna(days) else int(np.ceil(days / 7))
     value = stated
     if row["kind"] == "attribution":
         value, se = ATTRIBUTION_KEEPS * stated, max(se, (1 - ATTRIBUTION_KEEPS) * abs(stated))
     where = (str(row["evidence_id"]), str(row["line"]), str(row["estimand"]), *_weeks(row, weekly))
-    return Evidence(*where, carry_out, value, se, str(row["kind"]), stated)
+    return Evidence(*where, carry_out, value, se, str(row["kind"]), stated, row["report"])

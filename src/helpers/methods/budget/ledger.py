@@ -13,9 +13,9 @@ def ledger(found: Fit, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per statement: evidence_id, line, estimand, kind, stated, value, se (as it entered); says (what the
-        model says of the same thing, mean, with all statements); without, without_se, with, with_se (mean weekly
-        contribution of the line and its standard deviation).
+        One row per statement: evidence_id, line, estimand, kind, stated, value, se (as it entered), report; says
+        (what the model says of the same thing, mean, with all statements); without, without_se, with, with_se (mean
+        weekly contribution of the line and its standard deviation).
     """
     rows = []
     for each in found.evidence:
@@ -25,7 +25,7 @@ def ledger(found: Fit, seed: int = 0) -> pd.DataFrame:
         says = each.of(found.curves[each.line], found.weekly.spend[each.line].to_numpy(float)).mean()
         stated = {
             name: getattr(each, name)
-            for name in ("evidence_id", "line", "estimand", "kind", "stated", "value", "se")
+            for name in ("evidence_id", "line", "estimand", "kind", "stated", "value", "se", "report")
         }
         moved = {
             "without": before.mean(),

@@ -14,7 +14,7 @@ class BudgetParameters(common.CommonParameters):
         *("ad_daily", "costs", "metric_daily", "orders", "content"),
         *("annotations", "evidence"),
     )
-    reads_reports: ClassVar[tuple[str, ...]] = ("ab_test", "attribution")
+    reads_reports: ClassVar[tuple[str, ...]] = ("ab_test",)
     about_members: ClassVar[bool] = False
 
     outcome: str = common.parameter(

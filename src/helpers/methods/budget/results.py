@@ -19,6 +19,7 @@ from helpers.methods.budget.gate import Check, Gate, gate
 from helpers.methods.budget.ledger import ledger
 from helpers.methods.budget.trust import Trust, trust
 from helpers.methods.budget.weekly import Weekly, weekly
+from helpers.playbook.evidence import told_reports
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part, Result
@@ -261,6 +262,8 @@ class Tested(Told):
         else:
             caption = say("Statements, and the line's mean weekly contribution without and with each")
             yield Table("evidence", self.table, caption)
+            if told := told_reports(self.table["report"]):
+                yield told
         yield self.sentence
         if len(self.fitted.unused):
             caption = say("Statements of the table evidence that do not count here, and why")
