@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,16 @@ class Provenance(BaseModel):
     systems: tuple[str, ...] = Field(
         default=(), description="Ids of the analytical systems it carries, 'S006'"
     )
+
+
+class Point(BaseModel):
+    """One week of a number, for a small line: what it was, and what the calendar says of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    week: dt.date
+    value: float | None
+    note: str = ""
 
 
 class Finding(BaseModel):
@@ -59,6 +70,7 @@ class Finding(BaseModel):
     definition: str = Field(default="", description="Term of the glossary that says what is measured")
     picture: str = Field(default="", description="Name of the picture that carries it")
     aliases: tuple[str, ...] = Field(default=(), description="Ids it had in earlier versions")
+    trail: tuple[Point, ...] = Field(default=(), description="The number by week, the oldest first")
 
     @model_validator(mode="after")
     def _number_matches_verdict(self) -> Finding:

@@ -8,10 +8,10 @@ pooled rate r of these weeks, the error of week t is
 
     e_t = (x_t - r d_t) / sqrt(r d_t),
 
-the Pearson residual of a count whose variance grows with its mean; its size over the weeks of the past tells by how much
-this very series is more (or less) restless than a Poisson count, trends and memory included. With the root mean
-square s of n past errors, e / s follows Student's t; neighbouring errors share seven of eight base weeks, which leaves
-n / 1.08 of n independent ones. A change is small or large against its own past and nothing else.
+the Pearson residual of a count whose variance grows with its mean; its size over the weeks of the past tells by how
+much this very series is more (or less) restless than a Poisson count, trends and memory included. With the root mean
+square s of n past errors, e / s follows Student's t; neighbouring errors share seven of eight base weeks, which
+leaves n / 1.08 of n independent ones. A change is small or large against its own past and nothing else.
 
 Measured rates of false signals stand in ``docs/proofs/weekly_review.md``.
 """
@@ -203,8 +203,8 @@ def mix_and_rate(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
         R1 - R0 = sum (w1 - w0) (mean r - mean R) + sum mean w (r1 - r0)
 
-    holds exactly (the midpoint weights of Marshall and Edgeworth). A part that is on one side only has the rate of that
-    side, so that it is all mix.
+    holds exactly (the midpoint weights of Marshall and Edgeworth). A part that is on one side only has the rate of
+    that side, so that it is all mix.
 
     Parameters
     ----------

@@ -6,10 +6,12 @@ How the parts fit, from tables and earlier reports to a page
 own eight ordinary weeks before, all of them together, and says where a real change came from.
 """
 
+from helpers.methods.weekly_review.goals import goals, track_record
 from helpers.methods.weekly_review.metrics import weekly_metrics
+from helpers.methods.weekly_review.moves import moved
 from helpers.playbook.result import asks
 
-__all__ = ["weekly_metrics"]
+__all__ = ["goals", "moved", "track_record", "weekly_metrics"]
 
 
 # Whoever hands over a frame in place of a study is told how the one becomes the other.

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.methods.weekly_review.calendar import unusual_weeks
-from helpers.playbook.finding import Direction
+from helpers.playbook.finding import Direction, Point
 from helpers.playbook.glossary import define
 from helpers.playbook.result import Part, Result
 from helpers.sentences import say
@@ -75,14 +75,23 @@ class WeeklyMetrics(Result):
         (people it is about; missing where it is not about people), complete. What was not observed is missing.
     unusual : pandas.Series
         What the calendar says of each week that is unlike others, by Monday; empty texts for ordinary weeks.
+    last : Timestamp, optional
+        Monday of the last week that is looked at; the last whole one.
     """
 
     frame: pd.DataFrame = field(repr=False)
     unusual: pd.Series = field(repr=False)
+    last: pd.Timestamp | None = None
+
+    def until(self, week: pd.Timestamp) -> WeeklyMetrics:
+        """Return what the data of today say up to an earlier week."""
+        return replace(self, frame=self.frame[self.frame["week"] <= week], last=week)
 
     @property
     def week(self) -> pd.Timestamp:
         """Monday of the last whole week."""
+        if self.last is not None:
+            return self.last
         end = pd.Timestamp(self.study.as_of) + pd.Timedelta(days=1)
         return end - pd.Timedelta(days=end.weekday() + 7)
 
@@ -104,19 +113,37 @@ class WeeklyMetrics(Result):
             return rows
         return rows.reindex(pd.date_range(rows.index.min(), self.week, freq="W-MON"))
 
+    def few(self, metric: str) -> pd.Series:
+        """Return by Monday whether a number of everybody is about too few people to be shown."""
+        rows = self.frame[(self.frame["metric"] == metric) & (self.frame["scope"] == ALL)]
+        return rows.set_index("week")["members"].between(1, self.study.k_min - 1)
+
+    def trail(self, metric: str, weeks: int) -> tuple[Point, ...]:
+        """Return the last weeks of a number, for a small line with the entries of the calendar."""
+        series = self.series(metric).tail(weeks)
+        values = series["numerator"] / series["denominator"].replace(0, np.nan)
+        values = values.mask(self.few(metric).reindex(series.index, fill_value=False))
+        return tuple(
+            Point(
+                week=week.date(), value=None if np.isnan(one) else float(one), note=self.unusual.get(week, "")
+            )
+            for week, one in values.items()
+        )
+
     @property
     def table(self) -> pd.DataFrame:
         """The series as they are published; what later weeks are compared with, and actions judged by."""
         told, facts = self.frame, {metric.id: metric for metric in METRICS}
         each = [facts[one] for one in told["metric"]]
+        few = told["members"].between(1, self.study.k_min - 1)
         return pd.DataFrame(
             {
                 "section": [one.section for one in each], "metric": told["metric"], "scope": told["scope"],
                 "unit": list(map(self.unit, each)),
                 "window_start": told["week"].dt.date,
                 "window_end": (told["week"] + pd.Timedelta(days=6)).dt.date,
-                "current": told["numerator"] / told["denominator"].replace(0, np.nan),
-                "n": told["members"], "desirable_direction": [one.direction for one in each],
+                "current": (told["numerator"] / told["denominator"].replace(0, np.nan)).mask(few),
+                "n": told["members"].mask(few), "desirable_direction": [one.direction for one in each],
                 "definition_id": told["metric"], "data_complete": told["complete"],
                 "unusual": told["week"].map(self.unusual).fillna(""),
             }
@@ -309,5 +336,5 @@ def _private(frame: pd.DataFrame, k_min: int) -> pd.DataFrame:
                 rows[rows["scope"] == shown.index[0]].set_index("week")["members"], fill_value=0
             )
             shown = shown.iloc[1:]
-        kept.append(rows[rows["scope"].isin([ALL, *shown.index]) & ~rows["few"]])
+        kept.append(rows[rows["scope"].isin([ALL, *shown.index])])
     return reduce(lambda a, b: pd.concat([a, b]), kept, frame.iloc[:0])

@@ -14,6 +14,10 @@ class WeeklyReviewParameters(common.CommonParameters):
         *("members", "events", "messages", "orders", "refunds", "ad_daily", "content_daily", "metric_daily"),
         *("targets", "annotations", "costs", "incidents", "actions", "cases", "reviews", "benchmarks"),
     )
+    reads_reports: ClassVar[tuple[str, ...]] = (
+        *("rfm", "retention", "ab_test", "attribution", "budget", "funnel", "alerts", "content", "community"),
+        *("creators", "voice", "spillover", "outlook", "weekly_review"),
+    )
     # A review comes out whatever is missing, so it asks for no log of members.
     about_members: ClassVar[bool] = False
 

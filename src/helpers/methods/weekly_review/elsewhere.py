@@ -1,0 +1,277 @@
+"""What other reports say: by topic, which are missing or failed, and what late data made of what was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from helpers.methods.weekly_review.metrics import ALL, WeeklyMetrics
+from helpers.methods.weekly_review.moves import Moves, judged, weekly_move
+from helpers.playbook.earlier import EarlierReport, EarlierReports
+from helpers.playbook.finding import Finding
+from helpers.playbook.result import Part, Result
+from helpers.playbook.since import incomparable, pair
+from helpers.sentences import interval as between
+from helpers.sentences import quantity, say
+from helpers.study import Study
+from helpers.tables import Table
+
+TOPICS = {
+    "money": ("Money", ("budget", "attribution", "creators", "spillover")),
+    "experiments": ("Experiments", ("ab_test",)),
+    "community": ("Community", ("rfm", "retention", "outlook", "community", "voice")),
+    "content": ("Posts, funnels and alerts", ("content", "funnel", "alerts")),
+}
+"""Topic to its title and the methods whose reports it tells, the most important first."""
+OF_EACH = 3
+"""Findings of a report that a topic shows; the others are behind its link."""
+STALE = 8
+"""Days after which a report is not of this week."""
+CARRIED = (
+    *("retention.day_n", "budget.return", "outlook.silent_next", "retention.stay", "rfm.top_share"),
+    *("attribution.roas", "rfm.net_promotion_rate", "outlook.value_next"),
+)
+"""Findings of other reports that stand among the leading numbers, the first that are there, as they were published."""
+CARRIED_MOST = 3
+
+
+@dataclass(frozen=True, repr=False)
+class Topic(Result):
+    """What the newest reports say of a topic.
+
+    Attributes
+    ----------
+    topic : str
+        One of :data:`TOPICS`.
+    reports : tuple of EarlierReport
+        The newest of each series.
+    """
+
+    topic: str
+    reports: tuple[EarlierReport, ...]
+
+    @property
+    def told_findings(self) -> list[tuple[EarlierReport, Finding]]:
+        """The first known findings of each report."""
+        known = [(one, [each for each in one.findings if each.value is not None]) for one in self.reports]
+        return [(one, each) for one, found in known for each in found[:OF_EACH]]
+
+    @property
+    def sentence(self) -> str:
+        """The first finding, or that there is no report."""
+        title = say(TOPICS[self.topic][0])
+        if not self.told_findings:
+            return say("{topic}: not run, there is no report of it.", topic=title)
+        report, first = self.told_findings[0]
+        return say("{topic}: {sentence}", topic=title, sentence=first.sentence)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the first findings of each report."""
+        rows = [
+            (one.metric, quantity(one.value, one.unit), between(one.low, one.high, one.unit), say(one.verdict), one.n,
+             report.series, str(report.as_of))
+            for report, one in self.told_findings if one.value is not None and one.low is not None and one.high is not None
+        ]  # fmt: skip
+        if rows:
+            columns = ["number", "value", "interval", "verdict", "n", "report", "as_of"]
+            caption = say("{topic}: what the newest reports found first", topic=say(TOPICS[self.topic][0]))
+            yield Table(f"topic_{self.topic}", pd.DataFrame(rows, columns=columns), caption)
+
+
+def topic(study: Study, reports: EarlierReports, name: str) -> Topic:
+    """Return what the newest reports say of a topic: money, experiments, community or content."""
+    methods = TOPICS[name][1]
+    found = [one for one in reports.latest() if one.method in methods]
+    found.sort(key=lambda one: (methods.index(one.method), one.label != ALL, one.label))
+    return Topic(study, name, tuple(found))
+
+
+@dataclass(frozen=True, repr=False)
+class Carried(Result):
+    """Leading numbers of other reports, with the ids and definitions that they have there."""
+
+    kept: tuple[Finding, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Which numbers they are."""
+        names = ", ".join(one.metric for one in self.kept)
+        return say("From other reports, as they stand there: {names}.", names=names) if self.kept else (
+            say("No number of another report stands among the leading ones."))  # fmt: skip
+
+    def findings(self) -> Iterator[Finding]:
+        """State them again as they were published."""
+        yield from self.kept
+
+
+def carried(study: Study, reports: EarlierReports) -> Carried:
+    """Return the leading numbers of other reports, of everybody."""
+    there = {one.id: one for report in reports.latest() if report.label == ALL for one in report.findings}
+    known = [there[name] for name in CARRIED if name in there and there[name].value is not None]
+    return Carried(
+        study, tuple(one.model_copy(update={"headline": "", "picture": ""}) for one in known[:CARRIED_MOST])
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class ReportHealth(Result):
+    """Which reports the review rests on, and which are missing, old or failed."""
+
+    table: pd.DataFrame
+
+    @property
+    def sentence(self) -> str:
+        """What is missing and what failed."""
+        states = self.table["state"]
+        words = {"n": int((states == say("of this week")).sum())}
+        for name, state in (("failed", "failed"), ("old", "old"), ("missing", "missing")):
+            words[name] = ", ".join(self.table.loc[states == say(state), "report"]) or say("none")
+        text = "{n} reports of this week; failed: {failed}; older: {old}; missing: {missing}."
+        return say(text, **words)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield all of them."""
+        yield Table(
+            "reports_read", self.table, say("Reports that the review may read, and the state of each")
+        )
+
+
+def report_health(study: Study, reports: EarlierReports) -> ReportHealth:
+    """Return which reports there are, how old they are, and which failed or were never made."""
+    rows = []
+    for one in reports.latest():
+        if one.method != reports.own:
+            old = (reports.as_of - one.as_of).days >= STALE
+            rows.append((one.series, str(one.as_of), say("old") if old else say("of this week"), ""))
+    rows += [(one.series, str(one.as_of), say("failed"), one.reason or say(one.status)) for one in reports.troubles()
+             if not one.series.startswith(f"{reports.own}/")]  # fmt: skip
+    there = {row[0].partition("/")[0] for row in rows}
+    rows += [
+        (name, "", say("missing"), "") for name in study.reads_reports if name not in {*there, reports.own}
+    ]
+    return ReportHealth(study, pd.DataFrame(rows, columns=["report", "as_of", "state", "reason"]))
+
+
+class Restatement(NamedTuple):
+    """A number that later data changed: where, of which week or day, what was said, what it says now, and verdicts."""
+
+    where: str
+    title: str
+    when: str
+    unit: str
+    said: float
+    now: float
+    verdict_said: str
+    verdict_now: str
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the verdict is another."""
+        return self.verdict_said != self.verdict_now
+
+
+@dataclass(frozen=True, repr=False)
+class Restated(Result):
+    """What was said last week and says something else now.
+
+    Attributes
+    ----------
+    rows : tuple of Restatement
+        Flipped verdicts first.
+    redefined : tuple of str
+        Numbers whose definition changed, which are not compared.
+    looked : int
+        Earlier reviews and versions that were looked at.
+    """
+
+    rows: tuple[Restatement, ...]
+    redefined: tuple[str, ...]
+    looked: int
+
+    @property
+    def sentence(self) -> str:
+        """Which verdicts flipped, else how many numbers changed."""
+        if not self.looked:
+            return say("Said last week, says now: there is no earlier review to hold this one against.")
+        if not self.rows:
+            return say("Said last week, says now: nothing that was said before was changed by later data.")
+        flipped = [one for one in self.rows if one.flipped]
+        if not flipped:
+            return say(
+                "Said last week, says now: later data changed {n} numbers, and no verdict.", n=len(self.rows)
+            )
+        one = flipped[0]
+        words = {"title": one.title, "when": one.when, "was": say(one.verdict_said), "is": say(one.verdict_now),
+                 "said": quantity(one.said, one.unit), "now": quantity(one.now, one.unit), "n": len(flipped)}  # fmt: skip
+        text = "Late data flipped {n} verdicts: {title} of {when} was {said} ({was}) and is {now} ({is})."
+        return say(text, **words)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what changed, what was redefined, and the table."""
+        yield self.sentence
+        if self.redefined:
+            yield say(
+                "Measured by another definition since, so not compared: {names}.",
+                names=", ".join(self.redefined),
+            )
+        if self.rows:
+            frame = pd.DataFrame(
+                [(*one, one.flipped) for one in self.rows], columns=[*Restatement._fields, "flipped"]
+            )
+            yield Table("restated", frame, say("What was said before, and what it is by the data of today"))
+
+
+def restated(moves: Moves, reports: EarlierReports) -> Restated:
+    """Return what the newest earlier review said of its week and today's data say otherwise, and restated reports.
+
+    Parameters
+    ----------
+    moves : Moves
+        The week, for its series.
+    reports : EarlierReports
+        With earlier reviews and versions of other reports.
+    """
+    weekly, rows, redefined = moves.weekly, [], []
+    before = reports.newest(reports.own) if reports.own else None
+    if before is not None:
+        found, redefined = _own(weekly, before)
+        rows += found
+    pairs = [each for name in reports.series for each in reports.restated(name)]
+    for old, new in pairs:
+        for one, two in pair(old.findings, new.findings).values():
+            if one is None or two is None or incomparable(one, two) or one == two:
+                continue
+            if one.value is not None and two.value is not None and one.value != two.value:
+                rows.append(Restatement(new.series, two.metric, str(new.as_of), two.unit, one.value, two.value,
+                                        one.verdict, two.verdict))  # fmt: skip
+    rows.sort(key=lambda one: (not one.flipped, one.where, one.title))
+    return Restated(weekly.study, tuple(rows), tuple(redefined), len(pairs) + (before is not None))
+
+
+def _own(weekly: WeeklyMetrics, before: EarlierReport) -> tuple[list[Restatement], list[str]]:
+    """Return what became of the weekly numbers and verdicts of an earlier review, judged again by today's data."""
+    said, values = before.table("moved"), before.table("weekly_metrics")
+    if said is None or values is None or values.empty:
+        return [], []
+    week = pd.Timestamp(values["window_start"].max())
+    definitions = values.drop_duplicates("metric").set_index("metric")["definition_id"]
+    then = weekly.until(week)
+    own = {metric.id: metric for metric in then.known}
+    again = judged([one for metric in own.values() if (one := weekly_move(then, metric)) is not None],
+                   1 - weekly.study.confidence)  # fmt: skip
+    rows, redefined = [], []
+    for old in said[~said["id"].str.contains("#")].to_dict("records"):
+        one = next((each for each in again if each.id == old["id"]), None)
+        if old["id"] in definitions and old["id"] not in own:
+            redefined.append(str(old["number"]))
+        if one is None or pd.isna(old["current"]) or pd.isna(one.change.current):
+            continue
+        same = abs(one.change.current - old["current"]) <= 1e-9 * max(abs(old["current"]), 1.0)
+        if not same:
+            when = say("the week of {week}", week=week.date())
+            rows.append(Restatement(before.series, one.title, when, one.change.delta.unit, old["current"],
+                                    one.change.current, old["verdict"], one.verdict))  # fmt: skip
+    return rows, redefined

@@ -1,0 +1,353 @@
+"""What moved more than an ordinary week moves it, what only looks like it, and where a real change came from.
+
+Every number that has an earlier value is asked at once: the weekly numbers against their own eight ordinary weeks
+before, the findings of other reports against what the same report said on an earlier day. Over all of them together
+the procedure of Benjamini and Hochberg (1995) keeps the share of false signals among those named at 1 - confidence; in
+a week in which nothing happened, that is the chance of naming anything.
+
+A week that the calendar marks as unlike others is compared as well, but its change is provisional, unless the week of
+the year before that was as unusual is on record: then that one's own change is what is to be expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from helpers.figures import Chart, NoChart
+from helpers.methods.weekly_review import plots
+from helpers.methods.weekly_review.calendar import aligned_week, events_of
+from helpers.methods.weekly_review.metrics import ALL, METRICS, Metric, WeeklyMetrics
+from helpers.playbook.earlier import EarlierReports
+from helpers.playbook.finding import Direction, Finding, Verdict, finding, judge
+from helpers.playbook.propose import Proposed
+from helpers.playbook.result import Part, Result, few
+from helpers.playbook.since import incomparable, interval, pair
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import interval as between
+from helpers.sentences import percent, quantity, say
+from helpers.stats.difference import difference
+from helpers.stats.estimate import Estimate, unknown
+from helpers.stats.weeks import Change, change, mix_and_rate
+from helpers.tables import Table
+
+SHOWN = 5
+"""Movers that are told in words."""
+TRAIL = 13
+"""Weeks of a small line."""
+
+
+class Move(NamedTuple):
+    """A number against its earlier value.
+
+    Attributes
+    ----------
+    id : str
+        Metric, or series and finding of another report.
+    verdict : str
+        As of a finding.
+    moved : bool
+        Whether it is a signal among all that were asked, whatever direction is good.
+    q : float
+        Its p-value corrected for all of them.
+    why : str
+        What the calendar or a definition has to do with it.
+    """
+
+    id: str
+    title: str
+    direction: Direction
+    change: Change
+    previous: float
+    verdict: Verdict
+    moved: bool
+    q: float
+    why: str = ""
+
+    @property
+    def relative(self) -> float:
+        """The change as a share of what was to be expected."""
+        return self.change.delta.value / abs(self.change.expected) if self.change.expected else np.nan
+
+
+@dataclass(frozen=True, repr=False)
+class Moves(Result):
+    """All changes of the week.
+
+    Attributes
+    ----------
+    weekly : WeeklyMetrics
+        The series.
+    moves : tuple of Move
+        Weekly numbers in their order, then findings of other reports.
+    not_compared : tuple of str
+        Findings that must not be compared with what the report said before, with the reason.
+    parts_of : pandas.DataFrame
+        What each platform has to do with the real changes: metric, part, mix, rate, total.
+    """
+
+    weekly: WeeklyMetrics
+    moves: tuple[Move, ...]
+    not_compared: tuple[str, ...]
+    parts_of: pd.DataFrame = field(repr=False)
+
+    @property
+    def movers(self) -> list[Move]:
+        """The real changes, the surest first."""
+        return sorted((one for one in self.moves if one.moved), key=lambda one: (one.q, one.id))
+
+    @property
+    def noise(self) -> list[Move]:
+        """Changes that look large and are within what ordinary weeks bring."""
+        large = threshold("review.large_change").bounds[0]
+        return [one for one in self.moves
+                if one.change.delta.known and not one.moved and abs(one.relative) >= large]  # fmt: skip
+
+    def told_of(self, one: Move) -> str:
+        """Return one change in words."""
+        unit, delta = one.change.delta.unit, one.change.delta
+        words = {"title": one.title, "value": quantity(one.change.current, unit), "why": one.why}
+        if not delta.known:
+            return say("{title}: {value}; too little data to tell a change. {why}", **words).strip()
+        text = "{title}: {value}, which is {delta} ({bounds}) against the ordinary weeks before. {why}"
+        if "#" in one.id:
+            text = "{title}: {value}, which is {delta} ({bounds}) since the report before. {why}"
+        words["bounds"] = between(delta.low, delta.high, unit)
+        return say(text, delta=quantity(delta.value, unit), **words).strip()
+
+    @property
+    def sentence(self) -> str:
+        """How many of how many moved, and which first."""
+        asked = [one for one in self.moves if np.isfinite(one.change.p)]
+        if not asked:
+            return say(
+                "What moved: too little data. No number has enough ordinary weeks or an earlier report behind it."
+            )
+        words = {"n": len(asked), "week": self.weekly.week.date()}
+        if not self.movers:
+            return say("Nothing moved in the week of {week}: each of {n} numbers is within what ordinary weeks bring.",
+                       **words)  # fmt: skip
+        return say("{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}.",
+                   k=len(self.movers), names=", ".join(one.title for one in self.movers[:SHOWN]), **words)  # fmt: skip
+
+    def figure(self) -> Chart | NoChart | None:
+        """Draw the changes of the weekly numbers as shares of what was to be expected."""
+        known = [
+            one for one in self.moves if one.change.delta.known and one.change.expected and "#" not in one.id
+        ]
+        title, name = say("What moved, and what ordinary weeks bring"), "moves"
+        if not known:
+            return NoChart(
+                title, say("Too little data: no number has enough ordinary weeks before it."), name=name
+            )
+        shares = [[bound / abs(one.change.expected) for bound in one.change.delta[:3]] for one in known]
+        rows = pd.DataFrame(shares, columns=["change", "low", "high"])
+        rows.insert(0, "number", [one.title for one in known])
+        rows["moved"] = [one.moved for one in known]
+        note = say("Change against the mean of up to eight ordinary weeks before; lines: {level} intervals.",
+                   level=percent(self.study.confidence, 0))  # fmt: skip
+        units = dict.fromkeys(["change", "low", "high"], "share")
+        return self.drawn(
+            name, say("Points with intervals"), title, rows, plots.moves(rows), note=note, units=units
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what moved and why, what is noise, the picture and the tables."""
+        yield self.sentence
+        for one in self.movers[:SHOWN]:
+            yield self.told_of(one)
+        if self.noise:
+            names = ", ".join(say("{title} ({share})", title=one.title, share=percent(one.relative, 0))
+                              for one in self.noise)  # fmt: skip
+            yield say(
+                "These look large but are noise, as ordinary weeks bring as much: {names}.", names=names
+            )
+        events = events_of(self.study, self.weekly.week)
+        said = "; ".join(str(note or kind) for kind, note in zip(events["kind"], events["note"], strict=True))
+        yield (
+            say("The calendar of this week: {events}.", events=said)
+            if said
+            else say("The calendar names nothing for this week.")
+        )
+        yield self.figure()  # type: ignore[misc]
+        yield Table("moved", self.table, say("Every number against its earlier value, asked together"))
+        if len(self.parts_of):
+            caption = say(
+                "Where the real changes came from: parts that grew (mix) and what changed within them (rate)"
+            )
+            yield Table("decomposition", self.parts_of, caption)
+        if self.not_compared:
+            frame = pd.DataFrame({"not_compared": self.not_compared})
+            yield Table(
+                "not_compared",
+                frame,
+                say("Numbers that must not be compared with the report before, and why"),
+            )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All changes, one row each."""
+        rows = []
+        for one in self.moves:
+            delta = one.change.delta
+            rows.append((one.id, one.title, delta.unit, one.change.current, one.previous, one.change.expected,
+                         *delta[:3], delta.n, one.change.p, one.q, one.verdict, one.moved, one.why))  # fmt: skip
+        columns = ["id", "number", "unit", "current", "previous", "expected", "delta", "low", "high", "n", "p", "q",
+                   "verdict", "moved", "why"]  # fmt: skip
+        return pd.DataFrame(rows, columns=columns)
+
+    def findings(self) -> Iterator[Finding]:
+        """State each weekly number, with the interval that ordinary weeks put around its level."""
+        by_id = {one.id: one for one in self.moves}
+        for metric in self.weekly.known:
+            if metric.id in by_id:
+                yield self._stated(metric, by_id[metric.id])
+
+    def _stated(self, metric: Metric, one: Move) -> Finding:
+        delta, current = one.change.delta, one.change.current
+        low, high = current - (delta.high - delta.value), current + (delta.value - delta.low)
+        level = Estimate(
+            current, low, high, delta.n, delta.unit, "ordinary weeks of its own past", delta.confidence
+        )
+        clause = say("{title} moved", title=one.title) if one.moved else ""
+        found = finding(
+            level, id=f"weekly_review.{metric.id}", metric=say(metric.title),
+            scope=say("{whom}, week of {week}", whom=self.study.whom, week=self.weekly.week.date()),
+            sentence=self.told_of(one), direction=metric.direction, n_of="weeks", definition=metric.id,
+            assumption=say("the weeks before were ordinary weeks"), headline=clause, systems=("S087", "S093"),
+        )  # fmt: skip
+        trail = self.weekly.trail(metric.id, TRAIL)
+        return found.model_copy(update={"trail": trail} | ({"verdict": one.verdict} if delta.known else {}))
+
+    def proposals(self) -> Iterator[Proposed]:
+        """Propose to look into what became worse without an entry of the calendar, the surest change first."""
+        for one in self.movers:
+            if one.verdict == "worse" and not one.why and "#" not in one.id:
+                fields = {"number": one.title, "told": self.told_of(one)}
+                yield Proposed("weekly_review.find_out", (f"weekly_review.{one.id}",), fields=fields)
+                return
+
+
+def moved(weekly: WeeklyMetrics, reports: EarlierReports) -> Moves:
+    """Return what moved in the last whole week.
+
+    Parameters
+    ----------
+    weekly : WeeklyMetrics
+        The series.
+    reports : EarlierReports
+        Reports whose newest findings are compared with those of the day before it.
+    """
+    study = weekly.study
+    found = [one for metric in weekly.known if (one := weekly_move(weekly, metric)) is not None]
+    elsewhere, not_compared = _elsewhere(reports)
+    found = judged([*found, *elsewhere], 1 - study.confidence)
+    movers = [metric for metric in METRICS for one in found if one.id == metric.id and one.moved]
+    parts = [part for metric in movers if len(part := _parts(weekly, metric))]
+    columns = ["number", "part", "mix", "rate", "total"]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return Moves(study, weekly, tuple(found), tuple(not_compared), frame)
+
+
+def judged(moves: list[Move], rate: float) -> list[Move]:
+    """Return the changes with their verdicts, all of them asked together."""
+    p = np.array([one.change.p for one in moves], float)
+    q = np.full(len(p), np.nan)
+    if (asked := np.isfinite(p)).any():
+        q[asked] = multipletests(p[asked], method="fdr_bh")[1]
+    done = []
+    for one, each in zip(moves, q, strict=True):
+        delta, verdict = one.change.delta, one.verdict
+        moved = bool(each <= rate)
+        if not delta.known:
+            verdict = "too little data"
+        elif verdict != "provisional":
+            verdict = judge(delta.low, delta.high, one.direction) if moved else "no clear change"
+        done.append(one._replace(q=float(each), moved=moved and verdict != "provisional", verdict=verdict))
+    return done
+
+
+def weekly_move(weekly: WeeklyMetrics, metric: Metric) -> Move | None:
+    """Return the change of a weekly number; None where its last whole week is not there."""
+    series = weekly.series(metric.id)
+    if series.empty or not np.isfinite(series["numerator"].iloc[-1]):
+        return None
+    if weekly.few(metric.id).get(weekly.week, False):
+        kept_back = Change(np.nan, np.nan, unknown(0, weekly.unit(metric), weekly.study.confidence), np.nan)
+        return Move(metric.id, say(metric.title), metric.direction, kept_back, np.nan, "too little data", False, np.nan,
+                    few(weekly.study.k_min))  # fmt: skip
+    unusual = weekly.unusual.reindex(series.index).fillna("")
+    ordinary, why, against, verdict = (unusual == "").tolist(), str(unusual.iloc[-1]), None, "stated"
+    if why:
+        match = aligned_week(weekly.week)
+        text = "The calendar says: {why}. No week of the year before that was as unusual is on record."
+        verdict = "provisional"
+        if match in series.index and np.isfinite(series.loc[match, "numerator"]):
+            against, verdict = series.index.get_loc(match), "stated"
+            text = "The calendar says: {why}. It is compared with the week of {match}, which was as unusual."
+        why = say(text, why=why, match=match.date())
+    found = change(series, ordinary, weekly.unit(metric), against=against, confidence=weekly.study.confidence)
+    rates = series["numerator"] / series["denominator"].replace(0, np.nan)
+    previous = float(rates.iloc[-2]) if len(rates) > 1 else np.nan
+    return Move(metric.id, say(metric.title), metric.direction, found, previous, verdict, False, np.nan, why)  # type: ignore[arg-type]
+
+
+def _elsewhere(reports: EarlierReports) -> tuple[list[Move], list[str]]:
+    """Return what became of the findings of other reports since the same report of the day before, and why not."""
+    found, refused = [], []
+    for new in reports.latest():
+        versions = reports.versions(new.series)
+        if new.method == reports.own or len(versions) < 2:
+            continue
+        for old, one in pair(versions[-2].findings, new.findings).values():
+            if old is None or one is None or old.value is None or one.value is None:
+                continue
+            if reason := incomparable(old, one):
+                refused.append(
+                    say("{metric} ({series}): {reason}", metric=one.metric, series=new.series, reason=reason)
+                )
+                continue
+            gap = difference(interval(old), interval(one))
+            delta = Estimate(
+                gap.value, gap.low, gap.high, one.n, one.unit, "difference of estimates", gap.confidence
+            )
+            told = Change(one.value, old.value, delta, gap.p)
+            found.append(Move(f"{new.series}#{one.id}", one.metric, one.direction, told, old.value, "stated", False,
+                              np.nan))  # fmt: skip
+    return found, refused
+
+
+def _parts(weekly: WeeklyMetrics, metric: Metric) -> pd.DataFrame:
+    """Return what each platform has to do with the change of a number against the ordinary weeks before."""
+    scopes = [scope for scope in weekly.frame["scope"].unique() if scope != ALL]
+    ordinary = weekly.unusual[weekly.unusual == ""].index
+    rows = {}
+    for scope in [*scopes, ALL]:
+        series = weekly.series(metric.id, scope)
+        base = series[series.index.isin(ordinary)].iloc[:-1].dropna().tail(8)
+        if len(base) and weekly.week in series.index:
+            rows[scope] = (*base.mean(), *series.iloc[-1])
+    if len(rows) < 2 or ALL not in rows:
+        return pd.DataFrame()
+    cells = pd.DataFrame(rows, index=["x0", "d0", "x1", "d1"]).T
+    rest = cells.loc[ALL] - cells.drop(ALL).sum()
+    if metric.kind != "rate":
+        total = cells["x1"] - cells["x0"]
+        split = pd.DataFrame({"mix": 0.0, "rate": total, "total": total}).drop(ALL)
+        left = float(total[ALL] - split["total"].sum())
+        split.loc[say("all others")] = [0.0, left, left]
+    else:
+        if abs(rest["d0"]) > 1e-9 or abs(rest["d1"]) > 1e-9:
+            cells.loc[say("all others")] = rest
+        cells = cells.drop(ALL)
+        before, after = (
+            cells[[f"x{k}", f"d{k}"]].set_axis(["numerator", "denominator"], axis=1) for k in (0, 1)
+        )
+        split = mix_and_rate(before, after)
+    return split.rename_axis("part").reset_index().assign(number=say(metric.title))[
+        ["number", "part", "mix", "rate", "total"]]  # fmt: skip
