@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers.report import params
-    from helpers.report.record import conclude, show
+    from helpers.report.record import conclude, show, summary
     from helpers.study import Study
 
-__all__ = ["Study", "conclude", "params", "show"]
+__all__ = ["Study", "conclude", "params", "show", "summary"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
         from helpers.report import params
 
         return params
-    if name in ("conclude", "show"):
+    if name in ("conclude", "show", "summary"):
         from helpers.report import record
 
         return getattr(record, name)

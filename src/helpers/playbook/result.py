@@ -180,7 +180,7 @@ def too_few(finding: Finding, k_min: int) -> Finding:
     sentence = say(
         "{metric}: about fewer than {k} members, so it is not shown.", metric=finding.metric, k=k_min
     )
-    hidden = {"value": None, "low": None, "high": None, "n": 0, "verdict": "too little data"}
+    hidden: dict[str, Any] = {"value": None, "low": None, "high": None, "n": 0, "verdict": "too little data"}
     hidden |= {"headline": "", "trail": ()}
     return Finding(**{**finding.model_dump(), **hidden, "sentence": sentence})
 

@@ -37,6 +37,8 @@ from helpers.tables import LAB_STYLE, Table, html_table
 
 ROWS_SHOWN = 20
 TEXT_ROWS = 10
+SUMMARY = 500
+"""Characters of a summary, which a chat shows without a fold."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _PSEUDONYM = re.compile(r"p_[0-9a-f]{16}")
 _known_findings: set[str] = set()
@@ -196,6 +198,22 @@ def say(sentence: str) -> None:
     display(Shown(f'<p class="sentence">{html.escape(sentence)}</p>', sentence))
 
 
+def summary(text: str) -> None:
+    """Show a report in a few lines for a chat, and keep them as ``summary.txt``.
+
+    Raises
+    ------
+    ValueError
+        When it is longer than :data:`SUMMARY` characters, or names a member.
+    """
+    if len(text) > SUMMARY:
+        raise ValueError(f"a summary of {len(text)} characters, must have at most {SUMMARY}.")
+    if _PSEUDONYM.search(text):
+        raise ValueError("a summary must not name a member.")
+    _write("", "summary.txt", text.rstrip() + "\n")
+    display(Shown(f'<pre class="summary">{html.escape(text)}</pre>', text))
+
+
 def show(*results: Result | Study) -> None:
     """Show what results found: sentences, pictures, tables and contact lists, without what is about too few members.
 
@@ -240,7 +258,8 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     *results : Result
         The most important first: the report begins with it.
     rules : str
-        The method whose rules are asked, such as ``"rfm"``.
+        The method whose rules are asked, such as ``"rfm"``. A result that has ``actions`` has decided already which
+        are told.
     margin : float
         Share of sales that is left after the cost of what was sold.
 
@@ -254,7 +273,8 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     findings(found)
     decided = [proposed for result in results for proposed in result.proposals()]
     proposal = propose(study, found, lists, decided, prefix=f"{rules}.", margin=margin)
-    actions(proposal.actions)
+    given = [list(result.actions) for result in results if hasattr(result, "actions")]
+    actions(given[0] if given else proposal.actions)
     silent = proposal.not_fired.drop(columns="rule")
     table("rules_silent", silent, words("Rules that proposed nothing, and why"))
     return found

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from helpers.methods.weekly_review.metrics import ALL, WeeklyMetrics
+from helpers.methods.weekly_review.metrics import ALL, WeeklyMetrics, ranged
 from helpers.methods.weekly_review.moves import Moves, judged, weekly_move
 from helpers.playbook.earlier import EarlierReport, EarlierReports
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part, Result
 from helpers.playbook.since import incomparable, pair
-from helpers.sentences import interval as between
 from helpers.sentences import quantity, say
 from helpers.study import Study
 from helpers.tables import Table
@@ -30,12 +29,6 @@ OF_EACH = 3
 """Findings of a report that a topic shows; the others are behind its link."""
 STALE = 8
 """Days after which a report is not of this week."""
-CARRIED = (
-    *("retention.day_n", "budget.return", "outlook.silent_next", "retention.stay", "rfm.top_share"),
-    *("attribution.roas", "rfm.net_promotion_rate", "outlook.value_next"),
-)
-"""Findings of other reports that stand among the leading numbers, the first that are there, as they were published."""
-CARRIED_MOST = 3
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,18 +58,16 @@ class Topic(Result):
         title = say(TOPICS[self.topic][0])
         if not self.told_findings:
             return say("{topic}: not run, there is no report of it.", topic=title)
-        report, first = self.told_findings[0]
-        return say("{topic}: {sentence}", topic=title, sentence=first.sentence)
+        return say("{topic}: {sentence}", topic=title, sentence=self.told_findings[0][1].sentence)
 
     def tables(self) -> Iterator[Table]:
         """Yield the first findings of each report."""
         rows = [
-            (one.metric, quantity(one.value, one.unit), between(one.low, one.high, one.unit), say(one.verdict), one.n,
-             report.series, str(report.as_of))
-            for report, one in self.told_findings if one.value is not None and one.low is not None and one.high is not None
-        ]  # fmt: skip
+            (one.metric, ranged(one), say(one.verdict), one.n, report.series, str(report.as_of))
+            for report, one in self.told_findings
+        ]
         if rows:
-            columns = ["number", "value", "interval", "verdict", "n", "report", "as_of"]
+            columns = ["number", "value", "verdict", "n", "report", "as_of"]
             caption = say("{topic}: what the newest reports found first", topic=say(TOPICS[self.topic][0]))
             yield Table(f"topic_{self.topic}", pd.DataFrame(rows, columns=columns), caption)
 
@@ -90,33 +81,6 @@ def topic(study: Study, reports: EarlierReports, name: str) -> Topic:
 
 
 @dataclass(frozen=True, repr=False)
-class Carried(Result):
-    """Leading numbers of other reports, with the ids and definitions that they have there."""
-
-    kept: tuple[Finding, ...]
-
-    @property
-    def sentence(self) -> str:
-        """Which numbers they are."""
-        names = ", ".join(one.metric for one in self.kept)
-        return say("From other reports, as they stand there: {names}.", names=names) if self.kept else (
-            say("No number of another report stands among the leading ones."))  # fmt: skip
-
-    def findings(self) -> Iterator[Finding]:
-        """State them again as they were published."""
-        yield from self.kept
-
-
-def carried(study: Study, reports: EarlierReports) -> Carried:
-    """Return the leading numbers of other reports, of everybody."""
-    there = {one.id: one for report in reports.latest() if report.label == ALL for one in report.findings}
-    known = [there[name] for name in CARRIED if name in there and there[name].value is not None]
-    return Carried(
-        study, tuple(one.model_copy(update={"headline": "", "picture": ""}) for one in known[:CARRIED_MOST])
-    )
-
-
-@dataclass(frozen=True, repr=False)
 class ReportHealth(Result):
     """Which reports the review rests on, and which are missing, old or failed."""
 
@@ -126,7 +90,7 @@ class ReportHealth(Result):
     def sentence(self) -> str:
         """What is missing and what failed."""
         states = self.table["state"]
-        words = {"n": int((states == say("of this week")).sum())}
+        words: dict[str, object] = {"n": int((states == say("of this week")).sum())}
         for name, state in (("failed", "failed"), ("old", "old"), ("missing", "missing")):
             words[name] = ", ".join(self.table.loc[states == say(state), "report"]) or say("none")
         text = "{n} reports of this week; failed: {failed}; older: {old}; missing: {missing}."
@@ -156,7 +120,7 @@ def report_health(study: Study, reports: EarlierReports) -> ReportHealth:
 
 
 class Restatement(NamedTuple):
-    """A number that later data changed: where, of which week or day, what was said, what it says now, and verdicts."""
+    """A number that later data changed: where, of when, what was said, what it is now, and both verdicts."""
 
     where: str
     title: str
@@ -204,8 +168,9 @@ class Restated(Result):
                 "Said last week, says now: later data changed {n} numbers, and no verdict.", n=len(self.rows)
             )
         one = flipped[0]
-        words = {"title": one.title, "when": one.when, "was": say(one.verdict_said), "is": say(one.verdict_now),
-                 "said": quantity(one.said, one.unit), "now": quantity(one.now, one.unit), "n": len(flipped)}  # fmt: skip
+        words = {"title": one.title, "when": one.when, "n": len(flipped)}
+        words |= {"was": say(one.verdict_said), "is": say(one.verdict_now)}
+        words |= {"said": quantity(one.said, one.unit), "now": quantity(one.now, one.unit)}
         text = "Late data flipped {n} verdicts: {title} of {when} was {said} ({was}) and is {now} ({is})."
         return say(text, **words)
 
@@ -234,7 +199,7 @@ def restated(moves: Moves, reports: EarlierReports) -> Restated:
     reports : EarlierReports
         With earlier reviews and versions of other reports.
     """
-    weekly, rows, redefined = moves.weekly, [], []
+    weekly, rows, redefined = moves.weekly, list[Restatement](), list[str]()
     before = reports.newest(reports.own) if reports.own else None
     if before is not None:
         found, redefined = _own(weekly, before)
@@ -265,9 +230,14 @@ def _own(weekly: WeeklyMetrics, before: EarlierReport) -> tuple[list[Restatement
     rows, redefined = [], []
     for old in said[~said["id"].str.contains("#")].to_dict("records"):
         one = next((each for each in again if each.id == old["id"]), None)
-        if old["id"] in definitions and old["id"] not in own:
+        if old["id"] in definitions and (old["id"] not in own or definitions[old["id"]] != old["id"]):
             redefined.append(str(old["number"]))
-        if one is None or pd.isna(old["current"]) or pd.isna(one.change.current):
+        if (
+            one is None
+            or old["number"] in redefined
+            or pd.isna(old["current"])
+            or pd.isna(one.change.current)
+        ):
             continue
         same = abs(one.change.current - old["current"]) <= 1e-9 * max(abs(old["current"]), 1.0)
         if not same:

@@ -1,9 +1,9 @@
 """Whether the goals will be met: what there is, the pace, a forecast judged by its own past, and the chance.
 
-A goal speaks of a period (2026, 2026-H2, 2026-Q3, 2026-07 or 2026-W30). What lies in it already counts as it is; for the
-rest the pace of the last eight ordinary weeks is kept, and how far the same forecast went wrong over spans of the same
-length in this series' own past says how sure that is. A week that lies across the edge of a period is shared by its
-days. The chance of a goal about a number of another report is not told: it says where its interval lies today.
+A goal speaks of a period (2026, 2026-H2, 2026-Q3, 2026-07 or 2026-W30). What lies in it already counts as it is; for
+the rest the pace of the last eight ordinary weeks is kept, and how far the same forecast went wrong over spans of the
+same length in this series' own past says how sure that is. A week that lies across the edge of a period is shared by
+its days. The chance of a goal about a number of another report is not told: it says where its interval lies today.
 
 Whether these chances can be trusted is asked of earlier reviews: what they promised, and what came of it.
 """
@@ -11,7 +11,7 @@ Whether these chances can be trusted is asked of earlier reviews: what they prom
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ COLUMNS += ["forecast", "low", "high", "p_hit", "why"]
 
 
 def period(text: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """Return first and last day of a period such as 2026-Q3, 2026-H2, 2026-07, 2026-W30 or 2026; None for no period."""
+    """Return first and last day of a period such as 2026-Q3, 2026-07, 2026-W30 or 2026; None for no period."""
     try:
         if "-W" in text:
             year, week = text.split("-W")
@@ -98,14 +98,14 @@ class Goals(Result):
         text = "Of {n} goals whose chance can be told, {likely} are more likely met than missed."
         return say(text, n=len(known), likely=likely)
 
-    def told_of(self, row: dict[str, Any]) -> str:
+    def told_of(self, row: Mapping[Any, Any]) -> str:
         """Return one goal in words."""
         words = {name: quantity(row[name], row["unit"]) for name in ("target", "achieved", "forecast")}
         words |= {"goal": row["goal"], "period": row["period"], "why": row["why"]}
         if not np.isfinite(row["p_hit"]):
             return say("{goal}, {period}: target {target}; the chance cannot be told. {why}", **words)
         words |= {"chance": percent(row["p_hit"], 0), "bounds": between(row["low"], row["high"], row["unit"])}
-        text = "{goal}, {period}: target {target}; on course for {forecast} ({bounds}), chance of reaching it {chance}."
+        text = "{goal}, {period}: target {target}; on course for {forecast} ({bounds}), a chance of {chance}."
         return say(text, **words)
 
     def parts(self) -> Iterator[Part]:
@@ -214,7 +214,7 @@ def _goal(
 
 
 def _so_far(series: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> tuple[float, float, float, int]:
-    """Return numerator and denominator of the period up to the last whole week, its weeks left, and weeks before it."""
+    """Return numerator and denominator of the period so far, its weeks left, and the weeks before it begins."""
     starts = pd.DatetimeIndex(series.index)
     begin, end = starts.to_numpy(), (starts + pd.Timedelta(days=7)).to_numpy()
     after = last + pd.Timedelta(days=1)
@@ -233,7 +233,7 @@ def _ahead(weekly: WeeklyMetrics, row: dict[str, Any], achieved: float, ahead: O
     total, few = achieved + ahead.expected, row["unit"] == "members" and 0 < achieved < weekly.study.k_min
     pace = weekly.series(row["metric"], row["scope"]).dropna().tail(8)
     found = {
-        "achieved": achieved,
+        "achieved": np.nan if few else achieved,
         "forecast": total,
         "pace": pace["numerator"].sum() / pace["denominator"].sum(),
     }
@@ -248,13 +248,13 @@ def _ahead(weekly: WeeklyMetrics, row: dict[str, Any], achieved: float, ahead: O
 
 
 def _by_report(reports: EarlierReports, name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return what another report says of a goal: its number today, and on which side of the target its interval lies."""
+    """Return what another report says of a goal: its number today, and on which side its interval lies."""
     one = next((one for report in reports.latest() for one in report.findings if one.id == name), None)
     if one is None or one.value is None:
         return {"why": say("No report here measures it.")}
     down, target = row["direction"] == "down", row["target"]
-    good = one.high <= target if down else one.low >= target  # type: ignore[operator]
-    bad = one.low > target if down else one.high < target  # type: ignore[operator]
+    good = one.high <= target if down else one.low >= target
+    bad = one.low > target if down else one.high < target
     text = (
         "Today it is met, with its whole interval."
         if good
@@ -302,12 +302,12 @@ class TrackRecord(Result):
         words = {"n": self.kept.n, "promised": number(self.kept.promised * self.kept.n, 1), "hits": hits,
                  "brier": number(self.brier, 3)}  # fmt: skip
         texts = {
-            "too high": "Own forecasts are too high: of {n} goals {promised} were promised and {hits} were met (Brier "
-            "score {brier}). Take the chances on this page for smaller than they say.",
-            "too low": "Own forecasts are too low: of {n} goals {promised} were promised and {hits} were met (Brier score "
-            "{brier}).",
-            "": "Own track record: of {n} goals {promised} were promised and {hits} were met (Brier score {brier}; .25 is "
-            "tossing a coin). Nothing speaks against the chances on this page.",
+            "too high": "Own forecasts are too high: of {n} goals {promised} were promised and {hits} were met "
+            "(Brier score {brier}). Take the chances on this page for smaller than they say.",
+            "too low": "Own forecasts are too low: of {n} goals {promised} were promised and {hits} were met "
+            "(Brier score {brier}).",
+            "": "Own track record: of {n} goals {promised} were promised and {hits} were met "
+            "(Brier score {brier}; .25 is tossing a coin). Nothing speaks against the chances on this page.",
         }  # fmt: skip
         return say(texts[self.verdict], **words)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ibis
 import numpy as np
@@ -20,7 +20,8 @@ from helpers.methods.weekly_review.calendar import unusual_weeks
 from helpers.playbook.finding import Direction, Point
 from helpers.playbook.glossary import define
 from helpers.playbook.result import Part, Result
-from helpers.sentences import say
+from helpers.sentences import interval as between
+from helpers.sentences import quantity, say
 from helpers.study import Study
 from helpers.study.activity import SIDES
 from helpers.study.days import day_number, number_of
@@ -62,6 +63,13 @@ METRICS = (
     Metric("reach", "Reach of posts", "content", "people reached", "up is good", "content", "flow"),
     Metric("engagement", "Engagement by reach", "content", "share", "up is good", "content", "rate"),
 )  # fmt: skip
+
+
+def ranged(one: Any) -> str:
+    """Return ``'673 members (513 to 833)'`` for any record with value, low, high and unit."""
+    repeats = one.unit == "share" or one.unit.isupper()
+    bounds = between(one.low, one.high, one.unit if repeats else "")
+    return say("{value} ({bounds})", value=quantity(one.value, one.unit), bounds=bounds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +135,7 @@ class WeeklyMetrics(Result):
             Point(
                 week=week.date(), value=None if np.isnan(one) else float(one), note=self.unusual.get(week, "")
             )
-            for week, one in values.items()
+            for week, one in zip(pd.DatetimeIndex(values.index), values, strict=True)
         )
 
     @property

@@ -2,8 +2,8 @@
 
 Every number that has an earlier value is asked at once: the weekly numbers against their own eight ordinary weeks
 before, the findings of other reports against what the same report said on an earlier day. Over all of them together
-the procedure of Benjamini and Hochberg (1995) keeps the share of false signals among those named at 1 - confidence; in
-a week in which nothing happened, that is the chance of naming anything.
+the procedure of Benjamini and Hochberg (1995) keeps the share of false signals among those named at 1 - confidence;
+in a week in which nothing happened, that is the chance of naming anything.
 
 A week that the calendar marks as unlike others is compared as well, but its change is provisional, unless the week of
 the year before that was as unusual is on record: then that one's own change is what is to be expected.
@@ -22,14 +22,13 @@ from statsmodels.stats.multitest import multipletests
 from helpers.figures import Chart, NoChart
 from helpers.methods.weekly_review import plots
 from helpers.methods.weekly_review.calendar import aligned_week, events_of
-from helpers.methods.weekly_review.metrics import ALL, METRICS, Metric, WeeklyMetrics
+from helpers.methods.weekly_review.metrics import ALL, METRICS, Metric, WeeklyMetrics, ranged
 from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Direction, Finding, Verdict, finding, judge
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part, Result, few
 from helpers.playbook.since import incomparable, interval, pair
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import interval as between
 from helpers.sentences import percent, quantity, say
 from helpers.stats.difference import difference
 from helpers.stats.estimate import Estimate, unknown
@@ -114,11 +113,10 @@ class Moves(Result):
         words = {"title": one.title, "value": quantity(one.change.current, unit), "why": one.why}
         if not delta.known:
             return say("{title}: {value}; too little data to tell a change. {why}", **words).strip()
-        text = "{title}: {value}, which is {delta} ({bounds}) against the ordinary weeks before. {why}"
+        text = "{title}: {value}; {delta} against the ordinary weeks before. {why}"
         if "#" in one.id:
-            text = "{title}: {value}, which is {delta} ({bounds}) since the report before. {why}"
-        words["bounds"] = between(delta.low, delta.high, unit)
-        return say(text, delta=quantity(delta.value, unit), **words).strip()
+            text = "{title}: {value}; {delta} since the report before. {why}"
+        return say(text, delta=("+" if delta.value > 0 else "") + ranged(delta), **words).strip()
 
     @property
     def sentence(self) -> str:
@@ -128,12 +126,13 @@ class Moves(Result):
             return say(
                 "What moved: too little data. No number has enough ordinary weeks or an earlier report behind it."
             )
-        words = {"n": len(asked), "week": self.weekly.week.date()}
+        words: dict[str, object] = {"n": len(asked), "week": self.weekly.week.date()}
         if not self.movers:
-            return say("Nothing moved in the week of {week}: each of {n} numbers is within what ordinary weeks bring.",
+            return say("Nothing moved in the week of {week}: all {n} numbers are within what ordinary weeks bring.",
                        **words)  # fmt: skip
-        return say("{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}.",
-                   k=len(self.movers), names=", ".join(one.title for one in self.movers[:SHOWN]), **words)  # fmt: skip
+        words["names"] = ", ".join(one.title for one in self.movers[:SHOWN])
+        text = "{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}."
+        return say(text, k=len(self.movers), **words)
 
     def figure(self) -> Chart | NoChart | None:
         """Draw the changes of the weekly numbers as shares of what was to be expected."""
@@ -201,7 +200,7 @@ class Moves(Result):
                    "verdict", "moved", "why"]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
 
-    def findings(self) -> Iterator[Finding]:
+    def stated(self) -> Iterator[Finding]:
         """State each weekly number, with the interval that ordinary weeks put around its level."""
         by_id = {one.id: one for one in self.moves}
         for metric in self.weekly.known:
@@ -212,9 +211,18 @@ class Moves(Result):
         delta, current = one.change.delta, one.change.current
         low, high = current - (delta.high - delta.value), current + (delta.value - delta.low)
         level = Estimate(
-            current, low, high, delta.n, delta.unit, "ordinary weeks of its own past", delta.confidence
+            current,
+            max(low, 0.0),
+            high,
+            delta.n,
+            delta.unit,
+            "ordinary weeks of its own past",
+            delta.confidence,
         )
-        clause = say("{title} moved", title=one.title) if one.moved else ""
+        first = metric.id == next(iter(self.moves)).id
+        clause = say("nothing moved more than ordinary weeks bring") if first and not self.movers else ""
+        texts = {"better": "{title} became better", "worse": "{title} became worse"}
+        clause = say(texts.get(one.verdict, "{title} moved"), title=one.title) if one.moved else clause
         found = finding(
             level, id=f"weekly_review.{metric.id}", metric=say(metric.title),
             scope=say("{whom}, week of {week}", whom=self.study.whom, week=self.weekly.week.date()),
@@ -279,16 +287,17 @@ def weekly_move(weekly: WeeklyMetrics, metric: Metric) -> Move | None:
         return None
     if weekly.few(metric.id).get(weekly.week, False):
         kept_back = Change(np.nan, np.nan, unknown(0, weekly.unit(metric), weekly.study.confidence), np.nan)
-        return Move(metric.id, say(metric.title), metric.direction, kept_back, np.nan, "too little data", False, np.nan,
-                    few(weekly.study.k_min))  # fmt: skip
+        told = metric.id, say(metric.title), metric.direction, kept_back, np.nan
+        return Move(*told, "too little data", False, np.nan, few(weekly.study.k_min))
     unusual = weekly.unusual.reindex(series.index).fillna("")
     ordinary, why, against, verdict = (unusual == "").tolist(), str(unusual.iloc[-1]), None, "stated"
     if why:
         match = aligned_week(weekly.week)
         text = "The calendar says: {why}. No week of the year before that was as unusual is on record."
         verdict = "provisional"
-        if match in series.index and np.isfinite(series.loc[match, "numerator"]):
-            against, verdict = series.index.get_loc(match), "stated"
+        place = int(series.index.get_indexer(pd.DatetimeIndex([match]))[0])
+        if place >= 0 and np.isfinite(series["numerator"].iloc[place]):
+            against, verdict = place, "stated"
             text = "The calendar says: {why}. It is compared with the week of {match}, which was as unusual."
         why = say(text, why=why, match=match.date())
     found = change(series, ordinary, weekly.unit(metric), against=against, confidence=weekly.study.confidence)
