@@ -32,6 +32,7 @@ from helpers.playbook.thresholds import entries
 from helpers.report import params
 from helpers.report.page import story, wording
 from helpers.report.page.markup import Outline, escape, plain
+from helpers.report.page.sparkline import trail
 from helpers.report.page.strip import strip
 from helpers.report.page.verdict import verdict
 from helpers.report.publish.earlier import Earlier, day_of
@@ -45,7 +46,7 @@ TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset({"main", "banner", "first", "decisions", "findings", "appendix"})
 OWN_IDS |= {"parameters", "tables-read", "origin", "repeat", "failed-cell", "data-changed"}
 IN_FULL, TILES, ROWS = 3, 4, 7
-"""Decisions in full (the first stands at the top), leading numbers, and findings that are not folded."""
+"""Decisions in full (the first stands at the top), leading numbers (one more where they are drawn by week), and findings not folded."""
 MESSAGES = {"bad_data", "bad_parameters", "missing_secret", "error", "missing_table"}
 MESSAGES |= {"too_few_members", "nothing_counts"}
 """Kinds of failure whose message was written for a reader: it stands alone, without its cell."""
@@ -131,7 +132,13 @@ def environment() -> Environment:
     names = ("quantity", "interval", "level", "state_mark")
     engine.globals.update({name: getattr(wording, name) for name in names})
     engine.globals.update(
-        say=say, word=word, define=define, strip=strip, confidence_words=CONFIDENCE, direction_words=DIRECTION
+        say=say,
+        word=word,
+        define=define,
+        strip=strip,
+        trail=trail,
+        confidence_words=CONFIDENCE,
+        direction_words=DIRECTION,
     )
     return engine
 
@@ -268,7 +275,9 @@ def _found(findings: Sequence[Finding], earlier: Earlier | None) -> dict[str, An
     scopes = Counter(finding.scope for finding in findings)
     return {
         "rows": rows,
-        "tiles": [row for row in rows if row.one.value is not None][:TILES],
+        "tiles": [row for row in rows if row.one.value is not None][
+            : TILES + any(one.trail for one in findings)
+        ],
         "most_rows": ROWS,
         "compared_with": earlier.day if earlier else None,
         "finding_names": {finding.id: finding.metric for finding in findings},

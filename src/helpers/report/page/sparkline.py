@@ -18,6 +18,7 @@ from helpers.sentences import say
 
 WIDTH, HEIGHT, EDGE = 96, 24, 3
 LONGEST = 10  # versions drawn
+TRAIL_WIDTH, TRAIL_HEIGHT = 180, 22
 
 
 def sparkline(points: Sequence[tuple[int, Finding]]) -> Markup:
@@ -56,6 +57,37 @@ def sparkline(points: Sequence[tuple[int, Finding]]) -> Markup:
     # paths and where the line ends from left to right.
     paths = "".join(f'<path d="{_path(one)}"/>' for one in ([*upper, *reversed(lower)], line))
     return Markup(f'<svg role=img aria-label="{escape(text)}">{paths}<circle cy={line[-1][1]} /></svg>')
+
+
+def trail(one: Finding) -> Markup:
+    """Return a number by week as a line, a tick under each week that the calendar marks; nothing for less than two."""
+    weeks = [(place, point) for place, point in enumerate(one.trail) if point.value is not None]
+    if len(weeks) < 2:
+        return Markup()
+    values = [point.value or 0.0 for _, point in weeks]
+    lowest, span = min(values), max(values) - min(values) or 1.0
+    step = (TRAIL_WIDTH - 2 * EDGE) / (len(one.trail) - 1)
+    at = [
+        (round(EDGE + place * step), round(EDGE + (1 - (point.value - lowest) / span) * TRAIL_HEIGHT))
+        for place, point in weeks
+        if point.value is not None
+    ]
+    notes = [(round(EDGE + place * step), point) for place, point in enumerate(one.trail) if point.note]
+    ticks = "".join(
+        f'<path class="note" d="M{x} {TRAIL_HEIGHT + 2 * EDGE}v5"><title>{escape(f"{point.week}: {point.note}")}</title>'
+        "</path>"
+        for x, point in notes
+    )
+    words = {"metric": one.metric, "n": len(one.trail), "first": quantity(values[0], one.unit)}
+    text = say(
+        "{metric} over {n} weeks: from {first} to {last}", last=quantity(values[-1], one.unit), **words
+    )
+    if marked := "; ".join(dict.fromkeys(point.note for _, point in notes)):
+        text = say("{text}; marked: {notes}", text=text, notes=marked)
+    return Markup(
+        f'<svg class="trail" viewBox="0 0 {TRAIL_WIDTH} {TRAIL_HEIGHT + 2 * EDGE + 5}" role="img" '
+        f'aria-label="{escape(text)}"><path d="{_path(at)}"/>{ticks}<circle cx="{at[-1][0]}" cy="{at[-1][1]}" r="3"/></svg>'
+    )
 
 
 def _path(places: Sequence[tuple[int, int]]) -> str:
