@@ -115,7 +115,7 @@ def test_published_values_are_no_fingerprint():
 def test_a_list_publishes_pseudonyms_only():
     data = members(500)
     found = contact_list(data, study=seen(seed=3))
-    assert list(found.frame.columns) == ["member_id", "tier", "arm", "expected_value"]
+    assert list(found.frame.columns) == ["member_id", "tier", "arm", "expected_value", "check_on"]
     assert found.frame["member_id"].str.fullmatch(r"p_[0-9a-f]{16}").all()
     assert not found.frame.astype(str).apply(lambda column: column.str.contains("user-")).any(axis=None)
     assert found.frame["expected_value"].is_monotonic_decreasing
@@ -155,7 +155,7 @@ def test_the_order_of_rows_changes_nothing():
 def test_a_small_list_is_withheld(size: int):
     found = contact_list(members(size), name="recall")
     assert found.withheld and found.frame.empty
-    assert list(found.frame.columns) == ["member_id", "tier", "arm", "expected_value"]
+    assert list(found.frame.columns) == ["member_id", "tier", "arm", "expected_value", "check_on"]
     assert found.sentence == "List recall: fewer than 10 members, not published."
 
 
@@ -188,7 +188,7 @@ def test_the_error_of_the_prediction_is_in_the_interval():
     bounds = [wide.mean_value.low, wide.mean_value.high]
     assert bounds == pytest.approx([0.4 * plain.value, 2 * plain.value])
     assert wide.total_value.high == pytest.approx(800 * plain.value)
-    assert list(wide.frame.columns) == ["member_id", "tier", "arm", "expected_value"]
+    assert list(wide.frame.columns) == ["member_id", "tier", "arm", "expected_value", "check_on"]
     narrow = contact_list(data.assign(expected_low=value, expected_high=value), name="recall").mean_value
     assert (narrow.low, narrow.high) == (plain.low, plain.high)
     bad = data.assign(expected_low=value, expected_high=value.where(value.index != 3))

@@ -39,7 +39,7 @@ class ContactList:
         Name of the list.
     frame : pandas.DataFrame
         What may be published, highest expected value first: member_id (a pseudonym), tier, arm ("contact" or
-        "hold-out"), expected_value. Empty when the list is withheld.
+        "hold-out"), expected_value, check_on. Empty when the list is withheld.
     contacted, held_out : int
         Members in each arm.
     mean_value, total_value : Estimate
@@ -178,7 +178,8 @@ def contact_list(
     held_out = int((arm == HOLDOUT).sum())
     base, contacted = WORST_BASELINE if baseline is None else baseline, len(frame) - held_out
     mean, total = _worth(study, frame, f"list {name}")
-    published = _published(frame, arm)
+    check_on = study.as_of + dt.timedelta(days=days)
+    published = _published(frame, arm).assign(check_on=check_on)
     return ContactList(
         name=name,
         frame=published if len(frame) >= study.k_min else published.iloc[:0],
@@ -189,7 +190,7 @@ def contact_list(
         detectable=detectable_difference(contacted, held_out, base, study.confidence),
         baseline=base,
         days=days,
-        check_on=study.as_of + dt.timedelta(days=days),
+        check_on=check_on,
         k_min=study.k_min,
         without_consent=refused,
     )
