@@ -247,10 +247,10 @@ def window(values: np.ndarray, week: int) -> tuple[np.ndarray, int]:
 @pytest.mark.parametrize("near", [0.2, 0.4, 0.6])
 @pytest.mark.parametrize("led", [lows, lows_by_eight])
 def test_useless_actions_that_a_low_led_to_are_not_verified(near: float, led) -> None:
-    """Five times 2,000 quiet weeks."""
+    """Ten times 2,000 quiet weeks."""
     rng = np.random.default_rng(11)
     found = []
-    for _ in range(5):
+    for _ in range(10):
         values = quiet(rng, 2000, near)
         found += [judged(*window(values, week)).verdict for week in led(values)]
     rates = {verdict: found.count(verdict) / len(found) for verdict in ("verified", "refuted")}

@@ -165,9 +165,10 @@ def weeks_of(history: pd.DataFrame, metric: str, scope: str) -> pd.Series:
     rows = history[(history["metric"] == metric) & (history["scope"] == scope)]
     days = [pd.Timestamp(day).date() for day in rows["window_start"]]
     values = pd.Series(pd.to_numeric(rows["current"]).to_numpy(float), index=days)
-    for column, bad in (("data_complete", False), ("unusual", True)):
-        if column in rows:
-            values[(rows[column] == bad).to_numpy()] = np.nan
+    if "data_complete" in rows:
+        values[(rows["data_complete"] == False).to_numpy()] = np.nan  # noqa: E712  missing is complete
+    if "unusual" in rows:  # a flag, or what the calendar says of the week
+        values[rows["unusual"].where(rows["unusual"].notna(), "").astype(bool).to_numpy()] = np.nan
     values = values[~values.index.duplicated(keep="last")].sort_index()
     if values.empty:
         return values

@@ -3,10 +3,10 @@
 The change is the mean of the weeks after minus the mean of the weeks before. Its error counts both sides, and that
 weeks resemble their neighbours: the correlation of weeks k apart is ``t r^k``, an autoregressive part beside
 independent noise of share ``1 - t`` (a random walk seen through noise is close to r = .98). Nobody knows r and t from
-a year of weeks, so all pairs of a grid count, each with the weight of its likelihood, with and without a steady
-drift, by Schwarz's (1978) criterion; a drift is taken off over the distance between the two sides. Given a pair,
-generalised least squares of the level and the drift on the weeks until the last one before makes the change
-Student's t with n - p degrees of freedom; the interval holds the middle of the mixture.
+a year of weeks, so all pairs of a grid count, each with the weight of its likelihood over all levels, with and
+without a steady drift, by Schwarz's (1978) criterion; a drift is taken off over the distance between the two sides.
+Given a pair, generalised least squares of the level and the drift on the weeks until the last one before makes the
+change Student's t with n - p degrees of freedom; the interval holds the middle of the mixture.
 
 Error rates and power on autocorrelated weeks: ``docs/proofs/weekly_review.md``.
 """
@@ -30,7 +30,12 @@ YEAR, HALF_YEAR = 52, 26
 
 
 def before_after(
-    values: FloatArray, before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float = 0.95
+    values: FloatArray,
+    before: NDArray[np.bool_],
+    after: NDArray[np.bool_],
+    confidence: float = 0.95,
+    *,
+    drift: bool = True,
 ) -> Estimate:
     """Return how much the mean after lies above the mean before, in the unit of the values.
 
@@ -42,6 +47,9 @@ def before_after(
         The weeks that are compared. What lies before the last one of `before` tells the noise, up to a year.
     confidence : float
         Level of the interval.
+    drift : bool
+        Whether a steady drift of the weeks before, looked for where there is half a year of them, is taken off; if
+        not, it is part of the change and no noise.
 
     Returns
     -------
@@ -58,7 +66,7 @@ def before_after(
         return unknown(n, "ratio", confidence, "the weeks before do not vary")
     contrast = np.concatenate([np.isin(calm, old) / -len(old), np.full(len(new), 1 / len(new))])
     drifts = (False, True) if len(calm) >= HALF_YEAR else (False,)
-    models = [_model(values, calm, new, contrast, drift, pair) for drift, pair in product(drifts, GRID)]
+    models = [_model(values, calm, new, contrast, (*each, drift)) for each in product(drifts, GRID)]
     weight, value, error, degrees = np.array(models).T
     weight = np.exp(weight - weight.max())
     weight /= weight.sum()
@@ -75,11 +83,15 @@ def before_after(
 
 
 def _model(
-    values: FloatArray, calm: Any, new: Any, contrast: FloatArray, drift: bool, pair: tuple[float, float]
+    values: FloatArray,
+    calm: Any,
+    new: Any,
+    contrast: FloatArray,
+    model: tuple[bool, tuple[float, float], bool],
 ) -> tuple[float, float, float, int]:
     """Return the log weight of one model, the change by it, its error, and the degrees of freedom."""
     at, n = np.concatenate([calm, new]), len(calm)
-    near, share = pair
+    drift, (near, share), taken_off = model
     apart = np.abs(at[:, None] - at)
     noise = np.where(apart == 0, 1.0, share * near**apart)
     line = np.column_stack([np.ones(n), calm - calm.mean()] if drift else [np.ones(n)])
@@ -88,8 +100,13 @@ def _model(
     fit = np.linalg.pinv(x)
     rest = y - x @ (fit @ y)
     square, degrees = float(rest @ rest), n - line.shape[1]
-    if drift:  # slope as weights of the weeks before, times the distance over which it would have run
+    if (
+        drift and taken_off
+    ):  # slope as weights of the weeks before, times the distance over which it would have run
         contrast = contrast - np.append((contrast @ at) * np.linalg.solve(root.T, fit[1]), np.zeros(len(new)))
-    log = -n / 2 * np.log(square) - np.log(np.diag(root)).sum() - line.shape[1] / 2 * np.log(n)
+    seen, most = np.linalg.slogdet(x.T @ x)[1], np.linalg.slogdet(line.T @ line)[1]  # of level and drift
+    log = (
+        -n / 2 * np.log(square) - np.log(np.diag(root)).sum() - (seen - most + line.shape[1] * np.log(n)) / 2
+    )
     error = np.sqrt(square / degrees * (contrast @ noise @ contrast))
     return float(log), float(contrast @ values[at]), float(error), degrees
