@@ -255,6 +255,7 @@ def test_the_weekly_plan_of_the_project_is_right(root: Path) -> None:
     plan = plan_file.read(root / "plans" / "weekly.yml", parameters={"as_of": "2026-06-29"})
     assert len({made.series for made in plan.plans}) == len(plan.plans) >= 4
     assert all(made.values["as_of"] == "2026-06-29" for made in plan.plans)
+    assert plan.plans[-1].series == "weekly_review/all" and len(plan.plans[-1].after) == len(plan.plans) - 1
 
 
 def test_an_empty_matrix_is_told_of_once(read: Read) -> None:

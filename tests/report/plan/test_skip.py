@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import platform
 import shutil
@@ -14,11 +15,15 @@ import pytest
 
 from helpers.report.plan import provenance
 from helpers.report.plan.desk import Plan
-from helpers.report.plan.skip import decide
+from helpers.report.plan.imports import changed
+from helpers.report.plan.skip import decide, read_by
 from helpers.report.publish.earlier import COMPARED, Earlier, compared
 from helpers.report.publish.manifest import Data, FileEntry, Manifest, TableFingerprint, dump_json
 from tests.report.plans import plan
 from tests.report.sample_records import findings
+
+AROUND = ("2026-06-30", "2026-07-01")
+"""The last day that counts by default, and the day after."""
 
 
 @pytest.fixture
@@ -177,3 +182,20 @@ def test_a_report_whose_data_changed_meanwhile_does_not_stand(
 ) -> None:
     put(data=Data(url="tables", tables=made.tables, changed=["orders"]))
     assert decide(made, reports) == (None, "the data changed while v1 was made: orders")
+
+
+def test_a_decision_is_news_for_the_review_alone_and_not_for_a_day_before_it(
+    build_notebook: Callable[..., Path], reports: Path
+) -> None:
+    review, other = plan(build_notebook("1", name="13_weekly_review")), plan(build_notebook("1"))
+    before = read_by(review, reports)
+    reports.mkdir()
+    event = {"event": "proposed", "id": "rfm/all/x@2026-06-01", "title": "X", "created": "2026-06-01"}
+    lines = [json.dumps(event | {"check_on": "2026-08-01", "at": f"{day}T09:00:00+00:00"}) for day in AROUND]
+    (reports / "actions.jsonl").write_text(lines[1])
+    assert read_by(review, reports) == before, "decided later"
+    (reports / "actions.jsonl").write_text("\n".join(lines))
+    assert changed(before, read_by(review, reports)) == ["actions.jsonl"]
+    (reports / "actions.jsonl").write_text("{")
+    assert changed(before, read_by(review, reports)) == ["actions.jsonl"], "a damaged file is told by the run"
+    assert read_by(other, reports) == {}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.playbook import register
 from helpers.playbook.earlier import REPORTS as REPORTS
 from helpers.playbook.earlier import EarlierReports
 from helpers.report.plan import provenance
@@ -38,11 +39,16 @@ class Decision(NamedTuple):
 
 
 def read_by(plan: Plan, reports: Path) -> dict[str, str]:
-    """Return the digest of each series of earlier reports that a plan may read, as they are now."""
+    """Return the digest of each series of earlier reports that a plan may read, as they are now.
+
+    What reads its own earlier reports looks after what was decided on them, so the register counts with these.
+    """
     if not plan.reads_reports:
         return {}
     day, (language, own) = dt.date.fromisoformat(plan.values["as_of"]), plan.language
-    return EarlierReports(reports, day, plan.reads_reports, own, language).digests()
+    found = EarlierReports(reports, day, plan.reads_reports, own, language).digests()
+    decided = {register.FILE: register.digest(reports, day)} if own in plan.reads_reports else {}
+    return found | decided
 
 
 def keyed(plan: Plan, reports: Path) -> Plan:
