@@ -273,7 +273,8 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     findings(found)
     decided = [proposed for result in results for proposed in result.proposals()]
     proposal = propose(study, found, lists, decided, prefix=f"{rules}.", margin=margin)
-    given = [list(result.actions) for result in results if hasattr(result, "actions")]
+    named = [getattr(result, "actions", None) for result in results]
+    given = [list(each) for each in named if isinstance(each, tuple)]  # a number of actions is none of them
     actions(given[0] if given else proposal.actions)
     silent = proposal.not_fired.drop(columns="rule")
     table("rules_silent", silent, words("Rules that proposed nothing, and why"))
