@@ -14,7 +14,7 @@ ColumnType = Literal["string", "timestamp", "date", "integer", "float", "boolean
 CONTACT = re.compile(
     r"(?i)(^|_)(e?mails?|phones?|mobiles?|telephones?|tel|wechat|wechat_id|weixin|wxid|qq|ip|ip_address|id_card|"
     r"passport|address|real_name|full_name|contact|contacts)($|_(number|no|address|id)$)"
-    r"|手机|电话|微信|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
+    r"|手机|电话|微信(?!\w*单号)|邮箱|身份证|住址|地址|真实姓名|姓名|联系方式"
 )
 
 # Slack that forgives the last binary digit of a sum of money.

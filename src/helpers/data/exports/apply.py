@@ -35,6 +35,8 @@ from helpers.sentences import say
 REASON = "\x1freason"
 KEPT = f"{identifier(REASON)} IS NULL"
 OUTCOMES = ("mapped", "replaced by a later export", "repeated", "joined to the row of its key")
+# What exports write for nothing, beside what the cells of any file do.
+NOTHING = ("", "—", "——", "/", "null", "NULL")
 MAPPED, REPLACED, REPEATED, JOINED = range(len(OUTCOMES))
 
 VIEWS = {
@@ -204,7 +206,8 @@ def _trimmed(text: str) -> str:
     bare = f"regexp_replace(trim({text}, {quoted(BLANKS)}), '^=\"(.*)\"$', '\\1')"
     bare = f"trim(regexp_replace({bare}, '^[''`]', ''), {quoted(BLANKS)})"
     odd = f"regexp_matches({text}, {quoted(f'^[{BLANKS}=`' + chr(39) + f']|[{BLANKS}]$')})"
-    return f"nullif(CASE WHEN {odd} THEN {bare} ELSE {text} END, '')"
+    said = f"CASE WHEN {odd} THEN {bare} ELSE {text} END"
+    return f"CASE WHEN {said} NOT IN ({', '.join(map(quoted, NOTHING))}) THEN {said} END"
 
 
 def exported(source: Source, file: str, zone: str) -> str:
