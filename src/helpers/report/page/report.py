@@ -46,7 +46,8 @@ TEMPLATES = Path(__file__).parent / "template"
 OWN_IDS = frozenset({"main", "banner", "first", "decisions", "findings", "appendix"})
 OWN_IDS |= {"parameters", "tables-read", "origin", "repeat", "failed-cell", "data-changed"}
 IN_FULL, TILES, ROWS = 3, 4, 7
-"""Decisions in full (the first stands at the top), leading numbers (one more where they are drawn by week), and findings not folded."""
+"""Decisions in full (the first stands at the top), leading numbers (one more where weeks are drawn),
+and findings that are not folded."""
 MESSAGES = {"bad_data", "bad_parameters", "missing_secret", "error", "missing_table"}
 MESSAGES |= {"too_few_members", "nothing_counts"}
 """Kinds of failure whose message was written for a reader: it stands alone, without its cell."""

@@ -60,33 +60,27 @@ def sparkline(points: Sequence[tuple[int, Finding]]) -> Markup:
 
 
 def trail(one: Finding) -> Markup:
-    """Return a number by week as a line, a tick under each week that the calendar marks; nothing for less than two."""
-    weeks = [(place, point) for place, point in enumerate(one.trail) if point.value is not None]
-    if len(weeks) < 2:
+    """Return a number by week as a line, with a tick under each week that the calendar marks; nothing without two."""
+    step, base = (TRAIL_WIDTH - 2 * EDGE) / max(len(one.trail) - 1, 1), TRAIL_HEIGHT + 2 * EDGE
+    weeks = [(EDGE + place * step, point.value, point) for place, point in enumerate(one.trail)]
+    known = [(x, value) for x, value, _ in weeks if value is not None]
+    if len(known) < 2:
         return Markup()
-    values = [point.value or 0.0 for _, point in weeks]
-    lowest, span = min(values), max(values) - min(values) or 1.0
-    step = (TRAIL_WIDTH - 2 * EDGE) / (len(one.trail) - 1)
-    at = [
-        (round(EDGE + place * step), round(EDGE + (1 - (point.value - lowest) / span) * TRAIL_HEIGHT))
-        for place, point in weeks
-        if point.value is not None
+    lowest, highest = min(value for _, value in known), max(value for _, value in known)
+    scale = TRAIL_HEIGHT / ((highest - lowest) or 1.0)
+    at = [(round(x), round(EDGE + (highest - value) * scale)) for x, value in known]
+    notes = [(round(x), f"{point.week}: {point.note}") for x, _, point in weeks if point.note]
+    ticks = [
+        f'<path class="note" d="M{x} {base}v5"><title>{escape(note)}</title></path>' for x, note in notes
     ]
-    notes = [(round(EDGE + place * step), point) for place, point in enumerate(one.trail) if point.note]
-    ticks = "".join(
-        f'<path class="note" d="M{x} {TRAIL_HEIGHT + 2 * EDGE}v5"><title>{escape(f"{point.week}: {point.note}")}</title>'
-        "</path>"
-        for x, point in notes
-    )
-    words = {"metric": one.metric, "n": len(one.trail), "first": quantity(values[0], one.unit)}
-    text = say(
-        "{metric} over {n} weeks: from {first} to {last}", last=quantity(values[-1], one.unit), **words
-    )
-    if marked := "; ".join(dict.fromkeys(point.note for _, point in notes)):
-        text = say("{text}; marked: {notes}", text=text, notes=marked)
+    ends = {"first": quantity(known[0][1], one.unit), "last": quantity(known[-1][1], one.unit)}
+    text = say("{metric} over {n} weeks: from {first} to {last}", metric=one.metric, n=len(weeks), **ends)
+    if notes:
+        text = say("{text}; marked: {notes}", text=text, notes="; ".join(note for _, note in notes))
+    x, y = at[-1]
     return Markup(
-        f'<svg class="trail" viewBox="0 0 {TRAIL_WIDTH} {TRAIL_HEIGHT + 2 * EDGE + 5}" role="img" '
-        f'aria-label="{escape(text)}"><path d="{_path(at)}"/>{ticks}<circle cx="{at[-1][0]}" cy="{at[-1][1]}" r="3"/></svg>'
+        f'<svg class="trail" viewBox="0 0 {TRAIL_WIDTH} {base + 5}" role="img" aria-label="{escape(text)}">'
+        f'<path d="{_path(at)}"/>{"".join(ticks)}<circle cx="{x}" cy="{y}" r="3"/></svg>'
     )
 
 
