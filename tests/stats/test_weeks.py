@@ -1,4 +1,4 @@
-"""Weeks against weeks: a hand-counted change, exact splits, chances, and how often quiet weeks are called a signal."""
+"""Weeks against weeks: a hand-counted change, exact splits, chances, and how often quiet weeks are signals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from helpers.stats.weeks import BASE, SHARED, chance, change, errors, mix_and_rate, outlook, promises
+from helpers.stats.weeks import BASE, HELD, SHARED, chance, change, errors, mix_and_rate, outlook, promises
 
 
 def series(values: object, denominator: object = 1.0) -> pd.DataFrame:
@@ -27,10 +27,10 @@ def test_a_week_is_compared_with_eight_ordinary_weeks_and_with_its_own_past_erro
     past = errors(series(values), ordinary)["error"].to_numpy()[:-1]
     past = past[np.isfinite(past) & np.array(ordinary[:-1])]
     spread = np.sqrt((past**2).mean())
-    t = (values[-1] - base) / np.sqrt(base) / spread
+    t = 2 * (np.sqrt(values[-1]) - np.sqrt(base)) / spread
     assert one.p == pytest.approx(2 * stats.t.sf(abs(t), len(past) / SHARED))
-    half = stats.t.ppf(0.975, len(past) / SHARED) * spread * np.sqrt(base)
-    assert one.delta.high - one.delta.value == pytest.approx(half)
+    half = stats.t.ppf(0.975, len(past) / SHARED) * spread / 2
+    assert one.delta.high == pytest.approx((np.sqrt(values[-1]) + half) ** 2 - base)
     assert (one.delta.low > 0 or one.delta.high < 0) == (one.p < 0.05)
 
 
@@ -117,11 +117,11 @@ def quiet(rng: np.random.Generator, weeks: int) -> list[np.ndarray]:
 @pytest.mark.slow
 @pytest.mark.parametrize("weeks", [15, 26, 60])
 def test_quiet_weeks_are_called_a_signal_no_more_often_than_stated(weeks: int) -> None:
-    """Of 200 quiet weeks with eight numbers each at most 5 % + 2 standard errors name anything."""
+    """Of 400 quiet weeks with eight numbers each at most 5 % + 2 standard errors name anything."""
     rng = np.random.default_rng(20260630)
     named = []
-    for _ in range(200):
+    for _ in range(400):
         p = [change(series(one.astype(float)), [True] * weeks, "members").p for one in quiet(rng, weeks)]
-        named.append(multipletests(p, 0.05, "fdr_bh")[0].any())
+        named.append(multipletests(p, HELD * 0.05, "fdr_bh")[0].any())
     print(f"{weeks} weeks: {np.mean(named):.3f}")
-    assert np.mean(named) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean(named) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)

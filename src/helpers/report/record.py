@@ -258,7 +258,7 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     *results : Result
         The most important first: the report begins with it.
     rules : str
-        The method whose rules are asked, such as ``"rfm"``. A result that has ``actions`` has decided already which
+        The method whose rules are asked, such as ``"rfm"``. A result with ``approve`` has decided already which
         are told.
     margin : float
         Share of sales that is left after the cost of what was sold.
@@ -273,8 +273,7 @@ def conclude(study: Study, *results: Result, rules: str, margin: float = 1.0) ->
     findings(found)
     decided = [proposed for result in results for proposed in result.proposals()]
     proposal = propose(study, found, lists, decided, prefix=f"{rules}.", margin=margin)
-    named = [getattr(result, "actions", None) for result in results]
-    given = [list(each) for each in named if isinstance(each, tuple)]  # a number of actions is none of them
+    given = [list(result.approve) for result in results if hasattr(result, "approve")]
     actions(given[0] if given else proposal.actions)
     silent = proposal.not_fired.drop(columns="rule")
     table("rules_silent", silent, words("Rules that proposed nothing, and why"))

@@ -6,12 +6,13 @@ The mean of up to eight ordinary weeks before it (ordinary: no holiday, promotio
 seven weekdays, so this is a comparison of same weekdays. For numerator x and denominator d (1 for a count) with the
 pooled rate r of these weeks, the error of week t is
 
-    e_t = (x_t - r d_t) / sqrt(r d_t),
+    e_t = 2 sqrt(d_t) (sqrt(x_t / d_t) - sqrt(r)),
 
-the Pearson residual of a count whose variance grows with its mean; its size over the weeks of the past tells by how
-much this very series is more (or less) restless than a Poisson count, trends and memory included. With the root mean
-square s of n past errors, e / s follows Student's t; neighbouring errors share seven of eight base weeks, which
-leaves n / 1.08 of n independent ones. A change is small or large against its own past and nothing else.
+about normal with variance 1 + 1/8 for a Poisson count (Anscombe 1948); its size over the weeks of the past tells by
+how much this very series is more (or less) restless than that, trends and memory included. With the root mean square
+s of n past errors, e / s is taken for Student's t with n / SHARED degrees of freedom, since neighbouring errors share
+their base weeks. A change is small or large against its own past and nothing else. Limits are those of sqrt(x / d),
+squared.
 
 Measured rates of false signals stand in ``docs/proofs/weekly_review.md``.
 """
@@ -26,14 +27,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from helpers.stats.estimate import Estimate, normal_estimate, unknown
+from helpers.stats.estimate import Estimate, half_width, unknown
 from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 BASE, REACH = 8, 16
 """Ordinary weeks that a week is compared with, and how far back they may lie."""
-SHARED = 1.08
-"""Errors that overlap for each independent one: 1 + 2 * sum over k = 1 … 8 of ((k / 64) / (9 / 8))^2."""
+SHARED = 1.5
+"""Errors for each independent one: 1.08 for shared base weeks alone, the rest for memory, as measured."""
+HELD = 0.8
+"""Part of the rate of false signals that is used: long tails of money take the rest, as measured."""
 
 
 class Change(NamedTuple):
@@ -56,7 +59,7 @@ class Change(NamedTuple):
 
 
 def errors(series: pd.DataFrame, ordinary: Sequence[bool]) -> pd.DataFrame:
-    """Return by week what was to be expected of the numerator, and the error of that (see above).
+    """Return by week the rate that was to be expected, and the error of that (see above).
 
     Parameters
     ----------
@@ -71,14 +74,11 @@ def errors(series: pd.DataFrame, ordinary: Sequence[bool]) -> pd.DataFrame:
         expected, error; NaN for a week with fewer than ``enough.PERIODS`` ordinary weeks before it.
     """
     x, d = series["numerator"].to_numpy(float), series["denominator"].to_numpy(float)
-    usable = np.asarray(ordinary, bool) & np.isfinite(x) & (d > 0)
-    found = np.full((len(x), 2), np.nan)
-    for week in range(len(x)):
-        base = np.flatnonzero(usable[max(week - REACH, 0) : week])[-BASE:] + max(week - REACH, 0)
-        if len(base) >= enough.PERIODS and d[week] > 0:
-            expected = x[base].sum() / d[base].sum() * d[week]
-            found[week] = expected, (x[week] - expected) / np.sqrt(expected) if expected > 0 else np.nan
-    return pd.DataFrame(found, series.index, columns=["expected", "error"])
+    rate = np.concatenate([[np.nan], _rates(x, d, np.asarray(ordinary, bool))[:-1]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        now = np.where(d > 0, x / d, np.nan)
+    error = 2 * np.sqrt(d) * (np.sqrt(np.maximum(now, 0)) - np.sqrt(np.maximum(rate, 0)))
+    return pd.DataFrame({"expected": rate, "error": error}, series.index)
 
 
 def change(
@@ -107,28 +107,19 @@ def change(
     x, d = (float(series[name].iloc[-1]) for name in ("numerator", "denominator"))
     expected, error = (float(part) for part in found.iloc[-1])
     past = found["error"].to_numpy()[:-1][np.asarray(ordinary, bool)[:-1]]
-    past = past[np.isfinite(past)]
-    current = x / d if d > 0 else np.nan
-    times = 1.0
+    past, current, times = past[np.isfinite(past)], x / d if d > 0 else np.nan, 1.0
     if against is not None:
         shift, times = float(found["error"].iloc[against]), np.sqrt(2.0)
-        expected, error = expected + shift * np.sqrt(expected), error - shift
+        expected, error = max(np.sqrt(expected) + shift / (2 * np.sqrt(d)), 0.0) ** 2, error - shift
     spread = times * float(np.sqrt(np.mean(past**2))) if len(past) >= enough.ERRORS else np.nan
     if not (np.isfinite([current, error, spread]).all() and spread > 0):
-        return Change(
-            current, expected / d if d > 0 else np.nan, unknown(len(past), unit, confidence), np.nan
-        )
-    degrees, scale = len(past) / SHARED, np.sqrt(float(found["expected"].iloc[-1])) / d
-    delta = normal_estimate(
-        current - expected / d,
-        spread * scale,
-        len(past),
-        unit,
-        "own past errors",
-        confidence,
-        degrees=degrees,
-    )
-    return Change(current, expected / d, delta, float(2 * stats.t.sf(abs(error / spread), degrees)))
+        return Change(current, expected, unknown(len(past), unit, confidence), np.nan)
+    degrees = len(past) / SHARED
+    half, root = half_width(spread, confidence, degrees) / (2 * np.sqrt(d)), np.sqrt(max(current, 0.0))
+    low, high = max(root - half, 0.0) ** 2 - expected, (root + half) ** 2 - expected
+    value = current - expected
+    delta = Estimate(value, min(low, value), high, len(past), unit, "own past errors", confidence)
+    return Change(current, expected, delta, float(2 * stats.t.sf(abs(error / spread), degrees)))
 
 
 class Outlook(NamedTuple):

@@ -187,7 +187,7 @@ class Decisions(Result):
 
     Attributes
     ----------
-    actions : tuple of Action
+    approve : tuple of Action
         At most :data:`MOST`, the best first: those of other reports that nobody has decided, and those of the review.
     resting : tuple of Finding
         What the actions of other reports rest on, under the ids they have there.
@@ -195,16 +195,16 @@ class Decisions(Result):
         All other proposals, and what is to be left alone.
     """
 
-    actions: tuple[Action, ...]
+    approve: tuple[Action, ...]
     resting: tuple[Finding, ...]
     waiting: pd.DataFrame = field(repr=False)
 
     @property
     def sentence(self) -> str:
         """How many decisions there are, or that there is none."""
-        if not self.actions:
+        if not self.approve:
             return say("Nothing to decide this week.")
-        titles = "; ".join(one.title for one in self.actions)
+        titles = "; ".join(one.title for one in self.approve)
         return say("To decide: {titles}.", titles=titles)
 
     def tables(self) -> Iterator[Table]:
@@ -303,7 +303,7 @@ def summary(headline: Headline, decisions: Decisions, address: str = "") -> str:
         for one in known[:MOST]
     ]  # fmt: skip
     link = f"{address.rstrip('/') or 'reports'}/index.html"
-    titles = [say("{call}: {title}", call=say(one.call), title=one.title) for one in decisions.actions]
+    titles = [say("{call}: {title}", call=say(one.call), title=one.title) for one in decisions.approve]
     lines = [week, *(titles or [say("Nothing to decide this week.")]), *numbers]
     room = (500 - len(link) - len(lines) - 1) // len(lines)
     return "\n".join([*(_cut(line, room) for line in lines), link])

@@ -32,7 +32,7 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say
 from helpers.stats.difference import difference
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.weeks import Change, change, mix_and_rate
+from helpers.stats.weeks import HELD, Change, change, mix_and_rate
 from helpers.tables import Table
 
 SHOWN = 5
@@ -271,7 +271,7 @@ def judged(moves: list[Move], rate: float) -> list[Move]:
     done = []
     for one, each in zip(moves, q, strict=True):
         delta, verdict = one.change.delta, one.verdict
-        moved = bool(each <= rate)
+        moved = bool(each <= HELD * rate)
         if not delta.known:
             verdict = "too little data"
         elif verdict != "provisional":
