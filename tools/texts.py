@@ -64,6 +64,7 @@ SILENT = frozenset(
 FOR_ERRORS = frozenset({"query", "did_you_mean", "require_columns", "require_unique", "_agreed", "_worth"})
 """Calls whose texts are for errors."""
 _SENTENCE = re.compile(r"[^\W\d_]{2,}\S*\s(?:.*\s)?\S*[^\W\d_]{2,}", re.DOTALL)
+_FIELD = re.compile(r"\{[^}]*\}")
 _WORDS = re.compile(r"[^\W\d_]{2,}.* .*[^\W\d_]{2,}|[^\W\d_]{4,} ")
 
 
@@ -173,16 +174,17 @@ def _templates(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and node.args and _called(node) in ("say", "words", "word")
         for inner in ast.walk(node.args[0])
     }
-    pages = ("report/page/*.py", "report/diff/*.py", *SPEAKING)
+    pages = ("report/page/*.py", "report/diff/*.py", "stats/**/*.py", *SPEAKING)
     speaks = path.name != "figures.py" and any(path in ROOT.glob(pattern) for pattern in pages)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in quiet:
             prose = speaks and _SENTENCE.search(node.value) is not None
             markup = node.value.startswith("<") or "\\" in node.value
-            if (id(node) in said or (prose and not markup)) and re.search(
-                r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", node.value)
-            ):
-                yield node.lineno, node.value
+            if id(node) in said or (prose and not markup):
+                parts = node.value.split("\n")  # templates of sentences that follow one another
+                yield from (
+                    (node.lineno, part) for part in parts if re.search(r"[^\W\d_]", _FIELD.sub("", part))
+                )
 
 
 def _prose(value: object) -> Iterator[str]:

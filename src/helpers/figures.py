@@ -23,7 +23,7 @@ from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from helpers.sentences import say
+from helpers.sentences import length, say
 from helpers.tables import html_table
 
 # Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
@@ -65,6 +65,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 
+SHORTEST_ALT = 6
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 # Families of other systems are named for the reader's browser; that they are missing here is expected.
@@ -80,7 +81,7 @@ class Chart:
     title : str
         What the picture shows, as a statement.
     alt : str
-        Text alternative that states the finding; at least 40 characters.
+        Text alternative that states the finding; at least `SHORTEST_ALT` words.
     data : pandas.DataFrame
         The numbers drawn, small enough to be read as a table.
     figure : matplotlib.figure.Figure
@@ -105,8 +106,8 @@ class Chart:
     members: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.alt.strip()) < 40:
-            raise ValueError(f"alt == {self.alt!r}, must state the finding in at least 40 characters.")
+        if length(self.alt) < SHORTEST_ALT:
+            raise ValueError(f"alt == {self.alt!r}, must state the finding in {SHORTEST_ALT} words or more.")
         if not self.title.strip():
             raise ValueError("title == '', must state what the picture shows.")
         if self.data.empty:

@@ -41,7 +41,7 @@ def use_language(language: str, translations: Mapping[str, str] | None = None) -
     global _process
     if language != "en" and translations is None:
         raise ValueError(f"language == {language!r}, must come with its catalogue.")
-    _process = Language(language, dict(translations or {}))
+    _process = Language(language, translations or {})
 
 
 @contextmanager
@@ -63,6 +63,11 @@ def in_chinese() -> bool:
     return _language().code == "zh"
 
 
+def lang() -> str:
+    """Return the tag of the language for a page: Chinese is in simplified characters."""
+    return "zh-Hans" if in_chinese() else _language().code
+
+
 class _Chinese(string.Formatter):
     """Fields as Chinese writes them: days as 2026年6月30日, whole numbers from ten thousand as 1.2万, lists with 、.
 
@@ -70,6 +75,8 @@ class _Chinese(string.Formatter):
     """
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Verbatim):
+            return str(value)
         if not format_spec and (isinstance(value, dt.date) or _ISO_DAY.fullmatch(str(value))):
             day = dt.date.fromisoformat(str(value)[:10])
             return f"{day.year}年{day.month}月{day.day}日"
@@ -101,8 +108,14 @@ def say(template: str, /, **values: Any) -> str:
     code, catalogue = _language()
     if "\n" in template:
         return closed_up(" ".join(say(part, **values) for part in template.split("\n")))
-    translated = catalogue.get(template, template)
+    translated = catalogue.get(template) or template
     return _CHINESE.format(translated, **values) if code == "zh" else translated.format(**values)
+
+
+class Verbatim(str):
+    """A text that is said as it stands, such as a query."""
+
+    __slots__ = ()
 
 
 def closed_up(text: str) -> str:
@@ -181,7 +194,12 @@ def quantity(value: float, unit: str, *, exact: bool = False) -> str:
         return money(value, unit, exact=exact)
     if unit in {"ratio", "index", ""}:
         return number(value)
-    return say(f"{{number}} {unit}", number=number(value)) if math.isfinite(value) else "–"
+    return amount_of(value, unit)
+
+
+def amount_of(value: float, what: str) -> str:
+    """Return how many or how much of something: ``2,985 members``; Chinese has a measure word of each."""
+    return say(f"{{number}} {what}", number=number(value)) if math.isfinite(value) else "–"
 
 
 def people(n: int, k_min: int) -> str:

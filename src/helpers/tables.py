@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,7 +120,9 @@ def _is_date(column: pd.Series) -> bool:
 
 def heading(column: Any) -> str:
     """Return a column name as a heading: ``value_low -> 'value low'``."""
-    return word(str(column).replace("_", " "))
+    text = str(column).replace("_", " ")
+    counted = re.fullmatch(r"(\D+ )(\d+)", text)
+    return say(f"{counted[1]}{{n}}", n=counted[2]) if counted else word(text)
 
 
 def _formatter(column: pd.Series, unit: str) -> Formatter:

@@ -17,7 +17,7 @@ from helpers.methods.ab_test.results import Guarded, changed
 from helpers.methods.ab_test.units import DELIVERED
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
-from helpers.sentences import percent, say
+from helpers.sentences import percent, say, Verbatim
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
@@ -173,7 +173,7 @@ class Beliefs(Beside):
         yield self.said(text, by=changed(self.delivered) if self.delivered else "")
         query = " ".join(self.reading.outcomes[0].cells.sql.split())
         text = "No row of a unit leaves the engine for a reading. The query for {metric}: {query}"
-        yield self.said(text, query=query)
+        yield self.said(text, query=Verbatim(query))
 
     def tables(self) -> Iterator[Table]:
         """Yield the beliefs, and each metric with and without covariates."""

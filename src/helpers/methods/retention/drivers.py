@@ -270,7 +270,7 @@ def name_of(covariate: Any) -> str:
     """Return the name of a covariate for readers: ``platform_home=weibo -> 'home platform = weibo'``."""
     variable, equals, level = str(covariate).partition("=")
     name = say(NAMES.get(variable, variable.replace("_", " ")))
-    return f"{name} = {level}" if equals else name
+    return say("{name} = {level}", name=name, level=level) if equals else name
 
 
 def hazard_sentence(row: Mapping[Any, Any], k_min: int) -> str:

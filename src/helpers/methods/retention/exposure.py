@@ -160,9 +160,10 @@ class Dose:
         fatigue = say("none, since no dose is clearly worse than fewer")
         if self.fatigue_from is not None:
             row = self.table[self.table["first"] == self.fatigue_from].iloc[0]
-            ratio = f"{number(row['hazard_ratio'])} ({number(row['low'])} to {number(row['high'])})"
-            text = "from {dose} a month on members leave {ratio} times as fast as at {reference}"
-            fatigue = say(text, dose=row["dose"], reference=row["reference"], ratio=ratio)
+            ratio, low, high = (number(row[name]) for name in ("hazard_ratio", "low", "high"))
+            text = "from {dose} a month on members leave {ratio} ({low} to {high}) times as fast as at {reference}"
+            ends = {"ratio": ratio, "low": low, "high": high}
+            fatigue = say(text, dose=row["dose"], reference=row["reference"], **ends)
         text = (
             "With each {what} more in a month, members leave {ratio} times as fast in the next ({between}; {n} "
             "member-months, {events} left); association, not cause. Fatigue point: {fatigue}."

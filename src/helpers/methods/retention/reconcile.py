@@ -93,7 +93,7 @@ class Reconciliation(Result):
     def table(self) -> pd.DataFrame:
         """One row per measure and one column per day, each cell in words, and in what the measure differs."""
         words = pd.Series({key: self._in_words(*key) for key in self.estimates}).unstack()
-        words.columns = [say("day {day}", day=day) for day in words.columns]
+        words.columns = [f"day {day}" for day in words.columns]
         found = words.loc[list(MEASURES)].rename_axis("still_there").reset_index()
         why = {name: (WHY if self.observed.get(name, True) else NOT_OBSERVED)[name] for name in MEASURES}
         days = {"silence": self.study.silence_days, "day": self.study.as_of}

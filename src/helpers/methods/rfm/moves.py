@@ -307,12 +307,12 @@ class Forecast(Result):
             "Such forecasts of earlier periods ({periods}) missed tier sizes by {error} members on average, “as last "
             "period” by {naive}."
         )
-        more = " Too little data to say whether the bands hold."
+        more = "Too little data to say whether the bands hold."
         if k >= enough.BACKTESTS:
-            more = " {share} of {cells} sizes fell inside their {level} band ({bounds})."
+            more = "{share} of {cells} sizes fell inside their {level} band ({bounds})."
         low, high = (float(end) for end in wilson(share * k, k, self.study.confidence))
         return say(
-            text + more, periods=k, error=number(error), naive=number(naive), cells=len(self.cells),
+            f"{text}\n{more}", periods=k, error=number(error), naive=number(naive), cells=len(self.cells),
             share=percent(share, 0), level=percent(BAND, 0), bounds=interval(low, high, "share"),
         )  # fmt: skip
 

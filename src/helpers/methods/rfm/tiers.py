@@ -26,7 +26,7 @@ from helpers.checks import did_you_mean
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
 from helpers.methods.rfm.scores import COUNTED, SCORE_COLUMNS
-from helpers.sentences import say
+from helpers.sentences import in_chinese, say
 from helpers.study import Study
 from helpers.study.frames import materialise, require_columns
 
@@ -236,9 +236,9 @@ class TierScheme(BaseModel):
     @property
     def names(self) -> list[str]:
         """Each tier's id with the name it goes by, when that says more."""
-        return [
-            f"{tier.id} {tier.name}" if tier.name not in ("", tier.id) else tier.id for tier in self.tiers
-        ]
+        names = [(tier.id, tier.name) for tier in self.tiers]
+        both = "{name}" if in_chinese() else "{id} {name}"
+        return [both.format(id=each, name=name) if name not in ("", each) else each for each, name in names]
 
     def rules_table(self) -> pd.DataFrame:
         """Return the rules in words: rank (1 lowest), tier, display_name, rule; the highest tier that fits wins."""

@@ -37,7 +37,7 @@ from helpers.report.page.strip import strip
 from helpers.report.page.verdict import verdict
 from helpers.report.publish.earlier import Earlier, day_of
 from helpers.report.publish.manifest import Manifest
-from helpers.sentences import closed_up, say, word
+from helpers.sentences import amount_of, closed_up, lang, say, word
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
@@ -135,6 +135,8 @@ def environment() -> Environment:
     engine.globals.update(
         say=say,
         word=word,
+        lang=lang,
+        amount_of=amount_of,
         define=define,
         strip=strip,
         trail=trail,
