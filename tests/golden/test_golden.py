@@ -32,7 +32,7 @@ def test_in_chinese_the_numbers_are_the_same_and_all_is_said_in_chinese(name, no
     said_in_english: set[str] = set()
 
     class Watched(dict[str, str]):
-        """A catalogue that notes which templates it lacks; ``word`` asks with a default, for words need not be known."""
+        """A catalogue that notes which templates it lacks; ``word`` asks with a default, as it need not know."""
 
         def get(self, template, default=None):
             if default is None and template not in self and re.search(r"[^\W\d_]", FIELD.sub("", template)):

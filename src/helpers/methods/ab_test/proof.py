@@ -17,7 +17,7 @@ from helpers.methods.ab_test.results import Guarded, changed
 from helpers.methods.ab_test.units import DELIVERED
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
-from helpers.sentences import percent, say, Verbatim
+from helpers.sentences import Verbatim, percent, say
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table

@@ -254,7 +254,7 @@ class Returns(Result):
         shown["decision"] = [say(titles[row["decision"]], **self._words(row)) for row in rows]
         caption = say("Channels: spend, orders touched and credited, orders added, return, and the decision")
         units = dict.fromkeys(["spend", "cpa"], self.study.currency) | {"p_goal": "share"}
-        names = {"last": say(plots.NAMES["last"]), "chain": say(plots.NAMES[self.credited.model])}
+        names = {"last": plots.NAMES["last"], "chain": plots.NAMES[self.credited.model]}
         yield Table("channels", shown.rename(columns=names), caption, units, members="touched")
         yield self.test_sentence
 

@@ -186,7 +186,7 @@ class Credited(Result):
             "an equal split over the different channels of each order and know nothing of who did not order."
         )
         shown = dict.fromkeys(["first", "last", "linear", self.model])
-        columns = {say(NAMES[each]): self.of(each)["conversions"] for each in shown}
+        columns = {NAMES[each]: self.of(each)["conversions"] for each in shown}
         small = pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel")
         caption = say("Orders touched and credited; those touched add up to more than all")
         yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
