@@ -28,7 +28,7 @@ BUDGETS = {
     "methods/outlook": 900,
     "methods/ab_test": 2_400,
     "methods/attribution": 1_600,
-    "methods/budget": 1_950,
+    "methods/budget": 2_000,  # amounts that can be paid, packages, prices of bounds, and what a new fan costs
     "methods/weekly_review": 800,
     "report": 4_746,
     "cli": 440,  # four commands of the register of actions

@@ -111,6 +111,16 @@ def test_a_share_has_a_price_and_it_is_that_of_moving_it() -> None:
     assert price == pytest.approx(plan.outcome - more.outcome, rel=0.05)
 
 
+def test_room_has_a_price_and_it_is_that_of_more_of_it() -> None:
+    for high in (10.0, 18.0):
+        plan, wider = (allocate(TWO, terms(30, [15, 15], [top, 30])) for top in (high, high + 0.05))
+        price = dict(plan.prices.values)["high: a"]
+        assert price == pytest.approx((wider.outcome - plan.outcome) / 0.05, rel=0.05)
+    held, lower = (allocate(TWO, terms(30, [15, 15], low=[0, low])) for low in (9.0, 8.95))
+    assert dict(held.prices.values)["low: b"] == pytest.approx((lower.outcome - held.outcome) / 0.05, rel=0.1)
+    assert dict(held.prices.values)["high: a"] == 0
+
+
 def replace_share(share: Share, low: float) -> Share:
     return share._replace(low=low)
 

@@ -15,7 +15,7 @@ from helpers.methods.budget.baseline import baseline
 from helpers.methods.budget.curves import FAMILIES, Curves
 from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.evidence import Evidence
-from helpers.methods.budget.ledger import ledger
+from helpers.methods.budget.results import ledger
 from helpers.methods.budget.scenarios import least_cost, scenarios
 from helpers.methods.budget.terms import WEEKS_OF_MONTH, Terms, responses_of
 from helpers.methods.budget.weekly import Weekly

@@ -67,9 +67,10 @@ def known(grade: str, draws: int = 400) -> Fitted:
     )
 
 
-def plan(fitted: Fitted, amount: float = 300.0, room: float = 2.0, reserve: float = 0.1) -> Planned:
+def plan(fitted: Fitted, goal: float = 0.0, **asked: object) -> Planned:
     lines = budget.lines(fitted.study, fitted, turnover=1.0, margin=1.0)
-    return budget.planned(fitted.study, lines, amount, room, reserve)
+    plain = {"amount": 300.0, "room": 2.0, "reserve_share": 0.1, "payable": 0.0}
+    return budget.planned(fitted.study, lines, budget.Wanted(**plain | asked), goal)  # type: ignore[arg-type]
 
 
 def test_the_next_money_goes_where_more_pays_and_nothing_where_the_line_is_full() -> None:
@@ -102,7 +103,7 @@ def test_findings_carry_the_systems_of_the_budget_and_say_what_stops_paying() ->
     )
     found = {one.id: one for each in results for one in each.found()}
     systems = {system for one in found.values() for system in one.provenance.systems}
-    assert systems == {"S067", "S072", "S073", "S074", "S075", "S076", "S081", "S082", "S083"}
+    assert systems == {"S067", "S068", "S072", "S073", "S074", "S075", "S076", "S081", "S082", "S083"}
     assert found["budget.stops_paying"].headline == "more no longer pays on full"
     # 300 ln 2 / 10 * 2 ^ -(s / 10) = 1 at a weekly spend of 43.8; points lie 1.2 apart.
     assert found["budget.stops_paying"].value / WEEKS_OF_MONTH == pytest.approx(
@@ -129,8 +130,56 @@ def test_red_allocates_nothing_tells_no_number_and_says_why() -> None:
     assert any("memory" in part for part in said) and not any("nan" in part for part in said)
 
 
+def test_amounts_are_those_that_can_be_paid_and_the_rounded_plan_is_judged() -> None:
+    done = plan(known("green"), payable=50.0)
+    amounts = done.more.lines[["today", "proposed"]].to_numpy() / 50
+    assert done.more.terms.reserve == pytest.approx(150) and np.abs(amounts - amounts.round()).max() < 1e-9
+    assert done.more.lines.loc["up", ["today", "proposed"]].tolist() == [450, 600]
+    assert done.more.outcome == pytest.approx(
+        sum(
+            WEEKS_OF_MONTH * top * (1 - 2 ** -(spend / WEEKS_OF_MONTH / half))
+            for top, half, spend in ((8_000, 1_000, 600), (300, 10, 450))
+        )
+    )
+
+
+def test_a_line_of_packages_is_bought_whole() -> None:
+    plain, whole = (plan(known("green"), packages=of).more.lines for of in ({}, {"up": 150.0}))
+    assert plain.at["up", "proposed"] == pytest.approx(434.82 + 300 - 116.96, abs=0.1)
+    # Three packages today, 434.8 to the nearest; one more fits into what the reserve leaves, a second does not.
+    assert whole.loc["up", ["today", "proposed"]].tolist() == [450, 600]
+    with pytest.raises(BadParameters, match="name star, but the lines with a curve are up, full"):
+        plan(known("green"), packages={"star": 5.0})
+
+
+def test_a_line_that_does_not_earn_its_upkeep_is_switched_off_when_money_moves() -> None:
+    cheap, dear = (plan(known("green"), upkeep={"full": cost}).moved for cost in (10.0, 2_000.0))
+    assert cheap.lines.at["full", "fixed"] == 10 and cheap.lines.at["full", "proposed"] > 0
+    assert dear.lines.loc["full", ["proposed", "fixed"]].tolist() == [0, 0]
+    assert dear.spend <= dear.spend_today == pytest.approx(2 * 100 * WEEKS_OF_MONTH + 2_000)
+
+
+def test_a_goal_is_priced_or_said_to_be_out_of_reach() -> None:
+    # Up to three times today's 435 a month is allowed on `up`, and `full` brings 1,300 at most.
+    done = plan(known("green"), goal=4_000.0)
+    row = done.table.set_index("plan").loc["least_cost"]
+    assert row["outcome"] == pytest.approx(4_000, rel=0.002) and row["allowed"]
+    assert "CNY 4,000 a month from paid lines cost CNY" in done.goal_sentence
+    far = plan(known("green"), goal=99_999.0)
+    assert "out of reach" in far.goal_sentence and "least_cost" not in set(far.table["plan"])
+
+
+def test_points_beyond_what_was_spent_are_not_told() -> None:
+    rows = plan(known("green")).lines.numbers({"pays": "break_even", "back": "payback"}).set_index("line")
+    assert rows.at["up", "pays"] == "beyond (beyond to beyond)"
+    assert (
+        rows.at["full", "pays"].startswith("CNY 188 (")
+        and rows.at["up", "back"] == "1 weeks (1 weeks to 1 weeks)"
+    )
+
+
 def test_a_reserve_above_the_next_money_takes_all_of_it() -> None:
-    done = plan(known("green"), reserve=0.5)
+    done = plan(known("green"), reserve_share=0.5)
     assert done.placed.empty and done.more.terms.reserve == pytest.approx(300)
     assert "more than the next money" in done.reserve_sentence
     assert next(done.proposals()).rule == "budget.keep"

@@ -58,6 +58,12 @@ class Plan:
         return float(self.lines["proposed"].sum() + self.lines["fixed"].sum())
 
     @property
+    def spend_today(self) -> float:
+        """The same of today."""
+        today = self.lines["today"]
+        return float(today.sum() + self.terms.lines["fixed"][today > 0].sum())
+
+    @property
     def outcome(self) -> float:
         """Mean outcome of the plan."""
         return float(self.lines["outcome"].sum())

@@ -15,12 +15,12 @@ from helpers.methods.budget.allocate import Plan, allocate
 from helpers.methods.budget.house import shocks
 from helpers.methods.budget.results import Told, estimate_of_draws
 from helpers.methods.budget.returns import Lines
-from helpers.methods.budget.scenarios import outcome_draws, scenarios
-from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, responses_of
+from helpers.methods.budget.scenarios import compared, outcome_draws
+from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, Wanted, responses_of
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part
-from helpers.sentences import percent, say, with_bounds
+from helpers.sentences import percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
@@ -28,13 +28,18 @@ from helpers.tables import Table
 PLANS = {
     "today": "as today", "next": "today and the next money", "proposed": "today's money moved",
     "rule": "40/35/25 on the three largest", "equal": "equal parts", "less": "20 % less of each",
-    "frozen": "no advertising", "least_cost": "today's outcome at least cost",
+    "frozen": "no advertising", "least_cost": "{goal} at least cost",
 }  # fmt: skip
 BINDS = {"high": "at its most", "low": "at its least", "off": "switched off", "": "–"}
 NEXT = (
     "Of the next {amount} a month, keep {reserve} back and spread the rest: {placed}. Expected gain a month, after "
     "that spend: {gain}."
 )
+PRICE = (
+    "By the mean curves, {unit} 1 more of money, or {unit} 1 less in reserve, would bring {price} of margin after "
+    "its cost. The table says what {unit} 1 more room on each line would bring."
+)
+LEAST = "{goal} a month from paid lines cost {cost} at least, by the mean curves; today's spend is {today}."
 KEPT = "{kept} a month are kept back: a share of all advertising money, or what months above the usual took."
 NEVER = "A week's spend on {line} is back after {value:.0f} weeks by the middle curve; by unlucky ones it never is."
 ASSUMED = (
@@ -55,17 +60,23 @@ class Planned(Told):
     more, moved : Plan or None
         With the next money, nothing taken from any line; with today's money, moved. None where trust is red.
     table : pandas.DataFrame
-        Plans compared, as :func:`helpers.methods.budget.scenarios.scenarios` returns them, and the next money.
-    amount, wanted : float
-        Next money of a month; reserve that is asked for.
+        Plans compared, as :func:`helpers.methods.budget.scenarios.compared` returns them.
+    wanted : Wanted
+        What was asked.
+    reserve, goal : float
+        Reserve that is asked for; outcome of a month that is to be reached at least cost.
+    unreached : str
+        Why the goal is out of reach; empty when it is not.
     """
 
     lines: Lines
     more: Plan | None
     moved: Plan | None
     table: pd.DataFrame = field(repr=False)
-    amount: float
-    wanted: float
+    wanted: Wanted
+    reserve: float
+    goal: float
+    unreached: str
 
     def spoken(self, change: pd.Series) -> str:
         """Return changes of spend in words, the largest first."""
@@ -77,16 +88,16 @@ class Planned(Told):
         found, n, level = self.lines.fitted.usable, self.lines.fitted.n, self.study.confidence
         if plan is None or found is None:
             return unknown(n, self.study.currency, level)
-        today, proposed = plan.lines["today"], plan.lines["proposed"]
-        more = outcome_draws(found, proposed) - outcome_draws(found, today)
+        more = outcome_draws(found, plan.lines["proposed"]) - outcome_draws(found, plan.lines["today"])
         worth = self.lines.turnover * self.lines.margin
-        return estimate_of_draws(worth * more - (proposed - today).sum(), n, self.study.currency, level)
+        gained = worth * more - (plan.spend - plan.spend_today)
+        return estimate_of_draws(gained, n, self.study.currency, level)
 
     @property
     def placed(self) -> pd.Series:
         """The next money by line, the most first; lines that get none left out."""
         change = pd.Series(dtype=float) if self.more is None else self.more.lines["change"]
-        return change[change > 0.005 * self.amount].sort_values(ascending=False, kind="stable")
+        return change[change > 0.005 * self.wanted.amount].sort_values(ascending=False, kind="stable")
 
     @property
     def pays(self) -> bool:
@@ -99,13 +110,10 @@ class Planned(Told):
         kept = 0.0 if self.more is None else self.more.terms.reserve
         gain, grade = with_bounds(self.gain(self.more)), say(self.lines.fitted.trust.grade)
         first, past = say(" and ").join(self.placed.index[:2]), self.lines.named("past")
-        words = {"amount": self.cash(self.amount), "placed": self.spoken(self.placed)}
-        words |= {
-            "reserve": self.cash(kept),
-            "moves": self.moved_sentence,
-            "why": self.lines.fitted.trust.refusal,
-        }
-        return words | {"gain": gain, "grade": grade, "lines": first, "past": past}
+        words = {"amount": self.cash(self.wanted.amount), "placed": self.spoken(self.placed)}
+        words |= {"reserve": self.cash(kept), "moves": self.moved_sentence}
+        words |= {"gain": gain, "grade": grade, "lines": first, "past": past}
+        return words | {"why": self.lines.fitted.trust.refusal}
 
     @property
     def sentence(self) -> str:
@@ -119,9 +127,9 @@ class Planned(Told):
         if self.more is None:
             return say("No reserve is set, because no plan is proposed.")
         kept, text = self.more.terms.reserve, KEPT
-        if kept < self.wanted - 0.01:
+        if kept < self.reserve - 0.01:
             text = "A reserve of {wanted} is asked for, more than the next money: all {kept} are kept back."
-        return say(text, kept=self.cash(kept), wanted=self.cash(self.wanted))
+        return say(text, kept=self.cash(kept), wanted=self.cash(self.reserve))
 
     @property
     def moved_sentence(self) -> str:
@@ -154,19 +162,55 @@ class Planned(Told):
         yield self.picture(self.more)
         yield self.moved_sentence
         yield say("{reserve} {payback}", reserve=self.reserve_sentence, payback=self.payback_sentence)
-        more, rows = self.more.lines, self.more.lines[["today"]]
-        rows = rows.assign(next_money=more["change"], today_moved=self.moved.lines["change"])
-        rows["limit"] = more["binds"].map(lambda bound: say(BINDS[bound]))
-        rows["next_unit_brings"] = self.lines.turnover * more["marginal"]
-        caption = say("Money of a month, what plans change, turnover of one unit more after the first")
-        units = dict.fromkeys(["today", "next_money", "today_moved"], self.study.currency)
-        yield Table("plan_lines", rows.rename_axis("line").reset_index(), caption, units)
-        shown = self.table.assign(plan=self.table["plan"].map(lambda name: say(PLANS[name])))
+        yield " ".join([self.price_sentence, self.goal_sentence])
+        yield self.lines_table(self.more, self.moved)
+        goal = quantity(self.goal, self.lines.fitted.weeks.weekly.unit)
+        shown = self.table.assign(plan=self.table["plan"].map(lambda name: say(PLANS[name], goal=goal)))
         shown = shown.drop(columns=[*self.lines.chance.index])
         caption = say("Plans on the same curves, a month: outcome, beyond today's, chance to beat it")
         note = say("Not allowed: a line has more than its room, where nobody has seen what it does.")
         units = {"spend": self.study.currency, "better": "share"}
         yield Table("scenarios", shown, caption, units, note)
+
+    def lines_table(self, more: Plan, moved: Plan) -> Table:
+        """Return what both plans change by line, what limits them, and what one unit more would bring."""
+        prices = dict(more.prices.to_numpy())
+        after, now = more.lines, moved.lines["change"]
+        rows = after[["today"]].assign(next_money=after["change"], today_moved=now)
+        rows["limit"] = after["binds"].map(lambda bound: say(BINDS[bound]))
+        rows["next_unit_brings"] = [self.next_unit(str(line), at) for line, at in after["proposed"].items()]
+        room = [prices.get(f"{bound}: {line}", np.nan) for line, bound in after["binds"].items()]
+        rows["one_more_room_brings"] = room
+        caption = say("Money of a month by line; turnover of one unit more, and margin of one unit more room")
+        units = dict.fromkeys([*rows.columns.difference(["limit", "next_unit_brings"])], self.study.currency)
+        return Table("plan_lines", rows.rename_axis("line").reset_index(), caption, units)
+
+    def next_unit(self, line: str, spend: float) -> str:
+        """Return the turnover of one more unit of money at a spend of a month, with its interval, in words."""
+        found = self.lines.fitted.usable
+        draws = found.marginal(line, np.array([spend / WEEKS_OF_MONTH])) if found else np.array([])
+        named = (self.lines.fitted.n, "ratio", self.study.confidence)
+        return with_bounds(estimate_of_draws(self.lines.turnover * draws, *named))
+
+    @property
+    def price_sentence(self) -> str:
+        """What more money, and less reserve, would bring."""
+        price = 0.0 if self.more is None else float(dict(self.more.prices.to_numpy())["budget"])
+        text = PRICE if price > 0.005 else "More money would bring nothing within the room of the lines."
+        return say(text, unit=self.study.currency, price=self.cash(price))
+
+    @property
+    def goal_sentence(self) -> str:
+        """What the goal costs at least, or why it is out of reach."""
+        plans, unit = self.table.set_index("plan")["spend"], self.lines.fitted.weeks.weekly.unit
+        if self.unreached:
+            return self.unreached
+        return say(
+            LEAST,
+            goal=quantity(self.goal, unit),
+            cost=self.cash(plans["least_cost"]),
+            today=self.cash(plans["today"]),
+        )
 
     def picture(self, plan: Plan) -> Chart:
         """Draw the spend of each line today and with the next money."""
@@ -190,23 +234,21 @@ class Planned(Told):
         up = {"direction": "up is good", "change": True} | held
         text = "the next {amount} a month pay best on {lines}"
         text = say(text if self.pays else "the next {amount} a month are better kept", **self.words)
-        metric, more = (
-            say("gain of the next money a month, after its cost"),
-            {"headline": text, "picture": "next_money"} | up,
-        )
+        metric = say("Gain of the next money a month, after its cost")
+        more = {"headline": text, "picture": "next_money"} | up
         systems, gain = ("S067", "S075"), self.gain(self.more)
         yield self.state(gain, "next_gain", metric, self.sentence, "plan_gain", *systems, **more)
         stops, brought, *others = self.lines.findings()
         yield from (stops, brought)
         amount = np.nan if self.more is None else self.more.terms.reserve
         named = (self.lines.fitted.n, self.study.currency, "policy and past shocks", self.study.confidence)
-        metric, kept = say("money kept back a month"), Estimate(amount, amount, amount, *named)
+        metric, kept = say("Money kept back a month"), Estimate(amount, amount, amount, *named)
         yield self.state(kept, "reserve", metric, self.reserve_sentence, "reserve", "S072", **held)
         yield from others
-        metric, more = say("gain of moving today's money a month"), {"picture": "plan"} | up
+        metric, more = say("Gain of moving today's money a month"), {"picture": "plan"} | up
         gain, systems = self.gain(self.moved), ("S074", "S075")
         yield self.state(gain, "move_gain", metric, self.moved_sentence, "plan_gain", *systems, **more)
-        metric, more = say("weeks until a week's spend has come back"), {"direction": "down is good"} | held
+        metric, more = say("Weeks until a week's spend has come back"), {"direction": "down is good"} | held
         yield self.state(self.payback, "payback", metric, self.payback_sentence, "payback", "S083", **more)
 
     def proposals(self) -> Iterator[Proposed]:
@@ -227,9 +269,7 @@ class Planned(Told):
             yield Proposed("budget.past", ("budget.stops_paying", trust), None, words)
 
 
-def planned(
-    study: Study, lines: Lines, amount: float = 10_000.0, room: float = 0.5, reserve_share: float = 0.05
-) -> Planned:
+def planned(study: Study, lines: Lines, wanted: Wanted | None = None, goal: float = 0.0) -> Planned:
     """Return where the next money goes, what could be moved, and other plans beside them.
 
     Parameters
@@ -238,28 +278,30 @@ def planned(
         Its level and currency.
     lines : Lines
         What each line brings.
-    amount : float
-        Next money of a month.
-    room : float
-        Share of today's spend by which a line may rise or fall; one that pauses may come back at that share of its
-        mean. None goes beyond its largest week.
-    reserve_share : float
-        Least share of the month's advertising money that is kept back, as far as the next money reaches.
+    wanted : Wanted, optional
+        Next money, room of the lines, reserve, and what can be paid.
+    goal : float
+        Outcome of a month that is to be reached at least cost; 0 for what today's spend brings.
+
+    Raises
+    ------
+    BadParameters
+        When packages or upkeep name no line with a curve.
     """
-    found = lines.fitted.usable
+    found, wanted = lines.fitted.usable, wanted or Wanted()
     if found is None:
-        return Planned(study, lines, None, None, pd.DataFrame(), amount, 0.0)
-    today = WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value)
-    seen = WEEKS_OF_MONTH * found.weekly.spend
-    high = np.maximum(np.minimum(np.maximum((1 + room) * today, room * seen.mean()), seen.max()), today)
-    rows = pd.DataFrame({"today": today, "low": (1 - min(room, 1.0)) * today, "high": high})
-    budget, worth, responses = float(today.sum()), lines.turnover * lines.margin, responses_of(found)
-    asked = Terms(budget + amount, rows.assign(low=0.0), (), reserve_share, shocks(study)).reserve
-    kept = min(asked, amount) / max(budget + amount, 1e-12)
-    terms = Terms(budget + amount, rows.assign(low=today), (), kept, value=worth, currency=study.currency)
-    more = allocate(responses, terms)
-    moved = allocate(responses, Terms(budget, rows, value=worth, currency=study.currency))
-    table = scenarios(found, moved, moved.outcome_today, study.confidence)
-    beside = scenarios(found, more, None, study.confidence).query("plan == 'proposed'").assign(plan="next")
-    table = pd.concat([table[:1], beside, table[1:]], ignore_index=True)
-    return Planned(study, lines, more, moved, table, amount, asked)
+        return Planned(study, lines, None, None, pd.DataFrame(), wanted, 0.0, goal, "")
+    rows = wanted.rows(found.weekly, WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value))
+    today, cost, responses = rows["today"], rows["fixed"], responses_of(found)
+    budget, value = float((today + cost.where(today > 0, 0.0)).sum()), lines.turnover * lines.margin
+    asked = Terms(budget + wanted.amount, 0 * rows, (), wanted.reserve_share, shocks(study)).reserve
+    if wanted.payable:
+        asked = float(np.ceil(asked / wanted.payable - 1e-9)) * wanted.payable
+    kept = min(asked, wanted.amount) / max(budget + wanted.amount, 1e-12)
+    ways = rows.assign(low=today, optional=(cost > 0) & (today == 0)), rows.assign(optional=cost > 0)
+    named: dict[str, Any] = {"value": value, "currency": study.currency}
+    more = allocate(responses, Terms(budget + wanted.amount, ways[0], (), kept, **named))
+    moved = allocate(responses, Terms(budget, ways[1], **named))
+    goal = goal or moved.outcome_today
+    table, unreached = compared(found, moved, more, goal, study.confidence)
+    return Planned(study, lines, more, moved, table, wanted, asked, goal, unreached)

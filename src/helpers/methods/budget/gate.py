@@ -108,9 +108,8 @@ def gate(weekly: Weekly) -> Gate:
         return Gate(sound, "nothing")
     checks = (*sound, *(each for part in (_enough, _apart, _lines, _demand) for each in part(weekly)))
     refused = any(each.verdict == "refuse" for each in checks)
-    return Gate(
-        checks, "nothing" if len(weekly.outcome) < WEEKS[0] else "elasticity" if refused else "curves"
-    )
+    answer: Answer = "elasticity" if refused else "curves"
+    return Gate(checks, "nothing" if len(weekly.outcome) < WEEKS[0] else answer)
 
 
 def _sound(weekly: Weekly) -> Iterator[Check]:
@@ -121,9 +120,8 @@ def _sound(weekly: Weekly) -> Iterator[Check]:
             text = "{line}: weeks in which spend is below nothing, or missing: {value}. Correct the report first."
             yield check("spend", str(line), wrong, 0, "refuse", text)
         elif not column.any():
-            yield check(
-                "idle", str(line), 0, 0, "refuse", "{line} spent nothing in these weeks: leave it out."
-            )
+            text = "{line} spent nothing in these weeks: leave it out."
+            yield check("idle", str(line), 0, 0, "refuse", text)
     if spend.empty:
         text = "No line has spend that varies from week to week, so nothing tells what spend does."
         yield check("lines", "", 0, 1, "refuse", text)
@@ -145,10 +143,9 @@ def _enough(weekly: Weekly) -> Iterator[Check]:
         text = "There are {value} weeks; response curves need {limit} at least."
     yield judged("weeks", "", weeks, low, least, text, "There are {value} weeks.")
     n = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
-    text, good = (
-        "{value} weeks for each of {n} unknowns; {limit} are needed.",
-        "{value} weeks for each of {n} unknowns.",
-    )
+    text = good = "{value} weeks for each of {n} unknowns."
+    if weeks / n < PER_PARAMETER[0]:
+        text = "{value} weeks for each of {n} unknowns; {limit} are needed."
     yield judged("parameters", "", weeks / n, *PER_PARAMETER, text, good, n=n)
 
 

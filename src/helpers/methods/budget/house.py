@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.results import Told
 from helpers.methods.budget.returns import Lines
 from helpers.methods.budget.terms import WEEKS_OF_MONTH, Share, Terms, responses_of
+from helpers.methods.budget.weekly import entries
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
@@ -27,19 +28,15 @@ TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
 CORE_WIDTH = 0.05
 CORE = (
     "Core platforms had {share} of advertising; a rule asks for {low} to {high}. By the mean curves, keeping to it "
-    "costs {price} of margin a month."
+    "costs {price} of margin a month, and one point of share more or less would bring {point}."
 )
 ADS = "Advertising takes {share} of all cost; the rule of thumb gives it {rule}. It is a rule, not a result."
 
 
 def costs(study: Study) -> pd.DataFrame:
     """Return money by month (rows) and kind of the table ``costs``; no rows where there is none."""
-    if "costs" not in study.dataset:
-        return pd.DataFrame({"ads": pd.Series(dtype=float)})
-    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
-    rows = rows[pd.to_datetime(rows["date"]).dt.date <= study.as_of]
-    month = pd.to_datetime(rows["date"]).dt.strftime("%Y-%m")
-    table = rows.pivot_table(index=month, columns="kind", values="amount", aggfunc="sum", fill_value=0.0)
+    rows = entries(study).groupby(["month", "kind"])["amount"].sum()
+    table = rows.unstack(fill_value=0)
     return table.assign(ads=table.get("ads", 0.0)).astype(float)
 
 
@@ -69,13 +66,15 @@ class House(Told):
         Money by month (rows) and kind of cost.
     core : Estimate
         Share of core platforms in advertising.
-    price : float
-        Margin of a month that a rule for it costs by the mean curves; NaN when no plan keeps it, or none is proposed.
+    price, point : float
+        Margin of a month that a rule for it costs by the mean curves, and what one point of share would bring; NaN
+        when no plan keeps it, or none is proposed.
     """
 
     months: pd.DataFrame = field(repr=False)
     core: Estimate
-    price: float
+    price: float = np.nan
+    point: float = np.nan
 
     @property
     def ads(self) -> Estimate:
@@ -92,34 +91,38 @@ class House(Told):
     def core_sentence(self) -> str:
         """What part core platforms have, and what the rule costs."""
         low, text = threshold("budget.core_share").value, "Core platforms had {share} of advertising."
-        price = self.cash(self.price)
         text = CORE if np.isfinite(self.price) else text if self.core.known else "No platform is called core."
-        rule = {"low": percent(low, 0), "high": percent(low + CORE_WIDTH, 0), "price": price}
-        return say(text, share=with_bounds(self.core), **rule)
+        rule = {"low": percent(low, 0), "high": percent(low + CORE_WIDTH, 0)}
+        price, point = self.cash(self.price), self.cash(self.point)
+        return say(text, share=with_bounds(self.core), price=price, point=point, **rule)
 
     def parts(self) -> Iterator[Part]:
         """Yield both rules, and cost by kind."""
         yield self.sentence
         yield self.core_sentence
-        total = self.months.sum().sort_values(ascending=False)
+        total, ledger = self.months.sum().sort_values(ascending=False), entries(self.study)
+        fixed = ledger["amount"].where(ledger["fixed"].fillna(False).astype(bool), 0.0)
         rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
-        rows = rows.rename_axis("kind").reset_index()
-        rows["rule_of_thumb"] = rows["kind"].map(TEMPLATE)
-        units = {"amount_a_month": self.study.currency, "share": "share", "rule_of_thumb": "share"}
-        yield Table("costs", rows, say("Cost by kind over {n} months", n=len(self.months)), units)
+        rows = rows.assign(
+            rule_of_thumb=pd.Series(TEMPLATE), of_that_fixed=fixed.groupby(ledger["kind"]).sum() / total
+        )
+        units = dict.fromkeys(map(str, rows), "share") | {"amount_a_month": self.study.currency}
+        caption = say("Cost by kind over {n} months", n=len(self.months))
+        yield Table("costs", rows.rename_axis("kind").reset_index(), caption, units)
 
     def findings(self) -> Iterator[Finding]:
         """State the share of core platforms in advertising, and of advertising in all cost."""
+        metric = say("Share of advertising on core platforms")
+        named = ("core_share", metric, self.core_sentence, "core_share", "S074")
+        yield self.state(self.core, *named, assumption=say("weeks to come are like those on record"))
         metric, more = (
-            say("share of advertising on core platforms"),
-            say("weeks to come are like those on record"),
+            say("Share of advertising in all cost"),
+            {"assumption": say("the ledger of costs is complete")},
         )
+        systems = ("S073", "S076", "S082")
         yield self.state(
-            self.core, "core_share", metric, self.core_sentence, "core_share", "S074", assumption=more
+            self.ads, "ads_share", metric, self.sentence, "cost_share", *systems, n_of="periods", **more
         )
-        metric, more = say("share of advertising in all cost"), say("the ledger of costs is complete")
-        systems, told = ("S073", "S076", "S082"), {"n_of": "periods", "assumption": more}
-        yield self.state(self.ads, "ads_share", metric, self.sentence, "cost_share", *systems, **told)
 
 
 def house(study: Study, lines: Lines, platforms: Sequence[str] = ()) -> House:
@@ -138,19 +141,17 @@ def house(study: Study, lines: Lines, platforms: Sequence[str] = ()) -> House:
     inside = tuple(str(line) for line in frame.spend if frame.lines.at[line, "platform"] in platforms)
     core = mean_share(frame.spend[[*inside]].sum(axis=1), frame.spend.sum(axis=1), study.confidence)
     core = core if inside else unknown(len(frame.outcome), "share", study.confidence)
+    told = House(study, costs(study), core)
     if found is None or not inside:
-        return House(study, costs(study), core, np.nan)
+        return told
     today = WEEKS_OF_MONTH * lines.table["spend"].map(lambda one: one.value)
     rows = pd.DataFrame({"today": today, "low": 0.0, "high": WEEKS_OF_MONTH * frame.spend.max()})
-    low, budget, value = (
-        threshold("budget.core_share").value,
-        float(today.sum()),
-        lines.turnover * lines.margin,
-    )
+    low, value = threshold("budget.core_share").value, lines.turnover * lines.margin
     rules: tuple[tuple[Share, ...], ...] = ((), (Share("core", inside, low, low + CORE_WIDTH),))
-    terms = [Terms(budget, rows, rule, value=value, currency=study.currency) for rule in rules]
+    terms = [Terms(float(today.sum()), rows, rule, value=value, currency=study.currency) for rule in rules]
     try:
-        free, kept = (allocate(responses_of(found), each).objective for each in terms)
+        free, kept = (allocate(responses_of(found), each) for each in terms)
     except BadParameters:  # no plan of today's money keeps the rule
-        return House(study, costs(study), core, np.nan)
-    return House(study, costs(study), core, max(free - kept, 0.0))
+        return told
+    point = dict(kept.prices.to_numpy()).get("share: core", 0.0)
+    return replace(told, price=max(free.objective - kept.objective, 0.0), point=max(point, 0.0))

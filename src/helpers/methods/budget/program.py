@@ -170,10 +170,21 @@ class Program:
         bounds = list(zip(fixed, np.where(whole, fixed, self.upper), strict=True))
         dual = linprog(self.cost, A_ub=matrix, b_ub=limits, bounds=bounds).ineqlin.marginals
         names = [self.rows[at][0] for at in (*np.flatnonzero(below), *np.flatnonzero(above))]
-        runs = self.running(x)
-        off = [f"{side}: {line}" for line in runs.index[~runs] for side in ("low", "high")]
-        table = pd.DataFrame({"name": names, "price": -dual * self.worth / self.money})
-        table = table[~table["name"].isin({"", *off})].groupby("name", as_index=False, sort=False).sum()
+        # The last piece of a line ends where its bound is, so the solver may give either the price: it is taken from
+        # what the piece at the margin brings after what all other bounds cost.
+        others = np.array([name != "" and not name.startswith(("low: ", "high: ")) for name in names])
+        brings, runs = -self.cost + (dual * others) @ matrix, self.running(x)
+        prices = list(zip(np.array(names)[others], -dual[others], strict=True))
+        for line, spend in self.spend(x)[runs].items():
+            row, pieces = self.terms.rows[str(line)], np.array(self.pieces[str(line)], int)
+            used = pieces[x[pieces] > 1e-9] if spend else pieces[:1]
+            more = float(brings[used[-1]]) if len(used) else 0.0
+            prices.append((f"low: {line}", max(-more, 0.0) * (spend <= row["low"] * (1 + 1e-9))))
+            prices.append((f"high: {line}", max(more, 0.0) * (spend >= row["high"] * (1 - 1e-9))))
+        table = (
+            pd.DataFrame(prices, columns=["name", "price"]).groupby("name", as_index=False, sort=False).sum()
+        )
+        table["price"] *= self.worth / self.money
         share = table["name"].str.startswith("share: ")
         table["price"] = table["price"].where(~share, 0.01 * self.spend(x).sum() * table["price"])
         reserve = table[table["name"] == "budget"].assign(name="reserve")

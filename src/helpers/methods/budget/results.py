@@ -16,7 +16,6 @@ from helpers.methods.budget.elasticity import elasticity
 from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.evidence import read_evidence
 from helpers.methods.budget.gate import Check, Gate, gate
-from helpers.methods.budget.ledger import ledger
 from helpers.methods.budget.trust import Trust, trust
 from helpers.methods.budget.weekly import Weekly, weekly
 from helpers.playbook.evidence import told_reports
@@ -29,6 +28,8 @@ from helpers.study import Study
 from helpers.tables import Table
 
 METHOD = "posterior draws of response curves"
+# What the ledger repeats of a statement.
+STATED = ("evidence_id", "line", "estimand", "kind", "stated", "value", "se", "report")
 ANSWERS = {
     "curves": "{n} whole weeks with {spend} on {lines} paid lines: enough to draw a curve for each.",
     "elasticity": "{n} whole weeks with {spend} on {lines} paid lines: too little for a curve of each line.",
@@ -146,13 +147,19 @@ class Fitted(Told):
         return len(self.weeks.weekly.outcome)
 
     @property
+    def brought(self) -> Array:
+        """Share of the outcome that paid lines brought, by draw; none where the draws may not be used."""
+        if self.usable is None:
+            return np.array([])
+        total = sum(self.usable.contribution(line).sum(axis=1) for line in self.usable.curves)
+        return np.asarray(total / self.weeks.weekly.outcome.sum())
+
+    @property
     def paid_share(self) -> Estimate:
         """Share of the outcome that paid lines brought."""
         if self.usable is None:
             return unknown(self.n, "share", self.study.confidence)
-        total = sum(self.usable.contribution(line).sum(axis=1) for line in self.usable.curves)
-        share = total / self.weeks.weekly.outcome.sum()
-        return estimate_of_draws(share, self.n, "share", self.study.confidence)
+        return estimate_of_draws(self.brought, self.n, "share", self.study.confidence)
 
     @property
     def sentence(self) -> str:
@@ -163,9 +170,8 @@ class Fitted(Told):
     def figure(self) -> Chart | NoChart:
         """Draw what each line brought, by week."""
         if self.usable is None:
-            return NoChart(
-                say("What paid lines brought, week by week"), self.trust.refusal, name="contribution"
-            )
+            title = say("What paid lines brought, week by week")
+            return NoChart(title, self.trust.refusal, name="contribution")
         frame, found = self.weeks.weekly, self.usable
         brought = {line: found.contribution(line).mean(axis=0) for line in found.curves}
         base = {say("without paid lines"): np.maximum(found.baseline, 0)}
@@ -195,13 +201,13 @@ class Fitted(Told):
         share = float(np.mean([one.verdict == "ok" for one in self.trust.checks]))
         passed = Estimate(share, share, share, tried, "share", "count of checks", self.study.confidence)
         headline, known = say("trust is {grade}", grade=say(self.trust.grade)), self.paid_share.known
-        metric, assumed = say("checks of the answer that passed"), say("what no check asks for is not wrong")
+        metric, assumed = say("Checks of the answer that passed"), say("what no check asks for is not wrong")
         more = {"direction": "up is good", "assumption": assumed, "headline": headline, "n_of": "checks"}
         yield self.state(passed, "trust", metric, self.sentence, "trust", "S067", **more)
         text = "Paid lines brought {share} of the outcome; the rest comes without them."
         text = text if known else "What paid lines brought cannot be told."
         told = say(text, share=with_bounds(self.paid_share))
-        metric, more = say("share of the outcome that paid lines brought"), {"picture": "contribution"}
+        metric, more = say("Share of the outcome that paid lines brought"), {"picture": "contribution"}
         yield self.state(self.paid_share, "paid_share", metric, told, "paid_share", "S067", **more)
 
 
@@ -222,6 +228,27 @@ def fitted(study: Study, weeks: Weeks) -> Fitted:
     return Fitted(study, weeks, found, trust(found, weeks.gate, study.seed), unused)
 
 
+def ledger(found: Fit, seed: int = 0) -> pd.DataFrame:
+    """Return what each statement changed: the fit with all of them beside the one without it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per statement: evidence_id, line, estimand, kind, stated, value, se (as it entered), report; says
+        (what the model says of the same thing, mean, with all statements); without, without_se, with, with_se (mean
+        weekly contribution of the line and its standard deviation).
+    """
+    rows = []
+    for each in found.evidence:
+        others = tuple(one for one in found.evidence if one is not each)
+        before = fit(found.weekly, others, seed).contribution(each.line).mean(axis=1)
+        after = found.contribution(each.line).mean(axis=1)
+        says = each.of(found.curves[each.line], found.weekly.spend[each.line].to_numpy(float)).mean()
+        stated = [getattr(each, name) for name in STATED]
+        rows.append((*stated, says, before.mean(), before.std(), after.mean(), after.std()))
+    return pd.DataFrame(rows, columns=[*STATED, "says", "without", "without_se", "with", "with_se"])
+
+
 @dataclass(frozen=True, repr=False)
 class Tested(Told):
     """What tests and beliefs changed, and which test would tell most.
@@ -231,7 +258,7 @@ class Tested(Told):
     fitted : Fitted
         The curves with all statements.
     table : pandas.DataFrame
-        As :func:`helpers.methods.budget.ledger.ledger` returns it.
+        As :func:`ledger` returns it.
     line : str
         The line whose contribution is least certain; empty without curves.
     brought : Estimate
@@ -271,7 +298,7 @@ class Tested(Told):
 
     def findings(self) -> Iterator[Finding]:
         """State what the line to be tested next brought."""
-        metric = say("contribution of the line to be tested next")
+        metric = say("Contribution of the line to be tested next")
         yield self.state(self.brought, "next_test", metric, self.sentence, "contribution", "S067", "S075")
 
     def proposals(self) -> Iterator[Proposed]:
@@ -293,9 +320,7 @@ def tested(study: Study, fitted: Fitted) -> Tested:
     found, unit = fitted.fit, fitted.weeks.weekly.unit
     if found is None:
         return Tested(study, fitted, pd.DataFrame(), "", unknown(fitted.n, unit, study.confidence))
-    each = {
-        line: estimate_of_draws(found.contribution(line).sum(axis=1), fitted.n, unit, study.confidence)
-        for line in found.curves
-    }
+    total = {line: found.contribution(line).sum(axis=1) for line in found.curves}
+    each = {line: estimate_of_draws(one, fitted.n, unit, study.confidence) for line, one in total.items()}
     line = max(each, key=lambda name: each[name].high - each[name].low)
     return Tested(study, fitted, ledger(found, study.seed), line, each[line])

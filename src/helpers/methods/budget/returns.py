@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from helpers.methods.budget.terms import WEEKS_OF_MONTH
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
-from helpers.sentences import number, percent, say, with_bounds
+from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
@@ -27,14 +27,22 @@ PAYS = {
     "past": "It most likely no longer pays on {lines}.",
     "open": "It may or may not pay on {lines}.",
 }
-WORDS = {"pays": "more pays", "past": "more no longer pays", "open": "not certain"}
+POINTS = {
+    "steepest_at": "bend", "best_average_at": "best_average", "average_is_as_asked_up_to": "average_target",
+    "next_is_as_asked_up_to": "marginal_target", "next_pays_up_to": "break_even",
+}  # fmt: skip
+EFFECTS = {
+    "average_brings": "return", "next_brings": "marginal_return", "brought": "contribution",
+    "costs_each": "cost_per_outcome", "spend_1_%_more_brings_%_more": "elasticity", "payback": "payback",
+    "half_of_effect_after": "half_life", "still_to_come": "still_to_come", "headroom_a_week": "headroom",
+}  # fmt: skip
 BANDS = (
     "{level} bands, up to the largest spend seen. Point: today. Dotted: margin that makes up for it. Dashed: from "
     "here on the next unit of money no longer brings itself back, where that was seen."
 )
 RETURNS = (
-    "Each {unit} 1 of advertising brought {one} of turnover, against {target} asked for; on all cost, fixed cost "
-    "included, {all}."
+    "Each {unit} 1 of advertising brought {one} of turnover, against {target} asked for, which it reached with a "
+    "chance of {chance}; on all cost, fixed cost included, {all}."
 )
 
 
@@ -144,14 +152,28 @@ class Lines(Told):
         yield self.next_picture()
         yield self.figure()
         yield self.cost_sentence
-        small = self.rows[["line", "spend", "average", "next", "pays_up_to", "chance", "verdict"]]
-        small = small.assign(verdict=small["verdict"].map(lambda each: say(WORDS[each])))
-        units = dict.fromkeys(["spend", "pays_up_to"], self.study.currency) | {"chance": "share"}
-        caption = say("Spend a month, turnover for each unit of money, spend up to which more pays")
-        yield Table("lines", small, caption, units)
-        cells = [(line, name, *one[:3]) for line, row in self.table.iterrows() for name, one in row.items()]
-        full = pd.DataFrame(cells, columns=["line", "number", "value", "low", "high"]).dropna()
-        yield Table("line_numbers", full, say("Every number of each line; spend and points in money a week"))
+        caption = say("Points of each curve: spend a month. “Beyond” is more than was ever spent on the line")
+        yield Table("points", self.numbers(POINTS), caption, units := {"spend_a_month": self.study.currency})
+        yield Table(
+            "effects", self.numbers(EFFECTS), say("What else is known of each line, with intervals"), units
+        )
+
+    def numbers(self, columns: Mapping[str, str]) -> pd.DataFrame:
+        """Return a row a line, the surest first: its spend of a month, and numbers with intervals in words."""
+        rows = self.rows[["line", "spend"]].rename(columns={"spend": "spend_a_month"})
+        told = {name: [self.spoken(str(line), of) for line in rows["line"]] for name, of in columns.items()}
+        return rows.assign(**told)
+
+    def spoken(self, line: str, name: str) -> str:
+        """Return a number of a line with its interval; points of its curve as money a month, up to what was seen."""
+        one, seen = self.of(line, name), self.fitted.weeks.weekly.spend[line].max()
+        if np.isnan(one.value):
+            return say("none")
+        if name in POINTS.values():
+            said = [self.cash(WEEKS_OF_MONTH * at) if at <= seen else say("beyond") for at in one[:3]]
+        else:
+            said = [quantity(at, one.unit) if np.isfinite(at) else say("never") for at in one[:3]]
+        return say("{value} ({low} to {high})", value=said[0], low=said[1], high=said[2])
 
     @property
     def cheapest(self) -> str:
@@ -166,16 +188,20 @@ class Lines(Told):
         price, cost = lines["spend"] / lines["impressions"], self.of(line, "cost_per_outcome")
         if not line:
             return say("What one more of the outcome costs cannot be told.")
-        text = "One more of the outcome costs least on {line}: {cost}. {rank} of {n} lines have cheaper impressions."
-        rank, n = int((price < price[line]).sum()), len(price)
-        return say(text, line=line, cost=with_bounds(cost), rank=rank, n=n)
+        text = "Extra {unit} cost least on {line}: {cost} each. {rank} of {n} lines have cheaper impressions."
+        rank, n, unit = int((price < price[line]).sum()), len(price), self.fitted.weeks.weekly.unit
+        return say(text, unit=unit, line=line, cost=with_bounds(cost), rank=rank, n=n)
+
+    @property
+    def per_share(self) -> float:
+        """Turnover for each unit of money, had paid lines brought all of the outcome."""
+        frame = self.fitted.weeks.weekly
+        return self.turnover * float(frame.outcome.sum()) / float(frame.spend.to_numpy().sum() or 1.0)
 
     @property
     def overall(self) -> Estimate:
         """Turnover that advertising brought for each unit of money."""
-        frame = self.fitted.weeks.weekly
-        factor = self.turnover * float(frame.outcome.sum()) / float(frame.spend.to_numpy().sum() or 1.0)
-        return scaled(self.fitted.paid_share, factor, "ratio")
+        return scaled(self.fitted.paid_share, self.per_share, "ratio")
 
     @property
     def on_all_cost(self) -> Estimate:
@@ -193,17 +219,16 @@ class Lines(Told):
         past = self.named("past")
         text = "more no longer pays on {lines}" if past else "more may no longer pay on {lines}"
         more = {"picture": "next_money", "headline": say(text, lines=past or line)} | held
-        metric = say("spend a month up to which more pays on {line}", line=line)
+        metric = say("Spend a month up to which more pays on {line}", line=line)
         yield self.state(point, "stops_paying", metric, self.sentence, "break_even", "S067", **more)
         text = RETURNS if self.overall.known else "What spend returns cannot be told."
         every = {"one": with_bounds(self.overall), "all": with_bounds(self.on_all_cost)}
+        reached = self.per_share * self.fitted.brought >= self.target
+        every["chance"] = percent(float(reached.mean()), 0) if len(reached) else ""
         told = say(text, unit=self.study.currency, target=number(self.target), **every)
-        metric, held["direction"] = say("turnover for each unit of money of advertising"), "up is good"
-        yield self.state(self.overall, "return", metric, told, "return_on_spend", "S067", **held)
-        metric, held["direction"] = (
-            say("cost of one more of the outcome, on the cheapest line"),
-            "down is good",
-        )
+        metric, held["direction"] = say("Turnover for each unit of money of advertising"), "up is good"
+        yield self.state(self.overall, "return", metric, told, "return_on_spend", "S068", **held)
+        metric, held["direction"] = say("Cost of one more of the outcome, cheapest line"), "down is good"
         cost, told = self.of(self.cheapest, "cost_per_outcome"), self.cost_sentence
         yield self.state(cost, "cost_per_outcome", metric, told, "cost_per_outcome", "S081", **held)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 from helpers.errors import BadParameters
 from helpers.methods.budget.allocate import Plan, allocate
@@ -65,14 +64,31 @@ def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: flo
     for name, spend in plans.items():
         draws = outcome_draws(fit, spend)
         low, high, *gains = (*np.quantile(draws, tails), *np.quantile(draws - before, tails))
-        fixed = float(
-            plan.lines["fixed"].sum() if name == "proposed" else terms.lines["fixed"][spend > 0].sum()
-        )
+        bought = plan.lines["fixed"] if name == "proposed" else terms.lines["fixed"][spend > 0]
         inside = (spend >= terms.lines["low"] - 1e-6) & (spend <= terms.lines["high"] + 1e-6)
-        row = {"plan": name, "spend": spend.sum() + fixed, "outcome": draws.mean(), "low": low, "high": high}
+        row = {
+            "plan": name,
+            "spend": spend.sum() + bought.sum(),
+            "outcome": draws.mean(),
+            "low": low,
+            "high": high,
+        }
         row |= {"gain": (draws - before).mean(), "gain_low": gains[0], "gain_high": gains[1]}
         rows.append(row | {"better": (draws > before).mean(), "allowed": bool(inside.all()), **spend})
     return pd.DataFrame(rows)
+
+
+def compared(
+    fit: Fit, moved: Plan, more: Plan, goal: float, confidence: float = 0.9
+) -> tuple[pd.DataFrame, str]:
+    """Return :func:`scenarios` of today's money, more money after the first, and why the goal is out of reach."""
+    unreached = ""
+    try:
+        table = scenarios(fit, moved, goal, confidence)
+    except BadParameters as error:
+        table, unreached = scenarios(fit, moved, None, confidence), str(error)
+    beside = scenarios(fit, more, None, confidence).query("plan == 'proposed'").assign(plan="next")
+    return pd.concat([table[:1], beside, table[1:]], ignore_index=True), unreached
 
 
 def least_cost(fit: Fit, terms: Terms, target: float) -> Plan:
@@ -91,12 +107,12 @@ def least_cost(fit: Fit, terms: Terms, target: float) -> Plan:
     def plan(budget: float) -> Plan:
         return allocate(responses, Terms(budget, rows, terms.shares, currency=terms.currency))
 
-    reached = plan(most)
-    if reached.outcome < target:
+    best, low, high = plan(most), least, most
+    if best.outcome < target:
         text = "All lines at their most bring {most} a month: the target of {target} is out of reach."
-        raise BadParameters(say(text, most=number(reached.outcome), target=number(target)))
-    if least and plan(least).outcome >= target:
-        return plan(least)
-    start = max(least, 1e-3 * most)
-    budget = brentq(lambda money: plan(money).outcome - target, start, most, xtol=1e-4 * most)
-    return plan(float(budget))
+        raise BadParameters(say(text, most=number(best.outcome), target=number(target)))
+    # Steps and packages make the outcome jump, so that only halving is sure to end at a plan that reaches it.
+    while high - low > 1e-4 * most:
+        money = (low + high) / 2
+        best, low, high = (one, low, money) if (one := plan(money)).outcome >= target else (best, money, high)
+    return plan(least) if least and plan(least).outcome >= target else best

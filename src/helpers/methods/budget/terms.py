@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from helpers.errors import BadParameters
 from helpers.methods.budget.curves import Array, Curves
 from helpers.methods.budget.engine import Fit
+from helpers.methods.budget.weekly import Weekly
 from helpers.sentences import quantity, say
 
 SHOCK_LEVEL = 0.95
@@ -75,9 +76,8 @@ class Terms:
         plain = {"optional": False, "fixed": 0.0, "step": 0.0}
         lines = self.lines.assign(**{name: it for name, it in plain.items() if name not in self.lines})
         object.__setattr__(self, "lines", lines)
-        crossed = lines.index[
-            (lines["low"] > lines["high"]) | (lines[["low", "high", "fixed", "step"]] < 0).any(axis=1)
-        ]
+        wrong = (lines["low"] > lines["high"]) | (lines[["low", "high", "fixed", "step"]] < 0).any(axis=1)
+        crossed = lines.index[wrong]
         if len(crossed):
             text = "The least spend of {lines} is above the most, or below nothing."
             raise BadParameters(say(text, lines=", ".join(map(str, crossed))))
@@ -122,3 +122,61 @@ def responses_of(fit: Fit) -> dict[str, Response]:
         )
 
     return {line: of(curves) for line, curves in fit.curves.items()}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a plan; money a month.
+
+    Attributes
+    ----------
+    amount : float
+        Next money.
+    room : float
+        Share of today's spend by which a line may rise or fall; one that pauses may come back at that share of its
+        mean. None goes beyond its largest week, and a package more or less is always room.
+    reserve_share : float
+        Least share of all money that is kept back, as far as the next money reaches.
+    payable : float
+        Smallest amount that can be booked: every amount is a multiple of it; 0 for any amount.
+    packages : mapping of str to float
+        Lines that are bought whole, such as posts of creators, with the price of one.
+    upkeep : mapping of str to float
+        Lines that cost this beside their spend while they run; moving money may switch them off.
+    """
+
+    amount: float = 10_000.0
+    room: float = 0.5
+    reserve_share: float = 0.05
+    payable: float = 1.0
+    packages: Mapping[str, float] = field(default_factory=dict)
+    upkeep: Mapping[str, float] = field(default_factory=dict)
+
+    def rows(self, weekly: Weekly, today: pd.Series) -> pd.DataFrame:
+        """Return by line today (to the nearest amount that can be paid), low, high, step and fixed.
+
+        Raises
+        ------
+        BadParameters
+            When a package or an upkeep names no line with a curve.
+        """
+        if strange := sorted({*self.packages, *self.upkeep} - set(today.index)):
+            text = "packages and upkeep name {strange}, but the lines with a curve are {known}."
+            raise BadParameters(say(text, strange=", ".join(strange), known=", ".join(today.index)))
+        step, fixed = (pd.Series(dict(of), today.index, float) for of in (self.packages, self.upkeep))
+        step, seen = step.fillna(self.payable), WEEKS_OF_MONTH * weekly.spend
+
+        def whole(money: pd.Series, how: Callable[[Any], Any]) -> pd.Series:
+            return (how(money / step) * step).where(step > 0, money)
+
+        def down(each: Any) -> Any:
+            return np.floor(each + 1e-9)
+
+        today, one = whole(today, np.round), step * (self.room > 0)
+        most = np.minimum(((1 + self.room) * today).clip(lower=self.room * seen.mean()), seen.max())
+        high = np.maximum(
+            whole(pd.Series(most), down), np.minimum(today + one, whole(pd.Series(seen.max()), down))
+        )
+        least = whole((1 - min(self.room, 1.0)) * today, lambda each: np.ceil(each - 1e-9))
+        bounds = {"low": np.minimum(least, np.maximum(today - one, 0.0)), "high": np.maximum(high, today)}
+        return pd.DataFrame({"today": today, **bounds, "step": step, "fixed": fixed.fillna(0.0)})

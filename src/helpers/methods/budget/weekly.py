@@ -88,9 +88,8 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
     check_currency({name: currencies(study.dataset, name) for name in study.dataset.tables}, study.currency)
     ads, (daily, unit) = _ads(study, by), _outcome(study, outcome)
     last = min(pd.Timestamp(study.as_of), ads["date"].max(), daily.index.max())
-    weeks = pd.date_range(
-        max(ads["date"].min(), daily.index.min()), last - pd.Timedelta(days=6), freq="W-MON"
-    )
+    first = max(ads["date"].min(), daily.index.min())
+    weeks = pd.date_range(first, last - pd.Timedelta(days=6), freq="W-MON")
     if weeks.empty:
         text = "ad_daily and the outcome have no whole week in common until {day}."
         raise BadData(say(text, day=study.as_of))
@@ -157,11 +156,8 @@ def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
         table.metric.cast("string") == outcome, table.date.cast("date") <= ibis.date(study.as_of)
     )
     scopes = rows.to_pandas().sort_values("date").groupby(["scope_type", "scope_id"], sort=False)
-    scope = (
-        ("brand", "all")
-        if ("brand", "all") in scopes.groups or len(scopes) != 1
-        else next(iter(scopes.groups))
-    )
+    single = len(scopes) == 1 and ("brand", "all") not in scopes.groups
+    scope = next(iter(scopes.groups)) if single else ("brand", "all")
     if scope not in scopes.groups:
         known = ", ".join(sorted(table.select("metric").distinct().to_pandas()["metric"].astype(str)))
         text = "outcome == {outcome!r}, must be margin, revenue, orders, or a metric of one scope; there is {known}."
@@ -206,18 +202,21 @@ def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     return pd.Series(np.exp(price.groupby("line").diff().abs().groupby("line").max()))
 
 
+def entries(study: Study) -> pd.DataFrame:
+    """Return the table ``costs`` until the last day, with its month; maybe no rows."""
+    names = ["date", "kind", "amount", "fixed", "approver_level"]
+    empty = pd.DataFrame({"amount": [0.0]})[:0]
+    rows = study.dataset.costs.to_pandas() if "costs" in study.dataset else empty
+    rows = rows.reindex(columns=names).assign(date=lambda each: pd.to_datetime(each["date"]))
+    rows = rows[rows["date"].dt.date <= study.as_of].astype({"kind": str})
+    return rows.assign(month=rows["date"].dt.strftime("%Y-%m"))
+
+
 def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
     """Return money a week by kind of cost, advertising apart, which the ad reports tell by line."""
-    if "costs" not in study.dataset:
-        return pd.Series(dtype=float)
-    rows = study.dataset.costs.select("date", "kind", "amount").to_pandas()
-    day, last = pd.to_datetime(rows["date"]), pd.Timestamp(study.as_of)
-    rows = rows[(day >= weeks[0]) & (day <= last) & (rows["kind"] != "ads")]
-    return (
-        rows.groupby(rows["kind"].astype(str))["amount"].sum().rename_axis(None)
-        / ((last - weeks[0]).days + 1)
-        * 7
-    )
+    rows, days = entries(study), (pd.Timestamp(study.as_of) - weeks[0]).days + 1
+    rows = rows[(rows["date"] >= weeks[0]) & (rows["kind"] != "ads")]
+    return rows.groupby("kind")["amount"].sum().rename_axis(None) / days * 7
 
 
 def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
@@ -246,9 +245,8 @@ def _controls(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     rows = table.filter(table.scope_type.cast("string") == "index").to_pandas()
     if rows.empty:
         return pd.DataFrame(index=weeks)
-    daily = rows.assign(date=pd.to_datetime(rows["date"])).pivot_table(
-        index="date", columns="metric", values="value"
-    )
+    rows = rows.assign(date=pd.to_datetime(rows["date"]))
+    daily = rows.pivot_table(index="date", columns="metric", values="value")
     return _by_week(daily, weeks, "mean").dropna(axis=1)
 
 
