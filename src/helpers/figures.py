@@ -20,10 +20,12 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from cycler import cycler
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from helpers.sentences import length, say
+from helpers.sentences import in_chinese, length, say, word
 from helpers.tables import html_table
 
 # Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
@@ -66,6 +68,7 @@ STYLE: dict[str, Any] = {
 }
 
 SHORTEST_ALT = 6
+_LABEL = re.compile(r">([^<>]+)</text>")
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 # Families of other systems are named for the reader's browser; that they are missing here is expected.
@@ -122,7 +125,10 @@ class Chart:
             buffer = io.StringIO()
             undated = {"Date": None, "Creator": None}
             self.figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=undated)
-        return _accessible(buffer.getvalue(), f"c{zlib.crc32(slug.encode()):08x}", self.title, self.alt)
+        drawn = _LABEL.sub(
+            lambda label: f">{html.escape(word(html.unescape(label[1])))}</text>", buffer.getvalue()
+        )
+        return _accessible(drawn, f"c{zlib.crc32(slug.encode()):08x}", self.title, self.alt)
 
     def _repr_html_(self, svg: str = "") -> str:
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
@@ -168,6 +174,20 @@ def new_figure(width: float = 7.2, height: float = 4.0, **subplots: Any) -> tupl
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots(**subplots)
+
+
+def date_axis(axis: Axis) -> None:
+    """Write the days of an axis in the language of the report, as few words as they need."""
+    axis.set_major_locator(places := AutoDateLocator(maxticks=8))
+    formats: dict[str, Any] = {}
+    if in_chinese():
+        days, hours = ["%Y年", "%-m月", "%-m月%-d日"], ["%H:%M", "%H:%M", "%H:%M:%S"]
+        formats = {
+            "formats": days + hours,
+            "zero_formats": ["", *days, *hours[1:]],
+            "offset_formats": [""] * 6,
+        }
+    axis.set_major_formatter(ConciseDateFormatter(places, **formats))
 
 
 def slugify(text: str) -> str:

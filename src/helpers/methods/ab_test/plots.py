@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import seaborn as sns
 from matplotlib.axis import Axis
-from matplotlib.dates import ConciseDateFormatter
 from matplotlib.ticker import PercentFormatter
 
 from helpers import figures
@@ -103,7 +102,7 @@ def split_by_week(rows: pd.DataFrame, title: str, note: str) -> Chart:
         ax.step(weeks, part["planned"], where="mid", color=colour, linestyle=":", label=say("planned"))
         ax.vlines(weeks, part["low"], part["high"], color=colour, linewidth=2)
         ax.plot(weeks, part["share"], "o", color=colour, label=str(arm))
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+    figures.date_axis(ax.xaxis)
     _percent(ax.yaxis, "share")
     ax.set(ylim=(0, 1), xlabel=say("Week"), ylabel=say("Share of units"))
     ax.legend(loc="upper right", ncols=4)

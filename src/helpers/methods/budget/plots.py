@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -85,8 +84,7 @@ def contribution(frame: pd.DataFrame, outcome: pd.Series) -> Figure:
     ax.stackplot(frame.index, frame.to_numpy().T, labels=list(frame), colors=colours, linewidth=0)
     ax.plot(outcome.index, outcome, color=INK, linewidth=1.2, label=say("outcome"))
     ax.set(ylim=(0, None), xlim=(frame.index[0], frame.index[-1]))
-    ax.xaxis.set_major_locator(places := AutoDateLocator(maxticks=8))
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(places))
+    figures.date_axis(ax.xaxis)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     return figure
 

@@ -110,7 +110,9 @@ class Contest(Result):
                 "history, {m} members and {b} of them with value.", days=self.days, m=JUDGED_MEMBERS, b=JUDGED_BUYERS,
             )  # fmt: skip
         told = {row["model"]: row for row in self.table.to_dict("records")}
-        others = [f"{model} {_interval(told[model], 'gain')}" for model in CHALLENGERS]
+        others = [
+            say("{model} {gain}", model=model, gain=_interval(told[model], "gain")) for model in CHALLENGERS
+        ]
         plain, most = told[RFM_SCORE]["lift"], float(self.table["gain_high"].max())
         text = "No score is shown to beat plain RFM; gains above {bound} are excluded."
         if self.winner != RFM_SCORE:

@@ -110,7 +110,10 @@ class Segments(Result):
         if self.problem:
             return say("There are no behavioural segments: {problem}.", problem=self.problem)
         named = self.profile[self.profile["named"] & (self.profile["n"] >= self.study.k_min)]
-        told = [f"“{row['segment']}” ({percent(row['share'])})" for row in named.to_dict("records")]
+        told = [
+            say("“{name}” ({share})", name=row["segment"], share=percent(row["share"]))
+            for row in named.to_dict("records")
+        ]
         text = "{n:,} active members fall into {k} groups of like behaviour;"
         if told:
             text += "\nclearer than in a cloud without groups and back in {least} of the resamples: {names}."

@@ -261,7 +261,7 @@ def _check(action: Action, manifest: Manifest) -> Markup:
     metric = escape(action.check_metric)
     if last is None:
         return Markup(say("Judged after {days} days by {metric}.", metric=metric, days=days))
-    date = f"<time>{last + dt.timedelta(days=days)}</time>"
+    date = f"<time>{say('{day}', day=last + dt.timedelta(days=days))}</time>"
     return Markup(say("Judged on {date} by {metric}.", metric=metric, date=date))
 
 
