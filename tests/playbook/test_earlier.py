@@ -79,6 +79,7 @@ def test_a_method_sees_what_it_named_and_itself_before_its_day(put: Put, tmp_pat
         put(f"{method}/all", 2, "2026-06-30", value=6)
     seen = EarlierReports(tmp_path, DAY, ("outlook", "weekly_review"), "weekly_review")
     assert {one.series: one.version for one in seen.latest()} == {"outlook/all": 2, "weekly_review/all": 1}
+    assert EarlierReports(tmp_path, DAY, ()).latest() == ()
 
 
 @pytest.mark.parametrize(("language", "wanted"), [("en", "rfm/all"), ("zh", "rfm/all.zh")])

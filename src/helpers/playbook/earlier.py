@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -166,16 +167,16 @@ class EarlierReports:
     def _attempts(self) -> dict[str, list[EarlierReport]]:
         """Every version that may be seen, by series, in the order of their numbers; of equal ones the first."""
         found: dict[str, list[EarlierReport]] = {}
-        for path in sorted(self.folder.glob("*/*/v*/manifest.json"), key=_place):
-            method = path.parts[-4]
-            if self.methods is None or method in self.methods:
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or not ours
-                    manifest = json.loads(path.read_bytes())
-                    day = dt.date.fromisoformat(manifest["parameters"]["as_of"])
-                    one = EarlierReport(path.parent, manifest, day)
-                    if day < self.as_of or (day == self.as_of and method != self.own):
-                        known = found.setdefault(one.series, [])
-                        known += [one] if not known or known[-1].digest != one.digest else []
+        named = {"*"} if self.methods is None else {*self.methods}
+        paths = (self.folder.glob(f"{name}/*/v*/manifest.json") for name in named)
+        for path in sorted(itertools.chain.from_iterable(paths), key=_place):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or not ours
+                manifest = json.loads(path.read_bytes())
+                day = dt.date.fromisoformat(manifest["parameters"]["as_of"])
+                one = EarlierReport(path.parent, manifest, day)
+                if day < self.as_of or (day == self.as_of and one.method != self.own):
+                    known = found.setdefault(one.series, [])
+                    known += [one] if not known or known[-1].digest != one.digest else []
         spoken = {name: name.removesuffix(_CHINESE) + self.ending for name in found}
         return {name: found[name] for name in found if spoken[name] == name or spoken[name] not in found}
 
