@@ -243,3 +243,12 @@ def test_rows_of_one_order_are_added_up_or_asked_about(folder, last, told):
 def test_answers_need_not_be_yaml():
     assert answered("format: '? Which?'\n", 1, "%d/%m/%Y") == "format: '%d/%m/%Y'\n"
     assert answered("event: '? What?'\n", 1, "{constant: checkin}") == "event: {constant: checkin}\n"
+
+
+def test_what_one_json_file_never_says_is_empty_there(folder):
+    folder('[{"ts": "1772323201.5", "user_id": "U1", "message": "hi"}]', "a.json")
+    place = folder('[{"ts": "1772323202.5", "user_id": "U2", "message": "hi", "likes": 3}]', "b.json")
+    con = engine.connect()
+    (place / MAPPING).write_text(draft(place, con.workspace).text, "utf-8")
+    messages = source.open(str(place)).messages.execute().set_index("member_id")
+    assert messages.likes.dropna().to_dict() == {"U2": 3} and len(messages) == 2

@@ -252,7 +252,13 @@ def test_days_of_channels_are_one_grid_and_pictures_none(at, workspace):
         archive.writestr("b/2026-06-01.json", '[{"ts": "2", "user": "U1", "kind": "x"}, {"ts": "3"}]')
         archive.writestr("b/2026-06-02.json", "[]")
         archive.writestr("a/cat.png", b"\x89PNG")
-    names, rows = read(at("all.zip", packed.getvalue()), workspace)
+        archive.writestr("_chat.txt", "[25/09/2026, 14:22:10] Ann: hi")
+        archive.writestr("__MACOSX/._chat.txt", "?")
+    raw, chat = open_file(at("all.zip", packed.getvalue()), workspace)
+    names, rows = raw.names, duckdb.sql(raw.query).fetchall()
+    assert chat.part == "_chat.txt" and duckdb.sql(chat.query).fetchall() == [
+        ("25/09/2026, 14:22:10", "Ann", "hi")
+    ]
     assert names == ("top.folder", "ts", "user", "kind")
     assert sorted(rows) == [("a", "1.000100", "U1", None), ("b", "2", "U1", "x"), ("b", "3", None, None)]
 

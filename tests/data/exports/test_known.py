@@ -31,14 +31,15 @@ ANSWERS = {
     "Which forum": "ours",
     "How are its days written": "%m月%d日",
     "hen answer lifetime": "lifetime",
-    "Is each name one person": "{column: chat.sender, hash: true}",
+    "column: chat.sender": "{column: chat.sender, hash: true}",
+    "column: talker": "{column: talker, hash: true}",
     "Refunds are words": "{column: order_subtotal, when: {status: [refunded, wc-refunded]}, assumed: true}",
 }
 UNSEEN = says("unverified", "")
 # Known exports that come with another, in its sample; those of which no report needs anything do, too.
 WITH = {"linkedin_days": "linkedin_posts"}
 # Exports with no member who is surely one person, so that their owner must say who is.
-ASKED = ("whatsapp",)
+ASKED = ("wechat_chat_weflow", "whatsapp")
 # By sample: rows of each table, sums of columns, and how many of each reason for a row that is not mapped.
 COUNTED = {
     "alipay_business": ({"metric_daily": 4}, {"value": 163}, {"lines of remarks": 4}),
@@ -144,6 +145,7 @@ COUNTED = {
         {"followers": 782000, "active_fans": 479210, "median_reads": 4700, "price": 3000},
         {},
     ),
+    "qq_chat": ({"messages": 2, "members": 2}, {}, {"taken back": 1}),
     "reddit_comments": ({"messages": 3, "members": 2}, {}, {"written by a bot": 1}),
     "reddit_posts": ({"content": 2, "events": 1, "members": 1}, {}, {"written by a bot": 1}),
     "oceanengine_api": (
@@ -205,6 +207,8 @@ COUNTED = {
         {"reach": 1000, "completes": 600, "follows": 5},
         {},
     ),
+    "wechat_chat_ciphertalk": ({"messages": 3, "members": 2}, {}, {"notice of the chat": 1}),
+    "wechat_chat_weflow": ({"messages": 2}, {}, {"notice of the chat": 1}),
     "wechat_follower_days": ({"metric_daily": 6}, {"value": 2043}, {}),
     "wechat_reading_days": (
         {"metric_daily": 8},

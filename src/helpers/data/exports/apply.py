@@ -174,6 +174,7 @@ class _Raw:
             f"{file.name} has no column {name}.{did_you_mean(name, file.names)}"
             for file in self.files
             for name in sorted(source.columns - set(file.names))
+            if not (file.sparse and any(name in other.names for other in self.files))
         ]
         if lacks or not self.files:
             raise BadData(" ".join([f"source {source.name}:", *(lacks or ["no part of its files fits"])]))
@@ -190,7 +191,7 @@ class _Raw:
             own += f"nullif({quoted(moment[:10])}, '') AS {identifier(DAY)}, "
             place = "/".join(filter(None, (file.path.relative_to(self.folder).as_posix(), file.part)))
             own += f"{quoted(place)} AS {identifier(PLACE)}"
-            parts.append(f"SELECT {', '.join([*texts, own])} FROM ({file.query})")
+            parts.append(f"SELECT {', '.join([*texts, own])} FROM ({file.columns(names)})")
         query = " UNION ALL ".join(parts)
         if any(map(_is_ordered, self.source.tables)):
             query = f"SELECT *, row_number() OVER () AS {identifier(ROW)} FROM ({query})"

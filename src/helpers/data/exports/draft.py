@@ -31,7 +31,7 @@ from helpers.errors import BadData
 MAPPING = "mapping.yml"
 QUESTION = r"'\?(?:[^']|'')*'"
 # Files that are no exports.
-HIDDEN = r"(^|[/\\])[._~]|\.(yml|md)$"
+HIDDEN = r"(^|[/\\])([.~]|_(?!chat\.))|\.(yml|md)$"
 # Share of all names of two files that both have, from which on they are one export.
 IN_COMMON = 0.6
 # Members of a source who joined when they were first seen.
@@ -80,7 +80,8 @@ def draft(folder: Path, workspace: Path) -> Draft:
     groups = _groups(folder, workspace, found)
     several = Counter(path for raws in groups for path in {raw.path for raw in raws})
     for raws in groups:
-        header = [name for name in raws[0].names if all(name in raw.names for raw in raws)]
+        names = dict.fromkeys(chain(*(raw.names for raw in raws)))
+        header = [name for name in names if all(name in raw.names or raw.sparse for raw in raws)]
         try:
             export, called, texts = _taken(guess.look(raws, header), len(sources) + 1)
         except UnreadableFileError as error:

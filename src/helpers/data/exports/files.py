@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
@@ -50,7 +50,7 @@ DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, KeyError, RuntimeError
 DAMAGE += (zipfile.BadZipFile, tarfile.TarError, ElementTree.ParseError, duckdb.Error)
 
 # Members of an archive that hold no rows, and days of one channel, of which each is a file of its own.
-BESIDE = r"(?i)(^|/)[._]|\.(jpe?g|png|gif|webp|svg|mp4|mov|webm|mp3|m4a|opus|ogg|pdf|vcf)$"
+BESIDE = r"(?i)(^|/)([.]|_(?!chat\.))|\.(jpe?g|png|gif|webp|svg|mp4|mov|webm|mp3|m4a|opus|ogg|pdf|vcf)$"
 DAYS, ALL_DAYS = r"(.*/)?[^/]+/\d{4}-\d\d-\d\d\.json", "*/*.json"
 # A line of a chat as a phone writes it, ``25/09/2026, 14:22 - Ann: text`` or ``[25.09.26, 14:22:10] Ann: text``.
 CHAT = re.compile(
@@ -78,6 +78,8 @@ class RawFile:
         numbers in other lists of objects are added up, ``line_items.total``; what is left stays JSON text.
     notes : sequence of str
         What was not plain: its encoding, lines above the column names.
+    sparse : bool
+        Whether a name that is not there means that no record says it, as in JSON.
     """
 
     path: Path
@@ -85,6 +87,14 @@ class RawFile:
     query: str
     names: tuple[str, ...]
     notes: Sequence[str] = ()
+    sparse: bool = False
+
+    def columns(self, names: Iterable[str]) -> str:
+        """Return SQL of some columns; one that JSON never speaks of is empty."""
+        texts = (
+            identifier(n) if n in self.names else f"CAST(NULL AS VARCHAR) AS {identifier(n)}" for n in names
+        )
+        return f"SELECT {', '.join(texts)} FROM ({self.query})"
 
     @property
     def name(self) -> str:
@@ -237,7 +247,7 @@ class _Opened:
                 structure = _structure(con, query)
             texts |= {"top.folder": "f"} if ALL_DAYS in part else {}
             texts |= dict(_leaves(con, query, structure, "j"))
-        return self._selected(texts, f"({query})", part, notes)
+        return replace(self._selected(texts, f"({query})", part, notes), sparse=True)
 
     def _selected(self, texts: dict[str, str], relation: str, part: str, notes: list[str]) -> RawFile:
         names = _unlike(map(clean, texts))

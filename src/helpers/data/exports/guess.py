@@ -20,7 +20,6 @@ from helpers.data.exports.files import LOST_DIGITS, RawFile, UnreadableFileError
 from helpers.data.exports.recognise import Known, alike
 from helpers.data.schema import CONTACT
 from helpers.data.tables import TABLES
-from helpers.data.views import identifier
 
 # Rows of each file that are looked at, and the share of the cells that tells what a column holds.
 LOOKED_AT, MOST = 2000, 0.9
@@ -96,9 +95,8 @@ def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
     rows: list[tuple[Any, ...]] = []
     with duckdb.connect() as con:
         for raw in raws:
-            query = f"SELECT {', '.join(map(identifier, names))} FROM ({raw.query}) LIMIT {LOOKED_AT}"
             try:
-                rows += con.execute(query).fetchall()
+                rows += con.execute(f"{raw.columns(names)} LIMIT {LOOKED_AT}").fetchall()
             except duckdb.Error as error:
                 said = " ".join(str(error).split("\n")[:2])
                 raise UnreadableFileError(f"{raw.name} has a row that cannot be followed: {said}") from None
