@@ -83,11 +83,7 @@ def before_after(
 
 
 def _model(
-    values: FloatArray,
-    calm: Any,
-    new: Any,
-    contrast: FloatArray,
-    model: tuple[bool, tuple[float, float], bool],
+    values: FloatArray, calm: Any, new: Any, contrast: FloatArray, model: tuple[Any, ...]
 ) -> tuple[float, float, float, int]:
     """Return the log weight of one model, the change by it, its error, and the degrees of freedom."""
     at, n = np.concatenate([calm, new]), len(calm)
@@ -100,13 +96,10 @@ def _model(
     fit = np.linalg.pinv(x)
     rest = y - x @ (fit @ y)
     square, degrees = float(rest @ rest), n - line.shape[1]
-    if (
-        drift and taken_off
-    ):  # slope as weights of the weeks before, times the distance over which it would have run
+    if drift and taken_off:  # its slope, as weights of the weeks, times the distance between the two sides
         contrast = contrast - np.append((contrast @ at) * np.linalg.solve(root.T, fit[1]), np.zeros(len(new)))
     seen, most = np.linalg.slogdet(x.T @ x)[1], np.linalg.slogdet(line.T @ line)[1]  # of level and drift
-    log = (
-        -n / 2 * np.log(square) - np.log(np.diag(root)).sum() - (seen - most + line.shape[1] * np.log(n)) / 2
-    )
+    price = (seen - most + line.shape[1] * np.log(n)) / 2
+    log = -n / 2 * np.log(square) - np.log(np.diag(root)).sum() - price
     error = np.sqrt(square / degrees * (contrast @ noise @ contrast))
     return float(log), float(contrast @ values[at]), float(error), degrees

@@ -1,4 +1,4 @@
-"""A goal as a product of rates, the factor that explains the gap, and whether the past ever did what a goal asks.
+"""A goal as a product of rates, the factor that moved it, and whether the past ever did what a goal asks.
 
 A product splits exactly: with x_k the factors of V, weekly logarithms add up, and the part of factor k in the change
 of V from V0 to V1 (geometric means of the weeks) is L ln(x_k1 / x_k0) with L = (V1 - V0) / ln(V1 / V0), the
@@ -7,133 +7,46 @@ logarithmic mean (Ang 2005, Energy Policy 33: LMDI-I): the parts sum to V1 - V0 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 import numpy as np
 import pandas as pd
 
+from helpers.methods.weekly_review.answer import Answer, framed
 from helpers.methods.weekly_review.metrics import WeeklyMetrics
-from helpers.playbook.result import Result
 from helpers.sentences import percent, quantity, say, with_bounds
 from helpers.stats.before_after import before_after
-from helpers.stats.estimate import Estimate, estimate_of, jeffreys, unknown
+from helpers.stats.estimate import Estimate, jeffreys
 from helpers.study import enough
-from helpers.tables import Table
 
 NOW, BEFORE = 4, 8  # weeks
+ACTIVE = ("Active members", "weekly_active", "")
+RATE = ("Orders per active member", "orders", "weekly_active")
 TREES = {
-    "net_revenue": (
-        ("Active members", "weekly_active", ""),
-        ("Orders per active member", "orders", "weekly_active"),
-        ("Money per order", "net_revenue", "orders"),
-    ),
-    "orders": (
-        ("Active members", "weekly_active", ""),
-        ("Orders per active member", "orders", "weekly_active"),
-    ),
+    "net_revenue": (ACTIVE, RATE, ("Money per order", "net_revenue", "orders")),
+    "orders": (ACTIVE, RATE),
     "ad_cost": (("Clicks", "click_rate", ""), ("Cost per click", "ad_cost", "click_rate")),
 }
 """By metric: its factors, each the sum of one weekly number over that of another; their product is the metric."""
 
 
-@dataclass(frozen=True, repr=False)
-class DriverTree(Result):
-    """A number as a product.
-
-    Attributes
-    ----------
-    name, title, unit : str
-        Id, title and unit of the number.
-    table : pandas.DataFrame
-        One row a factor: factor, before, now (geometric mean of its weeks), change, low, high (relative), part (of
-        the change of the number, in its unit; they sum to it), with a goal needed (what it would have to be alone for
-        that) and reached (share of all weeks in which it was). Empty where the weeks are too few.
-    total : Estimate
-        Relative change of the number.
-    goal : float
-        What a week has to bring; NaN without a goal.
-    """
-
-    name: str
-    title: str
-    unit: str
-    table: pd.DataFrame = field(repr=False)
-    total: Estimate
-    goal: float
-
-    @property
-    def gap(self) -> float:
-        """What a week lacks to the goal; NaN without one."""
-        return self.goal - float(self.table["now"].prod()) if len(self.table) else np.nan
-
-    @property
-    def driver(self) -> str:
-        """The factor that explains most of the change and has clearly moved that way; empty where none has."""
-        if self.table.empty or not self.total.known:
-            return ""
-        way = np.sign(self.total.value)
-        clear = self.table[(self.table["low"] * way > 0) & (self.table["high"] * way > 0)]
-        return str(clear.loc[(clear["part"] * way).idxmax(), "factor"]) if len(clear) else ""
-
-    @property
-    def sentence(self) -> str:
-        """What the number is a product of, how it moved and by what, and what the goal lacks."""
-        if self.table.empty or not self.total.known:
-            return say("What drives {title}: too little data.", title=self.title.lower())
-        text = "{title} is {product}. The last {n} weeks differ from the {m} before by {change}; {driver}."
-        driver = say("no factor stands out")
-        if self.driver:
-            row = self.table[self.table["factor"] == self.driver].iloc[0]
-            moved = estimate_of(row, self.total.n, self.total.method, self.total.confidence, value="change")
-            driver = say(
-                "mostly {factor}, by {change}", factor=self.driver.lower(), change=with_bounds(moved)
-            )
-        words = {
-            "product": " × ".join(self.table["factor"].str.lower()),
-            "n": NOW,
-            "m": BEFORE,
-            "driver": driver,
-        }
-        said = say(text, title=self.title, change=with_bounds(self.total), **words)
-        if not np.isfinite(self.goal):
-            return said
-        text = "{said} A week lacks {gap} to the goal." if self.gap > 0 else "{said} It meets the goal."
-        return say(text, said=said, gap=quantity(self.gap, self.unit))
-
-    def tables(self) -> Iterator[Table]:
-        """Yield the factors."""
-        if len(self.table):
-            caption = say(
-                "{title} as a product: before, now, and what each factor alone would have to be for the goal",
-                title=self.title,
-            )
-            units = dict.fromkeys(("change", "low", "high", "reached"), "share") | {"part": self.unit}
-            yield Table(f"drivers_{self.name}", self.table, caption, units)
-
-
-def driver_tree(weekly: WeeklyMetrics, metric: str, goal: float = np.nan) -> DriverTree | None:
+def driver_tree(weekly: WeeklyMetrics, metric: str, goal: float = np.nan) -> Answer | None:
     """Return a weekly metric as a product of rates; None where it is none, or its weeks are not observed.
 
-    Parameters
-    ----------
-    weekly : WeeklyMetrics
-        The weeks.
-    metric : str
-        Id of the metric.
-    goal : float
-        What a week has to bring.
+    Its table has one row a factor: factor, before, now (geometric means of eight and four ordinary weeks), change,
+    low, high (relative), part (of the change of the metric, in its unit; they sum to it), and with a goal for a week
+    needed (what the factor would have to be alone for that) and reached (share of all weeks in which it was).
     """
     facts = next((each for each in weekly.known if each.id == metric), None)
-    sums = {
-        name: weekly.series(name)["numerator"] for _, *pair in TREES.get(metric, ()) for name in pair if name
-    }
-    if facts is None or not sums or any(each.empty for each in sums.values()):
+    names = {name for _, *pair in TREES.get(metric, ()) for name in pair if name}
+    series = {name: weekly.series(name) for name in names}
+    if facts is None or not names or any(each.empty for each in series.values()):
         return None
-    parts = pd.DataFrame(sums).where(lambda each: each > 0).pipe(np.log)
+    sums = pd.DataFrame({name: each["numerator"] for name, each in series.items()})
+    parts = pd.DataFrame(np.log(sums.where(sums > 0)))
+    ordinary = weekly.unusual.reindex(parts.index).fillna("") == ""
     logs = pd.DataFrame(
-        {say(name): parts[top] - (parts[bottom] if bottom else 0.0) for name, top, bottom in TREES[metric]}
-    ).dropna()
+        {say(name): parts[top] - (parts[low] if low else 0.0) for name, top, low in TREES[metric]}
+    )
+    logs = logs.where(parts.notna().all(axis=1) & ordinary)
     at, level = np.arange(len(logs)), weekly.study.confidence
     new, old = at >= len(at) - NOW, (at >= len(at) - NOW - BEFORE) & (at < len(at) - NOW)
 
@@ -142,55 +55,45 @@ def driver_tree(weekly: WeeklyMetrics, metric: str, goal: float = np.nan) -> Dri
         value, low, high = (float(part) for part in np.expm1(found[:3]))
         return found._replace(value=value, low=low, high=high, unit="share")
 
-    total, common = moved(logs.sum(axis=1)), (weekly.study, metric, say(facts.title), weekly.unit(facts))
-    if len(at) < NOW + BEFORE or not total.known:
-        return DriverTree(*common, pd.DataFrame(), total, goal)
-    rows = pd.DataFrame([moved(logs[name])[:3] for name in logs], logs.columns, ["change", "low", "high"])
-    rows.insert(0, "before", np.exp(logs[old].mean()))
-    rows.insert(1, "now", np.exp(logs[new].mean()))
-    before, now = float(rows["before"].prod()), float(rows["now"].prod())
-    rows["part"] = (now - before) / float(np.log(now / before)) * np.log1p(rows["change"])
+    total, unit, title = moved(logs.sum(axis=1, skipna=False)), weekly.unit(facts), say(facts.title)
+    if not total.known:
+        return Answer(weekly.study, say("What drives {title}: too little data.", title=title.lower()))
+    changes = {name: moved(logs[name]) for name in logs}
+    rows = pd.DataFrame({"before": np.exp(logs[old].mean()), "now": np.exp(logs[new].mean())})
+    rows[["change", "low", "high"]] = [one[:3] for one in changes.values()]
+    before, now = rows[["before", "now"]].to_numpy(float).prod(axis=0)
+    rows["part"] = ((now - before) / np.log(now / before) if now != before else now) * np.log1p(
+        rows["change"]
+    )
     if np.isfinite(goal):
         rows["needed"] = rows["now"] * goal / now
-        rows["reached"] = (np.exp(logs) >= rows["needed"]).mean()
-    return DriverTree(*common, rows.rename_axis("factor").reset_index(), total, goal)
+        rows["reached"] = (np.exp(logs.dropna()) >= rows["needed"]).mean()
+    way = np.sign(total.value)
+    clear = rows[(rows["low"] * way > 0) & (rows["high"] * way > 0)]
+    driver = say("no factor stands out")
+    if len(clear):
+        name = str((clear["part"] * way).idxmax())
+        driver = say("mostly {factor}, by {change}", factor=name.lower(), change=with_bounds(changes[name]))
+    text = "{title} is {product}. The last {n} weeks differ from the {m} before by {change}; {driver}. {gap}"
+    gap = "" if not np.isfinite(goal) else say("It meets the goal.") if now >= goal else (
+        say("A week lacks {gap} to the goal.", gap=quantity(goal - now, unit)))  # fmt: skip
+    words = {
+        "product": " × ".join(rows.index.str.lower()),
+        "n": NOW,
+        "m": BEFORE,
+        "driver": driver,
+        "gap": gap,
+    }
+    caption = say(
+        "{title} as a product, and what each factor alone would have to be for the goal", title=title
+    )
+    table = rows.rename_axis("factor").reset_index()
+    units = {"change": "share", "low": "share", "high": "share", "reached": "share", "part": unit}
+    said = say(text, title=title, change=with_bounds(total), **words).strip()
+    return Answer(weekly.study, said, framed(table, f"drivers_{metric}", caption, **units))
 
 
-@dataclass(frozen=True, repr=False)
-class Plausibility(Result):
-    """Whether the past ever did what a goal asks.
-
-    Attributes
-    ----------
-    asked : float
-        What the goal asks of the weeks ahead, relative to the eight weeks before them: 0.3 is 30 % more.
-    weeks : int
-        How many weeks are ahead.
-    reached : Estimate
-        Share of spans of that length in the past in which it happened; n counts those that do not overlap.
-    most : float
-        The most it ever changed over such a span, in the direction of the goal.
-    """
-
-    asked: float
-    weeks: int
-    reached: Estimate
-    most: float
-
-    @property
-    def sentence(self) -> str:
-        """How often the past did what the goal asks."""
-        if not self.reached.known:
-            return say("Whether the past ever did what the goal asks: too little data.")
-        text = (
-            "The goal asks for {asked} against the pace over {weeks} weeks. The past did that in {share} of such "
-            "spans; the most was {most}."
-        )
-        words = {"asked": percent(self.asked), "most": percent(self.most), "weeks": self.weeks}
-        return say(text, share=with_bounds(self.reached), **words)
-
-
-def plausibility(weekly: WeeklyMetrics, metric: str, needed: float, weeks: int) -> Plausibility:
+def plausibility(weekly: WeeklyMetrics, metric: str, needed: float, weeks: int) -> Answer:
     """Return how often a weekly metric changed by as much as a goal asks, in spans of the past.
 
     Parameters
@@ -204,18 +107,25 @@ def plausibility(weekly: WeeklyMetrics, metric: str, needed: float, weeks: int) 
     weeks : int
         How many are ahead.
     """
-    sums, weeks = weekly.series(metric), max(weeks, 1)
-    values = (sums["numerator"] / sums["denominator"].replace(0, np.nan)).to_numpy(float)
-    pace = np.nanmean(values[-BEFORE:]) if np.isfinite(values[-BEFORE:]).any() else np.nan
-    starts = range(BEFORE, len(values) - weeks + 1)
-    past = np.array([values[at : at + weeks].mean() / values[at - BEFORE : at].mean() - 1 for at in starts])
-    past, asked = past[np.isfinite(past)], float(needed / pace - 1)
-    spans, level = len(past) // weeks, weekly.study.confidence
+    sums, weeks, level = weekly.series(metric), max(weeks, 1), weekly.study.confidence
+    values = sums["numerator"] / sums["denominator"].where(sums["denominator"] > 0)
+    pace = values.rolling(BEFORE, min_periods=enough.PERIODS).mean()
+    past = (values.rolling(weeks).mean() / pace.shift(weeks) - 1).dropna().to_numpy(float)
+    asked, spans = float(needed / pace.iloc[-1] - 1) if len(pace) else np.nan, len(past) // weeks
     if spans < enough.BACKTESTS or not np.isfinite(asked):
-        return Plausibility(weekly.study, asked, weeks, unknown(spans, "share", level), np.nan)
-    share = float((past >= asked).mean() if asked >= 0 else (past <= asked).mean())
+        return Answer(weekly.study, say("Whether the past ever did what the goal asks: too little data."))
+    share = float(np.mean(past >= asked if asked >= 0 else past <= asked))
     low, high = jeffreys(share * spans, spans, level)
-    found = Estimate(
-        share, float(low), float(high), spans, "share", "Jeffreys, spans that do not overlap", level
+    found = Estimate(share, float(low), float(high), spans, "share", "Jeffreys, spans apart", level)
+    text = (
+        "The goal asks for {asked} against the pace over {weeks} weeks. The past did that in {share} of such spans; "
+        "the most was {most}."
     )
-    return Plausibility(weekly.study, asked, weeks, found, float(past.max() if asked >= 0 else past.min()))
+    most = percent(float(past.max() if asked >= 0 else past.min()))
+    said = say(text, asked=percent(asked), weeks=weeks, most=most, share=with_bounds(found))
+    rows = [("asked", asked), ("share of past spans", share), ("low", found.low), ("high", found.high)]
+    caption = say("What the goal asks, and how often the past did it")
+    table = framed(
+        pd.DataFrame(rows, columns=["what", "share"]), f"plausible_{metric}", caption, share="share"
+    )
+    return Answer(weekly.study, said, table)

@@ -1,0 +1,171 @@
+"""What a unit costs and how many people there are for it, and how others do: ``costs``, ``benchmarks``, competitors.
+
+A figure from outside is told with who says so: how it was counted, and of whom, is not known here, so it ranks nobody
+by itself.
+"""
+
+from __future__ import annotations
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from helpers.methods.weekly_review.answer import Answer, framed, missing, over_periods
+from helpers.methods.weekly_review.metrics import WeeklyMetrics
+from helpers.playbook.thresholds import threshold
+from helpers.sentences import quantity, say, with_bounds
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
+
+MONTHS, WEEKS = 6, 13
+WEEKS_OF_MONTH = 365.25 / 12 / 7
+PER = {"weekly_active": "active member", "orders": "order", "new_members": "new member"}
+
+
+def unit_costs(weekly: WeeklyMetrics) -> Answer:
+    """Return what an active member, an order and a new member cost a month, and how many members there are a person.
+
+    Cost is that of the last six whole months of the ledger; units are those of the weeks that begin in a month.
+    """
+    study = weekly.study
+    if absent := missing(study, "costs"):
+        return absent
+    ledger = study.dataset.costs.to_pandas()
+    ledger["month"] = pd.to_datetime(ledger["date"]).dt.to_period("M")
+    last = (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
+    spent = ledger.groupby("month")["amount"].sum().loc[last - MONTHS + 1 : last]
+    found: dict[str, Estimate] = {}
+    for metric, unit in PER.items():
+        if len(series := weekly.series(metric)):
+            each = series["numerator"].groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
+            each = each if metric == "weekly_active" else each * WEEKS_OF_MONTH
+            found[unit] = over_periods(spent / each.where(each > 0), study.currency, study.confidence)
+    known = {unit: one for unit, one in found.items() if one.known}
+    said = [
+        say("{cost} for each {unit}", cost=with_bounds(one), unit=say(unit)) for unit, one in known.items()
+    ]
+    text = (
+        say("A month costs {costs}.", costs=", ".join(said))
+        if said
+        else say("What a unit costs: too few months.")
+    )
+    facts = {"direction": "down is good", "n_of": "periods", "systems": ("S078",)}
+    facts["assumption"] = say("the ledger holds all cost of these months")
+    stated = {f"cost_per_{unit.replace(' ', '_')}": (one, facts | {"metric": say("cost for each {u}", u=say(unit))})
+              for unit, one in known.items()}  # fmt: skip
+    rows = [(say(unit), *one[:4]) for unit, one in known.items()]
+    caption = say("Cost for each unit, mean of the last whole months")
+    table = framed(
+        pd.DataFrame(rows, columns=["unit", "cost", "low", "high", "months"]), "unit_costs", caption
+    )
+    return Answer(study, f"{text} {_staffing(study, ledger, last)}", table, stated)
+
+
+def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
+    """Say how many people there are for 10,000 members, beside the rule of thumb."""
+    if "fte" not in ledger or ledger["fte"].isna().all():
+        return say("People for 10,000 members: not run, column {name} missing.", name="costs.fte")
+    members = int(study.present.count().execute()) if "members" in study.dataset else 0
+    people = float(ledger.loc[ledger["month"] == last, "fte"].sum())
+    if members < study.k_min or not people > 0:
+        return say(
+            "People for 10,000 members: too few members, or nobody on record for the last whole month."
+        )
+    text = (
+        "In the last whole month {people:.1f} people stood for {members:,} members: {each:,.0f} members a person, "
+        "{rate:.2f} people for 10,000. A rule of thumb asks for {rule}; it is a rule, not a result."
+    )
+    rule = threshold("staffing.people_per_10k").value
+    return say(
+        text, people=people, members=members, each=members / people, rate=people / members * 1e4, rule=rule
+    )
+
+
+def benchmarks(weekly: WeeklyMetrics) -> Answer:
+    """Return where own weekly numbers lie among figures from outside, with who states those.
+
+    Where a source gives several percentiles of the same, the own mean of 13 weeks and its interval are placed among
+    them by linear interpolation, at most at its outermost ones; a single figure is told beside the own number.
+    """
+    study, rows, said = weekly.study, [], []
+    if absent := missing(study, "benchmarks"):
+        return absent
+    known = {each.id: each for each in weekly.known}
+    outside = study.dataset.benchmarks.to_pandas().reindex(
+        columns=["metric", "scope", "period", "percentile", "value", "source"]
+    )
+    for (metric, scope, period), figures in outside[outside["metric"].isin(list(known))].groupby(
+        ["metric", "scope", "period"]
+    ):
+        series, title = weekly.series(metric).iloc[-WEEKS:], say(known[metric].title)
+        one = over_periods(
+            series["numerator"] / series["denominator"], weekly.unit(known[metric]), study.confidence
+        )
+        given = figures.dropna(subset=["percentile"]).sort_values("value")
+        low, place, high = (np.interp([one.low, one.value, one.high], given["value"], given["percentile"])
+                            if len(given) > 1 else [np.nan] * 3)  # fmt: skip
+        source, middle = ", ".join(sorted(set(figures["source"]))), float(figures["value"].median())
+        rows.append((title, scope, period, *one[:3], middle, place, low, high, source))
+        text = "{name}: {own}, against {value} of {scope} in {period} ({source})"
+        shown = Estimate(float(place), float(low), float(high), one.n, "share", one.method, one.confidence)
+        if shown.known:
+            text = "{name}: {own}, above {share} of {scope} in {period} ({source})"
+        words = {"own": with_bounds(one), "share": with_bounds(shown), "value": quantity(middle, one.unit)}
+        said.append(say(text, name=title, scope=scope, period=period, source=source, **words))
+    if not said:
+        return Answer(study, say("No figure from outside is about a number that is known here."))
+    names = [
+        "number",
+        "scope",
+        "period",
+        "own",
+        "own_low",
+        "own_high",
+        "outside",
+        "place",
+        "low",
+        "high",
+        "source",
+    ]
+    caption = say("Own numbers, mean of the last {n} weeks, among figures from outside", n=WEEKS)
+    units = dict.fromkeys(("place", "low", "high"), "share")
+    text = say(
+        "{figures}. How others counted is not known here, so this ranks nobody.", figures="; ".join(said)
+    )
+    return Answer(study, text, framed(pd.DataFrame(rows, columns=names), "benchmarks", caption, **units))
+
+
+def competitors(study: Study) -> Answer:
+    """Return how much faster each competitor grows a week than what is our own, metric by metric.
+
+    From ``metric_daily``: rows of the scope type ``competitor``, and of the same metric's ``brand`` or ``account``.
+    The gap is the mean difference of weekly log changes over the last 13 whole weeks in which both were observed.
+    """
+    if absent := missing(study, "metric_daily"):
+        return absent
+    table = study.dataset.metric_daily
+    table = table.filter(table.scope_type.cast("string").isin(["competitor", "brand", "account"]))
+    frame = table.filter(table.date.cast("date") <= ibis.date(study.as_of)).to_pandas()
+    frame["week"] = pd.to_datetime(frame["date"]).dt.to_period("W-SUN")
+    frame = frame[(frame["week"].dt.end_time.dt.date <= study.as_of) & (frame["value"] > 0)]
+    theirs = frame["scope_type"].astype(str) == "competitor"
+    frame["who"] = frame["scope_id"].where(theirs, "")
+    means = frame.pivot_table(index="week", columns=["metric", "who"], values="value", observed=True)
+    growth = np.log(means).diff()
+    found = {
+        say("{metric} of {name}", metric=metric, name=name): over_periods(
+            np.expm1(growth[metric, name] - growth[metric, ""]).iloc[-WEEKS:], "share", study.confidence)
+        for metric, name in growth.columns if name and (metric, "") in growth.columns
+    }  # fmt: skip
+    if not found:
+        return Answer(study, say("Not run: no competitor in the table {name}.", name="metric_daily"))
+    clear = [(name, one) for name, one in found.items() if one.known and one.low * one.high > 0]
+    said = [say("{name} by {gap} a week", name=name, gap=with_bounds(one)) for name, one in clear]
+    text = say("Nobody else clearly grows faster or slower than we do.")
+    if said:
+        text = say("Growth beside ours: {which}.", which="; ".join(said))
+    rows = pd.DataFrame(
+        [(name, *one[:4]) for name, one in found.items()], columns=["who", "gap", "low", "high", "weeks"]
+    )
+    caption = say("Weekly growth of others less our own, over the last {n} weeks", n=WEEKS)
+    return Answer(study, text, framed(rows, "competitors", caption, gap="share", low="share", high="share"))
