@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from collections.abc import Mapping as Map
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -183,13 +184,14 @@ class _Raw:
     def query(self, several: bool) -> str:
         """Return SQL of the trimmed rows; text that several tables are made of is read once."""
         names = sorted(self.source.columns)
-        texts = [f"{_trimmed(identifier(name))} AS {identifier(name)}" for name in names]
+        texts = [f"{trimmed(identifier(name))} AS {identifier(name)}" for name in names]
         parts = []
         for number, file in enumerate(self.files):
-            moment = exported(self.source, file.path.name, self.zone)
+            below = file.path.relative_to(self.folder).as_posix()
+            moment = exported(self.source, below, self.zone)
             own = f"{number} AS {identifier(FILE)}, nullif({quoted(moment)}, '') AS {identifier(EXPORTED)}, "
             own += f"nullif({quoted(moment[:10])}, '') AS {identifier(DAY)}, "
-            place = "/".join(filter(None, (file.path.relative_to(self.folder).as_posix(), file.part)))
+            place = "/".join(filter(None, (below, file.part)))
             own += f"{quoted(place)} AS {identifier(PLACE)}"
             parts.append(f"SELECT {', '.join([*texts, own])} FROM ({file.columns(names)})")
         query = " UNION ALL ".join(parts)
@@ -202,7 +204,7 @@ def _is_ordered(target: Target) -> bool:
     return bool(target.same_key) or any(value.numbered for value in target.columns.values())
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
     """Return SQL for text without blanks and without the marks that keep a spreadsheet from rounding it."""
     bare = f"regexp_replace(trim({text}, {quoted(BLANKS)}), '^=\"(.*)\"$', '\\1')"
     bare = f"trim(regexp_replace({bare}, '^[''`]', ''), {quoted(BLANKS)})"
@@ -213,14 +215,19 @@ def _trimmed(text: str) -> str:
 
 def exported(source: Source, file: str, zone: str) -> str:
     """Return when a file was exported, a day or an instant as ISO 8601 has it; empty when nobody needs to know."""
-    said = (said for name, said in source.exported_at.items() if name == file or fnmatch(file, name))
+    forms = (file, file.rpartition("/")[2])
+    said = (text for name, text in source.exported_at.items() if name in forms or fnmatch(forms[1], name))
     text = next(said, "")
     if written := source.exported_at.get("file_name"):
         pattern = re.escape(written).replace("%Y", r"\d{4}")
         digits = re.sub("%[A-Za-z]", r"\\d{2}", pattern)
-        if match := re.search(digits, file):
-            moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
-            text = moment.isoformat() if "%H" in written else str(moment.date())
+        with suppress(ValueError):  # digits that are no time
+            moment = dt.datetime.strptime("".join(re.findall(digits, forms[1])[:1]), written)
+            text = (
+                moment.replace(tzinfo=zone_of(zone or "UTC")).isoformat()
+                if "%H" in written
+                else str(moment.date())
+            )
     hours = any(value.hours_since for target in source.tables for value in target.columns.values())
     if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
         what = "at which hour" if text else "when"

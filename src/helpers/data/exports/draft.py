@@ -23,6 +23,7 @@ from helpers.data.exports.apply import mapped
 from helpers.data.exports.files import RawFile, UnreadableFileError, open_file
 from helpers.data.exports.guess import Column, flow, says, words
 from helpers.data.exports.mapping import Mapping as Mapping
+from helpers.data.exports.overlap import differ
 from helpers.data.exports.recognise import NAMED, Known, alike, known, recognise
 from helpers.data.reading import Found
 from helpers.data.tables import TABLES
@@ -91,6 +92,8 @@ def draft(folder: Path, workspace: Path) -> Draft:
         if not export.source:
             continue
         lines = list(_filled(export, called, texts))
+        if differ(raws, "".join(f"    {line}\n" for line in lines), workspace):
+            lines.insert(0, f"exported_at: {flow(says('later'))}")
         lines = _headed(folder, raws, lines, any(several[raw.path] > 1 for raw in raws))
         if unused := [name for name in header if name not in {each.name for each in called.values()}]:
             shown = [*unused[:20], *(["…"] if len(unused) > 20 else [])]
