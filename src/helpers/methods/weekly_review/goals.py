@@ -128,7 +128,7 @@ class Goals(Result):
             found = unknown(n, unit, level)
             if np.isfinite(row["low"]):
                 found = Estimate(row["forecast"], row["low"], row["high"], n, unit, "own past errors", level)
-            clause = say("{goal} reaches its goal with a chance of {chance}", goal=row["goal"],
+            clause = say("the goal for “{goal}” is met with a chance of {chance}", goal=row["goal"],
                          chance=percent(row["p_hit"], 0)) if np.isfinite(row["p_hit"]) else ""  # fmt: skip
             yield finding(
                 found, id=f"weekly_review.goal.{row['metric']}.{row['period'].lower()}", n_of="weeks",

@@ -220,7 +220,7 @@ class Moves(Result):
             delta.confidence,
         )
         first = metric.id == next(iter(self.moves)).id
-        clause = say("nothing moved more than ordinary weeks bring") if first and not self.movers else ""
+        clause = say("nothing moved beyond the ordinary") if first and not self.movers else ""
         texts = {"better": "{title} became better", "worse": "{title} became worse"}
         clause = say(texts.get(one.verdict, "{title} moved"), title=one.title) if one.moved else clause
         found = finding(
