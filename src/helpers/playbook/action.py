@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -37,9 +38,13 @@ class Action(BaseModel):
 
     @property
     def rank(self) -> tuple[float, int, int, str]:
-        """What actions are sorted by, best first; one without a price counts as worth nothing, not as the worst."""
+        """What actions are sorted by, best first; one without a price counts as worth nothing, not as the worst.
+
+        Values that agree in two digits are equal, because nobody knows them better: then what an experiment showed
+        comes before what a quasi-experiment, a correlation or a rule lets expect.
+        """
         places = CONFIDENCE_ORDER.index(self.confidence_class), CALLS.index(self.call)
-        return -(self.expected_value or 0.0), *places, self.id
+        return -float(f"{self.expected_value or 0.0:.2g}"), *places, self.id
 
     @model_validator(mode="after")
     def _interval_brackets_value(self) -> Action:
@@ -53,3 +58,13 @@ class Action(BaseModel):
                 f"action {self.id}: {self.expected_value} lies outside [{self.low}, {self.high}]"
             )
         return self
+
+
+def within(actions: Iterable[Action], capacity: int) -> tuple[list[Action], list[Action]]:
+    """Return the actions that a team with room for so many takes on, best first, and the others in their order.
+
+    What is to be left alone takes no room and is never among the first.
+    """
+    ranked = sorted(actions, key=lambda action: action.rank)
+    taken = [action for action in ranked if action.call != "leave"][:capacity]
+    return taken, [action for action in ranked if action not in taken]

@@ -10,13 +10,13 @@ import pandas as pd
 
 from helpers.methods.weekly_review.metrics import ALL, ranged
 from helpers.methods.weekly_review.moves import Moves
-from helpers.playbook.action import Action
+from helpers.playbook.action import Action, within
 from helpers.playbook.earlier import EarlierReport, EarlierReports
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import propose
 from helpers.playbook.register import Entry, Register
 from helpers.playbook.result import Part, Result
-from helpers.playbook.verify import Verified, verify_all
+from helpers.playbook.verify import Verified, verify_all, weekly_history
 from helpers.sentences import quantity, say, with_bounds
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
@@ -176,7 +176,7 @@ def earlier_actions(moves: Moves, reports: EarlierReports) -> Actions:
     study = moves.study
     table = study.dataset.actions.to_pandas() if "actions" in study.dataset else None
     register = Register.read(reports, table)
-    history = moves.weekly.table
+    history = weekly_history(reports, moves.weekly.table)
     accepted = register.of("accepted", "closed")
     return Actions(study, register, verify_all(accepted, history, study.as_of, study.confidence))
 
@@ -240,15 +240,14 @@ def decisions(
     found = [one for result in results for one in result.found()]
     decided = [one for result in results for one in result.proposals()]
     mine = propose(study, found, decided=decided, prefix=f"{reports.own or 'weekly_review'}.").actions
-    taken = {entry.id.partition("@")[0] for entry in actions.register.entries if entry.state != "proposed"}
+    undecided = {entry.action for entry in actions.register.of("proposed")}
     theirs = {}
     for report in reports.latest():
         for one in report.actions if report.method != reports.own else ():
-            if f"{report.series}/{one.id}" not in taken:
+            if f"{report.series}/{one.id}" in undecided:
                 renamed = _renamed(report, one)
                 theirs[renamed.id] = (report, one, renamed)
-    ranked = sorted([*mine, *(one for _, _, one in theirs.values())], key=lambda one: one.rank)
-    chosen = [one for one in ranked if one.call != "leave"][:MOST]
+    chosen, others = within([*mine, *(one for _, _, one in theirs.values())], MOST)
     seen, resting = {one.id for one in found}, []
     for report, one, renamed in (theirs[one.id] for one in chosen if one.id in theirs):
         names = dict(zip(one.finding_ids, renamed.finding_ids, strict=True))
@@ -258,7 +257,7 @@ def decisions(
     there = seen & {one.id for one in (*found, *resting)}
     kept = [one.model_copy(update={"finding_ids": tuple(name for name in one.finding_ids if name in there)})
             for one in chosen]  # fmt: skip
-    rows = [(say(one.call), one.title, one.owner_role, _worth(one)) for one in ranked if one not in chosen]
+    rows = [(say(one.call), one.title, one.owner_role, _worth(one)) for one in others]
     waiting = pd.DataFrame(rows, columns=["call", "action", "owner", "worth"])
     return Decisions(study, tuple(one for one in kept if one.finding_ids), tuple(resting), waiting)
 
