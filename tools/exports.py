@@ -42,7 +42,7 @@ def section(export: Known, notebooks: list[str]) -> str:
         f"- Where to click: {export.click}",
         f"- What comes: {export.comes}",
         f"- What is missing: {export.missing}",
-        f"- Becomes: {', '.join(tables)}. Feeds: {', '.join(fed) or 'no notebook alone'}.",
+        f"- Becomes: {', '.join(tables) or 'nothing'}. Feeds: {', '.join(fed) or 'no notebook alone'}.",
         f"- Known by: {names}. Its form is known from {export.evidence}.",
     ]
     return "\n".join([lines[0], "", *lines[1:]])

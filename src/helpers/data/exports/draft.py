@@ -132,10 +132,13 @@ def _taken(looked: dict[str, Column], number: int) -> tuple[Known, dict[str, Col
 
 
 def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each notebook, and what it misses; nothing when it will run. One that would, but is not there, too."""
+    """Yield each notebook that reads exports, and what it misses; nothing when it will run.
+
+    One that would run, but is not there yet, is told, too.
+    """
     for name in dict.fromkeys((*notebooks, *words()["notebooks"])):
         needs = [set(each.split()) - set(tables) for each in words()["notebooks"].get(name, ())]
-        if name in notebooks:
+        if name in notebooks and needs:
             yield name, "" if set() in needs else " or ".join(" and ".join(sorted(each)) for each in needs)
         elif set() in needs:
             yield name, says("to_come")
