@@ -26,7 +26,8 @@ from helpers.study.study import counting
 from helpers.study.values import member_values
 from helpers.tables import Table
 
-COLUMNS = ("report", "list", "check_on", "contacted", "held_out", "contact", "holdout")
+COLUMNS = ["report", "list", "check_on", "contacted", "held_out", "contact", "holdout"]
+COLUMNS += ["difference", "low", "high", "verdict"]
 
 
 class Returned(NamedTuple):
@@ -38,19 +39,19 @@ class Returned(NamedTuple):
         That made it.
     check_on : date
         The day.
-    acted, value : ListEvaluation
-        Share of its members who acted since it was made, and what they brought each.
+    acted : ListEvaluation
+        Share of its members who acted since it was made. Money is not compared: a few who spend much decide over it,
+        and a hold-out of some dozens holds one of them or none.
     """
 
     report: EarlierReport
     check_on: dt.date
     acted: ListEvaluation
-    value: ListEvaluation
 
 
 @dataclass(frozen=True, repr=False)
 class ReturnedLists(Result):
-    """What contacting the lists of earlier reports was worth.
+    """What contacting the lists of earlier reports changed.
 
     Attributes
     ----------
@@ -69,18 +70,17 @@ class ReturnedLists(Result):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a list: report, list, check_on, contacted, held_out; share who acted in each arm, their difference
-        with low, high and verdict; the difference in value a member with its bounds."""
+        """One row a list: report, list, check_on, contacted, held_out; share who acted in each arm, and their
+        difference with low, high and verdict."""
         rows = [
             (
                 *(f"{each.report.series} v{each.report.version}", each.acted.name, each.check_on),
                 *(each.acted.contacted, each.acted.held_out, each.acted.contact, each.acted.holdout),
-                *(*each.acted.difference[:3], each.acted.verdict, *each.value.difference[:3]),
+                *(*each.acted.difference[:3], each.acted.verdict),
             )
             for each in self.rows
         ]
-        more = ("difference", "low", "high", "verdict", "value", "value_low", "value_high")
-        return pd.DataFrame(rows, columns=[*COLUMNS, *more])
+        return pd.DataFrame(rows, columns=COLUMNS)
 
     def parts(self) -> Iterator[Part]:
         """Yield what became of the lists, and the numbers."""
@@ -89,7 +89,7 @@ class ReturnedLists(Result):
             yield say(
                 "Everyone on a list counts, reached or not, so a list that nobody worked through shows no difference."
             )
-            caption = say("Lists against their hold-out, value in {unit}", unit=self.study.unit)
+            caption = say("Share who acted after the list was made, against its hold-out")
             units = dict.fromkeys(("contact", "holdout", "difference", "low", "high"), "share")
             yield Table("returned_lists", self.table, caption, units, members="held_out")
 
@@ -111,12 +111,12 @@ class ReturnedLists(Result):
 
 
 def returned_lists(study: Study, reports: EarlierReports | None = None) -> ReturnedLists:
-    """Return what contacting the lists of earlier reports was worth.
+    """Return what contacting the lists of earlier reports changed.
 
     Parameters
     ----------
     study : Study
-        Whose tables tell who acted, and what they brought.
+        Whose tables tell who acted.
     reports : EarlierReports, optional
         By default those that the study may read.
 
@@ -154,10 +154,8 @@ def _due(study: Study, report: EarlierReport) -> Iterator[Returned]:
 
 
 def _compared(study: Study, listed: pd.DataFrame, name: str, report: EarlierReport, day: dt.date) -> Returned:
-    """Compare the arms of a list by who acted from the day after it was made until a day, and by value a member."""
+    """Compare the arms of a list by who acted from the day after it was made until a day."""
     then = replace(study, as_of=day, given={"activity": study.activity})
     seen = member_values(then, (day - report.as_of).days)
     outcomes = seen.mutate(acted=(seen.frequency > 0).cast("float64"))
-    acted = evaluate_list(listed, outcomes, outcome="acted", kind="share", name=name)
-    value = evaluate_list(listed, outcomes, outcome="monetary", kind="amount", name=name, unit=study.unit)
-    return Returned(report, day, acted, value)
+    return Returned(report, day, evaluate_list(listed, outcomes, outcome="acted", kind="share", name=name))

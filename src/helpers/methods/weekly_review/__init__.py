@@ -16,6 +16,7 @@ from helpers.methods.weekly_review.metrics import weekly_metrics
 from helpers.methods.weekly_review.moves import moved
 from helpers.playbook.earlier import earlier_reports
 from helpers.playbook.result import asks
+from helpers.playbook.returned import returned_lists
 
 __all__ = [
     "decisions",
@@ -26,6 +27,7 @@ __all__ = [
     "moved",
     "report_health",
     "restated",
+    "returned_lists",
     "summary",
     "topic",
     "track_record",
