@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import signal
 import subprocess
@@ -12,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers import cli, errors
 from helpers.data.privacy import pseudonym
+from helpers.playbook.verify import last_week
 from helpers.report.plan.desk import Plan
 from helpers.report.publish.manifest import Failure
 from helpers.report.run.result import RunResult
+from tests.playbook import test_verify as planted
 
 HEAVY = (
     "pandas",
@@ -99,7 +103,18 @@ def test_help_names_every_command(
     said = capsys.readouterr().out
     assert all(
         f"  {name} " in said
-        for name in ("run", "check", "reveal", "params", "list", "show", "diff", "prune", "simulate")
+        for name in (
+            "run",
+            "check",
+            "reveal",
+            "params",
+            "list",
+            "show",
+            "diff",
+            "prune",
+            "actions",
+            "simulate",
+        )
     )
 
 
@@ -405,3 +420,31 @@ def test_simulate_writes_tables_with_progress(
     assert "60 members, 20 days, seed 3" in said.out and "60 of 60 members" in said.err
     assert call(monkeypatch, "simulate", "made", "--scenario", "shop") == 0
     assert asked == [(Path("made"), 60, 20, 3, "plain"), (Path("made"), 3000, 365, 1, "shop")]
+
+
+def test_actions_are_listed_accepted_rejected_and_closed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    today = dt.date.today()
+    values = np.random.default_rng(1).normal(500, 20, 60)
+    monkeypatch.setattr(planted, "MONDAY", last_week(today) - 59 * planted.WEEK)
+    planted.publish(folder / "reports", today, values)
+    assert call(monkeypatch, "actions", "list") == 0
+    assert "retention.remind@" in capsys.readouterr().out
+    assert (
+        call(monkeypatch, "actions", "accept", "retention.remind", "--who", "lead", "--metric", "actives")
+        == 2
+    )
+    assert "has no weeks on record" in capsys.readouterr().err
+    accept = ("actions", "accept", "retention.remind", "--who", "lead", "--metric", "active_members")
+    assert call(monkeypatch, *accept) == 0
+    assert "accepted, check on" in capsys.readouterr().out
+    (*_, line) = (folder / "reports/actions.jsonl").read_text().splitlines()
+    assert [value for _, value in json.loads(line)["baseline"]] == list(values[-9:-1])
+    assert call(monkeypatch, *accept) == 2 and "must be proposed" in capsys.readouterr().err
+    assert call(monkeypatch, "actions", "close", "retention.remind", "--who", "lead", "--why", "done") == 0
+    assert (
+        call(monkeypatch, "actions", "reject", "retention.remind", "--who", "lead", "--why", "13912345678")
+        == 2
+    )
+    assert "no number, address or key" in capsys.readouterr().err
