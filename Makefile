@@ -36,12 +36,13 @@ lint: $(READY) size
 	$(BIN)/python tools/exports.py --check
 	$(BIN)/python tools/notebooks.py --check
 	$(BIN)/python tools/texts.py
+	$(BIN)/python tools/expressions.py
 
 size: $(READY)  ## code lines by room beside the budget
 	$(BIN)/python tools/size.py
 
 test: lint  ## everything that needs only Python
-	$(BIN)/python -m pytest $(SPREAD) -q -m "not slow and not browser"
+	$(BIN)/python -m pytest $(SPREAD) -q -m "not slow and not browser and not engines"
 	PLAYBOOK_REPORTS=/dev/null $(BIN)/python -m pytest $(SPREAD) -q --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
 $(AXE):
@@ -51,8 +52,8 @@ axe:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
 		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
 
-test-all: test axe  ## and Chromium
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "browser and not slow"
+test-all: test axe  ## and Chromium, and a PostgreSQL server
+	$(BIN)/python -m pytest $(SPREAD) -q -m "(browser or engines) and not slow"
 
 proofs: $(READY) axe  ## all long proofs, two hundred kills of a batch among them; an hour and more
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"

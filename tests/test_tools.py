@@ -40,7 +40,12 @@ def test_every_requirement_stands_in_the_conda_environment(root):
     stated = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {each.replace(" ", "") for each in [*for_conda, *last["pip"]]} >= set(stated)
     # Extras and names that mean something else there are what conda cannot give.
-    assert last["pip"] == ["ibis-framework[duckdb]>=12,<13", "tzdata>=2024.1", "-e ."]
+    assert last["pip"] == [
+        "ibis-framework[duckdb]>=12,<13",
+        "tzdata>=2024.1",
+        "psycopg[binary]>=3.2",
+        "-e .",
+    ]
 
 
 def test_cleaning_drops_outputs_counts_and_metadata_but_keeps_compared_numbers(notebooks, tmp_path):
@@ -138,3 +143,28 @@ def test_running_a_notebook_in_the_lab_leaves_its_file_as_it_was(root, monkeypat
     own = {"type": "notebook", "content": nbformat.v4.new_notebook(cells=ran.cells)}
     settings.ContentsManager.pre_save_hook(model=own, path="mine.ipynb", contents_manager=None)
     assert own["content"].cells[1].outputs  # a notebook of one's own is kept as it is
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "t.x.hash() % 5",
+        "t.group_by('a').agg(n=t.count()).cache()",
+        "t.x.sum().round(2)",
+        "(t.x > 1).cast('int64')",
+        "(~t.yes).cast('float64').mean()",
+        "((t.x > 1) & t.yes).cast('int8')",
+        "t.x.isin([1]).cast('int64')",
+    ],
+)
+def test_what_engines_do_differently_is_found(root, line):
+    found = tool(root, "expressions").found
+    assert [n for n, _ in found(f"import ibis\n\n{line}\n")] == [3]
+    assert not list(found(f"import pandas\n{line}\n"))
+
+
+def test_the_package_asks_no_engine_for_what_engines_do_differently(root):
+    expressions = tool(root, "expressions")
+    fine = "import ibis\nnp.round(t.x, 2)\nt.x.cast('int64')\n(t.a - t.b).cast('float64')\nrounded(t.x)\n"
+    assert not list(expressions.found(fine))
+    assert expressions.main() == 0

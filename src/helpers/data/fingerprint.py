@@ -195,10 +195,9 @@ def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]
 
 def _of_table(table: ir.Table) -> list[Any]:
     """Hash a table inside its engine, in one scan; return rows, hash and columns."""
-    import ibis
+    from helpers.data.dialect import row_hash  # late: it loads the query engine
 
-    parts = [table[name].cast("string").fill_null("\x00") for name in table.columns]
-    row = ibis.literal("\x1f").join(parts).hash()
+    row = row_hash(table, table.columns)
     low, high = ((part % PRIME).cast("int64").sum() for part in (row, row // PRIME))
     values = table.aggregate(rows=table.count(), low=low, high=high).execute().iloc[0]
     text = f"{table.schema()}|{values['rows']}|{values['low']}|{values['high']}"

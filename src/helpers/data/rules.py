@@ -13,6 +13,7 @@ import pandas as pd
 
 from helpers.checks import did_you_mean
 from helpers.data.cells import ADVICE
+from helpers.data.dialect import row_hash
 from helpers.data.schema import Column, Table
 from helpers.data.violation import EXAMPLES, Violation
 
@@ -217,7 +218,7 @@ def duplicate_keys(spec: Table, table: ir.Table) -> list[Violation]:
     whose hash repeats are compared by their real keys.
     """
     key = [*spec.key, *(name for name in spec.refined_by if name in table.columns)]
-    hashed = table.select(*key, key_hash=_hash(table, key))
+    hashed = table.select(*key, key_hash=row_hash(table, key))
     groups = hashed.group_by("key_hash").having(ibis._.count() > 1).aggregate()
     if int(groups.count().execute()) == 0:
         return []
@@ -229,13 +230,6 @@ def duplicate_keys(spec: Table, table: ir.Table) -> list[Violation]:
     worst = repeated.order_by([ibis.desc("rows"), *key]).limit(EXAMPLES).execute()
     advice = f"Each row is {spec.grain}; remove the repeated rows at their source, keeping the right one."
     return [Violation(spec.name, ", ".join(key), "duplicate key", count, _records(worst), advice)]
-
-
-def _hash(table: ir.Table, key: Sequence[str]) -> Any:
-    """Return a hash of the key; the text of several columns is joined by a separator."""
-    if len(key) == 1:
-        return table[key[0]].hash()
-    return ibis.literal("\x1f").join([table[name].cast("string").fill_null("") for name in key]).hash()
 
 
 def examples(spec: Table, table: ir.Table, where: Any, columns: Sequence[str]) -> tuple[dict[str, Any], ...]:

@@ -20,6 +20,7 @@ import pandas as pd
 from helpers.checks import did_you_mean
 from helpers.data import address, contract, engine, reading
 from helpers.data.clock import local_date, local_time, zone
+from helpers.data.dialect import md5
 from helpers.data.fingerprint import TableFingerprint, fingerprint
 from helpers.data.schema import Table, is_withheld
 from helpers.errors import BadParameters, MissingTable
@@ -154,8 +155,9 @@ def open(
     if violations:
         raise contract.ContractError(violations)
     cleaned, withheld, notes = _normal(found.tables)
+    near = engine.reachable(cleaned, notes)
     said = (*found.notes, *notes)
-    return Dataset(cleaned, place.shown, withheld, found.unrecognised, said, report_tz, found.account)
+    return Dataset(near, place.shown, withheld, found.unrecognised, said, report_tz, found.account)
 
 
 def _violations(found: reading.Found, now: dt.datetime | None) -> list[contract.Violation]:
@@ -261,11 +263,6 @@ def as_table(table: ir.Table | pd.DataFrame) -> ir.Table:
         raise BadParameters(f"a table must be an Ibis table or a pandas DataFrame, not a {kind}.")
     zoned = table.select_dtypes("datetimetz")
     return ibis.memtable(table.assign(**{str(name): zoned[name].dt.tz_convert(None) for name in zoned}))
-
-
-@ibis.udf.scalar.builtin
-def md5(text: str) -> str:  # type: ignore[empty-body]
-    """Hash a text as every engine does."""
 
 
 def of_sample(table: ibis.Table, share: float, seed: int) -> ibis.Table:

@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from helpers.data.dialect import rounded
 from helpers.data.source import as_table
 from helpers.errors import BadData
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
@@ -89,8 +90,8 @@ def value_cells(
     require_columns(table, [column for column in (by, rank, measure) if column], "values of members")
     plain = table.select(
         group=table[by].cast("string") if by else ibis.literal(""),
-        rank=table[rank].cast("float64").round(6),
-        measure=table[measure].cast("float64").round(6),
+        rank=rounded(table[rank], 6),
+        measure=rounded(table[measure], 6),
     )
     plain = materialise(plain)
     _refuse_missing(plain, " or ".join(dict.fromkeys((rank, measure))))
@@ -99,7 +100,7 @@ def value_cells(
     frame = _exact_cells(exact.execute()) if few else _grouped_cells(plain)
     # engines sum in no fixed order: the last bits must not reach a published number
     numbers = ["rank", "mean", "deviation"]
-    frame[numbers] = frame[numbers].astype(float).round(9) + 0.0
+    frame[numbers] = np.round(frame[numbers].astype(float), 9) + 0.0
     frame = frame.sort_values(["group", "rank", "mean"], ascending=[True, False, False], ignore_index=True)
     return frame[["group", "rank", "mean", "deviation", "count", "zero", "negative"]]
 
@@ -129,7 +130,7 @@ def _grouped_cells(plain: ibis.Table) -> pd.DataFrame:
     size = (rank == 0).ifelse(1.0, rank.abs())
     magnitude = (rank == 0).ifelse(ibis.literal(-99.0), size.log10().floor())
     unit = ibis.literal(10.0) ** (magnitude - (SIGNIFICANT_DIGITS - 1))
-    leading = (rank == 0).ifelse(0.0, (rank / unit).round(0))
+    leading = (rank == 0).ifelse(0.0, rounded(rank / unit))
     keyed = plain.mutate(magnitude=magnitude.cast("int64"), leading=leading.cast("int64"))
     return (
         keyed.group_by(["group", "magnitude", "leading"])

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.operations as ops
 import pandas as pd
 
+from helpers.data.dialect import stored
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
 
@@ -53,7 +54,7 @@ def materialise(table: ibis.Table) -> ibis.Table:
     A table that is only a selection from stored rows is returned as it is.
     """
     heavy = (ops.Aggregate, ops.JoinChain, ops.Set, ops.WindowFunction, ops.Distinct)
-    return table.cache() if table.op().find(heavy) else table
+    return stored(table) if table.op().find(heavy) else table
 
 
 def with_days(table: ibis.Table | pd.DataFrame, *columns: str) -> ibis.Table:

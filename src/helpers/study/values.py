@@ -22,6 +22,7 @@ import ibis
 import pandas as pd
 
 from helpers.checks import check_scalar
+from helpers.data.dialect import rounded
 from helpers.data.source import as_table
 from helpers.study.frames import COUNTS, Count, require_columns
 
@@ -87,5 +88,5 @@ def _summed(rows: ibis.Table, day: dt.date, window_days: int, count: Count) -> i
         recency_days=ibis.date(day).delta(summed.last_day, unit="day").cast("int64"),
         frequency=summed.frequency.cast("int64"),
         active_days=summed.active_days.cast("int64"),
-        monetary=summed.monetary.fill_null(0).cast("float64").round(VALUE_DECIMALS).cast("float64"),
+        monetary=rounded(summed.monetary.fill_null(0), VALUE_DECIMALS),
     )

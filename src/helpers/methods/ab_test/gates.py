@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from helpers.data.dialect import ones
 from helpers.methods.ab_test import readings, units
 from helpers.methods.ab_test.clusters import FEW, FEWEST
 from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY
@@ -131,7 +132,7 @@ def _ids(study: Study, plan: Plan) -> Gate:
     rows = units.valued(study, plan, [wanted])
     outcome = rows[units.label(wanted)]
     seen = outcome.notnull() if plan.primary.table == "unit_outcomes" else outcome != 0
-    rows = rows.select(digits=rows.unit_id.re_search("^[0-9]+$"), seen=seen.cast("int64"))
+    rows = rows.select(digits=rows.unit_id.re_search("^[0-9]+$"), seen=ones(seen))
     forms = rows.group_by("digits").agg(n=rows.count(), seen=rows.seen.sum()).execute()
     chance = (1 - forms["seen"].sum() / max(forms["n"].sum(), 1)) ** forms["n"]
     lost = int(forms["n"][(forms["seen"] == 0) & (forms["n"] >= FORM) & (chance < ALARM)].sum())

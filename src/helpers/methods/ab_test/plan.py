@@ -325,10 +325,11 @@ def folder_of(study: Study) -> Path:
     BadParameters
         When the tables are not in a folder or a file.
     """
-    place = address.parse(study.data).path if study.data else None
+    place = address.parse(study.data).beside if study.data else None
     if place is None:
-        raise BadParameters("The design of an experiment lies beside its tables: name a folder, data=…")
-    return (place if place.is_dir() else place.parent) / FOLDER
+        advice = "name a folder, data=…, or the one beside a database, postgres://…?beside=folder"
+        raise BadParameters(f"The design of an experiment lies beside its tables: {advice}")
+    return place / FOLDER
 
 
 def read_plan(study: Study, name: str) -> Plan:

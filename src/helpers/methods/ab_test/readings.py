@@ -22,6 +22,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import number
 from helpers.data.source import pulled
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.arms import arm_groups
@@ -187,7 +188,7 @@ def _prepared(
     wanted, cap = of_units.wanted(metric), None
     values = {name: rows[of_units.label(each)] for name, each in wanted.items()}
     if metric.kind == "proportion":
-        values["outcome"] = (values["outcome"] > 0).cast("float64")
+        values["outcome"] = number(values["outcome"] > 0)
     if metric.cap:
         cap = float(values["outcome"].quantile(metric.cap).execute())
         values["outcome"] = ibis.least(values["outcome"], ibis.literal(cap))

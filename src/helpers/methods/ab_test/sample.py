@@ -110,7 +110,7 @@ class Sample(OfTest):
         """Draw the smallest lift found against the units."""
         marks: dict[str, float] = {say("needed"): self.needed, say("rule of thumb"): 2 * self.rule}
         marks |= {say("at the end"): self.final} if self.final else {}
-        grid = np.geomspace(min(marks.values()) / 4, max(marks.values()) * 2, 40).round()
+        grid = np.round(np.geomspace(min(marks.values()) / 4, max(marks.values()) * 2, 40))
         rows = pd.DataFrame({"units": grid, "lift": [self.finds(each) for each in grid]})
         title = self.said("{needed:,} {units} find a gain of {smallest} in {metric}", needed=self.needed)
         note = self.said("Found in {power} of such tests at alpha {alpha}; what the looks cost is counted.")

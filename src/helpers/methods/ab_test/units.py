@@ -19,6 +19,7 @@ import ibis
 
 from helpers.checks import did_you_mean
 from helpers.data.clock import local_date, local_time, zone
+from helpers.data.dialect import number, ones
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, table_of
@@ -56,7 +57,7 @@ def everyone(study: Study, plan: Plan) -> ibis.Table:
     over = midnight(study, study.as_of + dt.timedelta(days=1))
     rows = table.filter(table.exp_id == plan.experiment, table.assigned_at < over)
     day = local_date(rows.assigned_at, study.report_tz)
-    later = [(day >= ibis.date(period.start)).cast("int8") for period in plan.allocation[1:]]
+    later = [ones(day >= ibis.date(period.start)) for period in plan.allocation[1:]]
     index = sum(later, ibis.literal(0, "int8")).cast("int8")
     return rows.mutate(arm_index=place_of(rows.arm, plan), assigned_day=day, period_index=index)
 
@@ -157,7 +158,7 @@ def valued(study: Study, plan: Plan, columns: Collection[Wanted], segment: str =
     require_columns(rows, own.values(), "assignments")
     keys = ("unit_id", "arm_index", "assigned_at", "assigned_day", "period_index", *KEYS)
     values = {e: rows[name].notnull() if e[0] == DELIVERED else rows[name] for e, name in own.items()}
-    named = {label(each): value.cast("float64") for each, value in values.items()}
+    named = {label(each): number(value) for each, value in values.items()}
     units = rows.select(*(key for key in keys if key in rows.columns), ready=rows.assigned_day, **named)
     rest = [each for each in columns if each not in own]
     for table in dict.fromkeys(table_of(source) for source, _ in rest):

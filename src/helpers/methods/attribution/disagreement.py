@@ -8,7 +8,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import md5
+from helpers.data.dialect import md5
 from helpers.methods.attribution.heuristics import rules
 from helpers.methods.attribution.journeys import Journeys, journeys
 from helpers.methods.attribution.markov import markov

@@ -11,7 +11,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.source import md5
+from helpers.data.dialect import md5
 from helpers.methods.attribution.heuristics import FloatArray
 from helpers.methods.attribution.journeys import DECIMALS, Journeys
 from helpers.methods.attribution.uncertainty import Credit
@@ -88,7 +88,7 @@ def _cells(journeys: Journeys) -> pd.DataFrame:
         value=(rows.part * rows.worth).sum(),
         n=rows.count(), members=rows.member_id.nunique(),
     )  # fmt: skip
-    return found.to_pandas().round(DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
+    return np.round(found.to_pandas(), DECIMALS).sort_values([*named, "bucket"], ignore_index=True)
 
 
 def _merge_thin(cells: pd.DataFrame, levels: list[str], k_min: int) -> None:

@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.source import local_date, local_time, md5, of_sample, pulled
+from helpers.data.dialect import md5
+from helpers.data.source import local_date, local_time, of_sample, pulled
 from helpers.methods.attribution.journeys import Journeys
 from helpers.stats.estimate import Estimate, normal_estimate
 from helpers.study.days import day_number, number_of

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from helpers.data.dialect import bucket
 from helpers.data.fingerprint import check_currency
 from helpers.methods.attribution.histories import Histories, flat_histories
 from helpers.methods.attribution.steps import (
@@ -92,7 +94,8 @@ class Journeys:
             **{name: self.steps.count(where=self.steps[name]) for name in ("tied", "open")},
         )
         # Engines sum in no fixed order: the last bits must not reach a published number.
-        frame = found.to_pandas().round({"value": DECIMALS})
+        frame = found.to_pandas()
+        frame["value"] = np.round(frame["value"], DECIMALS)
         return frame.sort_values(keys, ignore_index=True, na_position="first")
 
     @cached_property
@@ -121,7 +124,7 @@ class Journeys:
         """Return the histories of a part of the members as lists of steps: the engine cannot keep all lists."""
         tables = [self.touches, self.every]
         if parts > 1:
-            tables = [table.filter((table.member_id.hash() % parts).abs() == part) for table in tables]
+            tables = [table.filter(bucket(table.member_id, parts) == part) for table in tables]
         rows = self._steps(*tables)
         numbers = [(rows.channel == name, n) for n, name in enumerate(self.names)]
         step = ibis.struct({
@@ -133,7 +136,9 @@ class Journeys:
             "value": rows.value,
         })  # fmt: skip
         rows = rows.select("member_id", "ts", "kind", "id", step=step)
-        members = rows.group_by("member_id").agg(steps=rows.step.collect(order_by=["ts", "kind", "id"]))
+        # With what is missing: PostgreSQL takes a record for missing of which one part is.
+        steps = rows.step.collect(order_by=["ts", "kind", "id"], include_null=True)
+        members = rows.group_by("member_id").agg(steps=steps)
         unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
         return unique.order_by("first").drop("first").to_pyarrow()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from helpers.data.fingerprint import check_currency
@@ -41,12 +42,12 @@ def spend(journeys: Journeys) -> pd.Series:
             share = met["n"] / met.groupby("platform")["n"].transform("sum")
             parts = (share * met["platform"].map(billed)).groupby(met["channel"]).sum(min_count=1)
             unseen = billed[~billed.index.isin(met["platform"])]
-            return pd.concat([parts.dropna(), unseen]).sort_index().round(DECIMALS)
+            return np.round(pd.concat([parts.dropna(), unseen]).sort_index(), DECIMALS)
     if "cost" not in touches.columns:
         raise MissingTable("nothing says what was spent: neither ad_daily by platform nor touchpoints.cost")
     check_currency({"touchpoints": currencies(study.dataset, "touchpoints")}, study.currency)
     found = touches.group_by("channel").agg(spend=touches.cost.sum()).to_pandas()
-    return found.dropna().set_index("channel")["spend"].sort_index().round(DECIMALS)
+    return np.round(found.dropna().set_index("channel")["spend"].sort_index(), DECIMALS)
 
 
 def _billed(journeys: Journeys) -> pd.Series:

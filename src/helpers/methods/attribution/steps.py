@@ -162,7 +162,7 @@ def _beside(rows: ibis.Table) -> ibis.Table:
     ahead, so_far = (ibis.window(**order, rows=ends) for ends in ((0, None), (None, 0)))
     return rows.mutate(
         paid=ibis.ifelse(rows.kind == CONVERSION, rows.ts, ibis.null("timestamp")).min().over(ahead),
-        earlier=rows.kind.cast("int64").sum().over(so_far),
+        earlier=rows.kind.sum().over(so_far),
         **{f"prior_{name}": rows[name].lag().over(beside) for name in ("kind", "ts", "channel")},
         **{f"next_{name}": rows[name].lead().over(beside) for name in ("kind", "ts", "value")},
     )

@@ -14,6 +14,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import number
 from helpers.data.fingerprint import check_currency
 from helpers.data.source import local_date
 from helpers.errors import BadData, BadParameters
@@ -227,7 +228,7 @@ def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     has = table.columns.__contains__
     made = table.creator_id.notnull() if has("creator_id") else ibis.literal(False)
     ads = table.is_ad.fill_null(False) if has("is_ad") else ibis.literal(False)
-    live = (table.format.cast("string") == "live").cast("float64") if has("format") else ibis.literal(0.0)
+    live = number(table.format.cast("string") == "live") if has("format") else ibis.literal(0.0)
     hours = live * table.length_s.fill_null(0.0) / 3_600 if has("length_s") else ibis.literal(0.0)
     rows = table.mutate(day=local_date(table.published_at, study.report_tz), made=made, hours=hours).filter(
         ~ads

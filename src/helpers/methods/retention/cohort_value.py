@@ -28,6 +28,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import bucket, rounded
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
@@ -123,22 +124,21 @@ def _joiners(study: Study, age_days: int) -> pd.DataFrame:
     joined = study.activity.select("member_id", "day", "value").join(people, "member_id")
     age = joined.day.delta(joined.joined_day, unit="day")
     early = joined.filter(age.between(0, age_days - 1))
-    brought = early.group_by("member_id").agg(value=early.value.sum().cast("float64").round(VALUE_DECIMALS))
+    brought = early.group_by("member_id").agg(value=rounded(early.value.sum(), VALUE_DECIMALS))
     whole = people.left_join(brought, "member_id").drop("member_id_right")
-    bucket = whole.member_id.hash() % BUCKETS
     whole = whole.mutate(
         value=whole.value.fill_null(0.0),
-        bucket=((bucket + BUCKETS) % BUCKETS).cast("int64"),
+        bucket=bucket(whole.member_id, BUCKETS),
         month=whole.joined_day.truncate("M"),
     )
     found = whole.group_by("month", "bucket").agg(
         n=whole.count(),
-        with_value=(whole.value != 0).cast("int64").sum(),
+        with_value=(whole.value != 0).sum(),
         total=whole.value.sum(),
         squares=(whole.value * whole.value).sum(),
     )
     frame = found.to_pandas().sort_values(["month", "bucket"], ignore_index=True)
-    frame[["total", "squares"]] = frame[["total", "squares"]].astype(float).round(VALUE_DECIMALS)
+    frame[["total", "squares"]] = np.round(frame[["total", "squares"]].astype(float), VALUE_DECIMALS)
     return frame.assign(cohort=pd.to_datetime(frame["month"]).dt.strftime("%Y-%m"))
 
 

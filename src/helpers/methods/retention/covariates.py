@@ -195,7 +195,7 @@ def _levels(stays: ibis.Table, name: str, members: int, k_min: int) -> ibis.Valu
 def _follows_source(stays: ibis.Table) -> bool:
     """Return whether being invited is (nearly) certain or excluded in every source."""
     rows = stays.group_by(level=stays.source.fill_null(NOT_STATED))
-    share = rows.agg(share=stays[INVITED].cast("float64").mean()).to_pandas()["share"]
+    share = rows.agg(share=stays[INVITED].mean()).to_pandas()["share"]
     return bool(((share <= SAME_AS_SOURCE) | (share >= 1 - SAME_AS_SOURCE)).all())
 
 

@@ -120,7 +120,7 @@ def _counts(study: Study) -> ibis.Table:
     rows = rows.filter(rows.day <= ibis.date(study.as_of), rows.member_id.notnull())
     month = rows.day.year().cast("int64") * 12 + rows.day.month().cast("int64") - 1
     rows = rows.mutate(month=month)
-    sums = {name: (rows.what == name).cast("int64").sum() for name in (*WHAT, "actions")}
+    sums = {name: (rows.what == name).sum() for name in (*WHAT, "actions")}
     found = rows.group_by(["member_id", "month"]).agg(**sums)
     return found.mutate(**{name: ibis.least(found[name], MOST) for name in WHAT})
 

@@ -25,6 +25,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import stored
 from helpers.figures import INK, SEQUENTIAL, Chart, NoChart, new_figure
 from helpers.methods.retention.plots import SHARES, name_ends, share_axis
 from helpers.playbook.finding import Finding, finding
@@ -207,11 +208,13 @@ def silences(study: Study) -> tuple[ibis.Table, pd.DataFrame]:
     """Return every silence: member_id, time (days until its end) and end; and their number n by time and end."""
     table = study.spells
     back = table.after.notnull()
-    rows = table.select(
-        "member_id",
-        time=ibis.cases((back, table.after), else_=table["last"] - table["at"]),
-        end=ibis.cases((back, "returned"), (table.left, "left"), else_="open"),
-    ).cache()
+    rows = stored(
+        table.select(
+            "member_id",
+            time=ibis.cases((back, table.after), else_=table["last"] - table["at"]),
+            end=ibis.cases((back, "returned"), (table.left, "left"), else_="open"),
+        )
+    )
     cells = rows.group_by("time", "end").agg(n=rows.count()).to_pandas()
     cells = cells.astype({"time": "int64", "end": "object", "n": "int64"})
     return rows, cells.sort_values(["time", "end"], ignore_index=True)

@@ -23,6 +23,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.members import placed
@@ -97,7 +98,7 @@ def followed(study: Study, scheme: TierScheme, window_days: int, days: int) -> F
     sums = {}
     for name, first, last in (("then", begin, split), ("after", split, study.as_of)):
         inside = (rows.day > ibis.date(first)) & (rows.day <= ibis.date(last))
-        sums[name] = rows.value.sum(where=inside).cast("float64").round(VALUE_DECIMALS).cast("float64")
+        sums[name] = rounded(rows.value.sum(where=inside), VALUE_DECIMALS)
     found = members.left_join(rows.group_by("member_id").agg(**sums), "member_id").drop("member_id_right")
     return Followed(study, materialise(found.fill_null(dict.fromkeys(sums, 0))), scheme.labels, split, days)
 

@@ -24,6 +24,7 @@ from ibis import _
 from numpy.typing import NDArray
 
 from helpers.checks import check_scalar
+from helpers.data.dialect import rounded, stored
 from helpers.methods.rfm.scores import SCORE_COLUMNS, bin_score
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.playbook.result import Result
@@ -161,7 +162,7 @@ def tier_history(
     used = calendar[calendar["used"]].reset_index(drop=True)
     # Kept inside the engine, so that the log is read once.
     days = days_of_periods(used, first or study.as_of)
-    states = member_states(log, members, scheme, used, days, study.count).cache()
+    states = stored(member_states(log, members, scheme, used, days, study.count))
     whole = states.filter(states.state != JOINED)
     tables = _tables(counted_moves(states).to_pandas(), labels, len(used))
     counts, newcomers = tables[:, :-1].sum(axis=2), int(tables[-1:, -1].sum())
@@ -254,10 +255,10 @@ def _measured(log: ibis.Table, days: ibis.Table, count: Count, active_days: bool
     counted = joined.kind.isin(COUNTS[count])
     hit = joined.in_window & counted
     extra = {"active_days": joined.day_number.nunique(where=hit)} if active_days else {}
-    monetary = joined.value.sum(where=joined.in_window).cast("float64")
+    monetary = joined.value.sum(where=joined.in_window)
     return joined.group_by("member_id", "position").aggregate(
         frequency=joined.count(where=hit).cast("int64"),
-        monetary=monetary.round(VALUE_DECIMALS).cast("float64"),
+        monetary=rounded(monetary, VALUE_DECIMALS),
         last_day=joined.day_number.max(where=counted),
         **extra,
     )

@@ -24,6 +24,7 @@ import pandas as pd
 from ibis import _
 from sklearn.metrics import pairwise_distances_argmin
 
+from helpers.data.dialect import rounded
 from helpers.data.source import local_time
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
@@ -189,7 +190,7 @@ def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
     shares = {f"share_{action}": (rows.action == action).mean(where=rows.hit) for action in actions}
     found = rows.group_by("member_id").aggregate(
         last_day=rows.day.max(where=rows.hit), frequency=rows.count(where=rows.hit),
-        active_days=rows.day.nunique(where=rows.hit), monetary=rows["value"].sum().round(VALUE_DECIMALS),
+        active_days=rows.day.nunique(where=rows.hit), monetary=rounded(rows["value"].sum(), VALUE_DECIMALS),
         evening_share=rows.evening.mean(where=rows.hit), **shares,
     )  # fmt: skip
     found = found.filter(found.frequency > 0).inner_join(people, "member_id")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import ibis
 
+from helpers.data.dialect import rounded
 from helpers.errors import BadParameters
 from helpers.methods.rfm.scores import bin_score, scored
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
@@ -96,7 +97,7 @@ def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivi
     for place, (name, weight) in enumerate(weights.items()):
         for change in (-CHANGE, CHANGE):
             value = (members.monetary + change * members[f"part_{place}"]) * total / (total + change * weight)
-            moved.append((_changed(members.mutate(monetary=value.round(VALUE_DECIMALS)), scheme), name))
+            moved.append((_changed(members.mutate(monetary=rounded(value, VALUE_DECIMALS)), scheme), name))
     most, weight_name = max(moved, key=lambda each: each[0])
     return Sensitivity(
         study, proportion(most, int(members.count().execute()), study.confidence), weight_name, scheme

@@ -23,6 +23,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.data.source import local_date
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
@@ -230,7 +231,7 @@ def referral_value(study: Study, scores: Scores) -> ReferralValue:
     bought = orders.inner_join(counted, orders.member_id == counted.invitee)
     bought = bought.filter(bought.ts >= bought.accepted_at)
     # engines sum in no fixed order: the last bits must not reach a published number
-    credit = bought.group_by("inviter").aggregate(brought=bought["value"].sum().round(VALUE_DECIMALS))
+    credit = bought.group_by("inviter").aggregate(brought=rounded(bought["value"].sum(), VALUE_DECIMALS))
     table = own.select(member_id=own["member_id"].cast("string"), own=own["monetary"].cast("float64"))
     table = table.left_join(credit, table.member_id == credit.inviter).fill_null({"brought": 0.0})
     cells = value_cells(table.mutate(both=table.own + table.brought), "brought", rank="both")

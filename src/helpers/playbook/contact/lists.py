@@ -252,5 +252,5 @@ def _published(frame: pd.DataFrame, arm: pd.Series) -> pd.DataFrame:
     listed = frame[["tier"]].assign(arm=arm)
     listed.insert(0, "member_id", pseudonymise(frame["member_id"]))
     # More digits would be a fingerprint by which a pseudonym can be found again elsewhere.
-    listed["expected_value"] = frame["expected_value"].round(2)
+    listed["expected_value"] = np.round(frame["expected_value"], 2)
     return listed.sort_values(["expected_value", "member_id"], ascending=[False, True], ignore_index=True)

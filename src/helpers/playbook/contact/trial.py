@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from helpers.checks import check_scalar
+from helpers.data.dialect import number
 from helpers.data.privacy import pseudonymise
 from helpers.data.source import as_table
 from helpers.errors import BadData
@@ -221,9 +222,8 @@ def _check_listed(listed: pd.DataFrame, value: pd.Series, name: str) -> None:
 def _outcome(table: ibis.Table, outcome: str, name: str) -> pd.Series:
     require_columns(table, ["member_id", outcome], f"outcomes of list {name}")
     require_unique(table, "member_id", f"outcomes of list {name}")
-    frame = table.select(
-        member_id=table.member_id.cast("string"), value=table[outcome].cast("float64")
-    ).to_pandas()
+    values = table.select(member_id=table.member_id.cast("string"), value=number(table[outcome]))
+    frame = values.to_pandas()
     absent = frame.loc[frame["value"].isna(), "member_id"]
     if len(absent):
         raise BadData(

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import ibis
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.data.source import as_table
 from helpers.study.values import VALUE_DECIMALS
 
@@ -80,16 +81,15 @@ def histories(days: ibis.Table, day: dt.date, unit_days: float = 7.0) -> ibis.Ta
     )
     repeats = (found.days - 1).cast("int64")
     # Rounding to a millionth makes the sums independent of the order in which an engine adds them up.
-    rounded = found.value.cast("float64").round(VALUE_DECIMALS).cast("float64")
-    mean = ((found.value - found.first_value) / repeats.nullif(0)).cast("float64").round(VALUE_DECIMALS)
+    mean = rounded((found.value - found.first_value) / repeats.nullif(0), VALUE_DECIMALS)
     return found.select(
         "member_id",
         x=repeats,
         t_x=found.last_day.delta(found.first_day, unit="day").cast("float64") / float(unit_days),
         T=ibis.date(day).delta(found.first_day, unit="day").cast("float64") / float(unit_days),
         recency_days=ibis.date(day).delta(found.last_day, unit="day").cast("int64"),
-        value=rounded,
-        mean_repeat_value=mean.cast("float64"),
+        value=rounded(found.value, VALUE_DECIMALS),
+        mean_repeat_value=mean,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from helpers.data.dialect import ones
 from helpers.stats.btyd.cells import Cells, histories, observed_days
 from helpers.stats.estimate import proportion
 
@@ -55,9 +56,9 @@ class RepeatShares:
         after = late.group_by("member_id").agg(transactions=late.count())
         joined = before.left_join(after, "member_id")
         again = joined.transactions.fill_null(0)
-        frequency = sum((joined.x >= int(s)).cast("int64") for s in FREQUENCY_STARTS) - 1
+        frequency = sum(ones(joined.x >= int(s)) for s in FREQUENCY_STARTS) - 1
         starts = [int(np.ceil(s * self.days)) for s in RECENCY_STARTS]
-        recency = sum((joined.recency_days >= s).cast("int64") for s in starts) - 1
+        recency = sum(ones(joined.recency_days >= s) for s in starts) - 1
         classed = joined.select(frequency=frequency, recency=recency, again=again)
         totals = {"returned": (classed.again > 0).sum(), "transactions": classed.again.sum()}
         found = classed.group_by("frequency", "recency").agg(members=classed.count(), **totals)

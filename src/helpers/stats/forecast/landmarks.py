@@ -31,6 +31,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.data.source import Dataset, as_table, local_date, of_sample, pulled
 from helpers.study.enough import IN_CATEGORY
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
@@ -210,10 +211,10 @@ def _member_days(rows: ibis.Table, day: dt.date, count: Count) -> ibis.Table:
     rows = rows.filter(rows.day <= ibis.date(day), rows.member_id.notnull())
     counted = rows.kind.isin(COUNTS[count])
     found = rows.group_by("member_id", "day").agg(
-        actions=counted.cast("int64").sum(),
-        orders=(rows.kind == "order").cast("int64").sum(),
-        created=(counted & rows.action.isin(CREATED)).cast("int64").sum(),
-        value=rows.value.sum().round(DECIMALS),
+        actions=counted.sum(),
+        orders=(rows.kind == "order").sum(),
+        created=(counted & rows.action.isin(CREATED)).sum(),
+        value=rounded(rows.value.sum(), DECIMALS),
     )
     return materialise(found)
 
@@ -283,17 +284,17 @@ def _history(days: ibis.Table, there: ibis.Table) -> ibis.Table:
         "first_day": pairs.day.min(where=pairs.acted),
         "last_day": pairs.day.max(where=pairs.acted),
         "days_since_last": pairs.age.min(where=pairs.acted),
-        "active_days_all": pairs.acted.cast("int64").sum(),
+        "active_days_all": pairs.acted.sum(),
         "actions_all": pairs.actions.sum(),
         "actions_before_30": pairs.actions.sum(where=(pairs.age >= 30) & (pairs.age < 60)),
         "active_periods": (pairs.age // 30).nunique(where=pairs.acted & (pairs.age < 30 * MONTHS)),
-        "value_90": pairs.value.sum(where=pairs.age < 90).round(DECIMALS),
-        "value_all": pairs.value.sum().round(DECIMALS),
+        "value_90": rounded(pairs.value.sum(where=pairs.age < 90), DECIMALS),
+        "value_all": rounded(pairs.value.sum(), DECIMALS),
         "orders_lately": pairs.orders.sum(where=pairs.age < 90),
         "created_lately": pairs.created.sum(where=pairs.age < 90),
     }
     for width in WINDOWS:
-        sums[f"active_days_{width}"] = (pairs.acted & (pairs.age < width)).cast("int64").sum()
+        sums[f"active_days_{width}"] = (pairs.acted & (pairs.age < width)).sum()
         sums[f"actions_{width}"] = pairs.actions.sum(where=pairs.age < width)
     return pairs.group_by(KEYS).agg(**sums)
 
@@ -313,12 +314,12 @@ def _tidy(found: ibis.Table, horizon: int) -> pd.DataFrame:
     frame = pulled(found.mutate(**counts)).sort_values(["landmark", "member_id"], ignore_index=True)
     span = (frame["last_day"] - frame["first_day"]).dt.days
     gap = span / (frame["active_days_all"] - 1).where(frame["active_days_all"] > 1)
-    frame["usual_gap"] = gap.fillna(float(horizon)).round(DECIMALS)
-    frame["relative_silence"] = (frame["days_since_last"] / (frame["usual_gap"] + 1)).round(DECIMALS)
-    frame["trend"] = np.log((frame["actions_30"] + 1) / (frame["actions_before_30"] + 1)).round(DECIMALS)
+    frame["usual_gap"] = np.round(gap.fillna(float(horizon)), DECIMALS)
+    frame["relative_silence"] = np.round(frame["days_since_last"] / (frame["usual_gap"] + 1), DECIMALS)
+    frame["trend"] = np.round(np.log((frame["actions_30"] + 1) / (frame["actions_before_30"] + 1)), DECIMALS)
     counted, orders = np.maximum(frame["actions_90"], 1), frame["orders_lately"]
-    frame["orders_share_90"] = (orders / (counted + orders)).round(DECIMALS)
-    frame["created_share_90"] = (frame["created_lately"] / counted).round(DECIMALS)
+    frame["orders_share_90"] = np.round(orders / (counted + orders), DECIMALS)
+    frame["created_share_90"] = np.round(frame["created_lately"] / counted, DECIMALS)
     frame["silent"] = (frame["later"] == 0).astype(int)
     return frame.drop(columns=["later", "orders_lately", "created_lately"])
 

@@ -32,6 +32,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from helpers.data.dialect import rounded, stored
 from helpers.data.source import of_sample, pulled
 from helpers.stats.btyd.cells import histories
 from helpers.stats.btyd.value_ahead import value_ahead
@@ -142,8 +143,8 @@ def forecast_value(
     if begin > as_of - 3 * step:
         return nothing
     # Stored once: a frame would otherwise be handed to the engine again for every window.
-    people = (
-        with_days(population, "joined_day", "left_day").select("member_id", "joined_day", "left_day").cache()
+    people = stored(
+        with_days(population, "joined_day", "left_day").select("member_id", "joined_day", "left_day")
     )
     share = min(MOST_MEMBERS / max(int(people.count().execute()), 1), 1.0)
     log = _Log(days, people, horizon_days, begin, began, share, seed)
@@ -231,7 +232,7 @@ class _Log:
             return None
         days = stays.days_ahead(found["tenure_days"].to_numpy(float), self.horizon_days)
         expected = rate.predict(_design(found)) * scale * days
-        return found.assign(expected_days=days, **{SURVIVAL: expected.round(VALUE_DECIMALS)})
+        return found.assign(expected_days=days, **{SURVIVAL: np.round(expected, VALUE_DECIMALS)})
 
     def _stays(self, day: dt.date) -> Stays:
         """Return the stays as they were known on a day: who left later was still there."""
@@ -246,8 +247,8 @@ def member_log(activity: ibis.Table) -> ibis.Table:
     activity = activity.cast({"member_id": "string", "kind": "string", "value": "float64"})
     bought = activity.kind == "order"
     found = activity.group_by("member_id", "day").agg(
-        actions=(activity.kind != "refund").cast("int64").sum(),
-        orders=bought.cast("int64").sum(),
+        actions=(activity.kind != "refund").sum(),
+        orders=bought.sum(),
         value=activity.value.sum(),
         order_value=activity.value.sum(where=bought),
     )
@@ -275,7 +276,7 @@ def member_features(
     age = ibis.date(day).delta(rows.day, unit="day")
     known = age >= 0
     value = {
-        name: rows.value.sum(where=when).cast("float64").round(VALUE_DECIMALS)
+        name: rounded(rows.value.sum(where=when), VALUE_DECIMALS)
         for name, when in (("past_value", known), ("brought", ~known))
     }
     found = rows.group_by("member_id").agg(
@@ -312,7 +313,7 @@ def _past(members: pd.DataFrame, log: _Log) -> FloatArray:
     """Return past value of members present on a split, over the days that each was there and recorded."""
     day = members["split"].iloc[0]
     rows = log.sampled(log.days.filter(log.days.day >= ibis.date(log.begin), log.days.day <= ibis.date(day)))
-    total = rows.group_by("member_id").agg(value=rows.value.sum().cast("float64").round(VALUE_DECIMALS))
+    total = rows.group_by("member_id").agg(value=rounded(rows.value.sum(), VALUE_DECIMALS))
     past = pulled(total).set_index("member_id")["value"].reindex(members["member_id"])
     observed = np.minimum((day - log.begin).days, members["tenure_days"].to_numpy(float)) + 1
     return past.fillna(0.0).to_numpy(float) / observed * log.horizon_days

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.data.dialect import bucket
 from helpers.stats.resample import bca_interval, unit_weights
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.limits import product_limit
@@ -96,7 +97,7 @@ def value_days(
     return ValueDays(
         at_risk=np.cumsum(entered - _day_after(ended), axis=1),
         exits=_by_day(people.filter(people.exited), "last", days),
-        value=_by_day(valued, "age", days, "value").round(VALUE_DECIMALS),
+        value=np.round(_by_day(valued, "age", days, "value"), VALUE_DECIMALS),
         entered=entered.sum(axis=0),
         newcomers=entered[:, 0].sum() - np.cumsum(_day_after(_by_day(followed, "last", days)), axis=1)[0],
         first_valued=_by_day(first, "age", days)[0],
@@ -106,12 +107,11 @@ def value_days(
 def spans(people: ibis.Table, as_of: dt.date, began: dt.date | None) -> ibis.Table:
     """Return one row per member seen: member_id, joined_day, bucket, entry, last (days since joining), exited."""
     stays = exit_durations(people, as_of=as_of, observed_from=began or dt.date.min)
-    bucket = stays.member_id.hash() % BUCKETS
     found = stays.select(
         "member_id",
         "joined_day",
         "exited",
-        bucket=((bucket + BUCKETS) % BUCKETS).cast("int64"),
+        bucket=bucket(stays.member_id, BUCKETS),
         entry="entry_day",
         last="tenure_days",
     )
