@@ -27,6 +27,10 @@ class BadData(PlaybookError):
     kind = "bad_data"
 
 
+class DatabaseFailed(PlaybookError):
+    """The database broke off, or refused a question."""
+
+
 class MissingTable(PlaybookError):
     """A table that a notebook needs is not there: the run ends as ``not_run``, which is no failure."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import sys
 import zoneinfo
 from pathlib import Path
 
@@ -140,10 +141,9 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_a_missing_driver_names_its_extra_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(url: str) -> None:
-        raise ModuleNotFoundError("No module named 'psycopg'")
-
-    monkeypatch.setattr(engine.ibis, "connect", connect)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "helpers.data.postgres", raising=False)
+    monkeypatch.delattr("helpers.data.postgres", raising=False)
     with pytest.raises(BadData) as caught:
         source.open("postgres://anna:geheim@host/db?sslpassword=geheim")
     assert "community-playbook[postgres]" in str(caught.value)

@@ -118,9 +118,9 @@ IN_CHINESE = ("simulated", "hard")
 """Communities whose reports are made in Chinese: their numbers must be the stored ones, and every word translated."""
 
 
-def run(name: str, notebook: str, below: Path, language: str = "en") -> dict[str, Any]:
-    """Run a notebook on a community and return what it published, or the class of the error it refused with."""
-    parameters: dict[str, Any] = {"data": str(community(name, below)), "language": language}
+def run(name: str, notebook: str, below: Path, language: str = "en", data: str = "") -> dict[str, Any]:
+    """Run a notebook on a community, wherever it lies, and return what it published, or the class of its refusal."""
+    parameters: dict[str, Any] = {"data": data or str(community(name, below)), "language": language}
     if name != "sample":
         parameters["bootstrap_draws"] = 100
     folder = below / f"{name}-{notebook}"

@@ -10,6 +10,7 @@ import pytest
 
 from helpers import locale, sentences
 from tests import golden
+from tests.golden import pulled
 
 FIELD = re.compile(r"\{[^}]*\}")
 
@@ -27,6 +28,12 @@ def test_the_numbers_are_the_stored_ones(name, notebook, below):
     golden.check(name, notebook, golden.run(name, notebook, below))
 
 
+def test_a_ceiling_that_is_passed_and_one_that_says_nothing_are_told():
+    counter = pulled.Counter(queries=11, rows=40, largest=8)
+    assert counter.over(pulled.Ceiling(10, 100, 10)) == ["queries: 11 of 10", "rows: 40 of 100"]
+    assert counter.add(["a", "b"]) == ["a", "b"] and counter == pulled.Counter(12, 42, 8)
+
+
 @pytest.mark.parametrize(("name", "notebook"), [run for run in golden.RUNS if run[0] in golden.IN_CHINESE])
 def test_in_chinese_the_numbers_are_the_same_and_all_is_said_in_chinese(name, notebook, below, monkeypatch):
     said_in_english: set[str] = set()
@@ -42,9 +49,13 @@ def test_in_chinese_the_numbers_are_the_same_and_all_is_said_in_chinese(name, no
     known = locale.catalogue
     monkeypatch.setattr(locale, "catalogue", lambda *named: Watched(known(*named)))
     try:
-        golden.check(name, notebook, golden.run(name, notebook, below, "zh"), words=False)
+        with pulled.counted() as counter:
+            values = golden.run(name, notebook, below, "zh")
+        golden.check(name, notebook, values, words=False)
     finally:
         sentences.use_language("en")
+    if name == "simulated":
+        assert counter.over(pulled.CEILINGS[notebook]) == []
     assert not said_in_english, "\n".join(sorted(said_in_english))
 
 

@@ -34,7 +34,8 @@ HIDDEN = "***"
 
 # The mapping that a folder is read with unless another is named.
 MAPPING = "mapping.yml"
-_NAMED_MAPPING = re.compile(r"(?<=[?&])mapping=([^&]*)&?")
+# What the address of a database says to us and not to its driver.
+_OWN = re.compile(r"(?<=[?&])(mapping|local_tz|epoch|beside)=([^&]*)&?")
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,24 @@ class Address:
     @property
     def mapping(self) -> Path | None:
         """The mapping to read the tables through: the one named, beside them; else a folder's ``mapping.yml``."""
-        folder = self.path.parent if self.kind == "duckdb" and self.path else self.path
-        if named := self.options.get("mapping"):
-            # That of a database lies in the project: in the working folder, or one above it.
-            bases = [folder] if folder else [Path.cwd(), *Path.cwd().parents]
-            found = [base / Path(named).expanduser() for base in bases]
-            return next(filter(Path.is_file, found), found[0])
+        if "mapping" in self.options:
+            return self._named("mapping")
         usual = self.path / MAPPING if self.kind == "folder" and self.path else None
         return usual if usual and usual.is_file() else None
+
+    @property
+    def beside(self) -> Path | None:
+        """The folder of what lies beside the tables, such as designs of experiments; a database names it."""
+        if self.path:
+            return self.path.parent if self.kind == "duckdb" else self.path
+        return self._named("beside") if "beside" in self.options else None
+
+    def _named(self, option: str) -> Path:
+        """Return a path that an option names; of a database it lies in the working folder, or one above it."""
+        named = Path(self.options[option]).expanduser()
+        bases = [self.beside] if self.path and self.beside else [Path.cwd(), *Path.cwd().parents]
+        found = [base / named for base in bases]
+        return next(filter(Path.exists, found), found[0])
 
 
 def names(data: str) -> tuple[str, ...]:
@@ -159,11 +170,9 @@ def parse(data: Any) -> Address:
     check_secrets(text)
     place = _resolved(text) if names(text) else text
     if _is_database(place):
-        named = _NAMED_MAPPING.search(place)
-        url = _NAMED_MAPPING.sub("", place).rstrip("?&") if named else place
-        return Address(
-            "database", redact(text), url=url, options={"mapping": unquote(named[1])} if named else {}
-        )
+        own = {name: unquote(value) for name, value in _OWN.findall(place)}
+        url = _OWN.sub("", place).rstrip("?&") if own else place
+        return Address("database", redact(text), url=url, options=own)
     try:
         return _local(place)
     except OSError as error:  # too long a name, or a folder above it that cannot be entered

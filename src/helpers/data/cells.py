@@ -31,7 +31,7 @@ ADVICE = {
     "number instead of a time": "Declare its unit: epoch={{'{where}': 's'}} (or 'ms', 'us'), "
     "or ?epoch={where}:s behind the folder.",
     "local time that does not exist": "The clock of {local_tz} jumped over it; local_tz is wrong or the export is.",
-    LOCAL: "Declare the zone, local_tz='Asia/Shanghai', or ?local_tz=Asia/Shanghai behind the folder.",
+    LOCAL: "Declare the zone, local_tz='Asia/Shanghai', or ?local_tz=Asia/Shanghai behind the folder or address.",
     "unreadable day": "Write days as 2025-01-05.",
     "day with a time of day": "The column holds calendar days; a time of day must be in a timestamp column.",
     "unreadable boolean": "Understood are true, false, 1, 0, 是, 否.",

@@ -90,6 +90,15 @@ def _shift(instant: Any, changes: Sequence[tuple[dt.datetime, int]]) -> Any:
     return ibis.ifelse(before, _shift(instant, changes[:middle]), _shift(instant, changes[middle:]))
 
 
+def from_local(column: Any, local_tz: str) -> Any:
+    """Return the instants (``timestamp('UTC')``) of wall-clock times without a zone.
+
+    Of an hour that comes twice it is the second, and an hour that the clock jumped over is read as before the jump.
+    """
+    changes = [(at + dt.timedelta(seconds=shift), -shift) for at, shift in offsets(local_tz)]
+    return _shift(column.cast("timestamp"), changes).cast("timestamp('UTC')")
+
+
 def local_date(column: Any, report_tz: str = "Asia/Shanghai") -> ir.DateColumn:
     """Return the calendar day of UTC instants in `report_tz`; see `local_time`."""
     return local_time(column, report_tz).date()

@@ -10,6 +10,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Mapping as Mapping_
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from helpers.data.exports.mapping import Mapping
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
-from helpers.data.views import create, duplicates, folder_keys, identifier, keyed, listed
+from helpers.data.views import create, duplicates, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import Violation, counted
 from helpers.errors import BadData, BadParameters
 
@@ -41,6 +42,9 @@ SETTINGS = {
 }
 
 EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
+
+# Rows that are copied from a database whose role may not store; a member-day of a million members is more.
+MOST_COPIED = 20_000_000
 
 NUMBERS = ("int", "uint", "halffloat", "float", "double", "decimal")
 # What Arrow types hold, where their names differ and what they hold does not.
@@ -85,6 +89,7 @@ def tables(place: Address, wanted: Collection[str], options: Options) -> Found:
         found = _from_folder(place, wanted, options)
     else:
         found = _from_database(_other(place), place, wanted)
+        found = options.zoned(found) if place.kind == "database" else found
     return options.declared(found)
 
 
@@ -92,6 +97,10 @@ def _other(place: Address) -> Any:
     """Connect to a file of DuckDB or any other Ibis URL; the message of a failure holds no secret."""
     scheme = place.url.split("://")[0]
     try:
+        if EXTRAS.get(scheme) == "postgres":
+            from helpers.data import postgres  # late: the driver is an extra
+
+            return postgres.connect(place.url)
         return connect(place.path) if place.path else ibis.connect(place.url)
     except (ImportError, ModuleNotFoundError):
         extra = EXTRAS.get(scheme.split("+")[0])
@@ -201,8 +210,9 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     mapping = Mapping.read(place.mapping) if place.mapping else None
     fed = {target.table for each in mapping.sources for target in each.tables} if mapping else set()
     if not set(names) & set(TABLES) and not mapping:
+        shown = ", ".join(sorted(names)) or "none that may be read"
         raise BadData(
-            f"{place.shown} has no table of the contract. Its tables: {', '.join(sorted(names)) or 'none'}. "
+            f"{place.shown} has no table of the contract. Its tables: {shown}. "
             f"The contract knows {', '.join(TABLES)}."
         )
     found = Found({}, unrecognised=() if mapping else layout.unknown(set(names) - set(TABLES)))
@@ -212,6 +222,37 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
         found.tables[name] = create(con, TABLES[name], relation, found.notes) if in_file else con.table(name)
     if mapping:
         database.add(con, mapping, wanted, found)
+    return found
+
+
+def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any]:
+    """Return tables whose engine may store what it computes; of a role that may not, copies of them in DuckDB.
+
+    Raises
+    ------
+    BadData
+        When there are more rows than are copied: it names the right that is missing.
+    """
+    engines = {id(table.get_backend()): table.get_backend() for table in tables.values()}
+    if all(not hasattr(each, "may_store") or each.may_store() for each in engines.values()):
+        return tables
+    counts = {name: int(table.count().execute()) for name, table in tables.items()}
+    shown = ", ".join(f"{counted(rows, 'row')} of {name}" for name, rows in counts.items())
+    if sum(counts.values()) > MOST_COPIED:
+        raise BadData(
+            f"The role may not make temporary tables, and {shown} are too many to copy here (at most "
+            f"{MOST_COPIED:,}). Ask for it (GRANT TEMPORARY ON DATABASE), or read from a server that is no replica."
+        )
+    notes.append(
+        f"The role may not make temporary tables: {shown} were copied, and everything is counted here."
+    )
+    con, found = connect(), {}
+    for name, table in tables.items():
+        path = con.workspace / f"{name}.parquet"
+        with table.to_pyarrow_batches(chunk_size=50_000) as rows, pq.ParquetWriter(path, rows.schema) as file:
+            for batch in rows:
+                file.write_batch(batch)
+        found[name] = create(con, TABLES[name], f"read_parquet({quoted(str(path))})", notes)
     return found
 
 

@@ -10,13 +10,13 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from helpers.checks import did_you_mean
-from helpers.data.cells import EPOCH_MICROSECONDS
-from helpers.data.clock import zone
+from helpers.data.cells import ADVICE, EPOCH_MICROSECONDS, LOCAL
+from helpers.data.clock import from_local, zone
 from helpers.data.tables import TABLES
 from helpers.data.violation import Violation
 from helpers.errors import BadParameters
 
-OPTIONS = ("local_tz", "epoch", "mapping")
+OPTIONS = ("local_tz", "epoch", "mapping", "beside")
 # Column of members who came through a mapping without a time of joining: true, and first seen stands for joined.
 FIRST_SEEN = "joined_when_first_seen"
 
@@ -66,6 +66,20 @@ class Options:
                 raise BadParameters(f"epoch[{column!r}] == {unit!r}, must be one of 's', 'ms', 'us'.")
         place = local_tz or written.get("local_tz")
         return cls(zone(place, "local_tz").key if place else None, units)
+
+    def zoned(self, found: Found) -> Found:
+        """Read times of a database that have no zone as wall-clock times of the declared one; it must be declared."""
+        for name, table in found.tables.items():
+            kinds = table.schema().items()
+            bare = [column for column, kind in kinds if kind.is_timestamp() and kind.timezone is None]
+            if bare and self.local_tz:
+                read = {column: from_local(table[column], self.local_tz) for column in bare}
+                found.tables[name] = table.mutate(**read)
+                found.notes.append(f"{name}: {', '.join(bare)} read as local time of {self.local_tz}.")
+            for column in () if self.local_tz else bare:
+                rows = int(table[column].count().execute())
+                found.violations.append(Violation(name, column, LOCAL, rows, (), ADVICE[LOCAL]))
+        return found
 
     def declared(self, found: Found) -> Found:
         """Read declared numbers since 1970 as instants, in tables that hold them as numbers."""

@@ -274,7 +274,7 @@ def _named_files(run: Checked) -> dict[str, str]:
     """Return the digests of files that text parameters name, such as a tier scheme, and of those beside the data."""
     texts = [value for name, value in run.values.items() if name != "data" and isinstance(value, str)]
     paths = {text: run.notebook.parent / text for text in texts}
-    if (folder := address.parse(run.place).path) is not None:
+    if (folder := address.parse(run.place).beside) is not None:
         paths |= {name: folder / name for name in run.files}
     found = {}
     for name, path in paths.items():

@@ -1,0 +1,209 @@
+"""The ways people connect to PostgreSQL: with few rights, to a busy server, and what they read when it breaks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.parse import quote
+
+import ibis
+import pandas as pd
+import pytest
+import yaml
+
+from helpers.data import engine, source
+from helpers.data.violation import ContractError
+from helpers.errors import BadData, DatabaseFailed
+from helpers.study.frames import materialise
+from tests import golden
+from tests.engines.server import PASSWORD, QUOTED
+
+postgres = pytest.importorskip("helpers.data.postgres", reason="psycopg is not installed")
+pytestmark = pytest.mark.engines
+
+COMMAND = str(Path(sys.executable).with_name("playbook"))
+
+
+@pytest.fixture(scope="module")
+def no_temporary(server, hard_url) -> str:
+    """The address of a role that may read and not store."""
+    return server.admit("looker", "hard", stores=False)
+
+
+@pytest.fixture(scope="module")
+def read_only(server, hard_url) -> str:
+    """The address of a role whose transactions are read-only, as those on a replica are."""
+    return server.admit("replica", "hard", options="default_transaction_read_only = on")
+
+
+@pytest.mark.parametrize("role", ["no_temporary", "read_only"])
+def test_a_role_that_may_not_store_has_its_rows_copied_and_is_told(role, request, tmp_path):
+    url = request.getfixturevalue(role)
+    found = source.open(url, tables=["orders", "members"])
+    rows = {name: int(table.count().execute()) for name, table in found.tables.items()}
+    said = f"{rows['members']} rows of members, {rows['orders']} rows of orders were copied"
+    assert any(said in note for note in found.notes), found.notes
+    assert {table.get_backend().name for table in found.tables.values()} == {"duckdb"}
+    golden.check("hard", "01_rfm", golden.run("hard", "01_rfm", tmp_path, data=url))
+
+
+def test_too_many_rows_to_copy_name_the_right_that_is_missing(no_temporary, monkeypatch):
+    monkeypatch.setattr(engine, "MOST_COPIED", 100)
+    with pytest.raises(BadData, match=r"GRANT TEMPORARY") as told:
+        source.open(no_temporary, tables=["events"])
+    assert "rows of events are too many to copy here (at most 100)" in str(told.value)
+
+
+def test_a_mapping_reads_through_a_role_that_may_not_store(no_temporary, tmp_path, monkeypatch):
+    columns = {name: name for name in ("order_id", "member_id", "paid_at", "gross", "currency")}
+    sources = {"paid": {"table": "orders", "tables": {"orders": columns}}}
+    text = yaml.safe_dump({"view": "buyer", "zone": "Asia/Shanghai", "sources": sources})
+    (tmp_path / "shop.yml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found = source.open(f"{no_temporary}?mapping=shop.yml", tables=["orders"])
+    plain = source.open(no_temporary, tables=["orders"])
+    assert found.orders.gross.sum().execute() == plain.orders.gross.sum().execute() > 0
+
+
+def test_all_queries_of_a_report_see_the_same_rows(server, hard_url):
+    found = source.open(hard_url, tables=["events"])
+    before = int(found.events.count().execute())
+    server.ask("hard", "INSERT INTO events SELECT 'late' || event_id, member_id, ts, event FROM events")
+    try:
+        assert int(found.events.count().execute()) == before
+        assert int(source.open(hard_url, tables=["events"]).events.count().execute()) == 2 * before
+    finally:
+        server.ask("hard", "DELETE FROM events WHERE event_id LIKE 'late%'")
+
+
+def test_times_without_a_zone_ask_for_it_and_are_read_in_it(server, hard_url):
+    wall = "(ts AT TIME ZONE 'Asia/Shanghai')"
+    server.ask(
+        "hard",
+        "CREATE SCHEMA wall",
+        f"CREATE TABLE wall.events AS SELECT event_id, member_id, {wall} AS ts, event FROM public.events",
+    )
+    with pytest.raises(ContractError, match=r"local time without a zone") as told:
+        source.open(f"{hard_url}/wall")
+    assert "events.ts" in str(told.value) and "local_tz" in str(told.value)
+    for days in (f"{hard_url}/wall?local_tz=Asia/Shanghai", f"{hard_url}/wall?local_tz=UTC"):
+        found = source.open(days)
+        assert any("read as local time of" in note for note in found.notes)
+    here = source.open(f"{hard_url}/wall?local_tz=Asia/Shanghai").events
+    there = source.open(hard_url, tables=["events"]).events
+    days = [_days(table) for table in (here, there, source.open(f"{hard_url}/wall?local_tz=UTC").events)]
+    assert days[0] == days[1] != days[2]
+
+
+def _days(table: ibis.Table) -> Counter[dt.datetime]:
+    found = table.ts.value_counts(name="n").execute()
+    return Counter(dict(zip(found["ts"].dt.to_pydatetime(), found["n"].tolist(), strict=True)))
+
+
+def test_what_is_stored_is_planned_with_its_real_size(hard_url):
+    events = source.open(hard_url, tables=["events"]).events
+    stored = materialise(events.group_by("member_id").agg(n=events.count()))
+    con, name = (
+        events.get_backend(),
+        stored.op().parent.name if hasattr(stored.op(), "parent") else stored.op().name,
+    )
+    with con.begin() as cursor:
+        (seen,) = cursor.execute("SELECT reltuples FROM pg_class WHERE relname = %s", (name,)).fetchone()
+    assert seen == stored.count().execute() > 100
+
+
+def test_a_lookup_goes_in_by_one_copy(hard_url, monkeypatch):
+    from psycopg import Cursor
+
+    events = source.open(hard_url, tables=["events"]).events
+    lookup = source.as_table(pd.DataFrame({"member_id": [f"m{n}" for n in range(5_000)], "n": range(5_000)}))
+    statements, execute = [], Cursor.execute
+    monkeypatch.setattr(Cursor, "execute", lambda *a, **n: statements.append(a[1]) or execute(*a, **n))
+    assert events.semi_join(lookup, "member_id").count().execute() == events.count().execute()
+    assert len(statements) <= 5, statements
+    assert not any("INSERT" in str(each) for each in statements)
+
+
+def test_a_notebook_left_open_lets_go(hard_url):
+    with source.open(hard_url, tables=["orders"]).orders.get_backend().begin() as cursor:
+        said = cursor.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+    assert said == ("30min",)
+
+
+def _broken(server, url, statement: str) -> str:
+    """Return the message of a question before which something happens; `{pid}` is its process in the server."""
+    con = postgres.connect(url)
+    table = con.table("events")
+    pid = con.con.info.backend_pid
+    server.ask("broken", statement.format(pid=pid))
+    with pytest.raises(DatabaseFailed) as told:
+        table.count().execute()
+    return str(told.value)
+
+
+@pytest.fixture
+def broken_url(server):
+    """A database for one test to break."""
+    from tests.engines.server import frames
+    from tests.golden import hard
+
+    yield server.database("broken", frames(hard.community()))
+    server.ask("postgres", "DROP DATABASE broken WITH (FORCE)")
+
+
+def test_the_words_of_the_driver_become_ours(server, broken_url):
+    killed = _broken(server, broken_url, "SELECT pg_terminate_backend({pid})")
+    assert killed == "PostgreSQL: the database was shut down or closed the connection. Run the report again."
+    dropped = _broken(server, broken_url, "DROP TABLE events")
+    assert dropped.startswith("PostgreSQL: a table is no longer in the database: ") and "events" in dropped
+
+
+def test_a_role_without_rights_and_a_wrong_password_are_named_without_secrets(server, broken_url):
+    server.ask("broken", f"CREATE ROLE outsider LOGIN PASSWORD '{PASSWORD}'")
+    outside = server.url("broken", "outsider")
+    with pytest.raises(BadData, match="Its tables: none that may be read"):
+        source.open(outside, tables=["orders"])
+    server.ask("broken", "GRANT SELECT ON events TO outsider")
+    told = _broken(server, outside, "REVOKE SELECT ON events FROM outsider")
+    assert told == (
+        "PostgreSQL: the role may not do that: permission denied for table events. "
+        "Ask for the right to read the table (GRANT SELECT)."
+    )
+    wrong = quote("not-the-password")
+    with pytest.raises(BadData, match="password authentication failed") as told:
+        source.open(server.url("broken").replace(QUOTED, wrong))
+    assert wrong not in str(told.value) and "***" in str(told.value)
+
+
+def test_a_connection_lost_on_the_way_is_a_truthful_failed_report(server, sample_url, root, tmp_path):
+    reports = tmp_path / "reports"
+    address = sample_url.replace(QUOTED, "${SHOP_PASSWORD}")
+    command = [COMMAND, "run", "rfm", "--data", address, "--reports", str(reports)]
+    environment = {**os.environ, "SHOP_PASSWORD": PASSWORD, "PLAYBOOK_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        working = "datname = 'sample' AND pid <> pg_backend_pid() AND query LIKE '%ibis_cached%'"
+        deadline = time.monotonic() + 300
+        while not server.ask("sample", f"SELECT pid FROM pg_stat_activity WHERE {working}"):
+            assert run.poll() is None and time.monotonic() < deadline, "the report was over before it was cut"
+            time.sleep(0.1)
+        server.ask("sample", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {working}")
+        printed, _ = run.communicate(timeout=300)
+    assert run.returncode == 1, printed
+    (manifest,) = reports.rglob("manifest.json")
+    told = json.loads(manifest.read_text("utf-8"))
+    assert told["status"] == "failed"
+    assert "the database was shut down or closed the connection" in manifest.read_text("utf-8")
+    page = (manifest.parent / "report.html").read_text("utf-8")
+    assert "shut down or closed the connection" in page
+    written = [path for path in reports.rglob("*") if path.is_file()]
+    secrets = [form.encode() for form in (PASSWORD, QUOTED)]
+    assert not [path for path in written if any(secret in path.read_bytes() for secret in secrets)]
+    assert not any(secret.decode() in printed for secret in secrets)
