@@ -61,15 +61,18 @@ RUNS = [
     ("sample", "03_ab_test"),
     ("sample", "04_attribution"),
     ("sample", "05_budget"),
+    ("sample", "13_weekly_review"),
     ("simulated", "01_rfm"),
     ("simulated", "02_retention"),
     ("simulated", "14_outlook"),
     ("simulated", "03_ab_test"),
     ("simulated", "04_attribution"),
     ("simulated", "05_budget"),
+    ("simulated", "13_weekly_review"),
     ("orders", "01_rfm"),
     ("orders", "02_retention"),
     ("orders", "14_outlook"),
+    ("orders", "13_weekly_review"),
     ("members_orders", "02_retention"),
     ("members_orders", "14_outlook"),
     ("events", "01_rfm"),
@@ -81,6 +84,7 @@ RUNS = [
     ("hard", "02_retention"),
     ("hard", "14_outlook"),
     ("hard", "03_ab_test"),
+    ("hard", "13_weekly_review"),
 ]
 
 

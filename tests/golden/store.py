@@ -44,6 +44,7 @@ def main(wanted: list[str]) -> None:
     golden.VALUES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as below, threadpool_limits(1):  # one thread, as in the tests
         os.environ["PLAYBOOK_CACHE"] = str(Path(below) / "cache")
+        os.environ["PLAYBOOK_REPORTS"] = str(Path(below) / "reports")  # none is there
         for name, notebook in golden.RUNS:
             case = f"{name}-{notebook}"
             if wanted and not any(part in case for part in wanted):

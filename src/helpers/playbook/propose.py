@@ -9,6 +9,7 @@ action that may well lose money says so. The interval is a prior predictive one:
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
@@ -44,6 +45,9 @@ ASSUMED = (
     "measured by nobody here yet; the members held out will tell."
 )
 UNPRICED = "No money is put on it: nothing measured here says how much it would change."
+
+
+_FIELD = re.compile(r"\{\w+\}")  # of a title, which only a decision fills
 
 
 class Effect(BaseModel):
@@ -153,7 +157,7 @@ class Proposal(NamedTuple):
     @property
     def not_fired(self) -> pd.DataFrame:
         """The rules that did not fire as a table: rule, title, reason."""
-        titles = {rule.id: word(rule.title) for rule in rules()}
+        titles = {rule.id: _FIELD.sub("…", word(rule.title)) for rule in rules()}
         rows = [(rule, titles[rule], reason) for rule, reason in self.silent]
         return pd.DataFrame(rows, columns=["rule", "title", "reason"])
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers.methods.weekly_review.answer import Answer
+from helpers.methods.weekly_review.drivers import driver_tree, plausibility
 from helpers.methods.weekly_review.metrics import ALL, METRICS, WeeklyMetrics
 from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Finding, finding
@@ -48,7 +50,7 @@ COLUMNS = [
     "achieved",
     "pace",
 ]
-COLUMNS += ["forecast", "low", "high", "p_hit", "why"]
+COLUMNS += ["forecast", "low", "high", "p_hit", "needed", "weeks", "why"]
 
 
 def period(text: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -78,7 +80,8 @@ class Goals(Result):
         The series that goals are about.
     table : pandas.DataFrame
         As :data:`COLUMNS`: achieved (in the period so far), pace (what a week brings), forecast with low and high (at
-        the end of the period), p_hit (chance of reaching the target; missing when it cannot be told, with `why`).
+        the end of the period), p_hit (chance of reaching the target; missing when it cannot be told, with `why`),
+        needed (what a week ahead would have to bring) and weeks (that are ahead).
     """
 
     weekly: WeeklyMetrics
@@ -149,6 +152,19 @@ class Goals(Result):
             yield Proposed("weekly_review.replan", known, fields=fields)
 
 
+def gaps(goals: Goals) -> list[Answer]:
+    """Return for each goal about a weekly number which factor drives it, and whether the past ever did as much."""
+    found: list[Answer | None] = []
+    for row in goals.table.dropna(subset=["needed"]).to_dict("records"):
+        if row["scope"] == ALL:
+            found.append(driver_tree(goals.weekly, row["metric"], row["needed"]))
+            found.append(plausibility(goals.weekly, row["metric"], row["needed"], int(row["weeks"])))
+    seen: dict[str, Answer] = {}  # two goals of one number have one tree
+    for one in filter(None, found):
+        seen.setdefault(str(one.table.attrs.get("name", one.text)), one)
+    return list(seen.values())
+
+
 def goals(weekly: WeeklyMetrics, reports: EarlierReports) -> Goals:
     """Return how the goals of the table ``targets`` stand whose period is not over.
 
@@ -198,6 +214,9 @@ def _goal(
     ordinary = (weekly.unusual.reindex(series.index).fillna("") == "").tolist()
     achieved, bottom, left, lead = _so_far(series, *span)
     weeks = max(round(left), 1)
+    row |= {"weeks": weeks, "needed": row["target"]}
+    if metric.kind == "flow":
+        row["needed"] = max(float(target["target"]) - achieved, 0.0) / max(left, 1 / 7)
     ahead = outlook(series, ordinary, weeks, lead, metric.kind)
     share = left / weeks
     if metric.kind == "flow":

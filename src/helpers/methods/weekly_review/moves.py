@@ -116,6 +116,9 @@ class Moves(Result):
         text = "{title}: {value}; {delta} against the ordinary weeks before. {why}"
         if "#" in one.id:
             text = "{title}: {value}; {delta} since the report before. {why}"
+        if unit == "share":
+            points = {name: 100 * getattr(delta, name) for name in ("value", "low", "high")}
+            delta = delta._replace(unit=say("points"), **points)
         return say(text, delta=("+" if delta.value > 0 else "") + ranged(delta), **words).strip()
 
     @property
