@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from helpers.methods.weekly_review.answer import Answer, framed
 from helpers.methods.weekly_review.metrics import ALL, WeeklyMetrics, ranged
 from helpers.methods.weekly_review.moves import Moves, judged, weekly_move
 from helpers.playbook.earlier import EarlierReport, EarlierReports
-from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part, Result
 from helpers.playbook.since import incomparable, pair
 from helpers.sentences import quantity, say
@@ -31,92 +31,49 @@ STALE = 8
 """Days after which a report is not of this week."""
 
 
-@dataclass(frozen=True, repr=False)
-class Topic(Result):
-    """What the newest reports say of a topic.
+def topic(study: Study, reports: EarlierReports, name: str) -> Answer:
+    """Return what the newest reports say of a topic: money, experiments, community or content.
 
-    Attributes
-    ----------
-    topic : str
-        One of :data:`TOPICS`.
-    reports : tuple of EarlierReport
-        The newest of each series.
+    Told is the first sentence of the first; the table has the first known findings of each report.
     """
-
-    topic: str
-    reports: tuple[EarlierReport, ...]
-
-    @property
-    def told_findings(self) -> list[tuple[EarlierReport, Finding]]:
-        """The first known findings of each report."""
-        known = [(one, [each for each in one.findings if each.value is not None]) for one in self.reports]
-        return [(one, each) for one, found in known for each in found[:OF_EACH]]
-
-    @property
-    def sentence(self) -> str:
-        """The first finding, or that there is no report."""
-        title = say(TOPICS[self.topic][0])
-        if not self.told_findings:
-            return say("{topic}: not run, there is no report of it.", topic=title)
-        return say("{topic}: {sentence}", topic=title, sentence=self.told_findings[0][1].sentence)
-
-    def tables(self) -> Iterator[Table]:
-        """Yield the first findings of each report."""
-        rows = [
-            (one.metric, ranged(one), say(one.verdict), one.n, report.series, str(report.as_of))
-            for report, one in self.told_findings
-        ]
-        if rows:
-            columns = ["number", "value", "verdict", "n", "report", "as_of"]
-            caption = say("{topic}: what the newest reports found first", topic=say(TOPICS[self.topic][0]))
-            yield Table(f"topic_{self.topic}", pd.DataFrame(rows, columns=columns), caption)
-
-
-def topic(study: Study, reports: EarlierReports, name: str) -> Topic:
-    """Return what the newest reports say of a topic: money, experiments, community or content."""
-    methods = TOPICS[name][1]
-    found = [one for one in reports.latest() if one.method in methods]
-    found.sort(key=lambda one: (methods.index(one.method), one.label != ALL, one.label))
-    return Topic(study, name, tuple(found))
-
-
-@dataclass(frozen=True, repr=False)
-class ReportHealth(Result):
-    """Which reports the review rests on, and which are missing, old or failed."""
-
-    table: pd.DataFrame
-
-    @property
-    def sentence(self) -> str:
-        """What is missing and what failed."""
-        states = self.table["state"]
-        words: dict[str, object] = {"n": int((states == say("of this week")).sum())}
-        for name, state in (("failed", "failed"), ("old", "old"), ("missing", "missing")):
-            words[name] = ", ".join(self.table.loc[states == say(state), "report"]) or say("none")
-        text = "{n} reports of this week; failed: {failed}; older: {old}; missing: {missing}."
-        return say(text, **words)
-
-    def tables(self) -> Iterator[Table]:
-        """Yield all of them."""
-        yield Table(
-            "reports_read", self.table, say("Reports that the review may read, and the state of each")
-        )
-
-
-def report_health(study: Study, reports: EarlierReports) -> ReportHealth:
-    """Return which reports there are, how old they are, and which failed or were never made."""
-    rows = []
-    for one in reports.latest():
-        if one.method != reports.own:
-            old = (reports.as_of - one.as_of).days >= STALE
-            rows.append((one.series, str(one.as_of), say("old") if old else say("of this week"), ""))
-    rows += [(one.series, str(one.as_of), say("failed"), one.reason or say(one.status)) for one in reports.troubles()
-             if not one.series.startswith(f"{reports.own}/")]  # fmt: skip
-    there = {row[0].partition("/")[0] for row in rows}
-    rows += [
-        (name, "", say("missing"), "") for name in study.reads_reports if name not in {*there, reports.own}
+    title, methods = TOPICS[name]
+    asked = [one for one in reports.latest() if one.method in methods]
+    asked.sort(key=lambda one: (methods.index(one.method), one.label != ALL, one.label))
+    known = [(one, [each for each in one.findings if each.value is not None]) for one in asked]
+    found = [(report, one) for report, each in known for one in each[:OF_EACH]]
+    if not found:
+        return Answer(study, say("{topic}: not run, there is no report of it.", topic=say(title)))
+    rows = [
+        (one.metric, ranged(one), say(one.verdict), one.n, report.series, str(report.as_of))
+        for report, one in found
     ]
-    return ReportHealth(study, pd.DataFrame(rows, columns=["report", "as_of", "state", "reason"]))
+    table = pd.DataFrame(rows, columns=["number", "value", "verdict", "n", "report", "as_of"])
+    caption = say("{topic}: what the newest reports found first", topic=say(title))
+    text = say("{topic}: {sentence}", topic=say(title), sentence=found[0][1].sentence)
+    return Answer(study, text, framed(table, f"topic_{name}", caption))
+
+
+def report_health(study: Study, reports: EarlierReports) -> Answer:
+    """Return which reports there are, how old they are, and which failed or were never made."""
+    rows, own = [], reports.own
+    for one in (each for each in reports.latest() if each.method != own):
+        state = "old" if (reports.as_of - one.as_of).days >= STALE else "of this week"
+        rows.append((one.series, str(one.as_of), "", state))
+    failed = [one for one in reports.troubles() if one.series.partition("/")[0] != own]
+    rows += [(one.series, str(one.as_of), one.reason or one.status, "failed") for one in failed]
+    there = {own, *(row[0].partition("/")[0] for row in rows)}
+    rows += [(name, "", "", "missing") for name in study.reads_reports if name not in there]
+    table = pd.DataFrame(rows, columns=["report", "as_of", "reason", "state"])
+    names = {
+        state: ", ".join(table.loc[table["state"] == state, "report"])
+        for state in ("failed", "old", "missing")
+    }
+    words = {state: text or say("none") for state, text in names.items()}
+    text = "{n} reports of this week; failed: {failed}; older: {old}; missing: {missing}."
+    caption = say("Reports that the review may read, and the state of each")
+    table["state"] = table["state"].map(say)
+    count = len(rows) - int(table["state"].isin([say(state) for state in words]).sum())
+    return Answer(study, say(text, n=count, **words), framed(table, "reports_read", caption))
 
 
 class Restatement(NamedTuple):

@@ -50,7 +50,7 @@ COLUMNS = [
     "achieved",
     "pace",
 ]
-COLUMNS += ["forecast", "low", "high", "p_hit", "needed", "weeks", "why"]
+COLUMNS += ["forecast", "low", "high", "p_hit", "why", "needed", "weeks"]
 
 
 def period(text: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:

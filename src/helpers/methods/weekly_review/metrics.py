@@ -222,7 +222,7 @@ def _people(study: Study) -> Iterator[pd.DataFrame]:
     if "activity" not in study.given:
         study = replace(study, **counting(study.dataset, "auto"))
     began, people = study.began, study.population
-    if began is None:
+    if began is None or int(people.count().execute()) < study.k_min:
         return
     first = (number_of(began) + MONDAY + 6) // 7
     last = (number_of(study.as_of) + 1 + MONDAY) // 7 - 1

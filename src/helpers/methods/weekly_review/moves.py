@@ -198,9 +198,9 @@ class Moves(Result):
         for one in self.moves:
             delta = one.change.delta
             rows.append((one.id, one.title, delta.unit, one.change.current, one.previous, one.change.expected,
-                         *delta[:3], delta.n, one.change.p, one.q, one.verdict, one.moved, one.why))  # fmt: skip
+                         *delta[:3], delta.n, one.change.p, one.q, one.why, one.verdict, one.moved))  # fmt: skip
         columns = ["id", "number", "unit", "current", "previous", "expected", "delta", "low", "high", "n", "p", "q",
-                   "verdict", "moved", "why"]  # fmt: skip
+                   "why", "verdict", "moved"]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
 
     def stated(self) -> Iterator[Finding]:
