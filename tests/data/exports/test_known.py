@@ -64,6 +64,7 @@ COUNTED = {
     "discord_json": ({"messages": 3, "events": 1, "members": 2}, {}, {"written by a bot": 1, "repeated": 1}),
     "discord_leavers": ({"metric_daily": 2}, {"value": 7}, {"joined to the row of its key": 1}),
     "discord_membership": ({"metric_daily": 2}, {"value": 1999}, {}),
+    "discord_newcomers": ({"metric_daily": 3}, {"value": 18}, {}),
     "discord_visitors": ({"metric_daily": 2}, {"value": 580}, {}),
     "discourse_posts": ({"messages": 2}, {"likes": 3}, {"deleted": 1, "user of the system": 1}),
     "discourse_report": ({"metric_daily": 3}, {"value": 35}, {}),
@@ -215,6 +216,7 @@ COUNTED = {
         {"value": 146},
         {"a row of another table": 2, "below the end of the block": 2},
     ),
+    "wecom_contacts": ({"metric_daily": 2}, {"value": 3}, {"joined to the row of its key": 1}),
     "whatsapp": ({"messages": 3}, {}, {"notice of the group": 3}),
     "tencent_ads": (
         {"ad_daily": 2},
