@@ -102,9 +102,6 @@ def recognise(header: Collection[str]) -> tuple[Known, dict[str, str]] | None:
     for each in known():
         found = each.found(header)
         whole = set(each.signature) <= found.keys() and not (each.exact and len(header) > len(found))
-        sure = (
-            each.source and not each.exact and not each.verified
-        )  # of what else, being near says too little
-        if whole or (sure and len(found) >= NEAR * len(each.names)):
+        if whole or (each.source and not each.exact and len(found) >= NEAR * len(each.names)):
             candidates.append(((whole, len(found)), each, found))
     return max(candidates, key=lambda each: each[0])[1:] if candidates else None
