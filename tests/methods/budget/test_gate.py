@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.budget.elasticity import elasticity
-from helpers.methods.budget.gate import Gate, gate
+from helpers.methods.budget.gate import Gate, elasticity, gate
 from helpers.methods.budget.weekly import Weekly, kind_of
 from tests.planted_spend import World, clean
 
@@ -57,7 +56,7 @@ def test_a_week_without_outcome_is_asked_about(world: World) -> None:
 
 def test_twelve_weeks_say_nothing_and_thirty_an_elasticity(world: World) -> None:
     few = gate(cut(world.weekly, 12))
-    assert few.answer == "nothing"
+    assert few.answer == "nothing" and not {"season", "demand"} & {each.code for each in few.checks}
     assert found(few, "weeks") == ("refuse", "There are 12 weeks; response curves need 40 at least.")
     some = cut(world.weekly, 30)
     assert gate(some).answer == "elasticity"

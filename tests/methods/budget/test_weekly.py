@@ -120,7 +120,7 @@ def negative() -> dict[str, pd.DataFrame]:
         (
             without("ad_daily", 14, 20),
             "sales",
-            "1 of 10 weeks have no row at all, such as the one of 2026-01-19",
+            "no row at all in 1 of 10 weeks, such as that of 2026-01-19",
         ),
         (without("metric_daily", 15, 15), "sales", "1 of 75 days of sales are missing, such as 2026-01-20"),
         (mixed(), "sales", "USD"),

@@ -12,11 +12,10 @@ allocates nothing.
 """
 
 from helpers.methods.budget.decisions import planned
-from helpers.methods.budget.house import house
+from helpers.methods.budget.house import house, spent
 from helpers.methods.budget.results import fitted, tested, weeks
 from helpers.methods.budget.returns import lines
 from helpers.methods.budget.terms import Wanted
-from helpers.methods.budget.unit_costs import spent
 from helpers.playbook.result import asks
 
 __all__ = ["Wanted", "fitted", "house", "lines", "planned", "spent", "tested", "weeks"]

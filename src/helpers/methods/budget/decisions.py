@@ -41,7 +41,8 @@ PRICE = (
 )
 LEAST = "{goal} a month from paid lines cost {cost} at least, by the mean curves; today's spend is {today}."
 KEPT = "{kept} a month are kept back: a share of all advertising money, or what months above the usual took."
-NEVER = "A week's spend on {line} is back after {value:.0f} weeks by the middle curve; by unlucky ones it never is."
+NEVER = "A week's spend on {line} is back in week {value:.0f} by the middle curve; by unlucky ones never."
+BACK = "A week's spend on {line} is back in week {value:.0f} (week {low:.0f} to {high:.0f})."
 ASSUMED = (
     "Margin of {margin} of a turnover of {turnover} for each of the outcome, less spend, a month at a steady spend: "
     "mean and {level} range of {n} curves, if nothing unknown to the model moves spend and outcome together. Plans "
@@ -151,8 +152,8 @@ class Planned(Told):
         """How soon a week's spend has come back."""
         weeks, line = self.payback, next(iter(self.placed.index), "")
         text = NEVER if np.isfinite(weeks.value) else "How soon spend comes back cannot be told."
-        text = "A week's spend on {line} is back after {weeks}." if weeks.known else text
-        return say(text, line=line, weeks=with_bounds(weeks), value=weeks.value)
+        named = {"value": weeks.value, "low": weeks.low, "high": weeks.high}
+        return say(BACK if weeks.known else text, line=line, **named)
 
     def parts(self) -> Iterator[Part]:
         """Yield where the next money goes, the picture, what else could be done, and the plans compared."""
@@ -205,12 +206,8 @@ class Planned(Told):
         plans, unit = self.table.set_index("plan")["spend"], self.lines.fitted.weeks.weekly.unit
         if self.unreached:
             return self.unreached
-        return say(
-            LEAST,
-            goal=quantity(self.goal, unit),
-            cost=self.cash(plans["least_cost"]),
-            today=self.cash(plans["today"]),
-        )
+        spent = {"cost": self.cash(plans["least_cost"]), "today": self.cash(plans["today"])}
+        return say(LEAST, goal=quantity(self.goal, unit), **spent)
 
     def picture(self, plan: Plan) -> Chart:
         """Draw the spend of each line today and with the next money."""

@@ -16,6 +16,7 @@ from statsmodels.regression.linear_model import OLS
 from helpers.methods.budget.baseline import baseline
 from helpers.methods.budget.weekly import Weekly
 from helpers.sentences import number, percent, say
+from helpers.stats.estimate import Estimate, normal_estimate, unknown
 
 Verdict = Literal["ok", "flag", "refuse"]
 Answer = Literal["curves", "elasticity", "nothing"]
@@ -33,6 +34,10 @@ PRICE_JUMP = 1.5
 SPIKE = 2.5
 # Share of a line's variation that season and calendar explain; t of last week's outcome in this week's spend.
 SET_BY_SEASON, SET_BY_SALES = 0.6, 3.0
+# Prior standard deviation of the elasticity: spend rarely moves a whole outcome by more than half its own change.
+SPREAD = 0.3
+# Weeks beyond the columns without which nothing is said.
+FREE = 8
 
 
 class Check(NamedTuple):
@@ -106,7 +111,9 @@ def gate(weekly: Weekly) -> Gate:
     sound = tuple(_sound(weekly))
     if any(each.verdict == "refuse" for each in sound):
         return Gate(sound, "nothing")
-    checks = (*sound, *(each for part in (_enough, _apart, _lines, _demand) for each in part(weekly)))
+    # Few weeks are explained by any season, so what drives spend is asked only where curves may follow.
+    asked = (_enough, _apart, _lines, _demand)[: 4 if len(weekly.outcome) >= WEEKS[1] else 3]
+    checks = (*sound, *(each for part in asked for each in part(weekly)))
     refused = any(each.verdict == "refuse" for each in checks)
     answer: Answer = "elasticity" if refused else "curves"
     return Gate(checks, "nothing" if len(weekly.outcome) < WEEKS[0] else answer)
@@ -208,3 +215,25 @@ def _demand(weekly: Weekly) -> Iterator[Check]:
         if t > SET_BY_SALES:
             text = "{line} is raised after good weeks (t = {value}): part of what it seems to bring comes anyway."
             yield check("demand", str(line), t, SET_BY_SALES, "flag", text)
+
+
+def elasticity(weekly: Weekly, confidence: float = 0.9) -> Estimate:
+    """Return by how many per cent the outcome rises when all spend rises by one per cent.
+
+    ``log outcome = level + trend + elasticity * log spend``: the elasticity has a normal prior around 0, which is the
+    ridge; weeks without outcome or spend are left out. Trend only, because few weeks tell no season.
+    """
+    spend, y = weekly.spend.sum(axis=1).to_numpy(float), weekly.outcome.to_numpy(float)
+    kept = (spend > 0) & (y > 0)
+    n = int(kept.sum())
+    week = np.flatnonzero(kept).astype(float)
+    if n < 3 + FREE:
+        return unknown(n, "ratio", confidence)
+    columns = np.column_stack([np.ones(n), week, np.log(spend[kept])])
+    if np.linalg.matrix_rank(columns) < 3:
+        return unknown(n, "ratio", confidence)
+    plain = OLS(np.log(y[kept]), columns).fit()
+    known = plain.bse[-1] ** -2
+    precision = known + SPREAD**-2
+    value, error = plain.params[-1] * known / precision, precision**-0.5
+    return normal_estimate(value, error, n, "ratio", "ridge of logarithms", confidence, degrees=n - 3)

@@ -1,4 +1,4 @@
-"""What rules of thumb say: how all cost is spread, how much core platforms have, and what a rule for it costs."""
+"""All cost: how it is spread beside rules of thumb, what a rule for core platforms costs, what a new fan costs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, say, with_bounds
-from helpers.stats.estimate import Estimate, normal_estimate, unknown
+from helpers.stats.estimate import Estimate, log_estimate, normal_estimate, unknown
 from helpers.study import Study
-from helpers.tables import Table
+from helpers.tables import Table, heading
 
 # The rule of thumb for all cost.
 TEMPLATE = {"content": 0.40, "ads": 0.35, "tools": 0.25}
@@ -31,6 +31,17 @@ CORE = (
     "costs {price} of margin a month, and one point of share more or less would bring {point}."
 )
 ADS = "Advertising takes {share} of all cost; the rule of thumb gives it {rule}. It is a rule, not a result."
+# Metrics that count fans, and others that cost is set against; of the brand, else summed over platforms.
+FANS = ("new_members", "new_followers", "follows")
+COUNTED = (*FANS, "interactions", "orders", "conversions")
+# Months in either half without which no unit cost is told.
+HALF = 3
+# A kind of cost is overspent in a month that takes this part more than its median month.
+WELL_ABOVE = 0.25
+FAN = (
+    "A new fan ({metric}) costs {cost} in a typical month, with all cost counted, and with fans who would have come "
+    "anyway. The later half of the months against the earlier: {change}."
+)
 
 
 def costs(study: Study) -> pd.DataFrame:
@@ -103,26 +114,23 @@ class House(Told):
         total, ledger = self.months.sum().sort_values(ascending=False), entries(self.study)
         fixed = ledger["amount"].where(ledger["fixed"].fillna(False).astype(bool), 0.0)
         rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
-        rows = rows.assign(
-            rule_of_thumb=pd.Series(TEMPLATE), of_that_fixed=fixed.groupby(ledger["kind"]).sum() / total
-        )
+        rows["rule_of_thumb"] = rows.index.map(TEMPLATE)
+        rows["of_that_fixed"] = fixed.groupby(ledger["kind"]).sum() / total
         units = dict.fromkeys(map(str, rows), "share") | {"amount_a_month": self.study.currency}
         caption = say("Cost by kind over {n} months", n=len(self.months))
         yield Table("costs", rows.rename_axis("kind").reset_index(), caption, units)
 
     def findings(self) -> Iterator[Finding]:
         """State the share of core platforms in advertising, and of advertising in all cost."""
-        metric = say("Share of advertising on core platforms")
-        named = ("core_share", metric, self.core_sentence, "core_share", "S074")
-        yield self.state(self.core, *named, assumption=say("weeks to come are like those on record"))
-        metric, more = (
-            say("Share of advertising in all cost"),
-            {"assumption": say("the ledger of costs is complete")},
+        metric, held = (
+            say("Share of advertising on core platforms"),
+            say("weeks to come are as those on record"),
         )
-        systems = ("S073", "S076", "S082")
-        yield self.state(
-            self.ads, "ads_share", metric, self.sentence, "cost_share", *systems, n_of="periods", **more
-        )
+        told = (metric, self.core_sentence, "core_share", "S074")
+        yield self.state(self.core, "core_share", *told, assumption=held)
+        metric, held = say("Share of advertising in all cost"), say("the ledger of costs is complete")
+        costs_told = (metric, self.sentence, "cost_share", "S073", "S076", "S082")
+        yield self.state(self.ads, "ads_share", *costs_told, n_of="periods", assumption=held)
 
 
 def house(study: Study, lines: Lines, platforms: Sequence[str] = ()) -> House:
@@ -155,3 +163,111 @@ def house(study: Study, lines: Lines, platforms: Sequence[str] = ()) -> House:
         return told
     point = dict(kept.prices.to_numpy()).get("share: core", 0.0)
     return replace(told, price=max(free.objective - kept.objective, 0.0), point=max(point, 0.0))
+
+
+@dataclass(frozen=True, repr=False)
+class Spent(Told):
+    """What a new fan costs, and what was overspent.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Index the metric; columns cost (of one in a typical month) and change (later half of the months over the
+        earlier, less one), each cell an :class:`Estimate`.
+    over : pandas.DataFrame
+        As :func:`overspent` returns it.
+    """
+
+    table: pd.DataFrame = field(repr=False)
+    over: pd.DataFrame = field(repr=False)
+
+    @property
+    def fan(self) -> tuple[str, Estimate, Estimate]:
+        """The metric that counts fans, its unit cost and the change of that; unknown without one."""
+        none = unknown(0, self.study.currency, self.study.confidence)
+        metric = next((name for name in FANS if name in self.table.index), "")
+        return ("", none, none) if not metric else (metric, *self.table.loc[metric])
+
+    @property
+    def sentence(self) -> str:
+        """What one fan costs, and whether that rises."""
+        metric, cost, change = self.fan
+        text = FAN if cost.known else "What a new fan costs cannot be told: too few months."
+        return say(text, metric=heading(metric), cost=with_bounds(cost), change=with_bounds(change))
+
+    def parts(self) -> Iterator[Part]:
+        """Yield what a fan costs, the same of other counts, and months that took more than usual."""
+        yield self.sentence
+        if len(self.table):
+            rows = self.table.map(with_bounds).rename_axis("of").reset_index()
+            caption = say("All cost of a month over all of each; later half over earlier")
+            yield Table("unit_costs", rows, caption)
+        above = percent(WELL_ABOVE, 0)
+        if self.over.empty:
+            yield say("No kind of cost was more than {above} above its usual month.", above=above)
+            return
+        caption = say("Months in which a kind of cost was more than {above} above usual", above=above)
+        units = dict.fromkeys(["amount", "above"], self.study.currency)
+        yield Table("overspent", self.over, caption, units)
+
+    def findings(self) -> Iterator[Finding]:
+        """State what a fan costs."""
+        more = {"n_of": "periods", "direction": "down is good"}
+        told = ("fan_cost", say("Cost of a new fan"), self.sentence, "unit_cost", "S070", "S071", "S078")
+        yield self.state(self.fan[1], *told, assumption=say("the ledger of costs is complete"), **more)
+
+
+def spent(study: Study) -> Spent:
+    """Return what a new fan costs, and what was overspent.
+
+    Parameters
+    ----------
+    study : Study
+        With ``costs`` and ``metric_daily``, as far as they are there.
+    """
+    total, counted = costs(study).sum(axis=1), counts(study)
+    each = {str(name): unit_cost(total / counted[name], study.currency, study.confidence) for name in counted}
+    table = pd.DataFrame.from_dict(each, orient="index", columns=["cost", "change"])
+    return Spent(study, table, overspent(study))
+
+
+def unit_cost(monthly: pd.Series, currency: str, confidence: float) -> tuple[Estimate, Estimate]:
+    """Return the mean of a monthly cost of one on the scale of logarithms, and its later half over the earlier.
+
+    Student's t; the change is a ratio less one.
+    """
+    logs = np.log(monthly[(monthly > 0) & (monthly < np.inf)])
+    n, half, named = len(logs), len(logs) // 2, "Student's t over months"
+    if half < HALF:
+        return unknown(n, currency, confidence), unknown(n, "share", confidence)
+    early, late = logs.iloc[:half], logs.iloc[-half:]
+    error = np.sqrt((early.var() + late.var()) / half)
+    level = log_estimate(logs.mean(), logs.std() / np.sqrt(n), n, currency, named, confidence, n - 1)
+    change = log_estimate(late.mean() - early.mean(), error, n, "share", named, confidence, 2 * half - 2)
+    return level, change._replace(value=change.value - 1, low=change.low - 1, high=change.high - 1)
+
+
+def counts(study: Study) -> pd.DataFrame:
+    """Return by month on record from its first day to its last (rows) how many there were of each metric."""
+    if "metric_daily" not in study.dataset:
+        return pd.DataFrame()
+    table = study.dataset.metric_daily
+    rows = table.filter(table.metric.cast("string").isin(COUNTED)).to_pandas()
+    rows = rows.assign(date=pd.to_datetime(rows["date"])).astype({"scope_type": str, "metric": str})
+    found = {}
+    for metric, mine in rows[rows["date"].dt.date <= study.as_of].groupby("metric"):
+        scope = next((name for name in ("brand", "platform") if (mine["scope_type"] == name).any()), "")
+        daily = mine[mine["scope_type"] == scope].groupby("date")["value"].sum()
+        months = daily.groupby(daily.index.to_period("M")).agg(["size", "sum"])
+        whole = months["sum"][months["size"] == months.index.days_in_month]
+        found[str(metric)] = whole.set_axis(whole.index.astype(str))
+    return pd.DataFrame(found)[[name for name in COUNTED if name in found]]
+
+
+def overspent(study: Study) -> pd.DataFrame:
+    """Return kinds of cost in months well above the kind's median month, the most first, and who approved them."""
+    each = entries(study).groupby(["month", "kind"], as_index=False)
+    rows = each.agg(amount=("amount", "sum"), approval_level=("approver_level", "max"))
+    usual = rows.groupby("kind")["amount"].transform("median")
+    rows = rows.assign(above=rows["amount"] - usual)[rows["amount"] > (1 + WELL_ABOVE) * usual]
+    return rows.sort_values("above", ascending=False, ignore_index=True)

@@ -50,7 +50,7 @@ def curves(rows: pd.DataFrame, points: pd.DataFrame) -> Figure:
     rows : pandas.DataFrame
         line, spend, margin, low, high.
     points : pandas.DataFrame
-        line, spend (today), pays_up_to.
+        line, spend (today), as_asked_up_to, pays_up_to.
     """
     across = min(3, len(points))
     deep = -(-len(points) // across)
@@ -64,6 +64,9 @@ def curves(rows: pd.DataFrame, points: pd.DataFrame) -> Figure:
         ax.plot(part["spend"], part["margin"], color=BLUE)
         ax.plot([0, most], [0, most], color=MUTED, linestyle=":", linewidth=1.2)
         ax.scatter([today], [np.interp(today, part["spend"], part["margin"])], color=INK, s=32, zorder=4)
+        if 0 < (asked := point["as_asked_up_to"]) < most:
+            brings = np.interp(asked, part["spend"], part["margin"])
+            ax.scatter([asked], [brings], facecolors="none", edgecolors=INK, s=44, zorder=4)
         if 0 < point["pays_up_to"] < most:
             ax.axvline(point["pays_up_to"], color=ORANGE, linestyle="--", linewidth=1.3)
         ax.set_title(point["line"], fontsize=10.5)

@@ -181,9 +181,8 @@ class Program:
             more = float(brings[used[-1]]) if len(used) else 0.0
             prices.append((f"low: {line}", max(-more, 0.0) * (spend <= row["low"] * (1 + 1e-9))))
             prices.append((f"high: {line}", max(more, 0.0) * (spend >= row["high"] * (1 - 1e-9))))
-        table = (
-            pd.DataFrame(prices, columns=["name", "price"]).groupby("name", as_index=False, sort=False).sum()
-        )
+        table = pd.DataFrame(prices, columns=["name", "price"])
+        table = table.groupby("name", as_index=False, sort=False).sum()
         table["price"] *= self.worth / self.money
         share = table["name"].str.startswith("share: ")
         table["price"] = table["price"].where(~share, 0.01 * self.spend(x).sum() * table["price"])

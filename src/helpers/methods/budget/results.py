@@ -12,10 +12,9 @@ import pandas as pd
 from helpers.figures import Chart, NoChart
 from helpers.methods.budget import plots
 from helpers.methods.budget.curves import Array
-from helpers.methods.budget.elasticity import elasticity
 from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.evidence import read_evidence
-from helpers.methods.budget.gate import Check, Gate, gate
+from helpers.methods.budget.gate import Check, Gate, elasticity, gate
 from helpers.methods.budget.trust import Trust, trust
 from helpers.methods.budget.weekly import Weekly, weekly
 from helpers.playbook.evidence import told_reports

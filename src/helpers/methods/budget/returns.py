@@ -37,7 +37,8 @@ EFFECTS = {
     "half_of_effect_after": "half_life", "still_to_come": "still_to_come", "headroom_a_week": "headroom",
 }  # fmt: skip
 BANDS = (
-    "{level} bands, up to the largest spend seen. Point: today. Dotted: margin that makes up for it. Dashed: from "
+    "{level} bands, up to the largest spend seen. Point: today. Ring: up to here the average is as asked. "
+    "Dotted: margin that makes up for it. Dashed: from "
     "here on the next unit of money no longer brings itself back, where that was seen."
 )
 RETURNS = (
@@ -107,8 +108,9 @@ class Lines(Told):
         """One row a line, the surest first: what pictures and tables show, money of a month."""
         rows = self.chance.rename("chance").rename_axis("line").to_frame()
         parts = {"spend": "spend", "average": "return", "next": "marginal_return", "pays_up_to": "break_even"}
+        parts |= {"as_asked_up_to": "average_target"}
         for name, column in parts.items():
-            factor = WEEKS_OF_MONTH if column in ("spend", "break_even") else 1.0
+            factor = 1.0 if column in ("return", "marginal_return") else WEEKS_OF_MONTH
             numbers = [scaled(self.of(str(line), column), factor, "") for line in rows.index]
             for place, suffix in enumerate(("", "_low", "_high")):
                 rows[name + suffix] = [one[place] for one in numbers]
@@ -154,9 +156,8 @@ class Lines(Told):
         yield self.cost_sentence
         caption = say("Points of each curve: spend a month. “Beyond” is more than was ever spent on the line")
         yield Table("points", self.numbers(POINTS), caption, units := {"spend_a_month": self.study.currency})
-        yield Table(
-            "effects", self.numbers(EFFECTS), say("What else is known of each line, with intervals"), units
-        )
+        caption = say("What else is known of each line, with intervals")
+        yield Table("effects", self.numbers(EFFECTS), caption, units)
 
     def numbers(self, columns: Mapping[str, str]) -> pd.DataFrame:
         """Return a row a line, the surest first: its spend of a month, and numbers with intervals in words."""
@@ -185,7 +186,8 @@ class Lines(Told):
     def cost_sentence(self) -> str:
         """What one more of the outcome costs, beside how dear the impressions of the line are."""
         line, lines = self.cheapest, self.fitted.weeks.weekly.lines
-        price, cost = lines["spend"] / lines["impressions"], self.of(line, "cost_per_outcome")
+        lines, cost = lines[lines["spend"] > 0], self.of(line, "cost_per_outcome")
+        price = lines["spend"] / lines["impressions"]
         if not line:
             return say("What one more of the outcome costs cannot be told.")
         text = "Extra {unit} cost least on {line}: {cost} each. {rank} of {n} lines have cheaper impressions."

@@ -66,14 +66,9 @@ def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: flo
         low, high, *gains = (*np.quantile(draws, tails), *np.quantile(draws - before, tails))
         bought = plan.lines["fixed"] if name == "proposed" else terms.lines["fixed"][spend > 0]
         inside = (spend >= terms.lines["low"] - 1e-6) & (spend <= terms.lines["high"] + 1e-6)
-        row = {
-            "plan": name,
-            "spend": spend.sum() + bought.sum(),
-            "outcome": draws.mean(),
-            "low": low,
-            "high": high,
-        }
-        row |= {"gain": (draws - before).mean(), "gain_low": gains[0], "gain_high": gains[1]}
+        row = {"plan": name, "spend": spend.sum() + bought.sum(), "outcome": draws.mean()}
+        row |= {"low": low, "high": high, "gain": (draws - before).mean()}
+        row |= {"gain_low": gains[0], "gain_high": gains[1]}
         rows.append(row | {"better": (draws > before).mean(), "allowed": bool(inside.all()), **spend})
     return pd.DataFrame(rows)
 

@@ -174,9 +174,8 @@ class Wanted:
 
         today, one = whole(today, np.round), step * (self.room > 0)
         most = np.minimum(((1 + self.room) * today).clip(lower=self.room * seen.mean()), seen.max())
-        high = np.maximum(
-            whole(pd.Series(most), down), np.minimum(today + one, whole(pd.Series(seen.max()), down))
-        )
+        last = whole(pd.Series(seen.max()), down)
+        high = np.maximum(whole(pd.Series(most), down), np.minimum(today + one, last))
         least = whole((1 - min(self.room, 1.0)) * today, lambda each: np.ceil(each - 1e-9))
         bounds = {"low": np.minimum(least, np.maximum(today - one, 0.0)), "high": np.maximum(high, today)}
         return pd.DataFrame({"today": today, **bounds, "step": step, "fixed": fixed.fillna(0.0)})

@@ -72,9 +72,7 @@ class Trust:
             return ""
         worst = [each for each in self.checks if each.verdict == "refuse"] or self.checks
         said = " ".join(each.sentence for each in worst if each.verdict != "ok")
-        return say(
-            "No plan is proposed, because the split between lines cannot be trusted. {reasons}", reasons=said
-        )
+        return say("No plan is proposed. {reasons}", reasons=said)
 
 
 def trust(found: Fit, gate: Gate, seed: int = 0) -> Trust:

@@ -96,7 +96,7 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
         raise BadData(say(text, day=study.as_of))
     spend = _by_week(ads.pivot_table(index="date", columns="line", values="cost", aggfunc="sum"), weeks)
     if (missing := spend.isna().all(axis=1)).any():
-        text = "ad_daily: {n} of {weeks} weeks have no row at all, such as the one of {first}: bring their report."
+        text = "ad_daily has no row at all in {n} of {weeks} weeks, such as that of {first}."
         raise BadData(say(text, n=missing.sum(), weeks=len(weeks), first=weeks[missing][0].date()))
     spend = spend.fillna(0.0)
     lines = ads.groupby("line").agg(platform=("platform", "first"), impressions=("shown", "sum"))
@@ -153,9 +153,8 @@ def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
     if outcome in ("margin", "revenue", "orders"):
         return _orders(study, outcome), "orders" if outcome == "orders" else study.currency
     table = study.dataset.metric_daily
-    rows = table.filter(
-        table.metric.cast("string") == outcome, table.date.cast("date") <= ibis.date(study.as_of)
-    )
+    until = table.date.cast("date") <= ibis.date(study.as_of)
+    rows = table.filter(table.metric.cast("string") == outcome, until)
     scopes = rows.to_pandas().sort_values("date").groupby(["scope_type", "scope_id"], sort=False)
     single = len(scopes) == 1 and ("brand", "all") not in scopes.groups
     scope = next(iter(scopes.groups)) if single else ("brand", "all")

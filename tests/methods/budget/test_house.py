@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.methods import budget
-from helpers.methods.budget.unit_costs import unit_cost
+from helpers.methods.budget.house import unit_cost
 from helpers.study import Study
 
 MONTHS = pd.period_range("2025-01", periods=8, freq="M")
@@ -51,6 +51,14 @@ def test_months_that_took_more_than_usual_are_listed_with_who_approved() -> None
         ["2025-03", "content", 900.0, 800.0, 3],
         *([month, "tools", 1_100.0, 300.0, 3] for month in ("2025-05", "2025-06", "2025-07", "2025-08")),
     ]
+
+
+def test_a_ledger_of_days_kinds_and_amounts_is_enough() -> None:
+    rows = {"cost_id": list("abc"), "kind": "content", "amount": [100.0, 100.0, -20.0], "currency": "CNY"}
+    costs = pd.DataFrame(rows).assign(date=[dt.date(2025, month, 3) for month in (1, 2, 3)])
+    bare = budget.spent(Study.of({"costs": costs}, "2025-03-31", about_members=False))
+    assert bare.over.empty and bare.table.empty and "cannot be told" in bare.sentence
+    assert any("No kind of cost was more than 25 %" in str(part) for part in bare.told())
 
 
 def test_months_that_are_not_on_record_in_full_do_not_count() -> None:
