@@ -146,7 +146,7 @@ def decide(
     for label, text in (("who", who), ("why", why)):
         if PERSONAL.search(text):
             raise BadParameters(
-                f"{label} == {text!r}, must name a role or a reason: no number, address or key."
+                f"{label} == {text!r}, must name a role or a reason: no number, address or key (120,000 for 120000)."
             )
     reports.folder.mkdir(parents=True, exist_ok=True)
     with (reports.folder / FILE).open("a+b") as file:
