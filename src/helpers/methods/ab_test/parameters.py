@@ -38,6 +38,7 @@ class AbTestParameters(common.CommonParameters):
     looks: int = common.parameter(4, "Of a plan: how often it is read, evenly to the end", ge=1, le=60)
     outcome_days: int = common.parameter(14, "Of a plan: to a complete outcome", unit="days", ge=0, le=400)
     smallest_effect: float = common.parameter(0.1, "Of a plan: gain worth having", unit="share", gt=0)
+    lines: list[str] = common.parameter([], "Of a plan: channels or paid lines that only the variant meets")
     unit_value: float = common.parameter(0.0, "Of a plan: money one of primary is worth; 0: unknown")
     units_a_month: float = common.parameter(0.0, "Of a plan: units that would get it; 0: unknown", ge=0)
     proof_runs: int = common.parameter(2000, "Re-draws behind the proof", unit="draws", ge=100, le=20000)
@@ -51,7 +52,7 @@ class AbTestParameters(common.CommonParameters):
         """Return the fields of a design; it is written down at the end of the last day that counts."""
         metric = {"name": self.primary, "kind": self.kind, "source": self.primary}
         rails = [metric | {"name": name, "source": name, "margin": m} for name, m in self.guardrails.items()]
-        same = ("experiment", "unit", "arms", "factors", "looks", "outcome_days", "smallest_effect")
+        same = ("experiment", "unit", "arms", "factors", "looks", "outcome_days", "smallest_effect", "lines")
         written = dt.datetime.combine(self.as_of, dt.time(23, 59), ZoneInfo(self.report_tz))
         shares = [1 / len(self.arms)] * len(self.arms)
         return {name: getattr(self, name) for name in same} | {
