@@ -29,7 +29,7 @@ BUDGETS = {
     "methods/ab_test": 2_400,
     "methods/attribution": 1_600,
     "methods/budget": 2_000,  # amounts that can be paid, packages, prices of bounds, and what a new fan costs
-    "methods/weekly_review": 800,
+    "methods/weekly_review": 1_500,  # 330 of them small answers: drivers, costs, outside figures, waiting cases
     "report": 4_746,
     "cli": 440,  # four commands of the register of actions
 }

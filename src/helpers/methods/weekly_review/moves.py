@@ -127,26 +127,25 @@ class Moves(Result):
         asked = [one for one in self.moves if np.isfinite(one.change.p)]
         if not asked:
             return say(
-                "What moved: too little data. No number has enough ordinary weeks or an earlier report behind it."
+                "What moved: too little data. No number has enough weeks or an earlier report behind it."
             )
         words: dict[str, object] = {"n": len(asked), "week": self.weekly.week.date()}
         if not self.movers:
-            return say("Nothing moved in the week of {week}: all {n} numbers are within what ordinary weeks bring.",
-                       **words)  # fmt: skip
+            return say(
+                "Nothing moved in the week of {week}: ordinary weeks bring as much in all {n} numbers.",
+                **words,
+            )
         words["names"] = ", ".join(one.title for one in self.movers[:SHOWN])
         text = "{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}."
         return say(text, k=len(self.movers), **words)
 
     def figure(self) -> Chart | NoChart | None:
         """Draw the changes of the weekly numbers as shares of what was to be expected."""
-        known = [
-            one for one in self.moves if one.change.delta.known and one.change.expected and "#" not in one.id
-        ]
+        weekly = [one for one in self.moves if "#" not in one.id]
+        known = [one for one in weekly if one.change.delta.known and one.change.expected]
         title, name = say("What moved, and what ordinary weeks bring"), "moves"
         if not known:
-            return NoChart(
-                title, say("Too little data: no number has enough ordinary weeks before it."), name=name
-            )
+            return NoChart(title, say("Too little data: no number has enough weeks before it."), name=name)
         shares = [[bound / abs(one.change.expected) for bound in one.change.delta[:3]] for one in known]
         rows = pd.DataFrame(shares, columns=["change", "low", "high"])
         rows.insert(0, "number", [one.title for one in known])
@@ -154,9 +153,8 @@ class Moves(Result):
         note = say("Change against the mean of up to eight ordinary weeks before; lines: {level} intervals.",
                    level=percent(self.study.confidence, 0))  # fmt: skip
         units = dict.fromkeys(["change", "low", "high"], "share")
-        return self.drawn(
-            name, say("Points with intervals"), title, rows, plots.moves(rows), note=note, units=units
-        )
+        kind, drawing = say("Points with intervals"), plots.moves(rows)
+        return self.drawn(name, kind, title, rows, drawing, note=note, units=units)
 
     def parts(self) -> Iterator[Part]:
         """Yield what moved and why, what is noise, the picture and the tables."""
@@ -166,30 +164,22 @@ class Moves(Result):
         if self.noise:
             names = ", ".join(say("{title} ({share})", title=one.title, share=percent(one.relative, 0))
                               for one in self.noise)  # fmt: skip
-            yield say(
-                "These look large but are noise, as ordinary weeks bring as much: {names}.", names=names
-            )
+            yield say("These look large but are noise, ordinary weeks bring as much: {names}.", names=names)
         events = events_of(self.study, self.weekly.week)
         said = "; ".join(str(note or kind) for kind, note in zip(events["kind"], events["note"], strict=True))
-        yield (
-            say("The calendar of this week: {events}.", events=said)
-            if said
-            else say("The calendar names nothing for this week.")
-        )
+        text = "The calendar of this week: {events}." if said else "The calendar names nothing for this week."
+        yield say(text, events=said)
         yield self.figure()  # type: ignore[misc]
         yield Table("moved", self.table, say("Every number against its earlier value, asked together"))
         if len(self.parts_of):
             caption = say(
-                "Where the real changes came from: parts that grew (mix) and what changed within them (rate)"
+                "Where the real changes came from: larger parts (mix) and changes within them (rate)"
             )
             yield Table("decomposition", self.parts_of, caption)
         if self.not_compared:
             frame = pd.DataFrame({"not_compared": self.not_compared})
-            yield Table(
-                "not_compared",
-                frame,
-                say("Numbers that must not be compared with the report before, and why"),
-            )
+            caption = say("Numbers that must not be compared with the report before, and why")
+            yield Table("not_compared", frame, caption)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -211,17 +201,8 @@ class Moves(Result):
                 yield self._stated(metric, by_id[metric.id])
 
     def _stated(self, metric: Metric, one: Move) -> Finding:
-        delta, current = one.change.delta, one.change.current
-        low, high = current - (delta.high - delta.value), current + (delta.value - delta.low)
-        level = Estimate(
-            current,
-            max(low, 0.0),
-            high,
-            delta.n,
-            delta.unit,
-            "ordinary weeks of its own past",
-            delta.confidence,
-        )
+        delta, current, base = one.change.delta, one.change.current, one.change.expected
+        level = delta._replace(value=current, low=delta.low + base, high=delta.high + base)
         first = metric.id == next(iter(self.moves)).id
         clause = say("nothing moved beyond the ordinary") if first and not self.movers else ""
         texts = {"better": "{title} became better", "worse": "{title} became worse"}
@@ -298,9 +279,8 @@ def weekly_move(weekly: WeeklyMetrics, metric: Metric) -> Move | None:
         match = aligned_week(weekly.week)
         text = "The calendar says: {why}. No week of the year before that was as unusual is on record."
         verdict = "provisional"
-        place = int(series.index.get_indexer(pd.DatetimeIndex([match]))[0])
-        if place >= 0 and np.isfinite(series["numerator"].iloc[place]):
-            against, verdict = place, "stated"
+        if unusual.get(match, ""):
+            against, verdict = int(series.index.get_indexer(pd.DatetimeIndex([match]))[0]), "stated"
             text = "The calendar says: {why}. It is compared with the week of {match}, which was as unusual."
         why = say(text, why=why, match=match.date())
     found = change(series, ordinary, weekly.unit(metric), against=against, confidence=weekly.study.confidence)
@@ -320,14 +300,12 @@ def _elsewhere(reports: EarlierReports) -> tuple[list[Move], list[str]]:
             if old is None or one is None or old.value is None or one.value is None:
                 continue
             if reason := incomparable(old, one):
-                refused.append(
-                    say("{metric} ({series}): {reason}", metric=one.metric, series=new.series, reason=reason)
-                )
+                words = {"metric": one.metric, "series": new.series, "reason": reason}
+                refused.append(say("{metric} ({series}): {reason}", **words))
                 continue
             gap = difference(interval(old), interval(one))
-            delta = Estimate(
-                gap.value, gap.low, gap.high, one.n, one.unit, "difference of estimates", gap.confidence
-            )
+            how = "difference of estimates"
+            delta = Estimate(*gap[:3], one.n, one.unit, how, gap.confidence)
             told = Change(one.value, old.value, delta, gap.p)
             found.append(Move(f"{new.series}#{one.id}", one.metric, one.direction, told, old.value, "stated", False,
                               np.nan))  # fmt: skip
