@@ -81,3 +81,20 @@ def test_days_are_asked_for_only_where_files_differ(reports, workspace):
     assert "exported_at" not in draft(reports, workspace).text
     (reports / "second.csv").write_text(first)
     assert "exported_at" not in draft(reports, workspace).text
+
+
+def test_the_name_of_a_file_tells_when_it_was_exported(root, tmp_path, workspace):
+    place = shutil.copytree(root / "tests/data/exports/samples/douyin_orders", tmp_path / "exports")
+    (first,) = place.iterdir()
+    later = place / first.name.replace("1782900000", "1782986400")
+    # A day later one of the orders has a higher amount.
+    later.write_text(first.read_text("utf-8").replace(",95.00,", ",85.00,"), "utf-8")
+    drafted = draft(place, workspace)
+    (place / MAPPING).write_text(drafted.text, "utf-8")
+    assert "exported_at: {file_name: '%s'}" in drafted.text and not Mapping.read(place / MAPPING).questions
+    account = source.open(str(place)).account.set_index("reason").rows
+    assert account["replaced by a later export"] == account["mapped"] + account["joined to the row of its key"]
+    for path in (first, later):
+        path.rename(place / f"orders {path.name[5:10]}.csv")
+    (place / MAPPING).unlink()
+    assert draft(place, workspace).text.count("? When was it exported") == 2

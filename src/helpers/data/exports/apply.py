@@ -219,20 +219,25 @@ def exported(source: Source, file: str, zone: str) -> str:
     said = (text for name, text in source.exported_at.items() if name in forms or fnmatch(forms[1], name))
     text = next(said, "")
     if written := source.exported_at.get("file_name"):
-        pattern = re.escape(written).replace("%Y", r"\d{4}")
-        digits = re.sub("%[A-Za-z]", r"\\d{2}", pattern)
-        with suppress(ValueError):  # digits that are no time
-            moment = dt.datetime.strptime("".join(re.findall(digits, forms[1])[:1]), written)
-            text = (
-                moment.replace(tzinfo=zone_of(zone or "UTC")).isoformat()
-                if "%H" in written
-                else str(moment.date())
-            )
+        text = _in_name(written, forms[1], zone)
     hours = any(value.hours_since for target in source.tables for value in target.columns.values())
     if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
         what = "at which hour" if text else "when"
         raise BadData(f"source {source.name}: exported_at does not say {what} {file} was exported.")
     return text
+
+
+def _in_name(written: str, file: str, zone: str) -> str:
+    """Return the time in the name of a file, a day where its form has no hours; ``%s`` is the seconds since 1970."""
+    pattern = re.escape(written).replace("%Y", r"\d{4}").replace("%s", r"1\d{9}")
+    if not (match := re.search(re.sub("%[A-Za-z]", r"\\d{2}", pattern), file)):
+        return ""
+    if "%s" in written:
+        return dt.datetime.fromtimestamp(int(re.findall(r"1\d{9}", match[0])[0]), dt.UTC).isoformat()
+    with suppress(ValueError):  # digits that are no time
+        moment = dt.datetime.strptime(match[0], written).replace(tzinfo=zone_of(zone or "UTC"))
+        return moment.isoformat() if "%H" in written else str(moment.date())
+    return ""
 
 
 class _Feed:

@@ -93,6 +93,7 @@ def draft(folder: Path, workspace: Path) -> Draft:
             continue
         lines = list(_filled(export, called, texts))
         if differ(raws, "".join(f"    {line}\n" for line in lines), workspace):
+            lines = [each for each in lines if not each.startswith("exported_at:")]
             lines.insert(0, f"exported_at: {flow(says('later'))}")
         lines = _headed(folder, raws, lines, any(several[raw.path] > 1 for raw in raws))
         if unused := [name for name in header if name not in {each.name for each in called.values()}]:

@@ -146,7 +146,8 @@ def _formats(given: Sequence[str]) -> tuple[str, ...]:
         except (ValueError, re.error):  # hours twice in one form are an error of its pattern
             return False
 
-    return tuple(filter(fits, map("".join, product(words()["days"], words()["clocks"]))))
+    dated = all(re.fullmatch(words()["dated"], text) for text in given)
+    return tuple(filter(fits, map("".join, product(words()["days"], words()["clocks"])))) if dated else ()
 
 
 @lru_cache(1 << 14)

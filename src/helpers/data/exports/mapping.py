@@ -10,7 +10,8 @@ A mapping is one YAML file, ``mapping.yml`` in the folder of the exports. Every 
       orders:                           # a name of yours, for messages and accounts
         files: ["orders_export*.csv"]   # below the folder; or, in a database,  table: public.orders
         part: "Table data.csv"          # which sheets or members of archives, where a file holds several
-        exported_at: 2026-07-01         # a day or an instant; or {file_name: "%Y%m%d"}; or {"may.csv": 2026-06-01, …}
+        exported_at: 2026-07-01         # a day or an instant; or {"may.csv": 2026-06-01, …}; or what names of files
+                                        # hold, {file_name: "%Y%m%d"}, of which %s is the seconds since 1970
         leave_out:                      # reason: condition; the first that holds counts the row
           further line of an order: {Financial Status: empty}
           not paid: {Financial Status: [pending, authorized, voided, expired]}

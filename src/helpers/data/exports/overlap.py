@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from helpers.data.exports.apply import trimmed
+from helpers.data.exports.apply import exported, trimmed
 from helpers.data.exports.expressions import Text
 from helpers.data.exports.files import RawFile
 from helpers.data.exports.mapping import Mapping, Source, Target, Value
@@ -34,7 +34,7 @@ def differ(raws: Sequence[RawFile], drafted: str, workspace: Path) -> bool:
     place.write_text(f"view: buyer\nsources:\n  one:\n    files: ['*']\n{drafted}", "utf-8")
     (source,) = Mapping.read(place).sources
     names = sorted(source.columns & set(raws[0].names))
-    if source.exported_at or not names:
+    if not names or all(exported(source, path.name, "") for path in paths):
         return False
     texts = ", ".join(f"{trimmed(identifier(name))} AS {identifier(name)}" for name in names)
     rows = " UNION ALL ".join(
