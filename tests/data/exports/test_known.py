@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from helpers.data import source
+from helpers.data import csv_files, source
 from helpers.data.exports.draft import MAPPING, answered, draft, runnable
 from helpers.data.exports.files import open_file
 from helpers.data.exports.guess import says
@@ -367,10 +367,15 @@ def test_days_of_a_chat_that_may_be_months_are_asked_for_once(folder, workspace)
     assert len(asked) == 1 and "05/09/2026, 09:10: %d/%m/%Y, %H:%M or %m/%d/%Y, %H:%M" in asked[0]
 
 
-@pytest.mark.parametrize("folder", ["youzan_orders"], indirect=True)
-def test_masked_phones_are_no_key(folder, workspace):
-    path = next(folder.iterdir())
-    path.write_text(re.sub(r"138(\d{4})(\d{4})", r"138****\2", path.read_text("utf-8")), "utf-8")
+@pytest.mark.parametrize(
+    ("folder", "whole", "masked"),
+    [("youzan_orders", r"138(\d{4})(\d{4})", r"138****\2"), ("taobao_orders", r",(?:tb_|[小猫]).*?,", ",t**1,")],
+    indirect=["folder"],
+)
+def test_masked_buyers_are_no_key(folder, workspace, whole, masked):
+    for path in folder.iterdir():
+        text = csv_files.readable(path, path.name, workspace / path.name, [], marked=False).read_text("utf-8")
+        path.write_text(re.sub(whole, masked, text), "utf-8")
     drafted = draft(folder, workspace)
     assert drafted.tables == [] and "no member who is surely one person" in drafted.unsafe[0]
     assert ["member_id" in each.place for each in write(folder, drafted.text)] == [True]

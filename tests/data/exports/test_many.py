@@ -93,7 +93,9 @@ def test_the_name_of_a_file_tells_when_it_was_exported(root, tmp_path, workspace
     (place / MAPPING).write_text(drafted.text, "utf-8")
     assert "exported_at: {file_name: '%s'}" in drafted.text and not Mapping.read(place / MAPPING).questions
     account = source.open(str(place)).account.set_index("reason").rows
-    assert account["replaced by a later export"] == account["mapped"] + account["joined to the row of its key"]
+    assert (
+        account["replaced by a later export"] == account["mapped"] + account["joined to the row of its key"]
+    )
     for path in (first, later):
         path.rename(place / f"orders {path.name[5:10]}.csv")
     (place / MAPPING).unlink()
