@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,13 +156,11 @@ def running(programs: Path) -> Iterator[Server]:
         command = [programs / "postgres", "-D", folder / "data", *options]
         with (folder / "log").open("wb") as log:
             started = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log, cwd="/", **user)
-        waiting = ["pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
-        for _ in range(120):
-            if (
-                subprocess.run([str(programs / waiting[0]), *waiting[1:]], capture_output=True).returncode
-                == 0
-            ):
-                break
+        waiting = [programs / "pg_isready", "-h", "127.0.0.1", "-p", port]
+        deadline = time.monotonic() + 60
+        while subprocess.run(list(map(str, waiting)), capture_output=True).returncode:
+            assert started.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
         yield Server(port)
     finally:
         if started:
