@@ -96,6 +96,12 @@ jobs:
     parameters:
       experiment: exp_first_order_coupon
       proof_runs: 200
+  - notebook: weekly_review
+    label: douyin
+    parameters:
+      segment: platform_home == "douyin"
+      address: https://reports.example
+      confidence: 0.9
 """
 
 
@@ -126,7 +132,9 @@ def otherwise(root, small, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize("method", ["rfm", "retention", "outlook", "attribution", "budget", "ab_test"])
+@pytest.mark.parametrize(
+    "method", ["rfm", "retention", "outlook", "attribution", "budget", "ab_test", "weekly_review"]
+)
 def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     one, two = otherwise / f"{method}/douyin/v1", otherwise / f"{method}/douyin/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -154,6 +162,7 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
         "ab_test/all/v1/report.html",
         "attribution/all/v1/report.html",
         "budget/all/v1/report.html",
+        "weekly_review/all/v1/report.html",
         "index.html",
     ):
         text = (published / page).read_text("utf-8")
@@ -204,6 +213,20 @@ def test_every_finding_has_an_interval_and_every_action_rests_on_findings(publis
     )
     assert actions
     assert all(set(action["finding_ids"]) <= set(findings) for action in actions)
+
+
+def test_the_review_ends_with_a_summary_and_at_most_three_decisions(published):
+    folder = published / "weekly_review/all/v1"
+    findings = {f["id"]: f for f in json.loads((folder / "findings.json").read_text("utf-8"))}
+    actions = json.loads((folder / "actions.json").read_text("utf-8"))
+    assert 1 <= len(actions) <= 3
+    assert all(set(action["finding_ids"]) <= set(findings) for action in actions)
+    assert {"retention.day_n", "budget.return"} <= set(findings), "as other reports published them"
+    known = [f for f in findings.values() if f["value"] is not None]
+    assert all(f["low"] <= f["value"] <= f["high"] for f in known)
+    summary = (folder / "summary.txt").read_text("utf-8")
+    assert len(summary) <= 501 and actions[0]["title"][:20] in summary and "index.html" in summary
+    assert not re.search(r"p_[0-9a-f]{16}", summary)
 
 
 def test_another_segment_scheme_period_and_value_mix_run_too(otherwise, small, root):
