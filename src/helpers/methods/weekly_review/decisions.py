@@ -24,6 +24,8 @@ from helpers.tables import Table
 
 MOST = 3
 """Decisions that somebody takes in a week."""
+LENGTH, LINE = 500, 100
+"""Characters of a summary, and of a number in it; titles share what is left."""
 LEADING = (
     *("weekly_review.weekly_active", "weekly_review.net_revenue", "retention.day_n", "weekly_review.exits"),
     *("budget.return", "weekly_review.new_contributors", "outlook.silent_next", "weekly_review.engagement"),
@@ -303,9 +305,9 @@ def summary(headline: Headline, decisions: Decisions, address: str = "") -> str:
     ]  # fmt: skip
     link = f"{address.rstrip('/') or 'reports'}/index.html"
     titles = [say("{call}: {title}", call=say(one.call), title=one.title) for one in decisions.approve]
-    lines = [week, *(titles or [say("Nothing to decide this week.")]), *numbers]
-    room = (500 - len(link) - len(lines) - 1) // len(lines)
-    return "\n".join([*(_cut(line, room) for line in lines), link])
+    titles, numbers = titles or [say("Nothing to decide this week.")], [_cut(one, LINE) for one in numbers]
+    room = (LENGTH - sum(map(len, (week, link, *numbers))) - len(numbers)) // len(titles) - 2
+    return "\n".join([week, *(_cut(one, room) for one in titles), *numbers, link])
 
 
 def _cut(text: str, most: int) -> str:
