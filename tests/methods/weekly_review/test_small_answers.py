@@ -183,12 +183,12 @@ def test_a_unit_costs_what_the_ledger_holds_for_a_month_of_it() -> None:
     )
     month = pd.to_datetime(ledger["date"]).dt.to_period("M")
     spent = ledger.groupby(month)["amount"].sum().loc["2025-12":"2026-05"]  # June is not over
-    row = found.table.iloc[0]
-    assert row["cost"] == pytest.approx(spent.mean() / 250) and row["low"] < row["cost"] < row["high"]
+    (stated,) = found.findings()
+    assert (stated.id, stated.n) == ("weekly_review.cost_per_active_member", 6)
+    assert stated.value == pytest.approx(spent.mean() / 250) and stated.low < stated.value < stated.high
     assert (
         "2.0 people stood for 5,000 members: 2,500 members a person, 4.00 people for 10,000" in found.sentence
     )
-    assert [one.id for one in found.findings()] == ["weekly_review.cost_per_active_member"]
 
 
 def test_own_numbers_are_placed_among_outside_percentiles_with_their_source(numbers) -> None:

@@ -18,14 +18,27 @@ from helpers.stats.estimate import Estimate
 from helpers.study import Study
 
 MONTHS, WEEKS = 6, 13
-WEEKS_OF_MONTH = 365.25 / 12 / 7
-PER = {"weekly_active": "active member", "orders": "order", "new_members": "new member"}
+PLACED = ["metric", "scope", "period", "percentile", "value", "source"]
+SAID = [
+    "number",
+    "scope",
+    "period",
+    "own",
+    "own_low",
+    "own_high",
+    "outside",
+    "place",
+    "low",
+    "high",
+    "source",
+]
 
 
 def unit_costs(weekly: WeeklyMetrics) -> Answer:
-    """Return what an active member, an order and a new member cost a month, and how many members there are a person.
+    """Return what an active member costs a month, and how many members there are for a person.
 
-    Cost is that of the last six whole months of the ledger; units are those of the weeks that begin in a month.
+    Cost is that of the last six whole months of the ledger, over the mean active members of the weeks that begin in a
+    month. What a new fan, an order or an interaction costs is said by the budget.
     """
     study = weekly.study
     if absent := missing(study, "costs"):
@@ -34,31 +47,20 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
     ledger["month"] = pd.to_datetime(ledger["date"]).dt.to_period("M")
     last = (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
     spent = ledger.groupby("month")["amount"].sum().loc[last - MONTHS + 1 : last]
-    found: dict[str, Estimate] = {}
-    for metric, unit in PER.items():
-        if len(series := weekly.series(metric)):
-            each = series["numerator"].groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
-            each = each if metric == "weekly_active" else each * WEEKS_OF_MONTH
-            found[unit] = over_periods(spent / each.where(each > 0), study.currency, study.confidence)
-    known = {unit: one for unit, one in found.items() if one.known}
-    said = [
-        say("{cost} for each {unit}", cost=with_bounds(one), unit=say(unit)) for unit, one in known.items()
-    ]
-    text = (
-        say("A month costs {costs}.", costs=", ".join(said))
-        if said
-        else say("What a unit costs: too few months.")
-    )
-    facts = {"direction": "down is good", "n_of": "periods", "systems": ("S078",)}
-    facts["assumption"] = say("the ledger holds all cost of these months")
-    stated = {f"cost_per_{unit.replace(' ', '_')}": (one, facts | {"metric": say("cost for each {u}", u=say(unit))})
-              for unit, one in known.items()}  # fmt: skip
-    rows = [(say(unit), *one[:4]) for unit, one in known.items()]
-    caption = say("Cost for each unit, mean of the last whole months")
-    table = framed(
-        pd.DataFrame(rows, columns=["unit", "cost", "low", "high", "months"]), "unit_costs", caption
-    )
-    return Answer(study, f"{text} {_staffing(study, ledger, last)}", table, stated)
+    series = weekly.series("weekly_active")["numerator"]
+    each = series.groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
+    one = over_periods(spent / each.where(each > 0), study.currency, study.confidence)
+    text = say("What an active member costs: too few months.")
+    if one.known:
+        text = say("An active member costs {cost} a month.", cost=with_bounds(one))
+    facts = {
+        "metric": say("cost of an active member a month"),
+        "direction": "down is good",
+        "n_of": "periods",
+    }
+    why = {"assumption": say("the ledger holds all cost of these months"), "systems": ("S077", "S078")}
+    said = f"{text} {_staffing(study, ledger, last)}"
+    return Answer(study, said, stated={"cost_per_active_member": (one, facts | why)})
 
 
 def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
@@ -75,10 +77,8 @@ def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
         "In the last whole month {people:.1f} people stood for {members:,} members: {each:,.0f} members a person, "
         "{rate:.2f} people for 10,000. A rule of thumb asks for {rule}; it is a rule, not a result."
     )
-    rule = threshold("staffing.people_per_10k").value
-    return say(
-        text, people=people, members=members, each=members / people, rate=people / members * 1e4, rule=rule
-    )
+    words = {"people": people, "members": members, "rule": threshold("staffing.people_per_10k").value}
+    return say(text, each=members / people, rate=people / members * 1e4, **words)
 
 
 def benchmarks(weekly: WeeklyMetrics) -> Answer:
@@ -91,16 +91,16 @@ def benchmarks(weekly: WeeklyMetrics) -> Answer:
     if absent := missing(study, "benchmarks"):
         return absent
     known = {each.id: each for each in weekly.known}
-    outside = study.dataset.benchmarks.to_pandas().reindex(
-        columns=["metric", "scope", "period", "percentile", "value", "source"]
-    )
-    for (metric, scope, period), figures in outside[outside["metric"].isin(list(known))].groupby(
-        ["metric", "scope", "period"]
-    ):
-        series, title = weekly.series(metric).iloc[-WEEKS:], say(known[metric].title)
-        one = over_periods(
-            series["numerator"] / series["denominator"], weekly.unit(known[metric]), study.confidence
+    table = study.dataset.benchmarks.to_pandas().reindex(columns=PLACED)
+    for (metric, scope, period), figures in table[table["metric"].isin(list(known))].groupby(PLACED[:3]):
+        series, title, unit = (
+            weekly.series(metric).iloc[-WEEKS:],
+            say(known[metric].title),
+            weekly.unit(known[metric]),
         )
+        one = over_periods(series["numerator"] / series["denominator"], unit, study.confidence)
+        if not one.known:
+            continue
         given = figures.dropna(subset=["percentile"]).sort_values("value")
         low, place, high = (np.interp([one.low, one.value, one.high], given["value"], given["percentile"])
                             if len(given) > 1 else [np.nan] * 3)  # fmt: skip
@@ -114,25 +114,10 @@ def benchmarks(weekly: WeeklyMetrics) -> Answer:
         said.append(say(text, name=title, scope=scope, period=period, source=source, **words))
     if not said:
         return Answer(study, say("No figure from outside is about a number that is known here."))
-    names = [
-        "number",
-        "scope",
-        "period",
-        "own",
-        "own_low",
-        "own_high",
-        "outside",
-        "place",
-        "low",
-        "high",
-        "source",
-    ]
     caption = say("Own numbers, mean of the last {n} weeks, among figures from outside", n=WEEKS)
     units = dict.fromkeys(("place", "low", "high"), "share")
-    text = say(
-        "{figures}. How others counted is not known here, so this ranks nobody.", figures="; ".join(said)
-    )
-    return Answer(study, text, framed(pd.DataFrame(rows, columns=names), "benchmarks", caption, **units))
+    text = say("{which}. How others counted is not known here, so this ranks nobody.", which="; ".join(said))
+    return Answer(study, text, framed(pd.DataFrame(rows, columns=SAID), "benchmarks", caption, **units))
 
 
 def competitors(study: Study) -> Answer:
@@ -164,8 +149,7 @@ def competitors(study: Study) -> Answer:
     text = say("Nobody else clearly grows faster or slower than we do.")
     if said:
         text = say("Growth beside ours: {which}.", which="; ".join(said))
-    rows = pd.DataFrame(
-        [(name, *one[:4]) for name, one in found.items()], columns=["who", "gap", "low", "high", "weeks"]
-    )
+    names = ["who", "gap", "low", "high", "weeks"]
+    rows = pd.DataFrame([(name, *one[:4]) for name, one in found.items()], columns=names)
     caption = say("Weekly growth of others less our own, over the last {n} weeks", n=WEEKS)
     return Answer(study, text, framed(rows, "competitors", caption, gap="share", low="share", high="share"))
