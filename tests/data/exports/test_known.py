@@ -369,7 +369,10 @@ def test_days_of_a_chat_that_may_be_months_are_asked_for_once(folder, workspace)
 
 @pytest.mark.parametrize(
     ("folder", "whole", "masked"),
-    [("youzan_orders", r"138(\d{4})(\d{4})", r"138****\2"), ("taobao_orders", r",(?:tb_|[小猫]).*?,", ",t**1,")],
+    [
+        ("youzan_orders", r"138(\d{4})(\d{4})", r"138****\2"),
+        ("taobao_orders", r",(?:tb_|[小猫]).*?,", ",t**1,"),
+    ],
     indirect=["folder"],
 )
 def test_masked_buyers_are_no_key(folder, workspace, whole, masked):

@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
@@ -128,6 +129,7 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
     return found
 
 
+@lru_cache(1 << 14)
 def clean(name: str) -> str:
     """Return a column name as it is compared: NFKC, without blanks, BOM, quotes or backticks around it."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name)).strip(" \ufeff=\"'`")

@@ -80,6 +80,7 @@ class Known:
         return {name: each[0] for name, each in hits.items() if each}
 
 
+@lru_cache(1 << 14)
 def alike(name: str) -> str:
     """Return a column name as two of them are compared."""
     return clean(name).casefold()
