@@ -164,6 +164,30 @@ def test_the_words_of_the_driver_become_ours(server, broken_url):
     assert dropped.startswith("PostgreSQL: a table is no longer in the database: ") and "events" in dropped
 
 
+def test_a_query_that_takes_too_long_says_who_ended_it(hard_url):
+    con = postgres.connect(hard_url)
+    with pytest.raises(DatabaseFailed, match=r"cancelled a query that took too long \(statement_timeout\)"):
+        con.raw_sql("SET LOCAL statement_timeout = 20; SELECT pg_sleep(5)")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("SerializationFailure", "gave up the report's snapshot"),
+        ("DiskFull", "no room left for this query, on disk or in memory: of the driver"),
+        ("IdleInTransactionSessionTimeout", "idle for more than 30min"),
+        ("UndefinedColumn", "a column is no longer in the database: of the driver"),
+        ("OperationalError", "the connection to the database was lost"),
+        ("DivisionByZero", "PostgreSQL: of the driver"),
+    ],
+)
+def test_each_kind_of_failure_has_its_words(error, words):
+    import psycopg
+
+    raised = getattr(psycopg.errors, error, None) or getattr(psycopg, error)
+    assert words in postgres.said(raised("of the driver\nand more of it"))
+
+
 def test_a_role_without_rights_and_a_wrong_password_are_named_without_secrets(server, broken_url):
     server.ask("broken", f"CREATE ROLE outsider LOGIN PASSWORD '{PASSWORD}'")
     outside = server.url("broken", "outsider")

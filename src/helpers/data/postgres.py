@@ -32,8 +32,6 @@ WORDS = {
     "42703": f"a column is no longer in the database: {{said}}. {AGAIN}",
     "42501": "the role may not do that: {said}. Ask for the right to read the table (GRANT SELECT).",
     "53": "the database has no room left for this query, on disk or in memory: {said}.",
-    "28": "the database does not accept this role or its password.",
-    "3D": "there is no such database on the server.",
 }
 
 
