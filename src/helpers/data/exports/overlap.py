@@ -41,7 +41,8 @@ def differ(raws: Sequence[RawFile], drafted: str, workspace: Path) -> bool:
         f"SELECT {paths.index(raw.path)} AS n, {texts} FROM ({raw.query})" for raw in raws
     )
     queries = filter(None, (_query(source, target, names, rows) for target in source.tables))
-    return any(duckdb.execute(query).fetchone() for query in queries)
+    with duckdb.connect() as con:
+        return any(con.execute(query).fetchall() for query in queries)
 
 
 def _query(source: Source, target: Target, names: Sequence[str], rows: str) -> str:
