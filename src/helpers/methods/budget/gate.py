@@ -150,9 +150,9 @@ def _enough(weekly: Weekly) -> Iterator[Check]:
         text = "There are {value} weeks; response curves need {limit} at least."
     yield judged("weeks", "", weeks, low, least, text, "There are {value} weeks.")
     n = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
-    text = good = "{value} weeks for each of {n} unknowns."
+    text = good = "{value} weeks for each of {n} numbers to be found."
     if weeks / n < PER_PARAMETER[0]:
-        text = "{value} weeks for each of {n} unknowns; {limit} are needed."
+        text = "{value} weeks for each of {n} numbers to be found; {limit} are needed."
     yield judged("parameters", "", weeks / n, *PER_PARAMETER, text, good, n=n)
 
 
@@ -171,8 +171,10 @@ def _apart(weekly: Weekly) -> Iterator[Check]:
         return
     inflation = np.diag(np.linalg.inv(spend.corr().to_numpy()))
     at = int(inflation.argmax())
-    bad = "{line} hardly moves apart from the other lines (variance inflation {value}, at most {limit} is good)."
-    good = "The lines move apart (variance inflation {value} at most)."
+    bad = (
+        "{line} hardly moves apart from the other lines ({value}, where 1 is apart and {limit} is together)."
+    )
+    good = "The lines move apart ({value}, where 1 is apart and {limit} is together)."
     yield judged("inflation", str(spend.columns[at]), inflation[at], INFLATION, np.inf, bad, good)
 
 

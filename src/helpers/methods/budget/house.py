@@ -199,7 +199,7 @@ class Spent(Told):
         """Yield what a fan costs, the same of other counts, and months that took more than usual."""
         yield self.sentence
         if len(self.table):
-            rows = self.table.map(with_bounds).rename_axis("of").reset_index()
+            rows = self.table.map(with_bounds).rename(index=heading).rename_axis("of").reset_index()
             caption = say("All cost of a month over all of each; later half over earlier")
             yield Table("unit_costs", rows, caption)
         above = percent(WELL_ABOVE, 0)

@@ -190,8 +190,12 @@ class Lines(Told):
         price = lines["spend"] / lines["impressions"]
         if not line:
             return say("What one more of the outcome costs cannot be told.")
-        text = "Extra {unit} cost least on {line}: {cost} each. {rank} of {n} lines have cheaper impressions."
         rank, n, unit = int((price < price[line]).sum()), len(price), self.fitted.weeks.weekly.unit
+        text = "Extra {unit} cost least on {line}: {cost} each. {rank} of {n} lines have cheaper impressions."
+        if unit == self.study.currency:
+            text = (
+                "{unit} 1 more costs least on {line}: {cost}. {rank} of {n} lines have cheaper impressions."
+            )
         return say(text, unit=unit, line=line, cost=with_bounds(cost), rank=rank, n=n)
 
     @property
