@@ -17,11 +17,11 @@ HEAD = """# Your own data: exports that are known
 
 <!-- Generated from src/helpers/data/exports/known by tools/exports.py; edit those files instead. -->
 
-Put the files into a folder as they were downloaded and run `playbook map FOLDER`. It looks at what is in them, not at
-their names: text with commas, semicolons or tabs in UTF-8, UTF-16 or GBK, `.xlsx`, tables of HTML, JSON, Parquet, and
-any of them as zip, gz or zst; banners above the column names do not matter. It writes `mapping.yml`, which says which
-column becomes which, and where it does not know it asks. `playbook check FOLDER` then says where every row went, and
-`playbook run --data FOLDER` makes the reports.
+Put the files into a folder as they were downloaded and run `playbook map FOLDER`. It looks at what is in them, not
+at their names: text with commas, semicolons or tabs in UTF-8, UTF-16 or GBK, `.xlsx`, tables of HTML, JSON,
+Parquet, chats as phones write them, and any of them as zip, tar, gz or zst; banners above the column names do not
+matter. It writes `mapping.yml`, which says which column becomes which, and where it does not know it asks.
+`playbook check FOLDER` then says where every row went, and `playbook run --data FOLDER` makes the reports.
 
 An export that is not listed is drafted from the names of its columns, in ten languages, and from what they hold: read
 every line of it. An export in another language or with its columns in another order is the same export. What a

@@ -15,6 +15,7 @@ from helpers.data.exports.guess import says
 from helpers.data.exports.mapping import Mapping
 from helpers.data.exports.recognise import known, recognise
 from helpers.data.tables import TABLES
+from helpers.data.violation import ContractError
 from helpers.errors import PlaybookError
 from helpers.study import Study
 from helpers.study.activity import SIDES
@@ -365,6 +366,23 @@ def test_days_of_a_chat_that_may_be_months_are_asked_for_once(folder, workspace)
     path.write_text(re.sub(r"2[56]/09", "05/09", path.read_text("utf-8")), "utf-8")
     asked = [each.text for each in write(folder, draft(folder, workspace).text)]
     assert len(asked) == 1 and "05/09/2026, 09:10: %d/%m/%Y, %H:%M or %m/%d/%Y, %H:%M" in asked[0]
+
+
+@pytest.mark.parametrize("folder", ["channels_videos"], indirect=True)
+def test_a_day_that_a_spreadsheet_turned_into_a_number_is_refused(folder, workspace):
+    (path,) = folder.iterdir()
+    path.write_text(path.read_text("utf-8-sig").replace("2026/05/29", "46171"), "utf-8")
+    write(folder, draft(folder, workspace).text)
+    with pytest.raises(ContractError, match=r"published_at: unreadable time in 1 row, such as .*46171"):
+        source.open(str(folder))
+
+
+@pytest.mark.parametrize("folder", ["douyin_mcn_works"], indirect=True)
+def test_an_account_that_a_spreadsheet_rounded_is_asked_for(folder, workspace):
+    (path,) = folder.iterdir()
+    path.write_text(path.read_text("utf-8").replace("100449000000001", "1.00449E+14"), "utf-8")
+    (asked,) = write(folder, draft(folder, workspace).text)
+    assert asked.place.endswith("account_id") and "lost digits" in asked.text
 
 
 @pytest.mark.parametrize(
