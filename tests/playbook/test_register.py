@@ -86,6 +86,11 @@ def test_what_nobody_decided_expires_after_its_check_date(propose: Propose) -> N
     assert states(propose(2, TODAY)) == {str(TODAY): "proposed"}
 
 
+def test_what_another_report_tells_again_or_is_left_alone_is_no_proposal(propose: Propose) -> None:
+    assert Register.read(propose(1, TODAY, id="rfm.recall")).entries == ()
+    assert Register.read(propose(2, TODAY, call="leave")).entries == ()
+
+
 def test_a_refusal_stands_until_its_check_date(propose: Propose) -> None:
     reports = propose(1, TODAY - 3 * WEEK)
     decide(reports, "retention.cap_pushes", "rejected", "growth", "too early")
@@ -110,7 +115,7 @@ def test_a_decision_is_about_an_action_in_the_right_state(propose: Propose) -> N
     with pytest.raises(errors.BadParameters, match="must be accepted"):
         decide(reports, "retention.cap_pushes", "closed", "growth")
     decide(reports, "retention.cap_pushes", "accepted", "growth")
-    with pytest.raises(errors.BadParameters, match=r"is accepted \(decided: .*, growth\)"):
+    with pytest.raises(errors.BadParameters, match=r"is accepted since .*, must be proposed"):
         decide(reports, "retention.cap_pushes", "accepted", "commerce")
 
 
@@ -154,7 +159,7 @@ def test_a_whole_last_line_without_its_end_is_no_damage(propose: Propose) -> Non
 def test_two_writers_at_once_lose_nothing_and_decide_once(propose: Propose) -> None:
     """Two processes on the same four actions: each is decided once, and every line is whole."""
     for version in range(1, 5):
-        reports = propose(version, TODAY, id=f"retention.a{version}")
+        reports = propose(version, TODAY, id=f"retention{version}.a")
         (reports.folder / f"retention/all/v{version}").rename(reports.folder / f"x{version}")
         (reports.folder / f"retention{version}/all").mkdir(parents=True)
         (reports.folder / f"x{version}").rename(reports.folder / f"retention{version}/all/v1")
@@ -164,7 +169,7 @@ def test_two_writers_at_once_lose_nothing_and_decide_once(propose: Propose) -> N
         "reports = EarlierReports(pathlib.Path(sys.argv[1]), datetime.date.today())\n"
         "done = 0\n"
         "for n in (1, 2, 3, 4):\n"
-        "    try:\n        decide(reports, f'retention.a{n}', 'rejected', 'growth', 'no'); done += 1\n"
+        "    try:\n        decide(reports, f'retention{n}.a', 'rejected', 'growth', 'no'); done += 1\n"
         "    except BadParameters:\n        pass\n"
         "print(done)"
     )

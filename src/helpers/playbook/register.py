@@ -154,7 +154,7 @@ def decide(
         entry = Register.read(reports).find(name)
         if entry.state not in FROM[decision]:
             raise BadParameters(
-                f"action == {entry.id!r} is {entry.state} (decided: {entry.decided}, {entry.who}), "
+                f"action == {entry.id!r} is {entry.state} since {entry.decided or entry.check_on}, "
                 f"must be {' or '.join(FROM[decision])}."
             )
         now = dt.datetime.now().astimezone()
@@ -220,8 +220,13 @@ def _proposed(reports: EarlierReports, decided: dict[str, Entry]) -> Iterator[En
         if one.state == "accepted" or (one.state == "rejected" and one.check_on >= reports.as_of)
     }
     for series in reports.series:
+        # The review tells actions of other reports again, under their names; what is to be left alone needs nobody.
+        own = f"{series.partition('/')[0]}."
         newest = {
-            action.id: (one.as_of, action) for one in reports.versions(series) for action in one.actions
+            action.id: (one.as_of, action)
+            for one in reports.versions(series)
+            for action in one.actions
+            if action.id.startswith(own) and action.call != "leave"
         }
         for name, (day, action) in newest.items():
             entry = Entry(

@@ -246,7 +246,7 @@ def decisions(
     theirs = {}
     for report in reports.latest():
         for one in report.actions if report.method != reports.own else ():
-            if f"{report.series}/{one.id}" in undecided:
+            if one.call == "leave" or f"{report.series}/{one.id}" in undecided:
                 renamed = _renamed(report, one)
                 theirs[renamed.id] = (report, one, renamed)
     chosen, others = within([*mine, *(one for _, _, one in theirs.values())], MOST)
