@@ -194,7 +194,7 @@ def weekly_metrics(study: Study) -> WeeklyMetrics:
     parts = [part for make in (_people, _advertising, _posts) for part in make(study)]
     columns = ["metric", "scope", "week", *WANTED, "complete"]
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    frame["week"] = pd.to_datetime(frame["week"])
+    frame = frame.astype({"week": "datetime64[ns]", "complete": bool})
     found = WeeklyMetrics(study, frame[columns], pd.Series(dtype=str))
     whole = _private(frame[frame["week"] <= found.week], study.k_min)
     order = {metric.id: place for place, metric in enumerate(METRICS)}
