@@ -1,6 +1,6 @@
 """Budget curves against known truth: the published recovery benchmark, worlds that break one assumption, plans.
 
-    PLAYBOOK_REFERENCE_DATA=... python benchmarks/budget.py [recovery] [coverage] [worlds] [clean] [plans]
+    PLAYBOOK_REFERENCE_DATA=... python benchmarks/budget.py [recovery] [coverage] [worlds] [clean] [plans] [gains]
 
 SRMSE is the root mean squared error of a line's weekly contributions over their true mean, averaged over lines and
 regions. The benchmark (PyMC Labs, mmm-param-recovery, Apache-2.0) has two versions of it: of the posterior mean
@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,13 @@ from helpers.methods.budget.gate import gate
 from helpers.methods.budget.terms import WEEKS_OF_MONTH, Terms, responses_of
 from helpers.methods.budget.trust import trust
 from helpers.methods.budget.weekly import Weekly
-from tests.planted_spend import clean, start_up
+from tests.planted_spend import World, clean, community, gains, start_up
 
 DATA = Path(os.environ.get("PLAYBOOK_REFERENCE_DATA", "../shared/data")) / "budget"
 PUBLISHED = {"small_business": (0.41, 0.70), "growing_business": (0.44, 0.70)}
 """SRMSE of PyMC-Marketing and Meridian as published for start-up and scale-up."""
+
+KINDS = {"community": community, "start-up": start_up, "clean": clean}
 
 
 def inside(found: Fit, truth: pd.Series, level: float = 0.9) -> pd.Series:
@@ -162,6 +165,29 @@ def plan_quality(count: int = 8) -> None:
     print(f"plans capture {np.mean(shares):.3f} of the attainable gain (least {min(shares):.3f})")
 
 
+def expected_gains(count: int = 20) -> None:
+    """Print what plans were expected to gain, by a report's rules, and what they gain on the true curves."""
+    for name, make in KINDS.items():
+        gains_of(name, make, range(1_000, 1_000 + count))
+
+
+def gains_of(name: str, make: Callable[[int], World], seeds: range) -> None:
+    """Print by plan how the expected gain compares with the true one, and that with what could be gained."""
+    rows = []
+    for seed in seeds:
+        for plan, expected, true, best in gains(make(seed), seed):
+            held = expected.low <= true <= expected.high
+            rows.append((plan, expected.value, true, best, held, true < expected.low, expected.confidence))
+    columns = ["plan", "expected", "true", "best", "held", "below", "level"]
+    for plan, found in pd.DataFrame(rows, columns=columns).groupby("plan"):
+        total = found[["expected", "true", "best"]].sum()
+        ratio, caught = total["expected"] / total["true"], total["true"] / total["best"]
+        below, level = found["below"].mean(), found["level"].iloc[0]
+        print(f"{name} {plan}: expected is {ratio:.2f} of the true gain, which is {caught:.2f} of the attainable; "
+              f"{level:.0%} intervals hold {found['held'].mean():.2f}, true gain below in {below:.2f} "
+              f"({len(found)} worlds)")  # fmt: skip
+
+
 if __name__ == "__main__":
     parts = {
         "recovery": recovery,
@@ -169,6 +195,7 @@ if __name__ == "__main__":
         "worlds": worlds,
         "clean": clean_worlds,
         "plans": plan_quality,
+        "gains": expected_gains,
     }
     for part in sys.argv[1:] or parts:
         parts[part]()

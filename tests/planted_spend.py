@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from helpers.methods.budget.terms import WEEKS_OF_MONTH, Response
+from helpers.methods import budget
+from helpers.methods.budget.allocate import allocate
+from helpers.methods.budget.engine import fit
+from helpers.methods.budget.gate import gate
+from helpers.methods.budget.results import Fitted, Weeks
+from helpers.methods.budget.terms import WEEKS_OF_MONTH, Response, Wanted
+from helpers.methods.budget.trust import Trust
 from helpers.methods.budget.weekly import Weekly
+from helpers.simulate.advertising import draw_advertising, response
+from helpers.simulate.calendar import Window
+from helpers.simulate.parameters import SCENARIOS, Campaign
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
 
 
 class World(NamedTuple):
@@ -138,6 +152,84 @@ def exponential(top: float, rate: float) -> Response:
     return Response(
         lambda spend: top * -np.expm1(-rate * spend), lambda spend: top * rate * np.exp(-rate * spend)
     )
+
+
+def community(seed: int) -> World:
+    """Return the advertising of a shop of the simulator, parameters of its campaigns varied; one year or two.
+
+    Spend rises when promotions and the rush ahead of a holiday raise what would be sold anyway.
+    """
+    rng, weeks = np.random.default_rng(seed), 52 * (1 + (seed + 1) % 2)
+    shop = SCENARIOS["shop"].parameters
+    varied = tuple(_varied(rng, campaign) for campaign in shop.campaigns)
+    start = dt.date(2026, 6, 28) - dt.timedelta(days=7 * weeks - 1)
+    window = Window(start, 7 * weeks, replace(shop, campaigns=varied))
+    ads, names = draw_advertising(rng, window, 3_000), [campaign.campaign_id for campaign in varied]
+
+    def week(days: np.ndarray) -> np.ndarray:
+        return days.reshape(*days.shape[:-1], weeks, 7).sum(axis=-1).T
+
+    spans = {
+        "promo": window.promotions, "last day": [(last, last) for _, last in window.promotions],
+        "holiday": window.holidays, "ahead": [(first - 14, first - 1) for first, _ in window.holidays],
+        "incident": [window.incident],
+    }  # fmt: skip
+    day = np.arange(7 * weeks)
+    covered = {name: sum((day >= a) & (day <= b) for a, b in each) for name, each in spans.items()}
+    calendar = pd.DataFrame({name: week(1.0 * days) / 7 for name, days in covered.items() if days.any()})
+    spend, truth = (dict(zip(names, week(it).T, strict=True)) for it in (ads.spend, ads.expected))
+    outcome = week(ads.organic + ads.incremental.sum(axis=0))
+    steady = {campaign.campaign_id: _daily(campaign, ads.size) for campaign in varied}
+    return framed(spend, outcome, truth, calendar)._replace(responses=steady)
+
+
+def _varied(rng: np.random.Generator, campaign: Campaign) -> Campaign:
+    sizes = {name: getattr(campaign, name) * rng.lognormal(0, 0.3) for name in ("spend", "half", "top")}
+    decay, shape = (it * rng.uniform(0.8, 1.2) for it in (campaign.carry_over, campaign.shape))
+    return replace(campaign, carry_over=min(decay, 0.85), shape=shape, **sizes)
+
+
+def _daily(campaign: Campaign, size: float) -> Response:
+    days = 7 * WEEKS_OF_MONTH
+
+    def value(spend: np.ndarray) -> np.ndarray:
+        return days * response(np.asarray(spend, float) / days / (1 - campaign.carry_over), campaign, size)
+
+    return Response(value, lambda spend: (value(spend + 1.0) - value(np.maximum(spend - 1.0, 0.0))) / 2)
+
+
+def gains(world: World, seed: int) -> Iterator[tuple[str, Estimate, float, float]]:
+    """Yield of both plans that a report proposes: name, expected gain, the plan's true one, and the best plan's.
+
+    One of the outcome is worth what makes advertising bring one and a half times its cost; the next money is a fifth
+    of today's.
+    """
+    frame, spend = world.weekly, world.weekly.spend
+    parts = {"platform": "douyin", "impressions": 1.0, "kind": "curve", "price_jump": 1.0}
+    frame = replace(frame, lines=pd.DataFrame(parts | {"spend": spend.sum()}, spend.columns))
+    days = pd.DataFrame(
+        {"date": spend.index.date, "platform": "douyin", "campaign_id": "a", "creative_id": "a"}
+    )
+    here = Study.of(
+        {"ad_daily": days.assign(cost=1.0, currency="CNY")}, spend.index[-1].date(), about_members=False
+    )
+    weeks = Weeks(here, frame, gate(frame), "conversions")
+    fitted = Fitted(here, weeks, fit(frame, seed=seed), Trust("amber", ()), pd.DataFrame())
+    worth = 1.5 * spend.to_numpy().sum() / world.contribution.to_numpy().sum()
+    amount = 0.2 * WEEKS_OF_MONTH * spend.iloc[-4:].mean().sum()
+    wanted = Wanted(amount, reserve_share=0.0, payable=0.0)
+    done = budget.planned(here, budget.lines(here, fitted, worth), wanted)
+
+    def true_gain(lines: pd.DataFrame) -> float:
+        change = [
+            world.responses[line].value(lines.loc[line, ["today", "proposed"]].to_numpy(float))
+            for line in lines.index
+        ]
+        return float(worth * np.diff(change).sum() - (lines["proposed"] - lines["today"]).sum())
+
+    for name, plan in (("next", done.more), ("moved", done.moved)):
+        best = allocate(world.responses, plan.terms)
+        yield name, done.gain(plan), true_gain(plan.lines), true_gain(best.lines)
 
 
 def framed(

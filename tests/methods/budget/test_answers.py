@@ -16,7 +16,7 @@ from helpers.methods.budget.curves import FAMILIES, Curves
 from helpers.methods.budget.engine import Fit, fit
 from helpers.methods.budget.evidence import Evidence
 from helpers.methods.budget.results import ledger
-from helpers.methods.budget.scenarios import least_cost, scenarios
+from helpers.methods.budget.scenarios import least_cost, outcome_draws, scenarios, without_luck
 from helpers.methods.budget.terms import WEEKS_OF_MONTH, Terms, responses_of
 from helpers.methods.budget.weekly import Weekly
 from tests.planted_spend import clean
@@ -121,6 +121,21 @@ def test_scenarios_are_told_on_the_same_curves() -> None:
     # Two lines are shared out 40 to 35.
     assert table.loc["rule", "a"] / table.loc["rule", "b"] == pytest.approx(40 / 35)
     assert table.loc["least_cost", "outcome"] == pytest.approx(75 * WEEKS_OF_MONTH, rel=0.002)
+
+
+def test_a_plan_is_told_without_what_it_owes_to_luck() -> None:
+    gain = np.array([-100.0, 0.0, 100.0, 200.0])
+    assert without_luck(gain).mean() == pytest.approx(50 - 0.5 * gain.std())
+    assert without_luck(gain).std() == pytest.approx(gain.std())
+    assert without_luck(np.full(4, 70.0)).tolist() == [70.0] * 4
+    sure = planted(np.r_[0.0, np.full(60, 15.0)], (100.0, 20.0))
+    unsure = np.random.default_rng(0).uniform(50, 150, len(sure.curves["a"]))
+    two = replace(sure, curves=sure.curves | {"a": replace(sure.curves["a"], coefficient=unsure)})
+    plan = allocate(responses_of(two), month(two, 30 * WEEKS_OF_MONTH))
+    table = scenarios(two, plan).set_index("plan")
+    spread = (outcome_draws(two, plan.lines["proposed"]) - outcome_draws(two, plan.lines["today"])).std()
+    assert table.loc["proposed", "gain"] == pytest.approx(plan.outcome - plan.outcome_today - spread / 2)
+    assert table.loc["today", "gain"] == 0
 
 
 def test_least_cost_of_a_target_and_a_target_out_of_reach() -> None:

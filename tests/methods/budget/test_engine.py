@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import log_ndtr
 from scipy.stats import wasserstein_distance
+from threadpoolctl import threadpool_limits
 
 from helpers.methods.budget.engine import Fit, evidence_rows, fit
 from helpers.methods.budget.evidence import Evidence
@@ -118,6 +119,16 @@ def test_order_of_lines_and_unit_of_money_change_nothing(confounded: tuple[Weekl
     for line in found.curves:
         assert again.contribution(line).mean() == pytest.approx(found.contribution(line).mean(), rel=1e-6)
         assert again.curves[line].scale == pytest.approx(1e6 * found.curves[line].scale)
+
+
+def test_the_number_of_threads_changes_no_byte(confounded: tuple[Weekly, pd.Series, Fit]) -> None:
+    frame, fits = replace(confounded[0], controls=pd.DataFrame()), []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            fits.append(fit(frame, seed=1))
+    for line in fits[0].curves:
+        drawn = [one.contribution(line).tobytes() for one in fits]
+        assert drawn[0] == drawn[1] == drawn[2]
 
 
 def test_a_sharp_test_leaves_no_second_answer_near_nothing(confounded: tuple[Weekly, pd.Series, Fit]) -> None:

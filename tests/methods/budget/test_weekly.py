@@ -44,8 +44,9 @@ def tables() -> dict[str, pd.DataFrame]:
     )
     costs = costs.assign(date=dt.date(2026, 1, 31), amount=[700.0, 320.0, 999.0])
     notes = pd.DataFrame(
-        {"annotation_id": ["1", "2"], "start": [dt.date(2026, 1, 10), dt.date(2026, 1, 10)],
-         "end": [dt.date(2026, 1, 13), dt.date(2026, 1, 13)], "kind": ["promo", "experiment"], "grade": ["S", None]}
+        {"annotation_id": ["1", "2", "3"], "kind": ["promo", "experiment", "holiday"], "grade": ["S", None, None],
+         "start": [dt.date(2026, 1, 10), dt.date(2026, 1, 10), dt.date(2026, 1, 24)],
+         "end": [dt.date(2026, 1, 13), dt.date(2026, 1, 13), dt.date(2026, 1, 26)]}
     )  # fmt: skip
     posted = pd.to_datetime(["2026-01-06T01:00Z", "2026-01-06T02:00Z", "2026-01-11T18:00Z"])
     content = pd.DataFrame(
@@ -78,7 +79,13 @@ def test_a_hand_counted_community() -> None:
     }
     assert frame.lines["impressions"]["feed"] == 1_000 * len(DAYS)
     assert frame.fixed["tool"] == 35 and frame.fixed["content"] == pytest.approx(1_020 / (73 / 7))
-    assert frame.calendar["promo S"].tolist()[:3] == pytest.approx([2 / 7, 2 / 7, 0.0])
+    told = {
+        name: (7 * column).round(9).tolist()[:5] for name, column in frame.calendar.items() if name != "star"
+    }
+    assert told == {
+        "promo S": [2, 2, 0, 0, 0], "promo S>": [0, 1, 0, 0, 0],
+        "holiday": [0, 0, 2, 1, 0], "<holiday": [2, 7, 5, 0, 0],
+    }  # fmt: skip
     assert frame.calendar["star"].tolist() == [0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
     # The last post is of Monday the 12th in Shanghai.
     assert frame.organic.iloc[:2].to_dict("list") == {

@@ -15,7 +15,7 @@ from helpers.methods.budget.allocate import Plan, allocate
 from helpers.methods.budget.house import shocks
 from helpers.methods.budget.results import Told, estimate_of_draws
 from helpers.methods.budget.returns import Lines
-from helpers.methods.budget.scenarios import compared, outcome_draws
+from helpers.methods.budget.scenarios import compared, outcome_draws, without_luck
 from helpers.methods.budget.terms import THINNED, WEEKS_OF_MONTH, Terms, Wanted, responses_of
 from helpers.playbook.finding import Finding
 from helpers.playbook.propose import Proposed
@@ -46,7 +46,8 @@ BACK = "A week's spend on {line} is back in week {value:.0f} (week {low:.0f} to 
 ASSUMED = (
     "Margin of {margin} of a turnover of {turnover} for each of the outcome, less spend, a month at a steady spend: "
     "mean and {level} range of {n} curves, if nothing unknown to the model moves spend and outcome together. Plans "
-    "pick the lines that look best, so less than this is likelier than more."
+    "pick the lines that look best, some by luck: half a standard deviation is taken off, as in communities whose "
+    "truth is known."
 )
 
 
@@ -85,11 +86,12 @@ class Planned(Told):
         return ", ".join(f"{line} {self.cash(amount)}" for line, amount in ordered.items())
 
     def gain(self, plan: Plan | None) -> Estimate:
-        """Return what a plan brings over today, in margin of a month less what is spent more."""
+        """Return what a plan brings over today, in margin of a month less what is spent more, and without luck."""
         found, n, level = self.lines.fitted.usable, self.lines.fitted.n, self.study.confidence
         if plan is None or found is None:
             return unknown(n, self.study.currency, level)
         more = outcome_draws(found, plan.lines["proposed"]) - outcome_draws(found, plan.lines["today"])
+        more = without_luck(more)
         worth = self.lines.turnover * self.lines.margin
         gained = worth * more - (plan.spend - plan.spend_today)
         return estimate_of_draws(gained, n, self.study.currency, level)

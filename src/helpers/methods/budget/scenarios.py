@@ -15,6 +15,9 @@ from helpers.sentences import number, say
 # The rule of thumb: the three largest lines of today get these parts of the floating money.
 RULE = (0.40, 0.35, 0.25)
 CUT = 0.8
+# A plan takes the lines that look best, some of them by luck. So many standard deviations of its gain are taken off,
+# as measured on plans in planted communities (docs/proofs/budget.md).
+LUCK = 0.5
 
 
 def outcome_draws(fit: Fit, spend: pd.Series) -> Array:
@@ -25,6 +28,11 @@ def outcome_draws(fit: Fit, spend: pd.Series) -> Array:
         some = curves[np.linspace(0, len(curves) - 1, THINNED).astype(int)]
         total += WEEKS_OF_MONTH * some.steady(np.array([amount / WEEKS_OF_MONTH]))[0]
     return total
+
+
+def without_luck(gain: Array) -> Array:
+    """Return the draws of a chosen plan's gain less what such plans owe to luck: what is well known loses little."""
+    return gain - LUCK * gain.std()
 
 
 def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: float = 0.9) -> pd.DataFrame:
@@ -46,7 +54,8 @@ def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: flo
     pandas.DataFrame
         One row per plan: plan (today, proposed, rule, equal, less, frozen, least_cost), spend (floating and fixed),
         outcome, low, high, gain, gain_low, gain_high (outcome less today's), better (chance that it brings more than
-        today); allowed (whether it keeps the bounds of lines); then one column a line with its spend.
+        today), of the proposal without luck; allowed (whether it keeps the bounds of lines); then one column a line
+        with its spend.
     """
     terms, today = plan.terms, plan.lines["today"]
     floating = float(plan.lines["proposed"].sum())
@@ -63,6 +72,7 @@ def scenarios(fit: Fit, plan: Plan, target: float | None = None, confidence: flo
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     for name, spend in plans.items():
         draws = outcome_draws(fit, spend)
+        draws = before + without_luck(draws - before) if name == "proposed" else draws
         low, high, *gains = (*np.quantile(draws, tails), *np.quantile(draws - before, tails))
         bought = plan.lines["fixed"] if name == "proposed" else terms.lines["fixed"][spend > 0]
         inside = (spend >= terms.lines["low"] - 1e-6) & (spend <= terms.lines["high"] + 1e-6)

@@ -8,7 +8,9 @@ calendar: neither has a curve.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import ibis
 import numpy as np
@@ -32,6 +34,9 @@ QUARTER = 13
 LATEST = pd.Timedelta(days=14)
 # Kinds of the calendar that are no cause of demand, or that nobody knows the days of.
 NO_EVENT = ("experiment", "platform_rule", "competitor")
+# People stock up in the weeks ahead of a holiday, when advertisers spend more too: not told apart, spend takes the
+# credit.
+AHEAD = pd.Timedelta(days=14)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,8 +263,19 @@ def _calendar(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     days = pd.date_range(weeks[0], periods=7 * len(weeks))
     entries = study.dataset.annotations.to_pandas()
     for entry in entries[~entries["kind"].isin(NO_EVENT)].to_dict("records"):
-        grade = entry.get("grade")
-        name = f"{entry['kind']} {grade}" if isinstance(grade, str) else str(entry["kind"])
-        inside = (days >= pd.Timestamp(entry["start"])) & (days <= pd.Timestamp(entry["end"]))
-        frame[name] = np.minimum(frame.get(name, 0.0) + inside.reshape(-1, 7).mean(axis=1), 1.0)
+        for name, start, end in _spans(entry):
+            inside = (days >= start) & (days <= end)
+            frame[name] = np.minimum(frame.get(name, 0.0) + inside.reshape(-1, 7).mean(axis=1), 1.0)
     return frame.loc[:, frame.gt(0).any()]
+
+
+def _spans(entry: dict[Hashable, Any]) -> Iterator[tuple[str, pd.Timestamp, pd.Timestamp]]:
+    """Yield name, first and last day of an entry, of the time ahead of a holiday (<), of a promotion's end (>)."""
+    kind, grade = entry["kind"], entry.get("grade")
+    name = f"{kind} {grade}" if isinstance(grade, str) else str(kind)
+    start, end = pd.Timestamp(entry["start"]), pd.Timestamp(entry["end"])
+    yield name, start, end
+    if kind == "holiday":
+        yield f"<{name}", start - AHEAD, start - pd.Timedelta(days=1)
+    if kind == "promo":
+        yield f"{name}>", end, end
