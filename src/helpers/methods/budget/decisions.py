@@ -108,11 +108,17 @@ class Planned(Told):
         return len(self.placed) > 0 and self.gain(self.more).value > 0
 
     @property
+    def largest(self) -> str:
+        """The one or two lines that get most of the next money."""
+        first = [*self.placed.index[:2]]
+        return say("{one} and {other}", one=first[0], other=first[1]) if len(first) > 1 else "".join(first)
+
+    @property
     def words(self) -> dict[str, str]:
         """What sentences and rules say."""
         kept = 0.0 if self.more is None else self.more.terms.reserve
         gain, grade = with_bounds(self.gain(self.more)), say(self.lines.fitted.trust.grade)
-        first, past = say(" and ").join(self.placed.index[:2]), self.lines.named("past")
+        first, past = self.largest, self.lines.named("past")
         words = {"amount": self.cash(self.wanted.amount), "placed": self.spoken(self.placed)}
         words |= {"reserve": self.cash(kept), "moves": self.moved_sentence}
         words |= {"gain": gain, "grade": grade, "lines": first, "past": past}

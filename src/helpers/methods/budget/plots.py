@@ -32,7 +32,7 @@ def next_money(rows: pd.DataFrame, break_even: float, target: float) -> Figure:
     ax.scatter(rows["next"], y, color=colours, s=60, zorder=3, label=say("the next unit of money"))
     ax.scatter(rows["average"], y, marker="|", color=INK, s=160, zorder=4, label=say("average of all spend"))
     ax.axvline(break_even, color=INK, linestyle="--", linewidth=1)
-    ax.text(break_even, -0.72, say(" pays from {x:.1f}", x=break_even), va="bottom")
+    ax.text(1.03 * break_even, -0.72, say("pays from {x:.1f}", x=break_even), va="bottom")
     ax.axvline(target, color=MUTED, linestyle=":", linewidth=1)
     ax.set_yticks(y, rows["line"])
     ax.set_ylim(len(rows) - 0.5, -0.75)
