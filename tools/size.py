@@ -37,7 +37,7 @@ METHOD = 1_200
 """A method not named above."""
 PLANTED = 100
 """The planted truth of one method in the simulation."""
-PACKAGE = 30_400  # 1,200 of them the weekly review, its loop through earlier reports and its register
+PACKAGE = 31_750  # 2,550 of them the weekly review: its method, what earlier reports say, the register, weeks
 TESTS = 1.2
 """Lines of tests for one of source, at most."""
 WARNING, FAILURE = 1.10, 1.15

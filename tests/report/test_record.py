@@ -239,3 +239,12 @@ def test_a_table_is_kept_for_spreadsheets_too(shown: list, batch: Path) -> None:
     path = batch / "tables/named.csv"
     assert path.read_text("utf-8-sig") == "name,n\n'=1+1,1\n核心,2\n", "no text is taken for a formula"
     assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "a spreadsheet reads Chinese text"
+
+
+def test_a_summary_is_short_and_names_no_member(batch: Path) -> None:
+    record.summary("Week of 2026-06-22\nreports/index.html")
+    assert (batch / "summary.txt").read_text("utf-8") == "Week of 2026-06-22\nreports/index.html\n"
+    with pytest.raises(ValueError, match="at most 500"):
+        record.summary("x" * 501)
+    with pytest.raises(ValueError, match="must not name a member"):
+        record.summary("ask p_0123456789abcdef")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import re
 from urllib.parse import unquote
 
 import pytest
 
+from helpers.playbook.finding import Point, finding
 from helpers.report.page.index import index_html
+from helpers.report.page.sparkline import trail
 from helpers.report.publish.catalog import Catalog
 from helpers.report.publish.manifest import Failure
+from helpers.stats.estimate import Estimate
 from tests.report.sample_records import catalog as sample_catalog
 from tests.report.sample_records import version
 from tests.report.structure import parse, problems
@@ -221,3 +225,20 @@ def test_page_of_the_last_change_is_linked_where_it_is() -> None:
     assert [(link.get("href"), link.text) for link in links] == [
         ("rfm/all/diffs/v11-v12.html", "what changed since version 11")
     ]
+
+
+def test_weeks_of_a_number_are_a_line_with_a_tick_where_the_calendar_marks_one() -> None:
+    size = Estimate(5.0, 4.0, 6.0, 30, "orders", "weeks", 0.95)
+    one = finding(
+        size, id="weekly_review.orders", metric="Orders", scope="all", sentence="So.", assumption="none"
+    )
+    values = [3.0, None, 7.0, 5.0]
+    weeks = [dt.date(2026, 6, 1) + dt.timedelta(weeks=place) for place in range(4)]
+    notes = ["", "", "promotion", ""]
+    points = [Point(week=w, value=v, note=n) for w, v, n in zip(weeks, values, notes, strict=True)]
+    drawn = str(trail(one.model_copy(update={"trail": tuple(points)})))
+    assert drawn.count('class="note"') == 1 and "2026-06-15: promotion" in drawn
+    assert "Orders over 4 weeks: from 3" in drawn and "to 5" in drawn
+    path = re.search(r'<path d="M(\d+) (\d+)l', drawn)
+    assert path is not None and int(path[2]) == 25, "the lowest value lies at the bottom"
+    assert trail(one) == trail(one.model_copy(update={"trail": tuple(points[:2])})) == ""
