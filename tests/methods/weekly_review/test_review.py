@@ -163,8 +163,10 @@ def test_the_spring_festival_is_compared_with_the_festival_and_not_with_the_date
     short = study_of(
         {"orders": shop(made[40:], first + pd.Timedelta(weeks=40))}, "2026-02-22", about_members=False
     )
-    (one,) = [m for m in review.moved(review.weekly_metrics(short), none(tmp_path)).moves if m.id == "orders"]
-    assert one.verdict == "provisional" and not one.moved
+    told = review.moved(review.weekly_metrics(short), none(tmp_path))
+    (one,) = [m for m in told.moves if m.id == "orders"]
+    assert one.verdict == "provisional" and not one.moved and not told.noise
+    assert told.sentence.endswith("its changes are provisional.")
 
 
 def targets(target: float, month: str = "2026-07") -> pd.DataFrame:
@@ -243,7 +245,12 @@ def test_findings_of_other_reports_are_compared_only_when_they_mean_the_same(
     reports = put(tmp_path, "retention/all", "2026-06-23", [rate(0.40, 0.02)], {})
     moves = review.moved(weekly, reports)
     assert [one.verdict for one in moves.moves if "#" in one.id] == ["better"]
-    (carried,) = review.headline(moves, reports).carried
+    stale = next(review.moved(weekly.until(LAST - pd.Timedelta(weeks=9)), none(tmp_path)).stated())
+    put(tmp_path, "weekly_review/all", "2026-06-16", [stale], {})
+    leading = review.headline(moves, EarlierReports(tmp_path, reports.as_of, None, "weekly_review"))
+    (carried,) = leading.carried
+    now = {one.id: one.value for one in leading.found()}
+    assert now[stale.id] != stale.value, "its own earlier number is no number of today"
     assert carried.definition == "day_n" and carried.value == 0.40
     reports = put(tmp_path, "retention/all", "2026-06-23", [rate(0.40, 0.02, "silent")], {})
     other = review.moved(weekly, reports)

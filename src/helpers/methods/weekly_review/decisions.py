@@ -73,7 +73,8 @@ def headline(moves: Moves, reports: EarlierReports) -> Headline:
     reports : EarlierReports
         Other reports; those of everybody are asked.
     """
-    there = {one.id: one for report in reports.latest() if report.label == ALL for one in report.findings}
+    others = [report for report in reports.latest() if report.label == ALL and report.method != reports.own]
+    there = {one.id: one for report in others for one in report.findings}
     bare = {"headline": "", "picture": ""}
     carried = [there[name].model_copy(update=bare) for name in LEADING if name in there]
     return Headline(moves.study, moves, tuple(carried))

@@ -103,9 +103,15 @@ class Moves(Result):
     @property
     def noise(self) -> list[Move]:
         """Changes that look large and are within what ordinary weeks bring."""
-        large = threshold("review.large_change").bounds[0]
-        return [one for one in self.moves
-                if one.change.delta.known and not one.moved and abs(one.relative) >= large]  # fmt: skip
+        large, quiet = threshold("review.large_change").bounds[0], "no clear change"
+        return [
+            one for one in self.moves if one.verdict == quiet and not one.moved and abs(one.relative) >= large
+        ]
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the week is unlike others, and none like it on record."""
+        return any(one.verdict == "provisional" for one in self.moves)
 
     def told_of(self, one: Move) -> str:
         """Return one change in words."""
@@ -131,10 +137,10 @@ class Moves(Result):
             )
         words: dict[str, object] = {"n": len(asked), "week": self.weekly.week.date()}
         if not self.movers:
-            return say(
-                "Nothing moved in the week of {week}: ordinary weeks bring as much in all {n} numbers.",
-                **words,
-            )
+            text = "Nothing moved in the week of {week}: ordinary weeks bring as much in all {n} numbers."
+            if self.unlike:
+                text = "The week of {week} is unlike others; without one like it on record its changes are provisional."
+            return say(text, **words)
         words["names"] = ", ".join(one.title for one in self.movers[:SHOWN])
         text = "{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}."
         return say(text, k=len(self.movers), **words)
@@ -204,7 +210,9 @@ class Moves(Result):
         delta, current, base = one.change.delta, one.change.current, one.change.expected
         level = delta._replace(value=current, low=delta.low + base, high=delta.high + base)
         first = metric.id == next(iter(self.moves)).id
-        clause = say("nothing moved beyond the ordinary") if first and not self.movers else ""
+        clause = (
+            say("nothing moved beyond the ordinary") if first and not self.movers and not self.unlike else ""
+        )
         texts = {"better": "{title} became better", "worse": "{title} became worse"}
         clause = say(texts.get(one.verdict, "{title} moved"), title=one.title) if one.moved else clause
         found = finding(
