@@ -139,7 +139,7 @@ class Moves(Result):
         if not self.movers:
             text = "Nothing moved in the week of {week}: ordinary weeks bring as much in all {n} numbers."
             if self.unlike:
-                text = "The week of {week} is unlike others; without one like it on record its changes are provisional."
+                text = "The week of {week} is unlike others; with none like it on record its changes are provisional."
             return say(text, **words)
         words["names"] = ", ".join(one.title for one in self.movers[:SHOWN])
         text = "{k} of {n} numbers moved more in the week of {week} than ordinary weeks bring: {names}."
