@@ -182,9 +182,9 @@ def goals(weekly: WeeklyMetrics, reports: EarlierReports) -> Goals:
             span = period(str(target["period"]))
             if span is None or span[1] >= pd.Timestamp(study.as_of):
                 rows.append(_goal(weekly, reports, target, span))
-    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(
-        ["end", "goal"], na_position="last", ignore_index=True
-    )
+    order = {metric.id: place for place, metric in enumerate(METRICS)}
+    rows.sort(key=lambda row: (row["end"], order.get(row["metric"], len(order)), row["metric"], row["scope"]))
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return Goals(study, weekly, table)
 
 
