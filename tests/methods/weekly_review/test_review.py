@@ -143,7 +143,7 @@ def test_parts_of_a_change_add_up_to_it(study: Callable[..., Study], tmp_path: P
     members["platform_home"] = ["douyin", "wechat", "weibo"] * 20
     moves = review.moved(review.weekly_metrics(study(shop(4 * counts(160)), members=members)), none(tmp_path))
     (change,) = [one.change for one in moves.moves if one.id == "orders"]
-    parts = moves.parts_of[moves.parts_of["number"] == "Orders"]
+    parts = moves.parts_of[moves.parts_of["number"] == "Orders of a week"]
     assert len(parts) >= 3 and abs(parts["total"].sum() - (change.current - change.expected)) < 1e-9
 
 
@@ -227,14 +227,14 @@ def test_late_data_that_flip_a_verdict_are_named(study: Callable[..., Study], tm
     after = before.copy()
     after[-2] = 61
     now = review.restated(review.moved(review.weekly_metrics(study(shop(after))), reports), reports)
-    assert {one.title for one in now.rows if one.flipped} >= {"Orders"}
+    assert {one.title for one in now.rows if one.flipped} >= {"Orders of a week"}
     assert "flipped" in now.sentence and "2026-06-08" in now.sentence
     same = review.restated(review.moved(review.weekly_metrics(study(shop(before))), reports), reports)
     assert not same.rows and "nothing" in same.sentence
     renamed = {"moved": told.table, "weekly_metrics": early.table.assign(definition_id="old_orders")}
     reports = put(tmp_path / "b", "weekly_review/all", "2026-06-16", [], renamed)
     other = review.restated(review.moved(review.weekly_metrics(study(shop(after))), reports), reports)
-    assert not other.rows and "Orders" in other.redefined
+    assert not other.rows and "Orders of a week" in other.redefined
 
 
 def test_findings_of_other_reports_are_compared_only_when_they_mean_the_same(
@@ -264,7 +264,10 @@ def test_a_missing_or_failed_report_and_an_empty_folder_leave_a_line_and_no_erro
     reports = put(tmp_path, "rfm/all", "2026-06-23", [], {}, status="failed", failure={"message": "no luck"})
     health = review.report_health(here, reports)
     assert "failed: rfm/all" in health.sentence and "retention" in health.sentence
-    assert review.topic(here, reports, "money").sentence == "Money: not run, there is no report of it."
+    assert (
+        review.topic(here, reports, "money").sentence
+        == "Money spent and earned: not run, there is no report of it."
+    )
     moves = review.moved(review.weekly_metrics(here), reports)
     actions, goals = review.earlier_actions(moves, reports), review.goals(moves.weekly, reports)
     asked = (review.headline(moves, reports), goals, review.track_record(moves.weekly, reports), moves)

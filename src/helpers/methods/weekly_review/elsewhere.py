@@ -19,9 +19,9 @@ from helpers.study import Study
 from helpers.tables import Table
 
 TOPICS = {
-    "money": ("Money", ("budget", "attribution", "creators", "spillover")),
-    "experiments": ("Experiments", ("ab_test",)),
-    "community": ("Community", ("rfm", "retention", "outlook", "community", "voice")),
+    "money": ("Money spent and earned", ("budget", "attribution", "creators", "spillover")),
+    "experiments": ("Experiments and tests", ("ab_test",)),
+    "community": ("Members and community", ("rfm", "retention", "outlook", "community", "voice")),
     "content": ("Posts, funnels and alerts", ("content", "funnel", "alerts")),
 }
 """Topic to its title and the methods whose reports it tells, the most important first."""

@@ -50,11 +50,11 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("weekly_active", "Active members", "community", "members", "up is good", "community", "level"),
-    Metric("new_contributors", "New contributors", "community", "members", "up is good", "community", "flow"),
+    Metric("weekly_active", "Active members", "community", "members", "up is good", "community lead", "level"),
+    Metric("new_contributors", "New contributors", "community", "members", "up is good", "community lead", "flow"),
     Metric("new_members", "New members", "community", "members", "up is good", "growth", "flow"),
-    Metric("exits", "Members who left", "community", "members", "down is good", "community", "flow"),
-    Metric("orders", "Orders", "money", "orders", "up is good", "commerce", "flow"),
+    Metric("exits", "Members who left", "community", "members", "down is good", "community lead", "flow"),
+    Metric("orders", "Orders of a week", "money", "orders", "up is good", "commerce", "flow"),
     Metric("net_revenue", "Net revenue", "money", "currency", "up is good", "commerce", "flow"),
     Metric("order_value", "Money per order", "money", "currency", "up is good", "commerce", "rate"),
     Metric("ad_cost", "Spend on advertising", "money", "currency", "neither", "growth", "flow"),
