@@ -39,6 +39,18 @@ def test_each_parameter_and_the_series_count(notebook: Path, change: dict[str, o
     assert key(notebook, **change) != key(notebook)
 
 
+def test_a_report_stands_beside_the_same_one_in_another_language(notebook: Path) -> None:
+    english, chinese = (plan(notebook, parameters={"language": code}, label="x") for code in ("en", "zh"))
+    assert (english.series, chinese.series) == ("rfm/x", "rfm/x.zh") and english.run_key != chinese.run_key
+    assert english.run_key == key(notebook), "English said or left out is the same run"
+
+
+@pytest.mark.parametrize("label", ["all.zh", "ALL.ZH"])
+def test_a_label_does_not_say_the_language_of_a_series(notebook: Path, label: str) -> None:
+    with pytest.raises(BadParameters, match=r"must not end in \.zh"):
+        key(notebook, label=label)
+
+
 def test_different_segments_have_different_readable_names() -> None:
     names = {
         'platform == "douyin"': "platform-douyin",

@@ -205,6 +205,21 @@ def test_a_plan_makes_the_runs_it_says(read: Read) -> None:
     assert len({made.run_key for made in plan.plans}) == 7
 
 
+def test_one_job_is_in_chinese_and_its_label_does_not_say_so(read: Read) -> None:
+    job = "  - notebook: rfm\n    label: all\n"
+    made = read(f"jobs:\n{job}{job}    parameters: {{language: zh}}")
+    assert [(run.series, run.values["language"]) for run in made.plans] == [
+        ("rfm/all", "en"),
+        ("rfm/all.zh", "zh"),
+    ]
+    made = read(
+        f"jobs:\n  - notebook: rfm\n    label: b\n    after: rfm/all\n{job}    parameters: {{language: zh}}"
+    )
+    assert [(run.series, run.after) for run in made.plans] == [("rfm/all.zh", ()), ("rfm/b", ("rfm/all.zh",))]
+    said = mistakes(read, "jobs:\n  - notebook: rfm\n    label: all.zh")
+    assert len(said) == 1 and said[0].endswith("must not end in .zh, which says the language of a series")
+
+
 def test_a_day_may_be_in_quotes(read: Read) -> None:
     quoted = GOOD.replace("2026-06-30", '"2026-06-30"')
     assert [made.run_key for made in read(quoted).plans] == [made.run_key for made in read(GOOD).plans]

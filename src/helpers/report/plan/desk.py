@@ -228,10 +228,8 @@ def checked(
         When the label holds neither letter nor digit, or ends as if it said a language.
     """
     values = model.model_dump(mode="json")
-    slug, language = label_slug(label), f".{model.language}"
-    if slug.endswith(".zh"):
-        raise BadParameters(f"label == {label!r}, must not end in .zh, which says the language of a series")
-    series = f"{project.method_name(notebook)}/{slug}{'' if language == '.en' else language}"
+    language = "" if model.language == "en" else f".{model.language}"
+    series = f"{project.method_name(notebook)}/{label_slug(label)}{language}"
     reads = None if model.tables is None else tuple(sorted(model.tables))
     injected = {name: values[name] for name in given}
     return Checked(notebook, series, values, injected, reads, timeout, model.files, model.reads_reports)
@@ -247,7 +245,7 @@ def label_slug(text: str) -> str:
     Raises
     ------
     BadParameters
-        When there is neither letter nor digit.
+        When there is neither letter nor digit, or it ends as if it said a language.
     """
     filters = bool(re.search("[=<>!'\"]", text))
     with contextlib.suppress(BadParameters):
@@ -259,6 +257,8 @@ def label_slug(text: str) -> str:
     slug = re.sub(r"[^\w.-]+", "-", words).strip("-.")
     if not slug:
         raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
+    if slug.endswith(".zh"):
+        raise BadParameters(f"label == {text!r}, must not end in .zh, which says the language of a series")
     if len(slug) <= LONGEST and (slug == unicodedata.normalize("NFC", plain) or not filters):
         return slug
     return f"{slug[: LONGEST - 9].rstrip('-.')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -218,8 +218,15 @@ class Expansion:
         limit = self.job.timeout or self.shared.job_timeout
         usable = record if len(self.reader.mistakes) == before else None
         run = checked(notebook, usable, values, label, limit) if usable else None
-        names = (project.method_name(notebook), notebook.stem)
-        return Run(series, self.job.where, self._place("segment", given), run, names, self.job.after)
+        names = (project.method_name(notebook), notebook.stem, series)  # said without its language too
+        return Run(
+            run.series if run else series,
+            self.job.where,
+            self._place("segment", given),
+            run,
+            names,
+            self.job.after,
+        )
 
     def _given(self, model: Model, combination: dict[str, Item]) -> dict[str, Item]:
         """Return the parameters of a run: what is shared, then what the job says, then the matrix."""
