@@ -16,7 +16,7 @@ from tests.report.structure import problems
 
 @pytest.fixture
 def chinese() -> Iterator[None]:
-    sentences.use_language("zh", {"en": "zh-CN", "Further decisions": "决定", "too little data": "数据太少"})
+    sentences.use_language("zh", {"Further decisions": "决定", "too little data": "数据太少"})
     yield
     sentences.use_language("en")
 
@@ -24,7 +24,7 @@ def chinese() -> Iterator[None]:
 @pytest.mark.usefixtures("chinese")
 def test_second_language_is_a_catalogue() -> None:
     page = rendered()
-    assert '<html lang="zh-CN">' in page and ">决定<" in page and "数据太少" in page
+    assert '<html lang="zh-Hans">' in page and ">决定<" in page and "数据太少" in page
     assert problems(page) == []
 
 

@@ -181,7 +181,12 @@ class Decision(Guarded):
         if self.rule is not None and not self.withheld:
             ship = self.rule == "ship"
             why = say("{why} {money}", why=self.sentence, money=self.money) if ship else self.sentence
-            fields = {"control": self.plan.arms[0], **self._words, "why": why}
+            fields = {
+                "control": self.plan.arms[0],
+                "experiment": self.plan.experiment,
+                **self._words,
+                "why": why,
+            }
             rails = (f"guardrail_{place}" for place in range(1, 1 + len(self.plan.guardrails)))
             names = tuple(f"ab_test.{name}" for name in ("effect", "worth", "split", *rails))
             worth, note = self.worth if ship else None, "" if self.reason else self.money

@@ -16,7 +16,7 @@ from jinja2 import Environment
 from helpers.playbook.finding import Finding
 from helpers.report.page.wording import state_mark
 from helpers.report.publish.manifest import Manifest, RunStatus
-from helpers.sentences import say
+from helpers.sentences import lang, say
 
 _TEMPLATE = Path(__file__).parent / "template" / "plain.html.j2"
 
@@ -81,4 +81,4 @@ def plain_index(versions: Mapping[str, RunStatus], unreadable: Sequence[str], wh
 
 def _page(title: str, **parts: Any) -> str:
     template = Environment(autoescape=True, trim_blocks=True).from_string(_TEMPLATE.read_text("utf-8"))
-    return template.render(say=say, title=title, **parts)
+    return template.render(say=say, lang=lang, title=title, **parts)

@@ -82,6 +82,11 @@ def joined(parts: Sequence[str]) -> str:
     return say("{first} and {last}", first=", ".join(parts[:-1]), last=parts[-1])
 
 
+def titled(text: str) -> str:
+    """Return a name as it stands by itself: ``'joiners active' -> 'Joiners active'``."""
+    return text[:1].upper() + text[1:]
+
+
 def rows(number: int) -> str:
     """Return a number of rows: ``1 row``, ``1,204 rows``."""
     return say("1 row") if number == 1 else say("{number:,} rows", number=number)
