@@ -15,12 +15,72 @@ from helpers.data.tables import TABLES
 from tests.report.structure import Node, parse
 
 NAMES = frozenset(
-    """
-    Aalen Johansen Kaplan Meier Cox Efron Holm Bonferroni Dirichlet Hennig Jaccard Shapley Welch Durbin Watson Gini
-    Gamma BG NBD BCa AUC R-hat Gaussian Markov Thompson Wilson Brier Weibull Bayes
-    RFM KOC ROI DAU MAU AB A/B ARPU GMV CSV SQL ISO UTC SHA YAML JSON Python Jupyter Discord lifelines
-    R F M D N W Q B n p k k_min CNY USD PLAYBOOK_SALT
-    """.split()
+    [
+        "Aalen",
+        "Johansen",
+        "Kaplan",
+        "Meier",
+        "Cox",
+        "Efron",
+        "Holm",
+        "Bonferroni",
+        "Dirichlet",
+        "Hennig",
+        "Jaccard",
+        "Shapley",
+        "Welch",
+        "Durbin",
+        "Watson",
+        "Gini",
+        "Gamma",
+        "BG",
+        "NBD",
+        "BCa",
+        "AUC",
+        "R-hat",
+        "Gaussian",
+        "Markov",
+        "Thompson",
+        "Wilson",
+        "Brier",
+        "Weibull",
+        "Bayes",
+        "RFM",
+        "KOC",
+        "ROI",
+        "DAU",
+        "MAU",
+        "AB",
+        "A/B",
+        "ARPU",
+        "GMV",
+        "CSV",
+        "SQL",
+        "ISO",
+        "UTC",
+        "SHA",
+        "YAML",
+        "JSON",
+        "Python",
+        "Jupyter",
+        "Discord",
+        "lifelines",
+        "R",
+        "F",
+        "M",
+        "D",
+        "N",
+        "W",
+        "Q",
+        "B",
+        "n",
+        "p",
+        "k",
+        "k_min",
+        "CNY",
+        "USD",
+        "PLAYBOOK_SALT",
+    ]
 )
 """People after whom methods are called, abbreviations that Chinese reports write too, signs, programs."""
 WORD = r"[A-Za-z][A-Za-z'’-]*"

@@ -124,7 +124,7 @@ class Moves(Result):
             text = "{title}: {value}; {delta} since the report before. {why}"
         if unit == "share":
             points = {name: 100 * getattr(delta, name) for name in ("value", "low", "high")}
-            delta = delta._replace(unit=say("points"), **points)
+            delta = delta._replace(unit="points", **points)
         return say(text, delta=("+" if delta.value > 0 else "") + ranged(delta), **words).strip()
 
     @property
