@@ -50,6 +50,13 @@ class Moments(NamedTuple):
     squares: FloatArray
 
 
+OF_LOGS = {
+    "studentised member bootstrap": "studentised member bootstrap of the log ratio",
+    "percentile member bootstrap": "percentile member bootstrap of the log ratio",
+}
+"""What a method is called on logarithms: whole texts, as each has its translation."""
+
+
 def value_cells(
     values: ibis.Table | pd.DataFrame,
     measure: str,
@@ -361,7 +368,7 @@ def ratio_of_means(top: MeanValue, bottom: MeanValue, confidence: float) -> Esti
     value = float(np.log(top.mean / bottom.mean))
     low, high, method = studentised_interval(value, error, draws, errors, confidence=confidence)
     ratio, low, high = np.exp([value, low, high]).tolist()
-    return Estimate(ratio, low, high, n, "ratio", f"{method} of the log ratio", confidence)
+    return Estimate(ratio, low, high, n, "ratio", OF_LOGS[method], confidence)
 
 
 def share_of_rank(cells: pd.DataFrame, confidence: float, draws: int, seed: int) -> Estimate:

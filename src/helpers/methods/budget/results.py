@@ -49,7 +49,7 @@ def estimate_of_draws(draws: Array, weeks: int, unit: str, confidence: float) ->
 
 def checks_table(name: str, checks: tuple[Check, ...], caption: str) -> Table:
     """Return checks as a table."""
-    rows = [(one.sentence, one.line or say("all"), one.verdict) for one in checks]
+    rows = [(one.sentence, one.line or say("all"), say(one.verdict)) for one in checks]
     return Table(name, pd.DataFrame(rows, columns=["check", "line", "verdict"]), caption)
 
 

@@ -142,6 +142,7 @@ class Lines(Told):
         note = say(text, level=level, sure=percent(sure, 0), none=percent(1 - sure, 0))
         kind = say("Points with intervals by line against the turnover at which money comes back")
         data = rows[["line", "spend", "average", "next", "next_low", "next_high", "chance", "verdict"]]
+        data = data.assign(verdict=rows["verdict"].map(say))
         drawing = plots.next_money(rows, 1 / self.margin, self.target)
         units = {"spend": self.study.currency, "chance": "share"}
         return self.drawn("next_money", kind, title, data, drawing, note=note, units=units)
