@@ -12,6 +12,8 @@ import pandas as pd
 import yaml
 
 from helpers.data.tables import TABLES
+from helpers.methods.ab_test.plan import Metric, Plan
+from helpers.methods.weekly_review.parameters import WeeklyReviewParameters
 from tests.report.structure import Node, parse
 
 NAMES = frozenset(
@@ -19,19 +21,21 @@ NAMES = frozenset(
         r"\S+",
         """
         Aalen Johansen Kaplan Meier Cox Efron Holm Bonferroni Dirichlet Hennig Jaccard Shapley Welch Durbin Watson
-        Gamma BG NBD BCa AUC R-hat Brier t q RFM DAU MAU CSV ISO UTC SHA YAML Python lifelines helpers en
-        R F M D N W Q B n p k CNY PLAYBOOK_SALT
+        Gamma BG NBD BCa AUC R-hat Brier RFM DAU MAU CSV ISO UTC SHA YAML Python lifelines helpers
+        CNY PLAYBOOK_SALT en interaction order listen engagement
         """,
     )
 )
-"""People after whom methods are called, abbreviations that Chinese reports write too, signs, programs."""
-WORD = r"[A-Za-z][A-Za-z'’-]*"
+"""People after whom methods are called, abbreviations that Chinese reports write too, programs, values of parameters."""
+WORD = r"[A-Za-z][A-Za-z'’-]+"  # one letter is a sign, such as n, p or R
 RUN = re.compile(rf"{WORD}(?: +{WORD})*")
 CODE = re.compile(
     r"[\x21-\x7e]*(?:[A-Za-z\d][_/.:#@=<>\[\]\\{}][A-Za-z\d\[{<>=]|\d[A-Za-z]|[A-Za-z]\d)[\x21-\x7e]*"
-    r"|playbook [a-z]+|[\w]+ (?:in [\[(].*?[)\]]|[<>=]+ [\d.]+)"
+    r"|SELECT .*|playbook [a-z]+|[\w]+ (?:in [\[(].*?[)\]]|[<>=]+ [\d.]+)"
 )
 """Paths, addresses, names with a sign in them, digests, conditions of segments."""
+VALUES = 200
+"""Different texts of a column that are still names, such as platforms, and no ids."""
 SILENT = frozenset({"code", "pre", "kbd", "samp", "script", "style"})
 
 
@@ -65,16 +69,17 @@ def untranslated(page: str, names: frozenset[str]) -> dict[str, str]:
 def names_of(folder: Path, manifest: Path) -> frozenset[str]:
     """Return what has a name of its own: tables and columns of the contract, parameters, and what the data hold."""
     found = {*TABLES, *(column.name for table in TABLES.values() for column in table.columns)}
-    parameters = json.loads(manifest.read_text("utf-8"))["parameters"]
-    found |= set(_scalars(parameters))
+    found |= {*Plan.model_fields, *Metric.model_fields, *WeeklyReviewParameters.reads_reports}
+    found |= set(_scalars(json.loads(manifest.read_text("utf-8"))["parameters"]))
     for path in folder.rglob("*.parquet"):
         frame = pd.read_parquet(path)
         for column in frame.select_dtypes(["object", "string", "category"]):
             held = frame[column].dropna().astype(str).unique()
-            found |= set(held) if len(held) <= 200 else set()
-    for path in folder.rglob("*.y*ml"):
+            found |= set(held) if len(held) <= VALUES else set()
+    for path in folder.rglob("*.yml"):
         found |= set(_scalars(yaml.safe_load(path.read_text("utf-8"))))
-    return frozenset(found | {name.replace("_", " ") for name in found})
+    found |= {name.replace("_", " ") for name in found}
+    return frozenset(found | {name[:1].upper() + name[1:] for name in found})
 
 
 def _scalars(value: Any) -> Iterator[str]:

@@ -21,7 +21,7 @@ from helpers.methods.ab_test.plan import Plan, plan_of, read_plan, texts_of, wri
 from helpers.methods.ab_test.split import Split, split
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
-from helpers.sentences import interval, number, percent, say, with_bounds
+from helpers.sentences import interval, number, percent, say, with_bounds, word
 from helpers.stats.estimate import Estimate, proportion, wilson
 from helpers.study import Study
 from helpers.tables import Table
@@ -271,7 +271,7 @@ class Trust(OfTest):
         if not self.failed:
             return told
         return say(
-            "{told} Not passed: {names}.", told=told, names=", ".join(each.code for each in self.failed)
+            "{told} Not passed: {names}.", told=told, names=", ".join(word(each.code) for each in self.failed)
         )
 
     @property
@@ -291,7 +291,9 @@ class Trust(OfTest):
             yield say("{found} {remedy}", found=gate.sentence, remedy=gate.remedy)
         if self.refused or self.split.weeks["week"].nunique() > 1:
             yield self.figure()
-        rows = [(gate.code, gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates]
+        rows = [
+            (word(gate.code), gate.sentence, gate.remedy, say(CHECKED[gate.passed])) for gate in self.gates
+        ]
         yield Table("gates", pd.DataFrame(rows, columns=["check", "found", "remedy", "state"]), say("Checks"))
 
     def figure(self) -> Chart | NoChart:

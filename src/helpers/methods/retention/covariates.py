@@ -28,7 +28,7 @@ import pandas as pd
 from helpers.checks import checked
 from helpers.data.source import of_sample
 from helpers.methods.retention.first_days import with_first_days
-from helpers.sentences import number, say
+from helpers.sentences import number, say, word
 from helpers.stats.cox.design import OTHER
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.durations import exit_durations, refuse_impossible
@@ -131,10 +131,10 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
             "Not looked at, because members are nearly all alike or all different in it, or it says what source "
             "says: {names}."
         )
-        note += " " + say(text, names=", ".join(left_out))
+        note += " " + say(text, names=", ".join(word(name) for name in left_out))
     if later := [name for name in made if name not in (*KNOWN_AT_JOINING, *early)]:
         text = "Misleading where it was filled in only after joining: {names}."
-        note = f"{say(text, names=', '.join(later))} {note}"
+        note = f"{say(text, names=', '.join(word(name) for name in later))} {note}"
     table = stays.select("member_id", "entry_day", "tenure_days", "exited", **made)
     return Candidates(materialise(table), tuple(made), f"{note} {sampled}".strip(), landmark_day)
 
