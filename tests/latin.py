@@ -26,7 +26,7 @@ NAMES = frozenset(
         """,
     )
 )
-"""People after whom methods are called, abbreviations that Chinese reports write too, programs, values of parameters."""
+"""People after whom methods are called, abbreviations that Chinese reports write too, values of parameters."""
 WORD = r"[A-Za-z][A-Za-z'’-]+"  # one letter is a sign, such as n, p or R
 RUN = re.compile(rf"{WORD}(?: +{WORD})*")
 CODE = re.compile(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests import golden
+from tests import golden, latin
 from tests.report.structure import problems, warnings
 
 COMMAND = [str(Path(sys.executable).with_name("playbook"))]
@@ -115,6 +115,18 @@ def published(root, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def chinese(root, tmp_path_factory) -> Path:
+    """The same reports in Chinese."""
+    reports = tmp_path_factory.mktemp("chinese")
+    done = playbook("run", "-p", "language=zh", "--reports", str(reports), cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return reports
+
+
+METHODS = ["rfm", "retention", "outlook", "attribution", "budget", "ab_test", "weekly_review"]
+
+
+@pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
     """A year of 900 members."""
     return golden.simulate(tmp_path_factory.mktemp("small") / "data", 900, seed=8)
@@ -132,9 +144,7 @@ def otherwise(root, small, tmp_path_factory) -> Path:
     return reports
 
 
-@pytest.mark.parametrize(
-    "method", ["rfm", "retention", "outlook", "attribution", "budget", "ab_test", "weekly_review"]
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_inputs_give_the_same_bytes(otherwise, method):
     one, two = otherwise / f"{method}/douyin/v1", otherwise / f"{method}/douyin/v2"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
@@ -173,6 +183,54 @@ def test_report_and_index_are_complete_accessible_and_offline(published):
     assert report.count('<figure class="chart">') == 7
     assert "核心型" in report
     assert "Traceback" not in report
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_english_is_left_on_a_chinese_page_but_names_units_and_code(chinese, method, root):
+    page = (chinese / f"{method}/all.zh/v1/report.html").read_text("utf-8")
+    names = latin.names_of(root / "data" / "sample", chinese / f"{method}/all.zh/v1/manifest.json")
+    assert latin.untranslated(page, names) == {}
+    assert problems(page) == [] and '<html lang="zh-Hans">' in page
+
+
+def test_the_index_of_chinese_reports_is_chinese_and_links_them(chinese, root):
+    page = (chinese / "index.html").read_text("utf-8")
+    names = latin.names_of(root / "data" / "sample", chinese / "ab_test/all.zh/v1/manifest.json")
+    assert latin.untranslated(page, names) == {} and problems(page) == []
+    assert all(f"{method}/all.zh/v1/report.html" in page for method in METHODS)
+
+
+def test_english_on_a_chinese_page_is_found():
+    page = (
+        "<p>中位数 the median<details><summary>更多</summary><p>R-hat 1.00，n，bili_pickup，Shapley</p></details>"
+        '<img alt="Bars by tier">'
+    )
+    found = latin.untranslated(page + "<code>SELECT one</code><pre>and two</pre>", frozenset())
+    assert list(found) == ["the median", "Bars by tier"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_in_chinese_only_words_differ(published, chinese, method):
+    english, other = published / f"{method}/all/v1", chinese / f"{method}/all.zh/v1"
+    for name in ("findings.json", "actions.json"):
+        old, new = (
+            json.loads((folder / name).read_text("utf-8").replace("/all.zh", "/all"))
+            for folder in (english, other)
+        )
+        assert [row["id"] for row in old] == [row["id"] for row in new]
+        assert golden.numbers(old) == golden.numbers(new)
+    files = [path.relative_to(english) for path in english.rglob("*.parquet")]
+    assert len(files) > 5 and {path.relative_to(other) for path in other.rglob("*.parquet")} == set(files)
+    for file in files:
+        old, new = pd.read_parquet(english / file), pd.read_parquet(other / file)
+        assert list(old.columns) == list(new.columns), file
+        pd.testing.assert_frame_equal(_numbers(old), _numbers(new), check_exact=True, obj=str(file))
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a mark for every text that is there."""
+    texts = table.select_dtypes(["object", "string", "category"]).columns
+    return table.assign(**{name: table[name].notna() for name in texts})
 
 
 def test_no_machine_path_and_no_member_id_is_published(published, root):
