@@ -13,8 +13,11 @@ from helpers.playbook.finding import Finding
 from helpers.report import diff
 from helpers.report.page.index import index_html
 from helpers.report.page.report import report_html
+from helpers.report.plan import plan_file
 from helpers.report.publish.manifest import dump_json
+from helpers.report.run.batch import execute_all
 from helpers.report.run.one_run import execute
+from tests import latin
 from tests.browser.chromium import COMMAND, Chromium, Page
 from tests.browser.five_minutes import too_much
 from tests.report import sample_pages, sample_records
@@ -163,6 +166,87 @@ def test_what_takes_longer_is_told(page: Page, tmp_path: Path) -> None:
     found = too_much(page, path, {1280: [".end", ".none"]})
     assert found[:2] == ["9 pictures, must be <= 8", "7 tables, must be <= 6"]
     assert ".end ends at" in found[2] and ".none ends at None" in found[3]
+
+
+@pytest.fixture(scope="session")
+def chinese(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of all notebooks in Chinese, their index, and a comparison with a version of other parameters."""
+    reports = tmp_path_factory.mktemp("chinese")
+    given: dict[str, Any] = {"data": str(root / "data/sample"), "language": "zh"}
+    other = plan(root / "notebooks/01_rfm.ipynb", parameters=given | {"window_days": 60})
+    runs = plan_file.of_notebooks([root / "notebooks" / f"{name}.ipynb" for name in REAL], parameters=given)
+    done = [execute(other, reports=reports), *execute_all(runs, reports=reports)]
+    assert {each.status for each in done} == {"succeeded"}
+    paths = {made.series: max(reports.glob(f"{made.series}/v*/report.html")) for made in runs}
+    compared = diff.write(diff.compare(*diff.resolve(reports, "rfm/all.zh")))
+    return paths | {"index": reports / "index.html", "comparison": compared}
+
+
+CHINESE = [f"{name.partition('_')[2]}/all.zh" for name in REAL]
+OUTSIDE = """[...document.querySelectorAll('figure svg')].flatMap(svg => {
+  const box = svg.getBoundingClientRect();
+  return box.width ? [...svg.querySelectorAll('text')].filter(text => {
+    const at = text.getBoundingClientRect();
+    return at.left < box.left - 1 || at.right > box.right + 1 || at.top < box.top - 1 || at.bottom > box.bottom + 1;
+  }).map(text => text.textContent) : [];
+})"""
+"""Texts of pictures that leave their picture, by more than a pixel."""
+CUT = """[...document.querySelectorAll('main *')].filter(e => e.clientWidth && !e.closest('svg, .vh')
+  && getComputedStyle(e).overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1)
+  .map(e => e.outerHTML.slice(0, 90))"""
+"""Elements that hide a part of what is in them: on paper nobody scrolls."""
+
+
+@pytest.mark.parametrize("name", CHINESE)
+def test_a_chinese_report_is_read_in_five_minutes_and_its_pictures_hold_their_words(
+    page: Page, chinese: dict[str, Path], name: str
+) -> None:
+    assert too_much(page, chinese[name], REPORT) == []
+    for width in (390, 1280):
+        page.look(width)
+        page.open(chinese[name])
+        page.evaluate(OPEN)
+        assert page.evaluate(OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+
+
+@pytest.mark.parametrize("name", CHINESE)
+def test_a_chinese_report_is_chinese_and_whole_on_paper(
+    page: Page, chinese: dict[str, Path], name: str
+) -> None:
+    page.look(794)
+    page.open(chinese[name])
+    page.call("Emulation.setEmulatedMedia", media="print")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('details > *')].every(e => e.getClientRects().length)"
+    )
+    assert shown and page.evaluate(OUTSIDE) == []
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+
+
+def test_words_outside_a_picture_and_what_is_cut_are_seen(page: Page, tmp_path: Path) -> None:
+    path, wide = tmp_path / "page.html", "<div style='width: 500px'>b</div>"
+    path.write_text(
+        "<!doctype html><main><figure><svg width=90 height=40><text x=80 y=20>层级层级</text></svg></figure>"
+        f"<div style='width: 90px; overflow-x: auto' id=cut>{wide}</div><div style='width: 900px'>{wide}</div></main>"
+    )
+    page.look(1280)
+    page.open(path)
+    assert page.evaluate(OUTSIDE) == ["层级层级"] and len(page.evaluate(CUT)) == 1
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: run `make axe`")
+@pytest.mark.parametrize("name", [*CHINESE[:1], "index", "comparison"])
+def test_chinese_pages_break_no_rule(page: Page, chinese: dict[str, Path], name: str) -> None:
+    for width, dark in ((1280, False), (390, True)):
+        page.look(width, dark=dark)
+        page.open(chinese[name])
+        assert violations(page, [*WCAG, "best-practice"]) == []
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    names = latin.names_of(Path("data/sample"), chinese["rfm/all.zh"].with_name("manifest.json"))
+    assert latin.untranslated(chinese[name].read_text("utf-8"), names) == {}
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from helpers import figures
 from helpers.figures import ACCENTS, BLUE, GREEN, INK, MUTED, ORANGE
-from helpers.sentences import say
+from helpers.sentences import say, word
 
 LIGHT, PALE = "#9cc3e0", "#c3cbd3"
 COLOURS = {"pays": GREEN, "open": MUTED, "past": ORANGE}
@@ -84,7 +84,13 @@ def contribution(frame: pd.DataFrame, outcome: pd.Series) -> Figure:
     figure, ax = figures.new_figure(7.2, 3.2)
     shades = ["#d9dee4", *ACCENTS, LIGHT, "#e69f00", "#7f8c99", "#b3cde3", "#ccebc5", "#decbe4"]
     colours = [shades[place % len(shades)] for place in range(frame.shape[1])]
-    ax.stackplot(frame.index, frame.to_numpy().T, labels=list(frame), colors=colours, linewidth=0)
+    ax.stackplot(
+        frame.index,
+        frame.to_numpy().T,
+        labels=[word(str(name)) for name in frame],
+        colors=colours,
+        linewidth=0,
+    )
     ax.plot(outcome.index, outcome, color=INK, linewidth=1.2, label=say("outcome"))
     ax.set(ylim=(0, None), xlim=(frame.index[0], frame.index[-1]))
     figures.date_axis(ax.xaxis)

@@ -173,7 +173,7 @@ class Fitted(Told):
             return NoChart(title, self.trust.refusal, name="contribution")
         frame, found = self.weeks.weekly, self.usable
         brought = {line: found.contribution(line).mean(axis=0) for line in found.curves}
-        base = {say("without paid lines"): np.maximum(found.baseline, 0)}
+        base = {"without paid lines": np.maximum(found.baseline, 0)}
         data = pd.DataFrame(base | brought, index=frame.outcome.index.rename("week"))
         rows = data.assign(outcome=frame.outcome).reset_index().astype({"week": str})
         title = say("Paid lines brought {share} of the outcome", share=percent(self.paid_share.value, 0))
