@@ -3,7 +3,8 @@
 A second language is a catalogue of whole templates, so that a text that is glued together or handed over bare could
 never be translated. Looked at is every module that speaks to readers. Found are: f-strings and sums of texts with
 words in them, and words given to what shows them (a table, a picture, an axis, a finding) without the door
-`helpers.sentences.say`. Errors speak to whoever called and are not looked at.
+`helpers.sentences.say`. Errors may pass it by, since some speak to programmers alone; what of them passes through it
+needs its translation like any other text.
 
 Then every text (templates, texts kept as data, the prose of notebooks) is looked for in the Chinese catalogues, of
 its method or the shared ones. Found are texts without a translation, with the lines to write; entries that nothing
@@ -34,7 +35,9 @@ SPEAKING = (
     "data/health.py",
     "data/privacy.py",
 )
-PAGES = ("report/**/*.py", "stats/**/*.py", "tables.py", "sentences.py", *SPEAKING)
+ERRORS = ("checks.py", "cli/*.py", "data/**/*.py", "locale/*.py", "located_yaml.py")
+"""Modules whose errors and lines are for users, and whose other texts are for engines."""
+PAGES = ("report/**/*.py", "stats/**/*.py", "tables.py", "sentences.py", *SPEAKING, *ERRORS)
 """Modules whose templates are looked for in the catalogues."""
 UNSAID = frozenset(
     {"quote", "guard", "origin", "prior_origin", "provenance", "key", "id", "code", "unit", "when"}
@@ -157,34 +160,59 @@ def home(path: Path) -> Path:
 def _templates(path: Path) -> Iterator[tuple[int, str]]:
     """Yield what is handed to the door, and what reads like prose and may be handed to it from where it is kept."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    quiet = {id(inner) for node in ast.walk(tree) if _is_quiet(node) for inner in ast.walk(node)}
-    quiet |= {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _called(node) == "Field"
-        for inner in ast.walk(node)
-    }
-    quiet |= {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
-    }  # docstrings and remarks
-    quiet |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     said = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and node.args and _called(node) in ("say", "words", "word")
         for inner in ast.walk(node.args[0])
     }
+    quiet = {id(inner) for node in ast.walk(tree) if _is_quiet(node) for inner in ast.walk(node)} - said
+    quiet |= {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
+        or (isinstance(node, ast.Call) and _called(node) in ("Field", "getattr"))
+        for inner in ast.walk(node)
+    }
+    quiet |= {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }  # docstrings and remarks
+    quiet |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    named = _kept(
+        tree, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) in said}
+    )
     pages = ("report/page/*.py", "report/diff/*.py", "stats/**/*.py", *SPEAKING)
     speaks = path.name != "figures.py" and any(path in ROOT.glob(pattern) for pattern in pages)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in quiet:
-            prose = speaks and _SENTENCE.search(node.value) is not None
+            prose = (speaks or id(node) in named) and _SENTENCE.search(node.value) is not None
             markup = node.value.startswith("<") or "\\" in node.value
             if id(node) in said or (prose and not markup):
                 parts = node.value.split("\n")  # templates of sentences that follow one another
                 yield from (
                     (node.lineno, part) for part in parts if re.search(r"[^\W\d_]", _FIELD.sub("", part))
                 )
+
+
+def _kept(tree: ast.AST, names: set[str]) -> set[int]:
+    """Return the nodes of what is kept under names and said later, also through a loop."""
+    names = names | {"ADVICE"}  # said where the rows are counted
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.comprehension)]
+    for loop in loops:
+        if names & {each.id for each in ast.walk(loop.target) if isinstance(each, ast.Name)}:
+            names |= {each.id for each in ast.walk(loop.iter) if isinstance(each, ast.Name)}
+    kept: set[int] = set()
+    for node in [*ast.walk(tree)][::-1]:  # constants stand above what they are taken for
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign) and node.value:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if names & {each.id for each in targets if isinstance(each, ast.Name)}:
+                kept |= {id(each) for each in ast.walk(node.value)}
+                names |= {
+                    each.id
+                    for each in ast.walk(node.value)
+                    if isinstance(each, ast.Name) and each.id.isupper()
+                }
+    return kept
 
 
 def _prose(value: object) -> Iterator[str]:

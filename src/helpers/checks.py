@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from helpers.errors import BadParameters
+from helpers.sentences import Verbatim, in_chinese, say
 
 # Characters of a parameter, or of a value in a file that people write.
 LONGEST_TEXT = 10_000
@@ -52,12 +53,35 @@ def check_scalar(
         types = type_ if isinstance(type_, tuple) else (type_,)
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             wanted = " or ".join(t.__name__ for t in types)
-            raise TypeError(f"{name} == {value!r} is a {type(value).__name__}, must be a {wanted}.")
+            raise TypeError(
+                say(
+                    "{name} == {value!r} is a {kind}, must be a {wanted}.",
+                    name=name,
+                    value=value,
+                    kind=type(value).__name__,
+                    wanted=wanted,
+                )
+            )
     for comparison, bound in bounds.items():
         if not getattr(operator, comparison)(value, bound):
-            raise ValueError(f"{name} == {value!r}, must be {SIGNS[comparison]} {bound}.")
+            raise ValueError(
+                say(
+                    "{name} == {value!r}, must be {sign} {bound}.",
+                    name=name,
+                    value=value,
+                    sign=SIGNS[comparison],
+                    bound=bound,
+                )
+            )
     if in_ is not None and value not in in_:
-        raise ValueError(f"{name} == {value!r}, must be one of {', '.join(map(repr, in_))}.")
+        raise ValueError(
+            say(
+                "{name} == {value!r}, must be one of {known}.",
+                name=name,
+                value=value,
+                known=", ".join(map(repr, in_)),
+            )
+        )
     return value
 
 
@@ -83,4 +107,9 @@ def check_confidence(value: float) -> float:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``' Did you mean "x"?'`` for the nearest choice, or an empty string."""
     near = difflib.get_close_matches(word, [str(c) for c in choices], n=1, cutoff=0.6)
-    return f' Did you mean "{near[0]}"?' if near else ""
+    return _hint(near[0]) if near else ""
+
+
+def _hint(near: str) -> str:
+    said = say('Did you mean "{near}"?', near=Verbatim(near))
+    return said if in_chinese() else f" {said}"

@@ -15,7 +15,7 @@ import yaml
 
 from helpers.checks import LONGEST_TEXT, did_you_mean
 from helpers.errors import BadParameters
-from helpers.sentences import shortened
+from helpers.sentences import Verbatim, say, shortened
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MOST_VALUES = 100_000
@@ -53,16 +53,23 @@ class InvalidFile(BadParameters):
 
     def __init__(self, path: Path | None, mistakes: Collection[Mistake]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
-        count = f"{len(self.mistakes)} mistake{'s' * (len(self.mistakes) > 1)}"
-        whose = f"{path} cannot be used, " if path else ""
         lines = "".join(f"\n  {_place(path, m.where)}{m.text}" for m in self.mistakes)
-        super().__init__(f"{whose}{count}, nothing was started:{lines}")
+        text = (
+            "1 mistake, nothing was started:"
+            if len(self.mistakes) == 1
+            else "{n} mistakes, nothing was started:"
+        )
+        if path:
+            text = "{path} cannot be used, 1 mistake, nothing was started:"
+            if len(self.mistakes) > 1:
+                text = "{path} cannot be used, {n} mistakes, nothing was started:"
+        super().__init__(say(text, path=path, n=len(self.mistakes)) + lines)
 
 
 def _place(path: Path | None, where: Where) -> str:
     if path is None:
         return ""
-    return "command line: " if where == COMMAND_LINE else f"{path}:{where.line}:{where.column}: "
+    return f"{say('command line')}: " if where == COMMAND_LINE else f"{path}:{where.line}:{where.column}: "
 
 
 class Item(NamedTuple):
@@ -122,9 +129,13 @@ class Reader:
         except yaml.MarkedYAMLError as error:
             raise InvalidFile(self.path, [_mistake(error)]) from None
         except yaml.YAMLError as error:  # a character that YAML forbids
-            raise InvalidFile(self.path, [Mistake(Where(1, 1), f"is no YAML: {error}")]) from None
+            raise InvalidFile(
+                self.path, [Mistake(Where(1, 1), say("is no YAML: {error}", error=error))]
+            ) from None
         if root is None:
-            raise InvalidFile(self.path, [Mistake(Where(1, 1), f"the {self.what} is empty")])
+            raise InvalidFile(
+                self.path, [Mistake(Where(1, 1), say("the {what} is empty", what=say(self.what)))]
+            )
         return root
 
     def say(self, place: Where, text: str) -> None:
@@ -134,16 +145,24 @@ class Reader:
     def mapping(self, node: yaml.Node, known: Collection[str] | None, what: str) -> dict[str, Entry]:
         """Return the entries of a mapping; a repeated key, and one that is not `known`, is a mistake."""
         if not isinstance(node, yaml.MappingNode):
-            self.say(where(node), f"{what} must be a mapping, one `name: value` on each line")
+            self.say(where(node), say("{what} must be a mapping, one `name: value` on each line", what=what))
             return {}
         found: dict[str, Entry] = {}
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
             if name in found:
-                self.say(where(key), f'"{name}" is there twice, first in line {found[name].where.line}')
+                self.say(
+                    where(key),
+                    say(
+                        '"{name}" is there twice, first in line {line}',
+                        name=name,
+                        line=found[name].where.line,
+                    ),
+                )
             elif known is not None and name not in known:
-                hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
-                self.say(where(key), f'unknown key "{name}" in {what}.{hint}')
+                hint, text = did_you_mean(name, known), 'unknown key "{name}" in {what}.{hint}'
+                text += "" if hint else "\nKnown: {known}."
+                self.say(where(key), say(text, name=name, what=what, hint=hint, known=", ".join(known)))
             else:
                 found[name] = Entry(where(key), value)
         return found
@@ -151,10 +170,10 @@ class Reader:
     def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
         """Return the nodes of a list that is not empty."""
         if not isinstance(node, yaml.SequenceNode):
-            self.say(where(node), f"{what} must be a list, such as [a, b]")
+            self.say(where(node), say("{what} must be a list, such as [a, b]", what=what))
             return []
         if not node.value:
-            self.say(where(node), f"{what} is an empty list, which makes no run")
+            self.say(where(node), say("{what} is an empty list, which makes no run", what=what))
         return list(node.value)
 
     def value(self, node: yaml.Node, what: str) -> Item | None:
@@ -168,7 +187,7 @@ class Reader:
             return Item(self._construct.construct_object(node, deep=True), where(node))
         except (yaml.YAMLError, ValueError, TypeError) as error:
             said = getattr(error, "problem", None) or str(error)
-            self.say(where(node), f"{what} cannot be read: {said}")
+            self.say(where(node), say("{what} cannot be read: {said}", what=what, said=said))
             return None
 
     def get(self, entries: Mapping[str, Entry], name: str) -> Item | None:
@@ -181,10 +200,10 @@ class Reader:
 
     def _problems(self, node: yaml.Node, what: str, above: tuple[int, ...]) -> Iterator[Mistake]:
         if id(node) in above:
-            yield Mistake(where(node), f"{what} holds itself")
+            yield Mistake(where(node), say("{what} holds itself", what=what))
         elif isinstance(node, yaml.ScalarNode):
-            if problem := _scalar_problem(node):
-                yield Mistake(where(node), f"{what} {problem}")
+            if problem := _scalar_problem(node, what):
+                yield Mistake(where(node), problem)
         elif isinstance(node, yaml.MappingNode):
             for name, entry in self.mapping(node, None, what).items():
                 yield from self._problems(entry.node, f"{what}[{name}]", (*above, id(node)))
@@ -196,40 +215,46 @@ class Reader:
 def _text(path: Path, what: str) -> str:
     try:
         if path.exists() and not path.is_file():
-            raise BadParameters(f"{what} {path} is no file")
+            raise BadParameters(say("{what} {path} is no file", what=say(what), path=path))
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadParameters(f"{path} is no UTF-8 text: byte {error.start} cannot be read") from None
+        raise BadParameters(
+            say("{path} is no UTF-8 text: byte {start} cannot be read", path=path, start=error.start)
+        ) from None
     except OSError as error:
         there = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        reason = f"{error.strerror}." + did_you_mean(path.name, there)
-        raise BadParameters(f"{what} {path} cannot be read: {reason}") from None
+        reason = f"{error.strerror}.{did_you_mean(path.name, there)}"
+        raise BadParameters(
+            say("{what} {path} cannot be read: {reason}", what=say(what), path=path, reason=reason)
+        ) from None
 
 
 def _mistake(error: yaml.MarkedYAMLError) -> Mistake:
     mark = error.problem_mark or error.context_mark
     place = Where(mark.line + 1, mark.column + 1) if mark else Where(1, 1)
-    context = f" {error.context}" if error.context else ""
-    return Mistake(place, f"is no YAML:{context} {error.problem or ''}".rstrip())
+    problem = " ".join(filter(None, (error.context, error.problem)))
+    return Mistake(place, say("is no YAML: {error}", error=problem))
 
 
-def _scalar_problem(node: yaml.ScalarNode) -> str | None:
+def _scalar_problem(node: yaml.ScalarNode, what: str) -> str:
     """Say what is wrong with a word that YAML reads as something else than it looks like."""
-    kind, text = node.tag.removeprefix(_TAG), node.value
+    kind, value, text = node.tag.removeprefix(_TAG), node.value, ""
     if kind == "null":
-        return "has no value"
-    if kind == "bool" and text.lower() not in ("true", "false"):
-        return f'is {text}, which YAML takes for a truth value: write true or false, or "{text}" in quotes'
-    if (
+        text = "{what} has no value"
+    elif kind == "bool" and value.lower() not in ("true", "false"):
+        text = '{what} is {value}, which YAML takes for a truth value: write true or false, or "{value}" in quotes'
+    elif (
         kind in ("int", "float")
-        and not _NUMBER.fullmatch(text)
-        and "inf" not in text
-        and "nan" not in text.lower()
+        and not _NUMBER.fullmatch(value)
+        and "inf" not in value
+        and "nan" not in value.lower()
     ):
-        return f'is {text}, which YAML takes for another number: write it plainly, or "{text}" in quotes'
-    if kind == "timestamp" and len(text) != len("2026-06-30"):
-        return f'is {text}: write a day such as 2026-06-30, or "{text}" in quotes'
-    return None
+        text = (
+            '{what} is {value}, which YAML takes for another number: write it plainly, or "{value}" in quotes'
+        )
+    elif kind == "timestamp" and len(value) != len("2026-06-30"):
+        text = '{what} is {value}: write a day such as 2026-06-30, or "{value}" in quotes'
+    return say(text, what=what, value=Verbatim(value)) if text else ""
 
 
 def _excess(text: str) -> Mistake | None:
@@ -249,13 +274,13 @@ def _excess(text: str) -> Mistake | None:
         elif not isinstance(event, yaml.ScalarEvent):
             continue
         elif len(event.value) > LONGEST_TEXT:
-            says = f"holds more than {LONGEST_TEXT:,} characters"
+            says = say("holds more than {most:,} characters", most=LONGEST_TEXT)
         anchor, values, deepest = above[-1]
         above[-1] = anchor, values + count, max(deepest, depth + 1)
         if above[-1][1] > MOST_VALUES:
-            says = f"makes more than {MOST_VALUES:,} values, aliases written out"
+            says = say("makes more than {most:,} values, aliases written out", most=MOST_VALUES)
         if len(above) + above[-1][2] > DEEPEST + 2:
-            says = f"is nested deeper than {DEEPEST} levels"
+            says = say("is nested deeper than {most} levels", most=DEEPEST)
         if says:
             return Mistake(where(event), says)
     return None

@@ -74,6 +74,9 @@ class _Chinese(string.Formatter):
     The format ``,d`` keeps a number exact, as in brackets.
     """
 
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        return Verbatim(repr(value)) if conversion == "r" else super().convert_field(value, conversion)
+
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Verbatim):
             return str(value)

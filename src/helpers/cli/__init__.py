@@ -13,6 +13,7 @@ import traceback
 
 import typer
 
+from helpers import locale
 from helpers.cli import actions, runs, tables, versions  # noqa: F401  each adds its commands, in this order
 from helpers.cli.application import app
 from helpers.errors import PlaybookError
@@ -23,6 +24,8 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command; a known error is a message without secrets, exit code 2 where it is about input, else 1."""
+    if (language := locale.of_terminal()) != "en":
+        locale.use(language)
     try:
         app()
     except PlaybookError as error:

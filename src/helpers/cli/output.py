@@ -36,10 +36,12 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
     from rich.table import Table
     from rich.text import Text
 
+    from helpers.tables import heading
+
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for column in columns:
-        shown.add_column(column.replace("_", " "), overflow="fold")
+        shown.add_column(heading(column), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(str(cell)) for cell in row))
     console.print(shown)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from helpers import locale
 from helpers.cli import output
 from helpers.cli.application import Notebooks, Reports, app, notebooks_folder, reports_folder
 from helpers.errors import BadParameters
+from helpers.sentences import say, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,20 +68,20 @@ def run(
     from helpers.report import project
     from helpers.report.plan import plan_file
 
-    folder = notebooks_folder(notebooks)
-    shared: dict[str, Any] = {
-        "data": data,
-        "parameters": _values(parameter or []),
-        "job_timeout": job_timeout,
-    }
+    folder, values = notebooks_folder(notebooks), _values(parameter or [])
+    if values.get("language") in ("en", "zh"):
+        locale.use(values["language"])
+    shared: dict[str, Any] = {"data": data, "parameters": values, "job_timeout": job_timeout}
     if plan is None:
         names = notebook or project.notebooks(folder)
         if not names:
-            raise BadParameters(f"there is no notebook in {folder}")
+            raise BadParameters(say("there is no notebook in {folder}", folder=folder))
         plans = plan_file.of_notebooks(names, label=label, notebooks=folder, **shared)
     else:
         if notebook or label:
-            raise BadParameters("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
+            raise BadParameters(
+                say("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
+            )
         read = plan_file.read(plan, notebooks=notebooks, **shared)
         plans, workers, timeout = read.plans, workers or read.workers, timeout or read.timeout
     target = reports_folder(reports, plans[0].notebook.parent)
@@ -95,7 +97,7 @@ def _values(texts: list[str]) -> dict[str, str]:
     """Return the parameters of the command line, all mistakes in one error."""
     wrong = [text for text in texts if not text.partition("=")[1] or not text.partition("=")[0].strip()]
     if wrong:
-        raise BadParameters(f"-p takes NAME=VALUE, got {', '.join(map(repr, wrong))}")
+        raise BadParameters(say("-p takes NAME=VALUE, got {wrong}", wrong=", ".join(map(repr, wrong))))
     pairs = [text.partition("=") for text in texts]
     return {name.strip(): value for name, _, value in pairs}
 
@@ -108,13 +110,15 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
         decision = decide(plan, reports)
         before = [row[0] for row in rows if row[2] == "run" and row[0] in plan.after]
         if decision.version is not None and before:
-            decision = Decision(None, f"unless {before[0]} says the same again")
+            decision = Decision(None, say("unless {series} says the same again", series=before[0]))
         skipped = decision.version is not None and not force
-        reason = "forced" if force and decision.version is not None else decision.reason
+        reason = say("forced") if force and decision.version is not None else decision.reason
         rows.append((plan.series, plan.notebook.stem, "skip" if skipped else "run", reason))
-    output.table("Runs", ("series", "notebook", "what", "why"), rows)
+    named = [(series, notebook, word(what), why) for series, notebook, what, why in rows]
+    output.table(say("Runs"), ("series", "notebook", "what", "why"), named)
     count = sum(row[2] == "run" for row in rows)
-    typer.echo(f"{len(rows)} planned, {count} would run, {len(rows) - count} unchanged; nothing was started")
+    text = "{n} planned, {count} would run, {rest} unchanged; nothing was started"
+    typer.echo(say(text, n=len(rows), count=count, rest=len(rows) - count))
 
 
 def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) -> list[RunResult]:
@@ -130,7 +134,9 @@ def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) 
         raise typer.Exit(1) from None
     except KeyboardInterrupt as stop:
         says = stop.says if isinstance(stop, _Ended) else "stopped"
-        typer.echo(f"{says}; what was published stands, and the next run does the rest", err=True)
+        typer.echo(
+            say("{how}; what was published stands, and the next run does the rest", how=say(says)), err=True
+        )
         raise typer.Exit(stop.code if isinstance(stop, _Ended) else 130) from None
 
 
@@ -150,7 +156,9 @@ def _until(seconds: float | None) -> Iterator[None]:
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, time_is_up)
         signal.setitimer(signal.ITIMER_REAL, float(seconds or 0))
     elif seconds is not None:
-        typer.echo("this system knows no timeout for all runs together; each run keeps its own", err=True)
+        typer.echo(
+            say("this system knows no timeout for all runs together; each run keeps its own"), err=True
+        )
     try:
         yield
     finally:
@@ -166,7 +174,8 @@ def _say_whose(notebook: Path) -> None:
 
     checkout = project.borrowed()
     if checkout and notebook.is_relative_to(checkout):
-        typer.echo(f"there is no project in {Path.cwd()}: the notebooks are those of {checkout}", err=True)
+        text = "there is no project in {folder}: the notebooks are those of {checkout}"
+        typer.echo(say(text, folder=Path.cwd(), checkout=checkout), err=True)
 
 
 def _finish(results: list[RunResult], reports: Path | None = None) -> NoReturn:
@@ -175,9 +184,10 @@ def _finish(results: list[RunResult], reports: Path | None = None) -> NoReturn:
     counts: Counter[str] = Counter(result.status for result in results)
     for result in bad:
         typer.echo(result.line)
-    told = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("succeeded", "skipped", "not_run")]
-    typer.echo(", ".join([*told, f"{len(bad)} failed"]))
+    told = {name: counts[name] for name in ("succeeded", "skipped", "not_run")}
+    text = "{succeeded} succeeded, {skipped} skipped, {not_run} not run, {failed} failed"
+    typer.echo(say(text, **told, failed=len(bad)))
     if reports and (reports / "index.html").is_file():
-        typer.echo(f"Open {reports.resolve() / 'index.html'}")
+        typer.echo(say("Open {page}", page=reports.resolve() / "index.html"))
     kinds = {result.failure.kind if result.failure else "error" for result in bad}
     raise typer.Exit(0 if not bad else 2 if kinds <= YOUR_INPUT else 1)

@@ -11,6 +11,7 @@ import typer
 
 from helpers.cli import output
 from helpers.cli.application import Notebooks, app, notebooks_folder
+from helpers.sentences import Verbatim, say
 
 
 @app.command()
@@ -35,16 +36,16 @@ def check(
     typed_here = Path(url.partition("?")[0]).exists()
     dataset = source.open(url if typed_here else locate_data(url), report_tz=report_tz)
     state = health.health(dataset)
-    typer.echo(f"{dataset.url}: no violation of the data contract")
+    typer.echo(say("{url}: no violation of the data contract", url=Verbatim(dataset.url)))
     if dataset.account is not None:
-        output.frame("Where the rows of the exports went", dataset.account)
-    output.frame("Health of the tables", state.frame)
+        output.frame(say("Where the rows of the exports went"), dataset.account)
+    output.frame(say("Health of the tables"), state.frame)
     if len(state.unmatched):
-        output.frame("Ids without a partner", state.unmatched)
+        output.frame(say("Ids without a partner"), state.unmatched)
     lines = [state.sentence, *state.notes]
     if set(SIDES) & dataset.tables.keys():
         found = Study.of(dataset, dt.date.max, report_tz=report_tz, count="all").account
-        output.frame("Kinds of action, and what they count as", found.kinds)
+        output.frame(say("Kinds of action, and what they count as"), found.kinds)
         lines.append(found.unknown)
     for line in filter(None, lines):
         typer.echo(line)
@@ -64,7 +65,7 @@ def map_(
 
     target, con = folder / draft.MAPPING, engine.connect()
     drafted = draft.draft(folder, con.workspace)
-    output.table("What the files are", ("file", "taken for"), drafted.files)
+    output.table(say("What the files are"), ("file", "taken for"), drafted.files)
     target.write_text(drafted.text, "utf-8")
     for question in draft.Mapping.read(target).questions if sys.stdin.isatty() and not yes else ():
         if answer := typer.prompt(question.text[1:].strip(), default="", show_default=False):
@@ -73,17 +74,21 @@ def map_(
     try:
         for name, table in draft.preview(con, folder, target.read_text("utf-8")).tables.items():
             rows = table.limit(5).execute()  # as they are: what is shown is not rounded
-            output.frame(f"{name}: its first rows", rows.where(rows.isna(), rows.astype(str)))
+            output.frame(
+                say("{table}: its first rows", table=name), rows.where(rows.isna(), rows.astype(str))
+            )
     except PlaybookError as error:
-        typer.echo(f"No rows can be shown yet: {str(error).splitlines()[-1].rpartition(': ')[2]}")
+        typer.echo(
+            say("No rows can be shown yet: {why}", why=str(error).splitlines()[-1].rpartition(": ")[2])
+        )
     there = [path.stem for path in project.notebooks(notebooks_folder(notebooks))]
     runs = [
-        (name, f"no: without {lack}" if lack else "yes")
+        (name, say("no: without {lack}", lack=lack) if lack else say("yes"))
         for name, lack in draft.runnable(drafted.tables, there)
     ]
-    output.table("Which notebooks run, once every question is answered", ("notebook", "runs"), runs)
+    output.table(say("Which notebooks run, once every question is answered"), ("notebook", "runs"), runs)
     asked = [f"{target}:{each.line}: {each.text}" for each in draft.Mapping.read(target).questions]
-    for line in (*drafted.unsafe, *asked, f"Then: playbook check {folder}"):
+    for line in (*drafted.unsafe, *asked, say("Then: playbook check {folder}", folder=folder)):
         typer.echo(line)
 
 
@@ -120,7 +125,7 @@ def reveal(
         found.to_parquet(out, index=False)
     else:
         out.write_text("\ufeff" + privacy.csv_text(found), encoding="utf-8", newline="\n")
-    typer.echo(f"{out}: {len(found):,} members", err=True)
+    typer.echo(say("{out}: {n:,} members", out=out, n=len(found)), err=True)
 
 
 @app.command()
@@ -132,7 +137,9 @@ def params(
     from helpers.report import project
 
     path = project.find_notebook(notebook, notebooks_folder(notebooks))
-    output.table(f"Parameters of {path.stem}", models.Description._fields, models.describe(path))
+    output.table(
+        say("Parameters of {notebook}", notebook=path.stem), models.Description._fields, models.describe(path)
+    )
 
 
 @app.command()

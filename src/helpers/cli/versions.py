@@ -9,6 +9,7 @@ import typer
 from helpers.cli import output
 from helpers.cli.application import Reports, app, reports_folder
 from helpers.errors import BadData
+from helpers.sentences import say
 
 if TYPE_CHECKING:
     from helpers.playbook.finding import Finding
@@ -55,7 +56,7 @@ def show(
     try:
         manifest, findings, actions = read_manifest(folder), read_findings(folder), read_actions(folder)
     except (OSError, ValueError) as error:
-        raise BadData(f"{folder} cannot be read: {error}") from None
+        raise BadData(say("{folder} cannot be read: {error}", folder=folder, error=error)) from None
     if json:
         whole = {
             "manifest": manifest.model_dump(mode="json"),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from helpers.errors import BadData, BadParameters, MissingSecret
+from helpers.sentences import say
 
 # A variable of the environment in an address: ``postgres://user:${PGPASSWORD}@host/db``.
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -112,10 +113,10 @@ def check_secrets(data: Any) -> None:
     """
     missing = [name for name in names(data) if not os.environ.get(name)] if isinstance(data, str) else []
     if missing:
-        are = "variables are" if len(missing) > 1 else "variable is"
-        raise MissingSecret(
-            f"data == {redact(data)!r} names {', '.join(missing)}: the environment {are} not set."
-        )
+        text = "data == {place!r} names {missing}: the environment variable is not set."
+        if len(missing) > 1:
+            text = "data == {place!r} names {missing}: the environment variables are not set."
+        raise MissingSecret(say(text, place=redact(data), missing=", ".join(missing)))
 
 
 def _resolved(text: str) -> str:
@@ -165,7 +166,9 @@ def parse(data: Any) -> Address:
     if isinstance(data, Mapping):
         return Address("memory", "memory", frames=data)
     if not isinstance(data, str | os.PathLike) or not str(data):
-        raise BadParameters(f"data == {data!r}, must be a folder, a URL or a mapping of frames.")
+        raise BadParameters(
+            say("data == {data!r}, must be a folder, a URL or a mapping of frames.", data=data)
+        )
     text = os.fspath(data)
     check_secrets(text)
     place = _resolved(text) if names(text) else text
@@ -176,7 +179,13 @@ def parse(data: Any) -> Address:
     try:
         return _local(place)
     except OSError as error:  # too long a name, or a folder above it that cannot be entered
-        raise BadData(f"data == {redact(text)[:100]!r} cannot be opened: {error.strerror}.") from None
+        raise BadData(
+            say(
+                "data == {place!r} cannot be opened: {strerror}.",
+                place=redact(text)[:100],
+                strerror=error.strerror,
+            )
+        ) from None
 
 
 def _local(text: str) -> Address:
@@ -191,7 +200,7 @@ def _local(text: str) -> Address:
         if str(path).startswith("//") or (not path.exists() and Path(str(path).lstrip("/")).exists()):
             path = Path(str(path)[1:])
         if not path.is_file():
-            raise BadData(f"There is no DuckDB file {redact(str(path))}.")
+            raise BadData(say("There is no DuckDB file {place}.", place=redact(str(path))))
         return Address("duckdb", f"duckdb://{path}", path=path, options=options)
     if body.startswith("file://"):
         body = unquote(urlsplit(body).path)
@@ -199,9 +208,9 @@ def _local(text: str) -> Address:
     if folder.is_file() and folder.suffix in (".duckdb", ".ddb"):
         return Address("duckdb", f"duckdb://{folder}", path=folder, options=options)
     if not folder.is_dir():
-        what = "is a file, not a folder of tables" if folder.exists() else "does not exist"
-        advice = "Name a folder with orders.parquet, events.csv or the like"
+        what = "{path} is a file, not a folder of tables." if folder.exists() else "{path} does not exist."
+        advice = "Name a folder with orders.parquet, events.csv or the like."
         if pairs(text):
-            advice = "A database is named by a URL, such as postgres://user:${PGPASSWORD}@host/database"
-        raise BadData(f"{redact(str(folder))} {what}. {advice}.")
+            advice = "A database is named by a URL, such as postgres://user:${{PGPASSWORD}}@host/database."
+        raise BadData(say(f"{what}\n{advice}", path=redact(str(folder))))
     return Address("folder", str(folder), path=folder, options=options)

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 # Instants for which offsets are known; earlier and later ones take the nearest offset.
 FIRST, LAST = dt.datetime(1992, 1, 1), dt.datetime(2041, 1, 1)
@@ -31,8 +32,8 @@ def zone(name: str, argument: str = "report_tz") -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError):
         hint = did_you_mean(str(name), zoneinfo.available_timezones())
-        message = f"{argument} == {name!r}, must be an IANA time zone such as 'Asia/Shanghai'.{hint}"
-        raise BadParameters(message) from None
+        text = "{argument} == {name!r}, must be an IANA time zone such as 'Asia/Shanghai'.{hint}"
+        raise BadParameters(say(text, argument=argument, name=name, hint=hint)) from None
 
 
 @lru_cache(maxsize=32)
@@ -77,7 +78,9 @@ def local_time(column: Any, report_tz: str = "Asia/Shanghai") -> Any:
     comparisons with the instants at which the offset changes.
     """
     if not column.type().is_timestamp():
-        raise BadParameters(f"{column.get_name()} is {column.type()}, must be a timestamp.")
+        raise BadParameters(
+            say("{column} is {kind}, must be a timestamp.", column=column.get_name(), kind=column.type())
+        )
     instant = column.cast("timestamp") if column.type().timezone is not None else column
     return _shift(instant, offsets(report_tz))
 

@@ -17,6 +17,7 @@ from typing import IO
 from helpers.data.schema import Table
 from helpers.data.violation import counted
 from helpers.errors import BadData
+from helpers.sentences import say
 
 # Characters held at a time.
 CHUNK = 1 << 20
@@ -101,8 +102,13 @@ def encoding(path: Path) -> tuple[str, bool]:
                 return name, alike
         except UnicodeError:
             continue
-    what = f"marked as {marked.upper()} and is not, or is cut off" if marked else "neither UTF-8 nor GBK"
-    raise UnreadableFileError(f"The encoding of {path.name} is unclear: it is {what}. Save it as UTF-8.")
+    text = "The encoding of {path} is unclear: it is neither UTF-8 nor GBK. Save it as UTF-8."
+    if marked:
+        text = (
+            "The encoding of {path} is unclear: it is marked as {code} and is not, or is cut off. Save it "
+            "as UTF-8."
+        )
+    raise UnreadableFileError(say(text, path=path.name, code=(marked or "").upper()))
 
 
 def _common_share(path: Path) -> float:
@@ -131,9 +137,17 @@ def prepare(path: Path, spec: Table, root: Path, folder: Path, notes: list[str])
         place = fresh / re.sub(r"(?i)\.gz$", "", path.relative_to(root).as_posix())
         file = inspect(readable(path, path.name, place, notes), spec)
     except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise UnreadableFileError(f"{path.name} cannot be read: {error}.") from None
+        raise UnreadableFileError(
+            say("{path} cannot be read: {error}.", path=path.name, error=error)
+        ) from None
     if file.skipped_lines:
-        notes.append(f"{path.name}: {counted(file.skipped_lines, 'line')} above the column names left out.")
+        notes.append(
+            say(
+                "{file}: {lines} above the column names left out.",
+                file=path.name,
+                lines=counted(file.skipped_lines, "line"),
+            )
+        )
     return file
 
 
@@ -144,8 +158,12 @@ def readable(path: Path, name: str, target: Path, notes: list[str], marked: bool
     """
     written, alike = encoding(path)
     legacy = written in ("gb18030", "utf-16")
-    notes += [f"{name}: read as {written.upper()}."] if legacy else []
-    notes += [] if alike else [f"{name}: lines end in more than one way, each read as an end of line."]
+    notes += [say("{file}: read as {code}.", file=name, code=written.upper())] if legacy else []
+    notes += (
+        []
+        if alike
+        else [say("{file}: lines end in more than one way, each read as an end of line.", file=name)]
+    )
     if alike and (written == "utf-8" or (marked and not legacy)):
         return path
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +186,7 @@ def inspect(path: Path, spec: Table) -> CsvFile:
     with _text(path, "utf-8-sig") as file:
         lines = list(itertools.islice(file, 4 * HEADER_SEARCH))
     if not any(line.strip() for line in lines):
-        raise UnreadableFileError(f"{path.name} is empty: it has no row of column names.")
+        raise UnreadableFileError(say("{path} is empty: it has no row of column names.", path=path.name))
     found = []
     for delimiter in DELIMITERS:
         first = itertools.islice(rows(lines, delimiter), HEADER_SEARCH + 1)

@@ -21,6 +21,7 @@ from helpers.data.reading import Found, Options
 from helpers.data.schema import Table, is_withheld
 from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import EXAMPLES, ContractError, Violation, counted
+from helpers.sentences import say
 
 # Characters around a cell that carry no meaning; exports put a tab behind ids on purpose.
 BLANKS = " \t\r\n\u3000\u00a0\ufeff"
@@ -124,13 +125,16 @@ def _broken_headers(spec: Table, files: Sequence[CsvFile]) -> list[Violation]:
         place = file.path.name
         violations += duplicates(spec, file.names, place)
         if odd := [ascii(name)[1:-1] for name in file.names if not name.isprintable()]:
-            advice = f"{place} has names of columns that cannot be printed: write them in plain letters."
+            advice = say(
+                "{place} has names of columns that cannot be printed: write them in plain letters.",
+                place=place,
+            )
             violations.append(Violation(spec.name, ", ".join(odd), "unreadable column name", 0, (), advice))
         cells_ = dict(zip(file.names, file.first_row, strict=False))
         measured = [c.name for c in spec.columns if c.required and c.type not in ("string", "category")]
         words = {name: cells_[name] for name in measured if cells_.get(name)}
         if words and all(_is_word(word) for word in words.values()):
-            advice = f"The second row of {place} is a second header; remove it."
+            advice = say("The second row of {place} is a second header; remove it.", place=place)
             where = ", ".join(words)
             violations.append(Violation(spec.name, where, "two-row header", 1, (words,), advice))
     return violations
@@ -238,7 +242,8 @@ def _malformed(con: Any, spec: Table, files: Sequence[CsvFile], error: duckdb.Er
         rows = []
     shown = [{"file": paths[path], "line": line, "problem": said} for path, line, said in rows[:EXAMPLES]]
     said = "" if rows else f"{str(error).splitlines()[0]} "
-    advice = f"{said}Mend the lines in the file: each row has as many cells as there are names of columns."
+    mend = "Mend the lines in the file: each row has as many cells as there are names of columns."
+    advice = f"{said}{say(mend)}"
     return Violation(spec.name, "(row)", "malformed row", len(rows), tuple(shown), advice)
 
 
@@ -249,11 +254,16 @@ def _violations(
     for name, verdicts in counts.items():
         for rule in filter(verdicts.__contains__, ADVICE):
             count, zoned = verdicts[rule], verdicts.get(cells.ZONED, 0)
-            advice = ADVICE[rule].format(where=f"{spec.name}.{name}", local_tz=zones[name])
+            advice = say(ADVICE[rule], where=f"{spec.name}.{name}", local_tz=zones[name])
             said, shown = rule, [rule] * EXAMPLES
             if rule == cells.LOCAL and zoned:
                 said, shown[-1] = "mixed times with and without a zone", cells.ZONED
-                advice = f"{counted(zoned, 'row')} with an offset and {count:,} without. {advice}"
+                advice = say(
+                    "{rows} with an offset and {count:,} without. {advice}",
+                    rows=counted(zoned, "row"),
+                    count=count,
+                    advice=advice,
+                )
             rows = _examples(con, spec, name, list(counts), shown, kept)
             yield Violation(spec.name, name, said, count, rows, advice)
 
@@ -279,13 +289,26 @@ def _notes(
     for name, verdicts in counts.items():
         where, twice = f"{spec.name}.{name}", verdicts.get(cells.TWICE, 0)
         if local := verdicts.get(cells.DECLARED, 0) + twice:
-            yield f"{where}: {counted(local, 'time')} without a zone read as {zones[name]}."
+            yield say(
+                "{where}: {times} without a zone read as {zone}.",
+                where=where,
+                times=counted(local, "time"),
+                zone=zones[name],
+            )
         if twice:
-            yield f"{where}: {twice:,} of them in the hour that comes twice when summer time ends."
+            yield say(
+                "{where}: {twice:,} of them in the hour that comes twice when summer time ends.",
+                where=where,
+                twice=twice,
+            )
         if _is_number(spec, name, verdicts):
-            yield f"{where}: not in the contract, read as a number."
+            yield say("{where}: not in the contract, read as a number.", where=where)
     if padded:
-        yield f"{spec.name}: {counted(padded, 'row')} with blanks or tabs around an id, read without."
+        yield say(
+            "{table}: {rows} with blanks or tabs around an id, read without.",
+            table=spec.name,
+            rows=counted(padded, "row"),
+        )
 
 
 def _is_number(spec: Table, name: str, verdicts: Counts) -> bool:

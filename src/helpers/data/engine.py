@@ -32,6 +32,7 @@ from helpers.data.tables import TABLES
 from helpers.data.views import create, duplicates, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import Violation, counted
 from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
 
 SETTINGS = {
     # DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time.
@@ -76,7 +77,7 @@ def _home(pid: int) -> Path:
     """Return the folder of temporary files of a process, which the next one removes when this one is killed."""
     own = scratch.folder()
     if own is None:
-        raise BadData("There is no folder for temporary files that can be written: set TMPDIR.")
+        raise BadData(say("There is no folder for temporary files that can be written: set TMPDIR."))
     atexit.register(own.close)
     return own.path
 
@@ -105,11 +106,11 @@ def _other(place: Address) -> Any:
     except (ImportError, ModuleNotFoundError):
         extra = EXTRAS.get(scheme.split("+")[0])
         name = f"community-playbook[{extra}]" if extra else f"ibis-framework[{scheme}]"
-        message = f"{place.shown} needs a driver that is not installed: pip install '{name}'."
-        raise BadData(message) from None
+        text = "{place} needs a driver that is not installed: pip install '{name}'."
+        raise BadData(say(text, place=place.shown, name=name)) from None
     except Exception as error:  # every driver has errors of its own
         reason = _without(str(error).split("\n")[0], place)
-        raise BadData(f"Cannot open {place.shown}: {reason}") from None
+        raise BadData(say("Cannot open {place}: {reason}", place=place.shown, reason=reason)) from None
 
 
 def _without(text: str, place: Address) -> str:
@@ -134,8 +135,10 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
     con, path = connect(), place.path
     (files, others, unread), mapping, parts_of = folder.look(place)
     if not files and not unread and not parts_of:
-        hint = f" It has {', '.join(others)}." if others else " It is empty."
-        raise BadData(f"{path} has no table of the contract.{hint} The contract knows {', '.join(TABLES)}.")
+        text = "{path} has no table of the contract. It is empty. The contract knows {tables}."
+        if others:
+            text = "{path} has no table of the contract. It has {others}. The contract knows {tables}."
+        raise BadData(say(text, path=path, others=", ".join(others), tables=", ".join(TABLES)))
     lost = [name for name in wanted if name in unread]
     said = [Violation(name, "(file)", "unread file", 0, (), unread[name]) for name in lost]
     found = Found({}, said, unrecognised=others)
@@ -145,7 +148,7 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
             continue
         kinds = {layout.is_parquet(part) for part in parts}
         if len(kinds) > 1:
-            raise BadData(f"{path / name} mixes Parquet and CSV. Keep one of them.")
+            raise BadData(say("{path} mixes Parquet and CSV. Keep one of them.", path=path / name))
         if kinds == {True}:
             _add_parquet(con, TABLES[name], parts, path, found)
         else:
@@ -165,10 +168,12 @@ def _add_parquet(con: Any, spec: Table, parts: Sequence[Path], root: Path, found
             with pq.ParquetFile(part) as file:
                 schemas[file.schema_arrow.remove_metadata()] += file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
-            reason = f"{part.name} cannot be read as Parquet: {str(error).splitlines()[0]}"
+            reason = say(
+                "{part} cannot be read as Parquet: {error}", part=part.name, error=str(error).splitlines()[0]
+            )
             said.append(Violation(spec.name, "(file)", "unreadable file", 0, (), reason))
     for schema in schemas:
-        said += duplicates(spec, schema.names, "A file")
+        said += duplicates(spec, schema.names, say("A file"))
     said += _unlike(spec, schemas)
     if not said:
         try:
@@ -191,8 +196,11 @@ def _unlike(spec: Table, schemas: dict[pa.Schema, int]) -> Iterator[Violation]:
     for name, kinds in rows.items():
         (_, _), *others = kinds.most_common()
         if others:
-            shown = ", ".join(f"{kind} in {counted(count, 'row')}" for kind, count in kinds.most_common())
-            advice = f"The parts disagree: {shown}. Write all of them with one type."
+            shown = ", ".join(
+                say("{kind} in {rows}", kind=kind, rows=counted(count, "row"))
+                for kind, count in kinds.most_common()
+            )
+            advice = say("The parts disagree: {shown}. Write all of them with one type.", shown=shown)
             yield Violation(spec.name, name, "parts of unlike types", sum(n for _, n in others), (), advice)
 
 
@@ -212,8 +220,12 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     if not set(names) & set(TABLES) and not mapping:
         shown = ", ".join(sorted(names)) or "none that may be read"
         raise BadData(
-            f"{place.shown} has no table of the contract. Its tables: {shown}. "
-            f"The contract knows {', '.join(TABLES)}."
+            say(
+                "{place} has no table of the contract. Its tables: {tables}. The contract knows {known}.",
+                place=place.shown,
+                tables=shown,
+                known=", ".join(TABLES),
+            )
         )
     found = Found({}, unrecognised=() if mapping else layout.unknown(set(names) - set(TABLES)))
     home = con.raw_sql("SELECT current_database(), current_schema()").fetchall()[0] if in_file else ()
@@ -237,14 +249,24 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
     if all(not hasattr(each, "may_store") or each.may_store() for each in engines.values()):
         return tables
     counts = {name: int(table.count().execute()) for name, table in tables.items()}
-    shown = ", ".join(f"{counted(rows, 'row')} of {name}" for name, rows in counts.items())
+    shown = ", ".join(
+        say("{rows} of {table}", rows=counted(rows, "row"), table=name) for name, rows in counts.items()
+    )
     if sum(counts.values()) > MOST_COPIED:
         raise BadData(
-            f"The role may not make temporary tables, and {shown} are too many to copy here (at most "
-            f"{MOST_COPIED:,}). Ask for it (GRANT TEMPORARY ON DATABASE), or read from a server that is no replica."
+            say(
+                "The role may not make temporary tables, and {shown} are too many to copy here (at most "
+                "{most:,}). Ask for it (GRANT TEMPORARY ON DATABASE), or read from a server that is no "
+                "replica.",
+                shown=shown,
+                most=MOST_COPIED,
+            )
         )
     notes.append(
-        f"The role may not make temporary tables: {shown} were copied, and everything is counted here."
+        say(
+            "The role may not make temporary tables: {shown} were copied, and everything is counted here.",
+            shown=shown,
+        )
     )
     con, found = connect(), {}
     for name, table in tables.items():
@@ -267,7 +289,7 @@ def _from_frames(place: Address, wanted: Collection[str]) -> Found:
                 con.con.register(f"frame_{name}", arrow)
                 found.tables[name] = create(con, TABLES[name], identifier(f"frame_{name}"), found.notes)
             elif not found.violations:
-                nothing = Violation(name, "(frame)", "empty frame", 0, (), "It has no columns.")
+                nothing = Violation(name, "(frame)", "empty frame", 0, (), say("It has no columns."))
                 found.violations.append(nothing)
     return found
 
@@ -278,18 +300,22 @@ def _arrow(name: str, frame: Any, violations: list[Violation]) -> pa.Table:
         return frame
     if not isinstance(frame, pd.DataFrame):
         raise BadParameters(
-            f"data: table {name} must be a pandas DataFrame or an Arrow table, not a {type(frame).__name__}; "
-            "files and databases are opened by their folder or address."
+            say(
+                "data: table {name} must be a pandas DataFrame or an Arrow table, not a {kind}; files and "
+                "databases are opened by their folder or address.",
+                name=name,
+                kind=type(frame).__name__,
+            )
         )
     columns = {}
-    violations += (twice := duplicates(TABLES[name], map(str, frame.columns), "The frame"))
+    violations += (twice := duplicates(TABLES[name], map(str, frame.columns), say("The frame")))
     for label in () if twice else frame.columns:
         series = frame[label]
         try:
             columns[str(label)] = pa.array(series, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
             kinds = series.dropna().map(lambda value: type(value).__name__).value_counts()
-            advice = f"The column mixes {', '.join(kinds.index)}: cast it to one type."
+            advice = say("The column mixes {kinds}: cast it to one type.", kinds=", ".join(kinds.index))
             count = int(kinds.iloc[1:].sum())
             violations.append(Violation(name, str(label), "wrong type", count, (), advice))
     return pa.table(columns)

@@ -20,6 +20,7 @@ from helpers.data.tables import TABLES
 from helpers.data.views import folder_keys
 from helpers.data.violation import ContractError
 from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -136,11 +137,16 @@ def check_currency(found: Mapping[str, Mapping[str, int]], currency: str) -> Non
     named = []
     for name, counts in found.items():
         if set(counts) - {"", currency}:
-            shown = ", ".join(f"{code} ({rows:,} rows)" for code, rows in counts.items() if code)
-            named.append(f"{name} is in {shown}")
+            rows = [(code, n) for code, n in counts.items() if code]
+            shown = ", ".join(say("{code} ({n:,} rows)", code=code, n=n) for code, n in rows)
+            named.append(say("{table} is in {currencies}", table=name, currencies=shown))
     if named:
-        advice = "Name the currency of the data, currency=…, or convert the amounts first."
-        raise BadParameters(f"currency == {currency!r}, but {'; '.join(named)}. {advice}")
+        text = (
+            "currency == {currency!r}, but {named}. Name the currency of the data, currency=…, or convert "
+            "the amounts "
+            "first."
+        )
+        raise BadParameters(say(text, currency=currency, named="; ".join(named)))
 
 
 def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
@@ -170,7 +176,9 @@ def _shape(folder: Path, name: str, parts: list[Path]) -> list[Any]:
                 else:
                     money[""] += file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
-            raise BadData(f"{part} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+            raise BadData(
+                say("{part} cannot be read as Parquet: {error}", part=part, error=str(error).splitlines()[0])
+            ) from None
     return [dict(money), list(dict.fromkeys([*names, *folder_keys(parts, folder)]))]
 
 

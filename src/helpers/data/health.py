@@ -16,14 +16,10 @@ from helpers.data.clock import local_date
 from helpers.data.schema import Table
 from helpers.data.source import Dataset
 from helpers.data.tables import TABLES
+from helpers.data.violation import counted
 from helpers.sentences import percent, say
 
 # Columns that name a row of another table.
-COUNTED = {
-    "table": ("1 table", "{number:,} tables"),
-    "row": ("1 row", "{number:,} rows"),
-    "day": ("1 day", "{number:,} days"),
-}
 REFERENCES = (("member_id", "members"), ("content_id", "content"), ("order_id", "orders"))
 
 # With fewer rows a day on average an empty day is ordinary and is not spoken of.
@@ -206,7 +202,7 @@ def _reference(dataset: Dataset, name: str, column: str, target: str) -> dict[st
 def _sentences(state: Health) -> Iterator[str]:
     tables: list[Any] = list(state.frame.itertuples())
     dated = [t for t in tables if t.first is not None]
-    size = {"tables": _counted(len(tables), "table"), "rows": _counted(sum(t.rows for t in tables), "row")}
+    size = {"tables": counted(len(tables), "table"), "rows": counted(sum(t.rows for t in tables), "row")}
     if dated:
         first, last = min(t.first for t in dated), max(t.last for t in dated)
         yield say("{tables} with {rows} from {first} to {last}.", **size, first=first, last=last)
@@ -216,11 +212,11 @@ def _sentences(state: Health) -> Iterator[str]:
         yield say("Empty: {tables}.", tables=", ".join(empty))
     for t in tables:
         if t.freshness_days > 1:
-            days = _counted(int(t.freshness_days), "day")
+            days = counted(int(t.freshness_days), "day")
             yield say("{table} ends {days} before {last}.", table=t.table, days=days, last=state.as_of)
     for t in dated:
         if t.empty_days > 0 and t.rows >= ROWS_A_DAY * ((t.last - t.first).days + 1):
-            days = _counted(int(t.empty_days), "day")
+            days = counted(int(t.empty_days), "day")
             yield say("{table} has {days} without rows.", table=t.table, days=days)
     for t in tables:
         if t.late_share > 0:
@@ -232,8 +228,3 @@ def _sentences(state: Health) -> Iterator[str]:
             text = "{n:,} of {all:,} {column} in {table} ({share}) are not in {target}."
             names = {"column": r.column, "table": r.table, "target": r.target}
             yield say(text, n=r.unmatched_ids, all=r.ids, share=percent(r.share), **names)
-
-
-def _counted(count: int, noun: str) -> str:
-    one, several = COUNTED[noun]
-    return say(one) if count == 1 else say(several, number=count)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from helpers.checks import did_you_mean
 from helpers.data.tables import TABLES
 from helpers.errors import BadData
+from helpers.sentences import say
 
 # Files that may lie next to tables and are none.
 COMPANIONS = {"truth.json", "README.md", "readme.md", "experiments"}
@@ -67,11 +68,15 @@ def layout(folder: Path, taken: Collection[Path] = ()) -> Layout:
             else:
                 others.append(path.name)
     except OSError as error:
-        raise BadData(f"{error.filename or folder} cannot be read: {error.strerror}.") from None
+        raise BadData(
+            say("{path} cannot be read: {strerror}.", path=error.filename or folder, strerror=error.strerror)
+        ) from None
     twice = {name: [place for place, _ in places] for name, places in found.items() if len(places) > 1}
     if twice:
         text = "; ".join(f"{name} as {' and '.join(where)}" for name, where in twice.items())
-        raise BadData(f"{folder} holds a table more than once: {text}. Keep one of them.")
+        raise BadData(
+            say("{folder} holds a table more than once: {text}. Keep one of them.", folder=folder, text=text)
+        )
     files, unread = {}, {}
     for name, ((_, parts),) in found.items():
         if there := [part for part in parts if _is_read(part)]:

@@ -17,19 +17,19 @@ from ibis.util import gen_name
 from psycopg import sql
 
 from helpers.errors import DatabaseFailed
+from helpers.sentences import say
 
 # A notebook left open would keep its snapshot, and with it what the server could clean up and alter.
 PATIENCE = "30min"
-AGAIN = "Run the report again."
 # By the class of SQLSTATE or the whole of it (PostgreSQL's appendix A); the longest that fits counts.
 WORDS = {
-    "08": f"the connection to the database was lost. {AGAIN}",
-    "57P": f"the database was shut down or closed the connection. {AGAIN}",
-    "25P03": f"the connection was idle for more than {PATIENCE} and the database closed it. {AGAIN}",
-    "57014": f"the database cancelled a query that took too long (statement_timeout). {AGAIN}",
-    "40": f"the database gave up the report's snapshot, as replicas do when it becomes old. {AGAIN}",
-    "42P01": f"a table is no longer in the database: {{said}}. {AGAIN}",
-    "42703": f"a column is no longer in the database: {{said}}. {AGAIN}",
+    "08": "the connection to the database was lost.\nRun the report again.",
+    "57P": "the database was shut down or closed the connection.\nRun the report again.",
+    "25P03": "the connection was idle for more than {patience} and the database closed it.\nRun the report again.",
+    "57014": "the database cancelled a query that took too long (statement_timeout).\nRun the report again.",
+    "40": "the database gave up the report's snapshot, as replicas do when it becomes old.\nRun the report again.",
+    "42P01": "a table is no longer in the database: {said}.\nRun the report again.",
+    "42703": "a column is no longer in the database: {said}.\nRun the report again.",
     "42501": "the role may not do that: {said}. Ask for the right to read the table (GRANT SELECT).",
     "53": "the database has no room left for this query, on disk or in memory: {said}.",
 }
@@ -53,7 +53,7 @@ def said(error: psycopg.Error) -> str:
         code = "08"
     found = [known for known in WORDS if code.startswith(known)]
     words = WORDS[max(found, key=len)] if found else "{said}"
-    return f"PostgreSQL: {words.format(said=text)}"
+    return f"PostgreSQL: {say(words, said=text, patience=PATIENCE)}"
 
 
 class Compiler(PostgresCompiler):

@@ -77,7 +77,13 @@ def pseudonymise(ids: pd.Series, salt: str | None = None) -> pd.Series:
     names = {identifier: pseudonym(identifier, salt) for identifier in ids.dropna().astype(str).unique()}
     if len(set(names.values())) < len(names):
         count = int(pd.Series(names).duplicated(keep=False).sum())
-        raise BadData(f"{count} different ids share a pseudonym; set another {SALT_VARIABLE}.")
+        raise BadData(
+            say(
+                "{count} different ids share a pseudonym; set another {name}.",
+                count=count,
+                name=SALT_VARIABLE,
+            )
+        )
     return ids.astype("object").map(lambda value: names[str(value)], na_action="ignore")
 
 
@@ -101,16 +107,28 @@ def reveal(frame: pd.DataFrame, ids: Iterable[str], salt: str | None = None) -> 
         When pseudonyms match no id: the salt or the ids are not those of the list.
     """
     if MEMBER not in frame:
-        raise BadParameters(f"the list has no column {MEMBER}; it has {', '.join(map(str, frame.columns))}.")
+        raise BadParameters(
+            say(
+                "the list has no column {member}; it has {columns}.",
+                member=MEMBER,
+                columns=", ".join(map(str, frame.columns)),
+            )
+        )
     known = pd.Series(list(ids), dtype="object").dropna().drop_duplicates()
     table = dict(zip(pseudonymise(known, salt), known, strict=True))
     unmatched = ~frame[MEMBER].isin(list(table)) & frame[MEMBER].notna()
     if unmatched.any():
-        is_set = "is not set" if _salt(salt) == PUBLIC_SALT else "is set"
+        is_set = say("is not set") if _salt(salt) == PUBLIC_SALT else say("is set")
         raise BadData(
-            f"{int(unmatched.sum())} of {len(frame)} pseudonyms match no id, such as "
-            f"{frame[MEMBER][unmatched].iloc[0]}. Use the salt ({SALT_VARIABLE} {is_set} here) and the tables that "
-            "the list was made with."
+            say(
+                "{unmatched} of {n} pseudonyms match no id, such as {example}. Use the salt ({name} "
+                "{is_set} here) and the tables that the list was made with.",
+                unmatched=int(unmatched.sum()),
+                n=len(frame),
+                example=frame[MEMBER][unmatched].iloc[0],
+                name=SALT_VARIABLE,
+                is_set=is_set,
+            )
         )
     return frame.assign(**{MEMBER: frame[MEMBER].map(table)})
 
@@ -143,7 +161,7 @@ def read_list(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise BadData(f"the list {path} cannot be read: {error}") from None
+        raise BadData(say("the list {path} cannot be read: {error}", path=path, error=error)) from None
     return cells.map(lambda text: text.removeprefix("'"))
 
 
@@ -187,7 +205,13 @@ def suppress(
     """
     check_scalar(k_min, "k_min", type_=int, ge=1)
     if count not in frame:
-        raise BadParameters(f"count == {count!r}, must be one of {', '.join(map(str, frame.columns))}.")
+        raise BadParameters(
+            say(
+                "count == {count!r}, must be one of {columns}.",
+                count=count,
+                columns=", ".join(map(str, frame.columns)),
+            )
+        )
     if measures is None:
         numbers = frame.select_dtypes("number").columns
         measures = [name for name in numbers if name not in (count, *within)]

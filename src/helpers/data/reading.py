@@ -15,6 +15,7 @@ from helpers.data.clock import from_local, zone
 from helpers.data.tables import TABLES
 from helpers.data.violation import Violation
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 OPTIONS = ("local_tz", "epoch", "mapping", "beside")
 # Column of members who came through a mapping without a time of joining: true, and first seen stands for joined.
@@ -53,17 +54,23 @@ class Options:
         for name in written:
             if name not in OPTIONS:
                 hint = did_you_mean(name, OPTIONS)
-                known = f"options are {', '.join(OPTIONS)}.{hint}"
-                raise BadParameters(f"{name} is no option of a folder; {known}")
+                text = "{name} is no option of a folder; options are {known}.{hint}"
+                raise BadParameters(say(text, name=name, known=", ".join(OPTIONS), hint=hint))
         pairs = [part.partition(":") for part in written.get("epoch", "").split(",") if part]
         units = {column: unit for column, _, unit in pairs} | dict(epoch or {})
         for column, unit in units.items():
             table, _, name = column.partition(".")
             if table not in TABLES or name not in TABLES[table] or TABLES[table][name].type != "timestamp":
-                advice = "must be a timestamp column such as 'events.ts'."
-                raise BadParameters(f"epoch names {column!r}, {advice}")
+                text = "epoch names {column!r}, must be a timestamp column such as 'events.ts'."
+                raise BadParameters(say(text, column=column))
             if unit not in EPOCH_MICROSECONDS:
-                raise BadParameters(f"epoch[{column!r}] == {unit!r}, must be one of 's', 'ms', 'us'.")
+                raise BadParameters(
+                    say(
+                        "epoch[{column!r}] == {unit!r}, must be one of 's', 'ms', 'us'.",
+                        column=column,
+                        unit=unit,
+                    )
+                )
         place = local_tz or written.get("local_tz")
         return cls(zone(place, "local_tz").key if place else None, units)
 
@@ -75,10 +82,17 @@ class Options:
             if bare and self.local_tz:
                 read = {column: from_local(table[column], self.local_tz) for column in bare}
                 found.tables[name] = table.mutate(**read)
-                found.notes.append(f"{name}: {', '.join(bare)} read as local time of {self.local_tz}.")
+                found.notes.append(
+                    say(
+                        "{table}: {columns} read as local time of {zone}.",
+                        table=name,
+                        columns=", ".join(bare),
+                        zone=self.local_tz,
+                    )
+                )
             for column in () if self.local_tz else bare:
                 rows = int(table[column].count().execute())
-                found.violations.append(Violation(name, column, LOCAL, rows, (), ADVICE[LOCAL]))
+                found.violations.append(Violation(name, column, LOCAL, rows, (), say(ADVICE[LOCAL])))
         return found
 
     def declared(self, found: Found) -> Found:
@@ -91,5 +105,5 @@ class Options:
             microseconds = (table[column] * EPOCH_MICROSECONDS[unit]).cast("int64")
             instant = ibis.timestamp("1970-01-01T00:00:00") + microseconds.as_interval("us")
             found.tables[name] = table.mutate(**{column: instant.cast("timestamp('UTC')")})
-            found.notes.append(f"{where}: read as {unit} since 1970.")
+            found.notes.append(say("{where}: read as {unit} since 1970.", where=where, unit=unit))
         return found

@@ -16,6 +16,7 @@ from helpers.data.cells import ADVICE
 from helpers.data.dialect import row_hash
 from helpers.data.schema import Column, Table
 from helpers.data.violation import EXAMPLES, Violation
+from helpers.sentences import say, word
 
 # No community of this kind is older; a zero epoch or a spreadsheet's day 0 is an export defect.
 EARLIEST = dt.datetime(1992, 1, 1)
@@ -80,7 +81,8 @@ def wrong_columns(spec: Table, table: ir.Table) -> list[Violation]:
             violations += [] if fits(column, schema[column.name]) else _wrong_type(spec, table, column)
         elif column.required:
             near, there = did_you_mean(column.name, extra), ", ".join(table.columns)
-            advice = f"The table needs it: {column.meaning.lower()}.{near} There is {there}."
+            text = "The table needs it: {meaning}.{near} There is {there}."
+            advice = say(text, meaning=word(column.meaning).lower(), near=near, there=there)
             violations.append(Violation(spec.name, column.name, "missing column", 0, (), advice))
     return violations
 
@@ -91,13 +93,16 @@ def _wrong_type(spec: Table, table: ir.Table, column: Column) -> list[Violation]
     count = int(value.count().execute())
     if count == 0 and not column.required:
         return []
-    advice = f"It is {value.type()}, must be {column.type}. "
-    advice += {
+    text = {
         "string": "Ids and names are text, so that no digit is lost: export or cast them as text.",
-        "timestamp": "Store instants in UTC; numbers since 1970 must be declared, "
-        f"epoch={{'{spec.name}.{column.name}': 's'}} (or 'ms', 'us').",
+        "timestamp": (
+            "Store instants in UTC; numbers since 1970 must be declared, epoch={{'{where}': 's'}} (or "
+            "'ms', 'us')."
+        ),
         "date": "Store a calendar day without a time zone.",
-    }.get(column.type, f"Cast it to {column.type} before writing the file.")
+    }.get(column.type, "Cast it to {type} before writing the file.")
+    text = f"It is {{found}}, must be {{type}}.\n{text}"
+    advice = say(text, found=value.type(), type=column.type, where=f"{spec.name}.{column.name}")
     rows = examples(spec, table, value.notnull(), (column.name,))
     return [Violation(spec.name, column.name, "wrong type", count, rows, advice)]
 
@@ -111,16 +116,16 @@ def row_rules(spec: Table, table: ir.Table, usable: Collection[str], latest: dt.
             found += [RowRule((column.name,), *each) for each in rules]
     for invariant in spec.invariants:
         if set(invariant.needs) <= set(usable):
-            advice = f"In every row {invariant.sentence} must hold; mend the export."
+            advice = say("In every row {rule} must hold; mend the export.", rule=invariant.sentence)
             found.append(RowRule(invariant.needs, "broken invariant", ~invariant.holds(table), advice))
     return found
 
 
 def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[OfColumn]:
     if column.key:
-        yield "null key", value.isnull(), "Each row needs its key."
+        yield "null key", value.isnull(), say("Each row needs its key.")
     elif column.required:
-        yield "null required value", value.isnull(), "The column must hold a value in every row."
+        yield "null required value", value.isnull(), say("The column must hold a value in every row.")
     if column.type in ("integer", "float"):
         yield from _number_rules(column, value)
     elif column.type in ("timestamp", "date"):
@@ -130,14 +135,18 @@ def _column_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[O
         short = value.length() <= SHORT
         numeric = short | value.contains(".") | value.contains("+")
         named = ibis.cases((short, value.lower().isin(NULL_WORDS)), else_=False)
-        yield "null written as a word", named, NULL_ADVICE
+        yield "null written as a word", named, say(NULL_ADVICE)
         for rule, pattern, advice in IDS_OF_NUMBERS:
-            yield rule, ibis.cases((numeric, value.re_search(pattern)), else_=False), advice
+            yield rule, ibis.cases((numeric, value.re_search(pattern)), else_=False), say(advice)
     if column.name == "currency":
         valid = value.re_search("^[A-Z]{3}$")
-        yield "impossible value", ~valid, "A currency is an ISO 4217 code such as CNY."
+        yield "impossible value", ~valid, say("A currency is an ISO 4217 code such as CNY.")
     if column.allowed:
-        yield "impossible value", value.notin(column.allowed), f"Allowed values: {', '.join(column.allowed)}."
+        yield (
+            "impossible value",
+            value.notin(column.allowed),
+            say("Allowed values: {known}.", known=", ".join(column.allowed)),
+        )
 
 
 def _number_rules(column: Column, value: Any) -> Iterator[OfColumn]:
@@ -148,10 +157,11 @@ def _number_rules(column: Column, value: Any) -> Iterator[OfColumn]:
     if column.maximum is not None:
         outside.append(value > column.maximum)
     if outside:
-        advice = f"It must be a finite number{', ' * bool(column.bounds)}{column.bounds}."
+        text = "It must be a finite number, {bounds}." if column.bounds else "It must be a finite number."
+        advice = say(text, bounds=column.bounds)
         yield "impossible value", ibis.or_(*outside), advice
     if column.type == "integer" and not value.type().is_integer():
-        yield "not a whole number", value != value.floor(), "The column holds whole numbers."
+        yield "not a whole number", value != value.floor(), say("The column holds whole numbers.")
 
 
 def _time_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[OfColumn]:
@@ -160,15 +170,17 @@ def _time_rules(column: Column, value: Any, latest: dt.datetime) -> Iterator[OfC
     zone = "Z" if timed and value.type().timezone is not None else ""
     if column.type == "date":
         if timed:
-            yield said, value != value.truncate("D"), ADVICE[said]
+            yield said, value != value.truncate("D"), say(ADVICE[said])
             value = value.date()
         first, last = ibis.date(EARLIEST.date()), ibis.date(latest.date())
     else:
         first, last = (ibis.timestamp(f"{moment.isoformat()}{zone}") for moment in (EARLIEST, latest))
-    advice = f"A time before {EARLIEST:%Y} is an export defect, such as a zero or a wrong epoch unit."
+    text = "A time before {year} is an export defect, such as a zero or a wrong epoch unit."
+    advice = say(text, year=EARLIEST.year)
     yield "impossible value", value < first, advice
     if not column.may_be_future:
-        advice = f"Nothing can have happened after {latest:%Y-%m-%d %H:%M} UTC; check unit and time zone."
+        text = "Nothing can have happened after {latest} UTC; check unit and time zone."
+        advice = say(text, latest=f"{latest:%Y-%m-%d %H:%M}")
         yield "time in the future", value > last, advice
 
 
@@ -191,7 +203,7 @@ def broken_rows(spec: Table, table: ir.Table, found: Sequence[RowRule]) -> list[
     if currency and counts["currency_low"] != counts["currency_high"]:
         violations += _mixed_currencies(spec, table)
     elif currency and counts["currency_none"]:
-        advice = f"Others are in {counts['currency_low']}: say the currency of each amount."
+        advice = say("Others are in {code}: say the currency of each amount.", code=counts["currency_low"])
         said, where = "amount without a currency", ("currency",)
         rows, count = examples(spec, table, table["currency"].isnull(), where), int(counts["currency_none"])
         violations.append(Violation(spec.name, "currency", said, count, rows, advice))
@@ -203,10 +215,8 @@ def _mixed_currencies(spec: Table, table: ir.Table) -> list[Violation]:
     if len(frame) < 2:
         return []
     frame = frame.sort_values(["rows", "currency"], ascending=[False, True])
-    advice = (
-        f"Amounts in {', '.join(frame['currency'])} cannot be added. "
-        "Convert them to one currency or split the table."
-    )
+    text = "Amounts in {codes} cannot be added. Convert them to one currency or split the table."
+    advice = say(text, codes=", ".join(frame["currency"]))
     rows, others = tuple(frame.head(EXAMPLES).to_dict("records")), int(frame["rows"].iloc[1:].sum())
     return [Violation(spec.name, "currency", "mixed currencies", others, rows, advice)]
 
@@ -228,7 +238,8 @@ def duplicate_keys(spec: Table, table: ir.Table) -> list[Violation]:
     if count == 0:
         return []
     worst = repeated.order_by([ibis.desc("rows"), *key]).limit(EXAMPLES).execute()
-    advice = f"Each row is {spec.grain}; remove the repeated rows at their source, keeping the right one."
+    text = "Each row is {grain}; remove the repeated rows at their source, keeping the right one."
+    advice = say(text, grain=word(spec.grain))
     return [Violation(spec.name, ", ".join(key), "duplicate key", count, _records(worst), advice)]
 
 
@@ -237,7 +248,7 @@ def examples(spec: Table, table: ir.Table, where: Any, columns: Sequence[str]) -
     key = [name for name in spec.key if name in table.columns]
     frame = table.filter(where).select(list(dict.fromkeys([*key, *columns])))
     frame = (frame.order_by(key) if key else frame).limit(EXAMPLES).execute()
-    hidden = {name: "(withheld)" for name in frame.columns if spec[name].privacy == "P3"}
+    hidden = {name: say("(withheld)") for name in frame.columns if spec[name].privacy == "P3"}
     return _records(frame.assign(**hidden))
 
 

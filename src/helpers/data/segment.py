@@ -22,6 +22,7 @@ from helpers.data.clock import local_date, local_time
 from helpers.data.segment_syntax import COMPARE, LISTS, WORDS, applies, check_columns, literal, parse_syntax
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
+from helpers.sentences import Verbatim, say
 
 NEGATIVE = (ast.NotEq, ast.NotIn)
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -70,21 +71,36 @@ class Segment:
         check_columns(self.columns, {name: table.columns for name, table in dataset.tables.items()})
         restricted = {name: self._restrict(dataset, table) for name, table in dataset.tables.items()}
         kept = {name: table for name, table in restricted.items() if table is not None}
-        said = f"The segment {self.expression}"
+        segment = Verbatim(self.expression)
         if not any(int(table.count().execute()) for table in kept.values()):
-            raise BadParameters(f"{said} fits no row of {', '.join(kept)}; is a value misspelt?")
+            raise BadParameters(
+                say(
+                    "The segment {segment} fits no row of {kept}; is a value misspelt?",
+                    segment=segment,
+                    kept=", ".join(kept),
+                )
+            )
         actors = [kept[name].select("member_id") for name in ACTIONS if name in kept]
         notes = []
         if restricted.get("members", 0) is None and actors:
             inside = ibis.union(*actors, distinct=True) if len(actors) > 1 else actors[0]
             kept["members"] = dataset.tables["members"].semi_join(inside, "member_id")
             home = "platform" in self.columns and "platform_home" in dataset.tables["members"].columns
-            notes.append(
-                f"{said} cuts activity, not members: what is left is the activity with it, of "
-                "the members who have any." + " For members whose home it is, write platform_home." * home
+            text = (
+                "The segment {segment} cuts activity, not members: what is left is the activity with it, of the "
+                "members who have any."
             )
+            text += "\nFor members whose home it is, write platform_home." * home
+            notes.append(say(text, segment=segment))
         whole = [name for name in restricted if name not in kept]
-        notes += [f"{said} does not apply to {name}: it stays whole." for name in whole]
+        notes += [
+            say(
+                "The segment {segment} does not apply to {table}: it stays whole.",
+                segment=segment,
+                table=name,
+            )
+            for name in whole
+        ]
         return dataset.replace(**kept).noted(*notes)
 
     def _restrict(self, dataset: Dataset, table: ir.Table) -> ir.Table | None:
@@ -136,7 +152,9 @@ class _Translator:
             return ibis.literal(literal(node))
         if not column.type().is_boolean():
             name, kind = column.get_name(), column.type()
-            raise BadParameters(f"segment: {name} is {kind}, must be compared with something.")
+            raise BadParameters(
+                say("segment: {name} is {kind}, must be compared with something.", name=name, kind=kind)
+            )
         return column.fill_null(False)
 
     def comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Any:
@@ -157,8 +175,12 @@ class _Translator:
         elif b is None:
             a, b = self.typed(a, literal(right))
         elif not any(getattr(a.type(), kind)() and getattr(b.type(), kind)() for kind in KINDS):
-            one, other = (f"{each.get_name()} is {each.type()}" for each in (a, b))
-            raise BadParameters(f"segment: {one} and {other}, they cannot be compared.")
+            one, other = (
+                say("{column} is {kind}", column=each.get_name(), kind=each.type()) for each in (a, b)
+            )
+            raise BadParameters(
+                say("segment: {one} and {other}, they cannot be compared.", one=one, other=other)
+            )
         return a, b
 
     def column(self, node: ast.expr) -> Any:
@@ -173,7 +195,14 @@ class _Translator:
         number = kind.is_numeric()
         fitting = {str: kind.is_string(), bool: kind.is_boolean(), int: number, float: number}
         if not fitting[type(value)]:
-            raise BadParameters(f"segment: {column.get_name()} is {kind}, cannot be compared with {value!r}.")
+            raise BadParameters(
+                say(
+                    "segment: {column} is {kind}, cannot be compared with {value!r}.",
+                    column=column.get_name(),
+                    kind=kind,
+                    value=value,
+                )
+            )
         return column, ibis.literal(value)
 
     def moment(self, column: Any, value: Any) -> tuple[Any, Any]:
@@ -188,8 +217,13 @@ class _Translator:
                 raise ValueError
         except ValueError:
             raise BadParameters(
-                f"segment: {column.get_name()} is {column.type()}, cannot be compared with {value!r}; "
-                'write a day such as "2025-01-31".'
+                say(
+                    "segment: {column} is {kind}, cannot be compared with {value!r}; write a day such as "
+                    '"2025-01-31".',
+                    column=column.get_name(),
+                    kind=column.type(),
+                    value=value,
+                )
             ) from None
         if moment.tzinfo is None:
             return local_time(column, self.report_tz), ibis.timestamp(moment)

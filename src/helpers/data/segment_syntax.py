@@ -15,6 +15,7 @@ from typing import Any
 from helpers.checks import did_you_mean
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 COMPARE: dict[Any, Any] = {ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge}
 MEMBER = (ast.In, ast.NotIn)
@@ -39,13 +40,15 @@ def parse_syntax(expression: str | None) -> tuple[str, tuple[str, ...], ast.expr
         return text, tuple(dict.fromkeys(_names(tree))), tree
     except _NotUnderstood as error:
         part = ast.get_source_segment(text, error.node) or text
-        bits = " Use and, or, not instead of &, |, ~." if re.search("[&|~]", text) else ""
-        reason = f"{part!r} is not understood.{bits}"
+        reason = "{part!r} is not understood."
+        reason += "\nUse and, or, not instead of &, |, ~." if re.search("[&|~]", text) else ""
+        reason = say(reason, part=part)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        quotes = " Use plain quotes, \"…\" or '…'." if re.search("[“”‘’「」＂]", text) else ""
-        single = " Equality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
-        reason = f"{getattr(error, 'msg', None) or 'it cannot be read'}.{quotes}{single}"
-    raise BadParameters(f"segment == {text!r}: {reason} {HINT}")
+        reason = "{error}."
+        reason += "\nUse plain quotes, \"…\" or '…'." if re.search("[“”‘’「」＂]", text) else ""
+        reason += "\nEquality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
+        reason = say(reason, error=getattr(error, "msg", None) or say("it cannot be read"))
+    raise BadParameters(say("segment == {text!r}: {reason} {hint}", text=text, reason=reason, hint=say(HINT)))
 
 
 def refuse_personal(names: Iterable[str]) -> None:
@@ -61,7 +64,7 @@ def refuse_personal(names: Iterable[str]) -> None:
             of_people = any(column.privacy == "P1" for column in table.columns)
             if name in table and (table[name].privacy == "P1" or (of_people and table.key == (name,))):
                 advice = "a report is about groups; name a property of theirs, such as platform_home."
-                raise BadParameters(f"{name} points at one person: {advice}")
+                raise BadParameters(say("{name} points at one person: {advice}", name=name, advice=advice))
 
 
 def check_columns(names: Collection[str], tables: Mapping[str, Collection[str]]) -> None:
@@ -83,9 +86,18 @@ def check_columns(names: Collection[str], tables: Mapping[str, Collection[str]])
     for name in names:
         if name not in available:
             hint = did_you_mean(name, available)
-            raise BadParameters(f"segment names the column {name!r}.{hint} Columns: {', '.join(available)}.")
+            raise BadParameters(
+                say(
+                    "segment names the column {name!r}.{hint} Columns: {available}.",
+                    name=name,
+                    hint=hint,
+                    available=", ".join(available),
+                )
+            )
     if not any(applies(names, columns, tables.get("members", ())) for columns in tables.values()):
-        raise BadParameters(f"segment: no table has all of {', '.join(names)}, so nothing can be filtered.")
+        raise BadParameters(
+            say("segment: no table has all of {names}, so nothing can be filtered.", names=", ".join(names))
+        )
 
 
 def applies(names: Collection[str], columns: Collection[str], members: Collection[str]) -> bool:

@@ -24,6 +24,7 @@ from helpers.data.dialect import md5
 from helpers.data.fingerprint import TableFingerprint, fingerprint
 from helpers.data.schema import Table, is_withheld
 from helpers.errors import BadParameters, MissingTable
+from helpers.sentences import say
 
 __all__ = ["Dataset", "TableFingerprint", "as_table", "fingerprint", "local_date", "local_time", "open"]
 
@@ -76,7 +77,7 @@ class Dataset:
     def __getitem__(self, name: str) -> ir.Table:
         """Return a table, or raise MissingTable, for which a notebook reports that it was not run."""
         if name not in self.tables:
-            raise MissingTable(f"table {name} missing")
+            raise MissingTable(say("table {name} missing", name=name))
         return self.tables[name]
 
     def __getattr__(self, name: str) -> ir.Table:
@@ -85,7 +86,7 @@ class Dataset:
         if name in tables:
             return tables[name]
         if name in contract.TABLES:
-            raise MissingTableError(f"table {name} missing")
+            raise MissingTableError(say("table {name} missing", name=name))
         raise AttributeError(f"A dataset has no {name!r}.{did_you_mean(name, contract.TABLES)}")
 
     def __dir__(self) -> list[str]:
@@ -181,7 +182,9 @@ def _wanted(tables: Iterable[str] | None) -> tuple[str, ...]:
     for name in names:
         if name not in contract.TABLES:
             hint = did_you_mean(name, contract.TABLES)
-            raise BadParameters(f"tables names {name!r}, which the contract does not have.{hint}")
+            raise BadParameters(
+                say("tables names {name!r}, which the contract does not have.{hint}", name=name, hint=hint)
+            )
     return names
 
 
@@ -244,10 +247,17 @@ def _notes(spec: Table, table: ir.Table) -> list[str]:
     there = [column.name for column in spec.columns if column.type == "timestamp" and column.name in schema]
     bare = [name for name in there if schema[name].is_timestamp() and schema[name].timezone is None]
     if bare:
-        notes.append(f"{spec.name}: {', '.join(bare)} without a time zone, taken as UTC.")
+        notes.append(
+            say(
+                "{table}: {columns} without a time zone, taken as UTC.",
+                table=spec.name,
+                columns=", ".join(bare),
+            )
+        )
     money = [name for name in spec.money if name in schema]
     if money and "currency" not in schema:
-        notes.append(f"{spec.name}: no currency column; {', '.join(money)} taken as one currency.")
+        text = "{table}: no currency column; {columns} taken as one currency."
+        notes.append(say(text, table=spec.name, columns=", ".join(money)))
     return notes
 
 
@@ -260,7 +270,9 @@ def as_table(table: ir.Table | pd.DataFrame) -> ir.Table:
         return table
     if not isinstance(table, pd.DataFrame):
         kind = type(table).__name__
-        raise BadParameters(f"a table must be an Ibis table or a pandas DataFrame, not a {kind}.")
+        raise BadParameters(
+            say("a table must be an Ibis table or a pandas DataFrame, not a {kind}.", kind=kind)
+        )
     zoned = table.select_dtypes("datetimetz")
     return ibis.memtable(table.assign(**{str(name): zoned[name].dt.tz_convert(None) for name in zoned}))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from helpers.data.schema import Table
 from helpers.data.violation import Violation
+from helpers.sentences import say
 
 # Column with the path of a row's file; no table has a name that cannot be printed.
 FILE = "\x1ffile"
@@ -85,7 +86,7 @@ def duplicates(spec: Table, names: Iterable[str], place: str) -> list[Violation]
         alike.setdefault(name.lower(), []).append(name)
     found = []
     for group in (group for group in alike.values() if len(group) > 1):
-        advice = f"{place} has the column {len(group)} times; rename or remove one."
+        advice = say("{place} has the column {n} times; rename or remove one.", place=place, n=len(group))
         where = ", ".join(dict.fromkeys(group))
         found.append(Violation(spec.name, where, "duplicate column", 0, (), advice))
     return found
@@ -127,7 +128,9 @@ def keyed(
         value, own = f"nullif(nullif({text}, ''), '{NO_VALUE}')", varchar(key)
         if key in both:
             count = con.con.execute(f"SELECT count(*) FROM {reader} WHERE {own} <> {value}").fetchone()[0]
-            advice = "The file says another value than the name of its folder: correct one, or leave it out."
+            advice = say(
+                "The file says another value than the name of its folder: correct one, or leave it out."
+            )
             rule = "folder name against file"
             said += [Violation(spec.name, key, rule, count, (), advice)] if count else []
             value = f"coalesce({value}, {own})"

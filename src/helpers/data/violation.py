@@ -8,17 +8,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.errors import BadData
+from helpers.sentences import Verbatim, closed_up, say, word
 
 # Set in the environment of a run that publishes what it prints.
 RUN_FOLDER = "PLAYBOOK_RUN_FOLDER"
 
+COUNTED = {
+    "table": ("1 table", "{number:,} tables"),
+    "row": ("1 row", "{number:,} rows"),
+    "line": ("1 line", "{number:,} lines"),
+    "day": ("1 day", "{number:,} days"),
+    "time": ("1 time", "{number:,} times"),
+    "violation": ("1 violation", "{number:,} violations"),
+    "open question": ("1 open question", "{number:,} open questions"),
+}
 # Rows shown for each violation.
 EXAMPLES = 3
 
 
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun, such as ``1 row`` or ``1,200 rows``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    one, several = COUNTED[noun]
+    return say(one if count == 1 else several, number=count)
 
 
 @dataclass(frozen=True)
@@ -51,15 +62,20 @@ class Violation:
     @property
     def sentence(self) -> str:
         """The violation in words: where, what, how many, for example, what to do."""
-        text = f"{self.table}.{self.column}: {self.rule}"
-        if self.count:
-            text += f" in {counted(self.count, 'row')}"
+        text = "{where}: {rule} in {rows}." if self.count else "{where}: {rule}."
         if self.examples and os.environ.get(RUN_FOLDER):  # a row is about one person
-            text += ", which `playbook check` shows"
+            text = "{where}: {rule} in {rows}, which `playbook check` shows."
         elif self.examples:
-            rows = (", ".join(f"{name}={_value(row[name])}" for name in row) for row in self.examples)
-            text += ", such as " + "; ".join(rows)
-        return f"{text}. {self.advice}".rstrip()
+            text = "{where}: {rule} in {rows}, such as {examples}."
+        rows = (", ".join(f"{name}={_value(row[name])}" for name in row) for row in self.examples)
+        said = say(
+            text,
+            where=f"{self.table}.{self.column}",
+            rule=word(self.rule),
+            rows=counted(self.count, "row"),
+            examples=Verbatim("; ".join(rows)),
+        )
+        return closed_up(f"{said} {self.advice}".rstrip())
 
 
 def _value(value: Any) -> str:
@@ -80,5 +96,5 @@ class ContractError(BadData):
         self.violations = tuple(violations)
         tables = list(dict.fromkeys(v.table for v in self.violations))
         count = counted(len(self.violations), "violation")
-        head = f"{count} of the data contract in {', '.join(tables)}:"
+        head = say("{count} of the data contract in {tables}:", count=count, tables=", ".join(tables))
         super().__init__("\n".join([head, *(f"- {v.sentence}" for v in self.violations)]))

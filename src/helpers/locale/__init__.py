@@ -8,8 +8,9 @@ reports again.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def use(language: str, method: str = "") -> None:
     sentences.use_language(language, catalogue(language, method))
 
 
+def of_terminal() -> str:
+    """Return the language of the terminal, as its environment names it: Chinese, or else English."""
+    named = filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG")))
+    return "zh" if next(named, "").lower().startswith("zh") else "en"
+
+
 def spoken(language: str, method: str = "") -> AbstractContextManager[None]:
     """Say what is said in this context, and in no other thread, in a language."""
-    return nullcontext() if language == "en" else sentences.spoken(language, catalogue(language, method))
+    return sentences.spoken(language, catalogue(language, method))

@@ -128,7 +128,7 @@ class Register(NamedTuple):
             if name in (one.id, one.action, one.action.rpartition("/")[2]):
                 return one
         near = did_you_mean(name, [one.id for one in self.entries])
-        raise BadParameters(f"action == {name!r}, is not in the register.{near}")
+        raise BadParameters(say("action == {name!r}, is not in the register.{near}", name=name, near=near))
 
 
 def decide(
@@ -146,7 +146,12 @@ def decide(
     for label, text in (("who", who), ("why", why)):
         if PERSONAL.search(text):
             raise BadParameters(
-                f"{label} == {text!r}, must name a role or a reason: no number, address or key (120,000 for 120000)."
+                say(
+                    "{label} == {text!r}, must name a role or a reason: no number, address or key "
+                    "(120,000 for 120000).",
+                    label=label,
+                    text=text,
+                )
             )
     reports.folder.mkdir(parents=True, exist_ok=True)
     with (reports.folder / FILE).open("a+b") as file:
@@ -154,8 +159,13 @@ def decide(
         entry = Register.read(reports).find(name)
         if entry.state not in FROM[decision]:
             raise BadParameters(
-                f"action == {entry.id!r} is {entry.state} since {entry.decided or entry.check_on}, "
-                f"must be {' or '.join(FROM[decision])}."
+                say(
+                    "action == {id!r} is {state} since {day}, must be {states}.",
+                    id=entry.id,
+                    state=entry.state,
+                    day=entry.decided or entry.check_on,
+                    states=" or ".join(FROM[decision]),
+                )
             )
         now = dt.datetime.now().astimezone()
         common = {"id": entry.id, "at": now.isoformat(timespec="seconds"), "who": who}
@@ -186,8 +196,13 @@ def _replay(path: Path, as_of: dt.date) -> tuple[dict[str, Entry], str]:
         except (ValueError, KeyError, TypeError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise BadData(
-                f"{path.name}, line {number}: cannot be read ({what}). Mend or remove that line; nothing is "
-                "written to the register until then."
+                say(
+                    "{path}, line {number}: cannot be read ({what}). Mend or remove that line; nothing is "
+                    "written to the register until then.",
+                    path=path.name,
+                    number=number,
+                    what=what,
+                )
             ) from None
         digest.update(line)
     return found, digest.hexdigest()[:16]

@@ -167,8 +167,12 @@ def asks(method: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given, pd.DataFrame | ibis.Table | Mapping):
             kind = type(given).__name__
             raise BadParameters(
-                f"study == {kind}, must be a study of tables: {method.__name__}(Study.of({{'events': frame}}, "
-                "as_of='2026-06-30'), …), with Study from helpers."
+                say(
+                    "study == {kind}, must be a study of tables: {method}(Study.of({{'events': frame}}, "
+                    "as_of='2026-06-30'), …), with Study from helpers.",
+                    kind=kind,
+                    method=method.__name__,
+                )
             )
         return method(*arguments, **named)
 

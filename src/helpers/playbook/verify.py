@@ -121,18 +121,33 @@ def terms(
     found = history[history["metric"] == metric]
     if found.empty:
         raise BadParameters(
-            f"metric == {metric!r}, has no weeks on record.{did_you_mean(metric, set(history['metric']))}"
+            say(
+                "metric == {metric!r}, has no weeks on record.{near}",
+                metric=metric,
+                near=did_you_mean(metric, set(history["metric"])),
+            )
         )
     scopes = sorted(set(found["scope"]))
     control = other.get("control") or ""
     scope = scope or next((one for one in scopes if one.startswith("all") or len(scopes) == 1), "")
     for name, value in (("scope", scope), ("control", control or scope)):
         if value not in scopes:
-            raise BadParameters(f"{name} == {value!r}, must be one of {', '.join(map(repr, scopes))}.")
+            raise BadParameters(
+                say(
+                    "{name} == {value!r}, must be one of {scopes}.",
+                    name=name,
+                    value=value,
+                    scopes=", ".join(map(repr, scopes)),
+                )
+            )
     last = found[found["scope"] == scope].sort_values("window_start").iloc[-1]
     direction = other.get("direction") or last["desirable_direction"]
     if direction == "neither":
-        raise BadParameters(f"direction == 'neither' of {metric!r}, must be 'up is good' or 'down is good'.")
+        raise BadParameters(
+            say(
+                "direction == 'neither' of {metric!r}, must be 'up is good' or 'down is good'.", metric=metric
+            )
+        )
     values, trigger = weeks_of(history, metric, scope), last_week(entry.created)
     fixed = values[(values.index < trigger) & (values.index >= trigger - WEEKS * WEEK)].dropna()
     weeks = other.get("weeks") or math.ceil((entry.check_on - entry.created).days / 7)

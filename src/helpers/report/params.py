@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -26,7 +26,7 @@ from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.report.project import locate_data, method_name, notebook_name
 from helpers.report.redact import mask_urls
-from helpers.sentences import shortened
+from helpers.sentences import Verbatim, say, shortened, word
 from helpers.study.parameters import CommonParameters
 
 _PACKAGE = "helpers.methods"
@@ -77,7 +77,12 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
     if not path.is_file():
         there = [file.parent.name for file in sorted(_FOLDER.glob("*/parameters.py"))]
         raise BadParameters(
-            f"{notebook_name(notebook)} has no parameter model: {name} is missing.{did_you_mean(method, there)}"
+            say(
+                "{notebook} has no parameter model: {name} is missing.{near}",
+                notebook=notebook_name(notebook),
+                name=name,
+                near=did_you_mean(method, there),
+            )
         )
     module = sys.modules.get(name) or _load(name, path)
     models = [
@@ -88,7 +93,9 @@ def model_for(notebook: str | os.PathLike[str]) -> type[CommonParameters]:
         and value.__module__ == module.__name__
     ]
     if len(models) != 1:
-        raise BadParameters(f"{module.__name__} holds {len(models)} parameter models, must be 1")
+        raise BadParameters(
+            say("{module} holds {n} parameter models, must be 1", module=module.__name__, n=len(models))
+        )
     return models[0]
 
 
@@ -152,23 +159,37 @@ def validate(notebook: str | os.PathLike[str], values: Mapping[str, Any]) -> Com
     parameters, problems = check(notebook, values)
     if parameters is not None:
         return parameters
-    count = f"{len(problems)} parameters" if len(problems) > 1 else "1 parameter"
+    text = (
+        "{notebook}: 1 parameter cannot be used"
+        if len(problems) == 1
+        else "{notebook}: {n} parameters cannot be used"
+    )
     lines = "".join(f"\n  - {problem.text}" for problem in problems)
-    raise BadParameters(f"{notebook_name(notebook)}: {count} cannot be used{lines}")
+    raise BadParameters(say(text, notebook=notebook_name(notebook), n=len(problems)) + lines)
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """Say that there is no parameter of a name, and which it may be, or which there are."""
+    hint, text = did_you_mean(name, known), 'unknown parameter "{name}".{hint}'
+    text += "" if hint else "\nKnown: {known}."
+    return say(text, name=name, hint=hint, known=", ".join(known))
 
 
 def _problem(model: type[CommonParameters], item: Any) -> Problem:
     name, *inner = map(str, item["loc"]) if item["loc"] else ("",)
     if item["type"] == "extra_forbidden":
-        hint = did_you_mean(name, model.model_fields) or f" Known: {', '.join(model.model_fields)}."
-        return Problem(name, f'unknown parameter "{name}".{hint}')
+        return Problem(name, unknown(name, model.model_fields))
     template = _MESSAGES.get(item["type"])
-    says = template.format(**item.get("ctx", {})) if template else item["msg"]
+    says = say(template, **item.get("ctx", {})) if template else item["msg"]
     where = (name or "parameters") + "".join(f"[{key}]" for key in inner)
     text = f"{where} == {shortened(mask_urls(repr(item['input'])), LONGEST_VALUE)}, {says}"
     if name in model.model_fields:
         about = _describe(name, model.model_fields[name])
-        text += f" ({', '.join(filter(None, (about.type, about.bounds)))}; default {about.default})"
+        kind = ", ".join(filter(None, (about.type, about.bounds)))
+        default = Verbatim(about.default)
+        text = say(
+            "{problem} ({kind}; default {default})", problem=Verbatim(text), kind=kind, default=default
+        )
     return Problem(name, text)
 
 
@@ -179,11 +200,11 @@ def describe(notebook: str | os.PathLike[str]) -> list[Description]:
 
 def _describe(name: str, field: FieldInfo) -> Description:
     kind, default = field.annotation, field.default
-    word = _WORDS.get(getattr(get_origin(kind) or kind, "__name__", ""), str(kind))
+    said = word(_WORDS.get(getattr(get_origin(kind) or kind, "__name__", ""), str(kind)))
     shown = repr(default) if isinstance(default, (str, dict)) else str(default)
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    unit, meaning = str(extra.get("unit") or ""), field.description or ""
-    return Description(name, word, ", ".join(_bounds(field)), shown, unit, meaning)
+    unit, meaning = str(extra.get("unit") or ""), word(field.description or "")
+    return Description(name, said, ", ".join(_bounds(field)), shown, unit, meaning)
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:
@@ -194,7 +215,7 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
             if (limit := getattr(bound, attribute, None)) is not None:
                 yield f"{sign} {limit}"
         if pattern := getattr(bound, "pattern", None):
-            yield f"like {pattern}"
+            yield say("like {pattern}", pattern=Verbatim(pattern))
 
 
 def read(notebook: str, namespace: Mapping[str, Any]) -> CommonParameters:
@@ -217,11 +238,12 @@ def read(notebook: str, namespace: Mapping[str, Any]) -> CommonParameters:
     model = model_for(notebook)
     names = [name for name in model.model_fields if name in namespace]
     names += [name for name in _injected(namespace) if name not in model.model_fields]
+    if namespace.get("language") in get_args(model.model_fields["language"].annotation):
+        locale.use(namespace["language"], method_name(notebook))
     parameters = validate(notebook, {name: namespace.get(name) for name in names})
     place = locate_data(parameters.data)
     if place != parameters.data:  # found in the project: no absolute path of this machine may enter an output
         place = Path(os.path.relpath(place)).as_posix()
-    locale.use(parameters.language, method_name(notebook))
     return parameters.model_copy(update={"data": place})
 
 
@@ -253,8 +275,8 @@ def defaults(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             try:
                 values[name] = ast.literal_eval(value)
             except ValueError:
-                said = f"{name} = {ast.unparse(value)} in the parameters cell must be a plain value"
-                raise ValueError(said) from None
+                text = "{name} = {value} in the parameters cell must be a plain value"
+                raise ValueError(say(text, name=name, value=ast.unparse(value))) from None
     return values
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from helpers.checks import did_you_mean
 from helpers.data.violation import RUN_FOLDER as RUN_FOLDER
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 
 def find_root(start: Path | None = None) -> Path | None:
@@ -77,7 +78,7 @@ def find_notebook(name: str | os.PathLike[str], folder: Path | None = None) -> P
         if str(name).removesuffix(".ipynb") in (candidate.stem, method_name(candidate)):
             return candidate.resolve()
     hint = did_you_mean(str(name), [p.stem for p in there] + [method_name(p) for p in there])
-    raise BadParameters(f'no notebook "{name}" in {folder}.{hint}')
+    raise BadParameters(say('no notebook "{name}" in {folder}.{hint}', name=name, folder=folder, hint=hint))
 
 
 def is_url(data: str) -> bool:

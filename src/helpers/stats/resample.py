@@ -25,6 +25,7 @@ from scipy import stats
 from helpers.data.dialect import rounded
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.sentences import say
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study.enough import RESAMPLED_WITH_VALUE
 from helpers.study.frames import materialise, require_columns
@@ -118,7 +119,11 @@ def _refuse_missing(plain: ibis.Table, names: str) -> None:
     n = int(plain.filter(missing).count().execute())
     if n:
         raise BadData(
-            f"values of members: {names} missing or infinite in {n:,} rows; a member without value has 0."
+            say(
+                "values of members: {names} missing or infinite in {n:,} rows; a member without value has 0.",
+                names=names,
+                n=n,
+            )
         )
 
 

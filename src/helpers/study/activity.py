@@ -32,6 +32,7 @@ from helpers.checks import did_you_mean
 from helpers.data.contract import INTERACTIONS, MESSAGE, TABLES
 from helpers.data.source import Dataset, local_date
 from helpers.errors import BadParameters, MissingTable
+from helpers.sentences import say
 from helpers.study.account import ActivityAccount
 from helpers.study.people import excluded, flag
 
@@ -199,7 +200,7 @@ def _shaped(
 def require_actions(dataset: Dataset) -> None:
     """Refuse tables of which none holds what members did."""
     if not set(SIDES) & dataset.tables.keys():
-        raise MissingTable("table events, messages or orders missing; one of them is needed")
+        raise MissingTable(say("table events, messages or orders missing; one of them is needed"))
 
 
 def check_kinds(what: str, names: Iterable[str], dataset: Dataset) -> None:
@@ -211,7 +212,15 @@ def check_kinds(what: str, names: Iterable[str], dataset: Dataset) -> None:
     present = [*order_kinds(dataset), *sorted(events)]
     for name in (name for name in unknown if name not in present):
         hint, there = did_you_mean(name, [*present, *known]), ", ".join(present)
-        raise BadParameters(f"{what} names {name!r}, which is no kind of action in the data ({there}).{hint}")
+        raise BadParameters(
+            say(
+                "{what} names {name!r}, which is no kind of action in the data ({there}).{hint}",
+                what=what,
+                name=name,
+                there=there,
+                hint=hint,
+            )
+        )
 
 
 def order_kinds(dataset: Dataset) -> list[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 from helpers.data.dialect import stored
 from helpers.data.source import as_table
 from helpers.errors import BadData, BadParameters
+from helpers.sentences import say
 
 Count = Literal["interaction", "order", "all"]
 # The level of members whose column is empty: they count, under a name of their own.
@@ -30,14 +31,23 @@ def as_day(value: dt.date | str, name: str = "as_of") -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError):
-        raise BadParameters(f'{name} == {value!r}, must be a day such as "2026-06-30".') from None
+        raise BadParameters(
+            say('{name} == {value!r}, must be a day such as "2026-06-30".', name=name, value=value)
+        ) from None
 
 
 def require_columns(table: ibis.Table | pd.DataFrame, names: Iterable[str], what: str) -> None:
     """Raise ``BadData`` naming every column of `names` that the table called `what` does not have."""
     if absent := [name for name in dict.fromkeys(names) if name not in table.columns]:
         there = ", ".join(map(str, table.columns))
-        raise BadData(f"{what}: column {', '.join(absent)} missing; there is {there}.")
+        raise BadData(
+            say(
+                "{what}: column {absent} missing; there is {there}.",
+                what=what,
+                absent=", ".join(absent),
+                there=there,
+            )
+        )
 
 
 def require_unique(table: ibis.Table, column: str, what: str) -> None:
@@ -45,7 +55,14 @@ def require_unique(table: ibis.Table, column: str, what: str) -> None:
     counts = table.group_by(column).aggregate(rows=table.count())
     repeated = counts.filter((counts["rows"] > 1) | counts[column].isnull())
     if found := int(repeated.count().execute()):
-        raise BadData(f"{what}: one row per {column} is needed, but {found:,} have several rows or none.")
+        raise BadData(
+            say(
+                "{what}: one row per {column} is needed, but {found:,} have several rows or none.",
+                what=what,
+                column=column,
+                found=found,
+            )
+        )
 
 
 def materialise(table: ibis.Table) -> ibis.Table:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from helpers.checks import LONGEST_TEXT, did_you_mean
 from helpers.data.segment_syntax import parse_syntax, refuse_personal
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -97,7 +98,7 @@ class CommonParameters(BaseModel):
             zoneinfo.ZoneInfo(value)
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
             near = did_you_mean(value, zoneinfo.available_timezones())
-            raise ValueError(f"must be a time zone such as Asia/Shanghai.{near}") from None
+            raise ValueError(say("must be a time zone such as Asia/Shanghai.{near}", near=near)) from None
         return value
 
 

@@ -114,9 +114,15 @@ class Study:
         if self.history_from is not None:
             object.__setattr__(self, "history_from", as_day(self.history_from, "history_from"))
         if not 0 < self.confidence < 1:
-            raise BadParameters(f"confidence == {self.confidence!r}, must be above 0 and below 1.")
+            raise BadParameters(
+                say("confidence == {confidence!r}, must be above 0 and below 1.", confidence=self.confidence)
+            )
         if self.count not in COUNTS:
-            raise BadParameters(f"count == {self.count!r}, must be one of {', '.join(COUNTS)}.")
+            raise BadParameters(
+                say(
+                    "count == {count!r}, must be one of {counts}.", count=self.count, counts=", ".join(COUNTS)
+                )
+            )
 
     @classmethod
     def open(cls, parameters: CommonParameters) -> Study:

@@ -131,7 +131,8 @@ def refuse_questions(mapping: Mapping) -> None:
     if mapping.questions:
         lines = (f"\n  {mapping.path}:{each.line}: {each.place}: {each.text}" for each in mapping.questions)
         count = counted(len(mapping.questions), "open question")
-        raise BadData(f"{mapping.path.name} has {count}; write the answers in place of them:{''.join(lines)}")
+        says = "{path} has {count}; write the answers in place of them:"
+        raise BadData(say(says, path=mapping.path.name, count=count) + "".join(lines))
 
 
 def column_of(target: Target, name: str) -> Column:
@@ -143,7 +144,7 @@ def column_of(target: Target, name: str) -> Column:
 def unexpected(table: str, source: Source, counts: Map[str, int]) -> list[Violation]:
     """Return a violation for the rows that hold what the mapping does not expect."""
     where = ", ".join(test.column for test in source.expect)
-    advice = f"Name what it means, under expect or leave_out of source {source.name}."
+    advice = say("Name what it means, under expect or leave_out of source {source}.", source=source.name)
     return broken(table, where, "unknown word", counts.get(expressions.UNEXPECTED, 0), advice)
 
 
@@ -172,13 +173,25 @@ class _Raw:
                 grid for grid in grids if any(fnmatch(grid.part, part) for part in source.part or "*")
             ]
         lacks = [
-            f"{file.name} has no column {name}.{did_you_mean(name, file.names)}"
+            say(
+                "{file} has no column {name}.{hint}",
+                file=file.name,
+                name=name,
+                hint=did_you_mean(name, file.names),
+            )
             for file in self.files
             for name in sorted(source.columns - set(file.names))
             if not (file.sparse and any(name in other.names for other in self.files))
         ]
         if lacks or not self.files:
-            raise BadData(" ".join([f"source {source.name}:", *(lacks or ["no part of its files fits"])]))
+            raise BadData(
+                " ".join(
+                    [
+                        f"{say('source {name}', name=source.name)}:",
+                        *(lacks or [say("no part of its files fits")]),
+                    ]
+                )
+            )
         found.notes += [note for file in self.files for note in file.notes]
 
     def query(self, several: bool) -> str:
@@ -222,8 +235,10 @@ def exported(source: Source, file: str, zone: str) -> str:
         text = _in_name(written, forms[1], zone)
     hours = any(value.hours_since for target in source.tables for value in target.columns.values())
     if (not text and any(map(needs_export, source.tables))) or (hours and len(text) == len("2026-07-01")):
-        what = "at which hour" if text else "when"
-        raise BadData(f"source {source.name}: exported_at does not say {what} {file} was exported.")
+        says = "source {source}: exported_at does not say when {file} was exported."
+        if text:
+            says = "source {source}: exported_at does not say at which hour {file} was exported."
+        raise BadData(say(says, source=source.name, file=file))
     return text
 
 
@@ -406,7 +421,10 @@ class _Feed:
         """Return a violation for keys in several files of which none is the later: they would count twice."""
         files = f"min({identifier(FILE)}) <> max({identifier(FILE)})"
         twice = f"SELECT count(*) FROM (SELECT 1 FROM ({rows}) GROUP BY {key}, {identifier(EXPORTED)} HAVING {files})"
-        advice = f"They are in several files of source {self.raw.source.name}: say exported_at, and the later wins."
+        advice = say(
+            "They are in several files of source {source}: say exported_at, and the later wins.",
+            source=self.raw.source.name,
+        )
         return broken(self.spec.name, key.replace('"', ""), "duplicate key", self._number(twice), advice)
 
     def _grouped(self, rows: str, names: list[str], keys: list[str]) -> str:

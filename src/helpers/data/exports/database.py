@@ -24,6 +24,7 @@ from helpers.data.schema import Column
 from helpers.data.views import identifier, quoted, varchar
 from helpers.data.violation import Violation
 from helpers.errors import BadData
+from helpers.sentences import say
 
 NOT_HERE = ("numbered", "hours_since", "exported", "in_name", "format", "identity", "assumed")
 
@@ -64,18 +65,21 @@ class _Feed(Text):
         try:
             self.kinds = con.table(name, database=".".join(above) or None).schema()
         except Exception as error:  # every driver has errors of its own
-            raise self._bad(f"the database has no table {source.table or '(none named)'}") from error
+            named = source.table or say("(none named)")
+            raise self._bad(say("the database has no table {table}", table=named)) from error
         if lacks := [f"{name}.{did_you_mean(name, self.kinds)}" for name in source.columns - set(self.kinds)]:
-            raise self._bad(f"{source.table} has no column {' '.join(sorted(lacks))}")
+            raise self._bad(
+                say("{table} has no column {names}", table=source.table, names=" ".join(sorted(lacks)))
+            )
         if target.same_key or target.totals or target.metrics or target.first_seen:
-            raise self._bad("same_key, totals, metrics and first_seen are for files: make a view")
+            raise self._bad(say("same_key, totals, metrics and first_seen are for files: make a view"))
         self.cases = self.reasons(source, target)
         stays = " AND ".join(f"NOT ({condition})" for condition, _ in self.cases) or "true"
         self.place = ".".join(map(identifier, (*above, name)))
         self.rows = f"FROM {self.place} WHERE {stays}"
 
     def _bad(self, text: str) -> BadData:
-        return BadData(f"source {self.source.name}: {text}")
+        return BadData(f"{say('source {name}', name=self.source.name)}: {text}")
 
     def _query(self, query: str) -> ir.Table:
         """Return a query as a lazy table."""
@@ -123,7 +127,8 @@ class _Feed(Text):
 
     def of(self, value: Value, column: Column) -> str:
         if odd := [word for word in NOT_HERE if getattr(value, word)]:
-            raise self._bad(f"{column.name}: {', '.join(odd)} is for files: make a view")
+            text = "{column}: {words} is for files: make a view"
+            raise self._bad(say(text, column=column.name, words=", ".join(odd)))
         return super().of(value, column)
 
     def leaf(self, value: Value, column: Column) -> str:

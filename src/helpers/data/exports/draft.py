@@ -28,6 +28,7 @@ from helpers.data.exports.recognise import NAMED, Known, alike, known, recognise
 from helpers.data.reading import Found
 from helpers.data.tables import TABLES
 from helpers.errors import BadData
+from helpers.sentences import say
 
 MAPPING = "mapping.yml"
 QUESTION = r"'\?(?:[^']|'')*'"
@@ -74,9 +75,14 @@ def draft(folder: Path, workspace: Path) -> Draft:
         When the folder has a mapping, or no file that could be mapped; then the message says what is missing.
     """
     if not folder.is_dir():
-        raise BadData(f"{folder} is no folder.")
+        raise BadData(say("{folder} is no folder.", folder=folder))
     if (folder / MAPPING).exists():
-        raise BadData(f"{folder / MAPPING} is there already: edit it, or move it away for a new draft.")
+        raise BadData(
+            say(
+                "{folder} is there already: edit it, or move it away for a new draft.",
+                folder=folder / MAPPING,
+            )
+        )
     found, sources = Draft(), list[str]()
     groups = _groups(folder, workspace, found)
     several = Counter(path for raws in groups for path in {raw.path for raw in raws})
@@ -107,8 +113,10 @@ def draft(folder: Path, workspace: Path) -> Draft:
         name = f"{export.name}_{again + 1}" if again else export.name
         sources.append(f"  {name}:  # {export.title}\n{text}")
     if not sources:
-        said = "; ".join(f"{name}: {what}" for name, what in found.files) or "it is empty"
-        raise BadData(f"Nothing in {folder} could be mapped: {said.rstrip('.')}.")
+        said = "; ".join(f"{name}: {what}" for name, what in found.files) or say("it is empty")
+        raise BadData(
+            say("Nothing in {folder} could be mapped: {said}.", folder=folder, said=said.rstrip("."))
+        )
     text = "".join(sources)
     if text.count("      members:\n") > 1:  # the notebooks join what several exports say of one member
         text = re.sub(FIRST_SEEN, "", text)

@@ -33,6 +33,7 @@ from helpers.data.csv_files import DELIMITERS, UnreadableFileError
 from helpers.data.exports import workbook
 from helpers.data.views import identifier, listed, quoted, varchar
 from helpers.data.violation import counted
+from helpers.sentences import say
 
 LOST_DIGITS = r"\d(\.\d+)?[eE]\+?\d{2}"
 
@@ -123,9 +124,11 @@ def open_file(path: Path, workspace: Path, expected: Collection[str] = ()) -> tu
     try:
         found = tuple(_Opened(path, workspace, frozenset(map(clean, expected))).grids(path, ""))
     except DAMAGE as error:
-        raise UnreadableFileError(f"{path.name} cannot be read: {str(error).splitlines()[0]}.") from None
+        raise UnreadableFileError(
+            say("{path} cannot be read: {error}.", path=path.name, error=str(error).splitlines()[0])
+        ) from None
     if not found:
-        raise UnreadableFileError(f"{path.name} is empty, or has no row of column names.")
+        raise UnreadableFileError(say("{path} is empty, or has no row of column names.", path=path.name))
     return found
 
 
@@ -156,7 +159,9 @@ class _Opened:
         elif head.startswith(b"PAR1"):
             yield self._parquet(place, part)
         elif head.startswith(b"\xd0\xcf\x11\xe0"):
-            raise UnreadableFileError(f"{self.path.name} is an old Excel workbook: save it as .xlsx or CSV.")
+            raise UnreadableFileError(
+                say("{path} is an old Excel workbook: save it as .xlsx or CSV.", path=self.path.name)
+            )
         elif head and tarfile.is_tarfile(place):
             with tarfile.open(place) as packed:
                 for each in packed:
@@ -227,7 +232,13 @@ class _Opened:
             how += ", null_padding = true, parallel = false"
         reader = f"read_csv({listed([place])}, {how}, skip = {above}, delim = {quoted(delimiter)}"
         if above:
-            notes.append(f"{self.path.name}: {counted(above, 'line')} above the column names left out.")
+            notes.append(
+                say(
+                    "{file}: {lines} above the column names left out.",
+                    file=self.path.name,
+                    lines=counted(above, "line"),
+                )
+            )
         yield RawFile(self.path, part, f"SELECT * FROM {reader}, columns = {{{columns}}})", names, notes)
 
     def _parquet(self, place: Path, part: str) -> RawFile:

@@ -10,6 +10,7 @@ from helpers.checks import did_you_mean
 from helpers.data.address import Address
 from helpers.data.layout import Layout, layout
 from helpers.errors import BadData
+from helpers.sentences import say
 
 if TYPE_CHECKING:
     from helpers.data.exports.mapping import Mapping, Source
@@ -49,8 +50,9 @@ def look(place: Address) -> Folder:
         for name in dict.fromkeys(target.table for target in source.tables):
             feeding[name] = [*feeding.get(name, []), *files[source.name]]
     if twice := plain.files.keys() & feeding.keys():
-        said = f"lies there and is fed by {place.mapping.name}: keep one of them"
-        raise BadData(f"{place.path}: {', '.join(sorted(twice))} {said}.")
+        text = "{path}: {tables} lies there and is fed by {mapping}: keep one of them."
+        tables = ", ".join(sorted(twice))
+        raise BadData(say(text, path=place.path, tables=tables, mapping=place.mapping.name))
     if IDENTITIES in with_identities(mapping, feeding.keys() - {IDENTITIES}):
         known = feeding.get(IDENTITIES) or plain.files.get(IDENTITIES, [])
         feeding = {name: [*parts, *known] for name, parts in feeding.items()}
@@ -64,7 +66,15 @@ def files_of(folder: Path, source: Source) -> list[Path]:
         there = sorted(path for path in folder.glob(pattern) if path.is_file())
         if not there:
             hint = did_you_mean(pattern, [path.name for path in folder.iterdir()])
-            raise BadData(f"source {source.name}: there is no file {pattern} in {folder}.{hint}")
+            raise BadData(
+                say(
+                    "source {source}: there is no file {pattern} in {folder}.{hint}",
+                    source=source.name,
+                    pattern=pattern,
+                    folder=folder,
+                    hint=hint,
+                )
+            )
         found |= dict.fromkeys(there)
     return list(found)
 

@@ -20,6 +20,7 @@ from helpers.data.exports.files import LOST_DIGITS, RawFile, UnreadableFileError
 from helpers.data.exports.recognise import Known, alike
 from helpers.data.schema import CONTACT
 from helpers.data.tables import TABLES
+from helpers.sentences import say, word
 
 # Rows of each file that are looked at, and the share of the cells that tells what a column holds.
 LOOKED_AT, MOST = 2000, 0.9
@@ -87,7 +88,7 @@ def words() -> dict[str, Any]:
 
 def says(what: str, *about: Any) -> str:
     """Return a sentence or question of a draft."""
-    return str(words()["says"][what]).format(*about)
+    return word(str(words()["says"][what])).format(*about)
 
 
 def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
@@ -99,7 +100,9 @@ def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
                 rows += con.execute(f"{raw.columns(names)} LIMIT {LOOKED_AT}").fetchall()
             except duckdb.Error as error:
                 said = " ".join(str(error).split("\n")[:2])
-                raise UnreadableFileError(f"{raw.name} has a row that cannot be followed: {said}") from None
+                raise UnreadableFileError(
+                    say("{raw} has a row that cannot be followed: {said}", raw=raw.name, said=said)
+                ) from None
     rows = list(dict.fromkeys(rows))  # overlapping exports repeat rows
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     found = {name: _column(name, cells) for name, cells in zip(names, columns, strict=True)}
@@ -175,12 +178,12 @@ def _hits(table: str, looked: Mapping[str, Column]) -> dict[str, Column]:
             name, who = _plain(column.name), target == "member_id"
             # How many new members there are is no member.
             count = who and column.kind == "number" and not re.search("id|号|nr", name)
-            for order, word in enumerate(map(_plain, names)):
-                begins = name.startswith(word) and len(word) > (7 if word.isascii() else 3)
-                ends = name.endswith(word) and len(word) > (3 if word.isascii() else 1) and not count
-                exact = name == word or _tokens(column.name) == _tokens(names[order])
+            for order, known in enumerate(map(_plain, names)):
+                begins = name.startswith(known) and len(known) > (7 if known.isascii() else 3)
+                ends = name.endswith(known) and len(known) > (3 if known.isascii() else 1) and not count
+                exact = name == known or _tokens(column.name) == _tokens(names[order])
                 if exact or begins or ends:
-                    rank = (not exact, who and is_weak(column), order, -len(word))
+                    rank = (not exact, who and is_weak(column), order, -len(known))
                     ranked.append((rank, target, column))
     found: dict[str, Column] = {}
     for _, target, column in sorted(ranked, key=lambda each: each[0]):

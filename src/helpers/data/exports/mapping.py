@@ -101,6 +101,7 @@ from helpers.data.schema import CONTACT, Table
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 from helpers.located_yaml import InvalidFile, Reader, where
+from helpers.sentences import say
 
 # The words of which a value has exactly one, and words that go with one of them alone.
 MADE_OF_SEVERAL = ("sum", "product", "rate", "least", "first", "key")
@@ -288,7 +289,7 @@ def _questions(node: yaml.Node, place: str) -> Iterator[Question]:
     """Yield the texts of a mapping that begin with a question mark."""
     if isinstance(node, yaml.ScalarNode):
         if _asks(node.value):
-            yield Question(where(node).line, place, node.value.lstrip("? ") or "not answered")
+            yield Question(where(node).line, place, node.value.lstrip("? ") or say("not answered"))
         return
     for part in node.value:
         key, value = part if isinstance(part, tuple) else (None, part)
@@ -310,8 +311,8 @@ def _moment(text: str) -> None:
         if dt.datetime.fromisoformat(text).tzinfo is None:
             dt.date.fromisoformat(text)
     except ValueError:
-        says = "must be a day such as 2026-07-01, or an instant such as 2026-07-01T08:00:00+08:00"
-        raise ValueError(f"{text} {says}") from None
+        says = "{text} must be a day such as 2026-07-01, or an instant such as 2026-07-01T08:00:00+08:00"
+        raise ValueError(say(says, text=text)) from None
 
 
 class _Parser:
@@ -327,7 +328,7 @@ class _Parser:
             "tuple[str, ...]": self.texts,
             "Condition": self.condition,
             "Value | None": self.value,
-            "tuple[Value, ...]": lambda node: tuple(map(self.value, self.reader.items(node, "it"))),
+            "tuple[Value, ...]": lambda node: tuple(map(self.value, self.reader.items(node, say("it")))),
             "tuple[Target, ...]": self.tables,
             "tuple[Source, ...]": self.sources,
             "Map[str, str]": partial(self.named, read=self.text),
@@ -352,18 +353,20 @@ class _Parser:
 
     def named(self, node: yaml.Node, read: Callable[[yaml.Node], Any] = lambda node: node) -> dict[str, Any]:
         """Return what stands under names that are the writer's own."""
-        return {name: read(entry.node) for name, entry in self.reader.mapping(node, None, "this").items()}
+        return {
+            name: read(entry.node) for name, entry in self.reader.mapping(node, None, say("this")).items()
+        }
 
     def text(self, node: yaml.Node) -> str:
         """Return a text, whatever YAML would make of it."""
         if isinstance(node, yaml.ScalarNode) and node.value:
             return str(node.value)
-        self.say(where(node), "here must be a text")
+        self.say(where(node), say("here must be a text"))
         return "?"
 
     def texts(self, node: yaml.Node) -> tuple[str, ...]:
         """Return a text or a list of texts."""
-        nodes = [node] if isinstance(node, yaml.ScalarNode) else self.reader.items(node, "it")
+        nodes = [node] if isinstance(node, yaml.ScalarNode) else self.reader.items(node, say("it"))
         return tuple(map(self.text, nodes))
 
     def column(self, node: yaml.Node) -> str:
@@ -376,7 +379,7 @@ class _Parser:
 
         def read(node: yaml.Node) -> str:
             if not _asks(word := self.text(node)) and word not in known:
-                self.say(where(node), f"{word} must be one of {', '.join(known)}")
+                self.say(where(node), say("{word} must be one of {known}", word=word, known=", ".join(known)))
             return word
 
         return read
@@ -405,20 +408,24 @@ class _Parser:
     def test(self, column: str, node: yaml.Node) -> Test:
         """Return what one column must hold."""
         if isinstance(node, yaml.MappingNode):
-            return Test(column, "not in", self.words(node, {"not": self.texts}, "a condition").get("not", ()))
+            return Test(
+                column, "not in", self.words(node, {"not": self.texts}, say("a condition")).get("not", ())
+            )
         if isinstance(node, yaml.ScalarNode) and node.value in ("empty", "given"):
             return Test(column, "empty" if node.value == "empty" else "given")
         return Test(column, "in", self.texts(node))
 
     def whole(self) -> dict[str, Any]:
         """Return what the whole file says."""
-        found = self.words(self.reader.root, self.fields(Mapping, "path", "text", "questions"), "the mapping")
+        found = self.words(
+            self.reader.root, self.fields(Mapping, "path", "text", "questions"), say("the mapping")
+        )
         if "sources" not in found:
-            self.say(where(self.reader.root), "the mapping needs sources: which files feed which tables")
+            self.say(where(self.reader.root), say("the mapping needs sources: which files feed which tables"))
         fed = {target.table for source in found.get("sources", ()) for target in source.tables}
         if "orders" in fed and "view" not in found:
             says = "orders hold money: say whose, view: buyer (what was paid) or view: merchant"
-            self.say(where(self.reader.root), says)
+            self.say(where(self.reader.root), say(says))
         return found
 
     def sources(self, node: yaml.Node) -> tuple[Source, ...]:
@@ -427,13 +434,13 @@ class _Parser:
 
     def source(self, name: str, node: yaml.Node) -> Source:
         """Return one source with the tables that it feeds."""
-        found = self.words(node, self.fields(Source, "name"), f"source {name}")
+        found = self.words(node, self.fields(Source, "name"), say("source {name}", name=name))
         if ("files" in found) == ("table" in found) or "tables" not in found:
-            says = "needs files, or the table of a database; and tables, which it feeds"
-            self.say(where(node), f"source {name} {says}")
+            says = "source {name} needs files, or the table of a database; and tables, which it feeds"
+            self.say(where(node), say(says, name=name))
         if "exported_at" not in found and any(needs_export(each) for each in found.get("tables", ())):
-            says = "needs exported_at: some of its tables depend on when it was exported"
-            self.say(where(node), f"source {name} {says}")
+            says = "source {name} needs exported_at: some of its tables depend on when it was exported"
+            self.say(where(node), say(says, name=name))
         return Source(name=name, **found)
 
     def tables(self, node: yaml.Node) -> tuple[Target, ...]:
@@ -452,40 +459,47 @@ class _Parser:
         columns = {name: found.pop(name) for name in spec.names if name in found} | found.pop("extra", {})
         there = columns.keys() | ({"metric", "value"} if "metrics" in found else set())
         if lacks := [column.name for column in spec.columns if column.required and column.name not in there]:
-            self.say(where(node), f"{spec.name} needs {', '.join(lacks)}")
+            self.say(where(node), say("{spec} needs {lacks}", spec=spec.name, lacks=", ".join(lacks)))
         for word in found:
             if ONLY_OF.get(word, spec.name) != spec.name:
-                self.say(where(node), f"{word} is a word of {ONLY_OF[word]} alone")
+                self.say(
+                    where(node), say("{word} is a word of {table} alone", word=word, table=ONLY_OF[word])
+                )
         rates = [name for name, each in found.get("metrics", {}).items() if len(each) > 1]
         if rates and found.get("same_key") == "sum":
             says = "same_key: sum would add up rates: map numerator and denominator as metrics"
-            self.say(where(node), says)
+            self.say(where(node), say(says))
         for name, value in columns.items():
             personal = sorted(filter(is_personal, value.columns))
             if personal and (name not in spec or spec[name].privacy not in ("P1", "P3")):
-                says = "is personal: it may become an id, such as member_id, and nothing else"
-                self.say(where(node), f"{name}: {', '.join(personal)} {says}")
+                says = (
+                    "{name}: {columns} is personal: it may become an id, such as member_id, and nothing else"
+                )
+                self.say(where(node), say(says, name=name, columns=", ".join(personal)))
         return Target(table=spec.name, columns=columns, **found)
 
     def metric(self, node: yaml.Node) -> tuple[Value, ...]:
         """Return a value, or a numerator and its denominator."""
         rate = ("numerator", "denominator")
         if isinstance(node, yaml.MappingNode) and {key.value for key, _ in node.value} & set(rate):
-            found = self.words(node, dict.fromkeys(rate, self.value), "a rate")
+            found = self.words(node, dict.fromkeys(rate, self.value), say("a rate"))
             if len(found) == len(rate):
                 return found["numerator"], found["denominator"]
-            self.say(where(node), "a rate needs numerator and denominator")
+            self.say(where(node), say("a rate needs numerator and denominator"))
         return (self.value(node),)
 
     def value(self, node: yaml.Node) -> Value:
         """Return how a column of the contract comes about."""
         if isinstance(node, yaml.ScalarNode):
             return Value(column=self.column(node))
-        found = self.words(node, self.fields(Value), "a value")
+        found = self.words(node, self.fields(Value), say("a value"))
         kinds = [kind for kind in KINDS if kind in found]
         strange = [word for word, kind in GOES_WITH.items() if word in found and kind not in kinds]
         if len(kinds) != 1 or strange or ("rate" in found) != ("of" in found):
-            self.say(where(node), f"a value needs one of {', '.join(KINDS)}, and to each what goes with it")
+            self.say(
+                where(node),
+                say("a value needs one of {kinds}, and to each what goes with it", kinds=", ".join(KINDS)),
+            )
         return Value(**found) if kinds else Value(constant="?")
 
 

@@ -67,7 +67,9 @@ def arm_days(study: Study, plan: Plan, metric: Metric) -> ibis.Table:
     else:
         arm, names = "creative_id", {"total": what, "below": below}
         if metric.kind == "proportion" and not below:
-            raise BadParameters(f"{metric.source}: a share needs its denominator, as ad_daily:impressions")
+            raise BadParameters(
+                say("{source}: a share needs its denominator, as ad_daily:impressions", source=metric.source)
+            )
     require_columns(rows, filter(None, names.values()), metric.table)
     if "is_complete" in rows.columns:
         rows = rows.filter(rows.is_complete.fill_null(True))

@@ -20,7 +20,7 @@ from helpers.checks import did_you_mean
 from helpers.data import address
 from helpers.data.design import FOLDER, digest
 from helpers.errors import BadData, BadParameters, MissingTable
-from helpers.sentences import say
+from helpers.sentences import Verbatim, say
 from helpers.study import Study
 from helpers.study.days import number_of
 
@@ -301,7 +301,9 @@ def plan_of(fields: Mapping[str, Any], where: str = "plan") -> Plan:
         return Plan.model_validate(fields)
     except ValidationError as error:
         found = "".join(f"\n- {_problem(item)}" for item in error.errors())
-        raise BadParameters(f"The design in {where} cannot be used:{found}") from None
+        raise BadParameters(
+            say("The design in {where} cannot be used:{found}", where=where, found=Verbatim(found))
+        ) from None
 
 
 def _problem(item: Mapping[str, Any]) -> str:
@@ -327,8 +329,12 @@ def folder_of(study: Study) -> Path:
     """
     place = address.parse(study.data).beside if study.data else None
     if place is None:
-        advice = "name a folder, data=…, or the one beside a database, postgres://…?beside=folder"
-        raise BadParameters(f"The design of an experiment lies beside its tables: {advice}")
+        text = (
+            "The design of an experiment lies beside its tables: name a folder, data=…, or the one beside "
+            "a database, "
+            "postgres://…?beside=folder"
+        )
+        raise BadParameters(say(text))
     return place / FOLDER
 
 
@@ -347,21 +353,45 @@ def read_plan(study: Study, name: str) -> Plan:
     folder = folder_of(study)
     path, there = folder / f"{name}.yml", sorted(each.stem for each in folder.glob("*.yml"))
     if not there:
-        raise MissingTable(f"no design: {FOLDER}/{name}.yml is missing; write it with mode=plan")
+        raise MissingTable(
+            say(
+                "no design: {folder}/{name}.yml is missing; write it with mode=plan", folder=FOLDER, name=name
+            )
+        )
     if name not in there:
         near = did_you_mean(name, there)
-        raise BadParameters(f"experiment == {name!r}, but designs are of {', '.join(there)}.{near}")
+        raise BadParameters(
+            say(
+                "experiment == {name!r}, but designs are of {there}.{near}",
+                name=name,
+                there=", ".join(there),
+                near=near,
+            )
+        )
     where = f"{FOLDER}/{path.name}"
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadParameters(f"{where} is no YAML: {str(error).splitlines()[0]}") from None
+        raise BadParameters(
+            say("{where} is no YAML: {error}", where=where, error=str(error).splitlines()[0])
+        ) from None
     plan = plan_of(fields, where)
     if plan.experiment != name:
-        raise BadParameters(f"{where} is the design of {plan.experiment!r}, must be that of {name!r}.")
+        raise BadParameters(
+            say(
+                "{where} is the design of {experiment!r}, must be that of {name!r}.",
+                where=where,
+                experiment=plan.experiment,
+                name=name,
+            )
+        )
     if plan.sha256 != digest(fields):
-        advice = "Bring back the registered file, or plan the test under a new name with mode=plan."
-        raise BadData(f"{where} was changed after it was written down: its sha256 is not its own. {advice}")
+        text = (
+            "{where} was changed after it was written down: its sha256 is not its own. Bring back the "
+            "registered file, or "
+            "plan the test under a new name with mode=plan."
+        )
+        raise BadData(say(text, where=where))
     return plan
 
 
@@ -374,7 +404,7 @@ def write_plan(study: Study, plan: Plan) -> Path:
         When `registered_at` is not stated, or another design is registered and units have been assigned since.
     """
     if plan.registered_at is None:
-        raise BadParameters("registered_at is missing: say when the design is written down.")
+        raise BadParameters(say("registered_at is missing: say when the design is written down."))
     path = folder_of(study) / f"{plan.experiment}.yml"
     if path.exists():
         known = read_plan(study, plan.experiment)
@@ -382,8 +412,12 @@ def write_plan(study: Study, plan: Plan) -> Path:
         if known.model_copy(update=later) == plan:
             return path
         if (first := first_unit(study, known)) is not None:
-            advice = "A design is not changed after that: plan a new test under a new name."
-            raise BadParameters(f"{path.name} is registered, its first unit came on {first.date()}. {advice}")
+            text = (
+                "{path} is registered, its first unit came on {first}. A design is not changed after "
+                "that: plan a new "
+                "test under a new name."
+            )
+            raise BadParameters(say(text, path=path.name, first=first.date()))
     path.parent.mkdir(exist_ok=True)
     fields = plan.model_dump(mode="json") | {"sha256": plan.digest}
     path.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100), "utf-8")

@@ -23,6 +23,7 @@ from helpers.data.dialect import number, ones
 from helpers.data.source import Dataset
 from helpers.errors import BadParameters
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, table_of
+from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import Log
 from helpers.study.days import day_number
@@ -122,7 +123,13 @@ def with_segment(study: Study, rows: ibis.Table, segment: str) -> ibis.Table:
             levels = table.select(of=table[key], level=table[segment].cast("string"))
             return rows.left_join(levels, rows.unit_id == levels.of).drop("of")
         known += columns
-    raise BadParameters(f"segments: no column {segment!r} of units is known.{did_you_mean(segment, known)}")
+    raise BadParameters(
+        say(
+            "segments: no column {segment!r} of units is known.{near}",
+            segment=segment,
+            near=did_you_mean(segment, known),
+        )
+    )
 
 
 def wanted(metric: Metric) -> dict[str, Wanted]:

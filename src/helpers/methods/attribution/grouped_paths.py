@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import BadData
+from helpers.sentences import say
 from helpers.study.frames import require_columns
 
 DAY = pd.Timestamp("2026-06-01")
@@ -71,4 +72,11 @@ def _refuse(paths: pd.DataFrame, bad: np.ndarray, what: str) -> None:
     """Refuse rows, with their number and the first of them."""
     if bad.any():
         example = paths[bad].iloc[0].to_dict()
-        raise BadData(f"paths: {bad.sum():,} rows have {what}, such as {example}.")
+        raise BadData(
+            say(
+                "paths: {bad:,} rows have {what}, such as {example}.",
+                bad=bad.sum(),
+                what=what,
+                example=example,
+            )
+        )

@@ -23,6 +23,7 @@ from scipy import sparse
 from helpers.errors import BadData, BadParameters
 from helpers.methods.attribution.heuristics import Sums
 from helpers.methods.attribution.histories import Histories
+from helpers.sentences import say
 from helpers.stats.chains import reach
 
 FloatArray = NDArray[np.float64]
@@ -98,7 +99,7 @@ class Chain(NamedTuple):
 def chain(histories: Histories, order: int = 1) -> tuple[Chain, sparse.csr_array]:
     """Return the chain of an order, and what a member with each history adds to its sums."""
     if order not in ORDERS:
-        raise BadParameters(f"order == {order!r}, must be 1, 2 or 3.")
+        raise BadParameters(say("order == {order!r}, must be 1, 2 or 3.", order=order))
     window, whole = _windows(histories, order)
     rows, base = np.flatnonzero(whole), len(histories.channels) + 1
     journey, history, last = histories.journey[rows], histories.history[rows], histories.last[rows]
@@ -159,7 +160,7 @@ def first_order(cells: pd.DataFrame, channels: tuple[str, ...]) -> tuple[Effects
     _, sure = reach(np.column_stack([counts[:size], sum(ends)]))
     if not sure.all():
         names = ", ".join(np.array(channels)[~sure])
-        raise BadData(f"touchpoints: {names} lead to each other and to no end of a journey.")
+        raise BadData(say("touchpoints: {names} lead to each other and to no end of a journey.", names=names))
     found = Chain(np.eye(size, dtype=bool), *(each.ravel() for each in np.indices(counts.shape)))
     sums = np.concatenate([counts.ravel(), *ends, np.bincount(state, cells["value"] * won, size)])
     return found.effects(sums), found.credit(sums)

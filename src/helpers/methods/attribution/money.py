@@ -17,6 +17,7 @@ import pandas as pd
 from helpers.data.fingerprint import check_currency
 from helpers.errors import MissingTable
 from helpers.methods.attribution.journeys import DECIMALS, Journeys
+from helpers.sentences import say
 from helpers.study.activity import currencies
 
 # Least return per cost: 1 to 4.
@@ -44,7 +45,9 @@ def spend(journeys: Journeys) -> pd.Series:
             unseen = billed[~billed.index.isin(met["platform"])]
             return np.round(pd.concat([parts.dropna(), unseen]).sort_index(), DECIMALS)
     if "cost" not in touches.columns:
-        raise MissingTable("nothing says what was spent: neither ad_daily by platform nor touchpoints.cost")
+        raise MissingTable(
+            say("nothing says what was spent: neither ad_daily by platform nor touchpoints.cost")
+        )
     check_currency({"touchpoints": currencies(study.dataset, "touchpoints")}, study.currency)
     found = touches.group_by("channel").agg(spend=touches.cost.sum()).to_pandas()
     return np.round(found.dropna().set_index("channel")["spend"].sort_index(), DECIMALS)

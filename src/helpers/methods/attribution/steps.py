@@ -30,6 +30,7 @@ import ibis
 from helpers.checks import did_you_mean
 from helpers.data.rules import EARLIEST
 from helpers.errors import BadParameters
+from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.people import excluded
 
@@ -75,9 +76,16 @@ class Definition:
         for name, allowed in (("second", SECOND), ("collapse", COLLAPSE)):
             if getattr(self, name) not in allowed:
                 choices = ", ".join(allowed)
-                raise BadParameters(f"{name} == {getattr(self, name)!r}, must be one of {choices}.")
+                raise BadParameters(
+                    say(
+                        "{name} == {value!r}, must be one of {choices}.",
+                        name=name,
+                        value=getattr(self, name),
+                        choices=choices,
+                    )
+                )
         if self.lookback_days < 1 or self.window_days < 0:
-            raise BadParameters("lookback_days must be at least 1 and window_days at least 0.")
+            raise BadParameters(say("lookback_days must be at least 1 and window_days at least 0."))
 
 
 def span(study: Study, window_days: int) -> tuple[dt.datetime, dt.datetime]:
@@ -110,7 +118,9 @@ def names_of(study: Study, wanted: Mapping[str, str]) -> dict[str, str]:
     plain = {old: UNKNOWN if name.lower() in UNTAGGED else name for old, name in plain.items()}
     for old in sorted(set(wanted) - set(plain.values())):
         hint = did_you_mean(old, plain.values())
-        raise BadParameters(f"channels names {old!r}, which is no channel of the touchpoints.{hint}")
+        raise BadParameters(
+            say("channels names {old!r}, which is no channel of the touchpoints.{hint}", old=old, hint=hint)
+        )
     return {old: wanted.get(name, name) for old, name in plain.items()}
 
 
@@ -132,7 +142,12 @@ def conversions_of(study: Study, conversion: str, end: dt.datetime) -> ibis.Tabl
         rows = rows.filter(rows.event.cast("string").lower() == conversion.lower())
         rows = rows.select("member_id", "ts", id=rows.event_id, value=ibis.literal(0.0))
         if not rows.limit(1).count().execute():
-            raise BadParameters(f"conversion == {conversion!r}, must be an order or an event that occurs.")
+            raise BadParameters(
+                say(
+                    "conversion == {conversion!r}, must be an order or an event that occurs.",
+                    conversion=conversion,
+                )
+            )
     rows = rows.filter(rows.ts < end)
     beside = ibis.window(group_by="member_id", order_by=["ts", "id"])
     kind, channel = ibis.literal(CONVERSION, "int8"), ibis.null("string")

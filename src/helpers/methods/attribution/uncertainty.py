@@ -21,6 +21,7 @@ from helpers.methods.attribution.histories import Histories
 from helpers.methods.attribution.journeys import Journeys
 from helpers.methods.attribution.markov import choose_order, effects, markov
 from helpers.methods.attribution.shapley import shapley
+from helpers.sentences import say
 
 MODELS = (*RULES, "markov", "shapley")
 TOP = 3
@@ -82,7 +83,13 @@ def credit(
         Of the rule ``decay``.
     """
     if unknown := set(models) - set(MODELS):
-        raise BadParameters(f"models names {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}.")
+        raise BadParameters(
+            say(
+                "models names {unknown}; there are {models}.",
+                unknown=", ".join(sorted(unknown)),
+                models=", ".join(MODELS),
+            )
+        )
     histories, study = journeys.histories, journeys.study
     orders = pd.DataFrame({"order": [], "loss": []})
     if order is None:

@@ -137,7 +137,7 @@ def _ads(study: Study, by: str) -> pd.DataFrame:
     """Return cost and impressions by day and line, until the first day whose report is not complete."""
     table = study.dataset.ad_daily
     if by not in ("campaign_id", "platform"):
-        raise BadParameters(f"by == {by!r}, must be campaign_id or platform.")
+        raise BadParameters(say("by == {by!r}, must be campaign_id or platform.", by=by))
     require_columns(table, [by, "cost"], "ad_daily")
     shown = table.impressions.sum() if "impressions" in table.columns else ibis.null("float64")
     whole = table.is_complete.fill_null(True).all() if "is_complete" in table.columns else ibis.literal(True)

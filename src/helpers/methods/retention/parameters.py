@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from helpers.data.segment_syntax import refuse_personal
 from helpers.errors import BadParameters
+from helpers.sentences import say
 from helpers.study import parameters as common
 
 Day = Annotated[int, Field(ge=0, le=3660)]
@@ -79,5 +80,5 @@ class RetentionParameters(common.CommonParameters):
     @classmethod
     def _different_days(cls, value: list[int]) -> list[int]:
         if len(set(value)) != len(value):
-            raise ValueError("must not name a day twice")
+            raise ValueError(say("must not name a day twice"))
         return sorted(value)

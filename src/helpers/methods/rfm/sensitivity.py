@@ -89,7 +89,7 @@ def sensitivity(study: Study, scheme: TierScheme, window_days: int) -> Sensitivi
     given = study.log.weights
     weights = {name: float(weight) for name, weight in given.items() if weight > 0}
     if not weights:
-        raise BadParameters(f"value_weights == {dict(given)!r}, must hold a weight above 0.")
+        raise BadParameters(say("value_weights == {given!r}, must hold a weight above 0.", given=dict(given)))
     if not set(scheme.uses) & VALUED:
         return Sensitivity(study, unknown(0, "share", study.confidence), "", scheme)
     members = _members(study, scheme, list(weights), scheme.window_days or window_days)

@@ -167,7 +167,7 @@ class TierScheme(BaseModel):
                 keys = [key for model in (cls, Tier) for key in model.model_fields]
                 text = f"unknown key.{did_you_mean(str(first['loc'][-1]), keys)}"
             where = f"{definition['name']}, {place}" if place else definition["name"]
-            raise BadParameters(f"Tier scheme {where}: {text}") from None
+            raise BadParameters(say("Tier scheme {where}: {text}", where=where, text=text)) from None
 
     @model_validator(mode="after")
     def _everybody_is_in_one_tier(self) -> TierScheme:
@@ -278,8 +278,13 @@ class TierScheme(BaseModel):
         for column in bad:
             if count := int(counts[column].iloc[0]):
                 raise BadData(
-                    f"Tier scheme {self.name}: column {column} of {count:,} members is not "
-                    f"{self.domains[column].everything}."
+                    say(
+                        "Tier scheme {name}: column {column} of {count:,} members is not {everything}.",
+                        name=self.name,
+                        column=column,
+                        count=count,
+                        everything=self.domains[column].everything,
+                    )
                 )
         return members.mutate(tier=self.expression(members))
 
@@ -307,16 +312,22 @@ def _definition(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     path = Path(source)
     if path.suffix in {".yml", ".yaml"}:
         if not path.is_file():
-            raise BadParameters(f"Tier scheme file {path} does not exist.")
+            raise BadParameters(say("Tier scheme file {path} does not exist.", path=path))
         definition = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(definition, Mapping):
-            raise BadParameters(f"Tier scheme file {path} must hold one mapping with the key tiers.")
+            raise BadParameters(
+                say("Tier scheme file {path} must hold one mapping with the key tiers.", path=path)
+            )
         return {"name": path.stem, **definition}
     known = presets()
     if source not in known:
         raise BadParameters(
-            f"Tier scheme {source!r} is not one of {', '.join(known)} nor the path of a .yml file."
-            f"{did_you_mean(str(source), known)}"
+            say(
+                "Tier scheme {source!r} is not one of {known} nor the path of a .yml file.{near}",
+                source=source,
+                known=", ".join(known),
+                near=did_you_mean(str(source), known),
+            )
         )
     return {"name": source, **known[str(source)]}
 

@@ -241,7 +241,15 @@ def _worth(study: Study, frame: pd.DataFrame, what: str) -> tuple[Estimate, Esti
     if set(BOUNDS) <= set(frame.columns):
         absent = int(frame[list(BOUNDS)].isna().any(axis=1).sum())
         if absent:
-            raise BadData(f"{what}: {' or '.join(BOUNDS)} missing in {absent} of {len(frame)} rows.")
+            raise BadData(
+                say(
+                    "{what}: {bounds} missing in {absent} of {n} rows.",
+                    what=what,
+                    bounds=" or ".join(BOUNDS),
+                    absent=absent,
+                    n=len(frame),
+                )
+            )
         low, high = (float(frame[bound].mean()) for bound in BOUNDS)
         low, high = float(np.fmin(mean.low, low)), float(np.fmax(mean.high, high))
         mean = mean._replace(low=low, high=high, method="prediction bounds, at least bootstrap")

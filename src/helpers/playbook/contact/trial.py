@@ -189,7 +189,13 @@ def evaluate_list(
     odd = result[~result.isin((0, 1))]
     if kind == "share" and len(odd):
         raise BadData(
-            f"list {name}: {len(odd):,} values of {outcome} are neither 0 nor 1, such as {odd.iloc[0]:g}."
+            say(
+                "list {name}: {n:,} values of {outcome} are neither 0 nor 1, such as {example:g}.",
+                name=name,
+                n=len(odd),
+                outcome=outcome,
+                example=odd.iloc[0],
+            )
         )
     first, second = (result[listed["arm"] == arm].to_numpy(float) for arm in (CONTACT, HOLDOUT))
     difference = welch(first, second, unit=unit, confidence=0.95)
@@ -206,16 +212,32 @@ def _check_listed(listed: pd.DataFrame, value: pd.Series, name: str) -> None:
     strange = listed.loc[~listed["arm"].isin((CONTACT, HOLDOUT)), "arm"]
     if len(strange):
         raise BadData(
-            f"list {name}: {len(strange):,} arms are not {CONTACT!r} or {HOLDOUT!r}, such as {strange.iloc[0]!r}."
+            say(
+                "list {name}: {n:,} arms are not {contact!r} or {holdout!r}, such as {example!r}.",
+                name=name,
+                n=len(strange),
+                contact=CONTACT,
+                holdout=HOLDOUT,
+                example=strange.iloc[0],
+            )
         )
     repeated = listed.loc[listed["member_id"].duplicated(), "member_id"]
     if len(repeated):
         raise BadData(
-            f"list {name}: {len(repeated):,} members are listed twice, such as {repeated.iloc[0]!r}."
+            say(
+                "list {name}: {n:,} members are listed twice, such as {example!r}.",
+                name=name,
+                n=len(repeated),
+                example=repeated.iloc[0],
+            )
         )
     if len(listed) and not listed["member_id"].isin(value.index).any():
         raise BadData(
-            f"list {name}: none of {len(listed):,} pseudonyms is among the outcomes; is the salt the same?"
+            say(
+                "list {name}: none of {n:,} pseudonyms is among the outcomes; is the salt the same?",
+                name=name,
+                n=len(listed),
+            )
         )
 
 
@@ -227,6 +249,12 @@ def _outcome(table: ibis.Table, outcome: str, name: str) -> pd.Series:
     absent = frame.loc[frame["value"].isna(), "member_id"]
     if len(absent):
         raise BadData(
-            f"outcomes of list {name}: {outcome} missing in {len(absent):,} rows, for example {absent.iloc[0]!r}."
+            say(
+                "outcomes of list {name}: {outcome} missing in {n:,} rows, for example {example!r}.",
+                name=name,
+                outcome=outcome,
+                n=len(absent),
+                example=absent.iloc[0],
+            )
         )
     return frame.set_index(pseudonymise(frame["member_id"]))["value"]

@@ -13,6 +13,7 @@ from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
 from helpers.report.publish import store
 from helpers.report.publish.manifest import Manifest, read_actions, read_findings, read_manifest
+from helpers.sentences import say
 
 _ADDRESS = re.compile(r"(?P<series>[^@/]+(?:/[^@/]+)?)(?:[@/]v(?P<number>[1-9][0-9]*))?/?")
 
@@ -70,7 +71,15 @@ def resolve(reports: Path, first: str | None = None, second: str | None = None) 
         after = find(reports, first or _only(reports))
         before = (after[0], _previous(reports, *after))
     if before == after:
-        raise BadParameters(f"{first} and {second} are both {after[0]}@v{after[1]}: name two versions")
+        raise BadParameters(
+            say(
+                "{first} and {second} are both {after}@v{after2}: name two versions",
+                first=first,
+                second=second,
+                after=after[0],
+                after2=after[1],
+            )
+        )
     return _read(reports, *before), _read(reports, *after)
 
 
@@ -89,14 +98,30 @@ def find(reports: Path, address: str, *, newest: bool = False) -> tuple[str, int
     series = match["series"] if match else address
     if match is None or series not in published:
         hint = did_you_mean(series, published)
-        raise BadParameters(f'no series "{series}" in {reports}.{hint} There are: {_listed(published)}')
+        raise BadParameters(
+            say(
+                'no series "{series}" in {reports}.{hint} There are: {listed}',
+                series=series,
+                reports=reports,
+                hint=hint,
+                listed=_listed(published),
+            )
+        )
     numbers = published[series]
     if match["number"] is None:
         return series, numbers[-1] if newest else store.latest(reports, series) or numbers[-1]
     if (number := int(match["number"])) not in numbers:
         known = [f"v{each}" for each in numbers]
         hint = did_you_mean(f"v{number}", known)
-        raise BadParameters(f"{series} has no version v{number}.{hint} There are: {_listed(known)}")
+        raise BadParameters(
+            say(
+                "{series} has no version v{number}.{hint} There are: {listed}",
+                series=series,
+                number=number,
+                hint=hint,
+                listed=_listed(known),
+            )
+        )
     return series, number
 
 
@@ -107,14 +132,16 @@ def _by_series(reports: Path) -> dict[str, list[int]]:
         series, _, version = path.rpartition("/")
         found.setdefault(series, []).append(int(version[1:]))
     if not found:
-        raise BadParameters(f"no report is published in {reports}; run one first with: playbook run")
+        raise BadParameters(
+            say("no report is published in {reports}; run one first with: playbook run", reports=reports)
+        )
     return found
 
 
 def _only(reports: Path) -> str:
     published = _by_series(reports)
     if len(published) > 1:
-        raise BadParameters(f"there are several series; name one of: {_listed(published)}")
+        raise BadParameters(say("there are several series; name one of: {listed}", listed=_listed(published)))
     return next(iter(published))
 
 
@@ -122,7 +149,13 @@ def _previous(reports: Path, series: str, number: int) -> int:
     """Return the nearest earlier version that succeeded, or the nearest one at all."""
     earlier = [known for known in reversed(_by_series(reports)[series]) if known < number]
     if not earlier:
-        raise BadParameters(f"{series}@v{number} is the first version of its series: there is none before it")
+        raise BadParameters(
+            say(
+                "{series}@v{number} is the first version of its series: there is none before it",
+                series=series,
+                number=number,
+            )
+        )
     good = (known for known in earlier if _read(reports, series, known).succeeded)
     return next(good, earlier[0])
 
@@ -134,11 +167,16 @@ def _read(reports: Path, series: str, number: int) -> Version:
         return Version(series, number, folder, manifest, read_findings(folder), read_actions(folder))
     except (OSError, ValueError) as error:
         raise BadParameters(
-            f"{series}@v{number} was written by another release or is damaged; run it again, or name another version"
+            say(
+                "{series}@v{number} was written by another release or is damaged; run it again, or name "
+                "another version",
+                series=series,
+                number=number,
+            )
         ) from error
 
 
 def _listed(names: Iterable[str], limit: int = 12) -> str:
     known = list(names)
-    rest = f" and {len(known) - limit} more" if len(known) > limit else ""
-    return ", ".join(known[:limit]) + rest
+    rest, shown = len(known) - limit, ", ".join(known[:limit])
+    return say("{names} and {rest} more", names=shown, rest=rest) if rest > 0 else shown

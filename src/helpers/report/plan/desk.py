@@ -12,6 +12,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from helpers.report.plan import provenance
 from helpers.report.plan.imports import Sources, changed
 from helpers.report.publish.manifest import Code, TableFingerprint
 from helpers.report.redact import mask_urls
+from helpers.sentences import say
 from helpers.study.parameters import CommonParameters
 
 LONGEST = 60
@@ -76,6 +78,10 @@ class Checked:
     def language(self) -> tuple[str, str]:
         """The language of the report, and the method whose catalogue it takes beside the shared ones."""
         return self.values.get("language", "en"), project.method_name(self.notebook)
+
+    def spoken(self) -> AbstractContextManager[None]:
+        """Say what is for a terminal in the language that the run was told, else in that of the terminal."""
+        return locale.spoken(*self.language) if "language" in self.given else contextlib.nullcontext()
 
     @property
     def label(self) -> str:
@@ -256,9 +262,11 @@ def label_slug(text: str) -> str:
     words = _SIGNS.sub(lambda sign: f" {_WORDS[sign[0]]} ", plain.lower())
     slug = re.sub(r"[^\w.-]+", "-", words).strip("-.")
     if not slug:
-        raise BadParameters(f"label == {text!r}, must hold a letter or a digit")
+        raise BadParameters(say("label == {text!r}, must hold a letter or a digit", text=text))
     if slug.endswith(".zh"):
-        raise BadParameters(f"label == {text!r}, must not end in .zh, which says the language of a series")
+        raise BadParameters(
+            say("label == {text!r}, must not end in .zh, which says the language of a series", text=text)
+        )
     if len(slug) <= LONGEST and (slug == unicodedata.normalize("NFC", plain) or not filters):
         return slug
     return f"{slug[: LONGEST - 9].rstrip('-.')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from helpers.checks import did_you_mean
 from helpers.located_yaml import Reader
 from helpers.report.plan.plan_jobs import Run
+from helpers.sentences import say
 
 
 def ordered(reader: Reader, runs: Sequence[Run]) -> list[Run]:
@@ -29,7 +30,12 @@ def ordered(reader: Reader, runs: Sequence[Run]) -> list[Run]:
             if item.value not in named:
                 hint = did_you_mean(item.value, named)
                 reader.say(
-                    item.where, f'after names "{item.value}", of which the plan makes no report.{hint}'
+                    item.where,
+                    say(
+                        'after names "{value}", of which the plan makes no report.{hint}',
+                        value=item.value,
+                        hint=hint,
+                    ),
                 )
             waits[run.series] |= {*named.get(item.value, ())}
     sorter, place = TopologicalSorter(waits), {run.series: number for number, run in enumerate(runs)}
@@ -39,7 +45,13 @@ def ordered(reader: Reader, runs: Sequence[Run]) -> list[Run]:
         circle = error.args[1]
         told = next((run for run in runs if run.series in circle and run.after), runs[0])
         place_of = told.after[0].where if told.after else told.where
-        reader.say(place_of, f"runs wait for each other in a circle: {' after '.join(reversed(circle))}")
+        reader.say(
+            place_of,
+            say(
+                "runs wait for each other in a circle: {runs}",
+                runs=f" {say('after')} ".join(reversed(circle)),
+            ),
+        )
         return list(runs)
     by_series = {run.series: run for run in runs}
     return [_waiting(by_series[series], waits[series]) for series in order]

@@ -32,17 +32,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers import locale
 from helpers.checks import did_you_mean
 from helpers.errors import PlaybookError
 from helpers.located_yaml import COMMAND_LINE, Entry, InvalidFile, Item, Reader, Where, where
+from helpers.report import params
 from helpers.report.plan import plan_jobs
 from helpers.report.plan.desk import Desk, Plan
 from helpers.report.plan.order import ordered
 from helpers.report.plan.plan_jobs import MOST_RUNS, Job, Run, Shared
+from helpers.sentences import say
 
 PLAN_KEYS = ("data", "parameters", "workers", "timeout", "job_timeout", "jobs")
 MOST_WORKERS = 64
@@ -107,7 +111,7 @@ def read(
     """
     file = Path(path)
     reader = Reader(file)
-    top = reader.mapping(reader.root, PLAN_KEYS, "the plan")
+    top = reader.mapping(reader.root, PLAN_KEYS, say("the plan"))
     given = dict(parameters or {}) | ({} if data is None else {"data": data})
     own, limit = plan_jobs.parameters(reader, top), plan_jobs.seconds(reader, top, "job_timeout")
     shared = Shared(
@@ -116,8 +120,9 @@ def read(
         notebooks,
     )
     workers, timeout = _workers(reader, top), plan_jobs.seconds(reader, top, "timeout")
-    runs = _runs(reader, top, shared)
-    return PlanFile(file, _plans(reader, runs, desk or Desk()), workers, timeout)
+    with _spoken(shared):
+        runs = _runs(reader, top, shared)
+        return PlanFile(file, _plans(reader, runs, desk or Desk()), workers, timeout)
 
 
 def of_notebooks(
@@ -157,6 +162,12 @@ def of_notebooks(
     return _plans(reader, runs, desk or Desk())
 
 
+def _spoken(shared: Shared) -> AbstractContextManager[None]:
+    """Say what is wrong with a plan in the language that its jobs share, else in that of the terminal."""
+    language = shared.parameters.get("language")
+    return locale.spoken("zh") if language and language.value == "zh" else nullcontext()
+
+
 def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
     """Look at code and data of the runs; what is wrong with data that could be found is told together."""
     if reader.mistakes:
@@ -177,21 +188,28 @@ def _plans(reader: Reader, runs: list[Run], desk: Desk) -> list[Plan]:
 def _workers(reader: Reader, top: Mapping[str, Entry]) -> int | None:
     item = reader.get(top, "workers")
     if item and (type(item.value) is not int or not 1 <= item.value <= MOST_WORKERS):
-        reader.say(item.where, f"workers == {item.value!r}, must be a whole number from 1 to {MOST_WORKERS}")
+        reader.say(
+            item.where,
+            say(
+                "workers == {value!r}, must be a whole number from 1 to {most_workers}",
+                value=item.value,
+                most_workers=MOST_WORKERS,
+            ),
+        )
     return item.value if item else None
 
 
 def _runs(reader: Reader, top: Mapping[str, Entry], shared: Shared) -> list[Run]:
     """Return every run of the plan; mistakes are with the reader."""
     if "jobs" not in top:
-        reader.say(where(reader.root), "the plan has no jobs: add a list `jobs`, each with a `notebook`")
+        reader.say(where(reader.root), say("the plan has no jobs: add a list `jobs`, each with a `notebook`"))
         return []
     jobs, count = [], 0
     for node in reader.items(top["jobs"].node, "jobs"):
         jobs.append(plan_jobs.job(reader, node, shared))
         count += len(jobs[-1].notebooks) * len(jobs[-1].combinations)
         if count > MOST_RUNS:  # no more of them are made, because they would be too many to be kept
-            reader.say(jobs[-1].where, f"the jobs make more than {MOST_RUNS:,} runs")
+            reader.say(jobs[-1].where, say("the jobs make more than {most_runs:,} runs", most_runs=MOST_RUNS))
             return []
     return _expanded(reader, jobs, shared, complete=all(job.notebooks for job in jobs))
 
@@ -209,14 +227,15 @@ def _unused(reader: Reader, shared: Shared, *, complete: bool) -> None:
     known = {name for model in shared.models.values() for name in model.model_fields}
     for name, item in shared.parameters.items():
         if known and name not in known:
-            hint = did_you_mean(name, known)
-            if hint or complete:
+            if did_you_mean(name, known) or complete:
                 reader.say(
                     item.where,
-                    f'unknown parameter "{name}".' + (hint or f" Known: {', '.join(sorted(known))}."),
+                    params.unknown(name, sorted(known)),
                 )
         elif name in known and name not in shared.used and item.where == COMMAND_LINE:
-            reader.say(item.where, f'"{name}" has no effect: every job of the plan names its own')
+            reader.say(
+                item.where, say('"{name}" has no effect: every job of the plan names its own', name=name)
+            )
 
 
 def _twice(reader: Reader, runs: list[Run]) -> None:
@@ -227,7 +246,13 @@ def _twice(reader: Reader, runs: list[Run]) -> None:
     for series, found in places.items():
         if len(found) > 1:
             lines = ", ".join(str(line) for line in sorted({place.line for place in found}))
-            text = f' (line {lines}): give each a label of its own, such as label: "{{segment}}"'
+            text = (
+                "series {series} would be made {n} times (line {lines}): give each a label of its own, such as "
+                'label: "{{segment}}"'
+            )
             if reader.path is None:
-                text = ": name a notebook once, or run each with a --label of its own"
-            reader.say(found[-1], f"series {series} would be made {len(found)} times{text}")
+                text = (
+                    "series {series} would be made {n} times: name a notebook once, or run each with a "
+                    "--label of its own"
+                )
+            reader.say(found[-1], say(text, series=series, n=len(found), lines=lines))

@@ -20,6 +20,7 @@ from helpers.errors import BadParameters, PlaybookError
 from helpers.located_yaml import COMMAND_LINE, Entry, Item, Reader, Where, where
 from helpers.report import params, project
 from helpers.report.plan.desk import Checked, checked, label_slug, portable
+from helpers.sentences import say
 from helpers.study.parameters import CommonParameters
 
 MOST_RUNS = 10_000
@@ -77,7 +78,9 @@ def parameters(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Item]:
         found = reader.values(reader.mapping(entries["parameters"].node, None, "parameters"))
     if item := reader.get(entries, "data"):
         if "data" in found:
-            reader.say(item.where, f"data is there twice, first in line {found['data'].where.line}")
+            reader.say(
+                item.where, say("data is there twice, first in line {line}", line=found["data"].where.line)
+            )
         found["data"] = item
     return found
 
@@ -86,7 +89,10 @@ def seconds(reader: Reader, entries: Mapping[str, Entry], name: str) -> float | 
     """Return a time limit."""
     item = reader.get(entries, name)
     if item and (type(item.value) not in (int, float) or not 0 < item.value < 1e9):
-        reader.say(item.where, f"{name} == {item.value!r}, must be a number of seconds > 0")
+        reader.say(
+            item.where,
+            say("{name} == {value!r}, must be a number of seconds > 0", name=name, value=item.value),
+        )
     return item.value if item else None
 
 
@@ -94,16 +100,18 @@ def job(reader: Reader, node: yaml.Node, shared: Shared) -> Job:
     """Read one job; a plain text is the name of its notebook."""
     if isinstance(node, yaml.ScalarNode):
         return Job(where(node), _notebooks(reader, node, shared), None, {}, {}, [{}], None)
-    entries = reader.mapping(node, JOB_KEYS, "a job")
+    entries = reader.mapping(node, JOB_KEYS, say("a job"))
     label = reader.get(entries, "label")
     if label and not isinstance(label.value, str):
-        reader.say(label.where, f"label == {label.value!r}, must be a text: put it in quotes")
+        reader.say(
+            label.where, say("label == {value!r}, must be a text: put it in quotes", value=label.value)
+        )
         label = None
     if "notebook" in entries:
         notebooks = _notebooks(reader, entries["notebook"].node, shared)
     else:
         notebooks = []
-        reader.say(where(node), "the job names no notebook")
+        reader.say(where(node), say("the job names no notebook"))
     keys, combinations = _matrix(reader, entries["matrix"].node) if "matrix" in entries else ({}, [{}])
     own, limit = parameters(reader, entries), seconds(reader, entries, "job_timeout")
     after = _texts(reader, entries["after"].node, "after") if "after" in entries else []
@@ -142,20 +150,25 @@ def _matrix(reader: Reader, node: yaml.Node) -> tuple[dict[str, Where], list[dic
         keys: dict[str, Where] = {}
         combinations = []
         for line in reader.items(node, "matrix"):
-            entries = reader.mapping(line, None, "a line of the matrix")
+            entries = reader.mapping(line, None, say("a line of the matrix"))
             keys = {name: entry.where for name, entry in entries.items()} | keys
             combinations.append(reader.values(entries))
         return keys, combinations
     entries = reader.mapping(node, None, "matrix")
     if isinstance(node, yaml.MappingNode) and not node.value:
-        reader.say(where(node), "matrix is empty, which makes no run")
+        reader.say(where(node), say("matrix is empty, which makes no run"))
     lists = []
     for name, entry in entries.items():
         nodes = reader.items(entry.node, f"matrix {name}")
         lists.append([(name, item) for each in nodes if (item := reader.value(each, name))])
     keys = {name: entry.where for name, entry in entries.items()}
     if (count := math.prod(map(len, lists))) > MOST_RUNS:
-        reader.say(where(node), f"the matrix makes {count:,} runs, must be <= {MOST_RUNS:,}")
+        reader.say(
+            where(node),
+            say(
+                "the matrix makes {count:,} runs, must be <= {most_runs:,}", count=count, most_runs=MOST_RUNS
+            ),
+        )
         return keys, []
     return keys, [dict(row) for row in product(*lists)]
 
@@ -260,8 +273,8 @@ class Expansion:
         self._put.add(name)
         value = words[name]
         if isinstance(value, bool) or not isinstance(value, (str, int, float, datetime.date)):
-            advice = "cannot be put into a text: put a word or a number there"
-            self.reader.say(place, f"{{{name}}} == {value!r}, {advice}")
+            text = "{{{name}}} == {value!r}, cannot be put into a text: put a word or a number there"
+            self.reader.say(place, say(text, name=name, value=value))
             return name
         return str(value)
 
@@ -272,8 +285,8 @@ class Expansion:
             return True
         wanted = _PLAIN.get(get_origin(field.annotation) or field.annotation)  # type: ignore[arg-type]
         if wanted:
-            says = f"{name} == {item.value!r} is a text, must be {wanted}: write it without quotes"
-            self.reader.say(item.where, says)
+            text = "{name} == {value!r} is a text, must be {wanted}: write it without quotes"
+            self.reader.say(item.where, say(text, name=name, value=item.value, wanted=say(wanted)))
         return wanted is None
 
     def _place(self, name: str, given: Mapping[str, Item]) -> Where:
@@ -297,8 +310,8 @@ class Expansion:
             text = "-".join(f"{{{name}}}" for name in words)
         unknown = [name for name in _PLACEHOLDER.findall(text) if name not in known]
         for name in unknown:
-            says = f"label names {{{name}}}, which is neither a parameter nor in the matrix."
-            self.reader.say(place, says + did_you_mean(name, known))
+            text = "label names {{{name}}}, which is neither a parameter nor in the matrix.{hint}"
+            self.reader.say(place, say(text, name=name, hint=did_you_mean(name, known)))
         if unknown:
             return None
         try:
@@ -325,8 +338,8 @@ class Expansion:
             for name, place in self.job.keys.items():
                 if name not in model.model_fields and name not in self._put:
                     hint = did_you_mean(name, model.model_fields)
-                    advice = f"is no parameter of {notebook.stem}, and no text of the job holds {{{name}}}"
-                    self.reader.say(place, f'"{name}" {advice}.{hint}')
+                    text = '"{name}" is no parameter of {notebook}, and no text of the job holds {{{name}}}.{hint}'
+                    self.reader.say(place, say(text, name=name, notebook=notebook.stem, hint=hint))
 
 
 def _data_problem(place: str, root: Path | None) -> str:
@@ -336,7 +349,7 @@ def _data_problem(place: str, root: Path | None) -> str:
         if found.kind == "folder":
             there = folder.look(found)
             if not (there.layout.files or there.layout.unread or there.parts):
-                return f"{place} has no table of the contract"
+                return say("{place} has no table of the contract", place=place)
     except PlaybookError as error:
         above = ((root or Path()) / place.partition("?")[0]).parent
         names = [path.name for path in above.iterdir() if path.is_dir()] if above.is_dir() else []

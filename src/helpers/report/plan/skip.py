@@ -17,6 +17,7 @@ from helpers.report.plan.imports import changed
 from helpers.report.publish import store
 from helpers.report.publish.earlier import COMPARED, compared, earlier
 from helpers.report.publish.manifest import Manifest, read_manifest
+from helpers.sentences import say
 
 DONE = ("succeeded", "not_run")
 """Ends that another run with the same key would come to again. What failed is tried once more."""
@@ -76,25 +77,28 @@ def decide(plan: Plan, reports: Path) -> Decision:
     """
     there = store.numbers(reports, plan.series)
     if not there:
-        return Decision(None, "first version")
+        return Decision(None, say("first version"))
     version, plan = there[-1], keyed(plan, reports)
     folder = reports / plan.series / f"v{version}"
     try:
         manifest = read_manifest(folder)
     except (OSError, ValueError):
-        return Decision(None, f"the manifest of v{version} cannot be read")
+        return Decision(None, say("the manifest of v{version} cannot be read", version=version))
     before, digest = earlier(reports, manifest), manifest.environment.get(COMPARED, "")
     digest = before.digest if before else digest  # one that was pruned changes nothing
     if manifest.run_key != compared(plan.run_key, digest):
         environment = plan.environment | ({COMPARED: digest} if digest else {})
         return Decision(None, _difference(replace(plan, environment=environment), manifest))
     if manifest.status not in DONE:
-        return Decision(None, f"v{version} {manifest.status.replace('_', ' ')}")
+        return Decision(None, f"v{version} {say(manifest.status.replace('_', ' '))}")
     if moved := manifest.data.changed:
-        return Decision(None, f"the data changed while v{version} was made: {_few(moved)}")
+        return Decision(
+            None,
+            say("the data changed while v{version} was made: {names}", version=version, names=_few(moved)),
+        )
     if not _complete(folder, manifest):
-        return Decision(None, f"files of v{version} are missing or cut short")
-    return Decision(version, f"unchanged since v{version}")
+        return Decision(None, say("files of v{version} are missing or cut short", version=version))
+    return Decision(version, say("unchanged since v{version}", version=version))
 
 
 def _complete(folder: Path, manifest: Manifest) -> bool:
@@ -128,13 +132,16 @@ def _difference(plan: Plan, manifest: Manifest) -> str:
         "environment": changed(manifest.environment or plan.environment, plan.environment),
     }
     if manifest.python != (python := platform.python_version()):
-        names["environment"].insert(0, f"Python {manifest.python} to {python}")
-    return (
-        "; ".join(f"{name} changed: {_few(found)}" for name, found in names.items() if found)
-        or "environment changed"
-    )
+        names["environment"].insert(
+            0, say("Python {before} to {after}", before=manifest.python, after=python)
+        )
+    return "; ".join(
+        say("{what} changed: {names}", what=say(name), names=_few(found))
+        for name, found in names.items()
+        if found
+    ) or say("environment changed")
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    rest, shown = len(names) - NAMED, ", ".join(names[:NAMED])
+    return say("{names} and {rest} more", names=shown, rest=rest) if rest > 0 else shown

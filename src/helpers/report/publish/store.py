@@ -22,6 +22,7 @@ from pathlib import Path
 
 from helpers.data import scratch
 from helpers.errors import PlaybookError
+from helpers.sentences import say
 
 STAGING = ".staging-"
 _LEFT = (f"{STAGING}*", ".*.json-*", ".*.html-*")
@@ -151,10 +152,12 @@ def staging(reports: Path) -> Iterator[Path]:
 
 def refusal(reports: Path, error: OSError) -> CannotPublish:
     """Return the error that tells why the reports folder, or another place, did not take a run."""
-    place, filename = f"reports folder {reports}", error.filename
+    place, filename = say("reports folder {folder}", folder=reports), error.filename
     if isinstance(filename, str) and not Path(filename).is_relative_to(reports.resolve()):
         place = filename
-    return CannotPublish(f"{place} cannot be written: {error.strerror or error}")
+    return CannotPublish(
+        say("{place} cannot be written: {reason}", place=place, reason=error.strerror or error)
+    )
 
 
 def clean(reports: Path) -> None:

@@ -35,6 +35,7 @@ from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.report.run.progress import Event, Progress
 from helpers.report.run.result import RunResult
+from helpers.sentences import say
 
 if TYPE_CHECKING:
     from helpers.report.plan.desk import Plan
@@ -111,7 +112,8 @@ def _standing(index: int, plan: Plan, reports: Path, tell: Progress) -> RunResul
     """Return the result of a plan of which a version stands."""
     if (version := decide(plan, reports).version) is None:
         return None
-    line = f"{plan.series}: skipped, unchanged since v{version}"
+    with plan.spoken():
+        line = say("{series}: skipped, unchanged since v{version}", series=plan.series, version=version)
     tell(Event("skipped", index, plan.series, text=line))
     return RunResult(plan.series, "skipped", version, line)
 
@@ -171,7 +173,7 @@ def _result(plan: Plan, future: Future[RunResult]) -> RunResult:
         reason = str(error) if isinstance(error, PlaybookError) else f"{type(error).__name__}: {error}"
         reason = mask(reason, *map(str, plan.values.values()))
         failure = Failure(kind="error", cell=None, error=type(error).__name__, message=reason)
-        line = f"{plan.series}: not published: {reason}"
+        line = say("{series}: not published: {reason}", series=plan.series, reason=reason)
         return RunResult(plan.series, "not_published", None, line, failure)
 
 

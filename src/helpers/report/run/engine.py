@@ -30,7 +30,7 @@ from helpers.report.publish.manifest import CellRun, Failure, FailureKind, RunSt
 from helpers.report.run import outputs
 from helpers.report.run.kernels import kernel
 from helpers.report.run.kernels.client import LOST, ForkServer
-from helpers.sentences import shortened
+from helpers.sentences import say, shortened
 
 NAME = "playbook"
 NOT_RUN = "not_run"
@@ -185,18 +185,21 @@ class TruthfulClient(PapermillNotebookClient):
             name, message = error.ename, shortened(error.evalue, outputs.LONGEST_ERROR)
             kind = next((_KINDS[base] for base in (name, *self._bases(index)) if base in _KINDS), kind)
             if kind == "system_exit":
-                message = f"the notebook called sys.exit({message}); the cells after it did not run"
+                message = say(
+                    "the notebook called sys.exit({code}); the cells after it did not run", code=message
+                )
         elif isinstance(error, CellTimeoutError):
             status = kind = "timed_out"
             seconds = self.run_seconds or self.timeout
-            message = f"the run timed out after {seconds:g} seconds"
+            message = say("the run timed out after {seconds:g} seconds", seconds=seconds)
         else:
             status = kind = "kernel_died"
             process = self.provisioner.process
             code = process.returncode if process else None
             message = kernel.last_words(code)
             if code == LOST and self.kills_before is not None and kernel.kills() != self.kills_before:
-                kind, message = "out_of_memory", "the system killed the kernel because memory ran out"
+                kind = "out_of_memory"
+                message = say("the system killed the kernel because memory ran out")
         return status, Failure(kind=kind, cell=index + 1, error=name, message=message)
 
     def _bases(self, index: int) -> list[str]:

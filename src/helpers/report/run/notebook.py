@@ -13,6 +13,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 
 def prepare(path: Path, values: Mapping[str, Any], words: Mapping[str, str] | None = None) -> Any:
@@ -42,7 +43,7 @@ def prepare(path: Path, values: Mapping[str, Any], words: Mapping[str, str] | No
         raw = json.loads(path.read_text(encoding="utf-8"))
         nb = load_notebook_node(str(path))
     except (ValueError, KeyError, nbformat.ValidationError) as error:
-        raise BadParameters(f"{path.name} is not a notebook: {error}") from None
+        raise BadParameters(say("{path} is not a notebook: {error}", path=path.name, error=error)) from None
     has_id = ["id" in cell for cell in raw["cells"]]
     for index, cell in enumerate(nb.cells):
         if not has_id[index]:

@@ -49,7 +49,7 @@ from helpers.report.run import engine, notebook
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.report.run.result import RunResult
-from helpers.sentences import say
+from helpers.sentences import Verbatim, say
 
 LONGEST = 3600.0
 """Seconds for a run that was given none, after which what it has left is no longer looked at."""
@@ -65,7 +65,7 @@ class OutOfTime(TimeoutError):
     """What a run has left could not be written up in its time."""
 
     def __init__(self) -> None:
-        super().__init__("the time of the run was over")
+        super().__init__(say("the time of the run was over"))
 
 
 def execute(
@@ -102,10 +102,10 @@ def execute(
         try:
             started, until = datetime.datetime.now(datetime.UTC), time.monotonic() + (plan.timeout or LONGEST)
             nb = notebook.prepare(plan.notebook, plan.given, locale.catalogue(*plan.language))
-            outcome = _run_kernel(nb, plan, folder, reports, server, on_cell)
-            if stop and stop.is_set():
-                raise Stopped
             with locale.spoken(*plan.language):
+                outcome = _run_kernel(nb, plan, folder, reports, server, on_cell)
+                if stop and stop.is_set():
+                    raise Stopped
                 manifest = _write(folder, nb, plan, outcome, reports, until)
             git = provenance.git(project.find_root(plan.notebook.parent))
 
@@ -121,23 +121,32 @@ def execute(
     with contextlib.suppress(OSError):  # the version stands; at its end the batch tells what it cannot mend
         store.point_latest(reports, plan.series)
     folder = reports / plan.series / f"v{version}"
-    return RunResult(
-        plan.series, manifest.status, version, _line(manifest), manifest.failure, manifest, folder
-    )
+    with plan.spoken():
+        line = _line(manifest)
+    return RunResult(plan.series, manifest.status, version, line, manifest.failure, manifest, folder)
 
 
 def _line(manifest: Manifest) -> str:
     """Say in a plain line, for a terminal or a log, how a run went."""
     run, failure = manifest.bookkeeping, manifest.failure
     assert run is not None, "it is published"
-    text = f"{manifest.series} v{run.version}: {manifest.status.replace('_', ' ')} in {run.seconds:.1f} s"
+    said = say(
+        "{series} v{version}: {status} in {seconds:.1f} s",
+        series=manifest.series,
+        version=run.version,
+        status=say(manifest.status.replace("_", " ")),
+        seconds=run.seconds,
+    )
     if manifest.data.changed:
-        names = ", ".join(manifest.data.changed)
-        text += f"; the data changed while the report was made ({names}), so the next run makes it again"
+        text = "{said}; the data changed while the report was made ({names}), so the next run makes it again"
+        said = say(text, said=said, names=", ".join(manifest.data.changed))
     if failure is None:
-        return text
-    where = f", cell {failure.cell}" if failure.cell is not None else ""
-    return f"{text} ({failure.kind.replace('_', ' ')}{where}): {failure.headline:.500}"
+        return said
+    text = (
+        "{said} ({kind}): {headline}" if failure.cell is None else "{said} ({kind}, cell {cell}): {headline}"
+    )
+    kind, headline = say(failure.kind.replace("_", " ")), Verbatim(f"{failure.headline:.500}")
+    return say(text, said=said, kind=kind, cell=failure.cell, headline=headline)
 
 
 def _run_kernel(
@@ -150,7 +159,9 @@ def _run_kernel(
 ) -> engine.Outcome:
     own = scratch.folder()  # start-up files of the user must not change a report
     if own is None:
-        raise store.CannotPublish("there is no folder for temporary files that can be written: set TMPDIR")
+        raise store.CannotPublish(
+            say("there is no folder for temporary files that can be written: set TMPDIR")
+        )
     with own as ipython:
         return engine.execute(
             nb,

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Literal, NamedTuple
 
+from helpers.sentences import say
+
 Kind = Literal["start", "cell", "done", "skipped"]
 
 
@@ -61,7 +63,7 @@ def shown(total: int, file: IO[str] | None = None) -> Iterator[Progress]:
 
 def _line(event: Event, file: IO[str]) -> None:
     if event.kind == "start":
-        print(f"{event.series}: start", file=file, flush=True)
+        print(say("{series}: start", series=event.series), file=file, flush=True)
     elif event.kind in ("done", "skipped"):
         print(event.text, file=file, flush=True)
 
@@ -75,7 +77,9 @@ def _bars(total: int, console: Any) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24))
     told = TextColumn("{task.fields[told]}", markup=False)
     with Progress(*columns, told, TimeElapsedColumn(), console=console, transient=True) as bars:
-        whole = bars.add_task("all runs", total=total, told=f"0 of {total}")
+        whole = bars.add_task(
+            say("all runs"), total=total, told=say("{done} of {total}", done=0, total=total)
+        )
         tasks: dict[int, Any] = {}
         done = 0
 
@@ -83,15 +87,15 @@ def _bars(total: int, console: Any) -> Iterator[Progress]:
             nonlocal done
             if event.kind in ("start", "cell"):
                 if event.run not in tasks:
-                    tasks[event.run] = bars.add_task(event.series, total=None, told="starts")
+                    tasks[event.run] = bars.add_task(event.series, total=None, told=say("starts"))
                 if event.kind == "cell":
-                    told = f"cell {event.cell} of {event.cells}"
+                    told = say("cell {cell} of {cells}", cell=event.cell, cells=event.cells)
                     bars.update(tasks[event.run], completed=event.cell - 1, total=event.cells, told=told)
                 return
             if event.run in tasks:
                 bars.remove_task(tasks.pop(event.run))
             done += 1
-            bars.update(whole, completed=done, told=f"{done} of {total}")
+            bars.update(whole, completed=done, told=say("{done} of {total}", done=done, total=total))
             bars.console.print(Text(event.text))
 
         yield progress

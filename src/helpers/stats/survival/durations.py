@@ -32,6 +32,7 @@ import pandas as pd
 
 from helpers.data.source import as_table
 from helpers.errors import BadData
+from helpers.sentences import say
 from helpers.study.days import day_number, number_of
 from helpers.study.frames import as_day, require_columns, with_days
 
@@ -141,7 +142,15 @@ def refuse_impossible(stays: ibis.Table) -> None:
     """Raise BadData when a member has no day of joining, or left before it; a report does not say who."""
     wrong = stays.filter((stays.tenure_days < 0) | stays.tenure_days.isnull())
     if count := int(wrong.count().execute()):
-        raise BadData(
-            f"members, columns joined_at, left_at: {count:,} {'member' if count == 1 else 'members'} without a day "
-            "of joining, or with a leave before it. Mend the export."
+        text = (
+            "members, columns joined_at, left_at: {count:,} members without a day of joining, or with a "
+            "leave before it. "
+            "Mend the export."
         )
+        if count == 1:
+            text = (
+                "members, columns joined_at, left_at: 1 member without a day of joining, or with a leave "
+                "before it. Mend "
+                "the export."
+            )
+        raise BadData(say(text, count=count))

@@ -20,6 +20,7 @@ import sys
 from typing import Literal, get_args
 
 from helpers.errors import BadParameters
+from helpers.sentences import say
 
 VARIABLE = "PLAYBOOK_KERNELS"
 Mode = Literal["fork", "ordinary"]
@@ -40,7 +41,11 @@ def mode(runs: int = 2) -> Mode:
     pays = sys.platform == "linux" and runs > 1
     word = os.environ.get(VARIABLE) or ("fork" if pays else "ordinary")
     if word not in get_args(Mode):
-        raise BadParameters(f"{VARIABLE} == {word!r}, must be 'fork' or 'ordinary'")
+        raise BadParameters(
+            say("{variable} == {word!r}, must be 'fork' or 'ordinary'", variable=VARIABLE, word=word)
+        )
     if word == "fork" and not hasattr(os, "fork"):
-        raise BadParameters(f"{VARIABLE} == 'fork', but this system cannot fork a process")
+        raise BadParameters(
+            say("{variable} == 'fork', but this system cannot fork a process", variable=VARIABLE)
+        )
     return "fork" if word == "fork" else "ordinary"

@@ -20,6 +20,7 @@ from traitlets import default
 
 from helpers.report.run.kernels import server
 from helpers.report.run.kernels.client import ForkServer, ServerGone
+from helpers.sentences import say
 
 _STARTS_WITHIN = 60.0  # seconds
 GROUPS = Path("/sys/fs/cgroup")
@@ -110,12 +111,14 @@ class PromptClient(AsyncKernelClient):
 def last_words(code: int | None) -> str:
     """Say how the process of a kernel ended, from its exit code or minus a signal."""
     if code is None:
-        return "the kernel died"
+        return say("the kernel died")
     if code >= 0:
-        return f"the kernel's process exited with code {code}"
+        return say("the kernel's process exited with code {code}", code=code)
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-    return f"the kernel was killed by {name}{hint}"
+    text = "the kernel was killed by {name}"
+    if name == "SIGKILL":
+        text = "the kernel was killed by {name}, as the system does when memory runs out"
+    return say(text, name=name)
 
 
 def peak_memory(pid: int | None) -> int | None:
