@@ -39,13 +39,15 @@ TERMS = {
     "expected gain": "预期收益",
     "chance of reaching": "达成概率",
 }
-"""Terms that have one translation, wherever they stand; an entry that cannot hold it is named below."""
+"""Terms that have one translation, wherever they stand; an entry that cannot hold it, such as a parameter's name, is named below."""
 OTHERWISE = {
     "bootstrap": ("自助t法",),
     "cohort": ("先加入的",),
     "covariate": ("特征",),
     "expected gain": ("多赚",),
+    "impression": ("ad_daily:impressions",),
     "newcomer": ("新增", "人均"),
+    "segment": ("segment",),
 }
 NEVER = (
     "赋能",

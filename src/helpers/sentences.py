@@ -75,7 +75,9 @@ class _Chinese(string.Formatter):
     """
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
-        return Verbatim(repr(value)) if conversion == "r" else super().convert_field(value, conversion)
+        """Return what stands in quotes (``!r``), or as it is written (``!s``), which no catalogue translates."""
+        value = super().convert_field(value, conversion)
+        return Verbatim(value) if conversion else value
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Verbatim):

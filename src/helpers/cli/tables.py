@@ -11,7 +11,7 @@ import typer
 
 from helpers.cli import output
 from helpers.cli.application import Notebooks, app, notebooks_folder
-from helpers.sentences import Verbatim, say
+from helpers.sentences import Verbatim, closed_up, say
 
 
 @app.command()
@@ -48,7 +48,7 @@ def check(
         output.frame(say("Kinds of action, and what they count as"), found.kinds)
         lines.append(found.unknown)
     for line in filter(None, lines):
-        typer.echo(line)
+        typer.echo(closed_up(line))
 
 
 @app.command("map")

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.checks import did_you_mean
 from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
-from helpers.sentences import say
+from helpers.sentences import Verbatim, in_chinese, say
 
 COMPARE: dict[Any, Any] = {ast.Eq: eq, ast.NotEq: ne, ast.Lt: lt, ast.LtE: le, ast.Gt: gt, ast.GtE: ge}
 MEMBER = (ast.In, ast.NotIn)
@@ -47,8 +47,11 @@ def parse_syntax(expression: str | None) -> tuple[str, tuple[str, ...], ast.expr
         reason = "{error}."
         reason += "\nUse plain quotes, \"…\" or '…'." if re.search("[“”‘’「」＂]", text) else ""
         reason += "\nEquality is ==." if re.search(r"(?<![=!<>])=(?!=)", text) else ""
-        reason = say(reason, error=getattr(error, "msg", None) or say("it cannot be read"))
-    raise BadParameters(say("segment == {text!r}: {reason} {hint}", text=text, reason=reason, hint=say(HINT)))
+        said = "" if in_chinese() else getattr(error, "msg", "")  # the parser speaks English
+        reason = say(reason, error=said or say("it cannot be read"))
+    raise BadParameters(
+        say("segment == {text!r}: {reason} {hint}", text=text, reason=reason, hint=Verbatim(say(HINT)))
+    )
 
 
 def refuse_personal(names: Iterable[str]) -> None:

@@ -14,12 +14,9 @@ from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from helpers import sentences
 
 PACKAGE = Path(__file__).resolve().parents[1]
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def files(language: str, method: str = "") -> list[Path]:
@@ -33,7 +30,10 @@ def files(language: str, method: str = "") -> list[Path]:
 @cache
 def catalogue(language: str, method: str = "") -> Mapping[str, str]:
     """Return English template to translated template."""
-    loaded = (yaml.load(path.read_text("utf-8"), _LOADER) or [] for path in files(language, method))
+    import yaml  # late: a command in English reads none
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loaded = (yaml.load(path.read_text("utf-8"), loader) or [] for path in files(language, method))
     said = [pair for pairs in loaded for pair in pairs if pair[language]]
     return {pair["en"].strip(): pair[language].strip() for pair in said}
 

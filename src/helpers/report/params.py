@@ -26,7 +26,7 @@ from helpers.checks import did_you_mean
 from helpers.errors import BadParameters
 from helpers.report.project import locate_data, method_name, notebook_name
 from helpers.report.redact import mask_urls
-from helpers.sentences import Verbatim, say, shortened, word
+from helpers.sentences import Verbatim, in_chinese, say, shortened, word
 from helpers.study.parameters import CommonParameters
 
 _PACKAGE = "helpers.methods"
@@ -180,13 +180,17 @@ def _problem(model: type[CommonParameters], item: Any) -> Problem:
     if item["type"] == "extra_forbidden":
         return Problem(name, unknown(name, model.model_fields))
     template = _MESSAGES.get(item["type"])
-    says = say(template, **item.get("ctx", {})) if template else item["msg"]
+    about = item.get("ctx", {})
+    if in_chinese() and "expected" in about:  # pydantic lists the choices in English
+        about = {"expected": about["expected"].replace(" or ", ", ")}
+    says = say(template, **about) if template else item["msg"]
     where = (name or "parameters") + "".join(f"[{key}]" for key in inner)
-    text = f"{where} == {shortened(mask_urls(repr(item['input'])), LONGEST_VALUE)}, {says}"
+    value = Verbatim(shortened(mask_urls(repr(item["input"])), LONGEST_VALUE))
+    text = say("{where} == {value}, {says}", where=where, value=value, says=Verbatim(says))
     if name in model.model_fields:
-        about = _describe(name, model.model_fields[name])
-        kind = ", ".join(filter(None, (about.type, about.bounds)))
-        default = Verbatim(about.default)
+        told = _describe(name, model.model_fields[name])
+        kind = ", ".join(filter(None, (told.type, told.bounds)))
+        default = Verbatim(told.default)
         text = say(
             "{problem} ({kind}; default {default})", problem=Verbatim(text), kind=kind, default=default
         )

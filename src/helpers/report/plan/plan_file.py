@@ -119,8 +119,8 @@ def read(
         job_timeout or limit,
         notebooks,
     )
-    workers, timeout = _workers(reader, top), plan_jobs.seconds(reader, top, "timeout")
     with _spoken(shared):
+        workers, timeout = _workers(reader, top), plan_jobs.seconds(reader, top, "timeout")
         runs = _runs(reader, top, shared)
         return PlanFile(file, _plans(reader, runs, desk or Desk()), workers, timeout)
 
