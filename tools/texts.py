@@ -275,6 +275,8 @@ def _constants() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found |= {node.value.strip(), node.value.replace("_", " ").strip()}
+                if "_" in node.value and all(map(str.isidentifier, node.value.split())):  # names of columns
+                    found |= {part.replace("_", " ") for part in node.value.split()}
             elif isinstance(node, ast.keyword | ast.arg) and node.arg:
                 found.add(node.arg.replace("_", " "))
             elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
