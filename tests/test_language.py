@@ -39,7 +39,7 @@ TERMS = {
     "expected gain": "预期收益",
     "chance of reaching": "达成概率",
 }
-"""Terms that have one translation, wherever they stand; an entry that cannot hold it, such as a parameter's name, is named below."""
+"""Terms that have one translation; an entry that cannot hold it, such as the name of a parameter, is named below."""
 OTHERWISE = {
     "bootstrap": ("自助t法",),
     "cohort": ("先加入的",),

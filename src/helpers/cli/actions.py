@@ -9,7 +9,7 @@ import typer
 
 from helpers.cli import output
 from helpers.cli.application import Reports, app, reports_folder
-from helpers.sentences import say, word
+from helpers.sentences import say
 
 actions = typer.Typer(
     help="Decide on what reports propose; the weekly review looks after it.", no_args_is_help=True
@@ -30,9 +30,7 @@ def list_(reports: Reports = None) -> None:
 
     entries = Register.read(EarlierReports(reports_folder(reports), dt.date.today())).entries
     names = ("id", "state", "call", "owner", "title", "check_on", "why")
-    output.table(
-        say("Actions"), names, ([word(str(getattr(one, name))) for name in names] for one in entries)
-    )
+    output.table(say("Actions"), names, ([str(getattr(one, name)) for name in names] for one in entries))
 
 
 @actions.command()

@@ -79,9 +79,8 @@ def run(
         plans = plan_file.of_notebooks(names, label=label, notebooks=folder, **shared)
     else:
         if notebook or label:
-            raise BadParameters(
-                say("--plan names notebooks and labels itself: leave NOTEBOOK and --label out")
-            )
+            text = "--plan names notebooks and labels itself: leave NOTEBOOK and --label out"
+            raise BadParameters(say(text))
         read = plan_file.read(plan, notebooks=notebooks, **shared)
         plans, workers, timeout = read.plans, workers or read.workers, timeout or read.timeout
     target = reports_folder(reports, plans[0].notebook.parent)
@@ -114,8 +113,7 @@ def _say_what_would_run(plans: list[Plan], reports: Path, force: bool) -> None:
         skipped = decision.version is not None and not force
         reason = say("forced") if force and decision.version is not None else decision.reason
         rows.append((plan.series, plan.notebook.stem, "skip" if skipped else "run", reason))
-    named = [(series, notebook, word(what), why) for series, notebook, what, why in rows]
-    output.table(say("Runs"), ("series", "notebook", "what", "why"), named)
+    output.table(say("Runs"), ("series", "notebook", "what", "why"), [map(word, row) for row in rows])
     count = sum(row[2] == "run" for row in rows)
     text = "{n} planned, {count} would run, {rest} unchanged; nothing was started"
     typer.echo(say(text, n=len(rows), count=count, rest=len(rows) - count))
@@ -134,9 +132,8 @@ def _execute(plans: list[Plan], seconds: float | None, options: dict[str, Any]) 
         raise typer.Exit(1) from None
     except KeyboardInterrupt as stop:
         says = stop.says if isinstance(stop, _Ended) else "stopped"
-        typer.echo(
-            say("{how}; what was published stands, and the next run does the rest", how=say(says)), err=True
-        )
+        text = "{how}; what was published stands, and the next run does the rest"
+        typer.echo(say(text, how=say(says)), err=True)
         raise typer.Exit(stop.code if isinstance(stop, _Ended) else 130) from None
 
 
@@ -156,9 +153,8 @@ def _until(seconds: float | None) -> Iterator[None]:
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, time_is_up)
         signal.setitimer(signal.ITIMER_REAL, float(seconds or 0))
     elif seconds is not None:
-        typer.echo(
-            say("this system knows no timeout for all runs together; each run keeps its own"), err=True
-        )
+        text = "this system knows no timeout for all runs together; each run keeps its own"
+        typer.echo(say(text), err=True)
     try:
         yield
     finally:

@@ -74,13 +74,11 @@ def map_(
     try:
         for name, table in draft.preview(con, folder, target.read_text("utf-8")).tables.items():
             rows = table.limit(5).execute()  # as they are: what is shown is not rounded
-            output.frame(
-                say("{table}: its first rows", table=name), rows.where(rows.isna(), rows.astype(str))
-            )
+            title = say("{table}: its first rows", table=name)
+            output.frame(title, rows.where(rows.isna(), rows.astype(str)))
     except PlaybookError as error:
-        typer.echo(
-            say("No rows can be shown yet: {why}", why=str(error).splitlines()[-1].rpartition(": ")[2])
-        )
+        why = str(error).splitlines()[-1].rpartition(": ")[2]
+        typer.echo(say("No rows can be shown yet: {why}", why=why))
     there = [path.stem for path in project.notebooks(notebooks_folder(notebooks))]
     runs = [
         (name, say("no: without {lack}", lack=lack) if lack else say("yes"))
@@ -137,9 +135,8 @@ def params(
     from helpers.report import project
 
     path = project.find_notebook(notebook, notebooks_folder(notebooks))
-    output.table(
-        say("Parameters of {notebook}", notebook=path.stem), models.Description._fields, models.describe(path)
-    )
+    title = say("Parameters of {notebook}", notebook=path.stem)
+    output.table(title, models.Description._fields, models.describe(path))
 
 
 @app.command()
