@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from helpers import locale
 from helpers.playbook.finding import Finding
 from helpers.report import diff
 from helpers.report.page.index import index_html
@@ -178,7 +179,8 @@ def chinese(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     done = [execute(other, reports=reports), *execute_all(runs, reports=reports)]
     assert {each.status for each in done} == {"succeeded"}
     paths = {made.series: max(reports.glob(f"{made.series}/v*/report.html")) for made in runs}
-    compared = diff.write(diff.compare(*diff.resolve(reports, "rfm/all.zh")))
+    with locale.spoken("zh"):
+        compared = diff.write(diff.compare(*diff.resolve(reports, "rfm/all.zh")))
     return paths | {"index": reports / "index.html", "comparison": compared}
 
 

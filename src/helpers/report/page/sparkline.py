@@ -42,8 +42,10 @@ def sparkline(points: Sequence[tuple[int, Finding]]) -> Markup:
         "{metric} over {number} versions: from {first} to {last}",
         metric=shown.metric,
         number=len(known),
-        first=f"{quantity(known[0][1], shown.unit)} in v{known[0][0]}",
-        last=f"{quantity(known[-1][1], shown.unit)} in v{known[-1][0]}",
+        first=say("{value} in {version}", value=quantity(known[0][1], shown.unit), version=f"v{known[0][0]}"),
+        last=say(
+            "{value} in {version}", value=quantity(known[-1][1], shown.unit), version=f"v{known[-1][0]}"
+        ),
     )
     lowest, highest = min(low for *_, low, _ in known), max(high for *_, high in known)
     step = (WIDTH - 2 * EDGE) / (len(known) - 1)
