@@ -257,7 +257,7 @@ def _ids(root: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("method", "count"),
-    [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7), ("attribution", 9), ("budget", 12)],
+    [("rfm", 8), ("retention", 9), ("outlook", 7), ("ab_test", 7), ("attribution", 9), ("budget", 13)],
 )
 def test_every_finding_has_an_interval_and_every_action_rests_on_findings(published, method, count):
     folder = published / f"{method}/all/v1"

@@ -28,7 +28,7 @@ from helpers.methods.retention.covariates import candidates
 from helpers.methods.retention.plots import ratio_axis, rows_axis
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
-from helpers.sentences import number, people, percent, say
+from helpers.sentences import number, people, percent, say, word
 from helpers.stats.cox.folds import cross_fitted_concordance
 from helpers.stats.cox.model import CoxModel
 from helpers.stats.cox.proportional import TENURE_BREAKS, proportional_hazards, tenure_effects
@@ -269,7 +269,9 @@ def _by_tenure(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def name_of(covariate: Any) -> str:
     """Return the name of a covariate for readers: ``platform_home=weibo -> 'home platform = weibo'``."""
     variable, equals, level = str(covariate).partition("=")
-    name = say(NAMES.get(variable, variable.replace("_", " ")))
+    name = word(NAMES.get(variable, variable.replace("_", " ")))
+    if variable.startswith("early_"):
+        name = say("early {action}", action=variable.removeprefix("early_").replace("_", " "))
     return say("{name} = {level}", name=name, level=level) if equals else name
 
 
