@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import cli, errors
+from helpers import cli, errors, sentences
 from helpers.data.privacy import pseudonym
 from helpers.playbook.verify import last_week
 from helpers.report.plan.desk import Plan
@@ -65,6 +66,19 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as stop:
         cli.main()
     return int(stop.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A terminal in English; what a command chose is over with it."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    yield
+    sentences.use_language("en")
+
+
+def latin(text: str) -> set[str]:
+    """Return the words of English in a text: runs of two and more words in small letters."""
+    return set(re.findall(r"\b[a-z]{2,} [a-z]{2,}\b", text))
 
 
 def fake_runs(monkeypatch: pytest.MonkeyPatch, *ends: tuple[str, str | None]) -> list[dict[str, Any]]:
@@ -250,7 +264,7 @@ def test_a_bad_plan_is_rejected_without_anything_heavy(folder: Path) -> None:
     )
     (folder / "bad.yml").write_text(f"jobs:\n{jobs}")
     code = f"""import sys
-from helpers import cli, errors
+from helpers import cli, errors, sentences
 sys.argv = ["playbook", "run", "--plan", "bad.yml"]
 try:
     cli.main()
@@ -356,6 +370,62 @@ def test_check_lists_violations_and_ends_with_2(
     assert call(monkeypatch, "check", "tables") == 2
     said = capsys.readouterr().err
     assert "orders.paid_at: missing column" in said and "duplicate key" in said and "Traceback" not in said
+
+
+def test_check_speaks_the_language_of_the_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert call(monkeypatch, "check", "tables") == 0
+    good = capsys.readouterr().out
+    assert "tables：符合数据约定，没有问题" in good and "各表的数据健康" in good and not latin(good)
+    bad = "order_id,member_id,paid_at,gross\no1,m1,2026-01-02T03:04:05Z,x\no1,m2,,20\n"
+    (folder / "tables" / "orders.csv").write_text(bad)
+    assert call(monkeypatch, "check", "tables") == 2
+    told = capsys.readouterr().err
+    assert "orders.gross：数字读不懂（1行），如order_id='o1', gross='x'。能读的写法：" in told
+    assert "orders.order_id：主键重复（1行），如order_id='o1', rows=2。每行应是一笔订单；" in told
+    assert "orders.paid_at：必填值为空（1行）" in told and not latin(told)
+
+
+def test_a_plan_is_told_in_its_language_and_in_that_of_the_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = "jobs:\n  - notebook: rfm\n    parameters: {seed: '5', segment: \"gros > 5\", k_min: -1}\n"
+    (folder / "bad.yml").write_text(f"{job}  - rfmm\n")
+    assert call(monkeypatch, "run", "--plan", "bad.yml") == 2
+    assert "bad.yml cannot be used, 3 mistakes, nothing was started:" in capsys.readouterr().err
+    (folder / "bad.yml").write_text(f"parameters: {{language: zh, sedd: 1}}\n{job}  - rfmm\n")
+    assert call(monkeypatch, "run", "--plan", "bad.yml") == 2
+    told = capsys.readouterr().err
+    for part in (
+        "bad.yml不能用，有4处错误，没有启动任何运行：",
+        "bad.yml:1:34: 没有参数“sedd”。是不是“seed”？",
+        "bad.yml:4:24: seed == '5'是文字，应为数字：去掉引号",
+        "k_min == -1，应>= 1（整数、>= 1、<= 1000；默认10）",
+        "里没有笔记本“rfmm”。是不是“rfm”？",
+    ):
+        assert part in told
+    assert not latin(told)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert call(monkeypatch, "run", "rfm", "--data", "nowhere") == 2
+    assert "nowhere不存在。写明一个文件夹" in capsys.readouterr().err
+
+
+def test_the_lines_of_a_run_speak_its_language(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_runs(monkeypatch, ("succeeded", None))
+    assert call(monkeypatch, "run", "rfm", "-p", "language=zh") == 0
+    assert "成功1项，跳过0项，未运行0项，失败0项" in capsys.readouterr().out
+    sentences.use_language("en")
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    monkeypatch.setenv("LC_ALL", "")
+    assert call(monkeypatch, "run", "rfm", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "计划1项，将运行1项，未变0项；没有启动任何运行" in told and "第一版" in told and not latin(told)
+    assert call(monkeypatch, "run", "rfm", "--dry-run", "-p", "language=en") == 0
+    assert "1 planned, 1 would run, 0 unchanged; nothing was started" in capsys.readouterr().out
 
 
 def test_check_prints_health_and_the_contract(

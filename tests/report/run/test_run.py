@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from helpers.errors import BadParameters
@@ -16,6 +18,7 @@ from helpers.report.plan import provenance, skip
 from helpers.report.publish import catalog, store
 from helpers.report.publish.manifest import read_actions, read_findings, read_manifest
 from helpers.report.run.result import RunResult
+from tests.latin import untranslated
 from tests.report.plans import plan
 
 BuildNotebook = Callable[..., Path]
@@ -104,6 +107,28 @@ def test_a_missing_table_is_not_run_and_no_failure(
     assert result.manifest.failure.message == "table events missing"
     assert not (project / "reports" / "rfm" / "douyin-friends" / "latest.json").exists()
     assert "table events missing" in (result.folder / "report.html").read_text()
+
+
+def test_a_failed_run_in_chinese_tells_why_in_chinese(
+    build_notebook: BuildNotebook, run: Run, project: Path
+) -> None:
+    orders = pd.read_parquet(project / "tables/orders.parquet")
+    orders.assign(order_id="o1").to_parquet(project / "tables/orders.parquet")
+    opened = "from helpers.report import params\nfrom helpers.study import Study\n"
+    path = build_notebook(f"{opened}Study.open(params.read('01_rfm', globals()))")
+    done = run(path, parameters={"language": "zh", "as_of": "2026-01-03"})
+    assert done.failure and done.folder and done.failure.kind == "bad_data"
+    assert done.failure.message == (
+        "订单有1处不符合数据约定：\n- orders.order_id：主键重复（2行，用playbook check查看）。"
+        "每行应是一笔订单；在源头删掉重复的行，留下对的那行。"
+    )
+    assert re.fullmatch(
+        r"rfm/all.zh v1：运行失败，用时[\d.]+秒（数据有误，第4个单元格）：订单有1处.*", done.line
+    )
+    banner = (done.folder / "report.html").read_text("utf-8").partition('<section class="banner')[2]
+    banner = banner.partition("</section>")[0]
+    assert "主键重复（2行" in banner
+    assert untranslated(f'<section class="banner{banner}</section>', frozenset({"orders"})) == {}
 
 
 def test_everything_is_checked_before_a_kernel_starts(
