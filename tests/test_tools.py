@@ -168,3 +168,42 @@ def test_the_package_asks_no_engine_for_what_engines_do_differently(root):
     fine = "import ibis\nnp.round(t.x, 2)\nt.x.cast('int64')\n(t.a - t.b).cast('float64')\nrounded(t.x)\n"
     assert not list(expressions.found(fine))
     assert expressions.main() == 0
+
+
+SPEAKS = """
+from helpers.sentences import say
+say("{n} members came back.")
+say("Too few of them.\\nTheir share is {share}.")
+"""
+SAID = """
+- {en: "Too few of them.", zh: 人数不足。}
+- {en: "Their share is {share}.", zh: "占比为{part}。"}
+- {en: "Nobody came.", zh: 没有人来。}
+- {en: came, zh: 来的}
+"""
+
+
+def test_a_text_without_a_translation_is_told_with_the_lines_to_write(root, tmp_path, monkeypatch, capsys):
+    texts = tool(root, "texts")
+    monkeypatch.setattr(texts, "ROOT", tmp_path / "src" / "helpers")
+    home = texts.ROOT / "methods" / "tides"
+    for name, text in {"a.py": SPEAKS, "zh.yml": SAID, "truth.yml": "column: came"}.items():
+        home.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text, "utf-8")
+    (texts.ROOT / "playbook").mkdir()
+    (texts.ROOT / "playbook" / "glossary.yml").write_text("", "utf-8")
+    monkeypatch.setattr("sys.argv", ["texts.py"])
+    assert texts.main() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "a.py:3: no translation; write into methods/tides/zh.yml:",
+        "- en: '{n} members came back.'",
+        "  zh: ''",
+        "",
+        "methods/tides/zh.yml: 'Their share is {share}.': its fields are ['share'], "
+        "those of the translation ['part']",
+        "methods/tides/zh.yml: 'Nobody came.': nothing says it",
+        "0 texts past the door, 1 without a translation, 2 wrong entries.",
+    ]
+    monkeypatch.setattr("sys.argv", ["texts.py", "--draft"])
+    texts.main()
+    assert (home / "zh.yml").read_text("utf-8") == SAID + "- en: '{n} members came back.'\n  zh: ''\n"

@@ -310,8 +310,8 @@ def main() -> int:
     outer = [(path.relative_to(ROOT), line, text) for path in files for line, text in outside(path)]
     for path, line, text in outer:
         print(f"{path}:{line}: {text[:100]}: does not pass through say()")
-    found = list(texts()) if len(sys.argv) > 1 else []
-    missing, bad = list(untranslated(found)), list(wrong(found)) if found else []
+    found = list(texts())
+    missing, bad = list(untranslated(found)), list(wrong(found))
     if "--draft" in sys.argv:
         for path in sorted({text.catalogue for text in missing}):
             new = [
