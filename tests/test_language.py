@@ -45,7 +45,7 @@ OTHERWISE = {
     "cohort": ("先加入的",),
     "covariate": ("特征",),
     "expected gain": ("多赚",),
-    "impression": ("ad_daily:impressions",),
+    "impression": ("ad_daily:impressions", "点击率"),
     "newcomer": ("新增", "人均"),
     "segment": ("segment",),
 }
@@ -94,7 +94,24 @@ def test_numbers_days_and_money_are_written_as_chinese_writes_them(chinese):
         and money(-44.4, "CNY") == "−￥44.4"
     )
     assert quantity(62_400, "CNY", exact=True) == "￥62,400" and money(172, "USD") == "172美元"
-    assert amount_of(2_985, "members") == "2,985名成员" and amount_of(7, "windows") == "7个窗口"
+    assert amount_of(2_985, "members") == "2,985名" and amount_of(7, "windows") == "7个窗口"
+
+
+def test_months_quarters_and_weeks_are_written_out_unless_they_name_a_column(chinese):
+    assert say("{month}", month="2026-06") == "2026年6月" and say("{day!s:s}", day="2026-06") == "2026-06"
+    assert say("{quarter}", quarter="2026-Q3") == "2026年第3季度"
+    assert say("{week}", week="2026-W26") == "2026年第26周（6月22日至28日）"
+    assert say("{week}", week="2026-W27") == "2026年第27周（6月29日至7月5日）"
+
+
+def test_bounds_are_joined_by_a_dash_unless_one_is_negative_and_have_no_measure_word(chinese):
+    bounds = "{value} ({low} to {high})"
+    assert say(bounds, value="4.00", low="3.57", high="4.40") == "4.00（3.57–4.40）"
+    assert say(bounds, value="49", low="−37", high="135") == "49（−37至135）"
+    assert interval(331, 671, "orders") == "331–671" and interval(-7, 19, "members") == "−7至19"
+    assert say("{first} to {last} ({days:,} days)", first="2026-04-02", last="2026-06-30", days=90) == (
+        "2026年4月2日至2026年6月30日（90天）"
+    )
 
 
 def test_a_list_has_its_own_comma_and_a_query_stays_as_it_is(chinese):
@@ -107,6 +124,7 @@ def test_headings_and_words_of_the_code_are_translated_and_names_of_others_are_n
         heading("value_low") == "价值下限"
         and heading("day 7") == "第7天"
         and heading("gmv_2024") == "gmv 2024"
+        and heading("up") == "升"
     )
     assert say("{model}", model="past value") == "过去的价值" and say("{model}", model="小店 A") == "小店 A"
 

@@ -256,7 +256,7 @@ def wrong(found: list[Text]) -> Iterator[tuple[Path, str, str]]:
     said = {text.en.strip() for text in found} | _constants()
     for path in [*(ROOT / "locale" / "zh").glob("*.yml"), *ROOT.glob("methods/*/zh.yml")]:
         for en, zh in entries(path).items():
-            unit = en.removeprefix("{number} ").removesuffix(" {n}")
+            unit = en.removeprefix("{number} ").removeprefix("column ").removesuffix(" {n}")
             if not {en, unit, f"{en.partition(' ')[0]} {{}}"} & said:
                 yield path, en, "nothing says it"
             elif "\n" not in en and zh and fields(en) != fields(zh):

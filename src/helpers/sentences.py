@@ -30,8 +30,10 @@ SYMBOLS = {"CNY": "￥", "JPY": "円", "USD": "美元", "EUR": "欧元", "HKD": 
 # Shares that have a name when they are said aloud.
 SPOKEN = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
 _AFTER_STOP = re.compile(r"(?<=[。，、；：！？）”]) +(?=[^\s<])")
+_RANGE = re.compile(r"(?<=[（；])(￥?[\d,.]+[%万亿]*)至(?=￥?[\d,.]+[%万亿]*[；）])")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ISO_SPAN = re.compile(r"([12]\d{3})-(?:Q(?P<quarter>[1-4])|W(?P<week>[0-5]\d)|(?P<month>0[1-9]|1[0-2]))")
 _process = ENGLISH
 _here: ContextVar[Language | None] = ContextVar("language", default=None)
 
@@ -85,6 +87,8 @@ class _Chinese(string.Formatter):
         if not format_spec and (isinstance(value, dt.date) or _ISO_DAY.fullmatch(str(value))):
             day = dt.date.fromisoformat(str(value)[:10])
             return f"{day.year}年{day.month}月{day.day}日"
+        if not format_spec and (span := _ISO_SPAN.fullmatch(str(value))):
+            return _span(int(span[1]), **{name: int(n) for name, n in span.groupdict().items() if n})
         if format_spec in (",", ",d"):
             return (format_spec == "," and _in_myriads(value)) or f"{value:,}"
         if isinstance(value, str):  # a word that code gives, such as the name of a model, or a list of them
@@ -93,6 +97,16 @@ class _Chinese(string.Formatter):
 
 
 _CHINESE = _Chinese()
+
+
+def _span(year: int, *, quarter: int = 0, week: int = 0, month: int = 0) -> str:
+    """Return a month, a quarter or an ISO week as Chinese writes it; a week with its days."""
+    if not week:
+        return f"{year}年{month}月" if month else f"{year}年第{quarter}季度"
+    first = dt.date.fromisocalendar(year, 1, 1) + dt.timedelta(weeks=week - 1)
+    last = first + dt.timedelta(days=6)
+    until = f"{last.day}日" if last.month == first.month else f"{last.month}月{last.day}日"
+    return f"{year}年第{week}周（{first.month}月{first.day}日至{until}）"
 
 
 def _in_myriads(value: float) -> str:
@@ -114,7 +128,11 @@ def say(template: str, /, **values: Any) -> str:
     if "\n" in template:
         return closed_up(" ".join(say(part, **values) for part in template.split("\n")))
     translated = catalogue.get(template) or template
-    return _CHINESE.format(translated, **values) if code == "zh" else translated.format(**values)
+    if code != "zh":
+        return translated.format(**values)
+    return _RANGE.sub(
+        r"\1–", _CHINESE.format(translated, **values)
+    )  # in brackets, where no bound is negative
 
 
 class Verbatim(str):
@@ -218,9 +236,14 @@ def part_of(n: int, whole: int, k_min: int) -> str:
 
 
 def interval(low: float, high: float, unit: str) -> str:
-    """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known."""
+    """Return an interval in words: ``'51.0 % to 56.3 %'``; ``'too little data'`` when it is not known.
+
+    In Chinese a measure word stands once, behind the value, and not at each end.
+    """
     if not (math.isfinite(low) and math.isfinite(high)):
         return say("too little data")
+    if in_chinese() and unit != "share" and not unit.isupper():
+        unit = ""
     bounds = quantity(low, unit), quantity(high, unit)
     if in_chinese() and low >= 0:  # beside a minus, the dash would be read as one
         return "–".join(bounds)

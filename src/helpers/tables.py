@@ -14,6 +14,8 @@ from helpers.sentences import number, quantity, say, word
 
 Formatter = Callable[[Any], str]
 MISSING = "–"
+CODES = frozenset({"id", "definition_id", "table", "report"})
+"""Columns of names that are the same in every language."""
 ALIGNED = 16  # the style sheet sets numbers to the right by column, up to this one
 _PLACES = (f"table.n{place} :is(td, th):nth-child({place})" for place in range(2, ALIGNED + 1))
 LAB_STYLE = (
@@ -122,7 +124,10 @@ def heading(column: Any) -> str:
     """Return a column name as a heading: ``value_low -> 'value low'``."""
     text = str(column).replace("_", " ")
     counted = re.fullmatch(r"(\D+ )(\d+)", text)
-    return say(f"{counted[1]}{{n}}", n=counted[2]) if counted else word(text)
+    if counted:
+        return say(f"{counted[1]}{{n}}", n=counted[2])
+    own = f"column {text}"  # what a catalogue says where the word means something else elsewhere
+    return word(own) if word(own) != own else word(text)
 
 
 def _formatter(column: pd.Series, unit: str) -> Formatter:
@@ -140,4 +145,6 @@ def _words(column: pd.Series, unit: str) -> Formatter:
         return lambda value: say("yes") if value else say("no")
     if pd.api.types.is_integer_dtype(column):
         return lambda value: f"{int(value):,}"
+    if column.name in CODES:
+        return str
     return number if pd.api.types.is_numeric_dtype(column) else lambda value: word(str(value))

@@ -272,7 +272,7 @@ def segment_names(features: Sequence[str], deviations: Sequence[FloatArray]) -> 
     -----
     A name has two features; a number tells segments apart that would share one.
     """
-    names = [", ".join(_phrases(features, each)[:2]) for each in deviations]
+    names = [say("{names}", names=", ".join(_phrases(features, each)[:2])) for each in deviations]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names, start=1)]
 
 

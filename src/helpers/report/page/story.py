@@ -397,7 +397,7 @@ def _folded(name: str, text: str) -> Block:
 def _counted(name: str, text: str) -> str:
     count = text.count("\n") + 1
     length = say("1 line") if count == 1 else say("{number:,} lines", number=count)
-    return f"{name} ({length})"
+    return say("{name} ({length})", name=name, length=length)
 
 
 def _clean(text: str) -> str:
