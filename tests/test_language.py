@@ -97,6 +97,11 @@ def test_numbers_days_and_money_are_written_as_chinese_writes_them(chinese):
     assert amount_of(2_985, "members") == "2,985名" and amount_of(7, "windows") == "7个窗口"
 
 
+def test_a_time_stands_behind_its_day(chinese):
+    assert say("{at}", at="2026-06-30 19:45:07") == say("{at}", at="2026-06-30T19:45") == "2026年6月30日19:45"
+    assert say("{at}", at=dt.datetime(2026, 6, 30)) == "2026年6月30日"
+
+
 def test_months_quarters_and_weeks_are_written_out_unless_they_name_a_column(chinese):
     assert say("{month}", month="2026-06") == "2026年6月" and say("{day!s:s}", day="2026-06") == "2026-06"
     assert say("{quarter}", quarter="2026-Q3") == "2026年第3季度"

@@ -32,7 +32,7 @@ SPOKEN = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two third
 _AFTER_STOP = re.compile(r"(?<=[。，、；：！？）”]) +(?=[^\s<])")
 _RANGE = re.compile(r"(?<=[（；])(￥?[\d,.]+[%万亿]*)至(?=￥?[\d,.]+[%万亿]*[；）])")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
-_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d(?:[ T](\d\d:\d\d)(?::\d\d)?)?")
 _ISO_SPAN = re.compile(r"([12]\d{3})-(?:Q(?P<quarter>[1-4])|W(?P<week>[0-5]\d)|(?P<month>0[1-9]|1[0-2]))")
 _process = ENGLISH
 _here: ContextVar[Language | None] = ContextVar("language", default=None)
@@ -84,9 +84,10 @@ class _Chinese(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Verbatim):
             return str(value)
-        if not format_spec and (isinstance(value, dt.date) or _ISO_DAY.fullmatch(str(value))):
+        found, is_day = _ISO_DAY.fullmatch(str(value)), isinstance(value, dt.date)
+        if not format_spec and (found or is_day):
             day = dt.date.fromisoformat(str(value)[:10])
-            return f"{day.year}年{day.month}月{day.day}日"
+            return f"{day.year}年{day.month}月{day.day}日{(found and not is_day and found[1]) or ''}"
         if not format_spec and (span := _ISO_SPAN.fullmatch(str(value))):
             return _span(int(span[1]), **{name: int(n) for name, n in span.groupdict().items() if n})
         if format_spec in (",", ",d"):

@@ -14,7 +14,7 @@ from helpers.sentences import number, quantity, say, word
 
 Formatter = Callable[[Any], str]
 MISSING = "–"
-CODES = frozenset({"id", "definition_id", "table", "report"})
+CODES = frozenset({"table", "report"})
 """Columns of names that are the same in every language."""
 ALIGNED = 16  # the style sheet sets numbers to the right by column, up to this one
 _PLACES = (f"table.n{place} :is(td, th):nth-child({place})" for place in range(2, ALIGNED + 1))

@@ -173,6 +173,8 @@ class Lines(Told):
             return say("none")
         if name in POINTS.values():
             said = [self.cash(WEEKS_OF_MONTH * at) if at <= seen else say("beyond") for at in one[:3]]
+        elif all(map(np.isfinite, one[:3])):
+            return with_bounds(one)
         else:
             said = [quantity(at, one.unit) if np.isfinite(at) else say("never") for at in one[:3]]
         return say("{value} ({low} to {high})", value=said[0], low=said[1], high=said[2])

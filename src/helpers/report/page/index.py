@@ -27,7 +27,7 @@ from helpers.report.publish import store
 from helpers.report.publish.catalog import DIFFS, Catalog, CatalogSeries, CatalogVersion
 from helpers.report.publish.manifest import dump_json
 from helpers.report.redact import mask
-from helpers.sentences import say
+from helpers.sentences import closed_up, say
 
 MOST_HEADLINES = {10: 3, 20: 2, 60: 1}  # series on the page: headlines that each may show
 LONGEST_MESSAGE = 240
@@ -207,9 +207,9 @@ def _why(version: CatalogVersion) -> str:
     assert failure is not None, "it did not succeed"
     headline = failure.headline[:LONGEST_MESSAGE]
     if failure.message.strip() and failure.kind in SAID_BY_MESSAGE:
-        return headline[:1].upper() + headline[1:].rstrip(".") + "."
+        return headline if headline.endswith("。") else headline[:1].upper() + headline[1:].rstrip(".") + "."
     kind = say(FAILURES[failure.kind])
-    return f"{kind} {headline}" if failure.message.strip() else kind
+    return closed_up(f"{kind} {headline}") if failure.message.strip() else kind
 
 
 def _old_data(versions: list[CatalogVersion]) -> list[Concern]:

@@ -130,7 +130,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("quantity", "interval", "level", "state_mark", "titled")
+    names = ("gap", "quantity", "interval", "level", "state_mark", "titled")
     engine.globals.update({name: getattr(wording, name) for name in names})
     engine.globals.update(
         say=say,

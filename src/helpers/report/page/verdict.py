@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from helpers.playbook.action import Action
 from helpers.playbook.finding import Finding
-from helpers.report.page.wording import quantity
-from helpers.sentences import say
+from helpers.report.page.wording import quantity, titled
+from helpers.sentences import in_chinese, say
 
 LEADING = 2
 PRICED = {
@@ -39,7 +39,7 @@ def verdict(findings: Sequence[Finding], action: Action | None) -> str:
     state = clauses[0]
     if len(clauses) > 1:
         state = say("{first}, and {second}", first=clauses[0], second=clauses[1])
-    state = state[:1].upper() + state[1:]
+    state = titled(state)
     if action is None:
         return say("{state}; no rule asks for action now.", state=state)
     said = UNPRICED if action.expected_value is None else PRICED
@@ -53,5 +53,5 @@ def _plain(one: Finding) -> str:
 
 
 def _within(title: str) -> str:
-    """Return a title as it stands within a sentence: a name in capitals keeps them."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+    """Return a title as it stands within a sentence: a name in capitals keeps them, and so does Chinese."""
+    return title if in_chinese() or title[1:2].isupper() else title[:1].lower() + title[1:]

@@ -83,8 +83,13 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def titled(text: str) -> str:
-    """Return a name as it stands by itself: ``'joiners active' -> 'Joiners active'``."""
-    return text[:1].upper() + text[1:]
+    """Return a name as it stands by itself: ``'joiners active' -> 'Joiners active'``; Chinese has no capitals."""
+    return text if sentences.in_chinese() else text[:1].upper() + text[1:]
+
+
+def gap() -> str:
+    """Return what stands between two sentences: Chinese leaves no space."""
+    return "" if sentences.in_chinese() else " "
 
 
 def rows(number: int) -> str:
