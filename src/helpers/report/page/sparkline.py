@@ -71,7 +71,11 @@ def trail(one: Finding) -> Markup:
     lowest, highest = min(value for _, value in known), max(value for _, value in known)
     scale = TRAIL_HEIGHT / ((highest - lowest) or 1.0)
     at = [(round(x), round(EDGE + (highest - value) * scale)) for x, value in known]
-    notes = [(round(x), say("{week}: {note}", week=point.week, note=point.note)) for x, _, point in weeks if point.note]
+    notes = [
+        (round(x), say("{week}: {note}", week=point.week, note=point.note))
+        for x, _, point in weeks
+        if point.note
+    ]
     ticks = [
         f'<path class="note" d="M{x} {base}v5"><title>{escape(note)}</title></path>' for x, note in notes
     ]
