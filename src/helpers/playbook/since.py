@@ -16,6 +16,7 @@ from helpers.stats.estimate import holm
 MONTHS_DIFFER_BY = 3  # days: two calendar months are one and the same length of period
 _DATE = re.compile(r"\b\d{4}-(?:W\d\d|Q[1-4]|\d\d(?:-\d\d)?)\b")
 _DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+_WRITTEN = re.compile(r"(\d{4})年(?:(\d+)月(?:(\d+)日)?|第(\d+)(周|季度)(?:（[^）]*）)?)")
 
 
 class Since(NamedTuple):
@@ -65,16 +66,25 @@ def incomparable(old: Finding, new: Finding, segments: tuple[str, str] = ("", ""
     if old.unit != new.unit:
         return say("The unit is another: {before} before, {after} after.", before=old.unit, after=new.unit)
     scopes = {"before": old.scope, "after": new.scope}
+    plain = [_WRITTEN.sub(_as_iso, scope) for scope in scopes.values()]
     bare = [
         _DATE.sub("…", scope.replace(segment or "…", "…"))
-        for scope, segment in zip(scopes.values(), segments, strict=True)
+        for scope, segment in zip(plain, segments, strict=True)
     ]
     if bare[0] != bare[1]:
         return say("The scope is another: {before} before, {after} after.", **scopes)
-    spans = zip(*map(_spans, scopes.values()), strict=True)
+    spans = zip(*map(_spans, plain), strict=True)
     if any(abs(a - b) > max(MONTHS_DIFFER_BY, 0.05 * a) for a, b in spans):
         return say("The period has another length: {before} before, {after} after.", **scopes)
     return ""
+
+
+def _as_iso(written: re.Match[str]) -> str:
+    """Return a day, month, week or quarter that Chinese wrote as ISO 8601 does, apart from what stands beside it."""
+    year, month, day, number, kind = written.groups()
+    if month:
+        return " " + "-".join([year, month.zfill(2), *([day.zfill(2)] if day else [])]) + " "
+    return f" {year}-W{number.zfill(2)} " if kind == "周" else f" {year}-Q{number} "
 
 
 def _spans(scope: str) -> list[int]:

@@ -114,7 +114,8 @@ class Comparison:
     @property
     def summary(self) -> str:
         """What changed and which findings moved."""
-        return f"{self.causes.sentence}. {self.headline} {self.rest}".rstrip()
+        words = {"causes": self.causes.sentence, "headline": self.headline, "rest": self.rest}
+        return say("{causes}. {headline} {rest}", **words).rstrip()
 
     @property
     def headline(self) -> str:

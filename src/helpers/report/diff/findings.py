@@ -114,7 +114,8 @@ class FindingChange(NamedTuple):
         one, unit = self.difference, self.shown.unit
         text = amount(one.value, unit)
         judged = self.p is not None and self.outcome != "unchanged"
-        return f"{text} ({amounts(one.low, one.high, unit)})" if judged else text
+        bounds = amounts(one.low, one.high, unit)
+        return say("{value} ({bounds})", value=text, bounds=bounds) if judged else text
 
 
 def match(before: Version, after: Version, changed: Causes) -> list[FindingChange]:

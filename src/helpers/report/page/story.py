@@ -20,7 +20,7 @@ from markupsafe import Markup
 from helpers.report.page.markup import Outline, escape, plain, tidy
 from helpers.report.page.wording import Mark
 from helpers.report.publish.manifest import Manifest
-from helpers.sentences import length, say
+from helpers.sentences import Verbatim, length, say
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a tenth of a second, which a look at what is unchanged need not wait
@@ -397,7 +397,7 @@ def _folded(name: str, text: str) -> Block:
 def _counted(name: str, text: str) -> str:
     count = text.count("\n") + 1
     length = say("1 line") if count == 1 else say("{number:,} lines", number=count)
-    return say("{name} ({length})", name=name, length=length)
+    return say("{name} ({length})", name=Verbatim(name), length=length)
 
 
 def _clean(text: str) -> str:
