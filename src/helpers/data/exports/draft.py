@@ -148,7 +148,12 @@ def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[
     for name in dict.fromkeys((*notebooks, *words()["notebooks"])):
         needs = [set(each.split()) - set(tables) for each in words()["notebooks"].get(name, ())]
         if name in notebooks and needs:
-            yield name, "" if set() in needs else " or ".join(" and ".join(sorted(each)) for each in needs)
+            yield (
+                name,
+                ""
+                if set() in needs
+                else f" {say('or')} ".join(f" {say('and')} ".join(sorted(each)) for each in needs),
+            )
         elif set() in needs:
             yield name, says("to_come")
 

@@ -88,7 +88,8 @@ def words() -> dict[str, Any]:
 
 def says(what: str, *about: Any) -> str:
     """Return a sentence or question of a draft."""
-    return word(str(words()["says"][what])).format(*about)
+    text = str(words()["says"][what])
+    return word(text.strip()).format(*about) + "\n" * text.endswith("\n")
 
 
 def look(raws: Sequence[RawFile], names: Sequence[str]) -> dict[str, Column]:
