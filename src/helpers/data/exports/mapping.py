@@ -102,6 +102,7 @@ from helpers.data.tables import TABLES
 from helpers.errors import BadParameters
 from helpers.located_yaml import InvalidFile, Reader, where
 from helpers.sentences import say
+from helpers.sentences import word as translated
 
 # The words of which a value has exactly one, and words that go with one of them alone.
 MADE_OF_SEVERAL = ("sum", "product", "rate", "least", "first", "key")
@@ -289,7 +290,9 @@ def _questions(node: yaml.Node, place: str) -> Iterator[Question]:
     """Yield the texts of a mapping that begin with a question mark."""
     if isinstance(node, yaml.ScalarNode):
         if _asks(node.value):
-            yield Question(where(node).line, place, node.value.lstrip("? ") or say("not answered"))
+            yield Question(
+                where(node).line, place, translated(node.value).lstrip("? ") or say("not answered")
+            )
         return
     for part in node.value:
         key, value = part if isinstance(part, tuple) else (None, part)
