@@ -296,6 +296,7 @@ def _scalars(value: object) -> Iterator[str]:
             yield from _scalars(inner)
     else:
         yield str(value).strip()
+        yield from re.findall("'([^']*)'", str(value))  # questions of a mapping that is kept as a text
 
 
 def drafted(pairs: list[Text]) -> str:
