@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "environment.yml"
 OTHERWISE_NAMED = {"tzdata"}
 """Python packages whose name stands for something else on conda-forge (there `tzdata` is the database alone).
 
@@ -37,17 +36,16 @@ def environment(project: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Write or check the file; return the exit code."""
-    text = environment(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"])
+def written(target: Path, text: str, arguments: list[str]) -> int:
+    """Write a generated file, or with ``--check`` compare it; return the exit code."""
     if "--check" not in arguments:
-        TARGET.write_text(text, "utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text("utf-8") == text:
-        return 0
-    print("environment.yml is stale; run: python tools/environment.py")
-    return 1
+        target.write_text(text, "utf-8")
+    elif not target.exists() or target.read_text("utf-8") != text:
+        print(f"{target.relative_to(ROOT)} is stale; run: python tools/{target.stem}.py")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    made = environment(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"])
+    sys.exit(written(ROOT / "environment.yml", made, sys.argv[1:]))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
+
+from environment import ROOT, written
 
 from helpers.data.exports import mapping
 from helpers.data.exports.draft import runnable
 from helpers.data.exports.recognise import Known, known
 from helpers.data.tables import TABLES
 
-ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "docs" / "exports.md"
 HEAD = """# Your own data: exports that are known
 
 <!-- Generated from src/helpers/data/exports/known by tools/exports.py; edit those files instead. -->
@@ -55,17 +54,5 @@ def document() -> str:
     return "\n".join([HEAD, "\n\n".join([*(section(export, notebooks) for export in known()), words]), ""])
 
 
-def main(arguments: list[str]) -> int:
-    """Write or check the file; return the exit code."""
-    text = document()
-    if "--check" not in arguments:
-        TARGET.write_text(text, "utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text("utf-8") == text:
-        return 0
-    print("docs/exports.md is stale; run: python tools/exports.py")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(written(ROOT / "docs" / "exports.md", document(), sys.argv[1:]))
