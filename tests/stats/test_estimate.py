@@ -10,6 +10,7 @@ from statsmodels.stats.rates import confint_poisson
 from helpers.stats.estimate import (
     clustered_interval,
     difference_of_proportions,
+    drawn_estimate,
     garwood,
     holm,
     jeffreys,
@@ -73,6 +74,13 @@ def test_average_coverage_over_shares_is_nominal(interval):
 
 def test_too_few_finite_draws_give_no_interval():
     assert np.isnan(percentile_interval([1.0, np.nan] * 15)).all()
+
+
+def test_the_interval_of_draws_is_widened_to_a_value_outside() -> None:
+    draws = np.arange(101.0)
+    assert drawn_estimate(50.0, draws, 7, "share", "draws", 0.9)[:4] == pytest.approx((50.0, 5.0, 95.0, 7))
+    assert drawn_estimate(99.0, draws, 7, "share", "draws", 0.9)[:3] == pytest.approx((99.0, 5.0, 99.0))
+    assert drawn_estimate(-1.0, draws, 7, "share", "draws", 0.9)[:3] == pytest.approx((-1.0, -1.0, 95.0))
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, unknown
 
 Array = NDArray[np.float64]
 
@@ -121,9 +121,8 @@ def net_promotion(table: Array, confidence: float, seed: int, draws: int = POSTE
         possible = np.array([True, state > 0, state < top])
         rows = dirichlet_rows(moves[possible], 0.5, draws, rng)
         total += at_risk[state] / n * (rows @ np.array([0.0, -1.0, 1.0])[possible])
-    low, high = percentile_interval(total, confidence)
     value = float((up - down).sum() / n)
-    return Estimate(value, min(low, value), max(high, value), n, "share", "Dirichlet per tier", confidence)
+    return drawn_estimate(value, total, n, "share", "Dirichlet per tier", confidence)
 
 
 class Steps(NamedTuple):

@@ -251,3 +251,11 @@ def percentile_interval(draws: ArrayLike, confidence: float = 0.95) -> tuple[flo
     tail = (1 - check_confidence(confidence)) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def drawn_estimate(
+    value: float, draws: ArrayLike, n: int, unit: str, method: str, confidence: float
+) -> Estimate:
+    """Return a value with the equal-tailed interval of its draws, widened to the value where that lies outside."""
+    low, high = percentile_interval(draws, confidence)
+    return Estimate(value, min(low, value), max(high, value), n, unit, method, confidence)

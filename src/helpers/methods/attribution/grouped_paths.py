@@ -12,7 +12,7 @@ from helpers.study.frames import require_columns
 DAY = pd.Timestamp("2026-06-01")
 
 
-def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFrame]:
+def expanded(paths: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return ``touchpoints`` and ``orders`` of grouped paths, each journey that of a member of its own.
 
     Touches of a path follow each other by a second, and its order comes with the last of them, on 2026-06-01. A table
@@ -21,10 +21,8 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     Parameters
     ----------
     paths : pandas.DataFrame
-        path (channels between separators), conversions, value (of all conversions of the row), nulls (journeys that
+        path (channels with > between them), conversions, value (of all conversions of the row), nulls (journeys that
         did not convert).
-    separator : str
-        Between two channels.
 
     Returns
     -------
@@ -39,7 +37,7 @@ def expanded(paths: pd.DataFrame, separator: str = ">") -> dict[str, pd.DataFram
     require_columns(paths, ("path", "conversions", "value", "nulls"), "paths")
     path, value = paths["path"].fillna("").astype(str), paths["value"].to_numpy(float)
     counts = paths[["conversions", "nulls"]].to_numpy(float)
-    steps = [[name.strip() for name in each.split(separator)] for each in path]
+    steps = [[name.strip() for name in each.split(">")] for each in path]
     _refuse(paths, np.array([not all(names) for names in steps], bool), "an empty path or channel")
     whole = (counts >= 0) & (counts == np.round(counts))
     _refuse(paths, ~whole.all(axis=1), "a count of journeys that is no whole number from 0")

@@ -19,7 +19,7 @@ from helpers.methods.attribution.uncertainty import resampled
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say, with_interval
-from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, unknown
 from helpers.stats.survival.cells import cells
 from helpers.stats.survival.curves import SurvivalCurves, survival
 from helpers.study import Study
@@ -27,6 +27,8 @@ from helpers.study.days import day_number, number_of
 
 # Channels of a path that is told; a longer one is told of nobody else.
 LONGEST = 4
+# Commonest paths that are told.
+COMMON = 5
 # Journeys with more touches are compared with each other as if they had as many.
 MOST_TOUCHES = 6
 # Days within which an order of a newcomer is told.
@@ -57,8 +59,8 @@ def time_to_order(journeys: Journeys) -> SurvivalCurves:
     return survival(cells(durations), confidence=study.confidence)
 
 
-def common_paths(histories: Histories, most: int = 5) -> pd.DataFrame:
-    """Return path, members, conversions, value of the commonest converting paths, repeats of a channel told once.
+def common_paths(histories: Histories) -> pd.DataFrame:
+    """Return path, members, conversions, value of the `COMMON` commonest converting paths, repeats told once.
 
     ``members`` are those with such a path, who may have several. Longer paths than `LONGEST` are left out.
     """
@@ -74,7 +76,7 @@ def common_paths(histories: Histories, most: int = 5) -> pd.DataFrame:
     own = frame.drop_duplicates(["key", "history"]).groupby("key")["conversions"].sum().rename("members")
     sums = {"conversions": "sum", "value": "sum", "journey": "first"}
     found = frame.groupby("key").agg(sums)
-    found = found.join(own).sort_values(["conversions", "value"], ascending=False).head(most)
+    found = found.join(own).sort_values(["conversions", "value"], ascending=False).head(COMMON)
     names = [[h.channels[code] for code in h.code[h.journey == journey]] for journey in found["journey"]]
     found.insert(0, "path", [" → ".join(each) for each in names])
     return found[["path", "members", "conversions", "value"]].reset_index(drop=True)
@@ -96,12 +98,13 @@ def several_channels(journeys: Journeys) -> Estimate:
     sums = sparse.coo_array((amount, (row, column)), shape=(len(h.members), 2 * size)).tocsr()
     model = Sums(sums, partial(_rate_ratio, size=size))
     value = float(model.of(h.members)[0])
-    low, high = percentile_interval(resampled(h, {"": model}, study.draws, study.seed)[""], study.confidence)
-    n = int(h.members[np.unique(h.history[kept])].sum())
-    if not np.isfinite([value, low, high]).all():
-        return unknown(n, "ratio", study.confidence)
-    bounds, how = (min(low, value), max(high, value)), "member bootstrap, standardised"
-    return Estimate(value, *bounds, n, "ratio", how, study.confidence)
+    drawn, n = (
+        resampled(h, {"": model}, study.draws, study.seed)[""],
+        int(h.members[np.unique(h.history[kept])].sum()),
+    )
+    named = ("ratio", "member bootstrap, standardised", study.confidence)
+    found = drawn_estimate(value, drawn, n, *named)
+    return found if np.isfinite(found[:3]).all() else unknown(n, "ratio", study.confidence)
 
 
 def _rate_ratio(sums: FloatArray, size: int) -> FloatArray:

@@ -21,7 +21,7 @@ from helpers.playbook.evidence import told_reports
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say, with_bounds
-from helpers.stats.estimate import Estimate, percentile_interval, proportion, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, proportion, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -162,9 +162,7 @@ class Credited(Result):
         draws, value = self.credit.draws[self.model][:, 0], float(given.iloc[0] / given.sum())
         with np.errstate(invalid="ignore"):
             drawn = draws[:, self.credit.channels.index(self.leader)] / draws.sum(axis=1)
-        low, high = percentile_interval(drawn, self.study.confidence)
-        named = ("share", "member bootstrap", self.study.confidence)
-        return Estimate(value, min(low, value), max(high, value), members, *named)
+        return drawn_estimate(value, drawn, members, "share", "member bootstrap", self.study.confidence)
 
     @property
     def sentence(self) -> str:

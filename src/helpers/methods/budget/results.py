@@ -22,7 +22,7 @@ from helpers.playbook.finding import Finding, finding
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, quantity, say, with_bounds
-from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, unknown
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -43,8 +43,7 @@ GRADES = {
 
 def estimate_of_draws(draws: Array, weeks: int, unit: str, confidence: float) -> Estimate:
     """Return the mean of draws with an equal-tailed interval, widened to the mean where that lies outside."""
-    mean, (low, high) = float(np.mean(draws)), percentile_interval(draws, confidence)
-    return Estimate(mean, min(low, mean), max(high, mean), weeks, unit, METHOD, confidence)
+    return drawn_estimate(float(np.mean(draws)), draws, weeks, unit, METHOD, confidence)
 
 
 def checks_table(name: str, checks: tuple[Check, ...], caption: str) -> Table:

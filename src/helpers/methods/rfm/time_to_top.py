@@ -18,7 +18,7 @@ from helpers.methods.rfm.history import TierHistory
 from helpers.playbook.result import Result
 from helpers.sentences import say, with_bounds
 from helpers.stats.chains import Array, dirichlet_rows, expected_steps, reach, reached_within
-from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, unknown
 from helpers.stats.survival.limits import product_limit, survival_limits
 from helpers.study import Study
 
@@ -79,10 +79,7 @@ def time_to_top(study: Study, history: TierHistory) -> TimeToTop:
 
 def _estimate(value: float, drawn: Array, n: float, unit: str, study: Study) -> Estimate:
     """Return a value with the quantiles of what was drawn, so that it lies between them."""
-    low, high = percentile_interval(drawn, study.confidence)
-    return Estimate(
-        value, min(low, value), max(high, value), int(n), unit, "Dirichlet rows", study.confidence
-    )
+    return drawn_estimate(value, drawn, int(n), unit, "Dirichlet rows", study.confidence)
 
 
 def _time(counts: Array, study: Study) -> Estimate:

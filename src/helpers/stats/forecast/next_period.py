@@ -40,7 +40,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from helpers.stats.estimate import Estimate, percentile_interval, unknown
+from helpers.stats.estimate import Estimate, drawn_estimate, unknown
 from helpers.stats.forecast.calibration import log_odds_of, window_shift
 from helpers.stats.forecast.judging import Contest, at_risk
 from helpers.stats.forecast.landmarks import Landmarks
@@ -141,10 +141,8 @@ def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: i
     mean = np.interp(steps, grid, [float(s.sum()) for s in shares])
     variance = np.interp(steps, grid, [float(np.sum(s * (1 - s))) for s in shares])
     drawn = np.clip(np.round(rng.normal(mean, np.sqrt(variance))), 0, known.size)
-    low, high = percentile_interval(drawn, confidence)
-    value = round(float(known.sum()), 6)
-    method = "window errors of the backtest and chance"
-    return Estimate(value, min(low, value), max(high, value), int(known.size), "members", method, confidence)
+    value, method = round(float(known.sum()), 6), "window errors of the backtest and chance"
+    return drawn_estimate(value, drawn, int(known.size), "members", method, confidence)
 
 
 def share_of(number: Estimate) -> Estimate:
