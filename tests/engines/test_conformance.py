@@ -138,6 +138,8 @@ def test_differences_of_days_are_whole(engine):
         dt.date(2024, 2, 27),
     ]
     assert answers(table, table.day.truncate("M").cast("date"))[2] == dt.date(1969, 12, 1)
+    mondays = [dt.date(2024, 2, 26), dt.date(2024, 2, 26), dt.date(1969, 12, 29)]
+    assert answers(table, table.day.truncate("W").cast("date"))[:3] == mondays
 
 
 def test_division_and_remainder_of_negatives(engine):

@@ -1,4 +1,4 @@
-"""The numbers the notebooks publish for five communities, stored and compared with what the code says today.
+"""The numbers the notebooks publish for seven communities, stored and compared with what the code says today.
 
 Notebooks run cell by cell in this process and are judged by what they leave in the run folder, so that nothing here
 knows a module or a function of the package: it may be rewritten freely while its numbers stay. What is stored:

@@ -113,7 +113,6 @@ def _estimate(draws: Array, n: int, unit: str, confidence: float) -> Estimate:
     known = draws[~np.isnan(draws)]
     if len(known) < len(draws) / 2:
         return Estimate(np.nan, np.nan, np.nan, n, unit, "most curves have no such point", confidence)
-    low, middle, high = np.quantile(
-        known, [(1 - confidence) / 2, 0.5, (1 + confidence) / 2], method="nearest"
-    )
+    tails = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
+    low, middle, high = np.quantile(known, tails, method="nearest")
     return Estimate(float(middle), float(low), float(high), n, unit, "posterior draws", confidence)

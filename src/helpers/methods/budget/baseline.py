@@ -72,10 +72,8 @@ def baseline(weekly: Weekly, harmonics: int = HARMONICS) -> Baseline:
     weeks = np.arange(len(weekly.outcome))
     parts: dict[str, dict[str, Any]] = {"flat": {"level": np.ones(len(weeks)), "trend": weeks * 1.0}}
     angle = 2 * np.pi * weeks / YEAR
-    waves = (
-        (name, wave, k) for k in range(1, harmonics + 1) for name, wave in (("sin", np.sin), ("cos", np.cos))
-    )
-    parts["season"] = {f"{name} {k}": wave(k * angle) for name, wave, k in waves}
+    ks, waves = range(1, harmonics + 1), {"sin": np.sin, "cos": np.cos}
+    parts["season"] = {f"{name} {k}": wave(k * angle) for k in ks for name, wave in waves.items()}
     knots = range(KNOT_WEEKS, len(weeks) - KNOT_WEEKS // 2, KNOT_WEEKS)
     parts["bends"] = {f"bend_{k}": np.maximum(weeks - k, 0.0) for k in knots}
     driven = pd.concat([weekly.organic, weekly.controls, weekly.calendar], axis=1)
@@ -90,9 +88,8 @@ def baseline(weekly: Weekly, harmonics: int = HARMONICS) -> Baseline:
         columns[bends] -= flat @ np.linalg.lstsq(flat, columns[bends].to_numpy(), rcond=None)[0]
         columns[bends] /= columns[bends].std(ddof=0)
     part = pd.Series([name for name, each in parts.items() for _ in each], columns.columns)
-    return Baseline(columns, part, pd.Series(0.0, columns.columns)).held(
-        {name: each[1] for name, each in GRID.items()}
-    )
+    free = Baseline(columns, part, pd.Series(0.0, columns.columns))
+    return free.held({name: each[1] for name, each in GRID.items()})
 
 
 def strongest(base: Baseline, outcome: pd.Series, media: Array, media_precision: float) -> Baseline:

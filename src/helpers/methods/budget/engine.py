@@ -50,8 +50,6 @@ class Fit:
         Split R-hat and effective draws of each line's contribution, and of the noise.
     evidence : tuple of Evidence
         Rows that entered.
-    moved : float
-        By how much the last change of the dictionaries moved a contribution, in standard deviations at most.
     """
 
     weekly: Weekly
@@ -61,7 +59,6 @@ class Fit:
     rhat: pd.Series
     ess: pd.Series
     evidence: tuple[Evidence, ...] = ()
-    moved: float = 0.0
 
     def contribution(self, line: str) -> Array:
         """Return the contribution of a line by draw and week, shape (draws, weeks)."""
@@ -78,9 +75,7 @@ class Fit:
     @property
     def media(self) -> Array:
         """Mean contribution of all lines together, by week."""
-        return sum(
-            (self.contribution(line).mean(axis=0) for line in self.curves), np.zeros(len(self.weekly.outcome))
-        )
+        return np.sum([self.contribution(line).mean(axis=0) for line in self.curves], axis=0)
 
     @property
     def baseline(self) -> Array:
@@ -149,7 +144,7 @@ def fit_regions(
     chosen = [
         [replace(each[n][which[:, n]], coefficient=top[:, n]) for n in range(len(names))] for each in curves
     ]
-    of_all = (np.sqrt(drawn.variance.ravel()), rhat, ess, tuple(evidence), moved)
+    of_all = (np.sqrt(drawn.variance.ravel()), rhat, ess, tuple(evidence))
     regions = zip(frames, chosen, bases, strict=True)
     return [Fit(frame, dict(zip(names, each, strict=True)), base, *of_all) for frame, each, base in regions]
 

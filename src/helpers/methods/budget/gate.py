@@ -99,9 +99,8 @@ def judged(
 ) -> Check:
     """Return a check of a value that is bad when large, or when small where `refuse` is below `flag`."""
     sign = 1 if refuse >= flag else -1
-    verdict: Verdict = (
-        "refuse" if sign * value > sign * refuse else "flag" if sign * value > sign * flag else "ok"
-    )
+    over = [sign * value > sign * limit for limit in (flag, refuse)]
+    verdict: Verdict = "refuse" if over[1] else "flag" if over[0] else "ok"
     limit = refuse if verdict == "refuse" else flag
     return check(code, line, value, limit, verdict, good if verdict == "ok" else bad, **more)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import ibis
 import numpy as np
 import pandas as pd
 
@@ -112,7 +113,7 @@ class House(Told):
         yield self.sentence
         yield self.core_sentence
         total, ledger = self.months.sum().sort_values(ascending=False), entries(self.study)
-        fixed = ledger["amount"].where(ledger["fixed"].fillna(False).astype(bool), 0.0)
+        fixed = ledger["amount"].where(ledger["fixed"].astype(bool), 0.0)
         rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
         rows["rule_of_thumb"] = rows.index.map(TEMPLATE)
         rows["of_that_fixed"] = fixed.groupby(ledger["kind"]).sum() / total
@@ -122,11 +123,8 @@ class House(Told):
 
     def findings(self) -> Iterator[Finding]:
         """State the share of core platforms in advertising, and of advertising in all cost."""
-        metric, held = (
-            say("Share of advertising on core platforms"),
-            say("weeks to come are as those on record"),
-        )
-        told = (metric, self.core_sentence, "core_share", "S074")
+        told = (say("Share of advertising on core platforms"), self.core_sentence, "core_share", "S074")
+        held = say("weeks to come are as those on record")
         yield self.state(self.core, "core_share", *told, assumption=held)
         metric, held = say("Share of advertising in all cost"), say("the ledger of costs is complete")
         costs_told = (metric, self.sentence, "cost_share", "S073", "S076", "S082")
@@ -252,15 +250,18 @@ def counts(study: Study) -> pd.DataFrame:
     if "metric_daily" not in study.dataset:
         return pd.DataFrame()
     table = study.dataset.metric_daily
-    rows = table.filter(table.metric.cast("string").isin(COUNTED)).to_pandas()
-    rows = rows.assign(date=pd.to_datetime(rows["date"])).astype({"scope_type": str, "metric": str})
+    keys = {name: table[name].cast("string") for name in ("metric", "scope_type")}
+    table = table.mutate(date=table.date.cast("date"), **keys)
+    table = table.filter(table.metric.isin(COUNTED), table.date <= ibis.date(study.as_of))
+    daily = table.group_by("metric", "scope_type", "date").agg(value=table.value.sum())
+    months = daily.group_by("metric", "scope_type", month=daily.date.truncate("M"))
+    rows = months.agg(days=daily.count(), value=daily.value.sum()).order_by("month").to_pandas()
+    rows = rows.assign(month=pd.to_datetime(rows["month"]).dt.to_period("M"))
     found = {}
-    for metric, mine in rows[rows["date"].dt.date <= study.as_of].groupby("metric"):
+    for metric, mine in rows.groupby("metric"):
         scope = next((name for name in ("brand", "platform") if (mine["scope_type"] == name).any()), "")
-        daily = mine[mine["scope_type"] == scope].groupby("date")["value"].sum()
-        months = daily.groupby(daily.index.to_period("M")).agg(["size", "sum"])
-        whole = months["sum"][months["size"] == months.index.days_in_month]
-        found[str(metric)] = whole.set_axis(whole.index.astype(str))
+        mine = mine[(mine["scope_type"] == scope) & (mine["days"] == mine["month"].dt.days_in_month)]
+        found[str(metric)] = mine.set_index(mine["month"].astype(str))["value"].rename_axis("date")
     return pd.DataFrame(found)[[name for name in COUNTED if name in found]]
 
 

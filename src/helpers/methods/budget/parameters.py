@@ -15,8 +15,7 @@ class BudgetParameters(common.CommonParameters):
     """What each paid line brings, where more stops paying, and where the next money goes."""
 
     tables: ClassVar[tuple[str, ...]] = (
-        *("ad_daily", "costs", "metric_daily", "orders", "content"),
-        *("annotations", "evidence"),
+        *("ad_daily", "costs", "metric_daily", "orders", "content", "annotations", "evidence"),
     )
     reads_reports: ClassVar[tuple[str, ...]] = ("ab_test",)
     about_members: ClassVar[bool] = False

@@ -68,16 +68,14 @@ def sample(system: System, rng: np.random.Generator, chains: int, draws: int, wa
     beta = np.zeros((chains, lines))
     variance = np.full(chains, system.total / system.weeks)
     pull = np.zeros((chains, len(diagonal)))
-    kept = Draws(
-        np.empty((chains, draws, lines), int), np.empty((chains, draws, lines)), np.empty((chains, draws))
-    )
+    shape = (chains, draws, lines)
+    kept = Draws(np.empty(shape, int), np.empty(shape), np.empty(shape[:2]))
     for step in range(-warm_up, draws):
+        noise = variance[:, None]
         for line, span in enumerate(spans):
             old = system.gram[curve[:, line]] * beta[:, line, None]
-            at_line = (system.right[span] - pull[:, span] + old[:, span]) / variance[
-                :, None
-            ] + system.row_right[span]
-            precise = diagonal[span] / variance[:, None] + system.row_gram[span] + system.precision
+            at_line = (system.right[span] - pull[:, span] + old[:, span]) / noise + system.row_right[span]
+            precise = diagonal[span] / noise + system.row_gram[span] + system.precision
             score = at_line / np.sqrt(precise)
             log = 0.5 * score**2 - 0.5 * np.log(precise) + log_ndtr(score) + system.log_mass[span]
             mass = np.cumsum(np.exp(log - log.max(axis=1, keepdims=True)), axis=1)
@@ -87,9 +85,9 @@ def sample(system: System, rng: np.random.Generator, chains: int, draws: int, wa
             curve[:, line] = span.start + chosen
             pull += system.gram[curve[:, line]] * beta[:, line, None] - old
         order = rng.permutation(lines)
-        mixed = (curve[:, order], beta[:, order])
-        exchange(system, *mixed, pull, variance, rng.random((chains, lines)))
-        beta[:, order] = mixed[1]
+        mixed = beta[:, order]
+        exchange(system, curve[:, order], mixed, pull, variance, rng.random((chains, lines)))
+        beta[:, order] = mixed
         inner = (beta * (pull[each[:, None], curve] - 2 * system.right[curve])).sum(axis=1)
         left = np.maximum(system.total + inner, 1e-12 * system.total)
         variance = 0.5 * left / rng.standard_gamma(system.weeks / 2, chains)

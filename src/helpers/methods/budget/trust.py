@@ -104,10 +104,8 @@ def _left_over(found: Fit) -> Iterator[Check]:
     good = "Without paid lines something would be sold in every week."
     yield judged("baseline", "", float((found.baseline < 0).mean()), *BELOW_NOTHING, bad, good)
     bad = "{line}: much of its effect seems to come after {n} weeks, where it cannot be told from the trend."
-    late = {
-        line: float(curves.kernels[LATE_WEEK:].sum(axis=0).mean()) for line, curves in found.curves.items()
-    }
-    line = max(late, key=lambda name: late[name])
+    late = {line: curves.kernels[LATE_WEEK:].sum(axis=0).mean() for line, curves in found.curves.items()}
+    line = max(late, key=late.__getitem__)
     good = "Effects have come after {n} weeks."
     yield judged("late", line, late[line], LATE, np.inf, bad, good, n=LATE_WEEK)
 
@@ -119,16 +117,12 @@ def _refits(found: Fit, seed: int) -> Iterator[Check]:
     fake = np.roll(frame.spend[largest].to_numpy()[::-1], weeks // 3)
     other = fit(replace(frame, spend=frame.spend.assign(placebo=fake)), found.evidence, seed)
     nothing = other.contribution("placebo").mean(axis=1)
-    beats = float(
-        np.mean([(other.contribution(line).mean(axis=1) < nothing).mean() for line in found.curves])
-    )
+    beats = np.mean([(other.contribution(line).mean(axis=1) < nothing).mean() for line in found.curves])
     bad = "A made-up line that cannot work seems to bring more than a real one with a chance of {chance}."
     good = "A made-up line that cannot work does not seem to work."
     yield judged("placebo", "", beats, *PLACEBO, bad, good, chance=percent(beats, 0))
-    again = {
-        "no_season": fit(frame, found.evidence, seed, 0),
-        "wide_season": fit(frame, found.evidence, seed, WIDE),
-    }
+    waves = {"no_season": 0, "wide_season": WIDE}
+    again = {name: fit(frame, found.evidence, seed, each) for name, each in waves.items()}
     if weeks >= 2 * YEAR:
         again["half"] = fit(_later(frame, weeks // 2), (), seed)
     for name, other in again.items():
@@ -138,11 +132,8 @@ def _refits(found: Fit, seed: int) -> Iterator[Check]:
 
 
 def _later(frame: Weekly, first: int) -> Weekly:
-    parts = {
-        name: getattr(frame, name).iloc[first:]
-        for name in ("outcome", "spend", "organic", "controls", "calendar")
-    }
-    return replace(frame, **parts)
+    names = ("outcome", "spend", "organic", "controls", "calendar")
+    return replace(frame, **{name: getattr(frame, name).iloc[first:] for name in names})
 
 
 def moves(found: Fit, again: Fit) -> pd.Series:

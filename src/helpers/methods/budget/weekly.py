@@ -93,13 +93,14 @@ def weekly(study: Study, outcome: str = "margin", by: str = "campaign_id") -> We
     """
     check_currency({name: currencies(study.dataset, name) for name in study.dataset.tables}, study.currency)
     ads, (daily, unit) = _ads(study, by), _outcome(study, outcome)
-    last = min(pd.Timestamp(study.as_of), ads["date"].max(), daily.index.max())
-    first = max(ads["date"].min(), daily.index.min())
+    last = min(pd.Timestamp(study.as_of), ads["last"].max(), daily.index.max())
+    first = max(ads["first"].min(), daily.index.min())
     weeks = pd.date_range(first, last - pd.Timedelta(days=6), freq="W-MON")
     if weeks.empty:
         text = "ad_daily and the outcome have no whole week in common until {day}."
         raise BadData(say(text, day=study.as_of))
-    spend = _by_week(ads.pivot_table(index="date", columns="line", values="cost", aggfunc="sum"), weeks)
+    spend = ads.pivot_table(index="week", columns="line", values="cost", aggfunc="sum")
+    spend = spend.reindex(weeks).rename_axis(columns=None)
     if (missing := spend.isna().all(axis=1)).any():
         text = "ad_daily has no row at all in {n} of {weeks} weeks, such as that of {first}."
         raise BadData(say(text, n=missing.sum(), weeks=len(weeks), first=weeks[missing][0].date()))
@@ -134,23 +135,33 @@ def _by_week(daily: pd.DataFrame, weeks: pd.DatetimeIndex, how: str = "sum") -> 
 
 
 def _ads(study: Study, by: str) -> pd.DataFrame:
-    """Return cost and impressions by day and line, until the first day whose report is not complete."""
-    table = study.dataset.ad_daily
+    """Return cost and impressions by week, line and platform, until the first day whose report is not complete.
+
+    Beside them: those of days with both (``priced``, ``priced_for``), and the first and last day of each row.
+    """
+    table, until = study.dataset.ad_daily, pd.Timestamp(study.as_of)
     if by not in ("campaign_id", "platform"):
         raise BadParameters(say("by == {by!r}, must be campaign_id or platform.", by=by))
     require_columns(table, [by, "cost"], "ad_daily")
+    table = table.mutate(date=table.date.cast("date"), line=table[by].cast("string"))
+    table = table.filter(table.date <= ibis.date(study.as_of))
+    if "is_complete" in table.columns:
+        # Only the last days are still coming in: a day long past that was never completed stays as it is.
+        late = table.filter(
+            ~table.is_complete.fill_null(True), table.date > ibis.date((until - LATEST).date())
+        )
+        first = late.date.min().execute()
+        table = table if pd.isna(first) else table.filter(table.date < ibis.date(pd.Timestamp(first).date()))
     shown = table.impressions.sum() if "impressions" in table.columns else ibis.null("float64")
-    whole = table.is_complete.fill_null(True).all() if "is_complete" in table.columns else ibis.literal(True)
-    keys = {"date": table.date.cast("date"), "line": table[by].cast("string"), "platform": table.platform}
-    sums = {"cost": table.cost.sum(), "shown": shown, "whole": whole}
-    found = table.group_by(**keys).agg(**sums).order_by("date", "line").to_pandas()
-    found["date"], last = pd.to_datetime(found["date"]), pd.Timestamp(study.as_of)
-    # Only the last days are still coming in: a day long past that was never completed stays as it is.
-    late = found.loc[~found["whole"].astype(bool) & (found["date"] > last - LATEST), "date"]
-    found = found[(found["date"] <= last) & (found["date"] < (late.min() if len(late) else pd.Timestamp.max))]
+    daily = table.group_by("date", "line", "platform").agg(cost=table.cost.sum(), shown=shown)
+    both, cost, shown, date = (daily.shown > 0) & (daily.cost > 0), daily.cost, daily.shown, daily.date
+    sums = {"cost": cost.sum(), "shown": shown.sum(), "first": date.min(), "last": date.max()}
+    sums |= {"priced": cost.sum(where=both), "priced_for": shown.sum(where=both)}
+    by_week = daily.group_by("line", "platform", week=date.truncate("W")).agg(**sums)
+    found = by_week.order_by("week", "line", "platform").to_pandas()
     if found.empty:
         raise BadData(say("ad_daily: there is no complete day until {day}.", day=study.as_of))
-    return found
+    return found.assign(**{name: pd.to_datetime(found[name]) for name in ("week", "first", "last")})
 
 
 def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
@@ -158,22 +169,21 @@ def _outcome(study: Study, outcome: str) -> tuple[pd.Series, str]:
     if outcome in ("margin", "revenue", "orders"):
         return _orders(study, outcome), "orders" if outcome == "orders" else study.currency
     table = study.dataset.metric_daily
-    until = table.date.cast("date") <= ibis.date(study.as_of)
-    rows = table.filter(table.metric.cast("string") == outcome, until)
-    scopes = rows.to_pandas().sort_values("date").groupby(["scope_type", "scope_id"], sort=False)
-    single = len(scopes) == 1 and ("brand", "all") not in scopes.groups
-    scope = next(iter(scopes.groups)) if single else ("brand", "all")
-    if scope not in scopes.groups:
+    names = {name: table[name].cast("string") for name in ("metric", "scope_type", "scope_id")}
+    rows = table.mutate(date=table.date.cast("date"), **names)
+    rows = rows.filter(rows.metric == outcome, rows.date <= ibis.date(study.as_of))
+    scopes = [*map(tuple, rows.select("scope_type", "scope_id").distinct().to_pandas().to_numpy())]
+    scope = scopes[0] if len(scopes) == 1 else ("brand", "all")
+    if scope not in scopes:
         known = ", ".join(sorted(table.select("metric").distinct().to_pandas()["metric"].astype(str)))
         text = "outcome == {outcome!r}, must be margin, revenue, orders, or a metric of one scope; there is {known}."
         raise BadParameters(say(text, outcome=outcome, known=known))
-    mine = scopes.get_group(scope)
+    mine = rows.filter(rows.scope_type == scope[0], rows.scope_id == scope[1]).order_by("date").to_pandas()
     daily = pd.Series(mine["value"].to_numpy(float), pd.to_datetime(mine["date"]))
     if "is_complete" in mine:
         daily = daily[: np.flatnonzero(mine["is_complete"].fillna(True).astype(bool))[-1] + 1]
-    if len(
-        gaps := pd.date_range(daily.index.min(), daily.index.max()).difference(pd.DatetimeIndex(daily.index))
-    ):
+    days = pd.DatetimeIndex(daily.index)
+    if len(gaps := pd.date_range(days.min(), days.max()).difference(days)):
         text = "metric_daily: {n} of {days} days of {metric} are missing, such as {day}."
         raise BadData(say(text, n=len(gaps), days=len(gaps) + len(daily), metric=outcome, day=gaps[0].date()))
     unit = mine["unit"].iloc[0] if "unit" in mine else None
@@ -200,21 +210,27 @@ def _orders(study: Study, outcome: str) -> pd.Series:
 
 def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     """Return by line the largest change of cost per impression from one quarter to the next, as a ratio above 1."""
-    seen = ads[(ads["shown"] > 0) & (ads["cost"] > 0) & (ads["date"] >= first)]
-    quarter = ((seen["date"] - first).dt.days // (7 * QUARTER)).rename("quarter")
-    sums = seen.groupby([seen["line"], quarter])[["cost", "shown"]].sum().astype(float)
-    price = pd.Series(np.log(sums["cost"] / sums["shown"]), sums.index)
+    seen = ads[(ads["priced"] > 0) & (ads["week"] >= first)]
+    quarter = ((seen["week"] - first).dt.days // (7 * QUARTER)).rename("quarter")
+    sums = seen.groupby([seen["line"], quarter])[["priced", "priced_for"]].sum().astype(float)
+    price = pd.Series(np.log(sums["priced"] / sums["priced_for"]), sums.index)
     return pd.Series(np.exp(price.groupby("line").diff().abs().groupby("line").max()))
 
 
 def entries(study: Study) -> pd.DataFrame:
-    """Return the table ``costs`` until the last day, with its month; maybe no rows."""
-    names = ["date", "kind", "amount", "fixed", "approver_level"]
-    empty = pd.DataFrame({"amount": [0.0]})[:0]
-    rows = study.dataset.costs.to_pandas() if "costs" in study.dataset else empty
-    rows = rows.reindex(columns=names).assign(date=lambda each: pd.to_datetime(each["date"]))
-    rows = rows[rows["date"].dt.date <= study.as_of].astype({"kind": str})
-    return rows.assign(month=rows["date"].dt.strftime("%Y-%m"))
+    """Return money of the table ``costs`` by day, kind and whether it is fixed, with its month; maybe no rows."""
+    names = ["date", "kind", "fixed", "amount", "approver_level", "month"]
+    if "costs" not in study.dataset:
+        return pd.DataFrame(columns=names).astype({"amount": float})
+    table = study.dataset.costs
+    asked = {"fixed": ibis.literal(False), "approver_level": ibis.null("int64")}
+    table = table.mutate(**{name: none for name, none in asked.items() if name not in table.columns})
+    table = table.mutate(date=table.date.cast("date"), fixed=table.fixed.fill_null(False))
+    table = table.filter(table.date <= ibis.date(study.as_of))
+    sums = {"amount": table.amount.sum(), "approver_level": table.approver_level.max()}
+    rows = table.group_by("date", "kind", "fixed").agg(**sums).order_by("date", "kind", "fixed").to_pandas()
+    rows = rows.assign(date=pd.to_datetime(rows["date"])).astype({"kind": str})
+    return rows.assign(month=rows["date"].dt.strftime("%Y-%m"))[names]
 
 
 def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
