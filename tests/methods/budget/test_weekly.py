@@ -187,6 +187,6 @@ def test_statements_enter_or_say_why_not() -> None:
     # Half of what attribution credits is believed, the other half is its error.
     assert (used[1].value, used[1].se, used[1].stated) == (150.0, 150.0, 300.0)
     assert left["reason"].tolist() == [
-        "tool is no line with a curve.", "Its days are not whole weeks among those looked at.",
+        "tool is not among the paid lines judged here.", "Its days are not whole weeks among those looked at.",
         "It is stated in orders a touch, not in CNY.", "The line was not dark in that window.",
     ]  # fmt: skip

@@ -206,9 +206,11 @@ class Returns(Result):
         if not self.overall.known:
             return say("What channels return: too little data, or no spend on record.")
         sure = self.table[self.table["tested"] & (self.table["p_goal"] >= self.study.confidence)]["channel"]
-        text = "Each {unit} spent brought {roas} of added sales. Sure to reach 1:{goal:g}, the goal: {names}."
+        text = "Each {unit} 1 spent brought {roas} of added sales. Sure to reach the goal of 1:{goal:g}: {names}."
         if sure.empty:
-            text = "Each {unit} spent brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
+            text = (
+                "Each {unit} 1 spent brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
+            )
         names = say(", ").join(sure)
         return say(text, unit=self.study.currency, roas=with_bounds(self.overall), goal=GOAL, names=names)
 
@@ -233,8 +235,8 @@ class Returns(Result):
         if not rows["tested"].any():
             title = say("No lift test says what a channel returns")
         told = [
-            say("Dashed: the goal of 1:{goal:g} that the plan names. Sales, not margin.", goal=GOAL),
-            say("Orange: with a lift test. Grey: by the model and the tests of others."),
+            say("Dashed: the goal of 1:{goal:g}, {goal:g} of sales for each 1 spent; not margin.", goal=GOAL),
+            say("Orange: with a lift test. Grey: untested, by the model and the tests of other channels."),
         ]
         free = self.table.loc[self.table["roas"].isna(), "channel"]
         if len(free):

@@ -151,11 +151,11 @@ class Paths(Result):
         lengths = np.repeat(h.length[ends], h.members[h.history[ends]])
         half, most = np.quantile(lengths, [0.5, 0.9]) if len(lengths) else (np.nan, np.nan)
         text = (
-            "Of newcomers, {share} have ordered after {d} days, those yet to order counted. Half of the orders with "
-            "a touch come after at most {half}, nine in ten after at most {most} touches."
+            "Of newcomers, {share} have ordered within {d} days of joining, those yet to order counted in. "
+            "Half of the orders with a touch took at most {half} touches, nine in ten at most {most}."
         )
         if not len(lengths):
-            text = "Of newcomers, {share} have ordered after {d} days, those yet to order counted."
+            text = "Of newcomers, {share} have ordered within {d} days of joining, those yet to order counted in."
         counts = {"half": number(half, 0), "most": number(most, 0), "d": DAYS}
         return say(text, share=with_interval(self.ordered), **counts)
 

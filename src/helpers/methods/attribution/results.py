@@ -27,7 +27,7 @@ from helpers.tables import Table
 
 # What is said of orders that are carried, and of touches without a channel, at one instant, or young.
 TRUSTED = (
-    "{n} repeat orders had no new contact since the buyer's order before; the contact before that has the credit.",
+    "{n} repeat orders had no new touch since the buyer's order before; the touch before that has the credit.",
     "{n} touches have no channel name: they are the channel “unknown”.",
     "{n} touches happened at one instant with another: the order of their ids decides.",
     "{n} touches are so young that their order may still come.",
@@ -66,7 +66,7 @@ class Seen(Result):
     @property
     def sentence(self) -> str:
         """How many orders have a touch that is seen."""
-        text = "Of {n} orders, {k} have a touch in the {d} days before; for {share} of them none is seen."
+        text = "Of {n} orders, {k} have a touch (contact with a channel) in the {d} days before; {share} have none."
         g = self.gates
         counts = {"n": number(g.conversions), "k": number(g.conversions - g.unattributed)}
         return say(text, d=self.journeys.definition.lookback_days, share=percent(self.unseen.value), **counts)
@@ -89,10 +89,10 @@ class Seen(Result):
     def findings(self) -> Iterator[Finding]:
         """State the share of orders that no touch is seen before."""
         yield finding(
-            self.unseen, id="attribution.unseen", metric=say("Orders without a touch that is seen"),
+            self.unseen, id="attribution.unseen", metric=say("Orders without a touch on record"),
             scope=self.study.scope, sentence=self.sentence, direction="down is good", systems=("S064",),
             assumption=say("whoever was touched and is not matched is not counted as touched"),
-            headline=say("{share} of orders have no touch that is seen", share=percent(self.unseen.value, 0)),
+            headline=say("{share} of orders have no touch on record", share=percent(self.unseen.value, 0)),
             n_of="orders", definition="unseen_share",
         )  # fmt: skip
 
@@ -186,7 +186,7 @@ class Credited(Result):
         shown = dict.fromkeys(["first", "last", "linear", self.model])
         columns = {NAMES[each]: self.of(each)["conversions"] for each in shown}
         small = pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel")
-        caption = say("Orders touched and credited; those touched add up to more than all")
+        caption = say("Orders touched by each channel, and credited; several may touch one order")
         yield Table("credit_by_channel", small.reset_index(), caption, members="touched")
         if (self.seen.gates.match["share"] < 1).any():
             table = bounds(self.seen.gates, self.of(self.model)["conversions"]).rename(

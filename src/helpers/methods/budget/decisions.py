@@ -32,15 +32,15 @@ PLANS = {
 }  # fmt: skip
 BINDS = {"high": "at its most", "low": "at its least", "off": "switched off", "": "–"}
 NEXT = (
-    "Of the next {amount} a month, keep {reserve} back and spread the rest: {placed}. Expected gain a month, after "
-    "that spend: {gain}."
+    "Of the next {amount} a month, keep {reserve} in reserve and spend {spent}: {placed}. Expected gain a month, "
+    "after that spend: {gain}."
 )
 PRICE = (
     "By the mean curves, {unit} 1 more of money, or {unit} 1 less in reserve, would bring {price} of margin after "
     "its cost. The table says what {unit} 1 more room on each line would bring."
 )
 LEAST = "{goal} a month from paid lines cost {cost} at least, by the mean curves; today's spend is {today}."
-KEPT = "{kept} a month are kept back: a share of all advertising money, or what months above the usual took."
+KEPT = "{kept} a month stay in reserve: a share of all advertising money, or what costly months took above usual."
 NEVER = "A week's spend on {line} is back in week {value:.0f} by the middle curve; by unlucky ones never."
 BACK = "A week's spend on {line} is back in week {value:.0f} (week {low:.0f} to {high:.0f})."
 ASSUMED = (
@@ -120,6 +120,7 @@ class Planned(Told):
         gain, grade = with_bounds(self.gain(self.more)), say(self.lines.fitted.trust.grade)
         first, past = self.largest, self.lines.named("past")
         words = {"amount": self.cash(self.wanted.amount), "placed": self.spoken(self.placed)}
+        words["spent"] = self.cash(float(self.placed.sum()))
         words |= {"reserve": self.cash(kept), "moves": self.moved_sentence}
         words |= {"gain": gain, "grade": grade, "lines": first, "past": past}
         return words | {"why": self.lines.fitted.trust.refusal}
@@ -137,7 +138,7 @@ class Planned(Told):
             return say("No reserve is set, because no plan is proposed.")
         kept, text = self.more.terms.reserve, KEPT
         if kept < self.reserve - 0.01:
-            text = "A reserve of {wanted} is asked for, more than the next money: all {kept} are kept back."
+            text = "A reserve of {wanted} is asked for, more than the next money: all {kept} stay in reserve."
         return say(text, kept=self.cash(kept), wanted=self.cash(self.reserve))
 
     @property
@@ -145,7 +146,7 @@ class Planned(Told):
         """What moving today's money would bring."""
         change = pd.Series(dtype=float) if self.moved is None else self.moved.lines["change"]
         up, down = change[change > 1], change[change < -1]
-        text = "Without any money more: from {down} to {up}. Expected gain a month: {gain}."
+        text = "Without spending more: from {down} to {up}. Expected gain a month: {gain}."
         if up.empty or down.empty:
             text = "No money is moved between lines."
         return say(text, down=self.spoken(down), up=self.spoken(up), gain=with_bounds(self.gain(self.moved)))
@@ -221,7 +222,7 @@ class Planned(Told):
         """Draw the spend of each line today and with the next money."""
         rows = plan.lines[["today", "proposed"]].rename_axis("line").reset_index()
         first = next(iter(self.placed.index), say("the reserve"))
-        title = say("Most of the next money goes to {line}", line=first)
+        title = say("The largest part of the next money goes to {line}", line=first)
         note = say("{unit} a month; today is the mean of four weeks.", unit=self.study.currency)
         units = dict.fromkeys(["today", "proposed"], self.study.currency)
         kind = say("Paired bars by line")
@@ -237,7 +238,7 @@ class Planned(Told):
         """State what the next money brings, the reserve, what moving brings, and the payback."""
         held: dict[str, Any] = {"assumption": self.assumed}
         up = {"direction": "up is good", "change": True} | held
-        text = "the next {amount} a month pay best on {lines}"
+        text = "the next {amount} a month would go to {lines} first"
         text = say(text if self.pays else "the next {amount} a month are better kept", **self.words)
         metric = say("Gain of the next money a month, after its cost")
         more = {"headline": text, "picture": "next_money"} | up
@@ -247,7 +248,7 @@ class Planned(Told):
         yield from (stops, brought)
         amount = np.nan if self.more is None else self.more.terms.reserve
         named = (self.lines.fitted.n, self.study.currency, "policy and past shocks", self.study.confidence)
-        metric, kept = say("Money kept back a month"), Estimate(amount, amount, amount, *named)
+        metric, kept = say("Money in reserve a month"), Estimate(amount, amount, amount, *named)
         yield self.state(kept, "reserve", metric, self.reserve_sentence, "reserve", "S072", **held)
         yield from others
         metric, more = say("Gain of moving today's money a month"), {"picture": "plan"} | up

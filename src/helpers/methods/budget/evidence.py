@@ -105,7 +105,7 @@ def _unusable(row: dict[Any, Any], weekly: Weekly) -> str:
     """Say why a statement cannot enter; empty when it can."""
     line, per_money = str(row["line"]), row["estimand"] == "roi"
     if line not in weekly.spend:
-        return say("{line} is no line with a curve.", line=line)
+        return say("{line} is not among the paid lines judged here.", line=line)
     first, last = _weeks(row, weekly)
     if not 0 <= first <= last < len(weekly.outcome):
         return say("Its days are not whole weeks among those looked at.")

@@ -149,9 +149,9 @@ def _enough(weekly: Weekly) -> Iterator[Check]:
         text = "There are {value} weeks; response curves need {limit} at least."
     yield judged("weeks", "", weeks, low, least, text, "There are {value} weeks.")
     n = baseline(weekly).columns.shape[1] + OF_A_LINE * weekly.spend.shape[1]
-    text = good = "{value} weeks for each of {n} numbers to be found."
+    text = good = "There are {value} weeks for each of {n} unknowns."
     if weeks / n < PER_PARAMETER[0]:
-        text = "{value} weeks for each of {n} numbers to be found; {limit} are needed."
+        text = "There are {value} weeks for each of {n} unknowns; {limit} are needed."
     yield judged("parameters", "", weeks / n, *PER_PARAMETER, text, good, n=n)
 
 
@@ -173,7 +173,7 @@ def _apart(weekly: Weekly) -> Iterator[Check]:
     bad = (
         "{line} hardly moves apart from the other lines ({value}, where 1 is apart and {limit} is together)."
     )
-    good = "The lines move apart ({value}, where 1 is apart and {limit} is together)."
+    good = "Each line has ups and downs of its own ({value}; 1: wholly its own, {limit}: all together)."
     yield judged("inflation", str(spend.columns[at]), inflation[at], INFLATION, np.inf, bad, good)
 
 
@@ -195,7 +195,7 @@ def _lines(weekly: Weekly) -> Iterator[Check]:
             text = "{line}: the largest week is {value} times what 19 of 20 stay below. Is it a mistake?"
             yield check("spike", str(line), spike, SPIKE, "flag", text)
     if running := [str(line) for line in weekly.spend if weekly.spend[line].iloc[0] > 0]:
-        text = "{lines}: running before the first week: what came of it is not known, so returns leave the start out."
+        text = "{lines} ran before the first week; what that brought is not known, so returns leave the start out."
         yield check("burn_in", "", len(running), 0, "ok", text, lines=", ".join(running))
 
 

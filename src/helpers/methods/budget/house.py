@@ -40,8 +40,8 @@ HALF = 3
 # A kind of cost is overspent in a month that takes this part more than its median month.
 WELL_ABOVE = 0.25
 FAN = (
-    "A new fan ({metric}) costs {cost} in a typical month, with all cost counted, and with fans who would have come "
-    "anyway. The later half of the months against the earlier: {change}."
+    "A new fan ({metric}) costs {cost} in a typical month, all cost counted, and those counted too who would have "
+    "come anyway. From the earlier half of the months to the later it changed by {change}."
 )
 
 
@@ -198,7 +198,7 @@ class Spent(Told):
         yield self.sentence
         if len(self.table):
             rows = self.table.map(with_bounds).rename(index=heading).rename_axis("of").reset_index()
-            caption = say("All cost of a month over all of each; later half over earlier")
+            caption = say("All cost of a month for each one, and its change to the later months")
             yield Table("unit_costs", rows, caption)
         above = percent(WELL_ABOVE, 0)
         if self.over.empty:

@@ -30,7 +30,7 @@ METHOD = "posterior draws of response curves"
 # What the ledger repeats of a statement.
 STATED = ("evidence_id", "line", "estimand", "kind", "stated", "value", "se", "report")
 ANSWERS = {
-    "curves": "{n} whole weeks with {spend} on {lines} paid lines: enough to draw a curve for each.",
+    "curves": "{n} whole weeks with {spend} on {lines} paid lines: enough for curves. Doubts, if any, stand below.",
     "elasticity": "{n} whole weeks with {spend} on {lines} paid lines: too little for a curve of each line.",
     "nothing": "{n} whole weeks with {spend} on {lines} paid lines cannot say what spend does.",
 }
@@ -176,7 +176,7 @@ class Fitted(Told):
         data = pd.DataFrame(base | brought, index=frame.outcome.index.rename("week"))
         rows = data.assign(outcome=frame.outcome).reset_index().astype({"week": str})
         title = say("Paid lines brought {share} of the outcome", share=percent(self.paid_share.value, 0))
-        note = say("{unit} a week; the means of all curves that the weeks allow.", unit=frame.unit)
+        note = say("{unit} a week; the average of all curves that fit these weeks.", unit=frame.unit)
         drawing = plots.contribution(data, frame.outcome)
         return self.drawn("contribution", say("Areas by week"), title, rows, drawing, note=note)
 
@@ -199,7 +199,7 @@ class Fitted(Told):
         share = float(np.mean([one.verdict == "ok" for one in self.trust.checks]))
         passed = Estimate(share, share, share, tried, "share", "count of checks", self.study.confidence)
         headline, known = say("trust is {grade}", grade=say(self.trust.grade)), self.paid_share.known
-        metric, assumed = say("Checks of the answer that passed"), say("what no check asks for is not wrong")
+        metric, assumed = say("Checks that the answer passed"), say("what no check asks for is not wrong")
         more = {"direction": "up is good", "assumption": assumed, "headline": headline, "n_of": "checks"}
         yield self.state(passed, "trust", metric, self.sentence, "trust", "S067", **more)
         text = "Paid lines brought {share} of the outcome; the rest comes without them."
@@ -277,13 +277,13 @@ class Tested(Told):
     @property
     def sentence(self) -> str:
         """Which test would tell most."""
-        text = "A test of {line} would tell most: it brought anything from {low} to {high} {unit}."
+        text = "A lift test of {line} would teach most: it may have brought anything from {low} to {high} {unit}."
         return say(text if self.line else "Which test to run next: there are no curves.", **self.bounds)
 
     def parts(self) -> Iterator[Part]:
         """Yield what each statement changed, which do not count, and the next test."""
         if self.table.empty:
-            yield say("No test, pause or belief about these lines counts: curves rest on the weeks alone.")
+            yield say("No test, pause or belief about these lines could be used: only the weeks count.")
         else:
             caption = say("Statements, and the line's mean weekly contribution without and with each")
             yield Table("evidence", self.table, caption)
@@ -291,7 +291,7 @@ class Tested(Told):
                 yield told
         yield self.sentence
         if len(self.fitted.unused):
-            caption = say("Statements of the table evidence that do not count here, and why")
+            caption = say("Evidence on record that could not be used here, and why")
             yield Table("evidence_unused", self.fitted.unused, caption)
 
     def findings(self) -> Iterator[Finding]:

@@ -37,9 +37,8 @@ EFFECTS = {
     "half_of_effect_after": "half_life", "still_to_come": "still_to_come", "headroom_a_week": "headroom",
 }  # fmt: skip
 BANDS = (
-    "{level} bands, up to the largest spend seen. Point: today. Ring: up to here the average is as asked. "
-    "Dotted: margin that makes up for it. Dashed: from "
-    "here on the next unit of money no longer brings itself back, where that was seen."
+    "{level} bands, up to the largest spend seen. Point: today. Ring: spend up to which the average return is as "
+    "asked. Dotted: margin equals spend. Dashed: beyond this spend, more no longer pays, where that was seen."
 )
 RETURNS = (
     "Each {unit} 1 of advertising brought {one} of turnover, against {target} asked for, which it reached with a "
@@ -228,16 +227,16 @@ class Lines(Told):
         past = self.named("past")
         text = "more no longer pays on {lines}" if past else "more may no longer pay on {lines}"
         more = {"picture": "next_money", "headline": say(text, lines=past or line)} | held
-        metric = say("Spend a month up to which more pays on {line}", line=line)
+        metric = say("Monthly spend on {line} up to which more pays", line=line)
         yield self.state(point, "stops_paying", metric, self.sentence, "break_even", "S067", **more)
         text = RETURNS if self.overall.known else "What spend returns cannot be told."
         every = {"one": with_bounds(self.overall), "all": with_bounds(self.on_all_cost)}
         reached = self.per_share * self.fitted.brought >= self.target
         every["chance"] = percent(float(reached.mean()), 0) if len(reached) else ""
         told = say(text, unit=self.study.currency, target=number(self.target), **every)
-        metric, held["direction"] = say("Turnover for each unit of money of advertising"), "up is good"
+        metric, held["direction"] = say("Turnover per unit of advertising money"), "up is good"
         yield self.state(self.overall, "return", metric, told, "return_on_spend", "S068", **held)
-        metric, held["direction"] = say("Cost of one more of the outcome, cheapest line"), "down is good"
+        metric, held["direction"] = say("Cost of one more outcome, cheapest line"), "down is good"
         cost, told = self.of(self.cheapest, "cost_per_outcome"), self.cost_sentence
         yield self.state(cost, "cost_per_outcome", metric, told, "cost_per_outcome", "S081", **held)
 

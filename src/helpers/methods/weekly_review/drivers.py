@@ -113,7 +113,7 @@ def plausibility(weekly: WeeklyMetrics, metric: str, needed: float, weeks: int) 
     past = (values.rolling(weeks).mean() / pace.shift(weeks) - 1).dropna().to_numpy(float)
     asked, spans = float(needed / pace.iloc[-1] - 1) if len(pace) else np.nan, len(past) // weeks
     if spans < enough.BACKTESTS or not np.isfinite(asked):
-        return Answer(weekly.study, say("Whether the past ever did what the goal asks: too little data."))
+        return Answer(weekly.study, say("Whether the past ever reached what the goal asks: too little data."))
     share = float(np.mean(past >= asked if asked >= 0 else past <= asked))
     low, high = jeffreys(share * spans, spans, level)
     found = Estimate(share, float(low), float(high), spans, "share", "Jeffreys, spans apart", level)

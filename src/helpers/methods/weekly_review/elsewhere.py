@@ -44,10 +44,11 @@ def topic(study: Study, reports: EarlierReports, name: str) -> Answer:
     if not found:
         return Answer(study, say("{topic}: not run, there is no report of it.", topic=say(title)))
     rows = [
-        (one.metric, ranged(one), say(one.verdict), one.n, report.series, str(report.as_of))
+        (one.metric, ranged(one), one.verdict, one.n, report.series, str(report.as_of))
         for report, one in found
     ]
     table = pd.DataFrame(rows, columns=["number", "value", "verdict", "n", "report", "as_of"])
+    table["verdict"] = table["verdict"].replace("stated", "measured").map(say)
     caption = say("{topic}: what the newest reports found first", topic=say(title))
     text = say("{topic}: {sentence}", topic=say(title), sentence=found[0][1].sentence)
     return Answer(study, text, framed(table, f"topic_{name}", caption))

@@ -98,8 +98,12 @@ class Goals(Result):
                 "{n} goals are stated; the chance of reaching them cannot be told yet.", n=len(self.table)
             )
         likely = int((known["p_hit"] >= 0.5).sum())
-        text = "Of {n} goals whose chance can be told, {likely} are more likely met than missed."
-        return say(text, n=len(known), likely=likely)
+        least = known.sort_values("p_hit", kind="stable").to_dict("records")[0]
+        text = (
+            "Of {n} goals whose chance can be told, {likely} are more likely met than missed. The least likely: "
+            "{goal}, with a chance of {chance}."
+        )
+        return say(text, n=len(known), likely=likely, goal=least["goal"], chance=percent(least["p_hit"], 0))
 
     def told_of(self, row: Mapping[Any, Any]) -> str:
         """Return one goal in words."""
@@ -315,7 +319,7 @@ class TrackRecord(Result):
         """How the promises came true."""
         if not self.kept.n:
             return say(
-                "Own track record: no goal has come to its end yet for which an earlier review stated a chance."
+                "Not known yet: no goal for which an earlier review stated a chance has come to its end."
             )
         hits = round(self.kept.came * self.kept.n)
         words = {"n": self.kept.n, "promised": number(self.kept.promised * self.kept.n, 1), "hits": hits,
