@@ -208,9 +208,7 @@ class Returns(Result):
         sure = self.table[self.table["tested"] & (self.table["p_goal"] >= self.study.confidence)]["channel"]
         text = "Each {unit} 1 spent brought {roas} of added sales. Sure to reach the goal of 1:{goal:g}: {names}."
         if sure.empty:
-            text = (
-                "Each {unit} 1 spent brought {roas} of added sales. No channel is sure to reach 1:{goal:g}."
-            )
+            text = "Each {unit} 1 spent brought {roas} of added sales. No channel surely reaches 1:{goal:g}."
         names = say(", ").join(sure)
         return say(text, unit=self.study.currency, roas=with_bounds(self.overall), goal=GOAL, names=names)
 
