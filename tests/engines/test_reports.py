@@ -15,7 +15,15 @@ from tests.engines import server as servers
 
 pytestmark = pytest.mark.engines
 
-NOTEBOOKS = ["01_rfm", "02_retention", "03_ab_test", "04_attribution", "05_budget", "14_outlook"]
+NOTEBOOKS = [
+    "01_rfm",
+    "02_retention",
+    "03_ab_test",
+    "04_attribution",
+    "05_budget",
+    "13_weekly_review",
+    "14_outlook",
+]
 BUYERS = MAXIMUM_CELLS + 4_000
 
 
