@@ -17,7 +17,7 @@ from helpers.data.schema import Table
 from helpers.data.source import Dataset
 from helpers.data.tables import TABLES
 from helpers.data.violation import counted
-from helpers.sentences import percent, say
+from helpers.sentences import Verbatim, percent, say
 
 # Columns that name a row of another table.
 REFERENCES = (("member_id", "members"), ("content_id", "content"), ("order_id", "orders"))
@@ -213,15 +213,17 @@ def _sentences(state: Health) -> Iterator[str]:
     for t in tables:
         if t.freshness_days > 1:
             days = counted(int(t.freshness_days), "day")
-            yield say("{table} ends {days} before {last}.", table=t.table, days=days, last=state.as_of)
+            yield say(
+                "{table} ends {days} before {last}.", table=Verbatim(t.table), days=days, last=state.as_of
+            )
     for t in dated:
         if t.empty_days > 0 and t.rows >= ROWS_A_DAY * ((t.last - t.first).days + 1):
             days = counted(int(t.empty_days), "day")
-            yield say("{table} has {days} without rows.", table=t.table, days=days)
+            yield say("{table} has {days} without rows.", table=Verbatim(t.table), days=days)
     for t in tables:
         if t.late_share > 0:
             text = "{share} of the rows of {table} arrived more than a day late."
-            yield say(text, share=percent(t.late_share), table=t.table)
+            yield say(text, share=percent(t.late_share), table=Verbatim(t.table))
     references: list[Any] = list(state.unmatched.itertuples())
     for r in references:
         if r.unmatched_ids:
