@@ -112,7 +112,7 @@ class Register(NamedTuple):
             When a line of the file, or a row of the table, cannot be read; the message names it.
         """
         decided, digest = _replay(reports.folder / FILE, reports.as_of)
-        found = decided | {one.id: one for one in _proposed(reports, decided)}
+        found = decided | {one.id: one for one in proposed(reports, decided)}
         if actions_table is not None:
             found |= {one.id: one for one in _overridden(found, actions_table)}
         entries = sorted(found.values(), key=lambda one: (one.created, one.id), reverse=True)
@@ -227,7 +227,7 @@ def _after(entry: Entry | None, event: dict[str, Any]) -> Entry:
     return Entry.model_validate(known | named | days | {"state": event["event"]})
 
 
-def _proposed(reports: EarlierReports, decided: dict[str, Entry]) -> Iterator[Entry]:
+def proposed(reports: EarlierReports, decided: dict[str, Entry]) -> Iterator[Entry]:
     """Yield what reports propose: the newest of each action, unless one like it is being done or was just refused."""
     standing = {
         one.action

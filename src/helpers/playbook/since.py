@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Finding
 from helpers.sentences import say
 from helpers.stats.difference import Difference, Interval, difference
@@ -29,10 +30,7 @@ class Since(NamedTuple):
 
 def since(findings: Sequence[Finding], before: Sequence[Finding]) -> dict[str, Since]:
     """Return what became of each finding that may be compared, allowing for all that are looked at together."""
-    pairs = [(old, new) for old, new in pair(before, findings).values() if old and new]
-    known = [
-        (o, n) for o, n in pairs if o.value is not None and n.value is not None and not incomparable(o, n)
-    ]
+    known = [(old, new) for old, new in both(before, findings) if not incomparable(old, new)]
     found = [difference(interval(old), interval(new)) for old, new in known]
     judged = zip(known, found, holm([one.p for one in found]), strict=True)
     return {new.id: Since(old, one, p < 1 - one.confidence) for (old, new), one, p in judged}
@@ -45,6 +43,21 @@ def pair(
     names = {alias: one.id for one in (*before, *after) for alias in one.aliases}
     old, new = ({names.get(one.id, one.id): one for one in side} for side in (before, after))
     return {name: (old.get(name), new.get(name)) for name in {**new, **old}}
+
+
+def both(before: Sequence[Finding], after: Sequence[Finding]) -> list[tuple[Finding, Finding]]:
+    """Return the pairs that have a value on both sides."""
+    pairs = [(old, new) for old, new in pair(before, after).values() if old and new]
+    return [(old, new) for old, new in pairs if old.value is not None and new.value is not None]
+
+
+def since_last(reports: EarlierReports) -> Iterator[tuple[str, Finding, Finding, str]]:
+    """Yield series, finding before, finding now, and why the two must not be compared, of other reports."""
+    for new in reports.latest():
+        versions = reports.versions(new.series)
+        if new.method != reports.own and len(versions) > 1:
+            for old, one in both(versions[-2].findings, new.findings):
+                yield new.series, old, one, incomparable(old, one)
 
 
 def interval(found: Finding) -> Interval:

@@ -39,6 +39,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from statsmodels.stats.rates import confint_poisson
 
 from helpers.checks import check_confidence, check_scalar
+from helpers.study import enough
 
 FloatArray = NDArray[np.float64]
 
@@ -259,3 +260,12 @@ def drawn_estimate(
     """Return a value with the equal-tailed interval of its draws, widened to the value where that lies outside."""
     low, high = percentile_interval(draws, confidence)
     return Estimate(value, min(low, value), max(high, value), n, unit, method, confidence)
+
+
+def mean_of_periods(values: pd.Series, unit: str, confidence: float) -> Estimate:
+    """Return the mean over periods with Student's t; unknown with fewer than four, or where they do not vary."""
+    known, how = values.dropna(), "Student's t over periods"
+    n, error = len(known), float(known.std()) / max(len(known), 1) ** 0.5
+    if n < enough.PERIODS or not error > 0:
+        return unknown(n, unit, confidence)
+    return normal_estimate(float(known.mean()), error, n, unit, how, confidence, degrees=n - 1)

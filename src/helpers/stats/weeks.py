@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from helpers.stats.estimate import Estimate, half_width, unknown
 from helpers.study import enough
@@ -217,6 +218,42 @@ def mix_and_rate(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     ) / 2
     mix, rate = (w1 - w0) * ((r0 + r1) / 2 - middle), (w0 + w1) / 2 * (r1 - r0)
     return pd.DataFrame({"mix": mix, "rate": rate, "total": mix + rate})
+
+
+def parts_of_change(
+    before: pd.DataFrame, after: pd.DataFrame, whole: str, others: str, *, pooled: bool
+) -> pd.DataFrame:
+    """Return what each part has to do with the change of a whole: mix, rate and total, which sum to it.
+
+    Parameters
+    ----------
+    before, after : pandas.DataFrame
+        numerator, denominator by part, and of the `whole`; what the parts leave over is one more, named `others`.
+    whole, others : str
+        Names in the index.
+    pooled : bool
+        Whether the number is a rate, as in :func:`mix_and_rate`; if not, the parts add up and there is no mix.
+    """
+    rest = [side.loc[whole] - side.drop(whole).sum() for side in (before, after)]
+    before, after = before.drop(whole), after.drop(whole)
+    if not pooled or max(abs(one["denominator"]) for one in rest) > 1e-9:
+        before.loc[others], after.loc[others] = rest
+    if pooled:
+        return mix_and_rate(before, after)
+    total = after["numerator"] - before["numerator"]
+    return pd.DataFrame({"mix": 0.0, "rate": total, "total": total})
+
+
+def judged_together(p: Sequence[float], rate: float) -> list[tuple[float, bool]]:
+    """Return of each p-value the one corrected for all (Benjamini and Hochberg 1995), and whether it is a signal.
+
+    What has no p-value (NaN) is not asked.
+    """
+    known = np.isfinite(p)
+    q = np.full(len(p), np.nan)
+    if known.any():
+        q[known] = multipletests(np.asarray(p)[known], method="fdr_bh")[1]
+    return [(float(each), bool(each <= HELD * rate)) for each in q]
 
 
 class Kept(NamedTuple):

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 
 from helpers.methods import weekly_review as review
-from helpers.methods.weekly_review.calendar import aligned_week
-from helpers.methods.weekly_review.goals import period
-from helpers.methods.weekly_review.metrics import METRICS
 from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.glossary import define
 from helpers.report.record import SUMMARY
 from helpers.stats.estimate import Estimate
+from helpers.stats.goals import period
 from helpers.study import Study
+from helpers.study.unusual_weeks import aligned_week
+from helpers.study.weekly import METRICS
 
 MONDAY = pd.Timestamp("2025-01-06")
 WEEKS = 76
@@ -277,6 +277,37 @@ def test_a_missing_or_failed_report_and_an_empty_folder_leave_a_line_and_no_erro
     text = review.summary(asked[0], decided, "https://reports.example")
     assert len(text) <= SUMMARY and "Nothing to decide" in text and text.count("(") >= 3
     assert text.endswith("https://reports.example/index.html")
+
+
+def asked_of(study: Study, folder: Path) -> tuple[Any, Any]:
+    """Return what became of actions, and what is asked in a week that fell, with the register of a folder."""
+    reports = put(folder, "rfm/all", "2026-06-23", [], {})
+    moves = review.moved(review.weekly_metrics(study), reports)
+    actions = review.earlier_actions(moves, reports)
+    return actions, review.decisions(study, reports, actions, (review.headline(moves, reports), moves))
+
+
+@pytest.mark.parametrize("decision", ["accepted", "rejected"])
+def test_what_the_review_proposed_itself_is_not_asked_again_until_its_day(
+    study: Callable[..., Study], tmp_path: Path, decision: str
+) -> None:
+    for check_on, asked in (("2026-06-30", []), ("2026-06-22", ["weekly_review.find_out"])):
+        line = {"id": "weekly_review/all/weekly_review.find_out@2026-06-16", "at": "2026-06-17T09:00:00+08:00",
+                "who": "lead"}  # fmt: skip
+        shot = {"event": "proposed", "title": "Find out", "created": "2026-06-16", "check_on": check_on}
+        lines = [json.dumps(line | shot), json.dumps(line | {"event": decision})]
+        (tmp_path / "actions.jsonl").write_text("\n".join(lines))
+        _, decided = asked_of(study(shop(counts(25))), tmp_path)
+        assert [one.id for one in decided.approve] == asked
+
+
+def test_a_damaged_register_leaves_a_line_and_the_rest_of_the_page(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    (tmp_path / "actions.jsonl").write_text('{"event": "acc')
+    actions, decided = asked_of(study(shop(counts(25))), tmp_path)
+    assert "actions.jsonl, line 1" in next(part for part in actions.told() if isinstance(part, str))
+    assert [one.id for one in decided.approve] == ["weekly_review.find_out"]
 
 
 def test_no_number_is_computed_in_two_places() -> None:

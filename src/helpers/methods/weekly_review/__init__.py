@@ -4,44 +4,30 @@ How the parts fit, from tables and earlier reports to a page
 -------------------------------------------------------------
 `metrics` counts what no other method publishes, by ISO week. `moves` judges the last whole week of each against its
 own eight ordinary weeks before, all of them together, and says where a real change came from. `goals` says where the
-pace leads, and how often such chances came true. `elsewhere` brings what other reports found, which are missing, and
-what late data changed. `drivers`, `outside` and `workflow` answer small questions, each in a line where its table is
-missing. `decisions` puts the leading numbers and at most three decisions on top, with what became of
-those that were taken before.
+pace leads. `elsewhere` says what late data changed; which other reports there are, what they found, and whether
+stated chances came true is said by `helpers.playbook`. `drivers`, `outside` and `workflow` answer small questions,
+each in a line where its table is missing. `decisions` puts the leading numbers and at most three decisions on top,
+with what became of those that were taken before.
 """
 
 from helpers.methods.weekly_review.decisions import decisions, earlier_actions, headline, summary
-from helpers.methods.weekly_review.elsewhere import report_health, restated, topic
-from helpers.methods.weekly_review.goals import gaps, goals, track_record
+from helpers.methods.weekly_review.elsewhere import restated
+from helpers.methods.weekly_review.goals import gaps, goals
 from helpers.methods.weekly_review.metrics import weekly_metrics
 from helpers.methods.weekly_review.moves import moved
 from helpers.methods.weekly_review.outside import benchmarks, competitors, unit_costs
 from helpers.methods.weekly_review.workflow import case_delays, violation_rate
 from helpers.playbook.earlier import earlier_reports
+from helpers.playbook.reports_told import report_health, topic
 from helpers.playbook.result import asks
 from helpers.playbook.returned import returned_lists
+from helpers.playbook.track_record import track_record
 
 __all__ = [
-    "benchmarks",
-    "case_delays",
-    "competitors",
-    "decisions",
-    "earlier_actions",
-    "earlier_reports",
-    "gaps",
-    "goals",
-    "headline",
-    "moved",
-    "report_health",
-    "restated",
-    "returned_lists",
-    "summary",
-    "topic",
-    "track_record",
-    "unit_costs",
-    "violation_rate",
-    "weekly_metrics",
-]
+    "benchmarks", "case_delays", "competitors", "decisions", "earlier_actions", "earlier_reports", "gaps",
+    "goals", "headline", "moved", "report_health", "restated", "returned_lists", "summary", "topic",
+    "track_record", "unit_costs", "violation_rate", "weekly_metrics",
+]  # fmt: skip
 
 
 # Whoever hands over a frame in place of a study is told how the one becomes the other.

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import pandas as pd
 
-from helpers.methods.weekly_review.metrics import ALL, ranged
 from helpers.methods.weekly_review.moves import Moves
 from helpers.playbook.action import Action, within
-from helpers.playbook.earlier import EarlierReport, EarlierReports
+from helpers.playbook.answer import ranged
+from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Finding
+from helpers.playbook.followed import Actions, followed
 from helpers.playbook.propose import propose
-from helpers.playbook.register import Entry, Register
-from helpers.playbook.result import Part, Result
-from helpers.playbook.verify import Verified, verify_all, weekly_history
-from helpers.sentences import quantity, say, with_bounds
+from helpers.playbook.reports_told import proposed_elsewhere
+from helpers.playbook.result import Result
+from helpers.sentences import say
 from helpers.stats.estimate import Estimate
 from helpers.study import Study
+from helpers.study.weekly import ALL
 from helpers.tables import Table
 
 MOST = 3
@@ -80,92 +80,6 @@ def headline(moves: Moves, reports: EarlierReports) -> Headline:
     return Headline(moves.study, moves, tuple(carried))
 
 
-@dataclass(frozen=True, repr=False)
-class Actions(Result):
-    """What became of actions that were proposed before.
-
-    Attributes
-    ----------
-    register : Register
-        All actions known on the day.
-    verified : tuple of Verified
-        Of those that were accepted.
-    """
-
-    register: Register
-    verified: tuple[Verified, ...]
-
-    @property
-    def sentence(self) -> str:
-        """How many were accepted and verified, and which first."""
-        states = {name: len(self.register.of(name)) for name in ("accepted", "rejected", "expired", "closed")}
-        if not any(states.values()):
-            return say("Earlier actions: none was accepted or rejected yet.")
-        due = [one for one in self.verified if one.verdict != "not due"]
-        text = (
-            "Earlier actions: {accepted} accepted, {rejected} rejected, {expired} expired, {closed} closed. "
-            "The day of {due} has come; {good} did what was expected."
-        )
-        good = sum(one.verdict == "verified" for one in due)
-        return say(text, **states, due=len(due), good=good)
-
-    def told_of(self, one: Verified) -> str:
-        """Return what became of one action in words."""
-        words = {"title": one.entry.title, "day": one.entry.check_on, "reason": one.reason}
-        if one.verdict == "not due":
-            return say("“{title}” is judged on {day}.", **words)
-        if not one.effect.known:
-            return say("“{title}” cannot be judged. {reason}", **words)
-        words |= {"effect": with_bounds(one.effect), "verdict": say(one.verdict)}
-        text = "“{title}”: {verdict}, {effect}."
-        if one.shared:
-            text = "“{title}”: {verdict}, {effect}, together with {n} other actions on the same number."
-        return say(text, n=len(one.shared), **words)
-
-    def parts(self) -> Iterator[Part]:
-        """Yield what became of them, those whose day has come in words, and the table."""
-        yield self.sentence
-        for one in islice((each for each in self.verified if each.verdict != "not due"), MOST):
-            yield self.told_of(one)
-        if checked := [
-            one for one in self.verified if one.verdict in ("verified", "refuted", "no clear change")
-        ]:
-            yield self._worth(checked)
-        by_id = {one.entry.id: one for one in self.verified}
-        rows = [self._row(entry, by_id.get(entry.id)) for entry in self.register.entries]
-        if rows:
-            yield Table(
-                "actions",
-                pd.DataFrame(rows),
-                say("All actions, the newest first: refused and expired ones too"),
-            )
-
-    def _worth(self, checked: list[Verified]) -> str:
-        """Say what was expected of actions that were checked, and of those that were verified."""
-        priced = [one for one in checked if one.entry.expected_value is not None and not one.shared]
-        if not priced:
-            return say("None of the actions that were checked had a price.")
-        good = sum(one.entry.expected_value or 0.0 for one in priced if one.verdict == "verified")
-        total = sum(one.entry.expected_value or 0.0 for one in priced)
-        unit = priced[0].entry.unit
-        text = (
-            "Expected of {n} priced actions that were checked: {total}; of those verified among them: {good}."
-        )
-        return say(text, n=len(priced), total=quantity(total, unit), good=quantity(good, unit))
-
-    def _row(self, entry: Entry, done: Verified | None) -> dict[str, object]:
-        effect = done.effect if done is not None else None
-        known = effect is not None and effect.known
-        return {
-            "action": entry.title, "state": say(entry.state), "owner": entry.owner, "proposed": str(entry.created),
-            "decided": str(entry.decided or ""), "why": entry.why, "check": str(entry.check_on),
-            "expected_value": entry.expected_value, "metric": entry.metric,
-            "verdict": say(done.verdict) if done is not None else "",
-            "effect": effect.value if known and effect else None, "low": effect.low if known and effect else None,
-            "high": effect.high if known and effect else None, "id": entry.id,
-        }  # fmt: skip
-
-
 def earlier_actions(moves: Moves, reports: EarlierReports) -> Actions:
     """Return what became of earlier actions, judged by the weekly numbers.
 
@@ -176,12 +90,7 @@ def earlier_actions(moves: Moves, reports: EarlierReports) -> Actions:
     reports : EarlierReports
         What was proposed, and beside what the register lies.
     """
-    study = moves.study
-    table = study.dataset.actions.to_pandas() if "actions" in study.dataset else None
-    register = Register.read(reports, table)
-    history = weekly_history(reports, moves.weekly.table)
-    accepted = register.of("accepted", "closed")
-    return Actions(study, register, verify_all(accepted, history, study.as_of, study.confidence))
+    return followed(moves.study, reports, moves.weekly.table)
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,11 +122,8 @@ class Decisions(Result):
     def tables(self) -> Iterator[Table]:
         """Yield what waits."""
         if len(self.waiting):
-            yield Table(
-                "further_proposals",
-                self.waiting,
-                say("What was proposed besides, and what is to be left alone"),
-            )
+            caption = say("What was proposed besides, and what is to be left alone")
+            yield Table("further_proposals", self.waiting, caption)
 
     def findings(self) -> Iterator[Finding]:
         """State again what actions of other reports rest on."""
@@ -243,41 +149,15 @@ def decisions(
     found = [one for result in results for one in result.found()]
     decided = [one for result in results for one in result.proposals()]
     mine = propose(study, found, decided=decided, prefix=f"{reports.own or 'weekly_review'}.").actions
+    mine = [one for one in mine if actions.asked_again(one.id)]
     undecided = {entry.action for entry in actions.register.of("proposed")}
-    theirs = {}
-    for report in reports.latest():
-        for one in report.actions if report.method != reports.own else ():
-            if one.call == "leave" or f"{report.series}/{one.id}" in undecided:
-                renamed = _renamed(report, one)
-                theirs[renamed.id] = (report, one, renamed)
-    chosen, others = within([*mine, *(one for _, _, one in theirs.values())], MOST)
-    seen, resting = {one.id for one in found}, []
-    for report, one, renamed in (theirs[one.id] for one in chosen if one.id in theirs):
-        names = dict(zip(one.finding_ids, renamed.finding_ids, strict=True))
-        resting += [each.model_copy(update={"id": names[each.id], "headline": "", "picture": ""})
-                    for each in report.findings if each.id in names and names[each.id] not in seen]  # fmt: skip
-        seen |= set(names.values())
-    there = seen & {one.id for one in (*found, *resting)}
-    kept = [one.model_copy(update={"finding_ids": tuple(name for name in one.finding_ids if name in there)})
-            for one in chosen]  # fmt: skip
+    theirs = proposed_elsewhere(reports, undecided)
+    chosen, others = within([*mine, *(one for one, _ in theirs.values())], MOST)
+    known, rest = {one.id for one in found}, [theirs[one.id][1] for one in chosen if one.id in theirs]
+    resting = {one.id: one for each in rest for one in each if one.id not in known}
     rows = [(say(one.call), one.title, one.owner_role, _worth(one)) for one in others]
     waiting = pd.DataFrame(rows, columns=["call", "action", "owner", "worth"])
-    return Decisions(study, tuple(one for one in kept if one.finding_ids), tuple(resting), waiting)
-
-
-def _renamed(report: EarlierReport, one: Action) -> Action:
-    """Return an action whose ids say of which label it is, because each label of a method uses the same ones."""
-    if report.label == ALL:
-        return one
-    label = "".join(
-        sign if sign in "abcdefghijklmnopqrstuvwxyz0123456789_.-" else "-" for sign in report.label.lower()
-    )
-    return one.model_copy(
-        update={
-            "id": f"{one.id}.{label}",
-            "finding_ids": tuple(f"{name}.{label}" for name in one.finding_ids),
-        }
-    )
+    return Decisions(study, tuple(one for one in chosen if one.finding_ids), tuple(resting.values()), waiting)
 
 
 def _worth(one: Action) -> str:

@@ -17,26 +17,28 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.weekly_review import plots
-from helpers.methods.weekly_review.calendar import aligned_week, events_of
-from helpers.methods.weekly_review.metrics import ALL, METRICS, Metric, WeeklyMetrics, ranged
+from helpers.methods.weekly_review.metrics import WeeklyMetrics
+from helpers.playbook.answer import ranged
 from helpers.playbook.earlier import EarlierReports
 from helpers.playbook.finding import Direction, Finding, Verdict, finding, judge
 from helpers.playbook.propose import Proposed
 from helpers.playbook.result import Part, Result, few
-from helpers.playbook.since import incomparable, interval, pair
+from helpers.playbook.since import interval, since_last
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, quantity, say
 from helpers.stats.difference import difference
 from helpers.stats.estimate import Estimate, unknown
-from helpers.stats.weeks import HELD, Change, change, mix_and_rate
+from helpers.stats.weeks import BASE, Change, change, judged_together, parts_of_change
+from helpers.study.unusual_weeks import aligned_week, events_of
+from helpers.study.weekly import ALL, METRICS, Metric
 from helpers.tables import Table
 
 SHOWN = 5
 """Movers that are told in words."""
+PARTS = ["number", "part", "mix", "rate", "total"]
 TRAIL = 13
 """Weeks of a small line."""
 
@@ -103,10 +105,9 @@ class Moves(Result):
     @property
     def noise(self) -> list[Move]:
         """Changes that look large and are within what ordinary weeks bring."""
-        large, quiet = threshold("review.large_change").bounds[0], "no clear change"
-        return [
-            one for one in self.moves if one.verdict == quiet and not one.moved and abs(one.relative) >= large
-        ]
+        large = threshold("review.large_change").bounds[0]
+        quiet = [one for one in self.moves if one.verdict == "no clear change" and not one.moved]
+        return [one for one in quiet if abs(one.relative) >= large]
 
     @property
     def unlike(self) -> bool:
@@ -210,9 +211,8 @@ class Moves(Result):
         delta, current, base = one.change.delta, one.change.current, one.change.expected
         level = delta._replace(value=current, low=delta.low + base, high=delta.high + base)
         first = metric.id == next(iter(self.moves)).id
-        clause = (
-            say("nothing moved beyond the ordinary") if first and not self.movers and not self.unlike else ""
-        )
+        quiet = first and not self.movers and not self.unlike
+        clause = say("nothing moved beyond the ordinary") if quiet else ""
         texts = {"better": "{title} became better", "worse": "{title} became worse"}
         clause = say(texts.get(one.verdict, "{title} moved"), title=one.title) if one.moved else clause
         found = finding(
@@ -249,26 +249,21 @@ def moved(weekly: WeeklyMetrics, reports: EarlierReports) -> Moves:
     found = judged([*found, *elsewhere], 1 - study.confidence)
     movers = [metric for metric in METRICS for one in found if one.id == metric.id and one.moved]
     parts = [part for metric in movers if len(part := _parts(weekly, metric))]
-    columns = ["number", "part", "mix", "rate", "total"]
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PARTS)
     return Moves(study, weekly, tuple(found), tuple(not_compared), frame)
 
 
 def judged(moves: list[Move], rate: float) -> list[Move]:
     """Return the changes with their verdicts, all of them asked together."""
-    p = np.array([one.change.p for one in moves], float)
-    q = np.full(len(p), np.nan)
-    if (asked := np.isfinite(p)).any():
-        q[asked] = multipletests(p[asked], method="fdr_bh")[1]
     done = []
-    for one, each in zip(moves, q, strict=True):
+    asked = judged_together([one.change.p for one in moves], rate)
+    for one, (each, moved) in zip(moves, asked, strict=True):
         delta, verdict = one.change.delta, one.verdict
-        moved = bool(each <= HELD * rate)
         if not delta.known:
             verdict = "too little data"
         elif verdict != "provisional":
             verdict = judge(delta.low, delta.high, one.direction) if moved else "no clear change"
-        done.append(one._replace(q=float(each), moved=moved and verdict != "provisional", verdict=verdict))
+        done.append(one._replace(q=each, moved=moved and verdict != "provisional", verdict=verdict))
     return done
 
 
@@ -300,52 +295,28 @@ def weekly_move(weekly: WeeklyMetrics, metric: Metric) -> Move | None:
 def _elsewhere(reports: EarlierReports) -> tuple[list[Move], list[str]]:
     """Return what became of the findings of other reports since the same report of the day before, and why not."""
     found, refused = [], []
-    for new in reports.latest():
-        versions = reports.versions(new.series)
-        if new.method == reports.own or len(versions) < 2:
+    for series, old, one, reason in since_last(reports):
+        if reason:
+            words = {"metric": one.metric, "series": series, "reason": reason}
+            refused.append(say("{metric} ({series}): {reason}", **words))
             continue
-        for old, one in pair(versions[-2].findings, new.findings).values():
-            if old is None or one is None or old.value is None or one.value is None:
-                continue
-            if reason := incomparable(old, one):
-                words = {"metric": one.metric, "series": new.series, "reason": reason}
-                refused.append(say("{metric} ({series}): {reason}", **words))
-                continue
-            gap = difference(interval(old), interval(one))
-            how = "difference of estimates"
-            delta = Estimate(*gap[:3], one.n, one.unit, how, gap.confidence)
-            told = Change(one.value, old.value, delta, gap.p)
-            found.append(Move(f"{new.series}#{one.id}", one.metric, one.direction, told, old.value, "stated", False,
-                              np.nan))  # fmt: skip
+        gap = difference(before := interval(old), after := interval(one))
+        delta = Estimate(*gap[:3], one.n, one.unit, "difference of estimates", gap.confidence)
+        told = Change(after.value, before.value, delta, gap.p), before.value
+        found.append(Move(f"{series}#{one.id}", one.metric, one.direction, *told, "stated", False, np.nan))
     return found, refused
 
 
 def _parts(weekly: WeeklyMetrics, metric: Metric) -> pd.DataFrame:
     """Return what each platform has to do with the change of a number against the ordinary weeks before."""
-    scopes = [scope for scope in weekly.frame["scope"].unique() if scope != ALL]
-    ordinary = weekly.unusual[weekly.unusual == ""].index
-    rows = {}
-    for scope in [*scopes, ALL]:
+    sides: dict[str, tuple[pd.Series, pd.Series]] = {}
+    for scope in weekly.frame["scope"].unique():
         series = weekly.series(metric.id, scope)
-        base = series[series.index.isin(ordinary)].iloc[:-1].dropna().tail(8)
+        base = series[weekly.ordinary(series.index)].iloc[:-1].dropna().tail(BASE)
         if len(base) and weekly.week in series.index:
-            rows[scope] = (*base.mean(), *series.iloc[-1])
-    if len(rows) < 2 or ALL not in rows:
+            sides[scope] = base.mean(), series.iloc[-1]
+    if len(sides) < 2 or ALL not in sides:
         return pd.DataFrame()
-    cells = pd.DataFrame(rows, index=["x0", "d0", "x1", "d1"]).T
-    rest = cells.loc[ALL] - cells.drop(ALL).sum()
-    if metric.kind != "rate":
-        total = cells["x1"] - cells["x0"]
-        split = pd.DataFrame({"mix": 0.0, "rate": total, "total": total}).drop(ALL)
-        left = float(total[ALL] - split["total"].sum())
-        split.loc[say("all others")] = [0.0, left, left]
-    else:
-        if abs(rest["d0"]) > 1e-9 or abs(rest["d1"]) > 1e-9:
-            cells.loc[say("all others")] = rest
-        cells = cells.drop(ALL)
-        before, after = (
-            cells[[f"x{k}", f"d{k}"]].set_axis(["numerator", "denominator"], axis=1) for k in (0, 1)
-        )
-        split = mix_and_rate(before, after)
-    return split.rename_axis("part").reset_index().assign(number=say(metric.title))[
-        ["number", "part", "mix", "rate", "total"]]  # fmt: skip
+    before, after = (pd.DataFrame({name: side[k] for name, side in sides.items()}).T for k in (0, 1))
+    split = parts_of_change(before, after, ALL, say("all others"), pooled=metric.kind == "rate")
+    return split.rename_axis("part").reset_index().assign(number=say(metric.title))[PARTS]

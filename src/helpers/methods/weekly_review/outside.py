@@ -10,27 +10,18 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.methods.weekly_review.answer import Answer, framed, missing, over_periods
 from helpers.methods.weekly_review.metrics import WeeklyMetrics
+from helpers.playbook.answer import Answer, framed, missing
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import quantity, say, with_bounds
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import Estimate, mean_of_periods
 from helpers.study import Study
 
 MONTHS, WEEKS = 6, 13
 PLACED = ["metric", "scope", "period", "percentile", "value", "source"]
 SAID = [
-    "number",
-    "scope",
-    "period",
-    "own",
-    "own_low",
-    "own_high",
-    "outside",
-    "place",
-    "low",
-    "high",
-    "source",
+    *("number", "scope", "period", "own", "own_low", "own_high", "outside"),
+    *("place", "low", "high", "source"),
 ]
 
 
@@ -49,18 +40,14 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
     spent = ledger.groupby("month")["amount"].sum().loc[last - MONTHS + 1 : last]
     series = weekly.series("weekly_active")["numerator"]
     each = series.groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
-    one = over_periods(spent / each.where(each > 0), study.currency, study.confidence)
+    one = mean_of_periods(spent / each.where(each > 0), study.currency, study.confidence)
     text = say("What an active member costs: too few months.")
     if one.known:
         text = say("An active member costs {cost} a month.", cost=with_bounds(one))
-    facts = {
-        "metric": say("cost of an active member a month"),
-        "direction": "down is good",
-        "n_of": "periods",
-    }
-    why = {"assumption": say("the ledger holds all cost of these months"), "systems": ("S077", "S078")}
+    facts = {"metric": say("cost of an active member a month"), "direction": "down is good", "n_of": "periods",
+             "assumption": say("the ledger holds all cost of these months"), "systems": ("S077", "S078")}  # fmt: skip
     said = f"{text} {_staffing(study, ledger, last)}"
-    return Answer(study, said, stated={"cost_per_active_member": (one, facts | why)})
+    return Answer(study, said, stated={"weekly_review.cost_per_active_member": (one, facts)})
 
 
 def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
@@ -70,9 +57,8 @@ def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
     members = int(study.present.count().execute()) if "members" in study.dataset else 0
     people = float(ledger.loc[ledger["month"] == last, "fte"].sum())
     if members < study.k_min or not people > 0:
-        return say(
-            "People for 10,000 members: too few members, or nobody on record for the last whole month."
-        )
+        text = "People for 10,000 members: too few members, or nobody on record for the last whole month."
+        return say(text)
     text = (
         "In the last whole month {people:.1f} people stood for {members:,} members: {each:,.0f} members a person, "
         "{rate:.2f} people for 10,000. A rule of thumb asks for {rule}; it is a rule, not a result."
@@ -93,25 +79,22 @@ def benchmarks(weekly: WeeklyMetrics) -> Answer:
     known = {each.id: each for each in weekly.known}
     table = study.dataset.benchmarks.to_pandas().reindex(columns=PLACED)
     for (metric, scope, period), figures in table[table["metric"].isin(list(known))].groupby(PLACED[:3]):
-        series, title, unit = (
-            weekly.series(metric).iloc[-WEEKS:],
-            say(known[metric].title),
-            weekly.unit(known[metric]),
-        )
-        one = over_periods(series["numerator"] / series["denominator"], unit, study.confidence)
+        facts, series = known[metric], weekly.series(metric).iloc[-WEEKS:]
+        values = series["numerator"] / series["denominator"]
+        one = mean_of_periods(values, weekly.unit(facts), study.confidence)
         if not one.known:
             continue
         given = figures.dropna(subset=["percentile"]).sort_values("value")
         low, place, high = (np.interp([one.low, one.value, one.high], given["value"], given["percentile"])
                             if len(given) > 1 else [np.nan] * 3)  # fmt: skip
         source, middle = ", ".join(sorted(set(figures["source"]))), float(figures["value"].median())
-        rows.append((title, scope, period, *one[:3], middle, place, low, high, source))
+        rows.append((say(facts.title), scope, period, *one[:3], middle, place, low, high, source))
         text = "{name}: {own}, against {value} of {scope} in {period} ({source})"
         shown = Estimate(float(place), float(low), float(high), one.n, "share", one.method, one.confidence)
         if shown.known:
             text = "{name}: {own}, above {share} of {scope} in {period} ({source})"
         words = {"own": with_bounds(one), "share": with_bounds(shown), "value": quantity(middle, one.unit)}
-        said.append(say(text, name=title, scope=scope, period=period, source=source, **words))
+        said.append(say(text, name=rows[-1][0], scope=scope, period=period, source=source, **words))
     if not said:
         return Answer(study, say("No figure from outside is about a number that is known here."))
     caption = say("Own numbers, mean of the last {n} weeks, among figures from outside", n=WEEKS)
@@ -138,7 +121,7 @@ def competitors(study: Study) -> Answer:
     means = frame.pivot_table(index="week", columns=["metric", "who"], values="value", observed=True)
     growth = np.log(means).diff()
     found = {
-        say("{metric} of {name}", metric=metric, name=name): over_periods(
+        say("{metric} of {name}", metric=metric, name=name): mean_of_periods(
             np.expm1(growth[metric, name] - growth[metric, ""]).iloc[-WEEKS:], "share", study.confidence)
         for metric, name in growth.columns if name and (metric, "") in growth.columns
     }  # fmt: skip

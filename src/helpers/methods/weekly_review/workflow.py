@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from helpers.methods.weekly_review.answer import Answer, framed, missing
+from helpers.playbook.answer import Answer, framed, missing
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, say, with_bounds
 from helpers.stats.estimate import Estimate, estimate_of, proportion
@@ -35,7 +35,7 @@ def _until(study: Study, table: str, *times: str) -> tuple[pd.DataFrame, pd.Time
     """Return the rows of a table until the end of the last day of a study by their first time, and that instant."""
     end = pd.Timestamp(study.as_of + dt.timedelta(days=1), tz=study.report_tz).tz_convert("UTC")
     frame = study.dataset.tables[table].to_pandas()
-    frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *times])))
+    frame = frame.reindex(columns=frame.columns.union(times, sort=False))
     frame[list(times)] = frame[list(times)].apply(pd.to_datetime, utc=True)
     return frame[frame[times[0]] < end], end
 
@@ -56,10 +56,9 @@ def case_delays(study: Study) -> Answer:
         curves = survival(part, "kind", study.confidence)
         share, rows = 1 - curves.at(hours)[["survival", "high", "low"]], curves.summary
         rows[["in_time", "in_time_low", "in_time_high"]] = share.to_numpy()
-        found.append(
-            rows.assign(open=rows["n"] - rows["events"]).drop(columns=["events", "from_day", "last_day"])
-        )
-    table = pd.concat(found, ignore_index=True).rename(columns={"segment": "kind", "median": "median_hours"})
+        found.append(rows.assign(open=rows["n"] - rows["events"]))
+    table = pd.concat(found, ignore_index=True).drop(columns=["events", "from_day", "last_day"])
+    table = table.rename(columns={"segment": "kind", "median": "median_hours"})
     row = table.iloc[0]
     ends = {name: row[f"in_time{end}"] for name, end in (("share", ""), ("low", "_low"), ("high", "_high"))}
     in_time = estimate_of(pd.Series(ends), int(row["n"]), "Kaplan–Meier, score limits", study.confidence)
@@ -69,28 +68,19 @@ def case_delays(study: Study) -> Answer:
             "Of {n:,} cases half are done within {median} hours ({low} to {high}), and {share} within {hours} hours; "
             "{open:,} are open, and count with the time they have waited."
         )
-    words = {"median": row["median_hours"], "low": row["low"], "high": row["high"]}
-    counts = {"n": int(row["n"]), "open": int(row["open"]), "hours": hours}
-    said = say(
-        text, share=with_bounds(in_time), **counts, **{name: number(one, 0) for name, one in words.items()}
-    )
+    words = {"n": int(row["n"]), "open": int(row["open"]), "hours": hours, "share": with_bounds(in_time)}
+    days = {name.partition("_")[0]: number(row[name], 0) for name in ("median_hours", "low", "high")}
+    said = say(text, **words, **days)
     if (late := due < end).any():
         kept = proportion(int((closed <= due)[late].sum()), int(late.sum()), study.confidence)
-        said = say(
-            "{said} Of those due by now, {share} were done in time.", said=said, share=with_bounds(kept)
-        )
-    facts = {
-        "metric": say("cases done within {h} hours", h=hours),
-        "direction": "up is good",
-        "n_of": "cases",
-    }
-    why = {
-        "assumption": say("what is open is no slower by nature than what is closed"),
-        "systems": ("S203", "S194"),
-    }
-    units = {"in_time": "share", "in_time_low": "share", "in_time_high": "share"}
+        text = "{said} Of those due by now, {share} were done in time."
+        said = say(text, said=said, share=with_bounds(kept))
+    facts = {"metric": say("cases done within {h} hours", h=hours), "direction": "up is good", "n_of": "cases",
+             "assumption": say("what is open is no slower by nature than what is closed"),
+             "systems": ("S203", "S194")}  # fmt: skip
+    units = dict.fromkeys(("in_time", "in_time_low", "in_time_high"), "share")
     framed(table, "case_delays", say("How long cases wait, in hours, by kind"), **units)
-    return Answer(study, said, table, {"in_time": (in_time, facts | why)})
+    return Answer(study, said, table, {"weekly_review.in_time": (in_time, facts)})
 
 
 def violation_rate(study: Study) -> Answer:
@@ -98,11 +88,8 @@ def violation_rate(study: Study) -> Answer:
     if absent := missing(study, "reviews"):
         return absent
     frame, _ = _until(study, "reviews", "ts")
-    drawn, limit, level = (
-        frame[frame["source"] == "random"],
-        threshold("moderation.violation_rate"),
-        study.confidence,
-    )
+    drawn, limit = frame[frame["source"] == "random"], threshold("moderation.violation_rate")
+    level = study.confidence
     bad, n = int((drawn["human_verdict"].str.lower() == "violation").sum()), len(drawn)
     if n == 0:
         text = "How often content breaks the rules is not known: none of {n:,} checked items was drawn at random."
@@ -113,10 +100,8 @@ def violation_rate(study: Study) -> Answer:
     needed = math.ceil(math.log(1 - level) / math.log1p(-limit.value))
     verdict = say(PROVED[limit.compare(rate.low, rate.high)], limit=percent(limit.value), needed=needed)
     text = "Of {n:,} items checked at random, {rate} broke the rules; {verdict}."
-    facts = {"metric": say("content that breaks the rules"), "direction": "down is good", "n_of": "items"}
-    why = {
-        "assumption": say("items were drawn at random, and whoever checked them was right"),
-        "systems": ("S164",),
-    }
+    facts = {"metric": say("content that breaks the rules"), "direction": "down is good", "n_of": "items",
+             "assumption": say("items were drawn at random, and whoever checked them was right"),
+             "systems": ("S164",)}  # fmt: skip
     said = say(text, n=n, rate=with_bounds(rate), verdict=verdict)
-    return Answer(study, said, stated={"violation_rate": (rate, facts | why)})
+    return Answer(study, said, stated={"weekly_review.violation_rate": (rate, facts)})

@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.data.calendar import SPRING_FESTIVAL
 from helpers.sentences import say
-from helpers.study import Study
+from helpers.study.study import Study
 
 BEFORE, AFTER = 3, 2
 """Whole weeks before and after that of the festival in which it moves what members do."""

@@ -1,4 +1,4 @@
-"""One record for all small answers of the review: a text, a table, and numbers that it stands behind."""
+"""One record for all small answers: a text, a table, and numbers that it stands behind."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
-from helpers.sentences import say
-from helpers.stats.estimate import Estimate, normal_estimate, unknown
-from helpers.study import Study, enough
+from helpers.sentences import interval, quantity, say
+from helpers.stats.estimate import Estimate
+from helpers.study import Study
 from helpers.tables import Table
 
 
@@ -27,7 +27,7 @@ class Answer(Result):
     table : pandas.DataFrame
         The numbers behind it; its `attrs` hold name, caption and units.
     stated : mapping of str to (Estimate, mapping)
-        Findings by the last part of their id, with what else they say.
+        Findings by their id, with what else they say.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Answer(Result):
         """State the numbers."""
         for name, (one, more) in self.stated.items():
             said: dict[str, Any] = {"scope": self.study.scope, "sentence": self.text, **more}
-            yield finding(one, id=f"weekly_review.{name}", **said)
+            yield finding(one, id=name, **said)
 
 
 def missing(study: Study, table: str) -> Answer | None:
@@ -64,10 +64,8 @@ def framed(frame: pd.DataFrame, name: str, caption: str, **units: str) -> pd.Dat
     return frame
 
 
-def over_periods(values: pd.Series, unit: str, confidence: float) -> Estimate:
-    """Return the mean over periods with Student's t; unknown with fewer than four, or where they do not vary."""
-    known, how = values.dropna(), "Student's t over periods"
-    n, error = len(known), float(known.std()) / max(len(known), 1) ** 0.5
-    if n < enough.PERIODS or not error > 0:
-        return unknown(n, unit, confidence)
-    return normal_estimate(float(known.mean()), error, n, unit, how, confidence, degrees=n - 1)
+def ranged(one: Any) -> str:
+    """Return ``'673 members (513 to 833)'`` for any record with value, low, high and unit."""
+    repeats = one.unit == "share" or one.unit.isupper()
+    bounds = interval(one.low, one.high, one.unit if repeats else "")
+    return say("{value} ({bounds})", value=quantity(one.value, one.unit), bounds=bounds)
