@@ -24,7 +24,7 @@ BUDGETS = {
     "stats": 3_400,
     # 260 of them what earlier reports say, 340 the register of actions and its verification, 350 what became of them
     # and of stated chances, what other reports propose and what late data changed
-    "playbook": 1_950,
+    "playbook": 2_000,  # earlier reports 500, register and verification 450, small answers that reviews share 100
     "methods/rfm": 2_000,
     "methods/retention": 1_850,
     "methods/outlook": 900,

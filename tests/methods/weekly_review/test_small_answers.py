@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.methods.weekly_review import drivers, outside, workflow
+from helpers.methods.weekly_review import drivers, outside
 from helpers.methods.weekly_review.metrics import WeeklyMetrics
+from helpers.playbook import workflow
 from helpers.study import Study
 from tests.playbook.test_verify import quiet
 

@@ -4,10 +4,10 @@ How the parts fit, from tables and earlier reports to a page
 -------------------------------------------------------------
 `metrics` counts what no other method publishes, by ISO week. `moves` judges the last whole week of each against its
 own eight ordinary weeks before, all of them together, and says where a real change came from. `goals` says where the
-pace leads. `elsewhere` says what late data changed; which other reports there are, what they found, and whether
-stated chances came true is said by `helpers.playbook`. `drivers`, `outside` and `workflow` answer small questions,
-each in a line where its table is missing. `decisions` puts the leading numbers and at most three decisions on top,
-with what became of those that were taken before.
+pace leads. `elsewhere` says what late data changed. Which other reports there are, what they found, and whether
+stated chances came true is said by `helpers.playbook`, and so is how long cases wait and how often content breaks the
+rules. `drivers` and `outside` answer small questions, each in a line where its table is missing. `decisions` puts the
+leading numbers and at most three decisions on top, with what became of those that were taken before.
 """
 
 from helpers.methods.weekly_review.decisions import decisions, earlier_actions, headline, summary
@@ -16,12 +16,12 @@ from helpers.methods.weekly_review.goals import gaps, goals
 from helpers.methods.weekly_review.metrics import weekly_metrics
 from helpers.methods.weekly_review.moves import moved
 from helpers.methods.weekly_review.outside import benchmarks, competitors, unit_costs
-from helpers.methods.weekly_review.workflow import case_delays, violation_rate
 from helpers.playbook.earlier import earlier_reports
 from helpers.playbook.reports_told import report_health, topic
 from helpers.playbook.result import asks
 from helpers.playbook.returned import returned_lists
 from helpers.playbook.track_record import track_record
+from helpers.playbook.workflow import case_delays, violation_rate
 
 __all__ = [
     "benchmarks", "case_delays", "competitors", "decisions", "earlier_actions", "earlier_reports", "gaps",
