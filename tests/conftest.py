@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = {"end_to_end", "notebooks", "report"}
+LONG = {"end_to_end", "golden", "notebooks", "report"}
 """Folders whose tests run whole notebooks and wait for processes."""
 
 
