@@ -34,7 +34,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.rates import confint_poisson
 
@@ -235,11 +234,15 @@ def clustered_interval(*sums: ArrayLike, confidence: float = 0.95) -> tuple[Floa
 
 
 def holm(p: ArrayLike) -> FloatArray:
-    """Return p-values corrected for their number; what is not known stays so and does not count."""
+    """Return p-values corrected for their number (Holm 1979); what is not known stays so and does not count.
+
+    statsmodels gives the same, and collects garbage at each call, which takes a tenth of a second.
+    """
     found = np.array(p, float)
-    known = np.isfinite(found)
-    if known.any():
-        found[known] = multipletests(found[known], method="holm")[1]
+    known = np.flatnonzero(np.isfinite(found))
+    order = known[np.argsort(found[known], kind="stable")]
+    steps = found[order] * np.arange(len(order), 0, -1)
+    found[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return found
 
 
