@@ -19,7 +19,7 @@ def moves(rows: pd.DataFrame) -> Figure:
     rows : pandas.DataFrame
         number, change, low, high (shares of what was to be expected), moved.
     """
-    figure, ax = figures.new_figure(6.4, 0.36 * len(rows) + 1.1)
+    figure, ax = figures.new_figure(6.4, 0.31 * len(rows) + 1.0)
     places = range(len(rows))
     colours = [ORANGE if moved else BLUE for moved in rows["moved"]]
     ax.axvline(0, color=MUTED, linewidth=1, linestyle="--")
