@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+import ibis
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
@@ -22,6 +23,7 @@ from helpers.stats.estimate import Estimate, estimate_of, proportion
 from helpers.stats.survival.curves import survival
 from helpers.study import Study
 
+HOUR = 3600
 LONGEST = 60 * 24
 """Hours after which a case is followed no further."""
 PROVED = {
@@ -31,26 +33,44 @@ PROVED = {
 }
 
 
-def _until(study: Study, table: str, *times: str) -> tuple[pd.DataFrame, pd.Timestamp]:
-    """Return the rows of a table until the end of the last day of a study by their first time, and that instant."""
-    end = pd.Timestamp(study.as_of + dt.timedelta(days=1), tz=study.report_tz).tz_convert("UTC")
-    frame = study.dataset.tables[table].to_pandas()
-    frame = frame.reindex(columns=frame.columns.union(times, sort=False))
-    frame[list(times)] = frame[list(times)].apply(pd.to_datetime, utc=True)
-    return frame[frame[times[0]] < end], end
+def _until(study: Study, table: str, *times: str) -> tuple[ibis.Table, int]:
+    """Return a table until the end of the last day of a study by its first time, and that instant.
+
+    Times are in seconds since 1970; those that the table has not are missing.
+    """
+    end = pd.Timestamp(study.as_of + dt.timedelta(days=1), tz=study.report_tz).timestamp()
+    rows = study.dataset.tables[table]
+    seconds = {
+        name: rows[name].epoch_seconds().cast("int64") if name in rows.columns else ibis.null("int64")
+        for name in times
+    }
+    rows = rows.mutate(**seconds)
+    return rows.filter(rows[times[0]] < int(end)), int(end)
+
+
+def _counted(study: Study) -> pd.DataFrame:
+    """Return cases by kind and hours until they were closed, or until now: n, events (closed), late and kept."""
+    rows, end = _until(study, "cases", "opened_at", "closed_at", "due_at")
+    closed = (rows.closed_at < end).ifelse(rows.closed_at, ibis.null("int64"))
+    waited = (closed.fill_null(end) - rows.opened_at + HOUR - 1) // HOUR
+    late = rows.due_at < end
+    rows = rows.select(
+        kind=rows.kind.cast("string"), tenure_day=ibis.least(waited, LONGEST), late=late,
+        done=closed.notnull() & (waited <= LONGEST), kept=late & (closed <= rows.due_at),
+    )  # fmt: skip
+    sums = {"events": rows.done.sum(), "late": rows.late.sum(), "kept": rows.kept.sum()}
+    found = rows.group_by("kind", "tenure_day").agg(n=rows.count(), **sums).to_pandas()
+    return found.fillna(dict.fromkeys(sums, 0)).astype(dict.fromkeys(sums, "int64"))
 
 
 def case_delays(study: Study) -> Answer:
     """Return how long cases wait until they are closed, by kind, as known at the end of the study's last day."""
     if absent := missing(study, "cases"):
         return absent
-    frame, end = _until(study, "cases", "opened_at", "closed_at", "due_at")
-    if frame.empty:
+    counted = _counted(study)
+    if counted.empty:
         return Answer(study, say("No case is on record."))
-    closed, due = frame["closed_at"].where(frame["closed_at"] < end), frame["due_at"]
-    waited = np.ceil((closed.fillna(end) - frame["opened_at"]).dt.total_seconds() / 3600)
-    done = closed.notna() & (waited <= LONGEST)
-    cells = pd.DataFrame({"kind": frame["kind"], "tenure_day": np.minimum(waited, LONGEST), "events": done})
+    cells = counted[["kind", "tenure_day", "n", "events"]]
     hours, found = int(threshold("workflow.review_hours").value), []
     for part in (cells.assign(kind=say("all")), cells):
         curves = survival(part, "kind", study.confidence)
@@ -71,8 +91,8 @@ def case_delays(study: Study) -> Answer:
     words = {"n": int(row["n"]), "open": int(row["open"]), "hours": hours, "share": with_bounds(in_time)}
     days = {name.partition("_")[0]: number(row[name], 0) for name in ("median_hours", "low", "high")}
     said = say(text, **words, **days)
-    if (late := due < end).any():
-        kept = proportion(int((closed <= due)[late].sum()), int(late.sum()), study.confidence)
+    if late := int(counted["late"].sum()):
+        kept = proportion(int(counted["kept"].sum()), late, study.confidence)
         text = "{said} Of those due by now, {share} were done in time."
         said = say(text, said=said, share=with_bounds(kept))
     facts = {"metric": say("cases done within {h} hours", h=hours), "direction": "up is good", "n_of": "cases",
@@ -87,13 +107,15 @@ def violation_rate(study: Study) -> Answer:
     """Return how often items drawn at random break the rules, of all checked until the study's last day."""
     if absent := missing(study, "reviews"):
         return absent
-    frame, _ = _until(study, "reviews", "ts")
-    drawn, limit = frame[frame["source"] == "random"], threshold("moderation.violation_rate")
-    level = study.confidence
-    bad, n = int((drawn["human_verdict"].str.lower() == "violation").sum()), len(drawn)
+    rows, limit = _until(study, "reviews", "ts")[0], threshold("moderation.violation_rate")
+    drawn, level = rows.source.cast("string") == "random", study.confidence
+    broke = drawn & (rows.human_verdict.cast("string").lower() == "violation")
+    checked, n, bad = map(
+        int, rows.agg(checked=rows.count(), n=drawn.sum(), bad=broke.sum()).to_pandas().fillna(0).loc[0]
+    )
     if n == 0:
         text = "How often content breaks the rules is not known: none of {n:,} checked items was drawn at random."
-        return Answer(study, say(text, n=len(frame)))
+        return Answer(study, say(text, n=checked))
     # One-sided where there is but one side: with none found, or all.
     low, high = proportion_confint(bad, n, (1 - level) * (2 if bad in (0, n) else 1), "beta")
     rate = Estimate(bad / n, float(low), float(high), n, "share", "Clopper–Pearson", level)

@@ -236,7 +236,7 @@ def clustered_interval(*sums: ArrayLike, confidence: float = 0.95) -> tuple[Floa
 def holm(p: ArrayLike) -> FloatArray:
     """Return p-values corrected for their number (Holm 1979); what is not known stays so and does not count.
 
-    statsmodels gives the same, and collects garbage at each call, which takes a tenth of a second.
+    statsmodels gives the same, but collects garbage at each call, which takes longer the more objects there are.
     """
     found = np.array(p, float)
     known = np.flatnonzero(np.isfinite(found))

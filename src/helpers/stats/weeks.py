@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from helpers.stats.estimate import Estimate, half_width, unknown
 from helpers.study import enough
@@ -252,7 +251,7 @@ def judged_together(p: Sequence[float], rate: float) -> list[tuple[float, bool]]
     known = np.isfinite(p)
     q = np.full(len(p), np.nan)
     if known.any():
-        q[known] = multipletests(np.asarray(p)[known], method="fdr_bh")[1]
+        q[known] = stats.false_discovery_control(np.asarray(p)[known])
     return [(float(each), bool(each <= HELD * rate)) for each in q]
 
 

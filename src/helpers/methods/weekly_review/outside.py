@@ -6,6 +6,8 @@ by itself.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -34,10 +36,8 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
     study = weekly.study
     if absent := missing(study, "costs"):
         return absent
-    ledger = study.dataset.costs.to_pandas()
-    ledger["month"] = pd.to_datetime(ledger["date"]).dt.to_period("M")
-    last = (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
-    spent = ledger.groupby("month")["amount"].sum().loc[last - MONTHS + 1 : last]
+    ledger, last = _monthly(study), (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
+    spent = ledger["amount"].loc[last - MONTHS + 1 : last]
     series = weekly.series("weekly_active")["numerator"]
     each = series.groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
     one = mean_of_periods(spent / each.where(each > 0), study.currency, study.confidence)
@@ -50,12 +50,22 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
     return Answer(study, said, stated={"weekly_review.cost_per_active_member": (one, facts)})
 
 
+def _monthly(study: Study) -> pd.DataFrame:
+    """Return amount and people (fte) of the ledger by month; people are missing where no row states them."""
+    costs = study.dataset.costs
+    month = costs.date.cast("date").truncate("M")
+    sums = {name: costs[name].cast("float64").sum() for name in ("amount", "fte") if name in costs.columns}
+    found = costs.group_by(month=month).agg(**sums).order_by("month").to_pandas()
+    found = found.reindex(columns=["month", "amount", "fte"])
+    return found.set_index(pd.PeriodIndex(pd.to_datetime(found.pop("month")), freq="M"))
+
+
 def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
     """Say how many people there are for 10,000 members, beside the rule of thumb."""
-    if "fte" not in ledger or ledger["fte"].isna().all():
+    if ledger["fte"].isna().all():
         return say("People for 10,000 members: not run, column {name} missing.", name="costs.fte")
     members = int(study.present.count().execute()) if "members" in study.dataset else 0
-    people = float(ledger.loc[ledger["month"] == last, "fte"].sum())
+    people = float(ledger["fte"].get(last, 0.0))
     if members < study.k_min or not people > 0:
         text = "People for 10,000 members: too few members, or nobody on record for the last whole month."
         return say(text)
@@ -113,26 +123,30 @@ def competitors(study: Study) -> Answer:
         return absent
     table = study.dataset.metric_daily
     table = table.filter(table.scope_type.cast("string").isin(["competitor", "brand", "account"]))
-    frame = table.filter(table.date.cast("date") <= ibis.date(study.as_of)).to_pandas()
-    frame["week"] = pd.to_datetime(frame["date"]).dt.to_period("W-SUN")
-    frame = frame[(frame["week"].dt.end_time.dt.date <= study.as_of) & (frame["value"] > 0)]
-    theirs = frame["scope_type"].astype(str) == "competitor"
-    frame["who"] = frame["scope_id"].where(theirs, "")
-    means = frame.pivot_table(index="week", columns=["metric", "who"], values="value", observed=True)
+    theirs = table.scope_type.cast("string") == "competitor"
+    rows = table.mutate(
+        week=table.date.cast("date").truncate("W"), who=theirs.ifelse(table.scope_id.cast("string"), "")
+    )
+    rows = rows.filter(
+        rows.value > 0, rows.week.cast("date") <= ibis.date(study.as_of - dt.timedelta(days=6))
+    )
+    found = rows.group_by("metric", "who", "week").agg(value=rows.value.mean()).to_pandas()
+    found["week"] = pd.to_datetime(found["week"])
+    means = found.pivot(index="week", columns=["metric", "who"], values="value").asfreq("W-MON")
     growth = np.log(means).diff()
-    found = {
+    gaps = {
         say("{metric} of {name}", metric=metric, name=name): mean_of_periods(
             np.expm1(growth[metric, name] - growth[metric, ""]).iloc[-WEEKS:], "share", study.confidence)
         for metric, name in growth.columns if name and (metric, "") in growth.columns
     }  # fmt: skip
-    if not found:
+    if not gaps:
         return Answer(study, say("Not run: no competitor in the table {name}.", name="metric_daily"))
-    clear = [(name, one) for name, one in found.items() if one.known and one.low * one.high > 0]
+    clear = [(name, one) for name, one in gaps.items() if one.known and one.low * one.high > 0]
     said = [say("{name} by {gap} a week", name=name, gap=with_bounds(one)) for name, one in clear]
     text = say("Nobody else clearly grows faster or slower than we do.")
     if said:
         text = say("Growth beside ours: {which}.", which="; ".join(said))
     names = ["who", "gap", "low", "high", "weeks"]
-    rows = pd.DataFrame([(name, *one[:4]) for name, one in found.items()], columns=names)
+    rows = pd.DataFrame([(name, *one[:4]) for name, one in gaps.items()], columns=names)
     caption = say("Weekly growth of others less our own, over the last {n} weeks", n=WEEKS)
     return Answer(study, text, framed(rows, "competitors", caption, gap="share", low="share", high="share"))
