@@ -107,9 +107,7 @@ def check_confidence(value: float) -> float:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``' Did you mean "x"?'`` for the nearest choice, or an empty string."""
     near = difflib.get_close_matches(word, [str(c) for c in choices], n=1, cutoff=0.6)
-    return _hint(near[0]) if near else ""
-
-
-def _hint(near: str) -> str:
-    said = say('Did you mean "{near}"?', near=Verbatim(near))
+    if not near:
+        return ""
+    said = say('Did you mean "{near}"?', near=Verbatim(near[0]))
     return said if in_chinese() else f" {said}"

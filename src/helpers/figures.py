@@ -25,7 +25,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from helpers.sentences import in_chinese, length, say, word
+from helpers.sentences import in_chinese, say, width, word
 from helpers.tables import html_table
 
 # Families that carry Chinese glyphs on macOS, iOS, Windows, Android and Linux come after the Latin ones, so
@@ -67,7 +67,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 
-SHORTEST_ALT = 6
+SHORTEST_ALT = 40
 _LABEL = re.compile(r">([^<>]+)</text>")
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 
@@ -84,7 +84,7 @@ class Chart:
     title : str
         What the picture shows, as a statement.
     alt : str
-        Text alternative that states the finding; at least `SHORTEST_ALT` words.
+        Text alternative that states the finding; at least 40 characters, of which one of Chinese counts as two.
     data : pandas.DataFrame
         The numbers drawn, small enough to be read as a table.
     figure : matplotlib.figure.Figure
@@ -109,8 +109,10 @@ class Chart:
     members: str = ""
 
     def __post_init__(self) -> None:
-        if length(self.alt) < SHORTEST_ALT:
-            raise ValueError(f"alt == {self.alt!r}, must state the finding in {SHORTEST_ALT} words or more.")
+        if width(self.alt.strip()) < SHORTEST_ALT:
+            raise ValueError(
+                f"alt == {self.alt!r}, must state the finding in at least {SHORTEST_ALT} characters."
+            )
         if not self.title.strip():
             raise ValueError("title == '', must state what the picture shows.")
         if self.data.empty:

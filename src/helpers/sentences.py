@@ -152,6 +152,11 @@ def length(text: str) -> int:
     return len(text.split()) + round(len(_HAN.findall(text)) / 1.8)
 
 
+def width(text: str) -> int:
+    """Return how many characters a text has; one of Chinese says as much as two letters."""
+    return len(text) + len(_HAN.findall(text))
+
+
 def word(text: str) -> str:
     """Return a word that code gives, such as the heading of a column, in the chosen language."""
     return _language().catalogue.get(text, text)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from helpers.report.page.markup import VOID
+from helpers.sentences import width
 
 PAGE_LIMIT = 500_000
 TEXT_LIMIT = 75_000  # bytes of a report without its pictures
@@ -252,9 +253,7 @@ def _alternatives(root: Node) -> Iterator[str]:
         if node.tag == "svg" and node.get("role") != "img":
             yield f"{node.where} has no role"
         text = _alternative(root, node)
-        size = len(text) + len(
-            re.findall("[\u4e00-\u9fff]", text)
-        )  # one of Chinese says more than one letter
+        size = width(text)
         if size < ALTERNATIVE_LENGTH:
             yield f"{node.where} has a text alternative of {size} characters, must be >= {ALTERNATIVE_LENGTH}"
     for node in root.find("figure"):

@@ -197,9 +197,9 @@ class EarlierReports:
         """Return the newest version of each series that succeeded."""
         return tuple(self.versions(name)[-1] for name in self.series if self.versions(name))
 
-    def newest(self, method: str, label: str | None = None) -> EarlierReport | None:
-        """Return the newest version of a method: of a label, else of ``all``, else of whatever is there."""
-        found = [one for one in self.latest() if one.method == method and label in (None, one.label)]
+    def newest(self, method: str) -> EarlierReport | None:
+        """Return the newest version of a method: of ``all``, else of whatever is there."""
+        found = [one for one in self.latest() if one.method == method]
         return max(found, key=lambda one: (one.label == "all", one.as_of), default=None)
 
     def troubles(self) -> tuple[Trouble, ...]:

@@ -21,8 +21,6 @@ from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import say
 from helpers.study import Study, enough
-from helpers.study.activity import SIDES
-from helpers.study.study import counting
 from helpers.study.values import member_values
 from helpers.tables import Table
 
@@ -128,10 +126,9 @@ def returned_lists(study: Study, reports: EarlierReports | None = None) -> Retur
     """
     reports = reports or earlier_reports(study)
     rows: dict[tuple[str, str], Returned] = {}
-    if not set(SIDES) & study.dataset.tables.keys() and "activity" not in study.given:
+    if (told := study.of_members) is None:
         return ReturnedLists(study)
-    if not study.about_members:  # its own settings say nothing of what counts
-        study = replace(study, **counting(study.dataset, "auto"))
+    study = told
     whole = {one.method for one in reports.latest() if one.label == "all"}
     for series in reports.series:
         for report in reports.versions(series):

@@ -245,6 +245,15 @@ class Study:
         """Whether anybody is known to have left: if not, staying cannot be told from leaving that is not recorded."""
         return bool(self.population.left_day.notnull().any().execute())
 
+    @property
+    def of_members(self) -> Study | None:
+        """The study of what members did, for a notebook with another subject; None where no table tells of it."""
+        if "activity" in self.given:
+            return self
+        if not set(SIDES) & self.dataset.tables.keys():
+            return None
+        return self if self.about_members else replace(self, **counting(self.dataset, "auto"))
+
     @cached_property
     def counted(self) -> ibis.Table:
         """The rows of activity that count, of whomever and whenever."""

@@ -15,9 +15,8 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.study.activity import SIDES
 from helpers.study.days import day_number, number_of
-from helpers.study.study import Study, counting
+from helpers.study.study import Study
 from helpers.study.unusual_weeks import unusual_weeks
 
 ALL = "all"
@@ -149,11 +148,9 @@ def _monday(week: pd.Series) -> pd.Series:
 
 def _people(study: Study) -> Iterator[pd.DataFrame]:
     """Yield what members did, by week and home platform."""
-    if not set(SIDES) & study.dataset.tables.keys() and "activity" not in study.given:
+    if (told := study.of_members) is None:
         return
-    if "activity" not in study.given:
-        study = replace(study, **counting(study.dataset, "auto"))
-    began, people = study.began, study.population
+    study, began, people = told, told.began, told.population
     if began is None or int(people.count().execute()) < study.k_min:
         return
     first = (number_of(began) + MONDAY + 6) // 7

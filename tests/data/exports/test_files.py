@@ -23,13 +23,6 @@ def read(path, workspace, expected=()):
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    place = tmp_path / "workspace"
-    place.mkdir()
-    return place
-
-
-@pytest.fixture
 def at(tmp_path):
     """Write bytes, or text in an encoding, to a file of a name that need not fit."""
 

@@ -292,14 +292,6 @@ def folder(request, root, tmp_path):
     return shutil.copytree(root / "tests/data/exports/samples" / request.param, tmp_path / "exports")
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    """Where files are written anew."""
-    place = tmp_path / "workspace"
-    place.mkdir()
-    return place
-
-
 def write(folder, text):
     """Write a mapping with its questions answered, as far as answers are known; return what stays open."""
     path = folder / MAPPING

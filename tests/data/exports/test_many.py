@@ -36,14 +36,6 @@ def test_all_samples_in_one_folder_are_one_mapping_and_none_is_taken_for_another
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    """Where files are written anew."""
-    place = tmp_path / "workspace"
-    place.mkdir()
-    return place
-
-
-@pytest.fixture
 def reports(tmp_path):
     """Two reports of ads that share a day, on which a conversion came in later."""
     place = tmp_path / "exports"

@@ -150,9 +150,16 @@ class Moves(Result):
         """Draw the changes of the weekly numbers as shares of what was to be expected."""
         weekly = [one for one in self.moves if "#" not in one.id]
         known = [one for one in weekly if one.change.delta.known and one.change.expected]
-        title, name = say("What moved, and what ordinary weeks bring"), "moves"
+        name, title = "moves", say("What moved, and what ordinary weeks bring")
         if not known:
             return NoChart(title, say("Too little data: no number has enough weeks before it."), name=name)
+        moved = ", ".join(one.title for one in self.movers if one in known)
+        text = (
+            "{names} moved more than ordinary weeks do"
+            if moved
+            else "No number moved more than ordinary weeks do"
+        )
+        title = say("A week unlike others: its changes are provisional" if self.unlike else text, names=moved)
         shares = [[bound / abs(one.change.expected) for bound in one.change.delta[:3]] for one in known]
         rows = pd.DataFrame(shares, columns=["change", "low", "high"])
         rows.insert(0, "number", [one.title for one in known])
