@@ -27,6 +27,7 @@ from helpers.study.account import ActivityAccount
 from helpers.study.activity import SIDES, Log, check_kinds, currencies, require_actions
 from helpers.study.days import day_number, number_of, one_day, purchase_days
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
+from helpers.study.ledger import ledger
 from helpers.study.parameters import CommonParameters
 from helpers.study.people import first_seen, population, present_members
 
@@ -244,6 +245,11 @@ class Study:
     def leaving_recorded(self) -> bool:
         """Whether anybody is known to have left: if not, staying cannot be told from leaving that is not recorded."""
         return bool(self.population.left_day.notnull().any().execute())
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """The table ``costs`` by day, kind and whether it is fixed: see :func:`helpers.study.ledger.ledger`."""
+        return ledger(self.dataset, ibis.date(self.as_of))
 
     @property
     def of_members(self) -> Study | None:

@@ -14,7 +14,6 @@ from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.results import Told
 from helpers.methods.budget.returns import Lines
 from helpers.methods.budget.terms import WEEKS_OF_MONTH, Share, Terms, responses_of
-from helpers.methods.budget.weekly import entries
 from helpers.playbook.finding import Finding
 from helpers.playbook.result import Part
 from helpers.playbook.thresholds import threshold
@@ -47,7 +46,7 @@ FAN = (
 
 def costs(study: Study) -> pd.DataFrame:
     """Return money by month (rows) and kind of the table ``costs``; no rows where there is none."""
-    rows = entries(study).groupby(["month", "kind"])["amount"].sum()
+    rows = study.ledger.groupby(["month", "kind"])["amount"].sum()
     table = rows.unstack(fill_value=0)
     return table.assign(ads=table.get("ads", 0.0)).astype(float)
 
@@ -112,7 +111,7 @@ class House(Told):
         """Yield both rules, and cost by kind."""
         yield self.sentence
         yield self.core_sentence
-        total, ledger = self.months.sum().sort_values(ascending=False), entries(self.study)
+        total, ledger = self.months.sum().sort_values(ascending=False), self.study.ledger
         fixed = ledger["amount"].where(ledger["fixed"].astype(bool), 0.0)
         rows = pd.DataFrame({"amount_a_month": total / len(self.months), "share": total / total.sum()})
         rows["rule_of_thumb"] = rows.index.map(TEMPLATE)
@@ -267,7 +266,7 @@ def counts(study: Study) -> pd.DataFrame:
 
 def overspent(study: Study) -> pd.DataFrame:
     """Return kinds of cost in months well above the kind's median month, the most first, and who approved them."""
-    each = entries(study).groupby(["month", "kind"], as_index=False)
+    each = study.ledger.groupby(["month", "kind"], as_index=False)
     rows = each.agg(amount=("amount", "sum"), approval_level=("approver_level", "max"))
     usual = rows.groupby("kind")["amount"].transform("median")
     rows = rows.assign(above=rows["amount"] - usual)[rows["amount"] > (1 + WELL_ABOVE) * usual]

@@ -217,25 +217,9 @@ def _price_jump(ads: pd.DataFrame, first: pd.Timestamp) -> pd.Series:
     return pd.Series(np.exp(price.groupby("line").diff().abs().groupby("line").max()))
 
 
-def entries(study: Study) -> pd.DataFrame:
-    """Return money of the table ``costs`` by day, kind and whether it is fixed, with its month; maybe no rows."""
-    names = ["date", "kind", "fixed", "amount", "approver_level", "month"]
-    if "costs" not in study.dataset:
-        return pd.DataFrame(columns=names).astype({"amount": float})
-    table = study.dataset.costs
-    asked = {"fixed": ibis.literal(False), "approver_level": ibis.null("int64")}
-    table = table.mutate(**{name: none for name, none in asked.items() if name not in table.columns})
-    table = table.mutate(date=table.date.cast("date"), fixed=table.fixed.fill_null(False))
-    table = table.filter(table.date <= ibis.date(study.as_of))
-    sums = {"amount": table.amount.sum(), "approver_level": table.approver_level.max()}
-    rows = table.group_by("date", "kind", "fixed").agg(**sums).order_by("date", "kind", "fixed").to_pandas()
-    rows = rows.assign(date=pd.to_datetime(rows["date"])).astype({"kind": str})
-    return rows.assign(month=rows["date"].dt.strftime("%Y-%m"))[names]
-
-
 def _ledger(study: Study, weeks: pd.DatetimeIndex) -> pd.Series:
     """Return money a week by kind of cost, advertising apart, which the ad reports tell by line."""
-    rows, days = entries(study), (pd.Timestamp(study.as_of) - weeks[0]).days + 1
+    rows, days = study.ledger, (pd.Timestamp(study.as_of) - weeks[0]).days + 1
     rows = rows[(rows["date"] >= weeks[0]) & (rows["kind"] != "ads")]
     return rows.groupby("kind")["amount"].sum().rename_axis(None) / days * 7
 

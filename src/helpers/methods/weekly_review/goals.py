@@ -87,10 +87,8 @@ class Goals(Result):
         for row in self.table.to_dict("records"):
             yield self.told_of(row)
         if len(self.table):
-            caption = say(
-                "Goals: what there is, the pace of a week, where it leads, and the chance of reaching the target"
-            )
-            yield Table("goals", self.table, caption, {"p_hit": "share"})
+            text = "Goals: what there is, the pace of a week, where it leads, and the chance of reaching the target"
+            yield Table("goals", self.table, say(text), {"p_hit": "share"})
 
     def findings(self) -> Iterator[Finding]:
         """State where each goal about a weekly number leads."""

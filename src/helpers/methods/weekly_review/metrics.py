@@ -49,9 +49,8 @@ class WeeklyMetrics(WeeklySeries, Result):
     def sentence(self) -> str:
         """How many weeks there are of what."""
         if self.frame.empty:
-            return say(
-                "No weekly number of its own: no log, no orders and no reports of advertising or posts."
-            )
+            text = "No weekly number of its own: no log, no orders and no reports of advertising or posts."
+            return say(text)
         weeks = self.frame.groupby("metric")["week"].nunique()
         text = (
             "{n} numbers are counted week by week, over up to {weeks} whole weeks, until the week of {week}."

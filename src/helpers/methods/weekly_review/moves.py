@@ -133,9 +133,8 @@ class Moves(Result):
         """How many of how many moved, and which first."""
         asked = [one for one in self.moves if np.isfinite(one.change.p)]
         if not asked:
-            return say(
-                "What moved: too little data. No number has enough weeks or an earlier report behind it."
-            )
+            text = "What moved: too little data. No number has enough weeks or an earlier report behind it."
+            return say(text)
         words: dict[str, object] = {"n": len(asked), "week": self.weekly.week.date()}
         if not self.movers:
             text = "Nothing moved in the week of {week}: ordinary weeks bring as much in all {n} numbers."
@@ -153,13 +152,10 @@ class Moves(Result):
         name, title = "moves", say("What moved, and what ordinary weeks bring")
         if not known:
             return NoChart(title, say("Too little data: no number has enough weeks before it."), name=name)
-        moved = ", ".join(one.title for one in self.movers if one in known)
-        text = (
-            "{names} moved more than ordinary weeks do"
-            if moved
-            else "No number moved more than ordinary weeks do"
-        )
-        title = say("A week unlike others: its changes are provisional" if self.unlike else text, names=moved)
+        text = "No number moved more than ordinary weeks do"
+        if names := ", ".join(one.title for one in self.movers if one in known):
+            text = "{names} moved more than ordinary weeks do"
+        title = say("A week unlike others: its changes are provisional" if self.unlike else text, names=names)
         shares = [[bound / abs(one.change.expected) for bound in one.change.delta[:3]] for one in known]
         rows = pd.DataFrame(shares, columns=["change", "low", "high"])
         rows.insert(0, "number", [one.title for one in known])
@@ -186,10 +182,8 @@ class Moves(Result):
         yield self.figure()  # type: ignore[misc]
         yield Table("moved", self.table, say("Every number against its earlier value, asked together"))
         if len(self.parts_of):
-            caption = say(
-                "Where the real changes came from: larger parts (mix) and changes within them (rate)"
-            )
-            yield Table("decomposition", self.parts_of, caption)
+            text = "Where the real changes came from: larger parts (mix) and changes within them (rate)"
+            yield Table("decomposition", self.parts_of, say(text))
         if self.not_compared:
             frame = pd.DataFrame({"not_compared": self.not_compared})
             caption = say("Numbers that must not be compared with the report before, and why")

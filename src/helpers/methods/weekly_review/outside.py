@@ -36,7 +36,9 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
     study = weekly.study
     if absent := missing(study, "costs"):
         return absent
-    ledger, last = _monthly(study), (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
+    last = (pd.Timestamp(study.as_of) + pd.Timedelta(days=1)).to_period("M") - 1
+    ledger = study.ledger.groupby("month")[["amount", "fte"]].sum(min_count=1)
+    ledger.index = pd.PeriodIndex(ledger.index, freq="M")
     spent = ledger["amount"].loc[last - MONTHS + 1 : last]
     series = weekly.series("weekly_active")["numerator"]
     each = series.groupby(pd.DatetimeIndex(series.index).to_period("M")).mean()
@@ -48,16 +50,6 @@ def unit_costs(weekly: WeeklyMetrics) -> Answer:
              "assumption": say("the ledger holds all cost of these months"), "systems": ("S077", "S078")}  # fmt: skip
     said = f"{text} {_staffing(study, ledger, last)}"
     return Answer(study, said, stated={"weekly_review.cost_per_active_member": (one, facts)})
-
-
-def _monthly(study: Study) -> pd.DataFrame:
-    """Return amount and people (fte) of the ledger by month; people are missing where no row states them."""
-    costs = study.dataset.costs
-    month = costs.date.cast("date").truncate("M")
-    sums = {name: costs[name].cast("float64").sum() for name in ("amount", "fte") if name in costs.columns}
-    found = costs.group_by(month=month).agg(**sums).order_by("month").to_pandas()
-    found = found.reindex(columns=["month", "amount", "fte"])
-    return found.set_index(pd.PeriodIndex(pd.to_datetime(found.pop("month")), freq="M"))
 
 
 def _staffing(study: Study, ledger: pd.DataFrame, last: pd.Period) -> str:
@@ -127,9 +119,8 @@ def competitors(study: Study) -> Answer:
     rows = table.mutate(
         week=table.date.cast("date").truncate("W"), who=theirs.ifelse(table.scope_id.cast("string"), "")
     )
-    rows = rows.filter(
-        rows.value > 0, rows.week.cast("date") <= ibis.date(study.as_of - dt.timedelta(days=6))
-    )
+    last = ibis.date(study.as_of - dt.timedelta(days=6))
+    rows = rows.filter(rows.value > 0, rows.week.cast("date") <= last)
     found = rows.group_by("metric", "who", "week").agg(value=rows.value.mean()).to_pandas()
     found["week"] = pd.to_datetime(found["week"])
     means = found.pivot(index="week", columns=["metric", "who"], values="value").asfreq("W-MON")
