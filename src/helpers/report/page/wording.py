@@ -106,7 +106,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 def interval(low: float | None, high: float | None, unit: str) -> str:
     """Return an interval as words, ``'low to high'``, after a value in full: a unit behind is not said again."""
-    if low is None or high is None:
+    if low is None or high is None or low == high:  # not known, or set and not estimated
         return ""
     repeats = unit == "share" or (len(unit) == 3 and unit.isupper())
     return sentences.interval(low, high, unit if repeats else "")
