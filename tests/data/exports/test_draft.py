@@ -139,6 +139,7 @@ def test_whom_orders_belong_to_is_not_guessed(folder, column, cells, asked):
         "01_rfm": "events or orders or messages",
         "04_attribution": "orders and touchpoints",
     }
+    assert dict(runnable(["orders"], ["05_budget"]))["05_budget"] == "ad_daily"
     assert dict(runnable(["content", "content_daily"], [])) == {"08_content": says("to_come")}
     assert spec["tables"]["orders"]["currency"] == {"constant": "CNY"}
 
