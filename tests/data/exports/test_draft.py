@@ -140,6 +140,9 @@ def test_whom_orders_belong_to_is_not_guessed(folder, column, cells, asked):
         "04_attribution": "orders and touchpoints",
     }
     assert dict(runnable(["orders"], ["05_budget"]))["05_budget"] == "ad_daily"
+    assert dict(runnable(["events", "messages"], ["01_rfm"]))["01_rfm"] == "", (
+        "two ways in are one notebook that runs"
+    )
     assert dict(runnable(["content", "content_daily"], [])) == {"08_content": says("to_come")}
     assert spec["tables"]["orders"]["currency"] == {"constant": "CNY"}
 

@@ -148,7 +148,11 @@ def runnable(tables: Sequence[str], notebooks: Sequence[str]) -> Iterator[tuple[
     for name in dict.fromkeys((*notebooks, *words()["notebooks"])):
         needs = [set(each.split()) - set(tables) for each in words()["notebooks"].get(name, ())]
         if name in notebooks and needs:
-            least = [each for each in needs if not any(other < each for other in needs)]
+            least = [
+                each
+                for i, each in enumerate(needs)
+                if not any(other < each for other in needs) and each not in needs[:i]
+            ]
             yield name, f" {say('or')} ".join(f" {say('and')} ".join(sorted(each)) for each in least)
         elif set() in needs:
             yield name, says("to_come")
