@@ -6,8 +6,8 @@ process, imports and threads included; memory is its peak. Rows and bytes (in Ar
 that the engine hands over, whether an expression or a join asks for it; tables it keeps to itself do not count.
 
 Run: ``python benchmarks/growth.py`` (``--members 3000 12000`` for a quick look; ``--notebooks 14_outlook`` for one;
-``--data FOLDER`` for communities that lie somewhere, such as one of a million members). The figures of each report
-are also printed as one line of JSON.
+``--data FOLDER`` for simulated communities that lie somewhere, such as one of a million members). The
+figures of each report are also printed as one line of JSON.
 Targets, largest community against smallest: at most 3.5 times the CPU seconds, at most twice the memory. Target of
 every report, on whatever it is made: at most 50 MB leave the engine, and the process takes less than 8 GB.
 """
@@ -24,9 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU, MEMORY = 3.5, 2.0
@@ -40,58 +40,28 @@ select count(*), sum(n) from (
 """
 
 
-class Left(NamedTuple):
-    """What has left the engine so far."""
-
-    queries: int = 0
-    rows: int = 0
-    bytes: int = 0
-
-
-@contextlib.contextmanager
-def counted(left: list[Left]) -> Iterator[None]:
-    """Keep the last of `left` at what has left the engine."""
-    from duckdb import DuckDBPyRelation
-    from ibis.backends.duckdb import Backend
-
-    asked = Backend._to_duckdb_relation
-
-    class Counting:
-        def __init__(self, relation: DuckDBPyRelation) -> None:
-            self.relation = relation
-
-        def to_arrow_table(self) -> Any:
-            table, (queries, rows, size) = self.relation.to_arrow_table(), left[-1]
-            left.append(Left(queries + 1, rows + table.num_rows, size + table.nbytes))
-            return table
-
-    Backend._to_duckdb_relation = lambda *a, **n: Counting(asked(*a, **n))  # type: ignore[assignment]
-    yield
-    Backend._to_duckdb_relation = asked  # type: ignore[method-assign]
-
-
 def run(notebook: str, data: Path) -> dict[str, Any]:
     """Run a notebook in this process and return what its cells and its queries took."""
     import nbformat
 
-    left = [Left()]
-    cells = []
+    from helpers.data.guard import PULLED
+
+    cells, about = [], json.loads((data / "truth.json").read_text("utf-8"))["about"]
     namespace: dict[str, Any] = {"__name__": "__main__"}
     os.chdir(ROOT)
-    with counted(left), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()):
         every = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
         for number, cell in enumerate(every):
             if cell.cell_type != "code":
                 continue
-            begun, before = time.process_time(), left[-1]
+            begun, before = time.process_time(), replace(PULLED)
             exec(compile(cell.source, f"{notebook}, cell {number}", "exec"), namespace)
             if "parameters" in cell.metadata.get("tags", []):
-                namespace["data"] = str(data)
+                namespace |= {"data": str(data), "as_of": about["end"]}
             taken = {"cell": number, "cpu_s": time.process_time() - begun}
-            cells.append(
-                taken | {"rows": left[-1].rows - before.rows, "mb": (left[-1].bytes - before.bytes) / 1e6}
-            )
-    return {"queries": left[-1].queries, "rows": left[-1].rows, "mb": left[-1].bytes / 1e6, "cells": cells}
+            rows, size = PULLED.rows - before.rows, PULLED.bytes - before.bytes
+            cells.append(taken | {"rows": rows, "mb": size / 1e6})
+    return {"queries": PULLED.queries, "rows": PULLED.rows, "mb": PULLED.bytes / 1e6, "cells": cells}
 
 
 def yardstick() -> dict[str, Any]:

@@ -31,6 +31,10 @@ class DatabaseFailed(PlaybookError):
     """The database broke off, or refused a question."""
 
 
+class TooManyRows(PlaybookError):
+    """A result has more rows than any method needs, and would fill the memory."""
+
+
 class MissingTable(PlaybookError):
     """A table that a notebook needs is not there: the run ends as ``not_run``, which is no failure."""
 

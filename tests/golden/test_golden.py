@@ -29,9 +29,9 @@ def test_the_numbers_are_the_stored_ones(name, notebook, below):
 
 
 def test_a_ceiling_that_is_passed_and_one_that_says_nothing_are_told():
-    counter = pulled.Counter(queries=11, rows=40, largest=8)
-    assert counter.over(pulled.Ceiling(10, 100, 10)) == ["queries: 11 of 10", "rows: 40 of 100"]
-    assert counter.add(["a", "b"]) == ["a", "b"] and counter == pulled.Counter(12, 42, 8)
+    counted = pulled.Pulled(queries=11, rows=40, largest=8, bytes=900)
+    told = ["queries: 11 of 10", "rows: 40 of 100"]
+    assert pulled.over(counted, pulled.Ceiling(10, 100, 10, 1000)) == told
 
 
 @pytest.mark.parametrize(("name", "notebook"), [run for run in golden.RUNS if run[0] in golden.IN_CHINESE])
@@ -55,7 +55,7 @@ def test_in_chinese_the_numbers_are_the_same_and_all_is_said_in_chinese(name, no
     finally:
         sentences.use_language("en")
     if name == "simulated":
-        assert counter.over(pulled.CEILINGS[notebook]) == []
+        assert pulled.over(counter, pulled.CEILINGS[notebook]) == []
     assert not said_in_english, "\n".join(sorted(said_in_english))
 
 

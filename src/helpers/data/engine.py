@@ -26,6 +26,7 @@ from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
 from helpers.data.exports import apply, database, folder
 from helpers.data.exports.mapping import Mapping
+from helpers.data.guard import DuckDB
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
@@ -64,7 +65,7 @@ def connect(path: Path | None = None) -> Any:
     """
     place = {} if path is None else {"database": path, "read_only": True}
     home = _home(os.getpid())
-    con = ibis.duckdb.connect(**place, temp_directory=str(home / "spill"), **SETTINGS)
+    con = DuckDB().connect(**place, temp_directory=str(home / "spill"), **SETTINGS)
     if con.raw_sql("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
         con.raw_sql("SET enable_progress_bar = false")  # it would stand in the report
     con.workspace = Path(tempfile.mkdtemp(dir=home))

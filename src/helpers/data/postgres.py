@@ -16,6 +16,7 @@ from ibis.expr.schema import Schema
 from ibis.util import gen_name
 from psycopg import sql
 
+from helpers.data.guard import Guard
 from helpers.errors import DatabaseFailed
 from helpers.sentences import say
 
@@ -91,7 +92,7 @@ def connect(url: str) -> Postgres:
     return Postgres()._from_url(place, **dict(parse_qsl(place.query)))
 
 
-class Postgres(Backend):
+class Postgres(Guard, Backend):
     """Ibis' PostgreSQL, whose queries of one report all see the same rows."""
 
     compiler = Compiler()

@@ -1,0 +1,108 @@
+"""The one way in which results leave an engine: counted, and refused when they are more than a method needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+from ibis.expr import operations as ops
+
+from helpers.data.tables import TABLES
+from helpers.errors import TooManyRows
+from helpers.sentences import say
+
+MOST_PULLED = 300_000
+"""Rows of one result: methods take cells and stated samples, and the largest need a tenth of this at any size."""
+
+
+@dataclass
+class Pulled:
+    """What has left the engines of this process: results, their rows, the longest, and bytes in the form of Arrow."""
+
+    queries: int = 0
+    rows: int = 0
+    largest: int = 0
+    bytes: int = 0
+
+    def add(self, result: Any) -> None:
+        """Count a result."""
+        rows, size = _extent(result)
+        self.queries, self.rows, self.bytes = self.queries + 1, self.rows + rows, self.bytes + size
+        self.largest = max(self.largest, rows)
+
+
+PULLED = Pulled()
+
+
+class Guard:
+    """Goes before a backend of Ibis, whose results then pass it; what an engine stores or writes itself does not."""
+
+    _inside = False
+
+    def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
+        """Return a result as Pandas has it; arguments and errors as `to_pyarrow`."""
+        return self._passed(super().execute, expr, options)  # type: ignore[misc]
+
+    def to_pyarrow(self, expr: ir.Expr, /, **options: Any) -> Any:
+        """Return a result as Arrow has it; arguments as those of Ibis.
+
+        Raises
+        ------
+        TooManyRows
+            When there are more rows than any method needs, before they are fetched.
+        """
+        return self._passed(super().to_pyarrow, expr, options)  # type: ignore[misc]
+
+    def _passed(self, ask: Callable[..., Any], expr: ir.Expr, options: dict[str, Any]) -> Any:
+        if self._inside:  # an engine that answers in one form by way of the other
+            return ask(expr, **options)
+        self._inside = True
+        try:
+            if not isinstance(expr, ir.Scalar) and options.get("limit") is None:
+                options = {**options, "limit": MOST_PULLED + 1}
+            result = ask(expr, **options)
+            if not isinstance(expr, ir.Scalar) and len(result) > MOST_PULLED:
+                rows = ask(expr.as_table().count())
+                raise _too_many(expr.as_table(), int(getattr(rows, "as_py", lambda: rows)()))
+        finally:
+            self._inside = False
+        PULLED.add(result)
+        return result
+
+
+class DuckDB(Guard, Backend):
+    """Ibis' DuckDB, whose results are guarded."""
+
+
+def _too_many(table: ir.Table, rows: int) -> TooManyRows:
+    """Return the error that says what was asked for and what to do."""
+    names = {each.name for each in table.op().find(ops.PhysicalTable)}
+    text = (
+        "A question to {tables} about {columns} has {rows:,} rows as its answer, and at most {most:,} leave the "
+        "engine. Report on a segment, over fewer days, or by fewer or coarser groups; in code, aggregate in the "
+        "engine first, or take a sample of members."
+    )
+    tables = ", ".join(name for name in TABLES if name in names) or say("stored results")
+    return TooManyRows(
+        say(text, tables=tables, columns=", ".join(table.columns), rows=rows, most=MOST_PULLED)
+    )
+
+
+def _extent(result: Any) -> tuple[int, int]:
+    """Return the rows of a result and its bytes in Arrow's form."""
+    if isinstance(result, pa.Table | pa.ChunkedArray | pa.Array):
+        return len(result), result.nbytes
+    if isinstance(result, pd.Series):
+        return len(result), _bytes(result)
+    if isinstance(result, pd.DataFrame):
+        return len(result), sum(_bytes(result.iloc[:, at]) for at in range(result.shape[1]))
+    return 1, pa.array([result]).nbytes
+
+
+def _bytes(column: pd.Series) -> int:
+    return int(pa.array(column, from_pandas=True).nbytes)

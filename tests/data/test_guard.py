@@ -1,0 +1,53 @@
+"""What leaves an engine is counted, and refused when it is too much."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from helpers.data import guard, source
+from helpers.errors import TooManyRows
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """Return 40 rows of a table, of which 30 may leave."""
+    monkeypatch.setattr(guard, "MOST_PULLED", 30)
+    monkeypatch.setattr(guard, "PULLED", guard.Pulled())
+    at = pd.date_range("2025-01-01", periods=40, freq="h", tz="UTC")
+    rows = {"event_id": [f"e{i}" for i in range(40)], "member_id": "a", "ts": at, "event_type": "like"}
+    events = source.open({"events": pd.DataFrame(rows)}, check=False).events
+    monkeypatch.setattr(guard, "PULLED", guard.Pulled())
+    return events
+
+
+@pytest.mark.parametrize("ask", ["execute", "to_pyarrow"])
+def test_more_rows_than_may_leave_are_refused_with_what_to_do(events, ask):
+    text = r"question to events about event_id, ts has 40 rows as its answer, and at most 30 .* segment"
+    with pytest.raises(TooManyRows, match=text):
+        getattr(events.select("event_id", "ts"), ask)()
+    with pytest.raises(TooManyRows, match="about event_id has 40 rows"):
+        getattr(events.event_id, ask)()
+    assert not guard.PULLED.queries
+    assert events.count().execute() == 40
+
+
+def test_a_join_and_what_is_stored_pass_the_same_door(events):
+    joined = events.join(events.select("event_id", other="ts"), "event_id")
+    with pytest.raises(TooManyRows, match="question to events about"):
+        joined.execute()
+    with pytest.raises(TooManyRows, match="question to stored results about"):
+        events.cache().execute()
+
+
+def test_results_are_counted_in_the_form_of_arrow(events):
+    frame = events.select("event_id", "ts").limit(30).execute()
+    size = pa.Table.from_pandas(frame, preserve_index=False).nbytes
+    assert astuple(guard.PULLED) == (1, 30, 30, size)
+    events.limit(10).ts.to_pyarrow()
+    size += 82  # with a bit each that says whether it is there
+    assert astuple(guard.PULLED) == (2, 40, 30, size)
+    assert events.count().execute() == 40 and astuple(guard.PULLED) == (3, 41, 30, size + 8)
