@@ -7,8 +7,10 @@ JOBS ?= 2
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The accessibility rules that the browser tests run; a test tool alone, so npm and not the lock brings it.
 AXE := .axe/node_modules/axe-core/axe.min.js
+# Spark for its tests: 318 MB, so not in the lock that everybody installs.
+SPARK := .venv/.spark
 
-.PHONY: reports test test-all proofs axe lab bench lint size clean
+.PHONY: reports test test-all proofs axe spark lab bench lint size clean
 .DEFAULT_GOAL := reports
 
 $(READY): requirements.lock pyproject.toml
@@ -52,10 +54,18 @@ axe:
 	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(AXE) \
 		|| echo "axe-core is not there, so its tests skip: npm is missing or could not fetch it"
 
-test-all: test axe  ## and Chromium, and a PostgreSQL server
+$(SPARK): tests/engines/spark.lock $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--require-hashes -r tests/engines/spark.lock && touch $@
+
+spark:
+	@command -v java >/dev/null && $(MAKE) --no-print-directory $(SPARK) \
+		|| echo "Spark is not there, so its tests skip: Java is missing, or pip could not fetch pyspark"
+
+test-all: test axe spark  ## and Chromium, a PostgreSQL server, and Spark
 	$(BIN)/python -m pytest $(SPREAD) -q -m "(browser or engines) and not slow"
 
-proofs: $(READY) axe  ## all long proofs, two hundred kills of a batch among them; an hour and more
+proofs: $(READY) axe spark  ## all long proofs, two hundred kills of a batch among them; an hour and more
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"
 
 bench: $(READY)  ## every performance claim, as ratios measured in one run

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import ibis
 import pytest
@@ -60,6 +64,21 @@ class Engine:
         return self.con.table(name)
 
 
+class OfSpark(Engine):
+    """Spark, whose tables are views: a statement for each row takes it seconds."""
+
+    def table(self, columns: Mapping[str, str], rows: Sequence[Sequence[Any]] = ()) -> ibis.Table:
+        """Make a table as that of any engine."""
+        name = f"made_{next(NUMBERS)}"
+        kinds = {column: self.types.get(kind, kind) for column, kind in columns.items()}
+        listed = ", ".join(f"CAST(`{column}` AS {kind}) AS `{column}`" for column, kind in kinds.items())
+        text = ", ".join(f"`{column}` string" for column in columns)
+        cells = [[None if cell is None else str(cell) for cell in row] for row in rows]
+        self.con._session.createDataFrame(cells, text).createOrReplaceTempView(f"text_{name}")
+        self.run(f"CREATE TEMPORARY VIEW {name} AS SELECT {listed} FROM text_{name}")
+        return self.con.table(name)
+
+
 def _cell(cell: Any, kind: str) -> str:
     text = str(cell).replace("'", "''")
     return "NULL" if cell is None else f"CAST('{text}' AS {kind})"
@@ -88,10 +107,41 @@ def _postgres(request: pytest.FixtureRequest, name: str = "plain", locale: str =
     return Engine(con, run, {})
 
 
+TUNED = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "1g",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+}
+"""Spark for data this small: most of its time goes to starting and compiling."""
+
+
+def spark_url(folder: Path | str = "") -> str:
+    """Return the address of Parquet in a folder, read by Spark; skip where that cannot be."""
+    pytest.importorskip("pyspark", reason="pyspark is not installed: make spark")
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        pytest.skip("no Java here: Debian's package is default-jre-headless")
+    return f"pyspark://{folder}?{urlencode(TUNED)}"
+
+
+def _spark(request: pytest.FixtureRequest) -> Engine:
+    url = spark_url()
+    from helpers.data import spark
+
+    kinds = {
+        "DOUBLE PRECISION": "DOUBLE",
+        "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+        "TIMESTAMP": "TIMESTAMP_NTZ",
+    }
+    con = spark.connect(url)
+    return OfSpark(con, con.raw_sql, {**kinds, "VARCHAR": "STRING"})
+
+
 ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
     "duckdb": _duckdb,
     "postgres": _postgres,
     "postgres in Chinese order": lambda request: _postgres(request, "chinese", CHINESE),
+    "spark": _spark,
 }
 """How each engine is reached; another one is another line."""
 

@@ -1,4 +1,4 @@
-"""The notebooks publish from PostgreSQL the numbers that are stored of files in DuckDB."""
+"""The notebooks publish from PostgreSQL and Spark the numbers that are stored of files in DuckDB."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from helpers.stats.resample import MAXIMUM_CELLS
 from tests import golden
 from tests.engines import server as servers
+from tests.engines.conftest import spark_url
 
 pytestmark = pytest.mark.engines
 
@@ -24,6 +25,9 @@ NOTEBOOKS = [
     "13_weekly_review",
     "14_outlook",
 ]
+HARD = [notebook for name, notebook in golden.RUNS if name == "hard"]
+QUICK = ("01_rfm", "03_ab_test")
+"""Those that Spark runs in `make test-all`; the others take it minutes."""
 BUYERS = MAXIMUM_CELLS + 4_000
 
 
@@ -33,11 +37,26 @@ def test_the_sample_gives_the_same_numbers(notebook, sample_url, root, tmp_path)
     golden.check("sample", notebook, golden.run("sample", notebook, tmp_path, data=url))
 
 
-@pytest.mark.parametrize("notebook", [notebook for name, notebook in golden.RUNS if name == "hard"])
+@pytest.mark.parametrize(
+    "notebook", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in NOTEBOOKS]
+)
+def test_the_sample_gives_spark_the_same_numbers(notebook, root, tmp_path):
+    found = golden.run("sample", notebook, tmp_path, data=spark_url(root / "data" / "sample"))
+    golden.check("sample", notebook, found)
+
+
+@pytest.mark.parametrize("notebook", HARD)
 def test_a_hard_community_in_a_database_of_chinese_order_does_too(notebook, hard_url, tmp_path):
     golden.check(
         "hard", notebook, golden.run("hard", notebook, tmp_path, data=f"{hard_url}?beside={tmp_path}")
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", HARD)
+def test_a_hard_community_gives_spark_the_same_numbers(notebook, tmp_path):
+    url = spark_url(golden.community("hard", tmp_path))
+    golden.check("hard", notebook, golden.run("hard", notebook, tmp_path, data=url))
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +82,15 @@ def many(tmp_path_factory) -> Path:
     return folder
 
 
-def test_more_values_than_are_kept_apart_give_the_same_bytes(many, server, tmp_path):
-    url = server.database("many", servers.files(many))
+@pytest.mark.parametrize("engine", ["postgres", pytest.param("spark", marks=pytest.mark.slow)])
+def test_more_values_than_are_kept_apart_give_the_same_bytes(engine, many, request, tmp_path):
     sums = pq.read_table(many / "orders.parquet").group_by("member_id").aggregate([("gross", "sum")])
     assert len(set(sums["gross_sum"].to_numpy().round(6))) > MAXIMUM_CELLS
-    places = {"files": str(many), "database": url}
+    if engine == "spark":
+        url = spark_url(many)
+    else:
+        url = request.getfixturevalue("server").database("many", servers.files(many))
+    places = {"files": str(many), engine: url}
     found = [golden.run("many", "01_rfm", tmp_path / name, data=place) for name, place in places.items()]
     assert golden.differences(*found) == []
     files = [sorted((tmp_path / name / "many-01_rfm").rglob("*.parquet")) for name in places]

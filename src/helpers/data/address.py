@@ -50,7 +50,7 @@ class Address:
     shown : str
         The address without secrets, fit for messages and reports.
     path : Path, optional
-        Of a folder or a DuckDB file.
+        Of a folder, also one that Spark reads, or a DuckDB file.
     frames : mapping
         Of a place in memory.
     url : str
@@ -65,6 +65,11 @@ class Address:
     frames: Mapping[str, Any] = field(default_factory=dict, repr=False)
     url: str = field(default="", repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether its tables are the files of a folder, of which much is known without an engine."""
+        return self.path is not None and self.kind != "duckdb"
 
     @property
     def mapping(self) -> Path | None:
@@ -175,7 +180,7 @@ def parse(data: Any) -> Address:
     if _is_database(place):
         own = {name: unquote(value) for name, value in _OWN.findall(place)}
         url = _OWN.sub("", place).rstrip("?&") if own else place
-        return Address("database", redact(text), url=url, options=own)
+        return Address("database", redact(text), _spark_folder(url), url=url, options=own)
     try:
         return _local(place)
     except OSError as error:  # too long a name, or a folder above it that cannot be entered
@@ -186,6 +191,19 @@ def parse(data: Any) -> Address:
                 strerror=error.strerror,
             )
         ) from None
+
+
+def _spark_folder(url: str) -> Path | None:
+    """Return the folder whose Parquet an address of Spark names, or None; a relative one has three slashes, too."""
+    named = Path(unquote(urlsplit(url).path))
+    if not url.startswith("pyspark://") or not named.name:
+        return None
+    folder = named if named.is_dir() else Path(str(named).lstrip("/"))
+    if not folder.is_dir():
+        raise BadData(
+            say("{path} does not exist.\nName a folder with orders.parquet or the like.", path=named)
+        )
+    return folder.resolve()
 
 
 def _local(text: str) -> Address:

@@ -30,9 +30,9 @@ from helpers.data.guard import DuckDB
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
-from helpers.data.views import create, duplicates, folder_keys, identifier, keyed, listed, quoted
+from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
 from helpers.data.violation import Violation, counted
-from helpers.errors import BadData, BadParameters
+from helpers.errors import BadData, BadParameters, DatabaseFailed
 from helpers.sentences import say
 
 SETTINGS = {
@@ -88,7 +88,9 @@ def tables(place: Address, wanted: Collection[str], options: Options) -> Found:
     if place.kind == "memory":
         found = _from_frames(place, wanted)
     elif place.kind == "folder":
-        found = _from_folder(place, wanted, options)
+        found = _from_folder(connect(), place, wanted, options)
+    elif place.in_files:
+        found = options.zoned(_from_folder(_other(place), place, wanted, options))
     else:
         found = _from_database(_other(place), place, wanted)
         found = options.zoned(found) if place.kind == "database" else found
@@ -103,6 +105,12 @@ def _other(place: Address) -> Any:
             from helpers.data import postgres  # late: the driver is an extra
 
             return postgres.connect(place.url)
+        if EXTRAS.get(scheme) == "spark":
+            from helpers.data import spark  # late: it is an extra
+
+            if "mapping" in place.options:
+                raise BadData(say("A mapping is for files, DuckDB and PostgreSQL: make views in Spark."))
+            return spark.connect(place.url)
         return connect(place.path) if place.path else ibis.connect(place.url)
     except (ImportError, ModuleNotFoundError):
         extra = EXTRAS.get(scheme.split("+")[0])
@@ -124,8 +132,8 @@ def _without(text: str, place: Address) -> str:
     return text
 
 
-def _from_folder(place: Address, wanted: Collection[str], options: Options) -> Found:
-    """Return the tables of a folder as views in a DuckDB connection.
+def _from_folder(con: Any, place: Address, wanted: Collection[str], options: Options) -> Found:
+    """Return the tables of a folder as views in DuckDB, or in Spark, which reads Parquet alone.
 
     Raises
     ------
@@ -133,7 +141,7 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
         When the folder has no table of the contract.
     """
     assert place.path is not None
-    con, path = connect(), place.path
+    path = place.path
     (files, others, unread), mapping, parts_of = folder.look(place)
     if not files and not unread and not parts_of:
         text = "{path} has no table of the contract. It is empty. The contract knows {tables}."
@@ -150,6 +158,11 @@ def _from_folder(place: Address, wanted: Collection[str], options: Options) -> F
         kinds = {layout.is_parquet(part) for part in parts}
         if len(kinds) > 1:
             raise BadData(say("{path} mixes Parquet and CSV. Keep one of them.", path=path / name))
+        if kinds == {False} and place.url:
+            text = (
+                "{path} holds {table} as text, and Spark reads Parquet: write that, or name the folder alone."
+            )
+            raise BadData(say(text, path=path, table=name))
         if kinds == {True}:
             _add_parquet(con, TABLES[name], parts, path, found)
         else:
@@ -178,11 +191,15 @@ def _add_parquet(con: Any, spec: Table, parts: Sequence[Path], root: Path, found
     said += _unlike(spec, schemas)
     if not said:
         try:
-            names = {name for schema in schemas for name in schema.names}
-            reader = f"read_parquet({listed(parts)}, union_by_name = true"
-            relation, said = keyed(con, spec, reader, names, folder_keys(parts, root))
-            found.tables[spec.name] = create(con, spec, relation, found.notes)
-        except duckdb.Error as error:
+            if con.name == "duckdb":
+                names = {name for schema in schemas for name in schema.names}
+                reader = f"read_parquet({listed(parts)}, union_by_name = true"
+                relation, said = keyed(con, spec, reader, names, folder_keys(parts, root))
+                found.tables[spec.name] = create(con, spec, relation, found.notes)
+            else:
+                table = con.parquet(spec, parts, schemas, root)
+                found.tables[spec.name] = table.select(few(spec, table.columns, found.notes))
+        except (duckdb.Error, DatabaseFailed) as error:
             said.append(Violation(spec.name, "(file)", "unreadable file", 0, (), str(error).splitlines()[0]))
     found.violations += said
 

@@ -80,7 +80,7 @@ def _entries(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> di
     """Return rows, hash and columns of each table."""
     place = address.parse(data)
     wanted = set(TABLES if tables is None else tables)
-    if place.kind == "folder":
+    if place.in_files:
         return _of_folder(place, wanted, cache)
     key = _engine_key(place, wanted, cache)
     find = partial(_of_engine, place, wanted)
@@ -122,7 +122,7 @@ def _mapped_shape(place: address.Address, name: str) -> list[Any]:
 
 def currencies(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, dict[str, int]]:
     """Return the rows of each table of a folder by currency; of another kind of place only its engine knows."""
-    entries = _entries(data, tables, cache) if address.parse(data).kind == "folder" else {}
+    entries = _entries(data, tables, cache) if address.parse(data).in_files else {}
     return {name: entry[3] for name, entry in entries.items()}
 
 
@@ -198,7 +198,10 @@ def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]
     from helpers.data import engine, reading  # late: they load the query engine
 
     found = engine.tables(place, wanted, reading.Options())
-    return {name: _of_table(table) for name, table in found.tables.items()}
+    entries = {name: _of_table(table) for name, table in found.tables.items()}
+    for table in list(found.tables.values())[:1]:  # a session of Spark and a snapshot are no longer needed
+        table.get_backend().disconnect()
+    return entries
 
 
 def _of_table(table: ir.Table) -> list[Any]:
