@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -150,6 +151,16 @@ except Exception as error:
     assert "has no table of the contract" in ran.stdout
 
 
+def machines(pid: int) -> list[psutil.Process]:
+    """Return the processes of Spark below a process, without the one that finds out how to start it."""
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.name() == "java" and "org.apache.spark.launcher.Main" not in each.cmdline():
+                found.append(each)
+    return found
+
+
 def run_until(root: Path, tmp_path: Path, breaks) -> tuple[str, str, str]:
     """Run a report of a copy of the sample, break something when Spark has begun to work; return what was told."""
     data, reports = tmp_path / "data", tmp_path / "reports"
@@ -164,10 +175,9 @@ def run_until(root: Path, tmp_path: Path, breaks) -> tuple[str, str, str]:
             assert run.poll() is None and time.monotonic() < deadline, (
                 "the report was over before it was broken"
             )
-            below = psutil.Process(run.pid).children(recursive=True)
-            java = [each for each in below if each.name() == "java"]
             time.sleep(0.1)
-        assert len(java) == 1, "one Java for one report"
+            java = java or machines(run.pid)
+        assert machines(run.pid) == java, "one Java for one report"
         breaks(data, java[0])
         printed, _ = run.communicate(timeout=300)
     assert run.returncode == 1, printed
@@ -187,4 +197,4 @@ def test_a_job_that_fails_on_the_way_is_a_truthful_failed_report(root, tmp_path)
             path.write_bytes(b"no longer Parquet")
 
     told = run_until(root, tmp_path, breaks)
-    assert all("Spark: " in text and "parquet" in text.lower() for text in told[1:]), told[0]
+    assert all("Spark: a query failed: java.io." in text for text in told[1:]), told[0]

@@ -72,6 +72,7 @@ WORDS = {
     "FileNotFoundException": "a file of a table is no longer there: {said}.\nRun the report again.",
     "OutOfMemoryError": "Java had too little memory: {said}.\nGive it more, as in ?spark.driver.memory=8g.",
     "gone": "its Java process is gone, often for want of memory.\nRun the report again.",
+    "": "a query failed: {said}.",
 }
 
 
@@ -81,8 +82,8 @@ def said(error: Exception) -> str:
     causes = re.findall(r"(?m)^Caused by: (.*)", f"{text}\n{getattr(error, 'stackTrace', '')}")
     first = causes[-1] if causes else text.split("\n")[0]
     gone = isinstance(error, OSError) or type(error) in (Py4JError, Py4JNetworkError)
-    found = "gone" if gone else next((known for known in WORDS if known in f"{first} {text}"), "")
-    return f"Spark: {say(WORDS.get(found, '{said}'), said=first)}"
+    found = "gone" if gone else next(known for known in WORDS if known in f"{first} {text}")
+    return f"Spark: {say(WORDS[found], said=first)}"
 
 
 @contextlib.contextmanager
@@ -221,10 +222,8 @@ class Answers(Backend):
 
         Times in nanoseconds, which Spark does not know, are read as microseconds.
         """
-        kinds, keys = (
-            {name: kind for each in schemas for name, kind in _types(each)},
-            folder_keys(parts, root),
-        )
+        kinds = {field.name: field.type for each in schemas for field in each}
+        keys = folder_keys(parts, root)
         if both := sorted(kinds.keys() & set(keys)):
             text = "{columns} stands in the files and in the names of their folders: leave it out of one."
             raise DatabaseFailed(say(text, columns=", ".join(both)))
@@ -298,10 +297,6 @@ def _columns(struct: StructType) -> Schema:
     return Schema({
         name: instant if isinstance(kind, TimestampType) else PySparkType.to_ibis(kind) for name, kind in kinds
     })  # fmt: skip
-
-
-def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
-    return [(field.name, field.type) for field in schema]
 
 
 def _typed(spec: Table, name: str, kind: pa.DataType | None) -> str:
