@@ -71,7 +71,7 @@ WORDS = {
     "TABLE_OR_VIEW_NOT_FOUND": "a table is no longer there: {said}.\nRun the report again.",
     "FileNotFoundException": "a file of a table is no longer there: {said}.\nRun the report again.",
     "OutOfMemoryError": "Java had too little memory: {said}.\nGive it more, as in ?spark.driver.memory=8g.",
-    "gone": "its Java process is gone, often for want of memory.\nRun the report again.",
+    "(gone)": "its Java process is gone, often for want of memory.\nRun the report again.",
     "": "a query failed: {said}.",
 }
 
@@ -82,7 +82,7 @@ def said(error: Exception) -> str:
     causes = re.findall(r"(?m)^Caused by: (.*)", f"{text}\n{getattr(error, 'stackTrace', '')}")
     first = causes[-1] if causes else text.split("\n")[0]
     gone = isinstance(error, OSError) or type(error) in (Py4JError, Py4JNetworkError)
-    found = "gone" if gone else next(known for known in WORDS if known in f"{first} {text}")
+    found = "(gone)" if gone else next(known for known in WORDS if known in f"{first} {text}")
     return f"Spark: {say(WORDS[found], said=first)}"
 
 
