@@ -194,16 +194,15 @@ def parse(data: Any) -> Address:
 
 
 def _spark_folder(url: str) -> Path | None:
-    """Return the folder whose Parquet an address of Spark names, or None; a relative one has three slashes, too."""
-    named = Path(unquote(urlsplit(url).path))
-    if not url.startswith("pyspark://") or not named.name:
+    """Return the folder whose Parquet an address of Spark names, by its absolute path; None when it names none."""
+    folder = Path(unquote(urlsplit(url).path))
+    if not url.startswith("pyspark://") or not folder.name:
         return None
-    folder = named if named.is_dir() else Path(str(named).lstrip("/"))
     if not folder.is_dir():
         raise BadData(
-            say("{path} does not exist.\nName a folder with orders.parquet or the like.", path=named)
+            say("{path} does not exist.\nName a folder with orders.parquet or the like.", path=folder)
         )
-    return folder.resolve()
+    return folder
 
 
 def _local(text: str) -> Address:

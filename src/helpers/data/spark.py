@@ -229,7 +229,7 @@ class Answers(Backend):
             raise DatabaseFailed(say(text, columns=", ".join(both)))
         with speaking():
             reader = self._session.read.option("mergeSchema", len(parts) > 1)
-            reader = reader.option("basePath", str(root)) if keys else reader
+            reader = reader.option("basePath", f"file:{root}") if keys else reader
             frame = reader.parquet(*map(_literally, parts))
             columns = [_typed(spec, name, kinds.get(name)) for name in frame.columns]
             frame.selectExpr(*columns).createOrReplaceTempView(spec.name)
@@ -315,5 +315,5 @@ def _quoted(name: str) -> str:
 
 
 def _literally(path: Path) -> str:
-    """Return a path in which a star is part of a name and no pattern."""
-    return "".join(f"\\{sign}" if sign in "*?[]{}\\" else sign for sign in str(path))
+    """Return a path of this machine, whatever Spark's own disk is; a star in it is part of a name and no pattern."""
+    return "file:" + "".join(f"\\{sign}" if sign in "*?[]{}\\" else sign for sign in str(path))
