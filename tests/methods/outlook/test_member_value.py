@@ -32,8 +32,8 @@ def found(study: Study) -> MemberValue:
 
 def test_the_judgement_in_words_and_in_a_picture(found: MemberValue) -> None:
     row = found.table.set_index("model").loc[SURVIVAL]
-    assert found.known and found.expected.n == len(found.members)
-    assert found.expected.value == pytest.approx(found.members["expected_value"].sum())
+    assert found.known and found.expected.n == found.present
+    assert found.expected.value == pytest.approx(found.ahead.expected_value.sum().execute())
     assert found.expected.low < found.expected.value < found.expected.high
     assert "By tenths of members" in found.judged_sentence
     for name in ("realised", "predicted"):

@@ -185,10 +185,10 @@ def test_a_member_has_one_expected_value_in_all_notebooks(listed: tuple[Study, p
     known, rows = listed
     there = outlook.member_value(known, horizon_days=HOLDOUT)
     mine = rows.set_index("member_id")["expected_value"]
-    assert mine.to_dict() == there.members.set_index("member_id")["expected_value"].to_dict()
+    assert mine.to_dict() == there.ahead.to_pandas().set_index("member_id")["expected_value"].to_dict()
     lists = standard_lists(known, rows, ("silent", "potential", "active", "core"), 0.1, there)
     members = rows[rows["bought"] & ((rows["tier"] == "silent") | (rows["p_alive"] < 0.5))]["expected_value"]
-    recall, (low, high) = lists["recall"].mean_value, there.spread.factors(members.to_numpy(float))
+    recall, (low, high) = lists["recall"].mean_value, there.spread.factors(members.sum())
     assert recall.value == pytest.approx(members.mean())
     assert [recall.low, recall.high] == pytest.approx([low * members.mean(), high * members.mean()])
 

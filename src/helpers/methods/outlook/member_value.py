@@ -32,22 +32,21 @@ class MemberValue(ValueForecast, Result):
     @property
     def known(self) -> bool:
         """Whether there is a prediction, judged on at least one window."""
-        return self.spread is not None and len(self.members) > 0
+        return self.spread is not None and self.ahead is not None
 
     @property
     def smallest(self) -> int | None:
         """Members whose value is predicted."""
-        return len(self.members) or None
+        return self.present or None
 
     @property
     def expected(self) -> Estimate:
         """What all present members are expected to bring, with the error of past windows."""
-        values = self.members["expected_value"].to_numpy(float) if self.known else None
-        if values is None or self.spread is None or not values.sum() > 0 or not self.spread.windows:
-            return unknown(len(self.members), self.study.unit, self.confidence)
-        total, (low, high) = float(values.sum()), self.spread.factors(values)
-        how = (len(values), self.study.unit, "prediction with the error of past windows", self.confidence)
-        return Estimate(total, total * low, total * high, *how)
+        if self.spread is None or not self.total > 0 or not self.spread.windows:
+            return unknown(self.present, self.study.unit, self.confidence)
+        low, high = self.spread.factors(self.total)
+        how = (self.present, self.study.unit, "prediction with the error of past windows", self.confidence)
+        return Estimate(self.total, self.total * low, self.total * high, *how)
 
     @property
     def sentence(self) -> str:

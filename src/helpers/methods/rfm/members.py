@@ -312,9 +312,10 @@ def prospects(
     judged = models.alive.probability_alive(lives["x"], lives["t_x"], lives["T"])
     lives = lives[["member_id"]].assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), bought=True)
     found = members.table.select("member_id", "tier").to_pandas().merge(lives, "left")
-    ahead = forecast.members.reindex(columns=["member_id", "expected_value"]).set_index("member_id")
-    worth = found["member_id"].map(ahead["expected_value"]).fillna(0.0 if len(ahead) else np.nan)
-    found = found.assign(bought=found["bought"].notna(), expected_value=worth.astype(float))
+    found = found.assign(bought=found["bought"].notna(), expected_value=np.nan)
+    if forecast.ahead is not None:
+        ahead = forecast.ahead.select("member_id", "expected_value").to_pandas().set_index("member_id")
+        found["expected_value"] = found["member_id"].map(ahead["expected_value"]).fillna(0.0).astype(float)
     if "consent" in study.population.columns:
         found = found.merge(study.population.select("member_id", "consent").to_pandas(), "left")
     return found.sort_values("member_id", ignore_index=True)

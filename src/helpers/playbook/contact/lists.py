@@ -208,7 +208,7 @@ def with_bounds(rows: pd.DataFrame, spread: RatioSpread | None) -> pd.DataFrame:
     """
     if spread is None or not spread.windows:
         return rows.assign(expected_value=np.nan, **dict.fromkeys(BOUNDS, np.nan))
-    low, high = spread.factors(rows["expected_value"].to_numpy(float))
+    low, high = spread.factors(float(rows["expected_value"].sum()))
     return rows.assign(expected_low=rows["expected_value"] * low, expected_high=rows["expected_value"] * high)
 
 

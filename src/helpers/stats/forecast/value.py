@@ -15,24 +15,28 @@ value, all of them for how far the level of a window errs. All windows of one pr
 as the log goes behind the oldest: a window early in the log must not look poorer in past value than one of today.
 
 Above `MOST_MEMBERS` a sample of members, drawn by a hash of their ids, is what regressions are fitted to and judged
-on; days of presence rest on everybody, and everybody present on the last day gets a prediction.
+on; days of presence rest on everybody, and everybody present on the last day gets a prediction, which is computed
+where the tables are: the regression is a sum of one piecewise polynomial for each feature.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import interpolate
 from sklearn.linear_model import PoissonRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.data.dialect import rounded, stored
+from helpers.data.dialect import ones, rounded, stored
 from helpers.data.source import of_sample, pulled
 from helpers.stats.btyd.cells import histories
 from helpers.stats.btyd.value_ahead import value_ahead
@@ -70,9 +74,13 @@ class ValueForecast:
         Length of a window and of the prediction.
     confidence : float
         Level of the intervals.
-    members : pandas.DataFrame
-        member_id, expected_value of the next `horizon_days`, expected_days of presence; ordered by member_id.
-        Empty when there is too little data, as all below.
+    ahead : ibis.Table or None
+        Of each present member: member_id, expected_value of the next `horizon_days`, expected_days of presence.
+        Stored in the engine. None when there is too little data, and empty all below.
+    present : int
+        Members in it.
+    total : float
+        Sum of their expected values.
     table : pandas.DataFrame
         One row per model on the last closed window: model, n (members it speaks of: for BG/NBD × Gamma-Gamma those
         who had bought), predicted, realised (sums), ratio (realised to predicted), low, high, largest_gap (largest
@@ -95,7 +103,9 @@ class ValueForecast:
     split: dt.date
     horizon_days: int
     confidence: float
-    members: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    ahead: ibis.Table | None = field(default=None, repr=False)
+    present: int = 0
+    total: float = 0.0
     table: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     deciles: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     windows: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
@@ -134,8 +144,8 @@ def forecast_value(
         Whether to compare models on the last window, which fits others; without it there are no table and no deciles.
     """
     step = dt.timedelta(days=horizon_days)
-    days = member_log(with_days(activity, "day"))
-    first = days.day.min().execute()
+    rows = with_days(activity, "day")
+    first = rows.day.min().execute()
     nothing = ValueForecast(as_of - step, horizon_days, confidence)
     if began is None or pd.isna(first):
         return nothing
@@ -147,10 +157,14 @@ def forecast_value(
         with_days(population, "joined_day", "left_day").select("member_id", "joined_day", "left_day")
     )
     share = min(MOST_MEMBERS / max(int(people.count().execute()), 1), 1.0)
-    log = _Log(days, people, horizon_days, begin, began, share, seed)
+    log = _Log(rows, people, horizon_days, begin, began, share, seed)
     judged = {k: log.judged(as_of - k * step) for k in range(1, MOST_SPLITS + 1)}
-    last, ahead = judged[1], log.predict(as_of, everybody=True)
+    last, ahead = judged[1], log.ahead(as_of)
     if last is None or ahead is None:
+        return nothing
+    worth = ahead.aggregate(n=ahead.count(), total=rounded(ahead.expected_value.sum(), VALUE_DECIMALS))
+    present, total = worth.to_pandas().iloc[0]
+    if not present:  # everybody had left by then
         return nothing
     table, deciles = pd.DataFrame(), pd.DataFrame()
     if compared:
@@ -165,9 +179,9 @@ def forecast_value(
         split=as_of - step,
         horizon_days=horizon_days,
         confidence=confidence,
-        members=ahead.rename(columns={SURVIVAL: "expected_value"})[
-            ["member_id", "expected_value", "expected_days"]
-        ],
+        ahead=ahead,
+        present=int(present),
+        total=float(total),
         table=table,
         deciles=deciles,
         windows=windows,
@@ -176,29 +190,50 @@ def forecast_value(
     )
 
 
+class _Fit(NamedTuple):
+    """What was learnt by a day: regression of value a day, its unit, stays, and how far features look back."""
+
+    rate: Pipeline
+    scale: float
+    stays: Stays
+    look_back_days: int
+
+
 @dataclass(frozen=True)
 class _Log:
     """What was recorded, and predictions from what was known on a day; what a day needs is computed once."""
 
-    days: ibis.Table
+    activity: ibis.Table
     population: ibis.Table
     horizon_days: int
     begin: dt.date
     recorded: dt.date
     share: float = 1.0
     seed: int = 0
-    features: dict[tuple[dt.date, int, float], pd.DataFrame] = field(default_factory=dict)
+    features: dict[tuple[dt.date, int], pd.DataFrame] = field(default_factory=dict)
 
-    def sampled(self, table: ibis.Table) -> ibis.Table:
-        """Return the rows of the members that fits rest on."""
-        return of_sample(table, self.share, self.seed)
+    @property
+    def sample(self) -> ibis.Table:
+        """The members that fits rest on."""
+        return of_sample(self.population, self.share, self.seed)
 
-    def features_on(self, day: dt.date, look_back_days: int, share: float) -> pd.DataFrame:
-        """Return the features of a day, of a share of the members."""
-        key = day, look_back_days, share
+    @cached_property
+    def days(self) -> ibis.Table:
+        """What they did: one row per member and day; stored in the engine."""
+        rows = self.activity
+        rows = rows if self.share >= 1 else rows.semi_join(self.sample, "member_id")
+        days = acts(rows)
+        names = ("actions", "orders", "value", "order_value")
+        return materialise(
+            days.group_by("member_id", "day").agg(**{name: days[name].sum() for name in names})
+        )
+
+    def features_on(self, day: dt.date, look_back_days: int) -> pd.DataFrame:
+        """Return the features of a day, of the members that fits rest on; ordered by member_id."""
+        key = day, look_back_days
         if key not in self.features:
-            days, people = (of_sample(each, share, self.seed) for each in (self.days, self.population))
-            self.features[key] = member_features(days, people, day, look_back_days, self.horizon_days)
+            found = member_features(self.days, self.sample, day, look_back_days, self.horizon_days)
+            self.features[key] = pulled(found).sort_values("member_id", ignore_index=True)
         return self.features[key]
 
     def windows(self, day: dt.date) -> tuple[list[dt.date], int]:
@@ -208,31 +243,47 @@ class _Log:
         oldest = (starts[-1] - self.begin).days + 1 if starts else 0
         return starts, min(LOOK_BACK_DAYS, oldest)
 
-    def judged(self, day: dt.date) -> pd.DataFrame | None:
-        """Return the prediction of a past day beside what came; None when there was too little to predict from."""
-        found = self.predict(day)
-        return None if found is None else found.assign(split=day, realised=found["brought"])
-
-    def predict(self, day: dt.date, *, everybody: bool = False) -> pd.DataFrame | None:
-        """Return features and predicted value of the members present on a day, from windows closed by then."""
+    def fit(self, day: dt.date) -> _Fit | None:
+        """Learn from windows closed by a day; None when there was too little to learn from."""
         starts, look_back = self.windows(day)
-        parts = [each for start in starts if len(each := self.features_on(start, look_back, self.share))]
+        parts = [each for start in starts if len(each := self.features_on(start, look_back))]
         seen = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["brought"])
         if len(seen) < enough.TO_FIT or (seen["brought"] > 0).sum() < enough.BUYERS_TO_FIT:
             return None
         stays = self._stays(day)
         exposure = stays.days_ahead(seen["tenure_days"].to_numpy(float), self.horizon_days)
-        rate = _rate()
         # A refund can make a member's value negative; the mean of a Poisson law cannot be: such sums count as 0.
         target = np.maximum(seen["brought"].to_numpy(float), 0.0) / np.maximum(exposure, 1e-9)
         scale = float(np.average(target, weights=exposure)) or 1.0
-        rate.fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
-        found = self.features_on(day, look_back, 1.0 if everybody else self.share)
-        if found.empty:  # everybody had left by then
+        rate = _rate().fit(_design(seen), target / scale, poissonregressor__sample_weight=exposure)
+        return _Fit(rate, scale, stays, look_back)
+
+    def judged(self, day: dt.date) -> pd.DataFrame | None:
+        """Return features and predicted value of the sample on a past day beside what came; None as for `fit`."""
+        fit = self.fit(day)
+        found = self.features_on(day, fit.look_back_days) if fit else pd.DataFrame()
+        if fit is None or found.empty:
             return None
-        days = stays.days_ahead(found["tenure_days"].to_numpy(float), self.horizon_days)
-        expected = rate.predict(_design(found)) * scale * days
-        return found.assign(expected_days=days, **{SURVIVAL: np.round(expected, VALUE_DECIMALS)})
+        days = fit.stays.days_ahead(found["tenure_days"].to_numpy(float), self.horizon_days)
+        expected = np.round(fit.rate.predict(_design(found)) * fit.scale * days, VALUE_DECIMALS)
+        return found.assign(split=day, realised=found["brought"], **{SURVIVAL: expected})
+
+    def ahead(self, day: dt.date) -> ibis.Table | None:
+        """Return the predicted value of everybody present on a day, stored in the engine; None as for `fit`."""
+        fit = self.fit(day)
+        if fit is None:
+            return None
+        found = member_features(acts(self.activity), self.population, day, fit.look_back_days)
+        tenures = np.arange(
+            len(fit.stays.hazards) + 1.0
+        )  # beyond it the hazard is one, so all are as the last
+        days = {"tenure": tenures, "expected_days": fit.stays.days_ahead(tenures, self.horizon_days)}
+        found = found.mutate(tenure=ibis.least(found.tenure_days, float(tenures[-1])))
+        found = found.inner_join(ibis.memtable(pd.DataFrame(days)), "tenure")
+        worth = log_rate(fit.rate, found).exp() * fit.scale * found.expected_days
+        return stored(
+            found.select("member_id", "expected_days", expected_value=rounded(worth, VALUE_DECIMALS))
+        )
 
     def _stays(self, day: dt.date) -> Stays:
         """Return the stays as they were known on a day: who left later was still there."""
@@ -241,18 +292,19 @@ class _Log:
         return Stays.of(people, as_of=day, began=self.recorded)
 
 
-def member_log(activity: ibis.Table) -> ibis.Table:
-    """Return one row per member and day: actions, orders, value and the value of orders; stored in the engine."""
+def acts(activity: ibis.Table) -> ibis.Table:
+    """Return rows of activity as member_id, day, and what each adds to actions, orders, value, value of orders."""
     # An empty frame has no types to show.
-    activity = activity.cast({"member_id": "string", "kind": "string", "value": "float64"})
-    bought = activity.kind == "order"
-    found = activity.group_by("member_id", "day").agg(
-        actions=(activity.kind != "refund").sum(),
-        orders=bought.sum(),
-        value=activity.value.sum(),
-        order_value=activity.value.sum(where=bought),
+    rows = activity.cast({"member_id": "string", "kind": "string", "value": "float64"})
+    bought = rows.kind == "order"
+    return rows.select(
+        "member_id",
+        "day",
+        "value",
+        actions=ones(rows.kind != "refund"),
+        orders=ones(bought),
+        order_value=bought.ifelse(rows.value, 0.0),
     )
-    return materialise(found)
 
 
 def member_features(
@@ -261,15 +313,15 @@ def member_features(
     day: dt.date,
     look_back_days: int = LOOK_BACK_DAYS,
     horizon_days: int = 0,
-) -> pd.DataFrame:
+) -> ibis.Table:
     """Return what is known of each member present at the end of a day; no feature looks at anything after it.
 
     Returns
     -------
-    pandas.DataFrame
+    ibis.Table
         member_id; actions_30, actions_90, purchases (counts) and past_value (sum) of the last `look_back_days`;
         silent_days since the last action (tenure when there was none, at most `look_back_days`); tenure_days;
-        brought, the value of the `horizon_days` after. Ordered by member_id.
+        brought, the value of the `horizon_days` after.
     """
     begin, end = (day + dt.timedelta(days=shift) for shift in (-look_back_days, horizon_days))
     rows = days.filter(days.day > ibis.date(begin), days.day <= ibis.date(end))
@@ -293,8 +345,8 @@ def member_features(
     numbers = {
         name: both[name].cast("float64").fill_null(0.0) for name in both.columns if name != "member_id"
     }
-    frame = pulled(both.mutate(**numbers | {"silent_days": silent.cast("float64")}))
-    return frame[["member_id", *FEATURES, "brought"]].sort_values("member_id", ignore_index=True)
+    found = both.mutate(**numbers | {"silent_days": silent.cast("float64")})
+    return found.select("member_id", *FEATURES, "brought")
 
 
 def _rate() -> Pipeline:
@@ -309,10 +361,38 @@ def _design(features: pd.DataFrame) -> FloatArray:
     return np.log1p(np.maximum(features[list(FEATURES)].to_numpy(float), 0.0))
 
 
+def log_rate(rate: Pipeline, found: ibis.Table) -> ibis.Value:
+    """Return what a fitted regression says, on the scale of its logarithm, as an expression of the features.
+
+    Bent and standardised features enter it in sum, so it is a sum over features of one piecewise polynomial each.
+    """
+    first, bent, second, poisson = (step for _, step in rate.steps)
+    weights = poisson.coef_ / second.scale_
+    total: Any = ibis.literal(float(poisson.intercept_ - weights @ second.mean_), "float64")
+    places = zip(FEATURES, first.mean_, first.scale_, bent.bsplines_, strict=True)
+    for (name, mean, scale, basis), weight in zip(places, np.split(weights, len(FEATURES)), strict=True):
+        curve = interpolate.PPoly.from_spline(interpolate.BSpline(basis.t, weight, basis.k))
+        inside = range(basis.k, len(basis.t) - basis.k - 1)
+        z = ((ibis.greatest(found[name], 0.0) + 1.0).ln() - float(mean)) / float(scale)
+        z = ibis.greatest(ibis.least(z, float(curve.x[inside.stop])), float(curve.x[inside.start]))
+        pieces = [_polynomial(curve.c[:, at], z - float(curve.x[at])) for at in inside]
+        bounds = [z < float(curve.x[at + 1]) for at in inside]
+        total = total + ibis.cases(*zip(bounds[:-1], pieces[:-1], strict=True), else_=pieces[-1])
+    return total
+
+
+def _polynomial(coefficients: FloatArray, x: Any) -> Any:
+    """Return a polynomial, the highest power first, as an expression."""
+    found: Any = ibis.literal(float(coefficients[0]), "float64")
+    for each in coefficients[1:]:
+        found = found * x + float(each)
+    return found
+
+
 def _past(members: pd.DataFrame, log: _Log) -> FloatArray:
     """Return past value of members present on a split, over the days that each was there and recorded."""
     day = members["split"].iloc[0]
-    rows = log.sampled(log.days.filter(log.days.day >= ibis.date(log.begin), log.days.day <= ibis.date(day)))
+    rows = log.days.filter(log.days.day >= ibis.date(log.begin), log.days.day <= ibis.date(day))
     total = rows.group_by("member_id").agg(value=rounded(rows.value.sum(), VALUE_DECIMALS))
     past = pulled(total).set_index("member_id")["value"].reindex(members["member_id"])
     observed = np.minimum((day - log.begin).days, members["tenure_days"].to_numpy(float)) + 1
@@ -321,7 +401,7 @@ def _past(members: pd.DataFrame, log: _Log) -> FloatArray:
 
 def _bought(log: _Log, day: dt.date) -> pd.DataFrame:
     """Return what BG/NBD × Gamma-Gamma says of each member who had bought: member_id and its value."""
-    bought = log.sampled(log.days.filter(log.days.orders > 0, log.days.day <= ibis.date(day)))
+    bought = log.days.filter(log.days.orders > 0, log.days.day <= ibis.date(day))
     days = bought.select("member_id", "day", value="order_value")
     members = histories(days, day).to_pandas().sort_values("member_id", ignore_index=True)
     worth, _ = value_ahead(members, days, day, log.horizon_days)

@@ -96,13 +96,12 @@ class RatioSpread:
         _, low, high = self.ratio
         return not (self.windows >= enough.VALUE_WINDOWS and low <= 1 <= high)
 
-    def factors(self, expected: FloatArray) -> tuple[float, float]:
+    def factors(self, total: float) -> tuple[float, float]:
         """Return the factors that turn the predicted sum of some members into the bounds of what will come.
 
         The next window errs as past ones did (Student's t, with the error of their mean), and what these members
         bring varies by chance, with variance `dispersion` times prediction.
         """
-        total = float(np.sum(expected))
         chance = self.dispersion / total if total > 0 else 0.0
         half = self._half(np.sqrt(self.deviation**2 * (1 + 1 / max(self.windows, 1)) + chance))
         return float(np.exp(min(self.mean, 0.0) - half)), float(np.exp(max(self.mean, 0.0) + half))
