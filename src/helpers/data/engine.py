@@ -39,9 +39,10 @@ SETTINGS = {
     # DuckDB fetches extensions when a query needs them; here nothing is downloaded at run time.
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    # What needs more goes to disk for a while: memory then does not grow with the community, and time hardly.
-    "memory_limit": f"{192 * max(os.cpu_count() or 1, 2)}MB",
 }
+# What needs more goes to disk for a while: memory then grows with the community slowly, and time hardly. A table of a
+# hundred million rows cannot be grouped in that alone, so there is room for what the files take, up to a bound.
+LEAST_MB, MOST_ADDED_MB = 192 * max(os.cpu_count() or 1, 2), 3_000
 
 EXTRAS = {"postgres": "postgres", "postgresql": "postgres", "pyspark": "spark"}
 
@@ -66,11 +67,18 @@ def connect(path: Path | None = None) -> Any:
     place = {} if path is None else {"database": path, "read_only": True}
     home = _home(os.getpid())
     con = DuckDB().connect(**place, temp_directory=str(home / "spill"), **SETTINGS)
+    give_room(con, [path] if path else [])
     if con.raw_sql("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
         con.raw_sql("SET enable_progress_bar = false")  # it would stand in the report
     con.workspace = Path(tempfile.mkdtemp(dir=home))
     weakref.finalize(con, shutil.rmtree, con.workspace, True)
     return con
+
+
+def give_room(con: Any, files: Collection[Path]) -> None:
+    """Let DuckDB take memory as what is in files needs it."""
+    added = min(sum(file.stat().st_size for file in files) // 1_000_000, MOST_ADDED_MB)
+    con.raw_sql(f"SET memory_limit = '{LEAST_MB + added}MB'")
 
 
 @lru_cache(maxsize=1)
@@ -143,6 +151,8 @@ def _from_folder(con: Any, place: Address, wanted: Collection[str], options: Opt
     assert place.path is not None
     path = place.path
     (files, others, unread), mapping, parts_of = folder.look(place)
+    if con.name == "duckdb":
+        give_room(con, {part for parts in (*files.values(), *parts_of.values()) for part in parts})
     if not files and not unread and not parts_of:
         text = "{path} has no table of the contract. It is empty. The contract knows {tables}."
         if others:

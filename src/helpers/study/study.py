@@ -85,7 +85,7 @@ class Study:
     method : str
         The method whose notebook this is; empty for tables at hand.
     given : mapping
-        Activity, population and rhythm, where they do not come from the tables; see :meth:`of`.
+        Activity, its days, population and rhythm, where they do not come from the tables; see :meth:`of`.
     """
 
     dataset: Dataset
@@ -233,7 +233,7 @@ class Study:
         if self.began and not self.joining_known and "population" not in self.given:
             first += dt.timedelta(days=self.silence_days)
         people = people.filter(people.joined_day >= ibis.date(first))
-        kept = {"activity": self.activity, "rhythm_days": self.rhythm_days}
+        kept = {"activity": self.activity, "rhythm_days": self.rhythm_days, "member_days": self.member_days}
         return replace(self, given=kept | {"population": materialise(people)}, history_from=self.began)
 
     @cached_property
@@ -293,6 +293,8 @@ class Study:
     @cached_property
     def member_days(self) -> ibis.Table:
         """The days on which members did something that counts: member_id, day, one row each."""
+        if "member_days" in self.given:
+            return self.given["member_days"]
         return materialise(self.counted.select("member_id", "day").distinct())
 
     @cached_property
