@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from types import SimpleNamespace
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,7 +31,7 @@ STUDY = Study.of({"activity": EMPTY, "population": NOBODY}, AS_OF, count="all")
 
 
 def risk_over(frame: pd.DataFrame) -> Risk:
-    held, rows = Contest("silent", 30, 0.95), SimpleNamespace(horizon_days=30)
+    held, rows = Contest("silent", 30, 0.95), SimpleNamespace(horizon_days=30, whole=True)
     number = unknown(len(frame) // 2, "members", 0.95)
     trust = Trust(STUDY, held, EMPTY, rows)
     return Risk(STUDY, frame.assign(days_since_last=3.0), number, number, held, held, trust, EMPTY, rows)
@@ -57,7 +58,7 @@ def worth(found: Risk, **changes) -> MemberValue:
         **{"mean": 0.0, "deviation": 0.1, "windows": 4, "dispersion": 30.0, "confidence": 0.95} | changes
     )
     split = AS_OF - dt.timedelta(days=30)
-    return MemberValue(STUDY, split, 30, 0.95, members=members, spread=spread)
+    return MemberValue(STUDY, split, 30, 0.95, ahead=ibis.memtable(members), spread=spread)
 
 
 UNKNOWN = MemberValue(STUDY, AS_OF, 30, 0.95)

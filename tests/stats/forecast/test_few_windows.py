@@ -12,7 +12,7 @@ from helpers.stats.estimate import wilson
 from helpers.stats.forecast.judging import contest
 from helpers.stats.forecast.landmarks import landmarks
 from helpers.stats.forecast.models import BASE_RATE, LEARNING, LOGIT, MODELS, RECENCY
-from helpers.stats.forecast.next_period import expected_number, levels, probabilities
+from helpers.stats.forecast.next_period import chances, expected_number, levels
 from helpers.study.enough import WINDOWS_TO_JUDGE
 
 START = dt.date(2025, 1, 1)
@@ -41,7 +41,7 @@ def forecast(judged: int, seed: int, models: tuple[str, ...], fading: float = 0.
     known = landmarks(rows[rows["day"] <= as_of], people.assign(left_day=None), as_of=as_of)
     held = contest(known, models=models, draws=20)
     now = known.now[known.now["state"] == "active"]
-    chance = probabilities(known, held, now, "active", 0)
+    chance = chances(known, held, "active", 0)(now)
     assert held.windows == judged
     if not judged:
         assert held.winner is None and np.isnan(chance).all()

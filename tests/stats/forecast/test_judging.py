@@ -22,7 +22,7 @@ from helpers.stats.forecast.judging import (
 )
 from helpers.stats.forecast.landmarks import Landmarks, landmarks
 from helpers.stats.forecast.models import BASE_RATE, LEARNING, LOGIT, RECENCY
-from helpers.stats.forecast.next_period import probabilities
+from helpers.stats.forecast.next_period import chances
 from helpers.study.enough import WINDOWS_TO_JUDGE
 
 START = dt.date(2025, 1, 1)
@@ -95,7 +95,7 @@ def test_what_is_used_today_is_what_was_judged(rows: Landmarks, held: Contest, r
     for state, judged in (("active", held), ("dormant", returns)):
         before = contest(then, state, models=(LOGIT,), draws=20)
         asked = then.now[then.now["state"] == state]
-        now = probabilities(then, before, asked, state, 0)
+        now = chances(then, before, state, 0)(asked)
         backward = judged.predictions[judged.predictions["landmark"] == last].set_index("member_id")[LOGIT]
         assert now.tolist() == backward.reindex(asked["member_id"]).tolist()
 

@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 from unittest import mock
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,8 +48,9 @@ def random_rows(members: int = 60, days: int = 120, seed: int = 0) -> tuple[pd.D
 
 def made(rows: pd.DataFrame, population: pd.DataFrame, *, most: int = 10_000, **more: object) -> Landmarks:
     """Landmarks a horizon apart, not months."""
+    bounds = {name: more.pop(name) for name in [*more] if name.isupper()}
     settings = {"as_of": AS_OF} | more
-    with mock.patch.multiple(sys.modules[landmarks.__module__], MONTHLY=(), MOST_MEMBERS=most):
+    with mock.patch.multiple(sys.modules[landmarks.__module__], MONTHLY=(), MOST_MEMBERS=most, **bounds):
         return landmarks(rows, population, **settings)  # type: ignore[arg-type]
 
 
@@ -128,6 +130,31 @@ def test_outcome_equals_a_plain_loop() -> None:
     for row in found.itertuples():
         window = [row.landmark.date() + dt.timedelta(days=k) for k in range(1, 31)]
         assert row.silent == (not any((row.member_id, d) in acted for d in window))
+
+
+def test_rows_are_bounded_by_members_and_by_rows() -> None:
+    rows, population = random_rows()
+    whole, few = made(rows, population), made(rows, population, MOST_ROWS=60)
+    assert 30 < len(few.table) < 90 < len(whole.table)
+    assert few.members == whole.members and few.whole
+
+
+def test_a_sample_of_those_present_stands_for_all_and_the_others_can_be_asked_for() -> None:
+    """The sizes are those of everybody, whoever has a row; a row that is asked for is that of everybody, too."""
+    rows, population = random_rows()
+    fixed = population[["member_id"]].assign(source=["x", "y"] * 30)
+    whole = made(rows, population, categories=fixed)
+    part = made(rows, population, categories=fixed, MOST_PRESENT=20)
+    assert whole.whole and not part.whole and 8 <= len(part.now) <= 32
+    counted = whole.now.assign(ever=whole.now["active_days_all"] > 0)
+    counted = counted.groupby(["state", "ever", "actions_30"]).size().rename("members").reset_index()
+    for found in (whole, part):
+        sizes = found.sizes.sort_values(["state", "ever", "actions_30"], ignore_index=True)
+        pd.testing.assert_frame_equal(sizes, counted, check_dtype=False)
+    missing = whole.now[~whole.now["member_id"].isin(part.now["member_id"])].reset_index(drop=True)
+    asked = part.today(ibis.memtable(missing[["member_id"]]))
+    columns = ["member_id", "landmark", "state", "value_all", *(set(part.features) & set(whole.features))]
+    pd.testing.assert_frame_equal(asked[columns], missing[columns])
 
 
 def test_a_sample_follows_members_and_leaves_today_whole() -> None:

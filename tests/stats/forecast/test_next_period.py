@@ -65,6 +65,19 @@ def test_expected_number_without_window_errors_is_poisson_binomial() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
 
 
+def test_a_sample_tells_the_number_of_all_with_the_error_of_the_draw() -> None:
+    """Of 2,000 members 100 are predicted: their chances differ so much that the draw is half of the variance."""
+    rng, hits = np.random.default_rng(5), 0
+    for run in range(400):
+        p = rng.beta(0.3, 0.7, 2000)
+        found = expected_number(p[:100], np.zeros(1000), 0.95, run, members=2000)
+        hits += found.low <= (rng.random(2000) < p).sum() <= found.high
+    assert found.n == 2000 and found.value == pytest.approx(20 * p[:100].sum())
+    assert 0.92 <= hits / 400 <= 0.98
+    whole = (expected_number(p, np.zeros(1000), 0.95, 0, members=each) for each in (None, 2000))
+    assert next(whole) == next(whole)
+
+
 def test_expected_number_covers_when_windows_have_a_level() -> None:
     rng, hits = np.random.default_rng(1), 0
     p = rng.beta(2, 5, 800)

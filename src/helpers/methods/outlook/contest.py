@@ -122,6 +122,14 @@ def sample_sentence(rows: Landmarks) -> str:
     return say(text, k=number(rows.sampled), m=number(rows.members))
 
 
+def present_sentence(rows: Landmarks) -> str:
+    """On how many of the present members the forecast of today rests."""
+    text = (
+        "Told from a random sample of {k} of {m} members present: the intervals hold the error of the draw."
+    )
+    return say(text, k=number(len(rows.now)), m=number(int(rows.sizes["members"].sum())))
+
+
 def contest_sentence(held: Contest) -> str:
     """Who won, by how much, and how well calibrated; or how many windows are missing."""
     what, size = say(WHAT[held.outcome]), {"w": held.windows, "h": held.horizon_days}

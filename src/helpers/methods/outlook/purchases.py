@@ -20,7 +20,15 @@ import pandas as pd
 
 from helpers.figures import Chart, NoChart
 from helpers.methods.outlook import plots
-from helpers.methods.outlook.contest import ALIKE, contest_sentence, days_needed, rows_of, saved, whole
+from helpers.methods.outlook.contest import (
+    ALIKE,
+    contest_sentence,
+    days_needed,
+    present_sentence,
+    rows_of,
+    saved,
+    whole,
+)
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, percent, say
@@ -28,7 +36,7 @@ from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.calibration import by_group, tenths
 from helpers.stats.forecast.judging import ORDERED, PRESENT, Contest, brier_gain, contest
 from helpers.stats.forecast.landmarks import Landmarks
-from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
+from helpers.stats.forecast.next_period import chances, expected_number, levels, share_of
 from helpers.study import Study
 from helpers.tables import Table
 
@@ -40,8 +48,9 @@ class Purchases(Result):
     Attributes
     ----------
     members : pandas.DataFrame
-        One row per present member: member_id, ordered (whether there is an order on record), probability, tenth
-        (10 = most likely); ordered by member_id. Probability and tenth are missing when there is too little data.
+        One row per present member, or per member of a sample: member_id, ordered (whether there is an order on
+        record), probability, tenth (10 = most likely); ordered by member_id. Probability and tenth are missing when
+        there is too little data.
     expected : Estimate
         Expected number of members who order; n is how many are present.
     first_orders : Estimate
@@ -118,9 +127,17 @@ class Purchases(Result):
 
     @property
     def by_tenth(self) -> pd.DataFrame:
-        """Members by chance of an order now: tenth, members, expected (who order), chance; the most likely first."""
+        """Members by chance of an order now: tenth, members, expected (who order), chance; the most likely first.
+
+        In a large community they are those of the sample, each of whom stands for as many.
+        """
         known = self.members.dropna(subset=["probability"]).astype({"tenth": "int64"})
         now = known.groupby("tenth")["probability"].agg(members="size", expected="sum", chance="mean")
+        each = self.expected.n / max(len(self.members), 1)
+        now["members"], now["expected"] = (
+            (now["members"] * each).round().astype("int64"),
+            now["expected"] * each,
+        )
         return now.reset_index().sort_values("tenth", ascending=False, ignore_index=True)
 
     def _picture(self) -> Chart | NoChart:
@@ -143,6 +160,8 @@ class Purchases(Result):
         yield self._picture()
         if not self.expected.known:
             return
+        if not self.rows.whole:
+            yield present_sentence(self.rows)
         yield self.gain_sentence
         if self.first_orders.known and self.first_orders.n >= self.study.k_min:
             text = "Of the {n} without an order on record, about {value} ({low} to {high}) will."
@@ -195,13 +214,15 @@ def purchases(study: Study, *, horizon_days: int = 30) -> Purchases:
     level: dict[str, Any] = {"confidence": study.confidence, "seed": study.seed}
     held = contest(rows, PRESENT, **level)
     now = rows.now.sort_values("member_id", ignore_index=True)
-    p = probabilities(rows, held, now, PRESENT, study.seed)
+    p = chances(rows, held, PRESENT, study.seed)(now)
     members = now[["member_id"]].assign(ordered=now["active_days_all"] > 0, probability=p)
     judged = len(members) > 0 and bool(np.isfinite(p).all())
     members["tenth"] = pd.array(tenths(p) if judged else [pd.NA] * len(members), dtype="Int64")
-    ahead = levels(held, study.seed)
+    ahead, never = levels(held, study.seed), ~members["ordered"].to_numpy(bool)
+    sizes = rows.sizes["members"]
     return Purchases(
-        study=study, members=members, expected=expected_number(p, ahead, **level),
-        first_orders=expected_number(p[~members["ordered"].to_numpy(bool)], ahead, **level), contest=held,
-        rows=rows,
+        study=study, members=members, expected=expected_number(p, ahead, **level, members=int(sizes.sum())),
+        first_orders=expected_number(
+            p[never], ahead, **level, members=int(sizes[~rows.sizes["ever"].astype(bool)].sum())
+        ), contest=held, rows=rows,
     )  # fmt: skip

@@ -1,16 +1,17 @@
 """Who is about to fall silent, who may come back: the winner of the contest, applied to today.
 
-The model that won on closed windows is fitted on all of them and predicts the next `horizon_days` days of everybody
-present on ``as_of``: the chance of silence for active members, the chance of a counted action for dormant ones.
-Both are judged forward, and both are recalibrated today as they were when they were judged: by all predictions whose
-windows had closed. The probability of leaving is not offered, because nothing has judged it.
+The model that won on closed windows is fitted on all of them and predicts the next `horizon_days` days of those
+present on ``as_of``, in a large community of a sample that stands for all: the chance of silence for active members,
+the chance of a counted action for dormant ones. Both are judged forward, and both are recalibrated today as they were
+when they were judged: by all predictions whose windows had closed. The probability of leaving is not offered, because
+nothing has judged it.
 
 The interval of how many will fall silent, or come back, is that of :mod:`helpers.stats.forecast.next_period`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.methods.outlook import plots
-from helpers.methods.outlook.contest import ALIKE, Trust, contest_sentence, days_needed, rows_of, whole
+from helpers.methods.outlook.contest import (
+    ALIKE,
+    Trust,
+    contest_sentence,
+    days_needed,
+    present_sentence,
+    rows_of,
+    whole,
+)
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
@@ -27,7 +36,7 @@ from helpers.sentences import number, say
 from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import Contest, contest, lift_by_tier
 from helpers.stats.forecast.landmarks import ACTIVE, DORMANT, Landmarks
-from helpers.stats.forecast.next_period import expected_number, levels, probabilities, share_of
+from helpers.stats.forecast.next_period import chances, expected_number, levels, share_of
 from helpers.study import Study
 
 FloatArray = NDArray[np.float64]
@@ -37,13 +46,14 @@ VALUE_DAYS = 90
 
 @dataclass(frozen=True, repr=False)
 class Risk(Result):
-    """Probabilities of the next period for everybody present.
+    """Probabilities of the next period for members present.
 
     Attributes
     ----------
     members : pandas.DataFrame
-        One row per present member: member_id, state ("active" or "dormant"), days_since_last, value (of a period),
-        probability (of silence for the active, of return for the dormant); ordered by member_id.
+        One row per present member, or per member of a sample: member_id, state ("active" or "dormant"),
+        days_since_last, value (of a period), probability (of silence for the active, of return for the dormant);
+        ordered by member_id.
         The value of an active member is that of the last 90 days, of a dormant one that of its tenure (90 days or
         more), scaled to the length of the period.
     expected_silent, expected_returns : Estimate
@@ -58,6 +68,8 @@ class Risk(Result):
         and high. Empty when there is too little data.
     rows : Landmarks
         The person-period rows behind them.
+    chance_of : mapping of str to callable
+        By state, what gives the rows of further members of today (:meth:`.Landmarks.today`) their probability.
     """
 
     members: pd.DataFrame = field(repr=False)
@@ -68,6 +80,7 @@ class Risk(Result):
     trust: Trust
     by_tier: pd.DataFrame = field(repr=False)
     rows: Landmarks = field(repr=False)
+    chance_of: Mapping[str, Callable[[pd.DataFrame], FloatArray]] = field(default_factory=dict, repr=False)
 
     @property
     def smallest(self) -> int:
@@ -113,6 +126,8 @@ class Risk(Result):
             **self._words,
         )
         yield plots.silent_by_tier(self.by_tier, note)
+        if not self.rows.whole:
+            yield present_sentence(self.rows)
         if self.expected_returns.n >= self.study.k_min:
             yield self.return_sentence
             yield contest_sentence(self.return_contest)
@@ -155,30 +170,39 @@ def risk(study: Study, *, horizon_days: int = 30) -> Risk:
     held, returns = contest(rows, **level), contest(rows, DORMANT, **level)
     now = rows.now.sort_values("member_id", ignore_index=True)
     awake = (now["state"] == ACTIVE).to_numpy()
-    p = np.full(len(now), np.nan)
-    p[awake] = probabilities(rows, held, now[awake], ACTIVE, study.seed)
-    p[~awake] = probabilities(rows, returns, now[~awake], DORMANT, study.seed)
+    states = {ACTIVE: (held, awake), DORMANT: (returns, ~awake)}
+    chance_of = {state: chances(rows, one, state, study.seed) for state, (one, _) in states.items()}
+    p, sizes = np.full(len(now), np.nan), rows.sizes.assign(tier=tiers(rows.sizes["actions_30"]))
+    for state, (_, here) in states.items():
+        p[here] = chance_of[state](now[here])
+    by_tier = sizes.groupby(["state", "tier"], observed=False)["members"].sum()
+    size = {state: int(by_tier.get(state, pd.Series(0)).sum()) for state in states}
     members = now[["member_id", "state", "days_since_last"]].assign(
         value=_value(now, awake, rows.horizon_days), probability=p
     )
     ahead = levels(held, study.seed)
     then = rows.table[["landmark", "member_id"]].assign(tier=tiers(rows.table["actions_30"]))
     return Risk(
-        study=study, members=members, expected_silent=expected_number(p[awake], ahead, **level),
-        expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level), contest=held,
+        study=study, members=members,
+        expected_silent=expected_number(p[awake], ahead, **level, members=size[ACTIVE]),
+        expected_returns=expected_number(p[~awake], levels(returns, study.seed), **level, members=size[DORMANT]),
+        contest=held,
         return_contest=returns, trust=Trust(study, held, lift_by_tier(held, then, study.seed), rows),
         by_tier=_by_tier(
-            tiers(now["actions_30"])[awake], p[awake], lambda p: expected_number(p, ahead, **level)
+            tiers(now["actions_30"])[awake], p[awake], by_tier.get(ACTIVE, pd.Series(dtype=int)),
+            lambda p, n: expected_number(p, ahead, **level, members=n),
         ),
-        rows=rows,
+        rows=rows, chance_of=chance_of,
     )  # fmt: skip
 
 
-def _by_tier(tier: pd.Series, p: FloatArray, expected: Callable[[FloatArray], Estimate]) -> pd.DataFrame:
-    """Return the share expected to fall silent by tier (see :class:`Risk`)."""
+def _by_tier(
+    tier: pd.Series, p: FloatArray, members: pd.Series, expected: Callable[[FloatArray, int], Estimate]
+) -> pd.DataFrame:
+    """Return the share expected to fall silent by tier (see :class:`Risk`), of which so many members are."""
     found = []
     for name in tier.cat.categories:
-        share = share_of(expected(p[(tier == name).to_numpy()]))
+        share = share_of(expected(p[(tier == name).to_numpy()], int(members.get(name, 0))))
         if share.known:
             found.append((name, *(share.n, share.value, share.low, share.high)))
     return pd.DataFrame(found, columns=["tier", "n", "share", "low", "high"])

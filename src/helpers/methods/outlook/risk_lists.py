@@ -10,19 +10,23 @@ therefore holds members out at random, and what contact was worth is the differe
   comes back unasked is inside already.
 
 The bounds of the values hold how far past windows lay from their predictions.
+
+In a community of which only a sample was predicted, the limits are those of the sample. Each list is then chosen
+among the `MOST_LISTED` members of highest expected value who stand above the limit, or among the sample where no
+value could be predicted; how many are left out is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.data import privacy
-from helpers.data.source import as_table
+from helpers.data.source import as_table, pulled
 from helpers.methods.outlook.member_value import MemberValue
 from helpers.methods.outlook.risk import Risk
 from helpers.methods.outlook.silence_cost import SilenceCost, thirds
@@ -30,10 +34,13 @@ from helpers.playbook.contact.lists import ContactList, contact_list, with_bound
 from helpers.playbook.result import Part, Result
 from helpers.playbook.thresholds import threshold
 from helpers.sentences import people, percent, quantity, say, with_interval
-from helpers.stats.forecast.landmarks import ACTIVE
+from helpers.stats.forecast.landmarks import ACTIVE, DORMANT
 from helpers.study import Study
+from helpers.study.frames import materialise
 
 NURTURE, WIN_BACK = "nurture", "win_back"
+MOST_LISTED = 5_000
+"""Members that a list is chosen among, where it cannot be everybody."""
 PLATEAU = 0.01
 """Probability by which the upper part of risk must stand above the median to be told apart."""
 
@@ -55,6 +62,8 @@ class RiskLists(Result):
         Whether the upper part of risk cannot be told from the middle.
     provisional : bool
         Whether the forecast of value erred in one direction or could not be judged often enough.
+    left_out : mapping of str to int
+        By list, members whom it could not be chosen among; with a forecast of value those above its limit.
     """
 
     nurture: ContactList
@@ -64,6 +73,7 @@ class RiskLists(Result):
     active: int
     plateau: bool
     provisional: bool
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lists(self) -> tuple[ContactList, ContactList]:
@@ -87,6 +97,12 @@ class RiskLists(Result):
         yield self.sentence
         for each in self.lists:
             yield _said(each)
+            if left := self.left_out.get(each.name):
+                text = (
+                    "{name} is cut: {left} more members were not looked at, because of lower value, or not in the "
+                    "sample where no value is foretold."
+                )
+                yield say(text, name=each.caption, left=people(left, each.k_min))
             if not each.withheld:
                 yield each
         if self.plateau:
@@ -142,15 +158,17 @@ def risk_lists(
     holdout_share : float
         Share of each list that is left alone.
     """
-    members = _with_values(study, risk, values)
+    members = _with_values(risk.members, values)
     top_risk, top_value = (threshold(f"lists.top_{name}").value for name in ("risk", "value"))
     awake, judged = members["state"] == ACTIVE, members["probability"].notna()
     active, dormant = members[awake & judged], members[~awake & judged]
     risk_limit, value_limit = _limit(active["probability"], top_risk), _limit(active["value"], top_value)
-    active = active.assign(third=thirds(active["value"].to_numpy(float)))
-    high = (active["probability"] >= risk_limit) & (active["value"] >= value_limit) & (active["value"] > 0)
-    nurtured = _at_stake(active[high], cost)
-    back = dormant[(dormant["value"] >= _limit(dormant["value"], top_value)) & (dormant["value"] > 0)]
+    # From where on a member belongs to a third: those above a limit are looked up, and are not all in the sample.
+    third = active["value"].groupby(thirds(active["value"].to_numpy(float))).min()
+    high, more = _above(active, ACTIVE, value_limit, risk, values)
+    high = high[high["probability"] >= risk_limit]
+    nurtured = _at_stake(high.assign(third=np.searchsorted(third, high["value"], side="right")), cost)
+    back, others = _above(dormant, DORMANT, _limit(dormant["value"], top_value), risk, values)
     back = with_bounds(back.assign(expected_value=back["value"]), values.spread)
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
     stay, come = _baseline(1 - nurtured["probability"]), _baseline(back["probability"])
@@ -158,9 +176,10 @@ def risk_lists(
     return RiskLists(
         study=study, nurture=contact_list(study, nurtured, name=NURTURE, baseline=stay, **settings),
         win_back=contact_list(study, back, name=WIN_BACK, baseline=come, **settings), risk_limit=risk_limit,
-        value_limit=value_limit, active=int(awake.sum()),
+        value_limit=value_limit, active=risk.expected_silent.n,
         plateau=bool(len(active)) and risk_limit - float(active["probability"].median()) <= PLATEAU,
         provisional=values.spread is not None and values.spread.provisional,
+        left_out={NURTURE: more, WIN_BACK: others},
     )  # fmt: skip
 
 
@@ -169,13 +188,35 @@ def _limit(values: pd.Series, top: float) -> float:
     return float(values.quantile(1 - top)) if len(values) else float("nan")
 
 
-def _with_values(study: Study, risk: Risk, values: MemberValue) -> pd.DataFrame:
+def _with_values(members: pd.DataFrame, values: MemberValue) -> pd.DataFrame:
     """Put the value of a period beside each member: the expected one, or without a forecast the past one."""
-    members = risk.members.assign(tier=risk.members["state"])
-    if values.known:
-        ahead = values.members.set_index("member_id")["expected_value"]
-        members["value"] = members["member_id"].map(ahead).fillna(0.0).astype(float)
+    members = members.assign(tier=members["state"])
+    if values.known and values.ahead is not None:
+        ahead = values.ahead.semi_join(as_table(members[["member_id"]]), "member_id")
+        worth = pulled(ahead.select("member_id", "expected_value")).set_index("member_id")["expected_value"]
+        members["value"] = members["member_id"].map(worth).fillna(0.0).astype(float)
     return members
+
+
+def _above(
+    judged: pd.DataFrame, state: str, limit: float, risk: Risk, values: MemberValue
+) -> tuple[pd.DataFrame, int]:
+    """Return members of a state whose value is positive and reaches a limit, with their probability.
+
+    Those among `judged` where these are everybody, or no value was predicted; else the `MOST_LISTED` of highest
+    value. Also how many more there are.
+    """
+    if risk.rows.whole or not values.known or values.ahead is None or not len(judged):
+        sizes = None if risk.rows.whole else risk.rows.sizes
+        more = 0 if sizes is None else int(sizes.loc[sizes["state"] == state, "members"].sum()) - len(judged)
+        return judged[(judged["value"] >= limit) & (judged["value"] > 0)], more
+    present = risk.rows.present
+    ahead = present.filter(present.state == state).inner_join(values.ahead, "member_id")
+    ahead = ahead.filter(ahead.expected_value >= limit, ahead.expected_value > 0)
+    first = materialise(ahead.order_by([ahead.expected_value.desc(), "member_id"]).limit(MOST_LISTED))
+    rows = risk.rows.today(first)
+    rows = _with_values(rows[["member_id", "state"]].assign(probability=risk.chance_of[state](rows)), values)
+    return rows, int(ahead.count().execute()) - len(rows)
 
 
 def _with_consent(study: Study, rows: pd.DataFrame) -> pd.DataFrame:

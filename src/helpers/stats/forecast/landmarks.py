@@ -16,9 +16,10 @@ States and outcome
 There is no calendar covariate: with a dozen windows a season cannot be told from chance. What a window has in
 common is left to the intercept (:mod:`helpers.stats.forecast.calibration`).
 
-Everything is counted inside the engine in one grouped join of member-days with the landmarks of their member. Above
-`MOST_MEMBERS` a sample of members, drawn by a hash of their ids, is followed through all closed landmarks (members
-and not rows, so that histories stay whole); on ``as_of`` itself everybody has a row.
+Everything is counted inside the engine in one grouped join of member-days with the landmarks of their member. A
+sample of members, drawn by a hash of their ids, is followed through all closed landmarks (members and not rows, so
+that histories stay whole): as many as `MOST_MEMBERS` and `MOST_ROWS` allow. On ``as_of`` itself about `MOST_PRESENT`
+at most have a row, drawn apart from them; whoever else is present gets one when asked for by name.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import ones, rounded
 from helpers.data.source import Dataset, as_table, local_date, of_sample, pulled
 from helpers.study.enough import IN_CATEGORY
 from helpers.study.frames import COUNTS, Count, as_day, materialise, require_columns
@@ -48,8 +50,10 @@ MONTHLY = range(28, 32)
 """Lengths of a window that stand for a month."""
 MOST_WINDOWS = 36
 """Closed windows looked back at; the newest."""
-MOST_MEMBERS = 10_000
-"""About how many members are followed."""
+MOST_MEMBERS, MOST_ROWS = 10_000, 75_000
+"""About how many members are followed, and the rows that they make."""
+MOST_PRESENT = 10_000
+"""About how many of the members present on the last day have a row."""
 LONG_AGO = 3650
 KEYS = ["member_id", "landmark"]
 DECIMALS = 6
@@ -80,10 +84,14 @@ class Landmarks:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row per closed landmark and member: landmark (day), member_id, state, first_day and last_day of activity,
-        value_all (all history), the `features`, silent (0 or 1); ordered by landmark and member.
+        One row per closed landmark and member: landmark (day), member_id, state, value_all (all history), the
+        `features`, silent (0 or 1); ordered by landmark and member.
     now : pandas.DataFrame
-        The same on `as_of` for everybody present, without the outcome.
+        The same on `as_of` for members present, or a sample of them, without the outcome; ordered by member.
+    present : ibis.Table
+        Everybody present on `as_of`: member_id, state, ever (whether there is a counted action), actions_30.
+    sizes : pandas.DataFrame
+        How many members are in each state, ever and actions_30 of them: members.
     features : tuple of str
         Columns that models may use.
     as_of : datetime.date
@@ -96,12 +104,28 @@ class Landmarks:
 
     table: pd.DataFrame = field(repr=False)
     now: pd.DataFrame = field(repr=False)
+    present: ibis.Table = field(repr=False)
+    sizes: pd.DataFrame = field(repr=False)
     features: tuple[str, ...]
     as_of: dt.date
     horizon_days: int
     active_days: int
     members: int
     sampled: int
+    record: _Record = field(repr=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody present has a row in `now`."""
+        return len(self.now) == int(self.sizes["members"].sum())
+
+    def today(self, members: ibis.Table) -> pd.DataFrame:
+        """Return rows as those of `now` of members present that are asked for by member_id."""
+        there = _present(self.record.people.semi_join(members, "member_id"), [self.as_of])
+        frame = self.record.frame(there).drop(columns="silent")
+        flags = {name: name.partition("=") for name in self.features if "=" in name}
+        found = {name: (frame[of] == value).astype(float) for name, (of, _, value) in flags.items()}
+        return pd.concat([frame, pd.DataFrame(found, index=frame.index)], axis=1)
 
 
 def landmarks(
@@ -142,35 +166,38 @@ def landmarks(
         When a column is missing.
     """
     day = as_day(as_of)
-    days = _member_days(
-        _columns(rows, ("member_id", "day", "kind", "action", "value"), "activity"), day, count
-    )
+    acts = _columns(rows, ("member_id", "day", "kind", "action", "value"), "activity")
+    acts = acts.filter(acts.day <= ibis.date(day), acts.member_id.notnull())
+    acts = acts.mutate(counted=acts.kind.isin(COUNTS[count]))
     people = materialise(_columns(population, ("member_id", "joined_day", "left_day"), "population"))
-    closed = _closed_landmarks(days, day, horizon_days, active_days)
-    past = _present(people, closed)
-    members = int(past.member_id.nunique().execute())
-    share = MOST_MEMBERS / max(members, 1)
-    followed, today = of_sample(past, share, seed), _present(people, [day])
-    there = materialise(ibis.union(followed, today) if closed else today)
-    happened = {name: _signal_days(table, day, name) for name, table in sorted((signals or {}).items())}
-    found, names = _with_signals(_known(days, there, active_days, horizon_days), happened, there)
-    fixed = (
-        categories if categories is None else _columns(categories, tuple(categories.columns), "categories")
-    )
-    found = found if fixed is None else found.left_join(fixed, "member_id").drop("member_id_right")
-    frame = _tidy(found, horizon_days)
+    happened = {name: _signal(table, day, name) for name, table in sorted((signals or {}).items())}
+    fixed = categories
+    if categories is not None:
+        fixed = _columns(categories, tuple(categories.columns), "categories")
+    first = acts.aggregate(any=acts.day.min(), counted=acts.day.min(where=acts.counted)).to_pandas().iloc[0]
+    record = _Record(acts, people, happened, fixed, first["any"], active_days, horizon_days)
+    closed = _closed_landmarks(first["counted"], day, horizon_days, active_days)
+    members, followed = _followed(people, closed, seed)
+    present, sizes = record.states(day)
+    # Drawn apart: who is predicted today is not whom the models were fitted to.
+    share = MOST_PRESENT / max(int(sizes["members"].sum()), 1)
+    today = of_sample(_present(people, [day]), share, seed + 1)
+    frame = record.frame(ibis.union(followed, today) if closed else today)
     frame, flags = _with_flags(frame, [] if fixed is None else sorted(set(fixed.columns) - {"member_id"}))
     closed_rows = frame["landmark"] < pd.Timestamp(day)
     table = frame[closed_rows].reset_index(drop=True)
     return Landmarks(
         table=table,
         now=frame[~closed_rows].drop(columns="silent").reset_index(drop=True),
-        features=(*FEATURES, *names, *flags),
+        present=present,
+        sizes=sizes,
+        features=(*FEATURES, *record.counts, *flags),
         as_of=day,
         horizon_days=horizon_days,
         active_days=active_days,
         members=members,
         sampled=table["member_id"].nunique(),
+        record=record,
     )
 
 
@@ -206,22 +233,85 @@ def _columns(table: ibis.Table | pd.DataFrame, names: tuple[str, ...], what: str
     return found.select(**{name: found[name].cast(TYPES.get(name, "string")) for name in names})
 
 
-def _member_days(rows: ibis.Table, day: dt.date, count: Count) -> ibis.Table:
+@dataclass(frozen=True)
+class _Record:
+    """What is on record up to the last day: activity, members, signals, categories, and the first day of activity."""
+
+    acts: ibis.Table
+    people: ibis.Table
+    signals: Mapping[str, ibis.Table]
+    categories: ibis.Table | None
+    began: Any
+    active_days: int
+    horizon_days: int
+
+    @property
+    def counts(self) -> list[str]:
+        """Names of what is counted of signals."""
+        ends = (*SIGNAL_WINDOWS, "all", "days_since")
+        return [f"{signal}_{end}" for signal in self.signals for end in ends]
+
+    def frame(self, there: ibis.Table) -> pd.DataFrame:
+        """Return the rows of members at landmarks (member_id, joined_day, landmark), in memory and in order.
+
+        Only what these members did is counted.
+        """
+        there = materialise(there)
+        who = there.select("member_id").distinct()
+        found = _known(_member_days(self.acts.semi_join(who, "member_id")), there, self)
+        for signal, rows in self.signals.items():
+            found = _with_signal(found, signal, rows.semi_join(who, "member_id"), there)
+        if self.categories is not None:
+            found = found.left_join(self.categories, "member_id").drop("member_id_right")
+        return _tidy(found, self.horizon_days)
+
+    def states(self, day: dt.date) -> tuple[ibis.Table, pd.DataFrame]:
+        """Return everybody present with their state, and how many there are of each; see :class:`Landmarks`."""
+        counted = self.acts.filter(self.acts.counted)
+        age = ibis.date(day).delta(counted.day, unit="day")
+        did = counted.group_by("member_id").agg(age=age.min(), actions_30=(age < 30).sum())
+        found = _present(self.people, [day]).select("member_id").left_join(did, "member_id")
+        active = (found.age < self.active_days).fill_null(False)
+        found = materialise(
+            found.select(
+                "member_id",
+                state=ibis.cases((active, ACTIVE), else_=DORMANT),
+                ever=found.age.notnull(),
+                actions_30=found.actions_30.fill_null(0).cast("int64"),
+            )
+        )
+        sizes = found.group_by("state", "ever", "actions_30").agg(members=found.count()).to_pandas()
+        return found, sizes
+
+
+def _followed(people: ibis.Table, closed: list[dt.date], seed: int) -> tuple[int, ibis.Table]:
+    """Return how many members are at risk at closed landmarks, and the rows of those that are followed."""
+    if not closed:
+        return 0, people.limit(0)
+    left = people.left_day
+    times = sum(
+        ones((people.joined_day <= mark) & (left.isnull() | (left > mark)).fill_null(False))
+        for mark in closed
+    )
+    found = people.aggregate(members=(times > 0).sum(), rows=times.sum()).fill_null(0).to_pandas().iloc[0]
+    members, rows = int(found["members"]), int(found["rows"])
+    share = min(MOST_MEMBERS / max(members, 1), MOST_ROWS / max(rows, 1))
+    return members, _present(of_sample(people, share, seed), closed)
+
+
+def _member_days(rows: ibis.Table) -> ibis.Table:
     """Return one row per member and day: counted actions, orders, things made, value; stored in the engine."""
-    rows = rows.filter(rows.day <= ibis.date(day), rows.member_id.notnull())
-    counted = rows.kind.isin(COUNTS[count])
     found = rows.group_by("member_id", "day").agg(
-        actions=counted.sum(),
+        actions=rows.counted.sum(),
         orders=(rows.kind == "order").sum(),
-        created=(counted & rows.action.isin(CREATED)).sum(),
+        created=(rows.counted & rows.action.isin(CREATED)).sum(),
         value=rounded(rows.value.sum(), DECIMALS),
     )
     return materialise(found)
 
 
-def _closed_landmarks(days: ibis.Table, day: dt.date, horizon: int, active: int) -> list[dt.date]:
+def _closed_landmarks(first: Any, day: dt.date, horizon: int, active: int) -> list[dt.date]:
     """Return the closed landmarks, oldest first: each has a whole look-back and a whole window in the log."""
-    first = days.filter(days.actions > 0).day.min().to_pandas()
     if pd.isna(first):
         return []
     earliest = pd.Timestamp(first) + pd.Timedelta(days=active - 1)
@@ -251,23 +341,24 @@ def _present(people: ibis.Table, marks: list[dt.date]) -> ibis.Table:
     return there.filter(there.joined_day <= there.landmark, left).drop("left_day")
 
 
-def _known(days: ibis.Table, there: ibis.Table, active: int, horizon: int) -> ibis.Table:
+def _known(days: ibis.Table, there: ibis.Table, record: _Record) -> ibis.Table:
     """Return what the log says of each member present at a landmark up to then, and who acted in the window after."""
     found = there.left_join(_history(days, there), KEYS).drop("member_id_right", "landmark_right")
-    found = found.left_join(_later_actions(days, there, horizon), KEYS).drop(
+    found = found.left_join(_later_actions(days, there, record.horizon_days), KEYS).drop(
         "member_id_right", "landmark_right"
     )
-    log_start = days.day.min().to_pandas()
     began = found.joined_day
-    if not pd.isna(log_start):
-        began = ibis.greatest(began, ibis.date(pd.Timestamp(log_start).date()))
+    if not pd.isna(record.began):
+        began = ibis.greatest(began, ibis.date(pd.Timestamp(record.began).date()))
     first = ibis.least(found.joined_day, found.first_day.fill_null(found.joined_day))
     found = found.mutate(
         days_since_last=ibis.coalesce(found.days_since_last, found.landmark.delta(began, unit="day")),
         tenure_days=found.landmark.delta(first, unit="day"),
     )
-    is_active = found.last_day.notnull() & (found.days_since_last < active)
-    return found.mutate(state=ibis.cases((is_active, ACTIVE), else_=DORMANT)).drop("joined_day")
+    is_active = found.last_day.notnull() & (found.days_since_last < record.active_days)
+    span = found.last_day.delta(found.first_day, unit="day")
+    found = found.mutate(state=ibis.cases((is_active, ACTIVE), else_=DORMANT), span_days=span)
+    return found.drop("joined_day", "first_day", "last_day")
 
 
 def _up_to_landmarks(rows: ibis.Table, there: ibis.Table) -> ibis.Table:
@@ -309,11 +400,13 @@ def _later_actions(days: ibis.Table, there: ibis.Table, horizon: int) -> ibis.Ta
 
 def _tidy(found: ibis.Table, horizon: int) -> pd.DataFrame:
     """Bring the rows to pandas, what did not happen as 0, and derive gaps, trend and the outcome."""
-    numbers = [name for name, kind in found.schema().items() if kind.is_numeric()]
-    counts = {name: found[name].cast("float64").fill_null(0.0) for name in numbers}
-    frame = pulled(found.mutate(**counts)).sort_values(["landmark", "member_id"], ignore_index=True)
-    span = (frame["last_day"] - frame["first_day"]).dt.days
-    gap = span / (frame["active_days_all"] - 1).where(frame["active_days_all"] > 1)
+    schema = found.schema().items()
+    numbers = {
+        name: "int32" if kind.is_integer() else "float64" for name, kind in schema if kind.is_numeric()
+    }
+    filled = {name: found[name].cast(kind).fill_null(0) for name, kind in numbers.items()}
+    frame = pulled(found.mutate(**filled)).sort_values(["landmark", "member_id"], ignore_index=True)
+    gap = frame["span_days"] / (frame["active_days_all"] - 1).where(frame["active_days_all"] > 1)
     frame["usual_gap"] = np.round(gap.fillna(float(horizon)), DECIMALS)
     frame["relative_silence"] = np.round(frame["days_since_last"] / (frame["usual_gap"] + 1), DECIMALS)
     frame["trend"] = np.round(np.log((frame["actions_30"] + 1) / (frame["actions_before_30"] + 1)), DECIMALS)
@@ -321,32 +414,24 @@ def _tidy(found: ibis.Table, horizon: int) -> pd.DataFrame:
     frame["orders_share_90"] = np.round(orders / (counted + orders), DECIMALS)
     frame["created_share_90"] = np.round(frame["created_lately"] / counted, DECIMALS)
     frame["silent"] = (frame["later"] == 0).astype(int)
-    return frame.drop(columns=["later", "orders_lately", "created_lately"])
+    return frame.drop(columns=["later", "orders_lately", "created_lately", "span_days"])
 
 
-def _signal_days(table: ibis.Table | pd.DataFrame, day: dt.date, name: str) -> ibis.Table:
-    """Return how often a signal happened to each member on each day; stored in the engine."""
+def _signal(table: ibis.Table | pd.DataFrame, day: dt.date, name: str) -> ibis.Table:
+    """Return the rows of a signal up to a day."""
     rows = _columns(table, ("member_id", "day"), f"signal {name}")
-    rows = rows.filter(rows.day <= ibis.date(day), rows.member_id.notnull())
-    return materialise(rows.group_by("member_id", "day").agg(times=rows.count()))
+    return rows.filter(rows.day <= ibis.date(day), rows.member_id.notnull())
 
 
-def _with_signals(
-    found: ibis.Table, signals: Mapping[str, ibis.Table], there: ibis.Table
-) -> tuple[ibis.Table, list[str]]:
-    """Count each signal before each landmark."""
-    names: list[str] = []
-    for signal, table in signals.items():
-        pairs = _up_to_landmarks(table, there)
-        sums = {f"{signal}_{w}": pairs.times.sum(where=pairs.age < w) for w in SIGNAL_WINDOWS}
-        sums |= {f"{signal}_all": pairs.times.sum(), f"{signal}_days_since": pairs.age.min()}
-        found = found.left_join(pairs.group_by(KEYS).agg(**sums), KEYS).drop(
-            "member_id_right", "landmark_right"
-        )
-        since = f"{signal}_days_since"
-        found = found.mutate(**{since: found[since].fill_null(LONG_AGO)})
-        names += sums
-    return found, names
+def _with_signal(found: ibis.Table, signal: str, rows: ibis.Table, there: ibis.Table) -> ibis.Table:
+    """Count a signal before each landmark."""
+    days = materialise(rows.group_by("member_id", "day").agg(times=rows.count()))
+    pairs = _up_to_landmarks(days, there)
+    sums = {f"{signal}_{w}": pairs.times.sum(where=pairs.age < w) for w in SIGNAL_WINDOWS}
+    sums |= {f"{signal}_all": pairs.times.sum(), f"{signal}_days_since": pairs.age.min()}
+    found = found.left_join(pairs.group_by(KEYS).agg(**sums), KEYS).drop("member_id_right", "landmark_right")
+    since = f"{signal}_days_since"
+    return found.mutate(**{since: found[since].fill_null(LONG_AGO)})
 
 
 def _with_flags(frame: pd.DataFrame, categories: list[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -5,7 +5,8 @@ whose windows had closed.
 
 The interval of a number of events holds three errors: that of the parameters and that of the coming window's own
 level, measured together by how far whole windows lay from the predictions made before them, and the chance of each
-member (Bernoulli).
+member (Bernoulli). Where a simple random sample of members was predicted, the error of its mean is a fourth (Cochran
+1977, Sampling Techniques, 2.6, with the correction for a finite population).
 
 Errors of windows
 -----------------
@@ -33,6 +34,7 @@ windows have less to learn from than the next has, so that the interval leans wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -55,12 +57,20 @@ LARGEST = 3.0  # log odds; no window is that different
 STEPS = 600
 
 
-def probabilities(rows: Landmarks, held: Contest, asked: pd.DataFrame, state: str, seed: int) -> FloatArray:
-    """Return the probabilities of the next period by the winner, recalibrated as when it was judged."""
-    known = at_risk(rows, state)
-    if held.winner is None or not len(asked) or not can_be_fitted(known, held.outcome):
-        return np.full(len(asked), np.nan)
-    return Models(rows, known, held.outcome, seed, held.history).probability(held.winner, asked)
+def chances(rows: Landmarks, held: Contest, state: str, seed: int) -> Callable[[pd.DataFrame], FloatArray]:
+    """Return what gives rows of today the probabilities of the winner, recalibrated as when it was judged.
+
+    The winner is fitted once, when it is first asked. Without one every probability is NaN.
+    """
+    known, winner = at_risk(rows, state), held.winner
+    models = Models(rows, known, held.outcome, seed, held.history)
+
+    def chance(asked: pd.DataFrame) -> FloatArray:
+        if winner is None or not len(asked) or not can_be_fitted(known, held.outcome):
+            return np.full(len(asked), np.nan)
+        return models.probability(winner, asked)
+
+    return chance
 
 
 class WindowErrors(NamedTuple):
@@ -118,31 +128,40 @@ def levels(held: Contest, seed: int) -> FloatArray:
     return np.asarray(spread * rng.standard_t(known, DRAWS), np.float64)
 
 
-def expected_number(p: FloatArray, steps: FloatArray, confidence: float, seed: int) -> Estimate:
+def expected_number(
+    p: FloatArray, steps: FloatArray, confidence: float, seed: int, members: int | None = None
+) -> Estimate:
     """Return the expected number of events with its predictive interval (see the head of the module).
 
     Parameters
     ----------
-    p : ndarray, shape (members,)
+    p : ndarray, shape (sample,)
         Probabilities, NaN where unknown.
     steps : ndarray, shape (draws,)
         Levels that the coming window may have, on the log-odds scale.
     confidence, seed
         Level of the interval, and seed of the simulation.
+    members : int, optional
+        Members at risk, of whom those with a probability are a simple random sample; all of them by default.
     """
     known = p[np.isfinite(p)]
     if not known.size:
-        return unknown(int(p.size), "members", confidence)
+        return unknown(int(p.size) if members is None else members, "members", confidence)
+    size = known.size if members is None else members
+    each = size / known.size  # members that one stands for
     rng = np.random.default_rng(seed + 1)  # not the draws that made the steps
     log_odds = log_odds_of(known)
     # A sum of many Bernoulli draws is normal enough, and needs the mean and variance at each shift only.
     grid = np.linspace(steps.min() - 1e-9, steps.max() + 1e-9, 101)
     shares = [special.expit(log_odds + step) for step in grid]
-    mean = np.interp(steps, grid, [float(s.sum()) for s in shares])
-    variance = np.interp(steps, grid, [float(np.sum(s * (1 - s))) for s in shares])
-    drawn = np.clip(np.round(rng.normal(mean, np.sqrt(variance))), 0, known.size)
-    value, method = round(float(known.sum()), 6), "window errors of the backtest and chance"
-    return drawn_estimate(value, drawn, int(known.size), "members", method, confidence)
+    drawn_apart = each * max(each - 1, 0.0) * known.size**2 / max(known.size - 1, 1)
+    mean = np.interp(steps, grid, [each * float(s.sum()) for s in shares])
+    variance = np.interp(
+        steps, grid, [each * float(np.sum(s * (1 - s))) + drawn_apart * float(s.var()) for s in shares]
+    )
+    drawn = np.clip(np.round(rng.normal(mean, np.sqrt(variance))), 0, size)
+    value, method = round(each * float(known.sum()), 6), "window errors of the backtest and chance"
+    return drawn_estimate(value, drawn, int(size), "members", method, confidence)
 
 
 def share_of(number: Estimate) -> Estimate:
