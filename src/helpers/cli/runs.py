@@ -57,6 +57,9 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs at a time; default: the cores.")
     ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers make the runs.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for all runs together.")] = None,
     job_timeout: Annotated[float | None, typer.Option(min=1, help="Seconds for each run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also what has not changed.")] = False,
@@ -88,7 +91,7 @@ def run(
     if dry_run:
         _say_what_would_run(plans, target, force)
         return
-    options = {"reports": target, "workers": workers, "force": force}
+    options = {"reports": target, "workers": workers, "cluster": cluster, "force": force}
     _finish(_execute(plans, timeout, options), target)
 
 

@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import sys
 import tempfile
 import weakref
 from collections import Counter
@@ -31,7 +32,7 @@ from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
 from helpers.data.views import create, duplicates, few, folder_keys, identifier, keyed, listed, quoted
-from helpers.data.violation import Violation, counted
+from helpers.data.violation import RUN_FOLDER, Violation, counted
 from helpers.errors import BadData, BadParameters, DatabaseFailed
 from helpers.sentences import say
 
@@ -265,6 +266,15 @@ def _from_database(con: Any, place: Address, wanted: Collection[str]) -> Found:
     return found
 
 
+def _stores(con: Any) -> bool:
+    return not hasattr(con, "may_store") or con.may_store()
+
+
+def copies(place: Address) -> bool:
+    """Return whether `reachable` copies what is at a place."""
+    return place.kind == "database" and not _stores(_other(place))
+
+
 def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any]:
     """Return tables whose engine may store what it computes; of a role that may not, copies of them in DuckDB.
 
@@ -274,7 +284,7 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
         When there are more rows than are copied: it names the right that is missing.
     """
     engines = {id(table.get_backend()): table.get_backend() for table in tables.values()}
-    if all(not hasattr(each, "may_store") or each.may_store() for each in engines.values()):
+    if all(map(_stores, engines.values())):
         return tables
     counts = {name: int(table.count().execute()) for name, table in tables.items()}
     shown = ", ".join(
@@ -289,6 +299,13 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
                 shown=shown,
                 most=MOST_COPIED,
             )
+        )
+    if (
+        RUN_FOLDER not in os.environ
+    ):  # else whoever planned the run has said it, and this would be an output of a cell
+        print(
+            say("The role may not make temporary tables: {shown} are copied first.", shown=shown),
+            file=sys.stderr,
         )
     notes.append(
         say(

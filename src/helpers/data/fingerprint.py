@@ -70,6 +70,13 @@ def fingerprint(
     return {name: TableFingerprint(*entry[:2]) for name, entry in found.items()}
 
 
+def present(data: Any, tables: Iterable[str]) -> set[str]:
+    """Return those of the tables that are at a place now; none are counted."""
+    from helpers.data import engine, reading  # late: they load the query engine
+
+    return set(engine.tables(address.parse(data), set(tables), reading.Options()).tables)
+
+
 def columns(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, list[str]]:
     """Return the columns of each table that a study sees; errors are those of `fingerprint`."""
     found = _entries(data, tables, cache).items()

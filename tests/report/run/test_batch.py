@@ -222,12 +222,13 @@ def test_a_log_gets_plain_lines() -> None:
     file = io.StringIO()
     with progress.shown(2, file) as show:
         show(Event("skipped", 0, "rfm/all", text="rfm/all: skipped, unchanged since v3"))
-        show(Event("start", 1, "rfm/douyin"))
+        show(Event("start", 1, "rfm/douyin", text="rfm/douyin: 3 rows of orders are copied first"))
         show(Event("cell", 1, "rfm/douyin", 12, 29))
         show(Event("done", 1, "rfm/douyin", text="rfm/douyin v2: succeeded in 3.2 s"))
     assert file.getvalue().splitlines() == [
         "rfm/all: skipped, unchanged since v3",
         "rfm/douyin: start",
+        "rfm/douyin: 3 rows of orders are copied first",
         "rfm/douyin v2: succeeded in 3.2 s",
     ]
 

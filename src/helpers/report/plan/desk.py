@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from helpers.data.content_cache import ContentCache
 from helpers.data.exports import folder
 from helpers.data.segment_syntax import check_columns, parse_syntax
 from helpers.data.tables import TABLES
+from helpers.data.violation import counted
 from helpers.errors import BadParameters, PlaybookError
 from helpers.report import project
 from helpers.report.plan import provenance
@@ -113,6 +114,8 @@ class Plan(Checked):
         What else is part of the run key, see `helpers.report.plan.provenance.environment`.
     earlier : dict
         Digest of each series of earlier reports that it may read, once it is about to start.
+    copies : bool
+        Whether the rows of its tables are copied first, because their role may not store.
     """
 
     tables: dict[str, TableFingerprint]
@@ -120,6 +123,16 @@ class Plan(Checked):
     run_key: str
     environment: dict[str, str] = field(default_factory=dict)
     earlier: dict[str, str] = field(default_factory=dict)
+    copies: bool = False
+
+    def notice(self) -> str:
+        """Say what takes its time before the first number, where something does."""
+        if not self.copies:
+            return ""
+        rows = {name: counted(table.rows or 0, "row") for name, table in self.tables.items()}
+        shown = ", ".join(say("{rows} of {table}", rows=rows[name], table=name) for name in rows)
+        text = "{series}: the role may not make temporary tables, so {shown} are copied first"
+        return say(text, series=self.series, shown=shown)
 
     @property
     def mapping(self) -> str | None:
@@ -141,6 +154,13 @@ class Plan(Checked):
         tables = {name: TableFingerprint(**table._asdict()) for name, table in now.items()}
         return changed(self.tables, tables)
 
+    def lost_tables(self) -> list[str]:
+        """Return the tables that were there when the plan was made and are there no more."""
+        there: set[str] = set()
+        with contextlib.suppress(PlaybookError):
+            there = fingerprint.present(self.place, self.tables)
+        return sorted(self.tables.keys() - there)
+
 
 @dataclass
 class Desk:
@@ -157,6 +177,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.sources = Sources(cache=self.cache)
         self._code: dict[Path, Code] = {}
+        self._copied: dict[str, bool] = {}
         self._data: dict[tuple[str, tuple[str, ...] | None], dict[str, TableFingerprint]] = {}
 
     def plan(self, run: Checked) -> Plan:
@@ -169,10 +190,22 @@ class Desk:
         BadParameters
             When the segment names a column that the tables do not have, or money is in another currency.
         """
-        code, tables = self.code(run), self.tables(run)
+        tables = self.tables(run)
         self._check_segment(run)
         money = fingerprint.currencies(run.place, run.reads, self.cache)
         fingerprint.check_currency(money, run.values["currency"])
+        return replace(self.with_tables(run, tables), copies=self._copies(run.place))
+
+    def _copies(self, place: str) -> bool:
+        if place not in self._copied:
+            from helpers.data import engine  # late: it loads the query engine
+
+            self._copied[place] = engine.copies(address.parse(place))
+        return self._copied[place]
+
+    def with_tables(self, run: Checked, tables: dict[str, TableFingerprint]) -> Plan:
+        """Return the plan of a run whose tables are known: code, environment and key as this process has them."""
+        code = self.code(run)
         environment = provenance.environment(_no_tables(run.place))
         key = provenance.run_key(
             {
@@ -184,7 +217,8 @@ class Desk:
                 "series": run.series,
             }
         )
-        return Plan(**vars(run), tables=tables, code=code, run_key=key, environment=environment)
+        own = {each.name: getattr(run, each.name) for each in fields(Checked)}
+        return Plan(**own, tables=tables, code=code, run_key=key, environment=environment)
 
     def _check_segment(self, run: Checked) -> None:
         """Look for the columns of a segment, those of a table that is not there among what it would have."""

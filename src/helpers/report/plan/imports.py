@@ -32,8 +32,8 @@ DATA_SUFFIXES = frozenset({".yml", ".yaml", ".json", ".j2", ".html", ".css", ".j
 PAGE = ("helpers.report.run.one_run", "helpers.report.page.report")
 """Where the making of a report begins: these and what they import count for every notebook."""
 _APART = """
-diff housekeeping page.index plan publish.catalog publish.store run.batch run.kernels.client run.kernels.server
-run.progress
+diff housekeeping page.index plan publish.catalog publish.store run.batch run.cluster run.kernels.client
+run.kernels.server run.progress
 """
 APART = frozenset(f"helpers.report.{name}" for name in _APART.split())
 """What decides whether and where a run is made, or writes beside its folder: no byte of a report comes from these."""

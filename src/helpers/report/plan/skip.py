@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -135,6 +136,11 @@ def _difference(plan: Plan, manifest: Manifest) -> str:
         names["environment"].insert(
             0, say("Python {before} to {after}", before=manifest.python, after=python)
         )
+    return told(names)
+
+
+def told(names: Mapping[str, list[str]]) -> str:
+    """Return in a line what changed: the names of what did, by kind."""
     return "; ".join(
         say("{what} changed: {names}", what=say(name), names=_few(found))
         for name, found in names.items()

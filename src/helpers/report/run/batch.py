@@ -8,7 +8,8 @@
         results = batch.execute_all(plans, reports=reports, workers=2, progress=show)
 
 Each run has a thread of this process, which waits for its kernel and makes the page; the kernels are forked from a
-process that has imported the heavy libraries once (`helpers.report.run.kernels`).
+process that has imported the heavy libraries once (`helpers.report.run.kernels`). Or each is sent to a worker of a
+Dask cluster, which does the same (`helpers.report.run.cluster`).
 
 One run that fails touches no other. A run that waits for others starts when these are done, however they ended; only
 then is it known which earlier reports it reads, and so whether it is made at all. After Ctrl-C all kernels are ended,
@@ -25,20 +26,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import PlaybookError
 from helpers.report.plan.skip import decide
 from helpers.report.publish import catalog, store
-from helpers.report.publish.manifest import Failure
-from helpers.report.redact import mask
 from helpers.report.run import kernels
 from helpers.report.run.kernels.client import ForkServer
 from helpers.report.run.kernels.environment import kernel_environment
 from helpers.report.run.progress import Event, Progress
-from helpers.report.run.result import RunResult
+from helpers.report.run.result import RunResult, unpublished
 from helpers.sentences import say
 
 if TYPE_CHECKING:
     from helpers.report.plan.desk import Plan
+    from helpers.report.run.cluster import Cluster
 
 
 def execute_all(
@@ -46,6 +45,7 @@ def execute_all(
     *,
     reports: Path,
     workers: int | None = None,
+    cluster: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[RunResult]:
@@ -58,7 +58,10 @@ def execute_all(
     reports : Path
         The reports folder.
     workers : int, optional
-        Runs at a time; by default one for each core. A run uses one core.
+        Runs at a time; by default one for each core, of a cluster one for each of its threads. A run uses one core.
+    cluster : str, optional
+        Address of the scheduler of a Dask cluster on whose workers the runs are made, see
+        `helpers.report.run.cluster`; by default they are made by this process.
     force : bool
         Run also what has not changed.
     progress : callable, optional
@@ -76,6 +79,8 @@ def execute_all(
         After Ctrl-C, when everything has been ended and the catalogue says what was published until then.
     CannotPublish
         When all else is done and the reports folder does not take catalogue and index, or ``latest.json``.
+    BadParameters
+        When a cluster cannot be reached, or what is sent to it would hold a password.
     """
     lock = threading.Lock()
 
@@ -88,10 +93,25 @@ def execute_all(
     waiting = {index: plan for index, plan in enumerate(plans) if index not in results}
     try:
         if waiting:
-            results |= _execute(waiting, reports, workers or _cores(), tell, force=force)
+            with _crew(waiting, reports, workers, cluster, tell) as crew:
+                results |= _execute(waiting, reports, crew, tell, force=force)
     finally:
         _bring_up_to_date(reports, {plan.series for plan in plans})
     return [results[index] for index in range(len(plans))]
+
+
+def _crew(
+    plans: dict[int, Plan],
+    reports: Path,
+    workers: int | None,
+    cluster: str | None,
+    tell: Progress,
+) -> _Threads | Cluster:
+    if cluster is None:
+        return _Threads(reports, min(workers or _cores(), len(plans)), len(plans), tell)
+    from helpers.report.run.cluster import Cluster
+
+    return Cluster(cluster, plans, reports, workers, tell)
 
 
 def _cores() -> int:
@@ -118,50 +138,72 @@ def _standing(index: int, plan: Plan, reports: Path, tell: Progress) -> RunResul
     return RunResult(plan.series, "skipped", version, line)
 
 
-def _execute(
-    plans: dict[int, Plan], reports: Path, workers: int, tell: Progress, *, force: bool
-) -> dict[int, RunResult]:
-    """Run plans; on the way out, whatever the reason, no kernel is left and no run will be published any more."""
-    server = ForkServer(kernel_environment("", "")) if kernels.mode(len(plans)) == "fork" else None
-    stop = threading.Event()
+class _Threads:
+    """Threads of this process, each with a kernel; after the end no kernel is left and nothing will be published."""
 
-    def work(index: int, plan: Plan) -> RunResult:
-        tell(Event("start", index, plan.series))
+    def __init__(self, reports: Path, workers: int, runs: int, tell: Progress) -> None:
+        self.reports, self.workers, self.runs, self.tell = reports, workers, runs, tell
+        self.stop, self.futures = threading.Event(), list[Future[RunResult]]()
+
+    def __enter__(self) -> _Threads:
+        forks = kernels.mode(self.runs) == "fork"
+        self.server = ForkServer(kernel_environment("", "")) if forks else None
+        self.threads = ThreadPoolExecutor(self.workers)
+        return self
+
+    def room(self) -> int:
+        """Return how many runs there may be at a time."""
+        return self.workers
+
+    def submit(self, index: int, plan: Plan) -> Future[RunResult]:
+        """Begin a run; `index` is its position in the batch, for what is told of it."""
+        self.futures.append(self.threads.submit(self._work, index, plan))
+        return self.futures[-1]
+
+    def _work(self, index: int, plan: Plan) -> RunResult:
+        from helpers.report.run import one_run  # heavy, and now the server imports beside
+
+        self.tell(Event("start", index, plan.series, text=plan.notice()))
 
         def on_cell(cell: int, cells: int) -> None:
-            tell(Event("cell", index, plan.series, cell, cells))
+            self.tell(Event("cell", index, plan.series, cell, cells))
 
-        return one_run.execute(plan, reports, server=server, on_cell=on_cell, stop=stop)
+        return one_run.execute(plan, self.reports, server=self.server, on_cell=on_cell, stop=self.stop)
 
-    threads = ThreadPoolExecutor(min(workers, len(plans)))
+    def __exit__(self, *_: object) -> None:
+        from helpers.report.run import engine
+
+        self.stop.set()
+        for future in self.futures:
+            future.cancel()
+        if self.server:
+            self.server.close()
+        while not all(future.done() for future in self.futures):
+            engine.kill_kernels(self.stop)
+            time.sleep(0.05)
+
+
+def _execute(
+    plans: dict[int, Plan], reports: Path, crew: _Threads | Cluster, tell: Progress, *, force: bool
+) -> dict[int, RunResult]:
+    """Let a crew run plans, each as soon as there is room and what it waits for is done."""
     futures: dict[Future[RunResult], int] = {}
     results: dict[int, RunResult] = {}
-    try:
-        from helpers.report.run import engine, one_run  # heavy, and now the server imports beside
-
-        left = dict(plans)
-        while len(results) < len(plans):
-            unfinished = {plan.series for index, plan in plans.items() if index not in results}
-            for index, plan in [each for each in left.items() if unfinished.isdisjoint(each[1].after)]:
-                del left[index]
-                if plan.after and not force and (standing := _standing(index, plan, reports, tell)):
-                    results[index] = standing
-                else:
-                    futures[threads.submit(work, index, plan)] = index
-            running = [future for future, index in futures.items() if index not in results]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                index = futures[future]
-                results[index] = _result(plans[index], future)
-                tell(Event("done", index, plans[index].series, text=results[index].line))
-    finally:
-        stop.set()
-        for future in futures:
-            future.cancel()
-        if server:
-            server.close()
-        while not all(future.done() for future in futures):
-            engine.kill_kernels()
-            time.sleep(0.05)
+    left = dict(plans)
+    while len(results) < len(plans):
+        unfinished = {plan.series for index, plan in plans.items() if index not in results}
+        for index, plan in [each for each in left.items() if unfinished.isdisjoint(each[1].after)]:
+            if plan.after and not force and (standing := _standing(index, plan, reports, tell)):
+                results[index] = standing
+            elif len(futures) < crew.room():
+                futures[crew.submit(index, plan)] = index
+            else:
+                break
+            del left[index]
+        for future in wait(futures, return_when=FIRST_COMPLETED).done:
+            index = futures.pop(future)
+            results[index] = _result(plans[index], future)
+            tell(Event("done", index, plans[index].series, text=results[index].line))
     return results
 
 
@@ -170,11 +212,7 @@ def _result(plan: Plan, future: Future[RunResult]) -> RunResult:
     try:
         return future.result()
     except Exception as error:
-        reason = str(error) if isinstance(error, PlaybookError) else f"{type(error).__name__}: {error}"
-        reason = mask(reason, *map(str, plan.values.values()))
-        failure = Failure(kind="error", cell=None, error=type(error).__name__, message=reason)
-        line = say("{series}: not published: {reason}", series=plan.series, reason=reason)
-        return RunResult(plan.series, "not_published", None, line, failure)
+        return unpublished(plan, error)
 
 
 def _bring_up_to_date(reports: Path, series: Iterable[str] = ()) -> None:

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -109,10 +110,11 @@ class TruthfulClient(PapermillNotebookClient):
         run_seconds: float | None = None,
         server: ForkServer | None = None,
         on_cell: OnCell | None = None,
+        stop: threading.Event | None = None,
         **options: Any,
     ) -> None:
         super().__init__(nb_man, kernel_manager_class=kernel.PromptManager, **options)
-        self.server, self.on_cell, self.run_seconds = server, on_cell, run_seconds
+        self.server, self.on_cell, self.run_seconds, self.stop = server, on_cell, run_seconds, stop
         self.sockets: scratch.Scratch | None = None
         self.bounds = outputs.Bounds()
         self.reading: asyncio.Task[Any] | None = None
@@ -268,6 +270,7 @@ def execute(
     run_seconds: float | None = None,
     server: ForkServer | None = None,
     on_cell: OnCell | None = None,
+    stop: threading.Event | None = None,
 ) -> Outcome:
     """Run a notebook node in place through papermill and this engine.
 
@@ -285,13 +288,15 @@ def execute(
         Where to get the kernel from.
     on_cell : callable, optional
         Called as each cell starts, with its number counted from 1 and the number of cells.
+    stop : threading.Event, optional
+        By which `kill_kernels` knows this run.
 
     Returns
     -------
     Outcome
         How it ended; a failing notebook does not raise.
     """
-    client = {"run_seconds": run_seconds, "server": server, "on_cell": on_cell, "log": _SILENT}
+    client = {"run_seconds": run_seconds, "server": server, "on_cell": on_cell, "stop": stop, "log": _SILENT}
     options: dict[str, Any] = {"environment": environment, "folder": folder, "client": client}
     papermill_engines.execute_notebook_with_engine(NAME, nb, "python3", progress_bar=False, **options)
     record = nb.metadata.papermill
@@ -308,10 +313,10 @@ def execute(
     )
 
 
-def kill_kernels() -> None:
-    """End the kernels of all notebooks that other threads of this process run now."""
+def kill_kernels(stop: threading.Event) -> None:
+    """End the kernels of the notebooks that other threads of this process run under this event now."""
     for client in list(_running):
-        if provisioner := getattr(client, "provisioner", None):
+        if client.stop is stop and (provisioner := getattr(client, "provisioner", None)):
             provisioner.kill_now()
 
 

@@ -89,7 +89,7 @@ def execute(
     on_cell : callable, optional
         Called as each cell starts, with its number counted from 1 and the number of cells.
     stop : threading.Event, optional
-        Set when nothing more is to be published.
+        Set when nothing more is to be published; whoever sets it ends the kernel, see `engine.kill_kernels`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def execute(
             started, until = datetime.datetime.now(datetime.UTC), time.monotonic() + (plan.timeout or LONGEST)
             nb = notebook.prepare(plan.notebook, plan.given, locale.catalogue(*plan.language))
             with locale.spoken(*plan.language):
-                outcome = _run_kernel(nb, plan, folder, reports, server, on_cell)
+                outcome = _run_kernel(nb, plan, folder, reports, server=server, on_cell=on_cell, stop=stop)
                 if stop and stop.is_set():
                     raise Stopped
                 manifest = _write(folder, nb, plan, outcome, reports, until)
@@ -115,14 +115,20 @@ def execute(
                 manifest = manifest.model_copy(update={"bookkeeping": record})
                 (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
 
-            version = store.publish(folder, reports, plan.series, finish)
+            store.publish(folder, reports, plan.series, finish)
         except OSError as error:
             raise store.refusal(reports, error) from error
     with contextlib.suppress(OSError):  # the version stands; at its end the batch tells what it cannot mend
         store.point_latest(reports, plan.series)
-    folder = reports / plan.series / f"v{version}"
+    return published(plan, manifest, reports)
+
+
+def published(plan: Plan, manifest: Manifest, reports: Path) -> RunResult:
+    """Return what became of a run that has published this manifest."""
+    version = manifest.version
     with plan.spoken():
         line = _line(manifest)
+    folder = reports / plan.series / f"v{version}"
     return RunResult(plan.series, manifest.status, version, line, manifest.failure, manifest, folder)
 
 
@@ -154,8 +160,7 @@ def _run_kernel(
     plan: Plan,
     folder: Path,
     reports: Path,
-    server: ForkServer | None,
-    on_cell: engine.OnCell | None,
+    **how: Any,
 ) -> engine.Outcome:
     own = scratch.folder()  # start-up files of the user must not change a report
     if own is None:
@@ -168,8 +173,7 @@ def _run_kernel(
             environment=kernel_environment(folder, ipython) | {REPORTS: str(reports.resolve())},
             folder=str(plan.notebook.parent),
             run_seconds=plan.timeout,
-            server=server,
-            on_cell=on_cell,
+            **how,
         )
 
 
@@ -180,6 +184,9 @@ def _write(
     redactor = _redactor(plan, folder)
     moved = [*plan.changed_tables(), *changed(plan.earlier, read_by(plan, reports))]
     manifest = _manifest(plan, nb, outcome, redactor, moved)
+    if outcome.failure and outcome.failure.kind == "missing_table" and (lost := plan.lost_tables()):
+        told = say("Gone since the run was planned: {names}. Run it again.", names=", ".join(lost))
+        manifest = _ended(manifest, "failed", "error", outcome.failure.error, told)
     before = earlier(reports, manifest)
     if before:
         key, environment = compared(plan.run_key, before.digest), plan.environment | {COMPARED: before.digest}

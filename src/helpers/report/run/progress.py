@@ -26,7 +26,7 @@ class Event(NamedTuple):
     cell, cells : int
         The cell that starts, counted from 1, and the number of cells; 0 where neither is known.
     text : str
-        For done and skipped: one line that says how it went.
+        For done and skipped: one line that says how it went; for start: one that says what is to be known, or none.
     """
 
     kind: Kind
@@ -64,7 +64,7 @@ def shown(total: int, file: IO[str] | None = None) -> Iterator[Progress]:
 def _line(event: Event, file: IO[str]) -> None:
     if event.kind == "start":
         print(say("{series}: start", series=event.series), file=file, flush=True)
-    elif event.kind in ("done", "skipped"):
+    if event.text:
         print(event.text, file=file, flush=True)
 
 
@@ -85,6 +85,8 @@ def _bars(total: int, console: Any) -> Iterator[Progress]:
 
         def progress(event: Event) -> None:
             nonlocal done
+            if event.text:
+                bars.console.print(Text(event.text))
             if event.kind in ("start", "cell"):
                 if event.run not in tasks:
                     tasks[event.run] = bars.add_task(event.series, total=None, told=say("starts"))
@@ -96,6 +98,5 @@ def _bars(total: int, console: Any) -> Iterator[Progress]:
                 bars.remove_task(tasks.pop(event.run))
             done += 1
             bars.update(whole, completed=done, told=say("{done} of {total}", done=done, total=total))
-            bars.console.print(Text(event.text))
 
         yield progress
