@@ -13,9 +13,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import ibis
+import nbformat
 import pandas as pd
 import pytest
 import yaml
+from nbformat.v4 import new_code_cell, new_notebook
 
 from helpers.data import engine, source
 from helpers.data.violation import ContractError
@@ -23,6 +25,7 @@ from helpers.errors import BadData, DatabaseFailed
 from helpers.study.frames import materialise
 from tests import golden
 from tests.engines.server import PASSWORD, QUOTED
+from tests.report.plans import plan
 
 postgres = pytest.importorskip("helpers.data.postgres", reason="psycopg is not installed")
 pytestmark = pytest.mark.engines
@@ -42,15 +45,40 @@ def read_only(server, hard_url) -> str:
     return server.admit("replica", "hard", options="default_transaction_read_only = on")
 
 
+@pytest.fixture(scope="module")
+def sample_reader(server, sample_url) -> str:
+    """The address of a role that may read the sample and not store."""
+    return server.admit("browser", "sample", stores=False)
+
+
 @pytest.mark.parametrize("role", ["no_temporary", "read_only"])
-def test_a_role_that_may_not_store_has_its_rows_copied_and_is_told(role, request, tmp_path):
+def test_a_role_that_may_not_store_has_its_rows_copied_and_is_told(role, request, tmp_path, capsys):
     url = request.getfixturevalue(role)
     found = source.open(url, tables=["orders", "members"])
+    said_before = capsys.readouterr().err
     rows = {name: int(table.count().execute()) for name, table in found.tables.items()}
     said = f"{rows['members']} rows of members, {rows['orders']} rows of orders were copied"
     assert any(said in note for note in found.notes), found.notes
+    copied = said.removesuffix(" were copied")
+    assert said_before == f"The role may not make temporary tables: {copied} are copied first.\n"
     assert {table.get_backend().name for table in found.tables.values()} == {"duckdb"}
     golden.check("hard", "01_rfm", golden.run("hard", "01_rfm", tmp_path, data=url))
+
+
+def test_a_batch_says_how_many_rows_it_copies_before_it_does(no_temporary, hard_url, root):
+    first, again, stores = (
+        plan(root / "notebooks" / "01_rfm.ipynb", data=url) for url in (no_temporary, no_temporary, hard_url)
+    )
+    rows = ", ".join(f"{table.rows:,} rows of {name}" for name, table in first.tables.items())
+    assert first.notice() == f"rfm/all: the role may not make temporary tables, so {rows} are copied first"
+    assert (first.run_key, stores.notice()) == (again.run_key, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", ["03_ab_test", "04_attribution", "05_budget"])
+def test_a_role_that_may_not_store_reads_the_same_numbers(notebook, sample_reader, root, tmp_path):
+    url = f"{sample_reader}?beside={root / 'data' / 'sample'}"
+    golden.check("sample", notebook, golden.run("sample", notebook, tmp_path, data=url))
 
 
 def test_too_many_rows_to_copy_name_the_right_that_is_missing(no_temporary, monkeypatch):
@@ -231,3 +259,96 @@ def test_a_connection_lost_on_the_way_is_a_truthful_failed_report(server, sample
     secrets = [form.encode() for form in (PASSWORD, QUOTED)]
     assert not [path for path in written if any(secret in path.read_bytes() for secret in secrets)]
     assert not any(secret.decode() in printed for secret in secrets)
+
+
+WAIT = """import time
+from pathlib import Path
+Path("at").touch()
+while Path("at").exists():
+    time.sleep(0.02)"""
+OPEN = """from helpers.data import source
+found = source.open(data, tables=["members", "orders"])
+found["orders"]"""
+SCHEMA = """import os
+from helpers.data import postgres
+found = postgres.connect(os.environ["SHOP"]).table("orders")"""
+COUNT = "print(found.orders.count().execute(), 'orders')"
+ENDS = {
+    "dropped before it is opened": (
+        [WAIT, OPEN, COUNT],
+        "CREATE TABLE kept AS TABLE orders; DROP TABLE orders",
+        "Gone since the run was planned: orders. Run it again.",
+    ),
+    "dropped before it is read": (
+        [SCHEMA, WAIT, "found.execute()"],
+        "DROP TABLE orders",
+        'PostgreSQL: a table is no longer in the database: relation "orders" does not exist',
+    ),
+    "cut off between two cells": (
+        [OPEN, WAIT, COUNT],
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'broken' AND pid <> pg_backend_pid()",
+        "PostgreSQL: the database was shut down or closed the connection. Run the report again.",
+    ),
+}
+"""Cells, what another session does while they wait, and what the report says of it."""
+
+
+@pytest.fixture
+def run_while(server, broken_url, tmp_path):
+    """Run a notebook of these cells as the command does, and something else while it waits."""
+    root = tmp_path / "project"
+    (root / "notebooks").mkdir(parents=True)
+    environment = {**os.environ, "SHOP": broken_url, "PLAYBOOK_CACHE": str(tmp_path / "cache")}
+
+    def run(cells, meanwhile=lambda: None):
+        path, waits = root / "notebooks" / "01_rfm.ipynb", root / "notebooks" / "at"
+        head = new_code_cell('data: str = "tables"', metadata={"tags": ["parameters"]}, id="parameters")
+        code = [new_code_cell(cell, id=f"cell-{number}") for number, cell in enumerate(cells)]
+        nbformat.write(new_notebook(cells=[head, *code]), path)
+        command = [COMMAND, "run", str(path), "--data", "${SHOP}", "--reports", str(root / "reports")]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(command, env=environment, cwd=root, **options) as running:
+            deadline = time.monotonic() + 120
+            while not waits.exists() and running.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            try:
+                meanwhile()
+            finally:
+                waits.unlink(missing_ok=True)
+            printed, _ = running.communicate(timeout=120)
+        return running.returncode, printed, root / "reports"
+
+    return run
+
+
+@pytest.mark.parametrize("end", list(ENDS))
+def test_what_breaks_between_cells_is_a_failed_report_and_the_next_run_makes_it(end, server, run_while):
+    cells, statement, said = ENDS[end]
+    code, printed, reports = run_while(cells, lambda: server.ask("broken", *statement.split("; ")))
+    assert code == 1 and "0 succeeded, 0 skipped, 0 not run, 1 failed" in printed, printed
+    told = json.loads((reports / "rfm" / "all" / "v1" / "manifest.json").read_text("utf-8"))
+    assert told["status"] == "failed" and told["failure"]["message"].startswith(said), told["failure"]
+    assert said.split(": ")[1].split(".")[0] in printed
+    assert not list(reports.glob(".*")) and not (reports / "rfm" / "all" / "latest.json").exists()
+    secrets = [form.encode() for form in (PASSWORD, QUOTED)]
+    written = [path for path in reports.rglob("*") if path.is_file()]
+    assert not [path for path in written if any(secret in path.read_bytes() for secret in secrets)]
+    assert not any(secret.decode() in printed for secret in secrets)
+    if "kept" in statement:
+        server.ask("broken", "ALTER TABLE kept RENAME TO orders")
+        assert run_while([OPEN, COUNT])[0] == 0
+        assert json.loads((reports / "rfm" / "all" / "latest.json").read_text())["version"] == 2
+
+
+def test_a_table_that_a_report_reads_cannot_be_dropped_or_emptied_under_it(server, run_while):
+    import psycopg
+
+    def meanwhile():
+        for statement in ("DROP TABLE orders", "TRUNCATE orders"):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                server.ask("broken", "SET lock_timeout = 300", statement)
+
+    code, printed, reports = run_while([OPEN, WAIT, COUNT], meanwhile)
+    assert code == 0, printed
+    (rows,) = server.ask("broken", "SELECT count(*) FROM orders")[0]
+    assert f"{rows} orders" in (reports / "rfm" / "all" / "v1" / "notebook.ipynb").read_text("utf-8")
