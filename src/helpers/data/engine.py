@@ -272,7 +272,8 @@ def _stores(con: Any) -> bool:
 
 def copies(place: Address) -> bool:
     """Return whether `reachable` copies what is at a place."""
-    return place.kind == "database" and not _stores(_other(place))
+    asked = EXTRAS.get(place.url.split("://")[0]) == "postgres"  # the others need no right of their own
+    return asked and not _stores(_other(place))
 
 
 def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any]:
@@ -319,7 +320,8 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
         with table.to_pyarrow_batches(chunk_size=50_000) as rows, pq.ParquetWriter(path, rows.schema) as file:
             for batch in rows:
                 file.write_batch(batch)
-        found[name] = create(con, TABLES[name], f"read_parquet({quoted(str(path))})", notes)
+        copied = create(con, TABLES[name], f"read_parquet({quoted(str(path))})", notes)
+        found[name] = copied.cast(table.schema())  # a file says of instants how exact they are
     return found
 
 
