@@ -152,6 +152,7 @@ def test_runs_of_one_desk_read_each_file_once(notebook: Path) -> None:
 def database(notebook: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> Plan:
     """Plan on a database that is not there."""
     monkeypatch.setattr("helpers.report.plan.desk.fingerprint.fingerprint", lambda *_, **__: {})
+    monkeypatch.setattr("helpers.data.engine.copies", lambda _: False)
     return plan(notebook, data=data)
 
 
