@@ -166,6 +166,8 @@ def test_money_and_constants_are_rounded_as_floats(engine):
     assert close(answers(table, dialect.rounded(table.m, 2)), [1.0, -2.68, 100.0])
     heads = ibis.cases((table["at"] == 0, 5_824_970.8284714121), else_=0.5)
     assert close(answers(table, dialect.rounded(heads, 6)), [5_824_970.828471, 0.5, 0.5])
+    halves = materialise(table.group_by("at").agg(half=ibis.cases((table["at"] == 0, 0.5), else_=2.25).sum()))
+    assert halves.select("half").execute()["half"].dtype == "float64", "what is stored of constants, too"
 
 
 def test_buckets_are_those_of_md5(engine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -102,6 +103,11 @@ class Compiler(PySparkCompiler):
 
     visit_IsNull = SQLGlotCompiler.visit_IsNull  # noqa: N815 - NaN is a value
     visit_NotNull = SQLGlotCompiler.visit_NotNull  # noqa: N815
+
+    def visit_NonNullLiteral(self, op: Any, *, value: Any, dtype: Any) -> Any:  # noqa: N802
+        """Write a constant; one such as 0.5 is a decimal here, and so would be what is stored of it."""
+        written = super().visit_NonNullLiteral(op, value=value, dtype=dtype)
+        return self.cast(written, dtype) if dtype.is_floating() and math.isfinite(value) else written
 
     def visit_Least(self, op: Any, *, arg: Sequence[Any]) -> Any:  # noqa: N802
         """Return the least of some values, which may be one."""
