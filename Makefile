@@ -39,6 +39,7 @@ lint: $(READY) size
 	$(BIN)/python tools/notebooks.py --check
 	$(BIN)/python tools/texts.py
 	$(BIN)/python tools/expressions.py
+	$(BIN)/python benchmarks/run.py --check
 
 size: $(READY)  ## code lines by room beside the budget
 	$(BIN)/python tools/size.py
@@ -68,8 +69,8 @@ test-all: test axe spark  ## and Chromium, a PostgreSQL server, and Spark
 proofs: $(READY) axe spark  ## all long proofs, two hundred kills of a batch among them; an hour and more
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "slow"
 
-bench: $(READY)  ## every performance claim, as ratios measured in one run
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+bench: $(READY)  ## every performance claim, as ratios measured in one run; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf .venv build src/*.egg-info

@@ -11,20 +11,16 @@ most 1.3 times the SQL, at most 1.0 times tea-tasting, at most 1,500 MB.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
+from argparse import Namespace
+from functools import partial
 from typing import Any
 
 import _contenders
 
-CONTENDERS = {"ours": "Ibis on DuckDB", "sql": "hand-written SQL"}
-if importlib.util.find_spec("tea_tasting"):
-    CONTENDERS["tea"] = "tea-tasting on DuckDB"
+CONTENDERS = {"ours": "Ibis on DuckDB", "sql": "hand-written SQL", "tea": "tea-tasting on DuckDB"}
 TARGETS = {"sql": {"compute_s": 1.3}, "tea": {"compute_s": 1.0}}
 MOST_MB = 1_500
 
@@ -63,7 +59,7 @@ group by arm, ready
 """
 
 
-def run_ours(folder: Path) -> Any:
+def run_ours(options: Namespace) -> Any:
     """Return a function that does the work through the package."""
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
@@ -78,7 +74,8 @@ def run_ours(folder: Path) -> Any:
     plan = plan_of(fields | {"outcome_days": 7, "primary": METRICS[0], "secondary": METRICS[1:]})
 
     def work() -> dict[str, Any]:
-        study = Study.of(source.open(str(folder), check=False), "2026-01-28")
+        study = Study.of(source.open(str(options.folder), check=False), "2026-01-28")
+        _contenders.limited(study.dataset.assignments.get_backend(), options)
         in_several_arms(study, plan)
         checked = time.perf_counter()
         found = {each.name: moments_of(study, plan, each).moments.merge(2).merge(1) for each in plan.metrics}
@@ -92,7 +89,7 @@ def run_ours(folder: Path) -> Any:
     return work
 
 
-def run_sql(folder: Path) -> Any:
+def run_sql(options: Namespace) -> Any:
     """Return a function that does the work with two statements of SQL, merged as ours are."""
     import duckdb
     import numpy as np
@@ -100,12 +97,12 @@ def run_sql(folder: Path) -> Any:
     columns = {"spend": 3, "orders": 8, "bought": 10, "ctr": 12, "minutes": 17, "likes": 19}
 
     def work() -> dict[str, Any]:
-        connection = duckdb.connect()
-        connection.execute(SEVERAL.format(folder=folder))
+        connection = _contenders.limited(duckdb.connect(), options)
+        connection.execute(SEVERAL.format(folder=options.folder))
         checked = time.perf_counter()
         several = connection.execute("select count(*) from several").fetchall()[0][0]
         assert not several, "the synthetic units stand in one arm each"
-        rows = connection.execute(SQL.format(folder=folder)).fetchall()
+        rows = connection.execute(SQL.format(folder=options.folder)).fetchall()
         read = time.perf_counter()
         cells = {}
         for name, place in columns.items():
@@ -122,7 +119,7 @@ def run_sql(folder: Path) -> Any:
     return work
 
 
-def run_tea(folder: Path) -> Any:
+def run_tea(options: Namespace) -> Any:
     """Return a function that analyses the same metrics with tea-tasting."""
     import ibis
     import tea_tasting as tt
@@ -139,64 +136,50 @@ def run_tea(folder: Path) -> Any:
 
     def work() -> dict[str, Any]:
         begun = time.perf_counter()
-        table = ibis.duckdb.connect().read_parquet(folder / "assignments.parquet")
+        connection = _contenders.limited(ibis.duckdb.connect(), options)
+        table = connection.read_parquet(options.folder / "assignments.parquet")
         experiment.analyze(table.mutate(bought=(table.orders > 0).cast("int")), control="control")
         return {"moments_s": time.perf_counter() - begun, "again_ms": 0.0, "cells": {}}
 
     return work
 
 
-def child(contender: str, folder: Path) -> None:
-    """Run one contender in this process and print its figures as JSON."""
-    figures, found = _contenders.timed(lambda: globals()[f"run_{contender}"](folder))
-    print(json.dumps(figures | found))
+def generate(options: Namespace) -> None:
+    """Make the Parquet file."""
+    if not (options.folder / "assignments.parquet").exists():
+        _contenders.generate(GENERATE.format(units=options.units, folder=options.folder))
 
 
-def generate(units: int) -> Path:
-    """Return the folder with the Parquet file, made once per size."""
-    folder = Path(tempfile.gettempdir()) / f"benchmark-ab-test-{units}"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "assignments.parquet").exists():
-        _contenders.generate(GENERATE.format(units=units, folder=folder))
-    return folder
-
-
-def show(found: _contenders.Runs) -> bool:
-    """Print medians and ratios; return whether the results agree and the targets hold."""
+def show(options: Namespace, found: _contenders.Runs) -> None:
+    """Print medians, ratios and claims."""
     import numpy as np
 
-    median = _contenders.show(found, CONTENDERS)
-    ours, sql = (found[name][0]["cells"] for name in ("ours", "sql"))
-    good = all(np.allclose(ours[name], sql[name], rtol=1e-9) for name in sql)
-    print(f"moments equal: {good} ({sum(ours['spend'][:2]):,.0f} units)")
-    alone = {name: statistics.median(run["moments_s"] for run in runs) for name, runs in found.items()}
-    for name, title in CONTENDERS.items():
-        if name != "ours":
-            good &= name == "tea" or _contenders.compare(median, name, title, TARGETS[name], digits=2)
-            ratio = alone["ours"] / alone[name]
-            print(f"ours / {title}, moments alone: {ratio:.2f} (target <= {TARGETS[name]['compute_s']})")
-            good &= ratio <= TARGETS[name]["compute_s"]
-    if "tea" not in CONTENDERS:
-        print("tea-tasting is not installed here: not compared.")
-    again = statistics.median(run["again_ms"] for run in found["ours"])
-    peak = median["ours"]["process_mb"]
-    print(f"a second set of metrics from kept moments: {again:.1f} ms; peak of the process {peak:,.0f} MB")
-    return good and peak <= MOST_MB
+    result = {name: [run["result"] for run in runs] for name, runs in found.items()}
+    alone = {name: statistics.median(run["moments_s"] for run in runs) for name, runs in result.items()}
+    median = _contenders.show(found, CONTENDERS, {n: {"moments s": f"{s:.2f}"} for n, s in alone.items()})
+    ours, sql = (result[name][0]["cells"] for name in ("ours", "sql"))
+    unlike = sum(not np.allclose(ours[name], sql[name], rtol=1e-9) for name in sql)
+    _contenders.claim("metrics whose moments differ from the SQL's", unlike, 0, ".0f")
+    _contenders.compare(options, median, CONTENDERS, {"sql": TARGETS["sql"]})
+    for name in TARGETS.keys() & found:
+        what = f"ours / {CONTENDERS[name]}, moments alone, wall"
+        _contenders.claim(what, alone["ours"] / alone[name], TARGETS[name]["compute_s"])
+    again = statistics.median(each["again_ms"] for each in result["ours"])
+    _contenders.note(f"A second set of metrics from kept moments takes {again:.1f} ms.")
 
 
 def main() -> int:
     """Read the arguments, measure and print."""
     parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--units", type=int, default=20_000_000, help="rows of the table")
+    parser.set_defaults(most_mb=MOST_MB)
     options = parser.parse_args()
-    folder = generate(options.units)
-    if options.child:
-        child(options.child, folder)
-        return 0
-    size = (folder / "assignments.parquet").stat().st_size / 2**20
-    print(f"{options.units:,} units x {len(METRICS)} metrics, {size:.0f} MB of Parquet")
-    arguments = ["--units", str(options.units)]
-    return 0 if show(_contenders.measure(__file__, CONTENDERS, options.rounds, arguments)) else 1
+    there = [name for name in CONTENDERS if name != "tea" or _contenders.here("tea-tasting", "tea_tasting")]
+    runs = {name: partial(globals()[f"run_{name}"], options) for name in there}
+    found = _contenders.compete(options, runs, lambda: generate(options))
+    _contenders.note(f"{options.units:,} units x {len(METRICS)} metrics")
+    show(options, found)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ and gives credit by every rule, order 1 and Shapley values. Each contender runs 
 The engine may use 3.5 GB, whoever asks it. The package itself allows less, so that memory does not grow with the
 community, and sorts on disk what does not fit: what that costs is printed beside it.
 
-Run: ``python benchmarks/attribution.py`` (``--journeys 200000`` for a quick look; a journey has about five touches).
-Targets: at most 1.3 times the SQL and a third of do-attribution (wall clock), 40 CPU seconds for the bootstrap of
-380,000 histories, 4.4 times the CPU seconds for four times the touches, in at most 4 GB.
+Run: ``python benchmarks/attribution.py`` (``--journeys 200000`` for a quick look, 20000000 with ``--only ours sql``
+for a large one; a journey has about five touches). Targets: at most 1.3 times the SQL and a third of do-attribution
+(wall clock), 40 CPU seconds for the bootstrap of 380,000 histories, 4.4 times the CPU seconds for four times the
+touches, in at most 4 GB.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
-import tempfile
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ CONTENDERS = {
     "bootstrap": "200 resamples of members",
     "peer": "do-attribution, ready paths",
 }
-MEMORY = "set memory_limit = '3.5GB'"
-TARGET_SQL, TARGET_PEER, TARGET_GROWTH, TARGET_MB, TARGET_BOOTSTRAP = 1.3, 1 / 3, 4.4, 4_096, 40
+MEMORY, MOST_MB, MOST_GROWTH, MOST_BOOTSTRAP = "3.5GB", 4_096, 4.4, 40
+TARGETS = {"sql": {"compute_s": 1.3}, "peer": {"compute_s": 1 / 3}}
 
 GENERATE = """
 create temp table journey as
@@ -96,15 +95,12 @@ from (select * from step union all by name select * from carried) group by all
 Rows = list[tuple[str, float, float]]
 
 
-def study(folder: Path, memory: str = "") -> Any:
-    """Return the study of the files, with so much memory for the engine or else with what the package allows."""
+def study(folder: Path) -> Any:
+    """Return the study of the files."""
     from helpers.data import source
     from helpers.study import Study
 
-    found = Study(dataset=source.open(str(folder), check=False), as_of=AS_OF, draws=DRAWS)
-    if memory:
-        found.dataset.touchpoints.get_backend().raw_sql(memory)
-    return found
+    return Study(dataset=source.open(str(folder), check=False), as_of=AS_OF, draws=DRAWS)
 
 
 def rows(channels: tuple[str, ...], credit: Any) -> Rows:
@@ -112,38 +108,46 @@ def rows(channels: tuple[str, ...], credit: Any) -> Rows:
     return [(name, *credit[:, n].round(4).tolist()) for n, name in enumerate(channels)]
 
 
-def run_ours(folder: Path, memory: str = MEMORY) -> Any:
-    """Return a function that does the work through the package."""
+def run_ours(options: Namespace, times: int = 1) -> Any:
+    """Return a function that does the work through the package, on so many times the journeys."""
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
     from helpers.methods.attribution.journeys import journeys
     from helpers.methods.attribution.markov import first_order
 
     def work() -> Rows:
-        found = journeys(study(folder, memory))
+        asked = study(part(options, times))
+        _contenders.limited(asked.dataset.touchpoints.get_backend(), options)
+        found = journeys(asked)
         return rows(found.channels, first_order(found.cells, found.channels)[1])
 
     return work
 
 
-run_large, run_house = run_ours, partial(run_ours, memory="")
+run_large = partial(run_ours, times=LARGE)
 
 
-def run_sql(folder: Path) -> Any:
+def run_house(options: Namespace) -> Any:
+    """Return the same with the memory that the package allows."""
+    return run_ours(Namespace(**vars(options) | {"memory": None}))
+
+
+def run_sql(options: Namespace) -> Any:
     """Return a function that counts with one query; both read the effects off the counts in the same way."""
     import duckdb
 
     from helpers.methods.attribution.markov import first_order
 
     def work() -> Rows:
-        cells = duckdb.connect().execute(MEMORY).execute(SQL.format(folder=folder)).df()
+        connection = _contenders.limited(duckdb.connect(), options)
+        cells = connection.execute(SQL.format(folder=part(options))).df()
         channels = tuple(sorted(cells["channel"].unique()))
         return rows(channels, first_order(cells, channels)[1])
 
     return work
 
 
-def run_bootstrap(folder: Path) -> Any:
+def run_bootstrap(options: Namespace) -> Any:
     """Return a function that resamples members; their histories are there already."""
     from helpers.methods.attribution.heuristics import rules
     from helpers.methods.attribution.journeys import journeys
@@ -151,7 +155,7 @@ def run_bootstrap(folder: Path) -> Any:
     from helpers.methods.attribution.shapley import shapley
     from helpers.methods.attribution.uncertainty import resampled
 
-    histories = journeys(study(folder)).histories
+    histories = journeys(study(part(options))).histories
 
     def work() -> Rows:
         models = {**rules(histories), "markov": markov(histories), "shapley": shapley(histories)}
@@ -161,13 +165,13 @@ def run_bootstrap(folder: Path) -> Any:
     return work
 
 
-def run_peer(folder: Path) -> Any:
+def run_peer(options: Namespace) -> Any:
     """Return a function that fits do-attribution to journeys that are joined and counted already."""
     from do_attribution import MarkovAttribution  # type: ignore[import-not-found]
 
     from helpers.methods.attribution.journeys import journeys
 
-    h = journeys(study(folder)).histories
+    h = journeys(study(part(options))).histories
     names, ends = list(h.channels), h.last.nonzero()[0]
     begins = [0, *(ends[:-1] + 1)]
     paths = [" > ".join(names[code] for code in h.code[a : b + 1]) for a, b in zip(begins, ends, strict=True)]
@@ -180,66 +184,57 @@ def run_peer(folder: Path) -> Any:
     return work
 
 
-def generate(journeys: int) -> Path:
-    """Return the folder with the two Parquet files, made once per size."""
-    folder = Path(tempfile.gettempdir()) / f"benchmark-attribution-{journeys}"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "orders.parquet").exists():
-        _contenders.generate(GENERATE.format(journeys=journeys, folder=folder))
-    return folder
+def part(options: Namespace, times: int = 1) -> Path:
+    """Return the folder of the two Parquet files with so many times the journeys."""
+    return options.folder / str(options.journeys * times)
 
 
-def show(found: _contenders.Runs) -> bool:
-    """Print medians and ratios; return whether the results agree and the targets hold."""
+def generate(options: Namespace) -> None:
+    """Make the Parquet files that are asked for."""
+    for times in (1, LARGE) if not options.only or "large" in options.only else (1,):
+        folder = part(options, times)
+        folder.mkdir(exist_ok=True)
+        if not (folder / "orders.parquet").exists():
+            _contenders.generate(GENERATE.format(journeys=options.journeys * times, folder=folder))
+
+
+def show(options: Namespace, found: _contenders.Runs) -> None:
+    """Print medians, ratios and claims."""
     median = _contenders.show(found, CONTENDERS)
-    good = all(
-        run["rows"] == found["sql"][0]["rows"] for name in ("ours", "sql", "house") for run in found[name]
-    )
-    print(f"credit equal: {good} ({len(found['sql'][0]['rows'])} channels)")
-    good &= _contenders.compare(median, "sql", CONTENDERS["sql"], {"compute_s": TARGET_SQL}, digits=2)
-    if "peer" in median:
-        good &= _contenders.compare(median, "peer", CONTENDERS["peer"], {"compute_s": TARGET_PEER}, digits=2)
-    else:
-        print("do-attribution is not installed, so it was not compared.")
-    disk = median["house"]["cpu_s"] / median["ours"]["cpu_s"]
-    print(f"as the package allows: {disk:.2f} times the CPU s, {median['house']['process_mb']:.0f} MB in all")
-    growth, peak = median["large"]["cpu_s"] / median["ours"]["cpu_s"], median["large"]["process_mb"]
-    print(
-        f"{LARGE} times the touches: {growth:.2f} times the CPU s (target <= {TARGET_GROWTH}), {peak:.0f} MB in all"
-    )
-    histories, spent = found["bootstrap"][0]["rows"][0][1], median["bootstrap"]["cpu_s"]
-    print(
-        f"bootstrap: {spent:.1f} CPU s for {histories:,} histories; for {HISTORIES:,} at most {TARGET_BOOTSTRAP} s"
-    )
-    allowed = TARGET_BOOTSTRAP * max(1.0, histories / HISTORIES)
-    return good and growth <= TARGET_GROWTH and peak <= TARGET_MB and spent <= allowed
+    _contenders.equal(found, ("sql", "ours", "house"), "credit by channel")
+    _contenders.compare(options, median, CONTENDERS, TARGETS)
+    if "house" in median:
+        disk = median["house"]["cpu_s"] / median["ours"]["cpu_s"]
+        _contenders.note(
+            f"With the memory that the package allows it takes {disk:.2f} times the CPU seconds."
+        )
+    if "large" in median:
+        growth = median["large"]["cpu_s"] / median["ours"]["cpu_s"]
+        _contenders.claim(f"{LARGE} times the touches, CPU", growth, MOST_GROWTH)
+        peak = median["large"]["process_mb"]
+        _contenders.claim(f"{LARGE} times the touches, memory of the process", peak, MOST_MB, ",.0f", " MB")
+    if "bootstrap" in median:
+        histories = found["bootstrap"][0]["result"][0][1]
+        bar = MOST_BOOTSTRAP * max(1.0, histories / HISTORIES)
+        what = f"{DRAWS} resamples of {histories:,} histories, CPU"
+        _contenders.claim(what, median["bootstrap"]["cpu_s"], bar, ".1f", " s")
 
 
 def main() -> int:
     """Read the arguments, measure and print."""
     parser = _contenders.parser(__doc__, CONTENDERS)
+    parser.set_defaults(memory=MEMORY)
     parser.add_argument(
-        "--journeys", type=int, default=1_000_000, help="journeys; they have five times as many touches"
+        "--journeys", type=int, default=1_000_000, help="they have five times as many touches"
     )
     options = parser.parse_args()
-    if options.child:
-        size = options.journeys * (LARGE if options.child == "large" else 1)
-        run = globals()[f"run_{options.child}"]
-        figures, result = _contenders.timed(lambda: run(generate(size)))
-        print(json.dumps(figures | {"rows": result}))
-        return 0
-    sizes = [
-        sum(f.stat().st_size for f in generate(options.journeys * k).glob("*.parquet")) / 2**20
-        for k in (1, LARGE)
-    ]
-    print(
-        f"{options.journeys:,} journeys: {sizes[0]:.0f} MB of Parquet, and {sizes[1]:.0f} MB of {LARGE} times as many"
-    )
-    installed = importlib.util.find_spec("do_attribution")
-    names = [name for name in CONTENDERS if name != "peer" or installed]
+    there = [n for n in CONTENDERS if n != "peer" or _contenders.here("do-attribution", "do_attribution")]
+    runs = {name: partial(globals()[f"run_{name}"], options) for name in there}
     once = ("house", "large", "bootstrap", "peer")
-    found = _contenders.measure(__file__, names, options.rounds, ["--journeys", str(options.journeys)], once)
-    return 0 if show(found) else 1
+    found = _contenders.compete(options, runs, lambda: generate(options), once)
+    _contenders.note(f"{options.journeys:,} journeys")
+    show(options, found)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

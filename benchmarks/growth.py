@@ -6,8 +6,7 @@ process, imports and threads included; memory is its peak. Rows and bytes (in Ar
 that the engine hands over, whether an expression or a join asks for it; tables it keeps to itself do not count.
 
 Run: ``python benchmarks/growth.py`` (``--members 3000 12000`` for a quick look; ``--notebooks 14_outlook`` for one;
-``--data FOLDER`` for simulated communities that lie somewhere, such as one of a million members). The
-figures of each report are also printed as one line of JSON.
+``--data FOLDER`` for simulated communities that lie somewhere, such as one of a million members).
 Targets, largest community against smallest: at most 3.5 times the CPU seconds, at most twice the memory. Target of
 every report, on whatever it is made: at most 50 MB leave the engine, and the process takes less than 8 GB.
 """
@@ -19,7 +18,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import _contenders
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU, MEMORY = 3.5, 2.0
@@ -75,27 +75,30 @@ def yardstick() -> dict[str, Any]:
 def child(task: str, data: Path) -> None:
     """Do one task in this process and print its figures as JSON."""
     found = run(task, data) if task != "yardstick" else yardstick()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "gb": used.ru_maxrss / 2**20, **found}))
+    print("\n" + json.dumps({"cpu_s": time.process_time(), "gb": _contenders.peak_memory() / 1024, **found}))
 
 
 def measured(task: str, data: Path = ROOT) -> dict[str, Any]:
     """Do one task in a process of its own and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PLAYBOOK_RUN_FOLDER": folder}
-        command = [sys.executable, __file__, "--child", task, str(data)]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+        os.environ["PLAYBOOK_RUN_FOLDER"] = folder
+        return _contenders.alone([__file__, "--child", task, str(data)])
 
 
-def community(members: int) -> Path:
-    """Return the folder of a simulated year, made once per size."""
-    folder = Path(tempfile.gettempdir()) / f"benchmark-growth-{members}"
-    if not folder.exists():
-        command = [sys.executable, "-m", "helpers.cli", "simulate", str(folder), "--members", str(members)]
-        subprocess.run([*command, "--days", "365", "--seed", "1"], check=True, stdout=subprocess.DEVNULL)
-    return folder
+def simulated(folder: Path, members: int) -> Path:
+    """Return the folder of a simulated year."""
+    command = [sys.executable, "-m", "helpers.cli", "simulate", str(folder / str(members))]
+    command += ["--members", str(members), "--days", "365", "--seed", "1"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / str(members)
+
+
+def sizes(folder: Path) -> str:
+    """Return how large a community is, in words."""
+    import pyarrow.parquet as pq
+
+    rows = {name: pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("members", "events")}
+    return f"{rows['members']:,} members, {rows['events'] / 1e6:.1f} M events"
 
 
 def largest(cells: list[dict[str, float]], figure: str, form: str) -> str:
@@ -104,35 +107,35 @@ def largest(cells: list[dict[str, float]], figure: str, form: str) -> str:
     return ", ".join(f"{cell['cell']}: {format(cell[figure], form)}" for cell in first)
 
 
-def report(notebook: str, communities: list[Path]) -> bool:
-    """Print a line for each community, its figures and the ratios; return whether the targets hold."""
-    found = []
-    width = max(len(folder.name) for folder in communities) + 2
-    print(
-        f"{notebook:18}{'':{width}}{'CPU s':>8}{'yardstick':>10}{'peak GB':>9}{'queries':>9}{'rows':>11}{'MB':>8}"
+def report(notebook: str, communities: list[Path]) -> None:
+    """Print the figures on each community, and the claims."""
+    found = [
+        (sizes(folder), measured("yardstick")["cpu_s"], measured(notebook, folder)) for folder in communities
+    ]
+    _contenders.table(
+        {
+            "report": notebook,
+            "community": size,
+            "CPU s": f"{each['cpu_s']:.1f}",
+            "yardstick s": f"{bare:.2f}",
+            "peak GB": f"{each['gb']:.2f}",
+            "queries": f"{each['queries']:,}",
+            "rows out": f"{each['rows']:,}",
+            "MB out": f"{each['mb']:.1f}",
+            "CPU s by cell": largest(each["cells"], "cpu_s", ".1f"),
+            "MB by cell": largest(each["cells"], "mb", ".1f"),
+        }
+        for size, bare, each in found
     )
-    for folder in communities:
-        bare = measured("yardstick")["cpu_s"]
-        figures = measured(notebook, folder)
-        found.append(figures)
-        cells = figures["cells"]
-        print(
-            f"{'':18}{folder.name:{width}}{figures['cpu_s']:8.1f}{bare:10.2f}{figures['gb']:9.2f}"
-            f"{figures['queries']:9,}{figures['rows']:11,}{figures['mb']:8.1f}   "
-            f"CPU s by cell {largest(cells, 'cpu_s', '.1f')}; MB by cell {largest(cells, 'mb', '.1f')}"
-        )
-        print(
-            json.dumps({"notebook": notebook, "community": folder.name, "yardstick_s": bare, **figures}),
-            flush=True,
-        )
-    held = all(each["mb"] <= LEAVES_MB and each["gb"] < PEAK_GB for each in found)
+    figures = [each for _, _, each in found]
+    _contenders.claim(
+        f"{notebook}, most that leaves the engine", max(e["mb"] for e in figures), LEAVES_MB, unit=" MB"
+    )
+    _contenders.claim(f"{notebook}, peak memory", max(each["gb"] for each in figures), PEAK_GB, unit=" GB")
     if len(found) > 1:
-        cpu, memory = (found[-1][name] / found[0][name] for name in ("cpu_s", "gb"))
-        print(
-            f"{'':18}largest / smallest: CPU {cpu:.2f} (target {CPU}), memory {memory:.2f} (target {MEMORY})"
-        )
-        held &= bool(cpu <= CPU and memory <= MEMORY)
-    return held
+        for name, title, most in (("cpu_s", "CPU", CPU), ("gb", "peak memory", MEMORY)):
+            what = f"{notebook}, largest / smallest community, {title}"
+            _contenders.claim(what, figures[-1][name] / figures[0][name], most)
 
 
 def main() -> int:
@@ -149,8 +152,11 @@ def main() -> int:
     if options.child:
         child(options.child[0], Path(options.child[1]))
         return 0
-    communities = options.data or [community(members) for members in options.members]
-    return 0 if all([report(name, communities) for name in options.notebooks]) else 1
+    with tempfile.TemporaryDirectory(prefix="playbook-benchmark-") as folder:
+        communities = options.data or [simulated(Path(folder), members) for members in options.members]
+        for name in options.notebooks:
+            report(name, communities)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

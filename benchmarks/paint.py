@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import _contenders
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -42,7 +44,7 @@ def paint(page: Page, path: Path) -> float:
 def main(paths: list[Path]) -> None:
     """Print the table."""
     if COMMAND is None:
-        print("first paint: not measured, Chromium is not installed (Debian: chromium)")
+        _contenders.note("Chromium is not here (Debian: chromium), so first paint was not measured.")
         return
     with tempfile.TemporaryDirectory() as folder, Chromium(COMMAND) as chromium, chromium.page() as page:
         empty, large = Path(folder, "empty.html"), Path(folder, "thousand-versions.html")
@@ -50,17 +52,19 @@ def main(paths: list[Path]) -> None:
         large.write_text(index_html(catalog(copies=50)), "utf-8")
         page.look(1280)
         page.call("Emulation.setCPUThrottlingRate", rate=SLOWER)
-        print(f"first paint, processor {SLOWER}x slower{'':18}kB   page ms  empty ms")
+        rows = []
         for path in [*paths, large]:
             times = [(paint(page, path), paint(page, empty)) for _ in range(OPENINGS)]
             own, peer = median(time for time, _ in times), median(time for _, time in times)
             name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
-            print(f"{name:44}{path.stat().st_size / 1000:8.1f}{own:10.0f}{peer:10.0f}")
+            size = f"{path.stat().st_size / 1000:.1f}"
+            rows.append({"first paint": name, "kB": size, "page ms": f"{own:.0f}", "empty ms": f"{peer:.0f}"})
+        _contenders.table(rows)
         page.call("Emulation.setCPUThrottlingRate", rate=1)
         page.open(large)
         page.evaluate("document.body.offsetHeight")
         typed = [float(page.evaluate(FILTER % text)) for text in ("c", "co", "copy-4", "failed", "") * 3]
-        print(
+        _contenders.note(
             f"filter over a thousand versions, slowest and median of {len(typed)} inputs: "
             f"{max(typed):.0f} ms, {median(typed):.0f} ms"
         )

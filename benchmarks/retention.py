@@ -16,16 +16,16 @@ Contenders:
 
 The claim is about compute after imports: its wall clock, and the peak of memory above what the imports took.
 Run: ``python benchmarks/retention.py`` (``--members 1000000`` for a quick look; ``--start members`` for the other
-claim; ``--skip lifelines`` where the rows do not fit in memory, as with ``--members 100000000``). Targets: at most
+claim; ``--only ours bare`` where the rows do not fit in memory, as with ``--members 100000000``). Targets: at most
 0.1 times lifelines in time and in memory, at most 1.3 times the bare query in time.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import _contenders
@@ -71,7 +71,7 @@ from days where joined_day <= date '{as_of}' group by all
 """
 
 
-def run_ours(folder: Path, start: str) -> Any:
+def run_ours(options: Namespace) -> Any:
     """Return a function that does the work through the package."""
     import ibis
 
@@ -84,30 +84,34 @@ def run_ours(folder: Path, start: str) -> Any:
     from helpers.study.people import population
 
     def work() -> list[tuple[Any, ...]]:
-        if start == "durations":
-            stays = ibis.read_parquet(folder / "durations.parquet")
+        if options.start == "durations":
+            stays = ibis.read_parquet(options.folder / "durations.parquet")
+            _contenders.limited(stays.get_backend(), options)
         else:
-            dataset = source.open(str(folder), tables=["members"], check=False)
+            dataset = source.open(str(options.folder), tables=["members"], check=False)
+            _contenders.limited(dataset.members.get_backend(), options)
             stays = exit_durations(population(dataset, as_of=AS_OF), as_of=AS_OF)
         curves = survival(cells(stays, "plan"), "plan")
         found = curves.at(list(CHECKED))
-        return list(found[["segment", "day", "survival"]].itertuples(index=False, name=None))
+        return plain(found[["segment", "day", "survival"]].itertuples(index=False, name=None))
 
     return work
 
 
-def run_lifelines(folder: Path, start: str) -> Any:
+def run_lifelines(options: Namespace) -> Any:
     """Return a function that fits rows, reading only the columns it needs."""
     import pandas as pd
     import pyarrow.parquet  # noqa: F401 -- else loaded at the first read
     from lifelines import KaplanMeierFitter
 
     def work() -> list[tuple[Any, ...]]:
-        if start == "durations":
-            rows = pd.read_parquet(folder / "durations.parquet")
+        if options.start == "durations":
+            rows = pd.read_parquet(options.folder / "durations.parquet")
             tenure, exited = rows["tenure_days"], rows["exited"]
         else:
-            rows = pd.read_parquet(folder / "members.parquet", columns=["joined_at", "left_at", "plan"])
+            rows = pd.read_parquet(
+                options.folder / "members.parquet", columns=["joined_at", "left_at", "plan"]
+            )
             shift, end = pd.Timedelta(hours=8), pd.Timestamp(AS_OF)
             joined = (rows["joined_at"] + shift).dt.floor("D")
             left = (rows["left_at"] + shift).dt.floor("D")
@@ -116,19 +120,20 @@ def run_lifelines(folder: Path, start: str) -> Any:
         for plan, index in rows.groupby("plan").indices.items():
             fitted = KaplanMeierFitter().fit(tenure.to_numpy()[index], exited.to_numpy()[index])
             found += [(plan, day, fitted.predict(day)) for day in CHECKED]
-        return found
+        return plain(found)
 
     return work
 
 
-def run_bare(folder: Path, start: str) -> Any:
-    """Return a function that counts with one query; its survival is computed outside the clock."""
+def run_bare(options: Namespace) -> Any:
+    """Return a function that counts with one query and multiplies step by step, which takes no time beside it."""
     import duckdb
 
-    query = (BARE_DURATIONS if start == "durations" else BARE).format(folder=folder, as_of=AS_OF)
+    query = BARE_DURATIONS if options.start == "durations" else BARE
+    query = query.format(folder=options.folder, as_of=AS_OF)
 
     def work() -> list[tuple[Any, ...]]:
-        return duckdb.connect().execute(query).fetchall()
+        return plain(product_limit(_contenders.limited(duckdb.connect(), options).execute(query).fetchall()))
 
     return work
 
@@ -146,35 +151,17 @@ def product_limit(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return found
 
 
-def child(contender: str, folder: Path, start: str) -> None:
-    """Run one contender in this process and print its figures as JSON."""
-    figures, rows = _contenders.timed(lambda: globals()[f"run_{contender}"](folder, start))
-    rows = product_limit(rows) if contender == "bare" else rows
-    survival = sorted((str(plan), int(day), round(float(value), 9)) for plan, day, value in rows)
-    print(json.dumps(figures | {"rows": survival}))
+def plain(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return survival by plan and day in order, to 9 digits."""
+    return sorted((str(plan), int(day), round(float(value), 9)) for plan, day, value in rows)
 
 
-def generate(members: int) -> Path:
-    """Return the folder with the Parquet files, made once per size."""
-    folder = Path(tempfile.gettempdir()) / f"benchmark-retention-{members}"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "members.parquet").exists():
-        _contenders.generate(GENERATE.format(members=members, segments=SEGMENTS, days=DAYS, folder=folder))
-    if not (folder / "durations.parquet").exists():
-        _contenders.generate(DURATIONS.format(folder=folder, as_of=AS_OF))
-    return folder
-
-
-def show(found: _contenders.Runs) -> bool:
-    """Print medians and ratios; return whether the results agree and the targets hold."""
-    median = _contenders.show(found, CONTENDERS)
-    reference = found["ours"][0]["rows"]
-    good = all(run["rows"] == reference for runs in found.values() for run in runs)
-    print(f"survival equal to 9 digits: {good} ({len(reference)} values)")
-    for name, targets in TARGETS.items():
-        if name in median:
-            good &= _contenders.compare(median, name, CONTENDERS[name], targets)
-    return good
+def generate(options: Namespace) -> None:
+    """Make the Parquet files."""
+    if not (options.folder / "durations.parquet").exists():
+        sizes = {"members": options.members, "segments": SEGMENTS, "days": DAYS}
+        _contenders.generate(GENERATE.format(**sizes, folder=options.folder))
+        _contenders.generate(DURATIONS.format(folder=options.folder, as_of=AS_OF))
 
 
 def main() -> int:
@@ -182,17 +169,14 @@ def main() -> int:
     parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--members", type=int, default=10_000_000, help="members in the file")
     parser.add_argument("--start", choices=["durations", "members"], default="durations", help="which file")
-    parser.add_argument("--skip", choices=["lifelines", "bare"], help="leave a contender out")
     options = parser.parse_args()
-    folder = generate(options.members)
-    if options.child:
-        child(options.child, folder, options.start)
-        return 0
-    size = (folder / f"{options.start}.parquet").stat().st_size / 2**20
-    print(f"from {options.start}: {options.members:,} members, {SEGMENTS} segments, {size:.0f} MB of Parquet")
-    chosen = [name for name in CONTENDERS if name != options.skip]
-    arguments = ["--members", str(options.members), "--start", options.start]
-    return 0 if show(_contenders.measure(__file__, chosen, options.rounds, arguments)) else 1
+    runs = {name: partial(globals()[f"run_{name}"], options) for name in CONTENDERS}
+    found = _contenders.compete(options, runs, lambda: generate(options))
+    _contenders.note(f"from {options.start}: {options.members:,} members, {SEGMENTS} segments")
+    median = _contenders.show(found, CONTENDERS)
+    _contenders.equal(found, CONTENDERS, "survival to 9 digits")
+    _contenders.compare(options, median, CONTENDERS, TARGETS)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Each contender runs in a fresh process and reads the same Parquet file: ours groups it in the engine to cells
 (48 patterns x days x left or not) and fits those; lifelines fits one row per member, with ``batch_mode=True`` and
-with its default, which takes a minute or more at 1 M rows (``--skip-default`` leaves it out). All must return equal
-coefficients. The claim is about compute after imports: its wall clock, and the peak of memory above what the
+with its default, which takes a minute or more at 1 M rows (``--only ours batch`` leaves it out). All must return
+equal coefficients. The claim is about compute after imports: its wall clock, and the peak of memory above what the
 imports took.
 
 Run: ``python benchmarks/retention_cox.py`` (``--members 100000`` for a quick look). Targets: at most 0.5 times
@@ -12,9 +12,8 @@ lifelines with ``batch_mode=True`` in time, at most 0.35 in memory.
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -83,35 +82,15 @@ def run_lifelines(file: Path, batch_mode: bool | None) -> Any:
     return work
 
 
-def child(contender: str, file: Path) -> None:
-    """Run one contender in this process and print its figures as JSON."""
-
-    def prepare() -> Any:
-        return run_ours(file) if contender == "ours" else run_lifelines(file, contender == "batch" or None)
-
-    figures, result = _contenders.timed(prepare)
-    print(json.dumps(figures | result))
+def file_of(options: Namespace) -> Path:
+    """Return the Parquet file."""
+    return options.folder / "stays.parquet"
 
 
-def generate(members: int) -> Path:
-    """Return the Parquet file, made once per size."""
-    file = Path(tempfile.gettempdir()) / f"benchmark-retention-cox-{members}.parquet"
-    if not file.exists():
-        _contenders.generate(GENERATE.format(members=members, days=DAYS, file=file))
-    return file
-
-
-def show(found: _contenders.Runs) -> bool:
-    """Print medians and ratios; return whether the results agree and the targets hold."""
-    sizes = {name: runs[0]["cells"] for name, runs in found.items()}
-    median = _contenders.show(found, CONTENDERS, sizes)
-    good = True
-    for name in [name for name in found if name != "ours"]:
-        good &= _contenders.compare(median, name, CONTENDERS[name], TARGETS)
-        gap = widest(found["ours"][0]["found"], found[name][0]["found"])
-        good &= gap < EQUAL
-        print(f"     coefficients and errors equal to {gap:.1e}: {gap < EQUAL}")
-    return good
+def generate(options: Namespace) -> None:
+    """Make the Parquet file."""
+    if not file_of(options).exists():
+        _contenders.generate(GENERATE.format(members=options.members, days=DAYS, file=file_of(options)))
 
 
 def widest(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> float:
@@ -123,18 +102,23 @@ def main() -> int:
     """Read the arguments, measure and print."""
     parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--members", type=int, default=1_000_000, help="members in the file")
-    parser.add_argument("--skip-default", action="store_true", help="leave out the slow default of lifelines")
     options = parser.parse_args()
-    file = generate(options.members)
-    if options.child:
-        child(options.child, file)
-        return 0
-    names = [name for name in CONTENDERS if not (name == "default" and options.skip_default)]
-    print(f"{options.members:,} members, {DAYS} days, 48 patterns of 4 covariates")
-    arguments = ["--members", str(options.members)]
+    runs = {
+        "ours": lambda: run_ours(file_of(options)),
+        "batch": lambda: run_lifelines(file_of(options), batch_mode=True),
+        "default": lambda: run_lifelines(file_of(options), batch_mode=None),
+    }
     # The default of lifelines takes a minute or more: once is enough.
-    found = _contenders.measure(__file__, names, options.rounds, arguments, once=["default"])
-    return 0 if show(found) else 1
+    found = _contenders.compete(options, runs, lambda: generate(options), once=["default"])
+    _contenders.note(f"{options.members:,} members, {DAYS} days, 48 patterns of 4 covariates")
+    result = {name: each[0]["result"] for name, each in found.items()}
+    fitted = {name: {"rows fitted": f"{each['cells']:,}"} for name, each in result.items()}
+    median = _contenders.show(found, CONTENDERS, fitted)
+    _contenders.compare(options, median, CONTENDERS, dict.fromkeys(("batch", "default"), TARGETS))
+    for name in [name for name in result if name != "ours"]:
+        gap = widest(result["ours"]["found"], result[name]["found"])
+        _contenders.claim(f"widest gap of coefficients and errors to {CONTENDERS[name]}", gap, EQUAL, ".1e")
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

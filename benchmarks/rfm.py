@@ -1,20 +1,20 @@
-"""R, F, M, scores and tiers of 10 M events: ours against hand-written SQL and against pandas, as ratios.
+"""R, F, M, active days, scores and tiers of 10 M events: ours against hand-written SQL and against pandas, as ratios.
 
 Each contender runs in a fresh process, in turn, several times; medians are compared. All read the same
 Parquet files and must return equal members per score code and tier. The claim is about compute after
 imports: its wall clock, and the peak of memory above what the imports took. Time of imports, CPU time and
 memory of the whole process are printed beside it.
 
-Run: ``python benchmarks/rfm.py`` (``--events 1000000`` for a quick look). Targets: at most 1.3 times the
-SQL, at most 0.5 times pandas.
+Run: ``python benchmarks/rfm.py`` (``--events 1000000`` for a quick look; ``--only ours sql`` and ``--memory`` for a
+large one). Targets: at most 1.3 times the SQL, at most 0.5 times pandas.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import _contenders
@@ -54,7 +54,7 @@ with activity as (
 )
 select member_id, date '{as_of}' - max(day) filter (counted) as recency_days,
        count(*) filter (counted and day > date '{as_of}' - {window}) as frequency,
-       {active_days}
+       count(distinct day) filter (counted and day > date '{as_of}' - {window}) as active_days,
        coalesce(round(sum(value) filter (day > date '{as_of}' - {window}), 6), 0.0) as monetary
 from activity where day <= date '{as_of}' group by member_id;
 
@@ -82,7 +82,7 @@ from scored group by all;
 """
 
 
-def run_ours(folder: Path, active_days: bool) -> Any:
+def run_ours(options: Namespace) -> Any:
     """Return a function that does the work through the package."""
     import ibis.backends.duckdb  # noqa: F401 -- else loaded at the first query
 
@@ -93,35 +93,32 @@ def run_ours(folder: Path, active_days: bool) -> Any:
     from helpers.study.values import member_values
 
     def work() -> list[tuple[Any, ...]]:
-        dataset = source.open(str(folder), check=False)
+        dataset = source.open(str(options.folder), check=False)
+        _contenders.limited(dataset.events.get_backend(), options)
         actions = Study.of(dataset, AS_OF, value_weights=WEIGHTS).log.activity()
         study = Study.of({"activity": actions}, AS_OF)
-        members = scored(member_values(study, WINDOW_DAYS, active_days=active_days), BINS)
+        members = scored(member_values(study, WINDOW_DAYS), BINS)
         tiered = TierScheme.load("three_tier").assign(members)
         keys = ["r_score", "f_score", "m_score", "tier"]
         counts = tiered.group_by(keys).agg(members=tiered.count()).to_pandas()
-        return list(counts.itertuples(index=False, name=None))
+        return plain(counts.itertuples(index=False, name=None))
 
     return work
 
 
-def run_sql(folder: Path, active_days: bool) -> Any:
+def run_sql(options: Namespace) -> Any:
     """Return a function that does the work with one script of SQL."""
     import duckdb
 
-    extra = f"count(distinct day) filter (counted and day > date '{AS_OF}' - {WINDOW_DAYS}) as active_days,"
-    script = SQL.format(
-        folder=folder, as_of=AS_OF, window=WINDOW_DAYS, active_days=extra if active_days else ""
-    )
+    script = SQL.format(folder=options.folder, as_of=AS_OF, window=WINDOW_DAYS)
 
     def work() -> list[tuple[Any, ...]]:
-        connection = duckdb.connect()
-        return connection.execute(script).fetchall()
+        return plain(_contenders.limited(duckdb.connect(), options).execute(script).fetchall())
 
     return work
 
 
-def run_pandas(folder: Path, active_days: bool) -> Any:
+def run_pandas(options: Namespace) -> Any:
     """Return a function that does the work in pandas, reading only the columns it needs."""
     import numpy as np
     import pandas as pd
@@ -136,9 +133,9 @@ def run_pandas(folder: Path, active_days: bool) -> Any:
         counted = ["like", "comment", "share", "save"]
         columns = ["member_id", "ts", "event"]
         only = [("event", "in", counted)]
-        events = pd.read_parquet(folder / "events.parquet", columns=columns, filters=only)
+        events = pd.read_parquet(options.folder / "events.parquet", columns=columns, filters=only)
         events["value"] = events["event"].map(WEIGHTS).fillna(0.0)
-        orders = pd.read_parquet(folder / "orders.parquet", columns=["member_id", "paid_at", "gross"])
+        orders = pd.read_parquet(options.folder / "orders.parquet", columns=["member_id", "paid_at", "gross"])
         orders = orders.rename(columns={"paid_at": "ts", "gross": "value"})
         rows = pd.concat([events.drop(columns="event").assign(counted=True), orders.assign(counted=False)])
         rows["day"] = (rows.pop("ts").dt.tz_convert(None) + pd.Timedelta(hours=8)).dt.floor("D")
@@ -151,8 +148,7 @@ def run_pandas(folder: Path, active_days: bool) -> Any:
         table = pd.DataFrame({"last": rows[rows["counted"]].groupby("member_id")["day"].max()})
         table = table.reindex(rows["member_id"].unique())
         table["frequency"] = counted.groupby("member_id").size()
-        if active_days:
-            table["active_days"] = counted.drop_duplicates(["member_id", "day"]).groupby("member_id").size()
+        table["active_days"] = counted.drop_duplicates(["member_id", "day"]).groupby("member_id").size()
         table["monetary"] = inside.groupby("member_id")["value"].sum().round(6)
         table = table.fillna({"frequency": 0, "monetary": 0.0, "active_days": 0})
         recency = (pd.Timestamp(AS_OF) - table["last"]).dt.days
@@ -162,56 +158,37 @@ def run_pandas(folder: Path, active_days: bool) -> Any:
         active = table[["r", "f"]].ge(3).all(axis=1)
         table["tier"] = np.select([core, active], ["core", "active"], "potential")
         counts = table.groupby(["r", "f", "m", "tier"]).size().reset_index()
-        return list(counts.itertuples(index=False, name=None))
+        return plain(counts.itertuples(index=False, name=None))
 
     return work
 
 
-def child(contender: str, folder: Path, active_days: bool) -> None:
-    """Run one contender in this process and print its figures as JSON."""
-
-    def prepare() -> Any:
-        work = globals()[f"run_{contender}"](folder, active_days)
-        return lambda: sorted((int(r), int(f), int(m), str(tier), int(n)) for r, f, m, tier, n in work())
-
-    figures, rows = _contenders.timed(prepare)
-    print(json.dumps(figures | {"rows": rows}))
+def plain(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return members by scores and tier in order, as Python's own numbers."""
+    return sorted((int(r), int(f), int(m), str(tier), int(n)) for r, f, m, tier, n in rows)
 
 
-def generate(events: int) -> Path:
-    """Return the folder with the two Parquet files, made once per size."""
-    folder = Path(tempfile.gettempdir()) / f"benchmark-rfm-{events}"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "orders.parquet").exists():
-        _contenders.generate(GENERATE.format(events=events, members=events // 10, folder=folder))
-    return folder
-
-
-def show(found: _contenders.Runs) -> bool:
-    """Print medians and ratios; return whether the results agree and the targets hold."""
-    median = _contenders.show(found, CONTENDERS)
-    reference = found["sql"][0]["rows"]
-    good = all(run["rows"] == reference for runs in found.values() for run in runs)
-    print(f"results equal: {good} ({len(reference)} cells, {sum(row[-1] for row in reference):,} members)")
-    for name, targets in TARGETS.items():
-        good &= _contenders.compare(median, name, CONTENDERS[name], targets, digits=2)
-    return good
+def generate(options: Namespace) -> None:
+    """Make the two Parquet files."""
+    if not (options.folder / "orders.parquet").exists():
+        script = GENERATE.format(events=options.events, members=options.events // 10, folder=options.folder)
+        _contenders.generate(script)
 
 
 def main() -> int:
     """Read the arguments, measure and print."""
     parser = _contenders.parser(__doc__, CONTENDERS)
     parser.add_argument("--events", type=int, default=10_000_000, help="events; members are a tenth")
-    parser.add_argument("--active-days", action="store_true", help="also count active days per member")
     options = parser.parse_args()
-    folder = generate(options.events)
-    if options.child:
-        child(options.child, folder, options.active_days)
-        return 0
-    size = sum(f.stat().st_size for f in folder.glob("*.parquet")) / 2**20
-    print(f"{options.events:,} events and {options.events // 50:,} orders, {size:.0f} MB of Parquet")
-    arguments = ["--events", str(options.events), *(["--active-days"] if options.active_days else [])]
-    return 0 if show(_contenders.measure(__file__, CONTENDERS, options.rounds, arguments)) else 1
+    runs = {name: partial(globals()[f"run_{name}"], options) for name in CONTENDERS}
+    found = _contenders.compete(options, runs, lambda: generate(options))
+    cells = found["ours"][0]["result"]
+    shown = f"{options.events:,} events, {options.events // 50:,} orders"
+    _contenders.note(f"{shown}: {sum(row[-1] for row in cells):,} members in {len(cells)} cells")
+    median = _contenders.show(found, CONTENDERS)
+    _contenders.equal(found, CONTENDERS, "members by scores and tier")
+    _contenders.compare(options, median, CONTENDERS, TARGETS)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,32 @@
 """Who is alive, at scale: compress orders to cells and fit BG/NBD, next to lifetimes 0.11.3 on its rows.
 
-Every task runs in a process of its own on the same Parquet file of simulated orders, so that wall time and
-peak memory are its own; both leave out starting Python and importing. Prints one line per task, then ratios.
+Each contender runs in a fresh process on Parquet files of simulated orders, of which the cells are the same members'
+purchases: ours on a large and on a small community, lifetimes on the small one.
 
-    python benchmarks/rfm_alive.py [--members 1000000] [--peer-members 50000] [--days 730]
+Run: ``python benchmarks/rfm_alive.py`` (``--members 200000`` for a quick look). Target: the large community, of
+twenty times the members, in the time that lifetimes needs for the small one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
+from argparse import Namespace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import _contenders
 
 TRUTH = {"r": 0.8, "alpha": 6.0, "a": 0.6, "b": 2.5}
-START, WEEK = "2024-01-01", 7.0
+START, WEEK, DAYS, SEED = "2024-01-01", 7.0, 730, 7
+CONTENDERS = {"ours": "ours, large", "small": "ours, small", "lifetimes": "lifetimes, small"}
+TARGETS = {"lifetimes": {"compute_s": 1.0}}
 
 
-def simulate_orders(path: Path, members: int, days: int, seed: int) -> int:
-    """Write orders of members who join evenly over all days; return the number of orders."""
+def simulate_orders(path: Path, members: int) -> None:
+    """Write orders of members who join evenly over all days."""
     import numpy as np
     import pandas as pd
 
@@ -31,138 +34,97 @@ def simulate_orders(path: Path, members: int, days: int, seed: int) -> int:
     from helpers.stats.btyd.bg_nbd import Parameters
     from tests.stats.buyers import simulate
 
-    joined = np.random.default_rng(seed).integers(0, days, members)
-    member, time_after = simulate(Parameters(**TRUTH), (days - joined) / WEEK, seed)
+    joined = np.random.default_rng(SEED).integers(0, DAYS, members)
+    member, time_after = simulate(Parameters(**TRUTH), (DAYS - joined) / WEEK, SEED)
     who = np.concatenate([np.arange(members), member])
     when = np.concatenate([joined + 0.5, joined[member] + 0.5 + time_after * WEEK])
     at = pd.Timestamp(START) + pd.to_timedelta((when * 86_400).astype("int64"), unit="s")
     frame = pd.DataFrame({"member_id": who.astype(str), "paid_at": at.astype("datetime64[us]"), "gross": 1.0})
     frame.assign(order_id=frame.index.astype(str)).to_parquet(path, index=False)
-    return len(frame)
 
 
-def task_ours(path: Path, days: int) -> dict[str, object]:
-    """Compress in the engine and fit."""
+def run_ours(path: Path) -> Any:
+    """Return a function that compresses in the engine and fits."""
     import ibis
+    import ibis.backends.duckdb
 
     from helpers.stats.btyd.alive import BetaGeometricNBD
     from helpers.stats.btyd.cells import cells
     from helpers.study import Study
 
-    before, started, cpu = peak_memory(), time.perf_counter(), time.process_time()
-    study = Study.of({"orders": ibis.read_parquet(path)}, last_day(days), report_tz="UTC")
-    found = cells(study.purchases, study.as_of)
-    compressed = time.perf_counter()
-    model = BetaGeometricNBD().fit(found)
-    done = time.perf_counter()
-    return {
-        "cells": len(found.table),
-        "compress_s": compressed - started,
-        "fit_s": done - compressed,
-        "wall_s": done - started,
-        "cpu_s": time.process_time() - cpu,
-        "peak_mb": peak_memory(),
-        "before_mb": before,
-        "parameters": [round(v, 4) for v in model.params_],
-    }
+    def work() -> dict[str, Any]:
+        begun = time.perf_counter()
+        study = Study.of({"orders": ibis.read_parquet(path)}, last_day(), report_tz="UTC")
+        found = cells(study.purchases, study.as_of)
+        compressed = time.perf_counter() - begun
+        return {"s": compressed, "rows": len(found.table), "fit": BetaGeometricNBD().fit(found).params_}
+
+    return lambda: plain(work())
 
 
-def task_lifetimes(path: Path, days: int) -> dict[str, object]:
-    """Make the summary frame and fit, as its manual says."""
+def run_lifetimes(path: Path) -> Any:
+    """Return a function that makes the summary frame and fits, as its manual says."""
     import pandas as pd
     from lifetimes import BetaGeoFitter
     from lifetimes.utils import summary_data_from_transaction_data
 
-    before, started, cpu = peak_memory(), time.perf_counter(), time.process_time()
-    orders = pd.read_parquet(path, columns=["member_id", "paid_at"])
-    end = pd.Timestamp(last_day(days))
-    rows = summary_data_from_transaction_data(
-        orders, "member_id", "paid_at", observation_period_end=end, freq="D", freq_multiplier=WEEK
-    )
-    compressed = time.perf_counter()
-    model = BetaGeoFitter().fit(rows["frequency"], rows["recency"], rows["T"])
-    done = time.perf_counter()
-    return {
-        "cells": len(rows),
-        "compress_s": compressed - started,
-        "fit_s": done - compressed,
-        "wall_s": done - started,
-        "cpu_s": time.process_time() - cpu,
-        "peak_mb": peak_memory(),
-        "before_mb": before,
-        "parameters": [round(float(v), 4) for v in model.params_],
-    }
+    warnings.simplefilter("ignore")
+
+    def work() -> dict[str, Any]:
+        begun = time.perf_counter()
+        orders = pd.read_parquet(path, columns=["member_id", "paid_at"])
+        end = pd.Timestamp(last_day())
+        rows = summary_data_from_transaction_data(
+            orders, "member_id", "paid_at", observation_period_end=end, freq="D", freq_multiplier=WEEK
+        )
+        compressed = time.perf_counter() - begun
+        fit = BetaGeoFitter().fit(rows["frequency"], rows["recency"], rows["T"]).params_
+        return {"s": compressed, "rows": len(rows), "fit": fit}
+
+    return lambda: plain(work())
 
 
-def last_day(days: int) -> str:
+def plain(found: dict[str, Any]) -> dict[str, str]:
+    """Return what is told of a fit, as texts."""
+    fitted = ", ".join(f"{float(value):.4f}" for value in found["fit"])
+    return {"compress s": f"{found['s']:.2f}", "rows fitted": f"{found['rows']:,}", "parameters": fitted}
+
+
+def last_day() -> str:
     """Return the last simulated day."""
     import pandas as pd
 
-    return str((pd.Timestamp(START) + pd.Timedelta(days=days - 1)).date())
+    return str((pd.Timestamp(START) + pd.Timedelta(days=DAYS - 1)).date())
 
 
-def peak_memory() -> float:
-    """Return the largest resident size of this process so far, in MB.
-
-    Linux hands ru_maxrss down to a child across exec, so its own high-water mark is read where there is one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def generate(options: Namespace) -> None:
+    """Make both Parquet files."""
+    for members in (options.members, options.peer_members):
+        if not (path := options.folder / f"{members}.parquet").exists():
+            simulate_orders(path, members)
 
 
-def run(task: str, path: Path, days: int) -> dict[str, float]:
-    """Run a task in a fresh process and print its line."""
-    command = [sys.executable, __file__, "--task", task, "--file", str(path), "--days", str(days)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(
-        f"{path.stem:>6} {task:>9}: wall {found['wall_s']:6.2f} s (compress {found['compress_s']:.2f}, "
-        f"fit {found['fit_s']:.2f}), processor {found['cpu_s']:.2f} s, peak {found['peak_mb']:.0f} MB "
-        f"(imports {found['before_mb']:.0f}), {found['cells']:,} rows fitted, {found['parameters']}",
-        flush=True,
-    )
-    return found
+def main() -> int:
+    """Read the arguments, measure and print."""
+    parser = _contenders.parser(__doc__, CONTENDERS, rounds=1)
+    parser.add_argument("--members", type=int, default=1_000_000, help="members of the large community")
+    parser.add_argument("--peer-members", type=int, default=50_000, help="members of the small one")
+    options = parser.parse_args()
+    there = [name for name in CONTENDERS if name != "lifetimes" or _contenders.here("lifetimes", "lifetimes")]
 
+    def prepare(name: str) -> Any:
+        members = options.members if name == "ours" else options.peer_members
+        run = run_lifetimes if name == "lifetimes" else run_ours
+        return run(options.folder / f"{members}.parquet")
 
-def main() -> None:
-    """Simulate, run, print ratios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--members", type=int, default=1_000_000)
-    parser.add_argument("--peer-members", type=int, default=50_000)
-    parser.add_argument("--days", type=int, default=730)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--task", choices=["ours", "lifetimes"], help=argparse.SUPPRESS)
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.task:
-        warnings.simplefilter("ignore")
-        tasks = {"ours": task_ours, "lifetimes": task_lifetimes}
-        print(json.dumps(tasks[chosen.task](chosen.file, chosen.days)))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        large, small = Path(folder) / "large.parquet", Path(folder) / "small.parquet"
-        for path, members in ((large, chosen.members), (small, chosen.peer_members)):
-            orders = simulate_orders(path, members, chosen.days, chosen.seed)
-            print(
-                f"{path.stem}: {members:,} members, {orders:,} orders, truth {list(TRUTH.values())}",
-                flush=True,
-            )
-        big, ours = run("ours", large, chosen.days), run("ours", small, chosen.days)
-        peer = run("lifetimes", small, chosen.days)
-    print(
-        f"{chosen.peer_members:,} members, ours / lifetimes: wall {ours['wall_s'] / peer['wall_s']:.2f}, fit "
-        f"{ours['fit_s'] / peer['fit_s']:.2f}, peak memory {ours['peak_mb'] / peer['peak_mb']:.2f}"
-    )
-    print(
-        f"{chosen.members:,} members ours / {chosen.peer_members:,} members lifetimes: wall "
-        f"{big['wall_s'] / peer['wall_s']:.2f} for {chosen.members / chosen.peer_members:.0f} times the members"
-    )
+    runs = {name: partial(prepare, name) for name in there}
+    found = _contenders.compete(options, runs, lambda: generate(options))
+    shown = f"{options.members:,} members are large, {options.peer_members:,} small"
+    _contenders.note(f"{shown}; planted are {', '.join(map(str, TRUTH.values()))}")
+    median = _contenders.show(found, CONTENDERS, {name: runs[0]["result"] for name, runs in found.items()})
+    _contenders.compare(options, median, CONTENDERS, TARGETS)
+    return _contenders.concluded()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
