@@ -139,7 +139,30 @@ def scored(values: ibis.Table | pd.DataFrame, bins: int) -> ibis.Table:
     """Add their scores to members of whom ``recency_days``, ``frequency`` and ``monetary`` are known."""
     check_scalar(bins, "bins", type_=int, ge=2, le=100)
     table = materialise(as_table(values))
-    return table.mutate(**{s: bin_score(table[c], bins) for c, s in SCORE_COLUMNS.items()})
+    # One row of cut points beside all: ranks would sort every member once for each column.
+    beside = table.cross_join(*(_cut_points(table[column], bins) for column in SCORE_COLUMNS))
+    scores = {}
+    for column, score in SCORE_COLUMNS.items():
+        value = beside[column]
+        number = ibis.cases(*((value <= beside[f"{score} {k}"], k) for k in range(1, bins)), else_=bins)
+        scores[score] = ibis.cases((value.isnull(), 1), else_=_directed(number, column, bins)).cast("int64")
+    return beside.select(*table.columns, **scores)
+
+
+def _cut_points(column: ibis.ir.NumericColumn, bins: int) -> ibis.Table:
+    """Return one row with the largest value of each bin but the last, or of the bins before it where it is empty."""
+    value, score = ibis._["value"], SCORE_COLUMNS[column.get_name()]
+    counts = column.as_table().select(value=column).drop_null().group_by("value").agg(n=ibis._.count())
+    so_far = ibis.window(order_by="value", rows=(None, 0))
+    counts = counts.mutate(
+        below=counts.n.sum().over(so_far) - counts.n, all=counts.n.sum().over(ibis.window())
+    )
+    number = (counts.below * bins // counts["all"]).cast("int64") + 1
+    return counts.agg(**{f"{score} {k}": value.max(where=number <= k) for k in range(1, bins)})
+
+
+def _directed(number: ibis.Value, column: str, bins: int) -> ibis.Value:
+    return bins + 1 - number if column == REVERSED else number
 
 
 def bin_score(column: ibis.ir.NumericColumn, bins: int, within: Sequence[ibis.Value] = ()) -> ibis.Value:
@@ -157,5 +180,5 @@ def bin_score(column: ibis.ir.NumericColumn, bins: int, within: Sequence[ibis.Va
     group = [*within, column.isnull()]
     below = column.rank().over(ibis.window(group_by=group, order_by=column))
     number = (below * bins // column.isnull().count().over(ibis.window(group_by=group))).cast("int64") + 1
-    score = bins + 1 - number if column.get_name() == REVERSED else number
+    score = _directed(number, column.get_name(), bins)
     return ibis.cases((column.isnull(), 1), else_=score).cast("int64")
