@@ -199,12 +199,14 @@ def summary(name: str) -> str:
     found, rows = sections(), []
     for each in MAIN:
         row = re.search(rf"\| {re.escape(each[1])} \| (.*) \| (.*) \| (.*) \|", found.get(each[0], ""))
-        measured, bar, verdict = row.groups() if row else ("–", "–", "")
+        if not row:
+            continue
+        measured, bar, verdict = row.groups()
         if place == 3:
-            verdict = {"held": "达到", "**not held**": "**未达到**"}.get(verdict, "")
+            verdict = {"held": "达到", "**not held**": "**未达到**"}[verdict]
         rows.append(dict(zip(head, (each[place], measured, bar, verdict), strict=True)))
     text = (HERE.parent / name).read_text("utf-8")
-    return MARK.sub(lambda _: _markdown(rows) + "\n", text)
+    return MARK.sub(lambda _: _markdown(rows) + "\n" if rows else "", text)
 
 
 def main() -> int:
