@@ -71,32 +71,32 @@ a ratio to a named peer or to the bare engine, measured in one run; the load ave
 besides, and on a busy one CPU tells more than wall.
 """
 MARK = re.compile(r"(?<=<!-- benchmarks -->\n).*(?=<!-- /benchmarks -->)", re.DOTALL)
-SQL = "ours / hand-written SQL, wall"
+SQL = "ours / hand-written SQL, CPU"
 MAIN = (
     ("rfm 100 M", SQL, "RFM of 100 M events / hand-written SQL", "一亿条事件的RFM／手写SQL"),
     (
         "retention 100 M",
-        "ours / bare grouped query, wall",
+        "ours / bare grouped query, CPU",
         "Survival of 100 M members / a bare query",
         "一亿成员的生存曲线／裸查询",
     ),
     ("ab_test 100 M", SQL, "Moments of 100 M units / hand-written SQL", "一亿实验单元的矩／手写SQL"),
     (
         "attribution 100 M",
-        "ours / order 1, hand-written SQL, wall",
+        "ours / order 1, hand-written SQL, CPU",
         "Transitions of 100 M touches / hand-written SQL",
         "一亿次触点的转移／手写SQL",
     ),
-    ("rfm", "ours / pandas groupby + qcut, wall", "RFM of 10 M events / pandas", "一千万条事件的RFM／pandas"),
+    ("rfm", "ours / pandas groupby + qcut, CPU", "RFM of 10 M events / pandas", "一千万条事件的RFM／pandas"),
     (
         "retention",
-        "ours / lifelines on rows, wall",
+        "ours / lifelines on rows, CPU",
         "Survival of 10 M members / lifelines",
         "一千万成员的生存曲线／lifelines",
     ),
     (
         "retention_cox",
-        "ours / lifelines, batch_mode=True, wall",
+        "ours / lifelines, batch_mode=True, CPU",
         "Cox model of 1 M members / lifelines",
         "一百万成员的Cox模型／lifelines",
     ),
@@ -104,15 +104,20 @@ MAIN = (
     (
         "batch",
         "20 reports, ours / papermill and nbconvert, wall",
-        "20 reports / papermill and nbconvert",
-        "20份报告／papermill加nbconvert",
+        "20 reports / papermill and nbconvert (wall)",
+        "20份报告／papermill加nbconvert（墙钟）",
     ),
-    ("skip", "50 unchanged reports, wall", "Seeing that 50 reports are unchanged", "看出50份报告没有变化"),
+    (
+        "skip",
+        "50 unchanged reports, wall",
+        "Seeing that 50 reports are unchanged (wall)",
+        "看出50份报告没有变化（墙钟）",
+    ),
 )
 """Of the claims those in the READMEs: section, claim, what it is in English and in Chinese."""
 READMES = {
-    "README.md": (2, ("Time of ours / of the peer", "measured", "at most", "")),
-    "README.zh.md": (3, ("我们的用时／对手的用时", "测得", "上限", "")),
+    "README.md": (2, ("CPU time of ours / of the peer", "measured", "at most", "")),
+    "README.zh.md": (3, ("我们的CPU时间／对手的CPU时间", "测得", "上限", "")),
 }
 
 
