@@ -30,6 +30,9 @@ predictions that are right but for the window, 300 simulations each, 6 windows o
 8 windows .973, .967, .930, .943. Predicted forward by models that are refitted and recalibrated for each
 window, 120 to 240 simulations, 400 members: 6 windows, tau .15 .979, tau .3 .950; 8 windows .958, .967. The first
 windows have less to learn from than the next has, so that the interval leans wide.
+
+Where a sample stands for all, without window errors and with chances of Beta(.3, .7), 1,000 simulations each: 100 of
+2,000 members .959, 500 of 2,000 .954, 1,000 of 20,000 .940.
 """
 
 from __future__ import annotations
