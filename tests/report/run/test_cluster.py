@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import pickle
@@ -173,6 +174,23 @@ def test_a_worker_that_sees_something_else_makes_no_report(
     table = project / "tables" / "orders.parquet"
     table.rename(table.with_name("members.parquet"))
     assert "(data changed: members, orders)" in refused(job)
+
+
+def test_threads_of_a_worker_look_at_their_jobs_one_by_one(
+    project: Path, build_notebook: BuildNotebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 loses count in a syntax tree when another thread begins one, as a look at garbage lets it."""
+    jobs = [_job(each, project) for each in checked(build_notebook(*["x = [[[1]]] + [[[2]]]"] * 40), 1, 2)]
+    monkeypatch.setenv("PLAYBOOK_CACHE", str(tmp_path / "nothing is known of files yet"))
+    before = gc.get_threshold()
+    gc.callbacks.append(lambda *_: time.sleep(1e-5))
+    gc.set_threshold(200)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(cluster._check, jobs)) == [None] * 2
+    finally:
+        gc.callbacks.pop()
+        gc.set_threshold(*before)
 
 
 def test_a_password_in_an_address_is_not_sent(project: Path, build_notebook: BuildNotebook) -> None:

@@ -46,7 +46,8 @@ LOOKS_EVERY = 0.2
 
 _LOADED = Sources().digests(Sources().modules)
 """The package as it was when this process loaded it: a worker may live longer than that."""
-_one_starts = threading.Lock()
+_one_by_one = threading.Lock()
+"""Held to read sources, which Python 3.11 cannot do in two threads at a time, and to start the server of a worker."""
 _at_work: list[str] = []
 """Of each job that this process, a worker, has in hand: its batch."""
 
@@ -196,7 +197,7 @@ def work(job: Job) -> RunResult:
                 manifest = read_manifest(reports / plan.series / f"v{version}")
                 return one_run.published(plan, manifest, reports)
             on_cell(0, 0)
-            with _one_starts:
+            with _one_by_one:
                 server = _server()
             return one_run.execute(plan, reports, server=server, on_cell=on_cell, stop=stop)
         except one_run.Stopped:
@@ -225,7 +226,8 @@ def _check(job: Job) -> None:
         raise ClusterFailed(say("it does not share the reports folder {folder}", folder=job.marker.parent))
     if not plan.notebook.is_file():
         raise ClusterFailed(say("it does not share the project: there is no {path}", path=plan.notebook))
-    here = Desk().with_tables(plan, plan.tables)
+    with _one_by_one:
+        here = Desk().with_tables(plan, plan.tables)
     seen = _seen(here)
     seen["code"] |= {name: digest for name, digest in _LOADED.items() if name in seen["code"]}
     differing = {kind: changed(job.seen[kind], seen[kind]) for kind in seen}
