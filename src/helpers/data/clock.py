@@ -105,3 +105,15 @@ def from_local(column: Any, local_tz: str) -> Any:
 def local_date(column: Any, report_tz: str = "Asia/Shanghai") -> ir.DateColumn:
     """Return the calendar day of UTC instants in `report_tz`; see `local_time`."""
     return local_time(column, report_tz).date()
+
+
+def until(column: Any, day: dt.date, report_tz: str = "Asia/Shanghai") -> ir.BooleanValue:
+    """Return whether UTC instants lie on a day in `report_tz` or before it.
+
+    A zone of one offset compares instants, which is cheaper than making days of them; where clocks go back across
+    midnight, instants of a day lie on both sides of its beginning.
+    """
+    if len(offsets(report_tz)) > 1:
+        return local_date(column, report_tz) <= ibis.date(day)
+    over = dt.datetime.combine(day, dt.time()) + dt.timedelta(days=1, seconds=-offsets(report_tz)[0][1])
+    return column.cast("timestamp") < ibis.timestamp(over.isoformat())

@@ -7,6 +7,7 @@ import datetime as dt
 import ibis
 import pandas as pd
 
+from helpers.data.clock import until
 from helpers.data.source import Dataset, as_table, local_date
 from helpers.study.frames import COUNTS, as_day
 
@@ -23,8 +24,8 @@ def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia
     members, day = dataset.members, as_day(as_of)
     left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
     joined = local_date(members.joined_at, report_tz)
-    found = members.filter(~excluded(members)).mutate(joined_day=joined, left_day=left)
-    found = found.filter(found.joined_day <= day)
+    there = ~excluded(members) & until(members.joined_at, day, report_tz)
+    found = members.filter(there).mutate(joined_day=joined, left_day=left)
     return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
 
 
