@@ -277,11 +277,11 @@ def as_table(table: ir.Table | pd.DataFrame) -> ir.Table:
     return ibis.memtable(table.assign(**{str(name): zoned[name].dt.tz_convert(None) for name in zoned}))
 
 
-def of_sample(table: ibis.Table, share: float, seed: int) -> ibis.Table:
-    """Return the rows of a share of members, drawn by a hash of `member_id`: the same in each table and engine."""
+def of_sample(table: ibis.Table, share: float, seed: int, by: str = "member_id") -> ibis.Table:
+    """Return the rows of a share of members, drawn by a hash of their ids: the same in each table and engine."""
     if share >= 1:
         return table
-    drawn = md5(ibis.literal(f"{seed} ") + table.member_id)
+    drawn = md5(ibis.literal(f"{seed} ") + table[by])
     return table.filter(drawn < f"{round(share * 16**8):08x}")
 
 

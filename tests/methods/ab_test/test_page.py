@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 from dataclasses import replace
 from functools import cache
@@ -146,14 +147,22 @@ def test_only_what_adds_up_tells_what_a_line_brought(fields: dict[str, object]) 
         plan_of(plan | fields)
 
 
-def test_the_method_does_not_cry_wolf_on_the_rows_of_the_sample() -> None:
+def test_the_method_does_not_cry_wolf_on_the_rows_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     found = of_sample("exp_live_invite")
     proven = ab_test.proof(sample(), found.reading, 1_000)
     assert proven.proof is not None
     assert proven.proof.false_alarms.low <= proven.promised < 0.05
     assert proven.proof.naive.low > 0.08
     assert isinstance(proven.figure(), Chart)
-    assert proven.anew is not None and 0 < proven.anew < 1
+    assert proven.anew is not None and 0 < proven.anew < 1 and not proven.sample
+    monkeypatch.setattr(importlib.import_module("helpers.methods.ab_test.proof"), "MOST_UNITS", 300)
+    some = ab_test.proof(sample(), found.reading, 500)
+    assert (
+        200 < some.sample < 400 and some.anew is None and f"a random {some.sample} of these" in some.sentence
+    )
+    assert some.proof is not None and some.proof.false_alarms.low <= some.promised
+    rows = [len(next(each.tables()).frame) for each in (proven, some)]
+    assert rows[0] == rows[1] + 1  # without the power, which is that of so many units
 
 
 def test_what_it_takes_is_told_beside_the_rule_of_thumb() -> None:

@@ -22,6 +22,8 @@ from helpers.stats.estimate import Estimate
 from helpers.study import Study
 from helpers.tables import Table
 
+MOST_UNITS = 50_000
+"""Above so many a sample is assigned anew: it tells how often the method errs, but neither its power nor a p."""
 KINDS = {
     "false_alarms": "false alarms of this method",
     "naive": "false alarms of whoever ignores the looks",
@@ -42,11 +44,14 @@ class Proven(Guarded):
         False alarms that the plan allows up to the newest look.
     anew : float or None
         How often a difference as large as the recorded one came up, without an effect, at this look.
+    sample : int
+        Units of the sample that was assigned anew; 0 when it was all of them.
     """
 
     proof: randomise.Proof | None
     promised: float
     anew: float | None = None
+    sample: int = 0
 
     @property
     def sentence(self) -> str:
@@ -56,9 +61,15 @@ class Proven(Guarded):
             "Without any effect this method would have called one in {ours} of {runs:,} draws of these very {units} "
             "(allowed up to this look: {promised}), and whoever stops at the first p below {alpha} in {naive}."
         )
+        if self.sample:
+            text = (
+                "Without any effect this method would have called one in {ours} of {runs:,} draws of a random "
+                "{sample:,} of these {units} (allowed up to this look: {promised}), and whoever stops at the first p "
+                "below {alpha} in {naive}."
+            )
         ours, naive = percent(self.proof.false_alarms.value), percent(self.proof.naive.value)
-        words = {"runs": self.proof.naive.n, "promised": percent(self.promised), "ours": ours, "naive": naive}
-        return self.said(text, **words)
+        words = {"promised": percent(self.promised), "ours": ours, "naive": naive}
+        return self.said(text, runs=self.proof.naive.n, sample=self.sample, **words)
 
     def parts(self) -> Iterator[Part]:
         """Yield the error rates, and the p that needs no distribution."""
@@ -81,7 +92,8 @@ class Proven(Guarded):
 
     def tables(self) -> Iterator[Table]:
         """Yield the error rates with their Monte-Carlo errors."""
-        rows = [(say(words), *getattr(self.proof, kind)[:3]) for kind, words in KINDS.items()]
+        told = {kind: words for kind, words in KINDS.items() if not (self.sample and kind == "power")}
+        rows = [(say(words), *getattr(self.proof, kind)[:3]) for kind, words in told.items()]
         frame = pd.DataFrame(rows, columns=["what", "share", "low", "high"])
         shares = dict.fromkeys(frame.columns[1:], "share")
         yield Table("proof", frame, say("Error rates by assigning anew"), shares)
@@ -93,20 +105,25 @@ class Proven(Guarded):
 
 
 def proof(study: Study, reading: Reading, runs: int) -> Proven:
-    """Return error rates of the method on the units of control and first variant, assigned anew by the design."""
+    """Return error rates of the method on the units of control and first variant, assigned anew by the design.
+
+    Of more than `MOST_UNITS` units a sample is, drawn by a hash of their ids.
+    """
     plan = reading.plan
     arms_only = say("Sums of arms have no units that could be assigned anew.") if plan.primary.of_arms else ""
     if reason := reading.reason or arms_only:
         return Proven(study, plan, reason, None, np.nan)
     one = reading.of("primary")[0]
-    drawn, anew = (_clusters if plan.clustered else _units)(study, one, runs)
+    drawn, anew, sample = _clusters(study, one, runs) if plan.clustered else _units(study, one, runs)
     proven = randomise.prove(drawn, one.bounds, plan.alpha, one.sign * plan.smallest_effect)
-    return Proven(study, plan, "", proven, float(one.bounds.spent[-1]), anew)
+    return Proven(study, plan, "", proven, float(one.bounds.spent[-1]), anew, sample)
 
 
-def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
+def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float | None, int]:
     """Assign units anew: by the chance of their period, or shuffled within their block."""
-    plan, rows, names = one.plan, readings.units(study, one.plan, one.metric), one.cells.moments.names
+    plan, names = one.plan, one.cells.moments.names
+    share = min(MOST_UNITS / max(float(one.cells.moments.n.sum()), 1.0), 1.0)
+    rows = readings.units(study, plan, one.metric, share)
     rows = rows[rows["arm"].isin([0, 1])]
     stratum, shares = rows["stratum"].to_numpy(int), np.array([each.shares[:2] for each in plan.allocation])
     by_period = (shares[:, 1] / shares.sum(axis=1))[one.cells.strata["period"].to_numpy(int)]
@@ -114,17 +131,19 @@ def _units(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], f
     mechanism = randomise.Mechanism(rows["arm"].to_numpy() == 1, pd.factorize(stratum)[0], chance)
     kind, looks = one.metric.kind, len(one.bounds.win)
     drawn = randomise.unit_runs(rows, names, kind, mechanism, looks, runs, study.seed)
+    if share < 1:
+        return drawn, None, len(rows)
     below = rows.get("denominator")
-    return drawn, randomise.randomisation_p(rows["outcome"], mechanism, study.seed, denominator=below)
+    return drawn, randomise.randomisation_p(rows["outcome"], mechanism, study.seed, denominator=below), 0
 
 
-def _clusters(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float]:
+def _clusters(study: Study, one: Outcome, runs: int) -> tuple[Iterator[Contrast], float | None, int]:
     """Assign clusters anew, with what each has gathered by each look."""
     below = "denominator" if one.metric.kind == "ratio" else "n"
     treated, total, size, _ = clusters.gathered(one.cells.clusters, len(one.bounds.win), below)
     mechanism = randomise.Mechanism(treated, np.zeros(len(treated), int))
     drawn = randomise.cluster_runs(total, size, mechanism, runs, study.seed)
-    return drawn, randomise.randomisation_p(total[-1], mechanism, study.seed, denominator=size[-1])
+    return drawn, randomise.randomisation_p(total[-1], mechanism, study.seed, denominator=size[-1]), 0
 
 
 @dataclass(frozen=True, repr=False)

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.dialect import number
-from helpers.data.source import pulled
+from helpers.data.source import of_sample, pulled
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.arms import arm_groups
 from helpers.methods.ab_test.clusters import by_look
@@ -142,9 +142,13 @@ def shape_of(study: Study, plan: Plan, metric: Metric, mean: float) -> pd.DataFr
     return found.assign(skew=found["cube"] / found["square"].where(found["square"] > 0) ** 1.5)
 
 
-def units(study: Study, plan: Plan, metric: Metric) -> pd.DataFrame:
-    """Return one row per unit with a complete outcome: arm, look, stratum (int), cluster, a column of each name."""
+def units(study: Study, plan: Plan, metric: Metric, share: float = 1.0) -> pd.DataFrame:
+    """Return one row per unit with a complete outcome: arm, look, stratum (int), cluster, a column of each name.
+
+    A share below 1 is drawn by a hash of the units' ids.
+    """
     rows, _, [names], _ = _shown(study, plan, [_asked(metric)])
+    rows = of_sample(rows, share, study.seed, by="unit_id")
     frame, _ = _coded(plan, seen_looks(study, plan), pulled(rows.order_by("unit_id")))
     frame = frame.rename(columns={f"0 {j}": name for j, name in enumerate(names)})
     main = [name for name in MAIN if name in names]
