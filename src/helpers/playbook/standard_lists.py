@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import ibis
 import numpy as np
 import pandas as pd
 
 from helpers.data.privacy import salt_sentence
+from helpers.data.source import as_table, pulled
 from helpers.playbook.contact.lists import ContactList, contact_list, with_bounds
 from helpers.playbook.contact.trial import POWER
 from helpers.playbook.result import Part, Result
 from helpers.sentences import people, percent, say
 from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study
-from helpers.study.frames import require_columns
+from helpers.study.frames import materialise, require_columns
 from helpers.tables import Table
 
+MOST_LISTED = 20_000
 NAMES = ("protect", "nurture", "recall", "first_order")
 ALIVE = 0.5  # probability from which a member counts as alive
 
@@ -33,10 +36,13 @@ class ListSet(Result):
     without_p_alive : int
         Members who bought but have no probability of being alive, such as those who bought once; their tier
         alone decides.
+    left_out : dict of str to int
+        Members who belong on a list and are not on it, because it has `MOST_LISTED` of higher expected value.
     """
 
     lists: tuple[ContactList, ...]
     without_p_alive: int
+    left_out: dict[str, int]
 
     def __getitem__(self, name: str) -> ContactList:
         """Return a list by its name."""
@@ -82,6 +88,11 @@ class ListSet(Result):
             if self.study.buying == "order":
                 text = "{n} members bought once, so nobody knows whether they come back; their tier decides."
             said.append(say(text, n=people(self.without_p_alive, k_min)))
+        if left := [say("{name} {n:,}", name=name, n=n) for name, n in self.left_out.items() if n]:
+            text = (
+                "A list holds at most {most:,} members, those of highest expected value; not listed: {left}."
+            )
+            said.append(say(text, most=MOST_LISTED, left=", ".join(left)))
         return " ".join(said)
 
     def parts(self) -> Iterator[Part]:
@@ -99,7 +110,11 @@ class ListSet(Result):
 
 
 def standard_lists(
-    study: Study, members: pd.DataFrame, order: Sequence[str], holdout_share: float, forecast: ValueForecast
+    study: Study,
+    members: ibis.Table | pd.DataFrame,
+    order: Sequence[str],
+    holdout_share: float,
+    forecast: ValueForecast,
 ) -> ListSet:
     """Make the standard lists from tier, probability of being alive and expected value.
 
@@ -108,13 +123,14 @@ def standard_lists(
     * nurture: bought, probably alive, in the tier below the highest;
     * first_order: never bought, and above the lowest tier.
 
-    A member without a probability of being alive counts as alive.
+    A member without a probability of being alive counts as alive. Of more than `MOST_LISTED` members of one kind
+    those of highest expected value are listed, among those who agreed to be contacted.
 
     Parameters
     ----------
     study, holdout_share
         As in :func:`~helpers.playbook.contact.lists.contact_list`.
-    members : pandas.DataFrame
+    members : ibis.Table or pandas.DataFrame
         As there, with bought (whether there is an order on record, even one that was refunded) and p_alive, which
         may be missing for members whom no purchase model can judge.
     order : sequence of str
@@ -123,19 +139,25 @@ def standard_lists(
         What the expected values come from, over how many days, and how far such forecasts erred.
     """
     require_columns(members, ["tier", "bought", "p_alive"], "members")
-    bought, lowest = members["bought"].astype(bool), members["tier"] == order[0]
+    table = as_table(members)
+    bought, lowest = table.bought.cast("boolean"), table.tier == order[0]
     rules = {
-        "recall": bought & (lowest | (members["p_alive"] < ALIVE)),
-        "protect": bought & (members["tier"] == order[-1]),
+        "recall": bought & (lowest | (table.p_alive < ALIVE).fill_null(False)),
+        "protect": bought & (table.tier == order[-1]),
         "first_order": ~bought & ~lowest,
-        "nurture": bought & (members["tier"] == order[-2]) & (len(order) > 2),
+        "nurture": bought & (table.tier == order[-2]) & (len(order) > 2),
     }
-    placed = np.select(list(rules.values()), list(rules), "")
-    lists = tuple(
-        contact_list(
-            study, with_bounds(members[placed == name], forecast.spread), name=name, holdout_share=holdout_share,
-            days=forecast.horizon_days,
-        )
-        for name in NAMES
-    )  # fmt: skip
-    return ListSet(study, lists, int((bought & members["p_alive"].isna()).sum()))
+    table = materialise(table.mutate(listed=ibis.cases(*((holds, name) for name, holds in rules.items()))))
+    first = [ibis.desc("expected_value"), "member_id"]
+    if "consent" in table.columns:
+        first = [ibis.desc(table.consent.cast("boolean").fill_null(False)), *first]
+    sizes = pulled(table.group_by("listed").agg(n=table.count())).set_index("listed")["n"]
+    lists, left = [], {}
+    for name in NAMES:
+        rows = pulled(table.filter(table.listed == name).order_by(first).limit(MOST_LISTED))
+        left[name] = int(sizes.get(name, 0)) - len(rows)
+        rows = with_bounds(rows, forecast.spread)
+        days = forecast.horizon_days
+        lists.append(contact_list(study, rows, name=name, holdout_share=holdout_share, days=days))
+    alone = table.count(where=table.bought.cast("boolean") & table.p_alive.isnull())
+    return ListSet(study, tuple(lists), int(alone.execute()), left)

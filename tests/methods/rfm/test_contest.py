@@ -168,7 +168,8 @@ def listed(orders: pd.DataFrame) -> tuple[Study, pd.DataFrame]:
     given = pd.concat([orders, first.assign(kind="order", value=50.0)])
     known = study(given, everyone(orders, 400))
     members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
-    return known, prospects(known, members, value_forecast(known, HOLDOUT), purchase_models(known))
+    people = prospects(known, members, value_forecast(known, HOLDOUT), purchase_models(known))
+    return known, people.to_pandas()
 
 
 def test_lists_are_chosen_from_everybody_present(listed: tuple[Study, pd.DataFrame]) -> None:
@@ -197,7 +198,7 @@ def test_without_a_forecast_nothing_is_expected(orders: pd.DataFrame) -> None:
     known = study(orders)
     members = current_tiers(known, tier_history(known, TierScheme.load("monthly_interactions")), 30)
     nothing = value_forecast(known, 200)  # a history of three horizons is needed
-    rows = prospects(known, members, nothing, purchase_models(known))
+    rows = prospects(known, members, nothing, purchase_models(known)).to_pandas()
     assert len(rows) == 1500 and rows["expected_value"].isna().all()
     found = standard_lists(known, rows, ("silent", "potential", "active", "core"), 0.1, nothing)
     assert not found["recall"].mean_value.known and found["recall"].days == 200

@@ -182,19 +182,6 @@ def test_jaccard_equals_that_of_scikit_learn(monkeypatch):
         assert jaccard[0, cluster] == pytest.approx(max(pairs))
 
 
-def test_many_members_are_fitted_on_a_sample_and_all_assigned(monkeypatch):
-    monkeypatch.setattr(segments, "FIT_LIMIT", 1_000)
-    sizes = []
-    fit = segments.cluster
-    monkeypatch.setattr(
-        segments, "cluster", lambda points, seed: sizes.append(len(points)) or fit(points, seed)
-    )
-    frame, kind = blobs(2_500, seed=6)
-    found = group(frame)
-    assert sizes == [834] and len(found.table) == 2_500
-    assert adjusted_rand_score(kind, found.table["segment"]) > 0.97
-
-
 @pytest.mark.parametrize("size", [0, 1, 99])
 def test_few_members_are_too_little_data(size: int):
     frame, _ = blobs(100, seed=7)
@@ -208,7 +195,7 @@ def test_few_members_are_too_little_data(size: int):
 
 def test_features_that_do_not_vary():
     frame, _ = blobs(200, seed=8)
-    assert list(segments.scaled(frame.assign(evening_share=0.5), 1)) == [
+    assert list(segments.scaled(frame.assign(evening_share=0.5))) == [
         "frequency",
         "share_comment",
         "monetary",
@@ -285,6 +272,22 @@ def test_who_joined_during_the_window_is_counted_and_not_grouped():
     assert behavioural_features(study, 30)["member_id"].tolist() == ["a"]
     found = segment_members(study, 30)
     assert (found.n, found.silent, found.new) == (1, 1, 1)
+
+
+def test_of_many_members_a_sample_is_grouped_and_the_page_says_so(monkeypatch):
+    monkeypatch.setattr(segments, "FIT_LIMIT", 200)
+    days = pd.date_range("2026-06-05", periods=24)
+    rows = [
+        (f"m{i:03d}", f"{day:%Y-%m-%d}T{6 if i % 2 else 12:02d}:00", "interaction", "like", 0.0)
+        for i in range(600)
+        for day in days[: 2 + i % 3 if i % 2 else 20 + i % 3]
+    ]
+    ids = [f"m{i:03d}" for i in range(600)]
+    people = pd.DataFrame({"member_id": ids, "joined_day": dt.date(2026, 1, 1), "left_day": None})
+    found = segment_members(Study.of({"activity": activity(*rows), "population": people}, AS_OF), 30)
+    assert 150 < found.n < 250 and found.active == 600 and found.silent == 0
+    assert found.profile["n"].sum() == len(found.table) == found.n == found.stability.n
+    assert f"A random sample of {found.n} of 600 active members falls into" in found.sentence
 
 
 def test_missing_columns_are_named():

@@ -300,6 +300,23 @@ def test_small_standard_lists_are_hidden_in_the_overview():
     assert "protect 0," in found.sentence
 
 
+def test_a_long_list_holds_those_of_highest_value_who_agreed_and_says_who_is_left_out(monkeypatch):
+    data = members(3000, seed=5)
+    data["consent"] = np.arange(len(data)) % 5 > 0
+    whole = standard_lists(data)
+    assert not any(whole.left_out.values()) and "not listed" not in whole.sentence
+    monkeypatch.setattr(standard, "MOST_LISTED", 100)
+    some = standard_lists(data)
+    for name in standard.NAMES:
+        rows, every = some[name].frame["expected_value"], whole[name].frame["expected_value"]
+        least = min(100, len(every))
+        assert len(rows) == least and rows.tolist() == every.iloc[:least].tolist()
+        assert some.left_out[name] == whole[name].size + whole[name].without_consent - (
+            some[name].size + some[name].without_consent
+        )
+    assert f"recall {some.left_out['recall']:,}" in some.sentence
+
+
 def test_two_tiers_have_no_tier_below_the_highest():
     data = members(400, seed=7).replace({"tier": {"potential": "silent", "active": "core"}})
     found = standard_lists(data, order=("silent", "core"))

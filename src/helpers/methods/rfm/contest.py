@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from helpers.data.source import of_sample
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.scores import COUNTED, score
@@ -179,7 +180,7 @@ def contest(study: Study, forecast: ValueForecast) -> Contest:
     held = Contest(study, pd.DataFrame(columns=COLUMNS), len(came), forecast.split, forecast.horizon_days)
     if held.n < JUDGED_MEMBERS or (came > 0).sum() < JUDGED_BUYERS or came.sum() <= 0:
         return held
-    known = _scored(study, forecast.split).reindex(judged.index)
+    known = _scored(study, forecast.split, forecast.share).reindex(judged.index)
     scores = {
         PAST: known["monetary"].to_numpy(float),
         RFM_SCORE: known["rfm_score"].to_numpy(float),
@@ -198,9 +199,10 @@ def contest(study: Study, forecast: ValueForecast) -> Contest:
     return replace(held, table=pd.DataFrame(rows, columns=COLUMNS))
 
 
-def _scored(study: Study, day: dt.date) -> pd.DataFrame:
-    """Return value and RFM score of each member present on a day, over all that was known on it."""
+def _scored(study: Study, day: dt.date, share: float) -> pd.DataFrame:
+    """Return value and RFM score of a share of the members present on a day, over all that was known on it."""
     began = study.began or day
     members = score(replace(study.at(day), count=study.buying), (day - began).days + 1).table
     total = members.r_score + members.f_score + members.m_score
-    return members.select("member_id", "monetary", rfm_score=total).to_pandas().set_index("member_id")
+    found = of_sample(members.select("member_id", "monetary", rfm_score=total), share, study.seed)
+    return found.to_pandas().set_index("member_id")

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.data import privacy
+from helpers.data.source import as_table, of_sample
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.history import TierHistory
@@ -26,7 +27,7 @@ from helpers.methods.rfm.tiers import Range, Rule, TierScheme
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.sentences import number, percent, roughly, say, with_bounds
-from helpers.stats.btyd.cells import histories
+from helpers.stats.btyd.cells import KEYS, histories
 from helpers.stats.estimate import Estimate, jeffreys, proportion
 from helpers.stats.forecast.value import ValueForecast
 from helpers.study import Study, enough
@@ -36,6 +37,7 @@ from helpers.tables import Table
 
 FloatArray = NDArray[np.float64]
 SHARES = dict.fromkeys(("share", "low", "high"), "share")
+MOST_COMPARED = 50_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,6 +204,8 @@ class Blockers(Result):
 
     Attributes
     ----------
+    sample : int
+        Members compared, where those are a sample; else 0.
     table : pandas.DataFrame
         from_tier, to_tier, column, members (in the tier), blocked, share, low, high (share of the tier's members
         who fall short in this column, Jeffreys interval), median_gap (unit of the column; of those blocked who have
@@ -209,6 +213,7 @@ class Blockers(Result):
     """
 
     table: pd.DataFrame = field(repr=False)
+    sample: int = 0
 
     @property
     def sentence(self) -> str:
@@ -235,14 +240,19 @@ class Blockers(Result):
             self.table.drop(columns="direction"),
             say("What keeps members below the next tier"),
             SHARES,
+            say("Of a random sample of {n:,} members.", n=self.sample) if self.sample else "",
             members="blocked",
         )
 
 
 def blockers(study: Study, members: CurrentTiers) -> Blockers:
-    """Return which column of the rules keeps the members of each tier below the next, and by how much."""
+    """Return which column of the rules keeps the members of each tier below the next, and by how much.
+
+    Of more than `MOST_COMPARED` members a sample is looked at, drawn by a hash of their ids.
+    """
     scheme = members.history.scheme
-    frame = members.table.select("tier", *scheme.uses).to_pandas()
+    share = min(MOST_COMPARED / max(int(members.sizes["members"].sum()), 1), 1.0)
+    frame = of_sample(members.table, share, study.seed).select("tier", *scheme.uses).to_pandas()
     numbers = {column: frame[column].to_numpy(float, na_value=np.nan) for column in scheme.uses}
     rows = []
     for rank, tier in enumerate(scheme.labels[:-1]):
@@ -260,7 +270,7 @@ def blockers(study: Study, members: CurrentTiers) -> Blockers:
     table = pd.DataFrame(rows, columns=names)
     table["share"] = table["blocked"] / table["members"].where(table["members"] > 0)
     table["low"], table["high"] = jeffreys(table["blocked"], table["members"], study.confidence)
-    return Blockers(study, table)
+    return Blockers(study, table, len(frame) if share < 1 else 0)
 
 
 def _gaps(numbers: dict[str, FloatArray], rules: list[Rule], scheme: TierScheme) -> FloatArray:
@@ -285,7 +295,7 @@ def _gap(values: FloatArray, side: Range | None, integer: bool) -> FloatArray:
 
 def prospects(
     study: Study, members: CurrentTiers, forecast: ValueForecast, models: PurchaseModels
-) -> pd.DataFrame:
+) -> ibis.Table:
     """Put beside each present member what they will bring, whether they bought, and how likely they are still alive.
 
     Parameters
@@ -302,20 +312,25 @@ def prospects(
 
     Returns
     -------
-    pandas.DataFrame
-        One row per present member: member_id, tier, bought (whether they had bought by ``as_of``), p_alive and
-        expected_value; ordered by member_id. The value is that of the forecast, 0 for a member whom it does not
-        name, and NaN for all when there was too little data for one. p_alive is missing for members with fewer than
-        two purchases, whom no model can judge.
+    ibis.Table
+        One row per present member, stored in the engine: member_id, tier, bought (whether they had bought by
+        ``as_of``), p_alive and expected_value. The value is that of the forecast, 0 for a member whom it does not
+        name, and missing for all when there was too little data for one. p_alive is missing for members with fewer
+        than two purchases, whom no model can judge.
     """
-    lives = histories(study.purchases, study.as_of).to_pandas()
-    judged = models.alive.probability_alive(lives["x"], lives["t_x"], lives["T"])
-    lives = lives[["member_id"]].assign(p_alive=np.where(lives["x"] > 0, judged, np.nan), bought=True)
-    found = members.table.select("member_id", "tier").to_pandas().merge(lives, "left")
-    found = found.assign(bought=found["bought"].notna(), expected_value=np.nan)
+    lives = histories(study.purchases, study.as_of)
+    alike = lives.filter(lives.x > 0).select(*KEYS).distinct().to_pandas()
+    judged = alike.assign(p_alive=models.alive.probability_alive(*(alike[key] for key in KEYS)))
+    lives = lives.left_join(as_table(judged), KEYS).select("member_id", "p_alive", bought=True)
+    found = members.table.select("member_id", "tier")
+    found = found.left_join(lives, "member_id").drop("member_id_right")
+    worth: ibis.Value = ibis.null("float64")
     if forecast.ahead is not None:
-        ahead = forecast.ahead.select("member_id", "expected_value").to_pandas().set_index("member_id")
-        found["expected_value"] = found["member_id"].map(ahead["expected_value"]).fillna(0.0).astype(float)
+        ahead = forecast.ahead.select("member_id", "expected_value")
+        found = found.left_join(ahead, "member_id").drop("member_id_right")
+        worth = found.expected_value.fill_null(0.0)
+    found = found.mutate(bought=found.bought.fill_null(False), expected_value=worth)
     if "consent" in study.population.columns:
-        found = found.merge(study.population.select("member_id", "consent").to_pandas(), "left")
-    return found.sort_values("member_id", ignore_index=True)
+        consent = study.population.select("member_id", "consent")
+        found = found.left_join(consent, "member_id").drop("member_id_right")
+    return materialise(found)

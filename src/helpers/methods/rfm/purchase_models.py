@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.data.source import pulled
 from helpers.methods.rfm.scores import COUNTED
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, people, percent, say, with_bounds
@@ -133,8 +134,7 @@ def purchase_models(study: Study) -> PurchaseModels:
     model = BetaGeometricNBD(confidence=study.confidence).fit(known)
     spending = GammaGamma(confidence=study.confidence, unit=study.unit)
     lives = histories(rows, study.as_of)
-    buyers = lives.semi_join(study.present, "member_id").select(*KEYS).to_pandas()
-    buyers = buyers.sort_values(KEYS)  # sums must not depend on the order of an engine
+    buyers = _each(lives.semi_join(study.present, "member_id"), KEYS)
     share = model.alive_among(*(buyers[key] for key in KEYS))
     days, once = min(YEAR, observed_days(rows, study.as_of) // 2), int((buyers["x"] == 0).sum())
     held_out, ahead = _held_out(study, days), np.nan
@@ -149,7 +149,7 @@ def _held_out(study: Study, days: int) -> pd.DataFrame:
     late = rows.filter(rows.day > ibis.date(split), rows.day <= ibis.date(study.as_of))
     here = histories(rows, split).semi_join(study.at(split).present, "member_id")
     here = here.left_join(late.group_by("member_id").agg(came=late.count()), "member_id")
-    members = here.select(*KEYS, came=here.came.fill_null(0)).to_pandas().sort_values([*KEYS, "came"])
+    members = _each(here.mutate(came=here.came.fill_null(0)), [*KEYS, "came"])
     table, came = [], members["came"].to_numpy(float)
     if len(members) >= JUDGED_MEMBERS and days:
         known = cells(rows, split)
@@ -158,6 +158,12 @@ def _held_out(study: Study, days: int) -> pd.DataFrame:
             table.append((name, len(came), expected.sum(), came.sum(), error))
     columns = ["model", "n", "expected", "actual", "error"]
     return pd.DataFrame(table, columns=columns).sort_values("error", ignore_index=True)
+
+
+def _each(lives: ibis.Table, keys: list[str]) -> pd.DataFrame:
+    """Return a row for each member, by way of how many are alike; ordered, as sums must not depend on an engine."""
+    alike = pulled(lives.group_by(keys).agg(members=lives.count())).sort_values(keys, ignore_index=True)
+    return alike.loc[alike.index.repeat(alike.pop("members"))]
 
 
 def _expected(

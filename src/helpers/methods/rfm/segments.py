@@ -8,8 +8,8 @@ clearer than those of clouds without groups, its mean Jaccard similarity over re
 ``segments.stability`` and so does that of `LEAST_REACHED` of the resamples, since a good mean may hide resamples in
 which the segment is lost. The guards are in :mod:`helpers.methods.rfm.clustering`.
 
-Time is bounded whatever the number of members: k-means fits at most `FIT_LIMIT` members (every n-th by id),
-silhouettes and resamples use fewer. All members are then assigned to the nearest centre.
+Time is bounded whatever the number of members: above `FIT_LIMIT` active members a sample of so many, drawn by a hash
+of their ids, is grouped, and the page says so; silhouettes and resamples use fewer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ibis import _
 from sklearn.metrics import pairwise_distances_argmin
 
 from helpers.data.dialect import rounded
-from helpers.data.source import local_time
+from helpers.data.source import local_time, of_sample
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.clustering import Clustering, FloatArray, cluster
@@ -68,10 +68,12 @@ class Segments(Result):
         Members grouped, those without an action in the window, and those who joined during it.
     window_days : int
         Days whose behaviour is looked at.
+    active : int
+        Members who could be grouped: `n` of them were, and more where those are a sample.
     problem : str
         Why there are no segments; empty otherwise.
     table : pandas.DataFrame
-        member_id and segment (name) for every active member.
+        member_id and segment (name) of every member grouped.
     profile : pandas.DataFrame
         One row per segment, largest first: segment, n, share, jaccard, low, high (of the Jaccard similarity
         over resamples), reached (share of resamples whose Jaccard similarity is at least that of a stable
@@ -82,6 +84,7 @@ class Segments(Result):
     silent: int
     new: int
     window_days: int
+    active: int = 0
     problem: str = ""
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["member_id", "segment"]))
     profile: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PROFILE))
@@ -116,12 +119,14 @@ class Segments(Result):
             for row in named.to_dict("records")
         ]
         text = "{n:,} active members fall into {k} groups of like behaviour;"
+        if self.active > self.n:
+            text = "A random sample of {n:,} of {active:,} active members falls into {k} groups of like behaviour;"
         if told:
             text += "\nclearer than in a cloud without groups and back in {least} of the resamples: {names}."
         else:
             text += "\nnone is named, as it is no clearer than in a cloud without groups or seldom back in resamples."
         least, names = percent(LEAST_REACHED, 0), ", ".join(told)
-        return say(text, n=self.n, k=len(self.profile), least=least, names=names)
+        return say(text, n=self.n, active=self.active, k=len(self.profile), least=least, names=names)
 
     def tables(self) -> Iterator[Table]:
         """Yield the profile."""
@@ -162,14 +167,33 @@ def segment_members(study: Study, window_days: int) -> Segments:
 
     With fewer than `enough.GROUPED` active members, or fewer than two features that vary, `problem` says so.
     """
-    frame = behavioural_features(study, window_days)
+    rows = _in_window(study, window_days)
+    active = int(rows.member_id.nunique(where=rows.hit).execute())
+    frame = behavioural_features(study, window_days, min(FIT_LIMIT / max(active, 1), 1.0))
     since = study.present.joined_day > ibis.date(study.as_of - dt.timedelta(days=window_days))
     everyone, new = study.present.aggregate(all=_.count(), new=since.sum()).execute().iloc[0]
-    return grouped(study, frame, int(everyone - new) - len(frame), int(new), window_days)
+    found = grouped(study, frame, int(everyone - new) - active, int(new), window_days)
+    return replace(found, active=active)
 
 
-def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
+def _in_window(study: Study, window_days: int) -> ibis.Table:
+    """Return what the members did in a window who were there for all of it; `hit` tells actions from other value."""
+    require_columns(study.activity, ["ts", "kind", "action", "value"], "activity")
+    start = study.as_of - dt.timedelta(days=window_days)
+    people = study.present.filter(_.joined_day <= ibis.date(start))
+    rows = study.activity.filter(_.day > start, _.day <= study.as_of)
+    return rows.semi_join(people, "member_id").mutate(hit=_.kind.isin(ACTIONS))
+
+
+def behavioural_features(study: Study, window_days: int, share: float = 1.0) -> pd.DataFrame:
     """Compute the behavioural features of the members who were there for a whole window and did something in it.
+
+    Parameters
+    ----------
+    study, window_days
+        As of :func:`segment_members`.
+    share : float
+        Share of the members, drawn by a hash of their ids.
 
     Returns
     -------
@@ -179,21 +203,18 @@ def behavioural_features(study: Study, window_days: int) -> pd.DataFrame:
         actions), tenure_days (days since joining) and share_<action> (of the actions) for the most common actions,
         until there are eight.
     """
-    require_columns(study.activity, ["ts", "kind", "action", "value"], "activity")
-    last, start = study.as_of, study.as_of - dt.timedelta(days=window_days)
-    people = study.present.filter(_.joined_day <= ibis.date(start))
-    rows = study.activity.semi_join(people, "member_id").filter(_.day > start, _.day <= last)
-    evening = local_time(rows.ts, study.report_tz).hour() >= EVENING
-    rows = rows.mutate(hit=_.kind.isin(ACTIONS), evening=evening)
+    last, rows = study.as_of, _in_window(study, window_days)
     common = rows.filter(rows.hit).group_by("action").aggregate(n=_.count())
     actions = common.order_by([common.n.desc(), common.action]).limit(MOST_FEATURES - 6).execute()["action"]
+    rows = of_sample(rows, share, study.seed)
     shares = {f"share_{action}": (rows.action == action).mean(where=rows.hit) for action in actions}
+    rows = rows.mutate(evening=local_time(rows.ts, study.report_tz).hour() >= EVENING)
     found = rows.group_by("member_id").aggregate(
         last_day=rows.day.max(where=rows.hit), frequency=rows.count(where=rows.hit),
         active_days=rows.day.nunique(where=rows.hit), monetary=rounded(rows["value"].sum(), VALUE_DECIMALS),
         evening_share=rows.evening.mean(where=rows.hit), **shares,
     )  # fmt: skip
-    found = found.filter(found.frequency > 0).inner_join(people, "member_id")
+    found = found.filter(found.frequency > 0).inner_join(study.present, "member_id")
     measured = {
         "recency_days": ibis.date(last).delta(found.last_day, unit="day"),
         **{name: found[name] for name in ("frequency", "active_days", "monetary", "evening_share")},
@@ -210,15 +231,12 @@ def grouped(study: Study, frame: pd.DataFrame, silent: int, new: int, window_day
     if len(frame) < enough.GROUPED:
         text = "too little data, {n} active members of at least {least} needed"
         return replace(nothing, problem=say(text, n=people(len(frame), study.k_min), least=enough.GROUPED))
-    step = -(-len(frame) // FIT_LIMIT)
-    features = scaled(frame.drop(columns="member_id"), step)
+    features = scaled(frame.drop(columns="member_id"))
     points = features.to_numpy()
-    # Every n-th member by id, so that neither engine nor the order of rows changes who is fitted.
-    fitted = points[::step]
-    if features.shape[1] < 2 or len(np.unique(fitted, axis=0)) < 4:
+    if features.shape[1] < 2 or len(np.unique(points, axis=0)) < 4:
         return replace(nothing, problem=say("too few features vary between members"))
-    found = cluster(fitted, study.seed)
-    profile = _profile(found, fitted, features.columns.tolist(), study.confidence)
+    found = cluster(points, study.seed)
+    profile = _profile(found, points, features.columns.tolist(), study.confidence)
     labels = pairwise_distances_argmin(points, found.centres)
     sizes = np.bincount(labels, minlength=len(profile))
     table = frame[["member_id"]].assign(segment=profile["segment"].to_numpy()[labels])
@@ -226,17 +244,16 @@ def grouped(study: Study, frame: pd.DataFrame, silent: int, new: int, window_day
     return replace(nothing, table=table, profile=profile)
 
 
-def scaled(features: pd.DataFrame, step: int) -> pd.DataFrame:
-    """Return those features that differ between members, scaled as every `step`-th member is spread."""
+def scaled(features: pd.DataFrame) -> pd.DataFrame:
+    """Return those features that differ between members, scaled."""
     columns = {}
     for name in map(str, features):
         plain = features[name].to_numpy(float)
         if "share" not in name.split("_"):
             plain = np.sign(plain) * np.log1p(np.abs(plain))
-        some = plain[::step]
-        low, centre, high = np.quantile(some, [0.25, 0.5, 0.75])
+        low, centre, high = np.quantile(plain, [0.25, 0.5, 0.75])
         # most members have no spend: the range between quartiles is 0 there and the deviation is not
-        spread = (high - low) / 1.349 if high - low > 1e-9 else float(some.std())
+        spread = (high - low) / 1.349 if high - low > 1e-9 else float(plain.std())
         if spread > 1e-9:
             columns[name] = np.clip((plain - centre) / spread, -CUT, CUT)
     return pd.DataFrame(columns)
