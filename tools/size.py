@@ -30,7 +30,7 @@ BUDGETS = {
     "methods/retention": 1_850,
     "methods/outlook": 900,
     "methods/ab_test": 2_400,
-    "methods/attribution": 1_600,
+    "methods/attribution": 1_640,  # 40 of them samples of paths and of rates, and that the page says so
     "methods/budget": 2_000,  # amounts that can be paid, packages, prices of bounds, and what a new fan costs
     "methods/weekly_review": 800,
     "report": 4_860,  # 150 of them the workers of a cluster, and threads as such

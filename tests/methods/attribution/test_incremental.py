@@ -79,6 +79,33 @@ def test_the_equations_are_those_by_hand(monkeypatch: pytest.MonkeyPatch) -> Non
     assert got.baseline(0.95).low == pytest.approx(max(share - 1.959964 * error, 0), abs=1e-6)
 
 
+def test_rates_of_many_rest_on_a_sample_and_stand_for_all_touches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members in four equal copies: a sample of about half of them adds about as much, and errs more."""
+    frames = tables()
+    copies = [
+        {
+            name: each.assign(**{c: each[c] + tail for c in each.columns if c.endswith("_id")})
+            for name, each in frames.items()
+        }
+        for tail in ("", "x", "y", "z")
+    ]
+    frames = {name: pd.concat([each[name] for each in copies], ignore_index=True) for name in frames}
+    found = journeys(Study.of(frames, AS_OF.date(), seed=1))
+    whole = increments(found)
+    monkeypatch.setattr("helpers.methods.attribution.incremental.DECAYS", (whole.decay,))
+    monkeypatch.setattr("helpers.methods.attribution.incremental.ROWS_TO_FIT", whole.touches.sum() * 15)
+    some = increments(found)
+    assert whole.share == 1 and some.share == pytest.approx(0.5)
+    assert (some.total, some.members, some.touches.tolist()) == (
+        whole.total,
+        whole.members,
+        whole.touches.tolist(),
+    )
+    errors = np.sqrt(np.diag(some.covariance))
+    assert (np.abs(some.orders - whole.orders) < 3 * errors).all()
+    assert (errors > np.sqrt(np.diag(whole.covariance))).all()
+
+
 def test_without_members_whoever_was_seen_is_at_risk_and_a_window_shortens_it() -> None:
     frames = tables()
     del frames["members"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.methods.attribution.gates import gates
 from helpers.methods.attribution.journeys import Definition, journeys
+from helpers.methods.attribution.uncertainty import credit
 from tests.methods.attribution.tables import at, listed, orders, study, told, touchpoints, written
 
 LIVES = st.lists(
@@ -95,14 +96,21 @@ def test_what_comes_after_the_order_has_no_credit(lives):
     assert before == after
 
 
-def test_members_who_are_brought_over_in_parts_have_the_same_journeys(monkeypatch):
-    touches = touchpoints(*((f"m{n}", n / 10 + k, name) for n in range(20) for k, name in enumerate("ABA")))
-    bought = orders(*((f"m{n}", n / 10 + 2.5, 9.0) for n in range(0, 20, 2)))
-    whole = listed(told(touches, bought))
-    monkeypatch.setattr("helpers.methods.attribution.journeys.PART_TOUCHES", 10)
-    found = told(touches, bought)
-    assert listed(found) == whole and len(whole) == 20
-    assert len(found.histories.members) > 2  # alike within a part only
+def test_paths_of_many_members_are_those_of_a_sample_and_stand_for_all_that_converted(monkeypatch):
+    lives = [(f"m{n}", n % 7 + k, name) for n in range(600) for k, name in enumerate("ABA"[: 1 + n % 3])]
+    touches, bought = touchpoints(*lives), orders(*((f"m{n}", n % 7 + 2.5, 9.0) for n in range(0, 600, 2)))
+    whole = told(touches, bought)
+    assert whole.share == 1 and not whole.sampled and whole.weight.tolist() == [1, 1]
+    monkeypatch.setattr("helpers.methods.attribution.journeys.MOST_MEMBERS", 200)
+    some = told(touches, bought)
+    drawn = int(some.histories.members.sum())
+    assert 150 < drawn < 250 and f"sample of {drawn} members" in some.sampled
+    assert set(listed(some)) <= set(listed(whole)) and some.attributed == whole.attributed == 300
+    mine, theirs = (credit(each, ("last", "linear")).table for each in (some, whole))
+    for column, total in (("conversions", 300), ("value", 2_700)):
+        assert mine.groupby("model")[column].sum().to_numpy() == pytest.approx([total, total])
+    wider = (mine["high"] - mine["low"]).sum() / (theirs["high"] - theirs["low"]).sum()
+    assert 1.3 < wider < 2.3  # the root of 3
 
 
 def test_a_second_order_carries_the_touch_or_is_unattributed():

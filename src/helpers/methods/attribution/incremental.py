@@ -42,8 +42,8 @@ FloatArray = NDArray[np.float64]
 DECAYS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # A dose smaller than this is none.
 LEAST_DOSE = 0.02
-# Days under a dose on which the decay is chosen; of more, a sample of members.
-ROWS_TO_CHOOSE = 3_000_000
+# Days under a dose on which the decay is chosen and on which rates rest; of more, a sample of members.
+ROWS_TO_CHOOSE, ROWS_TO_FIT = 3_000_000, 30_000_000
 
 
 class Increments(NamedTuple):
@@ -69,6 +69,8 @@ class Increments(NamedTuple):
         Part of a dose that is left a day later.
     likelihood : pandas.DataFrame
         decay, log_likelihood (of orders of members left out).
+    share : float
+        Share of the members, drawn by a hash of their ids, whose doses the rates rest on.
     """
 
     channels: tuple[str, ...]
@@ -80,6 +82,7 @@ class Increments(NamedTuple):
     days: int
     decay: float
     likelihood: pd.DataFrame
+    share: float = 1.0
 
     def of(self, channel: str, confidence: float) -> Estimate:
         """Return the orders that a channel added."""
@@ -129,16 +132,20 @@ def increments(journeys: Journeys) -> Increments:
         Their study, lookback, window and names of channels.
     """
     days = _days(journeys)
-    scores = _scores(days, journeys.study.seed)
+    counts, seed = _touches(days), journeys.study.seed
+    shares = [min(most / max(counts.sum() * days.lookback, 1), 1.0) for most in (ROWS_TO_CHOOSE, ROWS_TO_FIT)]
+    chosen, fitted = (days._replace(touches=of_sample(days.touches, share, seed)) for share in shares)
+    scores = _scores(chosen)
     decay = max(scores, key=scores.__getitem__)
-    coefficients, covariance, doses = _fit(_sums(days, _doses(days, decay)))
-    counts = days.touches.group_by("channel").agg(n=days.touches.count()).execute().set_index("channel")["n"]
+    coefficients, covariance, doses = _fit(_sums(fitted, _doses(fitted, decay)))
+    if shares[-1] < 1:  # each touch of a channel stands for as many, whose doses are alike
+        doses = doses * counts / np.maximum(_touches(fitted), 1.0)
     people = days.people.agg(members=days.people.count(), orders=days.people.total.sum()).execute().iloc[0]
     return Increments(
         days.channels, coefficients * doses, covariance * np.outer(doses, doses),
-        counts.reindex(days.channels, fill_value=0).to_numpy(float), int(people["orders"]), int(people["members"]),
+        counts, int(people["orders"]), int(people["members"]),
         int(days.season.count().execute()), decay,
-        pd.DataFrame(sorted(scores.items()), columns=["decay", "log_likelihood"]),
+        pd.DataFrame(sorted(scores.items()), columns=["decay", "log_likelihood"]), shares[-1],
     )  # fmt: skip
 
 
@@ -241,18 +248,22 @@ def _fit(sums: pd.DataFrame) -> tuple[FloatArray, FloatArray, FloatArray]:
     return coefficients, covariance, x.sum(axis=0)
 
 
-def _scores(days: _Days, seed: int) -> dict[float, float]:
+def _scores(days: _Days) -> dict[float, float]:
     """Return the log likelihood of decays, from the middle of the grid uphill to where both neighbours are worse."""
-    longest = int(days.touches.count().execute()) * days.lookback
-    sample = days._replace(touches=of_sample(days.touches, min(1.0, ROWS_TO_CHOOSE / max(longest, 1)), seed))
     scores: dict[float, float] = {}
     best = len(DECAYS) // 2
     while True:
         near = range(max(best - 1, 0), min(best + 2, len(DECAYS)))
-        scores |= {DECAYS[i]: _left_out(sample, DECAYS[i]) for i in near if DECAYS[i] not in scores}
+        scores |= {DECAYS[i]: _left_out(days, DECAYS[i]) for i in near if DECAYS[i] not in scores}
         if (top := max(near, key=lambda i: scores[DECAYS[i]])) == best:
             return scores
         best = top
+
+
+def _touches(days: _Days) -> FloatArray:
+    """Return how many touches each channel has."""
+    counts = days.touches.group_by("channel").agg(n=days.touches.count()).execute().set_index("channel")["n"]
+    return counts.reindex(days.channels, fill_value=0).to_numpy(float)
 
 
 def _left_out(days: _Days, decay: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,9 +11,10 @@ import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from helpers.data.dialect import bucket
 from helpers.data.fingerprint import check_currency
+from helpers.data.source import of_sample
 from helpers.methods.attribution.histories import Histories, flat_histories
 from helpers.methods.attribution.steps import (
     ORDERS,
@@ -24,14 +26,17 @@ from helpers.methods.attribution.steps import (
     steps_of,
     touches_of,
 )
+from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import currencies
 
 __all__ = ["DECIMALS", "Definition", "Histories", "Journeys", "journeys"]
 
+FloatArray = NDArray[np.float64]
+
 DECIMALS = 9
-# Touches whose members the engine brings over at a time.
-PART_TOUCHES = 1_000_000
+# Members with touches whose paths are brought over; of more a sample is.
+MOST_MEMBERS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,33 +119,55 @@ class Journeys:
         return int(self.cells.loc[self.cells["last"] & self.cells["converted"], "n"].sum())
 
     @cached_property
-    def histories(self) -> Histories:
-        """Unique histories of members; of large tables, unique within each of some parts of the members."""
-        parts = int(self.touches.count().execute()) // PART_TOUCHES + 1
-        found = pa.concat_tables([self._unique(part, parts) for part in range(parts)])
-        return flat_histories(found, self.names).collapsed(self.definition.collapse)
+    def share(self) -> float:
+        """Share of the members that `histories` are of, drawn by a hash of their ids."""
+        return min(MOST_MEMBERS / max(int(self.touches.member_id.nunique().execute()), 1), 1.0)
 
-    def _unique(self, part: int, parts: int) -> pa.Table:
-        """Return the histories of a part of the members as lists of steps: the engine cannot keep all lists."""
-        tables = [self.touches, self.every]
-        if parts > 1:
-            tables = [table.filter(bucket(table.member_id, parts) == part) for table in tables]
-        rows = self._steps(*tables)
-        numbers = [(rows.channel == name, n) for n, name in enumerate(self.names)]
-        step = ibis.struct({
-            "code": ibis.cases((rows.channel.isnull(), -1), *numbers),
-            "last": rows["last"],
-            "converted": rows.converted,
-            # The time of a lone touch changes nothing, and members who differ in it alone are alike.
-            "days": ibis.cases((rows.before.isnull() & rows["last"] & rows.converted, 0.0), else_=rows.days),
-            "value": rows.value,
-        })  # fmt: skip
-        rows = rows.select("member_id", "ts", "kind", "id", step=step)
-        # With what is missing: PostgreSQL takes a record for missing of which one part is.
-        steps = rows.step.collect(order_by=["ts", "kind", "id"], include_null=True)
-        members = rows.group_by("member_id").agg(steps=steps)
-        unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
-        return unique.order_by("first").drop("first").to_pyarrow()
+    @property
+    def sampled(self) -> str:
+        """Of how many members paths are told, where those are a sample; empty where they are all."""
+        text = (
+            "Paths, and what follows from them, are those of a random sample of {n:,} members with touches."
+        )
+        return say(text, n=int(self.histories.members.sum())) if self.share < 1 else ""
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Unique histories of members, of a share of them."""
+        both = (of_sample(table, self.share, self.study.seed) for table in (self.touches, self.every))
+        return flat_histories(_unique(self._steps(*both), self.names), self.names).collapsed(
+            self.definition.collapse
+        )
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """What a conversion of the histories, and its value, stand for, shape (2,): 1 where they are of everybody."""
+        h, ends = self.histories, self.cells[self.cells["last"] & self.cells["converted"]]
+        if self.share >= 1:
+            return np.ones(2)
+        paid = h.last & h.converted
+        mine = h.members[h.history[paid]].astype(float)
+        seen = np.array([mine.sum(), mine @ h.value[paid]])
+        return np.divide([ends["n"].sum(), ends["value"].sum()], seen, out=np.ones(2), where=seen > 0)
+
+
+def _unique(rows: ibis.Table, names: Sequence[str]) -> pa.Table:
+    """Return unique histories of members, from steps, as lists."""
+    numbers = [(rows.channel == name, n) for n, name in enumerate(names)]
+    step = ibis.struct({
+        "code": ibis.cases((rows.channel.isnull(), -1), *numbers),
+        "last": rows["last"],
+        "converted": rows.converted,
+        # The time of a lone touch changes nothing, and members who differ in it alone are alike.
+        "days": ibis.cases((rows.before.isnull() & rows["last"] & rows.converted, 0.0), else_=rows.days),
+        "value": rows.value,
+    })  # fmt: skip
+    rows = rows.select("member_id", "ts", "kind", "id", step=step)
+    # With what is missing: PostgreSQL takes a record for missing of which one part is.
+    steps = rows.step.collect(order_by=["ts", "kind", "id"], include_null=True)
+    members = rows.group_by("member_id").agg(steps=steps)
+    unique = members.group_by("steps").agg(members=members.count(), first=members.member_id.min())
+    return unique.order_by("first").drop("first").to_pyarrow()
 
 
 def journeys(study: Study, definition: Definition | None = None) -> Journeys:

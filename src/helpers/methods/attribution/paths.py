@@ -170,6 +170,7 @@ class Paths(Result):
     def parts(self) -> Iterator[Part]:
         """Yield how soon newcomers order, the commonest paths, and whether several channels help."""
         yield self.sentence
+        yield from filter(None, [self.seen.journeys.sampled])
         curve = self.curve.table.dropna()
         rows = pd.DataFrame({"day": curve["day"], "ordered": 1 - curve["survival"]})
         rows = rows.assign(low=1 - curve["high"], high=1 - curve["low"])[curve["day"] <= 3 * DAYS]

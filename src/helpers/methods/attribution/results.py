@@ -183,6 +183,7 @@ class Credited(Result):
             "Credit says who was there before an order, not what would be missing without it. The Shapley values are "
             "an equal split over the different channels of each order and know nothing of who did not order."
         )
+        yield from filter(None, [self.seen.journeys.sampled])
         shown = dict.fromkeys(["first", "last", "linear", self.model])
         columns = {NAMES[each]: self.of(each)["conversions"] for each in shown}
         small = pd.DataFrame({"touched": self.of("last")["n"], **columns}).rename_axis("channel")
@@ -326,6 +327,8 @@ class Added(Result):
                 "stay as uncertain as it was wrong."
             )
             yield say(text, names=names, before=percent(before.value))
+        if (share := self.model.share) < 1:
+            yield say("The rates rest on a random {share} of the members.", share=percent(share, 0))
         yield Table("added", self.table, say("Orders added, by the model alone and corrected by lift tests"))
         if len(self.tests):
             caption = say("Lift tests in orders a touch; the error of a test grows with its age")

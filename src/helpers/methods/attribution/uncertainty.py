@@ -1,8 +1,10 @@
 """Credit with intervals: members are resampled with all their journeys.
 
 A member's journeys are alike, so members are drawn and not journeys. Each member of the resample counts Poisson(1)
-times (Chamandy et al. 2012), members with the same history together. An interval is about the credit that this model
-would give in all communities like this one: it says how well the credit is measured, not whether it is deserved.
+times (Chamandy et al. 2012), members with the same history together. Where paths are those of a sample, credit adds
+up to what all converted, and the intervals are as wide as the sample makes them. An interval is about the credit that
+this model would give in all communities like this one: it says how well the credit is measured, not whether it is
+deserved.
 """
 
 from __future__ import annotations
@@ -98,10 +100,12 @@ def credit(
     named = {name: of_rules[name] for name in models if name in of_rules}
     named |= {"markov": markov(histories, order)} if "markov" in models else {}
     named |= {"shapley": shapley(histories)} if "shapley" in models else {}
+    weight = journeys.weight[:, None]
     drawn = resampled(histories, named, study.draws, study.seed)
-    touched = of_rules["influenced"].of(histories.members)[0].round().astype(int)
+    drawn = {name: weight * each for name, each in drawn.items()}
+    touched = (weight * of_rules["influenced"].of(histories.members))[0].round().astype(int)
     tables = [
-        _table(name, histories.channels, sums.of(histories.members), drawn[name], study.confidence)
+        _table(name, histories.channels, weight * sums.of(histories.members), drawn[name], study.confidence)
         for name, sums in named.items()
     ]
     removal = effects(histories, order) if "markov" in models else None
