@@ -123,6 +123,32 @@ def test_only_named_tables_are_read(folder: Path) -> None:
         source.open(folder, tables=["order"])
 
 
+def test_files_that_held_the_contract_are_not_asked_again_until_they_change(
+    folder: Path, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYBOOK_CACHE", str(folder / "cache"))
+    old = dt.datetime(2026, 1, 1).timestamp()
+    for name in ("orders.parquet", "members.csv"):
+        os.utime(folder / name, (old, old))
+    asked: list[str] = []
+    check = source.contract.check
+    monkeypatch.setattr(
+        source.contract, "check", lambda tables, **how: asked.extend(tables) or check(tables, **how)
+    )
+    for expected in (["orders", "members"], []):
+        asked.clear()
+        source.open(folder)
+        assert sorted(asked) == sorted(expected)
+    source.open(folder, now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert sorted(asked) == ["members", "orders"]
+    asked.clear()
+    frames["orders"].assign(gross=-1e400).to_parquet(folder / "orders.parquet")
+    for _ in range(2):  # what breaks it is told each time
+        with pytest.raises(BadData, match=r"orders\.gross: impossible value in 3 rows"):
+            source.open(folder)
+    assert asked == ["orders", "orders"]
+
+
 def test_places_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="does not exist"):
         source.open(tmp_path / "nowhere")

@@ -103,7 +103,7 @@ def _of_folder(place: address.Address, wanted: set[str], cache: ContentCache) ->
     for name, parts in sorted({**files, **mapped}.items()):
         if name not in wanted:
             continue
-        digest, find = _digest(folder, parts, cache), partial(_shape, folder, name, parts)
+        digest, find = digest_of(folder, parts, cache), partial(_shape, folder, name, parts)
         if mapping and name in mapped:
             content = f"{mapping.text}\0{code_digest(_HERE / 'exports')}\0{digest}"
             digest, find = hashlib.sha256(content.encode()).hexdigest(), partial(_mapped_shape, place, name)
@@ -156,7 +156,7 @@ def check_currency(found: Mapping[str, Mapping[str, int]], currency: str) -> Non
         raise BadParameters(say(text, currency=currency, named="; ".join(named)))
 
 
-def _digest(folder: Path, parts: list[Path], cache: ContentCache) -> str:
+def digest_of(folder: Path, parts: list[Path], cache: ContentCache) -> str:
     """Hash the contents of files; the name of each part is content too, since it may hold a day."""
     named = (f"{part.relative_to(folder).as_posix()}\0{cache.digest(part)}\0" for part in parts)
     return hashlib.sha256("".join(named).encode("utf-8", "surrogateescape")).hexdigest()
