@@ -46,13 +46,14 @@ class Stays:
         nothing about members who are years past them.
         """
         stayed = spans(population, as_of, began)
-        cells = stayed.group_by("entry", "last").agg(n=stayed.count(), exits=stayed.exited.sum()).to_pandas()
-        entry, last = (np.minimum(cells[name].to_numpy(int), days) for name in ("entry", "last"))
-        entered, ended = (
-            np.bincount(at, cells["n"].to_numpy(float), days + 1)[:days] for at in (entry, last + 1)
+        starts = stayed.group_by(day=stayed.entry).agg(n=stayed.count()).to_pandas()
+        ends = (
+            stayed.group_by(day=stayed["last"]).agg(n=stayed.count(), exits=stayed.exited.sum()).to_pandas()
         )
+        first, last = (np.minimum(each["day"].to_numpy(int), days) for each in (starts, ends))
+        counted = ((first, starts["n"]), (last + 1, ends["n"]), (last, ends["exits"]))
+        entered, ended, exits = (np.bincount(at, n, days + 1)[:days].astype(float) for at, n in counted)
         at_risk = np.cumsum(entered - ended)
-        exits: FloatArray = np.bincount(last, cells["exits"], days + 1)[:days].astype(float)
         known = int(np.flatnonzero(at_risk)[-1]) + 1 if at_risk.any() else 0
         at_risk, exits = at_risk[:known], exits[:known]
         tail = slice(known // 2, known)

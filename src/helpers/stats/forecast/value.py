@@ -49,6 +49,7 @@ from helpers.study.people import present_members
 FloatArray = NDArray[np.float64]
 
 FEATURES = ("actions_30", "actions_90", "purchases", "past_value", "silent_days", "tenure_days")
+COUNTS = tuple(name for name in FEATURES if name != "past_value")
 LOOK_BACK_DAYS = 180
 WINDOWS = 3
 MOST_SPLITS = 4
@@ -233,6 +234,7 @@ class _Log:
         key = day, look_back_days
         if key not in self.features:
             found = member_features(self.days, self.sample, day, look_back_days, self.horizon_days)
+            found = found.cast(dict.fromkeys(COUNTS, "int32"))  # half of the bytes
             self.features[key] = pulled(found).sort_values("member_id", ignore_index=True)
         return self.features[key]
 
