@@ -22,11 +22,12 @@ def population(dataset: Dataset, *, as_of: dt.date | str, report_tz: str = "Asia
         of the members table, which also holds those who left.
     """
     members, day = dataset.members, as_day(as_of)
-    left = local_date(members.left_at, report_tz) if "left_at" in members.columns else ibis.null("date")
-    joined = local_date(members.joined_at, report_tz)
+    left = ibis.null("date")
+    if "left_at" in members.columns:
+        gone = until(members.left_at, day, report_tz)
+        left = ibis.cases((gone, local_date(members.left_at, report_tz)), else_=left)
     there = ~excluded(members) & until(members.joined_at, day, report_tz)
-    found = members.filter(there).mutate(joined_day=joined, left_day=left)
-    return found.mutate(left_day=ibis.cases((found.left_day <= day, found.left_day), else_=ibis.null("date")))
+    return members.filter(there).mutate(joined_day=local_date(members.joined_at, report_tz), left_day=left)
 
 
 def first_seen(rows: ibis.Table) -> ibis.Table:
