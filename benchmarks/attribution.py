@@ -147,15 +147,23 @@ def run_sql(options: Namespace) -> Any:
     return work
 
 
+def all_histories(options: Namespace) -> Any:
+    """Return the histories of all members; a report takes those of a sample, and is faster than what is claimed."""
+    from helpers.data import guard
+    from helpers.methods.attribution import journeys
+
+    guard.MOST_PULLED = journeys.MOST_MEMBERS = options.journeys
+    return journeys.journeys(study(part(options))).histories
+
+
 def run_bootstrap(options: Namespace) -> Any:
     """Return a function that resamples members; their histories are there already."""
     from helpers.methods.attribution.heuristics import rules
-    from helpers.methods.attribution.journeys import journeys
     from helpers.methods.attribution.markov import markov
     from helpers.methods.attribution.shapley import shapley
     from helpers.methods.attribution.uncertainty import resampled
 
-    histories = journeys(study(part(options))).histories
+    histories = all_histories(options)
 
     def work() -> Rows:
         models = {**rules(histories), "markov": markov(histories), "shapley": shapley(histories)}
@@ -169,9 +177,7 @@ def run_peer(options: Namespace) -> Any:
     """Return a function that fits do-attribution to journeys that are joined and counted already."""
     from do_attribution import MarkovAttribution  # type: ignore[import-not-found]
 
-    from helpers.methods.attribution.journeys import journeys
-
-    h = journeys(study(part(options))).histories
+    h = all_histories(options)
     names, ends = list(h.channels), h.last.nonzero()[0]
     begins = [0, *(ends[:-1] + 1)]
     paths = [" > ".join(names[code] for code in h.code[a : b + 1]) for a, b in zip(begins, ends, strict=True)]

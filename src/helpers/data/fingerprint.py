@@ -5,9 +5,10 @@ Files that have not changed are known from a cache, without an engine; see `cont
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,9 +73,8 @@ def fingerprint(
 
 def present(data: Any, tables: Iterable[str]) -> set[str]:
     """Return those of the tables that are at a place now; none are counted."""
-    from helpers.data import engine, reading  # late: they load the query engine
-
-    return set(engine.tables(address.parse(data), set(tables), reading.Options()).tables)
+    with _opened(address.parse(data), set(tables)) as found:
+        return set(found)
 
 
 def columns(data: Any, tables: Iterable[str] | None, cache: ContentCache) -> dict[str, list[str]]:
@@ -202,13 +202,21 @@ def _engine_key(place: address.Address, wanted: set[str], cache: ContentCache) -
 
 
 def _of_engine(place: address.Address, wanted: set[str]) -> dict[str, list[Any]]:
+    with _opened(place, wanted) as found:
+        return {name: _of_table(table) for name, table in found.items()}
+
+
+@contextlib.contextmanager
+def _opened(place: address.Address, wanted: set[str]) -> Iterator[dict[str, ir.Table]]:
+    """Give the tables of a place, and end its session of Spark, or its snapshot, when they are no longer needed."""
     from helpers.data import engine, reading  # late: they load the query engine
 
-    found = engine.tables(place, wanted, reading.Options())
-    entries = {name: _of_table(table) for name, table in found.tables.items()}
-    for table in list(found.tables.values())[:1]:  # a session of Spark and a snapshot are no longer needed
-        table.get_backend().disconnect()
-    return entries
+    found = engine.tables(place, wanted, reading.Options()).tables
+    try:
+        yield found
+    finally:
+        for table in list(found.values())[:1]:
+            table.get_backend().disconnect()
 
 
 def _of_table(table: ir.Table) -> list[Any]:
