@@ -107,6 +107,14 @@ def test_nurture_is_worth_risk_times_the_cost_of_silence(found: Risk, lists: Ris
     assert "Silence is expected to take" in told(lists)
 
 
+def test_equal_values_are_in_different_thirds_by_their_place() -> None:
+    """Where everybody was predicted, thirds are as large as those that the cost of silence was told of."""
+    alike = risk_over(risk_of(900, 0.5).members.assign(value=7.0))
+    found = risk_lists(STUDY, alike, worth(alike), cost())
+    assert found.nurture.size == 450
+    assert found.nurture.mean_value.value == pytest.approx(0.5 * (2 + 5 + 12) / 3)
+
+
 def test_silence_that_costs_nothing_makes_no_value_and_no_action(found: Risk) -> None:
     free = risk_lists(STUDY, found, worth(found), cost(low=-1.0))
     assert free.nurture.size > 100 and not free.nurture.mean_value.known

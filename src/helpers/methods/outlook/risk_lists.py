@@ -163,11 +163,15 @@ def risk_lists(
     awake, judged = members["state"] == ACTIVE, members["probability"].notna()
     active, dormant = members[awake & judged], members[~awake & judged]
     risk_limit, value_limit = _limit(active["probability"], top_risk), _limit(active["value"], top_value)
-    # From where on a member belongs to a third: those above a limit are looked up, and are not all in the sample.
-    third = active["value"].groupby(thirds(active["value"].to_numpy(float))).min()
+    active = active.assign(third=thirds(active["value"].to_numpy(float)))
     high, more = _above(active, ACTIVE, value_limit, risk, values)
     high = high[high["probability"] >= risk_limit]
-    nurtured = _at_stake(high.assign(third=np.searchsorted(third, high["value"], side="right")), cost)
+    if (
+        "third" not in high
+    ):  # members who were looked up are not all in the sample, whose thirds begin at these
+        third = active.groupby("third")["value"].min()
+        high = high.assign(third=np.searchsorted(third, high["value"], side="right"))
+    nurtured = _at_stake(high, cost)
     back, others = _above(dormant, DORMANT, _limit(dormant["value"], top_value), risk, values)
     back = with_bounds(back.assign(expected_value=back["value"]), values.spread)
     settings: dict[str, Any] = {"holdout_share": holdout_share, "days": risk.rows.horizon_days}
