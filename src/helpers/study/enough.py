@@ -88,6 +88,9 @@ JOINERS = 30
 # Members held out of a list that is to be measured: the normal limits of its power are too rough below.
 HELD_OUT = 10
 
+# Members of a sample whose chances stand for those of all: of 50 the interval covered as little as .90.
+SAMPLED = 100
+
 # Members of a group of whom it is told what most of them are like or need.
 GROUP = 20
 

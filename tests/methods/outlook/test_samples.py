@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -14,7 +15,7 @@ from helpers.methods.outlook.risk import risk
 from helpers.methods.outlook.risk_lists import risk_lists
 from helpers.methods.outlook.silence_cost import silence_cost
 from helpers.simulate import community
-from helpers.stats.estimate import Estimate
+from helpers.stats.estimate import Estimate, unknown
 from helpers.stats.forecast.landmarks import landmarks
 from helpers.stats.forecast.value import forecast_value
 from helpers.study import Study
@@ -38,6 +39,10 @@ def test_lists_of_a_large_community_hold_whom_those_of_all_hold() -> None:
     assert not found.rows.whole and found.expected_silent.n == risk(study).expected_silent.n
     said = [part for part in found.told() if isinstance(part, str)]
     assert any("Told from a random sample of" in part for part in said)
+    none = unknown(found.expected_silent.n, "members", 0.95)
+    few = replace(found, expected_silent=none, expected_returns=none)
+    for sentence in (few.sentence, few.return_sentence):
+        assert f"fewer than 100 of {none.n}" in sentence
     assert cut.win_back.size == 60 - cut.win_back.without_consent and not whole.left_out["win_back"]
     assert cut.left_out["win_back"] == pytest.approx(whole.win_back.size - 60, abs=40)
     best = whole.win_back.frame["member_id"].head(cut.win_back.size)

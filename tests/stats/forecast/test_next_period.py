@@ -76,6 +76,9 @@ def test_a_sample_tells_the_number_of_all_with_the_error_of_the_draw() -> None:
     assert 0.92 <= hits / 400 <= 0.98
     whole = (expected_number(p, np.zeros(1000), 0.95, 0, members=each) for each in (None, 2000))
     assert next(whole) == next(whole)
+    few = expected_number(p[:99], np.zeros(1000), 0.95, 0, members=2000)
+    assert not few.known and few.n == 2000
+    assert expected_number(p[:3], np.zeros(1000), 0.95, 0, members=3).known
 
 
 def test_expected_number_covers_when_windows_have_a_level() -> None:

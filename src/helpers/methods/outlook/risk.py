@@ -37,7 +37,7 @@ from helpers.stats.estimate import Estimate
 from helpers.stats.forecast.judging import Contest, contest, lift_by_tier
 from helpers.stats.forecast.landmarks import ACTIVE, DORMANT, Landmarks
 from helpers.stats.forecast.next_period import chances, expected_number, levels, share_of
-from helpers.study import Study
+from helpers.study import Study, enough
 
 FloatArray = NDArray[np.float64]
 
@@ -101,7 +101,13 @@ class Risk(Result):
                 "Who falls silent in the {h} days after {day}: too little data. Of {n} active members no chance is "
                 "told before one window could be judged, which takes about {d} days of log."
             )
-            return say(text, n=number(found.n), d=days_needed(self.rows.horizon_days), **self._words)
+            if self.contest.windows and not self.rows.whole:
+                text = (
+                    "Who falls silent in the {h} days after {day}: too little data. The sample holds fewer than {k} "
+                    "of {n} active members."
+                )
+            days = days_needed(self.rows.horizon_days)
+            return say(text, n=number(found.n), d=days, k=enough.SAMPLED, **self._words)
         text = (
             "Of {n} members active in the {a} days up to {day}, about {value} ({low} to {high}) will do nothing in "
             "the next {h} days: {share}."
@@ -113,18 +119,25 @@ class Risk(Result):
         """How many silent members are expected back."""
         found = self.expected_returns
         if not found.known:
-            return say("Who comes back: too little data ({n} silent members).", n=number(found.n))
+            text = "Who comes back: too little data ({n} silent members)."
+            if self.return_contest.windows and not self.rows.whole:
+                text = (
+                    "Who comes back: too little data. The sample holds fewer than {k} of {n} silent members."
+                )
+            return say(text, n=number(found.n), k=enough.SAMPLED)
         text = "Silence is not leaving: of {n} silent members, {value} ({low} to {high}) will be back in {h} days."
         return say(text, **self._words, **whole(found))
 
     def parts(self) -> Iterator[Part]:
         """Yield how many fall silent and who, and how many come back."""
         yield self.sentence
-        note = say(
-            "{drawn} Chances for the {h} days after; n: active members.",
-            drawn=self.study.drawn,
-            **self._words,
-        )
+        text = "{drawn} Chances for the {h} days after; n: active members."
+        if not self.rows.whole:
+            text = (
+                "{drawn} Chances for the {h} days after; n: active members. Without a bar: fewer than {k} in the "
+                "sample."
+            )
+        note = say(text, drawn=self.study.drawn, k=enough.SAMPLED, **self._words)
         yield plots.silent_by_tier(self.by_tier, note)
         if not self.rows.whole:
             yield present_sentence(self.rows)
