@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
@@ -37,7 +37,8 @@ class ListSet(Result):
         Members who bought but have no probability of being alive, such as those who bought once; their tier
         alone decides.
     left_out : dict of str to int
-        Members who belong on a list and are not on it, because it has `MOST_LISTED` of higher expected value.
+        Members who belong on a list, agreed to be contacted, and are not on it, because it has `MOST_LISTED` of
+        higher expected value.
     """
 
     lists: tuple[ContactList, ...]
@@ -148,16 +149,19 @@ def standard_lists(
         "nurture": bought & (table.tier == order[-2]) & (len(order) > 2),
     }
     table = materialise(table.mutate(listed=ibis.cases(*((holds, name) for name, holds in rules.items()))))
-    first = [ibis.desc("expected_value"), "member_id"]
-    if "consent" in table.columns:
-        first = [ibis.desc(table.consent.cast("boolean").fill_null(False)), *first]
-    sizes = pulled(table.group_by("listed").agg(n=table.count())).set_index("listed")["n"]
+    yes = ibis.literal(True)
+    agreed = table.consent.cast("boolean").fill_null(False) if "consent" in table.columns else yes
+    first = [ibis.desc(agreed), ibis.desc("expected_value"), "member_id"]
+    sizes = pulled(table.group_by("listed").agg(n=table.count(), agreed=table.count(where=agreed)))
+    sizes = sizes.set_index("listed")
     lists, left = [], {}
     for name in NAMES:
         rows = pulled(table.filter(table.listed == name).order_by(first).limit(MOST_LISTED))
-        left[name] = int(sizes.get(name, 0)) - len(rows)
+        n, may = (int(sizes[column].get(name, 0)) for column in ("n", "agreed"))
+        left[name] = max(may - MOST_LISTED, 0)
         rows = with_bounds(rows, forecast.spread)
         days = forecast.horizon_days
-        lists.append(contact_list(study, rows, name=name, holdout_share=holdout_share, days=days))
+        made = contact_list(study, rows, name=name, holdout_share=holdout_share, days=days)
+        lists.append(replace(made, without_consent=n - may))  # of all, not of those pulled
     alone = table.count(where=table.bought.cast("boolean") & table.p_alive.isnull())
     return ListSet(study, tuple(lists), int(alone.execute()), left)

@@ -311,10 +311,19 @@ def test_a_long_list_holds_those_of_highest_value_who_agreed_and_says_who_is_lef
         rows, every = some[name].frame["expected_value"], whole[name].frame["expected_value"]
         least = min(100, len(every))
         assert len(rows) == least and rows.tolist() == every.iloc[:least].tolist()
-        assert some.left_out[name] == whole[name].size + whole[name].without_consent - (
-            some[name].size + some[name].without_consent
-        )
+        assert some.left_out[name] == whole[name].size - some[name].size
+        assert some[name].without_consent == whole[name].without_consent > 0
     assert f"recall {some.left_out['recall']:,}" in some.sentence
+
+
+@pytest.mark.parametrize(("agreed", "refused", "left"), [(50, 300, 0), (250, 100, 50)])
+def test_who_did_not_agree_is_neither_cut_nor_uncounted(monkeypatch, agreed: int, refused: int, left: int):
+    data = members(agreed + refused).assign(tier="core", bought=True, p_alive=0.9)
+    data["consent"] = np.arange(len(data)) < agreed
+    monkeypatch.setattr(standard, "MOST_LISTED", 200)
+    found = standard_lists(data)
+    assert (found["protect"].size, found.left_out["protect"]) == (agreed - left, left)
+    assert found["protect"].without_consent == refused and ("not listed" in found.sentence) == (left > 0)
 
 
 def test_two_tiers_have_no_tier_below_the_highest():
