@@ -65,6 +65,8 @@ def test_intervals_hold_the_estimate_and_speak_of_every_model(found):
     assert table.groupby("model")["p_top3"].sum().tolist() == pytest.approx([3.0] * len(MODELS))
     influenced = table[table["model"] == "influenced"]
     assert (influenced["conversions"] == influenced["n"]).all()
+    of_all = found.touched.loc[influenced["node"]]
+    np.testing.assert_allclose(influenced["value"], of_all["value"])
     assert told_.effects["removal"].between(0, 1).all()
     # The two channels that are met as often as each other are not to be reordered; the first is sure.
     pairs = {frozenset(pair) for pair in told_.undecided("markov")}

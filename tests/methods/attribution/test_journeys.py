@@ -107,6 +107,9 @@ def test_paths_of_many_members_are_those_of_a_sample_and_stand_for_all_that_conv
     assert 150 < drawn < 250 and f"sample of {drawn} members" in some.sampled
     assert set(listed(some)) <= set(listed(whole)) and some.attributed == whole.attributed == 300
     mine, theirs = (credit(each, ("last", "linear")).table for each in (some, whole))
+    counts = [each.groupby("node")["n"].max().to_dict() for each in (mine, theirs)]
+    assert counts == [{"A": 300, "B": 200}] * 2  # of everybody, and so is their value
+    assert some.touched["value"].to_dict() == {"A": 2_700.0, "B": 1_800.0}
     for column, total in (("conversions", 300), ("value", 2_700)):
         assert mine.groupby("model")[column].sum().to_numpy() == pytest.approx([total, total])
     wider = (mine["high"] - mine["low"]).sum() / (theirs["high"] - theirs["low"]).sum()

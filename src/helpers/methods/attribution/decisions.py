@@ -168,7 +168,7 @@ class Returns(Result):
         One row per channel, the most spend first: channel, spend, touched, last, chain (orders), added, low, high,
         tested, value (an order), cpa (spend for an order added), roas, roas_low, roas_high (added sales for spend),
         p_goal (probability of at least `GOAL`), stake (money that hangs on what is not known), days,
-        decision (rule), step and months (of it).
+        decision (rule), step and months (of it). touched and value are of everybody.
     margin : float
         Share of sales that is left after the cost of what was sold.
     """
@@ -365,14 +365,15 @@ def returns(study: Study, credited: Credited, added: Added, margin: float = 1.0)
     margin : float
         Share of sales that is left after the cost of what was sold; money is decided on it.
     """
-    last, influenced = credited.of("last"), credited.of("influenced")
+    last = credited.of("last")
+    touched = credited.seen.journeys.touched.reindex(last.index)
     try:
         paid = spend(credited.seen.journeys)
     except MissingTable:  # then what channels return is not known
         paid = pd.Series(dtype=float)
     table = pd.DataFrame({
         "spend": paid.reindex(last.index), "touched": last["n"], "last": last["conversions"],
-        "chain": credited.of(credited.model)["conversions"], "value": influenced["value"] / influenced["conversions"],
+        "chain": credited.of(credited.model)["conversions"], "value": touched["value"] / touched["n"],
     })  # fmt: skip
     own = added.table.set_index("channel")[["added", "low", "high", "tested"]]
     own = own.astype(dict.fromkeys(["added", "low", "high"], float))

@@ -119,6 +119,17 @@ class Journeys:
         return int(self.cells.loc[self.cells["last"] & self.cells["converted"], "n"].sum())
 
     @cached_property
+    def touched(self) -> pd.DataFrame:
+        """n (conversions of everybody that a channel touched, each once) and value (of them), by channel."""
+        steps = self.steps.filter("converted")
+        journey = ["member_id", "paid", "alone"]
+        steps = steps.mutate(alone=ibis.ifelse(steps.carried, steps.id, ""))
+        steps = steps.mutate(worth=steps.value.sum().over(ibis.window(group_by=journey)))
+        each = steps.group_by([*journey, "channel"]).agg(worth=steps.worth.max())
+        found = each.group_by("channel").agg(n=each.count(), value=each.worth.sum()).to_pandas()
+        return np.round(found.set_index("channel"), DECIMALS).sort_index()
+
+    @cached_property
     def share(self) -> float:
         """Share of the members that `histories` are of, drawn by a hash of their ids."""
         return min(MOST_MEMBERS / max(int(self.touches.member_id.nunique().execute()), 1), 1.0)

@@ -103,7 +103,7 @@ def credit(
     weight = journeys.weight[:, None]
     drawn = resampled(histories, named, study.draws, study.seed)
     drawn = {name: weight * each for name, each in drawn.items()}
-    touched = (weight * of_rules["influenced"].of(histories.members))[0].round().astype(int)
+    touched = journeys.touched["n"].reindex(histories.channels, fill_value=0).to_numpy()
     tables = [
         _table(name, histories.channels, weight * sums.of(histories.members), drawn[name], study.confidence)
         for name, sums in named.items()
