@@ -7,6 +7,7 @@ from dataclasses import astuple
 import pandas as pd
 import pyarrow as pa
 import pytest
+from ibis.backends.duckdb import Backend
 
 from helpers.data import guard, source
 from helpers.errors import TooManyRows
@@ -33,6 +34,20 @@ def test_more_rows_than_may_leave_are_refused_with_what_to_do(events, ask):
         getattr(events.event_id, ask)()
     assert not guard.PULLED.queries
     assert events.count().execute() == 40
+
+
+@pytest.mark.parametrize("ask", ["execute", "to_pyarrow"])
+def test_an_engine_is_told_to_stop_at_one_row_too_many(events, ask, monkeypatch):
+    real, limits = getattr(Backend, ask), []
+
+    def seen(self, expr, /, **options):
+        limits.append(options.get("limit"))
+        return real(self, expr, **options)
+
+    monkeypatch.setattr(Backend, ask, seen)
+    getattr(events.limit(30), ask)()
+    getattr(events, ask)(limit=5)
+    assert limits[0] == 31 and limits[-1] == 5
 
 
 def test_a_join_and_what_is_stored_pass_the_same_door(events):

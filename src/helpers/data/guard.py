@@ -63,7 +63,7 @@ class Guard:
             return ask(expr, **options)
         self._inside = True
         try:
-            if not isinstance(expr, ir.Scalar) and options.get("limit") is None:
+            if not isinstance(expr, ir.Scalar) and options.get("limit") in (None, "default"):
                 options = {**options, "limit": MOST_PULLED + 1}
             result = ask(expr, **options)
             if not isinstance(expr, ir.Scalar) and len(result) > MOST_PULLED:
