@@ -160,6 +160,8 @@ def test_the_method_does_not_cry_wolf_on_the_rows_of_the_sample(monkeypatch: pyt
     assert (
         200 < some.sample < 400 and some.anew is None and f"a random {some.sample} of these" in some.sentence
     )
+    words = f"random {some.sample} of the members"
+    assert words in some.figure().note and words in next(some.tables()).caption
     assert some.proof is not None and some.proof.false_alarms.low <= some.promised
     rows = [len(next(each.tables()).frame) for each in (proven, some)]
     assert rows[0] == rows[1] + 1  # without the power, which is that of so many units
@@ -174,6 +176,20 @@ def test_what_it_takes_is_told_beside_the_rule_of_thumb() -> None:
     assert "rule of thumb of 1,000 members an arm finds a gain of 2" in said
     (told,) = size.found()
     assert told.low < told.value < told.high and "S057" in told.provenance.systems
+
+
+def test_traffic_is_counted_in_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = sample()
+    days = study.member_days.select("member_id", "day").distinct().execute()
+    past = pd.to_datetime(days["day"]).between(
+        *pd.to_datetime([study.as_of - dt.timedelta(days=55), study.as_of])
+    )
+    first = pd.to_datetime(days[past].groupby("member_id")["day"].min())
+    module = importlib.import_module("helpers.methods.ab_test.sample")
+    monkeypatch.setattr("helpers.data.guard.MOST_PULLED", module.PAST_DAYS)
+    found = module._traffic(study)
+    assert found.iloc[-1] == len(first) > 1_000 and found.index.tolist() == list(range(1, 57))
+    assert found[7] == (first <= pd.Timestamp(study.as_of) - pd.Timedelta(days=49)).sum()
 
 
 def test_every_system_of_the_notebook_is_carried() -> None:

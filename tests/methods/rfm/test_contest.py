@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pandas as pd
@@ -241,7 +242,7 @@ def test_only_present_members_are_counted_as_alive() -> None:
     assert not nobody.still_active.known and "too little data" in nobody.sentence
 
 
-def test_counts_a_long_time_ahead_are_judged_on_a_hold_out() -> None:
+def test_counts_a_long_time_ahead_are_judged_on_a_hold_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody bought on the first day of a year; at half of it the models foretell the other half."""
     known = study(few_orders(600, 5), as_of="2025-12-31")
     found = purchase_models(known)
@@ -251,5 +252,10 @@ def test_counts_a_long_time_ahead_are_judged_on_a_hold_out() -> None:
     came = (pd.to_datetime(rows["day"]) > split).sum()
     assert (found.held_out["actual"] == came).all() and 0.7 < came / found.held_out["expected"].iloc[0] < 1.4
     assert f"and {came:,} came" in found.ahead_sentence and "among 600 members" in found.ahead_sentence
+    monkeypatch.setattr(importlib.import_module("helpers.methods.rfm.purchase_models"), "MOST_FITTED", 300)
+    some = purchase_models(known)
+    assert f"Of 600 members with orders a random {some.sample} are looked at. Of" in some.sentence
+    assert some.sample == some.held_out["n"].iloc[0] and 250 < some.sample < 350
+    assert some.ahead == pytest.approx(found.ahead, rel=0.2)
     few = purchase_models(study(few_orders(40, 5), as_of="2025-12-31"))
     assert few.held_out.empty and not any("are expected, of all" in str(part) for part in few.parts())

@@ -288,6 +288,7 @@ def test_of_many_members_a_sample_is_grouped_and_the_page_says_so(monkeypatch):
     assert 150 < found.n < 250 and found.active == 600 and found.silent == 0
     assert found.profile["n"].sum() == len(found.table) == found.n == found.stability.n
     assert f"A random sample of {found.n} of 600 active members falls into" in found.sentence
+    assert f"Of 600 active members {found.n} were drawn at random" in next(found.tables()).note
 
 
 def test_missing_columns_are_named():

@@ -87,7 +87,10 @@ class Proven(Guarded):
             "With no effect, stopping at p below {alpha} cries wolf in {naive} of tests, this plan in {ours}"
         )
         title = self.said(text, naive=percent(naive[-1], 0), ours=percent(ours[-1], 0))
-        note = self.said("The {units} of the test assigned anew, without an effect.")
+        text = "The {units} of the test assigned anew, without an effect."
+        if self.sample:
+            text = "A random {sample:,} of the {units} of the test assigned anew, without an effect."
+        note = self.said(text, sample=self.sample)
         return plots.false_alarms(rows, title, self.plan.alpha, note)
 
     def tables(self) -> Iterator[Table]:
@@ -96,7 +99,10 @@ class Proven(Guarded):
         rows = [(say(words), *getattr(self.proof, kind)[:3]) for kind, words in told.items()]
         frame = pd.DataFrame(rows, columns=["what", "share", "low", "high"])
         shares = dict.fromkeys(frame.columns[1:], "share")
-        yield Table("proof", frame, say("Error rates by assigning anew"), shares)
+        text = "Error rates by assigning anew"
+        if self.sample:
+            text = "Error rates by assigning anew a random {sample:,} of the {units}"
+        yield Table("proof", frame, self.said(text, sample=self.sample), shares)
 
     def read(self) -> Iterator[Finding]:
         """Yield the false alarms of the method."""

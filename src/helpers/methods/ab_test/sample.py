@@ -10,6 +10,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.source import pulled
 from helpers.figures import Chart
 from helpers.methods.ab_test import effects, outcomes, plots, power, readings, sequential
 from helpers.methods.ab_test.moments import Moments
@@ -196,6 +197,8 @@ def _traffic(study: Study) -> pd.Series:
     """Return how many different members had been active by the end of each of the last days, numbered from 1."""
     began, days = study.as_of - dt.timedelta(days=PAST_DAYS - 1), study.member_days
     days = days.filter(days.day.between(ibis.date(began), ibis.date(study.as_of)))
-    first = pd.to_datetime(days.group_by("member_id").agg(day=days.day.min()).execute()["day"])
-    place = (first - pd.Timestamp(began)).dt.days + 1
-    return place.value_counts().reindex(range(1, PAST_DAYS + 1), fill_value=0).cumsum()
+    first = days.group_by("member_id").agg(day=days.day.min())
+    found = pulled(first.group_by("day").agg(members=first.count())).sort_values("day")
+    place = (found["day"] - pd.Timestamp(began)).dt.days + 1
+    members = pd.Series(found["members"].to_numpy(), index=place)
+    return members.reindex(range(1, PAST_DAYS + 1), fill_value=0).cumsum()

@@ -3,6 +3,9 @@
 Counts a long time ahead are judged on a hold-out of the same length, a year or half of the history if that is less.
 BG/NBD and the repeat shares of similar members each foretell it from what was known before, and the one with the
 smaller mean squared error a member, which in expectation is smallest at the true means, foretells what comes.
+
+Above `MOST_FITTED` buyers a sample of so many, drawn by a hash of their ids, is fitted and judged, and the page says
+so.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.source import pulled
+from helpers.data.dialect import stored
+from helpers.data.source import of_sample, pulled
 from helpers.methods.rfm.scores import COUNTED
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, people, percent, say, with_bounds
@@ -32,6 +36,7 @@ from helpers.tables import Table
 MODEL, SHARES = "BG/NBD", "repeat shares"
 KEYS = ["x", "t_x", "T"]
 YEAR = 365
+MOST_FITTED = 200_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +61,8 @@ class PurchaseModels(Result):
     held_out : pandas.DataFrame
         One row per model, the better first: model, n (members), expected, actual (purchases in all), error (root of
         the mean squared error a member); none where too few could be judged.
+    sample, buyers : int
+        Buyers looked at, where those are a sample, else 0; and all of them.
     """
 
     alive: BetaGeometricNBD
@@ -65,6 +72,8 @@ class PurchaseModels(Result):
     days: int
     ahead: float
     held_out: pd.DataFrame = field(repr=False)
+    sample: int = 0
+    buyers: int = 0
 
     @property
     def smallest(self) -> int | None:
@@ -92,7 +101,11 @@ class PurchaseModels(Result):
         days = self.alive.repeat_shares_.days if self.alive.repeat_shares_ is not None else 0
         n, once = people(share.n, k_min), people(self.once, k_min)
         what = say(COUNTED[self.study.buying])
-        return say(text, why=why, n=n, once=once, what=what, days=days, share=with_bounds(share))
+        said = say(text, why=why, n=n, once=once, what=what, days=days, share=with_bounds(share))
+        if self.sample:
+            text = "Of {buyers:,} members with {what} a random {n:,} are looked at. {said}"
+            return say(text, buyers=self.buyers, what=what, n=self.sample, said=said)
+        return said
 
     @property
     def ahead_sentence(self) -> str:
@@ -130,22 +143,29 @@ class PurchaseModels(Result):
 
 def purchase_models(study: Study) -> PurchaseModels:
     """Fit BG/NBD and Gamma-Gamma to all purchases up to ``as_of``, and judge counts a year ahead."""
-    rows, known = study.purchases, cells(study.purchases, study.as_of)
+    rows = study.purchases
+    buyers = int(rows.filter(rows.day <= ibis.date(study.as_of)).member_id.nunique().execute())
+    share = min(MOST_FITTED / max(buyers, 1), 1.0)
+    rows = stored(of_sample(rows, share, study.seed)) if share < 1 else rows
+    known = cells(rows, study.as_of)
     model = BetaGeometricNBD(confidence=study.confidence).fit(known)
     spending = GammaGamma(confidence=study.confidence, unit=study.unit)
     lives = histories(rows, study.as_of)
-    buyers = _each(lives.semi_join(study.present, "member_id"), KEYS)
-    share = model.alive_among(*(buyers[key] for key in KEYS))
-    days, once = min(YEAR, observed_days(rows, study.as_of) // 2), int((buyers["x"] == 0).sum())
-    held_out, ahead = _held_out(study, days), np.nan
+    present = _each(lives.semi_join(study.present, "member_id"), KEYS)
+    days, once = min(YEAR, observed_days(rows, study.as_of) // 2), int((present["x"] == 0).sum())
+    held_out, ahead = _held_out(study, rows, days), np.nan
     if len(held_out):
-        ahead = float(_expected(model, known, buyers, days)[held_out["model"].iloc[0]].sum())
-    return PurchaseModels(study, model, spending.fit(spend_cells(lives)), share, once, days, ahead, held_out)
+        expected = _expected(model, known, present, days)[held_out["model"].iloc[0]]
+        ahead = float(expected.sum()) / share
+    return PurchaseModels(
+        study, model, spending.fit(spend_cells(lives)), model.alive_among(*(present[key] for key in KEYS)),
+        once, days, ahead, held_out, model.members_ if share < 1 else 0, buyers,
+    )  # fmt: skip
 
 
-def _held_out(study: Study, days: int) -> pd.DataFrame:
+def _held_out(study: Study, rows: ibis.Table, days: int) -> pd.DataFrame:
     """Return how each model did on the last days, made from what was known before; see :class:`PurchaseModels`."""
-    split, rows = study.as_of - dt.timedelta(days=days), study.purchases
+    split = study.as_of - dt.timedelta(days=days)
     late = rows.filter(rows.day > ibis.date(split), rows.day <= ibis.date(study.as_of))
     here = histories(rows, split).semi_join(study.at(split).present, "member_id")
     here = here.left_join(late.group_by("member_id").agg(came=late.count()), "member_id")

@@ -132,8 +132,13 @@ class Segments(Result):
         """Yield the profile."""
         caption = say("Groups of like behaviour, {scope}", scope=self.study.scope)
         text = "Not grouped are {silent} silent members, and {new} who joined during the {days} days."
+        if self.active > self.n:
+            text = (
+                "Of {active:,} active members {n:,} were drawn at random and grouped; the rest were not drawn. Not "
+                "grouped are also {silent} silent members, and {new} who joined during the {days} days."
+            )
         silent, new = (people(n, self.study.k_min) for n in (self.silent, self.new))
-        note = say(text, silent=silent, new=new, days=self.window_days)
+        note = say(text, silent=silent, new=new, days=self.window_days, active=self.active, n=self.n)
         units = {"share": "share", "reached": "share"}
         yield Table("segments", self.profile, caption, units, note, "n")
 
