@@ -454,6 +454,10 @@ def test_pseudonyms_of_a_list_become_ids_again(
     assert pd.read_parquet(folder / "ids.parquet").to_dict("records") == [
         {"member_id": "m1", "tier": "=core"}
     ]
+    rows = "".join(f"o{i},m{i},2026-01-02T03:04:05Z,10,CNY\n" for i in range(40))
+    (folder / "tables/orders.csv").write_text(f"order_id,member_id,paid_at,gross,currency\n{rows}")
+    monkeypatch.setattr("helpers.data.guard.MOST_PULLED", 20)
+    assert call(monkeypatch, "reveal", "list.csv", "--data", "tables") == 0
     monkeypatch.setenv("PLAYBOOK_SALT", "made elsewhere")
     assert call(monkeypatch, "reveal", "list.csv", "--data", "tables") == 2
     assert "1 of 1 pseudonyms match no id" in capsys.readouterr().err

@@ -50,6 +50,15 @@ def test_an_engine_is_told_to_stop_at_one_row_too_many(events, ask, monkeypatch)
     assert limits[0] == 31 and limits[-1] == 5
 
 
+def test_who_needs_more_room_asks_for_it(events):
+    with guard.room_for(40):
+        assert len(events.execute()) == 40
+    with pytest.raises(TooManyRows, match="at most 39 leave"), guard.room_for(39):
+        events.execute()
+    with pytest.raises(TooManyRows, match="at most 30 leave"):
+        events.execute()
+
+
 def test_a_join_and_what_is_stored_pass_the_same_door(events):
     joined = events.join(events.select("event_id", other="ts"), "event_id")
     with pytest.raises(TooManyRows, match="question to events about"):

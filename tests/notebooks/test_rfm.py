@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -114,3 +115,20 @@ def test_broken_tables_are_refused_with_table_column_and_example(case, run_cells
     with pytest.raises(BadData, match=column) as refused:
         run_cells(data=folder(tmp_path / "data", orders=frame), **FAST)
     assert "orders" in str(refused.value)
+
+
+SAMPLED = {
+    "helpers.methods.rfm.members": "MOST_COMPARED",
+    "helpers.methods.rfm.purchase_models": "MOST_FITTED",
+    "helpers.methods.rfm.segments": "FIT_LIMIT",
+    "helpers.stats.forecast.landmarks": "MOST_PRESENT",
+    "helpers.stats.forecast.value": "MOST_MEMBERS",
+}
+
+
+def test_with_samples_far_below_the_members_no_answer_has_a_row_for_each(run_cells, monkeypatch):
+    """Of 3,000 members 600 are drawn; cells of value and of days are the most that leaves the engine."""
+    for module, bound in SAMPLED.items():
+        monkeypatch.setattr(importlib.import_module(module), bound, 600)
+    monkeypatch.setattr("helpers.data.guard.MOST_PULLED", 1_200)
+    run_cells("01_rfm")

@@ -13,6 +13,9 @@ from helpers.cli import output
 from helpers.cli.application import Notebooks, app, notebooks_folder
 from helpers.sentences import Verbatim, closed_up, say
 
+# A pseudonym tells nothing of its id, so everybody's pass by, and nothing else of them.
+MOST_IDS = 50_000_000
+
 
 @app.command()
 def check(
@@ -97,7 +100,7 @@ def reveal(
     out: Annotated[Path | None, typer.Option(help="File to write, .csv or .parquet; default: print.")] = None,
 ) -> None:
     """Put the ids of members in place of the pseudonyms of a contact list, for who may see them."""
-    from helpers.data import address, engine, privacy, source
+    from helpers.data import address, engine, guard, privacy, source
     from helpers.data.contract import TABLES
     from helpers.data.exports import apply
     from helpers.data.exports.mapping import Mapping
@@ -107,9 +110,9 @@ def reveal(
     named = [name for name, table in TABLES.items() if privacy.MEMBER in table]
     dataset = source.open(locate_data(data), check=False, tables=named)
     keys = [table[privacy.MEMBER] for table in dataset.tables.values() if privacy.MEMBER in table.columns]
-    found = privacy.reveal(
-        frame, {each for key in keys for each in key.as_table().distinct().execute().iloc[:, 0]}
-    )
+    with guard.room_for(MOST_IDS):
+        ids = {each for key in keys for each in key.as_table().distinct().execute().iloc[:, 0]}
+    found = privacy.reveal(frame, ids)
     place = address.parse(locate_data(data))
     if place.kind == "folder" and place.path and place.mapping:  # ids that its mapping made of contact data
         known = apply.originals(engine.connect(), place.path, Mapping.read(place.mapping))

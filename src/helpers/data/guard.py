@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,9 @@ from helpers.errors import TooManyRows
 from helpers.sentences import say
 
 MOST_PULLED = 300_000
-"""Rows of one result: methods take cells and stated samples, and the largest need a tenth of this at any size."""
+"""Rows of one result: methods take cells and stated samples, and none of these is larger than 200,000 members. What
+must have a row for each history, cluster or id asks within `room_for`."""
+_MOST: ContextVar[int | None] = ContextVar("rows that may leave", default=None)
 
 
 @dataclass
@@ -37,6 +41,16 @@ class Pulled:
 
 
 PULLED = Pulled()
+
+
+@contextlib.contextmanager
+def room_for(rows: int | None) -> Iterator[None]:
+    """Let results of so many rows leave meanwhile, instead of `MOST_PULLED`; who asks says why."""
+    before = _MOST.set(rows)
+    try:
+        yield
+    finally:
+        _MOST.reset(before)
 
 
 class Guard:
@@ -61,14 +75,14 @@ class Guard:
     def _passed(self, ask: Callable[..., Any], expr: ir.Expr, options: dict[str, Any]) -> Any:
         if self._inside:  # an engine that answers in one form by way of the other
             return ask(expr, **options)
-        self._inside = True
+        self._inside, most = True, _MOST.get() or MOST_PULLED
         try:
             if not isinstance(expr, ir.Scalar) and options.get("limit") in (None, "default"):
-                options = {**options, "limit": MOST_PULLED + 1}
+                options = {**options, "limit": most + 1}
             result = ask(expr, **options)
-            if not isinstance(expr, ir.Scalar) and len(result) > MOST_PULLED:
+            if not isinstance(expr, ir.Scalar) and len(result) > most:
                 rows = ask(expr.as_table().count())
-                raise _too_many(expr.as_table(), int(getattr(rows, "as_py", lambda: rows)()))
+                raise _too_many(expr.as_table(), int(getattr(rows, "as_py", lambda: rows)()), most)
         finally:
             self._inside = False
         PULLED.add(result)
@@ -79,7 +93,7 @@ class DuckDB(Guard, Backend):
     """Ibis' DuckDB, whose results are guarded."""
 
 
-def _too_many(table: ir.Table, rows: int) -> TooManyRows:
+def _too_many(table: ir.Table, rows: int, most: int) -> TooManyRows:
     """Return the error that says what was asked for and what to do."""
     names = {each.name for each in table.op().find(ops.PhysicalTable)}
     text = (
@@ -88,9 +102,7 @@ def _too_many(table: ir.Table, rows: int) -> TooManyRows:
         "engine first, or take a sample of members."
     )
     tables = ", ".join(name for name in TABLES if name in names) or say("stored results")
-    return TooManyRows(
-        say(text, tables=tables, columns=", ".join(table.columns), rows=rows, most=MOST_PULLED)
-    )
+    return TooManyRows(say(text, tables=tables, columns=", ".join(table.columns), rows=rows, most=most))
 
 
 def _extent(result: Any) -> tuple[int, int]:

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.dialect import number
+from helpers.data.guard import room_for
 from helpers.data.source import of_sample, pulled
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.arms import arm_groups
@@ -37,6 +38,8 @@ from helpers.study.frames import NOT_STATED
 # Columns whose groups are kept apart, where they are there.
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
 MAIN = ("outcome", "denominator")
+# Of a clustered design a cluster and day is a group, since its errors rest on the total of each cluster.
+MOST_GROUPS = 3_000_000
 PLACE = ["arm", "look", "stratum"]
 # By metric and name of a value what stands where it is missing: in the control, and in a variant.
 Fills = Mapping[tuple[Metric, str], tuple[float, float]]
@@ -224,7 +227,8 @@ def _read(
             sums[f"cov{i} {j} {j}"] = one.var(how="pop")
             sums |= {f"cov{i} {j} {k}": one.cov(values[k], how="pop") for k in range(j)}
     query, looks = rows.group_by(keys).agg(**sums), seen_looks(study, plan)
-    frame, strata = _coded(plan, looks, pulled(query))
+    with room_for(MOST_GROUPS if plan.clustered else None):
+        frame, strata = _coded(plan, looks, pulled(query))
     several = [(i, j) for i, own in enumerate(names) for j in range(len(own)) if len(own) > 1]
     if fills is None and any((frame[f"n{i} {j}"] < frame["units"]).any() for i, j in several):
         means = {(metrics[i], names[i][j]): (_mean(frame, f"{i} {j}"),) * 2 for i, j in several}

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.data import privacy
+from helpers.data.guard import room_for
 from helpers.data.source import as_table, of_sample
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
@@ -38,6 +39,8 @@ from helpers.tables import Table
 FloatArray = NDArray[np.float64]
 SHARES = dict.fromkeys(("share", "low", "high"), "share")
 MOST_COMPARED = 50_000
+# Everybody who came back is judged, by three numbers each: without orders hardly two members have the same.
+MOST_HISTORIES = 5_000_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -319,7 +322,8 @@ def prospects(
         than two purchases, whom no model can judge.
     """
     lives = histories(study.purchases, study.as_of)
-    alike = lives.filter(lives.x > 0).select(*KEYS).distinct().to_pandas()
+    with room_for(MOST_HISTORIES):
+        alike = lives.filter(lives.x > 0).select(*KEYS).distinct().to_pandas()
     judged = alike.assign(p_alive=models.alive.probability_alive(*(alike[key] for key in KEYS)))
     lives = lives.left_join(as_table(judged), KEYS).select("member_id", "p_alive", bought=True)
     found = members.table.select("member_id", "tier")
