@@ -19,6 +19,7 @@ import pytest
 from helpers.data import dialect
 from helpers.data.clock import from_local, local_date, local_time
 from helpers.data.source import as_table, of_sample, pulled
+from helpers.errors import TooManyRows
 from helpers.study.days import day_number
 from helpers.study.frames import materialise
 
@@ -185,6 +186,15 @@ def test_a_sample_of_members_is_the_same_members(engine):
     drawn = {each for each in ids if hashlib.md5(f"5 {each}".encode()).hexdigest() < limit}
     assert 5 < len(drawn) < 40
     assert set(of_sample(table, 0.3, 5).member_id.execute()) == drawn
+
+
+@pytest.mark.parametrize("ask", ["execute", "to_pyarrow"])
+def test_more_than_may_leave_is_refused(engine, ask, monkeypatch):
+    monkeypatch.setattr("helpers.data.guard.MOST_PULLED", 2)
+    table = engine.table({"n": "BIGINT"}, [(each,) for each in range(4)])
+    assert len(getattr(table.filter(table.n < 2), ask)()) == 2
+    with pytest.raises(TooManyRows, match="has 4 rows as its answer, and at most 2 leave"):
+        getattr(table, ask)()
 
 
 def test_sums_and_means_of_conditions(groups):
