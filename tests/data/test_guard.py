@@ -75,3 +75,8 @@ def test_results_are_counted_in_the_form_of_arrow(events):
     size += 82  # with a bit each that says whether it is there
     assert astuple(guard.PULLED) == (2, 40, 30, size)
     assert events.count().execute() == 40 and astuple(guard.PULLED) == (3, 41, 30, size + 8)
+
+
+def test_of_no_rows_the_latest_instant_is_none_and_leaves_the_engine_too(events):
+    assert pd.isna(events.filter(events.member_id == "b").ts.max().execute())
+    assert guard.PULLED.queries == 1

@@ -82,6 +82,7 @@ pathlib.Path(os.environ["PLAYBOOK_RUN_FOLDER"], "note.txt").write_text(found.url
 raise ValueError(f"cannot connect to {found.url}")"""
     path = build_notebook(leak)
     monkeypatch.setattr("helpers.report.plan.desk.fingerprint.fingerprint", lambda *_, **__: {})
+    monkeypatch.setattr("helpers.data.engine.copies", lambda _: False)
     result = execute(plan(path, data=URL), project / "reports", server=fork_server)
     assert result.manifest.failure is not None and result.manifest.failure.error == "ValueError"
     assert result.manifest.parameters["data"] == URL and result.manifest.data.url == URL

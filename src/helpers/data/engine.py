@@ -272,8 +272,13 @@ def _stores(con: Any) -> bool:
 
 def copies(place: Address) -> bool:
     """Return whether `reachable` copies what is at a place."""
-    asked = EXTRAS.get(place.url.split("://")[0]) == "postgres"  # the others need no right of their own
-    return asked and not _stores(_other(place))
+    if EXTRAS.get(place.url.split("://")[0]) != "postgres":  # the others need no right of their own
+        return False
+    con = _other(place)
+    try:
+        return not _stores(con)
+    finally:
+        con.disconnect()  # the snapshot of the plan is no longer needed
 
 
 def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any]:

@@ -28,7 +28,11 @@ def public(folder: Path) -> Journeys:
     """Return the public paths, through canonical tables."""
     frame = pd.read_csv(folder / "attribution" / "channelattribution_Data.csv", sep=";")
     frame.columns = pd.Index(["path", "conversions", "value", "nulls"])
-    return journeys(study(**expanded(frame)))
+    found = journeys(study(**expanded(frame)))
+    vars(found)["share"] = (
+        1.0  # the published figures are of everybody, and a report takes a sample of so many
+    )
+    return found
 
 
 def reference(
