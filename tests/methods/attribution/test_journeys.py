@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helpers.errors import BadData, BadParameters, MissingTable
 from helpers.methods.attribution.gates import gates
 from helpers.methods.attribution.journeys import Definition, journeys
+from helpers.methods.attribution.results import Seen
 from helpers.methods.attribution.uncertainty import credit
 from tests.methods.attribution.tables import at, listed, orders, study, told, touchpoints, written
 
@@ -101,6 +102,7 @@ def test_paths_of_many_members_are_those_of_a_sample_and_stand_for_all_that_conv
     touches, bought = touchpoints(*lives), orders(*((f"m{n}", n % 7 + 2.5, 9.0) for n in range(0, 600, 2)))
     whole = told(touches, bought)
     assert whole.share == 1 and not whole.sampled and whole.weight.tolist() == [1, 1]
+    monkeypatch.setattr("helpers.methods.attribution.journeys.CONVERSIONS_TO_DRAW", 100)
     monkeypatch.setattr("helpers.methods.attribution.journeys.MOST_MEMBERS", 200)
     some = told(touches, bought)
     drawn = int(some.histories.members.sum())
@@ -114,6 +116,22 @@ def test_paths_of_many_members_are_those_of_a_sample_and_stand_for_all_that_conv
         assert mine.groupby("model")[column].sum().to_numpy() == pytest.approx([total, total])
     wider = (mine["high"] - mine["low"]).sum() / (theirs["high"] - theirs["low"]).sum()
     assert 1.3 < wider < 2.3  # the root of 3
+
+
+def test_models_need_enough_conversions_of_the_members_that_are_drawn(monkeypatch):
+    """The sample grows where few convert, five times at most; what it then holds decides, not what all have."""
+    where = "helpers.methods.attribution.journeys"
+    monkeypatch.setattr(f"{where}.MOST_MEMBERS", 20)
+    touches = touchpoints(*((f"m{n}", 1, "AB"[n % 2]) for n in range(400)))
+    found, wanted = [], (10, 30, 400)
+    for least in wanted:
+        monkeypatch.setattr(f"{where}.CONVERSIONS_TO_DRAW", least)
+        found.append(gates(told(touches, orders(*((f"m{n}", 2, 9.0) for n in range(200))))))
+    assert [each.share for each in found] == [0.05, 0.15, 0.25]
+    assert [each.drawn for each in found] == [(10, 20), (30, 60), (50, 100)]
+    many = found[0]._replace(conversions=3_000, touches=60_000)
+    assert not many.enough and many._replace(share=0.1).enough
+    assert "members drawn have about 150 and 3,000" in Seen(None, None, many).too_little
 
 
 def test_a_second_order_carries_the_touch_or_is_unattributed():

@@ -33,6 +33,8 @@ class Gates(NamedTuple):
     match : pandas.DataFrame
         One row per platform and channel: platform (where that is on record), channel, touches, matched, share; NaN
         where there is no table of members, so that nobody can tell.
+    share : float
+        Share of members whose paths the models are fitted on.
     """
 
     conversions: int
@@ -43,11 +45,17 @@ class Gates(NamedTuple):
     open: int
     untagged: int
     match: pd.DataFrame
+    share: float
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """Conversions and touches that are expected among the members whose paths are drawn."""
+        return round(self.conversions * self.share), round(self.touches * self.share)
 
     @property
     def enough(self) -> bool:
         """Whether Markov chains, Shapley values and increments may be shown, or rules alone."""
-        return self.conversions >= CONVERSIONS_OF_A_MODEL and self.touches >= TOUCHES_OF_A_MODEL
+        return self.drawn[0] >= CONVERSIONS_OF_A_MODEL and self.drawn[1] >= TOUCHES_OF_A_MODEL
 
     def by(self, column: str) -> pd.DataFrame:
         """Return touches, matched and share by ``platform`` or ``channel``."""
@@ -74,6 +82,7 @@ def gates(journeys: Journeys) -> Gates:
         open=int(seen["open"].sum()),
         untagged=int(seen.loc[seen["channel"] == UNKNOWN, "n"].sum()),
         match=match,
+        share=journeys.share,
     )
 
 

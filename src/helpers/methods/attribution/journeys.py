@@ -35,8 +35,8 @@ __all__ = ["DECIMALS", "Definition", "Histories", "Journeys", "journeys"]
 FloatArray = NDArray[np.float64]
 
 DECIMALS = 9
-# Members with touches whose paths are brought over; of more a sample is.
-MOST_MEMBERS = 20_000
+# Members with touches whose paths are brought over; of more a sample is, up to five times as large where few convert.
+MOST_MEMBERS, CONVERSIONS_TO_DRAW = 20_000, 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,8 @@ class Journeys:
     @cached_property
     def share(self) -> float:
         """Share of the members that `histories` are of, drawn by a hash of their ids."""
-        return min(MOST_MEMBERS / max(int(self.touches.member_id.nunique().execute()), 1), 1.0)
+        usual = MOST_MEMBERS / max(int(self.touches.member_id.nunique().execute()), 1)
+        return min(max(usual, min(CONVERSIONS_TO_DRAW / max(self.conversions, 1), 5 * usual)), 1.0)
 
     @property
     def sampled(self) -> str:

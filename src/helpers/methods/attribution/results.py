@@ -33,6 +33,9 @@ TRUSTED = (
     "{n} touches are so young that their order may still come.",
 )
 TOO_LITTLE = "too little data: it takes {k} orders and {m} touches, and there are {n} and {t}"
+TOO_FEW_DRAWN = (
+    "too little data: it takes {k} orders and {m} touches, and the members drawn have about {n} and {t}"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +64,8 @@ class Seen(Result):
         if self.gates.enough:
             return ""
         least = {"k": CONVERSIONS_OF_A_MODEL, "m": number(TOUCHES_OF_A_MODEL)}
-        return say(TOO_LITTLE, n=number(self.gates.conversions), t=number(self.gates.touches), **least)
+        n, t = self.gates.drawn
+        return say(TOO_LITTLE if self.gates.share >= 1 else TOO_FEW_DRAWN, n=number(n), t=number(t), **least)
 
     @property
     def sentence(self) -> str:
