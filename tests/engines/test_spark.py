@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -197,4 +198,5 @@ def test_a_job_that_fails_on_the_way_is_a_truthful_failed_report(root, tmp_path)
             path.write_bytes(b"no longer Parquet")
 
     told = run_until(root, tmp_path, breaks)
-    assert all("Spark: a query failed: java.io." in text for text in told[1:]), told[0]
+    # The end of a file, or no Parquet at all: which of them depends on how far the report had come.
+    assert all(re.search(r"Spark: a query failed: java\.\w+\.\w+", text) for text in told[1:]), told[0]
