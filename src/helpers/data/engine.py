@@ -306,9 +306,8 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
                 most=MOST_COPIED,
             )
         )
-    if (
-        RUN_FOLDER not in os.environ
-    ):  # else whoever planned the run has said it, and this would be an output of a cell
+    # In a run, whoever planned it has said so, and this would be an output of a cell.
+    if RUN_FOLDER not in os.environ:
         print(
             say("The role may not make temporary tables: {shown} are copied first.", shown=shown),
             file=sys.stderr,

@@ -113,9 +113,8 @@ def _extent(result: Any) -> tuple[int, int]:
         return len(result), _bytes(result)
     if isinstance(result, pd.DataFrame):
         return len(result), sum(_bytes(result.iloc[:, at]) for at in range(result.shape[1]))
-    return 1, pa.array(
-        [result], from_pandas=True
-    ).nbytes  # no instant is NaT, which Arrow alone does not know
+    # Of no rows the latest instant is NaT, which only pandas' way takes for missing.
+    return 1, pa.array([result], from_pandas=True).nbytes
 
 
 def _bytes(column: pd.Series) -> int:

@@ -125,9 +125,8 @@ class Compiler(PySparkCompiler):
         """Collect values in an order: as the last part of records, which Spark sorts by their parts."""
         if not order_by or op.distinct or not all(key.ascending for key in op.order_by):
             return super().visit_ArrayCollect(op, arg=arg, where=where, order_by=order_by, **how)
-        keys = [
-            part for key in order_by for part in (key.this.is_(NULL), key.this)
-        ]  # what is missing comes last
+        # What is missing comes last.
+        keys = [part for key in order_by for part in (key.this.is_(NULL), key.this)]
         named = [(f"key{n}", key) for n, key in enumerate(keys)] + [("value", arg)]
         record = self.f.named_struct(*(part for each in named for part in each))
         kept = [*([] if where is None else [where]), *([] if op.include_null else [arg.is_(sg.not_(NULL))])]

@@ -166,9 +166,8 @@ def risk_lists(
     active = active.assign(third=thirds(active["value"].to_numpy(float)))
     high, more = _above(active, ACTIVE, value_limit, risk, values)
     high = high[high["probability"] >= risk_limit]
-    if (
-        "third" not in high
-    ):  # members who were looked up are not all in the sample, whose thirds begin at these
+    if "third" not in high:
+        # Members who were looked up are not all in the sample, whose thirds begin at these.
         third = active.groupby("third")["value"].min()
         high = high.assign(third=np.searchsorted(third, high["value"], side="right"))
     nurtured = _at_stake(high, cost)

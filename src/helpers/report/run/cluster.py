@@ -116,12 +116,8 @@ class Cluster:
             client = Client(self.scheduler, timeout=ANSWERS_WITHIN, set_as_default=False)
             self.client = self.stack.enter_context(client)
             client.wait_for_workers(1, timeout=ANSWERS_WITHIN)
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-        ) as error:  # no answer in time; no address; TLS without certificates
-            self.stack.close()
+        except (OSError, ValueError, TypeError) as error:
+            self.stack.close()  # no answer in time; no address; TLS without certificates
             text = "the cluster {scheduler} cannot be used: it, or a worker of it, does not answer ({reason})"
             raise BadParameters(say(text, scheduler=self.scheduler, reason=str(error))) from None
         client.subscribe_topic(self.batch, self._heard)

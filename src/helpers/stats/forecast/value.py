@@ -275,10 +275,10 @@ class _Log:
         fit = self.fit(day)
         if fit is None:
             return None
-        found = member_features(acts(self.activity), self.population, day, fit.look_back_days)
-        tenures = np.arange(
-            len(fit.stays.hazards) + 1.0
-        )  # beyond it the hazard is one, so all are as the last
+        rows = self.days if self.share >= 1 else acts(self.activity)
+        found = member_features(rows, self.population, day, fit.look_back_days)
+        # Beyond the last one the hazard is one, so that all are as there.
+        tenures = np.arange(len(fit.stays.hazards) + 1.0)
         days = {"tenure": tenures, "expected_days": fit.stays.days_ahead(tenures, self.horizon_days)}
         found = found.mutate(tenure=ibis.least(found.tenure_days, float(tenures[-1])))
         found = found.inner_join(ibis.memtable(pd.DataFrame(days)), "tenure")
