@@ -25,7 +25,7 @@ from helpers.methods.rfm.scores import COUNTED
 from helpers.playbook.result import Part, Result
 from helpers.sentences import number, people, percent, say, with_bounds
 from helpers.stats.btyd.alive import BetaGeometricNBD
-from helpers.stats.btyd.cells import Cells, cells, histories, observed_days, spend_cells
+from helpers.stats.btyd.cells import KEYS, Cells, cells, histories, observed_days, spend_cells
 from helpers.stats.btyd.repeat_shares import RepeatShares
 from helpers.stats.btyd.spend import GammaGamma
 from helpers.stats.estimate import Estimate
@@ -34,7 +34,6 @@ from helpers.study.enough import JUDGED_MEMBERS
 from helpers.tables import Table
 
 MODEL, SHARES = "BG/NBD", "repeat shares"
-KEYS = ["x", "t_x", "T"]
 YEAR = 365
 MOST_FITTED = 200_000
 
