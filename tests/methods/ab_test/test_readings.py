@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadData, BadParameters, MissingTable
+from helpers.methods.ab_test import effects, readings
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.plan import Plan
@@ -267,3 +268,28 @@ def test_what_is_not_there_is_named(plan: Plan, error: type[Exception], said: st
     study: Study = study_of(plan, "2026-01-12", **hand())
     with pytest.raises(error, match=said):
         moments_of(study, plan, plan.primary)
+
+
+def test_very_many_clusters_are_told_by_random_groups_whose_errors_are_as_large(monkeypatch) -> None:
+    """The error of the groups is that of the clusters, within the noise of 512 degrees of freedom an arm."""
+    rng, many = np.random.default_rng(11), 8_000
+    cluster = np.repeat(np.arange(many), rng.integers(1, 6, many))
+    arm = rng.permutation(many)[cluster] % 2
+    told = rng.normal(0, 1, many)[cluster] + rng.normal(0, 1, len(cluster)) + 0.1 * arm
+    days = pd.Timestamp("2026-01-01T04:00Z") + pd.to_timedelta(rng.integers(0, 10, len(cluster)), "D")
+    rows = {"unit_id": [f"u{n}" for n in range(len(cluster))], "cluster": [f"g{n}" for n in cluster]}
+    units = pd.DataFrame(rows).assign(arm=np.array(["c", "v"])[arm], assigned_at=days, age=told)
+    plan = planned("assignments:age", design="clustered")
+    exact, grouped = study_of(plan, "2026-01-14", assignments=units), study_of(plan, assignments=units)
+    known = moments_of(exact, plan, plan.primary)
+    assert known.clusters["cluster"].nunique() == many == of_units.clusters(exact, plan)[0]
+    assert len(known.clusters) < 2.5 * many, "by look and not by day"
+    monkeypatch.setattr(readings, "MOST_CLUSTERS", 1_000)
+    monkeypatch.setattr(readings, "CLUSTER_GROUPS", 512)
+    found = moments_of(grouped, plan, plan.primary)
+    assert found.clusters["cluster"].nunique() <= 2 * 512
+    told, true = (each.contrasts(plan, "mean", ("outcome",)).at(-1) for each in (found, known))
+    assert told.difference == pytest.approx(true.difference) and told.n == pytest.approx(true.n)
+    assert told.error == pytest.approx(true.error, rel=4 / np.sqrt(2 * 1_022))
+    alone = effects.contrast(found.moments.merge(1).take(("outcome",)), "mean").error
+    assert true.error > 1.3 * alone, "clusters matter here"

@@ -183,7 +183,7 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     if fewest < 2:
         return
     if len(cells.clusters):
-        yield from _clusters(plan, cells.clusters, arms.cross[:, 0, 0].sum())
+        yield from _clusters(cells.clusters, units.clusters(study, plan), arms.cross[:, 0, 0].sum())
     found = [cells.contrasts(plan, "mean", arms.names, arm).at(-1) for arm in range(1, len(plan.arms))]
     constant = any(np.isnan(each.error) and not each.lacking for each in found)
     yield _gate("constant", constant, np.nan_to_num([each.error for each in found]).max(), metric=name)
@@ -215,10 +215,13 @@ def _missing(plan: Plan, name: str, missing: np.ndarray) -> Iterator[Gate]:
     yield _gate("missing_by_arm", p < ALARM, p, metric=name, shares=shares, p=f"{p:.2g}")
 
 
-def _clusters(plan: Plan, clusters: pd.DataFrame, spread: float) -> Iterator[Gate]:
-    """Check that each cluster is in one arm, and how many units all are worth; `spread` is of units within arms."""
+def _clusters(clusters: pd.DataFrame, known: tuple[int, int], spread: float) -> Iterator[Gate]:
+    """Check that each cluster is in one arm, and how many units all are worth; `spread` is of units within arms.
+
+    `clusters` may be groups of the clusters that are `known`; units are worth as many, told from either.
+    """
     totals = clusters.groupby(["arm", "cluster"], as_index=False)[["n", "outcome"]].sum().query("n > 0")
-    torn = int(totals["cluster"].duplicated().sum())
+    every, torn = known
     yield _gate("torn_clusters", torn > 0, torn)
     g, n, sizes = len(totals), totals["n"].sum(), totals.groupby("arm")["n"]
     level = totals.groupby("arm")["outcome"].transform("sum") / sizes.transform("sum")
@@ -227,8 +230,9 @@ def _clusters(plan: Plan, clusters: pd.DataFrame, spread: float) -> Iterator[Gat
     msb, msw = between / max(g - len(sizes), 1), max(spread - between, 0.0) / max(n - g, 1)
     icc = max((msb - msw) / (msb + (m - 1) * msw), 0.0) if msb > 0 and m > 1 else 0.0
     effect = 1 + max(m - 1, 0) * icc
+    shown = every if every > readings.MOST_CLUSTERS else g
     too_few = g < FEWEST or sizes.count().min() < 2 or (m > 1 and n / effect < EFFECTIVE)
-    yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=g, n=n, effect=number(effect))
+    yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=shown, n=n, effect=number(effect))
 
 
 def _with_before(study: Study, plan: Plan) -> readings.Cells:

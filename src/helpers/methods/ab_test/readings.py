@@ -22,8 +22,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import number
-from helpers.data.guard import room_for
+from helpers.data.dialect import bucket, number
 from helpers.data.source import of_sample, pulled
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.arms import arm_groups
@@ -38,8 +37,8 @@ from helpers.study.frames import NOT_STATED
 # Columns whose groups are kept apart, where they are there.
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
 MAIN = ("outcome", "denominator")
-# Of a clustered design a cluster and day is a group, since its errors rest on the total of each cluster.
-MOST_GROUPS = 3_000_000
+# More clusters than these are told by so many groups of clusters in each arm, drawn by a hash.
+MOST_CLUSTERS, CLUSTER_GROUPS = 20_000, 2_048
 PLACE = ["arm", "look", "stratum"]
 # By metric and name of a value what stands where it is missing: in the control, and in a variant.
 Fills = Mapping[tuple[Metric, str], tuple[float, float]]
@@ -180,12 +179,28 @@ def _shown(
     dated = metrics[0].table == "unit_outcomes"
     before = of_units.midnight(study, due + dt.timedelta(days=1))  # cheaper than the day of each
     rows = rows.filter(rows.ready <= ibis.date(due) if dated else rows.assigned_at < before)
+    rows = _by_cluster(study, plan, rows) if plan.clustered and looks else rows
     found = [_prepared(rows, plan, metric, fills) for metric in metrics]
     named = {f"{i} {j}": v for i, (values, _) in enumerate(found) for j, v in enumerate(values.values())}
     apart = {"block": plan.design == "blocked", "cluster": plan.clustered}
     keys = [name for name in GROUPS if name in rows.columns and apart.get(name, True)]
     names, caps = [tuple(values) for values, _ in found], [cap for _, cap in found]
     return rows.select("unit_id", *keys, **named), keys, names, caps
+
+
+def _by_cluster(study: Study, plan: Plan, rows: ibis.Table) -> ibis.Table:
+    """Return units that are due with few days and clusters apart, since the total of each cluster leaves the engine.
+
+    The day is the last on which a unit is ready for the same look. Very many clusters are grouped at random within
+    their arm: the groups are independent as their clusters are, so errors from their totals stay right (Wolter 2007,
+    Introduction to Variance Estimation, chapter 2).
+    """
+    days = [ibis.date(look - dt.timedelta(days=plan.outcome_days)) for look in seen_looks(study, plan)]
+    rows = rows.mutate(ready=ibis.cases(*((rows.ready <= day, day) for day in days)))
+    if of_units.clusters(study, plan)[0] <= MOST_CLUSTERS:
+        return rows
+    group = bucket(rows.cluster, CLUSTER_GROUPS).cast("string")
+    return rows.mutate(cluster=rows.arm_index.cast("string") + " " + group)
 
 
 def _prepared(
@@ -227,8 +242,7 @@ def _read(
             sums[f"cov{i} {j} {j}"] = one.var(how="pop")
             sums |= {f"cov{i} {j} {k}": one.cov(values[k], how="pop") for k in range(j)}
     query, looks = rows.group_by(keys).agg(**sums), seen_looks(study, plan)
-    with room_for(MOST_GROUPS if plan.clustered else None):
-        frame, strata = _coded(plan, looks, pulled(query))
+    frame, strata = _coded(plan, looks, pulled(query))
     several = [(i, j) for i, own in enumerate(names) for j in range(len(own)) if len(own) > 1]
     if fills is None and any((frame[f"n{i} {j}"] < frame["units"]).any() for i, j in several):
         means = {(metrics[i], names[i][j]): (_mean(frame, f"{i} {j}"),) * 2 for i, j in several}

@@ -20,7 +20,7 @@ import ibis
 from helpers.checks import did_you_mean
 from helpers.data.clock import local_date, local_time, zone
 from helpers.data.dialect import number, ones
-from helpers.data.source import Dataset
+from helpers.data.source import Dataset, pulled
 from helpers.errors import BadParameters
 from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, table_of
 from helpers.sentences import say
@@ -103,6 +103,19 @@ def assigned(study: Study, plan: Plan) -> ibis.Table:
         burnt = ibis.interval(seconds=round(3_600 * plan.burn_in_hours))
         rows = rows.filter(rows.assigned_at >= rows.begun + burnt).drop("begun")
     return rows
+
+
+def clusters(study: Study, plan: Plan) -> tuple[int, int]:
+    """Return how many clusters are read, and how many of them stand in more than one arm."""
+
+    def find() -> tuple[int, int]:
+        rows = assigned(study, plan)
+        arms = rows.group_by("cluster").agg(first=rows.arm_index.min(), last=rows.arm_index.max())
+        found = pulled(arms.agg(n=arms.count(), torn=(arms["first"] < arms["last"]).sum()))
+        n, torn = found.fillna(0).iloc[0]
+        return int(n), int(torn)
+
+    return kept(study, ("clusters", plan.digest), find)
 
 
 def with_segment(study: Study, rows: ibis.Table, segment: str) -> ibis.Table:
