@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +30,42 @@ HARD = [notebook for name, notebook in golden.RUNS if name == "hard"]
 QUICK = ("01_rfm", "03_ab_test")
 """Those that Spark runs in `make test-all`; the others take it minutes."""
 BUYERS = MAXIMUM_CELLS + 4_000
+SAMPLES = {
+    "stats.forecast.value": {"MOST_MEMBERS": 600},
+    "stats.forecast.landmarks": {"MOST_MEMBERS": 600, "MOST_ROWS": 4_000, "MOST_PRESENT": 500},
+    "methods.rfm.members": {"MOST_COMPARED": 600},
+    "methods.rfm.purchase_models": {"MOST_FITTED": 600},
+    "methods.rfm.segments": {"FIT_LIMIT": 500},
+    "methods.attribution.journeys": {"MOST_MEMBERS": 600, "CONVERSIONS_TO_DRAW": 200},
+    "methods.attribution.incremental": {"ROWS_TO_CHOOSE": 10_000, "ROWS_TO_FIT": 40_000},
+    "methods.outlook.risk_lists": {"MOST_LISTED": 100},
+    "playbook.standard_lists": {"MOST_LISTED": 200},
+}
+"""What reports on large communities rest on, so small that the sample community is one."""
+
+
+@pytest.fixture
+def postgres_sample(sample_url) -> str:
+    """The sample community in PostgreSQL, its files beside it."""
+    return f"{sample_url}?beside={golden.ROOT / 'data' / 'sample'}"
+
+
+@pytest.fixture
+def spark_sample() -> str:
+    """The sample community for Spark."""
+    return spark_url(golden.ROOT / "data" / "sample")
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_the_sample_gives_the_same_numbers(notebook, sample_url, root, tmp_path):
-    url = f"{sample_url}?beside={root / 'data' / 'sample'}"
-    golden.check("sample", notebook, golden.run("sample", notebook, tmp_path, data=url))
+def test_the_sample_gives_the_same_numbers(notebook, postgres_sample, tmp_path):
+    golden.check("sample", notebook, golden.run("sample", notebook, tmp_path, data=postgres_sample))
 
 
 @pytest.mark.parametrize(
     "notebook", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in NOTEBOOKS]
 )
-def test_the_sample_gives_spark_the_same_numbers(notebook, root, tmp_path):
-    found = golden.run("sample", notebook, tmp_path, data=spark_url(root / "data" / "sample"))
-    golden.check("sample", notebook, found)
+def test_the_sample_gives_spark_the_same_numbers(notebook, spark_sample, tmp_path):
+    golden.check("sample", notebook, golden.run("sample", notebook, tmp_path, data=spark_sample))
 
 
 @pytest.mark.parametrize("notebook", HARD)
@@ -97,3 +120,15 @@ def test_more_values_than_are_kept_apart_give_the_same_bytes(engine, many, reque
     assert [path.name for path in files[0]] == [path.name for path in files[1]]
     for one, other in zip(*files, strict=True):
         pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("notebook", ["01_rfm", "04_attribution", "14_outlook"])
+@pytest.mark.parametrize("engine", ["postgres", pytest.param("spark", marks=pytest.mark.slow)])
+def test_samples_of_large_communities_are_the_same_members(engine, notebook, request, tmp_path, monkeypatch):
+    for module, sizes in SAMPLES.items():
+        for name, size in sizes.items():
+            monkeypatch.setattr(importlib.import_module(f"helpers.{module}"), name, size)
+    places = ("", request.getfixturevalue(f"{engine}_sample"))
+    found = [golden.run("sample", notebook, tmp_path / str(n), data=p) for n, p in enumerate(places)]
+    assert golden.differences(golden.stored("sample", notebook), found[0]), "samples are drawn"
+    assert golden.differences(*found) == []

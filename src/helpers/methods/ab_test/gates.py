@@ -230,9 +230,8 @@ def _clusters(clusters: pd.DataFrame, known: tuple[int, int], spread: float) -> 
     msb, msw = between / max(g - len(sizes), 1), max(spread - between, 0.0) / max(n - g, 1)
     icc = max((msb - msw) / (msb + (m - 1) * msw), 0.0) if msb > 0 and m > 1 else 0.0
     effect = 1 + max(m - 1, 0) * icc
-    shown = every if every > readings.MOST_CLUSTERS else g
     too_few = g < FEWEST or sizes.count().min() < 2 or (m > 1 and n / effect < EFFECTIVE)
-    yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=shown, n=n, effect=number(effect))
+    yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=every, n=n, effect=number(effect))
 
 
 def _with_before(study: Study, plan: Plan) -> readings.Cells:
