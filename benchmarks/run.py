@@ -113,6 +113,12 @@ MAIN = (
         "Seeing that 50 reports are unchanged (wall)",
         "看出50份报告没有变化（墙钟）",
     ),
+    (
+        GIVEN,
+        "14_outlook, most that leaves the engine",
+        "What leaves the engine for a report on 105 M events (14, the most of all)",
+        "1.05亿条事件的报告从引擎取出的数据（报告14，最多的一份）",
+    ),
 )
 """Of the claims those in the READMEs: section, claim, what it is in English and in Chinese."""
 READMES = {

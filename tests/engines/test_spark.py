@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ from helpers.data.fingerprint import fingerprint
 from helpers.data.violation import ContractError
 from helpers.errors import BadData, DatabaseFailed
 from helpers.study.frames import materialise
+from tests import golden
 from tests.engines.conftest import TUNED, spark_url
 
 pytestmark = pytest.mark.engines
@@ -150,6 +152,58 @@ except Exception as error:
     ran = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
     assert ran.stdout.startswith("2 None 2\n"), ran.stdout + ran.stderr
     assert "has no table of the contract" in ran.stdout
+
+
+@pytest.fixture
+def cluster(tmp_path) -> Iterator[str]:
+    """A master and a worker of Spark's own on this machine; the address that the master says."""
+    spark_url()
+    import pyspark
+
+    program = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    shared = ["--host", "127.0.0.1", "--webui-port", "0"]
+    master = ["master.Master", *shared, "--port", "0"]
+    worker = [
+        "worker.Worker",
+        *shared,
+        "--cores",
+        "2",
+        "--memory",
+        "1g",
+        "--work-dir",
+        str(tmp_path / "work"),
+    ]
+    with contextlib.ExitStack() as started:
+
+        def start(arguments: list[str], until: str) -> str:
+            log = tmp_path / f"{arguments[0]}.log"
+            command = [program, f"org.apache.spark.deploy.{arguments[0]}", *arguments[1:]]
+            with log.open("w") as file:
+                process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            started.callback(process.wait)
+            started.callback(process.terminate)
+            deadline = time.monotonic() + 60
+            while not (found := re.search(until, log.read_text("utf-8"))):
+                assert process.poll() is None and time.monotonic() < deadline, log.read_text("utf-8")
+                time.sleep(0.2)
+            return found.group()
+
+        address = start(master, r"spark://127\.0\.0\.1:\d+")
+        start([*worker, address], "Successfully registered with master")
+        yield address
+
+
+@pytest.mark.slow
+def test_a_cluster_by_its_address_gives_the_same_numbers(cluster, root, tmp_path):
+    settings = {**TUNED, "spark.executor.memory": "768m", "spark.driver.host": "127.0.0.1"}
+    del settings["spark.master"]
+    url = f"py{cluster}{root / 'data' / 'sample'}?{urlencode(settings)}"
+    command = [COMMAND, "run", "rfm", "--data", url, "--reports", str(tmp_path / "reports")]
+    ran = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (manifest,) = (tmp_path / "reports").rglob("manifest.json")
+    golden.check("sample", "01_rfm", golden.published(manifest.parent))
 
 
 def machines(pid: int) -> list[psutil.Process]:
