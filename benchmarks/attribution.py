@@ -153,7 +153,10 @@ def all_histories(options: Namespace) -> Any:
     from helpers.methods.attribution import journeys
 
     guard.MOST_PULLED = journeys.MOST_MEMBERS = options.journeys
-    return journeys.journeys(study(part(options))).histories
+    journeys.MOST_TOUCHES = 100 * options.journeys
+    asked = study(part(options))
+    _contenders.limited(asked.dataset.touchpoints.get_backend(), options)
+    return journeys.journeys(asked).histories
 
 
 def run_bootstrap(options: Namespace) -> Any:

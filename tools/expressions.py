@@ -1,8 +1,8 @@
 """Keep what engines do differently behind one door, `helpers.data.dialect`; `main` returns 1 when something is not.
 
-Looked at is every module that writes expressions of Ibis. Found are ``.hash()`` (another function in each engine),
-``.cache()`` (a temporary table that PostgreSQL plans blindly), ``.round()`` (halves go elsewhere; a frame is rounded
-by ``np.round``) and the cast of a condition to a number (PostgreSQL has none).
+Found are ``.hash()`` (another function in each engine), ``.cache()`` (a temporary table that PostgreSQL plans
+blindly), the cast of a condition to a number (PostgreSQL has none), and in modules that import Ibis ``.round()``
+(halves go elsewhere; a frame is rounded by ``np.round``).
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def _condition(node: ast.expr) -> bool:
 
 
 def found(source: str) -> Iterator[tuple[int, str]]:
-    """Return (line, what stands there) for every call that belongs behind the door, in a module that knows Ibis."""
+    """Return (line, what stands there) for every call that belongs behind the door."""
     tree = ast.parse(source)
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    if not any(name.partition(".")[0] == "ibis" for name in named):
-        return  # no expression without its name, if only for a type
+    named |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    plain = not any(name.partition(".")[0] == "ibis" for name in named)
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=base, attr=name)) if name in INSTEAD:
-                plain = isinstance(base, ast.Name) and base.id in ("np", "math")
-                if not plain and (name != "cast" or _condition(base)):
+                other = isinstance(base, ast.Name) and base.id in ("np", "math")
+                if not other and not (plain and name == "round") and (name != "cast" or _condition(base)):
                     yield node.lineno, f".{name}( of an engine; use {INSTEAD[name]} of helpers.data.dialect"
 
 

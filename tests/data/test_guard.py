@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -48,6 +49,16 @@ def test_an_engine_is_told_to_stop_at_one_row_too_many(events, ask, monkeypatch)
     getattr(events.limit(30), ask)()
     getattr(events, ask)(limit=5)
     assert limits[0] == 31 and limits[-1] == 5
+
+
+def test_any_other_engine_is_guarded_too(events):
+    pytest.importorskip("sqlite3")
+    con = guard.guarded(ibis.sqlite.connect())
+    con.create_table("events", events.select("event_id", "member_id").limit(30).execute())
+    assert len(con.table("events").execute()) == 30 and guard.PULLED.rows == 60
+    con.insert("events", pd.DataFrame({"event_id": ["one"], "member_id": ["more"]}))
+    with pytest.raises(TooManyRows, match="has 31 rows"):
+        con.table("events").to_pyarrow()
 
 
 def test_who_needs_more_room_asks_for_it(events):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from helpers.stats.resample import MAXIMUM_CELLS
 from tests import golden
 from tests.engines import server as servers
 from tests.engines.conftest import spark_url
+from tests.golden import pulled
 
 pytestmark = pytest.mark.engines
 
@@ -30,18 +30,6 @@ HARD = [notebook for name, notebook in golden.RUNS if name == "hard"]
 QUICK = ("01_rfm", "03_ab_test")
 """Those that Spark runs in `make test-all`; the others take it minutes."""
 BUYERS = MAXIMUM_CELLS + 4_000
-SAMPLES = {
-    "stats.forecast.value": {"MOST_MEMBERS": 600},
-    "stats.forecast.landmarks": {"MOST_MEMBERS": 600, "MOST_ROWS": 4_000, "MOST_PRESENT": 500},
-    "methods.rfm.members": {"MOST_COMPARED": 600},
-    "methods.rfm.purchase_models": {"MOST_FITTED": 600},
-    "methods.rfm.segments": {"FIT_LIMIT": 500},
-    "methods.attribution.journeys": {"MOST_MEMBERS": 600, "CONVERSIONS_TO_DRAW": 200},
-    "methods.attribution.incremental": {"ROWS_TO_CHOOSE": 10_000, "ROWS_TO_FIT": 40_000},
-    "methods.outlook.risk_lists": {"MOST_LISTED": 100},
-    "playbook.standard_lists": {"MOST_LISTED": 200},
-}
-"""What reports on large communities rest on, so small that the sample community is one."""
 
 
 @pytest.fixture
@@ -125,10 +113,8 @@ def test_more_values_than_are_kept_apart_give_the_same_bytes(engine, many, reque
 @pytest.mark.parametrize("notebook", ["01_rfm", "04_attribution", "14_outlook"])
 @pytest.mark.parametrize("engine", ["postgres", pytest.param("spark", marks=pytest.mark.slow)])
 def test_samples_of_large_communities_are_the_same_members(engine, notebook, request, tmp_path, monkeypatch):
-    for module, sizes in SAMPLES.items():
-        for name, size in sizes.items():
-            monkeypatch.setattr(importlib.import_module(f"helpers.{module}"), name, size)
     places = ("", request.getfixturevalue(f"{engine}_sample"))
-    found = [golden.run("sample", notebook, tmp_path / str(n), data=p) for n, p in enumerate(places)]
+    with pulled.sampled():
+        found = [golden.run("sample", notebook, tmp_path / str(n), data=p) for n, p in enumerate(places)]
     assert golden.differences(golden.stored("sample", notebook), found[0]), "samples are drawn"
     assert golden.differences(*found) == []

@@ -86,6 +86,12 @@ def test_times_without_a_zone_ask_for_it_and_are_read_in_it(tmp_path):
         ("/nowhere/at/all", "does not exist"),
         ("{folder}?local=1", "local is no setting for an address"),
         ("{folder}?spark.hadoop.fs.s3a.secret.key=hidden-word", "secrets go to spark-defaults.conf"),
+        ("{folder}?spark.driver.extraJavaOptions=-Dx.keyStorePassword%3Dhidden-word", "secrets go to"),
+        (
+            "{folder}?spark.hadoop.jdo.ConnectionURL=jdbc%3Amysql%3A%2F%2Fme%3Ahidden-word%40db",
+            "secrets go to",
+        ),
+        ("{folder}?spark.hadoop.fs.azure.sas.a.b=hidden-word", "secrets go to"),
         ("{folder}?spark.master=local[7]", "Spark already runs in this process, at local[2]"),
         ("{folder}?mapping=shop.yml", "make views in Spark"),
     ],
@@ -110,6 +116,17 @@ def test_without_java_its_name_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadData, match="Spark needs Java 17"):
         source.open(url)
+
+
+def test_what_the_disk_says_is_no_dead_java():
+    pytest.importorskip("pyspark")
+    from helpers.data import spark
+
+    full = spark.said(OSError(28, "No space left on device"))
+    assert "No space left on device" in full and "Java process" not in full
+    assert all(
+        "its Java process is gone" in spark.said(gone) for gone in (ConnectionResetError(), EOFError())
+    )
 
 
 def test_a_file_that_goes_away_fails_where_it_is_asked_for(tmp_path):

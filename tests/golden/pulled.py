@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
@@ -51,3 +52,28 @@ def counted() -> Iterator[Pulled]:
         mock.patch.object(guard.DuckDB, "to_pyarrow_batches", refused),
     ):
         yield pulled
+
+
+SAMPLES = {
+    "stats.forecast.value": {"MOST_MEMBERS": 600},
+    "stats.forecast.landmarks": {"MOST_MEMBERS": 600, "MOST_ROWS": 4_000, "MOST_PRESENT": 500},
+    "methods.rfm.members": {"MOST_COMPARED": 600},
+    "methods.rfm.purchase_models": {"MOST_FITTED": 600},
+    "methods.rfm.segments": {"FIT_LIMIT": 500},
+    "methods.attribution.journeys": {"MOST_MEMBERS": 600, "CONVERSIONS_TO_DRAW": 200},
+    "methods.attribution.incremental": {"ROWS_TO_CHOOSE": 10_000, "ROWS_TO_FIT": 40_000},
+    "methods.retention.covariates": {"MOST_MEMBERS": 600},
+    "methods.retention.exposure": {"MOST_MONTHS": 6_000},
+    "methods.outlook.risk_lists": {"MOST_LISTED": 100},
+    "playbook.standard_lists": {"MOST_LISTED": 200},
+}
+"""What reports on large communities rest on, so small that the sample community is one."""
+
+
+@contextlib.contextmanager
+def sampled() -> Iterator[None]:
+    """Draw samples so small that a community of some thousands is a large one."""
+    with contextlib.ExitStack() as patched:
+        for module, sizes in SAMPLES.items():
+            patched.enter_context(mock.patch.multiple(importlib.import_module(f"helpers.{module}"), **sizes))
+        yield

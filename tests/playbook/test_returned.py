@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.data import guard
 from helpers.data.privacy import pseudonymise
 from helpers.playbook.contact.lists import contact_list
 from helpers.playbook.earlier import REPORTS
@@ -28,8 +29,12 @@ def people() -> pd.DataFrame:
 
 @pytest.fixture
 def returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Return:
-    """Publish lists, let members act with another chance where contacted, and ask on a day."""
+    """Publish lists, let members act with another chance where contacted, and ask on a day.
+
+    Many others act too, of whom no more than the id may leave the engine.
+    """
     monkeypatch.setenv(REPORTS, str(tmp_path))
+    monkeypatch.setattr(guard, "MOST_PULLED", MEMBERS + 100)
 
     def returned(
         lift: float = 0.0,
@@ -57,7 +62,8 @@ def returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Return:
             "kind": "order", "value": 50.0,
         })  # fmt: skip
         after = activity[acts].assign(day=pd.Timestamp(MADE) + pd.Timedelta(days=DAYS + 1), value=9e6)
-        tables = {"activity": pd.concat([activity, after]), "population": members}
+        others = activity.assign(member_id="x" + activity["member_id"])
+        tables = {"activity": pd.concat([activity, after, others]), "population": members}
         asked = Study.of(tables, on, count="order", segment=segment, reads_reports=("rfm",), method="outlook")
         return returned_lists(asked)
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 import helpers.report
+from helpers.data import address
 from helpers.report import redact
 from helpers.report.publish.redact_files import redact_folder
 
@@ -58,6 +59,12 @@ def test_url_passwords_and_tokens_are_secrets() -> None:
     assert redact.url_secrets(url) == {"hunter2", "abc123def", "zz99"}
     assert redact.url_secrets("postgres://me:a%40b@db/x") == {"a%40b", "a@b"}
     assert redact.url_secrets("folder/of/tables and http://[broken") == set()
+    inside = {"-Dx.trustStorePassword=hunter22": "a", "jdbc:mysql://db/x?user=me&password=hunter33": "b"}
+    for value, name in inside.items():
+        spark = f"pyspark:///shop?spark.{name}={quote(value, safe='')}&spark.sql.shuffle.partitions=2"
+        shown = f"pyspark:///shop?spark.{name}=***&spark.sql.shuffle.partitions=2"
+        assert redact.mask_urls(spark) == address.redact(spark) == shown
+    assert address.redact("pyspark:///shop?spark.x=a%3Db") == "pyspark:///shop?spark.x=a%3Db"
     assert redact.mask_urls(url) == "postgres://me:***@db/x?sslmode=require&access_token=***&sig=***"
 
 

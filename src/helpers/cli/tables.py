@@ -13,9 +13,6 @@ from helpers.cli import output
 from helpers.cli.application import Notebooks, app, notebooks_folder
 from helpers.sentences import Verbatim, closed_up, say
 
-# A pseudonym tells nothing of its id, so everybody's pass by, and nothing else of them.
-MOST_IDS = 50_000_000
-
 
 @app.command()
 def check(
@@ -110,7 +107,7 @@ def reveal(
     named = [name for name, table in TABLES.items() if privacy.MEMBER in table]
     dataset = source.open(locate_data(data), check=False, tables=named)
     keys = [table[privacy.MEMBER] for table in dataset.tables.values() if privacy.MEMBER in table.columns]
-    with guard.room_for(MOST_IDS):
+    with guard.room_for(guard.MOST_IDS):  # a pseudonym tells nothing of its id
         ids = {each for key in keys for each in key.as_table().distinct().execute().iloc[:, 0]}
     found = privacy.reveal(frame, ids)
     place = address.parse(locate_data(data))

@@ -17,7 +17,14 @@ from helpers.sentences import say
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 PASSWORD = re.compile(r"(?<=://)([^/@:]*:)(.*)(@)")
-SECRET_QUERY = re.compile(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential)[^=&]*=)([^&]*)()")
+SECRET_QUERY = re.compile(
+    r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential|azure\.sas)[^=&]*=)([^&]*)()"
+)
+# A secret inside a value of a query, such as a JDBC address or an option of Java, once it is decoded.
+_SECRET_VALUE = re.compile(
+    r"(?i)(?:pass|pwd|secret|token|key|sig|credential)[\w.-]*\s*=\s*\S|//[^/@\s]*:[^/@\s]+@"
+)
+_QUERY_VALUE = re.compile(r"(?<=[?&])([^=&?]*=)([^&]*)")
 # As in ``Driver=x;Server=y;Uid=me;Pwd=secret`` or ``host=h user=u password='a secret'``.
 PAIR = re.compile(
     r"(?i)(?<![a-z])(?:password|passwd|pwd|pass|passphrase|secret|token|(?:account|access|api|shared)_?(?:access)?_?key"
@@ -145,9 +152,15 @@ def redact(url: str) -> str:
         return match[0] if PLACEHOLDER.fullmatch(match[2]) else f"{match[1]}{HIDDEN}{match[3]}"
 
     url = SECRET_QUERY.sub(hidden, PASSWORD.sub(hidden, url))
+    url = _QUERY_VALUE.sub(lambda found: found[1] + (HIDDEN if holds_secret(found[2]) else found[2]), url)
     for secret in pairs(url):
         url = url.replace(secret, HIDDEN)
     return url
+
+
+def holds_secret(value: str) -> bool:
+    """Return whether a value of a query, as it is or percent-encoded, names a password or key with what it is."""
+    return bool(_SECRET_VALUE.search(unquote(value)))
 
 
 def pairs(text: str) -> set[str]:

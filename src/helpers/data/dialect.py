@@ -29,8 +29,11 @@ def floor(value: float) -> float:  # type: ignore[empty-body]
     """Round down and stay a float; Ibis' own makes an integer, which infinity and NaN are not."""
 
 
-def bucket(text: Any, count: int) -> Any:
-    """Return a number from 0 to `count` - 1 (int64) by the first 16 bits of the MD5 of a text, alike everywhere."""
+def bucket(text: Any, count: Any) -> Any:
+    """Return a number from 0 to `count` - 1 (int64) by the first 16 bits of the MD5 of a text, alike everywhere.
+
+    The count, at most 65,536, is a number or an expression.
+    """
     digits = md5(text)
     places = (ibis.literal(HEX).find(digits.substr(at, 1)) * 16 ** (3 - at) for at in range(4))
     return (sum(places) % count).cast("int64")

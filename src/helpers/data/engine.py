@@ -27,7 +27,7 @@ from helpers.data import csv_tables, layout, scratch
 from helpers.data.address import HIDDEN, Address
 from helpers.data.exports import apply, database, folder
 from helpers.data.exports.mapping import Mapping
-from helpers.data.guard import DuckDB
+from helpers.data.guard import DuckDB, guarded
 from helpers.data.reading import Found, Options
 from helpers.data.schema import Table
 from helpers.data.tables import TABLES
@@ -120,7 +120,7 @@ def _other(place: Address) -> Any:
             if "mapping" in place.options:
                 raise BadData(say("A mapping is for files, DuckDB and PostgreSQL: make views in Spark."))
             return spark.connect(place.url)
-        return connect(place.path) if place.path else ibis.connect(place.url)
+        return connect(place.path) if place.path else guarded(ibis.connect(place.url))
     except (ImportError, ModuleNotFoundError):
         extra = EXTRAS.get(scheme.split("+")[0])
         name = f"community-playbook[{extra}]" if extra else f"ibis-framework[{scheme}]"
@@ -319,8 +319,8 @@ def reachable(tables: Mapping_[str, Any], notes: list[str]) -> Mapping_[str, Any
         )
     )
     con, found = connect(), {}
-    for name, table in tables.items():
-        path = con.workspace / f"{name}.parquet"
+    for name, every in tables.items():
+        path, table = con.workspace / f"{name}.parquet", every.select(few(TABLES[name], every.columns, notes))
         with table.to_pyarrow_batches(chunk_size=50_000) as rows, pq.ParquetWriter(path, rows.schema) as file:
             for batch in rows:
                 file.write_batch(batch)

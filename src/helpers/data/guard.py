@@ -20,7 +20,9 @@ from helpers.sentences import say
 
 MOST_PULLED = 300_000
 """Rows of one result: methods take cells and stated samples, and none of these is larger than 200,000 members. What
-must have a row for each history, cluster or id asks within `room_for`."""
+must have a row for each history or id asks within `room_for`."""
+MOST_IDS = 50_000_000
+"""Ids of members, where each is looked up by its pseudonym."""
 _MOST: ContextVar[int | None] = ContextVar("rows that may leave", default=None)
 
 
@@ -87,6 +89,15 @@ class Guard:
             self._inside = False
         PULLED.add(result)
         return result
+
+
+def guarded(con: Any) -> Any:
+    """Return a backend of Ibis, of whatever engine, with its results guarded."""
+    con._inside = False
+    for name in ("execute", "to_pyarrow"):
+        ask = getattr(con, name)
+        setattr(con, name, lambda expr, /, _ask=ask, **options: Guard._passed(con, _ask, expr, options))
+    return con
 
 
 class DuckDB(Guard, Backend):

@@ -32,7 +32,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType, TimestampType
 
-from helpers.data.address import SECRET_QUERY
+from helpers.data.address import SECRET_QUERY, holds_secret
 from helpers.data.guard import Guard
 from helpers.data.schema import Table
 from helpers.data.views import folder_keys
@@ -82,7 +82,7 @@ def said(error: Exception) -> str:
     text = str(error).strip()
     causes = re.findall(r"(?m)^Caused by: (.*)", f"{text}\n{getattr(error, 'stackTrace', '')}")
     first = causes[-1] if causes else text.split("\n")[0]
-    gone = isinstance(error, OSError) or type(error) in (Py4JError, Py4JNetworkError)
+    gone = isinstance(error, ConnectionError | EOFError) or type(error) in (Py4JError, Py4JNetworkError)
     found = "(gone)" if gone else next(known for known in WORDS if known in f"{first} {text}")
     return f"Spark: {say(WORDS[found], said=first)}"
 
@@ -92,7 +92,7 @@ def speaking() -> Iterator[None]:
     """Turn errors of Spark into messages to a person."""
     try:
         yield
-    except (PySparkException, Py4JError, OSError) as error:
+    except (PySparkException, Py4JError, OSError, EOFError) as error:
         raise DatabaseFailed(said(error)) from None
 
 
@@ -162,8 +162,8 @@ def connect(url: str) -> Spark:
     assert ibis.pyspark  # its loading makes the options that its compiler reads
     settings = dict(parse_qsl(place.query))
     database = settings.pop("database", "")
-    for name in settings:
-        if not name.startswith("spark.") or SECRET_QUERY.search(f"?{name}="):
+    for name, value in settings.items():
+        if not name.startswith("spark.") or SECRET_QUERY.search(f"?{name}=") or holds_secret(value):
             text = "{name} is no setting for an address: spark.… is, and secrets go to spark-defaults.conf."
             raise BadData(say(text, name=name))
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
+import ibis
 import pandas as pd
 
-from helpers.data.privacy import read_list
+from helpers.data.dialect import number
+from helpers.data.guard import MOST_IDS, room_for
+from helpers.data.privacy import MEMBER, pseudonymise, read_list
+from helpers.data.source import pulled
 from helpers.errors import BadData
 from helpers.playbook.contact.trial import HOLDOUT, ListEvaluation, evaluate_list
 from helpers.playbook.earlier import EarlierReport, EarlierReports, earlier_reports
@@ -128,16 +133,23 @@ def returned_lists(study: Study, reports: EarlierReports | None = None) -> Retur
     rows: dict[tuple[str, str], Returned] = {}
     if (told := study.of_members) is None:
         return ReturnedLists(study)
-    study = told
+    study, ids = told, cache(lambda: _ids(told))
     whole = {one.method for one in reports.latest() if one.label == "all"}
     for series in reports.series:
         for report in reports.versions(series):
             if report.label == "all" or report.method not in whole:
-                rows |= {(series, each.acted.name): each for each in _due(study, report)}
+                rows |= {(series, each.acted.name): each for each in _due(study, report, ids)}
     return ReturnedLists(study, tuple(rows.values()))
 
 
-def _due(study: Study, report: EarlierReport) -> Iterator[Returned]:
+def _ids(study: Study) -> pd.Series:
+    """Return the id of everybody who ever acted, by pseudonym: no engine knows these, so a row each leaves it."""
+    with room_for(MOST_IDS):
+        found = pulled(study.activity.select(MEMBER).distinct())[MEMBER]
+    return found.set_axis(pseudonymise(found))
+
+
+def _due(study: Study, report: EarlierReport, ids: Callable[[], pd.Series]) -> Iterator[Returned]:
     """Yield the lists of a report whose day has come."""
     if study.segment and report.parameters.get("segment") != study.segment:
         return
@@ -147,12 +159,16 @@ def _due(study: Study, report: EarlierReport) -> Iterator[Returned]:
         least = max(enough.HELD_OUT, study.k_min)
         if day <= study.as_of and (listed["arm"] == HOLDOUT).sum() >= least:
             with contextlib.suppress(BadData):  # made under another salt
-                yield _compared(study, listed, path.stem, report, day)
+                known = ids().reindex(listed[MEMBER]).dropna()
+                yield _compared(study, listed, known, path.stem, report, day)
 
 
-def _compared(study: Study, listed: pd.DataFrame, name: str, report: EarlierReport, day: dt.date) -> Returned:
-    """Compare the arms of a list by who acted from the day after it was made until a day."""
+def _compared(
+    study: Study, listed: pd.DataFrame, known: pd.Series, name: str, report: EarlierReport, day: dt.date
+) -> Returned:
+    """Compare the arms of a list by who of its `known` ids acted from the day after it was made until a day."""
     then = replace(study, as_of=day, given={"activity": study.activity})
     seen = member_values(then, (day - report.as_of).days)
-    outcomes = seen.mutate(acted=(seen.frequency > 0).cast("float64"))
+    seen = seen.semi_join(ibis.memtable({MEMBER: known.to_list()}, schema={MEMBER: "string"}), MEMBER)
+    outcomes = seen.mutate(acted=number(seen.frequency > 0))
     return Returned(report, day, evaluate_list(listed, outcomes, outcome="acted", kind="share", name=name))

@@ -53,7 +53,7 @@ def url_secrets(text: str) -> set[str]:
             found |= {password, unquote(password)}
         for query in (parts.query, parts.fragment):
             pairs = [pair for pair in parse_qsl(query) if not PLACEHOLDER.fullmatch(pair[1])]
-            found |= {value for name, value in pairs if _SECRET_QUERY.search(name) and value}
+            found |= {v for name, v in pairs if v and (_SECRET_QUERY.search(name) or address.holds_secret(v))}
     return found
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from helpers.errors import BadData, BadParameters, MissingTable
-from helpers.methods.ab_test import effects, readings
+from helpers.methods.ab_test import clusters, effects, readings
 from helpers.methods.ab_test import units as of_units
 from helpers.methods.ab_test.moments import Moments
 from helpers.methods.ab_test.plan import Plan
-from helpers.methods.ab_test.readings import bounds_of, by_segment, moments_of, units
+from helpers.methods.ab_test.randomise import Mechanism, cluster_runs
+from helpers.methods.ab_test.readings import Cells, bounds_of, by_segment, moments_of, units
 from helpers.study import Study
 from tests.methods.ab_test.of_rows import of_rows
 from tests.methods.ab_test.real_data import frozen, study_of
@@ -270,11 +271,22 @@ def test_what_is_not_there_is_named(plan: Plan, error: type[Exception], said: st
         moments_of(study, plan, plan.primary)
 
 
-def test_very_many_clusters_are_told_by_random_groups_whose_errors_are_as_large(monkeypatch) -> None:
-    """The error of the groups is that of the clusters, within the noise of 512 degrees of freedom an arm."""
+def redrawn(cells: Cells, looks: int) -> float:
+    """Return how far differences lie apart when what was assigned as one is assigned anew."""
+    treated, outcome, _, units = clusters.gathered(cells.clusters, looks)
+    runs = cluster_runs(outcome, units, Mechanism(treated, np.zeros(len(treated), int)), 400, 5)
+    return float(np.concatenate([run.difference[:, -1] for run in runs]).std())
+
+
+@pytest.mark.parametrize("treated", [0.5, 0.1])
+def test_very_many_clusters_are_told_by_random_groups_whose_errors_are_as_large(treated, monkeypatch) -> None:
+    """The error of the groups is that of the clusters, within the noise of its degrees of freedom.
+
+    And what assigning groups anew tells is what assigning clusters tells, also where one arm is small.
+    """
     rng, many = np.random.default_rng(11), 8_000
     cluster = np.repeat(np.arange(many), rng.integers(1, 6, many))
-    arm = rng.permutation(many)[cluster] % 2
+    arm = (rng.permutation(many)[cluster] < treated * many).astype(int)
     told = rng.normal(0, 1, many)[cluster] + rng.normal(0, 1, len(cluster)) + 0.1 * arm
     days = pd.Timestamp("2026-01-01T04:00Z") + pd.to_timedelta(rng.integers(0, 10, len(cluster)), "D")
     rows = {"unit_id": [f"u{n}" for n in range(len(cluster))], "cluster": [f"g{n}" for n in cluster]}
@@ -282,14 +294,16 @@ def test_very_many_clusters_are_told_by_random_groups_whose_errors_are_as_large(
     plan = planned("assignments:age", design="clustered")
     exact, grouped = study_of(plan, "2026-01-14", assignments=units), study_of(plan, assignments=units)
     known = moments_of(exact, plan, plan.primary)
-    assert known.clusters["cluster"].nunique() == many == of_units.clusters(exact, plan)[0]
+    assert known.clusters["cluster"].nunique() == many == sum(of_units.clusters(exact, plan)[0])
     assert len(known.clusters) < 2.5 * many, "by look and not by day"
-    monkeypatch.setattr(readings, "MOST_CLUSTERS", 1_000)
-    monkeypatch.setattr(readings, "CLUSTER_GROUPS", 512)
+    monkeypatch.setattr(readings, "MOST_TOTALS", 3_000)
     found = moments_of(grouped, plan, plan.primary)
-    assert found.clusters["cluster"].nunique() <= 2 * 512
+    assert sum(readings.groups_of(grouped, plan)) == 1_000 > 0.98 * found.clusters["cluster"].nunique()
+    assert len(found.clusters) <= 3_000
     told, true = (each.contrasts(plan, "mean", ("outcome",)).at(-1) for each in (found, known))
     assert told.difference == pytest.approx(true.difference) and told.n == pytest.approx(true.n)
-    assert told.error == pytest.approx(true.error, rel=4 / np.sqrt(2 * 1_022))
+    assert told.error == pytest.approx(true.error, rel=4 / np.sqrt(2 * treated * 1_000))
+    anew = [redrawn(each, len(each.looks)) for each in (found, known)]
+    assert anew[0] == pytest.approx(anew[1], rel=4 / np.sqrt(2 * treated * 1_000))
     alone = effects.contrast(found.moments.merge(1).take(("outcome",)), "mean").error
     assert true.error > 1.3 * alone, "clusters matter here"

@@ -129,6 +129,11 @@ def test_models_need_enough_conversions_of_the_members_that_are_drawn(monkeypatc
         found.append(gates(told(touches, orders(*((f"m{n}", 2, 9.0) for n in range(200))))))
     assert [each.share for each in found] == [0.05, 0.15, 0.25]
     assert [each.drawn for each in found] == [(10, 20), (30, 60), (50, 100)]
+    monkeypatch.setattr(f"{where}.MOST_TOUCHES", 40)
+    assert told(touches, orders(("m1", 2, 9.0))).share == 0.1, (
+        "nor more touches than fit, however few members"
+    )
+    monkeypatch.undo()
     many = found[0]._replace(conversions=3_000, touches=60_000)
     assert not many.enough and many._replace(share=0.1).enough
     assert "members drawn have about 150 and 3,000" in Seen(None, None, many).too_little

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from helpers.data.dialect import ones
+from helpers.data.source import pulled
 from helpers.methods.ab_test import readings, units
 from helpers.methods.ab_test.clusters import FEW, FEWEST
 from helpers.methods.ab_test.effects import FEW_EVENTS, NOISY
@@ -25,6 +26,7 @@ from helpers.methods.ab_test.plan import BEFORE, Metric, Plan, first_unit, table
 from helpers.methods.ab_test.split import ALARM, split
 from helpers.sentences import number, percent, say, shortened
 from helpers.study import Study
+from helpers.study.frames import materialise
 
 # Shares of units in several arms, or outside the dates, above which is warned and refused.
 WARNED, REFUSED = 0.01, 0.05
@@ -144,18 +146,24 @@ def _blocks(plan: Plan, rows: ibis.Table) -> Gate:
 
     The newest block may not be full yet. Blocks whose sizes differ by nature, such as groups, are not checked.
     """
-    keys = ["block", "period_index", "arm_index"]
-    counts = rows.group_by(keys).agg(n=rows.count(), last=rows.assigned_at.max()).execute()
-    wide = counts.pivot_table("n", keys[:2], "arm_index", "sum", fill_value=0)
-    wide = wide.reindex(columns=range(len(plan.arms)), fill_value=0)
-    blocks, period = (wide.index.get_level_values(name) for name in keys[:2])
-    size, newest = wide.sum(axis=1), blocks == counts["block"][counts["last"].idxmax()]
-    odd = size != size.mode().max()
-    planned = np.array([p.shares for p in plan.allocation])[period]
-    uneven = (wide - planned * size.to_numpy()[:, None]).abs().max(axis=1) >= 1
-    wrong = blocks[(odd | uneven) & ~newest & (odd.mean() < FEW_ODD)]
-    names = ", ".join(wrong[:5])
-    return _gate("blocks", len(wrong) > 0, len(wrong), n=len(wrong), all=len(wide), names=names or "–")
+    rows = rows.filter(rows.arm_index.notnull(), rows.block.notnull())
+    of_arms = {f"arm {arm}": rows.count(where=rows.arm_index == arm) for arm in range(len(plan.arms))}
+    sums = {"n": rows.count(), "last": rows.assigned_at.max(), **of_arms}
+    blocks = materialise(rows.group_by("block", "period_index").agg(**sums))
+    sizes = pulled(blocks.group_by("n").agg(blocks=blocks.count()))
+    usual = int(sizes["n"][sizes["blocks"] == sizes["blocks"].max()].max())
+    newest = pulled(blocks.order_by(ibis.desc("last"), "block").limit(1))["block"].iloc[0]
+    all_, odd = sizes["blocks"].sum(), sizes["blocks"][sizes["n"] != usual].sum()
+    wrong = blocks.n != usual
+    for arm, column in enumerate(of_arms):
+        shares = ibis.cases(
+            *((blocks.period_index == i, p.shares[arm]) for i, p in enumerate(plan.allocation))
+        )
+        wrong |= (blocks[column] - shares * blocks.n).abs() >= 1
+    found = blocks.filter(wrong, blocks.block != newest, ibis.literal(bool(odd < FEW_ODD * all_)))
+    n, first = int(found.count().execute()), pulled(found.order_by("block", "period_index").limit(5))
+    names = ", ".join(first["block"])
+    return _gate("blocks", n > 0, n, n=n, all=all_, names=names or "–")
 
 
 def _split(study: Study, plan: Plan) -> Iterator[Gate]:
@@ -183,7 +191,10 @@ def _outcome(study: Study, plan: Plan, metric: Metric) -> Iterator[Gate]:
     if fewest < 2:
         return
     if len(cells.clusters):
-        yield from _clusters(cells.clusters, units.clusters(study, plan), arms.cross[:, 0, 0].sum())
+        assigned, torn = units.clusters(study, plan)
+        yield _gate("torn_clusters", torn > 0, torn)
+        grouped = sum(assigned) if readings.groups_of(study, plan) else 0
+        yield _clusters(cells.clusters, arms.cross[:, 0, 0].sum(), grouped)
     found = [cells.contrasts(plan, "mean", arms.names, arm).at(-1) for arm in range(1, len(plan.arms))]
     constant = any(np.isnan(each.error) and not each.lacking for each in found)
     yield _gate("constant", constant, np.nan_to_num([each.error for each in found]).max(), metric=name)
@@ -215,14 +226,9 @@ def _missing(plan: Plan, name: str, missing: np.ndarray) -> Iterator[Gate]:
     yield _gate("missing_by_arm", p < ALARM, p, metric=name, shares=shares, p=f"{p:.2g}")
 
 
-def _clusters(clusters: pd.DataFrame, known: tuple[int, int], spread: float) -> Iterator[Gate]:
-    """Check that each cluster is in one arm, and how many units all are worth; `spread` is of units within arms.
-
-    `clusters` may be groups of the clusters that are `known`; units are worth as many, told from either.
-    """
+def _clusters(clusters: pd.DataFrame, spread: float, grouped: int) -> Gate:
+    """Check how many units the clusters, or groups of so many, are worth; `spread` is of units within arms."""
     totals = clusters.groupby(["arm", "cluster"], as_index=False)[["n", "outcome"]].sum().query("n > 0")
-    every, torn = known
-    yield _gate("torn_clusters", torn > 0, torn)
     g, n, sizes = len(totals), totals["n"].sum(), totals.groupby("arm")["n"]
     level = totals.groupby("arm")["outcome"].transform("sum") / sizes.transform("sum")
     between = float((totals["n"] * (totals["outcome"] / totals["n"] - level) ** 2).sum())
@@ -231,7 +237,8 @@ def _clusters(clusters: pd.DataFrame, known: tuple[int, int], spread: float) -> 
     icc = max((msb - msw) / (msb + (m - 1) * msw), 0.0) if msb > 0 and m > 1 else 0.0
     effect = 1 + max(m - 1, 0) * icc
     too_few = g < FEWEST or sizes.count().min() < 2 or (m > 1 and n / effect < EFFECTIVE)
-    yield _gate("clusters", too_few or g < FEW, n / effect, not too_few, g=every, n=n, effect=number(effect))
+    shown = {"g": grouped or g, "n": n, "effect": number(effect)}
+    return _gate("clusters", too_few or g < FEW, n / effect, not too_few, **shown)
 
 
 def _with_before(study: Study, plan: Plan) -> readings.Cells:

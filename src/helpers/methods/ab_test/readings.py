@@ -37,8 +37,8 @@ from helpers.study.frames import NOT_STATED
 # Columns whose groups are kept apart, where they are there.
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
 MAIN = ("outcome", "denominator")
-# More clusters than these are told by so many groups of clusters in each arm, drawn by a hash.
-MOST_CLUSTERS, CLUSTER_GROUPS = 20_000, 2_048
+# Clusters by look that leave the engine; of more the totals of random groups of clusters do, of so many groups.
+MOST_TOTALS, RANDOM_GROUPS = 100_000, (200, 4_096)
 PLACE = ["arm", "look", "stratum"]
 # By metric and name of a value what stands where it is missing: in the control, and in a variant.
 Fills = Mapping[tuple[Metric, str], tuple[float, float]]
@@ -179,7 +179,7 @@ def _shown(
     dated = metrics[0].table == "unit_outcomes"
     before = of_units.midnight(study, due + dt.timedelta(days=1))  # cheaper than the day of each
     rows = rows.filter(rows.ready <= ibis.date(due) if dated else rows.assigned_at < before)
-    rows = _by_cluster(study, plan, rows) if plan.clustered and looks else rows
+    rows = _by_look(study, plan, rows) if looks and plan.design != "simple" else rows
     found = [_prepared(rows, plan, metric, fills) for metric in metrics]
     named = {f"{i} {j}": v for i, (values, _) in enumerate(found) for j, v in enumerate(values.values())}
     apart = {"block": plan.design == "blocked", "cluster": plan.clustered}
@@ -188,19 +188,34 @@ def _shown(
     return rows.select("unit_id", *keys, **named), keys, names, caps
 
 
-def _by_cluster(study: Study, plan: Plan, rows: ibis.Table) -> ibis.Table:
-    """Return units that are due with few days and clusters apart, since the total of each cluster leaves the engine.
+def _by_look(study: Study, plan: Plan, rows: ibis.Table) -> ibis.Table:
+    """Return units that are due with few days and clusters apart, since of each block and cluster a row leaves.
 
-    The day is the last on which a unit is ready for the same look. Very many clusters are grouped at random within
-    their arm: the groups are independent as their clusters are, so errors from their totals stay right (Wolter 2007,
-    Introduction to Variance Estimation, chapter 2).
+    The day is the last on which a unit is ready for the same look. Very many clusters are grouped, see `groups_of`.
     """
     days = [ibis.date(look - dt.timedelta(days=plan.outcome_days)) for look in seen_looks(study, plan)]
     rows = rows.mutate(ready=ibis.cases(*((rows.ready <= day, day) for day in days)))
-    if of_units.clusters(study, plan)[0] <= MOST_CLUSTERS:
+    if not (groups := groups_of(study, plan)):
         return rows
-    group = bucket(rows.cluster, CLUSTER_GROUPS).cast("string")
+    count = ibis.cases(*((rows.arm_index == arm, n) for arm, n in enumerate(groups)))
+    group = bucket(rows.cluster, count).cast("string")
     return rows.mutate(cluster=rows.arm_index.cast("string") + " " + group)
+
+
+def groups_of(study: Study, plan: Plan) -> list[int]:
+    """Return into how many groups the clusters of each arm are drawn by a hash; empty where each is told itself.
+
+    The groups are independent as their clusters are, so errors from their totals stay right (Wolter 2007,
+    Introduction to Variance Estimation, chapter 2); and as many clusters are in one of each arm, so that assigning
+    groups anew is like assigning clusters.
+    """
+    if not plan.clustered:
+        return []
+    clusters, room = of_units.clusters(study, plan)[0], MOST_TOTALS // max(len(seen_looks(study, plan)), 1)
+    every, (fewest, most) = sum(clusters), RANDOM_GROUPS
+    if every <= max(room, fewest):
+        return []
+    return [max(round(n / every * min(max(room, fewest), most)), 2) for n in clusters]
 
 
 def _prepared(

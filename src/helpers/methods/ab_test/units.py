@@ -105,15 +105,15 @@ def assigned(study: Study, plan: Plan) -> ibis.Table:
     return rows
 
 
-def clusters(study: Study, plan: Plan) -> tuple[int, int]:
-    """Return how many clusters are read, and how many of them stand in more than one arm."""
+def clusters(study: Study, plan: Plan) -> tuple[list[int], int]:
+    """Return how many clusters are assigned to each arm, and how many of them stand in more than one."""
 
-    def find() -> tuple[int, int]:
+    def find() -> tuple[list[int], int]:
         rows = assigned(study, plan)
         arms = rows.group_by("cluster").agg(first=rows.arm_index.min(), last=rows.arm_index.max())
-        found = pulled(arms.agg(n=arms.count(), torn=(arms["first"] < arms["last"]).sum()))
-        n, torn = found.fillna(0).iloc[0]
-        return int(n), int(torn)
+        torn = (arms["first"] < arms["last"]).sum()
+        found = pulled(arms.group_by("first").agg(n=arms.count(), torn=torn)).set_index("first")
+        return found["n"].reindex(range(len(plan.arms)), fill_value=0).tolist(), int(found["torn"].sum())
 
     return kept(study, ("clusters", plan.digest), find)
 

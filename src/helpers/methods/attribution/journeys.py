@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from helpers.data.fingerprint import check_currency
-from helpers.data.source import of_sample
+from helpers.data.source import of_sample, pulled
 from helpers.methods.attribution.histories import Histories, flat_histories
 from helpers.methods.attribution.steps import (
     ORDERS,
@@ -35,8 +35,9 @@ __all__ = ["DECIMALS", "Definition", "Histories", "Journeys", "journeys"]
 FloatArray = NDArray[np.float64]
 
 DECIMALS = 9
-# Members with touches whose paths are brought over; of more a sample is, up to five times as large where few convert.
-MOST_MEMBERS, CONVERSIONS_TO_DRAW = 20_000, 2_000
+# Members with touches whose paths are brought over, and their touches; of more a sample is, up to five times as many
+# members where few convert.
+MOST_MEMBERS, CONVERSIONS_TO_DRAW, MOST_TOUCHES = 20_000, 2_000, 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +133,11 @@ class Journeys:
     @cached_property
     def share(self) -> float:
         """Share of the members that `histories` are of, drawn by a hash of their ids."""
-        usual = MOST_MEMBERS / max(int(self.touches.member_id.nunique().execute()), 1)
-        return min(max(usual, min(CONVERSIONS_TO_DRAW / max(self.conversions, 1), 5 * usual)), 1.0)
+        touches = self.touches.agg(n=self.touches.count(), members=self.touches.member_id.nunique())
+        n, members = pulled(touches).iloc[0]
+        usual = MOST_MEMBERS / max(members, 1)
+        wanted = max(usual, min(CONVERSIONS_TO_DRAW / max(self.conversions, 1), 5 * usual))
+        return float(min(wanted, MOST_TOUCHES / max(n, 1), 1.0))
 
     @property
     def sampled(self) -> str:

@@ -18,6 +18,7 @@ Of more than `MOST_MEMBERS` members a sample is looked at, drawn by a hash of th
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -139,12 +140,13 @@ def candidates(study: Study, columns: Sequence[str] | None = None, *, landmark_d
     return Candidates(materialise(table), tuple(made), f"{note} {sampled}".strip(), landmark_day)
 
 
-def of_most(people: ibis.Table, seed: int) -> tuple[ibis.Table, str]:
-    """Return the members that a model is fitted to, and a sentence when they are a sample."""
+def of_most(people: ibis.Table, seed: int, most: float = math.inf) -> tuple[ibis.Table, str]:
+    """Return the members that a model is fitted to, at most `MOST_MEMBERS`, and a sentence when they are a sample."""
+    most = min(most, MOST_MEMBERS)
     members = int(people.count().execute())
     text = "About {most} of {n} members, drawn by a hash of their ids, stand for all of them in this model."
-    said = say(text, most=number(MOST_MEMBERS), n=number(members)) if members > MOST_MEMBERS else ""
-    return of_sample(people, MOST_MEMBERS / max(members, 1), seed), said
+    said = say(text, most=number(most), n=number(members)) if members > most else ""
+    return of_sample(people, most / max(members, 1), seed), said
 
 
 def known_at_joining(study: Study) -> list[str]:

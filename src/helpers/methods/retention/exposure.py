@@ -46,6 +46,8 @@ VERY_ACTIVE, JUST_JOINED, JOINED_BEFORE = "51+", "joined in this month", "joined
 CONTROL = "activity_before"
 LEVELS = (*ACTIVITY.values(), VERY_ACTIVE)
 NEVER = 10_000_000
+# Months of members that the model is fitted to: of a long record so many fewer members.
+MOST_MONTHS = 200_000
 
 
 def episodes(study: Study, columns: Sequence[str] = (), people: ibis.Table | None = None) -> ibis.Table:
@@ -238,7 +240,8 @@ def exposure(study: Study) -> Exposure:
         With events (push_sent); touchpoints for ads. Its confidence is also one minus the corrected p-value below
         which a dose is clearly worse.
     """
-    people, sampled = of_most(study.population, study.seed)
+    months = max(len(_calendar(study)), 1)
+    people, sampled = of_most(study.population, study.seed, MOST_MONTHS // months)
     return replace(effects(study, episodes(study, people=people)), sampled=sampled)
 
 
