@@ -134,10 +134,9 @@ class Journeys:
     def share(self) -> float:
         """Share of the members that `histories` are of, drawn by a hash of their ids."""
         touches = self.touches.agg(n=self.touches.count(), members=self.touches.member_id.nunique())
-        n, members = pulled(touches).iloc[0]
-        usual = MOST_MEMBERS / max(members, 1)
-        wanted = max(usual, min(CONVERSIONS_TO_DRAW / max(self.conversions, 1), 5 * usual))
-        return float(min(wanted, MOST_TOUCHES / max(n, 1), 1.0))
+        n, members = pulled(touches).iloc[0].clip(1)
+        usual, enough = MOST_MEMBERS / members, CONVERSIONS_TO_DRAW / max(self.conversions, 1)
+        return float(min(max(usual, min(enough, 5 * usual)), MOST_TOUCHES / n, 1.0))
 
     @property
     def sampled(self) -> str:
