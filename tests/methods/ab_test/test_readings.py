@@ -271,6 +271,26 @@ def test_what_is_not_there_is_named(plan: Plan, error: type[Exception], said: st
         moments_of(study, plan, plan.primary)
 
 
+def test_very_many_blocks_are_pooled_and_errors_are_at_most_too_large(monkeypatch) -> None:
+    rng, many = np.random.default_rng(12), 6_000
+    block = np.repeat(np.arange(many), 4)
+    arm = np.argsort(rng.random((many, 4)), axis=1).ravel() % 2
+    told = rng.normal(0, 1, many)[block] + rng.normal(0, 1, len(block)) + 0.1 * arm
+    rows = {"unit_id": [f"u{n}" for n in range(len(block))], "block": [f"b{n}" for n in block]}
+    units = pd.DataFrame(rows).assign(
+        arm=np.array(["c", "v"])[arm], assigned_at=at("2026-01-01")[0], age=told
+    )
+    plan, found = planned("assignments:age", design="blocked"), []
+    for most in (100_000, 3_000, 600):
+        monkeypatch.setattr(readings, "MOST_TOTALS", most)
+        cells = moments_of(study_of(plan, "2026-01-14", assignments=units), plan, plan.primary)
+        found.append((len(cells.strata), cells.contrasts(plan, "mean", ("outcome",)).at(-1)))
+    assert [groups for groups, _ in found] == [many, pytest.approx(1_000, rel=0.01), 200]
+    assert [each.difference for _, each in found] == pytest.approx([found[0][1].difference] * 3)
+    exact, pooled, most_pooled = (each.error for _, each in found)
+    assert exact < pooled < most_pooled < 1.5 * exact, "a whole of two variances instead of one"
+
+
 def redrawn(cells: Cells, looks: int) -> float:
     """Return how far differences lie apart when what was assigned as one is assigned anew."""
     treated, outcome, _, units = clusters.gathered(cells.clusters, looks)

@@ -37,7 +37,7 @@ from helpers.study.frames import NOT_STATED
 # Columns whose groups are kept apart, where they are there.
 GROUPS = ("arm_index", "period_index", "ready", "block", "cluster", "level")
 MAIN = ("outcome", "denominator")
-# Clusters by look that leave the engine; of more the totals of random groups of clusters do, of so many groups.
+# Clusters or blocks by look that leave the engine; of more random groups of them do, so many groups.
 MOST_TOTALS, RANDOM_GROUPS = 100_000, (200, 4_096)
 PLACE = ["arm", "look", "stratum"]
 # By metric and name of a value what stands where it is missing: in the control, and in a variant.
@@ -191,31 +191,45 @@ def _shown(
 def _by_look(study: Study, plan: Plan, rows: ibis.Table) -> ibis.Table:
     """Return units that are due with few days and clusters apart, since of each block and cluster a row leaves.
 
-    The day is the last on which a unit is ready for the same look. Very many clusters are grouped, see `groups_of`.
+    The day is the last on which a unit is ready for the same look. Very many are grouped, see `groups_of`.
     """
     days = [ibis.date(look - dt.timedelta(days=plan.outcome_days)) for look in seen_looks(study, plan)]
     rows = rows.mutate(ready=ibis.cases(*((rows.ready <= day, day) for day in days)))
     if not (groups := groups_of(study, plan)):
         return rows
+    if not plan.clustered:
+        return rows.mutate(block=bucket(rows.block, sum(groups)).cast("string"))
     count = ibis.cases(*((rows.arm_index == arm, n) for arm, n in enumerate(groups)))
     group = bucket(rows.cluster, count).cast("string")
     return rows.mutate(cluster=rows.arm_index.cast("string") + " " + group)
 
 
 def groups_of(study: Study, plan: Plan) -> list[int]:
-    """Return into how many groups the clusters of each arm are drawn by a hash; empty where each is told itself.
+    """Return into how many groups the clusters of each arm, or all blocks, are drawn by a hash; none if into none.
 
     The groups are independent as their clusters are, so errors from their totals stay right (Wolter 2007,
     Introduction to Variance Estimation, chapter 2); and as many clusters are in one of each arm, so that assigning
-    groups anew is like assigning clusters.
+    groups anew is like assigning clusters. Blocks of one group count as one, which each arm has its share of; what
+    the small blocks would have told apart more is lost, so that errors are at most too large.
     """
-    if not plan.clustered:
+    if plan.design == "simple":
         return []
-    clusters, room = of_units.clusters(study, plan)[0], MOST_TOTALS // max(len(seen_looks(study, plan)), 1)
-    every, (fewest, most) = sum(clusters), RANDOM_GROUPS
+    if plan.clustered:
+        parts = of_units.clusters(study, plan)[0]
+    else:
+        parts = [
+            of_units.kept(
+                study, ("blocks", plan.digest), of_units.assigned(study, plan).block.nunique().execute
+            )
+        ]
+    room, every, (fewest, most) = (
+        MOST_TOTALS // max(len(seen_looks(study, plan)), 1),
+        sum(parts),
+        RANDOM_GROUPS,
+    )
     if every <= max(room, fewest):
         return []
-    return [max(round(n / every * min(max(room, fewest), most)), 2) for n in clusters]
+    return [max(round(n / every * min(max(room, fewest), most)), 2) for n in parts]
 
 
 def _prepared(
