@@ -44,9 +44,9 @@ PACKAGE = (
     # 2,500 of them the weekly review in all rooms; 700 the fields of what is said in two languages
     # 460 what large communities need: results that are guarded, samples that are stated; 250 Spark
     # 280 runs on a cluster, and what a database does in the middle of one
-    # 80 what bounds blocks, random groups of clusters, long records and lists that come back
+    # 110 what bounds blocks, random groups of clusters, long records and lists that come back
     # 30 scores and days that do not cost more than the bare query at 100 M rows
-    34_450
+    34_480
 )
 TESTS = 1.2
 """Lines of tests for one of source, at most."""

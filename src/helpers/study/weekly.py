@@ -15,9 +15,11 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.study.days import day_number, number_of
 from helpers.study.study import Study
 from helpers.study.unusual_weeks import unusual_weeks
+from helpers.study.values import VALUE_DECIMALS
 
 ALL = "all"
 LEARNING = 8
@@ -184,7 +186,8 @@ def _orders(study: Study, whose: ibis.Table, span: tuple[int, int]) -> Iterator[
     rows = study.activity.filter(study.activity.kind.isin(["order", "refund"]))
     rows = rows.select("member_id", "value", week=_week(rows.day), placed=rows.kind == "order").inner_join(
         whose, "member_id")  # fmt: skip
-    sums = {"orders": rows.placed.sum(), "money": rows.value.sum(), "members": rows.member_id.nunique()}
+    money = rounded(rows.value.sum(), VALUE_DECIMALS)
+    sums = {"orders": rows.placed.sum(), "money": money, "members": rows.member_id.nunique()}
     found = rows.group_by("week", "home").agg(**sums).to_pandas()
     counted = found.assign(denominator=1.0)
     yield _filled(counted.assign(numerator=found["orders"]), "orders", span)
@@ -247,9 +250,10 @@ def _reported(study: Study, table: ibis.Table, names: list[str], by: str = "") -
     whole = table.is_complete.fill_null(True) if "is_complete" in table.columns else ibis.literal(True)
     scope = table[by].cast("string") if by and by in table.columns else ibis.literal(ALL)
     rows = table.mutate(day=day, whole=whole, scope=scope).filter(day <= ibis.date(study.as_of))
-    sums = {name: rows[name].sum().cast("float64") for name in names}
+    sums = {name: rounded(rows[name].sum(), VALUE_DECIMALS) for name in names}
     keys = {"week": _week(rows.day), "scope": rows.scope}
-    found = rows.group_by(**keys).agg(**sums, days=rows.day.nunique(), whole=rows.whole.all()).to_pandas()
+    asked = rows.group_by(**keys).agg(**sums, days=rows.day.nunique(), whole=rows.whole.all())
+    found = asked.order_by("week", "scope").to_pandas()
     totals = found.groupby("week", as_index=False).agg(
         dict.fromkeys(names, "sum") | {"days": "max", "whole": "all"}
     )

@@ -9,6 +9,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.errors import BadParameters
 from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.results import Told
@@ -20,6 +21,7 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, say, with_bounds
 from helpers.stats.estimate import Estimate, log_estimate, normal_estimate, unknown
 from helpers.study import Study
+from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table, heading
 
 # The rule of thumb for all cost.
@@ -254,7 +256,8 @@ def counts(study: Study) -> pd.DataFrame:
     table = table.filter(table.metric.isin(COUNTED), table.date <= ibis.date(study.as_of))
     daily = table.group_by("metric", "scope_type", "date").agg(value=table.value.sum())
     months = daily.group_by("metric", "scope_type", month=daily.date.truncate("M"))
-    rows = months.agg(days=daily.count(), value=daily.value.sum()).order_by("month").to_pandas()
+    total = rounded(daily.value.sum(), VALUE_DECIMALS)
+    rows = months.agg(days=daily.count(), value=total).order_by("month").to_pandas()
     rows = rows.assign(month=pd.to_datetime(rows["month"]).dt.to_period("M"))
     found = {}
     for metric, mine in rows.groupby("metric"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from helpers.data.dialect import rounded
 from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.methods.budget import plots
@@ -20,6 +21,7 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
+from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 PAYS = {
@@ -282,7 +284,7 @@ def _turnover(study: Study, fitted: Fitted, margin: float) -> float:
     if unit == study.currency:
         return 1 / margin if fitted.weeks.outcome == "margin" else 1.0
     if unit == "conversions" and {"revenue", "conversions"} <= set(ads.columns):
-        worth = (ads.revenue.sum() / ads.conversions.sum().nullif(0)).execute()
+        worth = (rounded(ads.revenue.sum(), VALUE_DECIMALS) / ads.conversions.sum().nullif(0)).execute()
         if worth > 0:
             return float(worth)
     raise BadParameters(say("turnover == 0: state what turnover one of {unit} stands for.", unit=unit))

@@ -16,7 +16,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import number
+from helpers.data.dialect import number, rounded
 from helpers.data.fingerprint import check_currency
 from helpers.data.source import local_date
 from helpers.errors import BadData, BadParameters
@@ -24,6 +24,7 @@ from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import currencies
 from helpers.study.frames import require_columns
+from helpers.study.values import VALUE_DECIMALS
 
 # A line whose weekly spend varies by less than this (standard deviation / mean) has no curve to learn.
 STEADY = 0.10
@@ -155,8 +156,14 @@ def _ads(study: Study, by: str) -> pd.DataFrame:
     shown = table.impressions.sum() if "impressions" in table.columns else ibis.null("float64")
     daily = table.group_by("date", "line", "platform").agg(cost=table.cost.sum(), shown=shown)
     both, cost, shown, date = (daily.shown > 0) & (daily.cost > 0), daily.cost, daily.shown, daily.date
-    sums = {"cost": cost.sum(), "shown": shown.sum(), "first": date.min(), "last": date.max()}
-    sums |= {"priced": cost.sum(where=both), "priced_for": shown.sum(where=both)}
+    money = {"cost": cost.sum(), "priced": cost.sum(where=both)}
+    sums = {name: rounded(total, VALUE_DECIMALS) for name, total in money.items()}
+    sums |= {
+        "shown": shown.sum(),
+        "priced_for": shown.sum(where=both),
+        "first": date.min(),
+        "last": date.max(),
+    }
     by_week = daily.group_by("line", "platform", week=date.truncate("W")).agg(**sums)
     found = by_week.order_by("week", "line", "platform").to_pandas()
     if found.empty:
@@ -201,7 +208,8 @@ def _orders(study: Study, outcome: str) -> pd.Series:
         value = table.gross - sum(taken, ibis.literal(0.0))
     rows = table.select(day=local_date(table.paid_at, study.report_tz), value=value.cast("float64"))
     rows = rows.filter(rows.day <= ibis.date(study.as_of))
-    found = rows.group_by("day").agg(value=rows.value.sum(), unknown=rows.value.isnull().sum()).to_pandas()
+    value = rounded(rows.value.sum(), VALUE_DECIMALS)
+    found = rows.group_by("day").agg(value=value, unknown=rows.value.isnull().sum()).to_pandas()
     if found.empty or found["unknown"].any():
         text = "orders: there is none until {day}." if found.empty else "orders: {n} have no margin."
         raise BadData(say(text, day=study.as_of, n=found["unknown"].sum()))
@@ -237,7 +245,11 @@ def _organic(study: Study, weeks: pd.DatetimeIndex) -> pd.DataFrame:
     rows = table.mutate(day=local_date(table.published_at, study.report_tz), made=made, hours=hours).filter(
         ~ads
     )
-    sums = {"posts": (~rows.made).sum(), "live_hours": rows.hours.sum(), "creator_posts": rows.made.sum()}
+    sums = {
+        "posts": (~rows.made).sum(),
+        "live_hours": rounded(rows.hours.sum(), 9),
+        "creator_posts": rows.made.sum(),
+    }
     daily = rows.group_by("day").agg(**sums).order_by("day").to_pandas()
     return _by_week(daily.set_index(pd.to_datetime(daily["day"])).drop(columns="day"), weeks).fillna(0.0)
 
