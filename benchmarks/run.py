@@ -58,7 +58,8 @@ LARGE = {
         "members",
         *SAME,
     ],
-    "ab_test 100 M": ["ab_test.py", "--units", HUNDRED, "--only", "ours", "sql", *SAME],
+    # The first run of one round would also wait for the file just made to reach the disk.
+    "ab_test 100 M": ["ab_test.py", "--units", HUNDRED, "--only", "ours", "sql", *SAME, "--rounds", "3"],
     "attribution 100 M": ["attribution.py", "--journeys", "20000000", "--only", "ours", "sql", *SAME],
 }
 GIVEN = "growth of given communities"
