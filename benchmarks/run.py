@@ -83,9 +83,15 @@ MAIN = (
     ),
     (
         "ab_test 100 M",
+        SQL,
+        "Moments of 100 M units, and who stands in several arms / hand-written SQL",
+        "一亿实验单元的矩，并查同时在几组的单元／手写SQL",
+    ),
+    (
+        "ab_test 100 M",
         "ours / hand-written SQL, moments alone, wall",
-        "Moments of 100 M units / hand-written SQL (wall)",
-        "一亿实验单元的矩／手写SQL（墙钟）",
+        "Of these the moments alone (wall)",
+        "其中只算矩（墙钟）",
     ),
     (
         "attribution 100 M",
