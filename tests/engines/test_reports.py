@@ -112,7 +112,7 @@ def test_more_values_than_are_kept_apart_give_the_same_bytes(engine, many, reque
 
 @pytest.mark.parametrize("notebook", ["01_rfm", "04_attribution", "14_outlook"])
 @pytest.mark.parametrize("engine", ["postgres", pytest.param("spark", marks=pytest.mark.slow)])
-def test_samples_of_large_communities_are_the_same_members(engine, notebook, request, tmp_path, monkeypatch):
+def test_samples_of_large_communities_are_the_same_members(engine, notebook, request, tmp_path):
     places = ("", request.getfixturevalue(f"{engine}_sample"))
     with pulled.sampled():
         found = [golden.run("sample", notebook, tmp_path / str(n), data=p) for n, p in enumerate(places)]

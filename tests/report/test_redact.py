@@ -64,6 +64,8 @@ def test_url_passwords_and_tokens_are_secrets() -> None:
         spark = f"pyspark:///shop?spark.{name}={quote(value, safe='')}&spark.sql.shuffle.partitions=2"
         shown = f"pyspark:///shop?spark.{name}=***&spark.sql.shuffle.partitions=2"
         assert redact.mask_urls(spark) == address.redact(spark) == shown
+    sas = "pyspark:///shop?spark.hadoop.fs.azure.sas.box.shop=hunter44"
+    assert redact.mask_urls(sas) == address.redact(sas) == sas.replace("hunter44", "***")
     assert address.redact("pyspark:///shop?spark.x=a%3Db") == "pyspark:///shop?spark.x=a%3Db"
     assert redact.mask_urls(url) == "postgres://me:***@db/x?sslmode=require&access_token=***&sig=***"
 

@@ -17,13 +17,10 @@ from helpers.sentences import say
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 PASSWORD = re.compile(r"(?<=://)([^/@:]*:)(.*)(@)")
-SECRET_QUERY = re.compile(
-    r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key|sig|credential|azure\.sas)[^=&]*=)([^&]*)()"
-)
+_SECRETS = r"(?:pass|pwd|secret|token|key|sig|credential|azure\.sas)"
+SECRET_QUERY = re.compile(rf"(?i)([?&][^=&]*{_SECRETS}[^=&]*=)([^&]*)()")
 # A secret inside a value of a query, such as a JDBC address or an option of Java, once it is decoded.
-_SECRET_VALUE = re.compile(
-    r"(?i)(?:pass|pwd|secret|token|key|sig|credential)[\w.-]*\s*=\s*\S|//[^/@\s]*:[^/@\s]+@"
-)
+_SECRET_VALUE = re.compile(rf"(?i){_SECRETS}[\w.-]*\s*=\s*\S|//[^/@\s]*:[^/@\s]+@")
 _QUERY_VALUE = re.compile(r"(?<=[?&])([^=&?]*=)([^&]*)")
 # As in ``Driver=x;Server=y;Uid=me;Pwd=secret`` or ``host=h user=u password='a secret'``.
 PAIR = re.compile(

@@ -27,7 +27,7 @@ _SECRET_NAME = re.compile(
     r"|(^|_)(api|access|private|secret|auth)_?key|(^|_)(pass|pat|auth|cookies?)$"
 )
 _PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|(^|_)pass$|_pwd$")
-_SECRET_QUERY = re.compile(r"(?i)passw|pwd|secret|token|key|sig|credential|sas$")
+_SECRET_QUERY = re.compile(r"(?i)passw|pwd|secret|token|key|sig|credential|azure\.sas|sas$")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SHORTEST = 6  # shorter values of environment variables, such as "1" or "true", would mask ordinary text
 _STILL_TELLING = 8  # characters of a secret that a table has cut short, "abcdefgh..."

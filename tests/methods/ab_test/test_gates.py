@@ -290,3 +290,9 @@ def test_sound_experiments_are_rarely_refused() -> None:
         refused += any(not gate.passed and gate.severity == "refuse" for gate in found)
     print(f"of 200 sound experiments {refused} were refused")
     assert refused <= 10
+
+
+def test_blocks_of_arms_that_the_plan_does_not_have_are_told_by_the_gate_of_arms() -> None:
+    units = world(100).assign(arm="other", block=[f"b{n // 4}" for n in range(100)])
+    found = failed(planned(design="blocked"), assignments=units)
+    assert "arms" in found and "blocks" not in found

@@ -133,7 +133,6 @@ def test_models_need_enough_conversions_of_the_members_that_are_drawn(monkeypatc
     assert told(touches, orders(("m1", 2, 9.0))).share == 0.1, (
         "nor more touches than fit, however few members"
     )
-    monkeypatch.undo()
     many = found[0]._replace(conversions=3_000, touches=60_000)
     assert not many.enough and many._replace(share=0.1).enough
     assert "members drawn have about 150 and 3,000" in Seen(None, None, many).too_little

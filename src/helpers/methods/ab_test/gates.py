@@ -151,6 +151,8 @@ def _blocks(plan: Plan, rows: ibis.Table) -> Gate:
     sums = {"n": rows.count(), "last": rows.assigned_at.max(), **of_arms}
     blocks = materialise(rows.group_by("block", "period_index").agg(**sums))
     sizes = pulled(blocks.group_by("n").agg(blocks=blocks.count()))
+    if sizes.empty:  # no unit has an arm of the plan and a block, which other gates tell
+        return _gate("blocks", False, 0, n=0, all=0, names="–")
     usual = int(sizes["n"][sizes["blocks"] == sizes["blocks"].max()].max())
     newest = pulled(blocks.order_by(ibis.desc("last"), "block").limit(1))["block"].iloc[0]
     all_, odd = sizes["blocks"].sum(), sizes["blocks"][sizes["n"] != usual].sum()

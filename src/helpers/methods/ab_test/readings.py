@@ -217,19 +217,11 @@ def groups_of(study: Study, plan: Plan) -> list[int]:
     if plan.clustered:
         parts = of_units.clusters(study, plan)[0]
     else:
-        parts = [
-            of_units.kept(
-                study, ("blocks", plan.digest), of_units.assigned(study, plan).block.nunique().execute
-            )
-        ]
-    room, every, (fewest, most) = (
-        MOST_TOTALS // max(len(seen_looks(study, plan)), 1),
-        sum(parts),
-        RANDOM_GROUPS,
-    )
-    if every <= max(room, fewest):
-        return []
-    return [max(round(n / every * min(max(room, fewest), most)), 2) for n in parts]
+        blocks = of_units.assigned(study, plan).block.nunique()
+        parts = [of_units.kept(study, ("blocks", plan.digest), blocks.execute)]
+    every, (fewest, most) = sum(parts), RANDOM_GROUPS
+    room = max(MOST_TOTALS // max(len(seen_looks(study, plan)), 1), fewest)
+    return [max(round(n / every * min(room, most)), 2) for n in parts] if every > room else []
 
 
 def _prepared(
