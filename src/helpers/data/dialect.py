@@ -15,6 +15,8 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 HEX = "0123456789abcdef"
+# Sums of money are rounded to a millionth: the order of a floating-point sum must not split equals, nor be published.
+VALUE_DECIMALS = 6
 # What separates the columns of a row, and stands for what is missing: neither is in a text that people write.
 SEPARATOR, NOTHING = "\x1f", "\x1e"
 

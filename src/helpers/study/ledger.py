@@ -5,11 +5,10 @@ from __future__ import annotations
 import ibis
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.data.source import Dataset
 
 COLUMNS = ("date", "kind", "fixed", "amount", "approver_level", "fte", "month")
-DECIMALS = 6  # the order of a sum must not reach a published number
 ABSENT = {
     "fixed": ibis.literal(False),
     "approver_level": ibis.null("int64"),
@@ -39,7 +38,7 @@ def ledger(dataset: Dataset, until: ibis.Value) -> pd.DataFrame:
     table = table.mutate(**{name: none for name, none in ABSENT.items() if name not in table.columns})
     table = table.mutate(date=table.date.cast("date"), fixed=table.fixed.fill_null(False))
     table = table.filter(table.date <= until)
-    sums = {name: rounded(table[name].sum(), DECIMALS) for name in ("amount", "fte")}
+    sums = {name: rounded(table[name].sum(), VALUE_DECIMALS) for name in ("amount", "fte")}
     sums |= {"approver_level": table.approver_level.max()}
     rows = table.group_by("date", "kind", "fixed").agg(**sums).order_by("date", "kind", "fixed").to_pandas()
     rows = rows.assign(date=pd.to_datetime(rows["date"])).astype({"kind": str})

@@ -22,15 +22,12 @@ import ibis
 import pandas as pd
 
 from helpers.checks import check_scalar
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.data.source import as_table
 from helpers.study.frames import COUNTS, Count, require_columns
 
 if TYPE_CHECKING:
     from helpers.study.study import Study
-
-# Sums are rounded to a millionth of the unit: the order of a floating-point sum must not split equals.
-VALUE_DECIMALS = 6
 
 
 def member_values(

@@ -15,11 +15,10 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.study.days import day_number, number_of
 from helpers.study.study import Study
 from helpers.study.unusual_weeks import unusual_weeks
-from helpers.study.values import VALUE_DECIMALS
 
 ALL = "all"
 LEARNING = 8

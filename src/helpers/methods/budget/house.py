@@ -9,7 +9,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.errors import BadParameters
 from helpers.methods.budget.allocate import allocate
 from helpers.methods.budget.results import Told
@@ -21,7 +21,6 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import percent, say, with_bounds
 from helpers.stats.estimate import Estimate, log_estimate, normal_estimate, unknown
 from helpers.study import Study
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table, heading
 
 # The rule of thumb for all cost.

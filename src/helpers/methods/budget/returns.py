@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.errors import BadParameters
 from helpers.figures import Chart, NoChart
 from helpers.methods.budget import plots
@@ -21,7 +21,6 @@ from helpers.playbook.thresholds import threshold
 from helpers.sentences import number, percent, quantity, say, with_bounds
 from helpers.stats.estimate import Estimate, unknown
 from helpers.study import Study
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 PAYS = {

@@ -16,7 +16,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import number, rounded
+from helpers.data.dialect import VALUE_DECIMALS, number, rounded
 from helpers.data.fingerprint import check_currency
 from helpers.data.source import local_date
 from helpers.errors import BadData, BadParameters
@@ -24,7 +24,6 @@ from helpers.sentences import say
 from helpers.study import Study
 from helpers.study.activity import currencies
 from helpers.study.frames import require_columns
-from helpers.study.values import VALUE_DECIMALS
 
 # A line whose weekly spend varies by less than this (standard deviation / mean) has no curve to learn.
 STEADY = 0.10

@@ -28,7 +28,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import bucket, rounded
+from helpers.data.dialect import VALUE_DECIMALS, bucket, rounded
 from helpers.playbook.finding import Finding, finding
 from helpers.playbook.result import Result
 from helpers.playbook.thresholds import threshold
@@ -39,7 +39,6 @@ from helpers.study import Study, enough
 
 BUCKETS = 500
 DRAWS = 1000
-VALUE_DECIMALS = 6
 METHOD = "bootstrap-t, log scale"
 SUMS = ["n", "total", "squares"]
 

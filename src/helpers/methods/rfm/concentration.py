@@ -23,7 +23,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
 from helpers.methods.rfm.members import placed
@@ -39,7 +39,6 @@ from helpers.stats.resample import FloatArray, Moments, observed, resamples, stu
 from helpers.study import Study
 from helpers.study.enough import RESAMPLED, RESAMPLED_WITH_VALUE
 from helpers.study.frames import materialise
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 INDEPENDENT = "members act independently of each other"

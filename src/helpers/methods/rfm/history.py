@@ -24,14 +24,13 @@ from ibis import _
 from numpy.typing import NDArray
 
 from helpers.checks import check_scalar
-from helpers.data.dialect import rounded, stored
+from helpers.data.dialect import VALUE_DECIMALS, rounded, stored
 from helpers.methods.rfm.scores import SCORE_COLUMNS, bin_score
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
 from helpers.playbook.result import Result
 from helpers.sentences import people, say
 from helpers.study import Study
 from helpers.study.frames import COUNTS, Count
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 FREQUENCIES = {"month": "M", "quarter": "Q", "week": "W-SUN"}

@@ -24,7 +24,7 @@ import pandas as pd
 from ibis import _
 from sklearn.metrics import pairwise_distances_argmin
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.data.source import local_time, of_sample
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
@@ -36,7 +36,6 @@ from helpers.sentences import people, percent, say
 from helpers.stats.estimate import Estimate, percentile_interval, unknown
 from helpers.study import Study, enough
 from helpers.study.frames import require_columns
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 FIT_LIMIT = 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import ibis
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.errors import BadParameters
 from helpers.methods.rfm.scores import bin_score, scored
 from helpers.methods.rfm.tiers import TierScheme, value_quantile
@@ -21,7 +21,7 @@ from helpers.sentences import percent, say, with_bounds
 from helpers.stats.estimate import Estimate, proportion, unknown
 from helpers.study import Study
 from helpers.study.frames import materialise
-from helpers.study.values import VALUE_DECIMALS, member_values
+from helpers.study.values import member_values
 
 CHANGE = 0.25
 """Relative change of each weight."""

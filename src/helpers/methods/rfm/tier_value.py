@@ -23,7 +23,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.data.source import local_date
 from helpers.figures import Chart, NoChart
 from helpers.methods.rfm import plots
@@ -37,7 +37,6 @@ from helpers.stats.estimate import Estimate
 from helpers.stats.resample import mean_value, ratio_of_means, share_of_rank, value_cells
 from helpers.study import Study
 from helpers.study.frames import materialise
-from helpers.study.values import VALUE_DECIMALS
 from helpers.tables import Table
 
 

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 import ibis
 import pandas as pd
 
-from helpers.data.dialect import rounded
+from helpers.data.dialect import VALUE_DECIMALS, rounded
 from helpers.data.source import as_table
-from helpers.study.values import VALUE_DECIMALS
 
 KEYS = ["x", "t_x", "T"]
 

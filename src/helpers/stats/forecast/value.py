@@ -36,7 +36,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.data.dialect import ones, rounded, stored
+from helpers.data.dialect import VALUE_DECIMALS, ones, rounded, stored
 from helpers.data.source import of_sample, pulled
 from helpers.stats.btyd.cells import histories
 from helpers.stats.btyd.value_ahead import value_ahead
@@ -54,7 +54,6 @@ LOOK_BACK_DAYS = 180
 WINDOWS = 3
 MOST_SPLITS = 4
 MOST_MEMBERS = 12_000
-VALUE_DECIMALS = 6
 # Bent logarithms, flat beyond what was seen: a straight line took too much from the best tenth and gave it to the
 # one below (3.9 points of all value, pooled over twelve communities of different calendars; bent 1.9).
 KNOTS = 4

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.data.dialect import bucket
+from helpers.data.dialect import VALUE_DECIMALS, bucket
 from helpers.stats.resample import bca_interval, unit_weights
 from helpers.stats.survival.durations import exit_durations
 from helpers.stats.survival.limits import product_limit
@@ -29,7 +29,6 @@ from helpers.study.frames import materialise, require_columns, with_days
 
 FloatArray = NDArray[np.float64]
 BUCKETS = 250
-VALUE_DECIMALS = 6
 TAIL_DAYS = 90
 PARTS = ("observed", "borrowed", "extrapolated", "total")
 
