@@ -88,6 +88,17 @@ def test_too_many_rows_to_copy_name_the_right_that_is_missing(no_temporary, monk
     assert "rows of events are too many to copy here (at most 100)" in str(told.value)
 
 
+def test_of_a_very_wide_table_the_first_columns_are_copied(server, no_temporary):
+    extra = ", ".join(f"{n} AS extra_{n}" for n in range(205))
+    server.ask(
+        "hard", "CREATE SCHEMA wide", f"CREATE TABLE wide.orders AS SELECT *, {extra} FROM public.orders"
+    )
+    server.ask("hard", "GRANT USAGE ON SCHEMA wide TO looker", "GRANT SELECT ON wide.orders TO looker")
+    found = source.open(f"{no_temporary}/wide", tables=["orders"])
+    assert "extra_199" in found.orders.columns and "extra_204" not in found.orders.columns
+    assert sum("columns outside the contract, 200 of them read" in note for note in found.notes) == 1
+
+
 def test_a_mapping_reads_through_a_role_that_may_not_store(no_temporary, tmp_path, monkeypatch):
     columns = {name: name for name in ("order_id", "member_id", "paid_at", "gross", "currency")}
     sources = {"paid": {"table": "orders", "tables": {"orders": columns}}}
